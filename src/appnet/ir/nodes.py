@@ -1,0 +1,253 @@
+"""The match-action form of an element: what every later stage reads.
+
+Handlers are trees of statements in A-normal form: each operand is an atom (constant, local or state
+variable) and each computation is bound to a local by a `Let` of its own. The order of effects is
+therefore the order of statements, in the interpreter, in every generated target and in proofs.
+
+Values, in every stage:
+
+=========  ==========================================================================
+bool       ``bool``
+int        ``int`` in [-2**63, 2**63), arithmetic wraps
+uint       ``int`` in [0, 2**64), arithmetic wraps
+float      ``float`` (IEEE double)
+string     ``bytes`` (UTF-8 by convention, compared bytewise)
+bytes      ``bytes``
+Instant    ``int``, nanoseconds on the processor's monotonic clock
+pair       ``tuple`` of two values
+Vec        ``list``
+Map        ``dict``, ordered by the time each key was last set
+Option     ``None`` or a one-tuple
+=========  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from appnet.language.diagnostics import Span
+from appnet.language.types import Type
+
+# --- atoms -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Const:
+    value: bool | int | float | bytes
+    type: Type
+
+
+@dataclass(frozen=True)
+class Local:
+    """A variable of one handler. Names are unique within the handler, whatever their scope was."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True)
+class State:
+    """A state variable of the element: its value now, or, as the first argument of a container operation, its place."""
+
+    name: str
+    type: Type
+
+
+Atom = Const | Local | State
+
+# --- computations ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation of `appnet.language.operations` on atoms."""
+
+    op: str
+    args: tuple[Atom, ...]
+    type: Type
+
+
+@dataclass(frozen=True)
+class ReadField:
+    """The value of a field of the message in hand; ``path`` is as in the .proto, nested with dots."""
+
+    path: str
+    type: Type
+
+
+Computation = Atom | Call | ReadField
+
+# --- statements ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Let:
+    """Binds a local, or gives it a new value."""
+
+    local: Local
+    value: Computation
+
+
+@dataclass(frozen=True)
+class SetState:
+    state: State
+    value: Atom
+
+
+@dataclass(frozen=True)
+class WriteField:
+    path: str
+    value: Atom
+
+
+@dataclass(frozen=True)
+class Do:
+    """An operation run for its effect; a container it changes is its first argument (a `State` or a `Local`)."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class LiteralPattern:
+    value: Const
+
+
+@dataclass(frozen=True)
+class SomePattern:
+    local: Local | None
+
+
+@dataclass(frozen=True)
+class NonePattern:
+    pass
+
+
+@dataclass(frozen=True)
+class AnyPattern:
+    pass
+
+
+Pattern = LiteralPattern | SomePattern | NonePattern | AnyPattern
+
+
+@dataclass(frozen=True)
+class Arm:
+    pattern: Pattern
+    body: Block
+
+
+@dataclass(frozen=True)
+class Match:
+    """The first arm that fits runs; where none fits, nothing happens and the statement after the match is next."""
+
+    subject: Atom
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True)
+class Foreach:
+    """Runs the body for each item of the Vec as it was when the loop began."""
+
+    item: Local
+    items: Atom
+    body: Block
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Ends the handler: the message goes on in the direction it travels."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Ends the handler: the caller is answered with this gRPC status instead."""
+
+    message: Atom
+    code: int
+
+
+Statement = Let | SetState | WriteField | Do | Match | Foreach | Forward | Refuse
+
+
+@dataclass(frozen=True)
+class Block:
+    statements: tuple[Statement, ...] = ()
+
+
+# --- element ---------------------------------------------------------------------------------
+
+
+class StateClass(Enum):
+    """How a state variable is used, and with it, where it may live."""
+
+    RPC_SCOPED = "rpc-scoped"  # a Map only ever touched at rpc_id(): lives in the call
+    READ_ONLY = "read-only"  # written by init alone: shared without a lock
+    RECORD = "record"  # a Vec that is only appended to: drained to telemetry
+    COUNTER = "counter"  # a number that is only added to and never read
+    GENERAL = "general"
+
+
+class Consistency(Enum):
+    LOCAL = "local"
+    WEAK = "weak"
+    STRONG = "strong"
+
+
+@dataclass(frozen=True)
+class StateVariable:
+    name: str
+    type: Type
+    state_class: StateClass
+    capacity: int = 65_536
+    consistency: Consistency = Consistency.LOCAL
+    combiner: str | None = None
+    persistent: bool = False
+
+
+@dataclass(frozen=True)
+class FieldUse:
+    """A field of the request or response message that a handler reads or writes."""
+
+    path: str
+    type: Type
+    read: bool
+    written: bool
+
+
+@dataclass(frozen=True)
+class HandlerEffects:
+    """What a handler can do, inferred from its body; paths that cannot be taken may be counted in."""
+
+    fields: tuple[FieldUse, ...] = ()
+    state_read: frozenset[str] = frozenset()
+    state_written: frozenset[str] = frozenset()
+    metadata_read: bool = False
+    metadata_written: bool = False
+    reads_status: bool = False
+    uses_random: bool = False
+    uses_time: bool = False
+    can_refuse: bool = False
+    can_drop: bool = False
+
+
+@dataclass(frozen=True)
+class Handler:
+    body: Block
+    effects: HandlerEffects = field(default_factory=HandlerEffects)
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element, specialised to a method and to its parameters.
+
+    A handler's path that ends without `Forward` or `Refuse` drops the RPC:
+    UNAVAILABLE, "dropped by NAME".
+    """
+
+    name: str
+    state: tuple[StateVariable, ...]
+    init: Block
+    req: Handler
+    resp: Handler
+    span: Span | None = None
