@@ -183,7 +183,7 @@ class SeenRequest:
 class RecordingServer:
     """A gRPC server that writes down every request it sees, headers at once, and answers with ``reply``.
 
-    It answers when the request ends: headers, the message in as many DATA frames as ``reply_frame_size`` makes, trailers.
+    It answers when the request ends: headers, the message in DATA frames of ``reply_frame_size`` bytes, trailers.
     """
 
     def __init__(self, reply: bytes = frame(b""), *, status: int = 0, reply_frame_size: int = 16_000) -> None:
