@@ -1,0 +1,54 @@
+/* What every runtime file needs from below: memory, bytes, atomics, locks; with libc natively, on our own in wasm. */
+#ifndef AN_PLATFORM_H
+#define AN_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__wasm__)
+/* host_wasm.c defines these; the compiler may call them for plain assignments too. */
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *left, const void *right, size_t size);
+size_t strlen(const char *text);
+#else
+#include <sched.h>
+#include <string.h>
+#endif
+
+/* NULL when out of memory. an_free(NULL) does nothing. */
+void *an_alloc(size_t size);
+void *an_alloc_zeroed(size_t size);
+void *an_realloc(void *block, size_t size);
+void an_free(void *block);
+
+/* Sums of sizes that do not wrap round: SIZE_MAX is never a size that can be had. */
+static inline size_t an_size_add(size_t left, size_t right) { return left > SIZE_MAX - right ? SIZE_MAX : left + right; }
+
+static inline size_t an_size_mul(size_t left, size_t right) {
+  return right != 0 && left > SIZE_MAX / right ? SIZE_MAX : left * right;
+}
+
+/* A lock for the few instructions of a handler. One worker runs a wasm instance, so there it is nothing. */
+typedef struct an_lock {
+  _Alignas(64) uint32_t taken; /* a cache line each: neighbours do not disturb one another */
+} an_lock;
+
+#if defined(__wasm__)
+static inline void an_lock_acquire(an_lock *lock) { (void)lock; }
+static inline void an_lock_release(an_lock *lock) { (void)lock; }
+#else
+static inline void an_lock_acquire(an_lock *lock) {
+  unsigned spins = 0;
+  while (__atomic_exchange_n(&lock->taken, 1u, __ATOMIC_ACQUIRE) != 0) {
+    while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED) != 0) {
+      if (++spins % 64 == 0) sched_yield(); /* the holder may be waiting for our core */
+    }
+  }
+}
+static inline void an_lock_release(an_lock *lock) { __atomic_store_n(&lock->taken, 0u, __ATOMIC_RELEASE); }
+#endif
+
+#endif
