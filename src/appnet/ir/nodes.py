@@ -227,6 +227,7 @@ class HandlerEffects:
     reads_status: bool = False
     uses_random: bool = False
     uses_time: bool = False
+    reads_backends: bool = False
     can_refuse: bool = False
     can_drop: bool = False
 

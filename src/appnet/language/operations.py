@@ -212,7 +212,7 @@ _ALL = (
         "(string, string) -> unit",
         "set_metadata(rpc, k, v)",
         "Sets the value in the headers of the message in hand, lower-case key. Left alone are reserved keys "
-        "(':…', 'grpc-…', 'content-type', 'te'), keys with other bytes than [a-z0-9._-], values with other than 0x20-0x7e.",
+        "(':…', 'grpc-…', 'content-type', 'te'), keys not of [a-z0-9._-], values not of 0x20-0x7e.",
         Effect.WRITES_METADATA,
     ),
     # backends of the upstream cluster

@@ -1,0 +1,89 @@
+"""What a handler can read, change and decide, inferred from its body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appnet.ir.nodes import (
+    Block,
+    FieldUse,
+    Forward,
+    HandlerEffects,
+    Match,
+    Refuse,
+    SetState,
+    State,
+    Statement,
+    WriteField,
+)
+from appnet.ir.walk import atoms_of, call_of, is_exhaustive, read_field_of, statements
+from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.types import Type
+
+
+def handler_effects(body: Block) -> HandlerEffects:
+    """The effects of a handler with this body; what stands on paths that cannot be taken counts too.
+
+    ``fields`` come in the order of their first use. A container that an operation only writes is in
+    ``state_written`` alone, one that is copied or asked is in ``state_read``.
+    """
+    found = _Found()
+    for statement in statements(body):
+        found.add(statement)
+    effects = found.operations
+    return HandlerEffects(
+        fields=tuple(found.fields.values()),
+        state_read=frozenset(found.read),
+        state_written=frozenset(found.written),
+        metadata_read=Effect.READS_METADATA in effects,
+        metadata_written=Effect.WRITES_METADATA in effects,
+        reads_status=Effect.READS_STATUS in effects,
+        uses_random=Effect.RANDOM in effects,
+        uses_time=Effect.TIME in effects,
+        reads_backends=Effect.READS_BACKENDS in effects,
+        can_refuse=found.refuses,
+        can_drop=not ends(body),
+    )
+
+
+def ends(block: Block) -> bool:
+    """Whether every path through the block meets a `Forward` or a `Refuse`."""
+    return any(_statement_ends(statement) for statement in block.statements)
+
+
+def _statement_ends(statement: Statement) -> bool:
+    if isinstance(statement, Match):
+        return is_exhaustive(statement.arms) and all(ends(arm.body) for arm in statement.arms)
+    return isinstance(statement, Forward | Refuse)
+
+
+@dataclass
+class _Found:
+    fields: dict[str, FieldUse] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    operations: Effect = Effect.PURE
+    refuses: bool = False
+
+    def add(self, statement: Statement) -> None:
+        atoms = atoms_of(statement)
+        call = call_of(statement)
+        if call is not None:
+            effects = OPERATIONS[call.op].effects
+            self.operations |= effects
+            place = atoms[0] if Effect.WRITES_CONTAINER in effects else None
+            if place is not None:
+                atoms = atoms[1:]
+                self.written.update([place.name] if isinstance(place, State) else [])
+        self.read.update(atom.name for atom in atoms if isinstance(atom, State))
+        self.refuses |= isinstance(statement, Refuse)
+        if isinstance(statement, SetState):
+            self.written.add(statement.state.name)
+        if isinstance(statement, WriteField):
+            self._use(statement.path, statement.value.type, written=True)
+        elif (value := read_field_of(statement)) is not None:
+            self._use(value.path, value.type, read=True)
+
+    def _use(self, path: str, type_: Type, *, read: bool = False, written: bool = False) -> None:
+        before = self.fields.get(path, FieldUse(path, type_, read=False, written=False))
+        self.fields[path] = FieldUse(path, before.type, read or before.read, written or before.written)

@@ -1,0 +1,142 @@
+"""The readable form of an element: its match-action view."""
+
+from __future__ import annotations
+
+from appnet.ir.nodes import (
+    AnyPattern,
+    Atom,
+    Block,
+    Call,
+    Computation,
+    Const,
+    Do,
+    Element,
+    Foreach,
+    Forward,
+    Handler,
+    Let,
+    LiteralPattern,
+    Match,
+    NonePattern,
+    Pattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    Statement,
+    StateVariable,
+    WriteField,
+)
+
+_INDENT = "  "
+
+
+def print_element(element: Element) -> str:
+    """The element as text, one statement a line; for people and for tests, not to be read back."""
+    lines = [f"element {element.name}"]
+    lines += [_INDENT + _variable(variable) for variable in element.state]
+    lines += ["", f"{_INDENT}init", *_block(element.init, 2)]
+    for name, handler in (("req", element.req), ("resp", element.resp)):
+        lines += ["", f"{_INDENT}{name}{_effects(handler)}", *_block(handler.body, 2)]
+    return "\n".join(lines) + "\n"
+
+
+def _variable(variable: StateVariable) -> str:
+    notes = [variable.state_class.value]
+    if variable.capacity != StateVariable.capacity:
+        notes.append(f"capacity {variable.capacity}")
+    if variable.consistency.value != "local":
+        notes.append(variable.consistency.value)
+    if variable.combiner is not None:
+        notes.append(f"combined by {variable.combiner}")
+    if variable.persistent:
+        notes.append("persistent")
+    return f"state {variable.name}: {variable.type}  ({', '.join(notes)})"
+
+
+def _effects(handler: Handler) -> str:
+    effects = handler.effects
+    notes = [f"reads {use.path}" for use in effects.fields if use.read]
+    notes += [f"writes {use.path}" for use in effects.fields if use.written]
+    notes += [text for name, text in _EFFECT_NOTES if getattr(effects, name)]
+    return f"  ({', '.join(notes)})" if notes else ""
+
+
+_EFFECT_NOTES = (
+    ("metadata_read", "reads metadata"),
+    ("metadata_written", "writes metadata"),
+    ("reads_status", "reads status"),
+    ("reads_backends", "reads backends"),
+    ("uses_random", "random"),
+    ("uses_time", "time"),
+    ("can_refuse", "can refuse"),
+    ("can_drop", "can drop"),
+)
+
+
+def _block(block: Block, depth: int) -> list[str]:
+    if not block.statements:
+        return [_INDENT * depth + "pass"]
+    return [line for statement in block.statements for line in _statement(statement, depth)]
+
+
+def _statement(statement: Statement, depth: int) -> list[str]:
+    margin = _INDENT * depth
+    match statement:
+        case Let(local=local, value=value):
+            return [f"{margin}{local.name} = {_computation(value)}"]
+        case SetState(state=state, value=value):
+            return [f"{margin}state.{state.name} = {_atom(value)}"]
+        case WriteField(path=path, value=value):
+            return [f"{margin}rpc.{path} = {_atom(value)}"]
+        case Do(call=call):
+            return [margin + _computation(call)]
+        case Match(subject=subject, arms=arms):
+            lines = [f"{margin}match {_atom(subject)}"]
+            for arm in arms:
+                lines += [f"{margin}{_INDENT}{_pattern(arm.pattern)} =>", *_block(arm.body, depth + 2)]
+            return lines
+        case Foreach(item=item, items=items, body=body):
+            return [f"{margin}foreach {item.name} in {_atom(items)}", *_block(body, depth + 1)]
+        case Forward():
+            return [f"{margin}forward"]
+        case Refuse(message=message, code=code):
+            return [f"{margin}refuse {_atom(message)} code {code}"]
+
+
+def _computation(value: Computation) -> str:
+    match value:
+        case Call(op=op, args=args):
+            return f"{op}({', '.join(_atom(atom) for atom in args)})"
+        case ReadField(path=path):
+            return f"rpc.{path}"
+        case _:
+            return _atom(value)
+
+
+def _atom(atom: Atom) -> str:
+    if isinstance(atom, Const):
+        return _constant(atom)
+    return f"state.{atom.name}" if isinstance(atom, State) else atom.name
+
+
+def _constant(constant: Const) -> str:
+    value = constant.value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return repr(value)[1:]
+    return repr(value)
+
+
+def _pattern(pattern: Pattern) -> str:
+    match pattern:
+        case LiteralPattern(value=value):
+            return _constant(value)
+        case SomePattern(local=local):
+            return f"Some({local.name if local is not None else '_'})"
+        case NonePattern():
+            return "None"
+        case AnyPattern():
+            return "_"

@@ -1,0 +1,101 @@
+"""Visiting every statement of a block, for analyses that need no order of execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appnet.ir.nodes import (
+    AnyPattern,
+    Arm,
+    Atom,
+    Block,
+    Call,
+    Const,
+    Do,
+    Foreach,
+    Let,
+    LiteralPattern,
+    Local,
+    Match,
+    NonePattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    Statement,
+    WriteField,
+)
+
+
+def statements(block: Block) -> Iterator[Statement]:
+    """Every statement in the block and in the blocks inside it, in the order of the text."""
+    pending: list[Statement] = list(reversed(block.statements))
+    while pending:
+        statement = pending.pop()
+        yield statement
+        if isinstance(statement, Match):
+            for arm in reversed(statement.arms):
+                pending.extend(reversed(arm.body.statements))
+        elif isinstance(statement, Foreach):
+            pending.extend(reversed(statement.body.statements))
+
+
+def call_of(statement: Statement) -> Call | None:
+    """The operation that the statement runs, if it runs one."""
+    if isinstance(statement, Do):
+        return statement.call
+    if isinstance(statement, Let) and isinstance(statement.value, Call):
+        return statement.value
+    return None
+
+
+def atoms_of(statement: Statement) -> tuple[Atom, ...]:
+    """The operands of the statement itself, without those of blocks inside it."""
+    match statement:
+        case Let(value=Call() as call) | Do(call=call):
+            return call.args
+        case Let(value=(Const() | Local() | State()) as atom):
+            return (atom,)
+        case SetState(value=atom) | WriteField(value=atom) | Refuse(message=atom):
+            return (atom,)
+        case Match(subject=atom) | Foreach(items=atom):
+            return (atom,)
+        case _:
+            return ()
+
+
+def binders(statement: Statement) -> Iterator[Local]:
+    """The locals that the statement itself gives a value: by assignment, by a pattern or for each item."""
+    match statement:
+        case Let(local=local) | Foreach(item=local):
+            yield local
+        case Match(arms=arms):
+            for arm in arms:
+                if isinstance(arm.pattern, SomePattern) and arm.pattern.local is not None:
+                    yield arm.pattern.local
+        case _:
+            return
+
+
+def read_field_of(statement: Statement) -> ReadField | None:
+    """The field of the message that the statement reads, if it reads one."""
+    if isinstance(statement, Let) and isinstance(statement.value, ReadField):
+        return statement.value
+    return None
+
+
+def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
+    """Whether one of the arms fits, whatever the subject is."""
+    patterns = [arm.pattern for arm in arms]
+    if any(isinstance(pattern, AnyPattern) for pattern in patterns):
+        return True
+    if any(isinstance(pattern, NonePattern) for pattern in patterns):
+        return any(isinstance(pattern, SomePattern) for pattern in patterns)
+    literals = {
+        pattern.value.value
+        for pattern in patterns
+        if isinstance(pattern, LiteralPattern)
+        if pattern.value.type.name == "bool"
+    }
+    return literals == {True, False}
