@@ -1,0 +1,1 @@
+"""Modules in, traffic out: what runs compiled chains."""

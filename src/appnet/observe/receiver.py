@@ -1,0 +1,91 @@
+"""An OTLP/HTTP endpoint for logs: on one machine it stands where a cluster has its collector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
+
+_log = logging.getLogger(__name__)
+
+_PROTOBUF = "application/x-protobuf"
+_MAX_POST_BYTES = 64 << 20
+
+Subscriber = Callable[[Record], None]
+
+
+class OtlpReceiver:
+    """Accepts ``POST /v1/logs`` in binary protobuf, gzipped or not, and hands every record to its subscribers.
+
+    ``port`` 0 takes a free one; ``address`` tells which after ``start``.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
+        self._port = port
+        self._subscribers: list[Subscriber] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Binds and serves. Raises ``OSError`` where the address cannot be had."""
+        application = web.Application(client_max_size=_MAX_POST_BYTES)
+        application.router.add_post("/v1/logs", self._take_logs)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Ends open requests and closes the port. Safe to call again."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> OtlpReceiver:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the started receiver."""
+        if self._runner is None:
+            raise RuntimeError("the OTLP receiver has not been started")
+        host, port = self._runner.addresses[0][:2]
+        return host, port
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Calls ``subscriber`` with every record from now on; the function returned ends that.
+
+        Subscribers run in the event loop and must not block; one that raises is logged and does no harm.
+        """
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    async def _take_logs(self, request: web.Request) -> web.Response:
+        if request.content_type != _PROTOBUF:
+            raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
+        try:
+            records = decode_logs(await request.read())
+        except MalformedTelemetryError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
+        for record in records:
+            self._hand_out(record)
+        return web.Response(body=ExportLogsServiceResponse().SerializeToString(), content_type=_PROTOBUF)
+
+    def _hand_out(self, record: Record) -> None:
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(record)
+            except Exception:
+                _log.exception("a subscriber to telemetry failed")

@@ -1,0 +1,92 @@
+"""The latest records of every stream, in memory, and what they sum up to."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from appnet.observe.records import Record
+
+
+class StreamKey(NamedTuple):
+    """A stream of records: the Vec ``variable`` of ``element``, from all proxies that run it."""
+
+    element: str
+    variable: str
+
+
+@dataclass(frozen=True)
+class FloatSummary:
+    """Order statistics of float records, in their own unit; ``count`` is how many they are taken over."""
+
+    count: int
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """``count`` records have arrived, the last of them ``latest``; ``floats`` where the kept values are floats."""
+
+    key: StreamKey
+    count: int
+    latest: Record
+    floats: FloatSummary | None
+
+
+@dataclass
+class _Stream:
+    kept: deque[Record]
+    count: int = 0
+
+
+class RecordStore:
+    """Keeps the last ``capacity`` records of each of at most ``max_streams`` streams, and counts all.
+
+    A new stream beyond ``max_streams`` takes the place of the one that has been silent longest.
+    """
+
+    def __init__(self, capacity: int = 10_000, max_streams: int = 1_000) -> None:
+        self._capacity = capacity
+        self._max_streams = max_streams
+        self._streams: dict[StreamKey, _Stream] = {}
+
+    def add(self, record: Record) -> None:
+        """Takes one record; usable as a subscriber of ``OtlpReceiver``."""
+        key = StreamKey(record.element, record.variable)
+        stream = self._streams.pop(key, None) or _Stream(deque(maxlen=self._capacity))
+        stream.kept.append(record)
+        stream.count += 1
+        self._streams[key] = stream  # last in order: heard of last
+        if len(self._streams) > self._max_streams:
+            del self._streams[next(iter(self._streams))]
+
+    def counts(self) -> dict[StreamKey, int]:
+        """How many records each stream has brought, dropped ones included."""
+        return {key: stream.count for key, stream in sorted(self._streams.items())}
+
+    def records(self, element: str, variable: str) -> list[Record]:
+        """The kept records of one stream, oldest first; none for a stream not heard of."""
+        stream = self._streams.get(StreamKey(element, variable))
+        return list(stream.kept) if stream is not None else []
+
+    def summaries(self) -> list[StreamSummary]:
+        """One line for each stream, in the order of their names."""
+        return [
+            StreamSummary(key, stream.count, stream.kept[-1], summarize(stream.kept))
+            for key, stream in sorted(self._streams.items())
+        ]
+
+
+def summarize(records: deque[Record] | list[Record]) -> FloatSummary | None:
+    """Median and 99th percentile (nearest rank) of the float values in ``records``, NaN left out; None without any."""
+    values = sorted(it.value for it in records if isinstance(it.value, float) and not math.isnan(it.value))
+    if not values:
+        return None
+    return FloatSummary(len(values), _nearest_rank(values, 0.50), _nearest_rank(values, 0.99))
+
+
+def _nearest_rank(values: list[float], quantile: float) -> float:
+    return values[max(0, math.ceil(quantile * len(values)) - 1)]

@@ -1,0 +1,144 @@
+"""The xDS resources of a proxy that stands beside a service: one listener, its chain's filters, one cluster.
+
+A client-side proxy listens for its application's calls and sends them to the server-side proxy; a server-side proxy
+listens for those and sends them to the application. For Envoy both are the same: gRPC comes in on one port, passes the
+filters in order and leaves to a cluster whose hosts come by EDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.base_pb2 import RoutingPriority
+from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from google.protobuf.message import Message
+
+from appnet.processors.envoy.bootstrap import Address, use_http2
+from appnet.processors.envoy.filters import FILTER_TYPES
+
+DEFAULT_MAX_MESSAGE = 4 << 20
+"""Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""
+
+_ANY_LOCAL_PORT = Address("127.0.0.1", 0)
+# What a filter may have to buffer beside one message: its frame header and the start of what follows.
+_BUFFER_SLACK = 256 << 10
+_STREAM_IDLE_SECONDS = 300
+_MANY = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What one proxy does.
+
+    ``listener`` names its listener, bound to ``bind`` (port 0: read it back with ``EnvoyProcess.listener_address``).
+    ``filters`` are the names of its chain's filters in request order; each arrives by ECDS under that name, and the
+    listener does not open before all have. ``upstream`` are the hosts calls leave to, at any time replaceable.
+    ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
+    """
+
+    listener: str
+    filters: Sequence[str]
+    upstream: Sequence[Address]
+    bind: Address = _ANY_LOCAL_PORT
+    max_message: int = DEFAULT_MAX_MESSAGE
+
+    @property
+    def cluster(self) -> str:
+        """Name of the cluster that calls leave to."""
+        return f"{self.listener}-upstream"
+
+
+def sidecar_resources(sidecar: Sidecar) -> list[Message]:
+    """Cluster, endpoints and listener of ``sidecar``: all a proxy needs beside its filters' configurations."""
+    return [upstream_cluster(sidecar), upstream_endpoints(sidecar), chain_listener(sidecar)]
+
+
+def upstream_cluster(sidecar: Sidecar) -> Cluster:
+    """The cluster, with hosts by EDS, HTTP/2 to them, and no limit that an application would meet before its own."""
+    cluster = Cluster(name=sidecar.cluster, type=Cluster.EDS)
+    cluster.connect_timeout.FromMilliseconds(1000)
+    cluster.eds_cluster_config.eds_config.CopyFrom(_ads())
+    cluster.per_connection_buffer_limit_bytes.value = _buffer_limit(sidecar)
+    limits = cluster.circuit_breakers.thresholds.add(priority=RoutingPriority.DEFAULT)
+    for limit in (limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries):
+        limit.value = _MANY
+    use_http2(cluster)
+    return cluster
+
+
+def upstream_endpoints(sidecar: Sidecar) -> ClusterLoadAssignment:
+    """The hosts of the cluster."""
+    assignment = ClusterLoadAssignment(cluster_name=sidecar.cluster)
+    group = assignment.endpoints.add()
+    for address in sidecar.upstream:
+        group.lb_endpoints.add().endpoint.address.CopyFrom(address.to_envoy())
+    return assignment
+
+
+def chain_listener(sidecar: Sidecar) -> Listener:
+    """The listener: HTTP/2 without TLS, the chain's filters, and the router."""
+    listener = Listener(name=sidecar.listener)
+    listener.address.CopyFrom(sidecar.bind.to_envoy())
+    listener.per_connection_buffer_limit_bytes.value = _buffer_limit(sidecar)
+    network_filter = listener.filter_chains.add().filters.add(name="http")
+    network_filter.typed_config.Pack(_connection_manager(sidecar))
+    return listener
+
+
+def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
+    manager = HttpConnectionManager(stat_prefix=sidecar.listener, codec_type=HttpConnectionManager.HTTP2)
+    # One bad stream must not cost its neighbours their connection.
+    manager.http2_protocol_options.override_stream_error_on_invalid_http_message.value = True
+    manager.stream_idle_timeout.FromSeconds(_STREAM_IDLE_SECONDS)
+    manager.generate_request_id.value = False  # the proxy pair adds nothing to a call that the chain did not
+    manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
+    manager.route_config.name = sidecar.cluster
+    manager.route_config.virtual_hosts.append(_all_calls_to(sidecar.cluster))
+    for name in sidecar.filters:
+        manager.http_filters.append(_discovered_filter(name))
+    router = Router(suppress_envoy_headers=True)
+    manager.http_filters.add(name="router").typed_config.Pack(router)
+    return manager
+
+
+def _all_calls_to(cluster: str) -> VirtualHost:
+    host = VirtualHost(name=cluster, domains=["*"])
+    route = host.routes.add()
+    route.match.prefix = "/"
+    route.route.cluster = cluster
+    # Streams may last; the caller's own deadline holds.
+    route.route.timeout.FromSeconds(0)
+    route.route.max_stream_duration.grpc_timeout_header_max.FromSeconds(0)
+    return host
+
+
+def _discovered_filter(name: str) -> HttpFilter:
+    discovered = HttpFilter(name=name)
+    source = discovered.config_discovery
+    source.config_source.CopyFrom(_ads())
+    # Wait for the first version for ever: a listener that opened without it would answer, or worse, in its place.
+    source.config_source.initial_fetch_timeout.FromSeconds(0)
+    source.type_urls.extend(FILTER_TYPES)
+    return discovered
+
+
+def _ads() -> ConfigSource:
+    source = ConfigSource(resource_api_version=ApiVersion.V3)
+    source.ads.SetInParent()
+    return source
+
+
+def _buffer_limit(sidecar: Sidecar) -> int:
+    return sidecar.max_message + _BUFFER_SLACK
+
+

@@ -1,0 +1,73 @@
+"""Child processes that cannot outlive the process that started them, however it ends.
+
+Linux sends a chosen signal to a process when the thread that forked it ends. The request for that signal has to be
+made in the child between fork and exec, where Python code is not safe once there are threads; so this file is also
+a program: a bare interpreter that makes the request and then becomes the command it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+
+
+async def start_bound(
+    command: Sequence[str | Path],
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """Starts ``command`` (an absolute path and its arguments) so that the kernel kills it when this process ends.
+
+    The command runs in a session of its own: Ctrl-C at the terminal reaches this process alone, which then stops its
+    children in order. ``environment`` is added to this process's own. Raises ``RuntimeError`` outside the main thread,
+    because the child would die with the calling thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("a bound process has to be started from the main thread: it ends with the thread")
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        __file__,
+        str(os.getpid()),
+        *map(str, command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+
+
+async def stop(process: asyncio.subprocess.Process, grace_seconds: float) -> int:
+    """Asks ``process`` to end, kills it after ``grace_seconds``, and returns its exit code."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), grace_seconds)
+        except TimeoutError:
+            process.kill()
+    return await process.wait()
+
+
+def _become(parent: int, command: list[str]) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:  # it ended before the request was made
+        sys.exit(1)
+    os.execv(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    _become(int(sys.argv[1]), sys.argv[2:])
