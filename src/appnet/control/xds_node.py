@@ -188,9 +188,7 @@ class StreamState:
             subscription.wanted |= names
         subscription.names = names
 
-    def _respond(
-        self, type_url: str, state: TypeState, subscription: _Subscription
-    ) -> DiscoveryResponse | None:
+    def _respond(self, type_url: str, state: TypeState, subscription: _Subscription) -> DiscoveryResponse | None:
         changed = state.serial != subscription.serial
         subscription.serial = state.serial
         names = self._names_to_send(type_url, state, subscription, changed=changed)

@@ -17,7 +17,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 
 from appnet.control.snapshot import EXTENSIONS, Resource, Snapshot
 from appnet.control.xds_node import Acceptance, Answer, Delivery, NodeState, StreamState
-from appnet.processors.envoy.bootstrap import Address
+from appnet.processors.address import Address
 from appnet.processors.envoy.filters import refuse_remote_code
 
 _log = logging.getLogger(__name__)

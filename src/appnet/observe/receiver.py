@@ -9,6 +9,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
+from appnet.processors.address import Address
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +58,12 @@ class OtlpReceiver:
         await self.stop()
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of the started receiver."""
+    def address(self) -> Address:
+        """Where the started receiver listens."""
         if self._runner is None:
             raise RuntimeError("the OTLP receiver has not been started")
         host, port = self._runner.addresses[0][:2]
-        return host, port
+        return Address(host, port)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls ``subscriber`` with every record from now on; the function returned ends that.

@@ -8,7 +8,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from appnet.processors.envoy.bootstrap import Address
+from appnet.processors.address import Address
 
 
 class AdminError(Exception):

@@ -11,37 +11,13 @@ from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
+from appnet.processors.address import ANY_LOCAL_PORT, Address
+
 XDS_CLUSTER = "appnet-xds"
 TELEMETRY_CLUSTER = "appnet-telemetry"
 """The cluster that chains post OTLP/HTTP to; part of the contract with the runtime's hosts."""
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-
-@dataclass(frozen=True)
-class Address:
-    """A TCP socket address."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """``host:port``; raises ``ValueError`` for anything else."""
-        host, colon, port = text.strip().rpartition(":")
-        if not colon or not host or not port.isdecimal():
-            raise ValueError(f"{text!r} is not host:port")
-        return cls(host, int(port))
-
-    def to_envoy(self) -> EnvoyAddress:
-        """The same as an Envoy ``Address`` message."""
-        address = EnvoyAddress()
-        address.socket_address.address = self.host
-        address.socket_address.port_value = self.port
-        return address
 
 
 @dataclass(frozen=True)
@@ -60,7 +36,7 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) 
     bootstrap = Bootstrap()
     bootstrap.node.id = identity.node
     bootstrap.node.cluster = identity.service
-    bootstrap.admin.address.CopyFrom(Address("127.0.0.1", 0).to_envoy())
+    bootstrap.admin.address.CopyFrom(envoy_address(ANY_LOCAL_PORT))
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
@@ -80,6 +56,14 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) 
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
 
 
+def envoy_address(address: Address) -> EnvoyAddress:
+    """``address`` as Envoy's message."""
+    message = EnvoyAddress()
+    message.socket_address.address = address.host
+    message.socket_address.port_value = address.port
+    return message
+
+
 def http2_options() -> HttpProtocolOptions:
     """Protocol options of a cluster that speaks HTTP/2 without TLS."""
     options = HttpProtocolOptions()
@@ -92,7 +76,7 @@ def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.load_assignment.cluster_name = name
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-    endpoint.address.CopyFrom(address.to_envoy())
+    endpoint.address.CopyFrom(envoy_address(address))
     if http2:
         options = http2_options()
         # A controller that vanished without closing its connection is noticed, too.

@@ -28,7 +28,6 @@ PAYLOAD_MAGIC = b"APPNETM1"
 OPTIONS_VERSION = 1
 
 
-
 class RemoteCodeError(ValueError):
     """A filter configuration names code that the proxy would have to fetch."""
 
@@ -52,9 +51,7 @@ class ChainOptions:
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
         resource = self._resource().SerializeToString(deterministic=True)
-        numbers = struct.pack(
-            "<IQIII", OPTIONS_VERSION, self.seed, self.max_message, self.backend_count, len(resource)
-        )
+        numbers = struct.pack("<IQIII", OPTIONS_VERSION, self.seed, self.max_message, self.backend_count, len(resource))
         return numbers + resource
 
     def _resource(self) -> Resource:

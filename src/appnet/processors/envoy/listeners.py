@@ -23,13 +23,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from google.protobuf.message import Message
 
-from appnet.processors.envoy.bootstrap import Address, use_http2
+from appnet.processors.address import ANY_LOCAL_PORT, Address
+from appnet.processors.envoy.bootstrap import envoy_address, use_http2
 from appnet.processors.envoy.filters import FILTER_TYPES
 
 DEFAULT_MAX_MESSAGE = 4 << 20
 """Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""
 
-_ANY_LOCAL_PORT = Address("127.0.0.1", 0)
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
 _STREAM_IDLE_SECONDS = 300
@@ -49,7 +49,7 @@ class Sidecar:
     listener: str
     filters: Sequence[str]
     upstream: Sequence[Address]
-    bind: Address = _ANY_LOCAL_PORT
+    bind: Address = ANY_LOCAL_PORT
     max_message: int = DEFAULT_MAX_MESSAGE
 
     @property
@@ -81,14 +81,14 @@ def upstream_endpoints(sidecar: Sidecar) -> ClusterLoadAssignment:
     assignment = ClusterLoadAssignment(cluster_name=sidecar.cluster)
     group = assignment.endpoints.add()
     for address in sidecar.upstream:
-        group.lb_endpoints.add().endpoint.address.CopyFrom(address.to_envoy())
+        group.lb_endpoints.add().endpoint.address.CopyFrom(envoy_address(address))
     return assignment
 
 
 def chain_listener(sidecar: Sidecar) -> Listener:
     """The listener: HTTP/2 without TLS, the chain's filters, and the router."""
     listener = Listener(name=sidecar.listener)
-    listener.address.CopyFrom(sidecar.bind.to_envoy())
+    listener.address.CopyFrom(envoy_address(sidecar.bind))
     listener.per_connection_buffer_limit_bytes.value = _buffer_limit(sidecar)
     network_filter = listener.filter_chains.add().filters.add(name="http")
     network_filter.typed_config.Pack(_connection_manager(sidecar))
@@ -140,5 +140,3 @@ def _ads() -> ConfigSource:
 
 def _buffer_limit(sidecar: Sidecar) -> int:
     return sidecar.max_message + _BUFFER_SLACK
-
-

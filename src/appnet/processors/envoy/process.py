@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.processors import lifetime
+from appnet.processors.address import Address
 from appnet.processors.envoy.admin import Admin
-from appnet.processors.envoy.bootstrap import Address, Identity, bootstrap_json
+from appnet.processors.envoy.bootstrap import Identity, bootstrap_json
 
 _LOG_TAIL_LINES = 30
 _POLL_SECONDS = 0.02

@@ -1,0 +1,1 @@
+"""Applications to try AppNet with, runnable without containers."""

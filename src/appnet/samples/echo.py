@@ -1,0 +1,133 @@
+"""The echo application: an HTTP frontend that calls a gRPC server.
+
+    python -m appnet.samples.echo server --proto echo.proto
+    python -m appnet.samples.echo frontend --proto echo.proto --server HOST:PORT
+
+Each binds a free port on the loopback interface, prints one line ``{"address": "HOST:PORT"}`` and runs until it is
+told to end. ``GET /?key=WORD`` at the frontend makes one call with ``Body`` set to WORD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+from aiohttp import web
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from grpc_tools import protoc
+
+_SERVICE = "echo.EchoService"
+_METHOD = "echo"
+_MESSAGE = "echo.Msg"
+
+_CALL_TIMEOUT_SECONDS = 10.0
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+
+
+async def serve_echo(proto: Path, name: str) -> None:
+    """The server: answers every call with the ``Body`` "You've hit NAME" until SIGTERM or SIGINT."""
+    message = _message_class(proto)
+
+    async def echo(_request: Any, _context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        return message(Body=f"You've hit {name}")
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        echo, request_deserializer=message.FromString, response_serializer=message.SerializeToString
+    )
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    await _run_at("127.0.0.1", port)
+    await server.stop(grace=0.5)
+
+
+async def serve_frontend(proto: Path, server: str) -> None:
+    """The frontend: HTTP in, one gRPC call to ``server`` (HOST:PORT) for each request, until SIGTERM or SIGINT.
+
+    A failed call is answered with "Echo server returns an error." and its status in the headers ``grpc-status`` and
+    ``grpc-message`` (percent-encoded), so that a tool can tell an injected fault from a failure.
+    """
+    message = _message_class(proto)
+    # One direct connection: no proxy of the environment may stand between the frontend and its sidecar.
+    async with grpc.aio.insecure_channel(server, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary(
+            f"/{_SERVICE}/{_METHOD}",
+            request_serializer=message.SerializeToString,
+            response_deserializer=message.FromString,
+        )
+
+        async def get(request: web.Request) -> web.Response:
+            try:
+                reply = await call(message(Body=request.query.get("key", "")), timeout=_CALL_TIMEOUT_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                status = {
+                    "grpc-status": str(error.code().value[0]),
+                    "grpc-message": quote(error.details() or "", safe=" /:,;'()"),
+                }
+                return web.Response(text="Echo server returns an error.\n", headers=status)
+            return web.Response(text=f"{reply.Body}\n", headers={"grpc-status": "0"})
+
+        application = web.Application()
+        application.router.add_get("/", get)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await _run_at(*runner.addresses[0][:2])
+        await runner.cleanup()
+
+
+def _message_class(proto: Path) -> Any:
+    """The message of the service, from the .proto itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder, "set")
+        arguments = ["protoc", f"-I{proto.parent}", f"--descriptor_set_out={compiled}", str(proto)]
+        if protoc.main(arguments) != 0:
+            raise SystemExit(f"{proto} cannot be compiled")
+        files = descriptor_pb2.FileDescriptorSet.FromString(compiled.read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(_MESSAGE))
+
+
+async def _run_at(host: str, port: int) -> None:
+    """Says where the service is and waits to be told to end."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    print(json.dumps({"address": f"{host}:{port}"}), flush=True)  # noqa: T201
+    await told.wait()
+
+
+def _random_name() -> str:
+    return "server-" + "".join(random.choices(_NAME_LETTERS, k=5))  # noqa: S311
+
+
+def main() -> None:
+    """Runs the role that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m appnet.samples.echo", description="The echo application.")
+    roles = parser.add_subparsers(dest="role", required=True)
+    server = roles.add_parser("server", help="the gRPC server")
+    server.add_argument("--name", default=_random_name(), help="what it calls itself (default: server-XXXXX)")
+    frontend = roles.add_parser("frontend", help="the HTTP frontend")
+    frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="where its calls go")
+    for role in (server, frontend):
+        role.add_argument("--proto", type=Path, required=True, help="echo.proto")
+    arguments = parser.parse_args()
+    if arguments.role == "server":
+        asyncio.run(serve_echo(arguments.proto, arguments.name))
+    else:
+        asyncio.run(serve_frontend(arguments.proto, arguments.server))
+
+
+if __name__ == "__main__":
+    main()
