@@ -1,0 +1,7 @@
+"""The reference meaning: runs elements and chains on RPCs, in plain Python."""
+
+from appnet.interpret.chain import ChainInstance
+from appnet.interpret.dump import dump
+from appnet.interpret.rpc import Environment, Forwarded, Outcome, Refused, Rpc
+
+__all__ = ["ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "dump"]

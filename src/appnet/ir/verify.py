@@ -237,7 +237,7 @@ class _Body:
             if reached:
                 falls_through = True
                 common = set(bound) if common is None else common.intersection(bound)
-        for name in common or ():
+        for name in (common or set()) - self._scoped:
             self._bind(Local(name, self._types[name]))
         return falls_through
 

@@ -1,0 +1,128 @@
+"""Runs a chain of elements: what passes which element, and what the caller gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict
+from appnet.interpret.rpc import Environment, Forwarded, Message, Outcome, Refused, Rpc
+from appnet.interpret.values import Value, copy_value
+from appnet.ir.nodes import Element
+
+_UNAVAILABLE = 14
+_MOST_DIGITS = 20  # more make a number that no host has
+
+
+class ChainInstance:
+    """The elements of a chain, in order from client to server, in one processor instance.
+
+    Making it runs each element's ``init``. Calls may be in flight at the same time in any number; each
+    handler runs from its start to its end before another one begins.
+    """
+
+    def __init__(self, elements: Sequence[Element], environment: Environment) -> None:
+        self._loads = _Loads(environment.backend_count)
+        self._records: list[Record] = []
+        self._elements = [ElementInstance(element, environment, self._loads, self._records) for element in elements]
+        self._calls = 0
+        for element in self._elements:
+            element.start()
+
+    def request(self, rpc: Rpc) -> Outcome:
+        """Judges the request that is in ``rpc``, and changes it as the elements do."""
+        if rpc.rpc_id == 0:
+            self._calls += 1
+            rpc.rpc_id = self._calls
+        message = Message(rpc.signature.request, rpc.message, rpc.metadata)
+        rpc.forwarded = 0
+        for element in self._elements:
+            verdict = element.run(element.element.req.body, rpc, message)
+            if not isinstance(verdict, Forwards):
+                return self._refuse(rpc, _refusal(element, verdict))
+            rpc.forwarded += 1
+        if message.destination is not None:
+            self._loads.add(rpc, message.destination)
+        return Forwarded(message.written)
+
+    def response(self, rpc: Rpc, status: int) -> Outcome:
+        """Judges the response that is in ``rpc``, and changes it as the elements do.
+
+        ``status``: its gRPC status; other than 0 makes it an error response.
+        """
+        self._loads.remove(rpc)
+        message = Message(rpc.signature.response, rpc.message, rpc.response_metadata, status)
+        refused = self._respond(rpc, message)
+        return refused if refused is not None else Forwarded(message.written)
+
+    def end(self, rpc: Rpc) -> None:
+        """The call was cut off: no handler runs for it any more."""
+        self._loads.remove(rpc)
+        rpc.forwarded = 0
+
+    def state_of(self, element: str) -> dict[str, Value]:
+        """The values of the element's state variables now, by name."""
+        return {name: copy_value(value) for name, value in self._named(element).state.items()}
+
+    def records(self) -> list[Record]:
+        """What was appended to record streams since the start, in order: ("ELEMENT.VARIABLE", item)."""
+        return list(self._records)
+
+    def elements(self) -> list[Element]:
+        """The elements, in order from client to server."""
+        return [element.element for element in self._elements]
+
+    def _named(self, name: str) -> ElementInstance:
+        return next(element for element in self._elements if element.element.name == name)
+
+    def _refuse(self, rpc: Rpc, refused: Refused) -> Refused:
+        """Lets the elements that forwarded the request see the error that a later one made."""
+        later = self._respond(rpc, _error(rpc, refused))
+        rpc.forwarded = 0
+        return later if later is not None else refused
+
+    def _respond(self, rpc: Rpc, message: Message) -> Refused | None:
+        """Runs the ``resp`` handlers; the last refusal, if one of them refused."""
+        refused: Refused | None = None
+        for element in reversed(self._elements[: rpc.forwarded]):
+            verdict = element.run(element.element.resp.body, rpc, message)
+            if not isinstance(verdict, Forwards):
+                refused = _refusal(element, verdict)
+                message = _error(rpc, refused)
+        if refused is not None:
+            rpc.forwarded = 0
+        return refused
+
+
+def _refusal(element: ElementInstance, verdict: Verdict | None) -> Refused:
+    if isinstance(verdict, Refuses):
+        return Refused(verdict.code, verdict.text)
+    return Refused(_UNAVAILABLE, b"dropped by " + element.element.name.encode())
+
+
+def _error(rpc: Rpc, refused: Refused) -> Message:
+    return Message(rpc.signature.response, status=refused.code, made_here=True)
+
+
+class _Loads:
+    """Calls in flight to each host of the upstream cluster."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._in_flight: Counter[int] = Counter()
+
+    def load(self, host: int) -> int:
+        return self._in_flight[host]
+
+    def add(self, rpc: Rpc, destination: bytes) -> None:
+        """The call goes to the host that the text names in decimal; any other text names no host."""
+        self.remove(rpc)
+        host = int(destination.lstrip(b"0")[:_MOST_DIGITS] or b"0") if destination.isdigit() else self._count
+        if host < self._count:
+            rpc.backend = host
+            self._in_flight[host] += 1
+
+    def remove(self, rpc: Rpc) -> None:
+        if rpc.backend is not None:
+            self._in_flight[rpc.backend] -= 1
+            rpc.backend = None

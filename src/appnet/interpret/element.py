@@ -1,0 +1,205 @@
+"""Runs the blocks of one element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appnet.interpret.operations import MEANINGS, Backends, Machine
+from appnet.interpret.random import Generator
+from appnet.interpret.rpc import Environment, Message, Rpc
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit
+from appnet.ir.nodes import (
+    AnyPattern,
+    Atom,
+    Block,
+    Call,
+    Computation,
+    Const,
+    Do,
+    Element,
+    Foreach,
+    Forward,
+    Let,
+    LiteralPattern,
+    Local,
+    Match,
+    NonePattern,
+    Pattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    StateClass,
+    Statement,
+    WriteField,
+)
+from appnet.language.operations import OPERATIONS, Effect
+
+_ON_CONTAINER = Effect.READS_CONTAINER | Effect.WRITES_CONTAINER
+
+
+@dataclass(frozen=True)
+class Forwards:
+    """The verdict of a handler that lets the message pass."""
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """The verdict of a handler that answers the caller with a gRPC status."""
+
+    code: int
+    text: bytes
+
+
+Verdict = Forwards | Refuses
+
+
+Record = tuple[str, Value]
+"""What was appended to a record stream: "ELEMENT.VARIABLE", and the item."""
+
+
+class ElementInstance:
+    """An element with its state and its random draws, in one instance of its chain.
+
+    ``records``: where it notes what it appends to record streams.
+    """
+
+    def __init__(self, element: Element, environment: Environment, backends: Backends, records: list[Record]) -> None:
+        self.element = element
+        self.state: dict[str, Value] = {variable.name: default_value(variable.type) for variable in element.state}
+        self._records = records
+        self._variables = {variable.name: variable for variable in element.state}
+        self._environment = environment
+        self._backends = backends
+        self._generator = Generator(environment.seed, element.name)
+
+    def start(self) -> None:
+        """Runs ``init``."""
+        _Run(self, None, None).block(self.element.init)
+
+    def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
+        """Runs a handler on the message in hand; None where a path ended without a verdict."""
+        return _Run(self, rpc, message).block(body)
+
+    def set_state(self, place: State, value: Value) -> None:
+        """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
+        fit(value, self._capacity(place))
+        self.state[place.name] = value
+
+    def machine(self, call: Call, rpc: Rpc | None, message: Message | None) -> Machine:
+        """What the operation runs on."""
+        capacity = self._capacity(call.args[0]) if call.args else DEFAULT_CAPACITY
+        return Machine(self._environment, self._generator, self._backends, call.type, capacity, rpc, message)
+
+    def note(self, call: Call, item: Value) -> None:
+        """Remembers what was appended to a record stream."""
+        place = call.args[0]
+        if isinstance(place, State) and self._variables[place.name].state_class is StateClass.RECORD:
+            self._records.append((f"{self.element.name}.{place.name}", item))
+
+    def _capacity(self, place: Atom) -> int:
+        if not isinstance(place, State):
+            return DEFAULT_CAPACITY
+        variable = self._variables[place.name]
+        return UNBOUNDED if variable.state_class is StateClass.RPC_SCOPED else variable.capacity
+
+
+@dataclass
+class _Run:
+    """One run of a body: its locals, and the message in hand unless it is ``init``."""
+
+    instance: ElementInstance
+    rpc: Rpc | None
+    message: Message | None
+    locals: dict[str, Value] = field(default_factory=dict)
+
+    def block(self, block: Block) -> Verdict | None:
+        for statement in block.statements:
+            verdict = self._statement(statement)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def _statement(self, statement: Statement) -> Verdict | None:
+        match statement:
+            case Let(local=local, value=value):
+                self.locals[local.name] = self._compute(value)
+            case SetState(state=state, value=value):
+                self.instance.set_state(state, self._value(value))
+            case WriteField(path=path, value=value):
+                self._message().write(path, self._value(value))
+            case Do(call=call):
+                self._call(call)
+            case Match():
+                return self._match(statement)
+            case Foreach():
+                return self._foreach(statement)
+            case Forward():
+                return Forwards()
+            case Refuse(message=message, code=code):
+                return Refuses(code, self._value(message))
+        return None
+
+    def _match(self, statement: Match) -> Verdict | None:
+        subject = self._value(statement.subject)
+        for arm in statement.arms:
+            if self._fits(arm.pattern, subject):
+                return self.block(arm.body)
+        return None
+
+    def _fits(self, pattern: Pattern, subject: Value) -> bool:
+        match pattern:
+            case LiteralPattern(value=literal):
+                return bool(subject == literal.value)
+            case SomePattern(local=local):
+                if subject is not None and local is not None:
+                    self.locals[local.name] = subject[0]
+                return subject is not None
+            case NonePattern():
+                return subject is None
+            case AnyPattern():
+                return True
+
+    def _foreach(self, statement: Foreach) -> Verdict | None:
+        for item in self._value(statement.items):
+            self.locals[statement.item.name] = item
+            verdict = self.block(statement.body)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def _compute(self, value: Computation) -> Value:
+        match value:
+            case Call():
+                return self._call(value)
+            case ReadField(path=path, type=type_):
+                return self._message().read(path, type_)
+            case _:
+                return self._value(value)
+
+    def _call(self, call: Call) -> Value:
+        on_place = bool(OPERATIONS[call.op].effects & _ON_CONTAINER)
+        operands = [
+            self._place(atom) if on_place and index == 0 else self._value(atom) for index, atom in enumerate(call.args)
+        ]
+        result = MEANINGS[call.op](self.instance.machine(call, self.rpc, self.message), *operands)
+        if call.op == "vec_append":
+            self.instance.note(call, operands[1])
+        return copy_value(result)
+
+    def _value(self, atom: Atom) -> Value:
+        return copy_value(self._place(atom))
+
+    def _place(self, atom: Atom) -> Value:
+        match atom:
+            case Const(value=value):
+                return value
+            case Local(name=name):
+                return self.locals[name]
+            case State(name=name):
+                return self.instance.state[name]
+
+    def _message(self) -> Message:
+        assert self.message is not None, "init has no message"
+        return self.message

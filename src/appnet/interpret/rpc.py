@@ -1,0 +1,106 @@
+"""An RPC as handlers see it, and what a chain decides about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from appnet.interpret.values import Value, default_value, narrow
+from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.types import Type
+
+_KEY = re.compile(rb"[a-z0-9._-]+")
+_TEXT = re.compile(rb"[\x20-\x7e]*")
+_RESERVED = re.compile(rb"grpc-.*|content-type|te")
+
+
+@dataclass
+class Environment:
+    """What a processor instance gives its elements.
+
+    ``now_ns``: the monotonic clock. ``backend_count``: hosts of the upstream cluster, numbered from 0.
+    """
+
+    now_ns: Callable[[], int]
+    seed: int = 0
+    backend_count: int = 0
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """The message goes on. ``written``: the fields that handlers wrote, by path, with the values they now have."""
+
+    written: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The caller gets this gRPC status in the place of an answer."""
+
+    code: int
+    text: bytes
+
+
+Outcome = Forwarded | Refused
+
+
+@dataclass
+class Message:
+    """The message in hand, with the headers that travel with it.
+
+    ``fields``: dotted path to value; an absent field reads as its default.
+    ``status``: the gRPC status of a response; other than 0 it is an error response, in which fields read as
+    defaults and writing one has no effect. ``made_here``: an error response that an element of the chain
+    made; it has no headers either, and setting one has no effect.
+    ``destination``: what a handler set the metadata ``dst`` to.
+    """
+
+    schema: MessageSchema
+    fields: dict[str, Value] = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    status: int = 0
+    made_here: bool = False
+    written: dict[str, Value] = field(default_factory=dict)
+    destination: bytes | None = None
+
+    def read(self, path: str, type_: Type) -> Value:
+        """The value of the field; the default of the type in an error response."""
+        return default_value(type_) if self.status else self.fields.get(path, default_value(type_))
+
+    def write(self, path: str, value: Value) -> None:
+        """Sets the field, as its kind in the .proto holds it; without effect in an error response."""
+        if not self.status:
+            self.fields[path] = self.written[path] = narrow(value, self.schema.fields[path].kind)
+
+    def get_metadata(self, key: bytes) -> bytes:
+        """The header's value; empty where absent."""
+        return b"" if self.made_here else self.metadata.get(key.lower().decode("latin-1"), b"")
+
+    def set_metadata(self, key: bytes, value: bytes) -> None:
+        """Sets the header; reserved keys and what HTTP cannot carry are left alone."""
+        key = key.lower()
+        if self.made_here or not _KEY.fullmatch(key) or _RESERVED.fullmatch(key) or not _TEXT.fullmatch(value):
+            return
+        self.metadata[key.decode()] = value
+        if key == b"dst":
+            self.destination = value
+
+
+@dataclass
+class Rpc:
+    """One call.
+
+    ``message`` and ``metadata`` are the request's, and handlers change them. Before the chain is asked about
+    the response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about
+    each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``forwarded`` counts
+    the elements that the response will pass, ``backend`` is the host that the call counts for.
+    """
+
+    signature: MethodSignature
+    message: dict[str, Value] = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    response_metadata: dict[str, bytes] = field(default_factory=dict)
+    rpc_id: int = 0
+    forwarded: int = 0
+    backend: int | None = None

@@ -1,0 +1,98 @@
+"""Values of the language in Python (the table in `appnet.ir.nodes`) and what holds for every value.
+
+A container belongs to one place: assigning, storing, passing on or taking out copies it, so that a change
+made through one name is never seen through another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import struct
+from typing import Any, TypeAlias
+
+from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
+
+Value: TypeAlias = Any
+"""bool, int, float, bytes, a tuple, a list, a dict or None, by the type at hand."""
+
+DEFAULT_CAPACITY = 65_536
+"""Entries of a container that is not a state variable itself: of a local, or inside another container."""
+
+UNBOUNDED = 2**63
+"""The capacity of a container that never drops anything."""
+
+_MASK = 2**64 - 1
+_SIGN = 2**63
+_ZEROS: dict[Type, Value] = {BOOL: False, INT: 0, UINT: 0, INSTANT: 0, FLOAT: 0.0, STRING: b"", BYTES: b""}
+
+
+def default_value(type_: Type) -> Value:
+    """What a variable of the type holds before it is set, and what an absent field reads as."""
+    match type_:
+        case PairType(first=first, second=second):
+            return (default_value(first), default_value(second))
+        case VecType():
+            return []
+        case MapType():
+            return {}
+        case _:
+            return _ZEROS[type_]
+
+
+def copy_value(value: Value) -> Value:
+    """The same value in containers of its own."""
+    if isinstance(value, list):
+        return [copy_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: copy_value(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(copy_value(item) for item in value)
+    return value
+
+
+def wrap_int(value: int) -> int:
+    """The int of the same 64 bits."""
+    return ((value + _SIGN) & _MASK) - _SIGN
+
+
+def wrap_uint(value: int) -> int:
+    """The uint of the same 64 bits."""
+    return value & _MASK
+
+
+def wrap(value: Value, type_: Type) -> Value:
+    """The result of exact arithmetic as a value of the type; floats are what they are."""
+    if type_ == INT:
+        return wrap_int(value)
+    return wrap_uint(value) if type_ == UINT else value
+
+
+def narrow(value: Value, kind: str) -> Value:
+    """What a field of this kind of the .proto holds after it was written: 32-bit kinds keep 32 bits."""
+    if kind in {"int32", "sint32", "sfixed32", "enum"}:
+        return ((value + 2**31) & (2**32 - 1)) - 2**31
+    if kind in {"uint32", "fixed32"}:
+        return value & (2**32 - 1)
+    return ctypes.c_float(value).value if kind == "float" else value
+
+
+def as_key(value: Value) -> Value:
+    """The value as a key of a Map: keys are equal as ``==`` says, and all NaNs are one key."""
+    if isinstance(value, float):
+        return math.nan if math.isnan(value) else value + 0.0  # -0.0 + 0.0 is 0.0
+    return value
+
+
+def float_bits(value: float) -> int:
+    """The 64 bits of the double; all NaNs have those of the quiet NaN."""
+    return 0x7FF8_0000_0000_0000 if math.isnan(value) else struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+def fit(value: Value, capacity: int) -> None:
+    """Drops the oldest items of a Vec, or the entries of a Map least recently set, beyond the capacity."""
+    if isinstance(value, list):
+        del value[: max(len(value) - capacity, 0)]
+    elif isinstance(value, dict):
+        for key in list(value)[: max(len(value) - capacity, 0)]:
+            del value[key]
