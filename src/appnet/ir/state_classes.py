@@ -72,7 +72,7 @@ def _uses(body: Block) -> defaultdict[str, set[_Use]]:
     in_order = list(statements(body))
     locals_ = _Locals(in_order)
     skip: SetState | None = None
-    for statement, following in zip(in_order, [*in_order[1:], None], strict=True):
+    for statement, following in zip(in_order, [*in_order, None][1:], strict=True):
         added = _addition(statement, following, locals_)
         if added is not None:
             uses[added.state.name].add(_Use.ADD)
