@@ -1,0 +1,86 @@
+"""What the data plane is compared at: one way each to make an Envoy do the work of the sample chain.
+
+The work: refuse 1 call in 100 with ABORTED "fault_injected"; note the request's and the response's ``Body``; refuse
+calls whose ``Body`` is ``test`` with ABORTED "firewall"; note how long the rest took; send the notes to a telemetry
+service. Notes and key list are state of the proxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.config.rbac.v3.rbac_pb2 import RBAC as Rules  # noqa: N811
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC
+from envoy.type.v3.percent_pb2 import FractionalPercent
+from google.protobuf.message import Message
+
+KEY_HEADER = "x-key"
+"""Every request carries its key in this header as well, for filters that cannot read the message."""
+
+REFUSED_KEY = "test"
+_ABORTED = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """A proxy's filters.
+
+    ``inline`` are configurations that stand in the listener, ``discovered`` ones that come by ECDS, as AppNet's do.
+    ``omits`` says in words what part of the work is left out.
+    """
+
+    name: str
+    title: str
+    omits: str = ""
+    inline: tuple[Message, ...] = ()
+    discovered: tuple[TypedExtensionConfig, ...] = ()
+    refusals: frozenset[tuple[int, str]] = field(default=frozenset())
+
+
+BASELINE = "router"
+
+
+def static_cases() -> list[Case]:
+    """The cases that need nothing of AppNet: router alone, Lua, Envoy's own filters."""
+    chain = frozenset({(_ABORTED, "fault_injected"), (_ABORTED, "firewall")})
+    own = frozenset({(_ABORTED, "fault filter abort"), (7, "RBAC: access denied")})
+    return [
+        Case(BASELINE, "router only", omits="everything"),
+        Case("lua", "Envoy's Lua filter", inline=(_lua(),), refusals=chain),
+        Case(
+            "envoy",
+            "Envoy's fault and RBAC filters",
+            omits=f"no notes; refuses by the header {KEY_HEADER}, since RBAC cannot read messages",
+            inline=(_fault(), _rbac()),
+            refusals=own,
+        ),
+    ]
+
+
+def _lua() -> Lua:
+    lua = Lua()
+    lua.default_source_code.inline_string = (Path(__file__).parent / "filters" / "chain.lua").read_text()
+    return lua
+
+
+def _fault() -> HTTPFault:
+    fault = HTTPFault()
+    fault.abort.grpc_status = _ABORTED
+    fault.abort.percentage.numerator = 1
+    fault.abort.percentage.denominator = FractionalPercent.HUNDRED
+    return fault
+
+
+def _rbac() -> RBAC:
+    rbac = RBAC()
+    rbac.rules.action = Rules.DENY
+    policy = rbac.rules.policies["keys"]
+    header = policy.permissions.add().header
+    header.name = KEY_HEADER
+    header.string_match.exact = REFUSED_KEY
+    policy.principals.add().any = True
+    return rbac

@@ -1,0 +1,195 @@
+"""What a chain costs on the data plane: CPU time of Envoy per RPC, and latency, for several ways to do the same.
+
+    python -m benchmarks.dataplane [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
+
+One Envoy for each case is alive all the time; in every round each case is measured once, in shuffled order, so that
+what else the machine does falls on all alike. Ratios are taken within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from appnet.control.xds_server import XdsServer
+from appnet.processors.address import Address
+from benchmarks import report, results
+from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case, static_cases
+from benchmarks.load import LoadResult, LoadSettings, Request, Upstream, run_load
+from benchmarks.proxies import Cores, Proxy, Rig, running_on
+from benchmarks.sink import Sink
+
+CPU = "CPU per RPC, full load"
+PACED_CPU = "CPU per RPC, paced"
+P50 = "latency p50"
+P99 = "latency p99"
+THROUGHPUT = "throughput"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard. ``seconds`` are spent on each case in each round on full load and again at ``rate``."""
+
+    rounds: int = 8
+    seconds: float = 3.0
+    rate: float = 4000.0
+    connections: int = 8
+    streams: int = 8
+
+    @property
+    def full(self) -> LoadSettings:
+        """As much as the proxy takes."""
+        return LoadSettings(self.connections, self.streams, seconds=self.seconds)
+
+    @property
+    def paced(self) -> LoadSettings:
+        """A steady rate well below that, for latencies that are not those of a queue."""
+        return LoadSettings(self.connections, self.streams, seconds=self.seconds, rate=self.rate)
+
+
+@dataclass
+class Samples:
+    """One value a round for each case and metric."""
+
+    cpu_us: dict[str, list[float]] = field(default_factory=dict)
+    paced_cpu_us: dict[str, list[float]] = field(default_factory=dict)
+    rate: dict[str, list[float]] = field(default_factory=dict)
+    p50_us: dict[str, list[float]] = field(default_factory=dict)
+    p99_us: dict[str, list[float]] = field(default_factory=dict)
+
+    def rows(self) -> list[results.Row]:
+        """All metrics of all cases."""
+        return [
+            *results.summarize(self.cpu_us, CPU, "us", BASELINE),
+            *results.summarize(self.paced_cpu_us, PACED_CPU, "us", BASELINE),
+            *results.summarize(self.p50_us, P50, "us", BASELINE),
+            *results.summarize(self.p99_us, P99, "us", BASELINE),
+            *results.summarize(self.rate, THROUGHPUT, "RPC/s", BASELINE),
+        ]
+
+
+def requests() -> list[Request]:
+    """Echo messages: 99 in 100 with one of 33 keys that pass, 1 in 100 with the key that is refused."""
+    keys = [f"user-{number:04}" for number in range(33)]
+    passing = [Request(_message(key), metadata=((KEY_HEADER, key),), weight=3) for key in keys]
+    return [*passing, Request(_message(REFUSED_KEY), metadata=((KEY_HEADER, REFUSED_KEY),), weight=1)]
+
+
+def _message(body: str) -> bytes:
+    text = body.encode()
+    return bytes([0x0A, len(text)]) + text
+
+
+class WrongOutcomeError(Exception):
+    """A proxy did not do what its case says, so its numbers would mean nothing."""
+
+
+def check_outcomes(case: Case, result: LoadResult) -> None:
+    """Raises ``WrongOutcomeError`` unless calls ended as the case says: about 1 in 100 for each kind of refusal."""
+    counts = result.by_status()
+    expected = {(0, ""), *case.refusals}
+    if result.failed or result.unstarted or set(counts) - expected:
+        raise WrongOutcomeError(f"{case.title}: {result.unstarted} calls not started, outcomes {counts}")
+    for refusal in case.refusals:
+        share = counts.get(refusal, 0) / result.finished
+        if not 0.005 < share < 0.02:
+            raise WrongOutcomeError(f"{case.title}: {refusal} was the end of {share:.2%} of calls, not of 1%")
+
+
+async def measure(proxy: Proxy, plan: Plan, samples: Samples) -> None:
+    """One round of one case."""
+    name, traffic = proxy.case.name, requests()
+    full, full_us = await _cost(proxy, traffic, plan.full)
+    paced, paced_us = await _cost(proxy, traffic, plan.paced)
+    samples.cpu_us.setdefault(name, []).append(full_us)
+    samples.paced_cpu_us.setdefault(name, []).append(paced_us)
+    samples.rate.setdefault(name, []).append(full.rate)
+    samples.p50_us.setdefault(name, []).append(paced.latency.p50 / 1000)
+    samples.p99_us.setdefault(name, []).append(paced.latency.p99 / 1000)
+
+
+async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings) -> tuple[LoadResult, float]:
+    """The outcome of a run and the proxy's CPU time for it, microseconds per call; outcomes are checked."""
+    before = proxy.process.cpu_nanoseconds()
+    result = await asyncio.to_thread(run_load, proxy.port, traffic, settings)
+    used = proxy.process.cpu_nanoseconds() - before
+    check_outcomes(proxy.case, result)
+    return result, used / result.finished / 1000
+
+
+async def run(cases: Sequence[Case], plan: Plan, module_path: Path, tick: Callable[[str], None]) -> Samples:
+    """All rounds of all cases; ``tick`` is told what is measured next."""
+    cores, samples = Cores.divide(), Samples()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(running_on(cores.load))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        upstream = stack.enter_context(Upstream())
+        sink = await stack.enter_async_context(Sink())
+        xds = await stack.enter_async_context(XdsServer())
+        rig = Rig(folder, module_path, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
+        proxies = []
+        for case in cases:
+            tick(f"start {case.title}")
+            proxy = await rig.start_proxy(case)
+            stack.push_async_callback(proxy.process.stop)
+            await asyncio.to_thread(run_load, proxy.port, requests(), LoadSettings(8, 8, seconds=min(plan.seconds, 2)))
+            proxies.append(proxy)
+        shuffle = random.Random(1)
+        for number in range(plan.rounds):
+            for proxy in shuffle.sample(proxies, len(proxies)):
+                tick(f"round {number + 1}: {proxy.case.title}")
+                await measure(proxy, plan, samples)
+    return samples
+
+
+def _parse() -> argparse.Namespace:
+    defaults = Plan()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dataplane", description="CPU and latency per RPC.")
+    parser.add_argument("--rounds", type=int, default=defaults.rounds)
+    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="on each load of each case and round")
+    parser.add_argument("--rate", type=float, default=defaults.rate, help="RPC/s of the load that latency is taken at")
+    parser.add_argument("--cases", help="only these, with commas; the baseline is always among them")
+    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, prints the table and writes the results."""
+    arguments, console = _parse(), Console()
+    plan = Plan(rounds=arguments.rounds, seconds=arguments.seconds, rate=arguments.rate)
+    with tempfile.TemporaryDirectory(prefix="modules-") as modules:
+        cases = static_cases()
+        if arguments.cases:
+            chosen = {BASELINE, *arguments.cases.split(",")}
+            cases = [case for case in cases if case.name in chosen]
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("", total=(plan.rounds + 1) * len(cases))
+            samples = asyncio.run(
+                run(cases, plan, Path(modules), lambda what: progress.update(task, advance=1, description=what))
+            )
+    rows = samples.rows()
+    titles = {case.name: case.title for case in cases}
+    console.print(report.table(rows, titles))
+    if not arguments.dry_run:
+        context = {
+            "rounds": plan.rounds, "seconds": plan.seconds, "rate": plan.rate,
+            "connections": plan.connections, "streams": plan.streams,
+            "titles": titles,
+            "omits": {case.name: case.omits for case in cases if case.omits},
+        }  # fmt: skip
+        file = results.save("dataplane", rows, context)
+        report.plot(rows, titles, file.with_suffix(".svg"))
+        console.print(f"written: {file}, {file.with_suffix('.svg')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Envoys for measurements: one for each case, all alive at once, each on the processor core set aside for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from google.protobuf.message import Message
+
+from appnet.control.snapshot import Snapshot
+from appnet.control.xds_server import XdsServer
+from appnet.processors.address import Address
+from appnet.processors.envoy.bootstrap import Identity
+from appnet.processors.envoy.listeners import Sidecar, chain_listener, upstream_cluster, upstream_endpoints
+from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from benchmarks.cases import Case
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores do what; with a single core both are it."""
+
+    proxy: frozenset[int]
+    load: frozenset[int]
+
+    @classmethod
+    def divide(cls) -> Cores:
+        """The last core for proxies, the others for load, upstream and this process."""
+        every = sorted(os.sched_getaffinity(0))
+        return cls(frozenset(every[-1:]), frozenset(every[:-1] or every))
+
+
+@contextmanager
+def running_on(cores: frozenset[int]) -> Iterator[None]:
+    """This thread, and what it starts meanwhile, runs on ``cores``."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Proxy:
+    """A running Envoy with one case's filters; ``port`` is where its listener is."""
+
+    def __init__(self, case: Case, process: EnvoyProcess, port: int) -> None:
+        self.case = case
+        self.process = process
+        self.port = port
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What all proxies of a run share. ``folder`` takes their files, ``module_path`` holds the native loader."""
+
+    folder: Path
+    module_path: Path
+    xds: XdsServer
+    telemetry: Address
+    upstream: Address
+    cores: Cores
+
+    async def start_proxy(self, case: Case) -> Proxy:
+        """Starts an Envoy on the proxies' core and waits until it serves; raises ``EnvoyError``."""
+        sidecar = Sidecar(case.name, [config.name for config in case.discovered], [self.upstream])
+        resources = (upstream_cluster(sidecar), upstream_endpoints(sidecar), _listener(sidecar, case.inline))
+        self.xds.set_snapshot(case.name, Snapshot("benchmark", (*resources, *case.discovered)))
+        identity = Identity(case.name, "benchmark")
+        folder = self.folder / case.name
+        process = EnvoyProcess(
+            EnvoySettings(identity, folder, self.xds.address, self.telemetry, module_path=self.module_path)
+        )
+        with running_on(self.cores.proxy):
+            await process.start()
+        await process.ready()
+        return Proxy(case, process, (await process.listener_address(case.name)).port)
+
+
+def _listener(sidecar: Sidecar, inline: Sequence[Message]) -> Listener:
+    """The listener that AppNet's users get, with the ``inline`` filters before the router."""
+    listener = chain_listener(sidecar)
+    packed = listener.filter_chains[0].filters[0].typed_config
+    manager = HttpConnectionManager()
+    packed.Unpack(manager)
+    router = manager.http_filters.pop()
+    for number, message in enumerate(inline):
+        filter_ = HttpFilter(name=f"inline-{number}")
+        filter_.typed_config.Pack(message)
+        manager.http_filters.append(filter_)
+    manager.http_filters.append(router)
+    packed.Pack(manager)
+    return listener

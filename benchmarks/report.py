@@ -1,0 +1,72 @@
+"""Rows for people: a table in the terminal, a table in Markdown, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from benchmarks.results import Row
+
+
+def table(rows: Sequence[Row], titles: Mapping[str, str]) -> Table:
+    """One line a case, one column a metric: the value, its ratio to the baseline and the quartiles of the ratio."""
+    out = Table(title="medians over rounds; ratio to router only in the same round, with quartiles")
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    out.add_column("case")
+    for metric in metrics:
+        out.add_column(metric, justify="right")
+    for case, cells in _cells(rows, metrics).items():
+        out.add_row(titles.get(case, case), *cells)
+    return out
+
+
+def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
+    """The same as Markdown."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    lines = ["| case | " + " | ".join(metrics) + " |", "|---|" + "---:|" * len(metrics)]
+    for case, cells in _cells(rows, metrics).items():
+        lines.append(f"| {titles.get(case, case)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, list[str]]:
+    by_case: dict[str, dict[str, str]] = {}
+    for row in rows:
+        text = f"{_number(row.value)} {row.unit}".replace("us", "µs")
+        if row.ratio is not None and row.case != row.ratio_to:
+            text += f" · {row.ratio:.2f}x ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
+        by_case.setdefault(row.case, {})[row.metric] = text
+    return {case: [cells.get(metric, "") for metric in metrics] for case, cells in by_case.items()}
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def plot(rows: Sequence[Row], titles: Mapping[str, str], file: Path) -> None:
+    """Bars of the ratio of each case's first metric, with quartiles, as SVG."""
+    import matplotlib  # noqa: PLC0415 - takes half a second, which only a full run should pay
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "appnet", "svg.fonttype": "none", "font.family": "sans-serif"})
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    metric = rows[0].metric
+    shown = sorted((row for row in rows if row.metric == metric and row.ratio), key=lambda row: row.ratio or 0)
+    figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(shown) + 1))
+    for place, row in enumerate(shown):
+        ratio, low, high = row.ratio or 0, row.ratio_low or 0, row.ratio_high or 0
+        spread = [[max(ratio - low, 0)], [max(high - ratio, 0)]]
+        axes.barh(place, ratio, xerr=spread, color="#4878a8", ecolor="#222222", capsize=3, height=0.6)
+        axes.text(max(ratio, high) + 0.01, place, f"{ratio:.2f}x  ({row.value:.1f} µs)", va="center", fontsize=9)
+    axes.set_yticks(range(len(shown)), [titles.get(row.case, row.case) for row in shown], fontsize=9)
+    axes.set_xlim(0, max((row.ratio_high or 0) for row in shown) * 1.3)
+    axes.axvline(1, color="#999999", linewidth=0.8)
+    axes.set_xlabel(f"{metric}, relative to router only", fontsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)

