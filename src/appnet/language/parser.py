@@ -1,0 +1,328 @@
+"""Tokens to the syntax tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Tree, UnexpectedToken
+from lark.lexer import Lexer as LarkLexer
+
+from appnet.language import syntax
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.lexer import KEYWORDS, PUNCTUATION, SECTIONS, Lexer
+
+_MAX_NESTING = 200
+_FRIENDLY = {
+    "_NEWLINE": "the end of the line",
+    "_INDENT": "an indented block",
+    "_DEDENT": "the end of the block",
+    "$END": "the end of the file",
+    "NAME": "a name",
+    "INT": "a number",
+    "FLOAT": "a number",
+    "STRING": "a string",
+    **{token: f"`{text}`" for text, token in (KEYWORDS | SECTIONS | PUNCTUATION).items()},
+}
+
+
+def parse(path: Path, source: str | None = None) -> syntax.Program:
+    """The program in ``source``, or in the file at ``path``.
+
+    Raises `DiagnosticError` for text that is no program, and for a file that is no text.
+    """
+    if source is None:
+        source = _read(path)
+    tokens = list(Lexer(path, source).tokens())
+    try:
+        tree = _parser().parse(tokens)  # type: ignore[arg-type]  # our lexer has run; Lark passes the list through
+    except UnexpectedToken as error:
+        raise DiagnosticError([_unexpected(path, error, tokens)]) from None
+    return _TreeReader(path, source).program(tree)
+
+
+class _PassThrough(LarkLexer):
+    """Lark's lexer interface around tokens that are there already."""
+
+    def __init__(self, lexer_conf: object) -> None:
+        pass
+
+    def lex(self, data: list[Token]) -> Iterator[Token]:  # type: ignore[override]
+        return iter(data)
+
+
+@cache
+def _parser() -> Lark:
+    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, start="program", parser="lalr", lexer=_PassThrough, maybe_placeholders=False)
+
+
+def _read(path: Path) -> str:
+    span = Span(path, 1, 1, 1, 2)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        title = f"cannot read the file: {error.strerror}"
+    except UnicodeDecodeError:
+        title = "the file is not UTF-8 text"
+    help_ = "name an element's .appnet file"
+    raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, span, help=help_)])
+
+
+def _unexpected(path: Path, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
+    token = error.token
+    if token.type == "$END" and tokens:
+        last = tokens[-1]
+        span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
+    else:
+        span = _token_span(path, token)
+    expected = sorted({_FRIENDLY.get(name, name) for name in error.accepts or error.expected} - {"`@`"})
+    wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
+    found = _FRIENDLY.get(token.type, token.type)
+    if token.type in {"NAME", "INT", "FLOAT", "STRING"}:
+        found = f"{found} `{token.value}`"
+    return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", f"expected here: {wanted}")
+
+
+def _token_span(path: Path, token: Token) -> Span:
+    line, column = token.line or 1, token.column or 1
+    return Span(path, line, column, token.end_line or line, token.end_column or column + 1)
+
+
+Node = Tree[Token] | Token
+
+
+class _TreeReader:
+    """Lark's tree to our own, with places."""
+
+    def __init__(self, file: Path, source: str) -> None:
+        self._file = file
+        self._source = source
+        self._depth = 0
+
+    def program(self, tree: Tree[Token]) -> syntax.Program:
+        sections: dict[str, Tree[Token]] = {}
+        order = list(SECTIONS.values())
+        errors = []
+        for node in tree.children:
+            section = _tree(_tree(node).children[0])
+            keyword = _token(section.children[0])
+            if keyword.type in sections:
+                errors.append(self._section_error(keyword, f"a second `{keyword}` block", "put both into one block"))
+            elif any(order.index(name) > order.index(keyword.type) for name in sections):
+                help_ = "the order is state, init, req, resp"
+                errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_))
+            sections.setdefault(keyword.type, section)
+        first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
+        for text, name in SECTIONS.items():
+            if name not in sections:
+                help_ = f"add `{text}{'(rpc)' if text.startswith('re') else '()' if text == 'init' else ''}:`"
+                errors.append(self._section_error(first, f"the program has no `{text}` block", help_))
+        if errors:
+            raise DiagnosticError(errors)
+        return syntax.Program(
+            self._file,
+            self._source,
+            _token_span(self._file, first),
+            tuple(self._declaration(it) for it in _trees(sections["STATE"]) if it.data == "state_declaration"),
+            tuple(self._parameter(it) for it in _trees(sections["INIT"]) if it.data == "parameter"),
+            self._handler(sections["INIT"]),
+            self._handler(sections["REQ"]),
+            self._handler(sections["RESP"]),
+        )
+
+    def _section_error(self, token: Token, title: str, help_: str) -> Diagnostic:
+        return Diagnostic("E005", Severity.ERROR, title, _token_span(self._file, token), help=help_)
+
+    def _span(self, node: Node) -> Span:
+        first, last = _ends(node)
+        start, end = _token_span(self._file, first), _token_span(self._file, last)
+        return Span(self._file, start.line, start.column, end.end_line, end.end_column)
+
+    # --- declarations ---
+
+    def _declaration(self, tree: Tree[Token]) -> syntax.StateDeclaration:
+        *decorators, name, type_ = _trees(tree)
+        return syntax.StateDeclaration(
+            self._span(name), self._name(name), self._type(type_), tuple(self._decorator(it) for it in decorators)
+        )
+
+    def _decorator(self, tree: Tree[Token]) -> syntax.Decorator:
+        name, argument = _trees(tree)
+        value = self.expression(argument)
+        assert isinstance(value, syntax.Name | syntax.Number | syntax.Text | syntax.Truth)
+        return syntax.Decorator(self._span(tree), self._name(name), value)
+
+    def _type(self, tree: Tree[Token]) -> syntax.TypeName:
+        if tree.data == "pair_type":
+            return syntax.TypeName(self._span(tree), "pair", tuple(self._type(it) for it in _trees(tree)))
+        name, *parts = _trees(tree)
+        return syntax.TypeName(self._span(tree), self._name(name).name, tuple(self._type(it) for it in parts))
+
+    def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
+        name, *default = _trees(tree)
+        return syntax.Parameter(
+            self._span(tree), self._name(name), self.expression(default[0]) if default else None
+        )
+
+    def _handler(self, section: Tree[Token]) -> syntax.HandlerBlock:
+        span = _token_span(self._file, _token(section.children[0]))
+        named = [self._name(it).name for it in _trees(section) if it.data == "name"]
+        return syntax.HandlerBlock(span, self._body(_trees(section)[-1]), named[0] if named else "rpc")
+
+    # --- statements ---
+
+    def _body(self, tree: Tree[Token]) -> tuple[syntax.Statement, ...]:
+        return tuple(self._statement(it) for it in _trees(tree))
+
+    def _statement(self, tree: Tree[Token]) -> syntax.Statement:
+        self._depth += 1
+        if self._depth > _MAX_NESTING:
+            title = f"blocks and expressions nested more than {_MAX_NESTING} deep"
+            raise DiagnosticError(
+                [Diagnostic("E003", Severity.ERROR, title, self._span(tree), help="split the element in two")]
+            )
+        readers: dict[str, Callable[[Tree[Token]], syntax.Statement]] = {
+            "pass": lambda it: syntax.Pass(self._span(it)),
+            "assign": self._assign,
+            "evaluate": lambda it: syntax.Evaluate(self._span(it), self.expression(_trees(it)[0])),
+            "send": self._send,
+            "match": self._match,
+            "if": self._if,
+            "foreach": self._foreach,
+        }
+        statement = readers[tree.data](tree)
+        self._depth -= 1
+        return statement
+
+    def _assign(self, tree: Tree[Token]) -> syntax.Assign:
+        targets, value = _trees(tree)
+        names = tuple(self._name(it) for it in _trees(targets))
+        return syntax.Assign(self._span(tree), names, self.expression(value))
+
+    def _send(self, tree: Tree[Token]) -> syntax.Send:
+        value, direction = _trees(tree)
+        name = self._name(direction)
+        if name.name.lower() not in {"up", "down"}:
+            title = f"`{name.name}` is no direction"
+            help_ = "a request goes `Down`, an answer goes `Up`"
+            raise DiagnosticError([Diagnostic("E030", Severity.ERROR, title, name.span, help=help_)])
+        return syntax.Send(self._span(tree), self.expression(value), name.name.lower(), name.span)
+
+    def _match(self, tree: Tree[Token]) -> syntax.MatchOn:
+        subject, *arms = _trees(tree)
+        read = tuple(syntax.MatchArm(self._case(_trees(it)[0]), self._body(_trees(it)[1])) for it in arms)
+        expression = self.expression(subject)
+        return syntax.MatchOn(expression.span, expression, read)
+
+    def _case(self, tree: Tree[Token]) -> syntax.Case:
+        span = self._span(tree)
+        if tree.data == "none_case":
+            return syntax.NoneCase(span)
+        if tree.data == "any_case":
+            return syntax.AnyCase(span)
+        if tree.data == "some_case":
+            names = _trees(tree)
+            return syntax.SomeCase(span, self._name(names[0]) if names else None)
+        literal = _trees(tree)[0]
+        negative = literal.data == "negative"
+        value = self.expression(_trees(literal)[0] if negative else literal)
+        if negative and isinstance(value, syntax.Number):
+            value = syntax.Number(span, -value.value)
+        assert isinstance(value, syntax.Number | syntax.Text | syntax.Truth)
+        return syntax.LiteralCase(span, value)
+
+    def _if(self, tree: Tree[Token]) -> syntax.MatchOn:
+        condition, body, *rest = _trees(tree)
+        branches = [(condition, body)]
+        while rest and rest[0].data == "elif":
+            branches.append((_trees(rest[0])[0], _trees(rest[0])[1]))
+            rest.pop(0)
+        otherwise: tuple[syntax.Statement, ...] = self._body(rest[0]) if rest else ()
+        for condition, body in reversed(branches):
+            subject = self.expression(condition)
+            span = subject.span
+            arms = (
+                syntax.MatchArm(syntax.LiteralCase(span, syntax.Truth(span, value=True)), self._body(body)),
+                syntax.MatchArm(syntax.AnyCase(span), otherwise),
+            )
+            otherwise = (syntax.MatchOn(span, subject, arms),)
+        statement = otherwise[0]
+        assert isinstance(statement, syntax.MatchOn)
+        return statement
+
+    def _foreach(self, tree: Tree[Token]) -> syntax.ForEach:
+        items, item, body = _trees(tree)
+        expression = self.expression(items)
+        return syntax.ForEach(expression.span, expression, self._name(item), self._body(body))
+
+    # --- expressions ---
+
+    def _name(self, tree: Tree[Token]) -> syntax.Name:
+        return syntax.Name(self._span(tree), str(_token(tree.children[0])))
+
+    def expression(self, tree: Tree[Token]) -> syntax.Expression:
+        self._depth += 1
+        if self._depth > _MAX_NESTING:
+            title = f"blocks and expressions nested more than {_MAX_NESTING} deep"
+            raise DiagnosticError(
+                [Diagnostic("E003", Severity.ERROR, title, self._span(tree), help="give a part a name of its own")]
+            )
+        read = self._read_expression(tree)
+        self._depth -= 1
+        return read
+
+    def _read_expression(self, tree: Tree[Token]) -> syntax.Expression:
+        span = self._span(tree)
+        match tree.data:
+            case "name":
+                return self._name(tree)
+            case "number":
+                token = _token(tree.children[0])
+                text = token.replace("_", "")
+                return syntax.Number(span, int(text) if token.type == "INT" else float(text))
+            case "text":
+                return syntax.Text(span, _token(tree.children[0]).encode("utf-8", "surrogateescape"))
+            case "truth":
+                return syntax.Truth(span, _token(tree.children[0]).type == "TRUE")
+            case "unary":
+                operator, operand = tree.children
+                return syntax.Unary(span, str(operator), self.expression(_tree(operand)))
+            case "binary":
+                left, operator, right = tree.children
+                operands = self.expression(_tree(left)), self.expression(_tree(right))
+                return syntax.Binary(span, str(operator), *operands)
+            case "apply":
+                function, *arguments = _trees(tree)
+                return syntax.Apply(span, self._name(function), tuple(self.expression(it) for it in arguments))
+            case "pair":
+                first, second = _trees(tree)
+                return syntax.PairOf(span, self.expression(first), self.expression(second))
+            case _:
+                return syntax.EmptyVec(span)
+
+
+def _tree(node: Any) -> Tree[Token]:  # noqa: ANN401
+    assert isinstance(node, Tree)
+    return node
+
+
+def _token(node: Any) -> Token:  # noqa: ANN401
+    assert isinstance(node, Token)
+    return node
+
+
+def _trees(tree: Tree[Token]) -> list[Tree[Token]]:
+    return [child for child in tree.children if isinstance(child, Tree)]
+
+
+def _ends(node: Node) -> tuple[Token, Token]:
+    """The first and the last token that the tree kept."""
+    first = last = node
+    while isinstance(first, Tree):
+        first = first.children[0]
+    while isinstance(last, Tree):
+        last = last.children[-1]
+    return first, last

@@ -1,0 +1,214 @@
+"""The syntax tree: what a program says, before names and types are known. Every node has its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appnet.language.diagnostics import Span
+
+# --- types and expressions -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TypeName:
+    """``name`` is ``Map``, ``Vec``, ``pair`` or a scalar's name; ``parts`` are what stands between ``<`` and ``>``."""
+
+    span: Span
+    name: str
+    parts: tuple[TypeName, ...] = ()
+
+
+@dataclass(frozen=True)
+class Name:
+    span: Span
+    name: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """``value`` is an int or a float, as it is written."""
+
+    span: Span
+    value: int | float
+
+
+@dataclass(frozen=True)
+class Text:
+    span: Span
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Truth:
+    span: Span
+    value: bool
+
+
+@dataclass(frozen=True)
+class Unary:
+    span: Span
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True)
+class Binary:
+    span: Span
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function applied to arguments; ``err(...)`` and ``reply()`` are such too."""
+
+    span: Span
+    function: Name
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class PairOf:
+    span: Span
+    first: Expression
+    second: Expression
+
+
+@dataclass(frozen=True)
+class EmptyVec:
+    span: Span
+
+
+Expression = Name | Number | Text | Truth | Unary | Binary | Apply | PairOf | EmptyVec
+
+# --- statements ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pass:
+    span: Span
+
+
+@dataclass(frozen=True)
+class Assign:
+    """One target, or two that take a pair apart."""
+
+    span: Span
+    targets: tuple[Name, ...]
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    span: Span
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Send:
+    """``direction`` is ``up`` or ``down``."""
+
+    span: Span
+    value: Expression
+    direction: str
+    direction_span: Span
+
+
+@dataclass(frozen=True)
+class LiteralCase:
+    span: Span
+    value: Number | Text | Truth
+
+
+@dataclass(frozen=True)
+class SomeCase:
+    """``name`` is None for ``Some(_)``."""
+
+    span: Span
+    name: Name | None
+
+
+@dataclass(frozen=True)
+class NoneCase:
+    span: Span
+
+
+@dataclass(frozen=True)
+class AnyCase:
+    span: Span
+
+
+Case = LiteralCase | SomeCase | NoneCase | AnyCase
+
+
+@dataclass(frozen=True)
+class MatchArm:
+    case: Case
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class MatchOn:
+    span: Span
+    subject: Expression
+    arms: tuple[MatchArm, ...]
+
+
+@dataclass(frozen=True)
+class ForEach:
+    span: Span
+    items: Expression
+    item: Name
+    body: tuple[Statement, ...]
+
+
+Statement = Pass | Assign | Evaluate | Send | MatchOn | ForEach
+
+# --- program ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decorator:
+    span: Span
+    name: Name
+    argument: Name | Number | Text | Truth
+
+
+@dataclass(frozen=True)
+class StateDeclaration:
+    span: Span
+    name: Name
+    type: TypeName
+    decorators: tuple[Decorator, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    span: Span
+    name: Name
+    default: Expression | None
+
+
+@dataclass(frozen=True)
+class HandlerBlock:
+    """``rpc`` is what the handler calls the RPC; ``init`` has none and ignores it."""
+
+    span: Span
+    body: tuple[Statement, ...]
+    rpc: str = "rpc"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One element's file. ``span`` is its first token."""
+
+    file: Path
+    source: str = field(repr=False)
+    span: Span
+    state: tuple[StateDeclaration, ...]
+    parameters: tuple[Parameter, ...]
+    init: HandlerBlock
+    req: HandlerBlock
+    resp: HandlerBlock

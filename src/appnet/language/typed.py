@@ -1,0 +1,209 @@
+"""The checked program: every name resolved, every value with its type, every built-in an operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appnet.language.diagnostics import Diagnostic, Span
+from appnet.language.messages import MethodSignature
+from appnet.language.types import Type
+
+
+@dataclass(eq=False)
+class Variable:
+    """A local of one handler. Two of one name are two objects.
+
+    ``type`` is None only while it is checked: for a Vec that began as ``[]`` until something tells its items' type.
+    ``origin`` is the entry of a state Map that it was got from: changing it in place changes the entry too.
+    """
+
+    name: str
+    span: Span
+    type: Type | None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Literal:
+    value: bool | int | float | bytes
+    type: Type
+
+
+@dataclass(frozen=True)
+class Local:
+    variable: Variable
+
+    @property
+    def type(self) -> Type:
+        """The variable's type, known once the program is checked."""
+        assert self.variable.type is not None
+        return self.variable.type
+
+
+@dataclass(frozen=True)
+class StateValue:
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    path: str
+    type: Type
+
+
+@dataclass(frozen=True)
+class NewVec:
+    """``[]``; its type is that of the variable it is given to."""
+
+    variable: Variable
+
+    @property
+    def type(self) -> Type:
+        """The variable's type, known once the program is checked."""
+        assert self.variable.type is not None
+        return self.variable.type
+
+
+@dataclass(frozen=True)
+class Operate:
+    """An operation of `operations.py` on values, evaluated left to right.
+
+    ``decrypt`` has type string here: where it fails, the handler ends with an error.
+    """
+
+    op: str
+    arguments: tuple[Value, ...]
+    type: Type
+
+
+Value = Literal | Local | StateValue | FieldValue | NewVec | Operate
+
+
+@dataclass(frozen=True)
+class Origin:
+    map: StateValue
+    key: Local
+
+
+@dataclass(frozen=True)
+class SetLocal:
+    variable: Variable
+    value: Value
+
+
+@dataclass(frozen=True)
+class SetState:
+    state: StateValue
+    value: Value
+
+
+@dataclass(frozen=True)
+class SetField:
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Run:
+    """A value computed for its effect."""
+
+    value: Operate
+
+
+@dataclass(frozen=True)
+class LiteralArm:
+    value: Literal
+
+
+@dataclass(frozen=True)
+class SomeArm:
+    variable: Variable | None
+
+
+@dataclass(frozen=True)
+class NoneArm:
+    pass
+
+
+@dataclass(frozen=True)
+class AnyArm:
+    pass
+
+
+ArmPattern = LiteralArm | SomeArm | NoneArm | AnyArm
+
+
+@dataclass(frozen=True)
+class Arm:
+    pattern: ArmPattern
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    subject: Value
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True)
+class ForEach:
+    item: Variable
+    items: Value
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Forward:
+    pass
+
+
+@dataclass(frozen=True)
+class Refuse:
+    message: Value
+    code: int
+
+
+Statement = SetLocal | SetState | SetField | Run | Match | ForEach | Forward | Refuse
+
+
+@dataclass(frozen=True)
+class CheckedState:
+    """A state variable with what its decorators say; ``consistency`` is ``local``, ``weak`` or ``strong``."""
+
+    name: str
+    span: Span
+    type: Type
+    consistency: str = "local"
+    combiner: str | None = None
+    persistent: bool = False
+    capacity: int = 65_536
+
+
+@dataclass(frozen=True)
+class CheckedElement:
+    name: str
+    span: Span
+    signature: MethodSignature
+    state: tuple[CheckedState, ...]
+    init: tuple[Statement, ...]
+    req: tuple[Statement, ...]
+    resp: tuple[Statement, ...]
+    warnings: tuple[Diagnostic, ...] = field(default=())
+
+
+def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
+    """Whether one of the arms fits whatever is matched."""
+    patterns = [arm.pattern for arm in arms]
+    truths = {it.value.value for it in patterns if isinstance(it, LiteralArm) and isinstance(it.value.value, bool)}
+    options = {type(it) for it in patterns}
+    return AnyArm in options or truths == {True, False} or {SomeArm, NoneArm} <= options
+
+
+def ends(statements: tuple[Statement, ...]) -> bool:
+    """Whether every path through the statements gives a verdict."""
+    return any(
+        isinstance(it, Forward | Refuse)
+        or (isinstance(it, Match) and is_exhaustive(it.arms) and all(ends(arm.body) for arm in it.arms))
+        for it in statements
+    )
