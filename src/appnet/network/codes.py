@@ -1,0 +1,40 @@
+"""Every code that diagnostics of configurations, manifests and .proto files can carry. A code is never reused."""
+
+from __future__ import annotations
+
+CODES: dict[str, str] = {
+    # text
+    "C001": "A file that is not there or cannot be read as text.",
+    "C002": "Text that is no YAML.",
+    "C003": "A file with another number of YAML documents than one.",
+    "C004": "A YAML feature that an AppNetConfig does not need: anchors, tags, keys that are no text.",
+    # structure
+    "C010": "A key that an AppNetConfig does not have.",
+    "C011": "A key that has to be there and is not.",
+    "C012": "A value of another type than its key takes.",
+    "C013": "A key that stands there twice.",
+    "C014": "A document that is no AppNetConfig of this version.",
+    "C015": "Two keys that say the same thing.",
+    "C016": "A name that cannot be one.",
+    "C017": "A value that has to be there and is empty.",
+    # processors
+    "C020": "A processor that does not exist.",
+    "C021": "A processor that AppNet knows and cannot run yet.",
+    "C022": "A processor that is named twice.",
+    # chains
+    "C030": "A configuration without any element.",
+    "C031": "Two elements of one name.",
+    "C032": "A chain without elements.",
+    "C033": "A path that names no file.",
+    "C034": "A placeholder that stands for nothing here.",
+    "C035": "A parameter that the element does not take.",
+    # manifest
+    "C040": "A service that the application manifest does not have.",
+    "C041": "A client and a server that are the same service.",
+    "C042": "A document of the application manifest that is no Kubernetes object.",
+    "C043": "A service of the application manifest without a usable port.",
+    # .proto
+    "C050": "A .proto that does not compile.",
+    "C051": "A method that the .proto does not have.",
+    "C052": "A method name that several services of the .proto have.",
+}

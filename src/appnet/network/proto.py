@@ -1,0 +1,234 @@
+"""A user's .proto: its methods as the checker wants them, and its messages for dynamic use."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.messages import Field, MessageSchema, MethodSignature
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
+from appnet.network.near import suggestion
+
+_MAX_DEPTH = 8
+_PROTOC_TAB = 8
+_ERROR_LINE = re.compile(r"^(?P<file>[^:]+):(?:(?P<line>\d+):(?P<column>\d+):)? (?P<text>.*)$")
+
+_KINDS: dict[int, tuple[str, Type]] = {
+    FieldDescriptor.TYPE_DOUBLE: ("double", FLOAT),
+    FieldDescriptor.TYPE_FLOAT: ("float", FLOAT),
+    FieldDescriptor.TYPE_INT64: ("int64", INT),
+    FieldDescriptor.TYPE_UINT64: ("uint64", UINT),
+    FieldDescriptor.TYPE_INT32: ("int32", INT),
+    FieldDescriptor.TYPE_FIXED64: ("fixed64", UINT),
+    FieldDescriptor.TYPE_FIXED32: ("fixed32", UINT),
+    FieldDescriptor.TYPE_BOOL: ("bool", BOOL),
+    FieldDescriptor.TYPE_STRING: ("string", STRING),
+    FieldDescriptor.TYPE_BYTES: ("bytes", BYTES),
+    FieldDescriptor.TYPE_UINT32: ("uint32", UINT),
+    FieldDescriptor.TYPE_ENUM: ("enum", INT),
+    FieldDescriptor.TYPE_SFIXED32: ("sfixed32", INT),
+    FieldDescriptor.TYPE_SFIXED64: ("sfixed64", INT),
+    FieldDescriptor.TYPE_SINT32: ("sint32", INT),
+    FieldDescriptor.TYPE_SINT64: ("sint64", INT),
+}
+
+
+@dataclass(frozen=True)
+class ProtoFile:
+    """A compiled .proto. ``files`` are the paths of it and of all it imports from beside it, itself first."""
+
+    path: Path
+    files: tuple[Path, ...]
+    _pool: DescriptorPool = field(repr=False)
+    _names: tuple[str, ...] = field(repr=False)
+
+    def methods(self) -> list[str]:
+        """The full name, ``/package.Service/Method``, of every method that the file itself declares."""
+        return [_full_name(it) for it in self._methods()]
+
+    def method(self, name: str, span: Span | None = None) -> MethodSignature:
+        """The method called ``name``: ``echo``, ``EchoService.echo``, ``echo.EchoService/echo`` or its full path.
+
+        Raises ``DiagnosticError`` where the file has no such method or more than one; it points at ``span``, where
+        the name was written, or else at the .proto.
+        """
+        wanted = name.strip().removeprefix("/").replace("/", ".")
+        found = [it for it in self._methods() if f".{it.full_name}".endswith(f".{wanted}")]
+        exact = [it for it in found if it.full_name == wanted]
+        if len(found) == 1 or exact:
+            return _signature((exact or found)[0])
+        place = span or Span(self.path, 1, 1, 1, 1)
+        if found:
+            full = " or ".join(f"`{_full_name(it)}`" for it in found)
+            raise _error("C052", f"method `{name}` is not clear", place, "several services have it", f"write {full}")
+        short = dict.fromkeys(it.name if "." not in wanted else _full_name(it)[1:] for it in self._methods())
+        if short:
+            advice = suggestion(name, short, what=f"methods of {self.path.name}")
+        else:
+            advice = f"declare a `service` with it in {self.path.name}"
+        raise _error("C051", f"no method `{name}`", place, f"not in {self.path.name}", advice)
+
+    def message_class(self, full_name: str) -> type[Message]:
+        """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
+        return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
+
+    def _methods(self) -> Iterator[MethodDescriptor]:
+        own = self._pool.FindFileByName(self._names[0])
+        for service in own.services_by_name.values():
+            yield from service.methods
+
+
+def load_proto(path: Path) -> ProtoFile:
+    """Compiles the .proto at ``path``; its imports are looked for in its folder and among Google's well-known types.
+
+    Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
+    """
+    if not path.is_file():
+        raise _error("C033", f"no file {path}", Span(path, 1, 1, 1, 1), "", "give the path of a .proto file")
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "set")
+        arguments = ["-I.", "--include_imports", f"--descriptor_set_out={output}", f"./{path.name}"]
+        # Another process, because protoc writes its messages to file descriptor 2 whatever Python thinks of it.
+        run = subprocess.run(
+            [sys.executable, "-m", "grpc_tools.protoc", *arguments],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if run.returncode != 0:
+            raise DiagnosticError(_diagnostics(path, run.stderr))
+        compiled = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+    pool = DescriptorPool()
+    for file in compiled.file:
+        pool.Add(file)
+    names = [path.name, *(it.name for it in compiled.file if it.name != path.name)]
+    local = [path.parent / it for it in names]
+    return ProtoFile(path, tuple(it for it in local if it.is_file()), pool, tuple(names))
+
+
+def _signature(method: MethodDescriptor) -> MethodSignature:
+    return MethodSignature(
+        full_name=_full_name(method),
+        request=_schema(method.input_type),
+        response=_schema(method.output_type),
+        client_streaming=method.client_streaming,
+        server_streaming=method.server_streaming,
+    )
+
+
+def _full_name(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A message somewhere in another: what paths and field numbers lead to it and which types lie around it."""
+
+    message: Descriptor
+    prefix: str
+    numbers: tuple[int, ...]
+    above: frozenset[str]
+
+
+def _schema(message: Descriptor) -> MessageSchema:
+    fields: dict[str, Field] = {}
+    unsupported: dict[str, str] = {}
+    # Breadth first, so that the fields nearest to the message come first in every list of names.
+    level = [_Place(message, "", (), frozenset({message.full_name}))]
+    for depth in range(1, _MAX_DEPTH + 1):
+        inner = []
+        for place in level:
+            for it in place.message.fields:
+                path, numbers = place.prefix + it.name, (*place.numbers, it.number)
+                reason = _unsupported(it, place.above, depth)
+                if reason:
+                    unsupported[path] = reason
+                elif it.message_type is not None:
+                    unsupported[path] = "it is a message: name a field in it"
+                    above = place.above | {it.message_type.full_name}
+                    inner.append(_Place(it.message_type, f"{path}.", numbers, above))
+                else:
+                    kind, type_ = _KINDS[it.type]
+                    fields[path] = Field(path, type_, numbers, kind)
+        level = inner
+    return MessageSchema(message.full_name, fields, unsupported)
+
+
+def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
+    """Why programs cannot use ``it``, nor anything in it; empty if they can."""
+    nested = it.message_type
+    if it.is_repeated:
+        return "it is a map" if nested is not None and nested.GetOptions().map_entry else "it is repeated"
+    if it.type == FieldDescriptor.TYPE_GROUP:
+        return "it is a group"
+    oneof = it.containing_oneof
+    if oneof is not None and not (len(oneof.fields) == 1 and oneof.name == f"_{it.name}"):  # not an `optional`
+        # Which member counts depends on the order of the bytes of all of them.
+        return f"it is a member of the oneof `{oneof.name}`"
+    if nested is None:
+        return "it has a default of its own" if it.has_default_value and it.default_value else ""
+    if nested.full_name in above:
+        return f"`{nested.full_name}` contains itself"
+    return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
+
+
+def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:
+    """One diagnostic for each of protoc's messages that has a place; of all text together if none has."""
+    found: list[Diagnostic] = []
+    for line in messages.splitlines():
+        match = _ERROR_LINE.match(line)
+        if match is None or match["text"].startswith("warning:"):
+            continue
+        file = path.parent / match["file"]
+        span = _span(file, int(match["line"]), int(match["column"])) if match["line"] else Span(file, 1, 1, 1, 1)
+        if match["line"] or not _is_about_import(match["text"]):
+            text = match["text"].rstrip(".")
+            found.append(Diagnostic("C050", Severity.ERROR, f"{path.name} does not compile", span, text, _help(text)))
+    if found:
+        return found
+    text = " ".join(messages.split())
+    return [Diagnostic("C050", Severity.ERROR, f"{path.name} does not compile: {text}", Span(path, 1, 1, 1, 1))]
+
+
+def _is_about_import(text: str) -> bool:
+    """protoc says first of the missing file, without a place, then of the `import` that names it, with one."""
+    return text.startswith("File not found")
+
+
+def _help(text: str) -> str:
+    if text.startswith("Import "):
+        return "imports are looked for beside the .proto and among google/protobuf/*.proto"
+    return ""
+
+
+def _span(file: Path, line: int, column: int) -> Span:
+    """The word at a place given by protoc, which counts bytes and takes tabs to stop at every eighth column."""
+    try:
+        source = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        source = []
+    text = source[line - 1] if line <= len(source) else ""
+    start, at = 0, 1
+    while at < column and start < len(text):
+        width = _PROTOC_TAB - (at - 1) % _PROTOC_TAB if text[start] == "\t" else len(text[start].encode())
+        start, at = start + 1, at + width
+    word = re.compile(r'"[^"]*"|\w+').match(text, start)
+    end = word.end() if word else min(start + 1, max(len(text), start + 1))
+    return Span(file, line, start + 1, line, end + 1)
+
+
+def _error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
+    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_)])
