@@ -1,0 +1,332 @@
+"""Random AppNet programs, well typed by construction, as text; their method is that of sample.proto.
+
+A program's state variables each have a role that all accesses keep to, so that every state class turns up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    STRING,
+    UINT,
+    MapType,
+    PairType,
+    Type,
+    VecType,
+)
+from tests.support.expressions import METADATA, NUMBERS, WORDS, Draw, Expressions, Variable
+from tests.support.sample import SAMPLE
+
+CODES = ("PERMISSION_DENIED", "NOT_FOUND", "UNAVAILABLE", "INTERNAL", "UNAUTHENTICATED", "CANCELLED")
+
+_LOCAL_TYPES = (INT, UINT, FLOAT, STRING, BOOL, BYTES, INSTANT, PairType(INT, STRING), VecType(INT), VecType(FLOAT))
+_STATE_TYPES = (
+    INT,
+    UINT,
+    FLOAT,
+    BOOL,
+    STRING,
+    BYTES,
+    INSTANT,
+    PairType(INT, STRING),
+    PairType(FLOAT, INSTANT),
+    VecType(INT),
+    VecType(FLOAT),
+    VecType(STRING),
+    VecType(PairType(INT, STRING)),
+    MapType(STRING, STRING),
+    MapType(STRING, INT),
+    MapType(INT, FLOAT),
+    MapType(UINT, PairType(INT, STRING)),
+    MapType(STRING, VecType(INT)),
+    MapType(BOOL, UINT),
+)
+_RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))
+_FIELD_PATHS = tuple(SAMPLE.request.fields)
+
+
+@st.composite
+def programs(draw: Draw) -> str:
+    """The text of one program."""
+    variables = draw(_variables())
+    lines = ["state:"]
+    lines += [f"    {variable.declaration()}" for variable in variables] or ["    pass"]
+    for block in ("init", "req", "resp"):
+        writer = _Writer(draw, variables, block)
+        body = writer.body()
+        lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
+    return "\n".join(lines) + "\n"
+
+
+@st.composite
+def _variables(draw: Draw) -> list[Variable]:
+    general = draw(st.lists(st.sampled_from(_STATE_TYPES), min_size=1, max_size=5))
+    fixed = draw(st.lists(st.sampled_from(_STATE_TYPES), max_size=2))
+    records = draw(st.lists(st.sampled_from(_RECORDED), max_size=2))
+    counters = draw(st.lists(st.sampled_from([INT, UINT, FLOAT]), max_size=2))
+    calls = draw(st.lists(st.sampled_from([STRING, INSTANT, INT, PairType(FLOAT, INSTANT)]), max_size=2))
+    roles = [
+        *((type_, "general") for type_ in general),
+        *((type_, "read-only") for type_ in fixed),
+        *((VecType(type_), "record") for type_ in records),
+        *((type_, "counter") for type_ in counters),
+        *((MapType(UINT, type_), "call") for type_ in calls),
+    ]
+    made = []
+    for number, (type_, role) in enumerate(roles):
+        bounded = isinstance(type_, VecType | MapType) and role == "general"
+        capacity = draw(st.sampled_from([None, 1, 2, 3])) if bounded else None
+        made.append(Variable(f"s{number}_{role.replace('-', '_')}", type_, role, capacity))
+    return made
+
+
+@dataclass
+class _Writer(Expressions):
+    """Writes one block."""
+
+    count: int = 0
+    budget: int = 12
+    loops: int = 0
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"v{self.count}"
+
+    def in_role(self, role: str) -> list[Variable]:
+        return [variable for variable in self.variables if variable.role == role]
+
+    def writable(self, wanted: Callable[[Type], bool]) -> list[Variable]:
+        roles = ("general", "read-only") if self.block == "init" else ("general",)
+        return [variable for variable in self.variables if variable.role in roles and wanted(variable.type)]
+
+    # --- blocks ---
+
+    def body(self) -> list[str]:
+        lines = self.statements(at_least=2)
+        if self.block != "init" and not self.once_in(10):
+            lines += self.verdict()
+        return lines or ["pass"]
+
+    def statements(self, at_least: int = 0) -> list[str]:
+        """Statements in a scope of their own."""
+        outer = list(self.locals)
+        lines: list[str] = []
+        for _ in range(self.draw(st.integers(at_least, at_least + 4))):
+            if self.budget > 0:
+                self.budget -= 1
+                lines += self.statement()
+        self.locals = outer
+        return lines
+
+    def inner(self) -> list[str]:
+        """The body of an arm: statements, and sometimes a verdict."""
+        lines = self.statements()
+        if self.block != "init" and not self.loops and self.once_in(4):
+            lines += self.verdict()
+        return [f"    {line}" for line in lines or ["pass"]]
+
+    def verdict(self) -> list[str]:
+        onward = "send(rpc, Down)" if self.block == "req" else "send(rpc, Up)"
+        if not self.once_in(4):
+            return [onward]
+        text = self.pick([f"'{self.pick(WORDS)}'", self.expression(STRING)])
+        code = self.pick(["", f", {self.pick(CODES)}"])
+        return [f"send(err({text}{code}), Up)"]
+
+    # --- statements ---
+
+    def statement(self) -> list[str]:
+        kinds = [
+            self._new_local,
+            self._assign_local,
+            self._assign_state,
+            self._count,
+            self._set_in_map,
+            self._delete_from_map,
+            self._append,
+            self._set_item,
+            self._take_pair_apart,
+            self._match_bool,
+            self._branch,
+            self._match_literal,
+            self._match_option,
+            self._loop,
+        ]
+        if self.block != "init":
+            kinds += [self._write_field, self._write_field, self._set_metadata, self._keep_for_call, self._look_at_call]
+        return self.pick(kinds)()
+
+    def _new_local(self) -> list[str]:
+        type_ = self.pick([type_ for type_ in _LOCAL_TYPES if type_ != BYTES or self.has_bytes()])
+        value = self.expression(type_, anchored=True)
+        name = self.fresh()
+        self.locals.append((name, type_))
+        return [f"{name} = {value}"]
+
+    def _assign_local(self) -> list[str]:
+        if not self.locals:
+            return self._new_local()
+        name, type_ = self.pick(self.locals)
+        return [f"{name} = {self.expression(type_)}"]
+
+    def _assign_state(self) -> list[str]:
+        targets = self.writable(lambda type_: not isinstance(type_, MapType))
+        if not targets:
+            return []
+        target = self.pick(targets)
+        return [f"{target.name} = {self.expression(target.type)}"]
+
+    def _count(self) -> list[str]:
+        counters = self.in_role("counter")
+        if not counters:
+            return []
+        counter = self.pick(counters)
+        if self.block == "init":
+            return [f"{counter.name} = {self.expression(counter.type, 0)}"]
+        return [f"{counter.name} = {counter.name} + {self.expression(counter.type)}"]
+
+    def _set_in_map(self) -> list[str]:
+        maps = self.writable(lambda type_: isinstance(type_, MapType))
+        if not maps:
+            return []
+        target = self.pick(maps)
+        assert isinstance(target.type, MapType)
+        key, value = self.expression(target.type.key), self.expression(target.type.value)
+        return [f"set({target.name}, {key}, {value})"]
+
+    def _delete_from_map(self) -> list[str]:
+        maps = self.writable(lambda type_: isinstance(type_, MapType))
+        if not maps:
+            return []
+        target = self.pick(maps)
+        assert isinstance(target.type, MapType)
+        return [f"delete({target.name}, {self.expression(target.type.key)})"]
+
+    def _append(self) -> list[str]:
+        vecs = self.writable(lambda type_: isinstance(type_, VecType)) + self.in_role("record")
+        names = [(vec.name, vec.type) for vec in vecs]
+        names += [(name, type_) for name, type_ in self.locals if isinstance(type_, VecType)]
+        if not names:
+            return []
+        name, type_ = self.pick(names)
+        assert isinstance(type_, VecType)
+        return [f"set({name}, size({name}), {self.expression(type_.item)})"]
+
+    def _set_item(self) -> list[str]:
+        vecs = [(vec.name, vec.type) for vec in self.writable(lambda type_: isinstance(type_, VecType))]
+        vecs += [(name, type_) for name, type_ in self.locals if isinstance(type_, VecType)]
+        if not vecs:
+            return []
+        name, type_ = self.pick(vecs)
+        assert isinstance(type_, VecType)
+        return [f"set({name}, {self.expression(INT)}, {self.expression(type_.item)})"]
+
+    def _take_pair_apart(self) -> list[str]:
+        if self.once_in(4):
+            type_, value = PairType(INT, INSTANT), f"get_load({self.expression(INT)})"
+        else:
+            type_ = self.pick((PairType(INT, STRING), PairType(FLOAT, INSTANT)))
+            value = self.expression(type_, anchored=True)
+        first, second = self.fresh(), self.fresh()
+        self.locals += [(first, type_.first), (second, type_.second)]
+        return [f"({first}, {second}) = {value}"]
+
+    def _write_field(self) -> list[str]:
+        path = self.pick(_FIELD_PATHS)
+        return [f"set(rpc, '{path}', {self.expression(SAMPLE.request.fields[path].type)})"]
+
+    def _set_metadata(self) -> list[str]:
+        function = self.pick(("set_metadata", "set_rpc_header"))
+        return [f"{function}(rpc, '{self.pick(METADATA)}', {self.expression(STRING)})"]
+
+    def _keep_for_call(self) -> list[str]:
+        calls = self.in_role("call")
+        if not calls:
+            return []
+        kept = self.pick(calls)
+        assert isinstance(kept.type, MapType)
+        if self.once_in(5):
+            return [f"delete({kept.name}, rpc_id())"]
+        return [f"set({kept.name}, rpc_id(), {self.expression(kept.type.value)})"]
+
+    def _look_at_call(self) -> list[str]:
+        calls = self.in_role("call")
+        return self._options(f"get({(kept := self.pick(calls)).name}, rpc_id())", kept.type) if calls else []
+
+    # --- branching ---
+
+    def _match_bool(self) -> list[str]:
+        arms = self.pick((("true", "false"), ("false", "true"), ("true",), ("true", "_"), ("false",)))
+        lines = [f"match {self.expression(BOOL)}:"]
+        for arm in arms:
+            lines += self._arm(arm)
+        return lines
+
+    def _branch(self) -> list[str]:
+        lines = [f"if {self.expression(BOOL)}:", *self.inner()]
+        for _ in range(self.draw(st.integers(0, 2))):
+            lines += [f"elif {self.expression(BOOL)}:", *self.inner()]
+        return lines + (["else:", *self.inner()] if self.flip() else [])
+
+    def _match_literal(self) -> list[str]:
+        type_ = self.pick((STRING, INT, UINT))
+        subject = self.expression(type_, anchored=True)
+        pool: Sequence[Any] = [f"'{word}'" for word in WORDS] if type_ == STRING else NUMBERS
+        literals = self.draw(st.lists(st.sampled_from(pool), min_size=1, max_size=3, unique=True))
+        lines = [f"match {subject}:"]
+        for literal in literals:
+            lines += self._arm(str(literal))
+        return lines + (self._arm("_") if self.flip() else [])
+
+    def _match_option(self) -> list[str]:
+        places = self.readable(lambda type_: isinstance(type_, MapType | VecType))
+        if not places:
+            return []
+        place = self.pick(places)
+        key = place.type.key if isinstance(place.type, MapType) else INT
+        return self._options(f"get({place.name}, {self.expression(key)})", place.type)
+
+    def _options(self, subject: str, container: Type) -> list[str]:
+        lines = []
+        item = container.value if isinstance(container, MapType) else container.item  # type: ignore[attr-defined]
+        if self.flip():
+            name = self.fresh()
+            lines, subject = [f"{name} = {subject}"], name
+        lines.append(f"match {subject}:")
+        for arm in self.pick((("Some", "None"), ("None", "Some"), ("Some",), ("None", "_"))):
+            if arm == "Some" and not self.once_in(5):
+                name = self.fresh()
+                lines += self._arm(f"Some({name})", (name, item))
+            else:
+                lines += self._arm("Some(_)" if arm == "Some" else arm)
+        return lines
+
+    def _arm(self, pattern: str, *bound: tuple[str, Type]) -> list[str]:
+        self.locals += bound
+        body = self.inner()
+        del self.locals[len(self.locals) - len(bound) :]
+        if len(body) == 1 and self.flip():
+            return [f"    {pattern} => {body[0].strip()}"]
+        return [f"    {pattern} =>", *(f"    {line}" for line in body)]
+
+    def _loop(self) -> list[str]:
+        strings = [VecType(STRING)] if self.readable(lambda kept: kept == VecType(STRING)) else []
+        type_ = self.pick((VecType(INT), VecType(FLOAT), *strings))
+        items = self.expression(type_, anchored=True)
+        name = self.fresh()
+        self.locals.append((name, type_.item))
+        self.loops += 1
+        body = self.inner()
+        self.loops -= 1
+        self.locals.pop()
+        return [f"foreach({items}, lambda({name}):", *body, ")"]

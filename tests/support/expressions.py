@@ -1,0 +1,217 @@
+"""Random AppNet expressions of a wanted type, over the names that are in scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
+from tests.support.sample import SAMPLE
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Item = TypeVar("Item")
+
+# Few, so that what programs look for and what RPCs bring meet often.
+WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3.5")
+NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
+REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "1000000000000.0")
+METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key")
+
+_COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)
+_NUMBERS = (INT, UINT, FLOAT)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A state variable; its role is "general", "read-only", "record", "counter" or "call" (kept by rpc_id())."""
+
+    name: str
+    type: Type
+    role: str
+    capacity: int | None = None
+
+    def declaration(self) -> str:
+        annotation = f"@capacity({self.capacity}) " if self.capacity is not None else ""
+        return f"{annotation}{self.name}: {self.type}"
+
+
+@dataclass
+class Expressions:
+    """Writes expressions inside one block: ``init``, ``req`` or ``resp``."""
+
+    draw: Draw
+    variables: Sequence[Variable]
+    block: str
+    locals: list[tuple[str, Type]] = field(default_factory=list)
+
+    def pick(self, items: Sequence[Item]) -> Item:
+        picked: Item = self.draw(st.sampled_from(items))
+        return picked
+
+    def flip(self) -> bool:
+        return bool(self.draw(st.booleans()))
+
+    def once_in(self, times: int) -> bool:
+        return self.draw(st.integers(1, times)) == times
+
+    def readable(self, wanted: Callable[[Type], bool]) -> list[Variable]:
+        roles = ("general", "read-only")
+        return [variable for variable in self.variables if variable.role in roles and wanted(variable.type)]
+
+    def expression(self, type_: Type, depth: int = 2, *, anchored: bool = False) -> str:
+        """An expression of the type; where ``anchored``, one whose type shows without its surroundings."""
+        simple = self._names(type_)
+        if not anchored or not (isinstance(type_, VecType) or type_ in (UINT, BYTES)):
+            simple += self._literals(type_)
+        if depth > 0 and (not simple or self.flip()):
+            return self.pick(self._compound(type_, depth - 1))()
+        if simple:
+            return self.pick(simple)
+        return self.pick(self._anchors(type_))
+
+    # --- without operands ---
+
+    def _names(self, type_: Type) -> list[str]:
+        names = [name for name, local in self.locals if local == type_]
+        names += [variable.name for variable in self.readable(lambda kept: kept == type_)]
+        if self.block != "init":
+            paths = [path for path, used in SAMPLE.request.fields.items() if used.type == type_]
+            names += [f"get(rpc, '{self.pick(paths)}')"] if paths else []
+        return names
+
+    def _literals(self, type_: Type) -> list[str]:
+        if type_ == INT:
+            number = self.pick(NUMBERS)
+            return [str(number), str(number), f"-{number}"]
+        if type_ == UINT:
+            return [str(self.pick(NUMBERS))]
+        if type_ == FLOAT:
+            return [self.pick(REALS), f"-{self.pick(REALS)}", "inf"]
+        if type_ == BOOL:
+            return ["true", "false"]
+        if isinstance(type_, VecType):
+            return ["[]"]
+        return [f"'{self.pick(WORDS)}'"] if type_ in (STRING, BYTES) else []
+
+    def _anchors(self, type_: Type) -> list[str]:
+        """What can always be written, for types without literals or where a literal would not show its type."""
+        if isinstance(type_, PairType):
+            sides = (self.expression(side, 0, anchored=True) for side in (type_.first, type_.second))
+            return [f"({', '.join(sides)})"]
+        if type_ == VecType(INT):
+            return ["get_backends()"]
+        if type_ == VecType(FLOAT):
+            return ["estimate_RIF_distribution(get_backends())"]
+        if type_ == UINT:
+            return [f"hash('{self.pick(WORDS)}')", f"size('{self.pick(WORDS)}')"]
+        return ["current_time()"] if type_ == INSTANT else [f"concat({self._some_bytes()}, '{self.pick(WORDS)}')"]
+
+    def has_bytes(self) -> bool:
+        """Whether something in scope is of type bytes; no literal shows that it is."""
+        kept = self.readable(lambda kept: kept == BYTES)
+        return self.block != "init" or bool(kept) or any(local == BYTES for _, local in self.locals)
+
+    def _some_bytes(self) -> str:
+        return self.pick(self._names(BYTES))
+
+    # --- with operands ---
+
+    def _compound(self, type_: Type, depth: int) -> list[Callable[[], str]]:
+        makers = [lambda make=make: make(depth) for make in self._makers(type_)]
+        return makers + [lambda: self._from_container(type_, depth)] * 2
+
+    def _makers(self, type_: Type) -> list[Callable[[int], str]]:
+        if type_ in _NUMBERS:
+            own = {INT: self._int, UINT: self._uint, FLOAT: self._float}[type_]
+            return [lambda depth: self._arithmetic(type_, depth), own, own]
+        if type_ == STRING:
+            return [self._string]
+        if type_ == BOOL:
+            return [self._bool]
+        if type_ == BYTES:
+            joined = [lambda depth: f"concat({self._some_bytes()}, {self.expression(BYTES, depth)})"]
+            return joined if self.has_bytes() else []
+        return [lambda _depth: self.pick(self._anchors(type_))]
+
+    def _arithmetic(self, type_: Type, depth: int) -> str:
+        a, b = self.expression(type_, depth, anchored=True), self.expression(type_, depth)
+        forms = [f"({a} {operator} {b})" for operator in "+-*/"]
+        forms += [f"{function}({a}, {b})" for function in ("min", "max")]
+        forms += [f"abs({a})", f"(-{a})"] if type_ != UINT else []
+        return self.pick(forms)
+
+    def _int(self, depth: int) -> str:
+        source = self.pick((UINT, FLOAT, STRING))
+        forms = [f"to_int({self.expression(source, depth, anchored=True)})"]
+        if depth > 0:
+            forms.append(f"randomi({self.expression(INT, 0)}, {self.expression(INT, 0)})")
+        forms += ["status(rpc)"] if self.block == "resp" else []
+        return self.pick(forms)
+
+    def _uint(self, depth: int) -> str:
+        forms = [f"{function}({self.expression(STRING, depth)})" for function in ("hash", "size", "len")]
+        containers = self.readable(lambda kept: isinstance(kept, MapType | VecType))
+        forms += [f"size({self.pick(containers).name})"] if containers else []
+        forms.append(f"to_uint({self.expression(self.pick((INT, FLOAT)), depth, anchored=True)})")
+        forms += ["rpc_id()", "byte_size(rpc, 'text')"] if self.block != "init" else []
+        return self.pick(forms)
+
+    def _float(self, depth: int) -> str:
+        source = self.pick((INT, UINT, STRING))
+        return self.pick(
+            (
+                f"to_float({self.expression(source, depth, anchored=True)})",
+                f"randomf({self.expression(FLOAT, 0)}, {self.expression(FLOAT, 0)})",
+                f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
+                f"quantile({self.expression(VecType(FLOAT), 0, anchored=True)}, {self.expression(FLOAT, 0)})",
+            )
+        )
+
+    def _string(self, depth: int) -> str:
+        source = self.pick((INT, UINT, FLOAT, BOOL))
+        forms = [f"concat({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"]
+        forms.append(f"to_string({self.expression(source, depth, anchored=True)})")
+        if self.block != "init":
+            forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
+            forms.append("method()")
+            forms.append(f"decrypt({self.expression(STRING, 0)}, 'key')")
+        forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
+        forms += [f"to_string({name})" for name in self._names(BYTES)]
+        return self.pick(forms)
+
+    def _bool(self, depth: int) -> str:
+        kinds = ("compare", "compare", "compare", "logic", "not", "search")
+        kind = self.pick(kinds)
+        if kind == "compare":
+            type_ = self.pick(_COMPARED if self.has_bytes() else _COMPARED[:-1])
+            operator = self.pick(("==", "!=", "<", "<=", ">", ">="))
+            return f"({self.expression(type_, depth, anchored=True)} {operator} {self.expression(type_, depth)})"
+        if kind == "logic":
+            return f"({self.expression(BOOL, depth)} {self.pick(('and', 'or'))} {self.expression(BOOL, depth)})"
+        if kind == "not":
+            return f"(not {self.expression(BOOL, depth)})"
+        function = self.pick(("contains", "starts_with"))
+        return f"{function}({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"
+
+    def _from_container(self, type_: Type, depth: int) -> str:
+        """An item of a container with a value for where it is missing."""
+        if isinstance(type_, VecType) and type_.item in (INT, FLOAT) and self.flip():
+            items = self.expression(type_, 0, anchored=True)
+            return f"random_choices({items}, {self.expression(INT, 0)})"
+        places = [(kept.name, kept.type) for kept in self.readable(lambda kept: _item(kept) == type_)]
+        places += [(name, kept) for name, kept in self.locals if _item(kept) == type_]
+        if not places:
+            return self.expression(type_, 0, anchored=type_ != BYTES)
+        name, container = self.pick(places)
+        key = container.key if isinstance(container, MapType) else INT
+        return f"get({name}, {self.expression(key, depth)}, {self.expression(type_, 0)})"
+
+
+def _item(container: Type) -> Type | None:
+    """What ``get`` on the container gives; None for what is no container."""
+    if isinstance(container, MapType):
+        return container.value
+    return container.item if isinstance(container, VecType) else None
