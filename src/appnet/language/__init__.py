@@ -1,0 +1,7 @@
+"""Text to checked element: `parse`, then `check`."""
+
+from appnet.language.checker import check
+from appnet.language.declarations import Given
+from appnet.language.parser import parse
+
+__all__ = ["Given", "check", "parse"]

@@ -163,9 +163,7 @@ class _TreeReader:
 
     def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
         name, *default = _trees(tree)
-        return syntax.Parameter(
-            self._span(tree), self._name(name), self.expression(default[0]) if default else None
-        )
+        return syntax.Parameter(self._span(tree), self._name(name), self.expression(default[0]) if default else None)
 
     def _handler(self, section: Tree[Token]) -> syntax.HandlerBlock:
         span = _token_span(self._file, _token(section.children[0]))

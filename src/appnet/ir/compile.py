@@ -1,0 +1,35 @@
+"""Text to match-action form in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.ir.lower import lower
+from appnet.ir.nodes import Element
+from appnet.language import Given, check, parse
+from appnet.language.diagnostics import Diagnostic
+from appnet.language.messages import MethodSignature
+
+
+@dataclass(frozen=True)
+class CompiledElement:
+    element: Element
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_element(
+    path: Path,
+    method: MethodSignature,
+    *,
+    name: str | None = None,
+    parameters: Mapping[str, Given] | None = None,
+    source: str | None = None,
+) -> CompiledElement:
+    """The element in the file at ``path`` (or in ``source``), for ``method``; ``name`` is by default the file's.
+
+    Raises `DiagnosticError` with every error found.
+    """
+    checked = check(parse(path, source), method, name=name or path.stem, parameters=parameters)
+    return CompiledElement(lower(checked), checked.warnings)

@@ -1,0 +1,203 @@
+"""Checked element to match-action form: one operation a statement, one name a variable."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from appnet.ir.effects import handler_effects
+from appnet.ir.nodes import (
+    AnyPattern,
+    Arm,
+    Atom,
+    Block,
+    Call,
+    Computation,
+    Const,
+    Consistency,
+    Do,
+    Element,
+    Foreach,
+    Forward,
+    Handler,
+    Let,
+    LiteralPattern,
+    Local,
+    Match,
+    NonePattern,
+    Pattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    Statement,
+    StateVariable,
+    WriteField,
+)
+from appnet.ir.state_classes import classify
+from appnet.ir.verify import verify
+from appnet.language import typed
+from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.types import BOOL, STRING, UNIT, OptionType, Type
+
+_INVALID_ARGUMENT = 3
+
+
+def lower(checked: typed.CheckedElement) -> Element:
+    """The element in match-action form, verified."""
+    init, req, resp = (_Body(checked.name).lower(it) for it in (checked.init, checked.req, checked.resp))
+    classes = classify(init, req, resp, {it.name: it.type for it in checked.state})
+    state = tuple(
+        StateVariable(
+            it.name,
+            it.type,
+            classes[it.name],
+            it.capacity,
+            Consistency(it.consistency),
+            it.combiner,
+            it.persistent,
+        )
+        for it in checked.state
+    )
+    handlers = (Handler(body, handler_effects(body)) for body in (req, resp))
+    element = Element(checked.name, state, init, *handlers, checked.span)
+    verify(element)
+    return element
+
+
+class _Body:
+    """Lowers one block of the program; knows which names are taken in it."""
+
+    def __init__(self, element: str) -> None:
+        self._element = element
+        self._taken: Counter[str] = Counter()
+        self._locals: dict[int, Local] = {}
+        self._out: list[Statement] = []
+
+    def lower(self, statements: tuple[typed.Statement, ...]) -> Block:
+        outer, self._out = self._out, []
+        for statement in statements:
+            self._statement(statement)
+        block, self._out = Block(tuple(self._out)), outer
+        return block
+
+    def _statement(self, statement: typed.Statement) -> None:
+        match statement:
+            case typed.SetLocal(variable=variable, value=value):
+                computed = self._computation(value)  # before the name: the value may use what it held
+                self._out.append(Let(self._local(variable), computed))
+            case typed.SetState(state=state, value=value):
+                self._out.append(SetState(State(state.name, state.type), self._atom(value)))
+            case typed.SetField(path=path, value=value):
+                self._out.append(WriteField(path, self._atom(value)))
+            case typed.Run(value=value):
+                self._run(value)
+            case typed.Match(subject=subject, arms=arms):
+                atom = self._atom(subject)
+                lowered = tuple(Arm(self._pattern(it.pattern), self.lower(it.body)) for it in arms)
+                self._out.append(Match(atom, lowered))
+            case typed.ForEach(item=item, items=items, body=body):
+                atom = self._atom(items)
+                self._out.append(Foreach(self._local(item), atom, self.lower(body)))
+            case typed.Forward():
+                self._out.append(Forward())
+            case typed.Refuse(message=message, code=code):
+                self._out.append(Refuse(self._atom(message), code))
+
+    def _run(self, value: typed.Operate) -> None:
+        computed = self._computation(value)
+        if not isinstance(computed, Call):
+            return
+        if value.type == UNIT:
+            self._out.append(Do(computed))
+        else:
+            self._out.append(Let(self._fresh("unused", value.type), computed))
+
+    def _pattern(self, pattern: typed.ArmPattern) -> Pattern:
+        match pattern:
+            case typed.LiteralArm(value=value):
+                return LiteralPattern(Const(value.value, value.type))
+            case typed.SomeArm(variable=variable):
+                return SomePattern(self._local(variable) if variable is not None else None)
+            case typed.NoneArm():
+                return NonePattern()
+            case typed.AnyArm():
+                return AnyPattern()
+
+    # --- values ---
+
+    def _atom(self, value: typed.Value) -> Atom:
+        computed = self._computation(value)
+        if isinstance(computed, Const | Local | State):
+            return computed
+        local = self._fresh("t", computed.type)
+        self._out.append(Let(local, computed))
+        return local
+
+    def _computation(self, value: typed.Value) -> Computation:
+        match value:
+            case typed.Literal():
+                return Const(value.value, value.type)
+            case typed.Local(variable=variable):
+                return self._local(variable)
+            case typed.StateValue(name=name, type=type_):
+                return State(name, type_)
+            case typed.FieldValue(path=path, type=type_):
+                return ReadField(path, type_)
+            case typed.NewVec():
+                return Call("vec_new", (), value.type)
+            case typed.Operate(op="decrypt"):
+                return self._decrypt(value)
+            case typed.Operate(op=("and" | "or") as op, arguments=(left, right)) if _has_effects(right):
+                return self._short_circuit(op, left, right)
+            case typed.Operate(op=op, arguments=arguments, type=type_):
+                return Call(op, tuple(self._operands(arguments)), type_)
+
+    def _operands(self, values: tuple[typed.Value, ...]) -> list[Atom]:
+        """The values' atoms, evaluated left to right."""
+        return [self._atom(value) for value in values]
+
+    def _short_circuit(self, op: str, left: typed.Value, right: typed.Value) -> Local:
+        """``and`` and ``or`` whose right side draws a number or may end the handler: it runs only when it counts."""
+        result = self._fresh("t", BOOL)
+        subject = self._atom(left)
+        outer, self._out = self._out, []
+        self._out.append(Let(result, self._computation(right)))
+        asks, self._out = Block(tuple(self._out)), outer
+        decided = Block((Let(result, Const(op == "or", BOOL)),))
+        arms = (Arm(LiteralPattern(Const(op == "and", BOOL)), asks), Arm(AnyPattern(), decided))
+        self._out.append(Match(subject, arms))
+        return result
+
+    def _decrypt(self, value: typed.Operate) -> Local:
+        option = OptionType(STRING)
+        answer = self._fresh("t", option)
+        self._out.append(Let(answer, Call("decrypt", tuple(self._operands(value.arguments)), option)))
+        result, plain = self._fresh("t", STRING), self._fresh("plain", STRING)
+        text = Const(f"decrypt failed in {self._element}".encode(), STRING)
+        some = Arm(SomePattern(plain), Block((Let(result, plain),)))
+        none = Arm(NonePattern(), Block((Refuse(text, _INVALID_ARGUMENT),)))
+        self._out.append(Match(answer, (some, none)))
+        return result
+
+    # --- names ---
+
+    def _local(self, variable: typed.Variable) -> Local:
+        known = self._locals.get(id(variable))
+        if known is None:
+            assert variable.type is not None
+            known = self._locals[id(variable)] = self._fresh(variable.name, variable.type)
+        return known
+
+    def _fresh(self, name: str, type_: Type) -> Local:
+        self._taken[name] += 1
+        count = self._taken[name]
+        unique = name if count == 1 else f"{name}.{count}"  # a dot: no program's own name
+        return Local(unique, type_)
+
+
+def _has_effects(value: typed.Value) -> bool:
+    if not isinstance(value, typed.Operate):
+        return False
+    effects = OPERATIONS[value.op].effects & ~(Effect.READS_CONTAINER | Effect.READS_METADATA | Effect.READS_STATUS)
+    return bool(effects) or value.op == "decrypt" or any(_has_effects(it) for it in value.arguments)

@@ -1,0 +1,333 @@
+"""The syntax tree to the checked program, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from appnet.language import syntax, typed
+from appnet.language.declarations import Given, parameter_values, state_declaration
+from appnet.language.diagnostics import DiagnosticError, Span
+from appnet.language.expressions import coerce, expression, mismatch, type_of
+from appnet.language.expressions import typed as typed_expression
+from appnet.language.messages import MethodSignature
+from appnet.language.scope import CheckError, Findings, Part, Scope, near
+from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
+from appnet.language.types import BOOL, INT, SCALARS, STRING, UNIT, OptionType, PairType, VecType
+
+STATUS_CODES = {
+    name: code
+    for code, name in enumerate(
+        (
+            *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+            *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
+            *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+        )
+    )
+}
+_WAY = {Part.REQ: "Down", Part.RESP: "Up"}
+
+
+def check(
+    program: syntax.Program, method: MethodSignature, *, name: str, parameters: Mapping[str, Given] | None = None
+) -> CheckedElement:
+    """``program`` as the element ``name`` of ``method``, with ``parameters`` given to its ``init``.
+
+    Raises `DiagnosticError` with every error found; warnings are in the result.
+    """
+    found = Findings()
+    state = _state(program, found)
+    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found)) for part in Part}
+    given = checkers[Part.INIT].parameters(program, parameters or {})
+    bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
+    if found.errors:
+        raise DiagnosticError(found.errors)
+    return CheckedElement(
+        name,
+        program.span,
+        method,
+        tuple(state.values()),
+        (*given, *bodies[Part.INIT]),
+        bodies[Part.REQ],
+        bodies[Part.RESP],
+        tuple(found.warnings),
+    )
+
+
+def _block(program: syntax.Program, part: Part) -> syntax.HandlerBlock:
+    return {Part.INIT: program.init, Part.REQ: program.req, Part.RESP: program.resp}[part]
+
+
+def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
+    state: dict[str, CheckedState] = {}
+    for declaration in program.state:
+        try:
+            checked = state_declaration(declaration, found)
+            if checked.name in state:
+                first = state[checked.name].span.line
+                title = f"`{checked.name}` is declared twice"
+                raise CheckError("E012", title, checked.span, f"first in line {first}", "leave one of them out")
+            state[checked.name] = checked
+        except CheckError as error:
+            found.errors.append(error.diagnostic)
+            # Known all the same, so that its uses bring no errors of their own; nothing is made of the program.
+            state.setdefault(declaration.name.name, CheckedState(declaration.name.name, declaration.span, INT))
+    return state
+
+
+@dataclass
+class _Body:
+    """Checks the statements of one block of the program."""
+
+    scope: Scope
+
+    def parameters(self, program: syntax.Program, given: Mapping[str, Given]) -> list[typed.Statement]:
+        """What ``init``'s parameters start as: locals, or state variables of the same name."""
+        statements: list[typed.Statement] = []
+        for name, span, value in parameter_values(program, given, self.scope):
+            found = self.scope.find(name)
+            if isinstance(found, StateValue):
+                self._guard(lambda f=found, v=value, s=span: statements.append(typed.SetState(f, coerce(v, f.type, s))))
+            else:
+                variable = self.scope.declare(name, span, value.type)
+                statements.append(typed.SetLocal(variable, value))
+        return statements
+
+    def handler(self, block: syntax.HandlerBlock) -> tuple[typed.Statement, ...]:
+        """The checked body; warns where a path through a handler gives no verdict."""
+        body = self.body(block.body)
+        if self.scope.part is not Part.INIT and not self.scope.found.errors and not typed.ends(body):
+            self._warn_of_drop(block, body)
+        return body
+
+    def _warn_of_drop(self, block: syntax.HandlerBlock, body: tuple[typed.Statement, ...]) -> None:
+        way = _WAY[self.scope.part]
+        last = block.body[-1]
+        label = "the path ends here"
+        if isinstance(last, syntax.MatchOn) and body and isinstance(body[-1], typed.Match):
+            last_match = body[-1]
+            if not typed.is_exhaustive(last_match.arms):
+                label = "where no arm fits, the path ends here"
+        title = f"a path through `{self.scope.part.value}` ends without `send`: it drops the RPC"
+        self.scope.found.warn(
+            "W001", title, last.span, label, f"end it with send({block.rpc}, {way}) or send(err(…), Up)"
+        )
+
+    def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
+        checked: list[typed.Statement] = []
+        for statement in statements:
+            if typed.ends(tuple(checked)):
+                help_ = "every path above ends with `send`; leave it out, or move it up"
+                self.scope.found.warn("W002", "this is never reached", statement.span, help_=help_)
+                break
+            self._guard(lambda it=statement: checked.extend(self._with_hoisted(it)))
+        return tuple(checked)
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except CheckError as error:
+            self.scope.found.errors.append(error.diagnostic)
+
+    def _with_hoisted(self, statement: syntax.Statement) -> list[typed.Statement]:
+        outer, self.scope.hoisted = self.scope.hoisted, []
+        try:
+            checked = self._statement(statement)
+            return [*self.scope.hoisted, *checked]
+        finally:
+            self.scope.hoisted = outer
+
+    def _statement(self, statement: syntax.Statement) -> list[typed.Statement]:
+        match statement:
+            case syntax.Pass():
+                return []
+            case syntax.Assign(targets=(target,)):
+                return [self._assign(target, statement.value)]
+            case syntax.Assign():
+                return self._take_apart(statement)
+            case syntax.Evaluate():
+                return self._evaluate(statement)
+            case syntax.Send():
+                return [self._send(statement)]
+            case syntax.MatchOn():
+                return [self._match(statement)]
+            case syntax.ForEach():
+                return [self._foreach(statement)]
+
+    # --- assignments ---
+
+    def _assign(self, target: syntax.Name, node: syntax.Expression) -> typed.Statement:
+        found = self.scope.find(target.name)
+        if isinstance(found, StateValue):
+            return typed.SetState(found, self._stored(node, found))
+        if isinstance(found, Variable):
+            if isinstance(node, syntax.EmptyVec):
+                return typed.SetLocal(found, typed.NewVec(found))
+            found.origin = None  # it is another value from here on
+            value = expression(self.scope, node, found.type)
+            return typed.SetLocal(found, coerce(value, found.type, node.span) if found.type else value)
+        if isinstance(node, syntax.EmptyVec):
+            variable = self.scope.declare(target.name, target.span, None)
+            return typed.SetLocal(variable, typed.NewVec(variable))
+        value = expression(self.scope, node)
+        if type_of(value, node.span) == UNIT:
+            raise mismatch(UNIT, INT, node.span)
+        value, origin = self._remember_origin(value, node.span)
+        variable = self.scope.declare(target.name, target.span, value.type)
+        variable.origin = origin
+        return typed.SetLocal(variable, value)
+
+    def _stored(self, node: syntax.Expression, state: StateValue) -> typed.Value:
+        if isinstance(node, syntax.EmptyVec) and isinstance(state.type, VecType):
+            variable = Variable("empty", node.span, state.type)
+            self.scope.hoisted.append(typed.SetLocal(variable, typed.NewVec(variable)))
+            return typed.Local(variable)
+        return typed_expression(self.scope, node, state.type)
+
+    def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
+        """Keeps the key of ``get(map, key)`` on a state Map of containers, so that what is got can be changed in place."""
+        match value:
+            case typed.Operate(op="map_get", arguments=(StateValue() as map_, key), type=OptionType(item=item)):
+                if item in SCALARS or isinstance(item, PairType):
+                    return value, None
+                variable = Variable("key", span, key.type)
+                self.scope.hoisted.append(typed.SetLocal(variable, key))
+                local = typed.Local(variable)
+                return replace(value, arguments=(map_, local)), typed.Origin(map_, local)
+            case typed.Local(variable=variable):
+                return value, variable.origin
+            case _:
+                return value, None
+
+    def _take_apart(self, statement: syntax.Assign) -> list[typed.Statement]:
+        value = expression(self.scope, statement.value)
+        type_ = type_of(value, statement.value.span)
+        if not isinstance(type_, PairType):
+            if isinstance(type_, OptionType):
+                raise mismatch(type_, type_.item, statement.value.span)
+            raise CheckError(
+                "E020", f"{type_} cannot be taken apart", statement.value.span, f"this is {type_}", "a pair can"
+            )
+        whole = Variable("pair", statement.span, type_)
+        checked: list[typed.Statement] = [typed.SetLocal(whole, value)]
+        for name, op, part in zip(statement.targets, ("first", "second"), (type_.first, type_.second), strict=True):
+            checked.append(self._bind(name, typed.Operate(op, (typed.Local(whole),), part)))
+        return checked
+
+    def _bind(self, name: syntax.Name, value: typed.Value) -> typed.Statement:
+        found = self.scope.find(name.name)
+        if isinstance(found, StateValue):
+            return typed.SetState(found, coerce(value, found.type, name.span))
+        if isinstance(found, Variable):
+            return typed.SetLocal(found, coerce(value, found.type, name.span) if found.type else value)
+        return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
+
+    def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
+        value = expression(self.scope, statement.value)
+        if isinstance(value, typed.Operate) and value.op == "nothing":
+            return []
+        if isinstance(value, typed.Operate):
+            return [typed.Run(value)]
+        if isinstance(statement.value, syntax.Name):
+            help_ = f"assign it, or leave it out: {near(statement.value.name, ['pass'], 'known')}"
+            raise CheckError("E003", "a value alone does nothing", statement.span, help_=help_)
+        return []
+
+    # --- verdicts ---
+
+    def _send(self, node: syntax.Send) -> typed.Statement:
+        if self.scope.part is Part.INIT:
+            raise CheckError("E031", "`init` has no RPC to send", node.span, help_="send in `req` and `resp`")
+        if self.scope.loops:
+            help_ = "note in a variable what was found, and send after the loop"
+            raise CheckError("E031", "`send` inside foreach", node.span, help_=help_)
+        if isinstance(node.value, syntax.Apply) and node.value.function.name == "err":
+            return self._refuse(node, node.value)
+        way = _WAY[self.scope.part]
+        if not isinstance(node.value, syntax.Name) or node.value.name != self.scope.rpc:
+            help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
+            raise CheckError("E031", "only the RPC or an error can be sent", node.value.span, help_=help_)
+        if node.direction != way.lower():
+            title = f"`{self.scope.part.value}` sends the {'request' if way == 'Down' else 'response'} {way}"
+            help_ = f"write send({self.scope.rpc}, {way})"
+            raise CheckError("E030", title, node.direction_span, "the wrong way", help_)
+        return typed.Forward()
+
+    def _refuse(self, node: syntax.Send, err: syntax.Apply) -> typed.Statement:
+        if node.direction != "up":
+            raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
+        if len(err.arguments) not in {1, 2}:
+            help_ = "write err('text') or err('text', PERMISSION_DENIED)"
+            raise CheckError("E022", "`err` takes a text and perhaps a code", err.span, help_=help_)
+        message = typed_expression(self.scope, err.arguments[0], STRING)
+        return typed.Refuse(message, _code(err.arguments[1]) if len(err.arguments) == 2 else STATUS_CODES["ABORTED"])
+
+    # --- match and foreach ---
+
+    def _match(self, node: syntax.MatchOn) -> typed.Statement:
+        subject = expression(self.scope, node.subject)
+        if type_of(subject, node.subject.span) == UNIT:
+            raise mismatch(UNIT, BOOL, node.subject.span)
+        subject, origin = self._remember_origin(subject, node.subject.span)
+        arms: list[typed.Arm] = []
+        for arm in node.arms:
+            if typed.is_exhaustive(tuple(arms)):
+                help_ = "the arms above fit everything; leave it out, or move it up"
+                self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                break
+            self._guard(lambda it=arm: arms.append(self._arm(it, subject, origin)))
+        return typed.Match(subject, tuple(arms))
+
+    def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
+        with self.scope.block():
+            pattern = self._pattern(arm.case, subject, origin)
+            return typed.Arm(pattern, self.body(arm.body))
+
+    def _pattern(self, case: syntax.Case, subject: typed.Value, origin: typed.Origin | None) -> typed.ArmPattern:
+        type_ = subject.type
+        if isinstance(case, syntax.AnyCase):
+            return typed.AnyArm()
+        if isinstance(case, syntax.LiteralCase):
+            if type_ not in SCALARS:
+                help_ = "match `Some(x)` and `None`" if isinstance(type_, OptionType) else "compare what it holds"
+                raise CheckError("E023", f"a literal does not fit {type_}", case.span, help_=help_)
+            value = typed_expression(self.scope, case.value, type_)
+            if not isinstance(value, typed.Literal):
+                raise mismatch(type_, value.type, case.span)
+            return typed.LiteralArm(value)
+        if not isinstance(type_, OptionType):
+            help_ = f"what is matched is {type_} and always there: match literals and `_`"
+            raise CheckError("E023", "`Some` and `None` fit what `get` gives", case.span, help_=help_)
+        if isinstance(case, syntax.NoneCase):
+            return typed.NoneArm()
+        if case.name is None:
+            return typed.SomeArm(None)
+        variable = self.scope.declare(case.name.name, case.name.span, type_.item)
+        variable.origin = origin
+        return typed.SomeArm(variable)
+
+    def _foreach(self, node: syntax.ForEach) -> typed.Statement:
+        items = expression(self.scope, node.items)
+        type_ = type_of(items, node.items.span)
+        if not isinstance(type_, VecType):
+            raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
+        self.scope.loops += 1
+        with self.scope.block():
+            item = self.scope.declare(node.item.name, node.item.span, type_.item)
+            body = self.body(node.body)
+        self.scope.loops -= 1
+        return typed.ForEach(item, items, body)
+
+
+def _code(node: syntax.Expression) -> int:
+    if isinstance(node, syntax.Name) and node.name.upper() in STATUS_CODES:
+        code = STATUS_CODES[node.name.upper()]
+    elif isinstance(node, syntax.Number) and isinstance(node.value, int):
+        code = node.value
+    else:
+        name = node.name if isinstance(node, syntax.Name) else ""
+        help_ = near(name.upper(), list(STATUS_CODES)[1:], "codes are")
+        raise CheckError("E032", "this is no gRPC status code", node.span, help_=help_)
+    if not 1 <= code < len(STATUS_CODES):
+        raise CheckError("E032", f"status code {code} is no error", node.span, help_="take one from 1 to 16")
+    return code

@@ -1,0 +1,173 @@
+"""State variables with their decorators, and the parameters of ``init``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from appnet.language import syntax
+from appnet.language.diagnostics import Span
+from appnet.language.expressions import expression
+from appnet.language.scope import CheckError, Findings, Scope, near
+from appnet.language.typed import CheckedState, Literal, StateValue
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    SCALARS,
+    STRING,
+    UINT,
+    MapType,
+    PairType,
+    Type,
+    VecType,
+)
+
+_SCALARS = {type_.name: type_ for type_ in SCALARS} | {"instant": INSTANT, "str": STRING}
+_COMBINERS = ("sum", "max", "min", "LWW", "union")
+_MAX_CAPACITY = 1 << 24
+_MAX_TYPE_DEPTH = 8
+
+
+@dataclass(frozen=True)
+class Given:
+    """A parameter's value as a configuration gives it, and where."""
+
+    value: str | int | float | bool
+    span: Span | None = None
+
+
+def state_declaration(node: syntax.StateDeclaration, found: Findings) -> CheckedState:
+    """The declared variable. Raises `CheckError`."""
+    checked = CheckedState(node.name.name, node.span, _type(node.type))
+    seen: set[str] = set()
+    for decorator in node.decorators:
+        if decorator.name.name in seen:
+            title = f"`@{decorator.name.name}` stands twice"
+            raise CheckError("E040", title, decorator.span, help_="leave one of them out")
+        seen.add(decorator.name.name)
+        checked = _decorate(checked, decorator)
+    if checked.consistency != "local" or checked.persistent:
+        marked = next(it for it in node.decorators if it.name.name in {"consistency", "persistence"})
+        help_ = "without the decorator it means the same for now"
+        title = f"`{checked.name}` is kept by each processor instance for itself, until it ends"
+        found.warn("W004", title, marked.span, "not shared or kept yet", help_)
+    return checked
+
+
+def _decorate(state: CheckedState, decorator: syntax.Decorator) -> CheckedState:
+    name, argument = decorator.name.name, decorator.argument
+    match name, argument:
+        case "consistency", syntax.Name(name=("strong" | "weak") as level):
+            return replace(state, consistency=level)
+        case "combiner", syntax.Name(name=combiner) if combiner in _COMBINERS:
+            return replace(state, combiner=combiner)
+        case "persistence", syntax.Truth(value=value):
+            return replace(state, persistent=value)
+        case "capacity", syntax.Number(value=int(value)) if 1 <= value <= _MAX_CAPACITY:
+            if not isinstance(state.type, MapType | VecType):
+                title = f"{state.type} has no capacity"
+                raise CheckError("E040", title, decorator.span, help_="a Map or a Vec has one")
+            return replace(state, capacity=value)
+        case _:
+            raise _bad_decorator(decorator)
+
+
+def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
+    takes = {
+        "consistency": "strong or weak",
+        "combiner": ", ".join(_COMBINERS),
+        "persistence": "true or false",
+        "capacity": f"a number from 1 to {_MAX_CAPACITY}",
+    }
+    name = decorator.name.name
+    if name not in takes:
+        return CheckError(
+            "E040", f"there is no decorator `@{name}`", decorator.name.span, help_=near(name, takes, "decorators are")
+        )
+    return CheckError("E040", f"`@{name}` does not take this", decorator.argument.span, help_=f"it takes {takes[name]}")
+
+
+def _type(node: syntax.TypeName, depth: int = 0) -> Type:
+    if depth > _MAX_TYPE_DEPTH:
+        raise CheckError(
+            "E021", f"a type nested more than {_MAX_TYPE_DEPTH} deep", node.span, help_="use two variables"
+        )
+    parts = [_type(it, depth + 1) for it in node.parts]
+    wanted = {"Map": 2, "Vec": 1, "pair": 2}.get(node.name, 0)
+    if node.name not in {*_SCALARS, "Map", "Vec", "pair"}:
+        help_ = near(node.name, [*_SCALARS, "Map", "Vec"], "types are")
+        raise CheckError("E021", f"there is no type `{node.name}`", node.span, help_=help_)
+    if len(parts) != wanted:
+        write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
+        raise CheckError("E021", f"`{node.name}` takes {wanted} types", node.span, help_=f"write {write}")
+    if node.name == "Map" and parts[0] not in SCALARS:
+        help_ = "key by a string, a number, a bool or bytes"
+        raise CheckError("E021", f"{parts[0]} cannot be a key", node.parts[0].span, help_=help_)
+    if node.name == "Map":
+        return MapType(*parts)
+    if node.name == "pair":
+        return PairType(*parts)
+    return VecType(*parts) if node.name == "Vec" else _SCALARS[node.name]
+
+
+def parameter_values(
+    program: syntax.Program, given: Mapping[str, Given], scope: Scope
+) -> list[tuple[str, Span, Literal]]:
+    """Name, place and value of each parameter of ``init``; what is wrong with them is noted in the scope."""
+    declared = {it.name.name: it for it in program.parameters}
+    errors = scope.found.errors
+    for name, value in given.items():
+        if name not in declared:
+            title = f"the element has no parameter `{name}`"
+            help_ = near(name, declared, "its parameters are") if declared else "its `init` takes none"
+            errors.append(CheckError("E041", title, value.span or program.init.span, help_=help_).diagnostic)
+    values = []
+    for name, parameter in declared.items():
+        try:
+            values.append((name, parameter.span, _value(parameter, given.get(name), scope)))
+        except CheckError as error:
+            errors.append(error.diagnostic)
+    return values
+
+
+def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Literal:
+    found = scope.find(parameter.name.name)
+    state = found.type if isinstance(found, StateValue) else None
+    default = expression(scope, parameter.default, state) if parameter.default is not None else None
+    if default is not None and not isinstance(default, Literal):
+        help_ = "write a number, a string, true or false"
+        raise CheckError("E041", "a default is a literal", parameter.span, help_=help_)
+    if given is not None:
+        wanted = state or (default.type if default is not None else None)
+        return _convert(parameter.name.name, given, wanted, given.span or parameter.span)
+    if default is None:
+        title = f"parameter `{parameter.name.name}` is not given and has no default"
+        help_ = f"give it in the configuration's `parameters`, or write init({parameter.name.name} = …)"
+        raise CheckError("E041", title, parameter.span, help_=help_)
+    return default
+
+
+def _convert(name: str, given: Given, want: Type | None, span: Span) -> Literal:
+    value = given.value
+    try:
+        if want == BOOL or (want is None and isinstance(value, bool)):
+            if str(value).lower() in {"true", "false"}:
+                return Literal(str(value).lower() == "true", BOOL)
+        elif isinstance(value, bool):
+            pass
+        elif want == FLOAT or (want is None and isinstance(value, float)):
+            return Literal(float(value), FLOAT)
+        elif want in {INT, UINT} or (want is None and isinstance(value, int)):
+            number = int(value) if not isinstance(value, float) else None
+            low = 0 if want == UINT else -(1 << 63)
+            if number is not None and low <= number < low + (1 << 64):
+                return Literal(number, want or INT)
+        elif want in {STRING, BYTES, None}:
+            return Literal(str(value).encode(), want or STRING)
+    except ValueError:
+        pass
+    title = f"parameter `{name}` does not take {value!r}"
+    raise CheckError("E041", title, span, help_=f"give a value of type {want}")

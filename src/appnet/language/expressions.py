@@ -1,0 +1,241 @@
+"""Types of expressions, and how values of one type become values of another."""
+
+from __future__ import annotations
+
+from appnet.language import syntax
+from appnet.language.diagnostics import Span
+from appnet.language.scope import CheckError, Scope
+from appnet.language.typed import FieldValue, Literal, Local, NewVec, Operate, StateValue, Value, Variable
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    NUMERIC,
+    SCALARS,
+    STRING,
+    UINT,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
+
+_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+_COMPARISON = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_RANGE = {INT: (-(1 << 63), (1 << 63) - 1), UINT: (0, (1 << 64) - 1)}
+_CONVERSION = {
+    (INT, FLOAT): "to_float",
+    (UINT, FLOAT): "to_float",
+    (UINT, INT): "to_int",
+    (INT, UINT): "to_uint",
+    (INSTANT, FLOAT): "instant_to_float",
+    (STRING, BYTES): "string_to_bytes",
+}
+INFINITIES = frozenset({"inf", "inf_f"})
+
+
+def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) -> Value:
+    """The value of ``node``. Literals become ``want`` where they can; the caller coerces what else does not fit."""
+    match node:
+        case syntax.Number():
+            return _number(node, want)
+        case syntax.Text(value=text):
+            return Literal(text, BYTES if want == BYTES else STRING)
+        case syntax.Truth(value=truth):
+            return Literal(truth, BOOL)
+        case syntax.Name():
+            return _name(scope, node)
+        case syntax.Unary():
+            return _unary(scope, node, want)
+        case syntax.Binary():
+            return _binary(scope, node, want)
+        case syntax.PairOf(first=first, second=second):
+            wants = (want.first, want.second) if isinstance(want, PairType) else (None, None)
+            a, b = expression(scope, first, wants[0]), expression(scope, second, wants[1])
+            _no_unit(a, first.span)
+            _no_unit(b, second.span)
+            return Operate("pair", (a, b), PairType(type_of(a, first.span), type_of(b, second.span)))
+        case syntax.EmptyVec(span=span):
+            help_ = "give it a name first: `items = []`, then `set(items, size(items), x)`"
+            raise CheckError("E025", "nothing tells what `[]` holds here", span, help_=help_)
+        case syntax.Apply():
+            from appnet.language.functions import apply  # the two modules read each other's expressions
+
+            return apply(scope, node, want)
+
+
+def typed(scope: Scope, node: syntax.Expression, want: Type) -> Value:
+    """The value of ``node`` as a ``want``; an error where it can be none."""
+    return coerce(expression(scope, node, want), want, node.span)
+
+
+def type_of(value: Value, span: Span) -> Type:
+    """The value's type; an error for a Vec whose items nothing has told yet."""
+    if isinstance(value, Local | NewVec) and value.variable.type is None:
+        title = f"nothing has told yet what `{value.variable.name}` holds"
+        raise CheckError("E025", title, span, help_="add an item to it first, or declare it as state")
+    return value.type
+
+
+def coerce(value: Value, want: Type, span: Span) -> Value:
+    """``value`` as a ``want``: itself, converted where nothing can be lost unseen, or an error."""
+    if isinstance(value, Local) and value.variable.type is None and isinstance(want, VecType):
+        value.variable.type = want
+    have = type_of(value, span)
+    if have == want:
+        return value
+    if isinstance(value, Literal) and type(value.value) is int and want in NUMERIC:
+        return literal_number(value.value, want, span)
+    if isinstance(value, Operate) and value.op == "get_metadata":
+        parsed = _parsed_metadata(value, want)
+        if parsed is not None:
+            return parsed
+    if (have, want) in _CONVERSION:
+        return Operate(_CONVERSION[have, want], (value,), want)
+    if isinstance(value, Operate) and value.op == "pair" and isinstance(want, PairType):
+        first, second = value.arguments
+        return Operate("pair", (coerce(first, want.first, span), coerce(second, want.second, span)), want)
+    raise mismatch(have, want, span)
+
+
+def mismatch(have: Type, want: Type, span: Span) -> CheckError:
+    """The error for a value of one type where another is needed."""
+    help_ = f"a value of type {want} is needed"
+    if isinstance(have, OptionType):
+        help_ = "match it: `Some(x) =>` … `None =>` …, or give `get` a default as its last argument"
+    elif have.name == "unit":
+        help_ = "this call gives no value; write it on a line of its own"
+    elif want == STRING and have in SCALARS:
+        help_ = "convert it: to_string(…)"
+    elif want == INT and have in {FLOAT, STRING}:
+        help_ = "convert it: to_int(…), or write the other side as a float"
+    elif want == FLOAT and have == STRING:
+        help_ = "convert it: to_float(…)"
+    return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_)
+
+
+def literal_number(value: int | float, want: Type, span: Span) -> Literal:
+    """A number of a numeric type; an error where it does not fit."""
+    if want == FLOAT:
+        return Literal(float(value), FLOAT)
+    low, high = _RANGE[want]
+    if not low <= value <= high:
+        raise CheckError("E024", f"{value} does not fit {want}", span, help_=f"{want} goes from {low} to {high}")
+    return Literal(int(value), want)
+
+
+def unify(a: Value, b: Value, spans: tuple[Span, Span], want: Type | None = None) -> tuple[Value, Value, Type]:
+    """Two operands as one type: literals adapt, float wins over integers, int over uint, text from metadata is read."""
+    types = type_of(a, spans[0]), type_of(b, spans[1])
+    if types[0] == types[1]:
+        if want == FLOAT and _is_integer(a) and _is_integer(b):
+            return coerce(a, FLOAT, spans[0]), coerce(b, FLOAT, spans[1]), FLOAT
+        return a, b, types[0]
+    target = _common(a, b, types)
+    if target is None:
+        raise mismatch(types[1], types[0], spans[1])
+    return coerce(a, target, spans[0]), coerce(b, target, spans[1]), target
+
+
+def _common(a: Value, b: Value, types: tuple[Type, Type]) -> Type | None:
+    for value, other in ((a, types[1]), (b, types[0])):
+        if _is_integer(value) and other in NUMERIC:
+            return other
+        if isinstance(value, Operate) and value.op == "get_metadata" and other in {*NUMERIC, BOOL}:
+            return other
+    if FLOAT in types and all(it in {*NUMERIC, INSTANT} for it in types):
+        return FLOAT
+    if all(it in {INT, UINT} for it in types):
+        return INT
+    if set(types) == {STRING, BYTES}:
+        return BYTES
+    return None
+
+
+def _is_integer(value: Value) -> bool:
+    return isinstance(value, Literal) and type(value.value) is int
+
+
+def _parsed_metadata(value: Value, want: Type) -> Value | None:
+    if want == INT:
+        return Operate("parse_int", (value,), INT)
+    if want == UINT:
+        return Operate("to_uint", (Operate("parse_int", (value,), INT),), UINT)
+    if want == FLOAT:
+        return Operate("parse_float", (value,), FLOAT)
+    if want == BOOL:
+        return Operate("eq", (value, Literal(b"true", STRING)), BOOL)
+    return None
+
+
+def _number(node: syntax.Number, want: Type | None) -> Literal:
+    if isinstance(node.value, float):
+        return Literal(node.value, FLOAT)
+    return literal_number(node.value, want if want in NUMERIC else INT, node.span)
+
+
+def _name(scope: Scope, node: syntax.Name) -> Value:
+    found = scope.find(node.name)
+    if isinstance(found, Variable):
+        return Local(found)
+    if isinstance(found, StateValue):
+        return found
+    if node.name in INFINITIES:
+        return Literal(float("inf"), FLOAT)
+    raise scope.unknown(node.name, node.span)
+
+
+def _no_unit(value: Value, span: Span) -> None:
+    if isinstance(value, Operate) and value.type.name == "unit":
+        raise mismatch(value.type, INT, span)
+
+
+def _unary(scope: Scope, node: syntax.Unary, want: Type | None) -> Value:
+    if node.operator == "not":
+        return Operate("not", (typed(scope, node.operand, BOOL),), BOOL)
+    if isinstance(node.operand, syntax.Number):
+        return _number(syntax.Number(node.span, -node.operand.value), want)
+    operand = expression(scope, node.operand, want)
+    type_ = type_of(operand, node.operand.span)
+    if type_ not in NUMERIC:
+        raise CheckError("E020", f"{type_} has no negative", node.span, f"this is {type_}", "negate a number")
+    return Operate("neg", (operand,), type_)
+
+
+def _binary(scope: Scope, node: syntax.Binary, want: Type | None) -> Value:
+    if node.operator in {"and", "or"}:
+        operands = typed(scope, node.left, BOOL), typed(scope, node.right, BOOL)
+        return Operate(node.operator, operands, BOOL)
+    arithmetic = _ARITHMETIC.get(node.operator)
+    wanted = want if arithmetic else None
+    left, right = expression(scope, node.left, wanted), expression(scope, node.right, wanted)
+    left, right, type_ = unify(left, right, (node.left.span, node.right.span), wanted)
+    if arithmetic is None:
+        if type_ not in SCALARS:
+            help_ = "compare what it holds" if isinstance(type_, OptionType) else "compare numbers, strings or bools"
+            raise CheckError("E020", f"{type_} cannot be compared", node.span, help_=help_)
+        return Operate(_COMPARISON[node.operator], (left, right), BOOL)
+    if type_ not in NUMERIC:
+        help_ = "use concat(a, b)" if type_ in {STRING, BYTES} and node.operator == "+" else "calculate with numbers"
+        if type_ == INSTANT:
+            help_ = "use time_diff(a, b), which gives seconds"
+        raise CheckError("E020", f"`{node.operator}` does not take {type_}", node.span, help_=help_)
+    if arithmetic == "div" and type_ != FLOAT and not _nonzero(right):
+        help_ = "an integer divided by 0 is 0; divide floats, or check the divisor first"
+        scope.found.warn("W003", "the divisor may be 0", node.right.span, "an integer", help_)
+    return Operate(arithmetic, (left, right), type_)
+
+
+def _nonzero(value: Value) -> bool:
+    return isinstance(value, Literal) and value.value != 0
+
+
+def describe(value: Value) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, StateValue):
+        return f"state variable `{value.name}`"
+    if isinstance(value, Local):
+        return f"`{value.variable.name}`"
+    return f"field `{value.path}`" if isinstance(value, FieldValue) else "this value"

@@ -1,0 +1,117 @@
+"""Where the checker stands: the element's state, the names in scope, the message in hand, what was found so far."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+from appnet.language.diagnostics import Diagnostic, Severity, Span
+from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.typed import CheckedState, StateValue, Statement, Variable
+from appnet.language.types import Type
+
+
+class CheckError(Exception):
+    """One diagnostic that ends the checking of the statement at hand; the next statement is checked all the same."""
+
+    def __init__(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+        super().__init__(title)
+        self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_)
+
+
+class Part(Enum):
+    """The block of the program that is being checked."""
+
+    INIT = "init"
+    REQ = "req"
+    RESP = "resp"
+
+
+@dataclass
+class Findings:
+    errors: list[Diagnostic] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+    def warn(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+        """Notes something that will run, but perhaps not as meant."""
+        self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_))
+
+
+class Scope:
+    """The names that one block of the program can see, and the statements that stand before the one at hand.
+
+    ``hoisted`` collects what must run before the statement that is being checked.
+    """
+
+    def __init__(
+        self, part: Part, rpc: str, signature: MethodSignature, state: dict[str, CheckedState], found: Findings
+    ) -> None:
+        self.part = part
+        self.rpc = rpc
+        self.signature = signature
+        self.state = state
+        self.found = found
+        self.hoisted: list[Statement] = []
+        self.loops = 0
+        self._blocks: list[dict[str, Variable]] = [{}]
+        self._gone: dict[str, Span] = {}
+
+    @property
+    def message(self) -> MessageSchema:
+        """The message in hand."""
+        return self.signature.response if self.part is Part.RESP else self.signature.request
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """A block of its own: names first assigned in it end with it."""
+        self._blocks.append({})
+        yield
+        for name, variable in self._blocks.pop().items():
+            self._gone[name] = variable.span
+
+    def find(self, name: str) -> Variable | StateValue | None:
+        """What the name stands for here."""
+        for block in reversed(self._blocks):
+            if name in block:
+                return block[name]
+        declared = self.state.get(name)
+        return StateValue(name, declared.type) if declared is not None else None
+
+    def declare(self, name: str, span: Span, type_: Type | None) -> Variable:
+        """A new variable of the innermost block."""
+        if name in self.state:
+            title = f"`{name}` is a state variable already"
+            raise CheckError("E012", title, span, help_="take another name for what stands in this handler alone")
+        if name == self.rpc and self.part is not Part.INIT:
+            raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="take another name")
+        variable = Variable(name, span, type_)
+        self._blocks[-1][name] = variable
+        return variable
+
+    def unknown(self, name: str, span: Span) -> CheckError:
+        """The error for a name that stands for nothing here."""
+        if name in self._gone:
+            line = self._gone[name].line
+            help_ = f"assign `{name}` before the match as well, so that it has a value on every path"
+            return CheckError("E011", f"`{name}` has no value on every path", span, f"set only in line {line}", help_)
+        if name == self.rpc:
+            help_ = f"name one of its fields: get({name}, 'FIELD')"
+            return CheckError("E033", f"`{name}` is the RPC, not a value", span, help_=help_)
+        names = [*self.state, *(known for block in self._blocks for known in block)]
+        return CheckError("E010", f"`{name}` is not defined", span, help_=near(name, names, "known here"))
+
+
+def near(name: str, known: Iterable[str], what: str) -> str:
+    """Help for a name that is not known: near ones, else all of them."""
+    names = sorted(set(known))
+    matches = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    lower = {it.lower(): it for it in names}
+    if not matches and name.lower() in lower:
+        matches = [lower[name.lower()]]
+    if matches:
+        return "did you mean " + " or ".join(f"`{it}`" for it in matches) + "?"
+    shown = ", ".join(f"`{it}`" for it in names[:12]) + (", …" if len(names) > 12 else "")
+    return f"{what}: {shown}" if names else f"{what}: nothing"
