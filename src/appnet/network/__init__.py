@@ -1,1 +1,1 @@
-"""What a user writes around elements: the AppNetConfig, the .proto, the application manifest; and the plan they make."""
+"""What a user writes around elements: AppNetConfig, .proto, application manifest; and the plan that they make."""

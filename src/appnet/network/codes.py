@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "C033": "A path that names no file.",
     "C034": "A placeholder that stands for nothing here.",
     "C035": "A parameter that the element does not take.",
+    "C036": "An element of a pair chain without its partner.",
     # manifest
     "C040": "A service that the application manifest does not have.",
     "C041": "A client and a server that are the same service.",

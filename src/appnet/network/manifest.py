@@ -1,0 +1,110 @@
+"""The application's Kubernetes manifest: which services there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from appnet.language.diagnostics import Span
+from appnet.network.config import AppNetConfig, config_error
+from appnet.network.near import suggestion
+from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
+
+_MAX_PORT = 65_535
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Kubernetes Service; ``ports`` are the ones it offers, by name (the number's digits where it has none)."""
+
+    name: str
+    namespace: str
+    ports: Mapping[str, int]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The objects of an application that matter to its network; of two services of one name, the first."""
+
+    path: Path
+    services: Mapping[str, Service] = field(default_factory=dict)
+    deployments: tuple[str, ...] = ()
+
+    def service(self, name: Located) -> Service:
+        """The service called ``name``; raises ``DiagnosticError`` pointing at the name where there is none."""
+        found = self.services.get(name.value)
+        if found is None:
+            help_ = suggestion(name.value, self.services, what=f"services of {self.path.name}")
+            raise config_error("C040", f"no service `{name}`", name.span, f"not in {self.path.name}", help_)
+        return found
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Reads the Services and Deployments in ``path``; objects of other kinds are passed over.
+
+    Raises ``DiagnosticError`` for text that is no manifest.
+    """
+    problems = Problems(path)
+    services: dict[str, Service] = {}
+    deployments: list[str] = []
+    for section in _objects(read_documents(path), problems):
+        kind = section.text("kind", needed="the object's kind")
+        metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
+        name = metadata.text("name", needed="the object's name") if metadata else None
+        if kind is None or metadata is None or name is None:
+            continue
+        if kind.value == "Deployment":
+            deployments.append(name.value)
+        else:
+            namespace = metadata.text("namespace") if "namespace" in metadata else None
+            ports = _ports(section.section("spec"))
+            service = Service(name.value, namespace.value if namespace else "default", ports, name.span)
+            services.setdefault(name.value, service)
+    problems.raise_any()
+    return Manifest(path, services, tuple(deployments))
+
+
+def check_services(config: AppNetConfig) -> Manifest:
+    """The manifest that ``config`` names, which must have both services; raises ``DiagnosticError``."""
+    manifest = load_manifest(config.manifest)
+    for name in (config.client_service, config.server_service):
+        manifest.service(name)
+    return manifest
+
+
+def _objects(documents: list[yaml.Node], problems: Problems) -> Iterator[Section]:
+    for node in documents:
+        if not isinstance(node, yaml.MappingNode):
+            span = node_span(problems.file, node)
+            help_ = "each document needs `apiVersion`, `kind` and `metadata`"
+            problems.add("C042", "not a Kubernetes object", span, "no mapping", help_)
+            continue
+        section = Section(node, problems)
+        items = section.items("items", "list objects under it") if "items" in section else None
+        if items is None:
+            yield section
+        else:
+            yield from _objects(items, problems)
+
+
+def _ports(spec: Section | None) -> dict[str, int]:
+    """The ports in a Service's ``spec``."""
+    found: dict[str, int] = {}
+    if spec is None or "ports" not in spec:
+        return found
+    for node in spec.items("ports", "list ports: `- port: 9000`") or ():
+        entries = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+        number = entries.get("port")
+        text = number.value if isinstance(number, yaml.ScalarNode) else ""
+        if text.isdecimal() and 0 < int(text) <= _MAX_PORT:
+            name = entries.get("name")
+            found[str(name.value) if name is not None else text] = int(text)
+        else:
+            span = node_span(spec.problems.file, number or node)
+            help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"
+            spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
+    return found
