@@ -12,8 +12,8 @@ from appnet.ir.nodes import (
     Block,
     Call,
     Computation,
-    Const,
     Consistency,
+    Const,
     Do,
     Element,
     Foreach,
@@ -59,8 +59,8 @@ def lower(checked: typed.CheckedElement) -> Element:
         )
         for it in checked.state
     )
-    handlers = (Handler(body, handler_effects(body)) for body in (req, resp))
-    element = Element(checked.name, state, init, *handlers, checked.span)
+    handlers = [Handler(body, handler_effects(body)) for body in (req, resp)]
+    element = Element(checked.name, state, init, handlers[0], handlers[1], checked.span)
     verify(element)
     return element
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from appnet.language import syntax, typed
@@ -10,8 +11,9 @@ from appnet.language.declarations import Given, parameter_values, state_declarat
 from appnet.language.diagnostics import DiagnosticError, Span
 from appnet.language.expressions import coerce, expression, mismatch, type_of
 from appnet.language.expressions import typed as typed_expression
+from appnet.language.functions import apply
 from appnet.language.messages import MethodSignature
-from appnet.language.scope import CheckError, Findings, Part, Scope, near
+from appnet.language.scope import CheckError, Findings, Follows, Part, Scope, near
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
 from appnet.language.types import BOOL, INT, SCALARS, STRING, UNIT, OptionType, PairType, VecType
 
@@ -37,7 +39,7 @@ def check(
     """
     found = Findings()
     state = _state(program, found)
-    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found)) for part in Part}
+    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply)) for part in Part}
     given = checkers[Part.INIT].parameters(program, parameters or {})
     bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
     if found.errors:
@@ -63,16 +65,19 @@ def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
     for declaration in program.state:
         try:
             checked = state_declaration(declaration, found)
-            if checked.name in state:
-                first = state[checked.name].span.line
-                title = f"`{checked.name}` is declared twice"
-                raise CheckError("E012", title, checked.span, f"first in line {first}", "leave one of them out")
-            state[checked.name] = checked
+            state[checked.name] = _once(checked, state)
         except CheckError as error:
             found.errors.append(error.diagnostic)
             # Known all the same, so that its uses bring no errors of their own; nothing is made of the program.
             state.setdefault(declaration.name.name, CheckedState(declaration.name.name, declaration.span, INT))
     return state
+
+
+def _once(checked: CheckedState, state: Mapping[str, CheckedState]) -> CheckedState:
+    if checked.name not in state:
+        return checked
+    label = f"first in line {state[checked.name].span.line}"
+    raise CheckError("E012", f"`{checked.name}` is declared twice", checked.span, label, "leave one of them out")
 
 
 @dataclass
@@ -87,7 +92,8 @@ class _Body:
         for name, span, value in parameter_values(program, given, self.scope):
             found = self.scope.find(name)
             if isinstance(found, StateValue):
-                self._guard(lambda f=found, v=value, s=span: statements.append(typed.SetState(f, coerce(v, f.type, s))))
+                with self._guard():
+                    statements.append(typed.SetState(found, coerce(value, found.type, span)))
             else:
                 variable = self.scope.declare(name, span, value.type)
                 statements.append(typed.SetLocal(variable, value))
@@ -120,13 +126,20 @@ class _Body:
                 help_ = "every path above ends with `send`; leave it out, or move it up"
                 self.scope.found.warn("W002", "this is never reached", statement.span, help_=help_)
                 break
-            self._guard(lambda it=statement: checked.extend(self._with_hoisted(it)))
+            targets = statement.targets if isinstance(statement, syntax.Assign) else ()
+            with self._guard(targets):
+                checked.extend(self._with_hoisted(statement))
         return tuple(checked)
 
-    def _guard(self, step: Callable[[], object]) -> None:
+    @contextmanager
+    def _guard(self, targets: tuple[syntax.Name, ...] = ()) -> Iterator[None]:
+        """Notes an error, so that the statements after it are checked too."""
         try:
-            step()
+            yield
+        except Follows:
+            self.scope.give_up(target.name for target in targets)
         except CheckError as error:
+            self.scope.give_up(target.name for target in targets)
             self.scope.found.errors.append(error.diagnostic)
 
     def _with_hoisted(self, statement: syntax.Statement) -> list[typed.Statement]:
@@ -185,7 +198,7 @@ class _Body:
         return typed_expression(self.scope, node, state.type)
 
     def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
-        """Keeps the key of ``get(map, key)`` on a state Map of containers, so that what is got can be changed in place."""
+        """Keeps the key of ``get(map, key)`` on a state Map of containers: what is got may be changed in place."""
         match value:
             case typed.Operate(op="map_get", arguments=(StateValue() as map_, key), type=OptionType(item=item)):
                 if item in SCALARS or isinstance(item, PairType):
@@ -275,7 +288,8 @@ class _Body:
                 help_ = "the arms above fit everything; leave it out, or move it up"
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
                 break
-            self._guard(lambda it=arm: arms.append(self._arm(it, subject, origin)))
+            with self._guard():
+                arms.append(self._arm(arm, subject, origin))
         return typed.Match(subject, tuple(arms))
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:

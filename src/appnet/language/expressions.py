@@ -61,9 +61,7 @@ def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) 
             help_ = "give it a name first: `items = []`, then `set(items, size(items), x)`"
             raise CheckError("E025", "nothing tells what `[]` holds here", span, help_=help_)
         case syntax.Apply():
-            from appnet.language.functions import apply  # the two modules read each other's expressions
-
-            return apply(scope, node, want)
+            return scope.apply(scope, node, want)
 
 
 def typed(scope: Scope, node: syntax.Expression, want: Type) -> Value:

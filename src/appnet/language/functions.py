@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appnet.language import syntax
+from appnet.language import typed as tree
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, expression, mismatch, type_of, typed, unify
 from appnet.language.messages import Field
@@ -172,8 +173,6 @@ def _get_field(call: _Call, count: int) -> Value:
 
 def _meta_status(call: _Call) -> Value:
     """The public AppNet's pseudo-field: 'success' or 'failure', here hoisted into a local."""
-    from appnet.language import typed as tree
-
     variable = call.scope.declare("meta_status", call.node.span, STRING)
     succeeded = Operate("eq", (Operate("status", (), INT), Literal(0, INT)), BOOL)
     arms = tuple(

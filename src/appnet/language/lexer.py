@@ -27,9 +27,25 @@ KEYWORDS = {
 }
 SECTIONS = {"state": "STATE", "init": "INIT", "req": "REQ", "resp": "RESP"}
 PUNCTUATION = {
-    **{"=>": "_ARROW", "==": "EQ", "!=": "NE", "<=": "LE", ">=": "GE", "<": "LT", ">": "GT", "=": "_ASSIGN"},
-    **{"+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "(": "_LPAR", ")": "_RPAR", "[": "_LSQB", "]": "_RSQB"},
-    **{",": "_COMMA", ":": "_COLON", "@": "_AT"},
+    "=>": "_ARROW",
+    "==": "EQ",
+    "!=": "NE",
+    "<=": "LE",
+    ">=": "GE",
+    "<": "LT",
+    ">": "GT",
+    "=": "_ASSIGN",
+    "+": "PLUS",
+    "-": "MINUS",
+    "*": "STAR",
+    "/": "SLASH",
+    "(": "_LPAR",
+    ")": "_RPAR",
+    "[": "_LSQB",
+    "]": "_RSQB",
+    ",": "_COMMA",
+    ":": "_COLON",
+    "@": "_AT",
 }
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 _TOKEN = re.compile(

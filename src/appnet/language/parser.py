@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
@@ -37,7 +37,7 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
         source = _read(path)
     tokens = list(Lexer(path, source).tokens())
     try:
-        tree = _parser().parse(tokens)  # type: ignore[arg-type]  # our lexer has run; Lark passes the list through
+        tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
     except UnexpectedToken as error:
         raise DiagnosticError([_unexpected(path, error, tokens)]) from None
     return _TreeReader(path, source).program(tree)
@@ -91,7 +91,7 @@ def _token_span(path: Path, token: Token) -> Span:
     return Span(path, line, column, token.end_line or line, token.end_column or column + 1)
 
 
-Node = Tree[Token] | Token
+Node: TypeAlias = Tree[Token] | Token
 
 
 class _TreeReader:
@@ -302,12 +302,12 @@ class _TreeReader:
                 return syntax.EmptyVec(span)
 
 
-def _tree(node: Any) -> Tree[Token]:  # noqa: ANN401
+def _tree(node: Any) -> Tree[Token]:
     assert isinstance(node, Tree)
     return node
 
 
-def _token(node: Any) -> Token:  # noqa: ANN401
+def _token(node: Any) -> Token:
     assert isinstance(node, Token)
     return node
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appnet.language import syntax
 from appnet.language.diagnostics import Diagnostic, Severity, Span
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.typed import CheckedState, StateValue, Statement, Variable
+from appnet.language.typed import CheckedState, Statement, StateValue, Variable
 from appnet.language.types import Type
 
 
@@ -20,6 +21,10 @@ class CheckError(Exception):
     def __init__(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
         super().__init__(title)
         self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_)
+
+
+class Follows(Exception):  # noqa: N818  # nothing is wrong here
+    """What stands here cannot be checked because of an error that has been told already."""
 
 
 class Part(Enum):
@@ -40,24 +45,35 @@ class Findings:
         self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_))
 
 
+Apply = Callable[["Scope", syntax.Apply, Type | None], Value]
+
+
 class Scope:
     """The names that one block of the program can see, and the statements that stand before the one at hand.
 
-    ``hoisted`` collects what must run before the statement that is being checked.
+    ``hoisted`` collects what must run before the statement that is being checked; ``apply`` checks built-in functions.
     """
 
     def __init__(
-        self, part: Part, rpc: str, signature: MethodSignature, state: dict[str, CheckedState], found: Findings
+        self,
+        part: Part,
+        rpc: str,
+        signature: MethodSignature,
+        state: dict[str, CheckedState],
+        found: Findings,
+        apply: Apply,
     ) -> None:
         self.part = part
         self.rpc = rpc
         self.signature = signature
         self.state = state
         self.found = found
+        self.apply = apply
         self.hoisted: list[Statement] = []
         self.loops = 0
         self._blocks: list[dict[str, Variable]] = [{}]
         self._gone: dict[str, Span] = {}
+        self._broken: set[str] = set()
 
     @property
     def message(self) -> MessageSchema:
@@ -91,8 +107,14 @@ class Scope:
         self._blocks[-1][name] = variable
         return variable
 
-    def unknown(self, name: str, span: Span) -> CheckError:
+    def give_up(self, names: Iterable[str]) -> None:
+        """Says nothing more of names whose assignment is wrong."""
+        self._broken.update(names)
+
+    def unknown(self, name: str, span: Span) -> CheckError | Follows:
         """The error for a name that stands for nothing here."""
+        if name in self._broken:
+            return Follows()
         if name in self._gone:
             line = self._gone[name].line
             help_ = f"assign `{name}` before the match as well, so that it has a value on every path"
