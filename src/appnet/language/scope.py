@@ -11,7 +11,7 @@ from enum import Enum
 from appnet.language import syntax
 from appnet.language.diagnostics import Diagnostic, Severity, Span
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.typed import CheckedState, StateValue, Statement, Value, Variable
+from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
 from appnet.language.types import Type
 
 
