@@ -1,0 +1,287 @@
+#include "crypto.h"
+
+static uint32_t rotate_left(uint32_t value, unsigned by) { return value << by | value >> (32 - by); }
+
+static uint32_t load_le32(const uint8_t *from) {
+  return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
+static void store_le32(uint8_t *to, uint32_t value) {
+  for (unsigned i = 0; i < 4; i++) to[i] = (uint8_t)(value >> (8 * i));
+}
+
+static void store_le64(uint8_t *to, uint64_t value) {
+  for (unsigned i = 0; i < 8; i++) to[i] = (uint8_t)(value >> (8 * i));
+}
+
+/* ---- SHA-256 ---------------------------------------------------------------------------------------- */
+
+static const uint32_t sha256_constants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+static void sha256_schedule(const uint8_t block[64], uint32_t words[64]) {
+  for (size_t i = 0; i < 16; i++) words[i] = __builtin_bswap32(load_le32(block + 4 * i));
+  for (size_t i = 16; i < 64; i++) {
+    uint32_t early = words[i - 15], late = words[i - 2];
+    uint32_t first = rotate_left(early, 25) ^ rotate_left(early, 14) ^ early >> 3;
+    uint32_t second = rotate_left(late, 15) ^ rotate_left(late, 13) ^ late >> 10;
+    words[i] = words[i - 16] + first + words[i - 7] + second;
+  }
+}
+
+static void sha256_block(uint32_t state[8], const uint8_t block[64]) {
+  uint32_t words[64], s[8];
+  sha256_schedule(block, words);
+  memcpy(s, state, sizeof s);
+  for (size_t i = 0; i < 64; i++) {
+    uint32_t sum1 = rotate_left(s[4], 26) ^ rotate_left(s[4], 21) ^ rotate_left(s[4], 7);
+    uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
+    uint32_t one = s[7] + sum1 + choice + sha256_constants[i] + words[i];
+    uint32_t sum0 = rotate_left(s[0], 30) ^ rotate_left(s[0], 19) ^ rotate_left(s[0], 10);
+    uint32_t two = sum0 + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+    memmove(s + 1, s, 7 * sizeof s[0]);
+    s[4] += one;
+    s[0] = one + two;
+  }
+  for (size_t i = 0; i < 8; i++) state[i] += s[i];
+}
+
+void an_sha256(an_view text, uint8_t digest[32]) {
+  uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  size_t at = 0;
+  for (; text.size - at >= 64; at += 64) sha256_block(state, text.data + at);
+  uint8_t last[128] = {0};
+  size_t rest = text.size - at;
+  if (rest > 0) memcpy(last, text.data + at, rest);
+  last[rest] = 0x80;
+  size_t end = rest < 56 ? 64 : 128;
+  uint64_t bits = (uint64_t)text.size * 8;
+  for (unsigned i = 0; i < 8; i++) last[end - 1 - i] = (uint8_t)(bits >> (8 * i));
+  for (size_t block = 0; block < end; block += 64) sha256_block(state, last + block);
+  for (size_t i = 0; i < 8; i++) store_le32(digest + 4 * i, __builtin_bswap32(state[i]));
+}
+
+/* ---- ChaCha20 --------------------------------------------------------------------------------------- */
+
+static void quarter_round(uint32_t *s, size_t a, size_t b, size_t c, size_t d) {
+  s[a] += s[b];
+  s[d] = rotate_left(s[d] ^ s[a], 16);
+  s[c] += s[d];
+  s[b] = rotate_left(s[b] ^ s[c], 12);
+  s[a] += s[b];
+  s[d] = rotate_left(s[d] ^ s[a], 8);
+  s[c] += s[d];
+  s[b] = rotate_left(s[b] ^ s[c], 7);
+}
+
+static void chacha_block(const uint8_t key[32], const uint8_t nonce[12], uint32_t counter, uint8_t stream[64]) {
+  uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}, s[16];
+  for (size_t i = 0; i < 8; i++) start[4 + i] = load_le32(key + 4 * i);
+  start[12] = counter;
+  for (size_t i = 0; i < 3; i++) start[13 + i] = load_le32(nonce + 4 * i);
+  memcpy(s, start, sizeof s);
+  for (int i = 0; i < 10; i++) {
+    for (size_t column = 0; column < 4; column++) quarter_round(s, column, 4 + column, 8 + column, 12 + column);
+    for (size_t column = 0; column < 4; column++) {
+      quarter_round(s, column, 4 + (column + 1) % 4, 8 + (column + 2) % 4, 12 + (column + 3) % 4);
+    }
+  }
+  for (size_t i = 0; i < 16; i++) store_le32(stream + 4 * i, s[i] + start[i]);
+}
+
+static void chacha_apply(const uint8_t key[32], const uint8_t nonce[12], uint8_t *bytes, size_t size) {
+  uint8_t stream[64];
+  uint32_t counter = 1;
+  for (size_t at = 0; at < size; at += 64) {
+    chacha_block(key, nonce, counter++, stream);
+    for (size_t i = 0; i < 64 && at + i < size; i++) bytes[at + i] ^= stream[i];
+  }
+}
+
+/* ---- Poly1305: 26-bit limbs ------------------------------------------------------------------------------- */
+
+typedef struct poly {
+  uint32_t r[5];
+  uint32_t h[5];
+} poly;
+
+static void poly_init(poly *state, const uint8_t key[16]) {
+  *state = (poly){{load_le32(key) & 0x3ffffff, load_le32(key + 3) >> 2 & 0x3ffff03, load_le32(key + 6) >> 4 & 0x3ffc0ff,
+                   load_le32(key + 9) >> 6 & 0x3f03fff, load_le32(key + 12) >> 8 & 0x00fffff},
+                  {0}};
+}
+
+/* Adds 16 bytes, which end the message's number with a bit of 1, and multiplies by r. */
+static void poly_block(poly *state, const uint8_t block[16]) {
+  uint32_t *h = state->h;
+  const uint32_t *r = state->r;
+  h[0] += load_le32(block) & 0x3ffffff;
+  h[1] += load_le32(block + 3) >> 2 & 0x3ffffff;
+  h[2] += load_le32(block + 6) >> 4 & 0x3ffffff;
+  h[3] += load_le32(block + 9) >> 6;
+  h[4] += load_le32(block + 12) >> 8 | (uint32_t)1 << 24;
+  uint64_t product[5] = {0};
+  for (size_t i = 0; i < 5; i++) {
+    for (size_t j = 0; j < 5; j++) {
+      /* 2**130 is 5 */
+      uint64_t factor = j <= i ? r[i - j] : (uint64_t)r[5 + i - j] * 5;
+      product[i] += (uint64_t)h[j] * factor;
+    }
+  }
+  uint64_t carry = 0;
+  for (size_t i = 0; i < 5; i++) {
+    product[i] += carry;
+    h[i] = (uint32_t)product[i] & 0x3ffffff;
+    carry = product[i] >> 26;
+  }
+  carry = h[0] + carry * 5;
+  h[0] = (uint32_t)carry & 0x3ffffff;
+  h[1] += (uint32_t)(carry >> 26);
+}
+
+static void poly_finish(poly *state, const uint8_t pad[16], uint8_t tag[16]) {
+  uint32_t *h = state->h, g[5], carry = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t i = 0; i < 5; i++) {
+      h[i] += carry;
+      carry = h[i] >> 26;
+      h[i] &= 0x3ffffff;
+    }
+    h[0] += carry * 5;
+    carry = 0;
+  }
+  /* g = h + 5 - 2**130, taken where that is not negative */
+  carry = 5;
+  for (size_t i = 0; i < 5; i++) {
+    g[i] = h[i] + carry;
+    carry = g[i] >> 26;
+    g[i] &= 0x3ffffff;
+  }
+  const uint32_t take = 0 - carry;
+  for (size_t i = 0; i < 5; i++) h[i] = (h[i] & ~take) | (g[i] & take);
+  const uint32_t words[4] = {h[0] | h[1] << 26, h[1] >> 6 | h[2] << 20, h[2] >> 12 | h[3] << 14, h[3] >> 18 | h[4] << 8};
+  uint64_t sum = 0;
+  for (size_t i = 0; i < 4; i++) {
+    sum = (sum >> 32) + words[i] + load_le32(pad + 4 * i);
+    store_le32(tag + 4 * i, (uint32_t)sum);
+  }
+}
+
+/* The tag of a ciphertext without additional data. */
+static void poly_tag(const uint8_t key[32], const uint8_t nonce[12], const uint8_t *bytes, size_t size, uint8_t tag[16]) {
+  uint8_t one_time[64], block[16] = {0};
+  poly state;
+  chacha_block(key, nonce, 0, one_time);
+  poly_init(&state, one_time);
+  size_t at = 0;
+  for (; size - at >= 16; at += 16) poly_block(&state, bytes + at);
+  if (at < size) {
+    memcpy(block, bytes + at, size - at);
+    poly_block(&state, block);
+  }
+  memset(block, 0, 8);
+  store_le64(block + 8, size);
+  poly_block(&state, block);
+  poly_finish(&state, one_time + 16, tag);
+}
+
+void an_seal(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE], uint8_t *bytes, size_t size,
+             uint8_t tag[AN_TAG_SIZE]) {
+  chacha_apply(key, nonce, bytes, size);
+  poly_tag(key, nonce, bytes, size, tag);
+}
+
+bool an_open(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE], uint8_t *bytes, size_t size,
+             const uint8_t tag[AN_TAG_SIZE]) {
+  uint8_t expected[AN_TAG_SIZE];
+  poly_tag(key, nonce, bytes, size, expected);
+  uint8_t difference = 0;
+  for (size_t i = 0; i < AN_TAG_SIZE; i++) difference |= expected[i] ^ tag[i];
+  if (difference != 0) return false;
+  chacha_apply(key, nonce, bytes, size);
+  return true;
+}
+
+/* ---- base64 ----------------------------------------------------------------------------------------- */
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t an_base64_size(size_t size) { return an_size_mul(size / 3 + (size % 3 != 0), 4); }
+
+void an_base64_encode(const uint8_t *bytes, size_t size, uint8_t *text) {
+  for (size_t at = 0; at < size; at += 3) {
+    const size_t count = size - at < 3 ? size - at : 3;
+    uint32_t group = (uint32_t)bytes[at] << 16;
+    if (count > 1) group |= (uint32_t)bytes[at + 1] << 8;
+    if (count > 2) group |= bytes[at + 2];
+    for (size_t i = 0; i < 4; i++) *text++ = (uint8_t)(i <= count ? base64_digits[group >> (18 - 6 * i) & 63] : '=');
+  }
+}
+
+/* 0 to 63, or 64 for what is no digit. */
+static uint32_t base64_value(uint8_t digit) {
+  if (digit >= 'A' && digit <= 'Z') return (uint32_t)(digit - 'A');
+  if (digit >= 'a' && digit <= 'z') return (uint32_t)(digit - 'a' + 26);
+  if (digit >= '0' && digit <= '9') return (uint32_t)(digit - '0' + 52);
+  return digit == '+' ? 62 : digit == '/' ? 63 : 64;
+}
+
+bool an_base64_decode(an_view text, uint8_t *bytes, size_t *size) {
+  *size = 0;
+  if (text.size % 4 != 0) return false;
+  for (size_t at = 0; at < text.size; at += 4) {
+    const uint8_t *digits = text.data + at;
+    size_t count = 4;
+    if (at + 4 == text.size && digits[3] == '=') count = digits[2] == '=' ? 2 : 3;
+    uint32_t group = 0;
+    for (size_t i = 0; i < count; i++) {
+      uint32_t value = base64_value(digits[i]);
+      if (value == 64) return false;
+      group |= value << (18 - 6 * i);
+    }
+    if ((group & (((uint32_t)1 << (8 * (4 - count))) - 1)) != 0) return false; /* bits that say nothing must be 0 */
+    for (size_t i = 0; i + 1 < count; i++) bytes[(*size)++] = (uint8_t)(group >> (16 - 8 * i));
+  }
+  return true;
+}
+
+/* ---- encrypt and decrypt ------------------------------------------------------------------------------ */
+
+an_view an_encrypt(an_scope *scope, size_t element, an_view text, an_view pass_phrase) {
+  an_instance *instance = scope->call->instance;
+  uint8_t nonce[16], key[AN_KEY_SIZE];
+  store_le64(nonce, an_random_draw(instance, element));
+  store_le64(nonce + 8, an_random_draw(instance, element));
+  const size_t size = an_size_add(text.size, AN_NONCE_SIZE + AN_TAG_SIZE);
+  const size_t encoded = an_base64_size(size);
+  uint8_t *bytes = an_scope_alloc(scope, NULL, size);
+  uint8_t *out = an_scope_alloc(scope, NULL, encoded);
+  if (bytes == NULL || out == NULL) return (an_view){NULL, 0};
+  memcpy(bytes, nonce, AN_NONCE_SIZE);
+  if (text.size > 0) memcpy(bytes + AN_NONCE_SIZE, text.data, text.size);
+  an_sha256(pass_phrase, key);
+  an_seal(key, nonce, bytes + AN_NONCE_SIZE, text.size, bytes + AN_NONCE_SIZE + text.size);
+  an_base64_encode(bytes, size, out);
+  return (an_view){out, encoded};
+}
+
+bool an_decrypt(an_scope *scope, an_view text, an_view pass_phrase, an_view *plain) {
+  uint8_t key[AN_KEY_SIZE];
+  size_t size = 0;
+  *plain = (an_view){NULL, 0};
+  uint8_t *bytes = an_scope_alloc(scope, NULL, text.size / 4 * 3);
+  if (bytes == NULL || !an_base64_decode(text, bytes, &size) || size < AN_NONCE_SIZE + AN_TAG_SIZE) return false;
+  size -= AN_NONCE_SIZE + AN_TAG_SIZE;
+  an_sha256(pass_phrase, key);
+  uint8_t *cipher = bytes + AN_NONCE_SIZE;
+  if (!an_open(key, bytes, cipher, size, cipher + size)) return false;
+  *plain = (an_view){cipher, size};
+  return true;
+}

@@ -1,0 +1,40 @@
+/* Strings: conversion from and to numbers, search, metadata, and the text form of state. */
+#ifndef AN_TEXT_H
+#define AN_TEXT_H
+
+#include "value.h"
+
+int64_t an_parse_int(an_view text);
+double an_parse_float(an_view text);
+
+/* In the arena; empty when out of memory. */
+an_view an_int_text(an_scope *scope, int64_t value);
+an_view an_uint_text(an_scope *scope, uint64_t value);
+an_view an_float_text(an_scope *scope, double value);
+an_view an_concat(an_scope *scope, an_view left, an_view right);
+
+static inline an_view an_bool_text(bool value) { return value ? AN_TEXT("true") : AN_TEXT("false"); }
+
+bool an_contains(an_scope *scope, an_view text, an_view part);
+
+static inline bool an_starts_with(an_view text, an_view part) {
+  return text.size >= part.size && an_equal((an_view){text.data, part.size}, part);
+}
+
+/* FNV-1a, 64 bits. */
+static inline uint64_t an_hash(an_view text) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < text.size; i++) hash = (hash ^ text.data[i]) * 0x100000001b3u;
+  return hash;
+}
+
+/* The header's value; empty where absent. */
+static inline an_view an_metadata(an_scope *scope, an_direction direction, an_view key) {
+  an_view value;
+  return an_metadata_get(scope->call, direction, key, &value) ? value : (an_view){NULL, 0};
+}
+
+/* Adds the line "NAME = VALUE". Strings are hexadecimal in quotes, floats the 16 digits of their bits. */
+void an_dump(an_text *out, an_view name, const an_type *type, const void *value);
+
+#endif
