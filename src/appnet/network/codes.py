@@ -7,7 +7,7 @@ CODES: dict[str, str] = {
     "C001": "A file that is not there or cannot be read as text.",
     "C002": "Text that is no YAML.",
     "C003": "A file with another number of YAML documents than one.",
-    "C004": "A YAML feature that an AppNetConfig does not need: anchors, tags, keys that are no text.",
+    "C004": "A YAML key that is no text.",
     # structure
     "C010": "A key that an AppNetConfig does not have.",
     "C011": "A key that has to be there and is not.",
@@ -27,8 +27,7 @@ CODES: dict[str, str] = {
     "C032": "A chain without elements.",
     "C033": "A path that names no file.",
     "C034": "A placeholder that stands for nothing here.",
-    "C035": "A parameter that the element does not take.",
-    "C036": "An element of a pair chain without its partner.",
+    "C035": "An element of a pair chain without its partner.",
     # manifest
     "C040": "A service that the application manifest does not have.",
     "C041": "A client and a server that are the same service.",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import yaml
 
+from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.near import suggestion
 from appnet.network.processors import PROCESSORS, ready
-from appnet.network.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
+from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
 
 API_VERSION = "api.core.appnet.io/v1"
 KIND = "AppNetConfig"
@@ -38,8 +39,7 @@ class ElementSpec:
 
     name: Located
     file: Path
-    parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    parameter_spans: Mapping[str, Span] = field(default_factory=dict)
+    parameters: Mapping[str, Given] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,7 @@ class _SpecReader:
             self._check_name(name)
         if name is None or file is None:
             return None
-        values = {key: value for key, (value, _) in parameters.items()}
-        return ElementSpec(name, file, values, {key: span for key, (_, span) in parameters.items()})
+        return ElementSpec(name, file, {key: Given(value, span) for key, (value, span) in parameters.items()})
 
     def _check_name(self, name: Located) -> None:
         first = self._seen.setdefault(name.value, name.span)
@@ -233,7 +232,7 @@ class _SpecReader:
         if len(chain) % 2:
             last = chain[-1].name
             help_ = "list elements two by two: the client's, then the server's that undoes it"
-            self._problems.add("C036", f"`{last}` has no partner", last.span, "the last of an odd number", help_)
+            self._problems.add("C035", f"`{last}` has no partner", last.span, "the last of an odd number", help_)
 
     def _file(self, key: str, what: str, section: Section | None = None) -> Path | None:
         text = (section or self._spec).text(key, needed=what)
