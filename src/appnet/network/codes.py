@@ -37,4 +37,9 @@ CODES: dict[str, str] = {
     "C050": "A .proto that does not compile.",
     "C051": "A method that the .proto does not have.",
     "C052": "A method name that several services of the .proto have.",
+    # running it
+    "C060": "A streaming method, which no processor can judge yet.",
+    "C061": "An application that has no programs for one machine.",
+    "C063": "An element to be checked without a method.",
+    "C062": "A change of the edge itself, which a running application cannot take.",
 }
