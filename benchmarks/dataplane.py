@@ -34,6 +34,8 @@ P50 = "latency p50"
 P99 = "latency p99"
 THROUGHPUT = "throughput"
 
+_ATTEMPTS = 5  # at a window in which something else held the machine up
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -97,8 +99,8 @@ def check_outcomes(case: Case, result: LoadResult) -> None:
     """Raises ``WrongOutcomeError`` unless calls ended as the case says: about 1 in 100 for each kind of refusal."""
     counts = result.by_status()
     expected = {(0, ""), *case.refusals}
-    if result.failed or result.unstarted > result.finished / 100 or set(counts) - expected:
-        raise WrongOutcomeError(f"{case.title}: {result.unstarted} calls not started, outcomes {counts}")
+    if result.failed or set(counts) - expected:
+        raise WrongOutcomeError(f"{case.title}: calls ended with {counts}")
     for refusal in case.refusals:
         share = counts.get(refusal, 0) / result.finished
         if not 0.005 < share < 0.02:
@@ -119,11 +121,14 @@ async def measure(proxy: Proxy, plan: Plan, samples: Samples) -> None:
 
 async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings) -> tuple[LoadResult, float]:
     """The outcome of a run and the proxy's CPU time for it, microseconds per call; outcomes are checked."""
-    before = proxy.process.cpu_nanoseconds()
-    result = await asyncio.to_thread(run_load, proxy.port, traffic, settings)
-    used = proxy.process.cpu_nanoseconds() - before
-    check_outcomes(proxy.case, result)
-    return result, used / result.finished / 1000
+    for _ in range(_ATTEMPTS):
+        before = proxy.process.cpu_nanoseconds()
+        result = await asyncio.to_thread(run_load, proxy.port, traffic, settings)
+        used = proxy.process.cpu_nanoseconds() - before
+        check_outcomes(proxy.case, result)
+        if result.unstarted <= result.finished / 100:
+            return result, used / result.finished / 1000
+    raise WrongOutcomeError(f"{proxy.case.title}: the machine does not keep up with {settings.rate:.0f} RPC/s")
 
 
 async def run(cases: Sequence[Case], plan: Plan, module_path: Path, tick: Callable[[str], None]) -> Samples:

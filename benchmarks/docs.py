@@ -1,0 +1,46 @@
+"""The results tables of docs/benchmarks.md, made from the files in ``results``.
+
+python -m benchmarks.docs     writes the tables anew; a test holds the document to them
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from benchmarks import report, results
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+_SECTION = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def section(name: str) -> str:
+    """The text between the marks of one benchmark: what it ran on, and its table."""
+    rows, context = results.load(name)
+    omitted = [f"* {context['titles'][case]}: {text}" for case, text in context.get("omits", {}).items()]
+    return "\n".join(
+        [
+            "",
+            _machine(context),
+            "",
+            report.markdown(rows, context["titles"]),
+            *(["Left out by", "", *omitted, ""] if omitted else []),
+        ]
+    )
+
+
+def _machine(context: dict[str, object]) -> str:
+    return (
+        f"{context['processor']}, {context['cores']} cores, Linux {context['kernel']}, Envoy {context['envoy']}; "
+        f"{context['rounds']} rounds."
+    )
+
+
+def updated(text: str) -> str:
+    """The document's text with every results section made anew."""
+    return _SECTION.sub(lambda match: match[1] + section(match[2]) + match[3], text)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(updated(DOCUMENT.read_text()))
