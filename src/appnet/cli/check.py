@@ -6,15 +6,15 @@ from pathlib import Path
 
 from appnet.ir import compile_element
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.network.edge import load_edge
 from appnet.network.proto import load_proto
-from appnet.processors.build import check_application
 
 
 def check_file(file: Path, proto: Path | None, method: str) -> list[Diagnostic]:
     """Everything wrong with ``file``; an element needs ``proto`` and ``method`` to have its fields checked."""
     try:
         if file.suffix != ".appnet":
-            return list(check_application(file).warnings)
+            return list(load_edge(file).warnings)
         if proto is None or not method:
             return [_needs_method(file)]
         return list(compile_element(file, load_proto(proto).method(method)).warnings)

@@ -93,7 +93,7 @@ async def _stay_up(runner: LocalRunner, out: Console, stop: asyncio.Event) -> No
     out.print(f"\nup at {runner.url}; save an element or the configuration to upgrade; Ctrl-C ends")
     showing = asyncio.create_task(_show_summaries(runner, out))
     try:
-        async for _ in saves(lambda: runner.application.application.config.files, stop):
+        async for _ in saves(lambda: runner.running.edge.files, stop):
             await _upgrade(runner, out)
     finally:
         showing.cancel()
@@ -116,11 +116,11 @@ async def _upgrade(runner: LocalRunner, out: Console) -> None:
         out.print("saved; nothing changed for the proxies")
         return
     took = (time.monotonic() - saved) * 1e3
-    _show_diagnostics(rollout.application.application.warnings, out)
+    _show_diagnostics(rollout.compiled.edge.warnings, out)
     for node, delivery in rollout.deliveries.items():
         out.print(f"  {node}: {delivery.acceptance.name}")
     out.print(
-        f"version {rollout.application.version} runs ({', '.join(rollout.changed) or 'chains moved'}): "
+        f"version {rollout.compiled.version} runs ({', '.join(rollout.changed) or 'chains moved'}): "
         f"{took:.0f} ms, of them {rollout.compiled_ms:.0f} compiling"
     )
 
@@ -130,8 +130,8 @@ def _progress(out: Console) -> Callable[[str], None]:
 
 
 def _show_start(runner: LocalRunner, out: Console) -> None:
-    _show_diagnostics(runner.application.application.warnings, out)
-    plan = runner.application.plan
+    _show_diagnostics(runner.running.edge.warnings, out)
+    plan = runner.running.plan
     for side in Side:
         modules = [" + ".join(e.name.value for e in it.elements) for it in plan.on(side)]
         out.print(f"  {plan.edge.service(side)}'s proxy runs {', '.join(modules) or 'no element'}", markup=False)
@@ -173,9 +173,7 @@ async def _show_records(runner: LocalRunner, out: Console) -> bool:
     """Waits for records of every stream that the two calls must have filled, and shows them."""
     deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
     wanted = _streams(runner)
-    while time.monotonic() < deadline and not wanted <= {
-        str(k.element) + "." + k.variable for k in runner.records.counts()
-    }:
+    while time.monotonic() < deadline and not wanted <= _heard_of(runner):
         await asyncio.sleep(0.05)
     out.print("\nrecords:")
     for summary in runner.records.summaries():
@@ -192,11 +190,10 @@ def _heard_of(runner: LocalRunner) -> set[str]:
 
 
 def _streams(runner: LocalRunner) -> set[str]:
-    elements = runner.application.application.elements.values()
     return {
-        f"{it.element.name}.{variable.name}"
-        for it in elements
-        for variable in it.element.state
+        f"{element.name}.{variable.name}"
+        for element in runner.running.edge.elements.values()
+        for variable in element.state
         if variable.state_class is StateClass.RECORD
     }
 

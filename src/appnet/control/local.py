@@ -23,7 +23,7 @@ from appnet.network.placement import OptLevel, Side
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.processors.address import Address
-from appnet.processors.build import CompiledApplication, CompiledSegment, compile_application
+from appnet.processors.build import CompiledEdge, CompiledSegment, compile_edge
 from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
@@ -43,7 +43,7 @@ class RolloutError(Exception):
 class Rollout:
     """A version that every proxy runs. ``accepted_ms`` is how long each took to accept, by service."""
 
-    application: CompiledApplication
+    compiled: CompiledEdge
     changed: tuple[str, ...]
     compiled_ms: float
     accepted_ms: float
@@ -75,7 +75,7 @@ class LocalRunner:
         self._progress = progress
         self._receiver = OtlpReceiver()
         self._cleanup = AsyncExitStack()
-        self._compiled: CompiledApplication | None = None
+        self._compiled: CompiledEdge | None = None
         self._upstream: dict[Side, Address] = {}
         self._frontend: ApplicationProcess | None = None
 
@@ -86,8 +86,8 @@ class LocalRunner:
         return f"http://{self._frontend.address}"
 
     @property
-    def application(self) -> CompiledApplication:
-        """What runs now."""
+    def running(self) -> CompiledEdge:
+        """What the proxies run now."""
         assert self._compiled is not None
         return self._compiled
 
@@ -106,7 +106,7 @@ class LocalRunner:
         settings = self.settings
         self._progress(f"compiling {settings.config.name} for {settings.target.value}")
         self._compiled = await self._compile()
-        config = self._compiled.application.config
+        config = self._compiled.edge.config
         module = _application_module(config)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
@@ -120,9 +120,9 @@ class LocalRunner:
             "frontend", module, "frontend", "--proto", config.proto, "--server", str(egress)
         )
 
-    async def _compile(self) -> CompiledApplication:
+    async def _compile(self) -> CompiledEdge:
         settings = self.settings
-        return await asyncio.to_thread(compile_application, settings.config, settings.target, settings.level)
+        return await asyncio.to_thread(compile_edge, settings.config, settings.target, settings.level)
 
     async def _application(self, name: str, module: str, *arguments: str | Path) -> ApplicationProcess:
         command = [sys.executable, "-m", module, *arguments]
@@ -133,10 +133,10 @@ class LocalRunner:
         """Starts the proxy of ``side`` and waits until it judges what it forwards to ``upstream``."""
         node = self._node(side)
         self._upstream[side] = upstream
-        self.xds.set_snapshot(node, self._snapshot(side, self.application))
+        self.xds.set_snapshot(node, self._snapshot(side, self.running))
         loader = await asyncio.to_thread(loader_library) if self.settings.target is Target.NATIVE else None
         settings = EnvoySettings(
-            Identity(node, self.application.plan.edge.service(side)),
+            Identity(node, self.running.plan.edge.service(side)),
             self.settings.folder / node,
             self.xds.address,
             self._receiver.address,
@@ -145,14 +145,14 @@ class LocalRunner:
         )
         proxy = await self._cleanup.enter_async_context(EnvoyProcess(settings))
         self.proxies[side] = proxy
-        await self._accepted(self.application.version, [node])
+        await self._accepted(self.running.version, [node])
         await proxy.ready()
         return await proxy.listener_address(_LISTENERS[side])
 
     def _node(self, side: Side) -> str:
-        return f"{self.application.plan.edge.service(side)}-sidecar"
+        return f"{self.running.plan.edge.service(side)}-sidecar"
 
-    def _snapshot(self, side: Side, compiled: CompiledApplication) -> Snapshot:
+    def _snapshot(self, side: Side, compiled: CompiledEdge) -> Snapshot:
         segments = compiled.on(side)
         names = [it.segment.name for it in segments]
         sidecar = Sidecar(_LISTENERS[side], names, [self._upstream[side]])
@@ -161,7 +161,7 @@ class LocalRunner:
 
     def _filter(self, side: Side, compiled: CompiledSegment) -> TypedExtensionConfig:
         options = ChainOptions(
-            self.application.plan.edge.service(side), self._node(side), compiled.version, backend_count=1
+            self.running.plan.edge.service(side), self._node(side), compiled.version, backend_count=1
         )
         name = compiled.segment.name
         if self.settings.target is Target.WASM:
@@ -186,10 +186,8 @@ class LocalRunner:
         """
         started = time.monotonic()
         compiled = await self._compile()
-        before = self.application
-        if compiled.plan.edge != before.plan.edge or compiled.application.config.app_name != (
-            before.application.config.app_name
-        ):
+        before = self.running
+        if compiled.plan.edge != before.plan.edge or compiled.edge.config.app_name != (before.edge.config.app_name):
             raise DiagnosticError([_another_edge(compiled)])
         if compiled.version == before.version:
             return None
@@ -205,11 +203,11 @@ class LocalRunner:
         now = time.monotonic()
         return Rollout(compiled, changed, (sent - started) * 1e3, (now - sent) * 1e3, deliveries)
 
-    async def _push(self, compiled: CompiledApplication) -> dict[str, Delivery]:
+    async def _push(self, compiled: CompiledEdge) -> dict[str, Delivery]:
         self._set_snapshots(compiled)
         return await self._accepted(compiled.version, [self._node(side) for side in self.proxies])
 
-    def _set_snapshots(self, compiled: CompiledApplication) -> None:
+    def _set_snapshots(self, compiled: CompiledEdge) -> None:
         for side in self.proxies:
             self.xds.set_snapshot(self._node(side), self._snapshot(side, compiled))
 
@@ -225,8 +223,8 @@ def _application_module(config: AppNetConfig) -> str:
     return module
 
 
-def _another_edge(compiled: CompiledApplication) -> Diagnostic:
-    span = compiled.application.config.client_service.span
+def _another_edge(compiled: CompiledEdge) -> Diagnostic:
+    span = compiled.edge.config.client_service.span
     title = "the configuration is for another edge now"
     help_ = "end this run and start it again for the new edge"
     return Diagnostic("C062", Severity.ERROR, title, span, str(compiled.plan.edge), help_)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.ir.nodes import Element
+from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
@@ -61,7 +62,8 @@ def _elements(config: AppNetConfig, method: MethodSignature, wrong: list[Diagnos
     for spec in config.elements:
         try:
             name = spec.name.value
-            found[name] = compile_element(spec.file, method, name=name, parameters=spec.parameters)
+            given = {key: Given(value, spec.parameter_spans.get(key)) for key, value in spec.parameters.items()}
+            found[name] = compile_element(spec.file, method, name=name, parameters=given)
         except DiagnosticError as error:
             wrong += error.diagnostics
     return found
