@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.ir.nodes import Element
-from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
@@ -62,8 +61,7 @@ def _elements(config: AppNetConfig, method: MethodSignature, wrong: list[Diagnos
     for spec in config.elements:
         try:
             name = spec.name.value
-            given = {key: Given(value, spec.parameter_spans.get(key)) for key, value in spec.parameters.items()}
-            found[name] = compile_element(spec.file, method, name=name, parameters=given)
+            found[name] = compile_element(spec.file, method, name=name, parameters=spec.parameters)
         except DiagnosticError as error:
             wrong += error.diagnostics
     return found
