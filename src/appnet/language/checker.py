@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.diagnostics import DiagnosticError, Span
-from appnet.language.expressions import coerce, expression, mismatch, type_of
+from appnet.language.expressions import coerce, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
 from appnet.language.functions import apply
 from appnet.language.messages import MethodSignature
@@ -102,22 +102,23 @@ class _Body:
     def handler(self, block: syntax.HandlerBlock) -> tuple[typed.Statement, ...]:
         """The checked body; warns where a path through a handler gives no verdict."""
         body = self.body(block.body)
+        for variable in self.scope.untold():
+            title = f"nothing tells what `{variable.name}` holds"
+            help_ = f"add an item: set({variable.name}, size({variable.name}), x), or leave it out"
+            self.scope.found.errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
         if self.scope.part is not Part.INIT and not self.scope.found.errors and not typed.ends(body):
             self._warn_of_drop(block, body)
         return body
 
     def _warn_of_drop(self, block: syntax.HandlerBlock, body: tuple[typed.Statement, ...]) -> None:
         way = _WAY[self.scope.part]
-        last = block.body[-1]
-        label = "the path ends here"
-        if isinstance(last, syntax.MatchOn) and body and isinstance(body[-1], typed.Match):
-            last_match = body[-1]
-            if not typed.is_exhaustive(last_match.arms):
-                label = "where no arm fits, the path ends here"
+        span, label = block.body[-1].span, "the path ends here"
+        open_match = typed.falls_through(body)
+        if open_match is not None:
+            exhaustive = typed.is_exhaustive(open_match.arms)
+            span, label = open_match.span, "in an arm of this" if exhaustive else "where no arm of this fits"
         title = f"a path through `{self.scope.part.value}` ends without `send`: it drops the RPC"
-        self.scope.found.warn(
-            "W001", title, last.span, label, f"end it with send({block.rpc}, {way}) or send(err(…), Up)"
-        )
+        self.scope.found.warn("W001", title, span, label, f"end it with send({block.rpc}, {way}) or send(err(…), Up)")
 
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
@@ -184,7 +185,7 @@ class _Body:
             return typed.SetLocal(variable, typed.NewVec(variable))
         value = expression(self.scope, node)
         if type_of(value, node.span) == UNIT:
-            raise mismatch(UNIT, INT, node.span)
+            raise no_value(node.span)
         value, origin = self._remember_origin(value, node.span)
         variable = self.scope.declare(target.name, target.span, value.type)
         variable.origin = origin
@@ -256,6 +257,8 @@ class _Body:
             raise CheckError("E031", "`send` inside foreach", node.span, help_=help_)
         if isinstance(node.value, syntax.Apply) and node.value.function.name == "err":
             return self._refuse(node, node.value)
+        if isinstance(node.value, syntax.Name) and self.scope.gave_up(node.value.name):
+            raise Follows
         way = _WAY[self.scope.part]
         if not isinstance(node.value, syntax.Name) or node.value.name != self.scope.rpc:
             help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
@@ -280,7 +283,7 @@ class _Body:
     def _match(self, node: syntax.MatchOn) -> typed.Statement:
         subject = expression(self.scope, node.subject)
         if type_of(subject, node.subject.span) == UNIT:
-            raise mismatch(UNIT, BOOL, node.subject.span)
+            raise no_value(node.subject.span)
         subject, origin = self._remember_origin(subject, node.subject.span)
         arms: list[typed.Arm] = []
         for arm in node.arms:
@@ -290,7 +293,7 @@ class _Body:
                 break
             with self._guard():
                 arms.append(self._arm(arm, subject, origin))
-        return typed.Match(subject, tuple(arms))
+        return typed.Match(node.subject.span, subject, tuple(arms))
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
         with self.scope.block():
@@ -305,6 +308,9 @@ class _Body:
             if type_ not in SCALARS:
                 help_ = "match `Some(x)` and `None`" if isinstance(type_, OptionType) else "compare what it holds"
                 raise CheckError("E023", f"a literal does not fit {type_}", case.span, help_=help_)
+            if isinstance(case.value, syntax.Truth) and type_ != BOOL:
+                help_ = "compare it with something: == , != , <"
+                raise CheckError("E020", f"{type_} where bool is needed", case.span, help_=help_)
             value = typed_expression(self.scope, case.value, type_)
             if not isinstance(value, typed.Literal):
                 raise mismatch(type_, value.type, case.span)

@@ -25,7 +25,7 @@ from appnet.language.types import (
     VecType,
 )
 
-_SCALARS = {type_.name: type_ for type_ in SCALARS} | {"instant": INSTANT, "str": STRING}
+_SCALARS = {type_.name: type_ for type_ in SCALARS} | {"instant": INSTANT}  # as some public programs have it
 _COMBINERS = ("sum", "max", "min", "LWW", "union")
 _MAX_CAPACITY = 1 << 24
 _MAX_TYPE_DEPTH = 8

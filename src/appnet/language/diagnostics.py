@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+_MAX_LINE = 120  # characters of a line that are shown
+
 
 @dataclass(frozen=True)
 class Span:
@@ -49,18 +51,24 @@ class Diagnostic:
         out = [f"{self.severity.value}[{self.code}]: {self.title}"]
         out.append(f"{gutter}--> {self.span.file}:{self.span.line}:{self.span.column}")
         if 0 < self.span.line <= len(lines):
-            text = lines[self.span.line - 1]
-            out += [f"{gutter} |", f"{number} | {text.expandtabs(4)}", f"{gutter} | {self._marker(text)}".rstrip()]
+            text, marker = self._excerpt(lines[self.span.line - 1])
+            out += [f"{gutter} |", f"{number} | {text}", f"{gutter} | {marker}".rstrip()]
         if self.help:
             out += [f"{gutter} |", f"{gutter} = help: {self.help}"]
         return "\n".join(out)
 
-    def _marker(self, text: str) -> str:
+    def _excerpt(self, line: str) -> tuple[str, str]:
+        """The line and what stands under it; of a long line only what surrounds the place."""
         start = self.span.column - 1
-        end = self.span.end_column - 1 if self.span.end_line == self.span.line else len(text)
-        before = len(text[:start].expandtabs(4))
-        marked = len(text[: max(end, start + 1)].expandtabs(4)) - before
-        return " " * before + "^" * max(marked, 1) + (f" {self.label}" if self.label else "")
+        end = self.span.end_column - 1 if self.span.end_line == self.span.line else len(line)
+        before = len(line[:start].expandtabs(4))
+        marked = max(len(line[: max(end, start + 1)].expandtabs(4)) - before, 1)
+        text = line.expandtabs(4)
+        if len(text) > _MAX_LINE:
+            cut = max(0, before - _MAX_LINE // 3)
+            text = ("… " if cut else "") + text[cut : cut + _MAX_LINE] + (" …" if cut + _MAX_LINE < len(text) else "")
+            before, marked = before - cut + (2 if cut else 0), min(marked, _MAX_LINE - (before - cut))
+        return text, " " * before + "^" * marked + (f" {self.label}" if self.label else "")
 
 
 def _source_lines(file: Path, source: str | None) -> list[str]:

@@ -16,6 +16,7 @@ from appnet.language.types import (
     SCALARS,
     STRING,
     UINT,
+    UNIT,
     OptionType,
     PairType,
     Type,
@@ -100,11 +101,11 @@ def coerce(value: Value, want: Type, span: Span) -> Value:
 
 def mismatch(have: Type, want: Type, span: Span) -> CheckError:
     """The error for a value of one type where another is needed."""
+    if have == UNIT:
+        return no_value(span)
     help_ = f"a value of type {want} is needed"
     if isinstance(have, OptionType):
         help_ = "match it: `Some(x) =>` … `None =>` …, or give `get` a default as its last argument"
-    elif have.name == "unit":
-        help_ = "this call gives no value; write it on a line of its own"
     elif want == STRING and have in SCALARS:
         help_ = "convert it: to_string(…)"
     elif want == INT and have in {FLOAT, STRING}:
@@ -112,6 +113,11 @@ def mismatch(have: Type, want: Type, span: Span) -> CheckError:
     elif want == FLOAT and have == STRING:
         help_ = "convert it: to_float(…)"
     return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_)
+
+
+def no_value(span: Span) -> CheckError:
+    """The error for a call that is made for its effect alone."""
+    return CheckError("E020", "this call gives no value", span, help_="write it on a line of its own")
 
 
 def literal_number(value: int | float, want: Type, span: Span) -> Literal:
@@ -127,6 +133,11 @@ def literal_number(value: int | float, want: Type, span: Span) -> Literal:
 def unify(a: Value, b: Value, spans: tuple[Span, Span], want: Type | None = None) -> tuple[Value, Value, Type]:
     """Two operands as one type: literals adapt, float wins over integers, int over uint, text from metadata is read."""
     types = type_of(a, spans[0]), type_of(b, spans[1])
+    for type_, span in zip(types, spans, strict=True):
+        if isinstance(type_, OptionType):
+            raise mismatch(type_, type_.item, span)
+        if type_ == UNIT:
+            raise no_value(span)
     if types[0] == types[1]:
         if want == FLOAT and _is_integer(a) and _is_integer(b):
             return coerce(a, FLOAT, spans[0]), coerce(b, FLOAT, spans[1]), FLOAT
@@ -186,8 +197,8 @@ def _name(scope: Scope, node: syntax.Name) -> Value:
 
 
 def _no_unit(value: Value, span: Span) -> None:
-    if isinstance(value, Operate) and value.type.name == "unit":
-        raise mismatch(value.type, INT, span)
+    if isinstance(value, Operate) and value.type == UNIT:
+        raise no_value(span)
 
 
 def _unary(scope: Scope, node: syntax.Unary, want: Type | None) -> Value:

@@ -179,7 +179,7 @@ def _meta_status(call: _Call) -> Value:
         tree.Arm(pattern, (tree.SetLocal(variable, Literal(text, STRING)),))
         for pattern, text in ((tree.LiteralArm(Literal(True, BOOL)), b"success"), (tree.AnyArm(), b"failure"))
     )
-    call.scope.hoisted.append(tree.Match(succeeded, arms))
+    call.scope.hoisted.append(tree.Match(call.node.span, succeeded, arms))
     return Local(variable)
 
 
@@ -352,6 +352,13 @@ def _simple(op: str, parameters: tuple[Type, ...], result: Type) -> Callable[[_C
     return check
 
 
+def _decrypt(call: _Call) -> Value:
+    if call.scope.part is Part.INIT or call.scope.loops:
+        help_ = "decrypt in `req` or `resp`, before or after the loop"
+        raise CheckError("E031", "`decrypt` can end a handler, which cannot end here", call.node.span, help_=help_)
+    return _simple("decrypt", (STRING, STRING), STRING)(call)
+
+
 def _strings(op: str, result: Type | None) -> Callable[[_Call], Value]:
     """An operation on two strings, or on two bytes; ``result`` None is their type."""
 
@@ -496,7 +503,7 @@ _FUNCTIONS: dict[str, Callable[[_Call], Value]] = {
     "estimate_RIF_distribution": _of_vec("estimate_rif", INT, (), VecType(FLOAT)),
     "quantile": _of_vec("quantile", FLOAT, (FLOAT,), FLOAT),
     "encrypt": _simple("encrypt", (STRING, STRING), STRING),
-    "decrypt": _simple("decrypt", (STRING, STRING), STRING),
+    "decrypt": _decrypt,
     "hash": _hash,
     "concat": _strings("concat", None),
     "contains": _strings("contains", BOOL),

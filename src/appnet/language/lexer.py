@@ -183,14 +183,16 @@ class Lexer:
         if width > context.indents[-1]:
             context.indents.append(width)
             return [self._token("_INDENT", "", start, end)]
+        levels = ", ".join(str(level) for level in context.indents)
         closed = []
         while width < context.indents[-1] and len(context.indents) > 1:
             context.indents.pop()
             closed.append(self._token("_DEDENT", "", start, end))
         if width != context.indents[-1]:
-            levels = ", ".join(str(level) for level in context.indents)
             title = f"indentation of {width} columns fits no open block"
-            raise self._error("E002", title, start, end, f"use one of {levels} columns (a tab counts up to {TAB})")
+            raise self._error(
+                "E002", title, start, end, f"go back to one of the columns {levels} (a tab counts up to {TAB})"
+            )
         return closed
 
     def _end(self, position: int) -> Iterator[Token]:

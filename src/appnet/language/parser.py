@@ -83,6 +83,8 @@ def _unexpected(path: Path, error: UnexpectedToken, tokens: list[Token]) -> Diag
     found = _FRIENDLY.get(token.type, token.type)
     if token.type in {"NAME", "INT", "FLOAT", "STRING"}:
         found = f"{found} `{token.value}`"
+    for article in ("the ", "an ", "a "):
+        found = found.removeprefix(article)
     return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", f"expected here: {wanted}")
 
 

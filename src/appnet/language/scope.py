@@ -74,6 +74,7 @@ class Scope:
         self._blocks: list[dict[str, Variable]] = [{}]
         self._gone: dict[str, Span] = {}
         self._broken: set[str] = set()
+        self._declared: list[Variable] = []
 
     @property
     def message(self) -> MessageSchema:
@@ -105,11 +106,20 @@ class Scope:
             raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="take another name")
         variable = Variable(name, span, type_)
         self._blocks[-1][name] = variable
+        self._declared.append(variable)
         return variable
+
+    def untold(self) -> list[Variable]:
+        """Variables that began as ``[]`` and that nothing gave an item."""
+        return [variable for variable in self._declared if variable.type is None]
 
     def give_up(self, names: Iterable[str]) -> None:
         """Says nothing more of names whose assignment is wrong."""
         self._broken.update(names)
+
+    def gave_up(self, name: str) -> bool:
+        """Whether the name's assignment is wrong, which has been told."""
+        return name in self._broken
 
     def unknown(self, name: str, span: Span) -> CheckError | Follows:
         """The error for a name that stands for nothing here."""

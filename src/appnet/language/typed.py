@@ -142,6 +142,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Match:
+    span: Span
     subject: Value
     arms: tuple[Arm, ...]
 
@@ -198,6 +199,15 @@ def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
     truths = {it.value.value for it in patterns if isinstance(it, LiteralArm) and isinstance(it.value.value, bool)}
     options = {type(it) for it in patterns}
     return AnyArm in options or truths == {True, False} or {SomeArm, NoneArm} <= options
+
+
+def falls_through(statements: tuple[Statement, ...]) -> Match | None:
+    """The innermost match that lets a path reach the end of the statements without a verdict, if it is one."""
+    last = statements[-1] if statements else None
+    if not isinstance(last, Match) or not is_exhaustive(last.arms):
+        return last if isinstance(last, Match) else None
+    inner = (falls_through(arm.body) or last for arm in last.arms if not ends(arm.body))
+    return next(inner, None)
 
 
 def ends(statements: tuple[Statement, ...]) -> bool:
