@@ -40,6 +40,6 @@ CODES: dict[str, str] = {
     # running it
     "C060": "A streaming method, which no processor can judge yet.",
     "C061": "An application that has no programs for one machine.",
-    "C063": "An element to be checked without a method.",
     "C062": "A change of the edge itself, which a running application cannot take.",
+    "C063": "An element to be checked without a method.",
 }

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.ir.nodes import Element
-from appnet.language.diagnostics import Diagnostic, DiagnosticError
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
 from appnet.network.manifest import Manifest, check_services
@@ -46,6 +46,8 @@ def load_edge(path: Path) -> LoadedEdge:
     proto = _collect(wrong, lambda: load_proto(config.proto))
     method = _collect(wrong, lambda: proto.method(config.method.value, config.method.span)) if proto else None
     elements = _elements(config, method, wrong) if method else {}
+    if method and (method.client_streaming or method.server_streaming):
+        wrong.append(_streaming(config))
     if wrong:
         raise DiagnosticError(list(dict.fromkeys(wrong)))  # of a file that two elements share, once
     assert manifest is not None
@@ -65,6 +67,12 @@ def _elements(config: AppNetConfig, method: MethodSignature, wrong: list[Diagnos
         except DiagnosticError as error:
             wrong += error.diagnostics
     return found
+
+
+def _streaming(config: AppNetConfig) -> Diagnostic:
+    name = config.method
+    help_ = "name a method with one request and one response"
+    return Diagnostic("C060", Severity.ERROR, f"`{name}` is a streaming method", name.span, "not judged yet", help_)
 
 
 def _collect(wrong: list[Diagnostic], step: Callable[[], T]) -> T | None:

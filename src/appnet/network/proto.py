@@ -22,7 +22,7 @@ from appnet.network.near import suggestion
 
 _MAX_DEPTH = 8
 _PROTOC_TAB = 8
-_ERROR_LINE = re.compile(r"^(?P<file>[^:]+):(?:(?P<line>\d+):(?P<column>\d+):)? (?P<text>.*)$")
+_ERROR_LINE = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
 
 _KINDS: dict[int, tuple[str, Type]] = {
     FieldDescriptor.TYPE_DOUBLE: ("double", FLOAT),
@@ -188,24 +188,15 @@ def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
 def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:
     """One diagnostic for each of protoc's messages that has a place; of all text together if none has."""
     found: list[Diagnostic] = []
-    for line in messages.splitlines():
-        match = _ERROR_LINE.match(line)
-        if match is None or match["text"].startswith("warning:"):
-            continue
-        file = path.parent / match["file"]
-        span = _span(file, int(match["line"]), int(match["column"])) if match["line"] else Span(file, 1, 1, 1, 1)
-        if match["line"] or not _is_about_import(match["text"]):
-            text = match["text"].rstrip(".")
-            found.append(Diagnostic("C050", Severity.ERROR, f"{path.name} does not compile", span, text, _help(text)))
+    title = f"{path.name} does not compile"
+    for match in filter(None, map(_ERROR_LINE.match, messages.splitlines())):
+        text = match["text"].rstrip(".")
+        span = _span(path.parent / match["file"], int(match["line"]), int(match["column"]))
+        found.append(Diagnostic("C050", Severity.ERROR, title, span, text, _help(text)))
     if found:
         return found
     text = " ".join(messages.split())
-    return [Diagnostic("C050", Severity.ERROR, f"{path.name} does not compile: {text}", Span(path, 1, 1, 1, 1))]
-
-
-def _is_about_import(text: str) -> bool:
-    """protoc says first of the missing file, without a place, then of the `import` that names it, with one."""
-    return text.startswith("File not found")
+    return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span(path, 1, 1, 1, 1))]
 
 
 def _help(text: str) -> str:
@@ -225,7 +216,7 @@ def _span(file: Path, line: int, column: int) -> Span:
     while at < column and start < len(text):
         width = _PROTOC_TAB - (at - 1) % _PROTOC_TAB if text[start] == "\t" else len(text[start].encode())
         start, at = start + 1, at + width
-    word = re.compile(r'"[^"]*"|\w+').match(text, start)
+    word = re.compile(r'import\s.*?"[^"]*"|"[^"]*"|\w+').match(text, start)
     end = word.end() if word else min(start + 1, max(len(text), start + 1))
     return Span(file, line, start + 1, line, end + 1)
 

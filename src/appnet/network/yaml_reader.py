@@ -161,7 +161,8 @@ class Section:
             span = node_span(self.problems.file, node)
             value = _scalar(node)
             if value is None:
-                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "a text or a number is taken", "")
+                help_ = "give a text, a number, true or false"
+                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
             else:
                 found[name] = (value, span)
         return found
@@ -210,12 +211,14 @@ def _unreadable(file: Path, title: str) -> DiagnosticError:
 
 
 def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
-    mark = error.problem_mark or error.context_mark
-    span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
+    mark, began = error.problem_mark, error.context_mark
     problem = error.problem or "it ends too early"
+    if began is not None and (mark is None or mark.index >= len(file.read_text(encoding="utf-8"))):
+        mark, problem = began, f"{problem} {error.context}"  # what never ended is shown where it began
+    span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
     help_ = ""
     if "'\\t'" in problem:
         help_ = "indent with spaces: YAML takes no tabs"
-    elif error.context and error.context_mark:
-        help_ = f"it began {error.context} in line {error.context_mark.line + 1}"
+    elif began is not None and mark is not began:
+        help_ = f"it began {error.context} in line {began.line + 1}"
     return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, problem, help_)])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.edge import LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Plan, Segment, Side, place
 
@@ -43,18 +42,10 @@ def compile_edge(path: Path, target: Target, level: OptLevel) -> CompiledEdge:
     Raises `DiagnosticError` with every error found.
     """
     edge = load_edge(path)
-    if edge.method.client_streaming or edge.method.server_streaming:
-        raise DiagnosticError([_streaming(edge)])
     plan = place(edge.config, level)
     segments = tuple(_build(it, edge, target) for it in plan.segments)
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
     return CompiledEdge(edge, plan, target, segments, version)
-
-
-def _streaming(edge: LoadedEdge) -> Diagnostic:
-    method = edge.config.method
-    help_ = "name a method with one request and one response"
-    return Diagnostic("C060", Severity.ERROR, f"`{method}` is a streaming method", method.span, "not yet", help_)
 
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:

@@ -1,0 +1,60 @@
+"""Every bad configuration and .proto beside its rendered diagnostics."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appnet.language.diagnostics import DiagnosticError
+from appnet.network.codes import CODES
+from appnet.network.edge import load_edge
+from appnet.network.proto import load_proto
+from tests.support import snapshots
+
+BAD = Path(__file__).parent / "bad"
+INPUTS = sorted([*BAD.glob("*.yaml"), *BAD.glob("*.proto")])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the bad inputs outside the project, entered, so that paths in diagnostics are short and the same."""
+    shutil.copytree(BAD, tmp_path / "bad")
+    monkeypatch.chdir(tmp_path / "bad")
+    return tmp_path / "bad"
+
+
+def diagnose(path: Path) -> DiagnosticError:
+    read = load_edge if path.suffix == ".yaml" else load_proto
+    with pytest.raises(DiagnosticError) as caught:
+        read(path)
+    return caught.value
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda it: it.name)
+def test_diagnostics(path: Path, folder: Path, request: pytest.FixtureRequest) -> None:
+    error = diagnose(Path(path.name))
+    snapshots.compare(str(error).replace(f"{folder}/", ""), path.with_suffix(f"{path.suffix}.txt"), request)
+    for it in error.diagnostics:
+        assert it.title
+        assert it.span.line >= 1
+        assert it.span.column >= 1
+
+
+def test_every_code_has_a_bad_input(folder: Path) -> None:
+    seen = {it.code for path in INPUTS for it in diagnose(Path(path.name)).diagnostics}
+    seen |= {it.code for name in ("absent.yaml", "latin1.yaml") for it in _unreadable(folder / name).diagnostics}
+    of_commands = {"C061", "C062", "C063"}  # tests/control and tests/cli
+    assert set(CODES) - seen == of_commands
+
+
+def _unreadable(path: Path) -> DiagnosticError:
+    if path.stem == "latin1":
+        path.write_bytes("name: caf\xe9\n".encode("latin-1"))
+    return diagnose(path)
+
+
+def test_good_configuration() -> None:
+    edge = load_edge(BAD / "parts" / "good.yaml")
+    assert set(edge.elements) == {"fault", "firewall"}

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.language.diagnostics import DiagnosticError, Span
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT
+from appnet.network.proto import ProtoFile, load_proto
+
+SHOP = """
+syntax = "proto3";
+package shop;
+import "google/protobuf/timestamp.proto";
+import "parts/money.proto";
+
+service Orders {
+  rpc Place(Order) returns (Receipt);
+  rpc Watch(Order) returns (stream Receipt);
+}
+service Returns { rpc Place(Order) returns (Receipt); }
+
+message Order {
+  string Customer = 1;
+  Address address = 2;
+  repeated string items = 3;
+  map<string, int32> counts = 4;
+  oneof payment { string card = 5; Money cash = 6; }
+  optional sint32 discount = 7;
+  google.protobuf.Timestamp placed = 8;
+  Order previous = 9;
+}
+message Address { string city = 1; Money rent = 300; }
+message Receipt {
+  double f64 = 1; float f32 = 2; int64 i64 = 3; uint64 u64 = 4; int32 i32 = 5; fixed64 x64 = 6; fixed32 x32 = 7;
+  bool yes = 8; string text = 9; bytes raw = 10; uint32 u32 = 11; State state = 12; sfixed32 sx32 = 13;
+  sfixed64 sx64 = 14; sint32 s32 = 15; sint64 s64 = 16;
+  enum State { NEW = 0; DONE = 1; }
+}
+"""
+MONEY = 'syntax = "proto3"; package shop; message Money { int64 cents = 2; }'
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> ProtoFile:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "money.proto").write_text(MONEY)
+    path = tmp_path / "shop.proto"
+    path.write_text(SHOP)
+    return load_proto(path)
+
+
+def test_fields_with_their_numbers_from_the_message_inwards(shop: ProtoFile) -> None:
+    fields = shop.method("Watch").request.fields
+    assert {path: (it.type, it.numbers, it.kind) for path, it in fields.items()} == {
+        "Customer": (STRING, (1,), "string"),
+        "discount": (INT, (7,), "sint32"),
+        "address.city": (STRING, (2, 1), "string"),
+        "address.rent.cents": (INT, (2, 300, 2), "int64"),
+        "placed.seconds": (INT, (8, 1), "int64"),
+        "placed.nanos": (INT, (8, 2), "int32"),
+    }
+
+
+def test_reasons_why_other_fields_cannot_be_used(shop: ProtoFile) -> None:
+    assert shop.method("Watch").request.unsupported == {
+        "address": "it is a message: name a field in it",
+        "items": "it is repeated",
+        "counts": "it is a map",
+        "card": "it is a member of the oneof `payment`",
+        "cash": "it is a member of the oneof `payment`",
+        "placed": "it is a message: name a field in it",
+        "previous": "`shop.Order` contains itself",
+        "address.rent": "it is a message: name a field in it",
+    }
+
+
+def test_types_of_all_scalars(shop: ProtoFile) -> None:
+    response = shop.method("Watch").response
+    types = {it.kind: it.type for it in response.fields.values()}
+    assert types == {
+        **dict.fromkeys(("double", "float"), FLOAT),
+        **dict.fromkeys(("int64", "int32", "sint32", "sint64", "sfixed32", "sfixed64", "enum"), INT),
+        **dict.fromkeys(("uint64", "uint32", "fixed64", "fixed32"), UINT),
+        "bool": BOOL,
+        "string": STRING,
+        "bytes": BYTES,
+    }
+    assert response.full_name == "shop.Receipt"
+
+
+@pytest.mark.parametrize("name", ["Watch", "Orders.Watch", "Orders/Watch", "shop.Orders/Watch", "/shop.Orders/Watch"])
+def test_ways_to_name_a_method(shop: ProtoFile, name: str) -> None:
+    method = shop.method(name)
+    assert method.full_name == "/shop.Orders/Watch"
+    assert (method.client_streaming, method.server_streaming) == (False, True)
+
+
+def test_a_name_that_ends_like_a_method_is_not_it(shop: ProtoFile) -> None:
+    for name in ("atch", "rders.Watch", "watch"):
+        with pytest.raises(DiagnosticError, match="did you mean"):
+            shop.method(name)
+
+
+def test_errors_point_where_the_name_was_written(shop: ProtoFile) -> None:
+    place = Span(Path("config.yaml"), 3, 5, 3, 9)
+    for name, code in (("Place", "C052"), ("Plaice", "C051")):
+        with pytest.raises(DiagnosticError) as caught:
+            shop.method(name, place)
+        assert [(it.code, it.span) for it in caught.value.diagnostics] == [(code, place)]
+
+
+def test_message_classes(shop: ProtoFile) -> None:
+    order = shop.message_class("shop.Order")(Customer="Ada", address={"city": "Rome"})
+    assert order.SerializeToString() == b"\n\x03Ada\x12\x06\n\x04Rome"
+    with pytest.raises(KeyError):
+        shop.message_class("shop.Nothing")
+
+
+def test_files_it_was_read_from(shop: ProtoFile) -> None:
+    folder = shop.path.parent
+    assert shop.files == (folder / "shop.proto", folder / "parts" / "money.proto")
+
+
+def test_proto2_groups_and_defaults_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "old.proto"
+    path.write_text(
+        'syntax = "proto2"; service S { rpc M(In) returns (In); } message In { optional int32 a = 1 [default = 7];'
+        " optional int32 b = 2 [default = 0]; optional group G = 3 { optional int32 c = 1; } required bool d = 4; }"
+    )
+    request = load_proto(path).method("M").request
+    assert set(request.fields) == {"b", "d"}
+    assert request.unsupported == {"a": "it has a default of its own", "g": "it is a group"}
+
+
+def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:
+    path = tmp_path / "deep.proto"
+    messages = [f"message M{n} {{ M{n + 1} next = 1; int32 here = 2; }}" for n in range(10)]
+    path.write_text(f'syntax = "proto3"; service S {{ rpc M(M0) returns (M0); }} {" ".join(messages)} message M10 {{}}')
+    request = load_proto(path).method("M").request
+    assert max(it.count(".") for it in request.fields) == 7
+    assert request.unsupported["next." * 7 + "next"] == "it is nested deeper than 8 messages"
