@@ -177,11 +177,12 @@ class XdsServer:
                         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node")
                     stream = self._open(request.node.id)
                     writer = asyncio.create_task(self._write(stream, context))
+                    writer.add_done_callback(_note_failure)
                 self._receive(stream, request)
         finally:
+            # Nothing may be awaited here: gRPC may cancel this very clean-up.
             if writer is not None:
                 writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)  # it may have met the closed stream itself
             if stream is not None:
                 self._close(stream)
 
@@ -215,6 +216,12 @@ class XdsServer:
         """Lets every ``wait`` look again."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _note_failure(writer: asyncio.Task[None]) -> None:
+    """A writer may meet a stream that has just closed; its reader then ends, too."""
+    if not writer.cancelled() and writer.exception() is not None:
+        _log.debug("an xDS stream closed while it was written to", exc_info=writer.exception())
 
 
 class _Stream:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable
 
 from aiohttp import web
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
 from appnet.processors.address import Address
+from appnet.processors.otlp import ExportLogsServiceResponse
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class OtlpReceiver:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
         application = web.Application(client_max_size=_MAX_POST_BYTES)
         application.router.add_post("/v1/logs", self._take_logs)
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, auto_decompress=False)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
@@ -77,7 +78,7 @@ class OtlpReceiver:
         if request.content_type != _PROTOBUF:
             raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
         try:
-            records = decode_logs(await request.read())
+            records = decode_logs(_plain(await request.read(), request.headers.get("Content-Encoding", "identity")))
         except MalformedTelemetryError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         for record in records:
@@ -90,3 +91,19 @@ class OtlpReceiver:
                 subscriber(record)
             except Exception:
                 _log.exception("a subscriber to telemetry failed")
+
+
+def _plain(body: bytes, encoding: str) -> bytes:
+    """``body`` decompressed. Done here because aiohttp drops the connection, unanswered, over a broken body."""
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise MalformedTelemetryError(f"content encoding {encoding!r} is not understood")
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = decompressor.decompress(body, _MAX_POST_BYTES)
+    except zlib.error as error:
+        raise MalformedTelemetryError(f"not gzip: {error}") from error
+    if not decompressor.eof:
+        raise MalformedTelemetryError("gzip that is cut off or too long")
+    return plain

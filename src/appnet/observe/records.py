@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
+
+from appnet.processors.otlp import ExportLogsServiceRequest
 
 RecordValue = bool | int | float | str | bytes | tuple["RecordValue", ...] | None
 
@@ -46,7 +46,7 @@ def decode_logs(body: bytes) -> list[Record]:
     return records
 
 
-def _scope_records(scope_logs: ScopeLogs, resource: Mapping[str, RecordValue]) -> Iterator[Record]:
+def _scope_records(scope_logs: Any, resource: Mapping[str, RecordValue]) -> Iterator[Record]:
     element, _, variable = scope_logs.scope.name.rpartition(".")
     if not element or not variable:
         raise MalformedTelemetryError(f"scope {scope_logs.scope.name!r} is not ELEMENT.VARIABLE")
@@ -54,7 +54,7 @@ def _scope_records(scope_logs: ScopeLogs, resource: Mapping[str, RecordValue]) -
         yield Record(entry.time_unix_nano, element, variable, _value(entry.body), resource)
 
 
-def _value(value: AnyValue) -> RecordValue:
+def _value(value: Any) -> RecordValue:
     kind = value.WhichOneof("value")
     if kind is None:
         return None

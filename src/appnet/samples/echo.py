@@ -14,15 +14,14 @@ import asyncio
 import json
 import random
 import signal
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import grpc
 from aiohttp import web
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from grpc_tools import protoc
+
+from appnet.network.proto import load_proto
 
 _SERVICE = "echo.EchoService"
 _METHOD = "echo"
@@ -34,7 +33,7 @@ _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 async def serve_echo(proto: Path, name: str) -> None:
     """The server: answers every call with the ``Body`` "You've hit NAME" until SIGTERM or SIGINT."""
-    message = _message_class(proto)
+    message = load_proto(proto).message_class(_MESSAGE)
 
     async def echo(_request: Any, _context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         return message(Body=f"You've hit {name}")
@@ -56,7 +55,7 @@ async def serve_frontend(proto: Path, server: str) -> None:
     A failed call is answered with "Echo server returns an error." and its status in the headers ``grpc-status`` and
     ``grpc-message`` (percent-encoded), so that a tool can tell an injected fault from a failure.
     """
-    message = _message_class(proto)
+    message = load_proto(proto).message_class(_MESSAGE)
     # One direct connection: no proxy of the environment may stand between the frontend and its sidecar.
     async with grpc.aio.insecure_channel(server, options=[("grpc.enable_http_proxy", 0)]) as channel:
         call = channel.unary_unary(
@@ -83,20 +82,6 @@ async def serve_frontend(proto: Path, server: str) -> None:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         await _run_at(*runner.addresses[0][:2])
         await runner.cleanup()
-
-
-def _message_class(proto: Path) -> Any:
-    """The message of the service, from the .proto itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = Path(folder, "set")
-        arguments = ["protoc", f"-I{proto.parent}", f"--descriptor_set_out={compiled}", str(proto)]
-        if protoc.main(arguments) != 0:
-            raise SystemExit(f"{proto} cannot be compiled")
-        files = descriptor_pb2.FileDescriptorSet.FromString(compiled.read_bytes())
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
-        pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(_MESSAGE))
 
 
 async def _run_at(host: str, port: int) -> None:

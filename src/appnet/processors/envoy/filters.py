@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
@@ -17,7 +18,8 @@ from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.protobuf.wrappers_pb2 import BytesValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from appnet.processors.otlp import Resource
 
 WASM_TYPE = f"type.googleapis.com/{Wasm.DESCRIPTOR.full_name}"
 NATIVE_TYPE = f"type.googleapis.com/{DynamicModuleFilter.DESCRIPTOR.full_name}"
@@ -50,11 +52,11 @@ class ChainOptions:
 
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
-        resource = self._resource().SerializeToString(deterministic=True)
+        resource: bytes = self._resource().SerializeToString(deterministic=True)
         numbers = struct.pack("<IQIII", OPTIONS_VERSION, self.seed, self.max_message, self.backend_count, len(resource))
         return numbers + resource
 
-    def _resource(self) -> Resource:
+    def _resource(self) -> Any:
         resource = Resource()
         attributes = {
             "service.name": self.service,

@@ -146,7 +146,11 @@ class EnvoyProcess:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def listener_address(self, name: str, timeout_seconds: float = 30.0) -> Address:
-        """Where the listener ``name`` is bound, once it serves. Raises ``EnvoyError`` after ``timeout_seconds``."""
+        """Where the listener ``name`` is bound.
+
+        Known as soon as the proxy has the listener; it opens when ``ready``. Raises ``EnvoyError`` after
+        ``timeout_seconds``.
+        """
         deadline = time.monotonic() + timeout_seconds
         while True:
             self._check_running()

@@ -1,0 +1,86 @@
+"""The part of OpenTelemetry's protocol (OTLP, logs) that chains send and the controller reads.
+
+Declared here because the published message classes cannot be relied on: the wheels `xds-protos` and
+`opentelemetry-proto` both bring the package ``opentelemetry.proto``, of different ages, and the last one installed
+wins. Field numbers are OTLP 1.x; fields not declared are kept as unknown ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+_PACKAGE = "appnet.otlp"
+
+# Message: its fields as name, number, type; `*` marks a repeated field, `|` a member of the oneof `value`.
+_MESSAGES: dict[str, list[tuple[str, int, str]]] = {
+    "AnyValue": [
+        ("string_value", 1, "|string"),
+        ("bool_value", 2, "|bool"),
+        ("int_value", 3, "|int64"),
+        ("double_value", 4, "|double"),
+        ("array_value", 5, "|ArrayValue"),
+        ("kvlist_value", 6, "|KeyValueList"),
+        ("bytes_value", 7, "|bytes"),
+    ],
+    "ArrayValue": [("values", 1, "*AnyValue")],
+    "KeyValueList": [("values", 1, "*KeyValue")],
+    "KeyValue": [("key", 1, "string"), ("value", 2, "AnyValue")],
+    "Resource": [("attributes", 1, "*KeyValue")],
+    "InstrumentationScope": [("name", 1, "string"), ("version", 2, "string")],
+    "LogRecord": [("time_unix_nano", 1, "fixed64"), ("body", 5, "AnyValue")],
+    "ScopeLogs": [("scope", 1, "InstrumentationScope"), ("log_records", 2, "*LogRecord")],
+    "ResourceLogs": [("resource", 1, "Resource"), ("scope_logs", 2, "*ScopeLogs")],
+    "ExportLogsServiceRequest": [("resource_logs", 1, "*ResourceLogs")],
+    "ExportLogsServiceResponse": [],
+}
+
+_SCALARS = {
+    "string": FieldDescriptorProto.TYPE_STRING,
+    "bytes": FieldDescriptorProto.TYPE_BYTES,
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+    "int64": FieldDescriptorProto.TYPE_INT64,
+    "fixed64": FieldDescriptorProto.TYPE_FIXED64,
+    "double": FieldDescriptorProto.TYPE_DOUBLE,
+}
+
+
+def _declare(message: DescriptorProto, name: str, number: int, kind: str) -> None:
+    field = message.field.add(name=name, number=number, label=FieldDescriptorProto.LABEL_OPTIONAL)
+    if kind.startswith("*"):
+        field.label = FieldDescriptorProto.LABEL_REPEATED
+    elif kind.startswith("|"):
+        field.oneof_index = 0
+    kind = kind.lstrip("*|")
+    if kind in _SCALARS:
+        field.type = _SCALARS[kind]
+    else:
+        field.type = FieldDescriptorProto.TYPE_MESSAGE
+        field.type_name = f".{_PACKAGE}.{kind}"
+
+
+def _message_classes() -> dict[str, Any]:
+    file = FileDescriptorProto(name="appnet/otlp.proto", package=_PACKAGE, syntax="proto3")
+    for message_name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=message_name)
+        if any(kind.startswith("|") for _, _, kind in fields):
+            message.oneof_decl.add(name="value")
+        for field in fields:
+            _declare(message, *field)
+    pool = DescriptorPool()
+    pool.Add(file)
+    return {name: GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES}
+
+
+_CLASSES = _message_classes()
+
+AnyValue: Any = _CLASSES["AnyValue"]
+ArrayValue: Any = _CLASSES["ArrayValue"]
+KeyValueList: Any = _CLASSES["KeyValueList"]
+Resource: Any = _CLASSES["Resource"]
+ScopeLogs: Any = _CLASSES["ScopeLogs"]
+ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
+ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]

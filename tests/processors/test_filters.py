@@ -1,0 +1,73 @@
+"""Compiled chains as filter configurations: the payload format that the loader and the wasm host read."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
+from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
+from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
+from google.protobuf.wrappers_pb2 import BytesValue
+
+from appnet.processors.envoy.filters import FILTER_TYPES, ChainOptions, native_filter, wasm_filter
+from appnet.processors.otlp import Resource
+
+OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1)
+
+
+def unpack_bytes(any_message: object) -> bytes:
+    value = BytesValue()
+    assert any_message.Unpack(value)  # type: ignore[attr-defined]
+    return value.value
+
+
+def test_options_are_little_endian_numbers_and_a_resource() -> None:
+    encoded = OPTIONS.encode()
+    head = struct.calcsize("<IQIII")
+    assert head == 24
+    version, seed, max_message, backends, size = struct.unpack("<IQIII", encoded[:head])
+    assert (version, seed, max_message, backends, size) == (1, 2**63 + 1, 1000, 3, len(encoded) - head)
+    resource = Resource.FromString(encoded[head:])
+    assert {pair.key: pair.value.string_value for pair in resource.attributes} == {
+        "service.name": "echo",
+        "appnet.processor": "node-1",
+        "appnet.version": "v7",
+    }
+
+
+def test_a_native_chain_travels_with_its_hash_in_the_loaders_configuration() -> None:
+    module = b"\x7fELF and so on"
+    config = native_filter("appnet", module, OPTIONS, "appnet_loader")
+    assert (config.name, config.typed_config.type_url) == ("appnet", FILTER_TYPES[0])
+    native = DynamicModuleFilter.FromString(config.typed_config.value)
+    assert native.dynamic_module_config.name == "appnet_loader"
+    assert native.dynamic_module_config.do_not_close
+    payload = unpack_bytes(native.filter_config)
+    options = OPTIONS.encode()
+    assert payload == b"".join(
+        [b"APPNETM1", struct.pack("<I", len(options)), options, hashlib.sha256(module).digest(), module]
+    )
+
+
+def test_a_wasm_chain_is_inline_fails_closed_and_may_hold_headers() -> None:
+    wasm = Wasm.FromString(wasm_filter("appnet", b"\0asm", OPTIONS).typed_config.value)
+    assert wasm.config.vm_config.code.local.inline_bytes == b"\0asm"
+    assert wasm.config.vm_config.runtime == "envoy.wasm.runtime.v8"
+    assert wasm.config.failure_policy == FailurePolicy.FAIL_CLOSED
+    assert not wasm.config.fail_open
+    assert wasm.config.allow_on_headers_stop_iteration.value
+    assert unpack_bytes(wasm.config.configuration) == OPTIONS.encode()
+
+
+def test_each_version_gets_a_machine_of_its_own() -> None:
+    def machine(name: str, module: bytes, version: str) -> str:
+        config = wasm_filter(name, module, ChainOptions("echo", "node-1", version))
+        vm_id: str = Wasm.FromString(config.typed_config.value).config.vm_config.vm_id
+        return vm_id
+
+    assert machine("a", b"1", "v1") == machine("a", b"1", "v1")
+    assert (
+        len({machine("a", b"1", "v1"), machine("b", b"1", "v1"), machine("a", b"2", "v1"), machine("a", b"1", "v2")})
+        == 4
+    )

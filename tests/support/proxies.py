@@ -1,0 +1,68 @@
+"""A controller, a recording server and Envoys between them, for one test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+
+from appnet.control.snapshot import Snapshot
+from appnet.control.xds_server import XdsServer
+from appnet.processors.address import Address
+from appnet.processors.envoy.bootstrap import Identity
+from appnet.processors.envoy.filters import ChainOptions
+from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
+from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from tests.support.raw_grpc import RawClient, RecordingServer, Reply, frame
+
+PATH = "/echo.EchoService/echo"
+LISTENER = "ingress"
+
+
+@dataclass
+class Bench:
+    """One Envoy between a raw client and a recording server."""
+
+    xds: XdsServer
+    server: RecordingServer
+    envoy: EnvoyProcess
+    filters: Sequence[str]
+
+    def snapshot(self, version: str, *extensions: TypedExtensionConfig) -> Snapshot:
+        upstream = [Address("127.0.0.1", self.server.port)]
+        sidecar = Sidecar(LISTENER, self.filters, upstream)
+        return Snapshot(version, (*sidecar_resources(sidecar), *extensions))
+
+    @property
+    def node(self) -> str:
+        return self.envoy.settings.identity.node
+
+    async def call(self, path: str = PATH) -> Reply:
+        port = (await self.envoy.listener_address(LISTENER)).port
+
+        def blocking() -> Reply:
+            with RawClient(port) as client:
+                return client.call(path, frame(b""))
+
+        return await asyncio.to_thread(blocking)
+
+
+@contextlib.asynccontextmanager
+async def bench(
+    folder: Path, filters: Sequence[str] = (), *, module_path: Path | None = None, workers: int = 1
+) -> AsyncIterator[Bench]:
+    with RecordingServer() as server:
+        async with XdsServer() as xds:
+            settings = EnvoySettings(
+                Identity("node-1", "echo"), folder, xds.address, module_path=module_path, workers=workers
+            )
+            async with EnvoyProcess(settings) as envoy:
+                yield Bench(xds, server, envoy, filters)
+
+
+def options(version: str) -> ChainOptions:
+    return ChainOptions(service="echo", processor="node-1", version=version)
