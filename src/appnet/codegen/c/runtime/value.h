@@ -84,6 +84,12 @@ static inline double an_time_diff(uint64_t a, uint64_t b) {
   return (a >= b ? (double)(a - b) : -(double)(b - a)) / 1e9;
 }
 
+/* Uniform in [a, b); draws where b <= a, too. */
+static inline int64_t an_random_int(an_instance *instance, size_t element, int64_t a, int64_t b) {
+  uint64_t draw = an_random_draw(instance, element);
+  return a < b ? (int64_t)((uint64_t)a + draw % ((uint64_t)b - (uint64_t)a)) : a;
+}
+
 /* ---- counters: added to by any thread without a lock ----------------------------------------------------- */
 
 static inline void an_count_int(int64_t *place, int64_t by) { __atomic_fetch_add(place, by, __ATOMIC_RELAXED); }

@@ -1,0 +1,361 @@
+"""The body of an init or of a handler as the body of a C function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
+from appnet.codegen.c.printer.lifetimes import Lifetime, Lifetimes, changed_containers, must_print, needed_locals
+from appnet.codegen.c.printer.operations import FRESH, MOST_CAPACITY, computation, run, same_text
+from appnet.codegen.c.printer.placement import Step, declared_at
+from appnet.codegen.c.printer.reachable import reachable
+from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
+from appnet.codegen.c.printer.types import TEXTS, is_container, is_flat
+from appnet.ir.effects import ends
+from appnet.ir.nodes import (
+    AnyPattern,
+    Arm,
+    Atom,
+    Block,
+    Call,
+    Computation,
+    Const,
+    Do,
+    Foreach,
+    Forward,
+    Let,
+    LiteralPattern,
+    Local,
+    Match,
+    NonePattern,
+    Pattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    StateClass,
+    Statement,
+    WriteField,
+)
+from appnet.ir.walk import is_exhaustive
+from appnet.language.types import BOOL, FLOAT, INSTANT, INT, UINT, MapType, Type, VecType
+
+_UNAVAILABLE = 14
+_LOCAL_CAPACITY = 65_536
+_MEMBERS = {BOOL: "b", INT: "i", UINT: "u", INSTANT: "u", FLOAT: "f"}
+_NARROW = {
+    "int32": "(int32_t)",
+    "sint32": "(int32_t)",
+    "sfixed32": "(int32_t)",
+    "enum": "(int32_t)",
+    "uint32": "(uint32_t)",
+    "fixed32": "(uint32_t)",
+    "float": "(float)",
+}
+
+
+class BodyPrinter:
+    """Prints one body. ``fallible`` says afterwards whether it can run out of memory."""
+
+    def __init__(self, element: ElementContext, direction: Direction, body: Block, slots: Mapping[str, Slot]) -> None:
+        self.element = element
+        self.types = element.types
+        self.direction = direction
+        self.fallible = False
+        self._body = body = reachable(body)
+        self._slots = slots
+        self._lifetimes = Lifetimes(body, element.classes)
+        self._changed = changed_containers(body)
+        self._needed = needed_locals(body, element.classes)
+        self._declared_at = declared_at(body)
+        self._locals = Names("v_")
+        self._temporaries = 0
+        self._depth = 1
+        self._lines: list[str] = []
+        self._uses: set[str] = set()
+
+    def print(self) -> list[str]:
+        """The lines between the function's braces; the parameter is ``an_scope *scope``."""
+        self._block(self._body, (), 0)
+        if self.direction is not Direction.INIT and not ends(self._body):
+            text = view(b"dropped by " + self.element.element.name.encode())
+            self.line(f"return an_refuse(scope, {_UNAVAILABLE}, {text});")
+        return [*self._prelude(), *self._lines]
+
+    def _prelude(self) -> list[str]:
+        name = self.element.name
+        lines = []
+        if "call" in self._uses:
+            lines.append("  an_call *const call = scope->call;")
+        if "state" in self._uses:
+            lines.append(
+                f"  struct {name} *const state = &((struct appnet_state *)scope->call->instance->state)->{name};"
+            )
+        if "kept" in self._uses:
+            lines.append(
+                f"  struct {name}_call *const kept = &((struct appnet_call_state *)scope->call->state)->{name};"
+            )
+        return lines or (["  (void)scope;"] if not any("scope" in line for line in self._lines) else [])
+
+    # --- what operations use ---
+
+    def line(self, text: str) -> None:
+        """Adds a line at the depth of the statement in hand."""
+        self._lines.append("  " * self._depth + text)
+
+    def lines(self, texts: list[str]) -> None:
+        """Adds several lines."""
+        for text in texts:
+            self.line(text)
+
+    def note(self, text: str) -> None:
+        """Adds a comment."""
+        self.line(comment(text))
+
+    def scope(self) -> str:
+        """The scope, for a function that may run out of memory."""
+        self.fallible = True
+        return "scope"
+
+    def call(self) -> str:
+        """The call in hand."""
+        self._uses.add("call")
+        return "call"
+
+    def temporary(self, c_type: str, name: str, value: str | None = None) -> str:
+        """Declares a variable that the program does not know of."""
+        self._temporaries += 1
+        identifier = f"{name}_{self._temporaries}"
+        self.line(f"{c_type} {identifier} = {zero(c_type) if value is None else value};")
+        return identifier
+
+    def place(self, atom: Atom) -> str:
+        """The variable itself."""
+        match atom:
+            case Local(name=name):
+                return self._locals[name]
+            case State(name=name):
+                where = "kept" if self.element.classes[name] is StateClass.RPC_SCOPED else "state"
+                self._uses.add(where)
+                return f"{where}->{self.element.members[name]}"
+            case Const():
+                return constant(atom)
+
+    def atom(self, atom: Atom) -> str:
+        """The value now: of a container that the body changes, a copy."""
+        text = self.place(atom)
+        if not is_container(atom.type) or not self._is_changed(atom):
+            return text
+        return self._copy(text, atom.type)
+
+    def pointer(self, atom: Atom) -> str:
+        """The address of the value."""
+        if isinstance(atom, Const):
+            text = constant(atom)
+            return f"&{text}" if atom.type in TEXTS else f"&({self.types.name(atom.type)}){{{text}}}"
+        text = self.atom(atom)
+        if text == self.place(atom):
+            return f"&{text}"
+        return f"&{self.temporary(self.types.name(atom.type), 'copy', text)}"
+
+    def heap(self, place: Atom) -> str:
+        """The memory of what the container holds; NULL is the arena."""
+        if not isinstance(place, State):
+            return "NULL"
+        if is_flat(place.type):
+            raise AssertionError(f"{place.name} needs no memory")
+        self._uses.add("state")
+        return "&state->heap"
+
+    def capacity(self, place: Atom) -> str:
+        """The entries that the container may have."""
+        entries = self.element.variable(place.name).capacity if isinstance(place, State) else _LOCAL_CAPACITY
+        return str(min(entries, MOST_CAPACITY))
+
+    def _is_changed(self, atom: Atom) -> bool:
+        return not isinstance(atom, Const) and (type(atom), atom.name) in self._changed
+
+    def _copy(self, text: str, type_: Type) -> str:
+        if isinstance(type_, VecType):
+            return f"an_vec_copy({self.scope()}, sizeof({self.types.name(type_.item)}), {text})"
+        assert isinstance(type_, MapType)
+        return f"an_map_copy({self.scope()}, {self.types.descriptor(type_)}, {text})"
+
+    # --- statements ---
+
+    def _block(self, block: Block, path: tuple[Step, ...], arm: int) -> None:
+        skip: Statement | None = None
+        for index, statement in enumerate(block.statements):
+            if statement is skip:
+                continue
+            at = (*path, (arm, index))
+            following = block.statements[index + 1] if index + 1 < len(block.statements) else None
+            if self._count(statement, following):
+                skip = following
+                continue
+            self._declare(at, statement)
+            self._statement(statement, at)
+
+    def _declare(self, at: tuple[Step, ...], statement: Statement) -> None:
+        """Declares the locals that are first seen in this statement, and in others of this block."""
+        for name, type_, with_value in self._declared_at.get(at, ()):
+            if name not in self._needed or (with_value and isinstance(statement, Let)):
+                continue
+            c_type = self.types.name(type_)
+            self.line(f"{c_type} {self._locals[name]} = {zero(c_type)};")
+
+    def _statement(self, statement: Statement, at: tuple[Step, ...]) -> None:
+        match statement:
+            case Let():
+                self._let(statement, at)
+            case SetState(state=state, value=value):
+                self._set_state(state, value)
+            case WriteField(path=path, value=value):
+                self._write_field(path, value)
+            case Do(call=call):
+                run(self, call)
+            case Match():
+                self._match(statement, at)
+            case Foreach():
+                self._foreach(statement, at)
+            case Forward():
+                self.line("return AN_FORWARD;")
+            case Refuse(message=message, code=code):
+                self.line(f"return an_refuse(scope, {code}, {self._lasting(message, Lifetime.EVENT)});")
+
+    def _let(self, statement: Let, at: tuple[Step, ...]) -> None:
+        local = statement.local
+        if not must_print(statement, self._needed):
+            return
+        value = self._bound_value(local, statement.value)
+        if local.name not in self._needed:
+            self.line(f"(void)({value});")
+        elif (local.name, local.type, True) in self._declared_at.get(at, ()):
+            self.line(f"{self.types.name(local.type)} {self._locals[local.name]} = {value};")
+        elif value != self._locals[local.name]:
+            self.line(f"{self._locals[local.name]} = {value};")
+
+    def _bound_value(self, local: Local, value: Computation) -> str:
+        match value:
+            case Call():
+                text = computation(self, value)
+                shared = value.op not in FRESH
+            case ReadField(path=path, type=type_):
+                slot = self._slots[path]
+                return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{_MEMBERS.get(type_, 's')}"
+            case _:
+                text = self.atom(value)
+                shared = text == self.place(value)
+        if shared and is_container(local.type) and self._is_changed(local):
+            return self._copy(text, local.type)
+        return text
+
+    def _count(self, statement: Statement, following: Statement | None) -> bool:
+        """Prints ``x = x + e`` of a counter as one step that needs no lock."""
+        match statement, following:
+            case Let(local=total, value=Call(op="add", args=(a, b))), SetState(state=x, value=Local(name=stored)) if (
+                stored == total.name and self.element.classes[x.name] is StateClass.COUNTER and x in (a, b)
+            ):
+                by = self.atom(b if a == x else a)
+                kind = {INT: "int", UINT: "uint", FLOAT: "float"}[x.type]
+                self.line(f"an_count_{kind}(&{self.place(x)}, {by});")
+                return True
+            case _:
+                return False
+
+    def _set_state(self, state: State, value: Atom) -> None:
+        place = self.place(state)
+        if is_flat(state.type):
+            if value != state:
+                self.line(f"{place} = {self.atom(value)};")
+        elif state.type in TEXTS:
+            self.line(f"an_store_text({self.scope()}, {self.heap(state)}, &{place}, {self.atom(value)});")
+        elif is_container(state.type):
+            kind = "vec" if isinstance(state.type, VecType) else "map"
+            descriptor = self.types.descriptor(state.type)
+            start = f"an_{kind}_store({self.scope()}, {self.heap(state)}, {descriptor}"
+            self.line(f"{start}, &{place}, {self.capacity(state)}, {self.place(value)});")
+        else:
+            descriptor = self.types.descriptor(state.type)
+            self.line(f"an_store({self.scope()}, {self.heap(state)}, {descriptor}, &{place}, {self.pointer(value)});")
+
+    def _write_field(self, path: str, value: Atom) -> None:
+        slot = self._slots[path]
+        text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
+        narrow = _NARROW.get(slot.field.kind, "")
+        member = _MEMBERS.get(value.type, "s")
+        slot_text = f"{self.call()}->slots[{slot.index} {comment(path)}]"
+        line = f"{slot_text} = (an_slot){{.value.{member} = {narrow}{text}, .present = true, .written = true}};"
+        guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""
+        self.line(guard + line)
+
+    def _lasting(self, text: Atom, lifetime: Lifetime) -> str:
+        """The string, copied into the arena where it does not last as long by itself."""
+        if self._lifetimes.of(text) >= lifetime:
+            return self.atom(text)
+        return f"an_keep_text({self.scope()}, {self.atom(text)})"
+
+    # --- match and foreach ---
+
+    def _match(self, statement: Match, at: tuple[Step, ...]) -> None:
+        subject = statement.subject
+        opened = False
+        for number, arm in enumerate(statement.arms):
+            if number == len(statement.arms) - 1 and not arm.body.statements:
+                break  # nothing to do, whether or not it fits
+            closes = is_exhaustive(statement.arms[: number + 1])
+            test = None if closes else self._test(subject, arm.pattern)
+            head = "{" if test is None else f"if ({test}) {{"
+            self.line(f"}} else {head}" if opened else head)
+            self._arm(subject, arm, (*at,), number)
+            opened = True
+        if opened:
+            self.line("}")
+
+    def _arm(self, subject: Atom, arm: Arm, path: tuple[Step, ...], number: int) -> None:
+        self._depth += 1
+        pattern = arm.pattern
+        if isinstance(pattern, SomePattern) and pattern.local is not None and pattern.local.name in self._needed:
+            local = pattern.local
+            value = f"{self.place(subject)}.value"
+            if is_container(local.type) and self._is_changed(local):
+                value = self._copy(value, local.type)
+            self.line(f"{self.types.name(local.type)} {self._locals[local.name]} = {value};")
+        self._block(arm.body, path, number)
+        self._depth -= 1
+
+    def _test(self, subject: Atom, pattern: Pattern) -> str | None:
+        match pattern:
+            case LiteralPattern(value=value):
+                if subject.type in TEXTS:
+                    return same_text(self, subject, value)
+                if subject.type == BOOL:
+                    return self.atom(subject) if value.value else f"!{self.atom(subject)}"
+                return f"{self.atom(subject)} == {constant(value)}"
+            case SomePattern():
+                return f"{self.place(subject)}.some"
+            case NonePattern():
+                return f"!{self.place(subject)}.some"
+            case AnyPattern():
+                return None
+
+    def _foreach(self, statement: Foreach, at: tuple[Step, ...]) -> None:
+        item = statement.item
+        c_type = self.types.name(item.type)
+        self.line("{")
+        self._depth += 1
+        items = self.temporary("an_vec", "items", self.atom(statement.items))
+        index = f"at_{self._temporaries}"
+        self.line(f"for (uint32_t {index} = 0; {index} < {items}.size; {index}++) {{")
+        self._depth += 1
+        if item.name in self._needed:
+            value = f"*(const {c_type} *)an_vec_at(&{items}, sizeof({c_type}), {index})"
+            if is_container(item.type) and self._is_changed(item):
+                value = self._copy(value, item.type)
+            self.line(f"{c_type} {self._locals[item.name]} = {value};")
+        self._block(statement.body, at, 0)
+        self._depth -= 1
+        self.line("}")
+        self._depth -= 1
+        self.line("}")

@@ -1,0 +1,193 @@
+"""A chain of elements as one C file, behind which the runtime and a host are included."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appnet.codegen.c.printer.context import ElementContext
+from appnet.codegen.c.printer.element import ElementPrinter
+from appnet.codegen.c.printer.method import MethodPrinter
+from appnet.codegen.c.printer.text import Names, comment, indent, literal
+from appnet.codegen.c.printer.types import Types
+from appnet.ir.nodes import Element, StateClass
+from appnet.ir.verify import InternalError
+from appnet.language.messages import MethodSignature
+
+_INCLUDES = ("appnet.h", "instance.h", "telemetry.h", "value.h", "vec.h", "map.h", "text.h", "crypto.h")
+
+
+@dataclass(frozen=True)
+class ChainSource:
+    """What a module is made of.
+
+    ``methods``: each with its elements in order from client to server. Names of elements are unique in the chain.
+    """
+
+    name: str
+    version: str
+    methods: Sequence[tuple[MethodSignature, Sequence[Element]]]
+
+
+def print_chain(chain: ChainSource) -> str:
+    """The chain as C11, for `appnet.codegen.c.build.compile_module`.
+
+    Raises `InternalError` where two elements, or two methods, have the same name.
+    """
+    return _ChainPrinter(chain).print()
+
+
+class _ChainPrinter:
+    def __init__(self, chain: ChainSource) -> None:
+        _verify(chain)
+        self._chain = chain
+        self._types = Types()
+        self._streams: list[tuple[str, str]] = []
+        self._elements: list[ElementPrinter] = []
+        self._methods: list[MethodPrinter] = []
+        names = Names("e_")
+        self._has_init = any(element.init.statements for _, elements in chain.methods for element in elements)
+        for number, (method, elements) in enumerate(chain.methods):
+            printers = [self._element(element, method, names) for element in elements]
+            self._methods.append(MethodPrinter(method, number, printers, broken=self._has_init))
+
+    def _element(self, element: Element, method: MethodSignature, names: Names) -> ElementPrinter:
+        members = Names("s_")
+        records = {}
+        for variable in element.state:
+            if variable.state_class is StateClass.RECORD:
+                records[variable.name] = len(self._streams)
+                self._streams.append((element.name, variable.name))
+        given = {variable.name: members[variable.name] for variable in element.state}
+        index, name = len(self._elements), names[element.name]
+        printer = ElementPrinter(ElementContext(element, method, index, name, given, records, self._types))
+        self._elements.append(printer)
+        return printer
+
+    def print(self) -> str:
+        """The whole file."""
+        # Functions and structs are printed first: what they use of the types is known then.
+        functions = [line for element in self._elements for line in _spaced(element.init())]
+        for method in self._methods:
+            functions += [*method.handlers(), *method.dispatch()]
+        structs = self._structs()
+        instance = [*self._init(), *self._destroy(), *self._dump()]
+        tables = self._tables()
+        types = [*self._types.lines, ""] if self._types.lines else []
+        return "\n".join([*self._head(), *types, *structs, *functions, *instance, *tables])
+
+    def _head(self) -> list[str]:
+        responses = [method.response for method in self._methods]
+        wants = {
+            "REQUEST_BODY": any(method.request.needs_message for method in self._methods),
+            "RESPONSE": any(not side.empty for side in responses),
+            "RESPONSE_END": any(side.needs_message or side.needs_status for side in responses),
+            "RECORDS": bool(self._streams),
+        }
+        lines = [
+            comment(f"The chain {self._chain.name}, version {self._chain.version}, as `appnet` printed it."),
+            f"#define APPNET_NAME {_text(self._chain.name)}",
+            f"#define APPNET_VERSION {_text(self._chain.version)}",
+            *(f"#define APPNET_WANTS_{name} {int(value)}" for name, value in wants.items()),
+            "",
+            *(f'#include "{name}"' for name in _INCLUDES),
+        ]
+        return [*lines, ""]
+
+    def _structs(self) -> list[str]:
+        lines: list[str] = []
+        kinds = [("appnet_state", "", [(e, e.state_struct()) for e in self._elements])]
+        kinds.append(("appnet_call_state", "_call", [(e, e.call_struct()) for e in self._elements]))
+        for name, suffix, structs in kinds:
+            members = ["bool broken; /* init ran out of memory */"] if name == "appnet_state" and self._has_init else []
+            for element, struct in structs:
+                lines += _spaced(struct)
+                c_name = element.context.name
+                members += [f"struct {c_name}{suffix} {c_name};"] if struct else []
+            if members:
+                lines += [f"struct {name} {{", *indent(members), "};", ""]
+        return lines
+
+    def _init(self) -> list[str]:
+        head = "static void appnet_init(an_instance *instance) {"
+        if not self._has_init:
+            return [head, "  (void)instance;", "}", ""]
+        runs = [f"{element.context.name}_init(&scope);" for element in self._elements if element.has_init]
+        return [
+            head,
+            "  struct appnet_state *const state = instance->state;",
+            "  an_call *const call = an_call_new(instance, NULL); /* lends its arena */",
+            "  an_scope scope = {.call = call};",
+            "  if (call != NULL) {",
+            *(f"    {run}" for run in runs),
+            "  }",
+            "  state->broken = call == NULL || scope.failed;",
+            *(f"  {line}" for element in self._elements if element.has_init for line in element.flush()),
+            "  an_call_free(call);",
+            "}",
+            "",
+        ]
+
+    def _destroy(self) -> list[str]:
+        body = [line for element in self._elements for line in element.destroy()]
+        return ["static void appnet_destroy(an_instance *instance) {", *indent(body or ["(void)instance;"]), "}", ""]
+
+    def _dump(self) -> list[str]:
+        body = [line for element in self._elements for line in element.dump()] or ["(void)instance;", "(void)out;"]
+        return ["static void appnet_dump(an_instance *instance, an_text *out) {", *indent(body), "}", ""]
+
+    def _tables(self) -> list[str]:
+        lines = [line for method in self._methods for line in method.fields()]
+        entries = [line for method in self._methods for line in method.entry()]
+        lines += _table("static const an_method appnet_methods[]", entries)
+        names = [f"{_text(element.element.name)}," for element in self._elements]
+        lines += _table("static const char *const appnet_elements[]", names)
+        streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
+        lines += _table("static const an_record_stream appnet_records[]", streams)
+        return [*lines, "", *self._chain_table()]
+
+    def _chain_table(self) -> list[str]:
+        has_state = self._has_init or any(element.state_struct() for element in self._elements)
+        has_call_state = any(element.call_struct() for element in self._elements)
+        values = {
+            "name": "APPNET_NAME",
+            "version": "APPNET_VERSION",
+            "state_size": "sizeof(struct appnet_state)" if has_state else "0",
+            "call_state_size": "sizeof(struct appnet_call_state)" if has_call_state else "0",
+            "elements": "appnet_elements" if self._elements else "NULL",
+            "element_count": str(len(self._elements)),
+            "methods": "appnet_methods" if self._methods else "NULL",
+            "method_count": str(len(self._methods)),
+            "records": "appnet_records" if self._streams else "NULL",
+            "record_count": str(len(self._streams)),
+            "init": "appnet_init",
+            "destroy": "appnet_destroy",
+            "dump": "appnet_dump",
+        }
+        entries = [f".{name} = {value}," for name, value in values.items()]
+        return [*_table("const an_chain appnet_chain", entries), ""]
+
+
+def _verify(chain: ChainSource) -> None:
+    names = [element.name for _, elements in chain.methods for element in elements]
+    methods = [method.full_name for method, _ in chain.methods]
+    for rule, texts in (("elements have names of their own", names), ("methods are there once", methods)):
+        twice = [text for text, count in Counter(texts).items() if count > 1]
+        if twice:
+            raise InternalError(rule, twice[0])
+    for text in (chain.name, chain.version, *names, *methods):
+        if "\0" in text:
+            raise InternalError("names have no byte 0", text)
+
+
+def _text(text: str) -> str:
+    return literal(text.encode())
+
+
+def _spaced(lines: list[str]) -> list[str]:
+    return [*lines, ""] if lines else []
+
+
+def _table(head: str, entries: list[str]) -> list[str]:
+    return [f"{head} = {{", *indent(entries), "};"] if entries else []

@@ -1,0 +1,53 @@
+"""What printing one body needs to know of its element and of the chain around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from appnet.codegen.c.printer.types import Types
+from appnet.ir.nodes import Element, StateClass, StateVariable
+from appnet.language.messages import Field, MethodSignature
+
+
+class Direction(Enum):
+    """Which message is in hand; none in ``init``."""
+
+    INIT = "init"
+    REQUEST = "req"
+    RESPONSE = "resp"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A field of the message in hand: its index in ``an_call.slots``."""
+
+    index: int
+    field: Field
+
+
+@dataclass(frozen=True)
+class ElementContext:
+    """An element in its chain.
+
+    ``index`` numbers its lock and its random draws. ``name`` is its identifier in C, ``members`` those of its
+    variables in the state or call-state struct. ``records``: the stream of each record variable.
+    """
+
+    element: Element
+    method: MethodSignature
+    index: int
+    name: str
+    members: Mapping[str, str]
+    records: Mapping[str, int]
+    types: Types
+
+    def variable(self, name: str) -> StateVariable:
+        """The state variable of this name."""
+        return next(variable for variable in self.element.state if variable.name == name)
+
+    @property
+    def classes(self) -> dict[str, StateClass]:
+        """The class of each state variable."""
+        return {variable.name: variable.state_class for variable in self.element.state}

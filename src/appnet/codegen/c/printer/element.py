@@ -1,0 +1,169 @@
+"""One element as C: its state, its init and its two handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from appnet.codegen.c.printer.body import BodyPrinter
+from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
+from appnet.codegen.c.printer.text import comment, indent, view
+from appnet.codegen.c.printer.types import is_flat
+from appnet.ir.nodes import Block, Forward, Handler, StateClass, StateVariable
+from appnet.language.types import MapType, OptionType
+
+_RESOURCE_EXHAUSTED = 8
+_STORED = (StateClass.READ_ONLY, StateClass.COUNTER, StateClass.GENERAL)
+
+
+class ElementPrinter:
+    """Prints the parts of an element; each is a list of lines, empty where the element has no such part."""
+
+    def __init__(self, context: ElementContext) -> None:
+        self.context = context
+        self.element = context.element
+        stored = [variable for variable in self.element.state if variable.state_class in _STORED]
+        self._stored = stored
+        self._kept = [variable for variable in self.element.state if variable.state_class is StateClass.RPC_SCOPED]
+        self._owning = [variable for variable in stored if not is_flat(variable.type)]
+        self._shared = {variable.name for variable in stored if variable.state_class is StateClass.GENERAL}
+
+    @property
+    def source(self) -> str:
+        """The element as people know it: its name, and its file where it is known."""
+        span = self.element.span
+        return f"{self.element.name} ({span.file.name})" if span is not None else self.element.name
+
+    @property
+    def has_init(self) -> bool:
+        """Whether anything happens when an instance is made."""
+        return bool(self.element.init.statements)
+
+    # --- state ---
+
+    def state_struct(self) -> list[str]:
+        """The struct of what the element keeps between calls."""
+        if not self._stored:
+            return []
+        members = ["an_heap heap;"] if self._owning else []
+        members += [self._member(variable) for variable in self._stored]
+        return [f"struct {self.context.name} {{ {comment(self.source)}", *indent(members), "};"]
+
+    def call_struct(self) -> list[str]:
+        """The struct of what the element keeps of one call."""
+        if not self._kept:
+            return []
+        members = []
+        for variable in self._kept:
+            assert isinstance(variable.type, MapType)
+            option = self.context.types.name(OptionType(variable.type.value))
+            note = comment(f"{variable.type} at rpc_id()")
+            members.append(f"{option} {self.context.members[variable.name]}; {note}")
+        return [f"struct {self.context.name}_call {{ {comment(self.source)}", *indent(members), "};"]
+
+    def _member(self, variable: StateVariable) -> str:
+        c_type = self.context.types.name(variable.type)
+        note = comment(f"{variable.type}, {variable.state_class.value}")
+        return f"{c_type} {self.context.members[variable.name]}; {note}"
+
+    def _state(self) -> str:
+        return (
+            f"struct {self.context.name} *const state = &((struct appnet_state *)instance->state)->{self.context.name};"
+        )
+
+    # --- functions ---
+
+    def init(self) -> list[str]:
+        """``static void NAME_init(an_scope *)``."""
+        if not self.has_init:
+            return []
+        body = BodyPrinter(self.context, Direction.INIT, self.element.init, {}).print()
+        return [
+            comment(f"{self.source}: init"),
+            f"static void {self.context.name}_init(an_scope *scope) {{",
+            *body,
+            "}",
+        ]
+
+    def is_trivial(self, direction: Direction) -> bool:
+        """Whether the handler just forwards, so that there is no function."""
+        return self.handler(direction).body == Block((Forward(),))
+
+    def handler(self, direction: Direction) -> Handler:
+        """The handler of messages in this direction."""
+        return self.element.req if direction is Direction.REQUEST else self.element.resp
+
+    def function(self, direction: Direction) -> str:
+        """The name of the handler's function."""
+        return f"{self.context.name}_{direction.value}"
+
+    def handler_function(self, direction: Direction, slots: Mapping[str, Slot]) -> list[str]:
+        """``static an_verdict NAME_req(an_call *)``, and the function of its body."""
+        if self.is_trivial(direction):
+            return []
+        handler = self.handler(direction)
+        printer = BodyPrinter(self.context, direction, handler.body, slots)
+        body = printer.print()
+        name = self.function(direction)
+        note = comment(f"{self.source}: {direction.value}")
+        wrapper = self._wrapper(name, handler, fallible=printer.fallible)
+        return [note, f"static inline an_verdict {name}_body(an_scope *scope) {{", *body, "}", "", *wrapper]
+
+    def _wrapper(self, name: str, handler: Handler, *, fallible: bool) -> list[str]:
+        """Runs the body under the element's lock, where it needs one, and lets go of what it dropped."""
+        effects = handler.effects
+        locked = bool((effects.state_read | effects.state_written) & self._shared)
+        dropping = any(variable.name in effects.state_written for variable in self._owning)
+        lines = ["an_scope scope = {.call = call};"]
+        if not locked and not fallible:
+            return [
+                f"static an_verdict {name}(an_call *call) {{",
+                *indent([*lines, f"return {name}_body(&scope);"]),
+                "}",
+            ]
+        if locked:
+            lines.append("an_instance *const instance = call->instance;")
+            lines.append(f"an_lock_acquire(&instance->locks[{self.context.index}]);")
+        lines.append(f"an_verdict verdict = {name}_body(&scope);")
+        if locked and dropping:
+            lines.append(f"an_heap_flush(&((struct appnet_state *)instance->state)->{self.context.name}.heap);")
+        if locked:
+            lines.append(f"an_lock_release(&instance->locks[{self.context.index}]);")
+        if fallible:
+            text = view(b"out of memory in " + self.element.name.encode())
+            lines.append(f"if (scope.failed) verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});")
+        lines.append("return verdict;")
+        return [f"static an_verdict {name}(an_call *call) {{", *indent(lines), "}"]
+
+    def flush(self) -> list[str]:
+        """The statements that let go of what init dropped; ``instance`` is in scope."""
+        return [f"an_heap_flush(&state->{self.context.name}.heap);"] if self._owning else []
+
+    def destroy(self) -> list[str]:
+        """The statements that give back all memory of the element's state; ``instance`` is in scope."""
+        if not self._owning:
+            return []
+        lines = [self._state()]
+        for variable in self._owning:
+            descriptor = self.context.types.descriptor(variable.type)
+            lines.append(f"an_disown(&state->heap, {descriptor}, &state->{self.context.members[variable.name]});")
+        return ["{", *indent([*lines, "an_heap_free(&state->heap);"]), "}"]
+
+    def dump(self) -> list[str]:
+        """The statements that write the element's state to ``out``; ``instance`` is in scope."""
+        if not self._stored:
+            return []
+        lock = f"&instance->locks[{self.context.index}]"
+        lines = [self._state()]
+        lines += [f"an_lock_acquire({lock});"] if self._shared else []
+        for variable in self._stored:
+            name = view(f"{self.element.name}.{variable.name}".encode())
+            descriptor = self.context.types.descriptor(variable.type)
+            place = f"&state->{self.context.members[variable.name]}"
+            if variable.state_class is StateClass.COUNTER:
+                c_type = self.context.types.name(variable.type)
+                load = f"__atomic_load({place}, &now, __ATOMIC_RELAXED);"
+                lines += ["{", f"  {c_type} now;", f"  {load}", f"  an_dump(out, {name}, {descriptor}, &now);", "}"]
+            else:
+                lines.append(f"an_dump(out, {name}, {descriptor}, {place});")
+        lines += [f"an_lock_release({lock});"] if self._shared else []
+        return ["{", *indent(lines), "}"]

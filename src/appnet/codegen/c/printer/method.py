@@ -1,0 +1,164 @@
+"""A method of a chain as C: the fields its elements use, and how requests and responses pass them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appnet.codegen.c.printer.context import Direction, Slot
+from appnet.codegen.c.printer.element import ElementPrinter
+from appnet.codegen.c.printer.text import comment, indent, view
+from appnet.ir.verify import InternalError
+from appnet.language.messages import MethodSignature
+
+_RESOURCE_EXHAUSTED = 8
+
+
+@dataclass(frozen=True)
+class Side:
+    """One direction of a method: an ``an_side``."""
+
+    slots: dict[str, Slot]
+    needs_message: bool
+    needs_status: bool
+    holds: bool
+    empty: bool
+
+
+class MethodPrinter:
+    """Prints the parts of a method. ``broken``: whether an instance's init can have run out of memory."""
+
+    def __init__(
+        self, method: MethodSignature, number: int, elements: Sequence[ElementPrinter], *, broken: bool
+    ) -> None:
+        self.method = method
+        self.request = _side(method, elements, Direction.REQUEST, refuses=broken)
+        self.response = _side(method, elements, Direction.RESPONSE, refuses=False)
+        self._name = f"method_{number}"
+        self._elements = elements
+        self._broken = broken
+
+    def handlers(self) -> list[str]:
+        """The functions of the elements' handlers."""
+        lines: list[str] = []
+        for element in self._elements:
+            for direction, side in ((Direction.REQUEST, self.request), (Direction.RESPONSE, self.response)):
+                function = element.handler_function(direction, side.slots)
+                lines += [*function, ""] if function else []
+        return lines
+
+    def dispatch(self) -> list[str]:
+        """``method_N_request`` and ``method_N_response``, and what they share."""
+        lines = [comment(self.method.full_name)]
+        if not self.response.empty:
+            lines += [*self._unwind(), ""]
+        return [*lines, *self._on_request(), "", *self._on_response(), ""]
+
+    def fields(self) -> list[str]:
+        """The tables of field numbers and fields."""
+        lines: list[str] = []
+        for name, side in (("request", self.request), ("response", self.response)):
+            if not side.slots:
+                continue
+            entries = []
+            for slot in side.slots.values():
+                numbers = f"{self._name}_{name}_{slot.index}"
+                values = ", ".join(str(number) for number in slot.field.numbers)
+                lines.append(f"static const uint32_t {numbers}[] = {{{values}}}; {comment(slot.field.path)}")
+                entries.append(f"{{{numbers}, {len(slot.field.numbers)}, AN_FIELD_{slot.field.kind.upper()}}},")
+            lines += [f"static const an_field {self._name}_{name}_fields[] = {{", *indent(entries), "};"]
+        return lines
+
+    def entry(self) -> list[str]:
+        """The ``an_method`` of the table of methods."""
+        return [
+            "{",
+            f"  .path = {{(const uint8_t *){_path(self.method)}, {len(self.method.full_name.encode())}}},",
+            f"  .request = {self._side_text('request', self.request)},",
+            f"  .response = {self._side_text('response', self.response)},",
+            f"  .on_request = {self._name}_request,",
+            f"  .on_response = {self._name}_response,",
+            "},",
+        ]
+
+    def _side_text(self, name: str, side: Side) -> str:
+        fields = f"{self._name}_{name}_fields" if side.slots else "NULL"
+        flags = {"needs_message": side.needs_message, "needs_status": side.needs_status, "holds": side.holds}
+        texts = [f".{flag} = {str(value).lower()}" for flag, value in (flags | {"empty": side.empty}).items()]
+        return f"{{.fields = {fields}, .field_count = {len(side.slots)}, {', '.join(texts)}}}"
+
+    def _unwind(self) -> list[str]:
+        """Runs resp, in reverse order, of the elements that forwarded; whether one of them refused."""
+        lines = ["bool refused = false;"]
+        for number, element in reversed(list(enumerate(self._elements))):
+            if element.is_trivial(Direction.RESPONSE):
+                continue
+            lines += [
+                f"if (passed > {number} && {element.function(Direction.RESPONSE)}(call) == AN_REFUSE) {{",
+                "  an_call_fail(call, call->reply_code);",
+                "  refused = true;",
+                "}",
+            ]
+        head = f"static bool {self._name}_unwind(an_call *call, uint32_t passed) {{"
+        return [head, *indent([*lines, "return refused;"]), "}"]
+
+    def _on_request(self) -> list[str]:
+        lines = ["call->forwarded = 0;"]
+        if self._broken:
+            lines += [
+                "if (((const struct appnet_state *)call->instance->state)->broken) {",
+                "  an_scope scope = {.call = call};",
+                f'  return an_refuse(&scope, {_RESOURCE_EXHAUSTED}, AN_TEXT("out of memory in init"));',
+                "}",
+            ]
+        for number, element in enumerate(self._elements):
+            if element.is_trivial(Direction.REQUEST):
+                continue
+            refused = f"if ({element.function(Direction.REQUEST)}(call) == AN_REFUSE) "
+            if any(not before.is_trivial(Direction.RESPONSE) for before in self._elements[:number]):
+                lines += [
+                    refused + "{",
+                    "  an_call_fail(call, call->reply_code);",
+                    f"  {self._name}_unwind(call, {number});",
+                    "  return AN_REFUSE;",
+                    "}",
+                ]
+            else:
+                lines.append(refused + "return AN_REFUSE;")
+        lines += [f"call->forwarded = {len(self._elements)};", "return AN_FORWARD;"]
+        return [f"static an_verdict {self._name}_request(an_call *call) {{", *indent(lines), "}"]
+
+    def _on_response(self) -> list[str]:
+        head = f"static an_verdict {self._name}_response(an_call *call) {{"
+        if self.response.empty:
+            return [head, "  (void)call;", "  return AN_FORWARD;", "}"]
+        return [
+            head,
+            f"  if (!{self._name}_unwind(call, call->forwarded)) return AN_FORWARD;",
+            "  call->forwarded = 0;",
+            "  return AN_REFUSE;",
+            "}",
+        ]
+
+
+def _path(method: MethodSignature) -> str:
+    return view(method.full_name.encode()).removeprefix("AN_TEXT(").removesuffix(")")
+
+
+def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: Direction, *, refuses: bool) -> Side:
+    schema = method.request if direction is Direction.REQUEST else method.response
+    handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
+    effects = [handler.effects for handler in handlers]
+    slots: dict[str, Slot] = {}
+    for use in (use for one in effects for use in one.fields):
+        if use.path not in schema.fields:
+            raise InternalError("a handler uses fields of its message", use)
+        slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
+    needs_message = bool(slots)
+    needs_status = direction is Direction.RESPONSE and any(one.reads_status for one in effects)
+    changes = any(one.can_refuse or one.can_drop or one.metadata_written for one in effects)
+    writes = any(use.written for one in effects for use in one.fields)
+    # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
+    reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
+    holds = refuses or changes or writes or reads_late
+    return Side(slots, needs_message, needs_status, holds, empty=not handlers and not refuses)
