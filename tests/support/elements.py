@@ -5,6 +5,7 @@ A program's state variables each have a role that all accesses keep to, so that 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from appnet.language.types import (
     Type,
     VecType,
 )
-from tests.support.expressions import METADATA, NUMBERS, WORDS, Draw, Expressions, Variable
+from tests.support.expressions import METADATA, NUMBERS, WORDS, Expressions, Variable
 from tests.support.sample import SAMPLE
 
 CODES = ("PERMISSION_DENIED", "NOT_FOUND", "UNAVAILABLE", "INTERNAL", "UNAUTHENTICATED", "CANCELLED")
@@ -51,30 +52,34 @@ _STATE_TYPES = (
     MapType(STRING, VecType(INT)),
     MapType(BOOL, UINT),
 )
+_KEPT = (STRING, INSTANT, INT, PairType(FLOAT, INSTANT))
 _RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))
 _FIELD_PATHS = tuple(SAMPLE.request.fields)
 
 
-@st.composite
-def programs(draw: Draw) -> str:
+def programs() -> st.SearchStrategy[str]:
+    """Texts of programs, as a strategy that can shrink them."""
+    return st.randoms(use_true_random=False).map(make_program)
+
+
+def make_program(source: random.Random) -> str:
     """The text of one program."""
-    variables = draw(_variables())
+    variables = _make_variables(source)
     lines = ["state:"]
     lines += [f"    {variable.declaration()}" for variable in variables] or ["    pass"]
     for block in ("init", "req", "resp"):
-        writer = _Writer(draw, variables, block)
+        writer = _Writer(source, variables, block)
         body = writer.body()
         lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"
 
 
-@st.composite
-def _variables(draw: Draw) -> list[Variable]:
-    general = draw(st.lists(st.sampled_from(_STATE_TYPES), min_size=1, max_size=5))
-    fixed = draw(st.lists(st.sampled_from(_STATE_TYPES), max_size=2))
-    records = draw(st.lists(st.sampled_from(_RECORDED), max_size=2))
-    counters = draw(st.lists(st.sampled_from([INT, UINT, FLOAT]), max_size=2))
-    calls = draw(st.lists(st.sampled_from([STRING, INSTANT, INT, PairType(FLOAT, INSTANT)]), max_size=2))
+def _make_variables(source: random.Random) -> list[Variable]:
+    def some(types: Sequence[Type], least: int, most: int) -> list[Type]:
+        return [source.choice(types) for _ in range(source.randint(least, most))]
+
+    general, fixed, records = some(_STATE_TYPES, 1, 5), some(_STATE_TYPES, 0, 2), some(_RECORDED, 0, 2)
+    counters, calls = some((INT, UINT, FLOAT), 0, 2), some(_KEPT, 0, 2)
     roles = [
         *((type_, "general") for type_ in general),
         *((type_, "read-only") for type_ in fixed),
@@ -85,7 +90,7 @@ def _variables(draw: Draw) -> list[Variable]:
     made = []
     for number, (type_, role) in enumerate(roles):
         bounded = isinstance(type_, VecType | MapType) and role == "general"
-        capacity = draw(st.sampled_from([None, 1, 2, 3])) if bounded else None
+        capacity = source.choice((None, 1, 2, 3)) if bounded else None
         made.append(Variable(f"s{number}_{role.replace('-', '_')}", type_, role, capacity))
     return made
 
@@ -94,13 +99,7 @@ def _variables(draw: Draw) -> list[Variable]:
 class _Writer(Expressions):
     """Writes one block."""
 
-    count: int = 0
     budget: int = 12
-    loops: int = 0
-
-    def fresh(self) -> str:
-        self.count += 1
-        return f"v{self.count}"
 
     def in_role(self, role: str) -> list[Variable]:
         return [variable for variable in self.variables if variable.role == role]
@@ -114,25 +113,32 @@ class _Writer(Expressions):
     def body(self) -> list[str]:
         lines = self.statements(at_least=2)
         if self.block != "init" and not self.once_in(10):
-            lines += self.verdict()
+            lines += self.whole(self.verdict)
         return lines or ["pass"]
 
     def statements(self, at_least: int = 0) -> list[str]:
         """Statements in a scope of their own."""
         outer = list(self.locals)
         lines: list[str] = []
-        for _ in range(self.draw(st.integers(at_least, at_least + 4))):
+        for _ in range(self.source.randint(at_least, at_least + 4)):
             if self.budget > 0:
                 self.budget -= 1
-                lines += self.statement()
+                lines += self.whole(self.statement)
         self.locals = outer
+        return lines
+
+    def whole(self, make: Callable[[], list[str]]) -> list[str]:
+        """What ``make`` writes, after the statements that its expressions need."""
+        outer, self.before = self.before, []
+        lines = make()
+        lines, self.before = [*self.before, *lines], outer
         return lines
 
     def inner(self) -> list[str]:
         """The body of an arm: statements, and sometimes a verdict."""
         lines = self.statements()
         if self.block != "init" and not self.loops and self.once_in(4):
-            lines += self.verdict()
+            lines += self.whole(self.verdict)
         return [f"    {line}" for line in lines or ["pass"]]
 
     def verdict(self) -> list[str]:
@@ -177,14 +183,17 @@ class _Writer(Expressions):
         if not self.locals:
             return self._new_local()
         name, type_ = self.pick(self.locals)
-        return [f"{name} = {self.expression(type_)}"]
+        return [f"{name} = {self._assigned(type_)}"]
 
     def _assign_state(self) -> list[str]:
         targets = self.writable(lambda type_: not isinstance(type_, MapType))
         if not targets:
             return []
         target = self.pick(targets)
-        return [f"{target.name} = {self.expression(target.type)}"]
+        return [f"{target.name} = {self._assigned(target.type)}"]
+
+    def _assigned(self, type_: Type) -> str:
+        return "[]" if isinstance(type_, VecType) and self.once_in(3) else self.expression(type_)
 
     def _count(self) -> list[str]:
         counters = self.in_role("counter")
@@ -243,7 +252,10 @@ class _Writer(Expressions):
 
     def _write_field(self) -> list[str]:
         path = self.pick(_FIELD_PATHS)
-        return [f"set(rpc, '{path}', {self.expression(SAMPLE.request.fields[path].type)})"]
+        type_ = SAMPLE.request.fields[path].type
+        if type_ == FLOAT and self.once_in(3):
+            type_ = INSTANT  # a float where one is expected
+        return [f"set(rpc, '{path}', {self.expression(type_)})"]
 
     def _set_metadata(self) -> list[str]:
         function = self.pick(("set_metadata", "set_rpc_header"))
@@ -274,7 +286,7 @@ class _Writer(Expressions):
 
     def _branch(self) -> list[str]:
         lines = [f"if {self.expression(BOOL)}:", *self.inner()]
-        for _ in range(self.draw(st.integers(0, 2))):
+        for _ in range(self.source.randint(0, 2)):
             lines += [f"elif {self.expression(BOOL)}:", *self.inner()]
         return lines + (["else:", *self.inner()] if self.flip() else [])
 
@@ -282,7 +294,7 @@ class _Writer(Expressions):
         type_ = self.pick((STRING, INT, UINT))
         subject = self.expression(type_, anchored=True)
         pool: Sequence[Any] = [f"'{word}'" for word in WORDS] if type_ == STRING else NUMBERS
-        literals = self.draw(st.lists(st.sampled_from(pool), min_size=1, max_size=3, unique=True))
+        literals = self.source.sample(pool, self.source.randint(1, 3))
         lines = [f"match {subject}:"]
         for literal in literals:
             lines += self._arm(str(literal))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from hypothesis import strategies as st
+from typing import TypeVar
 
 from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
 from tests.support.sample import SAMPLE
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 Item = TypeVar("Item")
 
 # Few, so that what programs look for and what RPCs bring meet often.
@@ -40,22 +38,31 @@ class Variable:
 
 @dataclass
 class Expressions:
-    """Writes expressions inside one block: ``init``, ``req`` or ``resp``."""
+    """Writes expressions inside one block: ``init``, ``req`` or ``resp``.
 
-    draw: Draw
+    ``before`` gathers statements that must stand before the one that the expressions are for.
+    """
+
+    source: random.Random
     variables: Sequence[Variable]
     block: str
     locals: list[tuple[str, Type]] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    count: int = 0
+    loops: int = 0
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"v{self.count}"
 
     def pick(self, items: Sequence[Item]) -> Item:
-        picked: Item = self.draw(st.sampled_from(items))
-        return picked
+        return self.source.choice(items)
 
     def flip(self) -> bool:
-        return bool(self.draw(st.booleans()))
+        return self.source.random() < 0.5
 
     def once_in(self, times: int) -> bool:
-        return self.draw(st.integers(1, times)) == times
+        return self.source.randrange(times) == 0
 
     def readable(self, wanted: Callable[[Type], bool]) -> list[Variable]:
         roles = ("general", "read-only")
@@ -64,7 +71,7 @@ class Expressions:
     def expression(self, type_: Type, depth: int = 2, *, anchored: bool = False) -> str:
         """An expression of the type; where ``anchored``, one whose type shows without its surroundings."""
         simple = self._names(type_)
-        if not anchored or not (isinstance(type_, VecType) or type_ in (UINT, BYTES)):
+        if not anchored or type_ not in (UINT, BYTES):
             simple += self._literals(type_)
         if depth > 0 and (not simple or self.flip()):
             return self.pick(self._compound(type_, depth - 1))()
@@ -92,8 +99,6 @@ class Expressions:
             return [self.pick(REALS), f"-{self.pick(REALS)}", "inf"]
         if type_ == BOOL:
             return ["true", "false"]
-        if isinstance(type_, VecType):
-            return ["[]"]
         return [f"'{self.pick(WORDS)}'"] if type_ in (STRING, BYTES) else []
 
     def _anchors(self, type_: Type) -> list[str]:
@@ -104,10 +109,25 @@ class Expressions:
         if type_ == VecType(INT):
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
-            return ["estimate_RIF_distribution(get_backends())"]
+            return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
         if type_ == UINT:
             return [f"hash('{self.pick(WORDS)}')", f"size('{self.pick(WORDS)}')"]
         return ["current_time()"] if type_ == INSTANT else [f"concat({self._some_bytes()}, '{self.pick(WORDS)}')"]
+
+    def _place(self, type_: VecType) -> str:
+        """A variable of the type, made for the purpose where there is none."""
+        names = [name for name, local in self.locals if local == type_]
+        names += [variable.name for variable in self.readable(lambda kept: kept == type_)]
+        if names:
+            return self.pick(names)
+        made = self.pick(self._anchors(type_))
+        name = self.fresh()
+        self.before.append(f"{name} = {made}")
+        return name
+
+    def _is_odd_vec(self, type_: Type) -> bool:
+        """Whether nothing but a name gives such a Vec."""
+        return isinstance(type_, VecType) and type_.item not in (INT, FLOAT)
 
     def has_bytes(self) -> bool:
         """Whether something in scope is of type bytes; no literal shows that it is."""
@@ -134,7 +154,7 @@ class Expressions:
         if type_ == BYTES:
             joined = [lambda depth: f"concat({self._some_bytes()}, {self.expression(BYTES, depth)})"]
             return joined if self.has_bytes() else []
-        return [lambda _depth: self.pick(self._anchors(type_))]
+        return [] if self._is_odd_vec(type_) else [lambda _depth: self.pick(self._anchors(type_))]
 
     def _arithmetic(self, type_: Type, depth: int) -> str:
         a, b = self.expression(type_, depth, anchored=True), self.expression(type_, depth)
@@ -153,8 +173,9 @@ class Expressions:
 
     def _uint(self, depth: int) -> str:
         forms = [f"{function}({self.expression(STRING, depth)})" for function in ("hash", "size", "len")]
-        containers = self.readable(lambda kept: isinstance(kept, MapType | VecType))
-        forms += [f"size({self.pick(containers).name})"] if containers else []
+        names = [kept.name for kept in self.readable(lambda kept: isinstance(kept, MapType | VecType))]
+        names += [name for name, local in self.locals if isinstance(local, VecType)]
+        forms += [f"{self.pick(('size', 'len'))}({self.pick(names)})"] * 2 if names else []
         forms.append(f"to_uint({self.expression(self.pick((INT, FLOAT)), depth, anchored=True)})")
         forms += ["rpc_id()", "byte_size(rpc, 'text')"] if self.block != "init" else []
         return self.pick(forms)
@@ -166,7 +187,7 @@ class Expressions:
                 f"to_float({self.expression(source, depth, anchored=True)})",
                 f"randomf({self.expression(FLOAT, 0)}, {self.expression(FLOAT, 0)})",
                 f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
-                f"quantile({self.expression(VecType(FLOAT), 0, anchored=True)}, {self.expression(FLOAT, 0)})",
+                f"quantile({self._place(VecType(FLOAT))}, {self.expression(FLOAT, 0)})",
             )
         )
 
@@ -177,7 +198,7 @@ class Expressions:
         if self.block != "init":
             forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
             forms.append("method()")
-            forms.append(f"decrypt({self.expression(STRING, 0)}, 'key')")
+            forms += [f"decrypt({self.expression(STRING, 0)}, 'key')"] if not self.loops else []
         forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
         forms += [f"to_string({name})" for name in self._names(BYTES)]
         return self.pick(forms)
@@ -199,12 +220,11 @@ class Expressions:
     def _from_container(self, type_: Type, depth: int) -> str:
         """An item of a container with a value for where it is missing."""
         if isinstance(type_, VecType) and type_.item in (INT, FLOAT) and self.flip():
-            items = self.expression(type_, 0, anchored=True)
-            return f"random_choices({items}, {self.expression(INT, 0)})"
+            return f"random_choices({self._place(type_)}, {self.expression(INT, 0)})"
         places = [(kept.name, kept.type) for kept in self.readable(lambda kept: _item(kept) == type_)]
         places += [(name, kept) for name, kept in self.locals if _item(kept) == type_]
         if not places:
-            return self.expression(type_, 0, anchored=type_ != BYTES)
+            return self.expression(type_, 0, anchored=type_ != BYTES and not self._is_odd_vec(type_))
         name, container = self.pick(places)
         key = container.key if isinstance(container, MapType) else INT
         return f"get({name}, {self.expression(key, depth)}, {self.expression(type_, 0)})"
