@@ -364,7 +364,8 @@ def _strings(op: str, result: Type | None) -> Callable[[_Call], Value]:
 
     def check(call: _Call) -> Value:
         call.count(2)
-        a, b, type_ = unify(call.any(0, call.want), call.any(1, call.want), (call.span(0), call.span(1)))
+        want = call.want if result is None else None
+        a, b, type_ = unify(call.any(0, want), call.any(1, want), (call.span(0), call.span(1)))
         if type_ not in {STRING, BYTES}:
             raise mismatch(type_, STRING, call.span(0))
         return Operate(op, (a, b), result or type_)
