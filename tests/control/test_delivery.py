@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from envoy.config.core.v3.config_source_pb2 import ApiVersion
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
+from appnet.control.snapshot import Snapshot
 from appnet.control.xds_node import Acceptance
 from appnet.processors.envoy.filters import wasm_filter
+from appnet.processors.envoy.listeners import DEFAULT_MAX_MESSAGE
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import LISTENER, bench, options
+from tests.support.raw_grpc import frame
 from tests.support.tiny_modules import STAMP, stamping_wasm
 
 
@@ -56,3 +65,53 @@ async def test_a_refused_version_leaves_the_old_one_running(tmp_path: Path) -> N
         assert (await b.xds.wait("v4", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         await b.call()
         assert [it.header(STAMP) for it in b.server.seen] == ["one", "one", "four"]
+
+
+@asynchronous
+async def test_a_proxy_whose_first_version_is_refused_passes_nothing(tmp_path: Path) -> None:
+    async with bench(tmp_path, ["appnet"]) as b:
+        b.xds.set_snapshot(b.node, b.snapshot("v1", wasm_filter("appnet", b"not wasm at all", options("v1"))))
+        assert (await b.xds.wait("v1", [b.node], 10))[b.node].acceptance is Acceptance.NACKED
+        await b.envoy.ready()  # Envoy opens the listener all the same
+        reply = await b.call()
+        assert reply.grpc_status not in (0, None)
+        assert b.server.seen == []
+        b.xds.update_extension(b.node, wasm_filter("appnet", stamping_wasm("two"), options("v2")), "v2")
+        assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
+        assert (await b.call()).grpc_status == 0
+        assert [it.header(STAMP) for it in b.server.seen] == ["two"]
+
+
+@asynchronous
+async def test_routes_are_served_to_a_listener_that_asks_for_them(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        cluster, hosts, listener = b.snapshot("v1").resources
+        assert isinstance(listener, Listener)
+        network_filter = listener.filter_chains[0].filters[0]
+        manager = HttpConnectionManager.FromString(network_filter.typed_config.value)
+        routes = RouteConfiguration.FromString(manager.route_config.SerializeToString())
+        manager.rds.route_config_name = routes.name
+        manager.rds.config_source.ads.SetInParent()
+        manager.rds.config_source.resource_api_version = ApiVersion.V3
+        network_filter.typed_config.Pack(manager)
+        b.xds.set_snapshot(b.node, Snapshot("v1", (cluster, hosts, listener, routes)))
+        await b.envoy.ready()
+        assert (await b.xds.wait("v1", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
+        assert (await b.call()).grpc_status == 0
+        del routes.virtual_hosts[:]
+        b.xds.set_snapshot(b.node, Snapshot("v2", (cluster, hosts, listener, routes)))
+        assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
+        assert (await b.call()).grpc_status == 12  # UNIMPLEMENTED: no route
+        assert len(b.server.seen) == 1
+
+
+@asynchronous
+async def test_a_message_of_the_longest_size_passes_as_it_is(tmp_path: Path) -> None:
+    message = frame(bytes(range(256)) * (DEFAULT_MAX_MESSAGE // 256))
+    async with bench(tmp_path) as b:
+        b.server.reply = message
+        b.xds.set_snapshot(b.node, b.snapshot("v1"))
+        await b.envoy.ready()
+        reply = await b.call(body=message)
+        assert reply.body == message
+        assert b.server.seen[0].body == message

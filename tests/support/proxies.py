@@ -41,12 +41,12 @@ class Bench:
     def node(self) -> str:
         return self.envoy.settings.identity.node
 
-    async def call(self, path: str = PATH) -> Reply:
+    async def call(self, path: str = PATH, body: bytes = frame(b"")) -> Reply:
         port = (await self.envoy.listener_address(LISTENER)).port
 
         def blocking() -> Reply:
             with RawClient(port) as client:
-                return client.call(path, frame(b""))
+                return client.call(path, body)
 
         return await asyncio.to_thread(blocking)
 
