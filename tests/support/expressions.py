@@ -224,7 +224,8 @@ class Expressions:
         places = [(kept.name, kept.type) for kept in self.readable(lambda kept: _item(kept) == type_)]
         places += [(name, kept) for name, kept in self.locals if _item(kept) == type_]
         if not places:
-            return self.expression(type_, 0, anchored=type_ != BYTES and not self._is_odd_vec(type_))
+            shows = self.has_bytes() if type_ == BYTES else not self._is_odd_vec(type_)
+            return self.expression(type_, 0, anchored=shows)
         name, container = self.pick(places)
         key = container.key if isinstance(container, MapType) else INT
         return f"get({name}, {self.expression(key, depth)}, {self.expression(type_, 0)})"
