@@ -144,6 +144,19 @@ def test_an_answer_to_an_older_version_says_nothing_of_one_that_waits_to_be_sent
     assert node.delivery("v3").acceptance is Acceptance.PENDING
 
 
+def test_a_removal_is_not_accepted_before_it_was_sent(node: NodeState) -> None:
+    stream = StreamState(node)
+    node.set_type(CLUSTERS, clusters("a", "b"), "v1")
+    stream.receive(ask(CLUSTERS))
+    (first,) = stream.due()
+    node.set_type(CLUSTERS, clusters("a"), "v2")
+    stream.receive(ask(CLUSTERS, nonce=first.nonce))
+    assert node.delivery("v2").acceptance is Acceptance.PENDING
+    (second,) = stream.due()
+    stream.receive(ask(CLUSTERS, nonce=second.nonce))
+    assert node.delivery("v2").acceptance is Acceptance.ACKED
+
+
 def test_a_removed_resource_leaves_nothing_to_wait_for(node: NodeState) -> None:
     stream = StreamState(node)
     node.set_type(ENDPOINTS, endpoints("a"), "v1")
