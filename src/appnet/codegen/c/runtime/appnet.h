@@ -78,8 +78,9 @@ typedef struct an_module {
   an_action (*response_headers)(an_call *call, bool end_stream);
   an_action (*response_body)(an_call *call, const an_view *chunks, size_t count, bool end_stream);
   an_action (*response_trailers)(an_call *call);
-  /* A reply made by the proxy itself (no healthy upstream, timeout): the handlers see it as an error response. */
-  void (*local_reply)(an_call *call, int32_t grpc_status);
+  /* The proxy answers in the place of a response that had begun: the handlers see an error response. A reply made
+   * before any response comes by response_headers like any other. */
+  void (*local_reply)(an_call *call, uint32_t http_status);
   const an_outcome *(*outcome)(const an_call *call);
   /* Takes the records gathered so far as an encoded ExportLogsServiceRequest; *size is 0 where there are none.
    * The caller owns the bytes and gives them back to `release`. */

@@ -1,12 +1,10 @@
-/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439) and SHA-256 (RFC 6234), in constant time, and base64. */
+/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439), in constant time, and base64. */
 #ifndef AN_CRYPTO_H
 #define AN_CRYPTO_H
 
 #include "value.h"
 
 enum { AN_KEY_SIZE = 32, AN_NONCE_SIZE = 12, AN_TAG_SIZE = 16 };
-
-void an_sha256(an_view text, uint8_t digest[32]);
 
 /* Encrypts `size` bytes in place; there is no additional data. */
 void an_seal(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE], uint8_t *bytes, size_t size,

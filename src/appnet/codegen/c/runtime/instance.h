@@ -24,7 +24,8 @@ void *an_arena_alloc(an_arena *arena, size_t size);
 
 /* ---- instance -------------------------------------------------------------------------------------- */
 
-typedef struct an_records an_records; /* telemetry.h */
+typedef struct an_records an_records; /* telemetry.c */
+typedef struct an_plan an_plan;       /* wire.h */
 
 /* Zero-initialised; grows. After `failed` (out of memory, or past `limit` where that is not 0) it takes nothing more. */
 typedef struct an_buffer {
@@ -53,6 +54,7 @@ struct an_instance {
   uint64_t rpc_count; /* calls of the chain's methods so far */
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
+  an_plan *plans;    /* of each method the request's and the response's: how to look for its fields */
   an_lock pool_lock; /* guards the lists of spare calls and chunks */
   an_call *spare_calls;
   an_chunk *spare_chunks;
@@ -63,6 +65,10 @@ struct an_instance {
 
 an_instance *an_instance_new(const an_services *services, const an_options *options);
 void an_instance_free(an_instance *instance);
+/* Frees an instance whose chain was not initialised. */
+void an_instance_drop(an_instance *instance);
+/* See an_module.state_dump; NULL with *size 0 where there is no state, or no memory to write it. */
+uint8_t *an_state_dump(an_instance *instance, size_t *size);
 
 static inline uint64_t an_now(const an_instance *instance) { return instance->services.now_ns(instance->services.host); }
 
@@ -109,24 +115,34 @@ struct an_call {
   void *host;
   an_phase request_phase;
   an_phase response_phase;
-  bool grpc_request;    /* content-type says so; asked once */
-  bool request_failed;  /* ended by a refusal of the request, so resp handlers have run */
-  bool response_held;   /* response headers wait for the judgement */
-  bool response_whole;  /* the response message was scanned into the slots and waits for the status */
-  bool destination_set; /* a handler wrote the metadata `dst` */
-  int64_t destination;  /* and this was its value; -1 where that is no host of the cluster */
-  int64_t counted;      /* host that this call counts for in instance->loads, or -1 */
-  an_buffer seen;       /* response bytes gathered where nothing is held */
+  bool response_begun;      /* response headers were seen, so response metadata exists */
+  bool made_here;           /* the error response is this chain's own: it has no metadata */
+  bool response_held;       /* they wait for the judgement, and so does the body */
+  bool message_whole;       /* `message` is the response's and stands in the slots, waiting for the status */
+  const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */
+  int32_t flaw_code;        /* gRPC status that says so */
+  an_view message;          /* in hand: a protobuf message without its gRPC frame */
+  an_buffer seen;           /* response bytes gathered where nothing is held */
+  int64_t destination;      /* host that a handler chose by the metadata `dst`, or -1 */
+  int64_t counted;          /* host that this call counts for in instance->loads, or -1 */
   an_outcome outcome;
   an_call *next_spare;
 };
 
-/* gRPC metadata of the direction; keys are lower case. The value stays valid until the event returns. */
+an_call *an_call_new(an_instance *instance, void *host);
+void an_call_free(an_call *call);
+
+/* The call counts for its destination in instance->loads from now on, or no longer. */
+void an_call_count(an_call *call);
+void an_call_uncount(an_call *call);
+
+/* gRPC metadata of the direction, as the language has it: keys match in lower case, reserved keys (grpc-*, te,
+ * content-type) and what HTTP cannot carry are not set, an error made by the chain has none. Values stay valid until
+ * the event returns. Hosts may forget headers that have passed: only a side that `holds` can rely on the response's. */
 bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value);
-/* Response metadata of a call that has no response yet is dropped. */
 void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value);
 
-/* Turns the call into an error response of this status for the resp handlers that follow a refusal:
+/* Turns the call into an error response made by the chain, for the resp handlers that follow a refusal:
  * is_error and status are set and the slots of the response read as defaults. */
 void an_call_fail(an_call *call, int32_t status);
 

@@ -33,7 +33,8 @@ static inline size_t an_size_mul(size_t left, size_t right) {
 
 /* A lock for the few instructions of a handler. One worker runs a wasm instance, so there it is nothing. */
 typedef struct an_lock {
-  _Alignas(64) uint32_t taken; /* a cache line each: neighbours do not disturb one another */
+  uint32_t taken;
+  uint8_t apart[60]; /* a cache line each: neighbours do not disturb one another */
 } an_lock;
 
 #if defined(__wasm__)

@@ -26,8 +26,8 @@
 typedef struct an_record {
   an_instance *instance;
   size_t stream;
-  size_t start;                    /* of this record in the stream's buffer */
-  size_t open[2 + AN_RECORD_DEPTH * 3]; /* starts of the messages that are not closed yet */
+  size_t start;                         /* of this record in the stream's buffer */
+  size_t open[3 + AN_RECORD_DEPTH * 2]; /* starts of the messages that are not closed yet */
   unsigned depth;
 } an_record;
 

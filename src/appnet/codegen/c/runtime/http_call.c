@@ -1,0 +1,450 @@
+#include "http_call.h"
+
+#include "wire.h"
+
+#define VIEW(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})
+
+enum { HEADER_SIZE = 5, KEY_SIZE = 256 };
+enum {
+  GRPC_UNKNOWN = 2, GRPC_INVALID_ARGUMENT = 3, GRPC_NOT_FOUND = 5, GRPC_PERMISSION_DENIED = 7,
+  GRPC_RESOURCE_EXHAUSTED = 8, GRPC_UNIMPLEMENTED = 12, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14,
+  GRPC_UNAUTHENTICATED = 16,
+};
+
+static const char OUT_OF_MEMORY[] = "out of memory";
+
+static bool http_equal(an_view left, an_view right) {
+  return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
+}
+
+static bool http_starts_with(an_view text, an_view prefix) {
+  return text.size >= prefix.size && memcmp(text.data, prefix.data, prefix.size) == 0;
+}
+
+/* ---- metadata --------------------------------------------------------------------------------------- */
+
+static bool header_get(an_call *call, an_header_map map, an_view key, an_view *value) {
+  return call->instance->services.header_get(call->host, map, key, value);
+}
+
+/* The key in lower case, in `lower`; empty where HTTP knows no such key. */
+static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
+  const an_view none = {NULL, 0};
+  if (key.size > KEY_SIZE) return none;
+  for (size_t i = 0; i < key.size; i++) {
+    uint8_t c = key.data[i];
+    if (c >= 'A' && c <= 'Z') c = (uint8_t)(c + ('a' - 'A'));
+    bool known = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    if (!known) return none;
+    lower[i] = c;
+  }
+  return (an_view){lower, key.size};
+}
+
+static bool can_set(an_view key, an_view value) {
+  if (key.size == 0 || http_starts_with(key, VIEW("grpc-"))) return false;
+  if (http_equal(key, VIEW("content-type")) || http_equal(key, VIEW("te"))) return false;
+  for (size_t i = 0; i < value.size; i++) {
+    if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
+  }
+  return true;
+}
+
+/* Whether the direction's headers are there to be read and changed. */
+static bool metadata_is_there(const an_call *call, an_direction direction) {
+  return direction == AN_REQUEST || (call->response_begun && !call->made_here);
+}
+
+static an_header_map headers_of(an_direction direction) {
+  return direction == AN_REQUEST ? AN_REQUEST_HEADERS : AN_RESPONSE_HEADERS;
+}
+
+bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
+  uint8_t lower[KEY_SIZE];
+  an_view known = lower_key(key, lower);
+  if (known.size == 0 || !metadata_is_there(call, direction)) return false;
+  return header_get(call, headers_of(direction), known, value);
+}
+
+/* The host of the cluster that decimal text names, or -1. */
+static int64_t parse_backend(an_view text, uint32_t count) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < text.size; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return -1;
+    value = value * 10 + (text.data[i] - '0');
+    if (value > UINT32_MAX) value = UINT32_MAX; /* no such host, whatever follows */
+  }
+  return text.size > 0 && value < count ? (int64_t)value : -1;
+}
+
+void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value) {
+  uint8_t lower[KEY_SIZE];
+  an_view known = lower_key(key, lower);
+  if (!can_set(known, value) || !metadata_is_there(call, direction)) return;
+  if (direction == AN_REQUEST && http_equal(known, VIEW("dst"))) {
+    call->destination = parse_backend(value, call->instance->options.backend_count);
+  }
+  call->instance->services.header_set(call->host, headers_of(direction), known, value);
+}
+
+/* ---- status ----------------------------------------------------------------------------------------- */
+
+int32_t an_status_of_http(uint32_t http_status) {
+  switch (http_status) {
+    case 400: return GRPC_INTERNAL;
+    case 401: return GRPC_UNAUTHENTICATED;
+    case 403: return GRPC_PERMISSION_DENIED;
+    case 404: return GRPC_UNIMPLEMENTED;
+    case 429: case 502: case 503: case 504: return GRPC_UNAVAILABLE;
+    default: return GRPC_UNKNOWN;
+  }
+}
+
+static int32_t parse_status(an_view text) {
+  if (text.size == 0 || text.size > 2) return GRPC_UNKNOWN;
+  int32_t value = 0;
+  for (size_t i = 0; i < text.size; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return GRPC_UNKNOWN;
+    value = value * 10 + (text.data[i] - '0');
+  }
+  return value;
+}
+
+/* The gRPC status as the headers or trailers tell it, or as the HTTP status makes it. */
+static int32_t read_status(an_call *call, an_header_map map) {
+  an_view text;
+  if (header_get(call, map, VIEW("grpc-status"), &text)) return parse_status(text);
+  if (!header_get(call, AN_RESPONSE_HEADERS, VIEW(":status"), &text) || text.size != 3) return GRPC_UNKNOWN;
+  uint32_t http_status = 0;
+  for (size_t i = 0; i < 3; i++) http_status = http_status * 10 + (uint32_t)(text.data[i] - '0');
+  return an_status_of_http(http_status);
+}
+
+/* The response in hand is an error: handlers read defaults. */
+static void become_error(an_call *call, int32_t status) {
+  call->is_error = true;
+  call->status = status;
+  memset(call->slots, 0, call->method->response.field_count * sizeof(an_slot));
+}
+
+void an_call_fail(an_call *call, int32_t status) {
+  become_error(call, status);
+  call->made_here = true;
+}
+
+/* ---- replies ---------------------------------------------------------------------------------------- */
+
+static an_action http_reply(an_call *call, int32_t code, an_view text) {
+  call->outcome.code = code;
+  call->outcome.text = text;
+  return AN_REPLY;
+}
+
+/* "appnet: " and the parts, in the arena; a fixed text where memory has run out. */
+static an_view http_text(an_call *call, const char *subject, const char *flaw) {
+  const char *parts[] = {"appnet: ", subject, " ", flaw};
+  size_t size = 0;
+  for (size_t i = 0; i < 4; i++) size += strlen(parts[i]);
+  uint8_t *text = an_arena_alloc(&call->arena, size);
+  if (text == NULL) return VIEW("appnet: out of memory");
+  uint8_t *to = text;
+  for (size_t i = 0; i < 4; i++) {
+    memcpy(to, parts[i], strlen(parts[i]));
+    to += strlen(parts[i]);
+  }
+  return (an_view){text, size};
+}
+
+static an_action refuse_request(an_call *call, int32_t code, const char *flaw) {
+  call->request_phase = AN_PHASE_REPLIED;
+  return http_reply(call, code, http_text(call, "request", flaw));
+}
+
+/* ---- framing ---------------------------------------------------------------------------------------- */
+
+/* A body's bytes as far as they are there, in order. */
+typedef struct an_body {
+  const an_view *chunks;
+  size_t count;
+  size_t size;
+} an_body;
+
+static an_body body_of(const an_view *chunks, size_t count) {
+  an_body body = {chunks, count, 0};
+  for (size_t i = 0; i < count; i++) body.size = an_size_add(body.size, chunks[i].size);
+  return body;
+}
+
+static void copy_out(const an_body *body, size_t from, uint8_t *to, size_t size) {
+  for (size_t i = 0; i < body->count && size > 0; i++) {
+    an_view chunk = body->chunks[i];
+    if (from >= chunk.size) {
+      from -= chunk.size;
+      continue;
+    }
+    size_t part = chunk.size - from < size ? chunk.size - from : size;
+    memcpy(to, chunk.data + from, part);
+    to += part;
+    size -= part;
+    from = 0;
+  }
+}
+
+typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_FLAWED } frame_state;
+
+static frame_state spoil(an_call *call, int32_t code, const char *flaw) {
+  call->flaw_code = code;
+  call->flaw = flaw;
+  return FRAME_FLAWED;
+}
+
+/* Whether exactly one readable message is there; what is wrong stands in call->flaw. `ended`: no byte follows. */
+static frame_state check_frame(an_call *call, const an_body *body, bool ended, size_t *message_size) {
+  if (body->size < HEADER_SIZE) {
+    if (!ended) return FRAME_PART;
+    return spoil(call, GRPC_INTERNAL, body->size == 0 ? "has no message" : "ends within a frame header");
+  }
+  uint8_t header[HEADER_SIZE];
+  copy_out(body, 0, header, HEADER_SIZE);
+  uint32_t length = 0;
+  for (unsigned i = 1; i < HEADER_SIZE; i++) length = length << 8 | header[i];
+  size_t rest = body->size - HEADER_SIZE;
+  if (header[0] == 1) return spoil(call, GRPC_UNIMPLEMENTED, "message is compressed and cannot be read");
+  if (header[0] != 0) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
+  if (length > call->instance->options.max_message) {
+    return spoil(call, GRPC_RESOURCE_EXHAUSTED, "message is longer than this proxy accepts");
+  }
+  if (rest > length) return spoil(call, GRPC_INTERNAL, "has more than its one message");
+  if (rest < length) return ended ? spoil(call, GRPC_INTERNAL, "ends within its message") : FRAME_PART;
+  *message_size = length;
+  return FRAME_WHOLE;
+}
+
+/* The message, in place where one chunk holds it and the event is its last use, else copied into the arena. */
+static bool take_message(an_call *call, const an_body *body, size_t size, bool keep) {
+  size_t from = HEADER_SIZE;
+  for (size_t i = 0; i < body->count && !keep; i++) {
+    an_view chunk = body->chunks[i];
+    if (from < chunk.size && size <= chunk.size - from) {
+      call->message = (an_view){chunk.data + from, size};
+      return true;
+    }
+    if (from < chunk.size) break;
+    from -= chunk.size;
+  }
+  uint8_t *copy = an_arena_alloc(&call->arena, size);
+  if (copy == NULL) return false;
+  copy_out(body, HEADER_SIZE, copy, size);
+  call->message = (an_view){copy, size};
+  return true;
+}
+
+static const an_plan *plan_of(const an_call *call, an_direction direction) {
+  size_t method = (size_t)(call->method - call->instance->chain->methods);
+  return &call->instance->plans[2 * method + direction];
+}
+
+/* Takes the whole message and fills the slots from it; false with call->flaw set where that cannot be. */
+static bool scan_message(an_call *call, an_direction direction, const an_body *body, size_t size) {
+  if (!take_message(call, body, size, direction == AN_RESPONSE)) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return false;
+  }
+  const char *flaw = an_wire_scan(plan_of(call, direction), call->message, call->slots);
+  if (flaw == NULL) return true;
+  spoil(call, GRPC_INTERNAL, flaw);
+  return false;
+}
+
+/* What a direction that handlers forwarded becomes: as it was, or with the written fields. */
+static an_action pass_message(an_call *call, an_direction direction, an_splice *splice) {
+  const an_plan *plan = plan_of(call, direction);
+  *splice = AN_SPLICE_DONE;
+  for (size_t i = 0; i < plan->side->field_count; i++) {
+    if (!call->slots[i].written) continue;
+    *splice = an_wire_splice(plan, call->message, call->slots, &call->arena, &call->outcome.body);
+    return AN_REPLACE;
+  }
+  return AN_CONTINUE;
+}
+
+static const char *splice_flaw(an_splice splice) {
+  return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
+}
+
+/* ---- request ---------------------------------------------------------------------------------------- */
+
+static const an_method *find_method(an_call *call) {
+  const an_chain *chain = call->instance->chain;
+  an_view path;
+  if (!header_get(call, AN_REQUEST_HEADERS, VIEW(":path"), &path)) return NULL;
+  for (size_t i = 0; i < chain->method_count; i++) {
+    if (http_equal(chain->methods[i].path, path)) return &chain->methods[i];
+  }
+  return NULL;
+}
+
+static bool speaks_grpc(an_call *call) {
+  const an_view grpc = VIEW("application/grpc");
+  an_view type;
+  if (!header_get(call, AN_REQUEST_HEADERS, VIEW("content-type"), &type) || !http_starts_with(type, grpc)) return false;
+  return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
+}
+
+/* Runs the req handlers on slots that are filled, or not needed. */
+static an_action judge_request(an_call *call) {
+  call->request_phase = AN_PHASE_JUDGED;
+  if (call->method->on_request(call) == AN_REFUSE) {
+    call->request_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->reply_code, call->reply_text);
+  }
+  an_splice splice = AN_SPLICE_DONE;
+  an_action action = call->method->request.needs_message ? pass_message(call, AN_REQUEST, &splice) : AN_CONTINUE;
+  if (splice != AN_SPLICE_DONE) return refuse_request(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+  an_call_count(call);
+  return action;
+}
+
+an_action an_request_headers(an_call *call, bool end_stream) {
+  if (call->request_phase != AN_PHASE_START) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  call->method = find_method(call);
+  if (call->method == NULL) {
+    call->request_phase = AN_PHASE_JUDGED;
+    call->response_phase = AN_PHASE_JUDGED;
+    return AN_CONTINUE;
+  }
+  call->rpc_id = __atomic_add_fetch(&call->instance->rpc_count, 1, __ATOMIC_RELAXED);
+  if (!call->method->request.needs_message) return judge_request(call);
+  if (!speaks_grpc(call)) {
+    return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
+  }
+  if (end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
+  call->request_phase = AN_PHASE_WAITING;
+  return AN_HOLD;
+}
+
+an_action an_request_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  an_body body = body_of(chunks, count);
+  size_t size = 0;
+  frame_state state = check_frame(call, &body, end_stream, &size);
+  if (state == FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
+  if (state == FRAME_PART || !end_stream) return AN_HOLD;
+  if (!scan_message(call, AN_REQUEST, &body, size)) {
+    const char *subject = call->flaw_code == GRPC_INTERNAL ? "request message is malformed:" : "request:";
+    call->request_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->flaw_code, http_text(call, subject, call->flaw));
+  }
+  return judge_request(call);
+}
+
+an_action an_request_trailers(an_call *call) {
+  if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  return refuse_request(call, GRPC_INTERNAL, "ends with trailers, which gRPC requests do not have");
+}
+
+/* ---- response --------------------------------------------------------------------------------------- */
+
+/* Runs the resp handlers once the status is known, or not needed. */
+static an_action judge_response(an_call *call, int32_t status) {
+  bool held = call->response_held;
+  bool needs_message = call->method->response.needs_message;
+  call->response_phase = AN_PHASE_JUDGED;
+  if (status == 0 && needs_message && !call->message_whole && call->flaw == NULL) {
+    spoil(call, GRPC_INTERNAL, "has no message");
+  }
+  bool spoilt = status == 0 && call->flaw != NULL;
+  if (spoilt) status = call->flaw_code;
+  if (status != 0) become_error(call, status);
+  an_call_uncount(call);
+  if (call->method->on_response(call) == AN_REFUSE) {
+    if (!held) return AN_CONTINUE;
+    call->response_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->reply_code, call->reply_text);
+  }
+  if (!held) return AN_CONTINUE;
+  an_splice splice = AN_SPLICE_DONE;
+  an_action action = AN_CONTINUE;
+  if (!spoilt && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
+  if (splice != AN_SPLICE_DONE) spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+  if (!spoilt && splice == AN_SPLICE_DONE) return action;
+  call->response_phase = AN_PHASE_REPLIED;
+  return http_reply(call, call->flaw_code, http_text(call, "response", call->flaw));
+}
+
+an_action an_response_headers(an_call *call, bool end_stream) {
+  if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  call->response_begun = true;
+  /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
+  if (call->request_phase != AN_PHASE_JUDGED || call->method->response.empty) {
+    call->response_phase = AN_PHASE_JUDGED;
+    an_call_uncount(call);
+    return AN_CONTINUE;
+  }
+  const an_side *side = &call->method->response;
+  call->response_held = side->holds;
+  if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
+  if (end_stream) return judge_response(call, read_status(call, AN_RESPONSE_HEADERS));
+  call->response_phase = AN_PHASE_WAITING;
+  return call->response_held ? AN_HOLD : AN_CONTINUE;
+}
+
+/* Looks for the message in the response's bytes so far; a flaw is kept until the status is known. */
+static void find_message(an_call *call, const an_body *body, bool ended) {
+  size_t size = 0;
+  if (call->flaw != NULL) return;
+  frame_state state = check_frame(call, body, ended, &size);
+  if (state == FRAME_FLAWED) call->message_whole = false;
+  if (state != FRAME_WHOLE || call->message_whole) return;
+  call->message_whole = scan_message(call, AN_RESPONSE, body, size);
+}
+
+/* Where nothing is held the bytes so far are gathered here, unless one event brings the whole message. */
+static void observe_message(an_call *call, const an_body *arrived, bool ended) {
+  size_t size = 0;
+  if (call->flaw != NULL || (arrived->size == 0 && !ended)) return;
+  bool first = call->seen.size == 0;
+  if (first && !call->message_whole && check_frame(call, arrived, ended, &size) != FRAME_PART) {
+    find_message(call, arrived, ended);
+    return;
+  }
+  if (call->message_whole && first && arrived->size > 0) spoil(call, GRPC_INTERNAL, "has more than its one message");
+  if (call->message_whole && first) return;
+  for (size_t i = 0; i < arrived->count; i++) an_buffer_append(&call->seen, arrived->chunks[i].data, arrived->chunks[i].size);
+  if (call->seen.failed) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return;
+  }
+  an_view seen = {call->seen.data, call->seen.size};
+  an_body body = body_of(&seen, 1);
+  find_message(call, &body, ended);
+}
+
+an_action an_response_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  if (call->method->response.needs_message) {
+    an_body body = body_of(chunks, count);
+    if (call->response_held) {
+      find_message(call, &body, end_stream);
+    } else {
+      observe_message(call, &body, end_stream);
+    }
+  }
+  /* gRPC responses end with trailers; one that does not has no status of its own. */
+  if (end_stream) return judge_response(call, read_status(call, AN_RESPONSE_TRAILERS));
+  return call->response_held ? AN_HOLD : AN_CONTINUE;
+}
+
+an_action an_response_trailers(an_call *call) {
+  if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  return judge_response(call, read_status(call, AN_RESPONSE_TRAILERS));
+}
+
+void an_local_reply(an_call *call, uint32_t http_status) {
+  if (call->response_phase == AN_PHASE_JUDGED || call->response_phase == AN_PHASE_REPLIED) return;
+  call->response_phase = AN_PHASE_JUDGED;
+  if (call->request_phase != AN_PHASE_JUDGED || call->method->response.empty) return;
+  an_call_fail(call, an_status_of_http(http_status));
+  an_call_uncount(call);
+  call->method->on_response(call);
+}

@@ -1,0 +1,259 @@
+#include "instance.h"
+
+#include "telemetry.h"
+#include "wire.h"
+
+enum {
+  AN_CALL_BLOCK = 2048,   /* arena bytes that every call carries: enough for the messages of most RPCs */
+  AN_CHUNK_SIZE = 16384,  /* arena bytes of a pooled chunk */
+  AN_SPARE_CHUNKS = 64,   /* pooled chunks kept for later calls */
+};
+
+static size_t round_up(size_t size) { return size > SIZE_MAX - 15 ? SIZE_MAX : (size + 15) & ~(size_t)15; }
+
+void *an_alloc_zeroed(size_t size) {
+  void *block = an_alloc(size);
+  if (block != NULL) memset(block, 0, size);
+  return block;
+}
+
+/* ---- arena ------------------------------------------------------------------------------------------ */
+
+static an_chunk *chunk_take(an_instance *instance, size_t size) {
+  an_chunk *chunk = NULL;
+  if (size <= AN_CHUNK_SIZE) {
+    an_lock_acquire(&instance->pool_lock);
+    chunk = instance->spare_chunks;
+    if (chunk != NULL) {
+      instance->spare_chunks = chunk->next;
+      instance->spare_chunk_count--;
+    }
+    an_lock_release(&instance->pool_lock);
+    size = AN_CHUNK_SIZE;
+  }
+  if (chunk == NULL) {
+    chunk = an_alloc(an_size_add(size, round_up(sizeof(an_chunk))));
+    if (chunk != NULL) chunk->size = size;
+  }
+  return chunk;
+}
+
+void *an_arena_alloc(an_arena *arena, size_t size) {
+  size = round_up(size == 0 ? 1 : size);
+  if (size <= (size_t)(arena->end - arena->at)) {
+    void *block = arena->at;
+    arena->at += size;
+    return block;
+  }
+  an_chunk *chunk = chunk_take(arena->instance, size);
+  if (chunk == NULL) return NULL;
+  chunk->next = arena->chunks;
+  arena->chunks = chunk;
+  uint8_t *block = (uint8_t *)chunk + round_up(sizeof(an_chunk));
+  arena->at = block + size;
+  arena->end = block + chunk->size;
+  return block;
+}
+
+static void arena_free(an_arena *arena) {
+  an_instance *instance = arena->instance;
+  while (arena->chunks != NULL) {
+    an_chunk *chunk = arena->chunks;
+    arena->chunks = chunk->next;
+    bool kept = false;
+    if (chunk->size == AN_CHUNK_SIZE) {
+      an_lock_acquire(&instance->pool_lock);
+      if (instance->spare_chunk_count < AN_SPARE_CHUNKS) {
+        chunk->next = instance->spare_chunks;
+        instance->spare_chunks = chunk;
+        instance->spare_chunk_count++;
+        kept = true;
+      }
+      an_lock_release(&instance->pool_lock);
+    }
+    if (!kept) an_free(chunk);
+  }
+}
+
+/* ---- buffer ----------------------------------------------------------------------------------------- */
+
+void an_buffer_append(an_buffer *buffer, const void *bytes, size_t size) {
+  if (buffer->failed || size == 0) return;
+  size_t needed = an_size_add(buffer->size, size);
+  if (buffer->limit != 0 && needed > buffer->limit) {
+    buffer->failed = true;
+    return;
+  }
+  if (needed > buffer->capacity) {
+    size_t capacity = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
+    if (capacity < 256) capacity = 256;
+    if (capacity < needed) capacity = needed;
+    uint8_t *data = an_realloc(buffer->data, capacity);
+    if (data == NULL) {
+      buffer->failed = true;
+      return;
+    }
+    buffer->data = data;
+    buffer->capacity = capacity;
+  }
+  memcpy(buffer->data + buffer->size, bytes, size);
+  buffer->size = needed;
+}
+
+void an_buffer_free(an_buffer *buffer) {
+  an_free(buffer->data);
+  memset(buffer, 0, sizeof *buffer);
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------ */
+
+/* A call, its rpc-scoped state, its slots and the first block of its arena lie behind one another. */
+static size_t state_offset(void) { return round_up(sizeof(an_call)); }
+
+static size_t slots_offset(const an_instance *instance) {
+  return an_size_add(state_offset(), round_up(instance->chain->call_state_size));
+}
+
+static size_t block_offset(const an_instance *instance) {
+  size_t slots = an_size_mul(instance->slot_count, sizeof(an_slot));
+  return an_size_add(slots_offset(instance), round_up(slots));
+}
+
+an_call *an_call_new(an_instance *instance, void *host) {
+  an_lock_acquire(&instance->pool_lock);
+  an_call *call = instance->spare_calls;
+  if (call != NULL) instance->spare_calls = call->next_spare;
+  an_lock_release(&instance->pool_lock);
+  if (call == NULL) call = an_alloc(instance->call_bytes);
+  if (call == NULL) return NULL;
+  uint8_t *base = (uint8_t *)call;
+  memset(base, 0, slots_offset(instance));
+  call->instance = instance;
+  call->host = host;
+  call->state = base + state_offset();
+  call->slots = (an_slot *)(void *)(base + slots_offset(instance));
+  call->arena.instance = instance;
+  call->arena.at = base + block_offset(instance);
+  call->arena.end = base + instance->call_bytes;
+  call->destination = -1;
+  call->counted = -1;
+  return call;
+}
+
+void an_call_free(an_call *call) {
+  if (call == NULL) return;
+  an_instance *instance = call->instance;
+  an_call_uncount(call);
+  an_buffer_free(&call->seen);
+  arena_free(&call->arena);
+  an_lock_acquire(&instance->pool_lock);
+  call->next_spare = instance->spare_calls;
+  instance->spare_calls = call;
+  an_lock_release(&instance->pool_lock);
+}
+
+void an_call_count(an_call *call) {
+  if (call->counted >= 0 || call->destination < 0) return;
+  call->counted = call->destination;
+  __atomic_add_fetch(&call->instance->loads[call->counted], 1, __ATOMIC_RELAXED);
+}
+
+void an_call_uncount(an_call *call) {
+  if (call->counted < 0) return;
+  __atomic_sub_fetch(&call->instance->loads[call->counted], 1, __ATOMIC_RELAXED);
+  call->counted = -1;
+}
+
+/* ---- instance --------------------------------------------------------------------------------------- */
+
+static uint64_t fnv1a64(const char *text) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (; *text != '\0'; text++) hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+  return hash;
+}
+
+static size_t most_fields(const an_chain *chain) {
+  size_t most = 0;
+  for (size_t i = 0; i < chain->method_count; i++) {
+    const an_method *method = &chain->methods[i];
+    if (method->request.field_count > most) most = method->request.field_count;
+    if (method->response.field_count > most) most = method->response.field_count;
+  }
+  return most;
+}
+
+static bool copy_resource(an_instance *instance, an_view resource) {
+  instance->options.resource = (an_view){NULL, 0};
+  if (resource.size == 0) return true;
+  uint8_t *copy = an_alloc(resource.size);
+  if (copy == NULL) return false;
+  memcpy(copy, resource.data, resource.size);
+  instance->options.resource = (an_view){copy, resource.size};
+  return true;
+}
+
+static bool allocate_parts(an_instance *instance) {
+  const an_chain *chain = instance->chain;
+  instance->state = an_alloc_zeroed(chain->state_size + 1);
+  instance->locks = an_alloc_zeroed(an_size_mul(chain->element_count + 1, sizeof(an_lock)));
+  instance->random = an_alloc_zeroed(an_size_mul(chain->element_count + 1, sizeof(uint64_t)));
+  instance->loads = an_alloc_zeroed(an_size_mul((size_t)instance->options.backend_count + 1, sizeof(uint64_t)));
+  return instance->state != NULL && instance->locks != NULL && instance->random != NULL && instance->loads != NULL;
+}
+
+an_instance *an_instance_new(const an_services *services, const an_options *options) {
+  an_instance *instance = an_alloc_zeroed(sizeof *instance);
+  if (instance == NULL) return NULL;
+  const an_chain *chain = &appnet_chain;
+  instance->chain = chain;
+  instance->services = *services;
+  instance->options = *options;
+  instance->slot_count = most_fields(chain);
+  instance->call_bytes = an_size_add(block_offset(instance), AN_CALL_BLOCK);
+  bool whole = copy_resource(instance, options->resource) && allocate_parts(instance) && an_records_init(instance) &&
+               an_plans_init(instance);
+  if (!whole) {
+    an_instance_drop(instance);
+    return NULL;
+  }
+  for (size_t i = 0; i < chain->element_count; i++) {
+    instance->random[i] = options->seed ^ fnv1a64(chain->elements[i]);
+  }
+  chain->init(instance);
+  return instance;
+}
+
+void an_instance_drop(an_instance *instance) {
+  while (instance->spare_calls != NULL) {
+    an_call *call = instance->spare_calls;
+    instance->spare_calls = call->next_spare;
+    an_free(call);
+  }
+  while (instance->spare_chunks != NULL) {
+    an_chunk *chunk = instance->spare_chunks;
+    instance->spare_chunks = chunk->next;
+    an_free(chunk);
+  }
+  an_plans_free(instance);
+  an_records_free(instance);
+  an_free(instance->loads);
+  an_free(instance->random);
+  an_free(instance->locks);
+  an_free(instance->state);
+  an_free((void *)(uintptr_t)instance->options.resource.data);
+  an_free(instance);
+}
+
+void an_instance_free(an_instance *instance) {
+  if (instance == NULL) return;
+  instance->chain->destroy(instance);
+  an_instance_drop(instance);
+}
+
+uint8_t *an_state_dump(an_instance *instance, size_t *size) {
+  struct an_text text = {{0}};
+  instance->chain->dump(instance, &text);
+  if (text.buffer.failed) an_buffer_free(&text.buffer);
+  *size = text.buffer.size;
+  return text.buffer.data;
+}

@@ -1,0 +1,317 @@
+#include "telemetry.h"
+
+typedef struct an_stream {
+  an_lock lock;
+  an_buffer buffer; /* of ScopeLogs.log_records, each with tag and length */
+  uint64_t dropped; /* records lost since the count was last taken */
+} an_stream;
+
+struct an_records {
+  size_t count;
+  an_stream streams[];
+};
+
+/* Field numbers of the OpenTelemetry messages, as tags. */
+enum {
+  TAG_RESOURCE_LOGS = 1 << 3 | 2, /* ExportLogsServiceRequest */
+  TAG_RESOURCE = 1 << 3 | 2,      /* ResourceLogs */
+  TAG_SCOPE_LOGS = 2 << 3 | 2,
+  TAG_SCOPE = 1 << 3 | 2, /* ScopeLogs */
+  TAG_LOG_RECORDS = 2 << 3 | 2,
+  TAG_NAME = 1 << 3 | 2, /* InstrumentationScope */
+  TAG_TIME = 1 << 3 | 1, /* LogRecord */
+  TAG_BODY = 5 << 3 | 2,
+  TAG_STRING = 1 << 3 | 2, /* AnyValue */
+  TAG_BOOL = 2 << 3 | 0,
+  TAG_INT = 3 << 3 | 0,
+  TAG_DOUBLE = 4 << 3 | 1,
+  TAG_ARRAY = 5 << 3 | 2,
+  TAG_BYTES = 7 << 3 | 2,
+  TAG_VALUES = 1 << 3 | 2, /* ArrayValue */
+};
+
+static const char DROPPED_SCOPE[] = "appnet.dropped";
+
+bool an_records_init(an_instance *instance) {
+  size_t count = instance->chain->record_count;
+  an_records *records = an_alloc_zeroed(an_size_add(sizeof *records, an_size_mul(count, sizeof(an_stream))));
+  if (records == NULL) return false;
+  records->count = count;
+  for (size_t i = 0; i < count; i++) records->streams[i].buffer.limit = AN_RECORDS_LIMIT;
+  instance->records = records;
+  return true;
+}
+
+void an_records_free(an_instance *instance) {
+  if (instance->records == NULL) return;
+  for (size_t i = 0; i < instance->records->count; i++) an_buffer_free(&instance->records->streams[i].buffer);
+  an_free(instance->records);
+}
+
+/* ---- one record ------------------------------------------------------------------------------------- */
+
+static an_buffer *buffer_of(const an_record *record) {
+  return &record->instance->records->streams[record->stream].buffer;
+}
+
+static size_t encode_varint(uint8_t to[10], uint64_t value) {
+  size_t size = 0;
+  for (; value >= 0x80; value >>= 7) to[size++] = (uint8_t)(value | 0x80);
+  to[size++] = (uint8_t)value;
+  return size;
+}
+
+static void append_tag(an_buffer *buffer, uint8_t tag) { an_buffer_append(buffer, &tag, 1); }
+
+static void append_varint(an_buffer *buffer, uint64_t value) {
+  uint8_t bytes[10];
+  an_buffer_append(buffer, bytes, encode_varint(bytes, value));
+}
+
+static void append_fixed64(an_buffer *buffer, uint64_t value) {
+  uint8_t bytes[8];
+  for (unsigned i = 0; i < 8; i++) bytes[i] = (uint8_t)(value >> (8 * i));
+  an_buffer_append(buffer, bytes, 8);
+}
+
+static void append_bytes(an_buffer *buffer, uint8_t tag, const void *bytes, size_t size) {
+  append_tag(buffer, tag);
+  append_varint(buffer, size);
+  an_buffer_append(buffer, bytes, size);
+}
+
+/* Begins a message whose length is not known yet: one byte is kept for it. */
+static void open_message(an_record *record, uint8_t tag) {
+  an_buffer *buffer = buffer_of(record);
+  append_tag(buffer, tag);
+  append_tag(buffer, 0);
+  if (record->depth == sizeof record->open / sizeof record->open[0]) {
+    buffer->failed = true;
+    return;
+  }
+  record->open[record->depth++] = buffer->size;
+}
+
+/* Ends the innermost message; one longer than 127 bytes moves to make place for its length. */
+static void close_message(an_record *record) {
+  an_buffer *buffer = buffer_of(record);
+  if (buffer->failed || record->depth == 0) return;
+  size_t start = record->open[--record->depth];
+  size_t size = buffer->size - start;
+  uint8_t length[10];
+  size_t extra = encode_varint(length, size) - 1;
+  if (extra > 0) {
+    an_buffer_append(buffer, length, extra); /* makes the place; what it holds is overwritten */
+    if (buffer->failed) return;
+    memmove(buffer->data + start + extra, buffer->data + start, size);
+  }
+  memcpy(buffer->data + start - 1, length, extra + 1);
+}
+
+/* Inside a pair every value is a message of its own; outside, the record's body is the value. */
+static void begin_value(an_record *record) {
+  if (record->depth > 2) open_message(record, TAG_VALUES);
+}
+
+static void end_value(an_record *record) {
+  if (record->depth > 2) close_message(record);
+}
+
+void an_record_begin(an_record *record, an_instance *instance, size_t stream) {
+  an_stream *to = &instance->records->streams[stream];
+  an_lock_acquire(&to->lock);
+  record->instance = instance;
+  record->stream = stream;
+  record->start = to->buffer.size;
+  record->depth = 0;
+  open_message(record, TAG_LOG_RECORDS);
+  append_tag(&to->buffer, TAG_TIME);
+  append_fixed64(&to->buffer, instance->services.wall_ns(instance->services.host));
+  open_message(record, TAG_BODY);
+}
+
+void an_record_end(an_record *record) {
+  an_stream *stream = &record->instance->records->streams[record->stream];
+  while (record->depth > 0 && !stream->buffer.failed) close_message(record);
+  if (stream->buffer.failed) {
+    stream->buffer.size = record->start;
+    stream->buffer.failed = false;
+    stream->dropped++;
+  }
+  an_lock_release(&stream->lock);
+}
+
+void an_record_bool(an_record *record, bool value) {
+  begin_value(record);
+  append_tag(buffer_of(record), TAG_BOOL);
+  append_varint(buffer_of(record), value ? 1 : 0);
+  end_value(record);
+}
+
+void an_record_uint(an_record *record, uint64_t value) {
+  begin_value(record);
+  append_tag(buffer_of(record), TAG_INT);
+  append_varint(buffer_of(record), value);
+  end_value(record);
+}
+
+void an_record_int(an_record *record, int64_t value) { an_record_uint(record, (uint64_t)value); }
+
+void an_record_float(an_record *record, double value) {
+  uint64_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  begin_value(record);
+  append_tag(buffer_of(record), TAG_DOUBLE);
+  append_fixed64(buffer_of(record), bits);
+  end_value(record);
+}
+
+/* Bytes of the well-formed UTF-8 character that text begins with; 0 where it is none (Unicode, table 3-7). */
+static size_t utf8_character(const uint8_t *text, size_t size) {
+  uint8_t first = text[0];
+  if (first < 0x80) return 1;
+  size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || size < length) return 0;
+  uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (text[1] < low || text[1] > high) return 0;
+  for (size_t i = 2; i < length; i++) {
+    if ((text[i] & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+static bool is_utf8(an_view text) {
+  for (size_t at = 0; at < text.size;) {
+    size_t length = utf8_character(text.data + at, text.size - at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
+void an_record_string(an_record *record, an_view value) {
+  begin_value(record);
+  append_bytes(buffer_of(record), is_utf8(value) ? TAG_STRING : TAG_BYTES, value.data, value.size);
+  end_value(record);
+}
+
+void an_record_bytes(an_record *record, an_view value) {
+  begin_value(record);
+  append_bytes(buffer_of(record), TAG_BYTES, value.data, value.size);
+  end_value(record);
+}
+
+void an_record_pair_begin(an_record *record) {
+  begin_value(record);
+  open_message(record, TAG_ARRAY);
+}
+
+void an_record_pair_end(an_record *record) {
+  close_message(record);
+  end_value(record);
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------- */
+
+bool an_records_pending(an_instance *instance) {
+  bool pending = false;
+  for (size_t i = 0; i < instance->records->count && !pending; i++) {
+    an_stream *stream = &instance->records->streams[i];
+    an_lock_acquire(&stream->lock);
+    pending = stream->buffer.size > 0 || stream->dropped > 0;
+    an_lock_release(&stream->lock);
+  }
+  return pending;
+}
+
+static void append_scope(an_buffer *to, an_view name, an_view records) {
+  uint8_t scratch[10];
+  size_t scope = 1 + encode_varint(scratch, name.size) + name.size;
+  size_t size = 1 + encode_varint(scratch, scope) + scope + records.size;
+  append_tag(to, TAG_SCOPE_LOGS);
+  append_varint(to, size);
+  append_tag(to, TAG_SCOPE);
+  append_varint(to, scope);
+  append_bytes(to, TAG_NAME, name.data, name.size);
+  an_buffer_append(to, records.data, records.size);
+}
+
+/* "ELEMENT.VARIABLE" */
+static void append_stream_name(an_buffer *to, const an_record_stream *stream) {
+  an_buffer_append(to, stream->element, strlen(stream->element));
+  an_buffer_append(to, ".", 1);
+  an_buffer_append(to, stream->variable, strlen(stream->variable));
+}
+
+/* A record that says how many of a stream were lost: the pair of its name and the count. */
+static void append_dropped(an_buffer *to, an_view name, uint64_t count, uint64_t wall_ns) {
+  an_buffer value = {0}, body = {0}, record = {0};
+  append_bytes(&value, TAG_STRING, name.data, name.size);
+  append_bytes(&body, TAG_VALUES, value.data, value.size);
+  value.size = 0;
+  append_tag(&value, TAG_INT);
+  append_varint(&value, count);
+  append_bytes(&body, TAG_VALUES, value.data, value.size);
+  value.size = 0;
+  append_bytes(&value, TAG_ARRAY, body.data, body.size);
+  append_tag(&record, TAG_TIME);
+  append_fixed64(&record, wall_ns);
+  append_bytes(&record, TAG_BODY, value.data, value.size);
+  body.size = 0;
+  append_bytes(&body, TAG_LOG_RECORDS, record.data, record.size);
+  bool whole = !value.failed && !record.failed && !body.failed;
+  an_view scope = {(const uint8_t *)DROPPED_SCOPE, sizeof DROPPED_SCOPE - 1};
+  if (whole) append_scope(to, scope, (an_view){body.data, body.size});
+  an_buffer_free(&value);
+  an_buffer_free(&body);
+  an_buffer_free(&record);
+}
+
+/* Moves a stream's records into the batch; they stay where they are when memory runs out. */
+static void move_stream(an_instance *instance, size_t index, an_buffer *batch) {
+  an_stream *stream = &instance->records->streams[index];
+  size_t before = batch->size;
+  an_buffer name = {0};
+  append_stream_name(&name, &instance->chain->records[index]);
+  an_view name_view = {name.data, name.size};
+  an_lock_acquire(&stream->lock);
+  uint64_t dropped = stream->dropped;
+  if (stream->buffer.size > 0) append_scope(batch, name_view, (an_view){stream->buffer.data, stream->buffer.size});
+  if (batch->failed || name.failed) {
+    batch->size = before;
+    batch->failed = false;
+    dropped = 0;
+  } else {
+    stream->buffer.size = 0;
+    stream->dropped = 0;
+  }
+  an_lock_release(&stream->lock);
+  before = batch->size;
+  if (dropped > 0) append_dropped(batch, name_view, dropped, instance->services.wall_ns(instance->services.host));
+  if (batch->failed) batch->size = before; /* the count alone is lost */
+  batch->failed = false;
+  an_buffer_free(&name);
+}
+
+uint8_t *an_records_take(an_instance *instance, size_t *size) {
+  enum { HEAD = 11 }; /* kept in front for the tag and length of the whole */
+  uint8_t head[HEAD] = {TAG_RESOURCE_LOGS};
+  an_buffer batch = {0};
+  an_view resource = instance->options.resource;
+  an_buffer_append(&batch, head, HEAD);
+  if (resource.size > 0) append_bytes(&batch, TAG_RESOURCE, resource.data, resource.size);
+  size_t empty = batch.size;
+  if (!batch.failed) {
+    for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
+  }
+  if (batch.failed || batch.size == empty) an_buffer_free(&batch);
+  *size = 0;
+  if (batch.data == NULL) return NULL;
+  size_t content = batch.size - HEAD;
+  size_t head_size = 1 + encode_varint(head + 1, content);
+  memcpy(batch.data, head, head_size);
+  memmove(batch.data + head_size, batch.data + HEAD, content);
+  *size = head_size + content;
+  return batch.data;
+}

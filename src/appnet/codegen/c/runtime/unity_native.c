@@ -1,0 +1,20 @@
+/* The runtime and the native host in one piece. A generated chain includes it last, after it defined `appnet_chain`
+ * and these macros, which say what the hosts need to know before run time:
+ *
+ *   APPNET_NAME, APPNET_VERSION    strings, as in appnet_chain
+ *   APPNET_WANTS_REQUEST_BODY      1 where a method's request side needs the message
+ *   APPNET_WANTS_RESPONSE          1 where a method's response side is not empty
+ *   APPNET_WANTS_RESPONSE_END      1 where a method's response side needs the message or the status
+ *   APPNET_WANTS_RECORDS           1 where the chain has record streams
+ */
+#include "instance.c"
+#include "wire.c"
+#include "http_call.c"
+#include "telemetry.c"
+#include "value.c"
+#include "vec.c"
+#include "map.c"
+#include "text.c"
+#include "sha256.c"
+#include "crypto.c"
+#include "host_module.c"

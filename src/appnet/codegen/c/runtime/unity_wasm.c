@@ -1,0 +1,12 @@
+/* The runtime and the proxy-wasm host in one piece; what a chain defines before it includes this is told in unity_native.c. */
+#include "instance.c"
+#include "wire.c"
+#include "http_call.c"
+#include "telemetry.c"
+#include "value.c"
+#include "vec.c"
+#include "map.c"
+#include "text.c"
+#include "sha256.c"
+#include "crypto.c"
+#include "host_wasm.c"

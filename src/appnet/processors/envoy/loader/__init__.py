@@ -1,0 +1,35 @@
+"""The loader: the one dynamic module that Envoy knows, built from the C files beside this one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from appnet.codegen.c.build import RUNTIME, cache_directory, compile_library
+
+_HERE = Path(__file__).parent
+_SOURCES = (*(_HERE / name for name in ("loader.c", "payload.c", "outbox.c")), RUNTIME / "sha256.c")
+
+
+@cache
+def loader_library() -> Path:
+    """The loader as ``libNAME.so``, built where it is not cached; NAME changes with its contents.
+
+    Envoy finds it as NAME when ENVOY_DYNAMIC_MODULES_SEARCH_PATH is the file's folder.
+    """
+    library = compile_library(_SOURCES, include=[RUNTIME], flags=_UNRESOLVED)
+    folder = cache_directory() / "loaders"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"libappnet_loader_{hashlib.sha256(library).hexdigest()[:16]}.so"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(library)
+        os.replace(file.name, path)  # another process may be doing the same  # noqa: PTH105
+    return path
+
+
+# Envoy brings the callbacks when it opens the library.
+_UNRESOLVED = ("-Wl,--allow-shlib-undefined", "-Wl,-z,lazy", "-lpthread", "-ldl")

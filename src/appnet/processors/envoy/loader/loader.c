@@ -1,0 +1,409 @@
+/* The dynamic module that Envoy loads once: opens chains that come in filter configurations, and stands between their
+ * tables (an_module) and Envoy's ABI. It knows nothing of any chain. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "appnet.h"
+#include "envoy_abi.h"
+#include "outbox.h"
+#include "payload.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
+
+enum { FLUSH_MS = 100, BUFFER_SLACK = 256 << 10, STACK_CHUNKS = 32 };
+
+/* One version of a chain in one filter configuration. */
+typedef struct config {
+  void *library;
+  int file;
+  const an_module *module;
+  an_instance *instance;
+  an_services services;
+  uint32_t max_message;
+  outbox *outbox;
+} config;
+
+typedef struct stream {
+  void *envoy; /* Envoy's filter */
+  config *config;
+  an_call *call;
+  bool request_passes;  /* everything of the request may pass: it is not looked at any more */
+  bool response_begun;
+  bool replied;         /* by this filter: what follows is the reply itself */
+} stream;
+
+static void complain(const char *format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  int size = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (size < 0) return;
+  ENVOY(log)(ENVOY_LOG_ERROR, (envoy_buffer){text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1});
+}
+
+/* ---- services for chains ------------------------------------------------------------------------------ */
+
+static uint64_t clock_ns(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_ns(void *host) {
+  (void)host;
+  return clock_ns(CLOCK_MONOTONIC);
+}
+
+static uint64_t wall_ns(void *host) {
+  (void)host;
+  return clock_ns(CLOCK_REALTIME);
+}
+
+static int envoy_map(an_header_map map) {
+  switch (map) {
+    case AN_REQUEST_HEADERS: return ENVOY_REQUEST_HEADERS;
+    case AN_RESPONSE_HEADERS: return ENVOY_RESPONSE_HEADERS;
+    default: return ENVOY_RESPONSE_TRAILERS;
+  }
+}
+
+static bool header_get(void *call_host, an_header_map map, an_view key, an_view *value) {
+  envoy_buffer found = {NULL, 0};
+  envoy_buffer name = {(const char *)key.data, key.size};
+  if (!ENVOY(http_get_header)(((stream *)call_host)->envoy, envoy_map(map), name, &found, 0, NULL)) return false;
+  if (found.data == NULL) return false;
+  *value = (an_view){(const uint8_t *)found.data, found.size};
+  return true;
+}
+
+static void header_set(void *call_host, an_header_map map, an_view key, an_view value) {
+  static const char empty[1];
+  envoy_buffer text = {value.size ? (const char *)value.data : empty, value.size}; /* NULL would remove it */
+  ENVOY(http_set_header)(((stream *)call_host)->envoy, envoy_map(map), (envoy_buffer){(const char *)key.data, key.size}, text);
+}
+
+/* ---- configurations ----------------------------------------------------------------------------------- */
+
+static bool write_all(int file, const uint8_t *bytes, size_t size) {
+  while (size > 0) {
+    ssize_t written = write(file, bytes, size);
+    if (written <= 0) return false;
+    bytes += written;
+    size -= (size_t)written;
+  }
+  return true;
+}
+
+/* Opens the library from memory. Its file stays open while it is loaded: glibc takes two opens of one path for the
+ * same library, and so no other library may get the same number. */
+static bool open_library(config *it, an_view library) {
+  char path[64];
+  it->file = memfd_create("appnet-chain", MFD_CLOEXEC);
+  if (it->file < 0 || !write_all(it->file, library.data, library.size)) {
+    complain("appnet: no memory file for the chain");
+    return false;
+  }
+  snprintf(path, sizeof path, "/proc/self/fd/%d", it->file);
+  it->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (it->library == NULL) {
+    complain("appnet: the chain cannot be opened: %s", dlerror());
+    return false;
+  }
+  it->module = dlsym(it->library, "appnet_module");
+  if (it->module == NULL || it->module->abi != AN_MODULE_ABI || it->module->size != sizeof(an_module)) {
+    complain("appnet: the chain is not for this loader: module ABI %u is needed", AN_MODULE_ABI);
+    return false;
+  }
+  return true;
+}
+
+static void config_free(config *it) {
+  if (it->outbox != NULL) outbox_close(it->outbox); /* takes the last records, so before the instance goes */
+  if (it->instance != NULL) it->module->instance_free(it->instance);
+  if (it->library != NULL) dlclose(it->library);
+  if (it->file >= 0) close(it->file);
+  free(it);
+}
+
+static bool config_fill(config *it, void *envoy_config, const payload *payload) {
+  if (!open_library(it, payload->library)) return false;
+  an_options options = payload->options;
+  if (options.seed == 0 && getrandom(&options.seed, sizeof options.seed, 0) != sizeof options.seed) {
+    complain("appnet: no random seed");
+    return false;
+  }
+  it->max_message = options.max_message;
+  it->services = (an_services){it, now_ns, wall_ns, header_get, header_set};
+  it->instance = it->module->instance_new(&it->services, &options);
+  if (it->instance == NULL) {
+    complain("appnet: no memory for chain %s", it->module->name);
+    return false;
+  }
+  it->outbox = outbox_open(envoy_config, it->module, it->instance, FLUSH_MS);
+  if (it->outbox == NULL) complain("appnet: no memory for the telemetry of chain %s", it->module->name);
+  return it->outbox != NULL;
+}
+
+EXPORT const char *envoy_dynamic_module_on_program_init(void) { return ENVOY_ABI_VERSION; }
+
+EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy_config, envoy_buffer name, envoy_buffer bytes) {
+  payload payload;
+  const char *flaw = payload_read((an_view){(const uint8_t *)bytes.data, bytes.size}, &payload);
+  if (flaw != NULL) {
+    complain("appnet: filter %.*s: %s", (int)name.size, name.data, flaw);
+    return NULL;
+  }
+  config *it = calloc(1, sizeof *it);
+  if (it == NULL) return NULL;
+  it->file = -1;
+  if (config_fill(it, envoy_config, &payload)) return it;
+  config_free(it);
+  return NULL;
+}
+
+EXPORT void envoy_dynamic_module_on_http_filter_config_destroy(const void *config_pointer) { config_free((config *)config_pointer); }
+
+EXPORT void envoy_dynamic_module_on_http_filter_config_scheduled(void *envoy_config, const void *config_pointer, uint64_t event) {
+  (void)envoy_config;
+  (void)event;
+  outbox_post(((const config *)config_pointer)->outbox);
+}
+
+EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *envoy_config, const void *config_pointer,
+                                                                         uint64_t callout, int result) {
+  (void)envoy_config;
+  (void)callout;
+  outbox_posted(((const config *)config_pointer)->outbox, result == 0);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------------ */
+
+EXPORT const void *envoy_dynamic_module_on_http_filter_new(const void *config_pointer, void *envoy) {
+  config *it = (config *)config_pointer;
+  stream *s = malloc(sizeof *s);
+  if (s == NULL) return NULL;
+  *s = (stream){.envoy = envoy, .config = it};
+  s->call = it->module->call_new(it->instance, s);
+  if (s->call == NULL) {
+    free(s);
+    return NULL;
+  }
+  return s;
+}
+
+EXPORT void envoy_dynamic_module_on_http_filter_destroy(const void *stream_pointer) {
+  stream *s = (stream *)stream_pointer;
+  s->config->module->call_free(s->call);
+  free(s);
+}
+
+static size_t percent_encode(an_view text, char *out, size_t capacity) {
+  static const char digits[] = "0123456789ABCDEF";
+  size_t size = 0;
+  for (size_t i = 0; i < text.size && size + 3 <= capacity; i++) {
+    uint8_t c = text.data[i];
+    if (c >= 0x20 && c <= 0x7e && c != '%') {
+      out[size++] = (char)c;
+      continue;
+    }
+    out[size++] = '%';
+    out[size++] = digits[c >> 4];
+    out[size++] = digits[c & 15];
+  }
+  return size;
+}
+
+static void reply(stream *s) {
+  const an_outcome *outcome = s->config->module->outcome(s->call);
+  char code[4];
+  char message[1024];
+  int code_size = snprintf(code, sizeof code, "%d", (int)outcome->code);
+  size_t message_size = percent_encode(outcome->text, message, sizeof message);
+  envoy_header headers[] = {
+      {"content-type", 12, "application/grpc", 16},
+      {"grpc-status", 11, code, (size_t)code_size},
+      {"grpc-message", 12, message, message_size},
+  };
+  s->replied = true;
+  ENVOY(http_send_response)(s->envoy, 200, headers, 3, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
+}
+
+static void drop_content_length(stream *s, int map) {
+  envoy_buffer found = {NULL, 0};
+  if (!ENVOY(http_get_header)(s->envoy, map, TEXT("content-length"), &found, 0, NULL) || found.data == NULL) return;
+  ENVOY(http_set_header)(s->envoy, map, TEXT("content-length"), (envoy_buffer){NULL, 0});
+}
+
+/* Puts the outcome's body in the place of what is held and what arrived. */
+static void replace(stream *s, int received, int buffered, int map) {
+  an_view body = s->config->module->outcome(s->call)->body;
+  size_t old = ENVOY(http_get_body_size)(s->envoy, buffered);
+  if (old > 0) ENVOY(http_drain_body)(s->envoy, buffered, old);
+  old = ENVOY(http_get_body_size)(s->envoy, received);
+  if (old > 0) ENVOY(http_drain_body)(s->envoy, received, old);
+  envoy_buffer data = {(const char *)body.data, body.size};
+  if (!ENVOY(http_append_body)(s->envoy, received, data)) ENVOY(http_append_body)(s->envoy, buffered, data);
+  drop_content_length(s, map);
+}
+
+static void allow_buffering(stream *s) {
+  uint64_t needed = (uint64_t)s->config->max_message + BUFFER_SLACK;
+  if (ENVOY(http_get_buffer_limit)(s->envoy) < needed) ENVOY(http_set_buffer_limit)(s->envoy, needed);
+}
+
+typedef an_action (*body_event)(an_call *, const an_view *, size_t, bool);
+
+/* Shows a body event to the chain with every chunk held so far before what arrived. */
+static an_action show_body(stream *s, body_event event, int received, int buffered, bool was_buffered, bool end) {
+  an_view on_stack[STACK_CHUNKS];
+  an_view *chunks = on_stack;
+  size_t held = was_buffered ? 0 : ENVOY(http_get_body_chunks_size)(s->envoy, buffered);
+  size_t arrived = ENVOY(http_get_body_chunks_size)(s->envoy, received);
+  _Static_assert(sizeof(an_view) == sizeof(envoy_buffer), "chunks are read in place");
+  if (held + arrived > STACK_CHUNKS) chunks = malloc((held + arrived) * sizeof *chunks);
+  if (chunks == NULL) {
+    ENVOY(log)(ENVOY_LOG_ERROR, TEXT("appnet: out of memory: a call is kept back"));
+    return AN_HOLD;
+  }
+  if (held > 0) ENVOY(http_get_body_chunks)(s->envoy, buffered, (envoy_buffer *)chunks);
+  if (arrived > 0) ENVOY(http_get_body_chunks)(s->envoy, received, (envoy_buffer *)(chunks + held));
+  an_action action = event(s->call, chunks, held + arrived, end);
+  if (chunks != on_stack) free(chunks);
+  return action;
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_request_headers(void *envoy, const void *stream_pointer, bool end) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy;
+  switch (s->config->module->request_headers(s->call, end)) {
+    case AN_HOLD:
+      allow_buffering(s);
+      return ENVOY_STOP_ITERATION;
+    case AN_REPLY:
+      reply(s);
+      return ENVOY_STOP_ITERATION;
+    default:
+      s->request_passes = true;
+      return ENVOY_CONTINUE;
+  }
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const void *stream_pointer, bool end) {
+  stream *s = (stream *)stream_pointer;
+  if (s->request_passes) return ENVOY_CONTINUE;
+  if (s->replied) return ENVOY_STOP_NO_BUFFER;
+  bool again = ENVOY(http_received_buffered_request_body)(envoy);
+  body_event event = s->config->module->request_body;
+  switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, again, end)) {
+    case AN_HOLD: return ENVOY_STOP_AND_BUFFER;
+    case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
+    case AN_CONTINUE: break;
+  }
+  s->request_passes = true;
+  return ENVOY_CONTINUE;
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_request_trailers(void *envoy, const void *stream_pointer) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy;
+  if (s->request_passes) return ENVOY_CONTINUE;
+  if (s->replied) return ENVOY_STOP_ITERATION;
+  switch (s->config->module->request_trailers(s->call)) {
+    case AN_HOLD: return ENVOY_STOP_ITERATION;
+    case AN_REPLY: reply(s); return ENVOY_STOP_ITERATION;
+    case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
+    case AN_CONTINUE: break;
+  }
+  s->request_passes = true;
+  return ENVOY_CONTINUE;
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, const void *stream_pointer, bool end) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy;
+  if (s->replied) return ENVOY_CONTINUE;
+  s->response_begun = true;
+  switch (s->config->module->response_headers(s->call, end)) {
+    case AN_HOLD:
+      allow_buffering(s);
+      return ENVOY_STOP_ITERATION;
+    case AN_REPLY:
+      reply(s);
+      return ENVOY_STOP_ITERATION;
+    default:
+      return ENVOY_CONTINUE;
+  }
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const void *stream_pointer, bool end) {
+  stream *s = (stream *)stream_pointer;
+  if (s->replied) return ENVOY_CONTINUE;
+  bool again = ENVOY(http_received_buffered_response_body)(envoy);
+  body_event event = s->config->module->response_body;
+  switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, again, end)) {
+    case AN_HOLD: return ENVOY_STOP_AND_BUFFER;
+    case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
+    case AN_CONTINUE: break;
+  }
+  return ENVOY_CONTINUE;
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, const void *stream_pointer) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy;
+  if (s->replied) return ENVOY_CONTINUE;
+  switch (s->config->module->response_trailers(s->call)) {
+    case AN_HOLD: return ENVOY_STOP_ITERATION;
+    case AN_REPLY: reply(s); return ENVOY_STOP_ITERATION;
+    case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
+    case AN_CONTINUE: break;
+  }
+  return ENVOY_CONTINUE;
+}
+
+EXPORT int envoy_dynamic_module_on_http_filter_local_reply(void *envoy, const void *stream_pointer, uint32_t status,
+                                                           envoy_buffer details, bool reset) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy; (void)details; (void)reset;
+  if (!s->replied && s->response_begun) s->config->module->local_reply(s->call, status);
+  return 0; /* let it go on */
+}
+
+/* ---- hooks that Envoy wants resolved and that this filter has no use for --------------------------------- */
+
+/* Their arguments are Envoy's business; leaving them out is the same call. */
+#define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void)
+
+HOOK(stream_complete) {}
+HOOK(scheduled) {}
+HOOK(downstream_above_write_buffer_high_watermark) {}
+HOOK(downstream_below_write_buffer_low_watermark) {}
+HOOK(http_callout_done) {}
+HOOK(http_stream_headers) {}
+HOOK(http_stream_data) {}
+HOOK(http_stream_trailers) {}
+HOOK(http_stream_complete) {}
+HOOK(http_stream_reset) {}
+HOOK(config_http_stream_headers) {}
+HOOK(config_http_stream_data) {}
+HOOK(config_http_stream_trailers) {}
+HOOK(config_http_stream_complete) {}
+HOOK(config_http_stream_reset) {}
+HOOK(per_route_config_destroy) {}
+
+EXPORT const void *envoy_dynamic_module_on_http_filter_per_route_config_new(void) {
+  ENVOY(log)(ENVOY_LOG_ERROR, TEXT("appnet: a chain has no configuration by route"));
+  return NULL;
+}

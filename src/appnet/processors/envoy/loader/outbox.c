@@ -1,0 +1,182 @@
+#define _GNU_SOURCE
+#include "outbox.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "envoy_abi.h"
+
+#define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
+
+enum { TIMEOUT_MS = 2000, LEFT_LIMIT = 16 << 20 };
+
+typedef struct batch {
+  struct batch *next;
+  size_t size;
+  uint8_t bytes[];
+} batch;
+
+/* Batches of configurations that ended, or that could not be posted; oldest first. */
+static struct {
+  pthread_mutex_t lock;
+  batch *first;
+  batch **last;
+  size_t size;
+} left = {PTHREAD_MUTEX_INITIALIZER, NULL, &left.first, 0};
+
+struct outbox {
+  void *envoy_config;
+  const an_module *module;
+  an_instance *instance;
+  void *scheduler;
+  pthread_t thread;
+  pthread_mutex_t lock; /* guards what follows */
+  pthread_cond_t ended;
+  bool ending;
+  bool scheduled;
+  batch *under_way;
+  unsigned every_ms;
+};
+
+static void leave(batch *it) {
+  pthread_mutex_lock(&left.lock);
+  it->next = NULL;
+  *left.last = it;
+  left.last = &it->next;
+  left.size += it->size;
+  while (left.size > LEFT_LIMIT && left.first != NULL) { /* nobody fetches them: the oldest go */
+    batch *oldest = left.first;
+    left.first = oldest->next;
+    if (left.first == NULL) left.last = &left.first;
+    left.size -= oldest->size;
+    free(oldest);
+  }
+  pthread_mutex_unlock(&left.lock);
+}
+
+static batch *take_left(void) {
+  pthread_mutex_lock(&left.lock);
+  batch *it = left.first;
+  if (it != NULL) {
+    left.first = it->next;
+    if (left.first == NULL) left.last = &left.first;
+    left.size -= it->size;
+  }
+  pthread_mutex_unlock(&left.lock);
+  return it;
+}
+
+static bool anything_left(void) {
+  pthread_mutex_lock(&left.lock);
+  bool anything = left.first != NULL;
+  pthread_mutex_unlock(&left.lock);
+  return anything;
+}
+
+static batch *take_records(outbox *box) {
+  size_t size = 0;
+  uint8_t *bytes = box->module->telemetry_take(box->instance, &size);
+  if (bytes == NULL) return NULL;
+  batch *it = malloc(sizeof *it + size);
+  if (it != NULL) {
+    it->size = size;
+    memcpy(it->bytes, bytes, size);
+  }
+  box->module->release(bytes);
+  return it;
+}
+
+static bool has_work(outbox *box) {
+  return box->under_way == NULL && (anything_left() || box->module->telemetry_pending(box->instance));
+}
+
+static void *look(void *pointer) {
+  outbox *box = pointer;
+  pthread_mutex_lock(&box->lock);
+  while (!box->ending) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)box->every_ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    int waited = pthread_cond_timedwait(&box->ended, &box->lock, &until);
+    if (waited != ETIMEDOUT || box->ending || box->scheduled || !has_work(box)) continue;
+    box->scheduled = true;
+    ENVOY(http_filter_config_scheduler_commit)(box->scheduler, 0);
+  }
+  pthread_mutex_unlock(&box->lock);
+  return NULL;
+}
+
+outbox *outbox_open(void *envoy_config, const an_module *module, an_instance *instance, unsigned every_ms) {
+  outbox *box = calloc(1, sizeof *box);
+  pthread_condattr_t attributes;
+  if (box == NULL) return NULL;
+  *box = (outbox){.envoy_config = envoy_config, .module = module, .instance = instance, .every_ms = every_ms};
+  pthread_mutex_init(&box->lock, NULL);
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&box->ended, &attributes);
+  pthread_condattr_destroy(&attributes);
+  box->scheduler = ENVOY(http_filter_config_scheduler_new)(envoy_config);
+  if (pthread_create(&box->thread, NULL, look, box) == 0) return box;
+  ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
+  free(box);
+  return NULL;
+}
+
+/* Posts one batch; true where its answer is to be waited for. */
+static bool post(outbox *box, const batch *it) {
+  envoy_header headers[] = {
+      {":method", 7, "POST", 4},
+      {":path", 5, "/v1/logs", 8},
+      {":authority", 10, "appnet-telemetry", 16},
+      {"content-type", 12, "application/x-protobuf", 22},
+  };
+  uint64_t callout = 0;
+  envoy_buffer body = {(const char *)it->bytes, it->size};
+  int result = ENVOY(http_filter_config_http_callout)(box->envoy_config, &callout, TEXT("appnet-telemetry"), headers, 4,
+                                                      body, TIMEOUT_MS);
+  return result == 0;
+}
+
+void outbox_post(outbox *box) {
+  pthread_mutex_lock(&box->lock);
+  box->scheduled = false;
+  batch *it = box->under_way == NULL && !box->ending ? take_left() : NULL;
+  if (it == NULL && box->under_way == NULL && !box->ending) it = take_records(box);
+  box->under_way = it != NULL ? it : box->under_way;
+  pthread_mutex_unlock(&box->lock);
+  if (it != NULL && !post(box, it)) outbox_posted(box, false);
+}
+
+void outbox_posted(outbox *box, bool arrived) {
+  pthread_mutex_lock(&box->lock);
+  batch *it = box->under_way;
+  box->under_way = NULL;
+  pthread_mutex_unlock(&box->lock);
+  if (it == NULL) return;
+  if (arrived) {
+    free(it);
+  } else {
+    leave(it);
+  }
+}
+
+void outbox_close(outbox *box) {
+  pthread_mutex_lock(&box->lock);
+  box->ending = true;
+  pthread_cond_signal(&box->ended);
+  pthread_mutex_unlock(&box->lock);
+  pthread_join(box->thread, NULL);
+  ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
+  if (box->under_way != NULL) leave(box->under_way);
+  batch *rest = take_records(box);
+  if (rest != NULL) leave(rest);
+  pthread_mutex_destroy(&box->lock);
+  pthread_cond_destroy(&box->ended);
+  free(box);
+}

@@ -1,0 +1,20 @@
+/* What a filter configuration brings (filters.py writes it):
+ *
+ *   "APPNETM1" | u32 size of options | options | SHA-256 of the library | library
+ *   options: u32 1 | u64 seed | u32 max_message | u32 backend_count | u32 size of resource | resource
+ *
+ * Numbers are little-endian. */
+#ifndef APPNET_PAYLOAD_H
+#define APPNET_PAYLOAD_H
+
+#include "appnet.h"
+
+typedef struct payload {
+  an_options options; /* .resource lies in the payload */
+  an_view library;
+} payload;
+
+/* NULL, or what is wrong with it. The library is the one that was hashed. */
+const char *payload_read(an_view bytes, payload *out);
+
+#endif
