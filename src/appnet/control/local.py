@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.codegen.c import Target
+from appnet.codegen.c.build import Target
 from appnet.control.application import ApplicationProcess
+from appnet.control.local_application import EchoApplication, application_for
 from appnet.control.snapshot import Snapshot
-from appnet.control.xds_node import Acceptance, Delivery
+from appnet.control.xds_node import Acceptance
 from appnet.control.xds_server import XdsServer
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
-from appnet.network.config import AppNetConfig
 from appnet.network.placement import OptLevel, Side
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
@@ -31,8 +30,8 @@ from appnet.processors.envoy.loader import loader_library
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
-_PUSH_TIMEOUT_SECONDS = 10.0
-_KNOWN_APPLICATIONS = {"echo": "appnet.samples.echo"}
+_ANSWER_TIMEOUT_SECONDS = 10.0
+_ALIVE_POLL_SECONDS = 0.2
 
 
 class RolloutError(Exception):
@@ -41,30 +40,40 @@ class RolloutError(Exception):
 
 @dataclass(frozen=True)
 class Rollout:
-    """A version that every proxy runs. ``accepted_ms`` is how long each took to accept, by service."""
+    """A version that every proxy runs.
+
+    ``changed`` names the segments that are new; ``compile_seconds`` went by until the version was built, and
+    ``accept_seconds`` from then until each proxy that got something new had accepted it, by the proxy's name.
+    """
 
     compiled: CompiledEdge
     changed: tuple[str, ...]
-    compiled_ms: float
-    accepted_ms: float
-    deliveries: dict[str, Delivery]
+    compile_seconds: float
+    accept_seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """``folder`` receives logs and bootstraps; ``workers`` is the number of worker threads of each proxy."""
+    """How to run the AppNetConfig ``config``.
+
+    ``folder`` receives logs and bootstraps, ``workers`` is the number of worker threads of each proxy, ``port`` the
+    frontend's (0: a free one).
+    """
 
     config: Path
     folder: Path
     target: Target = Target.NATIVE
     level: OptLevel = OptLevel.STRONG
     workers: int = 1
+    port: int = 0
 
 
 class LocalRunner:
     """The application of one AppNetConfig with a sidecar at each end of its edge. Use it as an async context manager.
 
     ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
+    Starting raises ``DiagnosticError`` for input that cannot be used, and ``EnvoyError``, ``ApplicationError`` or
+    ``RolloutError`` where a part does not come up.
     """
 
     def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
@@ -76,20 +85,26 @@ class LocalRunner:
         self._receiver = OtlpReceiver()
         self._cleanup = AsyncExitStack()
         self._compiled: CompiledEdge | None = None
+        self._application: EchoApplication | None = None
+        self._programs: list[ApplicationProcess] = []
         self._upstream: dict[Side, Address] = {}
-        self._frontend: ApplicationProcess | None = None
 
     @property
     def url(self) -> str:
         """Where the frontend takes HTTP requests."""
-        assert self._frontend is not None
-        return f"http://{self._frontend.address}"
+        return f"http://{self._programs[-1].address}"
 
     @property
     def running(self) -> CompiledEdge:
         """What the proxies run now."""
         assert self._compiled is not None
         return self._compiled
+
+    @property
+    def application(self) -> EchoApplication:
+        """The application between whose programs the proxies stand."""
+        assert self._application is not None
+        return self._application
 
     async def __aenter__(self) -> LocalRunner:
         try:
@@ -104,44 +119,41 @@ class LocalRunner:
 
     async def _start(self) -> None:
         settings = self.settings
-        self._progress(f"compiling {settings.config.name} for {settings.target.value}")
+        self._progress(f"compiling {settings.config.name} to {settings.target.value} modules")
         self._compiled = await self._compile()
-        config = self._compiled.edge.config
-        module = _application_module(config)
+        self._application = application_for(self._compiled.edge)
+        edge = self._compiled.plan.edge
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
         await self._cleanup.enter_async_context(self.xds)
-        self._progress(f"starting {config.server_service} and its proxy")
-        server = await self._application("server", module, "server", "--proto", config.proto)
-        ingress = await self._proxy(Side.SERVER, server.address)
-        self._progress(f"starting {config.client_service} and its proxy")
+        self._progress(f"starting {edge.server} and its Envoy")
+        server = await self._program(edge.server, self._application.server_command())
+        ingress = await self._proxy(Side.SERVER, server)
+        self._progress(f"starting {edge.client} and its Envoy")
         egress = await self._proxy(Side.CLIENT, ingress)
-        self._frontend = await self._application(
-            "frontend", module, "frontend", "--proto", config.proto, "--server", str(egress)
-        )
+        await self._program(edge.client, self._application.frontend_command(egress, settings.port))
 
     async def _compile(self) -> CompiledEdge:
         settings = self.settings
         return await asyncio.to_thread(compile_edge, settings.config, settings.target, settings.level)
 
-    async def _application(self, name: str, module: str, *arguments: str | Path) -> ApplicationProcess:
-        command = [sys.executable, "-m", module, *arguments]
+    async def _program(self, name: str, command: Sequence[str | Path]) -> Address:
         process = ApplicationProcess(name, command, self.settings.folder / f"{name}.log")
-        return await self._cleanup.enter_async_context(process)
+        self._programs.append(await self._cleanup.enter_async_context(process))
+        return process.address
 
     async def _proxy(self, side: Side, upstream: Address) -> Address:
         """Starts the proxy of ``side`` and waits until it judges what it forwards to ``upstream``."""
-        node = self._node(side)
+        node = self.node(side)
         self._upstream[side] = upstream
         self.xds.set_snapshot(node, self._snapshot(side, self.running))
-        loader = await asyncio.to_thread(loader_library) if self.settings.target is Target.NATIVE else None
         settings = EnvoySettings(
             Identity(node, self.running.plan.edge.service(side)),
             self.settings.folder / node,
             self.xds.address,
             self._receiver.address,
             workers=self.settings.workers,
-            module_path=loader.parent if loader else None,
+            module_path=await self._module_path(),
         )
         proxy = await self._cleanup.enter_async_context(EnvoyProcess(settings))
         self.proxies[side] = proxy
@@ -149,7 +161,13 @@ class LocalRunner:
         await proxy.ready()
         return await proxy.listener_address(_LISTENERS[side])
 
-    def _node(self, side: Side) -> str:
+    async def _module_path(self) -> Path | None:
+        if self.settings.target is not Target.NATIVE:
+            return None
+        return (await asyncio.to_thread(loader_library)).parent
+
+    def node(self, side: Side) -> str:
+        """The name of the proxy on ``side``."""
         return f"{self.running.plan.edge.service(side)}-sidecar"
 
     def _snapshot(self, side: Side, compiled: CompiledEdge) -> Snapshot:
@@ -160,71 +178,82 @@ class LocalRunner:
         return Snapshot(compiled.version, (*sidecar_resources(sidecar), *filters))
 
     def _filter(self, side: Side, compiled: CompiledSegment) -> TypedExtensionConfig:
-        options = ChainOptions(
-            self.running.plan.edge.service(side), self._node(side), compiled.version, backend_count=1
-        )
+        service = self.running.plan.edge.service(side)
+        options = ChainOptions(service, self.node(side), compiled.version, backend_count=1)
         name = compiled.segment.name
         if self.settings.target is Target.WASM:
             return wasm_filter(name, compiled.module, options)
-        loader = loader_library().stem.removeprefix("lib")
-        return native_filter(name, compiled.module, options, loader)
-
-    async def _accepted(self, version: str, nodes: Sequence[str]) -> dict[str, Delivery]:
-        deliveries = await self.xds.wait(version, nodes, _PUSH_TIMEOUT_SECONDS)
-        for node, delivery in deliveries.items():
-            if delivery.acceptance is Acceptance.NACKED:
-                raise RolloutError(f"{node} refused version {version}: {delivery.error}")
-            if delivery.acceptance is not Acceptance.ACKED:
-                raise RolloutError(f"{node} did not answer version {version} within {_PUSH_TIMEOUT_SECONDS:.0f} s")
-        return deliveries
+        return native_filter(name, compiled.module, options, loader_library().stem.removeprefix("lib"))
 
     async def upgrade(self) -> Rollout | None:
         """Reads everything again and brings what changed to the proxies; None where nothing did.
 
-        Raises `DiagnosticError` for input that cannot be used and `RolloutError` where a proxy refuses; in both cases
-        the version before runs on.
+        Raises ``DiagnosticError`` for input that cannot be used and ``RolloutError`` where a proxy refuses; in both
+        cases all proxies go on with the version before.
         """
         started = time.monotonic()
         compiled = await self._compile()
         before = self.running
-        if compiled.plan.edge != before.plan.edge or compiled.edge.config.app_name != (before.edge.config.app_name):
+        application = application_for(compiled.edge)
+        if compiled.plan.edge != before.plan.edge or application.proto != self.application.proto:
             raise DiagnosticError([_another_edge(compiled)])
         if compiled.version == before.version:
             return None
         sent = time.monotonic()
+        old, new = _versions(before), _versions(compiled)
+        nodes = [self.node(side) for side in self.proxies if list(old[side].items()) != list(new[side].items())]
+        self._set_snapshots(compiled)
         try:
-            deliveries = await self._push(compiled)
+            accepted = await self._accepted(compiled.version, nodes)
         except RolloutError:
             self._set_snapshots(before)
+            await self.xds.wait(before.version, nodes, _ANSWER_TIMEOUT_SECONDS)
             raise
         self._compiled = compiled
-        old = {it.segment.name: it.version for it in before.segments}
-        changed = tuple(it.segment.name for it in compiled.segments if old.get(it.segment.name) != it.version)
-        now = time.monotonic()
-        return Rollout(compiled, changed, (sent - started) * 1e3, (now - sent) * 1e3, deliveries)
-
-    async def _push(self, compiled: CompiledEdge) -> dict[str, Delivery]:
-        self._set_snapshots(compiled)
-        return await self._accepted(compiled.version, [self._node(side) for side in self.proxies])
+        changed = tuple(name for side in Side for name in new[side] if old[side].get(name) != new[side][name])
+        return Rollout(compiled, changed, sent - started, accepted)
 
     def _set_snapshots(self, compiled: CompiledEdge) -> None:
         for side in self.proxies:
-            self.xds.set_snapshot(self._node(side), self._snapshot(side, compiled))
+            self.xds.set_snapshot(self.node(side), self._snapshot(side, compiled))
+
+    async def _accepted(self, version: str, nodes: Sequence[str]) -> dict[str, float]:
+        """Waits until ``nodes`` have accepted ``version``: after how many seconds, by node."""
+        started = time.monotonic()
+
+        async def one(node: str) -> float:
+            delivery = (await self.xds.wait(version, [node], _ANSWER_TIMEOUT_SECONDS))[node]
+            if delivery.acceptance is Acceptance.NACKED:
+                raise RolloutError(f"{node} refused version {version}: {delivery.error}")
+            if delivery.acceptance is not Acceptance.ACKED:
+                raise RolloutError(f"{node} did not answer to {version} within {_ANSWER_TIMEOUT_SECONDS:.0f} s")
+            return time.monotonic() - started
+
+        answers = await asyncio.gather(*map(one, nodes), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return {node: answer for node, answer in zip(nodes, answers, strict=True) if isinstance(answer, float)}
+
+    async def ended(self) -> str:
+        """Waits until one of the programs or proxies has ended by itself, and says which."""
+        while True:
+            for program in self._programs:
+                if not program.running:
+                    return f"{program.name} has ended; its log is {program.log_path}"
+            for proxy in self.proxies.values():
+                if not proxy.running:
+                    return f"{proxy.settings.identity.node} has ended; its log ends:\n{proxy.log_tail()}"
+            await asyncio.sleep(_ALIVE_POLL_SECONDS)
 
 
-def _application_module(config: AppNetConfig) -> str:
-    module = _KNOWN_APPLICATIONS.get(config.app_name)
-    if module is None:
-        known = ", ".join(f"`{it}`" for it in _KNOWN_APPLICATIONS)
-        title = f"application `{config.app_name}` cannot be run on one machine"
-        span = config.client_service.span
-        help_ = f"programs are there for {known}; take a cluster for others"
-        raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, span, "its client", help_)])
-    return module
+def _versions(compiled: CompiledEdge) -> dict[Side, dict[str, str]]:
+    """Version of each segment by name, in request order, for each side."""
+    return {side: {it.segment.name: it.version for it in compiled.on(side)} for side in Side}
 
 
 def _another_edge(compiled: CompiledEdge) -> Diagnostic:
-    span = compiled.edge.config.client_service.span
-    title = "the configuration is for another edge now"
-    help_ = "end this run and start it again for the new edge"
-    return Diagnostic("C062", Severity.ERROR, title, span, str(compiled.plan.edge), help_)
+    config = compiled.edge.config
+    title = "the configuration is for another edge or .proto now"
+    help_ = "end this run and start it again"
+    return Diagnostic("C062", Severity.ERROR, title, config.client_service.span, str(compiled.plan.edge), help_)

@@ -1,4 +1,4 @@
-"""Saves of the files a running application is made of."""
+"""Saves of the files that a running application is made of."""
 
 from __future__ import annotations
 
@@ -8,20 +8,41 @@ from pathlib import Path
 
 from watchfiles import awatch
 
+SUFFIXES = frozenset({".appnet", ".yaml", ".yml", ".proto"})
+
 _QUIET_MS = 20  # an editor's save is several changes within a few milliseconds
+_LONGEST_MS = 200
+_LOOK_AGAIN_MS = 500
 
 
-async def saves(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[set[Path]]:
-    """Yields what of ``files`` was saved, until ``stop`` is set.
+async def saves(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[frozenset[Path]]:
+    """Yields the elements, configurations and .proto files saved in the folders of ``files``, until ``stop`` is set.
 
-    ``files`` is asked again after each save. Folders are watched, since editors put new files in the place of old ones.
+    Folders are watched, since editors put new files in the place of old ones and a missing file may be made any time.
+    ``files`` is asked again after each save. An empty set comes soon after the folders watched have changed, the start
+    included: something may have been saved in between.
     """
     while not stop.is_set():
-        wanted = {path.resolve() for path in files()}
-        folders = {path.parent for path in wanted}
-        async for changes in awatch(*folders, stop_event=stop, debounce=_QUIET_MS, step=_QUIET_MS, recursive=False):
-            saved = {Path(name).resolve() for _, name in changes} & wanted
-            if saved:
+        folders = _folders(files())
+        unsure = True
+        watcher = awatch(
+            *folders,
+            stop_event=stop,
+            debounce=_LONGEST_MS,
+            step=_QUIET_MS,
+            rust_timeout=_LOOK_AGAIN_MS,
+            yield_on_timeout=True,
+            recursive=False,
+        )
+        async for changes in watcher:
+            saved = frozenset(Path(name).resolve() for _, name in changes if Path(name).suffix in SUFFIXES)
+            if saved or unsure:
+                unsure = False
                 yield saved
-                if {path.resolve() for path in files()} != wanted:
+                if _folders(files()) != folders:
                     break
+
+
+def _folders(files: Iterable[Path]) -> frozenset[Path]:
+    found = {it.absolute().parent for it in files}
+    return frozenset(it for it in found | {folder.resolve() for folder in found} if it.is_dir())

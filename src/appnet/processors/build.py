@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c.build import Target, compile_module
+from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.ir.nodes import Element
 from appnet.network.edge import LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Plan, Segment, Side, place
 
@@ -30,6 +32,11 @@ class CompiledEdge:
     target: Target
     segments: tuple[CompiledSegment, ...]
     version: str
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """All elements of the edge, in request order."""
+        return tuple(self.edge.elements[it.name.value] for segment in self.plan.segments for it in segment.elements)
 
     def on(self, side: Side) -> tuple[CompiledSegment, ...]:
         """The segments of one side, in request order."""

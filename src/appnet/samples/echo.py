@@ -1,10 +1,10 @@
 """The echo application: an HTTP frontend that calls a gRPC server.
 
     python -m appnet.samples.echo server --proto echo.proto
-    python -m appnet.samples.echo frontend --proto echo.proto --server HOST:PORT
+    python -m appnet.samples.echo frontend --proto echo.proto --server HOST:PORT [--port PORT]
 
-Each binds a free port on the loopback interface, prints one line ``{"address": "HOST:PORT"}`` and runs until it is
-told to end. ``GET /?key=WORD`` at the frontend makes one call with ``Body`` set to WORD.
+Each binds a port on the loopback interface, a free one unless told, prints one line ``{"address": "HOST:PORT"}`` and
+runs until it is told to end. ``GET /?key=WORD`` at the frontend makes one call with ``Body`` set to WORD.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ async def serve_echo(proto: Path, name: str) -> None:
     await server.stop(grace=0.5)
 
 
-async def serve_frontend(proto: Path, server: str) -> None:
-    """The frontend: HTTP in, one gRPC call to ``server`` (HOST:PORT) for each request, until SIGTERM or SIGINT.
+async def serve_frontend(proto: Path, server: str, port: int) -> None:
+    """The frontend: HTTP in on ``port``, one gRPC call to ``server`` (HOST:PORT) for each, until SIGTERM or SIGINT.
 
     A failed call is answered with "Echo server returns an error." and its status in the headers ``grpc-status`` and
     ``grpc-message`` (percent-encoded), so that a tool can tell an injected fault from a failure.
@@ -79,7 +79,10 @@ async def serve_frontend(proto: Path, server: str) -> None:
         application.router.add_get("/", get)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError as error:
+            raise SystemExit(f"cannot listen on port {port}: {error.strerror}") from None
         await _run_at(*runner.addresses[0][:2])
         await runner.cleanup()
 
@@ -104,6 +107,7 @@ def main() -> None:
     server = roles.add_parser("server", help="the gRPC server")
     server.add_argument("--name", default=_random_name(), help="what it calls itself (default: server-XXXXX)")
     frontend = roles.add_parser("frontend", help="the HTTP frontend")
+    frontend.add_argument("--port", type=int, default=0, help="where it listens (default: a free port)")
     frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="where its calls go")
     for role in (server, frontend):
         role.add_argument("--proto", type=Path, required=True, help="echo.proto")
@@ -111,7 +115,7 @@ def main() -> None:
     if arguments.role == "server":
         asyncio.run(serve_echo(arguments.proto, arguments.name))
     else:
-        asyncio.run(serve_frontend(arguments.proto, arguments.server))
+        asyncio.run(serve_frontend(arguments.proto, arguments.server, arguments.port))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""Applications whose programs come with AppNet, and what their chains should make of a call, by the interpreter."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiohttp
+
+from appnet.interpret import ChainInstance, Environment, Refused, Rpc
+from appnet.ir.nodes import Element
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
+from appnet.language.messages import MethodSignature
+from appnet.network.edge import LoadedEdge
+from appnet.processors.address import Address
+
+_FAILED = "Echo server returns an error."
+_TRIALS = 2_000
+_CLOCK_STEP_NS = 1_000_000
+_CALL_TIMEOUT = aiohttp.ClientTimeout(total=15)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the frontend says to a caller; ``status`` and ``message`` are those of the gRPC call behind it."""
+
+    text: str
+    status: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the chain makes of a call.
+
+    ``usual`` is the answer it gives most of the time, ``by_chance`` are others that its random draws can bring,
+    ``streams`` are the record streams (``ELEMENT.VARIABLE``) that the call usually adds to.
+    """
+
+    key: str
+    usual: Answer
+    by_chance: frozenset[Answer] = frozenset()
+    streams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class EchoApplication:
+    """The echo application: its frontend calls its server with the ``key`` of a URL, once for each GET."""
+
+    proto: Path
+    server_name: str = field(default_factory=lambda: f"server-{secrets.token_hex(3)}")
+    guide: tuple[str, ...] = ("hello", "test")
+    """The keys of the calls that its guide makes."""
+
+    def server_command(self) -> list[str | Path]:
+        """Runs the server; like the frontend it says on its first line where it is."""
+        return [*self._module, "server", "--proto", self.proto, "--name", self.server_name]
+
+    def frontend_command(self, server: Address, port: int) -> list[str | Path]:
+        """Runs the frontend, which listens on ``port`` (0: a free one) and sends its calls to ``server``."""
+        return [*self._module, "frontend", "--proto", self.proto, "--server", str(server), "--port", str(port)]
+
+    def expect(self, elements: Sequence[Element], method: MethodSignature, key: str) -> Expectation:
+        """What ``elements``, all of the edge in request order, make of the call with ``key``."""
+        random = any(it.req.effects.uses_random or it.resp.effects.uses_random for it in elements)
+        seen: Counter[tuple[Answer, frozenset[str]]] = Counter(
+            self._judge(elements, method, key, seed) for seed in range(_TRIALS if random else 1)
+        )
+        (usual, streams), _ = seen.most_common(1)[0]
+        return Expectation(key, usual, frozenset(answer for answer, _ in seen) - {usual}, streams)
+
+    def _judge(
+        self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int
+    ) -> tuple[Answer, frozenset[str]]:
+        clock = count(_CLOCK_STEP_NS, _CLOCK_STEP_NS)
+        chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=1))
+        rpc = Rpc(method, {"Body": key.encode()})
+        outcome = chain.request(rpc)
+        if not isinstance(outcome, Refused):
+            rpc.message = {"Body": f"You've hit {self.server_name}".encode()}
+            outcome = chain.response(rpc, 0)
+        streams = frozenset(name for name, _ in chain.records())
+        if isinstance(outcome, Refused):
+            return Answer(_FAILED, outcome.code, outcome.text.decode("utf-8", "replace")), streams
+        body = rpc.message["Body"]
+        assert isinstance(body, bytes)
+        return Answer(body.decode("utf-8", "replace")), streams
+
+    @property
+    def _module(self) -> list[str]:
+        return [sys.executable, "-m", "appnet.samples.echo"]
+
+
+def application_for(edge: LoadedEdge) -> EchoApplication:
+    """The application whose calls ``edge`` carries; raises ``DiagnosticError`` where no programs of it are here."""
+    if edge.method.full_name == "/echo.EchoService/echo":
+        return EchoApplication(edge.config.proto)
+    title = f"no programs here that call `{edge.method.full_name}`"
+    help_ = "on one machine the echo application can be run: `/echo.EchoService/echo`"
+    raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, edge.config.method.span, "this method", help_)])
+
+
+async def get(url: str, key: str) -> Answer:
+    """Calls the frontend at ``url``. Raises ``aiohttp.ClientError`` or ``TimeoutError`` where it does not answer."""
+    async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session, session.get(url, params={"key": key}) as reply:
+        text = (await reply.text()).removesuffix("\n")
+        status = int(reply.headers.get("grpc-status", "2"))
+        return Answer(text, status, unquote(reply.headers.get("grpc-message", "")))
