@@ -68,7 +68,7 @@ static an_action body(an_call *call, const an_view *chunks, size_t count, bool e
   return AN_CONTINUE;
 }
 static an_action trailers(an_call *call) { (void)call; return AN_CONTINUE; }
-static void local_reply(an_call *call, int32_t status) { (void)call; (void)status; }
+static void local_reply(an_call *call, uint32_t status) { (void)call; (void)status; }
 static const an_outcome *outcome(const an_call *call) { static an_outcome none; (void)call; return &none; }
 static uint8_t *take(an_instance *instance, size_t *size) { (void)instance; *size = 0; return 0; }
 static bool pending(an_instance *instance) { (void)instance; return false; }
@@ -96,5 +96,6 @@ def _compile(source: str, version: str, flags: list[str]) -> bytes:
         file, module = Path(folder, "module.c"), Path(folder, "module")
         file.write_text(f'#define STAMP "{STAMP}"\n#define VERSION "{version}"\n{source}')
         command = [sys.executable, "-m", "ziglang", "cc", "-O2", *flags, "-o", str(module), str(file)]
-        subprocess.run(command, check=True, capture_output=True)
+        run = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
         return module.read_bytes()
