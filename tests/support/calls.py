@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appnet.interpret import ChainInstance, Outcome, Rpc
+from appnet.interpret import ChainInstance, Forwarded, Outcome, Rpc
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Step, Traffic
 
@@ -39,4 +39,6 @@ def run(chain: ChainInstance, clock: Clock, traffic: Traffic) -> Iterator[tuple[
             outcome = chain.response(rpc, exchange.status)
         else:
             chain.end(rpc)
+        if not isinstance(outcome, Forwarded) or step.kind == "response":
+            over.add(step.exchange)
         yield step, exchange, rpc, outcome

@@ -1,0 +1,321 @@
+"""The rules of the language, each as a small program and what comes of it."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
+from appnet.ir.compile import compile_element
+from appnet.language import Given
+from tests.support.sample import SAMPLE
+
+
+def chain(*programs: str, state: str = "pass", backends: int = 0) -> ChainInstance:
+    """Elements named a, b, c, … of these handlers; a program that has no blocks is the body of ``req``."""
+    elements = []
+    for name, program in zip("abcdef", programs, strict=False):
+        text = dedent(program).strip("\n")
+        if not text.startswith("state:"):
+            body = text if text.startswith("req") else "req(rpc):\n" + _indented(text + "\nsend(rpc, Down)")
+            resp = "" if "resp(rpc):" in body else "\nresp(rpc):\n    send(rpc, Up)"
+            text = f"state:\n{_indented(dedent(state).strip())}\ninit():\n    pass\n{body}{resp}\n"
+        elements.append(compile_element(Path("rule.appnet"), SAMPLE, name=name, source=text).element)
+    return ChainInstance(elements, Environment(lambda: 5_000_000_000, seed=1, backend_count=backends))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def ask(program: str, state: str = "pass", **fields: object) -> Outcome:
+    """What becomes of one request."""
+    return chain(program, state=state).request(Rpc(SAMPLE, dict(fields)))
+
+
+# --- nothing can crash a proxy ---
+
+
+def test_an_integer_divided_by_zero_is_zero():
+    got = ask("set(rpc, 'count', 7 / get(rpc, 'small'))\nset(rpc, 'big', get(rpc, 'wide') / 0)", wide=3)
+    assert got == Forwarded({"count": 0, "big": 0})
+
+
+def test_integers_wrap():
+    got = ask(
+        "set(rpc, 'count', get(rpc, 'count') + 1)\nset(rpc, 'big', get(rpc, 'big') - 1)",
+        count=2**63 - 1,
+    )
+    assert got == Forwarded({"count": -(2**63), "big": 2**64 - 1})
+
+
+def test_an_index_out_of_range_reads_none_and_writes_nothing():
+    program = """
+        set(items, 5, 1)
+        set(items, 0 - 1, 1)
+        match get(items, 0):
+            Some(item) => send(err('found'), Up)
+            None => pass
+        set(items, 0, 7)
+        set(rpc, 'count', get(items, 0, 0) + get(items, 1, 100))
+    """
+    assert ask(program, state="items: Vec<int>") == Forwarded({"count": 107})
+
+
+def test_a_string_that_is_no_utf8_is_passed_through_untouched():
+    got = ask("set(rpc, 'extra', concat(get(rpc, 'text'), '!'))", text=b"\xff\xfe")
+    assert got == Forwarded({"extra": b"\xff\xfe!"})
+
+
+def test_foreach_runs_over_a_snapshot():
+    program = """
+        set(items, size(items), 1)
+        foreach(items, lambda(item):
+            set(items, size(items), item)
+        )
+        set(rpc, 'big', size(items))
+    """
+    assert ask(program, state="items: Vec<int>") == Forwarded({"big": 2})
+
+
+def test_a_full_map_drops_the_key_least_recently_set():
+    program = "set(seen, get(rpc, 'text'), 1)\nset(rpc, 'big', size(seen))"
+    instance = chain(program, state="@capacity(2) seen: Map<string, int>")
+    sizes = [instance.request(Rpc(SAMPLE, {"text": key})) for key in (b"a", b"b", b"a", b"c")]
+    assert sizes == [Forwarded({"big": size}) for size in (1, 2, 2, 2)]
+    assert list(instance.state_of("a")["seen"]) == [b"a", b"c"]
+
+
+def test_a_full_vec_drops_its_oldest_item():
+    program = "set(log, size(log), get(rpc, 'count'))\nset(rpc, 'big', size(log))"
+    instance = chain(program, state="@capacity(2) log: Vec<int>")
+    for count in (1, 2, 3):
+        instance.request(Rpc(SAMPLE, {"count": count}))
+    assert instance.state_of("a") == {"log": [2, 3]}
+
+
+def test_a_capacity_is_65536_unless_another_is_given():
+    program = """
+        set(seen, get(rpc, 'count'), true)
+        set(rpc, 'big', size(seen))
+    """
+    instance = chain(program, state="seen: Map<int, bool>")
+    rpcs = [Rpc(SAMPLE, {"count": count}) for count in range(65_538)]
+    sizes = [rpc.message["big"] for rpc in rpcs if instance.request(rpc)]
+    assert sizes[65_534:] == [65_535, 65_536, 65_536, 65_536]
+    assert 0 not in instance.state_of("a")["seen"]
+
+
+# --- verdicts ---
+
+
+def test_send_forwards():
+    assert ask("pass") == Forwarded({})
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("err('no')", 10), ("err('no', PERMISSION_DENIED)", 7), ("err('no', UNAVAILABLE)", 14)]
+)
+def test_an_error_answers_the_caller(answer: str, code: int):
+    assert chain(f"req(rpc):\n    send({answer}, Up)").request(Rpc(SAMPLE)) == Refused(code, b"no")
+
+
+def test_an_errors_text_may_be_computed():
+    program = "req(rpc):\n    send(err(concat('no ', get(rpc, 'text'))), Up)"
+    assert chain(program).request(Rpc(SAMPLE, {"text": b"\xff"})) == Refused(10, b"no \xff")
+
+
+def test_a_path_without_send_drops_the_rpc():
+    program = """
+        req(rpc):
+            match get(rpc, 'text'):
+                'good' => send(rpc, Down)
+                'bad' => send(err('bad'), Up)
+    """
+    instance = chain(program)
+    outcomes = [instance.request(Rpc(SAMPLE, {"text": text})) for text in (b"good", b"bad", b"else")]
+    assert outcomes == [Forwarded({}), Refused(10, b"bad"), Refused(14, b"dropped by a")]
+
+
+def test_send_ends_the_handler():
+    program = """
+        req(rpc):
+            if get(rpc, 'yes'):
+                send(err('early'), Up)
+            ran = ran + 1
+            send(rpc, Down)
+    """
+    instance = chain(program, state="ran: int")
+    for yes in (True, False, True):
+        instance.request(Rpc(SAMPLE, {"yes": yes}))
+    assert instance.state_of("a") == {"ran": 1}
+
+
+def test_what_was_not_encrypted_with_the_key_is_an_error_response():
+    seal = "set(rpc, 'text', encrypt(get(rpc, 'text'), 'key'))"
+    unseal = "set(rpc, 'text', decrypt(get(rpc, 'text'), 'key'))"
+    assert chain(seal, unseal).request(Rpc(SAMPLE, {"text": b"secret"})) == Forwarded({"text": b"secret"})
+    assert chain(unseal).request(Rpc(SAMPLE, {"text": b"plain"})) == Refused(3, b"decrypt failed in a")
+
+
+# --- a chain ---
+
+TRACE = """
+    req(rpc):
+        set_metadata(rpc, 'user', concat(get_metadata(rpc, 'user'), 'NAME'))
+        send(rpc, Down)
+    resp(rpc):
+        codes = codes + 1 + status(rpc) * 1000
+        set_metadata(rpc, 'user', concat(get_metadata(rpc, 'user'), 'NAME'))
+        send(rpc, Up)
+"""
+REFUSE = """
+    req(rpc):
+        if get(rpc, 'yes'):
+            send(err('stop', NOT_FOUND), Up)
+        send(rpc, Down)
+    resp(rpc):
+        if get(rpc, 'yes'):
+            send(err('back', ALREADY_EXISTS), Up)
+        send(rpc, Up)
+"""
+
+
+def traced(*programs: str) -> ChainInstance:
+    return chain(
+        *(TRACE.replace("NAME", program) if len(program) == 1 else program for program in programs), state="codes: int"
+    )
+
+
+def test_requests_pass_in_order_and_responses_in_reverse():
+    instance, rpc = traced("x", "y", "z"), Rpc(SAMPLE)
+    instance.request(rpc)
+    assert rpc.metadata == {"user": b"xyz"}
+    instance.response(rpc, 0)
+    assert rpc.response_metadata == {"user": b"zyx"}
+
+
+def test_an_error_passes_the_resp_of_the_elements_before():
+    instance = traced("x", "y", REFUSE, "z")
+    assert instance.request(Rpc(SAMPLE, {"yes": True})) == Refused(5, b"stop")
+    assert [instance.state_of(name)["codes"] for name in "abd"] == [5001, 5001, 0]
+
+
+def test_an_error_made_by_a_response_handler_passes_the_elements_before():
+    instance, rpc = traced("x", REFUSE, "z"), Rpc(SAMPLE)
+    instance.request(rpc)
+    rpc.message = {"yes": True}
+    assert instance.response(rpc, 0) == Refused(6, b"back")
+    assert [instance.state_of(name)["codes"] for name in "ac"] == [6001, 1]
+
+
+def test_a_servers_error_passes_the_whole_chain():
+    instance, rpc = traced("x", "y"), Rpc(SAMPLE)
+    instance.request(rpc)
+    assert instance.response(rpc, 13) == Forwarded({})
+    assert [instance.state_of(name)["codes"] for name in "ab"] == [13001, 13001]
+
+
+def test_in_an_error_response_fields_are_defaults_and_stay_so():
+    program = """
+        req(rpc):
+            send(rpc, Down)
+        resp(rpc):
+            set(rpc, 'text', 'new')
+            kept = concat(get(rpc, 'text'), '|')
+            send(rpc, Up)
+    """
+    instance, rpc = chain(program, state="kept: string"), Rpc(SAMPLE)
+    instance.request(rpc)
+    rpc.message = {"text": b"partial answer"}
+    assert instance.response(rpc, 2) == Forwarded({})
+    assert instance.state_of("a") == {"kept": b"|"}
+
+
+def test_what_an_element_sets_is_seen_by_all_later_ones():
+    first = "set(rpc, 'inner.deep.word', 'new')\nset(rpc, 'small', 2147483648)"
+    second = "set(rpc, 'text', get(rpc, 'inner.deep.word'))\nset(rpc, 'count', get(rpc, 'small'))"
+    expected = {"inner.deep.word": b"new", "small": -(2**31), "text": b"new", "count": -(2**31)}
+    assert chain(first, second).request(Rpc(SAMPLE)) == Forwarded(expected)
+
+
+def test_rpc_id_is_one_for_the_call():
+    program = """
+        req(rpc):
+            set(kept, rpc_id(), get(rpc, 'text'))
+            send(rpc, Down)
+        resp(rpc):
+            set(rpc, 'text', get(kept, rpc_id(), 'lost'))
+            send(rpc, Up)
+    """
+    instance = chain(program, state="kept: Map<uint, string>")
+    first, second = Rpc(SAMPLE, {"text": b"one"}), Rpc(SAMPLE, {"text": b"two"})
+    for rpc in (first, second):
+        instance.request(rpc)
+        rpc.message = {}
+    assert instance.response(second, 0) == Forwarded({"text": b"two"})
+    assert instance.response(first, 0) == Forwarded({"text": b"one"})
+
+
+# --- state ---
+
+
+def test_init_runs_once_for_each_instance_and_sees_parameters():
+    text = dedent("""
+        state:
+            limit: float
+            runs: int
+        init(start = 2.5):
+            limit = start
+            runs = runs + 1
+        req(rpc):
+            set(rpc, 'ratio', limit)
+            send(rpc, Down)
+        resp(rpc):
+            send(rpc, Up)
+    """)
+    instance = chain(text.strip())
+    assert instance.request(Rpc(SAMPLE)) == Forwarded({"ratio": 2.5})
+    assert instance.request(Rpc(SAMPLE)) == Forwarded({"ratio": 2.5})
+    assert instance.state_of("a") == {"limit": 2.5, "runs": 1}
+    given = compile_element(Path("rule.appnet"), SAMPLE, source=text.strip() + "\n", parameters={"start": Given(9)})
+    other = ChainInstance([given.element], Environment(lambda: 0))
+    assert other.request(Rpc(SAMPLE)) == Forwarded({"ratio": 9.0})
+
+
+def test_containers_are_values():
+    program = """
+        copy = items
+        set(copy, 0, 9)
+        set(rpc, 'count', get(items, 0, 1) * 10 + get(copy, 0, 1))
+        items = copy
+        set(copy, 0, 3)
+    """
+    instance = chain(program, state="items: Vec<int>")
+    assert instance.request(Rpc(SAMPLE)) == Forwarded({"count": 19})
+    assert instance.state_of("a") == {"items": [9]}
+    assert instance.request(Rpc(SAMPLE)) == Forwarded({"count": 99})
+
+
+def test_and_or_ask_their_right_side_only_when_it_counts():
+    program = """
+        if get(rpc, 'yes') and randomi(0, 10) >= 0:
+            set(rpc, 'count', 1)
+        set(rpc, 'sway', randomi(0, 1000000))
+    """
+    without = ask("set(rpc, 'sway', randomi(0, 1000000))")
+    assert ask(program, yes=False) == without
+    assert ask(program, yes=True) != without
+
+
+def test_backends_are_chosen_by_metadata_and_counted_while_in_flight():
+    program = """
+        (load, at) = get_load(1)
+        set(rpc, 'count', load)
+        set_metadata(rpc, 'dst', '1')
+    """
+    instance = chain(program, backends=2)
+    rpcs = [Rpc(SAMPLE) for _ in range(3)]
+    assert [instance.request(rpc) for rpc in rpcs] == [Forwarded({"count": count}) for count in range(3)]
+    instance.response(rpcs[0], 0)
+    assert instance.request(Rpc(SAMPLE)) == Forwarded({"count": 2})
