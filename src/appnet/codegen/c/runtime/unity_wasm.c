@@ -7,6 +7,7 @@
 #include "vec.c"
 #include "map.c"
 #include "text.c"
+#include "options.c"
 #include "sha256.c"
 #include "crypto.c"
 #include "host_wasm.c"

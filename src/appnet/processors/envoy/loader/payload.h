@@ -1,9 +1,8 @@
 /* What a filter configuration brings (filters.py writes it):
  *
  *   "APPNETM1" | u32 size of options | options | SHA-256 of the library | library
- *   options: u32 1 | u64 seed | u32 max_message | u32 backend_count | u32 size of resource | resource
  *
- * Numbers are little-endian. */
+ * The size is little-endian; options.h says what the options are. */
 #ifndef APPNET_PAYLOAD_H
 #define APPNET_PAYLOAD_H
 
