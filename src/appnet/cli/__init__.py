@@ -1,1 +1,1 @@
-"""What a user types."""
+"""What a user types: `appnetctl`."""

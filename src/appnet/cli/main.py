@@ -1,4 +1,4 @@
-"""`appnetctl`: exit code 0 is success, 1 a failure while running, 2 wrong input or usage."""
+"""`appnetctl`: its commands, options and exit codes."""
 
 from __future__ import annotations
 
@@ -12,64 +12,89 @@ from rich.console import Console
 
 from appnet import __version__
 from appnet.cli.check import check_file
-from appnet.cli.run import run_once, run_until_told
-from appnet.cli.verify import verify_table
-from appnet.codegen.c import Target
+from appnet.cli.run import Screens, run_once, run_until_told
+from appnet.cli.screen import show_diagnostics
+from appnet.cli.supervise import supervised
+from appnet.cli.verify import verify_tables
+from appnet.codegen.c.build import Target
+from appnet.control.application import ApplicationError
+from appnet.control.local import RolloutError, RunSettings
+from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.placement import OptLevel
+from appnet.processors.envoy.process import EnvoyError
 
 FAILURE = 1
 WRONG_INPUT = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-_out = Console(soft_wrap=True, highlight=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_HELP = """Program the network between microservices.
 
-ConfigFile = Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")]
+Exit codes: 0 success, 1 something failed while it ran, 2 the input or the command line is wrong."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
+
+
+def _level(text: str | OptLevel) -> OptLevel:
+    if text in ("weak", "ignore"):
+        raise typer.BadParameter(f"{text} comes with the chain compiler; use no or strong")
+    try:
+        return OptLevel(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither no nor strong") from None
 
 
 @app.command()
 def run(
-    file: ConfigFile,
+    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    *,
     target: Annotated[Target, typer.Option(help="What elements are compiled to.")] = Target.NATIVE,
+    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
     opt_level: Annotated[
         OptLevel,
-        typer.Option(help="no: a module for each element, as written. strong: one for each proxy; nobody can tell."),
+        typer.Option(parser=_level, metavar="no|strong", help="no: a module for each element. strong: fused modules."),
     ] = OptLevel.STRONG,
-    once: Annotated[bool, typer.Option("--once", help="Make two calls, verify them, show the records, end.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
 ) -> None:
-    """Run an application with its elements on this machine; upgrade it when a file is saved."""
-    runner = run_once if once else run_until_told
+    """Run an application with its elements on this machine, and upgrade it when a file is saved."""
+    if target is Target.WASM and concurrency > 1:
+        raise typer.BadParameter("wasm keeps a state for each worker thread: use 1, or --target native")
+    screens = _screens()
+    settings = RunSettings(file, Path(), target, opt_level, concurrency, port)
+    work = run_once(settings, screens) if once else run_until_told(settings, screens)
     try:
-        succeeded = asyncio.run(runner(file, target, opt_level, _out))
+        good = asyncio.run(supervised(work))
     except DiagnosticError as error:
-        _show(error.diagnostics)
+        show_diagnostics(screens.err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
-    except Exception as error:
-        _err.print(f"error: {error}", markup=False)
+    except (ApplicationError, EnvoyError, RolloutError, InternalError, OSError) as error:
+        screens.err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
-    raise typer.Exit(0 if succeeded else FAILURE)
+    if good is None:
+        screens.out.print("stopped")
+        good = not once
+    raise typer.Exit(0 if good else FAILURE)
 
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="AppNetConfigs (.yaml), or elements (.appnet) with --proto.")],
+    files: Annotated[list[Path], typer.Argument(help="AppNetConfigs (.yaml), elements (.appnet), .proto files.")],
+    *,
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
     method: Annotated[str, typer.Option(help="The elements' method in it.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each diagnostic, a line each.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations and elements."""
-    found = [it for file in files for it in check_file(file, proto, method)]
+    """Tell everything that is wrong with configurations, elements and .proto files."""
+    found = list(dict.fromkeys(it for file in files for it in check_file(file, proto, method)))
+    screens = _screens()
     if as_json:
         for diagnostic in found:
             typer.echo(json.dumps(_plain(diagnostic)))
     else:
-        _show(found)
-    errors = sum(it.severity is Severity.ERROR for it in found)
-    _err.print(f"{len(files)} files, {errors} errors, {len(found) - errors} warnings")
-    raise typer.Exit(WRONG_INPUT if errors else 0)
+        show_diagnostics(screens.err, found)
+        errors = sum(it.severity is Severity.ERROR for it in found)
+        screens.out.print(f"{_count(files, 'file')}: {errors} errors, {len(found) - errors} warnings")
+    raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
 
 
 @app.command()
@@ -81,27 +106,33 @@ def version() -> None:
 @app.command()
 def verify() -> None:
     """Say what is installed, what is missing for which processor, and how to get it."""
-    table, complete = verify_table()
-    _out.print(table)
+    parts, processors, complete = verify_tables()
+    _screens().out.print(parts, "", processors, sep="\n")
     raise typer.Exit(0 if complete else FAILURE)
 
 
-def _show(diagnostics: list[Diagnostic]) -> None:
-    for diagnostic in diagnostics:
-        _err.print(diagnostic.render() + "\n", markup=False)
+def _screens() -> Screens:
+    return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
+
+
+def _count(things: list[Path], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:
     span = diagnostic.span
-    place = {
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "title": diagnostic.title,
+        "label": diagnostic.label,
+        "help": diagnostic.help,
         "file": str(span.file),
         "line": span.line,
         "column": span.column,
         "end_line": span.end_line,
         "end_column": span.end_column,
     }
-    text = {"code": diagnostic.code, "severity": diagnostic.severity.value, "title": diagnostic.title}
-    return {**text, "label": diagnostic.label, "help": diagnostic.help, **place}
 
 
 def main() -> None:

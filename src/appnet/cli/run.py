@@ -1,216 +1,213 @@
-"""`appnetctl run`: what the person at the terminal sees."""
+"""`appnetctl run`: an application with its elements, live."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote
 
 import aiohttp
 from rich.console import Console
+from rich.live import Live
 
-from appnet.codegen.c import Target
-from appnet.control.local import LocalRunner, RolloutError, RunSettings
-from appnet.control.watch import saves
-from appnet.ir.nodes import StateClass
-from appnet.language.diagnostics import Diagnostic, DiagnosticError
-from appnet.network.placement import OptLevel, Side
-from appnet.observe.store import StreamSummary
-
-_FAULT = "fault_injected"
-_MAX_FAULTS = 20  # in a row; at 1 in 100 this is no chance but a chain that refuses everything
-_RECORDS_TIMEOUT_SECONDS = 10.0
-_SUMMARY_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the frontend said; ``status`` and ``message`` are those of the gRPC call behind it."""
-
-    text: str
-    status: int
-    message: str
-
-
-@dataclass(frozen=True)
-class _Expectation:
-    key: str
-    what: str
-    holds: Callable[[Answer], bool]
-
-
-_EXPECTED = (
-    _Expectation("hello", "the server's name", lambda it: it.status == 0 and it.text.startswith("You've hit server-")),
-    _Expectation(
-        "test", "a refusal by the firewall", lambda it: it.text == "Echo server returns an error." and it.status != 0
-    ),
+from appnet.cli.screen import (
+    Rates,
+    Steps,
+    show_diagnostics,
+    stream_line,
+    stream_name,
+    stream_table,
+    value_text,
 )
+from appnet.control.local import LocalRunner, Rollout, RolloutError, RunSettings
+from appnet.control.local_application import Answer, Expectation, get
+from appnet.control.watch import saves
+from appnet.language.diagnostics import DiagnosticError
+from appnet.network.placement import Side
+
+_MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
+_RECORDS_TIMEOUT_SECONDS = 10.0
+_SHOWN_RECORDS = 5
+_TABLE_SECONDS = 0.5
+_LINES_SECONDS = 5.0
 
 
-async def run_once(config: Path, target: Target, level: OptLevel, out: Console) -> bool:
-    """Runs the application, makes the guide's two calls and shows the records; whether all was as it should be."""
-    with tempfile.TemporaryDirectory(prefix="appnet-") as folder:
-        async with LocalRunner(RunSettings(config, Path(folder), target, level), _progress(out)) as runner:
-            _show_start(runner, out)
-            good = await _two_calls(runner, out)
-            return await _show_records(runner, out) and good
+@dataclass(frozen=True)
+class Screens:
+    """Where results go and where diagnostics and errors go."""
+
+    out: Console
+    err: Console
 
 
-async def run_until_told(config: Path, target: Target, level: OptLevel, out: Console) -> bool:
-    """Runs the application until Ctrl-C or SIGTERM, upgrading it at every save."""
-    running = asyncio.current_task()
-    assert running is not None
-    stop = asyncio.Event()
+async def run_once(settings: RunSettings, screens: Screens) -> bool:
+    """Makes the calls of the application's guide, shows what they brought, and says whether all was as it should be."""
+    async with _running(settings, screens) as runner:
+        expectations = _expectations(runner)
+        good = [await _guide_call(runner, it, screens) for it in expectations]
+        streams = frozenset[str]().union(*(it.streams for it in expectations))
+        good.append(await _show_records(runner, streams, screens))
+        screens.out.print("\nall as it should be" if all(good) else "\nnot as it should be")
+        return all(good)
 
-    def told() -> None:
-        if stop.is_set() or not up.is_set():
-            running.cancel()
-        stop.set()
 
-    up = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told)
+async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
+    """Stays up and brings every save to the proxies; ends, with False, only where a program or a proxy ends."""
+    out = screens.out
+    async with _running(settings, screens) as runner:
+        for it in _expectations(runner):
+            await _guide_call(runner, it, screens)
+        files = ", ".join(sorted({it.name for it in runner.running.edge.files}))
+        out.print(f"\nup: curl '{runner.url}/?key=hello'", markup=False)
+        out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_upgrade_on_save(runner, screens))
+            showing = group.create_task(_show_live(runner, out))
+            what = await runner.ended()
+            watching.cancel()
+            showing.cancel()
+        screens.err.print(f"error: {what}", markup=False)
+        return False
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[LocalRunner]:
+    steps = Steps(screens.out)
     try:
         with tempfile.TemporaryDirectory(prefix="appnet-") as folder:
-            async with LocalRunner(RunSettings(config, Path(folder), target, level), _progress(out)) as runner:
-                up.set()
-                await _stay_up(runner, out, stop)
-    except asyncio.CancelledError:
-        if not stop.is_set():
-            raise
-    out.print("stopped")
-    return True
-
-
-async def _stay_up(runner: LocalRunner, out: Console, stop: asyncio.Event) -> None:
-    _show_start(runner, out)
-    await _two_calls(runner, out)
-    out.print(f"\nup at {runner.url}; save an element or the configuration to upgrade; Ctrl-C ends")
-    showing = asyncio.create_task(_show_summaries(runner, out))
-    try:
-        async for _ in saves(lambda: runner.running.edge.files, stop):
-            await _upgrade(runner, out)
+            async with LocalRunner(replace(settings, folder=Path(folder)), steps.begin) as runner:
+                steps.end()
+                show_diagnostics(screens.err, runner.running.edge.warnings)
+                _show_plan(runner, screens.out)
+                yield runner
     finally:
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        steps.abandon()
 
 
-async def _upgrade(runner: LocalRunner, out: Console) -> None:
-    saved = time.monotonic()
-    try:
-        rollout = await runner.upgrade()
-    except DiagnosticError as error:
-        _show_diagnostics(error.diagnostics, out)
-        out.print("the version before runs on")
-        return
-    except RolloutError as error:
-        out.print(f"error: {error}", markup=False)
-        out.print("the version before runs on")
-        return
-    if rollout is None:
-        out.print("saved; nothing changed for the proxies")
-        return
-    took = (time.monotonic() - saved) * 1e3
-    _show_diagnostics(rollout.compiled.edge.warnings, out)
-    for node, delivery in rollout.deliveries.items():
-        out.print(f"  {node}: {delivery.acceptance.name}")
-    out.print(
-        f"version {rollout.compiled.version} runs ({', '.join(rollout.changed) or 'chains moved'}): "
-        f"{took:.0f} ms, of them {rollout.compiled_ms:.0f} compiling"
-    )
-
-
-def _progress(out: Console) -> Callable[[str], None]:
-    return lambda text: out.print(f"[dim]{text} …[/]")
-
-
-def _show_start(runner: LocalRunner, out: Console) -> None:
-    _show_diagnostics(runner.running.edge.warnings, out)
-    plan = runner.running.plan
+def _show_plan(runner: LocalRunner, out: Console) -> None:
+    compiled = runner.running
     for side in Side:
-        modules = [" + ".join(e.name.value for e in it.elements) for it in plan.on(side)]
-        out.print(f"  {plan.edge.service(side)}'s proxy runs {', '.join(modules) or 'no element'}", markup=False)
+        modules = [" + ".join(it.name.value for it in segment.elements) for segment in compiled.plan.on(side)]
+        what = ", then ".join(modules) or "no element"
+        out.print(f"  {runner.node(side)} runs {what}", markup=False)
 
 
-def _show_diagnostics(diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], out: Console) -> None:
-    for diagnostic in diagnostics:
-        out.print(diagnostic.render(), markup=False)
+def _expectations(runner: LocalRunner) -> list[Expectation]:
+    compiled, application = runner.running, runner.application
+    return [application.expect(compiled.elements, compiled.edge.method, key) for key in application.guide]
 
 
-async def _two_calls(runner: LocalRunner, out: Console) -> bool:
-    good = True
-    async with aiohttp.ClientSession() as session:
-        for expected in _EXPECTED:
-            answer = await _call(session, runner.url, expected.key, out)
-            if not expected.holds(answer):
-                status = f"gRPC status {answer.status} {answer.message!r}"
-                out.print(f"failed: expected {expected.what}, not {answer.text!r} ({status})", markup=False)
-                good = False
-    return good
-
-
-async def _call(session: aiohttp.ClientSession, url: str, key: str, out: Console) -> Answer:
-    """Calls as curl would, again where the fault element answered."""
-    for _ in range(_MAX_FAULTS):
-        out.print(f"$ curl '{url}/?key={key}'", markup=False)
-        async with session.get(url, params={"key": key}) as response:
-            text = (await response.text()).strip()
-            headers = response.headers
-            answer = Answer(text, int(headers.get("grpc-status", "2")), unquote(headers.get("grpc-message", "")))
-        out.print(text, markup=False)
-        if answer.message != _FAULT:
+async def _guide_call(runner: LocalRunner, expected: Expectation, screens: Screens) -> bool:
+    """Calls as a user would, again where an element answered by chance; says whether the answer was right."""
+    for _ in range(_MAX_CALLS):
+        screens.out.print(f"\n$ curl '{runner.url}/?key={expected.key}'", markup=False)
+        try:
+            answer = await get(runner.url, expected.key)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            screens.err.print(f"failed: {runner.url} does not answer: {error}", markup=False)
+            return False
+        screens.out.print(answer.text, markup=False)
+        if answer == expected.usual:
+            return True
+        if answer not in expected.by_chance:
             break
-        out.print("[dim](the fault element refused this call, as it does 1 in 100; once more)[/]")
-    return answer
+        screens.out.print(f"[dim]an element refused this call by chance: {answer.message}; calling again[/]")
+    screens.err.print(f"failed: {_described(answer)}; expected {_described(expected.usual)}", markup=False)
+    return False
 
 
-async def _show_records(runner: LocalRunner, out: Console) -> bool:
-    """Waits for records of every stream that the two calls must have filled, and shows them."""
+def _described(answer: Answer) -> str:
+    status = f" with gRPC status {answer.status}, {answer.message!r}" if answer.status else ""
+    return f"{answer.text!r}{status}"
+
+
+async def _show_records(runner: LocalRunner, wanted: frozenset[str], screens: Screens) -> bool:
+    """Waits for a record of each stream in ``wanted`` and shows all; says whether they came."""
+
+    def missing() -> frozenset[str]:
+        return wanted - {stream_name(it) for it in runner.records.counts()}
+
     deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
-    wanted = _streams(runner)
-    while time.monotonic() < deadline and not wanted <= _heard_of(runner):
+    while missing() and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    out.print("\nrecords:")
+    screens.out.print("\nrecords:")
     for summary in runner.records.summaries():
-        for record in runner.records.records(*summary.key):
-            out.print(f"  {summary.key.element}.{summary.key.variable} = {record.value!r}", markup=False)
-    missing = wanted - _heard_of(runner)
-    if missing:
-        out.print(f"failed: no records of {', '.join(sorted(missing))} within {_RECORDS_TIMEOUT_SECONDS:.0f} s")
-    return not missing
+        screens.out.print(f"  {stream_line(summary)}", markup=False)
+        for record in runner.records.records(*summary.key)[-_SHOWN_RECORDS:]:
+            place = value_text(record.resource.get("appnet.processor"))
+            screens.out.print(f"    {value_text(record.value)}  at {place}", markup=False)
+    if missing():
+        names = ", ".join(sorted(missing()))
+        screens.err.print(f"failed: no records of {names} within {_RECORDS_TIMEOUT_SECONDS:.0f} s", markup=False)
+    return not missing()
 
 
-def _heard_of(runner: LocalRunner) -> set[str]:
-    return {f"{it.element}.{it.variable}" for it in runner.records.counts()}
+async def _upgrade_on_save(runner: LocalRunner, screens: Screens) -> None:
+    """Upgrades on every save that concerns the application."""
+    broken: set[Path] = set()
+
+    def files() -> set[Path]:
+        return {*runner.running.edge.files, *broken}
+
+    async for saved in saves(files, asyncio.Event()):
+        names = ", ".join(sorted(it.name for it in saved))
+        try:
+            rollout = await runner.upgrade()
+        except DiagnosticError as error:
+            broken = {it.span.file for it in error.diagnostics}
+            show_diagnostics(screens.err, error.diagnostics)
+            screens.err.print(f"{names}: not taken; version {runner.running.version} runs on", markup=False)
+            continue
+        except RolloutError as error:
+            screens.err.print(f"{names}: {error}; version {runner.running.version} runs on", markup=False)
+            continue
+        mended, broken = bool(broken), set()
+        if rollout is not None:
+            show_diagnostics(screens.err, rollout.compiled.edge.warnings)
+            _show_rollout(runner, rollout, names, screens.out)
+        elif mended or saved & {it.resolve() for it in files()}:
+            screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
 
 
-def _streams(runner: LocalRunner) -> set[str]:
-    return {
-        f"{element.name}.{variable.name}"
-        for element in runner.running.edge.elements.values()
-        for variable in element.state
-        if variable.state_class is StateClass.RECORD
-    }
+def _show_rollout(runner: LocalRunner, rollout: Rollout, names: str, out: Console) -> None:
+    what = ", ".join(rollout.changed) or "the order of elements"
+    out.print(f"{names}: version {rollout.compiled.version}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
+    for side in Side:
+        seconds = rollout.accept_seconds.get(runner.node(side))
+        state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
+        out.print(f"  {runner.node(side)} {state}", markup=False)
 
 
-async def _show_summaries(runner: LocalRunner, out: Console) -> None:
-    """A line for each stream that has something new, every other second."""
-    shown: dict[str, int] = {}
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms"
+
+
+async def _show_live(runner: LocalRunner, out: Console) -> None:
+    if out.is_terminal:
+        await _show_table(runner, out)
+    else:
+        await _show_lines(runner, lambda line: out.print(line, markup=False))
+
+
+async def _show_table(runner: LocalRunner, out: Console) -> None:
+    rates = Rates()
+    with Live(console=out, auto_refresh=False, transient=True) as live:
+        while True:
+            summaries = runner.records.summaries()
+            live.update(stream_table(summaries, rates.look(summaries)), refresh=True)
+            await asyncio.sleep(_TABLE_SECONDS)
+
+
+async def _show_lines(runner: LocalRunner, write: Callable[[str], None]) -> None:
+    """A line for each stream that has something new, every few seconds."""
+    shown = runner.records.counts()
     while True:
-        await asyncio.sleep(_SUMMARY_SECONDS)
+        await asyncio.sleep(_LINES_SECONDS)
         for summary in runner.records.summaries():
-            name = f"{summary.key.element}.{summary.key.variable}"
-            if shown.get(name) != summary.count:
-                shown[name] = summary.count
-                out.print(f"  {name}: {_described(summary)}", markup=False)
-
-
-def _described(summary: StreamSummary) -> str:
-    if summary.floats is None:
-        return f"{summary.count} records, the latest {summary.latest.value!r}"
-    return f"{summary.count} records, median {summary.floats.p50:.6f}, p99 {summary.floats.p99:.6f}"
+            if shown.get(summary.key) != summary.count:
+                write(stream_line(summary))
+        shown = runner.records.counts()

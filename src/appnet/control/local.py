@@ -32,6 +32,7 @@ from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
 _ANSWER_TIMEOUT_SECONDS = 10.0
 _ALIVE_POLL_SECONDS = 0.2
+_LOG_TAIL_LINES = 20
 
 
 class RolloutError(Exception):
@@ -240,7 +241,8 @@ class LocalRunner:
         while True:
             for program in self._programs:
                 if not program.running:
-                    return f"{program.name} has ended; its log is {program.log_path}"
+                    log = program.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+                    return "\n".join((f"{program.name} has ended; its log ends:", *log))
             for proxy in self.proxies.values():
                 if not proxy.running:
                     return f"{proxy.settings.identity.node} has ended; its log ends:\n{proxy.log_tail()}"
