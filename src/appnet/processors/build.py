@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def compile_edge(path: Path, target: Target, level: OptLevel) -> CompiledEdge:
     """
     edge = load_edge(path)
     plan = place(edge.config, level)
-    segments = tuple(_build(it, edge, target) for it in plan.segments)
+    with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
+        segments = tuple(pool.map(lambda it: _build(it, edge, target), plan.segments))
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
     return CompiledEdge(edge, plan, target, segments, version)
 
