@@ -18,6 +18,14 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
+from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.network.edge import load_edge
+from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
+from appnet.processors.envoy.loader import loader_library
+
+SAMPLE = Path(__file__).parent.parent / "config" / "samples" / "echo" / "sample_echo_sidecar.yaml"
+_CHAIN = ("fault", "logging", "firewall", "metrics")
+
 KEY_HEADER = "x-key"
 """Every request carries its key in this header as well, for filters that cannot read the message."""
 
@@ -44,12 +52,18 @@ class Case:
 BASELINE = "router"
 
 
-def static_cases() -> list[Case]:
-    """The cases that need nothing of AppNet: router alone, Lua, Envoy's own filters."""
+def all_cases() -> list[Case]:
+    """Router alone, AppNet's chain in its two forms, Lua, Envoy's own filters."""
     chain = frozenset({(_ABORTED, "fault_injected"), (_ABORTED, "firewall")})
     own = frozenset({(_ABORTED, "fault filter abort"), (7, "RBAC: access denied")})
+    options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
+    loader = loader_library().stem.removeprefix("lib")
+    native = native_filter("native", chain_module(Target.NATIVE), options, loader)
+    wasm = wasm_filter("wasm", chain_module(Target.WASM), options)
     return [
         Case(BASELINE, "router only", omits="everything"),
+        Case("native", "AppNet, native module", discovered=(native,), refusals=chain),
+        Case("wasm", "AppNet, WebAssembly", discovered=(wasm,), refusals=chain),
         Case("lua", "Envoy's Lua filter", inline=(_lua(),), refusals=chain),
         Case(
             "envoy",
@@ -59,6 +73,13 @@ def static_cases() -> list[Case]:
             refusals=own,
         ),
     ]
+
+
+def chain_module(target: Target) -> bytes:
+    """The sample's four elements as one chain, built as users get it."""
+    edge = load_edge(SAMPLE)
+    elements = tuple(edge.elements[name] for name in _CHAIN)
+    return compile_module(print_chain(ChainSource("benchmark", "1", ((edge.method, elements),))), target)
 
 
 def _lua() -> Lua:

@@ -22,8 +22,9 @@ from rich.progress import Progress
 
 from appnet.control.xds_server import XdsServer
 from appnet.processors.address import Address
+from appnet.processors.envoy.loader import loader_library
 from benchmarks import report, results
-from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case, static_cases
+from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case, all_cases
 from benchmarks.load import LoadResult, LoadSettings, Request, Upstream, run_load
 from benchmarks.proxies import Cores, Proxy, Rig, running_on
 from benchmarks.sink import Sink
@@ -131,7 +132,7 @@ async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings
     raise WrongOutcomeError(f"{proxy.case.title}: the machine does not keep up with {settings.rate:.0f} RPC/s")
 
 
-async def run(cases: Sequence[Case], plan: Plan, module_path: Path, tick: Callable[[str], None]) -> Samples:
+async def run(cases: Sequence[Case], plan: Plan, tick: Callable[[str], None]) -> Samples:
     """All rounds of all cases; ``tick`` is told what is measured next."""
     cores, samples = Cores.divide(), Samples()
     async with AsyncExitStack() as stack:
@@ -140,7 +141,7 @@ async def run(cases: Sequence[Case], plan: Plan, module_path: Path, tick: Callab
         upstream = stack.enter_context(Upstream())
         sink = await stack.enter_async_context(Sink())
         xds = await stack.enter_async_context(XdsServer())
-        rig = Rig(folder, module_path, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
+        rig = Rig(folder, loader_library().parent, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
         proxies = []
         for case in cases:
             tick(f"start {case.title}")
@@ -171,16 +172,13 @@ def main() -> None:
     """Measures, prints the table and writes the results."""
     arguments, console = _parse(), Console()
     plan = Plan(rounds=arguments.rounds, seconds=arguments.seconds, rate=arguments.rate)
-    with tempfile.TemporaryDirectory(prefix="modules-") as modules:
-        cases = static_cases()
-        if arguments.cases:
-            chosen = {BASELINE, *arguments.cases.split(",")}
-            cases = [case for case in cases if case.name in chosen]
-        with Progress(console=console, transient=True) as progress:
-            task = progress.add_task("", total=(plan.rounds + 1) * len(cases))
-            samples = asyncio.run(
-                run(cases, plan, Path(modules), lambda what: progress.update(task, advance=1, description=what))
-            )
+    cases = all_cases()
+    if arguments.cases:
+        chosen = {BASELINE, *arguments.cases.split(",")}
+        cases = [case for case in cases if case.name in chosen]
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=(plan.rounds + 1) * len(cases))
+        samples = asyncio.run(run(cases, plan, lambda what: progress.update(task, advance=1, description=what)))
     rows = samples.rows()
     titles = {case.name: case.title for case in cases}
     console.print(report.table(rows, titles))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report, results
-from benchmarks.cases import static_cases
+from benchmarks.cases import all_cases
 from benchmarks.dataplane import WrongOutcomeError, check_outcomes, requests
 from tests.support.load import LoadSettings, Upstream, run_load
 
@@ -61,9 +61,9 @@ def test_the_plot_names_every_case(tmp_path: Path) -> None:
 
 
 def test_a_proxy_that_does_not_do_its_work_is_not_measured() -> None:
-    baseline, lua, _ = static_cases()
+    baseline, native, *_ = all_cases()
     with Upstream() as upstream:
         result = run_load(upstream.port, requests(), LoadSettings(count=2_000))
     check_outcomes(baseline, result)
     with pytest.raises(WrongOutcomeError, match="of 1%"):
-        check_outcomes(lua, result)
+        check_outcomes(native, result)
