@@ -245,6 +245,14 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   return 1;
 }
 
+/* All state as text, for tests and inspection; it stays until the next dump. */
+EXPORT(appnet_state_dump) uint8_t *appnet_state_dump(size_t *size) {
+  static uint8_t *dump;
+  an_free(dump);
+  dump = an_state_dump(instance, size);
+  return dump;
+}
+
 /* ---- calls ----------------------------------------------------------------------------------------------- */
 
 typedef struct stream {
