@@ -1,0 +1,126 @@
+"""`appnetctl` as it is typed: output and exit codes of what needs no proxy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from appnet import __version__
+from appnet.cli import verify
+from appnet.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+ECHO = ROOT / "config" / "samples" / "echo"
+BAD = ROOT / "tests" / "network" / "bad"
+
+
+def appnetctl(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(it) for it in arguments])
+
+
+def test_version() -> None:
+    answer = appnetctl("version")
+    assert (answer.exit_code, answer.stdout) == (0, f"appnetctl {__version__}\n")
+
+
+def test_verify_finds_what_sidecars_need() -> None:
+    answer = appnetctl("verify")
+    assert answer.exit_code == 0
+    lines = {line.split("  ")[0]: line for line in answer.stdout.splitlines()}
+    assert "1.40.0" in lines["Envoy"]
+    assert "ready" in lines["sidecar"]
+    assert "not yet" in lines["ambient"]
+
+
+def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [it for it in verify._PARTS if it.name != "Envoy"]
+    lost = verify._Part("Envoy", ("sidecar",), lambda: None, "fetch it")
+    monkeypatch.setattr(verify, "_PARTS", (*parts, lost))
+    answer = appnetctl("verify")
+    assert answer.exit_code == 1
+    assert "fetch it" in answer.stdout
+    assert "lacks Envoy" in answer.stdout
+
+
+def test_check_of_everything_in_the_sample() -> None:
+    files = [it for it in sorted(ECHO.iterdir()) if it.suffix in {".appnet", ".proto"}]
+    answer = appnetctl("check", *files, ECHO / "sample_echo_sidecar.yaml")
+    assert answer.exit_code == 0, answer.output
+    assert "6 files: 0 errors, 0 warnings" in answer.stdout
+
+
+def test_check_shows_diagnostics_on_standard_error() -> None:
+    answer = appnetctl("check", BAD / "no_such_service.yaml")
+    assert answer.exit_code == 2
+    assert "error[C040]: no service `sever`" in answer.stderr
+    assert "did you mean `server`?" in answer.stderr
+    assert "1 file: 1 errors, 0 warnings" in answer.stdout
+
+
+def test_check_as_json() -> None:
+    answer = appnetctl("check", "--json", BAD / "no_such_service.yaml", BAD / "same_service.yaml")
+    assert answer.exit_code == 2
+    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(it["code"], it["line"], it["severity"]) for it in found] == [("C040", 10, "error"), ("C041", 10, "error")]
+    assert found[0]["file"].endswith("no_such_service.yaml")
+    assert found[0]["end_column"] - found[0]["column"] == len("sever")
+
+
+def test_check_of_an_element_by_a_method_that_is_named() -> None:
+    limit = BAD / "parts" / "limit.appnet"
+    assert "C063" in appnetctl("check", limit).stderr
+    answer = appnetctl("check", limit, "--proto", ECHO / "echo.proto", "--method", "echo")
+    assert answer.exit_code == 2
+    assert "parameter `body` is not given" in answer.stderr
+
+
+def test_check_of_an_element_by_the_configuration_beside_it(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    element = tmp_path / "firewall.appnet"
+    element.write_text(element.read_text().replace("'Body'", "'bodi'"))
+    answer = appnetctl("check", element)
+    assert answer.exit_code == 2
+    assert "error[E014]" in answer.stderr
+
+
+def test_an_absent_file_is_a_diagnostic() -> None:
+    for name in ("nothing.yaml", "nothing.proto"):
+        answer = appnetctl("check", name)
+        assert answer.exit_code == 2
+        assert f"no file {name}" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--opt-level", "weak"], "comes with the chain compiler"),
+        (["--opt-level", "ignore"], "comes with the chain compiler"),
+        (["--opt-level", "most"], "neither no nor strong"),
+        (["--target", "lua"], "lua"),
+        (["--target", "wasm", "--concurrency", "2"], "--target native"),
+        (["--port", "70000"], "less than or equal to 65535"),
+    ],
+)
+def test_run_refuses_options(arguments: list[str], says: str) -> None:
+    answer = appnetctl("run", ECHO / "sample_echo_sidecar.yaml", *arguments)
+    assert answer.exit_code == 2
+    assert says in " ".join(answer.stderr.replace("│", " ").split())
+
+
+def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:
+    answer = appnetctl("run", BAD / "processor_ambient.yaml")
+    assert answer.exit_code == 2
+    assert "processor `ambient` is not there yet" in answer.stderr
+
+
+def test_run_refuses_an_application_without_programs(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    (tmp_path / "echo.proto").write_text((ECHO / "echo.proto").read_text().replace("package echo", "package shop"))
+    answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")
+    assert answer.exit_code == 2
+    assert "error[C061]: no programs here that call `/shop.EchoService/echo`" in answer.stderr

@@ -1,0 +1,95 @@
+"""`appnetctl run` as a process of its own, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
+CONFIG = "sample_echo_sidecar.yaml"
+APPNETCTL = [sys.executable, "-c", "from appnet.cli.main import main; main()"]
+
+
+def sample(folder: Path) -> Path:
+    """A copy of the echo sample that tests may change; its configuration."""
+    shutil.copytree(ECHO, folder / "echo")
+    return folder / "echo" / CONFIG
+
+
+class Running:
+    """A started `appnetctl run`; all it does in files is below ``folder``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process = process
+        self.folder = folder
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        match = re.search(r"\nup: curl '(.*)/\?key=hello'", self.output)
+        assert match, self.output
+        return match[1]
+
+    def wait_for(self, text: str, times: int = 1, seconds: float = 90.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.output.count(text) < times:
+            assert time.monotonic() < deadline, f"no {text!r} in\n{self.output}"
+            assert self.process.poll() is None, self.output
+            time.sleep(0.02)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def running(folder: Path, *arguments: str | Path, prefix: tuple[str, ...] = ()) -> Iterator[Running]:
+    """Starts it with its temporary files below ``folder``, so that its children can be told by their command lines."""
+    (folder / "tmp").mkdir()
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [*prefix, *APPNETCTL, "run", *map(str, arguments)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        yield Running(process, folder)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Command lines of processes that name a path below ``folder``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                if str(folder) in line and state != "Z":
+                    found.append(f"{entry.name} {line}")
+    return found
+
+
+def gone(folder: Path, seconds: float = 10.0) -> bool:
+    """Whether nothing of ``folder`` runs any more, now or soon."""
+    deadline = time.monotonic() + seconds
+    while left_behind(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,170 @@
+"""`make quickstart` while it stays up: edits, ends, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from appnet.control.local_application import Answer, get
+from tests.quickstart.support import APPNETCTL, Running, gone, left_behind, running, sample
+
+pytestmark = pytest.mark.e2e
+
+NULL = """
+state:
+    n: int
+
+init():
+    pass
+
+req(rpc):
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+REFUSED = Answer("Echo server returns an error.", 10, "firewall")
+
+
+def call(it: Running, key: str) -> Answer:
+    """The answer to a call, again where the fault element made it."""
+    answer = asyncio.run(get(it.url, key))
+    return call(it, key) if answer.message == "fault_injected" else answer
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Saves as editors do: a new file in the place of the old one."""
+    text = file.read_text()
+    assert old in text
+    saved = file.with_name(f".{file.name}.new")
+    saved.write_text(text.replace(old, new))
+    saved.replace(file)
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+def test_edits(tmp_path: Path, target: str) -> None:
+    config = sample(tmp_path)
+    firewall = config.with_name("firewall.appnet")
+    with running(tmp_path, config, "--target", target) as it:
+        it.wait_for("up: curl")
+        assert call(it, "evil").status == 0
+
+        edit(firewall, "'test', 'No'", "'evil', 'No'")
+        it.wait_for("server-sidecar accepted after")
+        assert call(it, "evil") == REFUSED
+        assert call(it, "test").status == 0
+        assert it.output.count("frontend-sidecar unchanged") == 1
+
+        edit(firewall, "'evil', 'No')", "'evil', 'No'")
+        it.wait_for("not taken; version")
+        assert "error[E" in it.output
+        assert call(it, "evil") == REFUSED
+
+        edit(firewall, "'evil', 'No'", "'test', 'No')")
+        it.wait_for("server-sidecar accepted after", times=2)
+        assert call(it, "test") == REFUSED
+
+        edit(config, "serverChain: ", "unknownKey: ")
+        it.wait_for("error[C010]: unknown key `unknownKey`")
+        assert call(it, "test") == REFUSED
+        edit(config, "unknownKey: ", "serverChain: ")
+        it.wait_for("nothing changes for the proxies")
+
+        assert it.stop() == 0
+        assert it.output.endswith("stopped\n")
+        assert gone(tmp_path)
+
+
+def test_an_edit_of_the_configuration_moves_elements(tmp_path: Path) -> None:
+    """With a module for each element the listeners' filters change, too; callers notice nothing but the rule."""
+    config = sample(tmp_path)
+    with running(tmp_path, config, "--opt-level", "no") as it:
+        it.wait_for("up: curl")
+        config.with_name("null.appnet").write_text(NULL)
+        file = "      file: firewall.appnet\n"
+        moved = config.read_text().replace("  serverChain: ", "  pairChain: ")
+        config.write_text(moved.replace(file, f"{file}    - name: nothing\n      file: null.appnet\n"))
+        it.wait_for("server-sidecar accepted after")
+        assert "frontend-sidecar accepted after" in it.output
+        assert call(it, "test") == REFUSED
+        assert call(it, "hello").status == 0
+        assert it.stop(signal.SIGINT) == 0
+        assert gone(tmp_path)
+
+
+def test_a_change_of_the_edge_is_refused(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    with running(tmp_path, config) as it:
+        it.wait_for("up: curl")
+        text = config.read_text()
+        config.write_text(
+            text.replace("clientService: frontend", "clientService: server").replace(
+                "serverService: server", "serverService: frontend"
+            )
+        )
+        it.wait_for("error[C062]")
+        assert call(it, "test") == REFUSED
+
+
+def test_killed_it_leaves_nothing(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    with running(tmp_path, config) as it:
+        it.wait_for("up: curl")
+        assert len(left_behind(tmp_path)) >= 4
+        it.process.kill()
+        it.process.wait(10)
+        assert gone(tmp_path)
+
+
+def test_orphaned_it_ends(tmp_path: Path) -> None:
+    """Its parent is killed and says nothing, like a `make` in a closed window."""
+    config = sample(tmp_path)
+    (tmp_path / "tmp").mkdir()
+    log = (tmp_path / "output").open("wb")
+    parent = subprocess.Popen(
+        ["sh", "-c", '"$@" & wait', "sh", *APPNETCTL, "run", str(config)],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONUNBUFFERED": "1"},
+    )
+    it = Running(parent, tmp_path)
+    it.wait_for("up: curl")
+    parent.kill()
+    parent.wait(10)
+    assert gone(tmp_path)
+    assert it.output.endswith("stopped\n")
+
+
+def test_a_proxy_that_ends_is_told(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    with running(tmp_path, config) as it:
+        it.wait_for("up: curl")
+        proxy = next(line for line in left_behind(tmp_path) if "server-sidecar" in line)
+        os.kill(int(proxy.split()[0]), signal.SIGKILL)
+        assert it.process.wait(30) == 1
+        assert "error: server-sidecar has ended" in it.output
+        assert gone(tmp_path)
+
+
+def test_a_save_is_live_within_a_second(tmp_path: Path) -> None:
+    """From the save to the first call that the new rule judges: the promise; benchmarks/ measures how much less."""
+    config = sample(tmp_path)
+    firewall = config.with_name("firewall.appnet")
+    with running(tmp_path, config, "--target", "wasm") as it:
+        it.wait_for("up: curl")
+        words = ["test", "one", "two", "three"]
+        took = []
+        for old, new in itertools.pairwise(words):
+            edit(firewall, f"'{old}', 'No'", f"'{new}', 'No'")
+            saved = time.monotonic()
+            while call(it, new) != REFUSED:
+                assert time.monotonic() - saved < 10, it.output
+            took.append(time.monotonic() - saved)
+        assert sorted(took)[1] < 1.0, took
