@@ -25,7 +25,7 @@ RUNTIME = Path(__file__).parent / "runtime"
 _GLIBC = "2.28"  # the oldest that a proxy's image may have
 _WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 # The same arithmetic on every machine: no fused multiply-add where the text has a product and a sum.
-_CODE = ("-O2", "-ffp-contract=off", "-fno-math-errno", "-s")
+_CODE = ("-O2", "-ffp-contract=off", "-fno-math-errno")
 
 
 class Target(Enum):
@@ -35,14 +35,21 @@ class Target(Enum):
     WASM = "wasm"
 
 
+_HOSTS = {Target.NATIVE: "host_module.c", Target.WASM: "host_wasm.c"}
+
+
 def compile_module(source: str, target: Target, *, machine: str | None = None) -> bytes:
-    """Compiles a printed chain with the runtime and the target's host.
+    """Compiles a printed chain with the target's host and links it with the runtime.
+
+    The runtime is compiled once for all chains: a change of a chain must reach its proxies within a second.
 
     ``machine``: ``x86_64`` or ``aarch64``, for native modules; this one's unless given. They load on Linux with
     glibc 2.28 or later. Raises `InternalError` with the compiler's text and the place where the source was kept.
     """
-    unit = f'{source}\n#include "unity_{target.value}.c"\n'
-    return _compile(unit, (RUNTIME,), _flags(target, machine))
+    code, link = _flags(target, machine)
+    runtime = _compile(f'#include "runtime_{target.value}.c"\n', (RUNTIME,), [*code, "-c"])
+    host = f'{source}\n#include "{_HOSTS[target]}"\n'
+    return _compile(host, (RUNTIME,), [*code, *link], objects=(runtime,)).read_bytes()
 
 
 def compile_library(
@@ -59,7 +66,8 @@ def compile_library(
     """
     unit = "".join(f'#include "{path.name}"\n' for path in sources)
     directories = dict.fromkeys([*(path.resolve().parent for path in sources), *include])
-    return _compile(unit, tuple(directories), [*_flags(Target.NATIVE, machine), *flags])
+    code, link = _flags(Target.NATIVE, machine)
+    return _compile(unit, tuple(directories), [*code, *link, *flags]).read_bytes()
 
 
 def cache_directory() -> Path:
@@ -68,45 +76,40 @@ def cache_directory() -> Path:
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "appnet"
 
 
-def _flags(target: Target, machine: str | None) -> list[str]:
+def _flags(target: Target, machine: str | None) -> tuple[list[str], list[str]]:
+    """What compiling and what linking needs."""
     if target is Target.WASM:
-        linked = ["-target", "wasm32-freestanding", "-nostdlib", "-Wl,--no-entry"]
-    else:
-        triple = f"{machine or platform.machine()}-linux-gnu.{_GLIBC}"
-        linked = [
-            "-target",
-            triple,
-            "-shared",
-            "-fPIC",
-            "-fvisibility=hidden",
-            "-ffunction-sections",
-            "-Wl,--gc-sections",
-        ]
-    return [*_WARNINGS, *_CODE, *linked]
+        return [*_WARNINGS, *_CODE, "-target", "wasm32-freestanding"], ["-s", "-nostdlib", "-Wl,--no-entry"]
+    triple = f"{machine or platform.machine()}-linux-gnu.{_GLIBC}"
+    code = [*_WARNINGS, *_CODE, "-target", triple, "-fPIC", "-fvisibility=hidden", "-ffunction-sections"]
+    return code, ["-s", "-shared", "-Wl,--gc-sections"]
 
 
-def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str]) -> bytes:
-    key = _key(unit, directories, flags)
+def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str], objects: Sequence[Path] = ()) -> Path:
+    """The entry of the cache for ``unit`` compiled, and linked with ``objects``, entries themselves."""
     cache = cache_directory()
-    entry = cache / "modules" / key
-    try:
-        return entry.read_bytes()
-    except FileNotFoundError:
-        pass
+    entry = cache / "modules" / _key(unit, directories, [*flags, *(it.name for it in objects)])
+    if entry.exists():
+        return entry
     entry.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as work:
         source = Path(work) / "module.c"
         source.write_text(unit, encoding="utf-8")
         output = Path(work) / "module.out"
-        _run_compiler(source, output, directories, flags, cache)
-        module = output.read_bytes()
+        linked = [Path(work) / f"{number}.o" for number in range(len(objects))]
+        for link, it in zip(linked, objects, strict=True):
+            link.symlink_to(it)  # a name that tells the compiler what it is
+        _run_compiler([source, *linked], output, directories, flags, cache)
         output.replace(entry)
-    return module
+    return entry
 
 
-def _run_compiler(source: Path, output: Path, directories: Iterable[Path], flags: Sequence[str], cache: Path) -> None:
+def _run_compiler(
+    inputs: Sequence[Path], output: Path, directories: Iterable[Path], flags: Sequence[str], cache: Path
+) -> None:
+    source = inputs[0]
     include = [f"-I{directory}" for directory in directories]
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, *include, "-o", str(output), str(source)]
+    command = [sys.executable, "-m", "ziglang", "cc", *flags, *include, "-o", str(output), *map(str, inputs)]
     # What zig builds once (libc stubs) is shared; what it keeps of this one module goes away with it.
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"), "ZIG_LOCAL_CACHE_DIR": str(source.parent)}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)

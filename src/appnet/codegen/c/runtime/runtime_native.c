@@ -1,5 +1,7 @@
-/* The runtime and the native host in one piece. A generated chain includes it last, after it defined `appnet_chain`
- * and these macros, which say what the hosts need to know before run time:
+/* The runtime for the native host, without it: the same for all chains, and so compiled once.
+ *
+ * A printed chain is compiled with its host, whose source it includes last, after it defined `appnet_chain` and these
+ * macros, which say what the host needs to know before run time:
  *
  *   APPNET_NAME, APPNET_VERSION    strings, as in appnet_chain
  *   APPNET_WANTS_REQUEST_BODY      1 where a method's request side needs the message
@@ -17,4 +19,3 @@
 #include "text.c"
 #include "sha256.c"
 #include "crypto.c"
-#include "host_module.c"

@@ -1,4 +1,4 @@
-/* The runtime and the proxy-wasm host in one piece; what a chain defines before it includes this is told in unity_native.c. */
+/* The runtime for the proxy-wasm host; runtime_native.c tells what a chain and its host are to it. */
 #include "instance.c"
 #include "wire.c"
 #include "http_call.c"
@@ -10,4 +10,3 @@
 #include "options.c"
 #include "sha256.c"
 #include "crypto.c"
-#include "host_wasm.c"
