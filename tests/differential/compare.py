@@ -1,0 +1,214 @@
+"""Runs the same traffic through the interpreter and through compiled modules, and compares all that can be seen.
+
+Many chains are compiled as the methods of one module, because a compiler run costs more than their traffic.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from appnet.codegen.c.build import Target, compile_module
+from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
+from appnet.ir.compile import compile_element
+from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+from tests.support.calls import Clock
+from tests.support.native_harness import ModuleUnderTest as NativeModule
+from tests.support.native_harness import Passed, Replied
+from tests.support.sample import SAMPLE
+from tests.support.traffic import Exchange, Fields, Step, Traffic
+from tests.support.wasm_harness import ModuleUnderTest as WasmModule
+from tests.support.wire import encode, fields_of, parse, put, same
+
+SEED = 2024
+BACKENDS = 3
+_HARNESSES = {Target.NATIVE: NativeModule, Target.WASM: WasmModule}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Elements in order, each with the text it was compiled from, as a method of its own."""
+
+    signature: MethodSignature
+    elements: Sequence[Element]
+    sources: Sequence[str]
+
+
+def make_chain(name: str, sources: Sequence[str]) -> Chain:
+    """The chain of these programs, as the method ``/sample.Probe/NAME``; its elements are NAME_0, NAME_1, …"""
+    signature = replace(SAMPLE, full_name=f"/sample.Probe/{name}")
+    elements = [
+        compile_element(Path(f"{name}.appnet"), signature, name=f"{name}_{index}", source=source).element
+        for index, source in enumerate(sources)
+    ]
+    return Chain(signature, elements, sources)
+
+
+@dataclass
+class _Pair:
+    """One call, on both sides."""
+
+    call: Any
+    rpc: Rpc
+
+
+@dataclass
+class Comparison:
+    """A module of many chains beside an interpreter for each of them; both keep their state from run to run."""
+
+    chains: Sequence[Chain]
+    target: Target
+    calls_made: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        source = ChainSource("differential", "1", [(chain.signature, chain.elements) for chain in self.chains])
+        module = compile_module(print_chain(source), self.target)
+        environment = Environment(self.clock, SEED, BACKENDS)
+        self._module = _HARNESSES[self.target](module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
+        self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]
+        self._seen = [0] * len(self.chains)
+        self._check_records(range(len(self.chains)), "at the start")
+        self.check_state()
+
+    def run(self, index: int, traffic: Traffic, seed: int) -> int:
+        """Compares every step of the traffic on the chain of this number; how many requests there were."""
+        source = random.Random(seed)
+        open_calls: dict[int, _Pair] = {}
+        requests = 0
+        for step in traffic.steps:
+            self.clock.now_ns += step.after_ns
+            self._module.now_ns = self.clock.now_ns
+            requests += step.kind == "request"
+            self._step(index, step, traffic.exchanges[step.exchange], open_calls, source)
+            self._check_records([index], self._where(index, step))
+        assert not open_calls
+        return requests
+
+    def check_state(self) -> None:
+        """Compares all state of all chains."""
+        expected = "".join(dump(instance) for instance in self._instances)
+        assert self._module.state_dump() == expected
+
+    # --- steps ---
+
+    def _step(
+        self, index: int, step: Step, exchange: Exchange, open_calls: dict[int, _Pair], source: random.Random
+    ) -> None:
+        instance, signature = self._instances[index], self.chains[index].signature
+        where = self._where(index, step)
+        if step.kind == "request":
+            self.calls_made += 1
+            pair = open_calls[step.exchange] = _Pair(self._module.call(), Rpc(signature, rpc_id=self.calls_made))
+            pair.rpc.metadata = dict(exchange.metadata)
+            refused = self._message(pair, instance, exchange, source, "request", where)
+        elif step.exchange not in open_calls:
+            return
+        elif step.kind == "response":
+            pair = open_calls[step.exchange]
+            pair.rpc.response_metadata = dict(exchange.response_metadata)
+            self._message(pair, instance, exchange, source, "response", where)
+            refused = True
+        else:
+            instance.end(open_calls[step.exchange].rpc)
+            refused = True
+        if refused:
+            open_calls.pop(step.exchange).call.end()
+
+    def _message(
+        self, pair: _Pair, instance: ChainInstance, exchange: Exchange, source: random.Random, kind: str, where: str
+    ) -> bool:
+        """Compares what becomes of a request or response; whether it was refused."""
+        rpc, schema = pair.rpc, rpc_schema(pair.rpc, kind)
+        fields: Fields = exchange.request if kind == "request" else exchange.response
+        body = b"" if kind == "response" and exchange.status else _framed(encode(source, fields))
+        rpc.message = fields_of(parse(body[5:], schema)) if body else {}
+        if kind == "request":
+            expected = instance.request(rpc)
+            got = pair.call.run_request(rpc.signature.full_name, exchange.metadata, _cut(source, body))
+            headers = rpc.metadata
+        else:
+            expected = instance.response(rpc, exchange.status)
+            got = pair.call.run_response(exchange.response_metadata, _cut(source, body), exchange.status)
+            headers = rpc.response_metadata
+        _check(expected, got, body, schema, headers, where)
+        return isinstance(expected, Refused)
+
+    # --- comparisons ---
+
+    def _check_records(self, indexes: Sequence[int] | range, where: str) -> None:
+        """Compares what was recorded since the last time, stream by stream."""
+        expected: defaultdict[str, list[object]] = defaultdict(list)
+        for index in indexes:
+            records = self._instances[index].records()
+            for scope, value in records[self._seen[index] :]:
+                expected[scope].append(_plain(value))
+            self._seen[index] = len(records)
+        got: defaultdict[str, list[object]] = defaultdict(list)
+        for scope, value in self._module.records():
+            got[scope].append(_plain(value))
+        assert got == expected, where
+
+    def _where(self, index: int, step: Step) -> str:
+        chain = self.chains[index]
+        return "\n".join([f"{self.target.value}, {chain.signature.full_name}, {step}", *chain.sources])
+
+
+def rpc_schema(rpc: Rpc, kind: str) -> str:
+    """The full name of the message in hand."""
+    return (rpc.signature.request if kind == "request" else rpc.signature.response).full_name
+
+
+def _framed(body: bytes) -> bytes:
+    return b"\0" + len(body).to_bytes(4, "big") + body
+
+
+def _cut(source: random.Random, body: bytes) -> list[bytes]:
+    """The bytes in random pieces, as they may come off the network."""
+    if not body:
+        return []
+    places = sorted(source.randint(0, len(body)) for _ in range(source.choice((0, 0, 1, 3))))
+    return [body[start:end] for start, end in zip([0, *places], [*places, len(body)], strict=True)]
+
+
+def _check(
+    expected: Outcome, got: Passed | Replied, body: bytes, schema: str, headers: dict[str, bytes], where: str
+) -> None:
+    if isinstance(expected, Refused):
+        assert got == Replied(expected.code, expected.text), where
+        return
+    assert isinstance(got, Passed), f"{got} for {expected}\n{where}"
+    assert got.metadata == headers, where
+    if not expected.written:
+        assert got.body == body, where
+        return
+    _check_written(expected, got.body, body, schema, where)
+
+
+def _check_written(expected: Forwarded, got: bytes, body: bytes, schema: str, where: str) -> None:
+    assert got[0] == 0, where
+    assert int.from_bytes(got[1:5], "big") == len(got) - 5, where
+    changed = parse(body[5:], schema)
+    for path, value in expected.written.items():
+        put(changed, path, value)
+    assert same(parse(got[5:], schema), changed), f"{parse(got[5:], schema)}\nfor\n{changed}\n{where}"
+
+
+def _plain(value: object) -> object:
+    """A recorded value as telemetry can show it: strings are bytes, uints have 64 bits with a sign."""
+    if isinstance(value, tuple | list):
+        return tuple(_plain(part) for part in value)
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value + 2**63) % 2**64 - 2**63
+    return value
