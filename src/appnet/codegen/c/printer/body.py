@@ -302,16 +302,13 @@ class BodyPrinter:
         subject = statement.subject
         opened = False
         for number, arm in enumerate(statement.arms):
-            if number == len(statement.arms) - 1 and not arm.body.statements:
-                break  # nothing to do, whether or not it fits
             closes = is_exhaustive(statement.arms[: number + 1])
             test = None if closes else self._test(subject, arm.pattern)
             head = "{" if test is None else f"if ({test}) {{"
             self.line(f"}} else {head}" if opened else head)
             self._arm(subject, arm, (*at,), number)
             opened = True
-        if opened:
-            self.line("}")
+        self.line("}")
 
     def _arm(self, subject: Atom, arm: Arm, path: tuple[Step, ...], number: int) -> None:
         self._depth += 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from appnet.ir.nodes import (
+    AnyPattern,
     Atom,
     Block,
     Call,
@@ -133,6 +134,8 @@ def _must_run(statement: Let) -> bool:
 
 
 def _operands(statement: Statement, classes: Mapping[str, StateClass]) -> Iterable[Atom]:
+    if isinstance(statement, Match) and isinstance(statement.arms[0].pattern, AnyPattern):
+        return ()
     call = call_of(statement)
     atoms = atoms_of(statement)
     place = atoms[0] if call is not None and call.op in _AT_KEY else None

@@ -122,9 +122,9 @@ VALUES.update({op: _comparison(op) for op in _COMPARISONS})
 
 def _compare_scalars(op: str, type_: Type, a: str, b: str) -> str:
     if a == b:  # which compilers take for a mistake
-        equal = f"!__builtin_isnan({a})" if type_ == FLOAT else "true"
-        unequal = f"__builtin_isnan({a}) != 0" if type_ == FLOAT else "false"
-        return {"eq": equal, "le": equal, "ge": equal, "ne": unequal}.get(op, "false")
+        equal = f"!__builtin_isnan({a})" if type_ == FLOAT else f"((void){a}, true)"
+        unequal = f"__builtin_isnan({a}) != 0" if type_ == FLOAT else f"((void){a}, false)"
+        return {"eq": equal, "le": equal, "ge": equal, "ne": unequal}.get(op, f"((void){a}, false)")
     cast = "(int)" if type_ == BOOL else ""
     return f"{cast}{a} {_COMPARISONS[op]} {cast}{b}"
 
@@ -306,7 +306,7 @@ def _metadata_direction(body: BodyPrinter) -> str:
 
 @_value
 def _get_metadata(body: BodyPrinter, call: Call) -> str:
-    return f"an_metadata({body.call()}, {_metadata_direction(body)}, {body.atom(call.args[0])})"
+    return f"an_metadata({body.scope()}, {_metadata_direction(body)}, {body.atom(call.args[0])})"
 
 
 @_effect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appnet.ir.nodes import Block, Foreach, Let, Local, Match
-from appnet.ir.walk import atoms_of
+from appnet.ir.walk import atoms_of, binders, statements
 from appnet.language.types import Type
 
 Step = tuple[int, int]
@@ -16,7 +16,7 @@ Place = tuple[Step, ...]
 
 
 def declared_at(body: Block) -> dict[Place, list[tuple[str, Type, bool]]]:
-    """The locals bound by `Let` that are declared just before a statement: name, type.
+    """The locals bound by `Let` alone that are declared just before a statement: name, type.
 
     The third says that the statement itself is their first binding, and can declare them with its value.
     """
@@ -30,7 +30,10 @@ def declared_at(body: Block) -> dict[Place, list[tuple[str, Type, bool]]]:
         before = places.get(local.name)
         places[local.name] = place if before is None else _common(before, place)
     found: dict[Place, list[tuple[str, Type, bool]]] = {}
+    scoped = _bound_elsewhere(body)
     for name, type_ in types.items():
+        if name in scoped:
+            continue
         place = places[name]
         found.setdefault(place, []).append((name, type_, place in bindings[name]))
     return found
@@ -49,6 +52,12 @@ def _occurrences(block: Block, path: Place, arm: int = 0) -> Iterator[tuple[Plac
         elif isinstance(statement, Match):
             for number, one in enumerate(statement.arms):
                 yield from _occurrences(one.body, place, number)
+
+
+def _bound_elsewhere(body: Block) -> set[str]:
+    """The names that a pattern or a loop binds: they are declared there, whatever else they are bound to."""
+    others = (statement for statement in statements(body) if not isinstance(statement, Let))
+    return {local.name for statement in others for local in binders(statement)}
 
 
 def _common(a: Place, b: Place) -> Place:
