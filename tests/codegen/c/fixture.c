@@ -126,17 +126,17 @@ static an_verdict judge_request_of(an_call *call) {
   return AN_FORWARD;
 }
 
-static void keep_response(an_call *call) {
+static void keep_status(an_call *call, bool with_fields) {
   fixture_state *state = call->instance->state;
   an_lock_acquire(&call->instance->locks[0]);
   state->responses++;
   state->status = call->status;
-  keep_fields(call);
+  if (with_fields) keep_fields(call);
   an_lock_release(&call->instance->locks[0]);
 }
 
 static an_verdict judge_response_of(an_call *call) {
-  keep_response(call);
+  keep_status(call, true);
   if (!call->is_error && denies(call->slots[0].value.s)) return refuse(call, 10, TEXT("response denied"));
   if (!call->is_error) write_fields(call, AN_RESPONSE);
   return AN_FORWARD;
@@ -156,7 +156,7 @@ static an_verdict forward(an_call *call) {
 }
 
 static an_verdict watch_response(an_call *call) {
-  keep_response(call);
+  keep_status(call, true);
   an_record record;
   an_record_begin(&record, call->instance, 0);
   an_record_pair_begin(&record);
@@ -174,7 +174,7 @@ static an_verdict watch_response(an_call *call) {
 }
 
 static an_verdict status_response(an_call *call) {
-  keep_response(call);
+  keep_status(call, false);
   if (call->status == 14) return refuse(call, 10, TEXT("retry"));
   an_metadata_set(call, AN_RESPONSE, TEXT("Seen"), TEXT("yes"));
   return AN_FORWARD;
@@ -252,9 +252,3 @@ const an_chain appnet_chain = {
     .destroy = destroy,
     .dump = dump,
 };
-
-#if defined(__wasm__)
-#include "unity_wasm.c"
-#else
-#include "unity_native.c"
-#endif

@@ -323,7 +323,8 @@ static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) 
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
   (void)headers;
   event_begins();
-  stream *it = new_stream(context);
+  stream *it = find_stream(context);
+  if (it == NULL) it = new_stream(context);
   if (it == NULL) {
     complain("appnet: out of memory: a call is kept back");
     return PAUSE;

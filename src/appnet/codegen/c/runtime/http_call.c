@@ -61,9 +61,15 @@ static an_header_map headers_of(an_direction direction) {
 
 bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
   uint8_t lower[KEY_SIZE];
-  an_view known = lower_key(key, lower);
+  an_view known = lower_key(key, lower), found;
   if (known.size == 0 || !metadata_is_there(call, direction)) return false;
-  return header_get(call, headers_of(direction), known, value);
+  if (!header_get(call, headers_of(direction), known, &found)) return false;
+  /* A copy: the host's own value may end where the same key is set. */
+  uint8_t *copy = an_arena_alloc(&call->arena, found.size);
+  if (copy == NULL) return false;
+  if (found.size > 0) memcpy(copy, found.data, found.size);
+  *value = (an_view){copy, found.size};
+  return true;
 }
 
 /* The host of the cluster that decimal text names, or -1. */
@@ -351,7 +357,7 @@ static an_action judge_response(an_call *call, int32_t status) {
   bool needs_message = call->method->response.needs_message;
   call->response_phase = AN_PHASE_JUDGED;
   if (status == 0 && needs_message && !call->message_whole && call->flaw == NULL) {
-    spoil(call, GRPC_INTERNAL, "has no message");
+    spoil(call, GRPC_INTERNAL, "has no whole message");
   }
   bool spoilt = status == 0 && call->flaw != NULL;
   if (spoilt) status = call->flaw_code;

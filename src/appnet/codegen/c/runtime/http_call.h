@@ -28,7 +28,4 @@ void an_local_reply(an_call *call, uint32_t http_status);
 /* gRPC's mapping of an HTTP status to a gRPC one, for responses that carry none. */
 int32_t an_status_of_http(uint32_t http_status);
 
-/* Whether later events of a direction can change anything: a host may forget calls of which none can. */
-bool an_call_settled(const an_call *call);
-
 #endif
