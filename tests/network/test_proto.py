@@ -140,3 +140,22 @@ def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:
     request = load_proto(path).method("M").request
     assert max(it.count(".") for it in request.fields) == 7
     assert request.unsupported["next." * 7 + "next"] == "it is nested deeper than 8 messages"
+
+
+def test_what_did_not_change_is_not_compiled_again(shop: ProtoFile) -> None:
+    assert load_proto(shop.path) is shop
+    money = shop.path.parent / "parts" / "money.proto"
+    money.write_text(MONEY.replace("cents", "pence"))
+    assert "address.rent.pence" in load_proto(shop.path).method("Watch").request.fields
+    money.unlink()
+    with pytest.raises(DiagnosticError, match="parts/money"):
+        load_proto(shop.path)
+    money.write_text(MONEY)
+    assert "address.rent.cents" in load_proto(shop.path).method("Watch").request.fields
+
+
+def test_a_file_that_comes_before_googles_own_is_noticed(shop: ProtoFile) -> None:
+    own = shop.path.parent / "google" / "protobuf" / "timestamp.proto"
+    own.parent.mkdir(parents=True)
+    own.write_text('syntax = "proto3"; package google.protobuf; message Timestamp { string text = 1; }')
+    assert "placed.text" in load_proto(shop.path).method("Watch").request.fields

@@ -46,12 +46,16 @@ _KINDS: dict[int, tuple[str, Type]] = {
 
 @dataclass(frozen=True)
 class ProtoFile:
-    """A compiled .proto. ``files`` are the paths of it and of all it imports from beside it, itself first."""
+    """A compiled .proto. ``sources`` are where it and all it imports are, or would come before Google's own."""
 
     path: Path
-    files: tuple[Path, ...]
+    sources: tuple[Path, ...]
     _pool: DescriptorPool = field(repr=False)
-    _names: tuple[str, ...] = field(repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the user's that it was compiled from, itself first."""
+        return tuple(it for it in self.sources if it.is_file())
 
     def methods(self) -> list[str]:
         """The full name, ``/package.Service/Method``, of every method that the file itself declares."""
@@ -84,7 +88,7 @@ class ProtoFile:
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
 
     def _methods(self) -> Iterator[MethodDescriptor]:
-        own = self._pool.FindFileByName(self._names[0])
+        own = self._pool.FindFileByName(self.path.name)
         for service in own.services_by_name.values():
             yield from service.methods
 
@@ -92,8 +96,29 @@ class ProtoFile:
 def load_proto(path: Path) -> ProtoFile:
     """Compiles the .proto at ``path``; its imports are looked for in its folder and among Google's well-known types.
 
+    One that was compiled before and has not changed, nor any file it imports, is not compiled again.
     Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
     """
+    key = (Path.cwd(), path)
+    contents, known = _COMPILED.get(key, ({}, None))
+    if known is None or any(_content(file) != content for file, content in contents.items()):
+        known = _compile(path)
+        _COMPILED[key] = ({file: _content(file) for file in known.sources}, known)
+    return known
+
+
+_COMPILED: dict[tuple[Path, Path], tuple[dict[Path, bytes], ProtoFile]] = {}
+"""What was compiled, by working directory and path, with the contents of its sources."""
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _compile(path: Path) -> ProtoFile:
     if not path.is_file():
         raise _error("C033", f"no file {path}", Span(path, 1, 1, 1, 1), "", "give the path of a .proto file")
     with tempfile.TemporaryDirectory() as folder:
@@ -114,9 +139,8 @@ def load_proto(path: Path) -> ProtoFile:
     pool = DescriptorPool()
     for file in compiled.file:
         pool.Add(file)
-    names = [path.name, *(it.name for it in compiled.file if it.name != path.name)]
-    local = [path.parent / it for it in names]
-    return ProtoFile(path, tuple(it for it in local if it.is_file()), pool, tuple(names))
+    sources = [path, *(path.parent / it.name for it in compiled.file if it.name != path.name)]
+    return ProtoFile(path, tuple(sources), pool)
 
 
 def _signature(method: MethodDescriptor) -> MethodSignature:

@@ -6,11 +6,12 @@ into it, so entries never go stale, and any number of processes may share the ca
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -104,12 +105,21 @@ def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str], objec
     return entry
 
 
+@functools.cache
+def _zig() -> Path:
+    """The compiler itself: going through `python -m ziglang` would start an interpreter for each module."""
+    spec = importlib.util.find_spec("ziglang")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], "zig")
+
+
 def _run_compiler(
     inputs: Sequence[Path], output: Path, directories: Iterable[Path], flags: Sequence[str], cache: Path
 ) -> None:
     source = inputs[0]
     include = [f"-I{directory}" for directory in directories]
-    command = [sys.executable, "-m", "ziglang", "cc", *flags, *include, "-o", str(output), *map(str, inputs)]
+    command = [str(_zig()), "cc", *flags, *include, "-o", str(output), *map(str, inputs)]
     # What zig builds once (libc stubs) is shared; what it keeps of this one module goes away with it.
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"), "ZIG_LOCAL_CACHE_DIR": str(source.parent)}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
