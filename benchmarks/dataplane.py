@@ -83,11 +83,11 @@ class Samples:
 def requests() -> list[Request]:
     """Echo messages: 99 in 100 with one of 33 keys that pass, 1 in 100 with the key that is refused."""
     keys = [f"user-{number:04}" for number in range(33)]
-    passing = [Request(_message(key), metadata=((KEY_HEADER, key),), weight=3) for key in keys]
-    return [*passing, Request(_message(REFUSED_KEY), metadata=((KEY_HEADER, REFUSED_KEY),), weight=1)]
+    passing = [Request(message(key), metadata=((KEY_HEADER, key),), weight=3) for key in keys]
+    return [*passing, Request(message(REFUSED_KEY), metadata=((KEY_HEADER, REFUSED_KEY),), weight=1)]
 
 
-def _message(body: str) -> bytes:
+def message(body: str) -> bytes:
     text = body.encode()
     return bytes([0x0A, len(text)]) + text
 
@@ -181,7 +181,9 @@ def main() -> None:
         samples = asyncio.run(run(cases, plan, lambda what: progress.update(task, advance=1, description=what)))
     rows = samples.rows()
     titles = {case.name: case.title for case in cases}
-    console.print(report.table(rows, titles))
+    console.print(
+        report.table(rows, titles, "medians over rounds; ratio to router only in the same round, with quartiles")
+    )
     if not arguments.dry_run:
         context = {
             "rounds": plan.rounds, "seconds": plan.seconds, "rate": plan.rate,

@@ -10,9 +10,9 @@ from rich.table import Table
 from benchmarks.results import Row
 
 
-def table(rows: Sequence[Row], titles: Mapping[str, str]) -> Table:
+def table(rows: Sequence[Row], titles: Mapping[str, str], title: str) -> Table:
     """One line a case, one column a metric: the value, its ratio to the baseline and the quartiles of the ratio."""
-    out = Table(title="medians over rounds; ratio to router only in the same round, with quartiles")
+    out = Table(title=title)
     metrics = list(dict.fromkeys(row.metric for row in rows))
     out.add_column("case")
     for metric in metrics:
@@ -34,7 +34,7 @@ def markdown(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
 def _cells(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, list[str]]:
     by_case: dict[str, dict[str, str]] = {}
     for row in rows:
-        text = f"{_number(row.value)} {row.unit}".replace("us", "µs")
+        text = f"{_number(row.value)} {row.unit}".strip().replace("us", "µs")
         if row.ratio is not None and row.case != row.ratio_to:
             text += f" · {row.ratio:.2f}x ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
         by_case.setdefault(row.case, {})[row.metric] = text

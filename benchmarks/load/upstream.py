@@ -43,7 +43,7 @@ class Upstream:
             command += ["--echo-header", name]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        self.port = int(json.loads(self._process.stdout.readline())["address"].rpartition(":")[2])
 
     @property
     def pid(self) -> int:

@@ -4,7 +4,8 @@
  *   server [--reply FILE] [--echo-header NAME]...
  *
  * FILE holds the gRPC-framed message of each answer. A request header NAME comes back as a response header. Prints
- * the port on 127.0.0.1 as its first line, and what it saw as JSON when standard input closes, which ends it.
+ * {"address":"127.0.0.1:PORT"} as its first line, and what it saw as JSON when standard input, a pipe, closes; that
+ * ends it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -143,7 +144,7 @@ static int listen_anywhere(void) {
     perror("listen");
     exit(1);
   }
-  printf("%d\n", ntohs(address.sin_port));
+  printf("{\"address\":\"127.0.0.1:%d\"}\n", ntohs(address.sin_port));
   fflush(stdout);
   return fd;
 }

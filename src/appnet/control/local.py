@@ -18,6 +18,7 @@ from appnet.control.snapshot import Snapshot
 from appnet.control.xds_node import Acceptance
 from appnet.control.xds_server import XdsServer
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
+from appnet.network.edge import LoadedEdge
 from appnet.network.placement import OptLevel, Side
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
@@ -72,17 +73,24 @@ class RunSettings:
 class LocalRunner:
     """The application of one AppNetConfig with a sidecar at each end of its edge. Use it as an async context manager.
 
-    ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
+    ``progress`` is told in a few words what is being done; ``application`` gives the programs for an edge. Start it
+    from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``EnvoyError``, ``ApplicationError`` or
     ``RolloutError`` where a part does not come up.
     """
 
-    def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        progress: Callable[[str], None] = lambda _: None,
+        application: Callable[[LoadedEdge], EchoApplication] = application_for,
+    ) -> None:
         self.settings = settings
         self.records = RecordStore()
         self.xds = XdsServer()
         self.proxies: dict[Side, EnvoyProcess] = {}
         self._progress = progress
+        self._application_for = application
         self._receiver = OtlpReceiver()
         self._cleanup = AsyncExitStack()
         self._compiled: CompiledEdge | None = None
@@ -122,7 +130,7 @@ class LocalRunner:
         settings = self.settings
         self._progress(f"compiling {settings.config.name} to {settings.target.value} modules")
         self._compiled = await self._compile()
-        self._application = application_for(self._compiled.edge)
+        self._application = self._application_for(self._compiled.edge)
         edge = self._compiled.plan.edge
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
@@ -195,7 +203,7 @@ class LocalRunner:
         started = time.monotonic()
         compiled = await self._compile()
         before = self.running
-        application = application_for(compiled.edge)
+        application = self._application_for(compiled.edge)
         if compiled.plan.edge != before.plan.edge or application.proto != self.application.proto:
             raise DiagnosticError([_another_edge(compiled)])
         if compiled.version == before.version:

@@ -1,0 +1,225 @@
+"""Live upgrades under load: how long a save takes to hold, and what becomes of the calls meanwhile.
+
+    python -m benchmarks.upgrade [--target native|wasm] [--edits N] [--interval X] [--dry-run]
+
+The echo application's sidecars run as `appnetctl run` runs them, from a copy of the sample, and are loaded as hard as
+they take it. Every ``interval`` seconds the firewall is saved anew. Version n stamps what it judges: it answers a
+refused key with "refused by n", writes n into the request's metadata, which the server gives back, and into the
+response's. So every answer tells which version judged it, and one with two different stamps was judged by a mixture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from appnet.codegen.c import Target
+from appnet.control.local import LocalRunner, RunSettings
+from appnet.control.local_application import EchoApplication
+from appnet.control.watch import saves
+from appnet.network.edge import LoadedEdge
+from appnet.network.placement import Side
+from benchmarks import report, results
+from benchmarks.cases import REFUSED_KEY, SAMPLE
+from benchmarks.dataplane import message
+from benchmarks.load import Load, LoadResult, LoadSettings, Request
+from benchmarks.load.build import program
+
+REQUEST_STAMP = "x-request-version"
+RESPONSE_STAMP = "x-response-version"
+WANTED_CALLS = 100_000
+
+_FIREWALL = """\
+state:
+	acl: Map<string, string>
+
+init():
+	set(acl, '{key}', 'No')
+
+req(rpc):
+	set_metadata(rpc, '{request_stamp}', '{version}')
+	match get(acl, get(rpc, 'body')):
+		Some(permission) =>
+			send(err('refused by {version}'), Up)
+		None =>
+			send(rpc, Down)
+
+resp(rpc):
+	set_metadata(rpc, '{response_stamp}', '{version}')
+	send(rpc, Up)
+"""
+
+_REFUSED = re.compile(r"refused by (\d+)")
+_SETTINGS = LoadSettings(connections=4, streams=8, capture=(REQUEST_STAMP, RESPONSE_STAMP))
+
+
+@dataclass(frozen=True)
+class Upgrades:
+    """What came of one target's run.
+
+    ``held_ms`` has for each edit the time from its save to the last answer that an older version had judged, an upper
+    bound of when the new rule held; ``seen_ms`` the time to the first answer that the new one had judged.
+    """
+
+    calls: int
+    failed: int
+    mixed: int
+    held_ms: list[float] = field(default_factory=list)
+    seen_ms: list[float] = field(default_factory=list)
+
+    @property
+    def right(self) -> bool:
+        """Whether enough calls were made, none failed, none was judged by two versions, and all edits held in 1 s."""
+        enough = self.calls >= WANTED_CALLS
+        return enough and not self.failed and not self.mixed and bool(self.held_ms) and max(self.held_ms) < 1000
+
+    def rows(self, target: str) -> list[results.Row]:
+        """All of it, for the results."""
+        values = [
+            ("save to rule in force, median", statistics.median(self.held_ms), "ms"),
+            ("save to rule in force, longest", max(self.held_ms), "ms"),
+            ("save to first answer by it, median", statistics.median(self.seen_ms), "ms"),
+            ("calls", self.calls, ""),
+            ("failed", self.failed, ""),
+            ("judged by a mixture", self.mixed, ""),
+        ]
+        return [results.Row(target, metric, float(f"{value:.6g}"), unit) for metric, value, unit in values]
+
+
+def firewall(version: int) -> str:
+    """The firewall's text as version ``version``."""
+    return _FIREWALL.format(
+        key=REFUSED_KEY, version=version, request_stamp=REQUEST_STAMP, response_stamp=RESPONSE_STAMP
+    )
+
+
+def judge(result: LoadResult, saved_ns: Sequence[int]) -> Upgrades:
+    """What the outcomes say. ``saved_ns`` are when versions 1, 2, … were saved; version 0 ran before.
+
+    An answer without any stamp failed, unless the sample's fault element, which stands before the firewall, made it.
+    """
+    failed, mixed = result.overflowed, 0
+    first = [0] * (len(saved_ns) + 1)
+    last = [0] * (len(saved_ns) + 1)
+    for outcome in result.outcomes:
+        refused = _REFUSED.fullmatch(outcome.message)
+        if outcome.status == 10 and outcome.message == "fault_injected":
+            continue
+        if outcome.status == 10 and refused:
+            stamps = {refused[1]}
+        elif outcome.status == 0 and all(outcome.captured):
+            stamps = set(outcome.captured)
+        else:
+            failed += outcome.count
+            continue
+        if len(stamps) > 1:
+            mixed += outcome.count
+        for version in map(int, stamps):
+            first[version] = min(first[version] or outcome.first_end, outcome.first_end)
+            last[version] = max(last[version], outcome.last_end)
+    held = [(max(last[:number]) - saved) / 1e6 for number, saved in enumerate(saved_ns, 1)]
+    seen = [(first[number] - saved) / 1e6 for number, saved in enumerate(saved_ns, 1) if first[number]]
+    if len(seen) < len(saved_ns):
+        raise RuntimeError(f"of {len(saved_ns)} versions only {len(seen)} ever answered")
+    return Upgrades(result.finished, failed, mixed, held, seen)
+
+
+class _StampingApplication(EchoApplication):
+    """The echo application with a server that keeps up, and gives the request's stamp back."""
+
+    def server_command(self) -> list[str | Path]:
+        return [program("server"), "--echo-header", REQUEST_STAMP]
+
+
+def _application(edge: LoadedEdge) -> EchoApplication:
+    return _StampingApplication(edge.config.proto)
+
+
+async def run(target: Target, edits: int, interval: float, tick: Callable[[str], None]) -> Upgrades:
+    """Edits the firewall ``edits`` times, one every ``interval`` seconds."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upgrade-")))
+        sample = folder / "sample"
+        shutil.copytree(SAMPLE.parent, sample)
+        element = sample / "firewall.appnet"
+        element.write_text(firewall(0))
+        settings = RunSettings(sample / SAMPLE.name, folder / "run", target)
+        runner = await stack.enter_async_context(LocalRunner(settings, tick, application=_application))
+        stop = asyncio.Event()
+        upgrading = asyncio.create_task(_upgrade_on_save(runner, stop))
+        stack.callback(stop.set)
+        address = await runner.proxies[Side.CLIENT].listener_address("egress")
+        requests = [Request(message("hello"), weight=9), Request(message(REFUSED_KEY))]
+        load = stack.enter_context(Load(address.port, requests, _SETTINGS))
+        await asyncio.sleep(interval)
+        saved_ns = []
+        for version in range(1, edits + 1):
+            tick(f"edit {version}")
+            saved_ns.append(time.monotonic_ns())
+            element.write_text(firewall(version))
+            await asyncio.sleep(interval)
+            if upgrading.done():
+                upgrading.result()
+        load.stop()
+        outcome = await asyncio.to_thread(load.result)
+        stop.set()
+        await upgrading
+        return judge(outcome, saved_ns)
+
+
+async def _upgrade_on_save(runner: LocalRunner, stop: asyncio.Event) -> None:
+    async for _ in saves(lambda: runner.running.edge.files, stop):
+        await runner.upgrade()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.upgrade", description="Live upgrades under load.")
+    parser.add_argument("--target", choices=[it.value for it in Target], help="only this one")
+    parser.add_argument("--edits", type=int, default=20)
+    parser.add_argument("--interval", type=float, default=2.0, help="seconds from one save to the next")
+    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, prints the table, writes the results; the exit code says whether all was as it should be."""
+    arguments, console = _parse(), Console()
+    rows, right = [], True
+    for target in Target:
+        if arguments.target not in (None, target.value):
+            continue
+        done = _shown(target, arguments, console)
+        rows += done.rows(target.value)
+        right = right and done.right
+    console.print(report.table(rows, TITLES, "live upgrades at full load"))
+    if not arguments.dry_run:
+        context = {"rounds": arguments.edits, "interval": arguments.interval, "titles": TITLES}
+        console.print(f"written: {results.save('upgrade', rows, context)}")
+    if not right:
+        raise SystemExit("not as it should be: see the table")
+
+
+def _shown(target: Target, arguments: argparse.Namespace, console: Console) -> Upgrades:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        tick: Callable[[str], None] = lambda what: progress.update(task, description=what)  # noqa: E731
+        return asyncio.run(run(target, arguments.edits, arguments.interval, tick))
+
+
+TITLES = {"native": "native module", "wasm": "WebAssembly"}
+
+
+if __name__ == "__main__":
+    main()
