@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -58,3 +59,8 @@ def _unreadable(path: Path) -> DiagnosticError:
 def test_good_configuration() -> None:
     edge = load_edge(BAD / "parts" / "good.yaml")
     assert set(edge.elements) == {"fault", "firewall"}
+
+
+def test_every_code_is_in_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(C\d+)` \| (.*) \|$", text, re.MULTILINE)) == CODES
