@@ -1,0 +1,42 @@
+"""What the guide's calls should bring, by the interpreter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.control.local_application import Answer, EchoApplication, application_for
+from appnet.language.diagnostics import DiagnosticError
+from appnet.network.edge import LoadedEdge, load_edge
+
+ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
+FAULT = Answer("Echo server returns an error.", 10, "fault_injected")
+
+
+@pytest.fixture(scope="module")
+def edge() -> LoadedEdge:
+    return load_edge(ECHO / "sample_echo_sidecar.yaml")
+
+
+def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedEdge) -> None:
+    application = EchoApplication(edge.config.proto, "server-1")
+    expected = application.expect(list(edge.elements.values()), edge.method, "hello")
+    assert expected.usual == Answer("You've hit server-1")
+    assert expected.by_chance == {FAULT}
+    assert expected.streams == {"logging.record_req", "logging.record_resp", "metrics.latency"}
+
+
+def test_the_firewall_refuses_and_says_so(edge: LoadedEdge) -> None:
+    application = EchoApplication(edge.config.proto)
+    expected = application.expect([edge.elements["firewall"]], edge.method, "test")
+    assert expected.usual == Answer("Echo server returns an error.", 10, "firewall")
+    assert expected.by_chance == frozenset()
+    assert expected.streams == frozenset()
+
+
+def test_other_applications_have_no_programs(edge: LoadedEdge, tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text().replace("package echo", "package other"))
+    with pytest.raises(DiagnosticError, match="C061"):
+        application_for(load_edge(tmp_path / "sample_echo_sidecar.yaml"))
