@@ -75,9 +75,7 @@ class Expressions:
             simple += self._literals(type_)
         if depth > 0 and (not simple or self.flip()):
             return self.pick(self._compound(type_, depth - 1))()
-        if simple:
-            return self.pick(simple)
-        return self.pick(self._anchors(type_))
+        return self.pick(simple or self._anchors(type_))
 
     # --- without operands ---
 
@@ -98,7 +96,7 @@ class Expressions:
         if type_ == FLOAT:
             return [self.pick(REALS), f"-{self.pick(REALS)}", "inf"]
         if type_ == BOOL:
-            return ["true", "false"]
+            return [self.pick(("true", "false"))] if self.once_in(4) else []
         return [f"'{self.pick(WORDS)}'"] if type_ in (STRING, BYTES) else []
 
     def _anchors(self, type_: Type) -> list[str]:
@@ -112,7 +110,12 @@ class Expressions:
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
         if type_ == UINT:
             return [f"hash('{self.pick(WORDS)}')", f"size('{self.pick(WORDS)}')"]
+        if type_ == BOOL:
+            return [f"({self._number()} < {self._number()})"]
         return ["current_time()"] if type_ == INSTANT else [f"concat({self._some_bytes()}, '{self.pick(WORDS)}')"]
+
+    def _number(self) -> str:
+        return self.expression(INT, 0)
 
     def _place(self, type_: VecType) -> str:
         """A variable of the type, made for the purpose where there is none."""
