@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.codegen.c import Target
+from appnet.codegen.c import Target, compile_module
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
 from tests.codegen.test_wire import text
+from tests.support import wasm_harness
 from tests.support.harness import Action, CallUnderTest, Passed, Replied
 
 HELLO = frame(text(1, b"hello") + text(900, b"unknown"))
@@ -363,3 +364,21 @@ _CHAINS: dict[Target, Any] = {}
 
 def shared(target: Target) -> Any:
     return _CHAINS.setdefault(target, fixture.instance(target))
+
+
+@pytest.mark.parametrize("wanted", range(16))
+def test_the_wasm_host_exports_what_a_chain_wants_and_no_more(wanted: int):
+    hooks = {
+        "REQUEST_BODY": {"proxy_on_request_body", "proxy_on_request_trailers"},
+        "RESPONSE": {"proxy_on_response_headers"},
+        "RESPONSE_END": {"proxy_on_response_body", "proxy_on_response_trailers"},
+        "RECORDS": {"proxy_on_tick", "proxy_on_http_call_response", "proxy_on_done"},
+    }
+    source, expected = (fixture.HERE / "fixture.c").read_text(), set()
+    for bit, (name, exported) in enumerate(hooks.items()):
+        on = wanted >> bit & 1
+        source = source.replace(f"#define APPNET_WANTS_{name} 1", f"#define APPNET_WANTS_{name} {on}")
+        expected |= exported if on else set()
+    chain = wasm_harness.ModuleUnderTest(compile_module(source, Target.WASM))
+    optional = set().union(*hooks.values())
+    assert chain.exported & optional == expected

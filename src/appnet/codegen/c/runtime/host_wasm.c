@@ -312,14 +312,6 @@ static uint32_t reply(stream *it) {
   return PAUSE;
 }
 
-static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) {
-  static const char content_length[] = "content-length";
-  an_view body = it->call->outcome.body;
-  proxy_set_buffer_bytes(buffer, 0, size, body.data, body.size);
-  proxy_remove_header_map_value(map, content_length, sizeof content_length - 1);
-  return CONTINUE;
-}
-
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
   (void)headers;
   event_begins();
@@ -342,6 +334,14 @@ static an_view body_bytes(uint32_t buffer, size_t size) {
   size_t found = 0;
   if (size == 0 || proxy_get_buffer_bytes(buffer, 0, size, &bytes, &found) != 0) return (an_view){NULL, 0};
   return (an_view){bytes, found};
+}
+
+static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) {
+  static const char content_length[] = "content-length";
+  an_view body = it->call->outcome.body;
+  proxy_set_buffer_bytes(buffer, 0, size, body.data, body.size);
+  proxy_remove_header_map_value(map, content_length, sizeof content_length - 1);
+  return CONTINUE;
 }
 #endif
 
