@@ -167,7 +167,7 @@ def _convert(name: str, given: Given, want: Type | None, span: Span) -> Literal:
                 return Literal(number, want or INT)
         elif want in {STRING, BYTES, None}:
             return Literal(str(value).encode(), want or STRING)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     title = f"parameter `{name}` does not take {value!r}"
     raise CheckError("E041", title, span, help_=f"give a value of type {want}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -239,10 +240,10 @@ class _SpecReader:
         if text is None:
             return None
         path = self._resolve(text)
-        if path is not None and not path.is_file():
+        reason = _no_file(path) if path is not None else ""
+        if reason:
             help_ = "relative paths start at the folder of the configuration"
-            kind = "a folder" if path.is_dir() else "no file"
-            self._problems.add("C033", f"`{key}` names no file", text.span, f"{kind}: {path}", help_)
+            self._problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
             return None
         return path
 
@@ -258,12 +259,18 @@ class _SpecReader:
         rest = text.value.removeprefix(_ROOT).lstrip("/")
         found = root / rest
         # Some public samples take the placeholder for the folder around the project.
-        return found if found.exists() else _within(root, rest) or found
+        below = root / rest.removeprefix("appnet/")
+        return below if _no_file(found) and not _no_file(below) else found
 
 
-def _within(root: Path, rest: str) -> Path | None:
-    below = root / rest.removeprefix("appnet/")
-    return below if below.exists() else None
+def _no_file(path: Path) -> str:
+    """Why ``path`` cannot be read as a file; empty if it can."""
+    try:
+        if path.is_file():
+            return "" if os.access(path, os.R_OK) else f"not readable: {path}"
+        return f"{'a folder' if path.is_dir() else 'no file'}: {path}"
+    except OSError as error:  # such as a name longer than the file system takes
+        return (error.strerror or "no file").lower()
 
 
 def project_root(path: Path) -> Path | None:

@@ -17,9 +17,13 @@ _TAGS = {
     "tag:yaml.org,2002:float": "a number",
     "tag:yaml.org,2002:bool": "true or false",
     "tag:yaml.org,2002:null": "empty",
+    "tag:yaml.org,2002:timestamp": "a date",
     "tag:yaml.org,2002:seq": "a list",
     "tag:yaml.org,2002:map": "a mapping",
 }
+
+_SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("str", "int", "float", "bool"))
+_LONGEST_SHOWN = 40
 
 Scalar = bool | int | float | str
 
@@ -64,9 +68,11 @@ def read_documents(file: Path) -> list[yaml.Node]:
         return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(file, error) from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise DiagnosticError([_error("C002", f"{file.name} is no YAML: {reason}", _start(file))]) from error
+    except yaml.reader.ReaderError as error:
+        raise _bad_character(file, text, error) from error
+    except RecursionError as error:
+        help_ = "take out a level: nothing that AppNet reads is that deep"
+        raise DiagnosticError([_error("C002", f"{file.name} is nested too deep", _start(file), "", help_)]) from error
 
 
 class Section:
@@ -110,7 +116,7 @@ class Section:
                 self.problems.add("C010", f"`{key}` is not taken", span, "not used here", refused[key])
             elif key not in names:
                 advice = suggestion(key, names, what="keys here")
-                self.problems.add("C010", f"unknown key `{key}`", span, "not known here", advice)
+                self.problems.add("C010", f"unknown key `{_shown(key)}`", span, "not known here", advice)
 
     def text(self, key: str, *, needed: str = "") -> Located | None:
         """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""
@@ -121,12 +127,15 @@ class Section:
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
             self.problems.add("C017", f"`{key}` is empty", self.key_span(key), "no value", f"give {needed or 'a text'}")
         elif not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-            help_ = f'write it in quotes: "{node.value}"' if isinstance(node, yaml.ScalarNode) else f"give {needed}"
+            help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"give {needed or 'a text'}"
             self._wrong_type(key, node, "a text", help_)
         elif not node.value.strip():
             self.problems.add("C017", f"`{key}` is empty", span, "no text", f"give {needed or 'a text'}")
+        elif not node.value.strip().isprintable():
+            help_ = f"give {needed or 'a text'}"
+            self.problems.add("C012", f"`{key}` takes one line", span, "line breaks or control characters", help_)
         else:
-            return Located(node.value, span)
+            return Located(node.value.strip(), span)
         return None
 
     def section(self, key: str, *, needed: str = "") -> Section | None:
@@ -160,11 +169,14 @@ class Section:
         for name, node in section.values() if section else ():
             span = node_span(self.problems.file, node)
             value = _scalar(node)
-            if value is None:
-                help_ = "give a text, a number, true or false"
-                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
-            else:
+            if value is not None:
                 found[name] = (value, span)
+            elif node.tag in _SCALAR_TAGS:
+                title = f"`{name}` cannot be read as {_kind(node)}"
+                self.problems.add("C012", title, span, "its form or its size is wrong", "for a text, write quotes")
+            else:
+                help_ = "give a text (in quotes, where it looks like something else), a number, true or false"
+                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
         return found
 
     def _value(self, key: str, needed: str) -> yaml.Node | None:
@@ -188,14 +200,28 @@ def node_span(file: Path, node: yaml.Node) -> Span:
 
 
 def _scalar(node: yaml.Node) -> Scalar | None:
-    if not isinstance(node, yaml.ScalarNode):
+    """The value of a node; None where it has none, or an explicit tag promises another than the text gives."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALAR_TAGS:
         return None
-    value = yaml.SafeLoader("").construct_object(node)
-    return value if isinstance(value, bool | int | float | str) else None
+    try:
+        value: Scalar = yaml.SafeLoader("").construct_object(node)
+    except (ValueError, KeyError):
+        return None
+    return value
 
 
 def _kind(node: yaml.Node) -> str:
     return _TAGS.get(node.tag, f"of the type {node.tag}")
+
+
+def _shown(text: str) -> str:
+    """``text`` on one line and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "…"
+
+
+def _in_quotes(node: yaml.ScalarNode) -> str:
+    return f'write it in quotes: "{_shown(node.value)}"'
 
 
 def _start(file: Path) -> Span:
@@ -208,6 +234,14 @@ def _error(code: str, title: str, span: Span, label: str = "", help_: str = "") 
 
 def _unreadable(file: Path, title: str) -> DiagnosticError:
     return DiagnosticError([_error("C001", title, _start(file), "", "give the path of a YAML file")])
+
+
+def _bad_character(file: Path, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:
+    before = text[: error.position]
+    line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+    label = f"the character U+{ord(text[error.position]):04X} cannot stand in YAML"
+    span = Span(file, line, column, line, column + 1)
+    return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, label, "remove it")])
 
 
 def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
