@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from appnet.network.near import suggestion
 from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
 
 _MAX_PORT = 65_535
+_PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def check_services(config: AppNetConfig) -> Manifest:
     return manifest
 
 
-def _objects(documents: list[yaml.Node], problems: Problems) -> Iterator[Section]:
+def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = False) -> Iterator[Section]:
+    """The objects, those in a ``List`` one by one."""
     for node in documents:
         if not isinstance(node, yaml.MappingNode):
             span = node_span(problems.file, node)
@@ -84,11 +87,11 @@ def _objects(documents: list[yaml.Node], problems: Problems) -> Iterator[Section
             problems.add("C042", "not a Kubernetes object", span, "no mapping", help_)
             continue
         section = Section(node, problems)
-        items = section.items("items", "list objects under it") if "items" in section else None
-        if items is None:
-            yield section
+        items = section.get("items")
+        if isinstance(items, yaml.SequenceNode) and not in_list:
+            yield from _objects(items.value, problems, in_list=True)
         else:
-            yield from _objects(items, problems)
+            yield section
 
 
 def _ports(spec: Section | None) -> dict[str, int]:
@@ -97,12 +100,12 @@ def _ports(spec: Section | None) -> dict[str, int]:
     if spec is None or "ports" not in spec:
         return found
     for node in spec.items("ports", "list ports: `- port: 9000`") or ():
-        entries = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
-        number = entries.get("port")
+        entry = Section(node, spec.problems) if isinstance(node, yaml.MappingNode) else None
+        number = entry.get("port") if entry else None
         text = number.value if isinstance(number, yaml.ScalarNode) else ""
-        if text.isdecimal() and 0 < int(text) <= _MAX_PORT:
-            name = entries.get("name")
-            found[str(name.value) if name is not None else text] = int(text)
+        if entry and _PORT.fullmatch(text) and 0 < int(text) <= _MAX_PORT:
+            name = entry.text("name") if "name" in entry else None
+            found[name.value if name else text] = int(text)
         else:
             span = node_span(spec.problems.file, number or node)
             help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"

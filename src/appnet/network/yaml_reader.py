@@ -96,13 +96,13 @@ class Section:
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
-    def keys(self) -> Iterable[str]:
-        """The keys, as written."""
-        return self._entries.keys()
-
     def values(self) -> Iterable[tuple[str, yaml.Node]]:
         """Each key with its value."""
         return [(key, node) for key, (_, node) in self._entries.items()]
+
+    def get(self, key: str) -> yaml.Node | None:
+        """The value at ``key``, whatever it is; None where the key is not there."""
+        return self._value(key, "")
 
     def key_span(self, key: str) -> Span:
         """Where the key stands; the section itself where it does not."""
