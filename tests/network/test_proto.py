@@ -142,6 +142,30 @@ def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:
     assert request.unsupported["next." * 7 + "next"] == "it is nested deeper than 8 messages"
 
 
+def test_of_a_very_large_message_the_nearest_fields_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "wide.proto"
+    messages = [
+        f"message M{n} {{ string s = 99; {' '.join(f'M{n + 1} f{it} = {it + 1};' for it in range(12))} }}"
+        for n in range(6)
+    ]
+    path.write_text(f'syntax = "proto3"; service S {{ rpc M(M0) returns (M6); }} {" ".join(messages)} message M6 {{}}')
+    request = load_proto(path).method("M").request
+    assert {"s", "f0.s", "f11.f11.s"} <= set(request.fields)
+    assert len(request.fields) + len(request.unsupported) < 200_000
+    assert "very large" in request.unsupported["f11.f11.f11.f11"]
+
+
+@pytest.mark.parametrize("name", ["größe.proto", "a b.proto", "a:b.proto", "-x.proto", "noextension"])
+def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('syntax = "proto3"; service S { rpc M(In) returns (In); } message In {}')
+    assert load_proto(path).methods() == ["/S/M"]
+    path.write_text('syntax = "proto3";\nmessage {}')
+    with pytest.raises(DiagnosticError) as caught:
+        load_proto(path)
+    assert caught.value.diagnostics[0].span == Span(path, 2, 9, 2, 10)
+
+
 def test_what_did_not_change_is_not_compiled_again(shop: ProtoFile) -> None:
     assert load_proto(shop.path) is shop
     money = shop.path.parent / "parts" / "money.proto"

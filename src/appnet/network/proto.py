@@ -21,8 +21,9 @@ from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
 from appnet.network.near import suggestion
 
 _MAX_DEPTH = 8
+_MAX_PATHS = 10_000
 _PROTOC_TAB = 8
-_ERROR_LINE = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
+_ERROR_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
 
 _KINDS: dict[int, tuple[str, Type]] = {
     FieldDescriptor.TYPE_DOUBLE: ("double", FLOAT),
@@ -51,6 +52,7 @@ class ProtoFile:
     path: Path
     sources: tuple[Path, ...]
     _pool: DescriptorPool = field(repr=False)
+    _services: tuple[str, ...]
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -88,9 +90,8 @@ class ProtoFile:
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
 
     def _methods(self) -> Iterator[MethodDescriptor]:
-        own = self._pool.FindFileByName(self.path.name)
-        for service in own.services_by_name.values():
-            yield from service.methods
+        for service in self._services:
+            yield from self._pool.FindServiceByName(service).methods
 
 
 def load_proto(path: Path) -> ProtoFile:
@@ -139,8 +140,10 @@ def _compile(path: Path) -> ProtoFile:
     pool = DescriptorPool()
     for file in compiled.file:
         pool.Add(file)
-    sources = [path, *(path.parent / it.name for it in compiled.file if it.name != path.name)]
-    return ProtoFile(path, tuple(sources), pool)
+    *imports, own = compiled.file  # protoc puts each file after those it imports
+    sources = [path, *(path.parent / it.name for it in imports)]
+    services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
+    return ProtoFile(path, tuple(sources), pool, tuple(services))
 
 
 def _signature(method: MethodDescriptor) -> MethodSignature:
@@ -180,6 +183,9 @@ def _schema(message: Descriptor) -> MessageSchema:
                 reason = _unsupported(it, place.above, depth)
                 if reason:
                     unsupported[path] = reason
+                elif it.message_type is not None and len(fields) + len(unsupported) > _MAX_PATHS:
+                    # Messages that hold many messages each have millions of paths within a few levels.
+                    unsupported[path] = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
                 elif it.message_type is not None:
                     unsupported[path] = "it is a message: name a field in it"
                     above = place.above | {it.message_type.full_name}
