@@ -29,6 +29,10 @@ def run_all(comparison: Comparison, calls: int) -> int:
     return requests
 
 
+def _program(name: str) -> str:
+    return Path(__file__).with_name("programs").joinpath(f"{name}.appnet").read_text()
+
+
 @pytest.mark.parametrize("target", Target)
 def test_written_programs_alone_and_in_chains(target: Target):
     texts = [path.read_text() for path in PROGRAMS]
@@ -36,6 +40,8 @@ def test_written_programs_alone_and_in_chains(target: Target):
     source = random.Random(1)
     alone = [make_chain(f"alone{number}", [text]) for number, text in enumerate(texts)]
     together = [make_chain(f"chain{number}", source.sample(texts, source.randint(2, 5))) for number in range(12)]
+    watched = [_program(name) for name in ("seen_headers", "late_refusal", "narrowing", "error_path")]
+    together += [make_chain("watched", watched), make_chain("guarded", [_program("log"), *watched[::-1]])]
     requests = run_all(Comparison([*alone, *together], target), CALLS_A_PROGRAM)
     assert requests >= 5_000
 

@@ -51,6 +51,7 @@ _STATE_TYPES = (
     MapType(UINT, PairType(INT, STRING)),
     MapType(STRING, VecType(INT)),
     MapType(BOOL, UINT),
+    MapType(FLOAT, INT),
 )
 _KEPT = (STRING, INSTANT, INT, PairType(FLOAT, INSTANT))
 _RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))

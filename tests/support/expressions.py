@@ -13,9 +13,9 @@ from tests.support.sample import SAMPLE
 Item = TypeVar("Item")
 
 # Few, so that what programs look for and what RPCs bring meet often.
-WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3.5")
+WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3.5", "422254446.538462294744")
 NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
-REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "1000000000000.0")
+REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "1000000000000.0")
 METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key")
 
 _COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)

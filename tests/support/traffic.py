@@ -19,8 +19,14 @@ from tests.support.sample import SAMPLE
 Fields = dict[str, Any]
 
 KINDS = {path: used.kind for path, used in SAMPLE.request.fields.items()}
-_WORDS = [word.encode() for word in WORDS] + [b"\xff\xfe", b"x" * 300]
-_REALS = [0.0, -0.0, 0.5, 1.0, 3.25, -2.0, 1e30, math.inf, -math.inf, math.nan]
+_WORDS = [word.encode() for word in WORDS] * 3 + [
+    b"\xff\xfe",
+    b"x" * 300,
+    b"y" * 5000,
+    b"967900366.031428120979",
+    b"9" * 30,
+]
+_REALS = [2**-7, -3 * 2**-7, 0.0, -0.0, 0.5, 1.0, 3.25, -2.0, 1e30, math.inf, -math.inf, math.nan]
 _STATUSES = (0, 0, 0, 0, 1, 2, 7, 14, 16)
 _SHORT = ("int32", "sint32", "sfixed32", "enum", "uint32", "fixed32")
 _SIGNED = ("int32", "int64", "sint32", "sint64", "sfixed32", "sfixed64", "enum")
