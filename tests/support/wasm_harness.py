@@ -191,6 +191,7 @@ def _linker(module: ModuleUnderTest, engine: wasmtime.Engine) -> wasmtime.Linker
     i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
     define("env", "proxy_log", 3, _log)
     define("env", "proxy_get_header_map_value", 5, _get_header)
+    define("env", "proxy_get_header_map_pairs", 3, _get_header_pairs)
     define("env", "proxy_replace_header_map_value", 5, _replace_header)
     define("env", "proxy_remove_header_map_value", 3, _remove_header)
     define("env", "proxy_get_buffer_bytes", 5, _get_buffer)
@@ -219,6 +220,15 @@ def _get_header(module: ModuleUnderTest, kind: int, key: int, key_size: int, pla
         return _BAD_ARGUMENT
     value = headers.get(module.read(key, key_size).decode("latin-1"))
     return _NOT_FOUND if value is None else module.hand_over(value, place, size_place)
+
+
+def _get_header_pairs(module: ModuleUnderTest, kind: int, place: int, size_place: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    texts = [text for key, value in headers.items() for text in (key.encode("latin-1"), value)]
+    sizes = struct.pack(f"<{1 + len(texts)}I", len(headers), *map(len, texts))
+    return module.hand_over(sizes + b"".join(text + b"\0" for text in texts), place, size_place)
 
 
 def _replace_header(module: ModuleUnderTest, kind: int, key: int, key_size: int, value: int, size: int) -> int:

@@ -17,6 +17,7 @@ enum { REALTIME = 0, MONOTONIC = 1 };
 
 IMPORT(env, proxy_get_header_map_value)
 uint32_t proxy_get_header_map_value(uint32_t map, const void *key, size_t key_size, uint8_t **value, size_t *value_size);
+IMPORT(env, proxy_get_header_map_pairs) uint32_t proxy_get_header_map_pairs(uint32_t map, uint8_t **pairs, size_t *size);
 IMPORT(env, proxy_replace_header_map_value)
 uint32_t proxy_replace_header_map_value(uint32_t map, const void *key, size_t key_size, const void *value, size_t value_size);
 IMPORT(env, proxy_remove_header_map_value) uint32_t proxy_remove_header_map_value(uint32_t map, const void *key, size_t key_size);
@@ -204,10 +205,37 @@ static uint32_t wasm_map(an_header_map map) {
   return map == AN_REQUEST_HEADERS ? REQUEST_HEADERS : map == AN_RESPONSE_HEADERS ? RESPONSE_HEADERS : RESPONSE_TRAILERS;
 }
 
+/* While request headers are looked at they are here, all of them: that costs hardly more than one. As proxy-wasm has
+ * maps: count, sizes of each key and value, then keys and values, each ended by a NUL. */
+static an_view request_headers;
+
+static uint32_t number_at(const uint8_t *at) {
+  uint32_t number;
+  memcpy(&number, at, sizeof number);
+  return number;
+}
+
+static bool find_request_header(an_view key, an_view *value) {
+  if (request_headers.size < sizeof(uint32_t)) return false;
+  uint32_t count = number_at(request_headers.data);
+  const uint8_t *sizes = request_headers.data + sizeof count;
+  const uint8_t *text = sizes + (size_t)count * 2 * sizeof count;
+  for (uint32_t i = 0; i < count; i++, sizes += 2 * sizeof count) {
+    uint32_t key_size = number_at(sizes), value_size = number_at(sizes + sizeof count);
+    if (key_size == key.size && memcmp(text, key.data, key_size) == 0) {
+      *value = (an_view){text + key_size + 1, value_size};
+      return true;
+    }
+    text += (size_t)key_size + value_size + 2;
+  }
+  return false;
+}
+
 static bool host_header_get(void *call_host, an_header_map map, an_view key, an_view *value) {
   uint8_t *data = NULL;
   size_t size = 0;
   (void)call_host;
+  if (map == AN_REQUEST_HEADERS && request_headers.data != NULL) return find_request_header(key, value);
   if (proxy_get_header_map_value(wasm_map(map), key.data, key.size, &data, &size) != 0) return false;
   *value = (an_view){data, size};
   return true;
@@ -215,6 +243,7 @@ static bool host_header_get(void *call_host, an_header_map map, an_view key, an_
 
 static void host_header_set(void *call_host, an_header_map map, an_view key, an_view value) {
   (void)call_host;
+  request_headers = (an_view){NULL, 0}; /* they may be others now */
   proxy_replace_header_map_value(wasm_map(map), key.data, key.size, value.data, value.size);
 }
 
@@ -303,7 +332,7 @@ static stream *new_stream(uint32_t context) {
   return it;
 }
 
-EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) {
+static void end_stream(uint32_t context) {
   stream **from = &streams[context % BUCKETS];
   while (*from != NULL && (*from)->context != context) from = &(*from)->next;
   stream *it = *from;
@@ -334,7 +363,12 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
     complain("appnet: out of memory: a call is kept back");
     return PAUSE;
   }
-  switch (an_request_headers(it->call, end != 0)) {
+  uint8_t *pairs = NULL;
+  size_t size = 0;
+  if (proxy_get_header_map_pairs(REQUEST_HEADERS, &pairs, &size) == 0) request_headers = (an_view){pairs, size};
+  an_action action = an_request_headers(it->call, end != 0);
+  request_headers = (an_view){NULL, 0};
+  switch (action) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);
     default: return CONTINUE;
@@ -507,12 +541,18 @@ void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers
   if (!batch_under_way) proxy_done();
 }
 
-/* An upgrade ends the machine once its records are out. Contexts of calls end at once. */
+/* An upgrade ends the machine once its records are out. Contexts of calls end at once, and as they are told of this hook
+ * in any case, they need none for their deletion. */
 EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
-  if (context != root_context) return 1;
+  if (context != root_context) {
+    end_stream(context);
+    return 1;
+  }
   event_begins();
   ending = true;
   post();
   return batch_under_way ? 0 : 1;
 }
+#else
+EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) { end_stream(context); }
 #endif
