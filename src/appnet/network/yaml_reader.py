@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -163,14 +163,22 @@ class Section:
         return None
 
     def scalars(self, key: str) -> dict[str, tuple[Scalar, Span]]:
-        """The mapping at ``key``, each of its values a text, number or truth value as YAML understands it."""
+        """The mapping at ``key``, each of its values a text, number or truth value as YAML understands it.
+
+        The places are those of the whole entries.
+        """
         section = self.section(key)
         found: dict[str, tuple[Scalar, Span]] = {}
-        for name, node in section.values() if section else ():
+        if section is None:
+            return found
+        for name, node in section.values():
             span = node_span(self.problems.file, node)
             value = _scalar(node)
             if value is not None:
-                found[name] = (value, span)
+                found[name] = (
+                    value,
+                    replace(section.key_span(name), end_line=span.end_line, end_column=span.end_column),
+                )
             elif node.tag in _SCALAR_TAGS:
                 title = f"`{name}` cannot be read as {_kind(node)}"
                 self.problems.add("C012", title, span, "its form or its size is wrong", "for a text, write quotes")
