@@ -14,7 +14,7 @@ from tests.support.traffic import make_traffic
 # Of the same constructs as the public echo and key-value elements; and the samples, whose field `body` is `text` here.
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.appnet"))
 SAMPLES = sorted(Path(__file__).parents[2].glob("config/samples/echo/*.appnet"))
-CALLS_A_PROGRAM = 180
+CALLS_A_PROGRAM = 210
 CALLS_A_GENERATED_PROGRAM = 30
 
 
@@ -43,7 +43,7 @@ def test_written_programs_alone_and_in_chains(target: Target):
     watched = [_program(name) for name in ("seen_headers", "late_refusal", "narrowing", "error_path")]
     together += [make_chain("watched", watched), make_chain("guarded", [_program("log"), *watched[::-1]])]
     requests = run_all(Comparison([*alone, *together], target), CALLS_A_PROGRAM)
-    assert requests >= 5_000
+    assert requests >= 10_000
 
 
 @pytest.mark.parametrize("target", Target)
