@@ -37,6 +37,8 @@ typedef struct stream {
   config *config;
   an_call *call;
   bool request_passes;  /* everything of the request may pass: it is not looked at any more */
+  bool request_held;    /* body bytes may be in Envoy's buffer */
+  bool response_held;
   bool response_begun;
   bool replied;         /* by this filter: what follows is the reply itself */
 } stream;
@@ -263,11 +265,11 @@ static void allow_buffering(stream *s) {
 
 typedef an_action (*body_event)(an_call *, const an_view *, size_t, bool);
 
-/* Shows a body event to the chain with every chunk held so far before what arrived. */
-static an_action show_body(stream *s, body_event event, int received, int buffered, bool was_buffered, bool end) {
+/* Shows a body event to the chain with every chunk held so far, if any, before what arrived. */
+static an_action show_body(stream *s, body_event event, int received, int buffered, bool any_held, bool end) {
   an_view on_stack[STACK_CHUNKS];
   an_view *chunks = on_stack;
-  size_t held = was_buffered ? 0 : ENVOY(http_get_body_chunks_size)(s->envoy, buffered);
+  size_t held = any_held ? ENVOY(http_get_body_chunks_size)(s->envoy, buffered) : 0;
   size_t arrived = ENVOY(http_get_body_chunks_size)(s->envoy, received);
   _Static_assert(sizeof(an_view) == sizeof(envoy_buffer), "chunks are read in place");
   if (held + arrived > STACK_CHUNKS) chunks = malloc((held + arrived) * sizeof *chunks);
@@ -302,10 +304,11 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const v
   stream *s = (stream *)stream_pointer;
   if (s->request_passes) return ENVOY_CONTINUE;
   if (s->replied) return ENVOY_STOP_NO_BUFFER;
-  bool again = ENVOY(http_received_buffered_request_body)(envoy);
+  /* What arrives may be the buffer itself, coming by again. */
+  bool any_held = s->request_held && !ENVOY(http_received_buffered_request_body)(envoy);
   body_event event = s->config->module->request_body;
-  switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, again, end)) {
-    case AN_HOLD: return ENVOY_STOP_AND_BUFFER;
+  switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, any_held, end)) {
+    case AN_HOLD: s->request_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
     case AN_CONTINUE: break;
@@ -349,10 +352,11 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
 EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const void *stream_pointer, bool end) {
   stream *s = (stream *)stream_pointer;
   if (s->replied) return ENVOY_CONTINUE;
-  bool again = ENVOY(http_received_buffered_response_body)(envoy);
+  /* What arrives may be the buffer itself, coming by again. */
+  bool any_held = s->response_held && !ENVOY(http_received_buffered_response_body)(envoy);
   body_event event = s->config->module->response_body;
-  switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, again, end)) {
-    case AN_HOLD: return ENVOY_STOP_AND_BUFFER;
+  switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, any_held, end)) {
+    case AN_HOLD: s->response_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
