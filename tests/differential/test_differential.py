@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from appnet.codegen.c.build import Target
 from tests.differential.compare import Comparison, make_chain
@@ -46,11 +48,21 @@ def test_written_programs_alone_and_in_chains(target: Target):
     assert requests >= 10_000
 
 
-@pytest.mark.parametrize("target", Target)
-def test_generated_programs(target: Target):
-    source = random.Random(3)
+def check_generated(seed: int, target: Target) -> None:
+    source = random.Random(seed)
     texts = [make_program(source) for _ in range(60)]
     alone = [make_chain(f"made{number}", [text]) for number, text in enumerate(texts)]
     together = [make_chain(f"mixed{number}", texts[number * 3 : number * 3 + 3]) for number in range(10)]
     requests = run_all(Comparison([*alone, *together], target), CALLS_A_GENERATED_PROGRAM)
     assert requests >= 1_800
+
+
+@pytest.mark.parametrize("target", Target)
+def test_generated_programs(target: Target):
+    check_generated(3, target)
+
+
+@settings(max_examples=max(settings.default.max_examples // 200, 1), phases=[Phase.generate], database=None)
+@given(st.integers(4, 2**32), st.sampled_from(Target))
+def test_generated_programs_that_are_new_when_fuzzing(seed: int, target: Target):
+    check_generated(seed, target)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appnet.ir import compile_element
 from appnet.language import parse
 from appnet.language.diagnostics import DiagnosticError
+from tests.support.programs import program
 from tests.support.signatures import ECHO
 
 PIECES = (
@@ -48,6 +49,5 @@ def test_programs_cut_at_any_place() -> None:
 
 
 def test_a_program_of_ten_thousand_statements() -> None:
-    body = "".join(f"    x{i} = {i} + 1\n" for i in range(10_000))
-    program = f"state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n{body}    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
-    assert len(parse(Path("long.appnet"), program).req.body) == 10_001
+    body = "".join(f"x{i} = {i} + 1\n" for i in range(10_000))
+    assert len(parse(Path("long.appnet"), program(body)).req.body) == 10_001

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
@@ -98,9 +98,13 @@ def _make_variables(source: random.Random) -> list[Variable]:
 
 @dataclass
 class _Writer(Expressions):
-    """Writes one block."""
+    """Writes one block.
+
+    ``entries``: locals that stand for an entry of a container, and may not come to stand for anything else.
+    """
 
     budget: int = 12
+    entries: set[str] = field(default_factory=set)
 
     def in_role(self, role: str) -> list[Variable]:
         return [variable for variable in self.variables if variable.role == role]
@@ -181,9 +185,10 @@ class _Writer(Expressions):
         return [f"{name} = {value}"]
 
     def _assign_local(self) -> list[str]:
-        if not self.locals:
+        assignable = [local for local in self.locals if local[0] not in self.entries]
+        if not assignable:
             return self._new_local()
-        name, type_ = self.pick(self.locals)
+        name, type_ = self.pick(assignable)
         return [f"{name} = {self._assigned(type_)}"]
 
     def _assign_state(self) -> list[str]:
@@ -319,6 +324,7 @@ class _Writer(Expressions):
         for arm in self.pick((("Some", "None"), ("None", "Some"), ("Some",), ("None", "_"))):
             if arm == "Some" and not self.once_in(5):
                 name = self.fresh()
+                self.entries.add(name)
                 lines += self._arm(f"Some({name})", (name, item))
             else:
                 lines += self._arm("Some(_)" if arm == "Some" else arm)

@@ -11,7 +11,7 @@ from appnet.language.declarations import Given, parameter_values, state_declarat
 from appnet.language.diagnostics import DiagnosticError, Span
 from appnet.language.expressions import coerce, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
-from appnet.language.functions import apply
+from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
 from appnet.language.scope import CheckError, Findings, Follows, Part, Scope, near
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
@@ -101,12 +101,17 @@ class _Body:
 
     def handler(self, block: syntax.HandlerBlock) -> tuple[typed.Statement, ...]:
         """The checked body; warns where a path through a handler gives no verdict."""
+        errors = self.scope.found.errors
+        before = len(errors)
         body = self.body(block.body)
+        if any(it.code != "E025" for it in errors[before:]):  # what would have told is among them, perhaps
+            errors[before:] = [it for it in errors[before:] if it.code != "E025"]
+            return body
         for variable in self.scope.untold():
             title = f"nothing tells what `{variable.name}` holds"
             help_ = f"add an item: set({variable.name}, size({variable.name}), x), or leave it out"
-            self.scope.found.errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
-        if self.scope.part is not Part.INIT and not self.scope.found.errors and not typed.ends(body):
+            errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
+        if self.scope.part is not Part.INIT and not errors and not typed.ends(body):
             self._warn_of_drop(block, body)
         return body
 
@@ -123,7 +128,7 @@ class _Body:
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
         for statement in statements:
-            if typed.ends(tuple(checked)):
+            if typed.ends(tuple(checked[-1:])):
                 help_ = "every path above ends with `send`; leave it out, or move it up"
                 self.scope.found.warn("W002", "this is never reached", statement.span, help_=help_)
                 break
@@ -176,9 +181,10 @@ class _Body:
             return typed.SetState(found, self._stored(node, found))
         if isinstance(found, Variable):
             if isinstance(node, syntax.EmptyVec):
+                self._rebind(found, target, None)
                 return typed.SetLocal(found, typed.NewVec(found))
-            found.origin = None  # it is another value from here on
-            value = expression(self.scope, node, found.type)
+            value, origin = self._remember_origin(expression(self.scope, node, found.type), node.span)
+            self._rebind(found, target, origin)
             return typed.SetLocal(found, coerce(value, found.type, node.span) if found.type else value)
         if isinstance(node, syntax.EmptyVec):
             variable = self.scope.declare(target.name, target.span, None)
@@ -208,10 +214,22 @@ class _Body:
                 self.scope.hoisted.append(typed.SetLocal(variable, key))
                 local = typed.Local(variable)
                 return replace(value, arguments=(map_, local)), typed.Origin(map_, local)
-            case typed.Local(variable=variable):
-                return value, variable.origin
+            case typed.Local(variable=Variable(type=OptionType(), origin=origin)):
+                return value, origin
             case _:
                 return value, None
+
+    def _rebind(self, variable: Variable, target: syntax.Name, origin: typed.Origin | None) -> None:
+        """Another value from here on; in a block of its own, on some paths alone."""
+        if self.scope.is_of_this_block(target.name):
+            variable.origin = origin
+            return
+        for it in (variable.origin, origin):
+            if it is not None:
+                if it.changed:  # and may be again, in the next turn of a loop
+                    raise not_in_place(variable, it, target.span)
+                it.unsure = True
+        variable.origin = variable.origin or origin
 
     def _take_apart(self, statement: syntax.Assign) -> list[typed.Statement]:
         value = expression(self.scope, statement.value)
@@ -233,6 +251,7 @@ class _Body:
         if isinstance(found, StateValue):
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):
+            self._rebind(found, name, None)
             return typed.SetLocal(found, coerce(value, found.type, name.span) if found.type else value)
         return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
 
@@ -292,7 +311,11 @@ class _Body:
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
                 break
             with self._guard():
-                arms.append(self._arm(arm, subject, origin))
+                checked = self._arm(arm, subject, origin)
+                if typed.is_covered(checked.pattern, tuple(arms)):
+                    help_ = "an arm above fits the same; leave one of them out"
+                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                arms.append(checked)
         return typed.Match(node.subject.span, subject, tuple(arms))
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
@@ -331,12 +354,9 @@ class _Body:
         type_ = type_of(items, node.items.span)
         if not isinstance(type_, VecType):
             raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
-        self.scope.loops += 1
-        with self.scope.block():
+        with self.scope.loop():
             item = self.scope.declare(node.item.name, node.item.span, type_.item)
-            body = self.body(node.body)
-        self.scope.loops -= 1
-        return typed.ForEach(item, items, body)
+            return typed.ForEach(item, items, self.body(node.body))
 
 
 def _code(node: syntax.Expression) -> int:

@@ -16,6 +16,7 @@ CODES: dict[str, str] = {
     "E013": "A function that does not exist.",
     "E014": "A field that the message does not have.",
     "E015": "A field of a kind that programs cannot use yet.",
+    "E016": "An entry of a Map that is changed in place under a name that stands for another value on some paths.",
     # types
     "E020": "A value of one type where another is needed.",
     "E021": "A type that does not exist or cannot be used there.",

@@ -77,7 +77,8 @@ def _source_lines(file: Path, source: str | None) -> list[str]:
             source = file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
-    return source.splitlines()
+    lines = source.removesuffix("\n").split("\n") if source else []  # as the lexer counts lines
+    return [line.removesuffix("\r") for line in lines]
 
 
 class DiagnosticError(Exception):

@@ -20,6 +20,7 @@ from appnet.language.typed import (
     SetField,
     StateValue,
     Value,
+    Variable,
 )
 from appnet.language.types import (
     BOOL,
@@ -39,6 +40,12 @@ from appnet.language.types import (
 )
 
 _NOT_YET = frozenset({"reply", "compress", "decompress", "matches"})
+_TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
+    **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
+    **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
+    "method": "for the method's name write method()",
+    **dict.fromkeys(("dst", "load"), "to send it along write set_metadata(rpc, 'KEY', value)"),
+}
 _FIELD_TYPES = frozenset(
     {"string", "bytes", "bool", "int", "uint", "float", "double", "enum"}
     | {f"{sign}int{bits}" for sign in ("", "u", "s") for bits in (32, 64)}
@@ -137,7 +144,10 @@ def _field(scope: Scope, path: str, span: Span) -> Field:
         help_ = "use a singular scalar field: " + near("", message.fields, "there are")
         raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
     title = f"{message.full_name} has no field `{path}`"
-    raise CheckError("E014", title, span, help_=near(path, message.fields, "its fields are"))
+    help_ = near(path, message.fields, "its fields are")
+    if path.lower() in _TWINS:
+        help_ += f"; {_TWINS[path.lower()]}"
+    raise CheckError("E014", title, span, help_=help_)
 
 
 def _get(call: _Call) -> Value:
@@ -146,7 +156,6 @@ def _get(call: _Call) -> Value:
         return _get_field(call, count)
     container = call.any(0)
     type_ = type_of(container, call.span(0))
-    _need_place(call, container)
     if isinstance(type_, MapType):
         key, item, op = call.typed(1, type_.key), type_.value, "map_get"
     elif isinstance(type_, VecType):
@@ -173,7 +182,7 @@ def _get_field(call: _Call, count: int) -> Value:
 
 def _meta_status(call: _Call) -> Value:
     """The public AppNet's pseudo-field: 'success' or 'failure', here hoisted into a local."""
-    variable = call.scope.declare("meta_status", call.node.span, STRING)
+    variable = Variable("meta_status", call.node.span, STRING)
     succeeded = Operate("eq", (Operate("status", (), INT), Literal(0, INT)), BOOL)
     arms = tuple(
         tree.Arm(pattern, (tree.SetLocal(variable, Literal(text, STRING)),))
@@ -213,11 +222,25 @@ def _set_item(call: _Call, container: Value, type_: VecType | None) -> Operate:
 
 def _write_back(call: _Call, container: Value, run: Operate) -> Operate:
     """What is changed in place after `Some(v)` of `get(map, key)` is changed in the map too."""
-    origin = container.variable.origin if isinstance(container, Local) else None
+    if not isinstance(container, Local):
+        return run
+    origin = container.variable.origin
     if origin is None:
         return run
+    if origin.unsure:
+        raise not_in_place(container.variable, origin, call.node.span)
+    origin.changed = True
     call.scope.hoisted.append(Run(run))
     return Operate("map_set", (origin.map, origin.key, container), UNIT)
+
+
+def not_in_place(variable: Variable, origin: tree.Origin, span: Span) -> CheckError:
+    """The error for a name that stands for a Map's entry on some paths only, and is changed in place."""
+    title = (
+        f"`{variable.name}` stands for an entry of `{origin.map.name}` on some paths and for another value on others"
+    )
+    help_ = f"take two names, or change a copy and store it: set({origin.map.name}, KEY, {variable.name})"
+    return CheckError("E016", title, span, "so it cannot be changed in place", help_)
 
 
 def _set_field(call: _Call) -> Value:
@@ -263,7 +286,6 @@ def _size(call: _Call) -> Value:
     if type_ in {STRING, BYTES}:
         return Operate("string_size", (value,), UINT)
     if isinstance(type_, MapType | VecType):
-        _need_place(call, value)
         return Operate("map_size" if isinstance(type_, MapType) else "vec_size", (value,), UINT)
     raise CheckError("E020", f"{type_} has no size", call.span(0), help_="strings, bytes, Vecs and Maps have one")
 
@@ -445,7 +467,6 @@ def _vec(call: _Call, index: int) -> tuple[Value, VecType]:
     type_ = type_of(value, call.span(index))
     if not isinstance(type_, VecType):
         raise CheckError("E020", f"`{call.name}` takes a Vec", call.span(index), f"this is {type_}", "name a Vec")
-    _need_place(call, value)
     return value, type_
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lark import Token
 
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.diagnostics import Diagnostic, Severity, Span
 
 TAB = 4
 KEYWORDS = {
@@ -80,10 +80,15 @@ class _Context:
 
     indents: list[int] = field(default_factory=lambda: [0])
     open_brackets: int = 0
+    misaligned: bool = False  # whether a line was found that fits no open block
 
 
 class Lexer:
-    """Tokens of one source text, for Lark. Raises `DiagnosticError` at the first place that is none."""
+    """Tokens of one source text, for Lark.
+
+    What is no token is noted in ``errors`` and left out, so that one run tells all of it; with errors, the tokens are
+    not fit to be parsed.
+    """
 
     def __init__(self, file: Path, source: str) -> None:
         self._file = file
@@ -92,6 +97,7 @@ class Lexer:
         self._line_start = 0
         self._contexts = [_Context()]
         self._recent: list[str] = []  # types of the tokens of this line
+        self.errors: list[Diagnostic] = []
 
     def tokens(self) -> Iterator[Token]:
         """All tokens; the last line ends in _NEWLINE and all blocks are closed, whatever the text ends with."""
@@ -104,7 +110,8 @@ class Lexer:
                     break
             found = _TOKEN.match(self._source, position)
             if found is None:
-                raise self._unknown(position)
+                position = self._unknown(position)
+                continue
             yield from self._tokens_of(found)
             position = found.end()
         yield from self._end(position)
@@ -126,7 +133,7 @@ class Lexer:
             yield self._token(self._name_type(text, start), text, start, found.end())
         elif kind in {"float", "int"}:
             if self._source[found.end() : found.end() + 1].isidentifier():
-                raise self._error("E001", "a number runs into a name", start, found.end() + 1, "write a space between")
+                self._error("E001", "a number runs into a name", start, found.end() + 1, "write a space between")
             yield self._token(kind.upper(), text, start, found.end())
         elif kind == "string":
             yield self._token("STRING", self._unescape(text, start), start, found.end())
@@ -173,7 +180,7 @@ class Lexer:
         blanks = self._source[position:end]
         if " \t" in blanks:
             title = "spaces before a tab in the indentation"
-            raise self._error("E002", title, position, end, "indent this line with tabs alone or with spaces alone")
+            self._error("E002", title, position, end, "indent this line with tabs alone or with spaces alone")
         context = self._contexts[-1]
         if rest[0] == ")" and len(self._contexts) > 1:
             return end, []  # closes the lambda, wherever it stands
@@ -189,10 +196,12 @@ class Lexer:
             context.indents.pop()
             closed.append(self._token("_DEDENT", "", start, end))
         if width != context.indents[-1]:
+            if context.misaligned:  # what follows may well come from the line told
+                return closed
+            context.misaligned = True
             title = f"indentation of {width} columns fits no open block"
-            raise self._error(
-                "E002", title, start, end, f"go back to one of the columns {levels} (a tab counts up to {TAB})"
-            )
+            self._error("E002", title, start, end, f"go back to one of the columns {levels} (a tab counts up to {TAB})")
+            context.indents.append(width)  # so that the lines beside it bring no errors of their own
         return closed
 
     def _end(self, position: int) -> Iterator[Token]:
@@ -210,8 +219,8 @@ class Lexer:
             if escape not in _ESCAPES:
                 place = start + 1 + found.start()
                 help_ = r"known are \n \t \r \0 \\ \' \" and \x with two hexadecimal digits"
-                raise self._error("E001", f"unknown escape \\{escape[0]}", place, place + 2, help_)
-            return _ESCAPES[escape]
+                self._error("E001", f"unknown escape \\{escape[0]}", place, place + 2, help_)
+            return _ESCAPES.get(escape, escape)
 
         return re.sub(r"\\(x[0-9a-fA-F]{2}|.)", character, text[1:-1])
 
@@ -220,12 +229,23 @@ class Lexer:
         column = start - self._line_start + 1
         return Token(type_, value, start, self._line, column, self._line, column + max(end - start, 1), end)
 
-    def _unknown(self, position: int) -> DiagnosticError:
+    def _unknown(self, position: int) -> int:
+        """Notes what no token begins with; where to go on."""
         character = self._source[position]
-        title = "a string without an end" if character in "'\"" else f"unexpected character {character!r}"
-        return self._error("E001", title, position, position + 1, _HINTS.get(character, "leave it out"))
+        if character in "{}":
+            self._error("E001", f"unexpected character {character!r}", position, position + 1, _HINTS[character])
+            return len(self._source)  # the older syntax: nothing after it is meant for this lexer
+        if character in "'\"":
+            self._error("E001", "a string without an end", position, position + 1, _HINTS[character])
+            end = self._source.find("\n", position)
+            return end if end >= 0 else len(self._source)
+        help_ = _HINTS.get(character, "leave it out")
+        self._error("E001", f"unexpected character {character!r}", position, position + 1, help_)
+        while self._source[position : position + 2] == 2 * character:
+            position += 1  # `&&` is one mistake
+        return position + 1
 
-    def _error(self, code: str, title: str, start: int, end: int, help_: str) -> DiagnosticError:
+    def _error(self, code: str, title: str, start: int, end: int, help_: str) -> None:
         column = start - self._line_start + 1
         span = Span(self._file, self._line, column, self._line, column + end - start)
-        return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, help=help_)])
+        self.errors.append(Diagnostic(code, Severity.ERROR, title, span, help=help_))

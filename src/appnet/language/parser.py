@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,8 +15,11 @@ from lark.lexer import Lexer as LarkLexer
 from appnet.language import syntax
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.lexer import KEYWORDS, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.recovery import without_line_of
 
-_MAX_NESTING = 200
+_MAX_NESTING = 100  # what every stage can take, whatever calls it
+_MAX_DIGITS = 40  # of a whole number
+_MAX_ERRORS = 10
 _FRIENDLY = {
     "_NEWLINE": "the end of the line",
     "_INDENT": "an indented block",
@@ -35,12 +40,34 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
     """
     if source is None:
         source = _read(path)
-    tokens = list(Lexer(path, source).tokens())
-    try:
-        tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
-    except UnexpectedToken as error:
-        raise DiagnosticError([_unexpected(path, error, tokens)]) from None
-    return _TreeReader(path, source).program(tree)
+    source = source.removeprefix("\ufeff")  # some editors begin a file with it
+    lexer = Lexer(path, source)
+    tokens = list(lexer.tokens())
+    if lexer.errors:
+        raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
+    return _TreeReader(path, source).program(_tree_of(path, tokens))
+
+
+def _tree_of(path: Path, tokens: list[Token]) -> Tree[Token]:
+    """Lark's tree, or every syntax error that is no consequence of one before it."""
+    errors: list[Diagnostic] = []
+    while True:
+        try:
+            tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
+        except UnexpectedToken as error:
+            found = _unexpected(path, error, tokens)
+            if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
+                break
+            errors.append(found)
+            rest = without_line_of(error.token, tokens)
+            if rest is None or len(errors) == _MAX_ERRORS:
+                break
+            tokens = rest
+        else:
+            if not errors:
+                return tree
+            break
+    raise DiagnosticError(errors)
 
 
 class _PassThrough(LarkLexer):
@@ -103,6 +130,7 @@ class _TreeReader:
         self._file = file
         self._source = source
         self._depth = 0
+        self._errors: list[Diagnostic] = []
 
     def program(self, tree: Tree[Token]) -> syntax.Program:
         sections: dict[str, Tree[Token]] = {}
@@ -124,7 +152,7 @@ class _TreeReader:
                 errors.append(self._section_error(first, f"the program has no `{text}` block", help_))
         if errors:
             raise DiagnosticError(errors)
-        return syntax.Program(
+        program = syntax.Program(
             self._file,
             self._source,
             _token_span(self._file, first),
@@ -134,6 +162,24 @@ class _TreeReader:
             self._handler(sections["REQ"]),
             self._handler(sections["RESP"]),
         )
+        if self._errors:
+            raise DiagnosticError(sorted(self._errors, key=lambda it: it.span.line)[:_MAX_ERRORS])
+        return program
+
+    def _error(self, code: str, title: str, span: Span, help_: str) -> Diagnostic:
+        diagnostic = Diagnostic(code, Severity.ERROR, title, span, help=help_)
+        self._errors.append(diagnostic)
+        return diagnostic
+
+    @contextmanager
+    def _nested(self, tree: Tree[Token], levels: int, help_: str) -> Iterator[None]:
+        """Counts how deep the reader is: every later stage goes as deep, with more frames a level."""
+        self._depth += levels
+        if self._depth > _MAX_NESTING:
+            title = f"blocks and expressions nested more than {_MAX_NESTING} deep"
+            raise DiagnosticError([Diagnostic("E003", Severity.ERROR, title, self._span(tree), help=help_)])
+        yield
+        self._depth -= levels
 
     def _section_error(self, token: Token, title: str, help_: str) -> Diagnostic:
         return Diagnostic("E005", Severity.ERROR, title, _token_span(self._file, token), help=help_)
@@ -158,10 +204,11 @@ class _TreeReader:
         return syntax.Decorator(self._span(tree), self._name(name), value)
 
     def _type(self, tree: Tree[Token]) -> syntax.TypeName:
-        if tree.data == "pair_type":
-            return syntax.TypeName(self._span(tree), "pair", tuple(self._type(it) for it in _trees(tree)))
-        name, *parts = _trees(tree)
-        return syntax.TypeName(self._span(tree), self._name(name).name, tuple(self._type(it) for it in parts))
+        with self._nested(tree, 1, "keep it in two state variables"):
+            if tree.data == "pair_type":
+                return syntax.TypeName(self._span(tree), "pair", tuple(self._type(it) for it in _trees(tree)))
+            name, *parts = _trees(tree)
+            return syntax.TypeName(self._span(tree), self._name(name).name, tuple(self._type(it) for it in parts))
 
     def _parameter(self, tree: Tree[Token]) -> syntax.Parameter:
         name, *default = _trees(tree)
@@ -178,12 +225,6 @@ class _TreeReader:
         return tuple(self._statement(it) for it in _trees(tree))
 
     def _statement(self, tree: Tree[Token]) -> syntax.Statement:
-        self._depth += 1
-        if self._depth > _MAX_NESTING:
-            title = f"blocks and expressions nested more than {_MAX_NESTING} deep"
-            raise DiagnosticError(
-                [Diagnostic("E003", Severity.ERROR, title, self._span(tree), help="split the element in two")]
-            )
         readers: dict[str, Callable[[Tree[Token]], syntax.Statement]] = {
             "pass": lambda it: syntax.Pass(self._span(it)),
             "assign": self._assign,
@@ -193,9 +234,8 @@ class _TreeReader:
             "if": self._if,
             "foreach": self._foreach,
         }
-        statement = readers[tree.data](tree)
-        self._depth -= 1
-        return statement
+        with self._nested(tree, 1, "split the element in two"):
+            return readers[tree.data](tree)
 
     def _assign(self, tree: Tree[Token]) -> syntax.Assign:
         targets, value = _trees(tree)
@@ -208,7 +248,7 @@ class _TreeReader:
         if name.name.lower() not in {"up", "down"}:
             title = f"`{name.name}` is no direction"
             help_ = "a request goes `Down`, an answer goes `Up`"
-            raise DiagnosticError([Diagnostic("E030", Severity.ERROR, title, name.span, help=help_)])
+            self._error("E030", title, name.span, help_)
         return syntax.Send(self._span(tree), self.expression(value), name.name.lower(), name.span)
 
     def _match(self, tree: Tree[Token]) -> syntax.MatchOn:
@@ -240,15 +280,16 @@ class _TreeReader:
         while rest and rest[0].data == "elif":
             branches.append((_trees(rest[0])[0], _trees(rest[0])[1]))
             rest.pop(0)
-        otherwise: tuple[syntax.Statement, ...] = self._body(rest[0]) if rest else ()
-        for condition, body in reversed(branches):
-            subject = self.expression(condition)
-            span = subject.span
-            arms = (
-                syntax.MatchArm(syntax.LiteralCase(span, syntax.Truth(span, value=True)), self._body(body)),
-                syntax.MatchArm(syntax.AnyCase(span), otherwise),
-            )
-            otherwise = (syntax.MatchOn(span, subject, arms),)
+        with self._nested(tree, len(branches) - 1, "match on a value, or look it up in a Map"):
+            otherwise: tuple[syntax.Statement, ...] = self._body(rest[0]) if rest else ()
+            for condition, body in reversed(branches):
+                subject = self.expression(condition)
+                span = subject.span
+                arms = (
+                    syntax.MatchArm(syntax.LiteralCase(span, syntax.Truth(span, value=True)), self._body(body)),
+                    syntax.MatchArm(syntax.AnyCase(span), otherwise),
+                )
+                otherwise = (syntax.MatchOn(span, subject, arms),)
         statement = otherwise[0]
         assert isinstance(statement, syntax.MatchOn)
         return statement
@@ -264,15 +305,18 @@ class _TreeReader:
         return syntax.Name(self._span(tree), str(_token(tree.children[0])))
 
     def expression(self, tree: Tree[Token]) -> syntax.Expression:
-        self._depth += 1
-        if self._depth > _MAX_NESTING:
-            title = f"blocks and expressions nested more than {_MAX_NESTING} deep"
-            raise DiagnosticError(
-                [Diagnostic("E003", Severity.ERROR, title, self._span(tree), help="give a part a name of its own")]
-            )
-        read = self._read_expression(tree)
-        self._depth -= 1
-        return read
+        with self._nested(tree, 1, "give a part a name of its own"):
+            return self._read_expression(tree)
+
+    def _number(self, token: Token, span: Span) -> syntax.Number:
+        text = token.replace("_", "")
+        if token.type == "INT" and len(text) <= _MAX_DIGITS:
+            return syntax.Number(span, int(text))
+        if token.type == "FLOAT" and math.isfinite(float(text)):
+            return syntax.Number(span, float(text))
+        title = "a number larger than any float" if token.type == "FLOAT" else f"a number of {len(text)} digits"
+        self._error("E024", title, span, "int goes to 9223372036854775807; `inf` is more than any float")
+        return syntax.Number(span, 0)
 
     def _read_expression(self, tree: Tree[Token]) -> syntax.Expression:
         span = self._span(tree)
@@ -280,9 +324,7 @@ class _TreeReader:
             case "name":
                 return self._name(tree)
             case "number":
-                token = _token(tree.children[0])
-                text = token.replace("_", "")
-                return syntax.Number(span, int(text) if token.type == "INT" else float(text))
+                return self._number(_token(tree.children[0]), span)
             case "text":
                 return syntax.Text(span, _token(tree.children[0]).encode("utf-8", "surrogateescape"))
             case "truth":

@@ -85,9 +85,25 @@ class Scope:
     def block(self) -> Iterator[None]:
         """A block of its own: names first assigned in it end with it."""
         self._blocks.append({})
-        yield
-        for name, variable in self._blocks.pop().items():
-            self._gone[name] = variable.span
+        try:
+            yield
+        finally:
+            for name, variable in self._blocks.pop().items():
+                self._gone[name] = variable.span
+
+    @contextmanager
+    def loop(self) -> Iterator[None]:
+        """The block of a loop, which may run more than once and cannot end the handler."""
+        self.loops += 1
+        try:
+            with self.block():
+                yield
+        finally:
+            self.loops -= 1
+
+    def is_of_this_block(self, name: str) -> bool:
+        """Whether the name is a local that the innermost block declared."""
+        return name in self._blocks[-1]
 
     def find(self, name: str) -> Variable | StateValue | None:
         """What the name stands for here."""

@@ -80,10 +80,17 @@ class Operate:
 Value = Literal | Local | StateValue | FieldValue | NewVec | Operate
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Origin:
+    """An entry of a state Map that a name stands for.
+
+    ``changed``: it was changed in place. ``unsure``: on some path the name stands for another value.
+    """
+
     map: StateValue
     key: Local
+    changed: bool = False
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,13 @@ def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
     truths = {it.value.value for it in patterns if isinstance(it, LiteralArm) and isinstance(it.value.value, bool)}
     options = {type(it) for it in patterns}
     return AnyArm in options or truths == {True, False} or {SomeArm, NoneArm} <= options
+
+
+def is_covered(pattern: ArmPattern, arms: tuple[Arm, ...]) -> bool:
+    """Whether one of the arms fits all that the pattern fits."""
+    if isinstance(pattern, LiteralArm):
+        return any(isinstance(it.pattern, LiteralArm) and it.pattern == pattern for it in arms)
+    return any(type(it.pattern) is type(pattern) for it in arms)
 
 
 def falls_through(statements: tuple[Statement, ...]) -> Match | None:

@@ -11,7 +11,11 @@ from pathlib import Path
 from appnet.codegen.c.build import RUNTIME, cache_directory, compile_library
 
 _HERE = Path(__file__).parent
-_SOURCES = (*(_HERE / name for name in ("loader.c", "payload.c", "outbox.c")), RUNTIME / "options.c", RUNTIME / "sha256.c")
+_SOURCES = (
+    *(_HERE / name for name in ("loader.c", "payload.c", "outbox.c")),
+    RUNTIME / "options.c",
+    RUNTIME / "sha256.c",
+)
 
 
 @cache

@@ -1,0 +1,270 @@
+"""Operations in C under sanitizers, with the interpreter beside them: any values, and the corners."""
+
+import math
+import struct
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appnet.ir.nodes import (
+    Arm,
+    Atom,
+    Block,
+    Const,
+    Element,
+    Let,
+    Local,
+    Match,
+    ReadField,
+    SetState,
+    SomePattern,
+    State,
+    Statement,
+    WriteField,
+)
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    STRING,
+    UINT,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
+from tests.codegen.values.driver import Driver, signature
+from tests.support.match_action import FORWARD, do, element, let, number
+
+KINDS: dict[str, tuple[Type, str]] = {
+    "i": (INT, "int64"), "j": (INT, "sint64"), "u": (UINT, "uint64"), "w": (UINT, "fixed64"), "f": (FLOAT, "double"),
+    "g": (FLOAT, "double"), "s": (STRING, "string"), "t": (STRING, "string"), "b": (BYTES, "bytes"),
+    "c": (BYTES, "bytes"), "y": (BOOL, "bool"), "z": (BOOL, "bool"),
+    "i32": (INT, "int32"), "s32": (INT, "sfixed32"), "e": (INT, "enum"), "u32": (UINT, "uint32"), "f32": (FLOAT, "float"),
+}  # fmt: skip
+METHOD = signature(**KINDS)
+NUMBERS = {INT: ("i", "j"), UINT: ("u", "w"), FLOAT: ("f", "g")}
+SCALARS = NUMBERS | {STRING: ("s", "t"), BYTES: ("b", "c"), BOOL: ("y", "z")}
+
+INTS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, -(2**63), 2**63 - 1, 2**31, -(2**31) - 1])
+UINTS = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1, 2**32])
+# Every NaN is the quiet one: what arithmetic makes of other NaNs is the processor's own.
+FLOATS = st.floats().map(lambda value: math.nan if math.isnan(value) else value) | st.sampled_from(
+    [0.0, -0.0, 1e15, -1e15, 999999999999999.9, 0.5e-6, 1.5e-6, 2.5e-6, 2.0**63, -(2.0**63), 2.0**64, 5e-324, 0.1]
+)
+DECIMALS = st.from_regex(rb"[+-]?[0-9]{0,25}(\.[0-9]{0,25})?", fullmatch=True)
+TEXTS = st.binary(max_size=70) | DECIMALS | st.sampled_from([b"", b"0", b"-0", b"-0.0", b"ab" * 40, b"9" * 30, b"\0"])
+VALUES = {INT: INTS, UINT: UINTS, FLOAT: FLOATS, STRING: TEXTS, BYTES: TEXTS, BOOL: st.booleans()}
+
+
+def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:
+    for type_ in NUMBERS:
+        yield from ((op, (type_, type_), type_) for op in ("add", "sub", "mul", "div", "min", "max"))
+        yield from ((op, (type_,), type_) for op in ("neg", "abs"))
+    for type_ in SCALARS:
+        yield from ((op, (type_, type_), BOOL) for op in ("eq", "ne", "lt", "le", "gt", "ge"))
+    yield from (("and", (BOOL, BOOL), BOOL), ("or", (BOOL, BOOL), BOOL), ("not", (BOOL,), BOOL))
+    yield from (("to_float", (INT,), FLOAT), ("to_float", (UINT,), FLOAT))
+    yield from (("to_int", (FLOAT,), INT), ("to_int", (UINT,), INT))
+    yield from (("to_uint", (FLOAT,), UINT), ("to_uint", (INT,), UINT))
+    yield from (("parse_int", (STRING,), INT), ("parse_float", (STRING,), FLOAT))
+    yield from (("int_to_string", (INT,), STRING), ("uint_to_string", (UINT,), STRING))
+    yield from (("float_to_string", (FLOAT,), STRING), ("bool_to_string", (BOOL,), STRING))
+    yield from (("string_to_bytes", (STRING,), BYTES), ("bytes_to_string", (BYTES,), STRING))
+    for type_ in (STRING, BYTES):
+        yield from (("concat", (type_, type_), type_), ("contains", (type_, type_), BOOL))
+        yield from (("starts_with", (type_, type_), BOOL), ("string_size", (type_,), UINT), ("hash", (type_,), UINT))
+    yield from (("random_float", (FLOAT, FLOAT), FLOAT), ("random_int", (INT, INT), INT))
+    yield from (("encrypt", (STRING, STRING), STRING), ("method", (), STRING), ("rpc_id", (), UINT))
+
+
+CASES = list(_operations())
+
+
+def _calculator() -> Element:
+    """Puts the result of every operation on the fields of its request into a variable of its own."""
+    state: dict[str, Type] = {}
+    body: list[Statement] = [Let(Local(path, type_), ReadField(path, type_)) for path, (type_, _) in KINDS.items()]
+    for index, (op, parameters, result) in enumerate(CASES):
+        names: dict[Type, int] = {}
+        operands: list[Atom] = []
+        for type_ in parameters:
+            operands.append(Local(SCALARS[type_][names.get(type_, 0)], type_))
+            names[type_] = names.get(type_, 0) + 1
+        variable = f"{index}_{op}"
+        state[variable] = result
+        body += [
+            let(f"r{index}", op, *operands, type=result),
+            SetState(State(variable, result), Local(f"r{index}", result)),
+        ]
+    return element("calculator", state, req=(*body, *FORWARD))
+
+
+@pytest.fixture(scope="module")
+def calculator() -> Iterator[Driver]:
+    with Driver([_calculator()], METHOD, seed=7) as driver:
+        yield driver
+
+
+MESSAGES = st.fixed_dictionaries({path: VALUES[type_] for path, (type_, _) in list(KINDS.items())[:12]})
+
+
+@settings(max_examples=400)
+@given(message=MESSAGES, alike=st.booleans())
+def test_every_operation_on_scalars_agrees(calculator: Driver, message: dict[str, object], alike: bool) -> None:
+    if alike:  # operands that are equal, or parts of one another, are rare among random ones
+        message |= {"j": message["i"], "w": message["u"], "g": message["f"], "t": message["s"], "c": message["b"][1:3]}  # type: ignore[index]
+    call = calculator.begin()
+    calculator.request(call, message)
+    calculator.end(call)
+    calculator.check_state()
+
+
+@settings(max_examples=300)
+@given(value=FLOATS)
+def test_floats_read_as_the_interpreter_writes_them(calculator: Driver, value: float) -> None:
+    call = calculator.begin()
+    calculator.request(call, {"f": value, "s": b"%.17g" % value})
+    calculator.end(call)
+    calculator.check_state()
+
+
+# --- fields ------------------------------------------------------------------------------------
+
+
+def _narrowing() -> Element:
+    """Writes wide values into the narrow fields, and reads them back."""
+    body: list[Statement] = []
+    state: dict[str, Type] = {}
+    for target, source in (("i32", "i"), ("s32", "i"), ("e", "j"), ("u32", "u"), ("f32", "f"), ("t", "s"), ("z", "y")):
+        type_ = KINDS[source][0]
+        state[target] = type_
+        body += [Let(Local(source, type_), ReadField(source, type_)), WriteField(target, Local(source, type_))]
+        body += [
+            Let(Local(f"{target}2", type_), ReadField(target, type_)),
+            SetState(State(target, type_), Local(f"{target}2", type_)),
+        ]
+    return element("narrowing", state, req=(*body, *FORWARD), resp=(*body, *FORWARD))
+
+
+@pytest.fixture(scope="module")
+def narrowing() -> Iterator[Driver]:
+    with Driver([_narrowing()], METHOD) as driver:
+        yield driver
+
+
+@settings(max_examples=150)
+@given(message=MESSAGES, answer=MESSAGES, status=st.sampled_from([0, 0, 5]))
+def test_fields_of_32_bits_keep_32_bits(
+    narrowing: Driver, message: dict[str, object], answer: dict[str, object], status: int
+) -> None:
+    call = narrowing.begin()
+    narrowing.request(call, message)
+    narrowing.check_state()
+    narrowing.response(call, answer, status=status)
+    narrowing.end(call)
+    narrowing.check_state()
+
+
+# --- time, backends, decryption -------------------------------------------------------------------
+
+
+def _surroundings() -> Element:
+    floats, load = VecType(FLOAT), PairType(INT, INSTANT)
+    plain = OptionType(STRING)
+    state = {
+        "before": INSTANT,
+        "passed": FLOAT,
+        "seconds": FLOAT,
+        "load": load,
+        "loads": floats,
+        "q": FLOAT,
+        "plain": STRING,
+    }
+    state |= {"hosts": VecType(INT), "chosen": VecType(INT), "status": INT}
+    body = (
+        let("now", "now", type=INSTANT),
+        let("passed", "time_diff", State("before", INSTANT), Local("now", INSTANT), type=FLOAT),
+        SetState(State("passed", FLOAT), Local("passed", FLOAT)),
+        let("seconds", "instant_to_float", Local("now", INSTANT), type=FLOAT),
+        SetState(State("seconds", FLOAT), Local("seconds", FLOAT)),
+        SetState(State("before", INSTANT), Local("now", INSTANT)),
+        Let(Local("i", INT), ReadField("i", INT)),
+        let("load", "get_load", Local("i", INT), type=load),
+        SetState(State("load", load), Local("load", load)),
+        let("hosts", "get_backends", type=VecType(INT)),
+        SetState(State("hosts", VecType(INT)), Local("hosts", VecType(INT))),
+        let("chosen", "random_choices", Local("hosts", VecType(INT)), Local("i", INT), type=VecType(INT)),
+        SetState(State("chosen", VecType(INT)), Local("chosen", VecType(INT))),
+        let("loads", "estimate_rif", Local("chosen", VecType(INT)), type=floats),
+        SetState(State("loads", floats), Local("loads", floats)),
+        Let(Local("f", FLOAT), ReadField("f", FLOAT)),
+        do("vec_append", Local("loads", floats), Local("f", FLOAT)),
+        do("vec_append", Local("loads", floats), number(-0.0)),
+        Let(Local("g", FLOAT), ReadField("g", FLOAT)),
+        let("q", "quantile", Local("loads", floats), Local("g", FLOAT), type=FLOAT),
+        SetState(State("q", FLOAT), Local("q", FLOAT)),
+        let("dst", "int_to_string", Local("i", INT), type=STRING),
+        do("set_metadata", Const(b"DST", STRING), Local("dst", STRING)),
+        Let(Local("s", STRING), ReadField("s", STRING)),
+        Let(Local("t", STRING), ReadField("t", STRING)),
+        let("plain", "decrypt", Local("s", STRING), Local("t", STRING), type=plain),
+        SetState(State("plain", STRING), Const(b"none", STRING)),
+        Match(
+            Local("plain", plain),
+            (Arm(SomePattern(Local("p", STRING)), Block((SetState(State("plain", STRING), Local("p", STRING)),))),),
+        ),
+    )
+    status = (let("status", "status", type=INT), SetState(State("status", INT), Local("status", INT)))
+    return element("surroundings", state, req=(*body, *FORWARD), resp=(*status, *FORWARD))
+
+
+@pytest.fixture(scope="module")
+def surroundings() -> Iterator[Driver]:
+    with Driver([_surroundings()], METHOD, seed=3, backends=5) as driver:
+        yield driver
+
+
+@settings(max_examples=150)
+@given(
+    now=st.integers(0, 2**63), host=st.integers(-1, 6), f=FLOATS, g=FLOATS | st.floats(0, 1), status=st.integers(0, 16)
+)
+def test_time_and_backends_agree(surroundings: Driver, now: int, host: int, f: float, g: float, status: int) -> None:
+    surroundings.set_clock(now)
+    call = surroundings.begin()
+    surroundings.request(call, {"i": host, "f": f, "g": g}, {"dst": b"0"})
+    surroundings.check_state()
+    if status < 8:
+        surroundings.response(call, {}, status=status)
+    surroundings.end(call)
+    surroundings.check_state()
+
+
+@settings(max_examples=100)
+@given(text=st.binary(max_size=200), key=st.binary(max_size=100), flip=st.integers(0, 400))
+def test_what_was_encrypted_is_decrypted_unless_it_was_touched(
+    calculator: Driver, surroundings: Driver, text: bytes, key: bytes, flip: int
+) -> None:
+    call = calculator.begin()
+    calculator.request(call, {"s": text, "t": key})
+    calculator.end(call)
+    lines = [line for line in calculator.check_state().splitlines() if "_encrypt " in line]
+    secret = bytes.fromhex(lines[0].split('"')[1])
+    touched = bytearray(secret)
+    touched[flip % len(secret)] ^= 1 << flip % 7
+    for given_text, plain in ((secret, text), (bytes(touched), b"none"), (secret[:-1], b"none"), (text, b"none")):
+        call = surroundings.begin()
+        surroundings.request(call, {"s": given_text, "t": key})
+        surroundings.end(call)
+        assert f'surroundings.plain = "{plain.hex()}"' in surroundings.check_state()
+
+
+def test_nan_has_one_form_in_dumps(calculator: Driver) -> None:
+    call = calculator.begin()
+    calculator.request(call, {"f": -struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000123))[0], "g": 1.0})
+    calculator.end(call)
+    assert "7ff8000000000000" in calculator.dump()

@@ -1,0 +1,137 @@
+"""One chain on one real Envoy, between a client and a server that speak gRPC by the frame."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.control.snapshot import Snapshot
+from appnet.control.xds_server import XdsServer
+from appnet.ir import compile_element
+from appnet.network.proto import load_proto
+from appnet.processors.address import Address
+from appnet.processors.envoy.bootstrap import Identity
+from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
+from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
+from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from tests.support.raw_grpc import RecordingServer, frame, string_field
+
+ECHO = "/echo.EchoService/echo"
+_HEAD = "state:\n    pass\n\ninit():\n    pass\n\n"
+ELEMENTS = {
+    "firewall": Path("config/samples/echo/firewall.appnet").read_text(encoding="utf-8"),
+    "stamp": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            set_metadata(rpc, 'x-stamp', get(rpc, 'body'))
+            set(rpc, 'body', concat(get(rpc, 'body'), ', stamped'))
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
+    "header_firewall": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            if get_metadata(rpc, 'x-user') == 'mallory':
+                send(err('not you', PERMISSION_DENIED), Up)
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
+    "response_firewall": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            send(rpc, Down)
+
+        resp(rpc):
+            if get(rpc, 'body') == 'secret':
+                send(err('no secrets', PERMISSION_DENIED), Up)
+            send(rpc, Up)
+        """),
+}
+
+
+@dataclass
+class Proxied:
+    """``port`` is the proxy's, ``server`` is behind it."""
+
+    port: int
+    server: RecordingServer
+    is_running: Callable[[], bool]
+
+
+StartProxied = Callable[..., Proxied]
+
+
+def _compile(element: str, target: Target) -> bytes:
+    method = load_proto(Path("config/samples/echo/echo.proto")).method("echo")
+    compiled = compile_element(Path(f"{element}.appnet"), method, source=ELEMENTS[element]).element
+    return compile_module(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
+
+
+@contextlib.contextmanager
+def _proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
+    """Starts proxies in an event loop that stands still while the test's blocking client and server talk."""
+    loop = asyncio.new_event_loop()
+    stack = contextlib.AsyncExitStack()
+
+    async def start(element: str, server: RecordingServer, number: int) -> Proxied:
+        options = ChainOptions("echo", "node", "1")
+        module = _compile(element, target)
+        if target is Target.NATIVE:
+            extension = native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
+        else:
+            extension = wasm_filter("chain", module, options)
+        xds = await stack.enter_async_context(XdsServer())
+        sidecar = Sidecar("ingress", ["chain"], [Address("127.0.0.1", server.port)])
+        xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
+        settings = EnvoySettings(
+            Identity("node", "echo"), folder / str(number), xds.address, module_path=loader_library().parent
+        )
+        envoy = await stack.enter_async_context(EnvoyProcess(settings))
+        await envoy.ready()
+        address = await envoy.listener_address("ingress")
+        return Proxied(address.port, server, lambda: _running(envoy))
+
+    def _running(envoy: EnvoyProcess) -> bool:
+        loop.run_until_complete(asyncio.sleep(0.01))  # lets the loop notice a child that ended
+        return envoy.running
+
+    numbers = iter(range(100))
+
+    def start_blocking(element: str, server: RecordingServer | None = None) -> Proxied:
+        server = server or RecordingServer(frame(string_field(1, b"reply")))
+        return loop.run_until_complete(start(element, server, next(numbers)))
+
+    try:
+        yield start_blocking
+    finally:
+        loop.run_until_complete(stack.aclose())
+        loop.close()
+
+
+@pytest.fixture(scope="session", params=list(Target), ids=lambda target: target.value)
+def target(request: pytest.FixtureRequest) -> Target:
+    return request.param
+
+
+@pytest.fixture
+def start_proxied(target: Target, tmp_path: Path) -> Iterator[StartProxied]:
+    with _proxies(target, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_module_proxied(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxied]:
+    with _proxies(target, tmp_path_factory.mktemp("proxies")) as start:
+        yield start
