@@ -5,6 +5,7 @@ Blocking sockets and the `h2` state machine; each object serves one test and is 
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 import threading
@@ -77,6 +78,8 @@ class RawClient:
         self._early: list[h2.events.Event] = []  # read while waiting for something else
         self._h2.initiate_connection()
         self._flush()
+        # Huffman coding of a header of 1 MiB would take Python a minute.
+        self._h2.encoder.encode = functools.partial(self._h2.encoder.encode, huffman=False)
 
     def __enter__(self) -> RawClient:
         return self
