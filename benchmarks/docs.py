@@ -42,5 +42,10 @@ def updated(text: str) -> str:
     return _SECTION.sub(lambda match: match[1] + section(match[2]) + match[3], text)
 
 
+def shown(text: str) -> list[str]:
+    """The benchmarks that the document has a section for."""
+    return [match[2] for match in _SECTION.finditer(text)]
+
+
 if __name__ == "__main__":
     DOCUMENT.write_text(updated(DOCUMENT.read_text()))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report, results
+from benchmarks import docs, report, results
 from benchmarks.cases import all_cases
 from benchmarks.dataplane import WrongOutcomeError, check_outcomes, requests
 from tests.support.load import LoadSettings, Upstream, run_load
@@ -67,3 +67,9 @@ def test_a_proxy_that_does_not_do_its_work_is_not_measured() -> None:
     check_outcomes(baseline, result)
     with pytest.raises(WrongOutcomeError, match="of 1%"):
         check_outcomes(native, result)
+
+
+def test_the_document_shows_the_last_results() -> None:
+    text = docs.DOCUMENT.read_text()
+    assert docs.updated(text) == text, "run `python -m benchmarks.docs`"
+    assert {"dataplane", "upgrade"} <= set(docs.shown(text))
