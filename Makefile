@@ -5,6 +5,7 @@ OPT_LEVEL ?= strong
 PORT ?= 0
 FILE ?= config/samples/echo/sample_echo_sidecar.yaml
 ARGS ?=
+PROGRAMS ?= 100000
 
 BIN := .venv/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -19,7 +20,7 @@ help:
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
 	@echo 'make test          all tests (ARGS="tests/network -x": some of them)'
 	@echo 'make lint          what .ci/run checks before the tests'
-	@echo 'make fuzz          property tests on new random input, for hours'
+	@echo 'make fuzz          random programs on every target (PROGRAMS=number), then property tests on new input, for hours'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
 	@echo 'make format        bring the code into shape'
 	@echo 'make clean         remove .venv and caches'
@@ -31,6 +32,7 @@ test: $(BIN)/.development
 	$(BIN)/pytest $(ARGS)
 
 fuzz: $(BIN)/.development
+	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis --timeout=0 $(ARGS)
 
 lint: $(BIN)/.development

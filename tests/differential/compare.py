@@ -9,6 +9,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -55,26 +56,35 @@ def make_chain(name: str, sources: Sequence[str]) -> Chain:
 
 @dataclass
 class _Pair:
-    """One call, on both sides."""
+    """One call, on all sides: in each module and in the interpreter."""
 
-    call: Any
+    calls: dict[Target, Any]
     rpc: Rpc
+
+    def end(self) -> None:
+        for call in self.calls.values():
+            call.end()
 
 
 @dataclass
 class Comparison:
-    """A module of many chains beside an interpreter for each of them; both keep their state from run to run."""
+    """Modules of many chains beside an interpreter for each chain; all keep their state from run to run."""
 
     chains: Sequence[Chain]
-    target: Target
+    targets: Sequence[Target]
     calls_made: int = 0
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         source = ChainSource("differential", "1", [(chain.signature, chain.elements) for chain in self.chains])
-        module = compile_module(print_chain(source), self.target)
+        printed = print_chain(source)
+        with ThreadPoolExecutor() as compilers:
+            built = compilers.map(lambda target: compile_module(printed, target), self.targets)
+        self._modules = {
+            target: _HARNESSES[target](module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
+            for target, module in zip(self.targets, built, strict=True)
+        }
         environment = Environment(self.clock, SEED, BACKENDS)
-        self._module = _HARNESSES[self.target](module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]
         self._seen = [0] * len(self.chains)
         self._check_records(range(len(self.chains)), "at the start")
@@ -87,7 +97,8 @@ class Comparison:
         requests = 0
         for step in traffic.steps:
             self.clock.now_ns += step.after_ns
-            self._module.now_ns = self.clock.now_ns
+            for module in self._modules.values():
+                module.now_ns = self.clock.now_ns
             requests += step.kind == "request"
             self._step(index, step, traffic.exchanges[step.exchange], open_calls, source)
             self._check_records([index], self._where(index, step))
@@ -97,7 +108,8 @@ class Comparison:
     def check_state(self) -> None:
         """Compares all state of all chains."""
         expected = "".join(dump(instance) for instance in self._instances)
-        assert self._module.state_dump() == expected
+        for target, module in self._modules.items():
+            assert module.state_dump() == expected, target
 
     # --- steps ---
 
@@ -108,7 +120,8 @@ class Comparison:
         where = self._where(index, step)
         if step.kind == "request":
             self.calls_made += 1
-            pair = open_calls[step.exchange] = _Pair(self._module.call(), Rpc(signature, rpc_id=self.calls_made))
+            calls = {target: module.call() for target, module in self._modules.items()}
+            pair = open_calls[step.exchange] = _Pair(calls, Rpc(signature, rpc_id=self.calls_made))
             pair.rpc.metadata = {**_REQUEST_HEADERS, **exchange.metadata}
             refused = self._message(pair, instance, exchange, source, "request", where)
         elif step.exchange not in open_calls:
@@ -122,7 +135,7 @@ class Comparison:
             instance.end(open_calls[step.exchange].rpc)
             refused = True
         if refused:
-            open_calls.pop(step.exchange).call.end()
+            open_calls.pop(step.exchange).end()
 
     def _message(
         self, pair: _Pair, instance: ChainInstance, exchange: Exchange, source: random.Random, kind: str, where: str
@@ -132,15 +145,16 @@ class Comparison:
         fields: Fields = exchange.request if kind == "request" else exchange.response
         body = b"" if kind == "response" and exchange.status else _framed(encode(source, fields))
         rpc.message = fields_of(parse(body[5:], schema)) if body else {}
-        if kind == "request":
-            expected = instance.request(rpc)
-            got = pair.call.run_request(rpc.signature.full_name, exchange.metadata, _cut(source, body))
-            headers = rpc.metadata
-        else:
-            expected = instance.response(rpc, exchange.status)
-            got = pair.call.run_response(exchange.response_metadata, _cut(source, body), exchange.status)
-            headers = rpc.response_metadata
-        _check(expected, got, body, schema, headers, where)
+        pieces = _cut(source, body)
+        expected = instance.request(rpc) if kind == "request" else instance.response(rpc, exchange.status)
+        for target, call in pair.calls.items():
+            if kind == "request":
+                got = call.run_request(rpc.signature.full_name, exchange.metadata, pieces)
+                headers = rpc.metadata
+            else:
+                got = call.run_response(exchange.response_metadata, pieces, exchange.status)
+                headers = rpc.response_metadata
+            _check(expected, got, body, schema, headers, f"{target.value}, {where}")
         return isinstance(expected, Refused)
 
     # --- comparisons ---
@@ -153,14 +167,15 @@ class Comparison:
             for scope, value in records[self._seen[index] :]:
                 expected[scope].append(_plain(value))
             self._seen[index] = len(records)
-        got: defaultdict[str, list[object]] = defaultdict(list)
-        for scope, value in self._module.records():
-            got[scope].append(_plain(value))
-        assert got == expected, where
+        for target, module in self._modules.items():
+            got: defaultdict[str, list[object]] = defaultdict(list)
+            for scope, value in module.records():
+                got[scope].append(_plain(value))
+            assert got == expected, f"{target.value}, {where}"
 
     def _where(self, index: int, step: Step) -> str:
         chain = self.chains[index]
-        return "\n".join([f"{self.target.value}, {chain.signature.full_name}, {step}", *chain.sources])
+        return "\n".join([f"{chain.signature.full_name}, {step}", *chain.sources])
 
 
 def rpc_schema(rpc: Rpc, kind: str) -> str:

@@ -5,38 +5,24 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
-from appnet.codegen.c.build import Target
-from tests.differential.compare import Comparison, make_chain
-from tests.support.elements import make_program
-from tests.support.traffic import make_traffic
+from appnet.interpret.operations import MEANINGS
+from tests.differential import fuzz
+from tests.differential.compare import make_chain
+from tests.support.programs import program
 
 # Of the same constructs as the public echo and key-value elements; and the samples, whose field `body` is `text` here.
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.appnet"))
 SAMPLES = sorted(Path(__file__).parents[2].glob("config/samples/echo/*.appnet"))
 CALLS_A_PROGRAM = 210
-CALLS_A_GENERATED_PROGRAM = 30
-
-
-def run_all(comparison: Comparison, calls: int) -> int:
-    """Traffic for every chain of the module, in several rounds, so that chains take turns."""
-    requests = 0
-    for round_ in range(3):
-        for index in range(len(comparison.chains)):
-            seed = round_ * 1000 + index
-            requests += comparison.run(index, make_traffic(seed, calls // 3), seed)
-        comparison.check_state()
-    return requests
+GENERATED_PROGRAMS = 2_040
 
 
 def _program(name: str) -> str:
     return Path(__file__).with_name("programs").joinpath(f"{name}.appnet").read_text()
 
 
-@pytest.mark.parametrize("target", Target)
-def test_written_programs_alone_and_in_chains(target: Target):
+def test_written_programs_alone_and_in_chains():
     texts = [path.read_text() for path in PROGRAMS]
     texts += [re.sub("'body'", "'text'", path.read_text(), flags=re.IGNORECASE) for path in SAMPLES]
     source = random.Random(1)
@@ -44,25 +30,26 @@ def test_written_programs_alone_and_in_chains(target: Target):
     together = [make_chain(f"chain{number}", source.sample(texts, source.randint(2, 5))) for number in range(12)]
     watched = [_program(name) for name in ("seen_headers", "late_refusal", "narrowing", "error_path")]
     together += [make_chain("watched", watched), make_chain("guarded", [_program("log"), *watched[::-1]])]
-    requests = run_all(Comparison([*alone, *together], target), CALLS_A_PROGRAM)
-    assert requests >= 10_000
+    assert fuzz.run_all([*alone, *together], CALLS_A_PROGRAM) >= 10_000
 
 
-def check_generated(seed: int, target: Target) -> None:
-    source = random.Random(seed)
-    texts = [make_program(source) for _ in range(60)]
-    alone = [make_chain(f"made{number}", [text]) for number, text in enumerate(texts)]
-    together = [make_chain(f"mixed{number}", texts[number * 3 : number * 3 + 3]) for number in range(10)]
-    requests = run_all(Comparison([*alone, *together], target), CALLS_A_GENERATED_PROGRAM)
-    assert requests >= 1_800
+@pytest.mark.parametrize("batch", range(GENERATED_PROGRAMS // fuzz.PROGRAMS_A_BATCH))
+def test_generated_programs(batch: int):
+    assert fuzz.run_batch(batch) >= fuzz.PROGRAMS_A_BATCH * 50
 
 
-@pytest.mark.parametrize("target", Target)
-def test_generated_programs(target: Target):
-    check_generated(3, target)
+@pytest.mark.parametrize("path", sorted(fuzz.REGRESSIONS.glob("*.appnet")), ids=lambda path: path.stem)
+def test_what_once_disagreed(path: Path):
+    assert not fuzz.disagrees(path.read_text().split(fuzz.BETWEEN_ELEMENTS))
 
 
-@settings(max_examples=max(settings.default.max_examples // 200, 1), phases=[Phase.generate], database=None)
-@given(st.integers(4, 2**32), st.sampled_from(Target))
-def test_generated_programs_that_are_new_when_fuzzing(seed: int, target: Target):
-    check_generated(seed, target)
+def test_a_disagreement_is_shrunk_to_what_shows_it(monkeypatch: pytest.MonkeyPatch):
+    """Where the interpreter is made wrong, the modules are told apart, by the one line that matters."""
+    bystander = "x = 3 * 4\nif x == 12:\n    set(rpc, 'count', 5)\n"
+    texts = [program(bystander), program(f"{bystander}y = abs(x)\nset(rpc, 'sway', y)\n{bystander}")]
+    assert not fuzz.disagrees(texts, calls=12)
+    monkeypatch.setitem(MEANINGS, "abs", lambda _machine, number: -number)
+    shrunk = fuzz.shrink(texts, lambda texts: fuzz.disagrees(texts, calls=12))
+    assert len(shrunk) == 1
+    assert "abs(" in shrunk[0]
+    assert "if x" not in shrunk[0]

@@ -90,8 +90,11 @@ def _make_variables(source: random.Random) -> list[Variable]:
     ]
     made = []
     for number, (type_, role) in enumerate(roles):
-        bounded = isinstance(type_, VecType | MapType) and role == "general"
-        capacity = source.choice((None, 1, 2, 3)) if bounded else None
+        capacity = None
+        if role == "general" and isinstance(type_, VecType):
+            capacity = source.choice((1, 2, 3, 40))  # loops that append to what they go over double it
+        elif role == "general" and isinstance(type_, MapType):
+            capacity = source.choice((None, 1, 2, 3))
         made.append(Variable(f"s{number}_{role.replace('-', '_')}", type_, role, capacity))
     return made
 

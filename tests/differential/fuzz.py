@@ -1,0 +1,142 @@
+"""Random programs on random traffic, in batches; what disagrees is shrunk and kept.
+
+    python -m tests.differential.fuzz [--programs N] [--seed S]
+
+A batch is one module of many chains, because a compiler run costs more than the traffic of one program. A batch that
+disagrees is taken apart: the chain that does it, then the fewest elements and lines of it that still do. That program
+is written to ``regressions/``, where the tests find it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from appnet.codegen.c.build import Target
+from appnet.ir.verify import InternalError
+from appnet.language.diagnostics import DiagnosticError
+from tests.differential.compare import Chain, Comparison, make_chain
+from tests.support.elements import make_program
+from tests.support.traffic import make_traffic
+
+PROGRAMS_A_BATCH = 60
+CALLS_A_PROGRAM = 51  # 50 are asked for, and rounds are three
+ROUNDS = 3
+REGRESSIONS = Path(__file__).parent / "regressions"
+BETWEEN_ELEMENTS = "\n# --- next element ---\n"
+_BLOCK = 4  # lines: as many belong together most often, such as a branch and what is in it
+_DISAGREEMENT = (AssertionError, InternalError)
+
+
+def run_all(chains: Sequence[Chain], calls: int, first_seed: int = 0) -> int:
+    """Traffic for every chain on every target, in several rounds, so that chains take turns; how many requests."""
+    comparison = Comparison(chains, list(Target))
+    requests = 0
+    for round_ in range(ROUNDS):
+        for index in range(len(chains)):
+            seed = first_seed + round_ * 1000 + index
+            requests += comparison.run(index, make_traffic(seed, calls // ROUNDS), seed)
+        comparison.check_state()
+    return requests
+
+
+def texts_of(seed: int) -> list[list[str]]:
+    """The chains of a batch: each program alone, and some of them together."""
+    source = random.Random(seed)
+    texts = [make_program(source) for _ in range(PROGRAMS_A_BATCH)]
+    together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
+    return [*([text] for text in texts), *together]
+
+
+def run_batch(seed: int) -> int:
+    """Compares one batch; how many requests there were. Raises AssertionError where targets disagree."""
+    chains = [make_chain(f"made{number}", texts) for number, texts in enumerate(texts_of(seed))]
+    return run_all(chains, CALLS_A_PROGRAM, first_seed=seed << 16)
+
+
+def disagrees(texts: Sequence[str], seed: int = 0, calls: int = 4 * CALLS_A_PROGRAM) -> bool:
+    """Whether the chain of these programs, alone in its module, is told apart."""
+    try:
+        chain = make_chain("again", texts)
+    except DiagnosticError:
+        return False
+    try:
+        run_all([chain], calls, seed)
+    except _DISAGREEMENT:
+        return True
+    return False
+
+
+def culprit(seed: int) -> tuple[list[str], Callable[[Sequence[str]], bool]]:
+    """The chain of the batch that disagrees also when it is alone, and the question that shows it."""
+    for number, texts in enumerate(texts_of(seed)):
+        for first_seed in (0, (seed << 16) + number):
+
+            def question(candidate: Sequence[str], first_seed: int = first_seed) -> bool:
+                return disagrees(candidate, first_seed)
+
+            if question(texts):
+                return texts, question
+    raise LookupError(f"batch {seed} disagrees, but none of its chains does alone")
+
+
+def shrink(texts: Sequence[str], question: Callable[[Sequence[str]], bool]) -> list[str]:
+    """The fewest elements, then lines, for which the answer stays yes; each step takes out half as much."""
+    kept = list(texts)
+    for index in range(len(kept) - 1, -1, -1):
+        if len(kept) > 1 and question(kept[:index] + kept[index + 1 :]):
+            del kept[index]
+    for index, text in enumerate(kept):
+        lines = text.splitlines(keepends=True)
+        size = len(lines) // 2
+        while size:
+            start = 0
+            while start < len(lines):
+                fewer = lines[:start] + lines[start + size :]
+                if question([*kept[:index], "".join(fewer), *kept[index + 1 :]]):
+                    lines = fewer
+                else:
+                    start += size if size > _BLOCK else 1
+            size //= 2
+        kept[index] = "".join(lines)
+    return kept
+
+
+def keep(texts: Sequence[str], name: str) -> Path:
+    """Writes the chain where the tests find it."""
+    REGRESSIONS.mkdir(exist_ok=True)
+    file = REGRESSIONS / f"{name}.appnet"
+    file.write_text(BETWEEN_ELEMENTS.join(texts))
+    return file
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description="random programs on every target")
+    arguments.add_argument("--programs", type=int, default=100_000)
+    arguments.add_argument("--seed", type=int, default=time.time_ns() >> 20)
+    given = arguments.parse_args()
+    started, requests, failed = time.monotonic(), 0, 0
+    batches = -(-given.programs // PROGRAMS_A_BATCH)
+    for number, seed in enumerate(range(given.seed, given.seed + batches), start=1):
+        try:
+            requests += run_batch(seed)
+        except _DISAGREEMENT as found:
+            failed += 1
+            print(f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}", flush=True)
+            texts, question = culprit(seed)
+            print(f"kept as {keep(shrink(texts, question), f'seed_{seed}')}", flush=True)
+        if number % 20 == 0 or number == batches:
+            took = time.monotonic() - started
+            print(
+                f"{number * PROGRAMS_A_BATCH:,} programs, {requests:,} RPCs, {failed} failures, {took:.0f} s",
+                flush=True,
+            )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
