@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,20 @@ SEED = 2024
 BACKENDS = 3
 _RESPONSE_HEADERS = {"content-type": b"application/grpc"}  # of the harness itself, but programs can read them
 _REQUEST_HEADERS = {**_RESPONSE_HEADERS, "te": b"trailers"}
-_HARNESSES = {Target.NATIVE: NativeModule, Target.WASM: WasmModule}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is held to the interpreter: how C becomes a module, and how the module is driven."""
+
+    name: str
+    compile: Callable[[str], bytes]
+    harness: type[NativeModule] | type[WasmModule]
+
+
+NATIVE = Subject("native", lambda source: compile_module(source, Target.NATIVE), NativeModule)
+WASM = Subject("wasm", lambda source: compile_module(source, Target.WASM), WasmModule)
+TARGETS = (NATIVE, WASM)
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ def make_chain(name: str, sources: Sequence[str]) -> Chain:
 class _Pair:
     """One call, on all sides: in each module and in the interpreter."""
 
-    calls: dict[Target, Any]
+    calls: dict[str, Any]
     rpc: Rpc
 
     def end(self) -> None:
@@ -71,7 +84,7 @@ class Comparison:
     """Modules of many chains beside an interpreter for each chain; all keep their state from run to run."""
 
     chains: Sequence[Chain]
-    targets: Sequence[Target]
+    subjects: Sequence[Subject] = TARGETS
     calls_made: int = 0
     clock: Clock = field(default_factory=Clock)
 
@@ -79,10 +92,10 @@ class Comparison:
         source = ChainSource("differential", "1", [(chain.signature, chain.elements) for chain in self.chains])
         printed = print_chain(source)
         with ThreadPoolExecutor() as compilers:
-            built = compilers.map(lambda target: compile_module(printed, target), self.targets)
+            built = compilers.map(lambda subject: subject.compile(printed), self.subjects)
         self._modules = {
-            target: _HARNESSES[target](module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
-            for target, module in zip(self.targets, built, strict=True)
+            it.name: it.harness(module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
+            for it, module in zip(self.subjects, built, strict=True)
         }
         environment = Environment(self.clock, SEED, BACKENDS)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]
@@ -108,8 +121,8 @@ class Comparison:
     def check_state(self) -> None:
         """Compares all state of all chains."""
         expected = "".join(dump(instance) for instance in self._instances)
-        for target, module in self._modules.items():
-            assert module.state_dump() == expected, target
+        for name, module in self._modules.items():
+            assert module.state_dump() == expected, name
 
     # --- steps ---
 
@@ -120,7 +133,7 @@ class Comparison:
         where = self._where(index, step)
         if step.kind == "request":
             self.calls_made += 1
-            calls = {target: module.call() for target, module in self._modules.items()}
+            calls = {name: module.call() for name, module in self._modules.items()}
             pair = open_calls[step.exchange] = _Pair(calls, Rpc(signature, rpc_id=self.calls_made))
             pair.rpc.metadata = {**_REQUEST_HEADERS, **exchange.metadata}
             refused = self._message(pair, instance, exchange, source, "request", where)
@@ -147,14 +160,14 @@ class Comparison:
         rpc.message = fields_of(parse(body[5:], schema)) if body else {}
         pieces = _cut(source, body)
         expected = instance.request(rpc) if kind == "request" else instance.response(rpc, exchange.status)
-        for target, call in pair.calls.items():
+        for name, call in pair.calls.items():
             if kind == "request":
                 got = call.run_request(rpc.signature.full_name, exchange.metadata, pieces)
                 headers = rpc.metadata
             else:
                 got = call.run_response(exchange.response_metadata, pieces, exchange.status)
                 headers = rpc.response_metadata
-            _check(expected, got, body, schema, headers, f"{target.value}, {where}")
+            _check(expected, got, body, schema, headers, f"{name}, {where}")
         return isinstance(expected, Refused)
 
     # --- comparisons ---
@@ -167,11 +180,11 @@ class Comparison:
             for scope, value in records[self._seen[index] :]:
                 expected[scope].append(_plain(value))
             self._seen[index] = len(records)
-        for target, module in self._modules.items():
+        for name, module in self._modules.items():
             got: defaultdict[str, list[object]] = defaultdict(list)
             for scope, value in module.records():
                 got[scope].append(_plain(value))
-            assert got == expected, f"{target.value}, {where}"
+            assert got == expected, f"{name}, {where}"
 
     def _where(self, index: int, step: Step) -> str:
         chain = self.chains[index]

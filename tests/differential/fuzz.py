@@ -1,6 +1,6 @@
-"""Random programs on random traffic, in batches; what disagrees is shrunk and kept.
+"""Written and random programs on random traffic, in batches; what disagrees is shrunk and kept.
 
-    python -m tests.differential.fuzz [--programs N] [--seed S]
+    python -m tests.differential.fuzz [--programs N] [--seed S] [--sanitized]
 
 A batch is one module of many chains, because a compiler run costs more than the traffic of one program. A batch that
 disagrees is taken apart: the chain that does it, then the fewest elements and lines of it that still do. That program
@@ -11,30 +11,34 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from appnet.codegen.c.build import Target
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import DiagnosticError
-from tests.differential.compare import Chain, Comparison, make_chain
+from tests.differential import sanitized
+from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
 from tests.support.elements import make_program
 from tests.support.traffic import make_traffic
 
 PROGRAMS_A_BATCH = 60
 CALLS_A_PROGRAM = 51  # 50 are asked for, and rounds are three
 ROUNDS = 3
+WRITTEN = Path(__file__).parent / "programs"  # of the same constructs as the public echo and key-value elements
+SAMPLES = Path(__file__).parents[2] / "config/samples/echo"
 REGRESSIONS = Path(__file__).parent / "regressions"
 BETWEEN_ELEMENTS = "\n# --- next element ---\n"
+_WATCHED = ("seen_headers", "late_refusal", "narrowing", "error_path")
 _BLOCK = 4  # lines: as many belong together most often, such as a branch and what is in it
 _DISAGREEMENT = (AssertionError, InternalError)
 
 
-def run_all(chains: Sequence[Chain], calls: int, first_seed: int = 0) -> int:
-    """Traffic for every chain on every target, in several rounds, so that chains take turns; how many requests."""
-    comparison = Comparison(chains, list(Target))
+def run_all(chains: Sequence[Chain], calls: int, first_seed: int = 0, *, subjects: Sequence[Subject] = TARGETS) -> int:
+    """Traffic for every chain on every subject, in several rounds, so that chains take turns; how many requests."""
+    comparison = Comparison(chains, subjects)
     requests = 0
     for round_ in range(ROUNDS):
         for index in range(len(chains)):
@@ -42,6 +46,21 @@ def run_all(chains: Sequence[Chain], calls: int, first_seed: int = 0) -> int:
             requests += comparison.run(index, make_traffic(seed, calls // ROUNDS), seed)
         comparison.check_state()
     return requests
+
+
+def written_chains() -> list[Chain]:
+    """The written programs and the samples, alone and in chains."""
+    # The samples' field `body` is `text` here.
+    texts = [path.read_text() for path in sorted(WRITTEN.glob("*.appnet"))]
+    texts += [
+        re.sub("'body'", "'text'", path.read_text(), flags=re.IGNORECASE) for path in sorted(SAMPLES.glob("*.appnet"))
+    ]
+    source = random.Random(1)
+    alone = [make_chain(f"alone{number}", [text]) for number, text in enumerate(texts)]
+    together = [make_chain(f"chain{number}", source.sample(texts, source.randint(2, 5))) for number in range(12)]
+    watched = [WRITTEN.joinpath(f"{name}.appnet").read_text() for name in _WATCHED]
+    log = WRITTEN.joinpath("log.appnet").read_text()
+    return [*alone, *together, make_chain("watched", watched), make_chain("guarded", [log, *watched[::-1]])]
 
 
 def texts_of(seed: int) -> list[list[str]]:
@@ -52,10 +71,10 @@ def texts_of(seed: int) -> list[list[str]]:
     return [*([text] for text in texts), *together]
 
 
-def run_batch(seed: int) -> int:
+def run_batch(seed: int, subjects: Sequence[Subject] = TARGETS) -> int:
     """Compares one batch; how many requests there were. Raises AssertionError where targets disagree."""
     chains = [make_chain(f"made{number}", texts) for number, texts in enumerate(texts_of(seed))]
-    return run_all(chains, CALLS_A_PROGRAM, first_seed=seed << 16)
+    return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=subjects)
 
 
 def disagrees(texts: Sequence[str], seed: int = 0, calls: int = 4 * CALLS_A_PROGRAM) -> bool:
@@ -118,12 +137,20 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description="random programs on every target")
     arguments.add_argument("--programs", type=int, default=100_000)
     arguments.add_argument("--seed", type=int, default=time.time_ns() >> 20)
+    arguments.add_argument(
+        "--sanitized", action="store_true", help="native code under address and undefined-behaviour sanitizers"
+    )
     given = arguments.parse_args()
+    subjects = TARGETS
+    if given.sanitized:
+        sanitized.enter(sys.argv)
+        subjects = (sanitized.SANITIZED,)
     started, requests, failed = time.monotonic(), 0, 0
+    requests += run_all(written_chains(), CALLS_A_PROGRAM, subjects=subjects)
     batches = -(-given.programs // PROGRAMS_A_BATCH)
     for number, seed in enumerate(range(given.seed, given.seed + batches), start=1):
         try:
-            requests += run_batch(seed)
+            requests += run_batch(seed, subjects)
         except _DISAGREEMENT as found:
             failed += 1
             print(f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}", flush=True)

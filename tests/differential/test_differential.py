@@ -1,36 +1,22 @@
 """The interpreter, the native module and the wasm module are one: every verdict, byte, record and state."""
 
-import random
-import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from appnet.interpret.operations import MEANINGS
-from tests.differential import fuzz
-from tests.differential.compare import make_chain
+from tests.differential import fuzz, sanitized
 from tests.support.programs import program
 
-# Of the same constructs as the public echo and key-value elements; and the samples, whose field `body` is `text` here.
-PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.appnet"))
-SAMPLES = sorted(Path(__file__).parents[2].glob("config/samples/echo/*.appnet"))
+ROOT = Path(__file__).parents[2]
 CALLS_A_PROGRAM = 210
 GENERATED_PROGRAMS = 2_040
 
 
-def _program(name: str) -> str:
-    return Path(__file__).with_name("programs").joinpath(f"{name}.appnet").read_text()
-
-
 def test_written_programs_alone_and_in_chains():
-    texts = [path.read_text() for path in PROGRAMS]
-    texts += [re.sub("'body'", "'text'", path.read_text(), flags=re.IGNORECASE) for path in SAMPLES]
-    source = random.Random(1)
-    alone = [make_chain(f"alone{number}", [text]) for number, text in enumerate(texts)]
-    together = [make_chain(f"chain{number}", source.sample(texts, source.randint(2, 5))) for number in range(12)]
-    watched = [_program(name) for name in ("seen_headers", "late_refusal", "narrowing", "error_path")]
-    together += [make_chain("watched", watched), make_chain("guarded", [_program("log"), *watched[::-1]])]
-    assert fuzz.run_all([*alone, *together], CALLS_A_PROGRAM) >= 10_000
+    assert fuzz.run_all(fuzz.written_chains(), CALLS_A_PROGRAM) >= 10_000
 
 
 @pytest.mark.parametrize("batch", range(GENERATED_PROGRAMS // fuzz.PROGRAMS_A_BATCH))
@@ -41,6 +27,15 @@ def test_generated_programs(batch: int):
 @pytest.mark.parametrize("path", sorted(fuzz.REGRESSIONS.glob("*.appnet")), ids=lambda path: path.stem)
 def test_what_once_disagreed(path: Path):
     assert not fuzz.disagrees(path.read_text().split(fuzz.BETWEEN_ELEMENTS))
+
+
+def test_no_module_reads_or_writes_out_of_place():
+    if sanitized.runtime_library() is None:
+        pytest.skip("needs gcc with its sanitizers: apt install gcc")
+    command = [sys.executable, "-m", "tests.differential.fuzz", "--sanitized", "--programs", "60", "--seed", "1"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "60 programs" in run.stdout
 
 
 def test_a_disagreement_is_shrunk_to_what_shows_it(monkeypatch: pytest.MonkeyPatch):

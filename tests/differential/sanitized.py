@@ -1,0 +1,55 @@
+"""Native modules compiled with address and undefined-behaviour sanitizers, which end the process at the first fault."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from appnet.codegen.c.build import RUNTIME
+from tests.differential.compare import Subject
+from tests.support.native_harness import ModuleUnderTest
+
+_FLAGS = ("-std=c11", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
+_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def runtime_library() -> str | None:
+    """What a process must have loaded before all else to open such modules; None where the machine has no gcc."""
+    if shutil.which("gcc") is None:
+        return None
+    found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    path = found.stdout.strip()
+    return path if Path(path).is_absolute() else None
+
+
+def enter(arguments: Sequence[str]) -> None:
+    """Starts this Python program again with the sanitizers loaded, unless they are."""
+    library = runtime_library()
+    if library is None:
+        sys.exit("needs gcc with its sanitizers (Debian, Ubuntu: apt install gcc)")
+    if os.environ.get("LD_PRELOAD") == library:
+        return
+    # Python itself leaks at its end, and its signal handlers are not the sanitizer's business.
+    environment = os.environ | {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:handle_segv=1"}
+    module = sys.modules["__main__"].__spec__
+    assert module is not None
+    os.execve(sys.executable, [sys.executable, "-m", module.name, *arguments[1:]], environment)
+
+
+def compile_sanitized(source: str) -> bytes:
+    """The chain, its host and the runtime, as one library."""
+    with tempfile.TemporaryDirectory(prefix="appnet-sanitized-") as work:
+        unit, library = Path(work, "chain.c"), Path(work, "chain.so")
+        unit.write_text(f'#define _GNU_SOURCE 1\n{source}\n#include "host_module.c"\n#include "runtime_native.c"\n')
+        command = ["gcc", *_FLAGS, *_SANITIZERS, f"-I{RUNTIME}", unit, "-o", library]
+        run = subprocess.run(command, env=os.environ | {"LD_PRELOAD": ""}, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        return library.read_bytes()
+
+
+SANITIZED = Subject("native under sanitizers", compile_sanitized, ModuleUnderTest)
