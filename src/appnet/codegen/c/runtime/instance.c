@@ -7,6 +7,11 @@ enum {
   AN_CALL_BLOCK = 2048,   /* arena bytes that every call carries: enough for the messages of most RPCs */
   AN_CHUNK_SIZE = 16384,  /* arena bytes of a pooled chunk */
   AN_SPARE_CHUNKS = 64,   /* pooled chunks kept for later calls */
+#if defined(__SANITIZE_ADDRESS__)
+  AN_POOLED = 0, /* each piece of an arena is a block of its own, so that the sanitizer knows its ends */
+#else
+  AN_POOLED = 1,
+#endif
 };
 
 static size_t round_up(size_t size) { return size > SIZE_MAX - 15 ? SIZE_MAX : (size + 15) & ~(size_t)15; }
@@ -21,7 +26,7 @@ void *an_alloc_zeroed(size_t size) {
 
 static an_chunk *chunk_take(an_instance *instance, size_t size) {
   an_chunk *chunk = NULL;
-  if (size <= AN_CHUNK_SIZE) {
+  if (AN_POOLED && size <= AN_CHUNK_SIZE) {
     an_lock_acquire(&instance->pool_lock);
     chunk = instance->spare_chunks;
     if (chunk != NULL) {
@@ -39,8 +44,9 @@ static an_chunk *chunk_take(an_instance *instance, size_t size) {
 }
 
 void *an_arena_alloc(an_arena *arena, size_t size) {
-  size = round_up(size == 0 ? 1 : size);
-  if (size <= (size_t)(arena->end - arena->at)) {
+  if (size == 0) size = 1;
+  if (AN_POOLED) size = round_up(size);
+  if (AN_POOLED && size <= (size_t)(arena->end - arena->at)) {
     void *block = arena->at;
     arena->at += size;
     return block;
