@@ -124,3 +124,26 @@ def test_run_refuses_an_application_without_programs(tmp_path: Path) -> None:
     answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")
     assert answer.exit_code == 2
     assert "error[C061]: no programs here that call `/shop.EchoService/echo`" in answer.stderr
+
+
+def test_show_is_the_compilers_view() -> None:
+    answer = appnetctl("show", ECHO / "metrics.appnet")
+    assert answer.exit_code == 0
+    assert "metrics: effects" in answer.stdout
+    assert "rpc-scoped" in answer.stdout
+    assert "time_diff(current_time(), began)" in " ".join(answer.stdout.split())
+    assert "appnet_chain" not in answer.stdout
+
+
+def test_show_of_the_generated_code_alone() -> None:
+    answer = appnetctl("show", ECHO / "firewall.appnet", "--what", "c")
+    assert answer.exit_code == 0
+    assert "appnet_chain" in answer.stdout
+    assert "effects" not in answer.stdout
+
+
+def test_show_of_a_broken_element(tmp_path: Path) -> None:
+    (tmp_path / "broken.appnet").write_text("state:\n")
+    answer = appnetctl("show", tmp_path / "broken.appnet", "--proto", ECHO / "echo.proto", "--method", "echo")
+    assert answer.exit_code == 2
+    assert "error[E003]" in answer.stderr

@@ -14,6 +14,7 @@ from appnet import __version__
 from appnet.cli.check import check_file
 from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
+from appnet.cli.show import View, views
 from appnet.cli.supervise import supervised
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
@@ -95,6 +96,24 @@ def check(
         errors = sum(it.severity is Severity.ERROR for it in found)
         screens.out.print(f"{_count(files, 'file')}: {errors} errors, {len(found) - errors} warnings")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="An element (.appnet).")],
+    *,
+    what: Annotated[list[View] | None, typer.Option(help="Views, in this order; without it all but c.")] = None,
+    proto: Annotated[Path | None, typer.Option(help="The .proto of the element's method.")] = None,
+    method: Annotated[str, typer.Option(help="The element's method in it.")] = "",
+) -> None:
+    """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
+    screens = _screens()
+    try:
+        for view in views(file, proto, method, what or [View.EFFECTS, View.STATES, View.TABLE]):
+            screens.out.print(view)
+    except DiagnosticError as error:
+        show_diagnostics(screens.err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
 
 
 @app.command()

@@ -43,6 +43,11 @@ def print_element(element: Element) -> str:
 
 
 def _variable(variable: StateVariable) -> str:
+    return f"state {variable.name}: {variable.type}  ({', '.join(state_notes(variable))})"
+
+
+def state_notes(variable: StateVariable) -> list[str]:
+    """The variable's class and what its declaration adds."""
     notes = [variable.state_class.value]
     if variable.capacity != StateVariable.capacity:
         notes.append(f"capacity {variable.capacity}")
@@ -52,15 +57,21 @@ def _variable(variable: StateVariable) -> str:
         notes.append(f"combined by {variable.combiner}")
     if variable.persistent:
         notes.append("persistent")
-    return f"state {variable.name}: {variable.type}  ({', '.join(notes)})"
+    return notes
 
 
 def _effects(handler: Handler) -> str:
+    notes = handler_notes(handler)
+    return f"  ({', '.join(notes)})" if notes else ""
+
+
+def handler_notes(handler: Handler) -> list[str]:
+    """What the handler can do besides forwarding, a few words each."""
     effects = handler.effects
     notes = [f"reads {use.path}" for use in effects.fields if use.read]
     notes += [f"writes {use.path}" for use in effects.fields if use.written]
     notes += [text for name, text in _EFFECT_NOTES if getattr(effects, name)]
-    return f"  ({', '.join(notes)})" if notes else ""
+    return notes
 
 
 _EFFECT_NOTES = (
@@ -87,35 +98,36 @@ def _statement(statement: Statement, depth: int) -> list[str]:
         case Let(local=local, value=value):
             return [f"{margin}{local.name} = {_computation(value)}"]
         case SetState(state=state, value=value):
-            return [f"{margin}state.{state.name} = {_atom(value)}"]
+            return [f"{margin}state.{state.name} = {show_atom(value)}"]
         case WriteField(path=path, value=value):
-            return [f"{margin}rpc.{path} = {_atom(value)}"]
+            return [f"{margin}rpc.{path} = {show_atom(value)}"]
         case Do(call=call):
             return [margin + _computation(call)]
         case Match(subject=subject, arms=arms):
-            lines = [f"{margin}match {_atom(subject)}"]
+            lines = [f"{margin}match {show_atom(subject)}"]
             for arm in arms:
-                lines += [f"{margin}{_INDENT}{_pattern(arm.pattern)} =>", *_block(arm.body, depth + 2)]
+                lines += [f"{margin}{_INDENT}{show_pattern(arm.pattern)} =>", *_block(arm.body, depth + 2)]
             return lines
         case Foreach(item=item, items=items, body=body):
-            return [f"{margin}foreach {item.name} in {_atom(items)}", *_block(body, depth + 1)]
+            return [f"{margin}foreach {item.name} in {show_atom(items)}", *_block(body, depth + 1)]
         case Forward():
             return [f"{margin}forward"]
         case Refuse(message=message, code=code):
-            return [f"{margin}refuse {_atom(message)} code {code}"]
+            return [f"{margin}refuse {show_atom(message)} code {code}"]
 
 
 def _computation(value: Computation) -> str:
     match value:
         case Call(op=op, args=args):
-            return f"{op}({', '.join(_atom(atom) for atom in args)})"
+            return f"{op}({', '.join(show_atom(atom) for atom in args)})"
         case ReadField(path=path):
             return f"rpc.{path}"
         case _:
-            return _atom(value)
+            return show_atom(value)
 
 
-def _atom(atom: Atom) -> str:
+def show_atom(atom: Atom) -> str:
+    """A constant, a local, or ``state.NAME``."""
     if isinstance(atom, Const):
         return _constant(atom)
     return f"state.{atom.name}" if isinstance(atom, State) else atom.name
@@ -130,7 +142,8 @@ def _constant(constant: Const) -> str:
     return repr(value)
 
 
-def _pattern(pattern: Pattern) -> str:
+def show_pattern(pattern: Pattern) -> str:
+    """As programs write it."""
     match pattern:
         case LiteralPattern(value=value):
             return _constant(value)

@@ -1,0 +1,85 @@
+"""What the compiler knows of an element, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from appnet.cli.elements import compile_file
+from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.ir.nodes import Element, Handler
+from appnet.ir.printer import handler_notes, state_notes
+from appnet.ir.rows import match_action_rows
+from appnet.language.messages import MethodSignature
+
+
+class View(Enum):
+    """One way to look at an element."""
+
+    EFFECTS = "effects"
+    STATES = "states"
+    TABLE = "table"
+    C = "c"
+
+
+def views(file: Path, proto: Path | None, method: str, wanted: list[View]) -> Iterator[RenderableType]:
+    """The views of the element in ``file``, in the order asked for. Raises `DiagnosticError`."""
+    compiled, signature = compile_file(file, proto, method)
+    for view in wanted:
+        match view:
+            case View.EFFECTS:
+                yield _effects(compiled.element)
+            case View.STATES:
+                yield _states(compiled.element)
+            case View.TABLE:
+                yield from _tables(compiled.element)
+            case View.C:
+                yield _generated(compiled.element, signature)
+
+
+def _effects(element: Element) -> Table:
+    table = _table(f"{element.name}: effects", "handler", "what it can do")
+    for name, handler in _handlers(element):
+        effects = handler.effects
+        notes = [f"reads state {it}" for it in sorted(effects.state_read)]
+        notes += [f"writes state {it}" for it in sorted(effects.state_written)]
+        table.add_row(name, "\n".join([*handler_notes(handler), *notes]) or "forwards")
+    return table
+
+
+def _states(element: Element) -> RenderableType:
+    if not element.state:
+        return Text(f"{element.name} keeps no state")
+    table = _table(f"{element.name}: state", "variable", "type", "class")
+    for variable in element.state:
+        table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)))
+    return table
+
+
+def _tables(element: Element) -> Iterator[Table]:
+    for name, handler in _handlers(element):
+        table = _table(f"{element.name}: {name}", "row", "match", "action")
+        for row in match_action_rows(handler.body):
+            table.add_row(row.number, "  " * row.depth + row.match, "\n".join(row.actions))
+        yield table
+
+
+def _generated(element: Element, signature: MethodSignature) -> Text:
+    return Text(print_chain(ChainSource(element.name, "1", [(signature, [element])])))
+
+
+def _handlers(element: Element) -> list[tuple[str, Handler]]:
+    return [("req", element.req), ("resp", element.resp)]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
