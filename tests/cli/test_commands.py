@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,27 @@ def test_show_of_a_broken_element(tmp_path: Path) -> None:
     answer = appnetctl("show", tmp_path / "broken.appnet", "--proto", ECHO / "echo.proto", "--method", "echo")
     assert answer.exit_code == 2
     assert "error[E003]" in answer.stderr
+
+
+def test_the_element_compiler_as_the_guide_calls_it(tmp_path: Path) -> None:
+    command = [sys.executable, "compiler/", "--element", ECHO / "fault.appnet", "--backend", "envoy"]
+    command += ["--placement", "client", "--proto", ECHO / "echo.proto", "--method_name", "echo", "-v", "-o", tmp_path]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout[run.stdout.index("{") :])
+    assert found["request"]["uses_random"]
+    assert found["request"]["can_refuse"]
+    assert not found["response"]["can_refuse"]
+    assert found["state"]["prob"]["class"] == "read-only"
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["fault.c", "fault.json", "fault.so", "fault.wasm"]
+    assert (tmp_path / "fault.wasm").read_bytes().startswith(b"\0asm")
+    assert json.loads((tmp_path / "fault.json").read_text()) == found
+    assert "random_float" in run.stdout
+
+
+@pytest.mark.parametrize(("backend", "says"), [("mrpc", "not compiled for yet"), ("x", "is no backend")])
+def test_the_element_compiler_without_a_backend_for_it(backend: str, says: str) -> None:
+    options = ["--element", ECHO / "fault.appnet", "--proto", ECHO / "echo.proto", "--method_name", "echo"]
+    answer = appnetctl("element", *options, "--backend", backend)
+    assert answer.exit_code == 2
+    assert says in answer.stderr

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from appnet import __version__
 from appnet.cli.check import check_file
+from appnet.cli.element import Placement, build_element
 from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.show import View, views
@@ -23,6 +24,7 @@ from appnet.control.local import RolloutError, RunSettings
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.placement import OptLevel
+from appnet.network.processors import PROCESSORS
 from appnet.processors.envoy.process import EnvoyError
 
 FAILURE = 1
@@ -42,6 +44,14 @@ def _level(text: str | OptLevel) -> OptLevel:
         return OptLevel(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither no nor strong") from None
+
+
+def _backend(name: str) -> str:
+    if name == "envoy":
+        return name
+    if name in PROCESSORS:
+        raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
+    raise typer.BadParameter(f"{name!r} is no backend; use envoy")
 
 
 @app.command()
@@ -114,6 +124,36 @@ def show(
     except DiagnosticError as error:
         show_diagnostics(screens.err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
+
+
+@app.command()
+def element(
+    *,
+    element: Annotated[Path, typer.Option(help="The element (.appnet).")],
+    proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
+    method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
+    backend: Annotated[str, typer.Option(parser=_backend, metavar="envoy", help="What it is compiled for.")] = "envoy",
+    placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
+) -> None:
+    """Compile one element: print what is inferred about it, and write its code."""
+    screens = _screens()
+    try:
+        built = build_element(element, proto, method_name, backend, placement, output)
+        if verbose:
+            for view in views(element, proto, method_name, [View.EFFECTS, View.STATES, View.TABLE]):
+                screens.out.print(view)
+    except DiagnosticError as error:
+        show_diagnostics(screens.err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
+    except (InternalError, OSError) as error:
+        screens.err.print(f"error: {error}", markup=False)
+        raise typer.Exit(FAILURE) from None
+    show_diagnostics(screens.err, built.warnings)
+    typer.echo(json.dumps(built.properties, indent=2))
+    for file in built.files:
+        screens.err.print(f"wrote {file}", markup=False)
 
 
 @app.command()
