@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from appnet import __version__
+from appnet.cli.behaviour import behaviour_files, load_all, try_all
 from appnet.cli.check import check_file
 from appnet.cli.element import Placement, build_element
 from appnet.cli.run import Screens, run_once, run_until_told
@@ -106,6 +107,23 @@ def check(
         errors = sum(it.severity is Severity.ERROR for it in found)
         screens.out.print(f"{_count(files, 'file')}: {errors} errors, {len(found) - errors} warnings")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
+
+
+@app.command("test")
+def try_elements(
+    files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
+) -> None:
+    """Try elements on the RPCs of their behaviour files."""
+    screens = _screens()
+    try:
+        behaviours = load_all(behaviour_files(files or [Path()]))
+    except DiagnosticError as error:
+        show_diagnostics(screens.err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
+    good = try_all(behaviours, ["interpreter"], screens.out, as_json=as_json)
+    raise typer.Exit(0 if good else FAILURE)
 
 
 @app.command()

@@ -20,21 +20,22 @@ def dump(instance: ChainInstance) -> str:
     for element in instance.elements():
         state = instance.state_of(element.name)
         lines += [
-            f"{element.name}.{variable.name} = {_text(state[variable.name], variable.type)}\n"
+            f"{element.name}.{variable.name} = {value_text(state[variable.name], variable.type)}\n"
             for variable in element.state
             if variable.state_class not in _LEFT_OUT
         ]
     return "".join(lines)
 
 
-def _text(value: Value, type_: Type) -> str:
+def value_text(value: Value, type_: Type) -> str:
+    """One value as a dump has it."""
     match type_:
         case PairType(first=first, second=second):
-            return f"({_text(value[0], first)}, {_text(value[1], second)})"
+            return f"({value_text(value[0], first)}, {value_text(value[1], second)})"
         case VecType(item=item):
-            return "[" + ", ".join(_text(one, item) for one in value) + "]"
+            return "[" + ", ".join(value_text(one, item) for one in value) + "]"
         case MapType(key=key, value=kept):
-            return "{" + ", ".join(f"{_text(k, key)}: {_text(v, kept)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{value_text(k, key)}: {value_text(v, kept)}" for k, v in value.items()) + "}"
     if type_ == BOOL:
         return "true" if value else "false"
     if type_ == FLOAT:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _MASK = 2**64 - 1
 
 
@@ -26,3 +28,18 @@ class Generator:
         z = ((z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
         z = ((z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK
         return z ^ (z >> 31)
+
+
+def first_draw_seed(element: str, share: float) -> int:
+    """The seed with which the element's first draw, as a float in [0, 1), is ``share``, or the next one above it."""
+    state = _unmix(min(math.ceil(share * 2**53), 2**53 - 1) << 11)
+    return (state - 0x9E37_79B9_7F4A_7C15 ^ fnv1a(element.encode())) & _MASK
+
+
+def _unmix(z: int) -> int:
+    """The state from which a draw was mixed: each step of the mixing can be undone."""
+    z ^= (z >> 31) ^ (z >> 62)
+    z = (z * pow(0x94D0_49BB_1331_11EB, -1, 2**64)) & _MASK
+    z ^= (z >> 27) ^ (z >> 54)
+    z = (z * pow(0xBF58_476D_1CE4_E5B9, -1, 2**64)) & _MASK
+    return z ^ (z >> 30) ^ (z >> 60)

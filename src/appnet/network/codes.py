@@ -37,6 +37,13 @@ CODES: dict[str, str] = {
     "C050": "A .proto that does not compile.",
     "C051": "A method that the .proto does not have.",
     "C052": "A method name that several services of the .proto have.",
+    # behaviour files
+    "C070": "A file that is no behaviour file.",
+    "C071": "A step that is not one event, or that expects what cannot come of it.",
+    "C072": "A step of a call that is not open, or a second request of one that is.",
+    "C073": "A gRPC status code that does not exist.",
+    "C074": "A field or metadata key that the message cannot have.",
+    "C075": "A state variable that does not exist or cannot be looked at there.",
     # running it
     "C060": "A streaming method, which no processor can judge yet.",
     "C061": "An application that has no programs for one machine.",

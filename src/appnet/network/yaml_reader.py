@@ -173,7 +173,7 @@ class Section:
             return found
         for name, node in section.values():
             span = node_span(self.problems.file, node)
-            value = _scalar(node)
+            value = scalar_value(node)
             if value is not None:
                 found[name] = (
                     value,
@@ -186,6 +186,17 @@ class Section:
                 help_ = "give a text (in quotes, where it looks like something else), a number, true or false"
                 self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
         return found
+
+    def scalar(self, key: str) -> tuple[Scalar, Span] | None:
+        """The text, number or truth value at ``key``, and its place."""
+        node = self._value(key, "")
+        if node is None:
+            return None
+        value = scalar_value(node)
+        if value is None:
+            self._wrong_type(key, node, "one value", "give a text, a number, true or false")
+            return None
+        return value, node_span(self.problems.file, node)
 
     def _value(self, key: str, needed: str) -> yaml.Node | None:
         if key in self._entries:
@@ -207,7 +218,7 @@ def node_span(file: Path, node: yaml.Node) -> Span:
     return Span(file, start.line + 1, start.column + 1, start.line + 1, max(end.column, start.column + 1) + 1)
 
 
-def _scalar(node: yaml.Node) -> Scalar | None:
+def scalar_value(node: yaml.Node) -> Scalar | None:
     """The value of a node; None where it has none, or an explicit tag promises another than the text gives."""
     if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALAR_TAGS:
         return None

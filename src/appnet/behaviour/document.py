@@ -1,0 +1,95 @@
+"""Behaviour files as data: cases of a chain, each a sequence of events with what must come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.interpret.values import Value
+from appnet.ir.nodes import Element, StateVariable
+from appnet.language.diagnostics import Span
+from appnet.language.messages import MethodSignature
+from appnet.network.proto import ProtoFile
+
+Fields = Mapping[str, Value]
+"""Values by dotted path of the .proto; a field that is not there has its default."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The message goes on with these fields changed, and these headers set."""
+
+    fields: Fields
+    metadata: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """The caller gets this gRPC status."""
+
+    code: int
+    text: bytes
+
+
+Outcome = Passes | Refuses
+
+
+@dataclass(frozen=True)
+class StateCheck:
+    """A state variable must have this value."""
+
+    element: str
+    variable: StateVariable
+    value: Value
+    span: Span
+
+
+@dataclass(frozen=True)
+class RecordCheck:
+    """A record stream must have got these items since the case began."""
+
+    element: str
+    variable: StateVariable
+    items: Sequence[Value]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of a call, ``times`` times, and what must come of it.
+
+    ``kind``: request, response or end. ``after_ns``: what time passes before each. ``outcome`` is None at an end.
+    """
+
+    span: Span
+    kind: str
+    call: str
+    after_ns: int
+    times: int
+    fields: Fields
+    metadata: Mapping[str, bytes]
+    status: int
+    outcome: Outcome | None
+    checks: Sequence[StateCheck | RecordCheck] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sequence of steps on a fresh instance of a chain."""
+
+    name: str
+    span: Span
+    elements: tuple[Element, ...]
+    seed: int
+    backends: int
+    steps: tuple[Step, ...]
+    checks: Sequence[StateCheck | RecordCheck] = ()
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    path: Path
+    proto: ProtoFile
+    method: MethodSignature
+    cases: tuple[Case, ...]

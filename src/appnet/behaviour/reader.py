@@ -1,0 +1,362 @@
+"""Reads behaviour files: docs/behaviour.md has their keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from appnet.behaviour.document import (
+    Behaviour,
+    Case,
+    Fields,
+    Outcome,
+    Passes,
+    RecordCheck,
+    Refuses,
+    StateCheck,
+    Step,
+)
+from appnet.behaviour.values import WrongValue, from_yaml
+from appnet.interpret.random import first_draw_seed
+from appnet.interpret.values import Value
+from appnet.ir.compile import compile_element
+from appnet.ir.nodes import Element, StateClass, StateVariable
+from appnet.language import Given
+from appnet.language.checker import STATUS_CODES
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.types import STRING, PairType, Type, VecType
+from appnet.network.near import suggestion
+from appnet.network.proto import ProtoFile, load_proto
+from appnet.network.yaml_reader import Problems, Section, node_span, read_documents
+
+SUFFIX = ".behaviour.yaml"
+
+
+@dataclass(frozen=True)
+class _Link:
+    """An element of the chain under test, before it is compiled."""
+
+    name: str
+    file: Path
+    parameters: Mapping[str, Given] = field(default_factory=dict)
+
+
+_TOP_KEYS = ("proto", "method", "chain", "parameters", "backends", "cases")
+_CASE_KEYS = ("name", "parameters", "backends", "seed", "draw", "steps", "state", "records")
+_KINDS = ("request", "response", "end")
+_STEP_KEYS = (
+    *_KINDS,
+    "call",
+    "after",
+    "times",
+    "metadata",
+    "status",
+    "forwards",
+    "sets",
+    "refuses",
+    "state",
+    "records",
+)
+_ERRORS = tuple(name for name, code in STATUS_CODES.items() if code)
+_HEADER = re.compile(r"[a-z0-9._-]+")
+_CASE_HELP = "list cases: `- name: …` with `steps:`"
+_STEP_HELP = "list steps: `- request: {…}`, `- response: {…}` or `- end: true`"
+
+
+def load_behaviour(path: Path) -> Behaviour:
+    """Reads a behaviour file and compiles its elements. Raises ``DiagnosticError`` with everything that is wrong."""
+    problems = Problems(path)
+    documents = read_documents(path)
+    if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
+        span = Span(path, 1, 1, 1, 2)
+        help_ = "begin with `proto: FILE`, `method: NAME` and `cases:`"
+        raise DiagnosticError(
+            [Diagnostic("C070", Severity.ERROR, f"{path.name} is no behaviour file", span, "", help_)]
+        )
+    top = Section(documents[0], problems, Span(path, 1, 1, 1, 2))
+    top.only(_TOP_KEYS)
+    proto_name = top.text("proto", needed="the .proto that declares the method")
+    method = top.text("method", needed="the method in it")
+    if proto_name is None or method is None:
+        problems.raise_any()
+    assert proto_name is not None
+    assert method is not None
+    proto = load_proto(path.parent / proto_name.value)
+    return _Reader(path, top, proto, proto.method(method.value, method.span)).read()
+
+
+class _Reader:
+    def __init__(self, path: Path, top: Section, proto: ProtoFile, method: MethodSignature) -> None:
+        self._path = path
+        self._top = top
+        self._problems = top.problems
+        self._proto = proto
+        self._method = method
+
+    def read(self) -> Behaviour:
+        chain = self._chain()
+        nodes = self._top.items("cases", _CASE_HELP) if "cases" in self._top else None
+        if nodes is None and "cases" not in self._top:
+            self._problems.add("C011", "`cases` is missing", self._top.span, "no `cases` here", _CASE_HELP)
+        sections = [self._mapping(node, "a case", _CASE_HELP) for node in nodes or ()]
+        cases = [self._case(section, chain) for section in sections if section]
+        self._problems.raise_any()
+        return Behaviour(self._path, self._proto, self._method, tuple(cases))
+
+    def _mapping(self, node: yaml.Node, what: str, help_: str) -> Section | None:
+        span = node_span(self._path, node)
+        if isinstance(node, yaml.MappingNode):
+            return Section(node, self._problems, span)
+        self._problems.add("C012", f"{what} is a mapping", span, "no mapping", help_)
+        return None
+
+    # --- the chain ---
+
+    def _chain(self) -> list[_Link]:
+        top = self._top
+        if "chain" not in top:
+            stem = self._path.name.removesuffix(SUFFIX)
+            return [_Link(stem, self._path.with_name(f"{stem}.appnet"), _given(top))]
+        if "parameters" in top:
+            span = top.key_span("parameters")
+            help_ = "give each element of the chain its own `parameters`"
+            self._problems.add("C010", "`parameters` beside `chain`", span, "of which element?", help_)
+        links = []
+        for node in top.items("chain", "list elements: `- file: …`") or ():
+            section = self._mapping(node, "an element", "write `- file: NAME.appnet`")
+            file = section.text("file", needed="the element's `.appnet` file") if section else None
+            if section is None or file is None:
+                continue
+            section.only(("name", "file", "parameters"))
+            name = section.text("name") if "name" in section else None
+            links.append(
+                _Link(name.value if name else Path(file.value).stem, self._path.parent / file.value, _given(section))
+            )
+        return links
+
+    def _compiled(self, section: Section, chain: list[_Link]) -> tuple[Element, ...]:
+        given = _given(section)
+        if given and len(chain) > 1:
+            span = section.key_span("parameters")
+            self._problems.add("C010", "`parameters` of a case with a chain", span, "of which element?", "move them up")
+        return tuple(
+            compile_element(it.file, self._method, name=it.name, parameters={**it.parameters, **given}).element
+            for it in chain
+        )
+
+    # --- a case ---
+
+    def _case(self, section: Section, chain: list[_Link]) -> Case:
+        section.only(_CASE_KEYS)
+        name = section.text("name", needed="what the case shows")
+        elements = self._compiled(section, chain)
+        open_calls: dict[str, str] = {}
+        steps = []
+        for node in section.items("steps", _STEP_HELP) or () if "steps" in section else ():
+            step = self._mapping(node, "a step", _STEP_HELP)
+            read = self._step(step, elements, open_calls) if step else None
+            steps += [read] if read else []
+        if "steps" not in section:
+            self._problems.add("C011", "`steps` is missing", section.span, "no `steps` here", _STEP_HELP)
+        top_backends = self._number(self._top, "backends", 0)
+        return Case(
+            name.value if name else "",
+            section.span,
+            elements,
+            self._seed(section, elements),
+            int(self._number(section, "backends", top_backends)),
+            tuple(steps),
+            self._checks(section, elements),
+        )
+
+    def _seed(self, section: Section, elements: Sequence[Element]) -> int:
+        """The seed as given, or the one with which the chain's first element first draws ``draw``."""
+        if "draw" in section and elements:
+            share = self._number(section, "draw", 0.0, real=True)
+            if 0.0 <= share < 1.0:
+                return first_draw_seed(elements[0].name, share)
+            span = section.key_span("draw")
+            self._problems.add("C012", "`draw` takes a number in [0, 1)", span, "out of range", "0.25 draws low")
+        return int(self._number(section, "seed", 1))
+
+    # --- a step ---
+
+    def _step(self, section: Section, elements: Sequence[Element], open_calls: dict[str, str]) -> Step | None:
+        section.only(_STEP_KEYS)
+        kinds = [it for it in _KINDS if it in section]
+        if len(kinds) != 1:
+            title = f"a step is one event, not {len(kinds)}"
+            self._problems.add("C071", title, section.span, " and ".join(kinds), _STEP_HELP)
+            return None
+        kind = kinds[0]
+        call = self._call(section, kind, open_calls)
+        schema = self._method.request if kind == "request" else self._method.response
+        outcome = self._outcome(section, schema) if kind != "end" else None
+        if kind != "request" or isinstance(outcome, Refuses):
+            open_calls.pop(call, None)
+        return Step(
+            section.span,
+            kind,
+            call,
+            round(self._number(section, "after", 0.0, real=True) * 1e9),
+            int(self._number(section, "times", 1, low=1)),
+            self._fields(section, kind, schema) if kind != "end" else {},
+            self._headers(section, "metadata"),
+            self._status(section, kind),
+            outcome,
+            self._checks(section, elements),
+        )
+
+    def _call(self, section: Section, kind: str, open_calls: dict[str, str]) -> str:
+        """The call that the step is of: the one named, a new one, or the one opened last."""
+        named = section.text("call") if "call" in section else None
+        name = (
+            named.value if named else f"#{section.span.line}" if kind == "request" else next(reversed(open_calls), "")
+        )
+        if kind == "request":
+            if name in open_calls and named:
+                self._problems.add(
+                    "C072", f"call `{name}` is open already", named.span, "a second request", "end it first"
+                )
+            open_calls[name] = name
+        elif name not in open_calls:
+            title = f"no call `{name}` is open" if name else "no call is open"
+            help_ = suggestion(name, open_calls, what="open calls")
+            self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of what?", help_)
+        return name
+
+    def _outcome(self, section: Section, schema: MessageSchema) -> Outcome:
+        if "refuses" not in section:
+            return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"))
+        for key in ("forwards", "sets"):
+            if key in section:
+                span = section.key_span(key)
+                self._problems.add(
+                    "C071", f"`{key}` of a refusal", span, "nothing goes on", f"remove `{key}` or `refuses`"
+                )
+        text = section.text("refuses", needed="a gRPC code and a text")
+        code, _, message = text.value.partition(" ") if text else ("OK", "", "")
+        if text and code not in _ERRORS:
+            help_ = suggestion(code, _ERRORS, what="codes")
+            self._problems.add("C073", f"there is no gRPC code `{code}`", text.span, "not a code", help_)
+            return Refuses(0, b"")
+        return Refuses(STATUS_CODES[code], message.encode())
+
+    def _status(self, section: Section, kind: str) -> int:
+        text = section.text("status") if "status" in section else None
+        if text is None:
+            return 0
+        if kind != "response":
+            help_ = "a status comes with a response"
+            self._problems.add("C071", f"`status` of a {kind}", section.key_span("status"), "it has none", help_)
+        if text.value not in STATUS_CODES:
+            help_ = suggestion(text.value, STATUS_CODES, what="codes")
+            self._problems.add("C073", f"there is no gRPC code `{text}`", text.span, "not a code", help_)
+            return 0
+        return STATUS_CODES[text.value]
+
+    def _fields(self, section: Section, key: str, schema: MessageSchema) -> Fields:
+        inner = section.section(key) if key in section else None
+        return dict(self._values(inner, schema)) if inner else {}
+
+    def _values(self, section: Section, schema: MessageSchema, prefix: str = "") -> list[tuple[str, Value]]:
+        found: list[tuple[str, Value]] = []
+        by_folded = {path.casefold(): it for path, it in schema.fields.items()}
+        for name, node in section.values():
+            path = prefix + name
+            known = schema.fields.get(path) or by_folded.get(path.casefold())
+            if known is not None:
+                value = self._value(node, known.type)
+                found += [(known.path, value)] if value is not None else []
+            elif isinstance(node, yaml.MappingNode):
+                found += self._values(Section(node, self._problems), schema, f"{path}.")
+            else:
+                help_ = suggestion(path, schema.fields, what=f"fields of {schema.full_name}")
+                title = f"{schema.full_name} has no field `{path}`"
+                self._problems.add("C074", title, section.key_span(name), "no such field", help_)
+        return found
+
+    def _headers(self, section: Section, key: str) -> dict[str, bytes]:
+        inner = section.section(key) if key in section else None
+        found: dict[str, bytes] = {}
+        for name, node in inner.values() if inner else ():
+            value = self._value(node, STRING)
+            if value is not None and _HEADER.fullmatch(name):
+                found[name] = value
+            elif value is not None and inner:
+                help_ = "gRPC metadata has keys of a-z, 0-9, `.`, `_` and `-`"
+                self._problems.add("C074", f"`{name}` is no metadata key", inner.key_span(name), "not a key", help_)
+        return found
+
+    # --- what must hold ---
+
+    def _checks(self, section: Section, elements: Sequence[Element]) -> list[StateCheck | RecordCheck]:
+        checks: list[StateCheck | RecordCheck] = []
+        for key in ("state", "records"):
+            inner = section.section(key) if key in section else None
+            for name, node in inner.values() if inner else ():
+                assert inner is not None
+                found = self._variable(name, key, elements, inner.key_span(name))
+                if found is None:
+                    continue
+                value = self._value(node, found[1].type)
+                make = StateCheck if key == "state" else RecordCheck
+                checks += [make(*found, value, inner.key_span(name))] if value is not None else []
+        return checks
+
+    def _variable(
+        self, name: str, key: str, elements: Sequence[Element], span: Span
+    ) -> tuple[str, StateVariable] | None:
+        """The variable ``ELEMENT.NAME``, or ``NAME`` where there is one element."""
+        wanted = {StateClass.RECORD} if key == "records" else {*StateClass} - {StateClass.RECORD, StateClass.RPC_SCOPED}
+        known = {
+            variable.name if len(elements) == 1 else f"{element.name}.{variable.name}": (element.name, variable)
+            for element in elements
+            for variable in element.state
+        }
+        if name not in known:
+            help_ = suggestion(name, known, what="state variables")
+            self._problems.add("C075", f"there is no state variable `{name}`", span, "not in the element", help_)
+            return None
+        element, variable = known[name]
+        if variable.state_class not in wanted:
+            title = f"`{name}` is {variable.state_class.value}, so it cannot be looked at under `{key}`"
+            help_ = "record streams stand under `records`, other state under `state`; state of one call ends with it"
+            self._problems.add("C075", title, span, "not here", help_)
+            return None
+        return element, variable
+
+    # --- values ---
+
+    def _value(self, node: yaml.Node, type_: Type) -> Value | None:
+        try:
+            return from_yaml(node, type_)
+        except WrongValue as error:
+            span = node_span(self._path, error.node)
+            help_ = "write pairs and Vecs as lists, Maps as mappings" if isinstance(type_, PairType | VecType) else ""
+            title = f"a value of type {error.wanted} is needed"
+            self._problems.add("C012", title, span, "this is none", help_ or "write one of that type")
+            return None
+
+    def _number(self, section: Section, key: str, default: float, *, real: bool = False, low: int = 0) -> float:
+        if key not in section:
+            return default
+        entry = section.scalar(key)
+        if entry is None:
+            return default
+        value, span = entry
+        if isinstance(value, bool | str) or value < low or (not real and not isinstance(value, int)):
+            wanted = f"a number from {low}" if real else f"a whole number from {low}"
+            self._problems.add("C012", f"`{key}` takes {wanted}", span, "this is none", f"write {wanted}")
+            return default
+        return value
+
+
+def _given(section: Section) -> dict[str, Given]:
+    entries = section.scalars("parameters") if "parameters" in section else {}
+    return {key: Given(value, span) for key, (value, span) in entries.items()}

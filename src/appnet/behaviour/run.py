@@ -1,0 +1,119 @@
+"""Tries the cases of behaviour files, and tells where something else came of a step than was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.behaviour.document import (
+    Behaviour,
+    Case,
+    Fields,
+    Outcome,
+    RecordCheck,
+    Refuses,
+    StateCheck,
+    Step,
+)
+from appnet.behaviour.subject import InterpreterSubject, Subject
+from appnet.behaviour.values import from_dump, shown
+from appnet.interpret.dump import value_text
+from appnet.language.checker import STATUS_CODES
+from appnet.language.messages import MessageSchema
+from appnet.language.types import STRING, VecType
+
+INTERPRETER = "interpreter"
+_CODE_NAMES = {code: name for name, code in STATUS_CODES.items()}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What came of a step that should have come to something else; both as a behaviour file would write it."""
+
+    file: Path
+    line: int
+    case: str
+    target: str
+    subject: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case on one target; it went well where ``failures`` is empty."""
+
+    file: Path
+    case: str
+    target: str
+    failures: tuple[Failure, ...]
+
+
+def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Result]:
+    """Each case on each target, on a fresh instance. A case ends at its first failure."""
+    for case in behaviour.cases:
+        for target in targets:
+            subject = InterpreterSubject(case, behaviour.method)
+            failures = tuple(_Trial(behaviour, case, target, subject).failures())
+            yield Result(behaviour.path, case.name, target, failures)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    behaviour: Behaviour
+    case: Case
+    target: str
+    subject: Subject
+
+    def failures(self) -> list[Failure]:
+        for step in self.case.steps:
+            for _ in range(step.times):
+                got = self.subject.run(step)
+                if got != step.outcome and step.outcome is not None and got is not None:
+                    schema = self._schema(step)
+                    return [self._failure(step.span.line, "the RPC", told(step.outcome, schema), told(got, schema))]
+            found = self._check(step.checks)
+            if found:
+                return found
+        return self._check(self.case.checks)
+
+    def _check(self, checks: Sequence[StateCheck | RecordCheck]) -> list[Failure]:
+        return [it for check in checks if (it := self._checked(check))]
+
+    def _checked(self, check: StateCheck | RecordCheck) -> Failure | None:
+        name, type_ = f"{check.element}.{check.variable.name}", check.variable.type
+        if isinstance(check, RecordCheck):
+            assert isinstance(type_, VecType)
+            got = self.subject.records().get(name, [])
+            if value_text(got, type_) == value_text(check.items, type_):
+                return None
+            return self._failure(check.span.line, f"records {name}", shown(check.items, type_), shown(got, type_))
+        text = self.subject.state()[name]
+        if text == value_text(check.value, type_):
+            return None
+        return self._failure(
+            check.span.line, f"state {name}", shown(check.value, type_), shown(from_dump(text, type_), type_)
+        )
+
+    def _failure(self, line: int, subject: str, expected: str, got: str) -> Failure:
+        return Failure(self.behaviour.path, line, self.case.name, self.target, subject, expected, got)
+
+    def _schema(self, step: Step) -> MessageSchema:
+        method = self.behaviour.method
+        return method.request if step.kind == "request" else method.response
+
+
+def told(outcome: Outcome, schema: MessageSchema) -> str:
+    """An outcome as a behaviour file writes it."""
+    if isinstance(outcome, Refuses):
+        return f"refuses: {_CODE_NAMES[outcome.code]} {outcome.text.decode(errors='backslashreplace')}".rstrip()
+    text = f"forwards: {told_fields(outcome.fields, schema)}"
+    if not outcome.metadata:
+        return text
+    return f"{text}, sets: {{{', '.join(f'{key}: {shown(it, STRING)}' for key, it in outcome.metadata.items())}}}"
+
+
+def told_fields(fields: Fields, schema: MessageSchema) -> str:
+    """Fields as a behaviour file writes them."""
+    return f"{{{', '.join(f'{path}: {shown(it, schema.fields[path].type)}' for path, it in fields.items())}}}"

@@ -1,0 +1,97 @@
+"""What a behaviour file is tried on: a fresh instance of a chain, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Step
+from appnet.behaviour.values import CLOCK_START_NS
+from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc, dump
+from appnet.interpret.values import Value, default_value
+from appnet.language.messages import MessageSchema, MethodSignature
+
+REQUEST_HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
+RESPONSE_HEADERS = {"content-type": b"application/grpc"}
+
+
+class Subject(Protocol):
+    """An instance of a chain under test; time stands still between steps."""
+
+    def run(self, step: Step) -> Outcome | None:
+        """Lets the step's time pass and its event happen, once; None at an end."""
+
+    def state(self) -> dict[str, str]:
+        """State by ``ELEMENT.VARIABLE``, as `appnet.interpret.dump` writes it."""
+
+    def records(self) -> dict[str, list[Value]]:
+        """All that was recorded since the start, by ``ELEMENT.VARIABLE``."""
+
+
+def changed(before: Mapping[str, Value], after: Mapping[str, Value], schema: MessageSchema) -> Fields:
+    """The fields of ``after`` that differ from those of ``before``; an absent one has its default."""
+    return {
+        path: after[path]
+        for path, it in schema.fields.items()
+        if path in after and after[path] != before.get(path, default_value(it.type))
+    }
+
+
+def set_headers(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The headers that were set, and to what."""
+    return {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def parse_dump(text: str) -> dict[str, str]:
+    """The lines of a dump by ``ELEMENT.VARIABLE``."""
+    return dict(line.split(" = ", 1) for line in text.splitlines())
+
+
+class InterpreterSubject(Subject):
+    """The reference meaning."""
+
+    def __init__(self, case: Case, method: MethodSignature) -> None:
+        self._method = method
+        self._now_ns = CLOCK_START_NS
+        self._chain = ChainInstance(case.elements, Environment(lambda: self._now_ns, case.seed, case.backends))
+        self._calls: dict[str, Rpc] = {}
+
+    def run(self, step: Step) -> Outcome | None:
+        """Lets the interpreter judge the step's message."""
+        self._now_ns += step.after_ns
+        match step.kind:
+            case "request":
+                return self._request(step)
+            case "response":
+                return self._response(step)
+        self._chain.end(self._calls.pop(step.call))
+        return None
+
+    def _request(self, step: Step) -> Outcome:
+        rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
+        self._calls[step.call] = rpc
+        outcome = self._chain.request(rpc)
+        if not isinstance(outcome, Forwarded):
+            return Refuses(outcome.code, outcome.text)
+        headers = set_headers({**REQUEST_HEADERS, **step.metadata}, rpc.metadata)
+        return Passes(changed(step.fields, rpc.message, self._method.request), headers)
+
+    def _response(self, step: Step) -> Outcome:
+        rpc = self._calls.pop(step.call)
+        rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
+        outcome = self._chain.response(rpc, step.status)
+        if not isinstance(outcome, Forwarded):
+            return Refuses(outcome.code, outcome.text)
+        headers = set_headers({**RESPONSE_HEADERS, **step.metadata}, rpc.response_metadata)
+        return Passes(changed(step.fields, rpc.message, self._method.response), headers)
+
+    def state(self) -> dict[str, str]:
+        """The instance's state now."""
+        return parse_dump(dump(self._chain))
+
+    def records(self) -> dict[str, list[Value]]:
+        """What the instance has recorded."""
+        found: dict[str, list[Value]] = {}
+        for stream, item in self._chain.records():
+            found.setdefault(stream, []).append(item)
+        return found

@@ -1,0 +1,151 @@
+"""Values as behaviour files write them, and as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+
+import yaml
+
+from appnet.interpret.values import Value, wrap_int, wrap_uint
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    STRING,
+    UINT,
+    MapType,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
+from appnet.network.yaml_reader import scalar_value
+
+CLOCK_START_NS = 1_000_000_000_000
+"""What the clock of each case begins with; an Instant in a behaviour file counts seconds from there."""
+
+_TOKEN = re.compile(r'"[0-9a-f]*"|[-\w.]+|[][{}(),:]')
+
+
+class WrongValue(Exception):  # noqa: N818 -- it becomes a diagnostic at once
+    """A YAML value of another type than is needed: the node, and what is needed there."""
+
+    def __init__(self, node: yaml.Node, wanted: Type) -> None:
+        super().__init__(str(wanted))
+        self.node = node
+        self.wanted = wanted
+
+
+def from_yaml(node: yaml.Node, type_: Type) -> Value:
+    """The value of ``type_`` that a node writes: pairs are lists of two, Vecs lists, Maps mappings.
+
+    Raises `WrongValue`.
+    """
+    match type_, node:
+        case PairType(first=first, second=second), yaml.SequenceNode(value=[one, two]):
+            return (from_yaml(one, first), from_yaml(two, second))
+        case VecType(item=item), yaml.SequenceNode(value=items):
+            return [from_yaml(it, item) for it in items]
+        case MapType(key=key, value=kept), yaml.MappingNode(value=entries):
+            return {from_yaml(k, key): from_yaml(v, kept) for k, v in entries}
+        case PairType() | VecType() | MapType() | OptionType(), _:
+            raise WrongValue(node, type_)
+    value = _scalar(node, type_)
+    if value is None:
+        raise WrongValue(node, type_)
+    return value
+
+
+def _scalar(node: yaml.Node, type_: Type) -> Value | None:
+    value = scalar_value(node)
+    if value is None or (type_ == BOOL) != isinstance(value, bool):
+        return None
+    if type_ in {STRING, BYTES}:
+        assert isinstance(node, yaml.ScalarNode)
+        return str(node.value).encode()  # 007 is a text here, whatever YAML thinks of it
+    if isinstance(value, str):
+        return None
+    if type_ == FLOAT:
+        return float(value)
+    if type_ == INSTANT:
+        return CLOCK_START_NS + round(value * 1e9)
+    wrapped = {INT: wrap_int, UINT: wrap_uint}.get(type_)
+    if wrapped is None:
+        return value
+    return value if isinstance(value, int) and wrapped(value) == value else None
+
+
+def shown(value: Value, type_: Type) -> str:
+    """The value as a behaviour file would write it."""
+    match type_:
+        case PairType(first=first, second=second):
+            return f"[{shown(value[0], first)}, {shown(value[1], second)}]"
+        case VecType(item=item):
+            return "[" + ", ".join(shown(it, item) for it in value) + "]"
+        case MapType(key=key, value=kept):
+            return "{" + ", ".join(f"{shown(k, key)}: {shown(v, kept)}" for k, v in value.items()) + "}"
+    if type_ in {STRING, BYTES}:
+        return '"' + "".join(map(_escaped, value.decode("utf-8", "backslashreplace"))) + '"'
+    if type_ == INSTANT:
+        return f"{(value - CLOCK_START_NS) / 1e9:.9g}"
+    if type_ == FLOAT:
+        return repr(value) if math.isfinite(value) else f".{value}"
+    return str(value).lower()
+
+
+def _escaped(character: str) -> str:
+    """The character in a double-quoted YAML text."""
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08X}"
+
+
+def from_dump(text: str, type_: Type) -> Value:
+    """The value that `appnet.interpret.dump` writes as ``text``."""
+    return _DumpReader(_TOKEN.findall(text)).value(type_)
+
+
+class _DumpReader:
+    def __init__(self, tokens: list[str]) -> None:
+        self._tokens = tokens[::-1]
+
+    def value(self, type_: Type) -> Value:
+        match type_:
+            case PairType(first=first, second=second):
+                self._skip()
+                one = self.value(first)
+                self._skip()
+                two = self.value(second)
+                self._skip()
+                return (one, two)
+            case VecType(item=item):
+                return [self.value(item) for _ in self._until_end()]
+            case MapType(key=key, value=kept):
+                return dict(self._entry(key, kept) for _ in self._until_end())
+        text = self._tokens.pop()
+        if type_ in {STRING, BYTES}:
+            return bytes.fromhex(text[1:-1])
+        if type_ == FLOAT:
+            return struct.unpack("<d", struct.pack("<Q", int(text, 16)))[0]
+        return text == "true" if type_ == BOOL else int(text)
+
+    def _entry(self, key: Type, kept: Type) -> tuple[Value, Value]:
+        name = self.value(key)
+        self._skip()
+        return name, self.value(kept)
+
+    def _until_end(self) -> Iterator[None]:
+        self._skip()
+        while self._tokens[-1] not in "]}":
+            yield
+            if self._tokens[-1] == ",":
+                self._skip()
+        self._skip()
+
+    def _skip(self) -> None:
+        self._tokens.pop()

@@ -1,0 +1,84 @@
+"""`appnetctl test`: behaviour files tried on the interpreter and on what elements are compiled to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from appnet.behaviour.document import Behaviour
+from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.behaviour.run import Failure, Result, run_behaviour
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+
+
+def behaviour_files(paths: Iterable[Path]) -> list[Path]:
+    """The behaviour files that the paths name: files themselves, those beside elements, all in folders.
+
+    Raises ``DiagnosticError`` for a path without any.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            here = sorted(path.rglob(f"*{SUFFIX}"))
+        else:
+            file = path.with_name(path.stem + SUFFIX) if path.suffix == ".appnet" else path
+            here = [file] if file.is_file() else []
+        if not here:
+            help_ = f"write NAME{SUFFIX} beside NAME.appnet: docs/behaviour.md says how"
+            title = f"no behaviour file for {path}"
+            raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def load_all(files: Iterable[Path]) -> list[Behaviour]:
+    """All of them. Raises ``DiagnosticError`` with what is wrong in any."""
+    found: list[Behaviour] = []
+    wrong: list[Diagnostic] = []
+    for file in files:
+        try:
+            found.append(load_behaviour(file))
+        except DiagnosticError as error:
+            wrong += error.diagnostics
+    if wrong:
+        raise DiagnosticError(list(dict.fromkeys(wrong)))
+    return found
+
+
+def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Console, *, as_json: bool) -> bool:
+    """Runs and tells; whether all went well."""
+    results: list[Result] = []
+    for behaviour in behaviours:
+        for result in run_behaviour(behaviour, targets):
+            results.append(result)
+            if as_json:
+                typer.echo(json.dumps(_plain(result)))
+            else:
+                for failure in result.failures:
+                    out.print(_text(failure) + "\n", markup=False)
+    failed = sum(bool(it.failures) for it in results)
+    if not as_json:
+        cases = sum(len(it.cases) for it in behaviours)
+        count = f"{cases} cases of {len(behaviours)} files on {', '.join(targets)}"
+        out.print(f"{count}: {len(results) - failed} passed, {failed} failed", markup=False)
+    return failed == 0
+
+
+def _text(failure: Failure) -> str:
+    return (
+        f"{failure.file}:{failure.line}: {failure.case} ({failure.target})\n"
+        f"  {failure.subject}\n"
+        f"    expected  {failure.expected}\n"
+        f"    got       {failure.got}"
+    )
+
+
+def _plain(result: Result) -> dict[str, object]:
+    failures = [
+        {"line": it.line, "subject": it.subject, "expected": it.expected, "got": it.got} for it in result.failures
+    ]
+    return {"file": str(result.file), "case": result.case, "target": result.target, "failures": failures}

@@ -1,0 +1,98 @@
+"""What is told where something else comes of a step than its behaviour file expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.behaviour.reader import load_behaviour
+from appnet.behaviour.run import Failure, run_behaviour
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "config" / "samples").rglob("*.behaviour.yaml"))
+TARGETS = ["interpreter"]
+
+ELEMENT = """\
+state:
+    count: int
+    total: Map<string, <int, float>>
+    seen: Vec<string>
+
+init():
+    pass
+
+req(rpc):
+    count = count + 1
+    set(total, 'all', (count, 0.5))
+    set(seen, size(seen), get(rpc, 'body'))
+    set_metadata(rpc, 'x-count', count)
+    match count > 2:
+        true => send(err('enough'), Up)
+        false => pass
+    set(rpc, 'body', 'changed')
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+PROTO = 'syntax = "proto3"; service S { rpc Do(M) returns (M); } message M { string body = 1; int32 size = 2; }'
+HEAD = "proto: it.proto\nmethod: Do\ncases:\n  - name: it\n    steps:\n"
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda it: it.name.split(".")[0])
+def test_standard_elements_behave_as_written_beside_them(path: Path) -> None:
+    results = list(run_behaviour(load_behaviour(path), TARGETS))
+    assert results
+    assert [failure for it in results for failure in it.failures] == []
+
+
+def test_every_standard_element_has_a_behaviour_file_and_every_line_in_it_is_tried() -> None:
+    elements = sorted((ROOT / "config" / "samples" / "elements").glob("*.appnet"))
+    assert elements
+    assert [it.stem for it in elements if not it.with_suffix(".behaviour.yaml").is_file()] == []
+
+
+def failures(folder: Path, steps: str) -> list[Failure]:
+    (folder / "it.appnet").write_text(ELEMENT)
+    (folder / "it.proto").write_text(PROTO)
+    (folder / "it.behaviour.yaml").write_text(HEAD + steps)
+    results = run_behaviour(load_behaviour(folder / "it.behaviour.yaml"), TARGETS)
+    return [failure for it in results for failure in it.failures]
+
+
+GOOD = "      - request: {body: a, size: 1}\n        forwards: {body: changed}\n        sets: {x-count: '1'}\n"
+
+
+def test_the_right_outcome_is_no_failure(tmp_path: Path) -> None:
+    assert failures(tmp_path, GOOD + "    records: {seen: [a]}\n    state: {count: 1, total: {all: [1, 0.5]}}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "line", "subject", "expected", "got"),
+    [
+        ("      - request: {body: a}\n", 6, "the RPC", "forwards: {}",
+         'forwards: {body: "changed"}, sets: {x-count: "1"}'),
+        ("      - request: {body: changed}\n        sets: {x-count: '1'}\n        forwards: {size: 1}\n", 6, "the RPC",
+         'forwards: {size: 1}, sets: {x-count: "1"}', 'forwards: {}, sets: {x-count: "1"}'),
+        (GOOD.replace("'1'", "'2'"), 6, "the RPC", 'forwards: {body: "changed"}, sets: {x-count: "2"}',
+         'forwards: {body: "changed"}, sets: {x-count: "1"}'),
+        (GOOD + "      - request: {body: a}\n        refuses: ABORTED enough\n", 9, "the RPC",
+         "refuses: ABORTED enough", 'forwards: {body: "changed"}, sets: {x-count: "2"}'),
+        (GOOD.replace("sets", "times: 1\n        sets") + "    state: {count: 2}\n", 10, "state it.count", "2", "1"),
+        (GOOD + "        state: {total: {all: [1, 1.0]}}\n", 9, "state it.total", '{"all": [1, 1.0]}',
+         '{"all": [1, 0.5]}'),
+        (GOOD + "    records: {seen: [a, b]}\n", 9, "records it.seen", '["a", "b"]', '["a"]'),
+    ],
+)  # fmt: skip
+def test_a_wrong_outcome_is_told(tmp_path: Path, steps: str, line: int, subject: str, expected: str, got: str) -> None:
+    found = failures(tmp_path, steps)
+    assert [it.target for it in found] == TARGETS
+    for it in found:
+        assert (it.file.name, it.line, it.case) == ("it.behaviour.yaml", line, "it")
+        assert (it.subject, it.expected, it.got) == (subject, expected, got)
+
+
+def test_a_repeated_step_must_come_to_the_same_each_time(tmp_path: Path) -> None:
+    steps = "      - request: {body: changed}\n        times: 3\n        sets: {x-count: '1'}\n"
+    assert [it.got for it in failures(tmp_path, steps)] == ['forwards: {}, sets: {x-count: "2"}'] * len(TARGETS)
