@@ -7,6 +7,7 @@ service. Notes and key list are state of the proxy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from appnet.processors.envoy.loader import loader_library
 
 SAMPLE = Path(__file__).parent.parent / "config" / "samples" / "echo" / "sample_echo_sidecar.yaml"
 _CHAIN = ("fault", "logging", "firewall", "metrics")
+_WITHOUT_NOTES = ("fault", "firewall")
 
 KEY_HEADER = "x-key"
 """Every request carries its key in this header as well, for filters that cannot read the message."""
@@ -60,10 +62,26 @@ def all_cases() -> list[Case]:
     loader = loader_library().stem.removeprefix("lib")
     native = native_filter("native", chain_module(Target.NATIVE), options, loader)
     wasm = wasm_filter("wasm", chain_module(Target.WASM), options)
+    quiet_native = native_filter("native-quiet", chain_module(Target.NATIVE, _WITHOUT_NOTES), options, loader)
+    quiet_wasm = wasm_filter("wasm-quiet", chain_module(Target.WASM, _WITHOUT_NOTES), options)
     return [
         Case(BASELINE, "router only", omits="everything"),
         Case("native", "AppNet, native module", discovered=(native,), refusals=chain),
         Case("wasm", "AppNet, WebAssembly", discovered=(wasm,), refusals=chain),
+        Case(
+            "native-quiet",
+            "AppNet, native, fault and firewall",
+            discovered=(quiet_native,),
+            omits="no notes",
+            refusals=chain,
+        ),
+        Case(
+            "wasm-quiet",
+            "AppNet, WebAssembly, fault and firewall",
+            discovered=(quiet_wasm,),
+            omits="no notes",
+            refusals=chain,
+        ),
         Case("lua", "Envoy's Lua filter", inline=(_lua(),), refusals=chain),
         Case(
             "envoy",
@@ -75,10 +93,10 @@ def all_cases() -> list[Case]:
     ]
 
 
-def chain_module(target: Target) -> bytes:
-    """The sample's four elements as one chain, built as users get it."""
+def chain_module(target: Target, names: Sequence[str] = _CHAIN) -> bytes:
+    """These elements of the sample as one chain, built as users get it."""
     edge = load_edge(SAMPLE)
-    elements = tuple(edge.elements[name] for name in _CHAIN)
+    elements = tuple(edge.elements[name] for name in names)
     return compile_module(print_chain(ChainSource("benchmark", "1", ((edge.method, elements),))), target)
 
 
