@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,28 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "quota": textwrap.dedent("""\
+        state:
+            used: int
+            by_user: Map<string, int>
+
+        init():
+            pass
+
+        req(rpc):
+            if used >= 5000:
+                send(err('used up', RESOURCE_EXHAUSTED), Up)
+            used = used + 1
+            user = get(rpc, 'body')
+            mine = get(by_user, user, 0) + 1
+            set(by_user, user, mine)
+            if mine > 1000:
+                send(err('your share is used up', PERMISSION_DENIED), Up)
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
     "response_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):
@@ -63,11 +86,12 @@ ELEMENTS = {
 
 @dataclass
 class Proxied:
-    """``port`` is the proxy's, ``server`` is behind it."""
+    """``port`` is the proxy's, ``server`` is behind it. ``stats`` gives Envoy's statistics that match a pattern."""
 
     port: int
-    server: RecordingServer
+    server: Any
     is_running: Callable[[], bool]
+    stats: Callable[[str], dict[str, int]]
 
 
 StartProxied = Callable[..., Proxied]
@@ -80,12 +104,12 @@ def _compile(element: str, target: Target) -> bytes:
 
 
 @contextlib.contextmanager
-def _proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
+def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
     """Starts proxies in an event loop that stands still while the test's blocking client and server talk."""
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
 
-    async def start(element: str, server: RecordingServer, number: int) -> Proxied:
+    async def start(element: str, server: Any, number: int, workers: int) -> Proxied:
         options = ChainOptions("echo", "node", "1")
         module = _compile(element, target)
         if target is Target.NATIVE:
@@ -96,12 +120,17 @@ def _proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
         sidecar = Sidecar("ingress", ["chain"], [Address("127.0.0.1", server.port)])
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
         settings = EnvoySettings(
-            Identity("node", "echo"), folder / str(number), xds.address, module_path=loader_library().parent
+            Identity("node", "echo"),
+            folder / str(number),
+            xds.address,
+            workers=workers,
+            module_path=loader_library().parent,
         )
         envoy = await stack.enter_async_context(EnvoyProcess(settings))
         await envoy.ready()
         address = await envoy.listener_address("ingress")
-        return Proxied(address.port, server, lambda: _running(envoy))
+        stats = lambda pattern: loop.run_until_complete(envoy.admin.stats(pattern))  # noqa: E731
+        return Proxied(address.port, server, lambda: _running(envoy), stats)
 
     def _running(envoy: EnvoyProcess) -> bool:
         loop.run_until_complete(asyncio.sleep(0.01))  # lets the loop notice a child that ended
@@ -109,9 +138,9 @@ def _proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
 
     numbers = iter(range(100))
 
-    def start_blocking(element: str, server: RecordingServer | None = None) -> Proxied:
+    def start_blocking(element: str, server: Any | None = None, workers: int = 1) -> Proxied:
         server = server or RecordingServer(frame(string_field(1, b"reply")))
-        return loop.run_until_complete(start(element, server, next(numbers)))
+        return loop.run_until_complete(start(element, server, next(numbers), workers))
 
     try:
         yield start_blocking
@@ -127,11 +156,11 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture
 def start_proxied(target: Target, tmp_path: Path) -> Iterator[StartProxied]:
-    with _proxies(target, tmp_path) as start:
+    with proxies(target, tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def start_module_proxied(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxied]:
-    with _proxies(target, tmp_path_factory.mktemp("proxies")) as start:
+    with proxies(target, tmp_path_factory.mktemp("proxies")) as start:
         yield start
