@@ -28,6 +28,7 @@ def _source(directory: Path, text: str) -> Path:
 
 
 def _add(directory: Path, added: int) -> Path:
+    directory.mkdir(exist_ok=True)
     text = 'VISIBLE int an_test(int a) { return a + ADDED; }\n#include "probe.h"\n'
     (directory / "probe.h").write_text(f"int an_more(void);\n/* {added} */\n")
     return _source(directory, f'#define VISIBLE __attribute__((visibility("default")))\n#define ADDED {added}\n{text}')
@@ -50,6 +51,16 @@ def test_what_was_built_is_not_built_again(tmp_path: Path, cache: Path, monkeypa
     module = compile_library([source])
     monkeypatch.setattr(build, "_run_compiler", lambda *_: pytest.fail("compiled again"))
     assert compile_library([source]) == module
+
+
+def test_what_was_used_least_recently_makes_room(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (compile_library([_add(tmp_path / f"{number}", number)]) for number in (1, 2))
+    oldest = next(it for it in (cache / "modules").iterdir() if it.read_bytes() == second)
+    compile_library([_add(tmp_path / "1", 1)])  # used again, and so newer than the second
+    monkeypatch.setattr(build, "_KEPT_BYTES", 2 * len(first) + 1000)
+    compile_library([_add(tmp_path / "3", 3)])
+    assert not oldest.exists()
+    assert len(list((cache / "modules").iterdir())) == 2
 
 
 def test_a_changed_header_is_a_changed_source(tmp_path: Path, cache: Path) -> None:

@@ -6,6 +6,7 @@ into it, so entries never go stale, and any number of processes may share the ca
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -23,6 +24,7 @@ from appnet.ir.verify import InternalError
 RUNTIME = Path(__file__).parent / "runtime"
 """The C files that every generated chain is compiled with."""
 
+_KEPT_BYTES = 512 << 20  # thousands of modules
 _GLIBC = "2.28"  # the oldest that a proxy's image may have
 _WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 # The same arithmetic on every machine: no fused multiply-add where the text has a product and a sum.
@@ -90,7 +92,8 @@ def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str], objec
     """The entry of the cache for ``unit`` compiled, and linked with ``objects``, entries themselves."""
     cache = cache_directory()
     entry = cache / "modules" / _key(unit, directories, [*flags, *(it.name for it in objects)])
-    if entry.exists():
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(entry)  # among the last used, if it is there
         return entry
     entry.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as work:
@@ -102,7 +105,22 @@ def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str], objec
             link.symlink_to(it)  # a name that tells the compiler what it is
         _run_compiler([source, *linked], output, directories, flags, cache)
         output.replace(entry)
+    _trim(entry.parent)
     return entry
+
+
+def _trim(folder: Path) -> None:
+    """Removes what was used least recently, where more is kept than is worth its space."""
+    entries: list[tuple[int, int, Path]] = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process makes room, too
+            stat = entry.stat()
+            entries.append((stat.st_mtime_ns, stat.st_size, entry))
+    kept = 0
+    for _, size, entry in sorted(entries, reverse=True):
+        kept += size
+        if kept > _KEPT_BYTES:
+            entry.unlink(missing_ok=True)
 
 
 @functools.cache
