@@ -203,3 +203,39 @@ def test_a_path_without_behaviour_files_is_told(tmp_path: Path) -> None:
     answer = appnetctl("test", tmp_path)
     assert answer.exit_code == 2
     assert "error[C070]: no behaviour file for" in answer.stderr
+
+
+BREAKER = ROOT / "config" / "samples" / "elements" / "circuit_breaker.appnet"
+
+TRACED = """\
+  1  request: {Body: "a"}
+       circuit_breaker.req
+         1a  (in_row < failures)  =>  forward
+     forwards: {}
+  2  response: {}, status: UNAVAILABLE
+       circuit_breaker.resp
+         1b  otherwise  =>  in_row = (in_row + 1); opened = current_time()
+         in_row: 0 -> 1
+         opened: -1000 -> 0
+     forwards: {}
+"""
+
+
+def test_trace_shows_rows_and_state() -> None:
+    answer = appnetctl("trace", BREAKER, "--case", "it opens after two failures")
+    assert answer.exit_code == 0
+    assert TRACED in answer.stdout
+    assert answer.stdout.count("circuit_breaker.behaviour.yaml: ") == 1
+
+
+def test_trace_as_json() -> None:
+    answer = appnetctl("trace", BREAKER, "--case", "it opens after two failures", "--json")
+    events = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert events[1]["handlers"][0]["state"]["in_row"] == {"before": "0", "after": "1"}
+    assert [it["number"] for it in events[0]["handlers"][0]["rows"]] == ["1a"]
+
+
+def test_trace_of_no_case() -> None:
+    answer = appnetctl("trace", BREAKER, "--case", "nothing")
+    assert answer.exit_code == 2
+    assert "no case here has 'nothing' in its name" in answer.stderr

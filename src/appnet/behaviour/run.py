@@ -104,10 +104,15 @@ class _Trial:
         return method.request if step.kind == "request" else method.response
 
 
+def status_name(code: int) -> str:
+    """The gRPC status as a behaviour file writes it."""
+    return _CODE_NAMES[code]
+
+
 def told(outcome: Outcome, schema: MessageSchema) -> str:
     """An outcome as a behaviour file writes it."""
     if isinstance(outcome, Refuses):
-        return f"refuses: {_CODE_NAMES[outcome.code]} {outcome.text.decode(errors='backslashreplace')}".rstrip()
+        return f"refuses: {status_name(outcome.code)} {outcome.text.decode(errors='backslashreplace')}".rstrip()
     text = f"forwards: {told_fields(outcome.fields, schema)}"
     if not outcome.metadata:
         return text

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Step
 from appnet.behaviour.values import CLOCK_START_NS
-from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc, dump
+from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc, Watcher, dump
 from appnet.interpret.values import Value, default_value
 from appnet.language.messages import MessageSchema, MethodSignature
 
@@ -50,10 +50,11 @@ def parse_dump(text: str) -> dict[str, str]:
 class InterpreterSubject(Subject):
     """The reference meaning."""
 
-    def __init__(self, case: Case, method: MethodSignature) -> None:
+    def __init__(self, case: Case, method: MethodSignature, watcher: Watcher | None = None) -> None:
         self._method = method
         self._now_ns = CLOCK_START_NS
-        self._chain = ChainInstance(case.elements, Environment(lambda: self._now_ns, case.seed, case.backends))
+        environment = Environment(lambda: self._now_ns, case.seed, case.backends)
+        self._chain = ChainInstance(case.elements, environment, watcher)
         self._calls: dict[str, Rpc] = {}
 
     def run(self, step: Step) -> Outcome | None:

@@ -18,6 +18,7 @@ from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.show import View, views
 from appnet.cli.supervise import supervised
+from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
 from appnet.control.application import ApplicationError
@@ -124,6 +125,32 @@ def try_elements(
         raise typer.Exit(WRONG_INPUT) from None
     good = try_all(behaviours, ["interpreter"], screens.out, as_json=as_json)
     raise typer.Exit(0 if good else FAILURE)
+
+
+@app.command()
+def trace(
+    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements that have one.")],
+    *,
+    case: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
+) -> None:
+    """Step a chain through the RPCs of behaviour files: the rows that fire, the state before and after."""
+    screens = _screens()
+    try:
+        behaviours = load_all(behaviour_files(files))
+    except DiagnosticError as error:
+        show_diagnostics(screens.err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
+    chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
+    if not chosen:
+        raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")
+    for behaviour, one in chosen:
+        if as_json:
+            for event in trace_json(behaviour, one):
+                typer.echo(json.dumps(event))
+        else:
+            for line in trace_text(behaviour, one):
+                typer.echo(line)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from appnet.interpret.chain import ChainInstance
 from appnet.interpret.dump import dump
+from appnet.interpret.element import Watcher
 from appnet.interpret.rpc import Environment, Forwarded, Outcome, Refused, Rpc
 
-__all__ = ["ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "dump"]
+__all__ = ["ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "Watcher", "dump"]

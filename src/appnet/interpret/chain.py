@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict
+from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
 from appnet.interpret.rpc import Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
@@ -18,13 +18,15 @@ class ChainInstance:
     """The elements of a chain, in order from client to server, in one processor instance.
 
     Making it runs each element's ``init``. Calls may be in flight at the same time in any number; each
-    handler runs from its start to its end before another one begins.
+    handler runs from its start to its end before another one begins. ``watcher`` is told of every handler.
     """
 
-    def __init__(self, elements: Sequence[Element], environment: Environment) -> None:
+    def __init__(self, elements: Sequence[Element], environment: Environment, watcher: Watcher | None = None) -> None:
         self._loads = _Loads(environment.backend_count)
         self._records: list[Record] = []
-        self._elements = [ElementInstance(element, environment, self._loads, self._records) for element in elements]
+        self._elements = [
+            ElementInstance(element, environment, self._loads, self._records, watcher) for element in elements
+        ]
         self._calls = 0
         for element in self._elements:
             element.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator
@@ -10,6 +11,7 @@ from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit
 from appnet.ir.nodes import (
     AnyPattern,
+    Arm,
     Atom,
     Block,
     Call,
@@ -55,6 +57,16 @@ class Refuses:
 Verdict = Forwards | Refuses
 
 
+class Watcher(Protocol):
+    """Is told what runs, for people to follow."""
+
+    def enters(self, element: ElementInstance, body: Block) -> None:
+        """A handler begins."""
+
+    def takes(self, arm: Arm) -> None:
+        """In the handler that began last, this arm fits."""
+
+
 Record = tuple[str, Value]
 """What was appended to a record stream: "ELEMENT.VARIABLE", and the item."""
 
@@ -62,11 +74,19 @@ Record = tuple[str, Value]
 class ElementInstance:
     """An element with its state and its random draws, in one instance of its chain.
 
-    ``records``: where it notes what it appends to record streams.
+    ``records``: where it notes what it appends to record streams. ``watcher``: is told of handlers, not of ``init``.
     """
 
-    def __init__(self, element: Element, environment: Environment, backends: Backends, records: list[Record]) -> None:
+    def __init__(
+        self,
+        element: Element,
+        environment: Environment,
+        backends: Backends,
+        records: list[Record],
+        watcher: Watcher | None = None,
+    ) -> None:
         self.element = element
+        self._watcher = watcher
         self.state: dict[str, Value] = {variable.name: default_value(variable.type) for variable in element.state}
         self._records = records
         self._variables = {variable.name: variable for variable in element.state}
@@ -80,7 +100,14 @@ class ElementInstance:
 
     def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
+        if self._watcher is not None:
+            self._watcher.enters(self, body)
         return _Run(self, rpc, message).block(body)
+
+    def take(self, arm: Arm) -> None:
+        """Tells the watcher of a handler that the arm fits."""
+        if self._watcher is not None:
+            self._watcher.takes(arm)
 
     def set_state(self, place: State, value: Value) -> None:
         """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
@@ -145,6 +172,8 @@ class _Run:
         subject = self._value(statement.subject)
         for arm in statement.arms:
             if self._fits(arm.pattern, subject):
+                if self.message is not None:
+                    self.instance.take(arm)
                 return self.block(arm.body)
         return None
 

@@ -1,0 +1,103 @@
+"""What happens inside a chain, step by step: the rows that fire, and the state before and after."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from appnet.behaviour.document import Behaviour, Case, Outcome, Step
+from appnet.behaviour.subject import InterpreterSubject
+from appnet.behaviour.values import shown
+from appnet.interpret.element import ElementInstance
+from appnet.interpret.values import Value
+from appnet.ir.nodes import Arm, Block, StateVariable
+from appnet.ir.rows import Row, match_action_rows
+
+
+@dataclass(frozen=True)
+class Change:
+    """A state variable before and after a handler, as a behaviour file writes values."""
+
+    variable: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class HandlerTrace:
+    """One run of a handler. ``rows``: those that fired; where there is nothing to match, the one that always does."""
+
+    element: str
+    handler: str
+    rows: tuple[Row, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """One event of a case, the handlers it ran in their order, and what became of it; None at an end."""
+
+    step: Step
+    handlers: tuple[HandlerTrace, ...]
+    outcome: Outcome | None
+
+
+def trace_case(behaviour: Behaviour, case: Case) -> Iterator[StepTrace]:
+    """Runs the case on the interpreter; every event counts, also those of a repeated step."""
+    recorder = _Recorder()
+    subject = InterpreterSubject(case, behaviour.method, recorder)
+    for step in case.steps:
+        for _ in range(step.times):
+            outcome = subject.run(step)
+            yield StepTrace(step, recorder.take(), outcome)
+
+
+@dataclass
+class _Run:
+    """A handler that is running or has run."""
+
+    instance: ElementInstance
+    body: Block
+    before: Mapping[str, Value]
+    arms: list[Arm] = field(default_factory=list)
+
+    def finished(self) -> HandlerTrace:
+        element = self.instance.element
+        rows = match_action_rows(self.body)
+        by_arm = {id(row.arm): row for row in rows if row.arm is not None}
+        fired = [by_arm[id(arm)] for arm in self.arms] or rows[:1]
+        changes = [change for it in element.state if (change := self._change(it)) is not None]
+        handler = "req" if self.body is element.req.body else "resp"
+        return HandlerTrace(element.name, handler, tuple(fired), tuple(changes))
+
+    def _change(self, variable: StateVariable) -> Change | None:
+        before, after = (shown(values[variable.name], variable.type) for values in (self.before, self.instance.state))
+        return Change(variable.name, before, after) if before != after else None
+
+
+class _Recorder:
+    """Notes what the interpreter tells."""
+
+    def __init__(self) -> None:
+        self._running: _Run | None = None
+        self._finished: list[HandlerTrace] = []
+
+    def enters(self, element: ElementInstance, body: Block) -> None:
+        self._finish()
+        self._running = _Run(element, body, copy.deepcopy(element.state))
+
+    def takes(self, arm: Arm) -> None:
+        assert self._running is not None, "arms belong to a handler"
+        self._running.arms.append(arm)
+
+    def take(self) -> tuple[HandlerTrace, ...]:
+        """The handlers since the last time."""
+        self._finish()
+        taken, self._finished = tuple(self._finished), []
+        return taken
+
+    def _finish(self) -> None:
+        if self._running is not None:
+            self._finished.append(self._running.finished())
+            self._running = None
