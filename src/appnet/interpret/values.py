@@ -89,6 +89,11 @@ def float_bits(value: float) -> int:
     return 0x7FF8_0000_0000_0000 if math.isnan(value) else struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
+def float_from_bits(bits: int) -> float:
+    """The double of these 64 bits."""
+    return float(struct.unpack("<d", struct.pack("<Q", bits))[0])
+
+
 def fit(value: Value, capacity: int) -> None:
     """Drops the oldest items of a Vec, or the entries of a Map least recently set, beyond the capacity."""
     if isinstance(value, list):

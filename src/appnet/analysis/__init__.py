@@ -1,0 +1,21 @@
+"""What can be proven about elements: their properties, and which neighbours on a chain may swap."""
+
+from appnet.analysis.cache import DecisionCache
+from appnet.analysis.decide import decide
+from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
+from appnet.analysis.properties import HandlerProperties, Properties, infer
+
+__all__ = [
+    "Counterexample",
+    "Decision",
+    "DecisionCache",
+    "Event",
+    "HandlerProperties",
+    "Properties",
+    "Proved",
+    "Refuted",
+    "Strength",
+    "Unknown",
+    "decide",
+    "infer",
+]

@@ -1,0 +1,24 @@
+"""The values of state that no handler writes, where `init` gives them the same ones on every run."""
+
+from __future__ import annotations
+
+from appnet.interpret import ChainInstance, Environment
+from appnet.interpret.values import Value
+from appnet.ir.nodes import Block, Element, StateClass
+from appnet.ir.walk import call_of, statements
+from appnet.language.operations import OPERATIONS, Effect
+
+_DIFFERS = Effect.RANDOM | Effect.TIME | Effect.READS_BACKENDS
+
+
+def constants(element: Element) -> dict[str, Value]:
+    """Read-only variables by name; empty where `init` draws, asks for the time or for backends."""
+    if _can_differ(element.init):
+        return {}
+    state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
+    return {it.name: state[it.name] for it in element.state if it.state_class is StateClass.READ_ONLY}
+
+
+def _can_differ(init: Block) -> bool:
+    calls = (call_of(statement) for statement in statements(init))
+    return any(call is not None and OPERATIONS[call.op].effects & _DIFFERS for call in calls)

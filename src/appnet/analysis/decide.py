@@ -1,0 +1,37 @@
+"""May two neighbours on a chain swap?"""
+
+from __future__ import annotations
+
+from appnet.analysis.cache import DecisionCache, decision_key
+from appnet.analysis.decision import Decision, Strength
+from appnet.analysis.properties import infer
+from appnet.analysis.syntactic import decide_by_properties
+from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+
+
+def decide(
+    first: Element,
+    second: Element,
+    method: MethodSignature,
+    strength: Strength,
+    *,
+    cache: DecisionCache | None = None,
+) -> Decision:
+    """Whether a chain with ``first`` right before ``second`` is the same when the two are swapped.
+
+    The answer holds in every chain, whatever stands around the two. With a ``cache`` what was decided before is not
+    decided again; it raises OSError where that cannot be written.
+    """
+    key = decision_key(first, second, method, strength)
+    known = cache.get(key) if cache is not None else None
+    if known is not None:
+        return known
+    decision = _decide(first, second, strength)
+    if cache is not None:
+        cache.put(key, decision)
+    return decision
+
+
+def _decide(first: Element, second: Element, strength: Strength) -> Decision:
+    return decide_by_properties(infer(first), infer(second), strength)

@@ -1,0 +1,127 @@
+"""What an element does to RPCs and to its state, for each direction: inferred, or written by hand in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from appnet.analysis.constants import constants
+from appnet.analysis.influence import influencing
+from appnet.interpret.values import Value
+from appnet.ir.nodes import Atom, Call, Const, Element, Handler, HandlerEffects, State, StateClass
+from appnet.ir.walk import call_of, statements
+
+ANY = "*"
+"""Stands for every key among the metadata of `HandlerProperties`: a key that is computed."""
+
+
+@dataclass(frozen=True)
+class HandlerProperties:
+    """One direction. Fields are dotted paths of its message, metadata lower-case keys or `ANY`, state names."""
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    metadata_read: frozenset[str] = frozenset()
+    metadata_written: frozenset[str] = frozenset()
+    state_read: frozenset[str] = frozenset()
+    state_written: frozenset[str] = frozenset()
+    refuses: bool = False
+    drops: bool = False
+    reads_status: bool = False
+    random: bool = False
+    time: bool = False
+    backends: bool = False
+
+    @property
+    def can_end(self) -> bool:
+        """Whether an RPC may end here instead of going on."""
+        return self.refuses or self.drops
+
+
+@dataclass(frozen=True)
+class Properties:
+    """Both directions of one element.
+
+    ``influencing``: state that can influence a verdict or a message; the rest is record-only.
+    ``by_hand``: whether any of it was overridden.
+    """
+
+    element: str
+    request: HandlerProperties
+    response: HandlerProperties
+    state: Mapping[str, StateClass] = field(default_factory=dict)
+    influencing: frozenset[str] = frozenset()
+    by_hand: bool = False
+
+    @property
+    def record_only(self) -> frozenset[str]:
+        """State that no verdict and no message depends on."""
+        return frozenset(self.state) - self.influencing
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether both directions are treated alike."""
+        return self.request == self.response
+
+    def lasting(self) -> frozenset[str]:
+        """State that handlers write and that outlives a call."""
+        written = self.request.state_written | self.response.state_written
+        return frozenset(it for it in written if self.state.get(it) is not StateClass.RPC_SCOPED)
+
+
+def infer(element: Element) -> Properties:
+    """The properties of the element, from its code; what stands on paths that cannot be taken counts too."""
+    known = constants(element)
+    return Properties(
+        element.name,
+        _handler(element.req, known),
+        _handler(element.resp, known),
+        {it.name: it.state_class for it in element.state},
+        influencing(element),
+    )
+
+
+def with_overrides(inferred: Properties, override: Mapping[str, Mapping[str, object]]) -> Properties:
+    """The properties with those of a file in their place: ``override`` is as `read_overrides` gives it."""
+    changed = {
+        direction: dataclasses.replace(getattr(inferred, direction), **values)
+        for direction, values in override.items()
+        if direction in {"request", "response"}
+    }
+    if "influencing" in override:
+        changed["influencing"] = override["influencing"]
+    return dataclasses.replace(inferred, **changed, by_hand=True)
+
+
+def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
+    effects: HandlerEffects = handler.effects
+    calls = [call for statement in statements(handler.body) if (call := call_of(statement)) is not None]
+    return HandlerProperties(
+        reads=frozenset(it.path for it in effects.fields if it.read),
+        writes=frozenset(it.path for it in effects.fields if it.written),
+        metadata_read=_keys(calls, "get_metadata", known),
+        metadata_written=_keys(calls, "set_metadata", known),
+        state_read=effects.state_read,
+        state_written=effects.state_written,
+        refuses=effects.can_refuse,
+        drops=effects.can_drop,
+        reads_status=effects.reads_status,
+        random=effects.uses_random,
+        time=effects.uses_time,
+        backends=effects.reads_backends,
+    )
+
+
+def _keys(calls: list[Call], op: str, known: Mapping[str, Value]) -> frozenset[str]:
+    return frozenset(_key(call.args[0], known) for call in calls if call.op == op)
+
+
+def _key(atom: Atom, known: Mapping[str, Value]) -> str:
+    if isinstance(atom, Const):
+        value: Value = atom.value
+    elif isinstance(atom, State) and atom.name in known:
+        value = known[atom.name]
+    else:
+        return ANY
+    return bytes(value).lower().decode("latin-1")

@@ -1,0 +1,46 @@
+"""The cheap rule: two elements may swap where neither touches what the other does, and no ended RPC is missed.
+
+It reads properties alone, so it also serves properties that were written by hand.
+"""
+
+from __future__ import annotations
+
+from appnet.analysis.decision import Proved, Strength, Unknown
+from appnet.analysis.properties import ANY, HandlerProperties, Properties
+
+
+def decide_by_properties(first: Properties, second: Properties, strength: Strength) -> Proved | Unknown:
+    """Whether the properties alone show that the order cannot be told; `Unknown` names what stands in the way."""
+    for direction in ("request", "response"):
+        reason = _conflict(getattr(first, direction), getattr(second, direction))
+        if reason is not None:
+            return Unknown(f"{direction}: {reason}")
+    both_end = _ends(first) and _ends(second)
+    if strength is Strength.STRONG and both_end:
+        return Unknown("both may end an RPC, and the caller is told by which")
+    for ending, other in ((first, second), (second, first)):
+        missed = other.lasting()
+        if strength is Strength.WEAK:
+            missed &= other.influencing
+        if _ends(ending) and missed:
+            return Unknown(f"{ending.element} may end an RPC that {other.element} notes in `{min(missed)}`")
+    return Proved("they touch nothing in common", status_may_differ=both_end)
+
+
+def _ends(properties: Properties) -> bool:
+    return properties.request.can_end or properties.response.can_end
+
+
+def _conflict(first: HandlerProperties, second: HandlerProperties) -> str | None:
+    for one, other in ((first, second), (second, first)):
+        if clash := one.writes & (other.reads | other.writes):
+            return f"field `{min(clash)}` is written by one and used by the other"
+        if clash := _common(one.metadata_written, other.metadata_read | other.metadata_written):
+            return f"metadata `{min(clash)}` is written by one and used by the other"
+    return None
+
+
+def _common(written: frozenset[str], used: frozenset[str]) -> frozenset[str]:
+    if ANY in written and used:
+        return used
+    return written if ANY in used else written & used
