@@ -71,12 +71,18 @@ def test_check_as_json() -> None:
     assert found[0]["end_column"] - found[0]["column"] == len("sever")
 
 
-def test_check_of_an_element_by_a_method_that_is_named() -> None:
-    limit = BAD / "parts" / "limit.appnet"
-    assert "C063" in appnetctl("check", limit).stderr
-    answer = appnetctl("check", limit, "--proto", ECHO / "echo.proto", "--method", "echo")
+def test_check_of_an_element_by_a_method_that_is_named(tmp_path: Path) -> None:
+    limit = tmp_path / "limit.appnet"
+    limit.write_text((BAD / "parts" / "limit.appnet").read_text())
+    assert appnetctl("check", limit).exit_code == 0
+    assert appnetctl("check", limit, "--proto", ECHO / "echo.proto").exit_code == 0
+    assert "C063" in appnetctl("show", limit).stderr
+    answer = appnetctl("check", limit, "--proto", ECHO / "echo.proto", "--method", "eco")
     assert answer.exit_code == 2
-    assert "parameter `body` is not given" in answer.stderr
+    assert "error[C051]: no method `eco`" in answer.stderr
+    answer = appnetctl("check", limit, "--method", "echo")
+    assert answer.exit_code == 2
+    assert "add --proto FILE" in answer.stderr
 
 
 def test_check_of_an_element_by_the_configuration_beside_it(tmp_path: Path) -> None:

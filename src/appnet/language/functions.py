@@ -10,7 +10,7 @@ from appnet.language import typed as tree
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, expression, mismatch, type_of, typed, unify
 from appnet.language.messages import Field
-from appnet.language.scope import CheckError, Part, Scope, near
+from appnet.language.scope import CheckError, Follows, Part, Scope, near
 from appnet.language.typed import (
     FieldValue,
     Literal,
@@ -139,6 +139,8 @@ def _field(scope: Scope, path: str, span: Span) -> Field:
     if found is not None:
         return found
     message = scope.message
+    if path in message.unknown:
+        raise Follows
     reason = next((why for name, why in message.unsupported.items() if name.lower() == path.lower()), None)
     if reason is not None:
         help_ = "use a singular scalar field: " + near("", message.fields, "there are")
@@ -247,6 +249,8 @@ def _set_field(call: _Call) -> Value:
     path, span = _field_name(call, 1)
     if path == "dst" and _find_field(call.scope, path) is None:
         return Operate("set_metadata", (Literal(b"dst", STRING), _text(call, 2)), UNIT)
+    if path in call.scope.message.unknown:
+        call.any(2)
     found = _field(call.scope, path, span)
     call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type)))
     return Operate("nothing", (), UNIT)

@@ -27,12 +27,14 @@ class MessageSchema:
     """A message type.
 
     ``fields`` holds every singular scalar field reachable through singular messages, by dotted path;
-    ``unsupported`` says of the other paths why programs cannot use them.
+    ``unsupported`` says of the other paths why programs cannot use them. Of the paths in ``unknown`` nothing is known:
+    a statement with one is taken to be right.
     """
 
     full_name: str
     fields: Mapping[str, Field]
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

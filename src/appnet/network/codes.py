@@ -48,5 +48,5 @@ CODES: dict[str, str] = {
     "C060": "A streaming method, which no processor can judge yet.",
     "C061": "An application that has no programs for one machine.",
     "C062": "A change of the edge itself, which a running application cannot take.",
-    "C063": "An element to be checked without a method.",
+    "C063": "An element to be compiled without a method.",
 }

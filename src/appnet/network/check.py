@@ -1,0 +1,72 @@
+"""Diagnostics of one file, whatever kind it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+from appnet.ir.compile import compile_element
+from appnet.language import parse
+from appnet.language.assume import check_assuming
+from appnet.language.diagnostics import Diagnostic, DiagnosticError
+from appnet.network.edge import load_edge
+from appnet.network.proto import load_proto
+from appnet.network.uses import uses_of
+
+
+def check_file(file: Path, proto: Path | None = None, method: str = "", source: str | None = None) -> list[Diagnostic]:
+    """Errors and warnings of the AppNetConfig, element or .proto in ``file``.
+
+    An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the AppNetConfigs
+    near it use it; where none does, without a method: its fields are taken as given. ``source`` is an element's text
+    where that is not what the file holds.
+    """
+    try:
+        if file.suffix == ".appnet":
+            return _check_element(file, proto, method, source)
+        if file.suffix == ".proto":
+            load_proto(file)
+            return []
+        return list(load_edge(file).warnings)
+    except DiagnosticError as error:
+        return error.diagnostics
+
+
+def _check_element(file: Path, proto: Path | None, method: str, source: str | None) -> list[Diagnostic]:
+    program = parse(file, source)
+    if proto is not None:
+        loaded = load_proto(proto)
+        methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
+        return _of_all_methods({it.full_name: check_assuming(program, it, name=file.stem) for it in methods})
+    uses = uses_of(file)
+    if not uses:
+        return check_assuming(program, None, name=file.stem)
+    found: list[Diagnostic] = []
+    for use in uses:
+        spec = use.element
+        try:
+            compiled = compile_element(
+                file, use.method(), name=spec.name.value, parameters=spec.parameters, source=source
+            )
+            found += compiled.warnings
+        except DiagnosticError as error:
+            found += error.diagnostics
+    return list(dict.fromkeys(found))
+
+
+def _of_all_methods(found: dict[str, list[Diagnostic]]) -> list[Diagnostic]:
+    """What is wrong with the element for any method; what is so for some of them alone names them."""
+    told: dict[Diagnostic, list[str]] = {}
+    for method, diagnostics in found.items():
+        for it in diagnostics:
+            told.setdefault(it, []).append(method)
+    return [
+        it if len(methods) == len(found) else dataclasses.replace(it, title=f"{it.title} (for {_some(methods)})")
+        for it, methods in sorted(told.items(), key=lambda told: (told[0].span.line, told[0].span.column))
+    ]
+
+
+def _some(names: Iterable[str]) -> str:
+    first, *rest = names
+    return f"{first} and {len(rest)} more" if len(rest) > 1 else " and ".join([first, *rest])
