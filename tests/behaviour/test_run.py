@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.run import Failure, run_behaviour
+from appnet.behaviour.run import TARGETS, Failure, run_behaviour
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "config" / "samples").rglob("*.behaviour.yaml"))
-TARGETS = ["interpreter"]
 
 ELEMENT = """\
 state:
@@ -87,7 +86,7 @@ def test_the_right_outcome_is_no_failure(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_outcome_is_told(tmp_path: Path, steps: str, line: int, subject: str, expected: str, got: str) -> None:
     found = failures(tmp_path, steps)
-    assert [it.target for it in found] == TARGETS
+    assert [it.target for it in found] == list(TARGETS)
     for it in found:
         assert (it.file.name, it.line, it.case) == ("it.behaviour.yaml", line, "it")
         assert (it.subject, it.expected, it.got) == (subject, expected, got)

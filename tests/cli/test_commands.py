@@ -185,7 +185,7 @@ def test_behaviour_files_are_tried(tmp_path: Path) -> None:
     elements = ROOT / "config" / "samples" / "elements"
     answer = appnetctl("test", elements / "fault.appnet", elements / "acl.behaviour.yaml")
     assert answer.exit_code == 0, answer.output
-    assert "6 cases of 2 files on interpreter: 6 passed, 0 failed" in answer.stdout
+    assert "6 cases of 2 files on interpreter, native, wasm: 18 passed, 0 failed" in answer.stdout
 
 
 def test_a_behaviour_that_fails_says_where(tmp_path: Path) -> None:
@@ -194,11 +194,11 @@ def test_a_behaviour_that_fails_says_where(tmp_path: Path) -> None:
         text.replace("../echo", str(ECHO)).replace("draw: 0.49", "draw: 0.5")
     )
     (tmp_path / "fault.appnet").write_text((ROOT / "config" / "samples" / "elements" / "fault.appnet").read_text())
-    answer = appnetctl("test", tmp_path)
+    answer = appnetctl("test", tmp_path, "--target", "wasm")
     assert answer.exit_code == 1
-    assert "fault.behaviour.yaml:8: a draw below the share is refused (interpreter)" in answer.stdout
+    assert "fault.behaviour.yaml:8: a draw below the share is refused (wasm)" in answer.stdout
     assert "expected  refuses: UNAVAILABLE fault injected\n    got       forwards: {}" in answer.stdout
-    answer = appnetctl("test", tmp_path, "--json")
+    answer = appnetctl("test", tmp_path, "--json", "--target", "native")
     assert answer.exit_code == 1
     lines = [json.loads(it) for it in answer.stdout.splitlines()]
     assert [bool(it["failures"]) for it in lines] == [True, False, False, False]
@@ -209,6 +209,8 @@ def test_a_path_without_behaviour_files_is_told(tmp_path: Path) -> None:
     answer = appnetctl("test", tmp_path)
     assert answer.exit_code == 2
     assert "error[C070]: no behaviour file for" in answer.stderr
+    answer = appnetctl("test", tmp_path, "--target", "paper")
+    assert answer.exit_code == 2
 
 
 BREAKER = ROOT / "config" / "samples" / "elements" / "circuit_breaker.appnet"

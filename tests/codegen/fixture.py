@@ -12,10 +12,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from appnet.behaviour import native_harness, wasm_harness
+from appnet.behaviour.harness import CallUnderTest, Passed, Replied
 from appnet.codegen.c import Target, compile_module
 from appnet.network.proto import load_proto
-from tests.support import native_harness, wasm_harness
-from tests.support.harness import CallUnderTest, Passed, Replied
 
 HERE = Path(__file__).parent / "c"
 JUDGE, HEADERS, WATCH, STATUS = (f"/fixture.Fixture/{name}" for name in ("Judge", "Headers", "Watch", "Status"))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.behaviour import wasm_harness
+from appnet.behaviour.harness import Action, CallUnderTest, Passed, Replied
 from appnet.codegen.c import Target, compile_module
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
 from tests.codegen.test_wire import text
-from tests.support import wasm_harness
-from tests.support.harness import Action, CallUnderTest, Passed, Replied
 
 HELLO = frame(text(1, b"hello") + text(900, b"unknown"))
 GRPC = {"content-type": b"application/grpc"}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.behaviour.harness import WALL_NS
 from appnet.codegen.c import Target
 from appnet.processors import otlp
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, WATCH, frame, message_class
-from tests.support.harness import WALL_NS
 
 HELLO = frame(b"")
 

@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from appnet.behaviour.harness import Passed, Replied
 from appnet.codegen.c import Target
 from tests.codegen import fixture
 from tests.codegen.fixture import FIELDS, bits_of, frame, get, judge, kept, message_class, put, writes
-from tests.support.harness import Passed, Replied
 
 VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
 STRICTER = ("a varint is too long", "a varint exceeds 64 bits", "a tag exceeds 32 bits", "a field has number 0")

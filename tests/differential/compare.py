@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from appnet.behaviour.native_harness import ModuleUnderTest as NativeModule
+from appnet.behaviour.native_harness import Passed, Replied
+from appnet.behaviour.wasm_harness import ModuleUnderTest as WasmModule
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
@@ -21,11 +24,8 @@ from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from tests.support.calls import Clock
-from tests.support.native_harness import ModuleUnderTest as NativeModule
-from tests.support.native_harness import Passed, Replied
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Fields, Step, Traffic
-from tests.support.wasm_harness import ModuleUnderTest as WasmModule
 from tests.support.wire import encode, fields_of, parse, put, same
 
 SEED = 2024

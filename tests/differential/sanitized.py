@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from appnet.behaviour.native_harness import ModuleUnderTest
 from appnet.codegen.c.build import RUNTIME
 from tests.differential.compare import Subject
-from tests.support.native_harness import ModuleUnderTest
 
 _FLAGS = ("-std=c11", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -16,14 +16,19 @@ from appnet.behaviour.document import (
     StateCheck,
     Step,
 )
+from appnet.behaviour.module_subject import ModuleSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump, shown
+from appnet.codegen.c.build import Target
 from appnet.interpret.dump import value_text
 from appnet.language.checker import STATUS_CODES
 from appnet.language.messages import MessageSchema
 from appnet.language.types import STRING, VecType
 
 INTERPRETER = "interpreter"
+TARGETS = (INTERPRETER, *(it.value for it in Target))
+"""What cases can be tried on."""
+
 _CODE_NAMES = {code: name for name, code in STATUS_CODES.items()}
 
 
@@ -54,9 +59,14 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
     """Each case on each target, on a fresh instance. A case ends at its first failure."""
     for case in behaviour.cases:
         for target in targets:
-            subject = InterpreterSubject(case, behaviour.method)
-            failures = tuple(_Trial(behaviour, case, target, subject).failures())
+            failures = tuple(_Trial(behaviour, case, target, _subject(behaviour, case, target)).failures())
             yield Result(behaviour.path, case.name, target, failures)
+
+
+def _subject(behaviour: Behaviour, case: Case, target: str) -> Subject:
+    if target == INTERPRETER:
+        return InterpreterSubject(case, behaviour.method)
+    return ModuleSubject(behaviour, case, Target(target))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from appnet import __version__
+from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, load_all, try_all
 from appnet.cli.element import Placement, build_element
 from appnet.cli.run import Screens, run_once, run_until_told
@@ -116,16 +117,20 @@ def check(
 def try_elements(
     files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
     *,
+    target: Annotated[str, typer.Option(help="interpreter, native, wasm or all.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
 ) -> None:
-    """Try elements on the RPCs of their behaviour files."""
+    """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
+    if target not in {"all", *TARGETS}:
+        raise typer.BadParameter(f"{target!r} is none of {', '.join(TARGETS)} and all", param_hint="--target")
     screens = _screens()
     try:
         behaviours = load_all(behaviour_files(files or [Path()]))
     except DiagnosticError as error:
         show_diagnostics(screens.err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
-    good = try_all(behaviours, ["interpreter"], screens.out, as_json=as_json)
+    targets = TARGETS if target == "all" else [target]
+    good = try_all(behaviours, targets, screens.out, as_json=as_json)
     raise typer.Exit(0 if good else FAILURE)
 
 

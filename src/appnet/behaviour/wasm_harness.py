@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import wasmtime
 
-from tests.support.harness import WALL_NS, Action, CallUnderTest, Direction, Harness, Replied, encode_options
+from appnet.behaviour.harness import WALL_NS, Action, CallUnderTest, Direction, Harness, Replied, encode_options
 
 _OK, _NOT_FOUND, _BAD_ARGUMENT = 0, 1, 2
 _ROOT = 1
@@ -54,15 +54,18 @@ class ModuleUnderTest(Harness):
         return set(self._functions)
 
     def call(self) -> _Call:
+        """A call through this instance."""
         self._contexts += 1
         return _Call(self, self._contexts)
 
     def state_dump(self) -> str:
+        """All state that outlives calls, as `appnet.interpret.dump` writes it."""
         place = self._allocate(4)
         data = self.run("appnet_state_dump", place)
         return self.read(data, self._u32(place)).decode()
 
     def take_telemetry(self) -> list[bytes]:
+        """The batches that the instance has for its collector now."""
         self.posted = []
         while "proxy_on_tick" in self._functions:
             before = len(self.posted)
@@ -80,6 +83,7 @@ class ModuleUnderTest(Harness):
     # --- the machine's memory ---
 
     def read(self, at: int, size: int) -> bytes:
+        """Bytes of the module's memory."""
         return bytes(self._memory.read(self._store, at & 0xFFFFFFFF, (at & 0xFFFFFFFF) + size))
 
     def hand_over(self, data: bytes, place: int, size_place: int) -> int:
@@ -93,6 +97,7 @@ class ModuleUnderTest(Harness):
         return _OK
 
     def put_u64(self, at: int, value: int) -> None:
+        """Writes a number into the module's memory."""
         self._memory.write(self._store, struct.pack("<Q", value), at)
 
     def fill(self, at: int, size: int) -> None:

@@ -68,23 +68,29 @@ class CallUnderTest(ABC):
     # --- one event; what the module answered ---
 
     def request_headers(self, headers: Mapping[str, bytes], end: bool = False) -> Action:
+        """The request's headers, which ``end`` says are all of it."""
         self.request.headers = dict(headers)
         return self._note(self.request, self._headers(self.request, end))
 
     def request_body(self, chunk: bytes, end: bool = False) -> Action:
+        """Bytes of the request, in the order in which they arrive."""
         return self._body_event(self.request, chunk, end)
 
     def request_trailers(self) -> Action:
+        """The end of the request, where its body did not end it."""
         return self._note(self.request, self._trailers(self.request))
 
     def response_headers(self, headers: Mapping[str, bytes], end: bool = False) -> Action:
+        """The response's headers, which ``end`` says are all of it."""
         self.response.headers = dict(headers)
         return self._note(self.response, self._headers(self.response, end))
 
     def response_body(self, chunk: bytes, end: bool = False) -> Action:
+        """Bytes of the response, in the order in which they arrive."""
         return self._body_event(self.response, chunk, end)
 
     def response_trailers(self, trailers: Mapping[str, bytes]) -> Action:
+        """The end of the response, with the status of the call."""
         self.response.trailers = dict(trailers)
         return self._note(self.response, self._trailers(self.response))
 

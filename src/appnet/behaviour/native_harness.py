@@ -19,7 +19,7 @@ from ctypes import (
     c_void_p,
 )
 
-from tests.support.harness import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
+from appnet.behaviour.harness import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
 
 __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
 
@@ -119,7 +119,7 @@ class ModuleUnderTest(Harness):
         assert instance, "instance_new gave NULL"
         self.instance: int = instance
         # The services are kept by the finalizer: the chain may use them to its end.
-        weakref.finalize(self, lambda services, free: free(instance), self._services, self.table.instance_free)
+        weakref.finalize(self, lambda _services, free: free(instance), self._services, self.table.instance_free)
 
     def _make_services(self) -> _Services:
         this = weakref.ref(self)
@@ -138,7 +138,7 @@ class ModuleUnderTest(Harness):
             if found is None:
                 return False
             module.alive.append(found)
-            value[0] = _View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))  # type: ignore[index]
+            value[0] = _View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))
             return True
 
         def header_set(call: int, header_map: int, key: _View, value: _View) -> None:
@@ -149,13 +149,16 @@ class ModuleUnderTest(Harness):
         return _Services(None, _NowNs(now_ns), _NowNs(wall_ns), _HeaderGet(header_get), _HeaderSet(header_set))
 
     def call(self) -> _Call:
+        """A call through this instance."""
         self._count += 1
         return _Call(self, self._count)
 
     def state_dump(self) -> str:
+        """All state that outlives calls, as `appnet.interpret.dump` writes it."""
         return self._take(self.table.state_dump).decode()
 
     def take_telemetry(self) -> list[bytes]:
+        """The batches that the instance has for its collector now."""
         pending = self.table.telemetry_pending(self.instance)
         batch = self._take(self.table.telemetry_take)
         assert pending == bool(batch)
@@ -177,6 +180,7 @@ class _Call(CallUnderTest):
         self._number = number
         module.calls[number] = self
         self._call = module.table.call_new(module.instance, number)
+        self._body_outcome = b""
         assert self._call
 
     def end(self) -> None:
