@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from appnet.processors import lifetime
 from appnet.processors.address import Address
 
 _LOG_TAIL_LINES = 20
+_LAST_WORDS_SECONDS = 0.5
 
 
 class ApplicationError(Exception):
@@ -42,6 +44,8 @@ class ApplicationProcess:
             line = await asyncio.wait_for(process.stdout.readline(), timeout_seconds)
             self._address = Address.parse(json.loads(line)["address"])
         except (TimeoutError, ValueError, KeyError, TypeError) as error:
+            with contextlib.suppress(TimeoutError):  # what fails says why before it ends
+                await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
             await self.stop()
             raise ApplicationError(f"{self.name} did not say where it is; its log ends:\n{self._log_tail()}") from error
         except BaseException:
