@@ -79,7 +79,12 @@ def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:
         yield from (("concat", (type_, type_), type_), ("contains", (type_, type_), BOOL))
         yield from (("starts_with", (type_, type_), BOOL), ("string_size", (type_,), UINT), ("hash", (type_,), UINT))
     yield from (("random_float", (FLOAT, FLOAT), FLOAT), ("random_int", (INT, INT), INT))
-    yield from (("encrypt", (STRING, STRING), STRING), ("method", (), STRING), ("rpc_id", (), UINT))
+    yield from (
+        ("encrypt", (STRING, STRING), STRING),
+        ("hmac", (STRING, STRING), STRING),
+        ("method", (), STRING),
+        ("rpc_id", (), UINT),
+    )
 
 
 CASES = list(_operations())

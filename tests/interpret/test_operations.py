@@ -148,6 +148,19 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("starts_with", (b"abc", b"ab"), BOOL, True),
     ("starts_with", (b"ab", b"abc"), BOOL, False),
     ("string_size", ("é".encode(),), UINT, 2),
+    # RFC 4231, test cases 2 and 6
+    (
+        "hmac",
+        (b"what do ya want for nothing?", b"Jefe"),
+        STRING,
+        b"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    ),
+    (
+        "hmac",
+        (b"Test Using Larger Than Block-Size Key - Hash Key First", b"\xaa" * 131),
+        STRING,
+        b"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+    ),
     ("hash", (b"",), UINT, 0xCBF29CE484222325),
     ("hash", (b"foobar",), UINT, 0x85944171F73967E8),  # from the FNV authors' test suite
     ("vec_get", ([1, 2], 1), INT, (2,)),

@@ -70,7 +70,7 @@ ACCEPTED = {
     "random choices": "foreach(random_choices(items, 2), lambda(b): n = b)",
     "backends": "b = get_backends()\n(load, at) = get_load(get(b, 0, 0))\nf = quantile(estimate_RIF_distribution(b), 0.5)",
     "sizes": "n = byte_size(rpc, 'key')\nn = len(s)\nn = size(get(rpc, 'blob'))",
-    "text": "s = concat(s, 'x')\nflag = contains(s, 'x') or starts_with(s, 'y')\nu = hash(s)",
+    "text": "s = concat(s, 'x')\nflag = contains(s, 'x') or starts_with(s, 'y')\nu = hash(s)\ns = hmac(s, 'key')",
     "named conversions": "s = to_string(f)\nn = to_int(f)\nn = to_int(s)\nf = to_float(s)\nu = to_uint(s)",
     "delete": "delete(names, s)",
     "joined lines": "n = (1 +\n  2\n+ 3)\nset(names, 'a',  # why\n'b')",

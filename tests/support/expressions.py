@@ -203,6 +203,7 @@ class Expressions:
             forms.append("method()")
             forms += [f"decrypt({self.expression(STRING, 0)}, 'key')"] if not self.loops else []
         forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
+        forms.append(f"hmac({self.expression(STRING, 0)}, {self.expression(STRING, 0)})")
         forms += [f"to_string({name})" for name in self._names(BYTES)]
         return self.pick(forms)
 

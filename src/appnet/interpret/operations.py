@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import math
 import re
 from collections.abc import Callable
@@ -499,3 +500,8 @@ def _decrypt(_machine: Machine, text: bytes, pass_phrase: bytes) -> Value:
         return (ChaCha20Poly1305(key).decrypt(data[:_NONCE], data[_NONCE:], None),)
     except (binascii.Error, InvalidTag, ValueError):
         return None
+
+
+@_operation
+def _hmac(_machine: Machine, text: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, text, "sha256").hex().encode()

@@ -529,6 +529,7 @@ _FUNCTIONS: dict[str, Callable[[_Call], Value]] = {
     "estimate_RIF_distribution": _of_vec("estimate_rif", INT, (), VecType(FLOAT)),
     "quantile": _of_vec("quantile", FLOAT, (FLOAT,), FLOAT),
     "encrypt": _simple("encrypt", (STRING, STRING), STRING),
+    "hmac": _simple("hmac", (STRING, STRING), STRING),
     "decrypt": _decrypt,
     "hash": _hash,
     "concat": _strings("concat", None),
@@ -560,5 +561,6 @@ _USAGE = {
     "current_time": "current_time()",
     "time_diff": "time_diff(later, earlier)",
     "encrypt": "encrypt(text, key)",
+    "hmac": "hmac(text, key)",
     "decrypt": "decrypt(text, key)",
 }

@@ -259,6 +259,7 @@ _ALL = (
         "decrypt(s, key)",
         "The plain text; None where s was not encrypted with the key.",
     ),
+    Operation("hmac", "(string, string) -> string", "hmac(s, key)", "HMAC-SHA-256 of s, as 64 hexadecimal digits."),
 )
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _ALL}

@@ -58,6 +58,7 @@ TEMPLATES: dict[str, str] = {
     "estimate_rif": "an_backends_load({scope}, {0})",
     "quantile": "an_vec_quantile({scope}, {0}, {1})",
     "encrypt": "an_encrypt({scope}, {element}, {0}, {1})",
+    "hmac": "an_hmac({scope}, {0}, {1})",
 }
 
 VALUES: dict[str, ValueFunction] = {}

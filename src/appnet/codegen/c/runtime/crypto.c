@@ -220,3 +220,32 @@ bool an_decrypt(an_scope *scope, an_view text, an_view pass_phrase, an_view *pla
   *plain = (an_view){cipher, size};
   return true;
 }
+
+/* ---- HMAC ------------------------------------------------------------------------------------------- */
+
+enum { HMAC_BLOCK = 64, DIGEST = 32 };
+
+an_view an_hmac(an_scope *scope, an_view text, an_view key) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t outer[HMAC_BLOCK + DIGEST] = {0}, digest[DIGEST];
+  uint8_t *inner = an_scope_alloc(scope, NULL, an_size_add(text.size, HMAC_BLOCK));
+  uint8_t *out = an_scope_alloc(scope, NULL, 2 * DIGEST);
+  if (inner == NULL || out == NULL) return (an_view){NULL, 0};
+  if (key.size > HMAC_BLOCK) {
+    an_sha256(key, outer);
+  } else if (key.size > 0) {
+    memcpy(outer, key.data, key.size);
+  }
+  for (size_t i = 0; i < HMAC_BLOCK; i++) {
+    inner[i] = outer[i] ^ 0x36;
+    outer[i] ^= 0x5c;
+  }
+  if (text.size > 0) memcpy(inner + HMAC_BLOCK, text.data, text.size);
+  an_sha256((an_view){inner, HMAC_BLOCK + text.size}, outer + HMAC_BLOCK);
+  an_sha256((an_view){outer, sizeof outer}, digest);
+  for (size_t i = 0; i < DIGEST; i++) {
+    out[2 * i] = (uint8_t)digits[digest[i] >> 4];
+    out[2 * i + 1] = (uint8_t)digits[digest[i] & 15];
+  }
+  return (an_view){out, 2 * DIGEST};
+}

@@ -1,4 +1,4 @@
-/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439), in constant time, and base64. */
+/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439), in constant time, and base64. HMAC-SHA-256 (RFC 2104). */
 #ifndef AN_CRYPTO_H
 #define AN_CRYPTO_H
 
@@ -24,5 +24,7 @@ bool an_base64_decode(an_view text, uint8_t *bytes, size_t *size);
 an_view an_encrypt(an_scope *scope, size_t element, an_view text, an_view pass_phrase);
 /* False where the text was not encrypted with the key. */
 bool an_decrypt(an_scope *scope, an_view text, an_view pass_phrase, an_view *plain);
+/* 64 hexadecimal digits. */
+an_view an_hmac(an_scope *scope, an_view text, an_view key);
 
 #endif

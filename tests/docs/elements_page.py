@@ -1,0 +1,89 @@
+"""docs/elements.md, made from the standard elements themselves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ELEMENTS = ROOT / "config" / "samples" / "elements"
+
+CHAPTERS = {
+    "Keep the server well": (
+        "rate_limit", "bandwidth_limit", "concurrency_limit", "admission_control", "circuit_breaker", "retry_budget",
+        "timeout",
+    ),
+    "Say who may pass": ("acl", "firewall", "auth"),
+    "See what happens": ("logging", "metrics", "mirror", "fault"),
+    "Change messages": ("headers", "mutation", "redact", "encrypt", "decrypt"),
+    "Choose the host": (
+        "sticky", "canary", "prequal_client", "prequal_server", "servicerouter_client", "servicerouter_server",
+    ),
+}  # fmt: skip
+
+_HEAD = """\
+# The standard elements
+
+Programs to copy from `config/samples/elements`, or to name in a chain. Each has a [behaviour file](behaviour.md) beside it, which
+`appnetctl test config/samples/elements` tries on the interpreter and on the modules that Envoy runs. Those that read a message read
+its field `body`: write your own field's name there. Parameters are given in the [configuration](configuration.md).
+
+![Two chains of standard elements](images/chains.svg)
+
+The lines counted are those of `init`, `req` and `resp`, without their heads, comments, `pass` and what only forwards.
+
+| element | lines | the same otherwise |
+|---|---:|---|
+"""
+_OTHERWISE = {
+    "redact": "37 lines of Rust: `examples/http_body` of proxy-wasm-rust-sdk, which takes no messages apart",
+    "rate_limit": "82 lines of YAML: Istio's `samples/ratelimit/local-rate-limit-service.yaml`, which limits one path, too",
+}
+_TAIL = """\
+
+## What is not here
+
+* **Delay.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. Envoy's own fault filter delays.
+* **What hung up.** When a caller goes away, no handler runs. Elements that count calls by their answers say how they forget such calls
+  (`concurrency_limit`), or count them until they are pushed out (`prequal_server`, `servicerouter_server`: at most a thousand).
+* **The way to the host.** A chosen host goes on as the header `dst`; Envoy does not follow it yet.
+* **Retries and mirroring themselves** are the proxy's: elements decide which (`retry_budget`, `mirror`), routes do it.
+"""
+
+
+def logic_lines(source: str) -> int:
+    """How many lines of the program say what it does."""
+    body = source[source.index("\ninit(") :].splitlines()[2:]
+    lines = [it.strip() for it in body if not it.lstrip().startswith(("#", "//"))]
+    idle = {"", "pass", ")", "req(rpc):", "resp(rpc):", "send(rpc, Up)", "send(rpc, Down)", "None => pass", "_ => pass"}
+    return sum(it not in idle for it in lines)
+
+
+def parameters(source: str) -> list[str]:
+    """``NAME = DEFAULT`` of each parameter."""
+    found = re.search(r"^init\((.*)\):$", source, re.MULTILINE)
+    assert found
+    return re.findall(r"(\w+ = (?:'[^']*'|[^,]+))", found[1])
+
+
+def source_of(name: str) -> str:
+    """The program."""
+    return (ELEMENTS / f"{name}.appnet").read_text(encoding="utf-8")
+
+
+def page() -> str:
+    """The text of docs/elements.md."""
+    names = [name for chapter in CHAPTERS.values() for name in chapter]
+    rows = [f"| [`{name}`](#{name}) | {logic_lines(source_of(name))} | {_OTHERWISE.get(name, '')} |" for name in names]
+    text = _HEAD + "\n".join(rows) + "\n"
+    for chapter, members in CHAPTERS.items():
+        text += f"\n## {chapter}\n" + "".join(map(_section, members))
+    return text + _TAIL
+
+
+def _section(name: str) -> str:
+    comment, _, program = source_of(name).partition("\n")
+    code = "".join(f"    {line}\n" if line else "\n" for line in program.rstrip().splitlines())
+    given = parameters(program)
+    told = "Parameters: " + ", ".join(f"`{it}`" for it in given) + ".\n" if given else "No parameters.\n"
+    return f"\n### {name}\n\n{comment.removeprefix('# ')}\n{told}\n{code}"
