@@ -8,6 +8,8 @@ import pytest
 
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import TARGETS, Failure, run_behaviour
+from appnet.behaviour.trace import trace_case
+from appnet.ir.rows import match_action_rows
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "config" / "samples").rglob("*.behaviour.yaml"))
@@ -50,6 +52,22 @@ def test_every_standard_element_has_a_behaviour_file_and_every_line_in_it_is_tri
     elements = sorted((ROOT / "config" / "samples" / "elements").glob("*.appnet"))
     assert elements
     assert [it.stem for it in elements if not it.with_suffix(".behaviour.yaml").is_file()] == []
+
+
+def test_every_row_of_every_standard_element_fires_in_its_behaviour_files() -> None:
+    rows: set[tuple[str, str, str, str]] = set()
+    fired: set[tuple[str, str, str, str]] = set()
+    for behaviour in map(load_behaviour, SAMPLES):
+        for case in behaviour.cases:
+            for it in case.elements:
+                for name, handler in (("req", it.req), ("resp", it.resp)):
+                    rows |= {
+                        (it.name, name, row.number, row.match) for row in match_action_rows(handler.body) if row.arm
+                    }
+            for step in trace_case(behaviour, case):
+                for run in step.handlers:
+                    fired |= {(run.element, run.handler, row.number, row.match) for row in run.rows if row.arm}
+    assert rows - fired == set()
 
 
 def failures(folder: Path, steps: str) -> list[Failure]:
