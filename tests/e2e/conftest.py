@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.support.raw_grpc import RecordingServer, frame, string_field
 ECHO = "/echo.EchoService/echo"
 _HEAD = "state:\n    pass\n\ninit():\n    pass\n\n"
 ELEMENTS = {
+    **{it.stem: it.read_text(encoding="utf-8") for it in Path("config/samples/elements").glob("*.appnet")},
     "firewall": Path("config/samples/echo/firewall.appnet").read_text(encoding="utf-8"),
     "stamp": _HEAD
     + textwrap.dedent("""\
@@ -86,12 +87,13 @@ ELEMENTS = {
 
 @dataclass
 class Proxied:
-    """``port`` is the proxy's, ``server`` is behind it. ``stats`` gives Envoy's statistics that match a pattern."""
+    """``port`` is the proxy's, ``server`` is behind it, with ``others`` where there are more. ``stats`` gives Envoy's statistics that match a pattern."""
 
     port: int
     server: Any
     is_running: Callable[[], bool]
     stats: Callable[[str], dict[str, int]]
+    others: Sequence[Any] = ()
 
 
 StartProxied = Callable[..., Proxied]
@@ -109,15 +111,16 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
 
-    async def start(element: str, server: Any, number: int, workers: int) -> Proxied:
-        options = ChainOptions("echo", "node", "1")
+    async def start(element: str, servers: Sequence[Any], number: int, workers: int) -> Proxied:
+        options = ChainOptions("echo", "node", "1", backend_count=len(servers))
         module = _compile(element, target)
         if target is Target.NATIVE:
             extension = native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
         else:
             extension = wasm_filter("chain", module, options)
         xds = await stack.enter_async_context(XdsServer())
-        sidecar = Sidecar("ingress", ["chain"], [Address("127.0.0.1", server.port)])
+        upstream = [Address("127.0.0.1", it.port) for it in servers]
+        sidecar = Sidecar("ingress", ["chain"], upstream, chooses_host=len(servers) > 1)
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
         settings = EnvoySettings(
             Identity("node", "echo"),
@@ -130,7 +133,7 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
         await envoy.ready()
         address = await envoy.listener_address("ingress")
         stats = lambda pattern: loop.run_until_complete(envoy.admin.stats(pattern))  # noqa: E731
-        return Proxied(address.port, server, lambda: _running(envoy), stats)
+        return Proxied(address.port, servers[0], lambda: _running(envoy), stats, servers[1:])
 
     def _running(envoy: EnvoyProcess) -> bool:
         loop.run_until_complete(asyncio.sleep(0.01))  # lets the loop notice a child that ended
@@ -138,9 +141,9 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
 
     numbers = iter(range(100))
 
-    def start_blocking(element: str, server: Any | None = None, workers: int = 1) -> Proxied:
-        server = server or RecordingServer(frame(string_field(1, b"reply")))
-        return loop.run_until_complete(start(element, server, next(numbers), workers))
+    def start_blocking(element: str, server: Any | None = None, workers: int = 1, hosts: int = 1) -> Proxied:
+        servers = [server or RecordingServer(frame(string_field(1, b"reply"))) for _ in range(hosts)]
+        return loop.run_until_complete(start(element, servers, next(numbers), workers))
 
     try:
         yield start_blocking

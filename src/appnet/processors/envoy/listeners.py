@@ -16,6 +16,7 @@ from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -34,6 +35,8 @@ DEFAULT_MAX_MESSAGE = 4 << 20
 _BUFFER_SLACK = 256 << 10
 _STREAM_IDLE_SECONDS = 300
 _MANY = 1 << 20
+_DESTINATION = "dst"
+_LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Sidecar:
     ``filters`` are the names of its chain's filters in request order; each arrives by ECDS under that name, and the
     listener does not open before all have. ``upstream`` are the hosts calls leave to, at any time replaceable.
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
+    ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header ``dst``; to any host
+    where that is no host's number, or not there.
     """
 
     listener: str
@@ -51,6 +56,7 @@ class Sidecar:
     upstream: Sequence[Address]
     bind: Address = ANY_LOCAL_PORT
     max_message: int = DEFAULT_MAX_MESSAGE
+    chooses_host: bool = False
 
     @property
     def cluster(self) -> str:
@@ -73,6 +79,10 @@ def upstream_cluster(sidecar: Sidecar) -> Cluster:
     for limit in (limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries):
         limit.value = _MANY
     use_http2(cluster)
+    if sidecar.chooses_host:
+        subsets = cluster.lb_subset_config
+        subsets.fallback_policy = Cluster.LbSubsetConfig.ANY_ENDPOINT
+        subsets.subset_selectors.add(keys=[_DESTINATION], single_host_per_subset=True)
     return cluster
 
 
@@ -80,8 +90,11 @@ def upstream_endpoints(sidecar: Sidecar) -> ClusterLoadAssignment:
     """The hosts of the cluster."""
     assignment = ClusterLoadAssignment(cluster_name=sidecar.cluster)
     group = assignment.endpoints.add()
-    for address in sidecar.upstream:
-        group.lb_endpoints.add().endpoint.address.CopyFrom(envoy_address(address))
+    for number, address in enumerate(sidecar.upstream):
+        host = group.lb_endpoints.add()
+        host.endpoint.address.CopyFrom(envoy_address(address))
+        if sidecar.chooses_host:
+            host.metadata.filter_metadata[_LB_NAMESPACE][_DESTINATION] = str(number)
     return assignment
 
 
@@ -106,6 +119,8 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.route_config.virtual_hosts.append(_all_calls_to(sidecar.cluster))
     for name in sidecar.filters:
         manager.http_filters.append(_discovered_filter(name))
+    if sidecar.chooses_host:
+        manager.http_filters.add(name="choose-host").typed_config.Pack(_destination_from_header())
     router = Router(suppress_envoy_headers=True)
     manager.http_filters.add(name="router").typed_config.Pack(router)
     return manager
@@ -120,6 +135,15 @@ def _all_calls_to(cluster: str) -> VirtualHost:
     route.route.timeout.FromSeconds(0)
     route.route.max_stream_duration.grpc_timeout_header_max.FromSeconds(0)
     return host
+
+
+def _destination_from_header() -> HeaderToMetadata:
+    """Makes the header that the chain sets what the cluster's subsets are chosen by."""
+    filter_ = HeaderToMetadata()
+    rule = filter_.request_rules.add(header=_DESTINATION)
+    rule.on_header_present.metadata_namespace = _LB_NAMESPACE
+    rule.on_header_present.key = _DESTINATION
+    return filter_
 
 
 def _discovered_filter(name: str) -> HttpFilter:

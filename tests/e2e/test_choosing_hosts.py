@@ -1,0 +1,42 @@
+"""The host that an element chooses is the one that Envoy calls."""
+
+from __future__ import annotations
+
+from tests.e2e.conftest import ECHO, Proxied, StartProxied
+from tests.support.raw_grpc import RawClient, frame, string_field
+
+MESSAGE = frame(string_field(1, b"hello"))
+
+
+def call(proxied: Proxied, **headers: str) -> int:
+    """Makes a call; the number of the host that it came to, which is the one that its header names."""
+    servers = [proxied.server, *proxied.others]
+    before = [len(it.seen) for it in servers]
+    with RawClient(proxied.port) as client:
+        stream = client.start(ECHO, list(headers.items()))
+        client.send(stream, MESSAGE, end_stream=True)
+        assert client.receive(stream).grpc_status == 0
+    (reached,) = [number for number, it in enumerate(servers) if len(it.seen) > before[number]]
+    assert servers[reached].seen[-1].header("dst") == str(reached)
+    return reached
+
+
+def test_a_session_stays_at_its_host(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("sticky", hosts=3)
+    sessions = {f"s{number}": call(proxied, session=f"s{number}") for number in range(40)}
+    assert set(sessions.values()) == {0, 1, 2}
+    for session, host in sessions.items():
+        assert call(proxied, session=session) == host
+
+
+def test_whoever_asks_for_the_canary_gets_it(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("canary", hosts=3)
+    assert [call(proxied, **{"x-canary": "true"}) for _ in range(5)] == [2] * 5
+
+
+def test_prequal_leaves_a_host_that_says_it_is_hot(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("prequal_client", hosts=3)
+    for number, server in enumerate([proxied.server, *proxied.others]):
+        server.reply_headers = [("x-rif", str(number)), ("x-latency", str(3 - number))]
+    assert {call(proxied) for _ in range(3)} == {0, 1, 2}
+    assert [call(proxied) for _ in range(5)] == [1] * 5, "host 2 is the fastest, but hot"
