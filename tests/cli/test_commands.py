@@ -247,3 +247,23 @@ def test_trace_of_no_case() -> None:
     answer = appnetctl("trace", BREAKER, "--case", "nothing")
     assert answer.exit_code == 2
     assert "no case here has 'nothing' in its name" in answer.stderr
+
+
+def test_fmt_rewrites_what_is_not_in_the_canonical_layout(tmp_path: Path) -> None:
+    neat = (ECHO / "fault.appnet").read_text()
+    good, messy, broken = tmp_path / "good.appnet", tmp_path / "messy.appnet", tmp_path / "broken.appnet"
+    good.write_text(neat)
+    messy.write_text(neat.replace("    ", "\t"))
+    broken.write_text("state:\n")
+    answer = appnetctl("fmt", "--check", good)
+    assert (answer.exit_code, answer.output) == (0, "")
+    answer = appnetctl("fmt", "--check", good, messy)
+    assert (answer.exit_code, answer.output) == (1, f"would reformat {messy}\n")
+    answer = appnetctl("fmt", "--diff", messy)
+    assert answer.exit_code == 0
+    assert f"--- a/{messy}" in answer.stdout
+    assert messy.read_text() != neat
+    answer = appnetctl("fmt", messy, broken)
+    assert answer.exit_code == 2
+    assert "error[E003]" in answer.stderr
+    assert (messy.read_text(), broken.read_text()) == (neat, "state:\n")

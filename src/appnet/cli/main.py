@@ -14,6 +14,7 @@ from appnet import __version__
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, load_all, try_all
 from appnet.cli.element import Placement, build_element
+from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.show import View, views
@@ -111,6 +112,39 @@ def check(
         errors = sum(it.severity is Severity.ERROR for it in found)
         screens.out.print(f"{_count(files, 'file')}: {errors} errors, {len(found) - errors} warnings")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
+
+
+@app.command()
+def fmt(
+    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet).")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+) -> None:
+    """Rewrite elements in the canonical layout; comments and meaning stay."""
+    screens = _screens()
+    changed: list[Formatted] = []
+    wrong: list[Diagnostic] = []
+    for file in files:
+        try:
+            formatted = format_file(file)
+        except DiagnosticError as error:
+            wrong += error.diagnostics
+            continue
+        if formatted.changed:
+            changed.append(formatted)
+    show_diagnostics(screens.err, wrong)
+    try:
+        for it in changed:
+            if diff:
+                typer.echo(it.diff(), nl=False)
+            if not (check or diff):
+                it.write()
+            screens.err.print(f"{'would reformat' if check or diff else 'reformatted'} {it.file}", markup=False)
+    except OSError as error:
+        screens.err.print(f"error: {error}", markup=False)
+        raise typer.Exit(FAILURE) from None
+    raise typer.Exit(WRONG_INPUT if wrong else FAILURE if check and changed else 0)
 
 
 @app.command("test")

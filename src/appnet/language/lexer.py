@@ -18,6 +18,7 @@ from lark import Token
 from appnet.language.diagnostics import Diagnostic, Severity, Span
 
 TAB = 4
+COMMENT = "COMMENT"
 KEYWORDS = {
     **{word: word.upper() for word in ("pass", "send", "match", "foreach", "lambda", "if", "elif", "else")},
     **{word: word.upper() for word in ("and", "or", "not", "true", "false")},
@@ -84,7 +85,7 @@ class _Context:
 
 
 class Lexer:
-    """Tokens of one source text, for Lark.
+    """Tokens of one source text: those of the grammar, and COMMENT, which the parser leaves out.
 
     What is no token is noted in ``errors`` and left out, so that one run tells all of it; with errors, the tokens are
     not fit to be parsed.
@@ -129,6 +130,8 @@ class Lexer:
                 yield from self._newline(start)
             self._line += 1
             self._line_start = found.end()
+        elif kind == "comment":
+            yield self._comment(text, start, found.end())
         elif kind == "name":
             yield self._token(self._name_type(text, start), text, start, found.end())
         elif kind in {"float", "int"}:
@@ -223,6 +226,10 @@ class Lexer:
             return _ESCAPES.get(escape, escape)
 
         return re.sub(r"\\(x[0-9a-fA-F]{2}|.)", character, text[1:-1])
+
+    def _comment(self, text: str, start: int, end: int) -> Token:
+        column = start - self._line_start + 1
+        return Token(COMMENT, text, start, self._line, column, self._line, column + end - start, end)
 
     def _token(self, type_: str, value: str, start: int, end: int) -> Token:
         self._recent.append(type_)

@@ -14,7 +14,7 @@ from lark.lexer import Lexer as LarkLexer
 
 from appnet.language import syntax
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.language.lexer import KEYWORDS, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, Lexer
 from appnet.language.recovery import without_line_of
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
@@ -39,10 +39,10 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
     Raises `DiagnosticError` for text that is no program, and for a file that is no text.
     """
     if source is None:
-        source = _read(path)
+        source = read_program(path)
     source = source.removeprefix("\ufeff")  # some editors begin a file with it
     lexer = Lexer(path, source)
-    tokens = list(lexer.tokens())
+    tokens = [it for it in lexer.tokens() if it.type != COMMENT]
     if lexer.errors:
         raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
     return _TreeReader(path, source).program(_tree_of(path, tokens))
@@ -86,7 +86,8 @@ def _parser() -> Lark:
     return Lark(grammar, start="program", parser="lalr", lexer=_PassThrough, maybe_placeholders=False)
 
 
-def _read(path: Path) -> str:
+def read_program(path: Path) -> str:
+    """The text of a program's file. Raises `DiagnosticError` where it cannot be read as text."""
     span = Span(path, 1, 1, 1, 2)
     try:
         return path.read_text(encoding="utf-8")

@@ -1,0 +1,45 @@
+"""`appnetctl fmt`: programs in the canonical layout."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.language.formatter import format_program
+from appnet.language.parser import read_program
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A program as it is and as it should be."""
+
+    file: Path
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is not in the canonical layout."""
+        return self.before != self.after
+
+    def diff(self) -> str:
+        """The difference, as `patch` reads it."""
+        lines = (self.before.splitlines(keepends=True), self.after.splitlines(keepends=True))
+        return "".join(_with_line_ends(difflib.unified_diff(*lines, f"a/{self.file}", f"b/{self.file}")))
+
+    def write(self) -> None:
+        """Replaces the file's text. Raises OSError."""
+        self.file.write_text(self.after, encoding="utf-8", newline="\n")
+
+
+def format_file(file: Path) -> Formatted:
+    """The program in ``file``, formatted. Raises `DiagnosticError` where it is no program."""
+    text = read_program(file)
+    return Formatted(file, text, format_program(file, text))
+
+
+def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
