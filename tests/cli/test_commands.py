@@ -267,3 +267,16 @@ def test_fmt_rewrites_what_is_not_in_the_canonical_layout(tmp_path: Path) -> Non
     assert answer.exit_code == 2
     assert "error[E003]" in answer.stderr
     assert (messy.read_text(), broken.read_text()) == (neat, "state:\n")
+
+
+def test_fmt_rewrites_the_older_syntax_when_told_to(tmp_path: Path) -> None:
+    older = tmp_path / "older.appnet"
+    text = "state {}\nfn init() {}\nfn req(rpc) { send(rpc, NET); } // on\nfn resp(rpc) { send(rpc, APP); }\n"
+    older.write_text(text)
+    answer = appnetctl("fmt", older)
+    assert answer.exit_code == 2
+    assert "error[E006]" in answer.stderr
+    assert older.read_text() == text
+    assert appnetctl("fmt", "--upgrade", older).exit_code == 0
+    assert older.read_text().endswith("req(rpc):\n    send(rpc, Down)\n\n// on\nresp(rpc):\n    send(rpc, Up)\n")
+    assert appnetctl("check", older).exit_code == 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appnet.ir import compile_element
 from appnet.language import parse
 from appnet.language.diagnostics import DiagnosticError
+from appnet.language.formatter import format_program
 from tests.support.programs import program
 from tests.support.signatures import ECHO
 
@@ -19,6 +20,11 @@ PIECES = (
     *("match x:\n", "true =>\n", "Some(x) =>\n", "None =>\n", "foreach(v, lambda(x):\n", ")", "(", "[", "]", ",", ":"),
     *("send(rpc, Down)\n", "send(err('no'), Up)\n", "get(rpc, 'body')", "x = ", "1", "1.5", "'a'", "+", "not ", "-"),
     *("m: Map<string, int>\n", "@capacity(3)\n", "pass\n", "if x:\n", "else:\n", "# c\n", "é", "\x00", "{", "'", "\\"),
+)
+BRACES = (
+    *("state {", "internal{", "fn init() {", "fn req(rpc) {", "fn resp(rpc) {", "fn ", "{", "}", "};", ";", "\n", ","),
+    *("match (x) {", "true => {", "Some(x) =>", "x := ", "m.get(", "rpc", ".", "&&", "//c\n", "(", ")", "<", ">", ": "),
+    *("send(rpc, NET)", "foreach(v, lambda(x) {", "m: Map<string, int>", "@capacity(3)", "a", "1", "'s'", "if (x) {"),
 )
 WHOLE = sorted([*Path("tests/differential/programs").glob("*.appnet"), *Path("config/samples/echo").glob("*.appnet")])
 
@@ -32,6 +38,14 @@ def compiles_or_says_why(source: str) -> None:
 @settings(max_examples=400)
 def test_token_soup(source: str) -> None:
     compiles_or_says_why(source)
+
+
+@given(st.lists(st.sampled_from(BRACES), max_size=60).map(lambda pieces: "state {" + " ".join(pieces)))
+@settings(max_examples=400)
+def test_token_soup_in_the_older_syntax(source: str) -> None:
+    compiles_or_says_why(source)
+    with contextlib.suppress(DiagnosticError):
+        format_program(Path("soup.appnet"), source, upgrade=True)
 
 
 @given(st.text(max_size=200))

@@ -34,10 +34,13 @@ class Formatted:
         self.file.write_text(self.after, encoding="utf-8", newline="\n")
 
 
-def format_file(file: Path) -> Formatted:
-    """The program in ``file``, formatted. Raises `DiagnosticError` where it is no program."""
+def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
+    """The program in ``file``, formatted; with ``upgrade`` out of the older syntax, too.
+
+    Raises `DiagnosticError` where it is no program.
+    """
     text = read_program(file)
-    return Formatted(file, text, format_program(file, text))
+    return Formatted(file, text, format_program(file, text, upgrade=upgrade))
 
 
 def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:

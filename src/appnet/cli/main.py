@@ -120,6 +120,7 @@ def fmt(
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Rewrite the older brace syntax, too.")] = False,
 ) -> None:
     """Rewrite elements in the canonical layout; comments and meaning stay."""
     screens = _screens()
@@ -127,7 +128,7 @@ def fmt(
     wrong: list[Diagnostic] = []
     for file in files:
         try:
-            formatted = format_file(file)
+            formatted = format_file(file, upgrade=upgrade)
         except DiagnosticError as error:
             wrong += error.diagnostics
             continue

@@ -9,6 +9,7 @@ CODES: dict[str, str] = {
     "E003": "A token where the grammar has no place for it.",
     "E004": "A file that cannot be read as text.",
     "E005": "A block is missing, doubled or out of order: a program is state, init, req, resp.",
+    "E006": "A program in the older brace syntax where the indentation syntax is needed.",
     # names
     "E010": "A name that nothing in scope has.",
     "E011": "A variable that is assigned only on some paths and used after them.",

@@ -6,13 +6,15 @@ lines of their own but for arms. Comments keep their block; one within an expres
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lark import Token
 
-from appnet.language.lexer import COMMENT, SECTIONS, TAB, Lexer
+from appnet.language.braces import has_braces, lexer_for
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
+from appnet.language.lexer import COMMENT, SECTIONS, TAB
 from appnet.language.parser import parse
 
 _INDENT = 4
@@ -23,17 +25,23 @@ _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR
 _HEADS = frozenset({"IF", "ELIF", "ELSE", "FOREACH", *SECTIONS.values()})
 
 
-def format_program(path: Path, source: str) -> str:
+def format_program(path: Path, source: str, *, upgrade: bool = False) -> str:
     """``source`` in the canonical layout: the same program with the same comments.
 
-    Raises `DiagnosticError` for text that is no program.
+    Raises `DiagnosticError` for text that is no program, and unless ``upgrade`` for one in the older syntax.
     """
-    parse(path, source)
+    program = parse(path, source)
     source = source.removeprefix("\ufeff")
-    return _Printer(source).text(_settled(list(Lexer(path, source).tokens()), source))
+    tokens: Iterable[Token] = lexer_for(path, source).tokens()
+    if not has_braces(source):
+        tokens = _settled(tokens, source)
+    elif not upgrade:
+        title, help_ = "this program is in the older brace syntax", "`appnetctl fmt --upgrade` rewrites it"
+        raise DiagnosticError([Diagnostic("E006", Severity.ERROR, title, program.span, "blocks in braces", help_)])
+    return _Printer(source).text(tokens)
 
 
-def _settled(tokens: Sequence[Token], source: str) -> Iterator[Token]:
+def _settled(tokens: Iterable[Token], source: str) -> Iterator[Token]:
     """The tokens, with comments that stand on lines of their own in the blocks that their columns tell."""
     columns = [0]
     waiting: list[Token] = []

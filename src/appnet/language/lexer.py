@@ -49,7 +49,7 @@ PUNCTUATION = {
     "@": "_AT",
 }
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
     (?P<space>[ \t\f\r]+|\\\r?\n)
   | (?P<comment>\#[^\n]*|//[^\n]*)
@@ -63,8 +63,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _HINTS = {
-    "{": "the older brace syntax is not read yet: write `req(rpc):` and indent what belongs to it",
-    "}": "the older brace syntax is not read yet: blocks are told by indentation",
+    "{": "blocks are told by indentation: write `req(rpc):`; only a program that begins with `state {` has braces",
+    "}": "blocks are told by indentation, and end with it",
     ";": "a statement ends with its line: leave the semicolon out",
     "&": "write `and`",
     "|": "write `or`",
@@ -109,7 +109,7 @@ class Lexer:
                 yield from indents
                 if position >= len(self._source):
                     break
-            found = _TOKEN.match(self._source, position)
+            found = TOKEN.match(self._source, position)
             if found is None:
                 position = self._unknown(position)
                 continue
@@ -241,7 +241,7 @@ class Lexer:
         character = self._source[position]
         if character in "{}":
             self._error("E001", f"unexpected character {character!r}", position, position + 1, _HINTS[character])
-            return len(self._source)  # the older syntax: nothing after it is meant for this lexer
+            return len(self._source)  # a block in braces: nothing after it is meant for this lexer
         if character in "'\"":
             self._error("E001", "a string without an end", position, position + 1, _HINTS[character])
             end = self._source.find("\n", position)

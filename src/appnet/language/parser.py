@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,9 @@ from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
 from appnet.language import syntax
+from appnet.language.braces import has_braces, lexer_for
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS
 from appnet.language.recovery import without_line_of
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
@@ -31,6 +32,13 @@ _FRIENDLY = {
     "STRING": "a string",
     **{token: f"`{text}`" for text, token in (KEYWORDS | SECTIONS | PUNCTUATION).items()},
 }
+_FRIENDLY_IN_BRACES = _FRIENDLY | {
+    "_NEWLINE": "`;`",
+    "_INDENT": "`{`",
+    "_DEDENT": "`}`",
+    "_COLON": "`{`",
+    "_ASSIGN": "`:=`",
+}
 
 
 def parse(path: Path, source: str | None = None) -> syntax.Program:
@@ -41,21 +49,22 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
     if source is None:
         source = read_program(path)
     source = source.removeprefix("\ufeff")  # some editors begin a file with it
-    lexer = Lexer(path, source)
+    lexer = lexer_for(path, source)
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
     if lexer.errors:
         raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
-    return _TreeReader(path, source).program(_tree_of(path, tokens))
+    names = _FRIENDLY_IN_BRACES if has_braces(source) else _FRIENDLY
+    return _TreeReader(path, source).program(_tree_of(path, tokens, names))
 
 
-def _tree_of(path: Path, tokens: list[Token]) -> Tree[Token]:
+def _tree_of(path: Path, tokens: list[Token], names: Mapping[str, str]) -> Tree[Token]:
     """Lark's tree, or every syntax error that is no consequence of one before it."""
     errors: list[Diagnostic] = []
     while True:
         try:
             tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
         except UnexpectedToken as error:
-            found = _unexpected(path, error, tokens)
+            found = _unexpected(path, error, tokens, names)
             if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
                 break
             errors.append(found)
@@ -99,21 +108,24 @@ def read_program(path: Path) -> str:
     raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, span, help=help_)])
 
 
-def _unexpected(path: Path, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
+def _unexpected(path: Path, error: UnexpectedToken, tokens: list[Token], names: Mapping[str, str]) -> Diagnostic:
     token = error.token
     if token.type == "$END" and tokens:
         last = tokens[-1]
         span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
     else:
         span = _token_span(path, token)
-    expected = sorted({_FRIENDLY.get(name, name) for name in error.accepts or error.expected} - {"`@`"})
+    expected = sorted({names.get(name, name) for name in error.accepts or error.expected} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
-    found = _FRIENDLY.get(token.type, token.type)
+    help_ = f"expected here: {wanted}"
+    if names is _FRIENDLY_IN_BRACES and "_NEWLINE" in (error.accepts or error.expected):
+        help_ = "end what stands before it with `;`, and blocks with `}`"
+    found = names.get(token.type, token.type)
     if token.type in {"NAME", "INT", "FLOAT", "STRING"}:
         found = f"{found} `{token.value}`"
     for article in ("the ", "an ", "a "):
         found = found.removeprefix(article)
-    return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", f"expected here: {wanted}")
+    return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_)
 
 
 def _token_span(path: Path, token: Token) -> Span:
@@ -149,8 +161,7 @@ class _TreeReader:
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
         for text, name in SECTIONS.items():
             if name not in sections:
-                help_ = f"add `{text}{'(rpc)' if text.startswith('re') else '()' if text == 'init' else ''}:`"
-                errors.append(self._section_error(first, f"the program has no `{text}` block", help_))
+                errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
         if errors:
             raise DiagnosticError(errors)
         program = syntax.Program(
@@ -166,6 +177,13 @@ class _TreeReader:
         if self._errors:
             raise DiagnosticError(sorted(self._errors, key=lambda it: it.span.line)[:_MAX_ERRORS])
         return program
+
+    def _beginning(self, section: str) -> str:
+        """Advice to add a section."""
+        head = section + {"state": "", "init": "()"}.get(section, "(rpc)")
+        if has_braces(self._source):
+            return f"add `{'' if section == 'state' else 'fn '}{head} {{ … }}`"
+        return f"add `{head}:`"
 
     def _error(self, code: str, title: str, span: Span, help_: str) -> Diagnostic:
         diagnostic = Diagnostic(code, Severity.ERROR, title, span, help=help_)
