@@ -57,7 +57,7 @@ def test_every_standard_element_has_a_behaviour_file_and_every_line_in_it_is_tri
 def test_every_row_of_every_standard_element_fires_in_its_behaviour_files() -> None:
     rows: set[tuple[str, str, str, str]] = set()
     fired: set[tuple[str, str, str, str]] = set()
-    for behaviour in map(load_behaviour, SAMPLES):
+    for behaviour in map(load_behaviour, (it for it in SAMPLES if it.parent.name == "elements")):
         for case in behaviour.cases:
             for it in case.elements:
                 for name, handler in (("req", it.req), ("resp", it.resp)):

@@ -280,3 +280,11 @@ def test_fmt_rewrites_the_older_syntax_when_told_to(tmp_path: Path) -> None:
     assert appnetctl("fmt", "--upgrade", older).exit_code == 0
     assert older.read_text().endswith("req(rpc):\n    send(rpc, Down)\n\n// on\nresp(rpc):\n    send(rpc, Up)\n")
     assert appnetctl("check", older).exit_code == 0
+
+
+def test_check_reads_behaviour_files_too() -> None:
+    good = ROOT / "config" / "samples" / "echo" / "sample_echo_sidecar.behaviour.yaml"
+    assert appnetctl("check", good).exit_code == 0
+    answer = appnetctl("check", ROOT / "tests" / "behaviour" / "bad" / "steps.behaviour.yaml")
+    assert answer.exit_code == 2
+    assert "error[C072]: no call is open" in answer.stderr

@@ -71,7 +71,10 @@ def test_the_sample_loads_without_a_warning() -> None:
     assert list(edge.elements) == ["fault", "logging", "metrics", "firewall"]
     assert edge.warnings == ()
     assert edge.method.full_name == "/echo.EchoService/echo"
-    assert {it.name for it in edge.files} == {it.name for it in ECHO.iterdir()} - {"README.md"}
+    assert {it.name for it in edge.files} == {it.name for it in ECHO.iterdir()} - {
+        "README.md",
+        "sample_echo_sidecar.behaviour.yaml",
+    }
 
 
 def test_paths_are_relative_to_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

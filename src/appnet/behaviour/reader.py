@@ -30,6 +30,8 @@ from appnet.language.checker import STATUS_CODES
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.types import STRING, PairType, Type, VecType
+from appnet.network.config import ElementSpec
+from appnet.network.edge import load_edge
 from appnet.network.near import suggestion
 from appnet.network.proto import ProtoFile, load_proto
 from appnet.network.yaml_reader import Problems, Section, node_span, read_documents
@@ -46,7 +48,7 @@ class _Link:
     parameters: Mapping[str, Given] = field(default_factory=dict)
 
 
-_TOP_KEYS = ("proto", "method", "chain", "parameters", "backends", "cases")
+_TOP_KEYS = ("config", "proto", "method", "chain", "parameters", "backends", "cases")
 _CASE_KEYS = ("name", "parameters", "backends", "seed", "draw", "steps", "state", "records")
 _KINDS = ("request", "response", "end")
 _STEP_KEYS = (
@@ -80,6 +82,8 @@ def load_behaviour(path: Path) -> Behaviour:
         )
     top = Section(documents[0], problems, Span(path, 1, 1, 1, 2))
     top.only(_TOP_KEYS)
+    if "config" in top:
+        return _of_configuration(path, top)
     proto_name = top.text("proto", needed="the .proto that declares the method")
     method = top.text("method", needed="the method in it")
     if proto_name is None or method is None:
@@ -90,8 +94,29 @@ def load_behaviour(path: Path) -> Behaviour:
     return _Reader(path, top, proto, proto.method(method.value, method.span)).read()
 
 
+def _of_configuration(path: Path, top: Section) -> Behaviour:
+    """The behaviour of all elements of an AppNetConfig."""
+    for key in ("proto", "method", "chain", "parameters"):
+        if key in top:
+            span, help_ = top.key_span(key), "remove it: the configuration says it"
+            top.problems.add("C010", f"`{key}` beside `config`", span, "said twice", help_)
+    name = top.text("config", needed="the AppNetConfig")
+    top.problems.raise_any()
+    assert name is not None
+    edge = load_edge(path.parent / name.value)
+    return _Reader(path, top, edge.proto, edge.method, edge.config.elements).read()
+
+
 class _Reader:
-    def __init__(self, path: Path, top: Section, proto: ProtoFile, method: MethodSignature) -> None:
+    def __init__(
+        self,
+        path: Path,
+        top: Section,
+        proto: ProtoFile,
+        method: MethodSignature,
+        configured: Sequence[ElementSpec] = (),
+    ) -> None:
+        self._configured = [_Link(it.name.value, it.file, it.parameters) for it in configured]
         self._path = path
         self._top = top
         self._problems = top.problems
@@ -119,6 +144,8 @@ class _Reader:
 
     def _chain(self) -> list[_Link]:
         top = self._top
+        if self._configured:
+            return self._configured
         if "chain" not in top:
             stem = self._path.name.removesuffix(SUFFIX)
             return [_Link(stem, self._path.with_name(f"{stem}.appnet"), _given(top))]

@@ -13,10 +13,12 @@ from appnet.behaviour.document import Behaviour
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.network.check import check_file
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
-    """The behaviour files that the paths name: files themselves, those beside elements, all in folders.
+    """The behaviour files that the paths name: files themselves, those beside elements and configurations,
+    all in folders.
 
     Raises ``DiagnosticError`` for a path without any.
     """
@@ -25,7 +27,7 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             here = sorted(path.rglob(f"*{SUFFIX}"))
         else:
-            file = path.with_name(path.stem + SUFFIX) if path.suffix == ".appnet" else path
+            file = path if path.name.endswith(SUFFIX) else path.with_name(path.stem + SUFFIX)
             here = [file] if file.is_file() else []
         if not here:
             help_ = f"write NAME{SUFFIX} beside NAME.appnet: docs/behaviour.md says how"
@@ -33,6 +35,17 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
             raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
         found += here
     return list(dict.fromkeys(found))
+
+
+def check_any(file: Path, proto: Path | None, method: str) -> list[Diagnostic]:
+    """What is wrong with a file of any kind; of a behaviour file, with what it names too."""
+    if not file.name.endswith(SUFFIX):
+        return list(check_file(file, proto, method))
+    try:
+        load_behaviour(file)
+    except DiagnosticError as error:
+        return error.diagnostics
+    return []
 
 
 def load_all(files: Iterable[Path]) -> list[Behaviour]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from appnet import __version__
 from appnet.behaviour.run import TARGETS
-from appnet.cli.behaviour import behaviour_files, load_all, try_all
+from appnet.cli.behaviour import behaviour_files, check_any, load_all, try_all
 from appnet.cli.element import Placement, build_element
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import Screens, run_once, run_until_told
@@ -26,7 +26,6 @@ from appnet.control.application import ApplicationError
 from appnet.control.local import RolloutError, RunSettings
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
-from appnet.network.check import check_file
 from appnet.network.placement import OptLevel
 from appnet.network.processors import PROCESSORS
 from appnet.processors.envoy.process import EnvoyError
@@ -93,16 +92,18 @@ def run(
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="AppNetConfigs (.yaml), elements (.appnet), .proto files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="AppNetConfigs, behaviour files (.yaml), elements (.appnet), .proto files.")
+    ],
     *,
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
     method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations, elements and .proto files."""
+    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
-    found = list(dict.fromkeys(it for file in files for it in check_file(file, proto, method)))
+    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method)))
     screens = _screens()
     if as_json:
         for diagnostic in found:
