@@ -257,6 +257,9 @@ class _Body:
 
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
         value = expression(self.scope, statement.value)
+        if not isinstance(statement.value, syntax.Name | syntax.Apply):
+            help_ = "assign it, with one `=`, or leave it out"
+            self.scope.found.warn("W005", "a value that nothing uses", statement.span, help_=help_)
         if isinstance(value, typed.Operate) and value.op == "nothing":
             return []
         if isinstance(value, typed.Operate):

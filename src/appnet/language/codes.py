@@ -41,4 +41,5 @@ CODES: dict[str, str] = {
     "W002": "A statement that cannot be reached.",
     "W003": "An integer division whose divisor may be 0: the result is then 0.",
     "W004": "State marked as shared or persistent that each processor instance keeps for itself, until it ends.",
+    "W005": "A value that nothing uses.",
 }

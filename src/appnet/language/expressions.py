@@ -108,8 +108,12 @@ def mismatch(have: Type, want: Type, span: Span) -> CheckError:
         help_ = "match it: `Some(x) =>` … `None =>` …, or give `get` a default as its last argument"
     elif want == STRING and have in SCALARS:
         help_ = "convert it: to_string(…)"
-    elif want == INT and have in {FLOAT, STRING}:
+    elif want == INT and have == FLOAT:
         help_ = "convert it: to_int(…), or write the other side as a float"
+    elif want == INT and have == STRING:
+        help_ = "convert it: to_int(…)"
+    elif want == INSTANT:
+        help_ = "an Instant comes from current_time(); time_diff(a, b) gives the seconds between two"
     elif want == FLOAT and have == STRING:
         help_ = "convert it: to_float(…)"
     return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_)

@@ -46,6 +46,16 @@ _TWINS = {  # what public programs take from fields of their own messages, and t
     "method": "for the method's name write method()",
     **dict.fromkeys(("dst", "load"), "to send it along write set_metadata(rpc, 'KEY', value)"),
 }
+_RECORD = "add it to a Vec in `state`: set(records, size(records), x); what is only added to goes to telemetry"
+_INSTEAD = {  # of functions that other languages have
+    **dict.fromkeys(("print", "println", "printf", "log"), _RECORD),
+    **dict.fromkeys(("append", "push", "add"), "write set(v, size(v), x), which adds x at the end of the Vec"),
+    **dict.fromkeys(("random", "rand"), "write randomf(0, 1) or randomi(low, high)"),
+    **dict.fromkeys(("now", "time"), "write current_time(); time_diff(later, earlier) gives seconds"),
+    **dict.fromkeys(("str", "string"), "write to_string(x)"),
+    **dict.fromkeys(("int", "float"), "write to_int(x) or to_float(x)"),
+    "set_route_dst": "write set(rpc, 'dst', backend)",
+}
 _FIELD_TYPES = frozenset(
     {"string", "bytes", "bool", "int", "uint", "float", "double", "enum"}
     | {f"{sign}int{bits}" for sign in ("", "u", "s") for bits in (32, 64)}
@@ -109,7 +119,7 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
         raise CheckError("E090", title, node.function.span, help_="no processor runs it yet; leave it out for now")
     if call.name == "err":
         raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
-    help_ = near(call.name, [*_FUNCTIONS, "send", "err"], "functions are")
+    help_ = _INSTEAD.get(call.name.lower()) or near(call.name, [*_FUNCTIONS, "send", "err"], "functions are")
     raise CheckError("E013", f"there is no function `{call.name}`", node.function.span, help_=help_)
 
 

@@ -70,6 +70,9 @@ _HINTS = {
     "|": "write `or`",
     "!": "write `not`, or `!=` for unequal",
     "%": "there is no remainder; keep a count and compare it",
+    ".": "for a field write get(rpc, 'field'); for a function of a variable function(x, …)",
+    "?": "there is no `? :`; use `if` and `else`",
+    **dict.fromkeys("‘’“”`´", "write the quotes ' or \""),
     "'": "close the string with the same quote on the same line",
     '"': "close the string with the same quote on the same line",
 }
@@ -136,7 +139,8 @@ class Lexer:
             yield self._token(self._name_type(text, start), text, start, found.end())
         elif kind in {"float", "int"}:
             if self._source[found.end() : found.end() + 1].isidentifier():
-                self._error("E001", "a number runs into a name", start, found.end() + 1, "write a space between")
+                help_ = "write a space between; numbers are decimal and have no units, times are in seconds"
+                self._error("E001", "a number runs into a name", start, found.end() + 1, help_)
             yield self._token(kind.upper(), text, start, found.end())
         elif kind == "string":
             yield self._token("STRING", self._unescape(text, start), start, found.end())

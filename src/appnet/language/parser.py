@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from lark.lexer import Lexer as LarkLexer
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.habits import advice, place_of
 from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS
 from appnet.language.recovery import without_line_of
 
@@ -53,18 +54,17 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
     if lexer.errors:
         raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
-    names = _FRIENDLY_IN_BRACES if has_braces(source) else _FRIENDLY
-    return _TreeReader(path, source).program(_tree_of(path, tokens, names))
+    return _TreeReader(path, source).program(_tree_of(path, source, tokens))
 
 
-def _tree_of(path: Path, tokens: list[Token], names: Mapping[str, str]) -> Tree[Token]:
+def _tree_of(path: Path, source: str, tokens: list[Token]) -> Tree[Token]:
     """Lark's tree, or every syntax error that is no consequence of one before it."""
     errors: list[Diagnostic] = []
     while True:
         try:
             tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
         except UnexpectedToken as error:
-            found = _unexpected(path, error, tokens, names)
+            found = _unexpected(path, source, error, tokens)
             if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
                 break
             errors.append(found)
@@ -108,18 +108,23 @@ def read_program(path: Path) -> str:
     raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, span, help=help_)])
 
 
-def _unexpected(path: Path, error: UnexpectedToken, tokens: list[Token], names: Mapping[str, str]) -> Diagnostic:
-    token = error.token
+def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
+    token, braces = error.token, has_braces(source)
+    names = _FRIENDLY_IN_BRACES if braces else _FRIENDLY
     if token.type == "$END" and tokens:
         last = tokens[-1]
         span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
     else:
         span = _token_span(path, token)
-    expected = sorted({names.get(name, name) for name in error.accepts or error.expected} - {"`@`"})
+    accepted = error.accepts or error.expected
+    expected = sorted({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
-    help_ = f"expected here: {wanted}"
-    if names is _FRIENDLY_IN_BRACES and "_NEWLINE" in (error.accepts or error.expected):
+    if not braces:
+        help_ = advice(place_of(token, tokens, accepted, source)) or f"expected here: {wanted}"
+    elif "_NEWLINE" in accepted:
         help_ = "end what stands before it with `;`, and blocks with `}`"
+    else:
+        help_ = f"expected here: {wanted}"
     found = names.get(token.type, token.type)
     if token.type in {"NAME", "INT", "FLOAT", "STRING"}:
         found = f"{found} `{token.value}`"

@@ -14,6 +14,13 @@ from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
 from appnet.language.types import Type
 
+_NOTHING = "there is no empty value: `get` gives an option, which `match` takes apart by `Some(x)` and `None`"
+_CONSTANTS = {
+    "true": "write `true`",
+    "false": "write `false`",
+    **dict.fromkeys(("none", "null", "nil"), _NOTHING),
+}
+
 
 class CheckError(Exception):
     """One diagnostic that ends the checking of the statement at hand; the next statement is checked all the same."""
@@ -148,6 +155,8 @@ class Scope:
         if name == self.rpc:
             help_ = f"name one of its fields: get({name}, 'FIELD')"
             return CheckError("E033", f"`{name}` is the RPC, not a value", span, help_=help_)
+        if name.lower() in _CONSTANTS:
+            return CheckError("E010", f"`{name}` is not defined", span, help_=_CONSTANTS[name.lower()])
         names = [*self.state, *(known for block in self._blocks for known in block)]
         return CheckError("E010", f"`{name}` is not defined", span, help_=near(name, names, "known here"))
 

@@ -1,0 +1,153 @@
+"""Advice for syntax errors that come from habits of other languages, or that everyone makes once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from lark import Token
+
+from appnet.language.lexer import SECTIONS
+
+_LAYOUT = frozenset({"_NEWLINE", "_INDENT", "_DEDENT"})
+_OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
+_LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`; there is no other loop"
+_LOCAL = "a local needs no declaration: write `x = 1`, and it has the type of its value"
+_HANDLERS = "blocks are `state:`, `init():`, `req(rpc):` and `resp(rpc):`"
+_SEND = "write send(rpc, Down), send(rpc, Up) or send(err('text'), Up)"
+_DECLARATION = "write `name: type`, such as `limit: int`"
+
+_FIRST_WORDS = {
+    "return": "a handler ends with `send`: write send(rpc, Down) or send(err('text'), Up)",
+    **dict.fromkeys(("for", "while", "loop"), _LOOP),
+    **dict.fromkeys(("let", "var", "const", "auto"), _LOCAL),
+    **dict.fromkeys(("def", "func", "function", "fn", "request", "response"), _HANDLERS),
+    **dict.fromkeys(("elseif", "elsif"), "write `elif`"),
+    "case": "write the pattern alone: `1 => …`",
+    "default": "write `_ => …`",
+    "switch": "write `match value:` and arms: `1 => …`",
+    **dict.fromkeys(("import", "from", "use"), "leave it out: all functions are built in"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a program stops being one.
+
+    ``line``: the tokens before ``token`` in its line; ``expected``: types of tokens that could stand there;
+    ``section``: the type of the block's first token; ``text``: the line; ``column``: where ``token`` begins, from 0.
+    """
+
+    token: Token
+    line: Sequence[Token]
+    expected: Collection[str]
+    section: str
+    text: str
+    column: int
+
+    @property
+    def first(self) -> str:
+        """The first word of the line."""
+        return str(self.line[0] if self.line else self.token)
+
+    def type(self, back: int) -> str:
+        """The type of a token before; empty before the first of the line."""
+        return self.line[-back].type if len(self.line) >= back else ""
+
+    def written(self, sign: str) -> bool:
+        """Whether ``sign`` stands in the text here, beginning before or at the token."""
+        return any(self.text.startswith(sign, self.column - back) for back in range(len(sign)) if back <= self.column)
+
+
+def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], source: str) -> Place:
+    """What surrounds ``token``, where the grammar expected something else."""
+    at = next((index for index, it in enumerate(tokens) if it is token), len(tokens))
+    start = at
+    while start > 0 and tokens[start - 1].type not in _LAYOUT:
+        start -= 1
+    section = next((it.type for it in reversed(tokens[:at]) if it.type in SECTIONS.values()), "")
+    lines = source.split("\n")
+    number = (token.line or 1) - 1
+    text = lines[number] if number < len(lines) else ""
+    return Place(token, tokens[start:at], expected, section, text, (token.column or 1) - 1)
+
+
+def advice(place: Place) -> str:
+    """What to write instead; empty where nothing is known but what was expected."""
+    if place.first in _FIRST_WORDS:
+        return _FIRST_WORDS[place.first]
+    return next((text for applies, text in _RULES if applies(place)), "")
+
+
+def _is(type_: str) -> Callable[[Place], bool]:
+    return lambda it: it.token.type == type_
+
+
+def _after(type_: str) -> Callable[[Place], bool]:
+    return lambda it: it.type(1) == type_
+
+
+def _in_state(place: Place) -> bool:
+    return place.section == "STATE" and bool(place.line)
+
+
+_RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
+    (
+        lambda it: "_INDENT" in it.expected,
+        "indent what belongs to the line above; write `pass` where there is nothing to do",
+    ),
+    (lambda it: it.written("/*"), "a comment begins with `#` or `//` and ends with its line"),
+    (lambda it: any(map(it.written, ("+=", "-=", "*=", "/="))), "write the name twice: `x = x + 1`"),
+    (lambda it: it.written("++") or it.written("--"), "write `x = x + 1`"),
+    (lambda it: it.written(":="), "write `=`"),
+    (lambda it: "_ARROW" in it.expected, "write `=>` between a pattern and what is done"),
+    (lambda it: it.type(1) == "ELSE" and it.token.type == "IF", "write `elif`"),
+    # declarations
+    (lambda it: _in_state(it) and it.token.type == "_ASSIGN", "give values in `init`: `init(limit = 5):`"),
+    (lambda it: _in_state(it) and it.token.type == "_LSQB", "write `Map<string, int>` or `Vec<int>`"),
+    (lambda it: it.type(2) == "_AT" and "_LPAR" in it.expected, "write `@capacity(100)`, with parentheses"),
+    (
+        lambda it: it.section == "STATE" and it.token.type in {"_DEDENT", *SECTIONS.values()},
+        "a decorator stands before what it decorates: `@capacity(100)`, then `seen: Map<string, int>`",
+    ),
+    (lambda it: _in_state(it) and it.expected == {"_COLON"}, _DECLARATION),
+    (
+        lambda it: it.section == "INIT" and it.first == "init" and it.token.type == "_COLON",
+        "leave the type out: a parameter has that of its default, or of the state variable of its name",
+    ),
+    # statements
+    (_after("SEND"), _SEND),
+    (lambda it: it.first == "send" and it.token.type == "_RPAR" and "_COMMA" in it.expected, _SEND),
+    (lambda it: len(it.line) == 1 and it.type(1) == "NAME" and it.token.type == "_COLON", _LOCAL),
+    (
+        lambda it: it.token.type == "_ASSIGN" and it.line[:1] != [] and it.line[0].type in {"IF", "ELIF", "MATCH"},
+        "compare with `==`",
+    ),
+    (lambda it: it.token.type == "IF" and bool(it.line), "`if` is a statement: put it on a line of its own"),
+    # patterns
+    (_after("SOME"), "write `Some(x)`"),
+    (
+        lambda it: "SOME" in it.expected,
+        "patterns are literals, `Some(x)`, `None` and `_`; a pair is taken apart by `(a, b) = p`",
+    ),
+    # expressions
+    (_after("LAMBDA"), "write `lambda(x): …`"),
+    (_after("_LSQB"), "`[]` is a Vec with no items: give it a name, and add each by `set(v, size(v), x)`"),
+    (
+        lambda it: it.token.type == "_LSQB" and it.type(1) in _OPERANDS,
+        "write get(map, key), get(vec, index) or set(map, key, value)",
+    ),
+    (_is("NONE"), "match it: `Some(x) => …` and `None => …`"),
+    (
+        lambda it: str(it.token) == "in",
+        "match get(map, key) with `Some(_)` and `None`; for text write contains(text, part)",
+    ),
+    (
+        lambda it: it.token.type == "STRING" and it.type(1) == "NAME",
+        "a string has nothing before its quote; join texts by concat(a, b)",
+    ),
+    (
+        lambda it: "_NEWLINE" in it.expected and it.type(1) in _OPERANDS and it.token.type in {"NAME", "SEND", "PASS"},
+        "put each statement on a line of its own",
+    ),
+)
