@@ -24,6 +24,7 @@ from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
 from appnet.control.application import ApplicationError
 from appnet.control.local import RolloutError, RunSettings
+from appnet.editor.server import make_server
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.placement import OptLevel
@@ -242,6 +243,12 @@ def element(
     typer.echo(json.dumps(built.properties, indent=2))
     for file in built.files:
         screens.err.print(f"wrote {file}", markup=False)
+
+
+@app.command()
+def lsp() -> None:
+    """Serve editors: the Language Server Protocol on standard input and output."""
+    make_server().start_io()
 
 
 @app.command()

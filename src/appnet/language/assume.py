@@ -15,7 +15,7 @@ from appnet.language.checker import check
 from appnet.language.declarations import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.messages import Field, MessageSchema, MethodSignature
-from appnet.language.scope import Part
+from appnet.language.scope import Findings, Part
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
 
 _TYPES: tuple[Type, ...] = (STRING, INT, FLOAT, UINT, BOOL, BYTES)
@@ -29,16 +29,18 @@ _Unknown = tuple[Part, str]  # a parameter of `init`, or a field of a message by
 _Types = Mapping[_Unknown, Type]
 
 
-def check_assuming(program: syntax.Program, method: MethodSignature | None, *, name: str) -> list[Diagnostic]:
+def check_assuming(
+    program: syntax.Program, method: MethodSignature | None, *, name: str, found: Findings | None = None
+) -> list[Diagnostic]:
     """Errors and warnings of ``program``; parameters without a default, and without ``method`` all fields, are taken
-    as given.
+    as given. All that was found with them is put into ``found``.
     """
     state = {it.name.name: it.type.name for it in program.state}
     parameters = [it.name.name for it in program.parameters if it.default is None]
     given = {it: _VALUES[state[it]] for it in parameters if state.get(it) in _VALUES}
     unknown = [(Part.INIT, it) for it in parameters if it not in given]
     fields = [] if method else _fields(program)
-    return _Search(program, method, name, [*unknown, *fields], given).best()
+    return _Search(program, method, name, [*unknown, *fields], given).best(found)
 
 
 class _Search:
@@ -62,15 +64,15 @@ class _Search:
         self._given = given
         self._trials = 0
 
-    def best(self) -> list[Diagnostic]:
+    def best(self, found: Findings | None) -> list[Diagnostic]:
         """What is told with the types that bring the fewest errors; where they are not found in reasonable time, what
         is wrong with any.
         """
         for allowed in range(self._errors({}) + _MAX_CONFLICTS + 1):
             types = self._extend({}, allowed)
             if types is not None:
-                return self._check(types)
-        return self._check({})
+                return self._check(types, found)
+        return self._check({}, found)
 
     def _extend(self, types: _Types, allowed: int) -> _Types | None:
         """``types`` and types for all that is left, with ``allowed`` errors at most; None where none are found."""
@@ -90,7 +92,7 @@ class _Search:
     def _errors(self, types: _Types) -> int:
         return sum(it.severity is Severity.ERROR for it in self._check(types))
 
-    def _check(self, types: _Types) -> list[Diagnostic]:
+    def _check(self, types: _Types, found: Findings | None = None) -> list[Diagnostic]:
         method = self._method or MethodSignature(
             "/Service/Method",
             self._schema("the request", Part.REQ, types),
@@ -102,8 +104,8 @@ class _Search:
             if part is Part.INIT
         }
         try:
-            checked = check(self._program, method, name=self._name, parameters={**self._given, **tried})
-            return list(checked.warnings)
+            parameters = {**self._given, **tried}
+            return list(check(self._program, method, name=self._name, parameters=parameters, found=found).warnings)
         except DiagnosticError as error:
             return error.diagnostics
 

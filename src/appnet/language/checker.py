@@ -13,7 +13,7 @@ from appnet.language.expressions import coerce, expression, mismatch, no_value, 
 from appnet.language.expressions import typed as typed_expression
 from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
-from appnet.language.scope import CheckError, Findings, Follows, Part, Scope, near
+from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
 from appnet.language.types import BOOL, INT, SCALARS, STRING, UNIT, OptionType, PairType, VecType
 
@@ -31,13 +31,18 @@ _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
 
 def check(
-    program: syntax.Program, method: MethodSignature, *, name: str, parameters: Mapping[str, Given] | None = None
+    program: syntax.Program,
+    method: MethodSignature,
+    *,
+    name: str,
+    parameters: Mapping[str, Given] | None = None,
+    found: Findings | None = None,
 ) -> CheckedElement:
     """``program`` as the element ``name`` of ``method``, with ``parameters`` given to its ``init``.
 
-    Raises `DiagnosticError` with every error found; warnings are in the result.
+    Raises `DiagnosticError` with every error found; warnings are in the result, and all in ``found``.
     """
-    found = Findings()
+    found = Findings() if found is None else found
     state = _state(program, found)
     checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply)) for part in Part}
     given = checkers[Part.INIT].parameters(program, parameters or {})
@@ -66,6 +71,7 @@ def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
         try:
             checked = state_declaration(declaration, found)
             state[checked.name] = _once(checked, state)
+            found.mentions.append(Mention(checked.span, checked))
         except CheckError as error:
             found.errors.append(error.diagnostic)
             # Known all the same, so that its uses bring no errors of their own; nothing is made of the program.
@@ -176,7 +182,7 @@ class _Body:
     # --- assignments ---
 
     def _assign(self, target: syntax.Name, node: syntax.Expression) -> typed.Statement:
-        found = self.scope.find(target.name)
+        found = self._known(target)
         if isinstance(found, StateValue):
             return typed.SetState(found, self._stored(node, found))
         if isinstance(found, Variable):
@@ -196,6 +202,12 @@ class _Body:
         variable = self.scope.declare(target.name, target.span, value.type)
         variable.origin = origin
         return typed.SetLocal(variable, value)
+
+    def _known(self, name: syntax.Name) -> Variable | StateValue | None:
+        found = self.scope.find(name.name)
+        if found is not None:
+            self.scope.mention(name.span, found)
+        return found
 
     def _stored(self, node: syntax.Expression, state: StateValue) -> typed.Value:
         if isinstance(node, syntax.EmptyVec) and isinstance(state.type, VecType):
@@ -247,7 +259,7 @@ class _Body:
         return checked
 
     def _bind(self, name: syntax.Name, value: typed.Value) -> typed.Statement:
-        found = self.scope.find(name.name)
+        found = self._known(name)
         if isinstance(found, StateValue):
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):

@@ -29,6 +29,13 @@ _SCALARS = {type_.name: type_ for type_ in SCALARS} | {"instant": INSTANT}  # as
 _COMBINERS = ("sum", "max", "min", "LWW", "union")
 _MAX_CAPACITY = 1 << 24
 _MAX_TYPE_DEPTH = 8
+DECORATORS = {
+    "consistency": "strong or weak",
+    "combiner": ", ".join(_COMBINERS),
+    "persistence": "true or false",
+    "capacity": f"a number from 1 to {_MAX_CAPACITY}",
+}
+"""Every decorator, and what it takes."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +83,17 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator) -> CheckedState:
 
 
 def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
-    takes = {
-        "consistency": "strong or weak",
-        "combiner": ", ".join(_COMBINERS),
-        "persistence": "true or false",
-        "capacity": f"a number from 1 to {_MAX_CAPACITY}",
-    }
     name = decorator.name.name
-    if name not in takes:
+    if name not in DECORATORS:
         return CheckError(
-            "E040", f"there is no decorator `@{name}`", decorator.name.span, help_=near(name, takes, "decorators are")
+            "E040",
+            f"there is no decorator `@{name}`",
+            decorator.name.span,
+            help_=near(name, DECORATORS, "decorators are"),
         )
-    return CheckError("E040", f"`@{name}` does not take this", decorator.argument.span, help_=f"it takes {takes[name]}")
+    return CheckError(
+        "E040", f"`@{name}` does not take this", decorator.argument.span, help_=f"it takes {DECORATORS[name]}"
+    )
 
 
 def _type(node: syntax.TypeName, depth: int = 0) -> Type:

@@ -191,10 +191,9 @@ def _number(node: syntax.Number, want: Type | None) -> Literal:
 
 def _name(scope: Scope, node: syntax.Name) -> Value:
     found = scope.find(node.name)
-    if isinstance(found, Variable):
-        return Local(found)
-    if isinstance(found, StateValue):
-        return found
+    if found is not None:
+        scope.mention(node.span, found)
+        return Local(found) if isinstance(found, Variable) else found
     if node.name in INFINITIES:
         return Literal(float("inf"), FLOAT)
     raise scope.unknown(node.name, node.span)

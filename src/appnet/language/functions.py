@@ -147,6 +147,7 @@ def _find_field(scope: Scope, path: str) -> Field | None:
 def _field(scope: Scope, path: str, span: Span) -> Field:
     found = _find_field(scope, path)
     if found is not None:
+        scope.mention(span, found)
         return found
     message = scope.message
     if path in message.unknown:
@@ -550,6 +551,9 @@ _FUNCTIONS: dict[str, Callable[[_Call], Value]] = {
     "to_uint": _to_uint,
     "to_float": _to_number(FLOAT, "parse_float"),
 }
+
+BUILT_INS = frozenset(_FUNCTIONS)
+"""The names of all functions that give a value or change one."""
 
 _USAGE = {
     **{name: f"{name}(…)" for name in _FUNCTIONS},

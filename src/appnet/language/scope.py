@@ -10,7 +10,7 @@ from enum import Enum
 
 from appnet.language import syntax
 from appnet.language.diagnostics import Diagnostic, Severity, Span
-from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
 from appnet.language.types import Type
 
@@ -42,10 +42,21 @@ class Part(Enum):
     RESP = "resp"
 
 
+@dataclass(frozen=True)
+class Mention:
+    """A name in the program's text, and what it stands for there."""
+
+    span: Span
+    target: Variable | CheckedState | Field
+
+
 @dataclass
 class Findings:
+    """What a check found: what is wrong, and what names stand for."""
+
     errors: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list)
 
     def warn(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
         """Notes something that will run, but perhaps not as meant."""
@@ -120,6 +131,11 @@ class Scope:
         declared = self.state.get(name)
         return StateValue(name, declared.type) if declared is not None else None
 
+    def mention(self, span: Span, target: Variable | StateValue | Field) -> None:
+        """Notes what the name at ``span`` stands for, for those who look at the text."""
+        known = self.state[target.name] if isinstance(target, StateValue) else target
+        self.found.mentions.append(Mention(span, known))
+
     def declare(self, name: str, span: Span, type_: Type | None) -> Variable:
         """A new variable of the innermost block."""
         if name in self.state:
@@ -130,6 +146,7 @@ class Scope:
         variable = Variable(name, span, type_)
         self._blocks[-1][name] = variable
         self._declared.append(variable)
+        self.mention(span, variable)
         return variable
 
     def untold(self) -> list[Variable]:

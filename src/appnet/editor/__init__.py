@@ -1,0 +1,1 @@
+"""What editors ask about elements, and the language server that answers."""

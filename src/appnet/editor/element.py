@@ -1,0 +1,187 @@
+"""What an editor asks about an element's text: what stands at a place, where it is defined, what could stand there."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.editor.built_ins import FUNCTIONS, documentation, usage
+from appnet.language import check, parse
+from appnet.language.assume import check_assuming
+from appnet.language.checker import STATUS_CODES
+from appnet.language.declarations import DECORATORS
+from appnet.language.diagnostics import DiagnosticError, Span
+from appnet.language.lexer import KEYWORDS, SECTIONS
+from appnet.language.messages import Field, MethodSignature
+from appnet.language.scope import Findings, Mention
+from appnet.language.typed import CheckedState, Variable
+from appnet.language.types import SCALARS, MapType, VecType
+from appnet.network.uses import uses_of
+
+TYPES = (*sorted(it.name for it in SCALARS), "Map", "Vec")
+_WORD = re.compile(r"\w+")
+_SECTION = re.compile(r"(?:fn\s+)?(state|internal|init|req|resp)\b[^\n]*[:{]")
+_DECLARED = re.compile(r"\s+(?:@\w+\([^)]*\)\s*)*(\w+)\s*:\s*(.+)")
+_ASSIGNED = (
+    re.compile(r"^\s*\(?(\w+)(?:\s*,\s*(\w+)\)?)?\s*:?=(?![=>])"),
+    re.compile(r"\bSome\((\w+)\)"),
+    re.compile(r"\blambda\((\w+)\)"),
+)
+_IN_FIELD = re.compile(r"(?:\b(?:get|set|byte_size)\(\s*\w+\s*,\s*|\b\w+\.(?:get|set)\(\s*)['\"]([\w.]*)$")
+_IN_CODE = re.compile(r"\berr\((?:'[^']*'|\"[^\"]*\"|[^,'\"])*,\s*\w*$")
+_IN_DIRECTION = re.compile(r"\bsend\(.*,\s*\w*$")
+_IN_STRING = re.compile(r"""^(?:[^'"]|'[^']*'|"[^"]*")*['"][^'"]*$""")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Something that can be written. ``kind``: ``field``, ``function``, ``variable``, ``keyword``, ``type`` or
+    ``constant``.
+    """
+
+    text: str
+    kind: str
+    detail: str = ""
+    documentation: str = ""
+
+
+class ElementText:
+    """The text of an element in an editor, saved or not, right or not."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path = path
+        self._source = source
+        self._lines = source.split("\n")
+        self._mentions: list[Mention] | None = None
+
+    def hover(self, line: int, column: int) -> str:
+        """Markdown on what stands at the place, both counted from 1; empty where nothing is to be told."""
+        mention = self._mention(line, column)
+        if mention is not None:
+            return _described(mention)
+        word = self._word(line, column)
+        if word in STATUS_CODES:
+            return f"`{word}`: gRPC status {STATUS_CODES[word]}"
+        return documentation(word)
+
+    def definition(self, line: int, column: int) -> Span | None:
+        """Where the variable at the place is declared, or first assigned."""
+        mention = self._mention(line, column)
+        return None if mention is None or isinstance(mention.target, Field) else mention.target.span
+
+    def completions(self, line: int, column: int) -> list[Completion]:
+        """What could be written at the place."""
+        before = self._lines[line - 1][: column - 1] if line <= len(self._lines) else ""
+        section = self._section(line)
+        if found := _IN_FIELD.search(before):
+            return list(self._fields(section, found.group(1)))
+        if _IN_STRING.match(before):
+            return []
+        if section == "state":
+            return _of_declarations(before)
+        if _IN_CODE.search(before):
+            return [Completion(name, "constant", f"gRPC status {code}") for name, code in STATUS_CODES.items() if code]
+        if _IN_DIRECTION.search(before) and "err(" not in before.rpartition(",")[2]:
+            return [Completion(name, "constant") for name in ("Down", "Up")]
+        return [*self._variables(line), *_of_the_language(section)]
+
+    # --- names ---
+
+    def _mention(self, line: int, column: int) -> Mention | None:
+        if self._mentions is None:
+            self._mentions = self._found()
+        here = [it for it in self._mentions if _holds(it.span, line, column)]
+        return here[-1] if here else None  # of what was tried for a name, the last is what it came to be
+
+    def _found(self) -> list[Mention]:
+        found = Findings()
+        with contextlib.suppress(DiagnosticError):
+            program = parse(self._path, self._source)
+            use = next(iter(uses_of(self._path)), None)
+            if use is None:
+                check_assuming(program, None, name=self._path.stem, found=found)
+            else:
+                spec = use.element
+                check(program, use.method(), name=spec.name.value, parameters=spec.parameters, found=found)
+        return found.mentions
+
+    def _word(self, line: int, column: int) -> str:
+        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        return next((it.group() for it in _WORD.finditer(text) if it.start() < column <= it.end() + 1), "")
+
+    def _section(self, line: int) -> str:
+        """The block that a line stands in; empty before the first."""
+        return next((section for section, _ in reversed(list(self._above(line)))), "")
+
+    def _above(self, line: int) -> Iterator[tuple[str, str]]:
+        """The lines above ``line`` from the first block on, each with its block."""
+        section = ""
+        for text in self._lines[: line - 1]:
+            if found := _SECTION.match(text):
+                section = found.group(1).replace("internal", "state")
+            if section:
+                yield section, text
+
+    # --- what can be written ---
+
+    def _fields(self, section: str, begun: str) -> Iterator[Completion]:
+        method = self._method()
+        if method is None:
+            return
+        message = method.response if section == "resp" else method.request
+        prefix = begun.rpartition(".")[0]
+        for path, field in message.fields.items():
+            if path.startswith(f"{prefix}." if prefix else ""):
+                yield Completion(path[len(prefix) + 1 :] if prefix else path, "field", f"{field.type} ({field.kind})")
+
+    def _method(self) -> MethodSignature | None:
+        with contextlib.suppress(DiagnosticError):
+            return next((use.method() for use in uses_of(self._path)), None)
+        return None
+
+    def _variables(self, line: int) -> list[Completion]:
+        """State variables, and what is assigned above in the same block; the text need not be a program."""
+        here = self._section(line)
+        found: dict[str, str] = {}
+        for section, text in self._above(line):
+            if section == "state" and (declared := _DECLARED.match(text)):
+                found.setdefault(declared.group(1), declared.group(2).strip())
+            elif section == here:
+                names = (name for pattern in _ASSIGNED for it in pattern.finditer(text) for name in it.groups() if name)
+                found |= {name: "" for name in names if name not in found}
+        return [Completion(name, "variable", type_) for name, type_ in found.items()]
+
+
+def _holds(span: Span, line: int, column: int) -> bool:
+    return span.line == line == span.end_line and span.column <= column <= span.end_column
+
+
+def _described(mention: Mention) -> str:
+    target = mention.target
+    match target:
+        case Field():
+            return f"field `{target.path}`: `{target.type}`  \n{target.kind} in the .proto"
+        case CheckedState():
+            marks = [f"capacity {target.capacity}"] if isinstance(target.type, MapType | VecType) else []
+            marks += [f"consistency {target.consistency}"] if target.consistency != "local" else []
+            marks += [f"combiner {target.combiner}"] if target.combiner else []
+            marks += ["persistent"] if target.persistent else []
+            return f"state `{target.name}`: `{target.type}`" + (f"  \n{', '.join(marks)}" if marks else "")
+        case Variable():
+            return f"local `{target.name}`: `{target.type or 'Vec'}`"
+
+
+def _of_declarations(before: str) -> list[Completion]:
+    if re.search(r"@\w*$", before):
+        return [Completion(name, "keyword", takes) for name, takes in DECORATORS.items()]
+    return [Completion(name, "type") for name in TYPES] if ":" in before else []
+
+
+def _of_the_language(section: str) -> list[Completion]:
+    if not section:
+        return [Completion(name, "keyword") for name in SECTIONS]
+    functions = [Completion(name, "function", usage(name), documentation(name)) for name in FUNCTIONS]
+    return functions + [Completion(name, "keyword") for name in KEYWORDS if name != "_" and name not in FUNCTIONS]
