@@ -24,7 +24,6 @@ from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
 from appnet.control.application import ApplicationError
 from appnet.control.local import RolloutError, RunSettings
-from appnet.editor.server import make_server
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.placement import OptLevel
@@ -248,6 +247,8 @@ def element(
 @app.command()
 def lsp() -> None:
     """Serve editors: the Language Server Protocol on standard input and output."""
+    from appnet.editor.server import make_server  # noqa: PLC0415  # a quarter of a second to import
+
     make_server().start_io()
 
 
