@@ -37,6 +37,12 @@ def damaged(version: str, at: int) -> TypedExtensionConfig:
     return config
 
 
+def cut_short(version: str, part: float) -> TypedExtensionConfig:
+    """As `native`, with only this part of the module, whose hash is right."""
+    module = stamping_native(version)
+    return native(version, module[: int(len(module) * part)])
+
+
 @asynchronous
 async def test_native_versions_swap_under_load_without_loss(tmp_path: Path) -> None:
     async with stamp_server() as upstream, bench(tmp_path, ["appnet"], module_path=loader_library().parent) as b:
@@ -52,11 +58,13 @@ async def test_native_versions_swap_under_load_without_loss(tmp_path: Path) -> N
         lambda: native("bad", b""),
         lambda: native("bad", b"no shared object"),
         lambda: native("bad", stamping_native("bad", abi="99")),
+        lambda: cut_short("bad", 0.5),
+        lambda: cut_short("bad", 0.999),
         lambda: damaged("bad", 0),  # not the magic
         lambda: damaged("bad", 8),  # another length of the options
         lambda: damaged("bad", -1),  # not the code that was hashed
     ],
-    ids=["empty", "no-elf", "other-abi", "magic", "length", "hash"],
+    ids=["empty", "no-elf", "other-abi", "half", "tail", "magic", "length", "hash"],
 )
 @asynchronous
 async def test_what_the_loader_refuses_leaves_the_old_version_running(tmp_path: Path, bad: object) -> None:

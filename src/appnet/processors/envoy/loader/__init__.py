@@ -12,7 +12,7 @@ from appnet.codegen.c.build import RUNTIME, cache_directory, compile_library
 
 _HERE = Path(__file__).parent
 _SOURCES = (
-    *(_HERE / name for name in ("loader.c", "payload.c", "outbox.c")),
+    *(_HERE / name for name in ("loader.c", "payload.c", "shared_object.c", "outbox.c")),
     RUNTIME / "options.c",
     RUNTIME / "sha256.c",
 )

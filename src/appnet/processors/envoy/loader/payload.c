@@ -5,6 +5,7 @@
 #include "octets.h"
 #include "options.h"
 #include "sha256.h"
+#include "shared_object.h"
 
 enum { MAGIC_SIZE = 8, HASH_SIZE = 32 };
 
@@ -28,5 +29,5 @@ const char *payload_read(an_view bytes, payload *out) {
   an_sha256(bytes, found);
   if (memcmp(found, hash.data, HASH_SIZE) != 0) return "the chain's bytes are not those that were sent: hash differs";
   out->library = bytes;
-  return NULL;
+  return shared_object_flaw(bytes);
 }

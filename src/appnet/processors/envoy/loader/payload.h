@@ -13,7 +13,7 @@ typedef struct payload {
   an_view library;
 } payload;
 
-/* NULL, or what is wrong with it. The library is the one that was hashed. */
+/* NULL, or what is wrong with it. The library is the one that was hashed, and whole. */
 const char *payload_read(an_view bytes, payload *out);
 
 #endif
