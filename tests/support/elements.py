@@ -63,13 +63,13 @@ def programs() -> st.SearchStrategy[str]:
     return st.randoms(use_true_random=False).map(make_program)
 
 
-def make_program(source: random.Random) -> str:
-    """The text of one program."""
+def make_program(source: random.Random, budget: int = 12) -> str:
+    """The text of one program; ``budget``: of statements in each block."""
     variables = _make_variables(source)
     lines = ["state:"]
     lines += [f"    {variable.declaration()}" for variable in variables] or ["    pass"]
     for block in ("init", "req", "resp"):
-        writer = _Writer(source, variables, block)
+        writer = _Writer(source, variables, block, budget=budget)
         body = writer.body()
         lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from appnet.analysis.cache import DecisionCache, decision_key
-from appnet.analysis.decision import Decision, Strength
+from appnet.analysis.decision import Decision, Proved, Refuted, Strength
 from appnet.analysis.properties import infer
+from appnet.analysis.prove import prove
+from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -27,11 +29,18 @@ def decide(
     known = cache.get(key) if cache is not None else None
     if known is not None:
         return known
-    decision = _decide(first, second, strength)
+    decision = _decide(first, second, method, strength)
     if cache is not None:
         cache.put(key, decision)
     return decision
 
 
-def _decide(first: Element, second: Element, strength: Strength) -> Decision:
-    return decide_by_properties(infer(first), infer(second), strength)
+def _decide(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Decision:
+    at_once = decide_by_properties(infer(first), infer(second), strength)
+    if isinstance(at_once, Proved):
+        return at_once
+    proved = prove(first, second, method, strength)
+    if isinstance(proved, Proved):
+        return proved
+    found = search(first, second, method, strength)
+    return Refuted(found) if found is not None else proved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
 from appnet.interpret.rpc import Environment, Forwarded, Message, Outcome, Refused, Rpc
@@ -65,6 +65,10 @@ class ChainInstance:
     def state_of(self, element: str) -> dict[str, Value]:
         """The values of the element's state variables now, by name."""
         return {name: copy_value(value) for name, value in self._named(element).state.items()}
+
+    def set_state_of(self, element: str, values: Mapping[str, Value]) -> None:
+        """Gives state variables of the element these values, by name, as if handlers had left them there."""
+        self._named(element).state.update({name: copy_value(value) for name, value in values.items()})
 
     def records(self) -> list[Record]:
         """What was appended to record streams since the start, in order: ("ELEMENT.VARIABLE", item)."""

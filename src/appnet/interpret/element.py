@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from appnet.interpret.operations import MEANINGS, Backends, Machine
-from appnet.interpret.random import Generator
+from appnet.interpret.random import Generator, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit
 from appnet.ir.nodes import (
@@ -100,6 +100,9 @@ class ElementInstance:
 
     def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
+        if self._environment.coupled:
+            handler = "req" if body is self.element.req.body else "resp"
+            self._generator = coupled_generator(self._environment.seed, self.element.name, rpc.rpc_id, handler)
         if self._watcher is not None:
             self._watcher.enters(self, body)
         return _Run(self, rpc, message).block(body)

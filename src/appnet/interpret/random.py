@@ -30,6 +30,16 @@ class Generator:
         return z ^ (z >> 31)
 
 
+def coupled_generator(seed: int, element: str, call: int, handler: str) -> Generator:
+    """The draws of one handler of one element for one call."""
+    return Generator(seed ^ fnv1a(f"{handler} {call}".encode()), element)
+
+
+def coupled_seed(element: str, call: int, handler: str, share: float) -> int:
+    """The seed with which the first of those draws, as a float in [0, 1), is ``share``, or the next one above it."""
+    return first_draw_seed(element, share) ^ fnv1a(f"{handler} {call}".encode())
+
+
 def first_draw_seed(element: str, share: float) -> int:
     """The seed with which the element's first draw, as a float in [0, 1), is ``share``, or the next one above it."""
     state = _unmix(min(math.ceil(share * 2**53), 2**53 - 1) << 11)

@@ -15,16 +15,29 @@ _TEXT = re.compile(rb"[\x20-\x7e]*")
 _RESERVED = re.compile(rb"grpc-.*|content-type|te")
 
 
+def is_header_key(key: bytes) -> bool:
+    """Whether handlers can set a header of this lower-case key."""
+    return bool(_KEY.fullmatch(key)) and not _RESERVED.fullmatch(key)
+
+
+def is_header_value(value: bytes) -> bool:
+    """Whether a header can carry the value."""
+    return bool(_TEXT.fullmatch(value))
+
+
 @dataclass
 class Environment:
     """What a processor instance gives its elements.
 
     ``now_ns``: the monotonic clock. ``backend_count``: hosts of the upstream cluster, numbered from 0.
+    ``coupled``: an element's draws for a call depend on nothing but the element, the call and the handler, so that
+    chains of the same elements in another order can be compared (docs/analysis.md).
     """
 
     now_ns: Callable[[], int]
     seed: int = 0
     backend_count: int = 0
+    coupled: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Message:
     def set_metadata(self, key: bytes, value: bytes) -> None:
         """Sets the header; reserved keys and what HTTP cannot carry are left alone."""
         key = key.lower()
-        if self.made_here or not _KEY.fullmatch(key) or _RESERVED.fullmatch(key) or not _TEXT.fullmatch(value):
+        if self.made_here or not is_header_key(key) or not is_header_value(value):
             return
         self.metadata[key.decode()] = value
         if key == b"dst":

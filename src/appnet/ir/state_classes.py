@@ -19,7 +19,7 @@ from enum import Enum, auto
 from appnet.ir.nodes import Block, Call, Let, Local, SetState, State, StateClass, Statement
 from appnet.ir.walk import atoms_of, binders, call_of, statements
 from appnet.language.operations import OPERATIONS, Effect
-from appnet.language.types import NUMERIC, SCALARS, MapType, PairType, Type, VecType
+from appnet.language.types import INT, NUMERIC, SCALARS, UINT, MapType, PairType, Type, VecType
 
 
 class _Use(Enum):
@@ -44,6 +44,20 @@ def classify(init: Block, req: Block, resp: Block, variables: Mapping[str, Type]
     for name, uses in _uses(resp).items():
         in_handlers[name] |= uses
     return {name: _class_of(type_, at_start[name], in_handlers[name]) for name, type_ in variables.items()}
+
+
+def keyed_by_call(init: Block, req: Block, resp: Block, variables: Mapping[str, Type]) -> frozenset[str]:
+    """The Maps that hold nothing but entries set at the number of the call in hand, however they are read."""
+    setting = {_Use.WRITE, _Use.ASSIGN}
+    uses = [_uses(body) for body in (init, req, resp)]
+    return frozenset(
+        name
+        for name, type_ in variables.items()
+        if isinstance(type_, MapType)
+        and type_.key in (INT, UINT)
+        and not any(it[name] & setting for it in uses)
+        and _Use.WRITE_AT_CALL not in uses[0][name]
+    )
 
 
 def _class_of(type_: Type, at_start: set[_Use], in_handlers: set[_Use]) -> StateClass:

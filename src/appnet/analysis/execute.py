@@ -1,0 +1,321 @@
+"""Runs a handler on all messages and states at once: one pass, where ways that part are merged again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import z3
+
+from appnet.analysis import maps
+from appnet.analysis.meanings import Context, equals, evaluate
+from appnet.analysis.store import Message, Store, merge
+from appnet.analysis.symbols import (
+    BITS,
+    FALSE,
+    TRUE,
+    MapValue,
+    Symbolic,
+    Term,
+    World,
+    alike,
+    apply,
+    flatten,
+    negated,
+    variable,
+    when,
+)
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, default_value
+from appnet.ir.effects import handler_effects
+from appnet.ir.nodes import (
+    Arm,
+    Atom,
+    Call,
+    Computation,
+    Const,
+    Do,
+    Element,
+    Foreach,
+    Forward,
+    Handler,
+    Let,
+    LiteralPattern,
+    Local,
+    Match,
+    NonePattern,
+    ReadField,
+    Refuse,
+    SetState,
+    SomePattern,
+    State,
+    StateClass,
+    Statement,
+    WriteField,
+)
+from appnet.ir.walk import atoms_of, binders, statements
+from appnet.language.messages import MessageSchema
+from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.types import BOOL, STRING, MapType, VecType
+
+_UNAVAILABLE = 14
+_LOW_HALF = 31, 0
+
+
+def any_state(element: Element, place: str, world: World, known: Mapping[str, Value]) -> dict[str, Symbolic]:
+    """Every state that the element can be in. ``place``: its part of names. ``known``: values that never change."""
+    state: dict[str, Symbolic] = {}
+    for it in element.state:
+        value: Symbolic = None
+        if it.name in known and isinstance(it.type, MapType):
+            value = maps.constant(world, it.type, known[it.name])
+        elif it.name in known and not isinstance(it.type, VecType) and "Vec" not in it.type.name:
+            value = world.literal(known[it.name], it.type)
+        if value is None:
+            value = variable(f"{place}.{it.name}", it.type)
+            if isinstance(value, MapValue):
+                maps.limit(world, value, UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity)
+        state[it.name] = value
+    return state
+
+
+@dataclass
+class Execution:
+    """Runs of a handler. ``place``: tells the element from the other one; ``schema``: of the message in hand."""
+
+    element: Element
+    place: str
+    handler: str
+    world: World
+    call: Term
+    method: bytes
+    schema: MessageSchema
+
+    def run(self, state: Mapping[str, Symbolic], message: Message) -> Store:
+        """The store after the handler; where that ended without a verdict, it dropped the RPC."""
+        self._context = Context(self.world, f"{self.place} {self.handler}", self.call, self.method, Store({}, message))
+        self._capacities = {
+            it.name: UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity for it in self.element.state
+        }
+        self._loops = {id(it): number for number, it in enumerate(statements(self._body.body))}
+        after = self._block(self._body.body.statements, Store(state, message))
+        text = self.world.literal(b"dropped by " + self.element.name.encode(), STRING)
+        dropped = after.refuse(z3.BitVecVal(_UNAVAILABLE, BITS), text)
+        return merge(after.ended, after, dropped)
+
+    @property
+    def _body(self) -> Handler:
+        return self.element.req if self.handler == "req" else self.element.resp
+
+    # --- statements ---
+
+    def _block(self, block: tuple[Statement, ...], store: Store) -> Store:
+        for number, statement in enumerate(block):
+            store = self._statement(statement, store)
+            if z3.is_true(store.ended):
+                break
+            if not z3.is_false(store.ended):
+                rest = self._block(block[number + 1 :], replace(store, ended=FALSE))
+                return merge(store.ended, store, rest)
+        return store
+
+    def _statement(self, statement: Statement, store: Store) -> Store:
+        match statement:
+            case Let(local=local, value=value):
+                return self._let(local, value, store)
+            case SetState(state=state, value=value):
+                return store.assign(state.name, self._fitted(self._value(value, store), state))
+            case WriteField(path=path, value=value):
+                return self._write(path, self._value(value, store), store)
+            case Do(call=call):
+                return self._call(call, store)[1]
+            case Match():
+                return self._match(statement, store)
+            case Foreach():
+                return self._foreach(statement, store)
+            case Forward():
+                return store.forward()
+            case Refuse(message=text, code=code):
+                return store.refuse(z3.BitVecVal(code, BITS), self._value(text, store))
+
+    def _let(self, local: Local, value: Computation, store: Store) -> Store:
+        match value:
+            case Call():
+                result, store = self._call(value, store)
+            case ReadField(path=path, type=type_):
+                default = self.world.literal(default_value(type_), type_)
+                result = when(self._is_error(store), default, store.message.fields[path])
+            case _:
+                result = self._value(value, store)
+        return store.bind(local.name, result)
+
+    def _write(self, path: str, value: Symbolic, store: Store) -> Store:
+        message, error = store.message, self._is_error(store)
+        held = _narrow(value, self.schema.fields[path].kind)
+        fields = {**message.fields, path: when(error, message.fields[path], held)}
+        written = {**message.written, path: when(error, message.written[path], TRUE)}
+        return replace(store, message=replace(message, fields=fields, written=written))
+
+    def _is_error(self, store: Store) -> Term:
+        return negated(self.world.equal(store.message.status, z3.BitVecVal(0, BITS)))
+
+    def _fitted(self, value: Symbolic, state: State) -> Symbolic:
+        """A container cut down to the capacity of the variable."""
+        capacity = self._capacities[state.name]
+        if capacity >= DEFAULT_CAPACITY or not isinstance(state.type, VecType | MapType):
+            return value
+        leaves = flatten(value)
+        name = f"fit {state.type} {capacity}"
+        return alike(value, [apply(f"{name}#{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+
+    # --- operations ---
+
+    def _call(self, call: Call, store: Store) -> tuple[Symbolic, Store]:
+        context = self._context
+        place = call.args[0] if call.args else None
+        context.store = store
+        context.capacity = self._capacities[place.name] if isinstance(place, State) else DEFAULT_CAPACITY
+        result = evaluate(context, call, [self._value(atom, store) for atom in call.args])
+        store = context.store
+        if Effect.WRITES_CONTAINER not in OPERATIONS[call.op].effects:
+            return result, store
+        assert isinstance(place, State | Local)
+        return None, store.assign(place.name, result) if isinstance(place, State) else store.bind(place.name, result)
+
+    def _value(self, atom: Atom, store: Store) -> Symbolic:
+        match atom:
+            case Const(value=value, type=type_):
+                return self.world.literal(value, type_)
+            case Local(name=name):
+                return store.locals[name]
+            case State(name=name):
+                return store.state[name]
+
+    # --- branches ---
+
+    def _match(self, statement: Match, store: Store) -> Store:
+        subject = self._value(statement.subject, store)
+        taken: list[tuple[Term, Store]] = []
+        for arm in statement.arms:
+            fits = self._fits(arm, subject)
+            if z3.is_false(fits):
+                continue
+            taken.append((fits, self._arm(arm, subject, store)))
+            if z3.is_true(fits) or _completes(statement, arm):
+                break
+        else:
+            taken.append((TRUE, store))
+        _, merged = taken.pop()
+        for fits, after in reversed(taken):
+            merged = merge(fits, after, merged)
+        return merged
+
+    def _arm(self, arm: Arm, subject: Symbolic, store: Store) -> Store:
+        if isinstance(arm.pattern, SomePattern) and arm.pattern.local is not None:
+            store = store.bind(arm.pattern.local.name, subject.value)
+        return self._block(arm.body.statements, store)
+
+    def _fits(self, arm: Arm, subject: Symbolic) -> Term:
+        match arm.pattern:
+            case LiteralPattern(value=literal):
+                value = self.world.literal(literal.value, literal.type)
+                if literal.type == BOOL:
+                    return subject if literal.value else negated(subject)
+                return equals(self.world, literal.type, subject, value)
+            case SomePattern():
+                return subject.present
+            case NonePattern():
+                return negated(subject.present)
+            case _:
+                return TRUE
+
+    # --- loops: a function of all that the body reads, for each thing that it changes ---
+
+    def _foreach(self, statement: Foreach, store: Store) -> Store:
+        body = statement.body
+        effects = handler_effects(body)
+        inner = list(statements(body))
+        bound = {local.name for it in inner for local in binders(it)} | {statement.item.name}
+        named = {atom.name for it in inner for atom in atoms_of(it) if isinstance(atom, Local)}
+        outer = sorted((bound | named) & set(store.locals))
+        state = sorted(effects.state_read | effects.state_written)
+        message = store.message
+        paths = [it.path for it in effects.fields]
+        reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
+        reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
+        reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
+        reads += [message.metadata, message.destination, store.draws]
+        reads += [self._context.now, self._context.stream, self.call]
+        summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
+        changed = Message(
+            message.status,
+            message.made_here,
+            summary.after("metadata", message.metadata) if effects.metadata_written else message.metadata,
+            summary.after("destination", message.destination) if effects.metadata_written else message.destination,
+            {
+                **message.fields,
+                **summary.all("field", message.fields, (it.path for it in effects.fields if it.written)),
+            },
+            {
+                **message.written,
+                **summary.all("written", message.written, (it.path for it in effects.fields if it.written)),
+            },
+        )
+        return replace(
+            store,
+            locals={
+                **store.locals,
+                **summary.all("local", store.locals, (it for it in outer if it in _changes(inner))),
+            },
+            state={**store.state, **summary.all("state", store.state, sorted(effects.state_written))},
+            draws=summary.after("draws", store.draws) if effects.uses_random else store.draws,
+            message=changed,
+        )
+
+
+class _Summary:
+    """What a loop makes of each thing: one function each, of everything that it reads."""
+
+    def __init__(self, name: str, reads: list[Symbolic]) -> None:
+        self._name = name
+        self._reads = [leaf for value in reads for leaf in flatten(value)]
+
+    def after(self, what: str, value: Symbolic) -> Symbolic:
+        """The thing after the loop; ``value``: before it."""
+        leaves = flatten(value)
+        return alike(
+            value,
+            [
+                apply(f"{self._name} {what}#{number}", [*self._reads, leaf], leaf.sort())
+                for number, leaf in enumerate(leaves)
+            ],
+        )
+
+    def all(self, what: str, values: Mapping[str, Symbolic], names: Iterable[str]) -> dict[str, Symbolic]:
+        """The named ones of the values after the loop."""
+        return {name: self.after(f"{what} {name}", values[name]) for name in names}
+
+
+def _changes(inner: list[Statement]) -> set[str]:
+    """Locals that statements give another value, or whose container they change."""
+    names = {local.name for it in inner for local in binders(it)}
+    for it in inner:
+        if isinstance(it, Do) and isinstance(it.call.args[0], Local):
+            names.add(it.call.args[0].name)
+    return names
+
+
+def _completes(statement: Match, last: Arm) -> bool:
+    """Whether the arms up to this one fit every subject, of bools and options."""
+    patterns = [arm.pattern for arm in statement.arms[: statement.arms.index(last) + 1]]
+    literals = {it.value.value for it in patterns if isinstance(it, LiteralPattern) and it.value.type == BOOL}
+    kinds = {type(it) for it in patterns}
+    return literals == {True, False} or {SomePattern, NonePattern} <= kinds
+
+
+def _narrow(value: Term, kind: str) -> Term:
+    """What a field of this kind holds after it was written (`appnet.interpret.values.narrow`)."""
+    if kind in {"int32", "sint32", "sfixed32", "enum"}:
+        return z3.simplify(z3.SignExt(32, z3.Extract(*_LOW_HALF, value)))
+    if kind in {"uint32", "fixed32"}:
+        return z3.simplify(z3.ZeroExt(32, z3.Extract(*_LOW_HALF, value)))
+    return apply("narrow", [value], value.sort()) if kind == "float" else value

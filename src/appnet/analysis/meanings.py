@@ -1,0 +1,430 @@
+"""The symbolic meaning of each operation of `appnet.language.operations`: one entry each.
+
+An entry is exact, or the operation is one of `OPAQUE`: a function that nothing is known of but that equal operands
+give equal results. Either way, an operation without effects on literals is what the interpreter says it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import z3
+
+from appnet.analysis import maps
+from appnet.analysis.store import Store
+from appnet.analysis.symbols import (
+    BITS,
+    STREAM,
+    TEXT,
+    MapValue,
+    Option,
+    Symbolic,
+    Term,
+    World,
+    apply,
+    apply_typed,
+    both,
+    either,
+    negated,
+    when,
+)
+from appnet.interpret import Environment
+from appnet.interpret.operations import MEANINGS as INTERPRETED
+from appnet.interpret.operations import Machine
+from appnet.interpret.random import Generator
+from appnet.interpret.rpc import is_header_key, is_header_value
+from appnet.ir.nodes import Call
+from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, OptionType, PairType, Type
+
+OPAQUE = frozenset(
+    {
+        *("to_float", "parse_int", "parse_float", "instant_to_float", "time_diff"),
+        *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
+        *("concat", "contains", "starts_with", "string_size", "hash", "decrypt", "quantile"),
+        *("vec_new", "vec_get", "vec_get_or", "vec_size"),
+    }
+)
+"""Pure operations about which nothing more is known."""
+
+
+@dataclass
+class Context:
+    """What an operation runs on.
+
+    ``handler``: tells its draws and its time from those of others. ``capacity``: of the container it is about.
+    """
+
+    world: World
+    handler: str
+    call: Term
+    method: bytes
+    store: Store
+    capacity: int = 0
+    now: Term = field(init=False)
+    stream: Term = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = z3.BitVec(f"{self.handler} now", BITS)
+        self.stream = z3.Const(f"{self.handler} draws", STREAM)
+
+    def draw(self) -> Term:
+        """The handler's next draw."""
+        drawn = apply("draw", [self.stream, self.store.draws], z3.BitVecSort(BITS))
+        self.store = replace(self.store, draws=self.store.draws + 1)
+        return drawn
+
+
+Meaning = Callable[..., Symbolic]
+
+MEANINGS: dict[str, Meaning] = {}
+"""Each takes the `Context`, the call and the operands. One that changes a container gives what it becomes."""
+
+
+def evaluate(context: Context, call: Call, operands: list[Symbolic]) -> Symbolic:
+    """The value of an operation."""
+    known = _known(context.world, call, operands)
+    return known if known is not None else MEANINGS[call.op](context, call, *operands)
+
+
+def _operation(function: Meaning) -> Meaning:
+    MEANINGS[function.__name__.strip("_")] = function
+    return function
+
+
+def _opaque(_context: Context, call: Call, *operands: Symbolic) -> Symbolic:
+    types = " ".join(str(atom.type) for atom in call.args)
+    return apply_typed(f"{call.op} {types}", operands, call.type)
+
+
+MEANINGS.update(dict.fromkeys(OPAQUE, _opaque))
+
+
+# --- literals --------------------------------------------------------------------------------
+
+
+class _NoBackends:
+    def load(self, host: int) -> int:
+        return host * 0
+
+
+def _known(world: World, call: Call, operands: list[Symbolic]) -> Symbolic | None:
+    """The result where it depends on literals alone."""
+    if OPERATIONS[call.op].effects is not Effect.PURE or not call.args or not _is_plain(call.type):
+        return None
+    values = []
+    for atom, operand in zip(call.args, operands, strict=True):
+        value = world.value_of(operand, atom.type) if atom.type in SCALARS else None
+        if value is None:
+            return None
+        values.append(value[0])
+    machine = Machine(Environment(lambda: 0), Generator(0, ""), _NoBackends(), call.type, 0, None, None)
+    return world.literal(INTERPRETED[call.op](machine, *values), call.type)
+
+
+def _is_plain(type_: Type) -> bool:
+    match type_:
+        case PairType(first=first, second=second):
+            return _is_plain(first) and _is_plain(second)
+        case OptionType(item=item):
+            return _is_plain(item)
+        case _:
+            return type_ in SCALARS
+
+
+# --- arithmetic ------------------------------------------------------------------------------
+
+
+def _signed(call: Call) -> bool:
+    return call.args[0].type in (INT, INSTANT)
+
+
+def _number(op: str, exact: Callable[[Call, Term, Term], Term], *, commutes: bool = False) -> None:
+    """An operation on two numbers: exact for integers, opaque for floats."""
+
+    def meaning(context: Context, call: Call, a: Term, b: Term) -> Term:
+        if call.args[0].type != FLOAT:
+            return exact(call, a, b)
+        ordered = sorted((a, b), key=lambda term: int(term.get_id())) if commutes else (a, b)
+        return _opaque(context, call, *ordered)
+
+    MEANINGS[op] = meaning
+
+
+def _divide(call: Call, a: Term, b: Term) -> Term:
+    return z3.If(b == 0, z3.BitVecVal(0, BITS), a / b if _signed(call) else z3.UDiv(a, b))
+
+
+def _less(call: Call, a: Term, b: Term) -> Term:
+    return a < b if _signed(call) else z3.ULT(a, b)
+
+
+_number("add", lambda _call, a, b: a + b, commutes=True)
+_number("sub", lambda _call, a, b: a - b)
+_number("mul", lambda _call, a, b: a * b, commutes=True)
+_number("div", _divide)
+_number("min", lambda call, a, b: z3.If(_less(call, b, a), b, a))
+_number("max", lambda call, a, b: z3.If(_less(call, a, b), b, a))
+
+
+@_operation
+def _neg(context: Context, call: Call, a: Term) -> Term:
+    return _opaque(context, call, a) if call.type == FLOAT else -a
+
+
+@_operation
+def _abs(context: Context, call: Call, a: Term) -> Term:
+    if call.type == FLOAT:
+        return _opaque(context, call, a)
+    return z3.If(a < 0, -a, a) if call.type == INT else a
+
+
+@_operation
+def _to_int(context: Context, call: Call, a: Term) -> Term:
+    return _opaque(context, call, a) if call.args[0].type == FLOAT else a
+
+
+MEANINGS["to_uint"] = _to_int
+
+
+# --- comparison and logic --------------------------------------------------------------------
+
+
+def equals(world: World, type_: Type, a: Term, b: Term) -> Term:
+    """What ``==`` of two scalars says; of floats it is not that they are the same bits."""
+    if type_ != FLOAT:
+        return world.equal(a, b)
+    ordered = sorted((a, b), key=lambda term: int(term.get_id()))
+    return apply("float eq", ordered, z3.BoolSort())
+
+
+@_operation
+def _eq(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return equals(context.world, call.args[0].type, a, b)
+
+
+@_operation
+def _ne(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return negated(equals(context.world, call.args[0].type, a, b))
+
+
+@_operation
+def _lt(_context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _ordered("lt", call, a, b)
+
+
+@_operation
+def _gt(_context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _ordered("lt", call, b, a)
+
+
+@_operation
+def _le(_context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _ordered("le", call, a, b)
+
+
+@_operation
+def _ge(_context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _ordered("le", call, b, a)
+
+
+def _ordered(op: str, call: Call, a: Term, b: Term) -> Term:
+    type_ = call.args[0].type
+    if type_ == BOOL:
+        return both(negated(a), b) if op == "lt" else either(negated(a), b)
+    if type_ not in (INT, UINT, INSTANT):
+        return apply(f"{op} {type_}", [a, b], z3.BoolSort())
+    return _less(call, a, b) if op == "lt" else negated(_less(call, b, a))
+
+
+@_operation
+def _and(_context: Context, _call: Call, a: Term, b: Term) -> Term:
+    return both(a, b)
+
+
+@_operation
+def _or(_context: Context, _call: Call, a: Term, b: Term) -> Term:
+    return either(a, b)
+
+
+@_operation
+def _not(_context: Context, _call: Call, a: Term) -> Term:
+    return negated(a)
+
+
+# --- strings ---------------------------------------------------------------------------------
+
+
+@_operation
+def _string_to_bytes(_context: Context, _call: Call, a: Term) -> Term:
+    return a
+
+
+MEANINGS["bytes_to_string"] = _string_to_bytes
+
+
+# --- containers ------------------------------------------------------------------------------
+
+
+@_operation
+def _map_get(context: Context, call: Call, held: Symbolic, key: Term) -> Option:
+    if not isinstance(held, MapValue):
+        found: Option = _opaque(context, call, held, key)
+        return found
+    return maps.get(context.world, held, key)
+
+
+@_operation
+def _map_get_or(context: Context, call: Call, held: Symbolic, key: Term, default: Symbolic) -> Symbolic:
+    if not isinstance(held, MapValue):
+        return _opaque(context, call, held, key, default)
+    found = maps.get(context.world, held, key)
+    return when(found.present, found.value, default)
+
+
+@_operation
+def _map_set(context: Context, call: Call, held: Symbolic, key: Term, value: Symbolic) -> Symbolic:
+    if not isinstance(held, MapValue):
+        return _changed(context, call, held, key, value)
+    return maps.put(context.world, held, key, value, context.capacity)
+
+
+@_operation
+def _map_delete(context: Context, call: Call, held: Symbolic, key: Term) -> Symbolic:
+    if not isinstance(held, MapValue):
+        return _changed(context, call, held, key)
+    return maps.drop(context.world, held, key)
+
+
+@_operation
+def _map_size(context: Context, call: Call, held: Symbolic) -> Term:
+    return held.size if isinstance(held, MapValue) else _opaque(context, call, held)
+
+
+@_operation
+def _vec_set(context: Context, call: Call, held: Term, index: Term, item: Symbolic) -> Term:
+    return _changed(context, call, held, index, item)
+
+
+@_operation
+def _vec_append(context: Context, call: Call, held: Term, item: Symbolic) -> Term:
+    return _changed(context, call, held, item)
+
+
+def _changed(context: Context, call: Call, *operands: Symbolic) -> Symbolic:
+    """What an opaque container becomes."""
+    return apply_typed(f"{call.op} {context.capacity}", operands, call.args[0].type)
+
+
+@_operation
+def _pair(_context: Context, _call: Call, a: Symbolic, b: Symbolic) -> Symbolic:
+    return (a, b)
+
+
+@_operation
+def _first(_context: Context, _call: Call, pair: tuple[Symbolic, Symbolic]) -> Symbolic:
+    return pair[0]
+
+
+@_operation
+def _second(_context: Context, _call: Call, pair: tuple[Symbolic, Symbolic]) -> Symbolic:
+    return pair[1]
+
+
+# --- randomness and time ---------------------------------------------------------------------
+
+
+@_operation
+def _random_float(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _opaque(context, call, a, b, context.draw())
+
+
+MEANINGS["random_int"] = _random_float
+
+
+@_operation
+def _random_choices(context: Context, call: Call, items: Symbolic, count: Term) -> Symbolic:
+    draws = context.store.draws
+    chosen = _opaque(context, call, items, count, context.stream, draws)
+    made = apply_typed("draws of random_choices", [items, count], UINT)
+    context.store = replace(context.store, draws=draws + made)
+    return chosen
+
+
+@_operation
+def _encrypt(context: Context, call: Call, text: Term, key: Term) -> Term:
+    return _opaque(context, call, text, key, context.draw(), context.draw())
+
+
+@_operation
+def _now(context: Context, _call: Call) -> Term:
+    return context.now
+
+
+# --- the RPC ---------------------------------------------------------------------------------
+
+
+@_operation
+def _rpc_id(context: Context, _call: Call) -> Term:
+    return context.call
+
+
+@_operation
+def _method(context: Context, _call: Call) -> Term:
+    return context.world.literal(context.method, STRING)
+
+
+@_operation
+def _status(context: Context, _call: Call) -> Term:
+    return context.store.message.status
+
+
+@_operation
+def _get_metadata(context: Context, _call: Call, key: Term) -> Term:
+    message, world = context.store.message, context.world
+    value = z3.simplify(z3.Select(message.metadata, _lower(world, key)))
+    return when(message.made_here, world.literal(b"", STRING), value)
+
+
+@_operation
+def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None:
+    message, world = context.store.message, context.world
+    key = _lower(world, key)
+    fits = both(_test(world, "key", is_header_key, key), _test(world, "value", is_header_value, value))
+    sets = both(fits, negated(message.made_here))
+    chooses = both(sets, world.equal(key, world.literal(b"dst", STRING)))
+    changed = replace(
+        message,
+        metadata=when(sets, z3.Store(message.metadata, key, value), message.metadata),
+        destination=when(chooses, Option(z3.BoolVal(True), value), message.destination),
+    )
+    context.store = replace(context.store, message=changed)
+
+
+def _lower(world: World, key: Term) -> Term:
+    known = world.value_of(key, STRING)
+    return world.literal(known[0].lower(), STRING) if known is not None else apply("lower", [key], TEXT)
+
+
+def _test(world: World, name: str, test: Callable[[bytes], bool], text: Term) -> Term:
+    known = world.value_of(text, STRING)
+    return z3.BoolVal(test(known[0])) if known is not None else apply(f"is header {name}", [text], z3.BoolSort())
+
+
+# --- backends: what is in flight is the same for both elements, and stands still while a message passes ---
+
+
+@_operation
+def _get_backends(_context: Context, call: Call) -> Symbolic:
+    return apply_typed("backends", [], call.type)
+
+
+@_operation
+def _get_load(context: Context, _call: Call, host: Term) -> Symbolic:
+    return (apply("load", [host], z3.BitVecSort(BITS)), context.now)
+
+
+@_operation
+def _estimate_rif(context: Context, call: Call, hosts: Symbolic) -> Symbolic:
+    return _opaque(context, call, hosts)

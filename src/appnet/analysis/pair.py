@@ -1,0 +1,141 @@
+"""What two neighbours together do to one message, in one order: as a chain of the two would do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import z3
+
+from appnet.analysis import maps
+from appnet.analysis.constants import constants
+from appnet.analysis.execute import Execution, any_state
+from appnet.analysis.store import Message, Store, merge_messages, merge_named
+from appnet.analysis.symbols import (
+    BITS,
+    FALSE,
+    TEXT,
+    TRUE,
+    MapValue,
+    Option,
+    Symbolic,
+    Term,
+    World,
+    both,
+    negated,
+    variable,
+    when,
+)
+from appnet.ir.nodes import Element
+from appnet.ir.state_classes import keyed_by_call
+from appnet.language.messages import MessageSchema, MethodSignature
+
+State = Mapping[str, Symbolic]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes of a message: it goes on as ``message``, or the caller gets ``code`` and ``text``.
+
+    ``states``: of the elements afterwards, by their place.
+    """
+
+    forwarded: Term
+    message: Message
+    code: Term
+    text: Term
+    states: Mapping[str, State]
+
+
+class Pair:
+    """Two elements, each in any state, and any message; ``elements`` by place, "first" and "second"."""
+
+    def __init__(self, first: Element, second: Element, method: MethodSignature, world: World) -> None:
+        self.elements = {"first": first, "second": second}
+        self.call = z3.BitVec("call", BITS)
+        self._method = method
+        self._world = world
+        self.states: dict[str, State] = {
+            place: any_state(it, place, world, constants(it)) for place, it in self.elements.items()
+        }
+
+    def request(self, order: tuple[str, str]) -> Outcome:
+        """Any request, in the order from client to server."""
+        outer, inner = order
+        message = self._message("request")
+        one = self._run(outer, "req", self.states[outer], message)
+        other = self._run(inner, "req", self.states[inner], one.message)
+        told = self._run(outer, "resp", one.state, self._error(other.code))  # the error passes who forwarded
+        reached = one.forwards()
+        told_on = both(reached, negated(other.forwards()))
+        code, text = _told(told, other)
+        return Outcome(
+            both(reached, other.forwards()),
+            other.message,
+            when(reached, code, one.code),
+            when(reached, text, one.text),
+            {
+                outer: merge_named(told_on, told.state, one.state),
+                inner: merge_named(reached, other.state, self.states[inner]),
+            },
+        )
+
+    def response(self, order: tuple[str, str]) -> Outcome:
+        """Any response, or error response, of a call whose request both forwarded."""
+        outer, inner = order
+        message = self._message("response")
+        one = self._run(inner, "resp", self.states[inner], message)
+        seen = merge_messages(one.forwards(), one.message, self._error(one.code))
+        other = self._run(outer, "resp", self.states[outer], seen)
+        code, text = _told(other, one)
+        return Outcome(
+            both(one.forwards(), other.forwards()), other.message, code, text, {inner: one.state, outer: other.state}
+        )
+
+    def note_new_call(self) -> None:
+        """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
+        for place, element in self.elements.items():
+            variables = {it.name: it.type for it in element.state}
+            for name in keyed_by_call(element.init, element.req.body, element.resp.body, variables):
+                held = self.states[place][name]
+                if isinstance(held, MapValue):
+                    self._world.facts.append(negated(maps.get(self._world, held, self.call).present))
+
+    def _run(self, place: str, handler: str, state: State, message: Message) -> Store:
+        schema = self._schema("request" if handler == "req" else "response")
+        method = self._method.full_name.encode()
+        execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema)
+        return execution.run(state, message)
+
+    def _message(self, direction: str) -> Message:
+        """Any message of the direction; an error that the chain made is one, too."""
+        zero = z3.BitVecVal(0, BITS)
+        status = zero if direction == "request" else z3.BitVec("response status", BITS)
+        made_here = FALSE if direction == "request" else z3.Bool("response made here")
+        if direction == "response":
+            self._world.facts += [z3.Implies(made_here, status != 0), z3.ULE(status, 16)]
+        metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
+        destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
+        fields = {path: variable(f"{direction} {path}", type_) for path, type_ in self._fields(direction).items()}
+        return Message(status, made_here, metadata, destination, fields, dict.fromkeys(fields, FALSE))
+
+    def _error(self, code: Term) -> Message:
+        """The error response that the chain makes of a refusal."""
+        return replace(self._message("response"), status=code, made_here=TRUE)
+
+    def _fields(self, direction: str) -> dict[str, Symbolic]:
+        used = [
+            path
+            for element in self.elements.values()
+            for path in (it.path for it in (element.req if direction == "request" else element.resp).effects.fields)
+        ]
+        fields = self._schema(direction).fields
+        return {path: fields[path].type for path in dict.fromkeys(used)}
+
+    def _schema(self, direction: str) -> MessageSchema:
+        return self._method.request if direction == "request" else self._method.response
+
+
+def _told(last: Store, before: Store) -> tuple[Term, Term]:
+    """What the caller is told where one of the two refuses: what the last one said that did."""
+    return when(last.forwards(), before.code, last.code), when(last.forwards(), before.text, last.text)

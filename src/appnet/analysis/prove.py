@@ -1,0 +1,115 @@
+"""Proofs that two neighbours may swap: one step, from any state, of either order, comes to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import z3
+
+from appnet.analysis.decision import Proved, Strength, Unknown
+from appnet.analysis.influence import influencing
+from appnet.analysis.maps import get
+from appnet.analysis.pair import Outcome, Pair
+from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, flatten, negated
+from appnet.ir.nodes import Element, StateClass
+from appnet.language.messages import MethodSignature
+
+BUDGET_MS = 2_000
+"""For one question to the solver."""
+
+_WRITTEN = ("first", "second")
+_SWAPPED = ("second", "first")
+
+
+def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
+    """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
+    status_may_differ = False
+    for direction in ("request", "response"):
+        world = World()
+        pair = Pair(first, second, method, world)
+        if direction == "request" and not method.client_streaming:
+            pair.note_new_call()
+        step = pair.request if direction == "request" else pair.response
+        comparison = _Comparison(pair, world, strength, step(_WRITTEN), step(_SWAPPED))
+        for question in comparison.questions():
+            if not _never(world, question.differs):
+                return Unknown(f"{direction}: {question.what} could not be shown to be the same")
+        if strength is Strength.WEAK and not status_may_differ:
+            status_may_differ = not _never(world, comparison.refusals_differ())
+    return Proved("every step from every state comes to the same", status_may_differ)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """``differs``: when the orders are told apart by this."""
+
+    what: str
+    differs: Term
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Two outcomes of one message, from equal states."""
+
+    pair: Pair
+    world: World
+    strength: Strength
+    written: Outcome
+    swapped: Outcome
+
+    def questions(self) -> Iterator[_Question]:
+        """All that has to be the same."""
+        a, b = self.written, self.swapped
+        yield _Question("whether the RPC passes", self._differ(a.forwarded, b.forwarded))
+        passes = both(a.forwarded, b.forwarded)
+        for path, value in a.message.fields.items():
+            differs = either(
+                self._differ(value, b.message.fields[path]),
+                self._differ(a.message.written[path], b.message.written[path]),
+            )
+            yield _Question(f"field `{path}`", both(passes, differs))
+        headers = either(
+            self._differ(a.message.metadata, b.message.metadata),
+            self._differ(a.message.destination, b.message.destination),
+        )
+        yield _Question("metadata", both(passes, headers))
+        if self.strength is Strength.STRONG:
+            told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
+            yield _Question("what the caller is told", both(negated(passes), told))
+        for place in self.pair.elements:
+            yield from self._states(place, passes)
+
+    def refusals_differ(self) -> Term:
+        """When both refuse, with another status."""
+        a, b = self.written, self.swapped
+        return both(negated(either(a.forwarded, b.forwarded)), self._differ(a.code, b.code))
+
+    def _states(self, place: str, passes: Term) -> Iterator[_Question]:
+        element = self.pair.elements[place]
+        matters = influencing(element) if self.strength is Strength.WEAK else {it.name for it in element.state}
+        for it in element.state:
+            if it.name not in matters:
+                continue
+            a, b = self.written.states[place][it.name], self.swapped.states[place][it.name]
+            if it.state_class is not StateClass.RPC_SCOPED:
+                yield _Question(f"`{it.name}` of {element.name}", self._differ(a, b))
+            elif isinstance(a, MapValue) and isinstance(b, MapValue):  # seen by its call alone, while that lasts
+                at_call = [get(self.world, held, self.pair.call) for held in (a, b)]
+                yield _Question(f"`{it.name}` of {element.name}", both(passes, self._differ(*at_call)))
+
+    def _differ(self, a: Symbolic, b: Symbolic) -> Term:
+        differs = z3.BoolVal(False)
+        for one, other in zip(flatten(a), flatten(b), strict=True):
+            differs = either(differs, negated(self.world.equal(one, other)))
+        return differs
+
+
+def _never(world: World, condition: Term) -> bool:
+    """Whether the solver shows, in time, that the condition never holds."""
+    if z3.is_false(condition):
+        return True
+    solver = z3.Solver()
+    solver.set("timeout", BUDGET_MS)
+    solver.add(*world.facts, *world.distinct(), condition)
+    return bool(solver.check() == z3.unsat)

@@ -1,0 +1,170 @@
+"""Random values that two elements may care about: what stands in their code, what is near to it, and the usual."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Iterator, Sequence
+
+from appnet.analysis.properties import ANY, infer
+from appnet.analysis.replay import CLOCK_START_NS
+from appnet.interpret import ChainInstance, Environment
+from appnet.interpret.values import Value, narrow
+from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
+from appnet.ir.state_classes import keyed_by_call
+from appnet.ir.walk import atoms_of, statements
+from appnet.language.messages import Field, MessageSchema
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    SCALARS,
+    STRING,
+    UINT,
+    MapType,
+    PairType,
+    Type,
+    VecType,
+)
+
+_WORD = re.compile(rb"[A-Za-z0-9_.-]+")
+_INTS = (0, 1, 2, 3, -1, 7)
+_FLOATS = (0.0, 0.5, 1.0, 2.0, -1.0, 1e-3, math.inf, math.nan)
+_TEXTS = (b"", b"a", b"1")
+_STATUSES = (0, 0, 0, 0, 2, 14)
+_STEPS_NS = (0, 0, 1, 1_000_000, 1_000_000_000)
+_FAR_CALL = 1_000_000  # numbers of calls from before the run
+_MOST_ENTRIES = 200
+
+
+class Samples:
+    """Pools by type, from both elements; ``source`` picks. While ``calm``, no time passes."""
+
+    def __init__(self, elements: Sequence[Element], source: random.Random) -> None:
+        self.calm = False
+        self._source = source
+        found: dict[Type, list[Value]] = {type_: [] for type_ in SCALARS}
+        for type_, value in _constants(elements):
+            found[type_].append(value)
+        texts = [*found[STRING], *found[BYTES]]
+        words = [word for text in texts for word in _WORD.findall(text)]
+        numbers = [int(it) for it in found[INT] + found[UINT]]
+        floats = [*found[FLOAT], *map(float, numbers)]
+        self._ints = [*_INTS, *(near for it in numbers for near in (it - 1, it, it + 1))]
+        self._floats = [*_FLOATS, *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2))]
+        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *(text + b"x" for text in texts)]))
+        self._steps = [*_STEPS_NS, *(int(it * 1e9) for it in floats if 0 < it < 1e6)]
+        self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
+        self._keys = _header_keys(elements, [text.lower() for text in self._texts])
+
+    def pick(self, pool: Sequence[Value]) -> Value:
+        """One of them."""
+        return self._source.choice(pool)
+
+    def step_ns(self) -> int:
+        """Time from one event to the next."""
+        return 0 if self.calm else int(self.pick(self._steps))
+
+    def status(self) -> int:
+        """What a server answers."""
+        return int(self.pick(self._statuses))
+
+    def fields(self, schema: MessageSchema, used: Sequence[str]) -> dict[str, Value]:
+        """Some of the used fields of a message, as the wire holds them."""
+        return {path: self._field(schema.fields[path]) for path in used if self._source.random() < 0.8}
+
+    def headers(self) -> dict[str, bytes]:
+        """Some headers that the elements ask for or set."""
+        return {key: self._header() for key in self._keys if self._source.random() < 0.6}
+
+    def state(self, element: Element) -> dict[str, Value]:
+        """Values for the variables that handlers write."""
+        variables = {it.name: it.type for it in element.state}
+        by_call = keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+        general = (StateClass.GENERAL, StateClass.COUNTER)
+        return {
+            it.name: self._calls(it.type, it.capacity) if it.name in by_call else self.value(it.type, it.capacity)
+            for it in element.state
+            if it.state_class in general
+        }
+
+    def value(self, type_: Type, capacity: int = 3) -> Value:
+        """A value of the type; a container has few entries."""
+        match type_:
+            case PairType(first=first, second=second):
+                return (self.value(first), self.value(second))
+            case VecType(item=item):
+                return [self.value(item) for _ in range(min(self._source.randint(0, 3), capacity))]
+            case MapType(key=key, value=kept):
+                count = min(self._source.randint(0, 3), capacity)
+                return {self._key(key): self.value(kept) for _ in range(count)}
+        if type_ == BOOL:
+            return self._source.random() < 0.5
+        if type_ == INSTANT:
+            return CLOCK_START_NS - min(self.step_ns(), CLOCK_START_NS)
+        if type_ == FLOAT:
+            return self.pick(self._floats)
+        if type_ in (STRING, BYTES):
+            return self.pick(self._texts)
+        return self.pick(self._ints) % 2**64 if type_ == UINT else self.pick(self._ints)
+
+    def _key(self, type_: Type) -> Value:
+        value = self.value(type_)
+        return 0.0 if value == 0 and type_ == FLOAT else value
+
+    def _calls(self, type_: Type, capacity: int) -> Value:
+        """A Map of what was kept for earlier calls."""
+        assert isinstance(type_, MapType)
+        count = min(abs(self.pick(self._ints)), capacity, _MOST_ENTRIES)
+        return {_FAR_CALL + number: self.value(type_.value) for number in range(count)}
+
+    def _field(self, field: Field) -> Value:
+        return narrow(self.value(field.type), field.kind)
+
+    def _header(self) -> bytes:
+        return bytes(self.pick([text for text in self._texts if text.isascii() and text.isalnum()] or [b"1"]))
+
+
+def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:
+    """Literals of the code, and what state is after `init`."""
+    for element in elements:
+        for body in (element.init, element.req.body, element.resp.body):
+            yield from _literals(body)
+        state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
+        for it in element.state:
+            yield from _scalars(it.type, state[it.name])
+
+
+def _literals(body: Block) -> Iterator[tuple[Type, Value]]:
+    for statement in statements(body):
+        yield from ((atom.type, atom.value) for atom in atoms_of(statement) if isinstance(atom, Const))
+        if isinstance(statement, Match):
+            patterns = (arm.pattern for arm in statement.arms)
+            yield from ((it.value.type, it.value.value) for it in patterns if isinstance(it, LiteralPattern))
+
+
+def _scalars(type_: Type, value: Value) -> Iterator[tuple[Type, Value]]:
+    match type_:
+        case PairType(first=first, second=second):
+            yield from _scalars(first, value[0])
+            yield from _scalars(second, value[1])
+        case VecType(item=item):
+            for one in value[:3]:
+                yield from _scalars(item, one)
+        case MapType(key=key, value=kept):
+            for number, one in list(value.items())[:3]:
+                yield from _scalars(key, number)
+                yield from _scalars(kept, one)
+        case _:
+            yield type_, value
+
+
+def _header_keys(elements: Sequence[Element], texts: Sequence[bytes]) -> list[str]:
+    handlers = [it for element in elements for it in (infer(element).request, infer(element).response)]
+    keys = {key for it in handlers for key in it.metadata_read | it.metadata_written}
+    if ANY in keys:
+        keys |= {text.decode("latin-1") for text in texts if _WORD.fullmatch(text)}
+    return sorted(keys - {ANY})

@@ -1,0 +1,103 @@
+"""Everything that a handler can read and change, as values of Z3, and how two of them merge where ways meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import z3
+
+from appnet.analysis.symbols import BITS, FALSE, TEXT, TRUE, Option, Symbolic, Term, both, negated, when
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Message:
+    """The message in hand.
+
+    ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
+    ``made_here``: an error response that the chain made. ``destination``: what ``dst`` was set to.
+    """
+
+    status: Term
+    made_here: Term
+    metadata: Term
+    destination: Option
+    fields: Mapping[str, Symbolic] = field(default_factory=dict)
+    written: Mapping[str, Term] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Store:
+    """One point of a run. ``draws``: how many were made; ``ended``, ``refused``: whether the handler has, and how."""
+
+    state: Mapping[str, Symbolic]
+    message: Message
+    locals: Mapping[str, Symbolic] = field(default_factory=dict)
+    draws: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
+    ended: Term = FALSE
+    refused: Term = FALSE
+    code: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
+    text: Term = field(default_factory=lambda: z3.Const("no text", TEXT))
+
+    def forwards(self) -> Term:
+        """Whether the handler ended, and let the message pass."""
+        return both(self.ended, negated(self.refused))
+
+    def bind(self, name: str, value: Symbolic) -> Store:
+        """The store after a local was given a value."""
+        return replace(self, locals={**self.locals, name: value})
+
+    def assign(self, name: str, value: Symbolic) -> Store:
+        """The store after a state variable was given a value."""
+        return replace(self, state={**self.state, name: value})
+
+    def forward(self) -> Store:
+        """The store after the verdict that lets the message pass."""
+        return replace(self, ended=TRUE, refused=FALSE)
+
+    def refuse(self, code: Term, text: Term) -> Store:
+        """The store after the verdict that answers the caller."""
+        return replace(self, ended=TRUE, refused=TRUE, code=code, text=text)
+
+
+def merge(condition: Term, then: Store, otherwise: Store) -> Store:
+    """``then`` where the condition holds, else ``otherwise``."""
+    if z3.is_true(condition):
+        return then
+    if z3.is_false(condition):
+        return otherwise
+    return Store(
+        merge_named(condition, then.state, otherwise.state),
+        merge_messages(condition, then.message, otherwise.message),
+        merge_named(condition, then.locals, otherwise.locals),
+        when(condition, then.draws, otherwise.draws),
+        when(condition, then.ended, otherwise.ended),
+        when(condition, then.refused, otherwise.refused),
+        when(condition, then.code, otherwise.code),
+        when(condition, then.text, otherwise.text),
+    )
+
+
+def merge_messages(condition: Term, then: Message, otherwise: Message) -> Message:
+    """The same for messages; both have read or written the same fields, or these are as they came."""
+    return Message(
+        when(condition, then.status, otherwise.status),
+        when(condition, then.made_here, otherwise.made_here),
+        when(condition, then.metadata, otherwise.metadata),
+        when(condition, then.destination, otherwise.destination),
+        merge_named(condition, then.fields, otherwise.fields),
+        merge_named(condition, then.written, otherwise.written),
+    )
+
+
+def merge_named(condition: Term, then: Mapping[K, Symbolic], otherwise: Mapping[K, Symbolic]) -> dict[K, Symbolic]:
+    """Name by name; what one side lacks is never looked at where that side was taken."""
+    pick: Callable[[K], Symbolic] = lambda name: (  # noqa: E731
+        when(condition, then[name], otherwise[name])
+        if name in then and name in otherwise
+        else then.get(name, otherwise.get(name))
+    )
+    return {name: pick(name) for name in {**then, **otherwise}}
