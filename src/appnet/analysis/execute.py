@@ -92,7 +92,7 @@ class Execution:
 
     def run(self, state: Mapping[str, Symbolic], message: Message) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
-        self._context = Context(self.world, f"{self.place} {self.handler}", self.call, self.method, Store({}, message))
+        self._context = Context(self.world, self.place, self.handler, self.call, self.method, Store({}, message))
         self._capacities = {
             it.name: UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity for it in self.element.state
         }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import z3
 
 from appnet.analysis import maps
+from appnet.analysis.machine import bare_machine
 from appnet.analysis.store import Store
 from appnet.analysis.symbols import (
     BITS,
@@ -29,10 +30,7 @@ from appnet.analysis.symbols import (
     negated,
     when,
 )
-from appnet.interpret import Environment
 from appnet.interpret.operations import MEANINGS as INTERPRETED
-from appnet.interpret.operations import Machine
-from appnet.interpret.random import Generator
 from appnet.interpret.rpc import is_header_key, is_header_value
 from appnet.ir.nodes import Call
 from appnet.language.operations import OPERATIONS, Effect
@@ -40,9 +38,9 @@ from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UI
 
 OPAQUE = frozenset(
     {
-        *("to_float", "parse_int", "parse_float", "instant_to_float", "time_diff"),
+        *("to_float", "parse_int", "parse_float", "instant_to_float"),
         *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
-        *("concat", "contains", "starts_with", "string_size", "hash", "decrypt", "quantile"),
+        *("concat", "starts_with", "string_size", "hash", "hmac", "decrypt", "quantile"),
         *("vec_new", "vec_get", "vec_get_or", "vec_size"),
     }
 )
@@ -53,10 +51,12 @@ OPAQUE = frozenset(
 class Context:
     """What an operation runs on.
 
-    ``handler``: tells its draws and its time from those of others. ``capacity``: of the container it is about.
+    ``place``: tells its element from the other one. ``handler``: tells its draws from those of the element's other
+    handler. ``now``: stands still while a message passes. ``capacity``: of the container that an operation is about.
     """
 
     world: World
+    place: str
     handler: str
     call: Term
     method: bytes
@@ -66,8 +66,8 @@ class Context:
     stream: Term = field(init=False)
 
     def __post_init__(self) -> None:
-        self.now = z3.BitVec(f"{self.handler} now", BITS)
-        self.stream = z3.Const(f"{self.handler} draws", STREAM)
+        self.now = z3.BitVec(f"{self.place} now", BITS)
+        self.stream = z3.Const(f"{self.place} {self.handler} draws", STREAM)
 
     def draw(self) -> Term:
         """The handler's next draw."""
@@ -104,11 +104,6 @@ MEANINGS.update(dict.fromkeys(OPAQUE, _opaque))
 # --- literals --------------------------------------------------------------------------------
 
 
-class _NoBackends:
-    def load(self, host: int) -> int:
-        return host * 0
-
-
 def _known(world: World, call: Call, operands: list[Symbolic]) -> Symbolic | None:
     """The result where it depends on literals alone."""
     if OPERATIONS[call.op].effects is not Effect.PURE or not call.args or not _is_plain(call.type):
@@ -119,8 +114,7 @@ def _known(world: World, call: Call, operands: list[Symbolic]) -> Symbolic | Non
         if value is None:
             return None
         values.append(value[0])
-    machine = Machine(Environment(lambda: 0), Generator(0, ""), _NoBackends(), call.type, 0, None, None)
-    return world.literal(INTERPRETED[call.op](machine, *values), call.type)
+    return world.literal(INTERPRETED[call.op](bare_machine(call.type), *values), call.type)
 
 
 def _is_plain(type_: Type) -> bool:
@@ -264,6 +258,20 @@ def _string_to_bytes(_context: Context, _call: Call, a: Term) -> Term:
 MEANINGS["bytes_to_string"] = _string_to_bytes
 
 
+@_operation
+def _contains(context: Context, call: Call, text: Term, part: Term) -> Term:
+    """Opaque, but looked for in both halves where a literal stands before another text and no find could straddle."""
+    sought = context.world.value_of(part, STRING)
+    before = context.world.value_of(text.arg(0), STRING) if text.decl().name().startswith("concat ") else None
+    if sought is None or before is None or _may_straddle(before[0], sought[0]):
+        return _opaque(context, call, text, part)
+    return either(z3.BoolVal(sought[0] in before[0]), _contains(context, call, text.arg(1), part))
+
+
+def _may_straddle(before: bytes, sought: bytes) -> bool:
+    return any(before.endswith(sought[:count]) for count in range(1, len(sought)))
+
+
 # --- containers ------------------------------------------------------------------------------
 
 
@@ -355,6 +363,11 @@ def _random_choices(context: Context, call: Call, items: Symbolic, count: Term) 
 @_operation
 def _encrypt(context: Context, call: Call, text: Term, key: Term) -> Term:
     return _opaque(context, call, text, key, context.draw(), context.draw())
+
+
+@_operation
+def _time_diff(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return context.world.literal(0.0, FLOAT) if a.eq(b) else _opaque(context, call, a, b)
 
 
 @_operation

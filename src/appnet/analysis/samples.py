@@ -38,6 +38,7 @@ _STATUSES = (0, 0, 0, 0, 2, 14)
 _STEPS_NS = (0, 0, 1, 1_000_000, 1_000_000_000)
 _FAR_CALL = 1_000_000  # numbers of calls from before the run
 _MOST_ENTRIES = 200
+_MOST_FULL = 1_000  # a Map of no more entries is tried full
 
 
 class Samples:
@@ -59,6 +60,10 @@ class Samples:
         self._steps = [*_STEPS_NS, *(int(it * 1e9) for it in floats if 0 < it < 1e6)]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
         self._keys = _header_keys(elements, [text.lower() for text in self._texts])
+
+    def texts(self) -> list[bytes]:
+        """The pool of strings and bytes."""
+        return list(self._texts)
 
     def pick(self, pool: Sequence[Value]) -> Value:
         """One of them."""
@@ -118,7 +123,8 @@ class Samples:
     def _calls(self, type_: Type, capacity: int) -> Value:
         """A Map of what was kept for earlier calls."""
         assert isinstance(type_, MapType)
-        count = min(abs(self.pick(self._ints)), capacity, _MOST_ENTRIES)
+        few = min(abs(self.pick(self._ints)), capacity, _MOST_ENTRIES)
+        count = capacity if capacity <= _MOST_FULL and self._source.random() < 0.1 else few
         return {_FAR_CALL + number: self.value(type_.value) for number in range(count)}
 
     def _field(self, field: Field) -> Value:

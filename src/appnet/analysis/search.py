@@ -7,10 +7,12 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from appnet.analysis.computed import Computed
 from appnet.analysis.decision import Counterexample, Event, Strength
 from appnet.analysis.replay import replay
 from appnet.analysis.samples import Samples
 from appnet.interpret.random import coupled_seed
+from appnet.interpret.rpc import is_header_value
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element, Handler
 from appnet.language.messages import MethodSignature
@@ -56,10 +58,12 @@ def random_runs(
     """So many random runs, of values that the two elements may care about; what came of them is left empty."""
     source = random.Random(seed)  # noqa: S311 -- the same runs every time
     samples = Samples((first, second), source)
+    computed = [Computed(it, method, samples.texts(), source) for it in (first, second)]
     for number in range(from_init + from_states):
         samples.calm = source.random() < 0.4
         start = {it.name: samples.state(it) for it in (first, second)} if number >= from_init else {}
         events = _events(samples, source, (first, second), method)
+        events = tuple(_adapted(event, computed, source) for event in events)
         yield Counterexample(events, "", "", start, _seed(source, (first, second)))
 
 
@@ -81,6 +85,21 @@ def _events(
             fields = {} if status else samples.fields(method.response, answered)
             events.append(Event("response", call, samples.step_ns(), fields, samples.headers(), status))
     return tuple(events)
+
+
+def _adapted(event: Event, computed: list[Computed], source: random.Random) -> Event:
+    """The event, half of the time with a text that one of the elements would compute of it."""
+    texts = [text for it in computed for text in it.texts(event)] if source.random() < 0.5 else []
+    places = [path for path, value in event.fields.items() if isinstance(value, bytes)]
+    place = source.choice([*places, *event.metadata]) if texts and (places or event.metadata) else None
+    if place is None:
+        return event
+    text = source.choice(texts)
+    if place in places:
+        return dataclasses.replace(event, fields={**event.fields, place: text})
+    if not is_header_value(text):
+        return event
+    return dataclasses.replace(event, metadata={**event.metadata, place: text})
 
 
 def _used(handlers: list[Handler]) -> list[str]:

@@ -25,6 +25,7 @@ from appnet.language.types import INT, NUMERIC, SCALARS, UINT, MapType, PairType
 class _Use(Enum):
     READ = auto()
     WRITE = auto()  # by a container operation
+    REMOVE = auto()  # of a Map's entry
     ASSIGN = auto()
     APPEND = auto()
     ADD = auto()  # x = x + e
@@ -118,6 +119,8 @@ def _operand_use(call: Call | None, index: int, locals_: _Locals) -> _Use:
         return _Use.APPEND
     if call.op in _KEYED and locals_.is_call_number(call.args[1]):
         return _Use.WRITE_AT_CALL if writes else _Use.READ_AT_CALL
+    if call.op == "map_delete":
+        return _Use.REMOVE
     return _Use.WRITE if writes else _Use.READ
 
 
