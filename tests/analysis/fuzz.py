@@ -23,6 +23,8 @@ from tests.support.elements import make_program
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
 
+_FEW = {field.type: path for path, field in SAMPLE.request.fields.items()}  # a field of each type
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -33,9 +35,19 @@ class Judged:
     wrong: str | None
 
 
+def judge_seed(seed: int, sequences: int) -> tuple[Judged, str]:
+    """The judgement on the random pair of this seed, and the pair's programs."""
+    source = random.Random(seed)
+    budget = source.choice((1, 1, 2, 3, 6, 12))
+    (first, one), (second, other) = (random_element(source, name, budget) for name in ("first", "second"))
+    return judge(first, second, source.choice(list(Strength)), sequences, seed), f"{one}\n{other}"
+
+
 def random_element(source: random.Random, name: str, budget: int) -> tuple[Element, str]:
-    """An element of about so many statements a handler, with its text."""
+    """An element of up to so many statements a block, with its text; it uses few fields, so that two elements meet."""
     text = make_program(source, budget)
+    for path, field in SAMPLE.request.fields.items():
+        text = text.replace(f"'{path}'", f"'{_FEW[field.type]}'")
     return compile_element(Path(f"{name}.appnet"), SAMPLE, source=text).element, text
 
 
@@ -94,15 +106,11 @@ def main() -> int:
     number = 0
     while number < arguments.pairs and time.monotonic() < until:
         seed = arguments.seed + number
-        source = random.Random(seed)
-        budget = source.choice((1, 1, 2, 3, 6, 12))
-        (first, one), (second, other) = (random_element(source, name, budget) for name in ("first", "second"))
-        strength = source.choice(list(Strength))
-        judged = judge(first, second, strength, arguments.sequences, seed)
-        counts[f"{strength.value} {type(judged.decision).__name__.lower()}"] += 1
+        judged, texts = judge_seed(seed, arguments.sequences)
+        counts[f"{judged.strength.value} {type(judged.decision).__name__.lower()}"] += 1
         if judged.wrong is not None:
             counts["wrong"] += 1
-            print(f"--- seed {seed}, {strength.value}: {judged.decision}\n{judged.wrong}\n{one}\n{other}")
+            print(f"--- seed {seed}, {judged.strength.value}: {judged.decision}\n{judged.wrong}\n{texts}")
         number += 1
         if number % 500 == 0:
             print(f"{number} pairs: {dict(sorted(counts.items()))}", flush=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from appnet import analysis
 from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
 from appnet.interpret.values import Value, float_bits, float_from_bits
-from appnet.ir.nodes import Element
+from appnet.ir.nodes import Element, Handler
 from appnet.language.messages import MethodSignature
 
 _DECIDES = ("analysis", "interpret", "ir", "language")  # packages whose code a decision depends on
@@ -48,12 +48,18 @@ class DecisionCache:
 def decision_key(first: Element, second: Element, method: MethodSignature, strength: Strength) -> str:
     """The name under which a decision is kept."""
     parts = [_code(), strength.value, _text_of(method)]
-    parts += [repr(dataclasses.replace(element, span=None)) for element in (first, second)]
+    parts += [_text_of_element(element) for element in (first, second)]
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def _text_of_element(element: Element) -> str:
+    """All of it but its place, and what follows from its code; the same text in every process."""
+    req, resp = Handler(element.req.body), Handler(element.resp.body)
+    return repr(dataclasses.replace(element, span=None, req=req, resp=resp))
 
 
 def _text_of(method: MethodSignature) -> str:

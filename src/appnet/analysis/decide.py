@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appnet.analysis.cache import DecisionCache, decision_key
-from appnet.analysis.decision import Decision, Proved, Refuted, Strength
+from appnet.analysis.decision import Decision, Proved, Refuted, Strength, Unknown
 from appnet.analysis.properties import infer
 from appnet.analysis.prove import prove
 from appnet.analysis.search import search
@@ -35,12 +35,16 @@ def decide(
     return decision
 
 
-def _decide(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Decision:
+def proved_or_unknown(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
+    """The same without a search for a run that tells the orders apart."""
     at_once = decide_by_properties(infer(first), infer(second), strength)
-    if isinstance(at_once, Proved):
+    if isinstance(at_once, Proved) and not at_once.status_may_differ:
         return at_once
     proved = prove(first, second, method, strength)
-    if isinstance(proved, Proved):
-        return proved
-    found = search(first, second, method, strength)
+    return proved if isinstance(proved, Proved) else at_once if isinstance(at_once, Proved) else proved
+
+
+def _decide(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Decision:
+    proved = proved_or_unknown(first, second, method, strength)
+    found = search(first, second, method, strength) if isinstance(proved, Unknown) else None
     return Refuted(found) if found is not None else proved

@@ -21,6 +21,7 @@ from appnet.analysis.symbols import (
     alike,
     apply,
     flatten,
+    narrowed,
     negated,
     variable,
     when,
@@ -58,7 +59,6 @@ from appnet.language.operations import OPERATIONS, Effect
 from appnet.language.types import BOOL, STRING, MapType, VecType
 
 _UNAVAILABLE = 14
-_LOW_HALF = 31, 0
 
 
 def any_state(element: Element, place: str, world: World, known: Mapping[str, Value]) -> dict[str, Symbolic]:
@@ -150,7 +150,7 @@ class Execution:
 
     def _write(self, path: str, value: Symbolic, store: Store) -> Store:
         message, error = store.message, self._is_error(store)
-        held = _narrow(value, self.schema.fields[path].kind)
+        held = narrowed(value, self.schema.fields[path].kind)
         fields = {**message.fields, path: when(error, message.fields[path], held)}
         written = {**message.written, path: when(error, message.written[path], TRUE)}
         return replace(store, message=replace(message, fields=fields, written=written))
@@ -310,12 +310,3 @@ def _completes(statement: Match, last: Arm) -> bool:
     literals = {it.value.value for it in patterns if isinstance(it, LiteralPattern) and it.value.type == BOOL}
     kinds = {type(it) for it in patterns}
     return literals == {True, False} or {SomePattern, NonePattern} <= kinds
-
-
-def _narrow(value: Term, kind: str) -> Term:
-    """What a field of this kind holds after it was written (`appnet.interpret.values.narrow`)."""
-    if kind in {"int32", "sint32", "sfixed32", "enum"}:
-        return z3.simplify(z3.SignExt(32, z3.Extract(*_LOW_HALF, value)))
-    if kind in {"uint32", "fixed32"}:
-        return z3.simplify(z3.ZeroExt(32, z3.Extract(*_LOW_HALF, value)))
-    return apply("narrow", [value], value.sort()) if kind == "float" else value

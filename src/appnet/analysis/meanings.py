@@ -18,6 +18,7 @@ from appnet.analysis.symbols import (
     BITS,
     STREAM,
     TEXT,
+    TRUE,
     MapValue,
     Option,
     Symbolic,
@@ -263,13 +264,12 @@ def _contains(context: Context, call: Call, text: Term, part: Term) -> Term:
     """Opaque, but looked for in both halves where a literal stands before another text and no find could straddle."""
     sought = context.world.value_of(part, STRING)
     before = context.world.value_of(text.arg(0), STRING) if text.decl().name().startswith("concat ") else None
-    if sought is None or before is None or _may_straddle(before[0], sought[0]):
+    if sought is None or before is None:
         return _opaque(context, call, text, part)
-    return either(z3.BoolVal(sought[0] in before[0]), _contains(context, call, text.arg(1), part))
-
-
-def _may_straddle(before: bytes, sought: bytes) -> bool:
-    return any(before.endswith(sought[:count]) for count in range(1, len(sought)))
+    if sought[0] in before[0]:
+        return TRUE
+    straddles = any(before[0].endswith(sought[0][:count]) for count in range(1, len(sought[0])))
+    return _opaque(context, call, text, part) if straddles else _contains(context, call, text.arg(1), part)
 
 
 # --- containers ------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from appnet.analysis.symbols import (
     Term,
     World,
     both,
+    narrowed,
     negated,
     variable,
     when,
@@ -116,21 +117,23 @@ class Pair:
             self._world.facts += [z3.Implies(made_here, status != 0), z3.ULE(status, 16)]
         metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
         destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
-        fields = {path: variable(f"{direction} {path}", type_) for path, type_ in self._fields(direction).items()}
+        fields = {path: self._field(direction, path) for path in self._paths(direction)}
         return Message(status, made_here, metadata, destination, fields, dict.fromkeys(fields, FALSE))
 
     def _error(self, code: Term) -> Message:
         """The error response that the chain makes of a refusal."""
         return replace(self._message("response"), status=code, made_here=TRUE)
 
-    def _fields(self, direction: str) -> dict[str, Symbolic]:
-        used = [
-            path
-            for element in self.elements.values()
-            for path in (it.path for it in (element.req if direction == "request" else element.resp).effects.fields)
-        ]
-        fields = self._schema(direction).fields
-        return {path: fields[path].type for path in dict.fromkeys(used)}
+    def _paths(self, direction: str) -> list[str]:
+        """The fields that the two use."""
+        handlers = [it.req if direction == "request" else it.resp for it in self.elements.values()]
+        return list(dict.fromkeys(it.path for handler in handlers for it in handler.effects.fields))
+
+    def _field(self, direction: str, path: str) -> Term:
+        """Any value that the wire holds in the field."""
+        field = self._schema(direction).fields[path]
+        value = variable(f"{direction} {path}", field.type)
+        return value if field.kind == "float" else narrowed(value, field.kind)
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response

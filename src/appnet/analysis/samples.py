@@ -42,28 +42,37 @@ _MOST_FULL = 1_000  # a Map of no more entries is tried full
 
 
 class Samples:
-    """Pools by type, from both elements; ``source`` picks. While ``calm``, no time passes."""
+    """Pools by type, from both elements; ``source`` picks. While it is calm, no time passes."""
 
     def __init__(self, elements: Sequence[Element], source: random.Random) -> None:
-        self.calm = False
+        self._calm = False
         self._source = source
         found: dict[Type, list[Value]] = {type_: [] for type_ in SCALARS}
         for type_, value in _constants(elements):
             found[type_].append(value)
         texts = [*found[STRING], *found[BYTES]]
         words = [word for text in texts for word in _WORD.findall(text)]
+        parts = [part for it in texts for part in (it[: len(it) // 2], it[len(it) // 2 :], it + b"x")]
         numbers = [int(it) for it in found[INT] + found[UINT]]
         floats = [*found[FLOAT], *map(float, numbers)]
         self._ints = [*_INTS, *(near for it in numbers for near in (it - 1, it, it + 1))]
         self._floats = [*_FLOATS, *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2))]
-        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *(text + b"x" for text in texts)]))
+        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
         self._steps = [*_STEPS_NS, *(int(it * 1e9) for it in floats if 0 < it < 1e6)]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
+        self._all = self._ints, self._floats, self._texts
         self._keys = _header_keys(elements, [text.lower() for text in self._texts])
 
+    def turn(self) -> None:
+        """Begins a new run: often one with few different values, which meet each other sooner."""
+        self._calm = self._source.random() < 0.4
+        self._ints, self._floats, self._texts = (
+            self._source.sample(pool, min(len(pool), 3)) if self._source.random() < 0.5 else pool for pool in self._all
+        )
+
     def texts(self) -> list[bytes]:
-        """The pool of strings and bytes."""
-        return list(self._texts)
+        """All strings and bytes."""
+        return self._all[2]
 
     def pick(self, pool: Sequence[Value]) -> Value:
         """One of them."""
@@ -71,7 +80,7 @@ class Samples:
 
     def step_ns(self) -> int:
         """Time from one event to the next."""
-        return 0 if self.calm else int(self.pick(self._steps))
+        return 0 if self._calm else int(self.pick(self._steps))
 
     def status(self) -> int:
         """What a server answers."""

@@ -60,7 +60,7 @@ def random_runs(
     samples = Samples((first, second), source)
     computed = [Computed(it, method, samples.texts(), source) for it in (first, second)]
     for number in range(from_init + from_states):
-        samples.calm = source.random() < 0.4
+        samples.turn()
         start = {it.name: samples.state(it) for it in (first, second)} if number >= from_init else {}
         events = _events(samples, source, (first, second), method)
         events = tuple(_adapted(event, computed, source) for event in events)

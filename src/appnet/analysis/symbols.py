@@ -212,6 +212,15 @@ def apply_typed(name: str, arguments: Sequence[Symbolic], type_: Type) -> Symbol
     return build(type_, [apply(f"{name}#{number}", leaves, sort) for number, sort in enumerate(leaf_sorts(type_))])
 
 
+def narrowed(value: Term, kind: str) -> Term:
+    """What a field of this kind holds after it was written (`appnet.interpret.values.narrow`)."""
+    if kind in {"int32", "sint32", "sfixed32", "enum"}:
+        return z3.simplify(z3.SignExt(32, z3.Extract(31, 0, value)))
+    if kind in {"uint32", "fixed32"}:
+        return z3.simplify(z3.ZeroExt(32, z3.Extract(31, 0, value)))
+    return apply("narrow", [value], value.sort()) if kind == "float" else value
+
+
 # --- connectives that see through what is known ----------------------------------------------
 
 

@@ -1,0 +1,60 @@
+"""Decides all pairs of the standard elements, and prints them as docs/analysis.md has them: run it as a module."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from appnet.analysis import Decision, DecisionCache, Proved, Refuted, Strength, decide
+from appnet.ir import compile_element
+from appnet.ir.nodes import Element
+from appnet.network.proto import load_proto
+
+SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+
+
+def standard_elements() -> list[Element]:
+    """In the order of their names."""
+    return [compile_element(path, METHOD).element for path in sorted((SAMPLES / "elements").glob("*.appnet"))]
+
+
+def sign(strong: Decision, weak: Decision) -> str:
+    """How a table shows what was decided: = strong, ~ weak only, x refuted, ? unknown."""
+    if isinstance(strong, Proved):
+        return "="
+    if isinstance(weak, Proved):
+        return "~" if isinstance(strong, Refuted) else "~?"
+    return "x" if isinstance(weak, Refuted) else "?"
+
+
+def table(elements: list[Element], cache: DecisionCache | None = None) -> tuple[str, Counter[str]]:
+    """Rows for each element, against those after it; and how many decisions there are of each kind."""
+    counts: Counter[str] = Counter()
+    signs: dict[tuple[str, str], str] = {}
+    for first, second in itertools.combinations(elements, 2):
+        decided = [decide(first, second, METHOD, strength, cache=cache) for strength in Strength]
+        for strength, decision in zip(Strength, decided, strict=True):
+            counts[f"{strength.value} {type(decision).__name__.lower()}"] += 1
+        signs[first.name, second.name] = sign(*decided)
+    names = [element.name for element in elements]
+    lines = ["".ljust(22) + " ".join(str(number).rjust(2) for number in range(1, len(names) + 1))]
+    for number, name in enumerate(names, start=1):
+        cells = [signs.get((other, name), "") for other in names[: number - 1]]
+        lines.append(f"{number:2} {name}".ljust(22) + " ".join(cell.rjust(2) for cell in cells))
+    return "\n".join(line.rstrip() for line in lines), counts
+
+
+def main() -> int:
+    """Prints the table, the counts and the seconds; with a directory, decisions are kept there."""
+    began = time.monotonic()
+    text, counts = table(standard_elements(), DecisionCache(Path(sys.argv[1])) if len(sys.argv) > 1 else None)
+    print(f"{text}\n\n{dict(sorted(counts.items()))}, {time.monotonic() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
