@@ -39,6 +39,7 @@ def test_diagnostics(path: Path, folder: Path, request: pytest.FixtureRequest) -
     snapshots.compare(str(error).replace(f"{folder}/", ""), path.with_suffix(f"{path.suffix}.txt"), request)
     for it in error.diagnostics:
         assert it.title
+        assert it.help, "a remedy is missing"
         assert it.span.line >= 1
         assert it.span.column >= 1
 

@@ -12,7 +12,7 @@ import yaml
 
 from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.network.near import suggestion
+from appnet.network.near import near_names, suggestion
 from appnet.network.processors import PROCESSORS, ready
 from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
 
@@ -241,8 +241,8 @@ class _SpecReader:
             return None
         path = self._resolve(text)
         reason = _no_file(path) if path is not None else ""
-        if reason:
-            help_ = "relative paths start at the folder of the configuration"
+        if path is not None and reason:
+            help_ = _near_file(path, self._path.parent) or "relative paths start at the folder of the configuration"
             self._problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
             return None
         return path
@@ -261,6 +261,17 @@ class _SpecReader:
         # Some public samples take the placeholder for the folder around the project.
         below = root / rest.removeprefix("appnet/")
         return below if _no_file(found) and not _no_file(below) else found
+
+
+def _near_file(path: Path, start: Path) -> str:
+    """Help that names the files in the folder of ``path`` whose names are near it; empty if there are none."""
+    try:
+        files = sorted(it for it in path.parent.iterdir() if it.is_file())
+    except OSError:
+        return ""
+    there = {it.stem: it.name for it in files if path.suffix in {"", it.suffix}}
+    near = [Path(os.path.relpath(path.parent, start), there[it]) for it in near_names(path.stem, there)]
+    return "did you mean " + " or ".join(f"`{it}`" for it in near) + "?" if near else ""
 
 
 def _no_file(path: Path) -> str:

@@ -41,6 +41,8 @@ class Manifest:
         found = self.services.get(name.value)
         if found is None:
             help_ = suggestion(name.value, self.services, what=f"services of {self.path.name}")
+            if not self.services:
+                help_ = "it has no `kind: Service`: name the application's Kubernetes manifest in `appManifestFile`"
             raise config_error("C040", f"no service `{name}`", name.span, f"not in {self.path.name}", help_)
         return found
 

@@ -229,10 +229,18 @@ def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:
     return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span(path, 1, 1, 1, 1))]
 
 
+_ADVICE = (
+    ("Import ", "imports are looked for beside the .proto and among google/protobuf/*.proto"),
+    ("top-level statement", 'a .proto begins with `syntax = "proto3";` and holds messages and services'),
+    ('Expected ";"', "end what stands before it with `;`"),
+    ("recursively imports", "take one of the imports out"),
+    ("already been used", "give each field of a message a number of its own"),
+    ("is not defined", "declare it, import the file that does, or mend its name"),
+)
+
+
 def _help(text: str) -> str:
-    if text.startswith("Import "):
-        return "imports are looked for beside the .proto and among google/protobuf/*.proto"
-    return ""
+    return next((advice for words, advice in _ADVICE if words in text), "mend it there: these are words of `protoc`")
 
 
 def _span(file: Path, line: int, column: int) -> Span:

@@ -263,15 +263,27 @@ def _bad_character(file: Path, text: str, error: yaml.reader.ReaderError) -> Dia
     return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, label, "remove it")])
 
 
+_SYNTAX_ADVICE = (
+    ("'\\t'", "indent with spaces: YAML takes no tabs"),
+    (
+        "expected <block end>",
+        "let what belongs together begin in one column, and list items stand under their key",
+    ),
+    ("could not find expected ':'", "write `key: value`: the line before has no colon"),
+    ("mapping values are not allowed", "a value with `: ` in it needs quotes; a key stands on a line of its own"),
+    ("expected ',' or", "close the bracket, or write the list on lines of its own: `- value`"),
+    ("cannot start any token", "put the value in quotes"),
+    ("found unexpected end of stream", "close the quote"),
+)
+
+
 def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
     mark, began = error.problem_mark, error.context_mark
     problem = error.problem or "it ends too early"
     if began is not None and (mark is None or mark.index >= len(file.read_text(encoding="utf-8"))):
         mark, problem = began, f"{problem} {error.context}"  # what never ended is shown where it began
     span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
-    help_ = ""
-    if "'\\t'" in problem:
-        help_ = "indent with spaces: YAML takes no tabs"
-    elif began is not None and mark is not began:
-        help_ = f"it began {error.context} in line {began.line + 1}"
+    help_ = next((advice for words, advice in _SYNTAX_ADVICE if words in problem), "")
+    if began is not None and mark is not began:
+        help_ += f"{'; ' if help_ else ''}it began {error.context} in line {began.line + 1}"
     return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, problem, help_)])
