@@ -181,6 +181,9 @@ TODAY = (
     ),
     Row("floats kept as text", state="t: Vec<string>", req="set(t, size(t), 0.5)\nsend(rpc, Down)", told=(("E020", 21),)),
     Row("a word in the middle of an arrow", req="match 1:\n    1 =x>\n        pass\nsend(rpc, Down)", told=(("E003", 22),)),
+    Row("a sketch: state without types", state="last_ts\nlimit", req="send(rpc, Down)", told=(("E003", 2), ("E003", 3))),
+    Row("a sketch: a match without its colon", req="match (1 < 2)\n    true => pass\nsend(rpc, Down)", told=(("E003", 21),)),
+    Row("a block that belongs to nothing", state="t: int\n    v: int", req="send(rpc, Down)", told=(("E003", 3),)),
     Row("braces after a colon", req="match(1) {\n}", told=(("E001", 21),)),
     Row("a parameter without a default", parameters="limit", req="send(rpc, Down)", told=(("E041", 11),)),
 )  # fmt: skip

@@ -116,6 +116,8 @@ _RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
         "leave the type out: a parameter has that of its default, or of the state variable of its name",
     ),
     # statements
+    (lambda it: it.token.type == "_NEWLINE" and "_COLON" in it.expected, "end the line with `:`; a block follows"),
+    (_is("_INDENT"), "go back to the column of the line above: only what follows a `:` or `=>` is indented further"),
     (_after("SEND"), _SEND),
     (lambda it: it.first == "send" and it.token.type == "_RPAR" and "_COMMA" in it.expected, _SEND),
     (lambda it: len(it.line) == 1 and it.type(1) == "NAME" and it.token.type == "_COLON", _LOCAL),
