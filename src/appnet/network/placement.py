@@ -1,6 +1,6 @@
 """Which element runs where, and what is compiled together (docs/configuration.md, "Where elements run").
 
-On the wire a request passes the client chain, the any chain, the first of each pair, then the second of each pair in
+As written, a request passes the client chain, the any chain, the first of each pair, then the second of each pair in
 mirrored order, and the server chain. What lies before the middle of the pairs runs on the client's side. The any chain
 is bound to neither side: it joins the client's unless only the server's side has elements of its own, so that an edge
 never needs a second module for it.
@@ -20,8 +20,12 @@ class OptLevel(Enum):
 
     NO = "no"
     """Run exactly as written: one module for each element."""
+    IGNORE = "ignore"
+    """Only the sides that were asked for bind."""
+    WEAK = "weak"
+    """The same RPCs arrive with the same content; records, and who refuses where more than one would, may differ."""
     STRONG = "strong"
-    """One module for each segment; every call, message and state as before."""
+    """Every call, message and state as before."""
 
 
 class Side(Enum):
@@ -69,22 +73,43 @@ class Plan:
         return tuple(it for it in self.segments if it.side is side)
 
 
-def place(config: AppNetConfig, level: OptLevel) -> Plan:
-    """The plan for ``config``: its first processor carries all elements."""
-    edge = Edge(config.client_service.value, config.server_service.value, config.method.value)
+@dataclass(frozen=True)
+class Stop:
+    """An element on the way of a request. ``fixed``: the side it was bound to; ``side``: where it runs as written."""
+
+    spec: ElementSpec
+    fixed: Side | None
+    side: Side
+
+
+def stops(config: AppNetConfig) -> tuple[Stop, ...]:
+    """All elements in request order, as written."""
     before, after = config.pair_chain[::2], config.pair_chain[1::2][::-1]
-    client: tuple[ElementSpec, ...] = (*config.client_chain, *config.any_chain, *before)
-    server: tuple[ElementSpec, ...] = (*after, *config.server_chain)
-    if not config.client_chain and not config.pair_chain and config.server_chain:
-        client, server = (), (*config.any_chain, *server)
-    segments = [*_segments(Side.CLIENT, client, config, level), *_segments(Side.SERVER, server, config, level)]
-    return Plan(edge, tuple(segments))
+    only_server = not config.client_chain and not config.pair_chain and bool(config.server_chain)
+    home = Side.SERVER if only_server else Side.CLIENT
+    return (
+        *(Stop(it, Side.CLIENT, Side.CLIENT) for it in config.client_chain),
+        *(Stop(it, None, home) for it in config.any_chain),
+        *(Stop(it, Side.CLIENT, Side.CLIENT) for it in before),
+        *(Stop(it, Side.SERVER, Side.SERVER) for it in (*after, *config.server_chain)),
+    )
 
 
-def _segments(
-    side: Side, elements: tuple[ElementSpec, ...], config: AppNetConfig, level: OptLevel
-) -> Iterable[Segment]:
+def place(config: AppNetConfig, level: OptLevel) -> Plan:
+    """The plan for ``config`` in the order as written; ``OptLevel.NO`` makes a module of each element."""
+    return plan_of(config, [(it.spec, it.side) for it in stops(config)], fused=level is not OptLevel.NO)
+
+
+def plan_of(config: AppNetConfig, placed: Iterable[tuple[ElementSpec, Side]], *, fused: bool) -> Plan:
+    """The plan for elements in this order on these sides: the configuration's first processor carries all of them."""
+    edge = Edge(config.client_service.value, config.server_service.value, config.method.value)
     processor = config.processors[0]
-    if level is OptLevel.NO:
-        return [Segment(f"{side.value}-{it.name}", side, processor, (it,)) for it in elements]
-    return [Segment(side.value, side, processor, elements)] if elements else []
+    segments: list[Segment] = []
+    everything = list(placed)
+    for side in Side:
+        elements = tuple(spec for spec, where in everything if where is side)
+        if fused and elements:
+            segments.append(Segment(side.value, side, processor, elements))
+        elif not fused:
+            segments += [Segment(f"{side.value}-{it.name}", side, processor, (it,)) for it in elements]
+    return Plan(edge, tuple(segments))

@@ -1,0 +1,89 @@
+"""The plan of an edge that costs least among those that mean the same."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from appnet.analysis import Decision, DecisionCache, Strength, decide
+from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+from appnet.network.edge import LoadedEdge
+from appnet.network.placement import OptLevel, Plan, place, plan_of, stops
+from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, costs_of, expected_cost
+from appnet.optimize.problem import Decide, Problem, problem_of
+from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest
+
+_STRENGTHS = {OptLevel.STRONG: Strength.STRONG, OptLevel.WEAK: Strength.WEAK, OptLevel.IGNORE: None}
+
+
+class Algorithm(Enum):
+    """How an arrangement is chosen among the legal ones."""
+
+    COST = "cost"
+    """The least expected cost, exactly."""
+    HEURISTICS = "heuristics"
+    """The public AppNet's rules of thumb."""
+
+
+_SEARCHES: Mapping[Algorithm, Callable[[Problem, Sequence[Costs], CostModel, str], Arrangement]] = {
+    Algorithm.COST: cheapest,
+    Algorithm.HEURISTICS: by_rules,
+}
+
+
+@dataclass(frozen=True)
+class OptimizedPlan:
+    """``plan`` is what runs. Costs are expected microseconds of CPU for an RPC.
+
+    ``written_cost``: in the order as written, a module for each element. ``problem`` and ``arrangement`` say what
+    could be chosen, and what was.
+    """
+
+    plan: Plan
+    level: OptLevel
+    problem: Problem
+    arrangement: Arrangement
+    written_cost: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What plans are chosen by. ``target``: "native" or "wasm"."""
+
+    level: OptLevel = OptLevel.STRONG
+    target: str = "native"
+    model: CostModel = DEFAULT
+    profile: Profile = field(default_factory=Profile)
+    algorithm: Algorithm = Algorithm.COST
+
+
+def optimize(edge: LoadedEdge, settings: Settings, cache: DecisionCache | None = None) -> OptimizedPlan:
+    """The plan for the edge. Decisions about pairs are kept in ``cache``, by default the user's."""
+    written = stops(edge.config)
+    elements = [edge.elements[it.spec.name.value] for it in written]
+    decide_pair = _decider(edge.method, cache if cache is not None else DecisionCache())
+    strength = _STRENGTHS.get(settings.level)
+    problem = problem_of(elements, [it.fixed for it in written], [it.side for it in written], strength, decide_pair)
+    costs = [costs_of(it, settings.model, settings.target, settings.profile) for it in elements]
+    model, target = settings.model, settings.target
+    unfused = expected_cost(costs, range(len(costs)), problem.written_sides, model, target, fused=False)
+    if settings.level is OptLevel.NO:
+        plan = place(edge.config, settings.level)
+        return OptimizedPlan(plan, settings.level, problem, as_written(problem), unfused, unfused)
+    found = _SEARCHES[settings.algorithm](problem, costs, model, target)
+    plan = plan_of(edge.config, [(written[it].spec, found.sides[it]) for it in found.order], fused=True)
+    cost = expected_cost(costs, found.order, found.sides, model, target)
+    return OptimizedPlan(plan, settings.level, problem, found, unfused, cost)
+
+
+def _decider(method: MethodSignature, cache: DecisionCache) -> Decide:
+    def decide_pair(first: Element, second: Element, strength: Strength) -> Decision:
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the plan
+            return decide(first, second, method, strength, cache=cache)
+        return decide(first, second, method, strength)
+
+    return decide_pair
