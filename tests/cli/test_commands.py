@@ -105,9 +105,7 @@ def test_an_absent_file_is_a_diagnostic() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--opt-level", "weak"], "comes with the chain compiler"),
-        (["--opt-level", "ignore"], "comes with the chain compiler"),
-        (["--opt-level", "most"], "neither no nor strong"),
+        (["--opt-level", "most"], "'no', 'ignore', 'weak', 'strong'"),
         (["--target", "lua"], "lua"),
         (["--target", "wasm", "--concurrency", "2"], "--target native"),
         (["--port", "70000"], "less than or equal to 65535"),
@@ -288,3 +286,29 @@ def test_check_reads_behaviour_files_too() -> None:
     answer = appnetctl("check", ROOT / "tests" / "behaviour" / "bad" / "steps.behaviour.yaml")
     assert answer.exit_code == 2
     assert "error[C072]: no call is open" in answer.stderr
+
+
+CONFIG = ECHO / "sample_echo_sidecar.yaml"
+
+
+def test_explain_and_plan_say_the_same(tmp_path: Path) -> None:
+    answer = appnetctl("explain", CONFIG, "--opt-level", "weak", "--svg", tmp_path / "edge.svg")
+    assert answer.exit_code == 0
+    assert "as written   client: fault | logging | metrics   server: firewall" in answer.stdout
+    assert (tmp_path / "edge.svg").read_text().startswith("<svg")
+    explained = json.loads(appnetctl("explain", CONFIG, "--opt-level", "weak", "--json").stdout)
+    planned = json.loads(appnetctl("plan", CONFIG, "--opt-level", "weak").stdout)
+    assert {it["side"]: it["elements"] for it in planned["segments"]} == explained["planned"]
+
+
+def test_a_plan_for_traffic_that_was_seen(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("elements:\n  fault: {refused: 0.9}\n")
+    usual, seen = (json.loads(appnetctl("plan", CONFIG, *more).stdout) for more in ([], ["--profile", profile]))
+    assert seen["cost_us"] < usual["cost_us"] / 2
+
+
+def test_a_plan_with_a_wrong_profile(tmp_path: Path) -> None:
+    answer = appnetctl("plan", CONFIG, "--profile", tmp_path / "none.yaml")
+    assert answer.exit_code == 2
+    assert "error[C001]" in answer.stderr

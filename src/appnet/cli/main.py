@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,7 @@ from appnet import __version__
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, check_any, load_all, try_all
 from appnet.cli.element import Placement, build_element
+from appnet.cli.explain import draw, explained, explanation_json, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
@@ -28,6 +31,8 @@ from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.placement import OptLevel
 from appnet.network.processors import PROCESSORS
+from appnet.optimize import Algorithm
+from appnet.optimize.explain import told
 from appnet.processors.envoy.process import EnvoyError
 
 FAILURE = 1
@@ -40,15 +45,6 @@ Exit codes: 0 success, 1 something failed while it ran, 2 the input or the comma
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 
 
-def _level(text: str | OptLevel) -> OptLevel:
-    if text in ("weak", "ignore"):
-        raise typer.BadParameter(f"{text} comes with the chain compiler; use no or strong")
-    try:
-        return OptLevel(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither no nor strong") from None
-
-
 def _backend(name: str) -> str:
     if name == "envoy":
         return name
@@ -57,16 +53,33 @@ def _backend(name: str) -> str:
     raise typer.BadParameter(f"{name!r} is no backend; use envoy")
 
 
+_Level = Annotated[OptLevel, typer.Option(help="What has to stay the same when elements move.")]
+_Target = Annotated[Target, typer.Option(help="What elements are compiled to.")]
+_ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: shares of RPCs that elements refuse.")]
+_Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
+
+
+@contextlib.contextmanager
+def _told_errors() -> Iterator[None]:
+    """Shows what goes wrong, and ends with the exit code for it."""
+    err = _screens().err
+    try:
+        yield
+    except DiagnosticError as error:
+        show_diagnostics(err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
+    except (ApplicationError, EnvoyError, RolloutError, InternalError, OSError) as error:
+        err.print(f"error: {error}", markup=False)
+        raise typer.Exit(FAILURE) from None
+
+
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
     *,
-    target: Annotated[Target, typer.Option(help="What elements are compiled to.")] = Target.NATIVE,
+    target: _Target = Target.NATIVE,
     once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
-    opt_level: Annotated[
-        OptLevel,
-        typer.Option(parser=_level, metavar="no|strong", help="no: a module for each element. strong: fused modules."),
-    ] = OptLevel.STRONG,
+    opt_level: _Level = OptLevel.STRONG,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
 ) -> None:
@@ -76,14 +89,8 @@ def run(
     screens = _screens()
     settings = RunSettings(file, Path(), target, opt_level, concurrency, port)
     work = run_once(settings, screens) if once else run_until_told(settings, screens)
-    try:
+    with _told_errors():
         good = asyncio.run(supervised(work))
-    except DiagnosticError as error:
-        show_diagnostics(screens.err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
-    except (ApplicationError, EnvoyError, RolloutError, InternalError, OSError) as error:
-        screens.err.print(f"error: {error}", markup=False)
-        raise typer.Exit(FAILURE) from None
     if good is None:
         screens.out.print("stopped")
         good = not once
@@ -159,14 +166,10 @@ def try_elements(
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
     if target not in {"all", *TARGETS}:
         raise typer.BadParameter(f"{target!r} is none of {', '.join(TARGETS)} and all", param_hint="--target")
-    screens = _screens()
-    try:
+    with _told_errors():
         behaviours = load_all(behaviour_files(files or [Path()]))
-    except DiagnosticError as error:
-        show_diagnostics(screens.err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
     targets = TARGETS if target == "all" else [target]
-    good = try_all(behaviours, targets, screens.out, as_json=as_json)
+    good = try_all(behaviours, targets, _screens().out, as_json=as_json)
     raise typer.Exit(0 if good else FAILURE)
 
 
@@ -178,12 +181,8 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
 ) -> None:
     """Step a chain through the RPCs of behaviour files: the rows that fire, the state before and after."""
-    screens = _screens()
-    try:
+    with _told_errors():
         behaviours = load_all(behaviour_files(files))
-    except DiagnosticError as error:
-        show_diagnostics(screens.err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
     chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
     if not chosen:
         raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")
@@ -205,13 +204,10 @@ def show(
     method: Annotated[str, typer.Option(help="The element's method in it.")] = "",
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
-    screens = _screens()
-    try:
+    out = _screens().out
+    with _told_errors():
         for view in views(file, proto, method, what or [View.EFFECTS, View.STATES, View.TABLE]):
-            screens.out.print(view)
-    except DiagnosticError as error:
-        show_diagnostics(screens.err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
+            out.print(view)
 
 
 @app.command()
@@ -227,17 +223,11 @@ def element(
 ) -> None:
     """Compile one element: print what is inferred about it, and write its code."""
     screens = _screens()
-    try:
+    with _told_errors():
         built = build_element(element, proto, method_name, backend, placement, output)
         if verbose:
             for view in views(element, proto, method_name, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
-    except DiagnosticError as error:
-        show_diagnostics(screens.err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
-    except (InternalError, OSError) as error:
-        screens.err.print(f"error: {error}", markup=False)
-        raise typer.Exit(FAILURE) from None
     show_diagnostics(screens.err, built.warnings)
     typer.echo(json.dumps(built.properties, indent=2))
     for file in built.files:
@@ -250,6 +240,43 @@ def lsp() -> None:
     from appnet.editor.server import make_server  # noqa: PLC0415  # a quarter of a second to import
 
     make_server().start_io()
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    *,
+    opt_level: _Level = OptLevel.STRONG,
+    target: _Target = Target.NATIVE,
+    profile: _ProfileFile = None,
+    algorithm: _Algorithm = Algorithm.COST,
+) -> None:
+    """Print the plan for a configuration as JSON: which elements run where, in which order, at what expected cost."""
+    with _told_errors():
+        typer.echo(json.dumps(plan_json(planned(file, opt_level, target.value, profile, algorithm)), indent=2))
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    *,
+    opt_level: _Level = OptLevel.STRONG,
+    target: _Target = Target.NATIVE,
+    profile: _ProfileFile = None,
+    algorithm: _Algorithm = Algorithm.COST,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw the edge before and after into this file, too.")] = None,
+) -> None:
+    """Explain a plan: what was moved and why, what was not and why not, the expected cost before and after."""
+    with _told_errors():
+        found = planned(file, opt_level, target.value, profile, algorithm)
+        if svg is not None:
+            draw(found, svg)
+    if as_json:
+        typer.echo(json.dumps(explanation_json(explained(found)), indent=2))
+    else:
+        for line in told(explained(found)):
+            typer.echo(line)
 
 
 @app.command()

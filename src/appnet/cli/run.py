@@ -28,6 +28,7 @@ from appnet.control.local_application import Answer, Expectation, get
 from appnet.control.watch import saves
 from appnet.language.diagnostics import DiagnosticError
 from appnet.network.placement import Side
+from appnet.optimize.explain import explain, told_changes
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -94,6 +95,13 @@ def _show_plan(runner: LocalRunner, out: Console) -> None:
         modules = [" + ".join(it.name.value for it in segment.elements) for segment in compiled.plan.on(side)]
         what = ", then ".join(modules) or "no element"
         out.print(f"  {runner.node(side)} runs {what}", markup=False)
+    found = explain(compiled.optimized)
+    out.print(
+        f"  an RPC costs {found.cost:.1f} us of CPU, {found.written_cost:.1f} as written, by expectation", markup=False
+    )
+    for line in told_changes(found):
+        out.print(f"  {line}", markup=False)
+    out.print(f"[dim]  appnetctl explain {compiled.edge.config.path} says why[/]")
 
 
 def _expectations(runner: LocalRunner) -> list[Expectation]:

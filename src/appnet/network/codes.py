@@ -44,6 +44,10 @@ CODES: dict[str, str] = {
     "C073": "A gRPC status code that does not exist.",
     "C074": "A field or metadata key that the message cannot have.",
     "C075": "A state variable that does not exist or cannot be looked at there.",
+    # profiles of traffic
+    "C080": "A file that is no profile.",
+    "C081": "An element of a profile that the chain does not have.",
+    "C082": "A share that is no number from 0 to 1.",
     # running it
     "C060": "A streaming method, which no processor can judge yet.",
     "C061": "An application that has no programs for one machine.",

@@ -12,7 +12,8 @@ from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir.nodes import Element
 from appnet.network.edge import LoadedEdge, load_edge
-from appnet.network.placement import OptLevel, Plan, Segment, Side, place
+from appnet.network.placement import OptLevel, Plan, Segment, Side
+from appnet.optimize import OptimizedPlan, Settings, optimize
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,15 @@ class CompiledEdge:
     """``version`` is that of all segments together."""
 
     edge: LoadedEdge
-    plan: Plan
+    optimized: OptimizedPlan
     target: Target
     segments: tuple[CompiledSegment, ...]
     version: str
+
+    @property
+    def plan(self) -> Plan:
+        """Which element runs where."""
+        return self.optimized.plan
 
     @property
     def elements(self) -> tuple[Element, ...]:
@@ -50,11 +56,11 @@ def compile_edge(path: Path, target: Target, level: OptLevel) -> CompiledEdge:
     Raises `DiagnosticError` with every error found.
     """
     edge = load_edge(path)
-    plan = place(edge.config, level)
+    optimized = optimize(edge, Settings(level, target.value))
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
-        segments = tuple(pool.map(lambda it: _build(it, edge, target), plan.segments))
+        segments = tuple(pool.map(lambda it: _build(it, edge, target), optimized.plan.segments))
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
-    return CompiledEdge(edge, plan, target, segments, version)
+    return CompiledEdge(edge, optimized, target, segments, version)
 
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:

@@ -1,0 +1,135 @@
+"""Why a plan is as it is: what moved and what it saves, what did not and the story that shows why it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
+from appnet.network.placement import Side
+from appnet.optimize.plan import OptimizedPlan
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two elements in the order as written. ``status``: ``swapped``, ``free`` (they may swap, and did not) or ``kept``.
+
+    ``story``: how the two orders are told apart, where that was shown.
+    """
+
+    first: str
+    second: str
+    status: str
+    reason: str
+    story: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Move:
+    """An element that runs on another side than as written."""
+
+    element: str
+    before: Side
+    after: Side
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``written`` and ``planned``: names of elements by side, in request order; costs in microseconds for an RPC."""
+
+    level: str
+    written: dict[str, list[str]]
+    planned: dict[str, list[str]]
+    written_cost: float
+    cost: float
+    moves: tuple[Move, ...]
+    pairs: tuple[Pair, ...]
+
+
+def explain(optimized: OptimizedPlan) -> Explanation:
+    """What was chosen, and why."""
+    problem, found = optimized.problem, optimized.arrangement
+    names = [it.name for it in problem.elements]
+    numbers = range(len(names))
+    place = {it: number for number, it in enumerate(found.order)}
+    pairs = []
+    for (i, j), decision in problem.decisions.items():
+        status = "swapped" if place[i] > place[j] else "kept" if (i, j) in problem.kept else "free"
+        pairs.append(Pair(names[i], names[j], status, *_reason(decision, kept=status == "kept")))
+    moves = [
+        Move(names[it], before, after)
+        for it, (before, after) in enumerate(zip(problem.written_sides, found.sides, strict=True))
+        if before is not after
+    ]
+    return Explanation(
+        optimized.level.value,
+        {side.value: [names[it] for it in numbers if problem.written_sides[it] is side] for side in Side},
+        {side.value: [names[it] for it in found.order if found.sides[it] is side] for side in Side},
+        optimized.written_cost,
+        optimized.cost,
+        tuple(moves),
+        tuple(pairs),
+    )
+
+
+def told(explanation: Explanation) -> Iterator[str]:
+    """The explanation as lines of text."""
+    yield f"as written   {_chain(explanation.written, ' | ')}   {explanation.written_cost:.2f} us of CPU for an RPC"
+    joint = " | " if explanation.level == "no" else " + "
+    yield f"as planned   {_chain(explanation.planned, joint)}   {explanation.cost:.2f} us"
+    yield from (f"  {line}" for line in told_changes(explanation))
+    for status, title in (("swapped", "swapped"), ("free", "may swap, and need not"), ("kept", "kept in order")):
+        pairs = [it for it in explanation.pairs if it.status == status]
+        if pairs:
+            yield title
+        for pair in pairs:
+            yield f"  {pair.first}, {pair.second}: {pair.reason}"
+            yield from (f"    {line}" for line in pair.story)
+
+
+def told_changes(explanation: Explanation) -> Iterator[str]:
+    """What is not as written, a line each."""
+    for move in explanation.moves:
+        yield f"{move.element} runs on the {move.after.value}'s side, not the {move.before.value}'s"
+    for pair in explanation.pairs:
+        if pair.status == "swapped":
+            yield f"{pair.second} runs before {pair.first}"
+
+
+def _chain(sides: dict[str, list[str]], joint: str) -> str:
+    return "   ".join(f"{side}: {joint.join(names) or '-'}" for side, names in sides.items())
+
+
+def _reason(decision: Decision, *, kept: bool) -> tuple[str, tuple[str, ...]]:
+    match decision:
+        case Proved(reason=reason):
+            return (f"{reason}; but an element around them reads the status" if kept else reason), ()
+        case Unknown(reason=reason):
+            return reason, ()
+        case Refuted(counterexample=found):
+            return "the caller, the server or a state tells the orders apart", tuple(_story(found))
+
+
+def _story(found: Counterexample) -> Iterator[str]:
+    """The RPCs that tell the two orders apart."""
+    for element, state in found.start.items():
+        for variable, value in state.items():
+            yield f"{element}.{variable} is {_shown(value)}"
+    for event in found.events:
+        yield _event(event)
+    yield f"as written: {found.as_written}"
+    yield f"swapped: {found.swapped}"
+
+
+def _event(event: Event) -> str:
+    later = f"{event.after_ns / 1e9:.9g} s later: " if event.after_ns else ""
+    fields = ", ".join(f"{path}: {_shown(it)}" for path, it in event.fields.items())
+    headers = ", ".join(f"{key}: {_shown(it)}" for key, it in event.metadata.items())
+    text = f"{later}{event.kind} {event.call} {{{fields}}}"
+    if headers:
+        text += f" with metadata {{{headers}}}"
+    return f"{text}, status {event.status}" if event.status else text
+
+
+def _shown(value: object) -> str:
+    return repr(value.decode("utf-8", "backslashreplace")) if isinstance(value, bytes) else str(value)

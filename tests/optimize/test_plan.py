@@ -1,0 +1,142 @@
+"""Plans of real chains: legal, cheaper, explained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from appnet.analysis import Proved, Refuted, Unknown
+from appnet.analysis.decision import Counterexample, Event
+from appnet.ir import compile_element
+from appnet.language.diagnostics import DiagnosticError
+from appnet.network.edge import LoadedEdge, load_edge
+from appnet.network.placement import OptLevel, Side
+from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
+from appnet.optimize.explain import explain, told
+from appnet.optimize.picture import picture
+from appnet.optimize.problem import problem_of
+from appnet.optimize.profile import load_profile
+
+ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
+
+
+@pytest.fixture(scope="module")
+def edge() -> LoadedEdge:
+    return load_edge(ECHO)
+
+
+def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
+    return {
+        side.value: [[it.name.value for it in segment.elements] for segment in found.plan.on(side)] for side in Side
+    }
+
+
+def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
+    found = optimize(edge, Settings(OptLevel.NO))
+    assert sides(found) == {"client": [["fault"], ["logging"], ["metrics"]], "server": [["firewall"]]}
+    assert found.cost == found.written_cost
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize("algorithm", Algorithm)
+@pytest.mark.parametrize("level", [OptLevel.IGNORE, OptLevel.WEAK, OptLevel.STRONG])
+def test_every_level_is_legal_and_no_dearer_than_as_written(
+    edge: LoadedEdge, level: OptLevel, algorithm: Algorithm, target: str
+) -> None:
+    found = optimize(edge, Settings(level, target, algorithm=algorithm))
+    assert found.problem.is_legal(found.arrangement.order, found.arrangement.sides)
+    assert found.cost < found.written_cost
+    assert sorted(it for modules in sides(found).values() for module in modules for it in module) == sorted(
+        edge.elements
+    )
+
+
+def test_strong_keeps_what_records_before_what_refuses(edge: LoadedEdge) -> None:
+    (client,) = sides(optimize(edge, Settings(OptLevel.STRONG)))["client"]
+    assert client.index("fault") < client.index("logging")
+
+
+def test_traffic_that_was_seen_changes_the_plan(edge: LoadedEdge) -> None:
+    often = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.9})))
+    rarely = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.0})))
+    assert often.cost < rarely.cost / 2
+
+
+def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedEdge) -> None:
+    text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'dst', 1)\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
+    chooser = compile_element(Path("chooser.appnet"), edge.method, source=text).element
+    problem = problem_of([chooser], [None], [Side.SERVER], None, lambda *_: Unknown("never asked"))
+    assert problem.sides == (Side.CLIENT,)
+
+
+def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEdge) -> None:
+    reader = "state:\n    n: int\ninit():\n    pass\nreq(rpc):\n    send(rpc, Down)\nresp(rpc):\n    if status(rpc) != 0:\n        n = n + 1\n    send(rpc, Up)\n"
+    watcher = compile_element(Path("watcher.appnet"), edge.method, source=reader).element
+    chain = [watcher, edge.elements["fault"], edge.elements["firewall"]]
+
+    def decide(*_: object) -> Proved:
+        return Proved("for the test", status_may_differ=True)
+
+    free = problem_of(chain[1:], [None] * 2, [Side.CLIENT] * 2, OptLevel.WEAK, decide)  # type: ignore[arg-type]
+    bound = problem_of(chain, [None] * 3, [Side.CLIENT] * 3, OptLevel.WEAK, decide)  # type: ignore[arg-type]
+    assert free.kept == frozenset()
+    assert (1, 2) in bound.kept
+
+
+def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
+    found = explain(optimize(edge, Settings(OptLevel.STRONG)))
+    text = "\n".join(told(found))
+    assert "as planned   client: fault + logging + metrics   server: firewall" in text
+    assert "kept in order\n  fault, logging: fault may end an RPC that logging notes" in text
+
+
+def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
+    optimized = optimize(edge, Settings(OptLevel.STRONG))
+    events = (
+        Event("request", 1, 0, {"Body": b"test"}, {"user": b"ann"}),
+        Event("response", 1, 1_500_000_000, status=14),
+    )
+    story = Refuted(Counterexample(events, "the caller gets ABORTED", "it arrives", {"acl": {"n": 3}}))
+    optimized.problem.decisions[0, 1] = story  # type: ignore[index]
+    pair = next(it for it in explain(optimized).pairs if (it.first, it.second) == ("fault", "logging"))
+    assert pair.story == (
+        "acl.n is 3",
+        "request 1 {Body: 'test'} with metadata {user: 'ann'}",
+        "1.5 s later: response 1 {}, status 14",
+        "as written: the caller gets ABORTED",
+        "swapped: it arrives",
+    )
+
+
+def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
+    svg = picture(explain(optimize(edge, Settings(OptLevel.WEAK))), "frontend", "server")
+    texts = [it.text for it in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    for name in edge.elements:
+        assert texts.count(name) == 2
+
+
+BAD_PROFILES = {
+    "a list": ("- 1\n", "C080"),
+    "another key": ("elements: {}\nrate: 3\n", "C010"),
+    "no elements": ("{}\n", "C011"),
+    "an element of another chain": ("elements:\n  faultt: {refused: 0.1}\n", "C081"),
+    "more than all": ("elements:\n  fault: {refused: 1.5}\n", "C082"),
+    "no number": ("elements:\n  fault: {refused: often}\n", "C082"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PROFILES)
+def test_a_profile_that_is_none(tmp_path: Path, name: str) -> None:
+    text, code = BAD_PROFILES[name]
+    (tmp_path / "profile.yaml").write_text(text)
+    with pytest.raises(DiagnosticError) as caught:
+        load_profile(tmp_path / "profile.yaml", ["fault", "firewall"])
+    assert [it.code for it in caught.value.diagnostics] == [code]
+
+
+def test_a_profile(tmp_path: Path) -> None:
+    (tmp_path / "profile.yaml").write_text(json.dumps({"elements": {"fault": {"refused": 0.25}}}))
+    assert load_profile(tmp_path / "profile.yaml", ["fault"]) == Profile({"fault": 0.25})
