@@ -19,6 +19,7 @@ from appnet.optimize.explain import explain, told
 from appnet.optimize.picture import picture
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profile
+from tests.support import snapshots
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 
@@ -118,6 +119,7 @@ def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
         assert texts.count(name) == 2
 
 
+BAD = Path(__file__).parent / "bad"
 BAD_PROFILES = {
     "a list": ("- 1\n", "C080"),
     "another key": ("elements: {}\nrate: 3\n", "C010"),
@@ -129,12 +131,16 @@ BAD_PROFILES = {
 
 
 @pytest.mark.parametrize("name", BAD_PROFILES)
-def test_a_profile_that_is_none(tmp_path: Path, name: str) -> None:
+def test_a_profile_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, request: pytest.FixtureRequest
+) -> None:
     text, code = BAD_PROFILES[name]
-    (tmp_path / "profile.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    Path("profile.yaml").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
-        load_profile(tmp_path / "profile.yaml", ["fault", "firewall"])
+        load_profile(Path("profile.yaml"), ["fault", "firewall"])
     assert [it.code for it in caught.value.diagnostics] == [code]
+    snapshots.compare(str(caught.value), BAD / f"{name.replace(' ', '_')}.txt", request)
 
 
 def test_a_profile(tmp_path: Path) -> None:
