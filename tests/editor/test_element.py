@@ -78,13 +78,26 @@ def test_hover(path: Path, mark: str, told: str) -> None:
         ("set(se|en", "|seen: Map"),
         ("(seen, us|er,", "|user = "),
         ("= pa|ir\n", "Some(|pair)"),
-        ("'bo|dy'", None),
         ("rando|mf", None),
     ],
 )
 def test_definition(path: Path, mark: str, defined: str | None) -> None:
     span = ElementText(path, SOURCE).definition(*place(SOURCE, mark))
     assert (span and (span.line, span.column)) == (defined and place(SOURCE, defined))
+
+
+def test_the_definition_of_a_field_is_in_the_proto(path: Path) -> None:
+    proto = path.parent / "echo.proto"
+    text = proto.read_text().replace("message Msg {", "message Msg {\n  message In { int64 zip = 1; }\n\tIn inner = 9;")
+    proto.write_text(text)
+    for name, mark in (("Body", "|Body"), ("inner.zip", "|zip"), ("inner", None)):
+        source = SOURCE.replace("'body'", f"'{name}'")
+        span = ElementText(path, source).definition(*place(source, f"'|{name}'"))
+        word = (mark or "").replace("|", "")
+        number = next((n for n, line in enumerate(text.split("\n"), 1) if mark and f" {word} = " in line), 0)
+        assert (span and (span.file.name, span.line)) == (("echo.proto", number) if mark else None)
+        if span:
+            assert text.split("\n")[span.line - 1][span.column - 1 : span.end_column - 1] == word
 
 
 def completed(path: Path, line: str, block: str = "req") -> list[Completion]:

@@ -19,6 +19,7 @@ from appnet.language.messages import Field, MethodSignature
 from appnet.language.scope import Findings, Mention
 from appnet.language.typed import CheckedState, Variable
 from appnet.language.types import SCALARS, MapType, VecType
+from appnet.network.proto import load_proto
 from appnet.network.uses import uses_of
 
 TYPES = (*sorted(it.name for it in SCALARS), "Map", "Vec")
@@ -68,9 +69,13 @@ class ElementText:
         return documentation(word)
 
     def definition(self, line: int, column: int) -> Span | None:
-        """Where the variable at the place is declared, or first assigned."""
+        """Where the variable at the place is declared or first assigned, or the field in the .proto."""
         mention = self._mention(line, column)
-        return None if mention is None or isinstance(mention.target, Field) else mention.target.span
+        if mention is None:
+            return None
+        if isinstance(mention.target, Field):
+            return self._place_of_field(mention.target, self._section(line + 1))
+        return mention.target.span
 
     def completions(self, line: int, column: int) -> list[Completion]:
         """What could be written at the place."""
@@ -141,6 +146,14 @@ class ElementText:
         with contextlib.suppress(DiagnosticError):
             return next((use.method() for use in uses_of(self._path)), None)
         return None
+
+    def _place_of_field(self, field: Field, section: str) -> Span | None:
+        method = self._method()
+        use = next(iter(uses_of(self._path)), None)
+        if method is None or use is None:
+            return None
+        message = method.response if section == "resp" else method.request
+        return load_proto(use.config.proto).place(message.full_name, field.path)
 
     def _variables(self, line: int) -> list[Completion]:
         """State variables, and what is assigned above in the same block; the text need not be a program."""

@@ -74,6 +74,11 @@ class AppNetServer(LanguageServer):
         place = document.position_codec.position_from_client_units(document.lines, position)
         return ElementText(_path(uri), document.source), place.line + 1, place.character + 1
 
+    def location(self, uri: str, span: Span) -> lsp.Location:
+        """The place, in the document ``uri`` or another file, as the client counts it."""
+        there = uri if span.file == _path(uri) else from_fs_path(str(span.file.resolve())) or uri
+        return lsp.Location(there, _range(self.document(there), span))
+
 
 def make_server() -> AppNetServer:
     """A server that answers; `start_io` runs it on standard input and output."""
@@ -120,7 +125,7 @@ def _answer(server: AppNetServer) -> None:
             return None
         element, line, column = server.element(uri, params.position)
         span = element.definition(line, column)
-        return lsp.Location(uri, _range(server.document(uri), span)) if span else None
+        return server.location(uri, span) if span else None
 
     @server.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=["'", '"', ".", "@", ","]))
     def completion(params: lsp.CompletionParams) -> list[lsp.CompletionItem]:

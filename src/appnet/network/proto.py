@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from appnet.network.near import suggestion
 _MAX_DEPTH = 8
 _MAX_PATHS = 10_000
 _PROTOC_TAB = 8
+_MESSAGES, _NESTED, _FIELDS, _NAME = 4, 3, 2, 1  # field numbers of descriptors, as paths in source_code_info have them
 _ERROR_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
 
 _KINDS: dict[int, tuple[str, Type]] = {
@@ -53,6 +54,7 @@ class ProtoFile:
     sources: tuple[Path, ...]
     _pool: DescriptorPool = field(repr=False)
     _services: tuple[str, ...]
+    _places: Mapping[str, tuple[Path, int, int]] = field(repr=False)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -89,6 +91,16 @@ class ProtoFile:
         """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
 
+    def place(self, message: str, path: str) -> Span | None:
+        """Where the field at the dotted ``path`` in ``message`` (``package.Message``) is declared."""
+        inner: Descriptor | None = self._pool.FindMessageTypeByName(message)
+        found: FieldDescriptor | None = None
+        for name in path.split("."):
+            found = inner.fields_by_name.get(name) if inner is not None else None
+            inner = found.message_type if found is not None else None
+        place = self._places.get(found.full_name) if found is not None else None
+        return _span(*place) if place is not None and place[0].is_file() else None
+
     def _methods(self) -> Iterator[MethodDescriptor]:
         for service in self._services:
             yield from self._pool.FindServiceByName(service).methods
@@ -124,7 +136,13 @@ def _compile(path: Path) -> ProtoFile:
         raise _error("C033", f"no file {path}", Span(path, 1, 1, 1, 1), "", "give the path of a .proto file")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "set")
-        arguments = ["-I.", "--include_imports", f"--descriptor_set_out={output}", f"./{path.name}"]
+        arguments = [
+            "-I.",
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={output}",
+            f"./{path.name}",
+        ]
         # Another process, because protoc writes its messages to file descriptor 2 whatever Python thinks of it.
         run = subprocess.run(
             [sys.executable, "-m", "grpc_tools.protoc", *arguments],
@@ -143,7 +161,25 @@ def _compile(path: Path) -> ProtoFile:
     *imports, own = compiled.file  # protoc puts each file after those it imports
     sources = [path, *(path.parent / it.name for it in imports)]
     services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
-    return ProtoFile(path, tuple(sources), pool, tuple(services))
+    places = {name: place for it in compiled.file for name, place in _places(path.parent, it)}
+    return ProtoFile(path, tuple(sources), pool, tuple(services), places)
+
+
+def _places(folder: Path, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Path, int, int]]]:
+    """The full name of each field of the file, with line and column of its name as protoc counts them, from 1."""
+    for location in file.source_code_info.location:
+        at = list(location.path)
+        if len(at) < 5 or at[0] != _MESSAGES or at[-3] != _FIELDS or at[-1] != _NAME:
+            continue
+        message, names = file.message_type[at[1]], [file.message_type[at[1]].name]
+        for kind, index in zip(at[2:-3:2], at[3:-3:2], strict=True):
+            if kind != _NESTED:
+                break
+            message = message.nested_type[index]
+            names.append(message.name)
+        else:
+            full_name = ".".join(filter(None, (file.package, *names, message.field[at[-2]].name)))
+            yield full_name, (folder / file.name, location.span[0] + 1, location.span[1] + 1)
 
 
 def _signature(method: MethodDescriptor) -> MethodSignature:
