@@ -87,6 +87,7 @@ def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:
     )
 
 
+PATTERNS = (b"", b"^[0-9]+$", b"(?i)B.?A|\\bab", b"^[^a]{1,9}$", "é|\x00".encode())
 CASES = list(_operations())
 
 
@@ -105,6 +106,12 @@ def _calculator() -> Element:
         body += [
             let(f"r{index}", op, *operands, type=result),
             SetState(State(variable, result), Local(f"r{index}", result)),
+        ]
+    for index, pattern in enumerate(PATTERNS):
+        state[f"matches_{index}"] = BOOL
+        body += [
+            let(f"m{index}", "matches", Local("s", STRING), Const(pattern, STRING), type=BOOL),
+            SetState(State(f"matches_{index}", BOOL), Local(f"m{index}", BOOL)),
         ]
     return element("calculator", state, req=(*body, *FORWARD))
 

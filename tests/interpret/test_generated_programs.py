@@ -67,7 +67,7 @@ def test_every_program_is_typed_and_can_be_shown(source: str):
 def test_generated_programs_use_the_whole_language():
     operations: set[str] = set()
     classes: set[StateClass] = set()
-    for seed in range(100):
+    for seed in range(150):
         element = compiled(make_program(random.Random(seed)))
         classes.update(variable.state_class for variable in element.state)
         for body in (element.init, element.req.body, element.resp.body):

@@ -147,6 +147,10 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("contains", (b"", b"a"), BOOL, False),
     ("starts_with", (b"abc", b"ab"), BOOL, True),
     ("starts_with", (b"ab", b"abc"), BOOL, False),
+    ("matches", (b"user-7", b"[a-z]+-[0-9]+$"), BOOL, True),
+    ("matches", (b"user-7x", b"[a-z]+-[0-9]+$"), BOOL, False),
+    ("matches", ("é".encode(), b"^.$"), BOOL, True),
+    ("matches", (b"\xe9", b"."), BOOL, False),
     ("string_size", ("é".encode(),), UINT, 2),
     # RFC 4231, test cases 2 and 6
     (

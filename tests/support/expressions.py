@@ -17,6 +17,7 @@ WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3
 NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
 REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "1000000000000.0")
 METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key")
+PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\bb\\\\b", "^.{1,2}$", "é|\\\\d\\\\.")
 
 _COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)
 _NUMBERS = (INT, UINT, FLOAT)
@@ -218,6 +219,8 @@ class Expressions:
             return f"({self.expression(BOOL, depth)} {self.pick(('and', 'or'))} {self.expression(BOOL, depth)})"
         if kind == "not":
             return f"(not {self.expression(BOOL, depth)})"
+        if self.flip():
+            return f"matches({self.expression(STRING, depth)}, '{self.pick(PATTERNS)}')"
         function = self.pick(("contains", "starts_with"))
         return f"{function}({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"
 

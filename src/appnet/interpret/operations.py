@@ -14,8 +14,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
+import re2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -290,6 +292,16 @@ def _contains(_machine: Machine, a: bytes, b: bytes) -> bool:
 @_operation
 def _starts_with(_machine: Machine, a: bytes, b: bytes) -> bool:
     return a.startswith(b)
+
+
+@_operation
+def _matches(_machine: Machine, text: bytes, pattern: bytes) -> bool:
+    return _compiled(pattern).search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: bytes) -> re2._Regexp:
+    return re2.compile(pattern)
 
 
 @_operation

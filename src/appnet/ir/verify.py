@@ -198,6 +198,8 @@ class _Body:
         _require(accepted, "operands and result fit the signature", call)
         if effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER):
             _require(isinstance(call.args[0], State | Local), "a container is named by its place", call)
+        if call.op == "matches":
+            _require(isinstance(call.args[1], Const), "a pattern is a constant", call)
         if not self._in_handler:
             outside = call.op not in _OF_THE_CALL and not effects & _CALL_EFFECTS
             _require(outside, "init has no call", call)

@@ -25,6 +25,7 @@ CODES: dict[str, str] = {
     "E023": "A pattern that does not fit what is matched.",
     "E024": "A number that does not fit its type.",
     "E025": "A type that nothing tells.",
+    "E026": "A regular expression that cannot be used.",
     # verdicts
     "E030": "A message sent the wrong way.",
     "E031": "`send` where a handler cannot end.",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, expression, mismatch, type_of, typed, unify
 from appnet.language.messages import Field
+from appnet.language.patterns import PatternError, compile_pattern
 from appnet.language.scope import CheckError, Follows, Part, Scope, near
 from appnet.language.typed import (
     FieldValue,
@@ -39,7 +40,7 @@ from appnet.language.types import (
     VecType,
 )
 
-_NOT_YET = frozenset({"reply", "compress", "decompress", "matches"})
+_NOT_YET = frozenset({"reply", "compress", "decompress"})
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
     **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
     **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
@@ -410,6 +411,35 @@ def _strings(op: str, result: Type | None) -> Callable[[_Call], Value]:
     return check
 
 
+def _matches(call: _Call) -> Value:
+    call.count(2)
+    text = call.any(0)
+    if type_of(text, call.span(0)) not in {STRING, BYTES}:
+        raise mismatch(text.type, STRING, call.span(0))
+    node = call.arguments[1]
+    if not isinstance(node, syntax.Text):
+        help_ = "write the pattern as a literal: it is compiled with the program"
+        raise CheckError("E026", "a pattern is a literal string", node.span, help_=help_)
+    try:
+        compile_pattern(node.value)
+    except PatternError as error:
+        raise _bad_pattern(node, error) from None
+    return Operate("matches", (text, Literal(node.value, STRING)), BOOL)
+
+
+def _bad_pattern(node: syntax.Text, error: PatternError) -> CheckError:
+    """The error, placed at the part of the pattern where the literal shows it as it is."""
+    span = node.span
+    text = node.value.decode("utf-8", "replace")
+    label = f"in `{text[error.start : error.end]}`, character {error.start + 1} of the pattern"
+    if span.end_column - span.column == len(text) + 2:  # no escapes
+        begin = span.column + 1
+        span = replace(span, column=begin + error.start, end_column=begin + min(error.end, len(text) + 1))
+        label = ""
+    help_ = error.help.replace("\\", "\\\\")  # as literals of programs have it
+    return CheckError("E026", error.why, span, label, help_)
+
+
 def _extreme(op: str) -> Callable[[_Call], Value]:
     def check(call: _Call) -> Value:
         call.count(2)
@@ -546,6 +576,7 @@ _FUNCTIONS: dict[str, Callable[[_Call], Value]] = {
     "concat": _strings("concat", None),
     "contains": _strings("contains", BOOL),
     "starts_with": _strings("starts_with", BOOL),
+    "matches": _matches,
     "to_string": _to_string,
     "to_int": _to_number(INT, "parse_int"),
     "to_uint": _to_uint,
@@ -576,5 +607,6 @@ _USAGE = {
     "time_diff": "time_diff(later, earlier)",
     "encrypt": "encrypt(text, key)",
     "hmac": "hmac(text, key)",
+    "matches": "matches(text, 'pattern')",
     "decrypt": "decrypt(text, key)",
 }

@@ -112,6 +112,12 @@ _ALL = (
     Operation("concat", "(S, S) -> S", "concat(a, b)", "The second after the first."),
     Operation("contains", "(S, S) -> bool", "contains(a, b)", "Whether the second occurs in the first."),
     Operation("starts_with", "(S, S) -> bool", "starts_with(a, b)", "Whether the first begins with the second."),
+    Operation(
+        "matches",
+        "(S, string) -> bool",
+        "matches(a, 'pattern')",
+        "Whether the regular expression, a literal in the syntax of RE2, matches some part of the text.",
+    ),
     Operation("string_size", "(S) -> uint", "size(a)", "Its length in bytes."),
     Operation("hash", "(S) -> uint", "hash(a)", "FNV-1a, 64 bits, of its bytes."),
     # containers: the first argument is a place

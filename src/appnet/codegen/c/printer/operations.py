@@ -324,6 +324,14 @@ def _get_load(body: BodyPrinter, call: Call) -> str:
 
 
 @_value
+def _matches(body: BodyPrinter, call: Call) -> str:
+    text, pattern = call.args
+    assert isinstance(pattern, Const)
+    assert isinstance(pattern.value, bytes)
+    return f"an_matches({body.atom(text)}, {body.types.pattern(pattern.value)})"
+
+
+@_value
 def _decrypt(body: BodyPrinter, call: Call) -> str:
     plain = body.temporary(body.types.name(call.type), "plain")
     body.line(

@@ -1,8 +1,11 @@
-"""The C types of values, and the descriptors that the runtime handles stored values by."""
+"""The C types of values, the descriptors that the runtime handles stored values by, and the tables of patterns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from appnet.codegen.c.printer.text import comment
+from appnet.language.patterns import compile_pattern
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -53,6 +56,7 @@ class Types:
         self.lines: list[str] = []
         self._made: set[str] = set()
         self._descriptors: dict[str, str] = {}
+        self._patterns: dict[bytes, str] = {}
 
     def name(self, type_: Type) -> str:
         """The C type of a value."""
@@ -103,6 +107,14 @@ class Types:
             self.lines.append(f"static const an_type {name} = {text}; {comment(str(type_))}")
         return f"&{self._descriptors[text]}"
 
+    def pattern(self, pattern: bytes) -> str:
+        """The address of the regular expression's ``an_pattern``."""
+        if pattern not in self._patterns:
+            name = f"pattern_{len(self._patterns) + 1}"
+            self._patterns[pattern] = name
+            self.lines += _pattern_lines(name, pattern)
+        return f"&{self._patterns[pattern]}"
+
     def _initializer(self, type_: Type) -> str:
         match type_:
             case PairType(first=first, second=second):
@@ -131,6 +143,27 @@ class Types:
         if name not in self._made:
             self._made.add(name)
             self.lines += [*lines, "}"]
+
+
+def _pattern_lines(name: str, pattern: bytes) -> list[str]:
+    automaton = compile_pattern(pattern)
+    numbers = [number for row in automaton.table for number in row]
+    return [
+        comment(pattern.decode()),
+        f"static const uint16_t {name}_table[] = {{",
+        *_wrapped(numbers),
+        "};",
+        f"static const an_pattern {name} = {{",
+        f"  {name}_table, {len(automaton.table[0])}, {automaton.start}, {automaton.accepting}, {{",
+        *_wrapped(automaton.classes),
+        "  }",
+        "};",
+    ]
+
+
+def _wrapped(numbers: Sequence[int]) -> list[str]:
+    rows = (numbers[at : at + 32] for at in range(0, len(numbers), 32))
+    return [f"  {', '.join(map(str, row))}," for row in rows]
 
 
 def _tag(type_: Type) -> str:

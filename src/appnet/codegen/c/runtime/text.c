@@ -171,6 +171,15 @@ static bool contains_long(an_scope *scope, an_view text, an_view part) {
   return false;
 }
 
+bool an_matches(an_view text, const an_pattern *pattern) {
+  const size_t width = pattern->width;
+  size_t state = pattern->start;
+  for (size_t i = 0; i < text.size && state != pattern->accepting; i++) {
+    state = pattern->table[state * width + pattern->classes[text.data[i]]];
+  }
+  return pattern->table[state * width + width - 1] == pattern->accepting;
+}
+
 bool an_contains(an_scope *scope, an_view text, an_view part) {
   if (part.size == 0) return true;
   if (part.size > text.size) return false;

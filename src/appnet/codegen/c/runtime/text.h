@@ -21,6 +21,15 @@ static inline bool an_starts_with(an_view text, an_view part) {
   return text.size >= part.size && an_equal((an_view){text.data, part.size}, part);
 }
 
+/* A regular expression as a deterministic automaton; `width` classes of bytes, the last for the end of the text. */
+typedef struct an_pattern {
+  const uint16_t *table; /* the next state by state and class */
+  uint16_t width, start, accepting;
+  uint8_t classes[256];
+} an_pattern;
+
+bool an_matches(an_view text, const an_pattern *pattern);
+
 /* FNV-1a, 64 bits. */
 static inline uint64_t an_hash(an_view text) {
   uint64_t hash = 0xcbf29ce484222325u;

@@ -1,0 +1,99 @@
+"""Patterns of `matches`, beside RE2 itself: the same texts match, and what is refused says where and why."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import re2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appnet.language.patterns import PatternError, compile_pattern
+from tests.support.patterns import make_pattern, make_text
+
+QUIET = re2.Options()
+QUIET.log_errors = False
+
+CORNERS = [
+    "", "^$", "a|", "(|a)b", "^*a", "(?:^|x)a", "a{0}b", "a{2,}", "(?i)kS", "(?i)[^k]", r"(?i)[^\w]", r"[\d-z]", "[--/]", "[]a]",
+    "[^]a]", r"\bfoo\b", r"\B.\B", "(?m)^b$", "(?m:^)a$", "(?s)a.b", "(?i-s:A.)b", "é+", "[à-ÿ]", "[^é]", r"\x{1F600}", "[[:^alpha:]]",
+    r"[\W\D]", "a.{3}b", r"^[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}$", r"(?P<year>\d{4})-\d\d", "[ࠀ-\U0010ffff]", "[\u0080-\U0010ffff]",
+]  # fmt: skip
+
+
+def same_as_re2(pattern: str, text: bytes) -> None:
+    expected = re2.compile(pattern.encode(), QUIET).search(text) is not None
+    assert compile_pattern(pattern.encode()).matches(text) == expected, (pattern, text)
+
+
+def refusal(pattern: str) -> PatternError | None:
+    try:
+        compile_pattern(pattern.encode())
+    except PatternError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("pattern", CORNERS)
+def test_corners_match_what_re2_matches(pattern: str) -> None:
+    source = random.Random(pattern)
+    for _ in range(300):
+        same_as_re2(pattern, make_text(source))
+
+
+@settings(max_examples=400)
+@given(source=st.randoms(use_true_random=False))
+def test_random_patterns_match_what_re2_matches(source: random.Random) -> None:
+    pattern = make_pattern(source)
+    refused = refusal(pattern)
+    if refused is not None:
+        assert "states" in refused.why, (pattern, refused.why)
+        return
+    for _ in range(20):
+        same_as_re2(pattern, make_text(source))
+
+
+@given(text=st.text("()[]{}|*+?^$\\.aé-:,1d<>P=!imsxz", max_size=12))
+def test_what_is_taken_re2_takes(text: str) -> None:
+    refused = refusal(text)
+    if refused is None:
+        same_as_re2(text, text.encode())
+    else:
+        assert refused.help
+        assert 0 <= refused.start < refused.end <= max(len(text), refused.start + 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "why"),
+    [
+        ("a(b", "(", "this group is not closed"),
+        ("ab)", ")", "`)` closes no group"),
+        ("x[a", "[", "this set is not closed"),
+        ("[z-a]", "z-a", "the range runs backwards"),
+        ("a**", "*", "a repetition is repeated"),
+        ("|*", "*", "`*` has nothing to repeat"),
+        ("a{3,2}", "{3,2}", "the lesser bound stands last"),
+        ("a{,2}", "{,2", "`{` begins no repetition"),
+        ("(a{100}){20}", "{20}", "the pattern repeats too often"),
+        (r"(a)\1", r"\1", r"`\1` is no escape"),
+        (r"\q", r"\q", r"`\q` is no escape"),
+        (r"\pL", r"\p", "classes of Unicode are not taken"),
+        ("(?=a)", "(?=", "`(?=` is no group of RE2"),
+        ("(?i)é", "é", "(?i) knows the cases of ASCII letters only"),
+        ("[[:letter:]]", "[:letter:]", "there is no such class of characters"),
+        ("(?P<a>x)(?P<a>y)", "(?P<a>", "two groups are named `a`"),
+        (r"\x{110000}", r"\x{110000}", "no hexadecimal number of a character"),
+        ("a.{20}b", "a.{20}b", "the pattern needs more than 1,024 states"),
+    ],
+)
+def test_what_is_refused(pattern: str, place: str, why: str) -> None:
+    with pytest.raises(PatternError) as raised:
+        compile_pattern(pattern.encode())
+    error = raised.value
+    assert (pattern[error.start : error.end], error.why) == (place, why)
+
+
+def test_tables_are_the_least() -> None:
+    automaton = compile_pattern(b"a|a|aa|b")
+    assert (len(automaton.table), len(automaton.table[0])) == (3, 3)
