@@ -105,6 +105,10 @@ async def test_a_conversation(echo: Path) -> None:
         assert isinstance(found, lsp.Location)
         assert (found.uri, lines[found.range.start.line].strip()) == (document.uri, "acl: Map<string, string>")
 
+        found = await it.client.text_document_definition_async(lsp.DefinitionParams(document, place))
+        assert isinstance(found, lsp.Location)
+        assert found.uri == (echo / "echo.proto").resolve().as_uri()
+
         it.change(document, text.replace("    ", "\t"))
         await it.diagnostics()
         options = lsp.FormattingOptions(tab_size=4, insert_spaces=True)
