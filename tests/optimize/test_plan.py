@@ -91,7 +91,10 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
     found = explain(optimize(edge, Settings(OptLevel.STRONG)))
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics   server: firewall" in text
-    assert "kept in order\n  fault, logging: the caller, the server or a state tells the orders apart\n    request 1 {}\n" in text
+    assert (
+        "kept in order\n  fault, logging: the caller, the server or a state tells the orders apart\n    request 1 {}\n"
+        in text
+    )
 
 
 def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
