@@ -19,6 +19,7 @@ from appnet.optimize.explain import explain, told
 from appnet.optimize.picture import picture
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profile
+from appnet.optimize.search import inverted
 from tests.support import snapshots
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
@@ -149,3 +150,19 @@ def test_a_profile_that_is_none(
 def test_a_profile(tmp_path: Path) -> None:
     (tmp_path / "profile.yaml").write_text(json.dumps({"elements": {"fault": {"refused": 0.25}}}))
     assert load_profile(tmp_path / "profile.yaml", ["fault"]) == Profile({"fault": 0.25})
+
+
+def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
+    running = optimize(edge, Settings(OptLevel.WEAK))
+    assert inverted(running.arrangement.order), "the sample has elements that move"
+    again = optimize(edge, Settings(OptLevel.WEAK), running=running)
+    assert again.arrangement == running.arrangement
+    assert set(again.problem.decisions) == set(inverted(running.arrangement.order)), "no other pair has to be decided"
+
+
+def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
+    running = optimize(edge, Settings(OptLevel.IGNORE))
+    assert inverted(running.arrangement.order)
+    strong = optimize(edge, Settings(OptLevel.STRONG), running=running)
+    assert strong.problem.is_legal(strong.arrangement.order, strong.arrangement.sides)
+    assert strong.arrangement != running.arrangement

@@ -144,7 +144,7 @@ class LocalRunner:
 
     async def _compile(self) -> CompiledEdge:
         settings = self.settings
-        return await asyncio.to_thread(compile_edge, settings.config, settings.target, settings.level)
+        return await asyncio.to_thread(compile_edge, settings.config, settings.target, settings.level, self._compiled)
 
     async def _program(self, name: str, command: Sequence[str | Path]) -> Address:
         process = ApplicationProcess(name, command, self.settings.folder / f"{name}.log")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from appnet.analysis import Decision, DecisionCache, Strength, decide
 from appnet.ir.nodes import Element
@@ -14,7 +15,7 @@ from appnet.network.edge import LoadedEdge
 from appnet.network.placement import OptLevel, Plan, place, plan_of, stops
 from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, costs_of, expected_cost
 from appnet.optimize.problem import Decide, Problem, problem_of
-from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest
+from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
 
 _STRENGTHS = {OptLevel.STRONG: Strength.STRONG, OptLevel.WEAK: Strength.WEAK, OptLevel.IGNORE: None}
 
@@ -61,23 +62,56 @@ class Settings:
     algorithm: Algorithm = Algorithm.COST
 
 
-def optimize(edge: LoadedEdge, settings: Settings, cache: DecisionCache | None = None) -> OptimizedPlan:
-    """The plan for the edge. Decisions about pairs are kept in ``cache``, by default the user's."""
+def optimize(
+    edge: LoadedEdge,
+    settings: Settings,
+    cache: DecisionCache | None = None,
+    running: OptimizedPlan | None = None,
+) -> OptimizedPlan:
+    """The plan for the edge. Decisions about pairs are kept in ``cache``, by default the user's.
+
+    ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
+    for no other proofs than those that show this.
+    """
     written = stops(edge.config)
     elements = [edge.elements[it.spec.name.value] for it in written]
-    decide_pair = _decider(edge.method, cache if cache is not None else DecisionCache())
-    strength = _STRENGTHS.get(settings.level)
-    problem = problem_of(elements, [it.fixed for it in written], [it.side for it in written], strength, decide_pair)
+    state = partial(
+        problem_of,
+        elements,
+        [it.fixed for it in written],
+        [it.side for it in written],
+        _STRENGTHS.get(settings.level),
+        _decider(edge.method, cache if cache is not None else DecisionCache()),
+    )
     costs = [costs_of(it, settings.model, settings.target, settings.profile) for it in elements]
     model, target = settings.model, settings.target
-    unfused = expected_cost(costs, range(len(costs)), problem.written_sides, model, target, fused=False)
+    sides = [it.side for it in written]
+    unfused = expected_cost(costs, range(len(costs)), sides, model, target, fused=False)
     if settings.level is OptLevel.NO:
-        plan = place(edge.config, settings.level)
-        return OptimizedPlan(plan, settings.level, problem, as_written(problem), unfused, unfused)
-    found = _SEARCHES[settings.algorithm](problem, costs, model, target)
+        problem = state()
+        return OptimizedPlan(
+            place(edge.config, settings.level), settings.level, problem, as_written(problem), unfused, unfused
+        )
+    kept = _still_legal(running, elements, state) if running is not None else None
+    if kept is not None:
+        problem, found = kept
+    else:
+        problem = state()
+        found = _SEARCHES[settings.algorithm](problem, costs, model, target)
     plan = plan_of(edge.config, [(written[it].spec, found.sides[it]) for it in found.order], fused=True)
     cost = expected_cost(costs, found.order, found.sides, model, target)
     return OptimizedPlan(plan, settings.level, problem, found, unfused, cost)
+
+
+def _still_legal(
+    running: OptimizedPlan, elements: Sequence[Element], state: Callable[..., Problem]
+) -> tuple[Problem, Arrangement] | None:
+    """The arrangement that runs, with the problem that shows that it means the same for the elements as they are."""
+    if [it.name for it in elements] != [it.name for it in running.problem.elements]:
+        return None
+    arrangement = running.arrangement
+    problem = state(inverted(arrangement.order))
+    return (problem, arrangement) if problem.is_legal(arrangement.order, arrangement.sides) else None
 
 
 def _decider(method: MethodSignature, cache: DecisionCache) -> Decide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -45,8 +45,12 @@ def problem_of(
     written_sides: Sequence[Side],
     strength: Strength | None,
     decide: Decide,
+    pairs: Iterable[tuple[int, int]] | None = None,
 ) -> Problem:
-    """The problem for a chain. ``strength`` None keeps no order but what the sides ask for."""
+    """The problem for a chain. ``strength`` None keeps no order but what the sides ask for.
+
+    ``pairs``: those to decide, by default all; the others keep their order.
+    """
     found = [infer(it) for it in elements]
     fixed = tuple(
         # The hosts that a load balancer chooses among are those behind the client's side.
@@ -54,11 +58,12 @@ def problem_of(
         for it, side in zip(found, sides, strict=True)
     )
     decisions: dict[tuple[int, int], Decision] = {}
-    kept: set[tuple[int, int]] = set()
+    every = list(combinations(range(len(elements)), 2))
+    kept = set(every) if strength is not None else set()
     if strength is not None:
         readers_of_status = {number for number, it in enumerate(found) if it.response.reads_status}
-        for i, j in combinations(range(len(elements)), 2):
+        for i, j in every if pairs is None else pairs:
             decision = decisions[i, j] = decide(elements[i], elements[j], strength)
-            if not isinstance(decision, Proved) or (decision.status_may_differ and readers_of_status - {i, j}):
-                kept.add((i, j))
+            if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_status - {i, j}):
+                kept.remove((i, j))
     return Problem(tuple(elements), fixed, tuple(written_sides), frozenset(kept), decisions)

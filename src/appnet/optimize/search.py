@@ -27,6 +27,11 @@ class Arrangement:
     sides: tuple[Side, ...]
 
 
+def inverted(order: Sequence[int]) -> list[tuple[int, int]]:
+    """The pairs (i, j), i before j as written, that stand the other way round."""
+    return [(j, i) for i, j in combinations(order, 2) if j < i]
+
+
 def as_written(problem: Problem) -> Arrangement:
     """Nothing moved."""
     return Arrangement(tuple(range(len(problem.sides))), problem.written_sides)

@@ -50,13 +50,16 @@ class CompiledEdge:
         return tuple(it for it in self.segments if it.segment.side is side)
 
 
-def compile_edge(path: Path, target: Target, level: OptLevel) -> CompiledEdge:
+def compile_edge(path: Path, target: Target, level: OptLevel, running: CompiledEdge | None = None) -> CompiledEdge:
     """Reads the configuration at ``path`` with all it names and builds what runs.
 
+    ``running``: what the edge ran so far, whose plan stays where it may.
     Raises `DiagnosticError` with every error found.
     """
     edge = load_edge(path)
-    optimized = optimize(edge, Settings(level, target.value))
+    optimized = optimize(
+        edge, Settings(level, target.value), running=running.optimized if running is not None else None
+    )
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         segments = tuple(pool.map(lambda it: _build(it, edge, target), optimized.plan.segments))
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
