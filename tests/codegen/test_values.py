@@ -1,5 +1,6 @@
 """Operations in C under sanitizers, with the interpreter beside them: any values, and the corners."""
 
+import base64
 import math
 import struct
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appnet.interpret.compression import compress
 from appnet.ir.nodes import (
     Arm,
     Atom,
@@ -82,6 +84,8 @@ def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:
     yield from (
         ("encrypt", (STRING, STRING), STRING),
         ("hmac", (STRING, STRING), STRING),
+        ("compress", (STRING,), STRING),
+        ("compress", (BYTES,), BYTES),
         ("method", (), STRING),
         ("rpc_id", (), UINT),
     )
@@ -231,6 +235,19 @@ def _surroundings() -> Element:
             (Arm(SomePattern(Local("p", STRING)), Block((SetState(State("plain", STRING), Local("p", STRING)),))),),
         ),
     )
+    for kept, packed in (("text", Local("s", STRING)), ("frame", Local("b", BYTES))):
+        unpacked = OptionType(packed.type)
+        state[kept] = packed.type
+        found = Local(f"of_{kept}", packed.type)
+        body += (
+            Let(packed, ReadField(packed.name, packed.type)),
+            let(f"unpacked_{kept}", "decompress", packed, type=unpacked),
+            SetState(State(kept, packed.type), Const(b"none", packed.type)),
+            Match(
+                Local(f"unpacked_{kept}", unpacked),
+                (Arm(SomePattern(found), Block((SetState(State(kept, packed.type), found),))),),
+            ),
+        )
     status = (let("status", "status", type=INT), SetState(State("status", INT), Local("status", INT)))
     return element("surroundings", state, req=(*body, *FORWARD), resp=(*status, *FORWARD))
 
@@ -273,6 +290,34 @@ def test_what_was_encrypted_is_decrypted_unless_it_was_touched(
         surroundings.request(call, {"s": given_text, "t": key})
         surroundings.end(call)
         assert f'surroundings.plain = "{plain.hex()}"' in surroundings.check_state()
+
+
+CONTENTS = st.binary(max_size=300) | st.text("ab", max_size=400).map(str.encode)
+
+
+@settings(max_examples=200)
+@given(content=CONTENTS, times=st.sampled_from((1, 1, 3, 700)), data=st.data())
+def test_what_was_compressed_is_decompressed_unless_it_was_touched(
+    calculator: Driver, surroundings: Driver, content: bytes, times: int, data: st.DataObject
+) -> None:
+    content *= times
+    call = calculator.begin()
+    calculator.request(call, {"s": content, "b": content})
+    calculator.end(call)
+    calculator.check_state()
+    frame = compress(content)
+    touched = bytearray(frame)
+    for at in data.draw(st.lists(st.integers(0, len(frame) - 1), max_size=3)):
+        touched[at] ^= data.draw(st.integers(1, 255))
+    cut = frame[: data.draw(st.integers(0, len(frame)))]
+    for given_frame in (frame, bytes(touched), cut, frame + cut):
+        call = surroundings.begin()
+        surroundings.request(call, {"s": base64.b64encode(given_frame), "b": given_frame})
+        surroundings.end(call)
+        plain = (content if given_frame == frame else b"none").hex()
+        state = surroundings.check_state()
+        assert f'surroundings.frame = "{plain}"' in state
+        assert f'surroundings.text = "{plain}"' in state
 
 
 def test_nan_has_one_form_in_dumps(calculator: Driver) -> None:

@@ -153,6 +153,8 @@ def test_send_ends_the_handler():
 
 def test_what_was_not_encrypted_with_the_key_is_an_error_response():
     seal = "set(rpc, 'text', encrypt(get(rpc, 'text'), 'key'))"
+    unpack = "set(rpc, 'text', decompress(get(rpc, 'text')))"
+    assert chain(unpack).request(Rpc(SAMPLE, {"text": b"plain"})) == Refused(3, b"decompress failed in a")
     unseal = "set(rpc, 'text', decrypt(get(rpc, 'text'), 'key'))"
     assert chain(seal, unseal).request(Rpc(SAMPLE, {"text": b"secret"})) == Forwarded({"text": b"secret"})
     assert chain(unseal).request(Rpc(SAMPLE, {"text": b"plain"})) == Refused(3, b"decrypt failed in a")

@@ -4,17 +4,19 @@ import math
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
+import lz4.frame
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.interpret.compression import MOST_CONTENT
 from appnet.interpret.operations import MEANINGS, Machine
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import DEFAULT_CAPACITY, Value, float_bits
 from appnet.language.operations import OPERATIONS
-from appnet.language.types import BOOL, FLOAT, INT, STRING, UINT, Type
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type
 from tests.support.match_action import METHOD
 
 LEAST, MOST, ALL = -(2**63), 2**63 - 1, 2**64 - 1
@@ -218,6 +220,21 @@ def test_what_an_operation_gives(operation: str, operands: tuple[Value, ...], ty
 
 def test_status_is_that_of_the_message_in_hand():
     assert MEANINGS["status"](machine(status=14)) == 14
+
+
+@given(content=st.binary(max_size=2000) | st.text("ab", max_size=2000).map(str.encode))
+def test_the_library_of_lz4_reads_what_is_compressed(content: bytes):
+    frame = run("compress", content, type=BYTES)
+    assert lz4.frame.decompress(frame) == content
+    assert run("decompress", frame, type=OptionType(BYTES)) == (content,)
+
+
+def test_content_beyond_the_bound_is_not_decompressed():
+    for size, expected in ((MOST_CONTENT, True), (MOST_CONTENT + 1, False)):
+        frame = lz4.frame.compress(
+            bytes(size), block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_linked=False, content_checksum=True
+        )
+        assert (run("decompress", frame, type=OptionType(BYTES)) is not None) == expected
 
 
 @given(ints, ints)

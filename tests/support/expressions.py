@@ -157,6 +157,7 @@ class Expressions:
             return [self._bool]
         if type_ == BYTES:
             joined = [lambda depth: f"concat({self._some_bytes()}, {self.expression(BYTES, depth)})"]
+            joined.append(lambda _depth: f"compress({self._some_bytes()})")
             return joined if self.has_bytes() else []
         return [] if self._is_odd_vec(type_) else [lambda _depth: self.pick(self._anchors(type_))]
 
@@ -202,8 +203,12 @@ class Expressions:
         if self.block != "init":
             forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
             forms.append("method()")
-            forms += [f"decrypt({self.expression(STRING, 0)}, 'key')"] if not self.loops else []
+            if not self.loops:
+                forms.append(f"decrypt({self.expression(STRING, 0)}, 'key')")
+                packed = self.pick((f"compress({self.expression(STRING, 0)})", self.expression(STRING, 0)))
+                forms.append(f"decompress({packed})")
         forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
+        forms.append(f"compress({self.expression(STRING, 0)})")
         forms.append(f"hmac({self.expression(STRING, 0)}, {self.expression(STRING, 0)})")
         forms += [f"to_string({name})" for name in self._names(BYTES)]
         return self.pick(forms)

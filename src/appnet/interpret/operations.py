@@ -21,10 +21,11 @@ import re2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from appnet.interpret.compression import compress, decompress
 from appnet.interpret.random import Generator, fnv1a
 from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import Value, as_key, copy_value, float_bits, wrap, wrap_int, wrap_uint
-from appnet.language.types import FLOAT, Type
+from appnet.language.types import FLOAT, STRING, OptionType, Type
 
 _INT_MIN, _INT_MAX, _UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _SATURATED = 10**15
@@ -505,13 +506,35 @@ def _encrypt(machine: Machine, text: bytes, pass_phrase: bytes) -> bytes:
 @_operation
 def _decrypt(_machine: Machine, text: bytes, pass_phrase: bytes) -> Value:
     key = hashlib.sha256(pass_phrase).digest()
+    data = _decoded(text)
+    if data is None:
+        return None
+    try:
+        return (ChaCha20Poly1305(key).decrypt(data[:_NONCE], data[_NONCE:], None),)
+    except (InvalidTag, ValueError):
+        return None
+
+
+def _decoded(text: bytes) -> bytes | None:
+    """The bytes of a base64 text; None where unused bits are set, by which a text could be altered unseen."""
     try:
         data = base64.b64decode(text, validate=True)
-        if base64.b64encode(data) != text:  # unused bits that are set would let a text be altered unseen
-            return None
-        return (ChaCha20Poly1305(key).decrypt(data[:_NONCE], data[_NONCE:], None),)
-    except (binascii.Error, InvalidTag, ValueError):
+    except binascii.Error:
         return None
+    return data if base64.b64encode(data) == text else None
+
+
+@_operation
+def _compress(machine: Machine, plain: bytes) -> bytes:
+    packed = compress(plain)
+    return base64.b64encode(packed) if machine.type == STRING else packed
+
+
+@_operation
+def _decompress(machine: Machine, packed: bytes) -> Value:
+    frame = _decoded(packed) if machine.type == OptionType(STRING) else packed
+    plain = None if frame is None else decompress(frame)
+    return None if plain is None else (plain,)
 
 
 @_operation

@@ -37,7 +37,7 @@ from appnet.ir.nodes import (
 from appnet.ir.state_classes import classify
 from appnet.ir.verify import verify
 from appnet.language import typed
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations import FALLIBLE, OPERATIONS, Effect
 from appnet.language.types import BOOL, STRING, UNIT, OptionType, Type
 
 _INVALID_ARGUMENT = 3
@@ -146,8 +146,8 @@ class _Body:
                 return ReadField(path, type_)
             case typed.NewVec():
                 return Call("vec_new", (), value.type)
-            case typed.Operate(op="decrypt"):
-                return self._decrypt(value)
+            case typed.Operate(op=op) if op in FALLIBLE:
+                return self._fallible(value)
             case typed.Operate(op=("and" | "or") as op, arguments=(left, right)) if _has_effects(right):
                 return self._short_circuit(op, left, right)
             case typed.Operate(op=op, arguments=arguments, type=type_):
@@ -169,12 +169,12 @@ class _Body:
         self._out.append(Match(subject, arms))
         return result
 
-    def _decrypt(self, value: typed.Operate) -> Local:
-        option = OptionType(STRING)
+    def _fallible(self, value: typed.Operate) -> Local:
+        option = OptionType(value.type)
         answer = self._fresh("t", option)
-        self._out.append(Let(answer, Call("decrypt", tuple(self._operands(value.arguments)), option)))
-        result, plain = self._fresh("t", STRING), self._fresh("plain", STRING)
-        text = Const(f"decrypt failed in {self._element}".encode(), STRING)
+        self._out.append(Let(answer, Call(value.op, tuple(self._operands(value.arguments)), option)))
+        result, plain = self._fresh("t", value.type), self._fresh("plain", value.type)
+        text = Const(f"{value.op} failed in {self._element}".encode(), STRING)
         some = Arm(SomePattern(plain), Block((Let(result, plain),)))
         none = Arm(NonePattern(), Block((Refuse(text, _INVALID_ARGUMENT),)))
         self._out.append(Match(answer, (some, none)))
@@ -200,4 +200,4 @@ def _has_effects(value: typed.Value) -> bool:
     if not isinstance(value, typed.Operate):
         return False
     effects = OPERATIONS[value.op].effects & ~(Effect.READS_CONTAINER | Effect.READS_METADATA | Effect.READS_STATUS)
-    return bool(effects) or value.op == "decrypt" or any(_has_effects(it) for it in value.arguments)
+    return bool(effects) or value.op in FALLIBLE or any(_has_effects(it) for it in value.arguments)

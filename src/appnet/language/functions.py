@@ -40,7 +40,7 @@ from appnet.language.types import (
     VecType,
 )
 
-_NOT_YET = frozenset({"reply", "compress", "decompress"})
+_NOT_YET = frozenset({"reply"})
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
     **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
     **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
@@ -390,11 +390,30 @@ def _simple(op: str, parameters: tuple[Type, ...], result: Type) -> Callable[[_C
     return check
 
 
-def _decrypt(call: _Call) -> Value:
-    if call.scope.part is Part.INIT or call.scope.loops:
-        help_ = "decrypt in `req` or `resp`, before or after the loop"
-        raise CheckError("E031", "`decrypt` can end a handler, which cannot end here", call.node.span, help_=help_)
-    return _simple("decrypt", (STRING, STRING), STRING)(call)
+def _can_fail(check: Callable[[_Call], Value]) -> Callable[[_Call], Value]:
+    """A function whose failure ends the handler."""
+
+    def checked(call: _Call) -> Value:
+        if call.scope.part is Part.INIT or call.scope.loops:
+            title = f"`{call.name}` can end a handler, which cannot end here"
+            help_ = f"{call.name} in `req` or `resp`, before or after the loop"
+            raise CheckError("E031", title, call.node.span, help_=help_)
+        return check(call)
+
+    return checked
+
+
+def _packing(op: str) -> Callable[[_Call], Value]:
+    """An operation from a string to a string, or from bytes to bytes."""
+
+    def check(call: _Call) -> Value:
+        call.count(1)
+        value = call.any(0, call.want)
+        if type_of(value, call.span(0)) not in {STRING, BYTES}:
+            raise mismatch(value.type, STRING, call.span(0))
+        return Operate(op, (value,), value.type)
+
+    return check
 
 
 def _strings(op: str, result: Type | None) -> Callable[[_Call], Value]:
@@ -571,7 +590,9 @@ _FUNCTIONS: dict[str, Callable[[_Call], Value]] = {
     "quantile": _of_vec("quantile", FLOAT, (FLOAT,), FLOAT),
     "encrypt": _simple("encrypt", (STRING, STRING), STRING),
     "hmac": _simple("hmac", (STRING, STRING), STRING),
-    "decrypt": _decrypt,
+    "decrypt": _can_fail(_simple("decrypt", (STRING, STRING), STRING)),
+    "compress": _packing("compress"),
+    "decompress": _can_fail(_packing("decompress")),
     "hash": _hash,
     "concat": _strings("concat", None),
     "contains": _strings("contains", BOOL),
@@ -607,6 +628,8 @@ _USAGE = {
     "time_diff": "time_diff(later, earlier)",
     "encrypt": "encrypt(text, key)",
     "hmac": "hmac(text, key)",
+    "compress": "compress(text)",
+    "decompress": "decompress(text)",
     "matches": "matches(text, 'pattern')",
     "decrypt": "decrypt(text, key)",
 }

@@ -265,7 +265,18 @@ _ALL = (
         "decrypt(s, key)",
         "The plain text; None where s was not encrypted with the key.",
     ),
+    # LZ4 frames (docs/language.md says which); strings are base64 text of them
+    Operation("compress", "(S) -> S", "compress(s)", "The bytes as an LZ4 frame; of a string, its base64 text."),
+    Operation(
+        "decompress",
+        "(S) -> Option<S>",
+        "decompress(s)",
+        "What was compressed; None where s is no such frame, or holds more than 4 MiB.",
+    ),
     Operation("hmac", "(string, string) -> string", "hmac(s, key)", "HMAC-SHA-256 of s, as 64 hexadecimal digits."),
 )
+
+FALLIBLE = frozenset({"decrypt", "decompress"})
+"""Operations whose None ends a handler: the caller gets INVALID_ARGUMENT, "OPERATION failed in ELEMENT"."""
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _ALL}

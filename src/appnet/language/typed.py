@@ -69,7 +69,7 @@ class NewVec:
 class Operate:
     """An operation of `operations.py` on values, evaluated left to right.
 
-    ``decrypt`` has type string here: where it fails, the handler ends with an error.
+    Those that are `FALLIBLE` have the type of what they give when they do not fail: where they fail, the handler ends.
     """
 
     op: str

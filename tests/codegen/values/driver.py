@@ -21,7 +21,7 @@ from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, STRING, Type
 
 _HERE = Path(__file__).parent
-_PARTS = ("instance", "wire", "http_call", "telemetry", "value", "vec", "map", "text", "crypto", "sha256")
+_PARTS = ("instance", "wire", "http_call", "telemetry", "value", "vec", "map", "text", "crypto", "sha256", "compress")
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="appnet-driver-")
 
 

@@ -31,6 +31,7 @@ from appnet.language.operations import OPERATIONS, Effect
 _KEPT_EFFECTS = Effect.RANDOM | Effect.WRITES_CONTAINER | Effect.WRITES_METADATA
 _IN_ARENA = frozenset(
     {"int_to_string", "uint_to_string", "float_to_string", "bool_to_string", "method", "encrypt", "decrypt", "hmac"}
+    | {"compress", "decompress"}
 )
 _AT_KEY = frozenset({"map_get", "map_get_or", "map_set", "map_delete"})
 

@@ -14,7 +14,7 @@ from appnet.codegen.c.printer.context import Direction
 from appnet.codegen.c.printer.text import literal, view
 from appnet.codegen.c.printer.types import TEXTS, is_flat
 from appnet.ir.nodes import Atom, Call, Const, State, StateClass
-from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, OptionType, PairType, Type, VecType
+from appnet.language.types import BOOL, FLOAT, INT, STRING, UINT, MapType, OptionType, PairType, Type, VecType
 
 if TYPE_CHECKING:
     from appnet.codegen.c.printer.body import BodyPrinter
@@ -337,6 +337,25 @@ def _decrypt(body: BodyPrinter, call: Call) -> str:
     body.line(
         f"{plain}.some = an_decrypt({body.scope()}, {body.atom(call.args[0])}, {body.atom(call.args[1])}, "
         f"&{plain}.value);"
+    )
+    return plain
+
+
+def _encoded(type_: Type) -> str:
+    return "true" if type_ == STRING else "false"
+
+
+@_value
+def _compress(body: BodyPrinter, call: Call) -> str:
+    return f"an_compress({body.scope()}, {body.atom(call.args[0])}, {_encoded(call.type)})"
+
+
+@_value
+def _decompress(body: BodyPrinter, call: Call) -> str:
+    plain = body.temporary(body.types.name(call.type), "plain")
+    packed = call.args[0]
+    body.line(
+        f"{plain}.some = an_decompress({body.scope()}, {body.atom(packed)}, {_encoded(packed.type)}, &{plain}.value);"
     )
     return plain
 

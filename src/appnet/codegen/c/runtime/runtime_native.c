@@ -19,3 +19,4 @@
 #include "text.c"
 #include "sha256.c"
 #include "crypto.c"
+#include "compress.c"

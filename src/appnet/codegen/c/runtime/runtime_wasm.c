@@ -10,3 +10,4 @@
 #include "options.c"
 #include "sha256.c"
 #include "crypto.c"
+#include "compress.c"
