@@ -42,6 +42,7 @@ OPAQUE = frozenset(
         *("to_float", "parse_int", "parse_float", "instant_to_float"),
         *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
         *("concat", "starts_with", "string_size", "hash", "hmac", "decrypt", "quantile"),
+        *("matches", "compress", "decompress"),
         *("vec_new", "vec_get", "vec_get_or", "vec_size"),
     }
 )
