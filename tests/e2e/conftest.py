@@ -16,6 +16,7 @@ from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.control.snapshot import Snapshot
 from appnet.control.xds_server import XdsServer
 from appnet.ir import compile_element
+from appnet.language.checker import STATUS_CODES
 from appnet.network.proto import load_proto
 from appnet.processors.address import Address
 from appnet.processors.envoy.bootstrap import Identity
@@ -40,6 +41,15 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "binary_header": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            set_metadata(rpc, 'copy-bin', get_metadata(rpc, 'trace-bin'))
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
     "header_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):
@@ -50,6 +60,14 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "codes": _HEAD
+    + "req(rpc):\n    match get(rpc, 'body'):\n"
+    + "".join(
+        f"        '{written}' => send(err('100% né\\n\\xff', {written}), Up)\n"
+        for name, code in list(STATUS_CODES.items())[1:]
+        for written in (name, code)
+    )
+    + "    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n",
     "quota": textwrap.dedent("""\
         state:
             used: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from appnet.language.checker import STATUS_CODES
 from tests.e2e.conftest import ECHO, Proxied
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
@@ -34,6 +35,23 @@ def test_a_denial_is_a_trailers_only_reply_and_the_server_sees_nothing(proxied: 
         # A later request on the same connection arrives, so the denied one would have arrived before it.
         assert client.call(ECHO, ALLOWED).grpc_status == 0
     assert [request.body for request in proxied.server.seen] == [ALLOWED]
+
+
+def test_every_code_and_any_text_reaches_the_caller(start_proxied) -> None:
+    proxied = start_proxied("codes")
+    with RawClient(proxied.port) as client:
+        for name, code in list(STATUS_CODES.items())[1:]:
+            for written in (name, str(code)):
+                reply = client.call(ECHO, frame(string_field(1, written.encode())))
+                assert (reply.grpc_status, reply.header("grpc-message")) == (code, "100%25 n%C3%A9%0A%FF")
+    assert proxied.server.seen == []
+
+
+def test_binary_metadata_is_base64_text(start_proxied) -> None:
+    proxied = start_proxied("binary_header")
+    with RawClient(proxied.port) as client:
+        assert client.call(ECHO, ALLOWED, [("trace-bin", "AP//")]).grpc_status == 0
+    assert [request.header("copy-bin") for request in proxied.server.seen] == ["AP//"]
 
 
 def test_headers_of_a_request_wait_for_the_verdict(proxied: Proxied) -> None:
