@@ -122,15 +122,38 @@ def test_files_it_was_read_from(shop: ProtoFile) -> None:
     assert shop.files == (folder / "shop.proto", folder / "parts" / "money.proto")
 
 
-def test_proto2_groups_and_defaults_cannot_be_used(tmp_path: Path) -> None:
+def test_proto2_groups_and_closed_enums_cannot_be_used_and_defaults_can(tmp_path: Path) -> None:
     path = tmp_path / "old.proto"
     path.write_text(
         'syntax = "proto2"; service S { rpc M(In) returns (In); } message In { optional int32 a = 1 [default = 7];'
-        " optional int32 b = 2 [default = 0]; optional group G = 3 { optional int32 c = 1; } required bool d = 4; }"
+        " optional int32 b = 2 [default = 0]; optional group G = 3 { optional int32 c = 1; } required bool d = 4;"
+        ' enum E { ONE = 1; } optional E e = 5; optional string f = 6 [default = "\u00e9"]; }'
     )
     request = load_proto(path).method("M").request
-    assert set(request.fields) == {"b", "d"}
-    assert request.unsupported == {"a": "it has a default of its own", "g": "it is a group"}
+    assert {path: it.default for path, it in request.fields.items()} == {
+        "a": 7,
+        "b": None,
+        "d": None,
+        "f": b"\xc3\xa9",
+    }
+    assert request.unsupported == {"g": "it is a group", "e": "it is a closed enum"}
+
+
+def test_features_of_editions(tmp_path: Path) -> None:
+    path = tmp_path / "new.proto"
+    path.write_text(
+        'edition = "2023"; service S { rpc M(In) returns (In); } enum Open { ZERO = 0; }'
+        " enum Closed { option features.enum_type = CLOSED; NONE = 0; } message Part { int32 n = 1; }"
+        " message In { int32 a = 1 [default = 7]; int32 b = 2 [features.field_presence = IMPLICIT]; Open c = 3;"
+        " Closed d = 4; Part e = 5; Part f = 6 [features.message_encoding = DELIMITED]; }"
+    )
+    request = load_proto(path).method("M").request
+    assert {path: it.default for path, it in request.fields.items()} == {"a": 7, "b": None, "c": None, "e.n": None}
+    assert request.unsupported == {
+        "d": "it is a closed enum",
+        "e": "it is a message: name a field in it",
+        "f": "it is a group",
+    }
 
 
 def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:

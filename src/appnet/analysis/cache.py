@@ -64,7 +64,10 @@ def _text_of_element(element: Element) -> str:
 
 def _text_of(method: MethodSignature) -> str:
     messages = [
-        (message.full_name, sorted((it.path, it.type.name, it.kind) for it in message.fields.values()))
+        (
+            message.full_name,
+            sorted((it.path, it.type.name, it.kind, repr(it.default)) for it in message.fields.values()),
+        )
         for message in (method.request, method.response)
     ]
     return repr((method.full_name, method.client_streaming, method.server_streaming, messages))

@@ -55,8 +55,8 @@ class Computed:
 
     def _compute(self, statement: Let, known: Mapping[str, Value], message: Message, rpc: Rpc) -> tuple[Value] | None:
         match statement.value:
-            case ReadField(path=path, type=type_):
-                return (message.read(path, type_),)
+            case ReadField(path=path):
+                return (message.read(path),)
             case Call(op=op, args=args, type=type_) if OPERATIONS[op].effects in _EVALUATED:
                 operands = [self._value(atom, known) for atom in args]
                 if None not in operands:

@@ -26,7 +26,7 @@ from appnet.analysis.symbols import (
     variable,
     when,
 )
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, default_value
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, absent_value
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
     Arm,
@@ -142,7 +142,7 @@ class Execution:
             case Call():
                 result, store = self._call(value, store)
             case ReadField(path=path, type=type_):
-                default = self.world.literal(default_value(type_), type_)
+                default = self.world.literal(absent_value(self.schema.fields[path]), type_)
                 result = when(self._is_error(store), default, store.message.fields[path])
             case _:
                 result = self._value(value, store)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appnet.analysis.decision import Counterexample, Event, Strength
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Rpc
 from appnet.interpret.dump import value_text
-from appnet.interpret.values import Value, default_value
+from appnet.interpret.values import Value, absent_value
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MethodSignature
 from appnet.language.types import STRING as _STRING
@@ -108,7 +108,7 @@ def _seen(outcome: Outcome, rpc: Rpc, metadata: Mapping[str, bytes], fields: Map
         return _Seen(False, (("with code", str(outcome.code)), ("saying", str(outcome.text))))
     content = []
     for path, it in fields.items():
-        text = value_text(rpc.message.get(path, default_value(it.type)), it.type)
+        text = value_text(rpc.message.get(path, absent_value(it)), it.type)
         content.append((f"field `{path}`", text + (" written" if path in outcome.written else "")))
     content += [(f"header `{key}`", value_text(value, _STRING)) for key, value in sorted(metadata.items())]
     return _Seen(True, (*content, ("to host", str(rpc.backend))))

@@ -8,7 +8,7 @@ from typing import Protocol
 from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Step
 from appnet.behaviour.values import CLOCK_START_NS
 from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc, Watcher, dump
-from appnet.interpret.values import Value, default_value
+from appnet.interpret.values import Value, absent_value
 from appnet.language.messages import MessageSchema, MethodSignature
 
 REQUEST_HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
@@ -33,7 +33,7 @@ def changed(before: Mapping[str, Value], after: Mapping[str, Value], schema: Mes
     return {
         path: after[path]
         for path, it in schema.fields.items()
-        if path in after and after[path] != before.get(path, default_value(it.type))
+        if path in after and after[path] != before.get(path, absent_value(it))
     }
 
 

@@ -205,8 +205,8 @@ class _Run:
         match value:
             case Call():
                 return self._call(value)
-            case ReadField(path=path, type=type_):
-                return self._message().read(path, type_)
+            case ReadField(path=path):
+                return self._message().read(path)
             case _:
                 return self._value(value)
 

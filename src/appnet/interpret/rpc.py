@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from appnet.interpret.values import Value, default_value, narrow
+from appnet.interpret.values import Value, absent_value, narrow
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.types import Type
 
 _KEY = re.compile(rb"[a-z0-9._-]+")
 _TEXT = re.compile(rb"[\x20-\x7e]*")
@@ -77,9 +76,10 @@ class Message:
     written: dict[str, Value] = field(default_factory=dict)
     destination: bytes | None = None
 
-    def read(self, path: str, type_: Type) -> Value:
-        """The value of the field; the default of the type in an error response."""
-        return default_value(type_) if self.status else self.fields.get(path, default_value(type_))
+    def read(self, path: str) -> Value:
+        """The value of the field; its default in an error response."""
+        absent = absent_value(self.schema.fields[path])
+        return absent if self.status else self.fields.get(path, absent)
 
     def write(self, path: str, value: Value) -> None:
         """Sets the field, as its kind in the .proto holds it; without effect in an error response."""

@@ -11,6 +11,7 @@ import math
 import struct
 from typing import Any, TypeAlias
 
+from appnet.language.messages import Field
 from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
 
 Value: TypeAlias = Any
@@ -28,7 +29,7 @@ _ZEROS: dict[Type, Value] = {BOOL: False, INT: 0, UINT: 0, INSTANT: 0, FLOAT: 0.
 
 
 def default_value(type_: Type) -> Value:
-    """What a variable of the type holds before it is set, and what an absent field reads as."""
+    """What a variable of the type holds before it is set."""
     match type_:
         case PairType(first=first, second=second):
             return (default_value(first), default_value(second))
@@ -38,6 +39,11 @@ def default_value(type_: Type) -> Value:
             return {}
         case _:
             return _ZEROS[type_]
+
+
+def absent_value(field: Field) -> Value:
+    """What the field reads as where a message does not have it."""
+    return default_value(field.type) if field.default is None else field.default
 
 
 def copy_value(value: Value) -> Value:

@@ -13,13 +13,15 @@ class Field:
     """A singular scalar field.
 
     ``path`` is dotted as in the .proto, ``numbers`` are its field numbers from the message inwards, ``kind`` is
-    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …) or ``enum``.
+    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …) or ``enum``. ``default`` is what it
+    reads as where it is absent, if that is not the type's zero.
     """
 
     path: str
     type: Type
     numbers: tuple[int, ...]
     kind: str
+    default: bool | int | float | bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def _schema(message: Descriptor) -> MessageSchema:
                     inner.append(_Place(it.message_type, f"{path}.", numbers, above))
                 else:
                     kind, type_ = _KINDS[it.type]
-                    fields[path] = Field(path, type_, numbers, kind)
+                    fields[path] = Field(path, type_, numbers, kind, _default(it))
         level = inner
     return MessageSchema(message.full_name, fields, unsupported)
 
@@ -245,10 +245,18 @@ def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
         # Which member counts depends on the order of the bytes of all of them.
         return f"it is a member of the oneof `{oneof.name}`"
     if nested is None:
-        return "it has a default of its own" if it.has_default_value and it.default_value else ""
+        # What a number that the enum does not name means is not the same for all receivers: some take it as absent.
+        return "it is a closed enum" if it.enum_type is not None and it.enum_type.is_closed else ""
     if nested.full_name in above:
         return f"`{nested.full_name}` contains itself"
     return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
+
+
+def _default(it: FieldDescriptor) -> bool | int | float | bytes | None:
+    """What the field reads as where it is absent, if that is not zero or empty."""
+    value = it.default_value.encode() if isinstance(it.default_value, str) else it.default_value
+    zero = not value and str(value) != "-0.0"
+    return None if zero else value
 
 
 def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:

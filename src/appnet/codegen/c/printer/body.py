@@ -10,7 +10,7 @@ from appnet.codegen.c.printer.operations import FRESH, MOST_CAPACITY, computatio
 from appnet.codegen.c.printer.placement import Step, declared_at
 from appnet.codegen.c.printer.reachable import reachable
 from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
-from appnet.codegen.c.printer.types import TEXTS, is_container, is_flat
+from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
 from appnet.ir.nodes import (
     AnyPattern,
@@ -39,11 +39,10 @@ from appnet.ir.nodes import (
     WriteField,
 )
 from appnet.ir.walk import is_exhaustive
-from appnet.language.types import BOOL, FLOAT, INSTANT, INT, UINT, MapType, Type, VecType
+from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
 
 _UNAVAILABLE = 14
 _LOCAL_CAPACITY = 65_536
-_MEMBERS = {BOOL: "b", INT: "i", UINT: "u", INSTANT: "u", FLOAT: "f"}
 _NARROW = {
     "int32": "(int32_t)",
     "sint32": "(int32_t)",
@@ -243,7 +242,7 @@ class BodyPrinter:
                 shared = value.op not in FRESH
             case ReadField(path=path, type=type_):
                 slot = self._slots[path]
-                return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{_MEMBERS.get(type_, 's')}"
+                return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{MEMBERS.get(type_, 's')}"
             case _:
                 text = self.atom(value)
                 shared = text == self.place(value)
@@ -284,7 +283,7 @@ class BodyPrinter:
         slot = self._slots[path]
         text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
         narrow = _NARROW.get(slot.field.kind, "")
-        member = _MEMBERS.get(value.type, "s")
+        member = MEMBERS.get(value.type, "s")
         slot_text = f"{self.call()}->slots[{slot.index} {comment(path)}]"
         line = f"{slot_text} = (an_slot){{.value.{member} = {narrow}{text}, .present = true, .written = true}};"
         guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from appnet.codegen.c.printer.context import Direction, Slot
 from appnet.codegen.c.printer.element import ElementPrinter
-from appnet.codegen.c.printer.text import comment, indent, view
+from appnet.codegen.c.printer.text import comment, constant, indent, literal, view
+from appnet.codegen.c.printer.types import MEMBERS
+from appnet.ir.nodes import Const
 from appnet.ir.verify import InternalError
-from appnet.language.messages import MethodSignature
+from appnet.language.messages import Field, MethodSignature
 
 _RESOURCE_EXHAUSTED = 8
 
@@ -67,6 +69,9 @@ class MethodPrinter:
                 lines.append(f"static const uint32_t {numbers}[] = {{{values}}}; {comment(slot.field.path)}")
                 entries.append(f"{{{numbers}, {len(slot.field.numbers)}, AN_FIELD_{slot.field.kind.upper()}}},")
             lines += [f"static const an_field {self._name}_{name}_fields[] = {{", *indent(entries), "};"]
+            if any(slot.field.default is not None for slot in side.slots.values()):
+                absent = [f"{_absent(slot.field)}," for slot in side.slots.values()]
+                lines += [f"static const an_value {self._name}_{name}_absent[] = {{", *indent(absent), "};"]
         return lines
 
     def entry(self) -> list[str]:
@@ -83,6 +88,8 @@ class MethodPrinter:
 
     def _side_text(self, name: str, side: Side) -> str:
         fields = f"{self._name}_{name}_fields" if side.slots else "NULL"
+        if any(slot.field.default is not None for slot in side.slots.values()):
+            fields += f", .absent = {self._name}_{name}_absent"
         flags = {"needs_message": side.needs_message, "needs_status": side.needs_status, "holds": side.holds}
         texts = [f".{flag} = {str(value).lower()}" for flag, value in (flags | {"empty": side.empty}).items()]
         return f"{{.fields = {fields}, .field_count = {len(side.slots)}, {', '.join(texts)}}}"
@@ -139,6 +146,16 @@ class MethodPrinter:
             "  return AN_REFUSE;",
             "}",
         ]
+
+
+def _absent(field: Field) -> str:
+    """What the field reads as where it is absent, as an ``an_value`` that is static."""
+    value = field.default
+    if value is None:
+        return "{0}"
+    if isinstance(value, bytes):
+        return f"{{.s = {{(const uint8_t *){literal(value)}, {len(value)}}}}}"
+    return f"{{.{MEMBERS[field.type]} = {constant(Const(value, field.type))}}}"
 
 
 def _path(method: MethodSignature) -> str:

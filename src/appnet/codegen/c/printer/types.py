@@ -31,6 +31,8 @@ _SCALARS = {
     BYTES: ("string", "an_view"),
 }
 TEXTS = (STRING, BYTES)
+MEMBERS = {BOOL: "b", INT: "i", UINT: "u", INSTANT: "u", FLOAT: "f"}
+"""Where an ``an_value`` holds a number of the type."""
 
 
 def is_container(type_: Type) -> bool:

@@ -128,6 +128,7 @@ typedef enum an_verdict { AN_FORWARD = 0, AN_REFUSE = 1 } an_verdict;
 /* What the handlers of one direction need; decided at compile time, so that nothing is held for nothing. */
 typedef struct an_side {
   const an_field *fields;
+  const an_value *absent; /* of each field, what it reads as where it is absent; NULL: zero, for all of them */
   size_t field_count;
   bool needs_message; /* a field is read or written: the message must be whole before the handlers run */
   bool needs_status;  /* response only: the gRPC status must be known before the handlers run */

@@ -130,7 +130,7 @@ static int32_t read_status(an_call *call, an_header_map map) {
 static void become_error(an_call *call, int32_t status) {
   call->is_error = true;
   call->status = status;
-  memset(call->slots, 0, call->method->response.field_count * sizeof(an_slot));
+  an_wire_clear(&call->method->response, call->slots);
 }
 
 void an_call_fail(an_call *call, int32_t status) {

@@ -264,9 +264,15 @@ static bool scan_level(an_scan *scan, size_t at, size_t end, size_t low, size_t 
   return true;
 }
 
+void an_wire_clear(const an_side *side, an_slot *slots) {
+  memset(slots, 0, side->field_count * sizeof(an_slot));
+  if (side->absent == NULL) return;
+  for (size_t i = 0; i < side->field_count; i++) slots[i].value = side->absent[i];
+}
+
 const char *an_wire_scan(const an_plan *plan, an_view message, an_slot *slots) {
   an_scan scan = {.plan = plan, .data = message.data, .slots = slots};
-  memset(slots, 0, plan->side->field_count * sizeof(an_slot));
+  an_wire_clear(plan->side, slots);
   scan_level(&scan, 0, message.size, 0, plan->side->field_count, 0);
   return scan.flaw;
 }

@@ -18,6 +18,9 @@ struct an_plan {
 bool an_plans_init(an_instance *instance); /* false: out of memory, or a path that is empty, too deep or there twice */
 void an_plans_free(an_instance *instance);
 
+/* The slots of a side whose message has none of its fields. */
+void an_wire_clear(const an_side *side, an_slot *slots);
+
 /* Fills a slot for each field of the plan's side from the message: the last occurrence wins, occurrences of a
  * submessage merge, a field of another wire type counts as unknown. Strings point into the message.
  * NULL, or what is wrong with the message; it is then undefined what the slots hold. */
