@@ -3,6 +3,7 @@
 from appnet.analysis.cache import DecisionCache
 from appnet.analysis.decide import decide
 from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
+from appnet.analysis.overrides import read_overrides
 from appnet.analysis.properties import HandlerProperties, Properties, infer
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "Unknown",
     "decide",
     "infer",
+    "read_overrides",
 ]

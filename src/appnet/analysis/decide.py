@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from appnet.analysis.cache import DecisionCache, decision_key
 from appnet.analysis.decision import Decision, Proved, Refuted, Strength, Unknown
-from appnet.analysis.properties import infer
+from appnet.analysis.properties import Properties, infer
 from appnet.analysis.prove import prove
 from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
@@ -19,12 +21,17 @@ def decide(
     strength: Strength,
     *,
     cache: DecisionCache | None = None,
+    by_hand: Mapping[str, Properties] | None = None,
 ) -> Decision:
     """Whether a chain with ``first`` right before ``second`` is the same when the two are swapped.
 
     The answer holds in every chain, whatever stands around the two. With a ``cache`` what was decided before is not
-    decided again; it raises OSError where that cannot be written.
+    decided again; it raises OSError where that cannot be written. Where one of the two is among ``by_hand``, as
+    `read_overrides` gives them, its code is not looked at: properties alone decide.
     """
+    if by_hand and (first.name in by_hand or second.name in by_hand):
+        properties = [by_hand.get(it.name) or infer(it) for it in (first, second)]
+        return decide_by_properties(properties[0], properties[1], strength)
     key = decision_key(first, second, method, strength)
     known = cache.get(key) if cache is not None else None
     if known is not None:

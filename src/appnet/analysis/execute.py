@@ -161,7 +161,8 @@ class Execution:
     def _fitted(self, value: Symbolic, state: State) -> Symbolic:
         """A container cut down to the capacity of the variable."""
         capacity = self._capacities[state.name]
-        if capacity >= DEFAULT_CAPACITY or not isinstance(state.type, VecType | MapType):
+        largest = max([DEFAULT_CAPACITY, *(it.capacity for it in self.element.state)])
+        if capacity >= largest or not isinstance(state.type, VecType | MapType):
             return value
         leaves = flatten(value)
         name = f"fit {state.type} {capacity}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -80,18 +79,6 @@ def infer(element: Element) -> Properties:
         {it.name: it.state_class for it in element.state},
         influencing(element),
     )
-
-
-def with_overrides(inferred: Properties, override: Mapping[str, Mapping[str, object]]) -> Properties:
-    """The properties with those of a file in their place: ``override`` is as `read_overrides` gives it."""
-    changed = {
-        direction: dataclasses.replace(getattr(inferred, direction), **values)
-        for direction, values in override.items()
-        if direction in {"request", "response"}
-    }
-    if "influencing" in override:
-        changed["influencing"] = override["influencing"]
-    return dataclasses.replace(inferred, **changed, by_hand=True)
 
 
 def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:

@@ -54,12 +54,18 @@ class Samples:
         words = [word for text in texts for word in _WORD.findall(text)]
         parts = [part for it in texts for part in (it[: len(it) // 2], it[len(it) // 2 :], it + b"x")]
         numbers = [int(it) for it in found[INT] + found[UINT]]
+        sizes = sorted({len(it) for it in texts})
         floats = [*found[FLOAT], *map(float, numbers)]
-        self._ints = [*_INTS, *(near for it in numbers for near in (it - 1, it, it + 1))]
-        self._floats = [*_FLOATS, *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2))]
+        self._ints = [*_INTS, *sizes, *(near for it in numbers for near in (it - 1, it, it + 1))]
+        self._floats = [
+            *_FLOATS,
+            *map(float, sizes),
+            *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2)),
+        ]
         self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
         self._steps = [*_STEPS_NS, *(int(it * 1e9) for it in floats if 0 < it < 1e6)]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
+        self._by_call = {it.name: _by_call(it) for it in elements}
         self._all = self._ints, self._floats, self._texts
         self._keys = _header_keys(elements, [text.lower() for text in self._texts])
 
@@ -96,8 +102,7 @@ class Samples:
 
     def state(self, element: Element) -> dict[str, Value]:
         """Values for the variables that handlers write."""
-        variables = {it.name: it.type for it in element.state}
-        by_call = keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+        by_call = self._by_call[element.name]
         general = (StateClass.GENERAL, StateClass.COUNTER)
         return {
             it.name: self._calls(it.type, it.capacity) if it.name in by_call else self.value(it.type, it.capacity)
@@ -141,6 +146,11 @@ class Samples:
 
     def _header(self) -> bytes:
         return bytes(self.pick([text for text in self._texts if text.isascii() and text.isalnum()] or [b"1"]))
+
+
+def _by_call(element: Element) -> frozenset[str]:
+    variables = {it.name: it.type for it in element.state}
+    return keyed_by_call(element.init, element.req.body, element.resp.body, variables)
 
 
 def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:

@@ -17,9 +17,11 @@ from appnet.interpret.values import Value
 from appnet.ir.nodes import Element, Handler
 from appnet.language.messages import MethodSignature
 
-FROM_INIT = 200
-FROM_STATES = 1_500
+FROM_INIT = 150
+FROM_STATES = 700
 """Runs that are tried from what `init` left, and from states of any kind."""
+
+_MOST_TRIES = 400  # to cut one run down
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,13 @@ def _seed(source: random.Random, elements: tuple[Element, Element]) -> int:
 
 
 def _shrunk(question: _Question, run: Counterexample) -> Counterexample:
-    """A run from which nothing can be left out."""
+    """A run from which nothing can be left out, if that does not take too many tries."""
+    tries = 0
     smaller = True
-    while smaller:
+    while smaller and tries < _MOST_TRIES:
         smaller = False
         for candidate in _smaller(run):
+            tries += 1
             found = question.answer(candidate)
             if found is not None:
                 run, smaller = found, True
@@ -144,6 +148,11 @@ def _smaller(run: Counterexample) -> Iterator[Counterexample]:
         for name in values:
             kept = {it: values[it] for it in values if it != name}
             yield dataclasses.replace(run, start=_without_empty({**run.start, element: kept}))
+    half = len(run.events) // 2
+    while half > 1:
+        for at in range(0, len(run.events), half):
+            yield dataclasses.replace(run, events=run.events[:at] + run.events[at + half :])
+        half //= 2
     for number, event in enumerate(run.events):
         before, after = run.events[:number], run.events[number + 1 :]
         yield dataclasses.replace(run, events=before + after)
