@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import Message
-
 from appnet.behaviour import native_harness, wasm_harness
-from appnet.behaviour.document import Behaviour, Case, Fields, Outcome, Passes, Refuses, Step
+from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Step
 from appnet.behaviour.harness import CallUnderTest, Harness, Passed, Replied
+from appnet.behaviour.messages import FRAME_SIZE, decode, encode, frame
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.behaviour.values import CLOCK_START_NS
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret.values import Value, wrap_uint
 from appnet.language.messages import MessageSchema
-from appnet.language.types import STRING, UINT, PairType, Type, VecType
+from appnet.language.types import UINT, PairType, Type, VecType
 
 _HARNESSES = {Target.NATIVE: native_harness.ModuleUnderTest, Target.WASM: wasm_harness.ModuleUnderTest}
-_FRAME = 5
 
 
 class ModuleSubject(Subject):
@@ -53,20 +51,20 @@ class ModuleSubject(Subject):
 
     def _request(self, step: Step) -> Outcome:
         call = self._calls[step.call] = self._module.call()
-        body = _framed(self._encoded(step.fields, self._method.request))
+        body = frame(encode(step.fields, self._method.request, self._proto))
         return self._outcome(
             step, call.run_request(self._method.full_name, step.metadata, [body]), self._method.request
         )
 
     def _response(self, step: Step) -> Outcome:
-        chunks = [] if step.status else [_framed(self._encoded(step.fields, self._method.response))]
+        chunks = [] if step.status else [frame(encode(step.fields, self._method.response, self._proto))]
         got = self._calls[step.call].run_response(step.metadata, chunks, step.status)
         return self._outcome(step, got, self._method.response)
 
     def _outcome(self, step: Step, got: Passed | Replied, schema: MessageSchema) -> Outcome:
         if isinstance(got, Replied):
             return Refuses(got.code, got.text)
-        fields = changed(step.fields, self._decoded(got.body[_FRAME:], schema), schema) if got.body else {}
+        fields = changed(step.fields, decode(got.body[FRAME_SIZE:], schema, self._proto), schema) if got.body else {}
         return Passes(fields, set_headers(step.metadata, got.metadata))
 
     def state(self) -> dict[str, str]:
@@ -80,35 +78,6 @@ class ModuleSubject(Subject):
             assert isinstance(vec, VecType)
             self._records.setdefault(stream, []).append(_from_telemetry(item, vec.item))
         return self._records
-
-    def _encoded(self, fields: Fields, schema: MessageSchema) -> bytes:
-        message = self._proto.message_class(schema.full_name)()
-        for path, value in fields.items():
-            _put(message, path, value.decode() if schema.fields[path].type == STRING else value)
-        return message.SerializeToString(deterministic=True)
-
-    def _decoded(self, body: bytes, schema: MessageSchema) -> Fields:
-        message = self._proto.message_class(schema.full_name)()
-        message.ParseFromString(body)
-        return {path: _get(message, path) for path in schema.fields}
-
-
-def _framed(body: bytes) -> bytes:
-    return b"\0" + len(body).to_bytes(4, "big") + body
-
-
-def _put(message: Message, path: str, value: Value) -> None:
-    *outer, last = path.split(".")
-    for name in outer:
-        message = getattr(message, name)
-    setattr(message, last, value)
-
-
-def _get(message: Message, path: str) -> Value:
-    value: Any = message
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value.encode() if isinstance(value, str) else value
 
 
 def _from_telemetry(item: Any, type_: Type) -> Value:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from appnet.behaviour.document import Behaviour, Case, Outcome, Step
+from appnet.behaviour.document import Behaviour, Case, Outcome, Refuses, Step
 from appnet.behaviour.subject import InterpreterSubject
 from appnet.behaviour.values import shown
 from appnet.interpret.element import ElementInstance
@@ -47,9 +47,13 @@ def trace_case(behaviour: Behaviour, case: Case) -> Iterator[StepTrace]:
     """Runs the case on the interpreter; every event counts, also those of a repeated step."""
     recorder = _Recorder()
     subject = InterpreterSubject(case, behaviour.method, recorder)
+    refused: set[str] = set()
     for step in case.steps:
+        if step.kind != "request" and step.call in refused:
+            continue  # it was captured, or expected, where the chain let the request pass
         for _ in range(step.times):
             outcome = subject.run(step)
+            (refused.add if isinstance(outcome, Refuses) else refused.discard)(step.call)
             yield StepTrace(step, recorder.take(), outcome)
 
 

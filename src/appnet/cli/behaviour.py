@@ -1,19 +1,22 @@
-"""`appnetctl test`: behaviour files tried on the interpreter and on what elements are compiled to."""
+"""Behaviour files and captured RPCs for `appnetctl test`, `trace` and `check`, and what comes of trying them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from appnet.behaviour.document import Behaviour
+from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
+from appnet.behaviour.tap import captured_case
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.check import check_file
+from appnet.network.edge import load_edge
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -35,6 +38,18 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
             raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
         found += here
     return list(dict.fromkeys(found))
+
+
+def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
+    """The captured RPCs as the one case of the chain that an AppNetConfig, behaviour file or element names."""
+    if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
+        edge = load_edge(path)
+        elements = tuple(edge.elements[it.name.value] for it in edge.config.elements)
+        empty = Case("captured", Span(path, 1, 1, 1, 2), elements, seed=1, backends=1, steps=())
+        behaviour = Behaviour(path, edge.proto, edge.method, (empty,))
+    else:
+        (behaviour,) = load_all(behaviour_files([path]))
+    return replace(behaviour, cases=(captured_case(behaviour, taps),))
 
 
 def check_any(file: Path, proto: Path | None, method: str) -> list[Diagnostic]:

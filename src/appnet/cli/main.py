@@ -14,7 +14,7 @@ from rich.console import Console
 
 from appnet import __version__
 from appnet.behaviour.run import TARGETS
-from appnet.cli.behaviour import behaviour_files, check_any, load_all, try_all
+from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
 from appnet.cli.element import Placement, build_element
 from appnet.cli.explain import draw, explained, explanation_json, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
@@ -175,14 +175,17 @@ def try_elements(
 
 @app.command()
 def trace(
-    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements that have one.")],
+    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements and AppNetConfigs that have one.")],
     *,
     case: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
+    taps: Annotated[
+        list[Path] | None, typer.Option("--tap", help="RPCs captured by Envoy's tap filter, instead of cases.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
 ) -> None:
-    """Step a chain through the RPCs of behaviour files: the rows that fire, the state before and after."""
+    """Step a chain through RPCs of behaviour files or captures: the rows that fire, the state before and after."""
     with _told_errors():
-        behaviours = load_all(behaviour_files(files))
+        behaviours = [captured(it, taps) for it in files] if taps else load_all(behaviour_files(files))
     chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
     if not chosen:
         raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "C073": "A gRPC status code that does not exist.",
     "C074": "A field or metadata key that the message cannot have.",
     "C075": "A state variable that does not exist or cannot be looked at there.",
+    "C076": "A capture that is none of Envoy's tap filter, or that holds a message that cannot be read.",
     # profiles of traffic
     "C080": "A file that is no profile.",
     "C081": "An element of a profile that the chain does not have.",
