@@ -40,7 +40,8 @@ class Case:
     """A proxy's filters.
 
     ``inline`` are configurations that stand in the listener, ``discovered`` ones that come by ECDS, as AppNet's do.
-    ``omits`` says in words what part of the work is left out.
+    ``omits`` says in words what part of the work is left out. ``refusals`` end one call in a hundred each.
+    ``chooses_host``: calls go to the host that the filters name.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     inline: tuple[Message, ...] = ()
     discovered: tuple[TypedExtensionConfig, ...] = ()
     refusals: frozenset[tuple[int, str]] = field(default=frozenset())
+    chooses_host: bool = False
 
 
 BASELINE = "router"

@@ -14,7 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -63,11 +63,16 @@ class Plan:
 class Samples:
     """One value a round for each case and metric."""
 
-    cpu_us: dict[str, list[float]] = field(default_factory=dict)
-    paced_cpu_us: dict[str, list[float]] = field(default_factory=dict)
-    rate: dict[str, list[float]] = field(default_factory=dict)
-    p50_us: dict[str, list[float]] = field(default_factory=dict)
-    p99_us: dict[str, list[float]] = field(default_factory=dict)
+    cpu_us: dict[str, list[float]]
+    paced_cpu_us: dict[str, list[float]]
+    rate: dict[str, list[float]]
+    p50_us: dict[str, list[float]]
+    p99_us: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> Samples:
+        """None yet, of these cases, in their order."""
+        return cls(*({case.name: [] for case in cases} for _ in fields(cls)))
 
     def rows(self) -> list[results.Row]:
         """All metrics of all cases."""
@@ -108,16 +113,16 @@ def check_outcomes(case: Case, result: LoadResult) -> None:
             raise WrongOutcomeError(f"{case.title}: {refusal} was the end of {share:.2%} of calls, not of 1%")
 
 
-async def measure(proxy: Proxy, plan: Plan, samples: Samples) -> None:
+async def measure(proxy: Proxy, traffic: Sequence[Request], plan: Plan, samples: Samples) -> None:
     """One round of one case."""
-    name, traffic = proxy.case.name, requests()
+    name = proxy.case.name
     full, full_us = await _cost(proxy, traffic, plan.full)
     paced, paced_us = await _cost(proxy, traffic, plan.paced)
-    samples.cpu_us.setdefault(name, []).append(full_us)
-    samples.paced_cpu_us.setdefault(name, []).append(paced_us)
-    samples.rate.setdefault(name, []).append(full.rate)
-    samples.p50_us.setdefault(name, []).append(paced.latency.p50 / 1000)
-    samples.p99_us.setdefault(name, []).append(paced.latency.p99 / 1000)
+    samples.cpu_us[name].append(full_us)
+    samples.paced_cpu_us[name].append(paced_us)
+    samples.rate[name].append(full.rate)
+    samples.p50_us[name].append(paced.latency.p50 / 1000)
+    samples.p99_us[name].append(paced.latency.p99 / 1000)
 
 
 async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings) -> tuple[LoadResult, float]:
@@ -132,9 +137,9 @@ async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings
     raise WrongOutcomeError(f"{proxy.case.title}: the machine does not keep up with {settings.rate:.0f} RPC/s")
 
 
-async def run(cases: Sequence[Case], plan: Plan, tick: Callable[[str], None]) -> Samples:
+async def run(cases: Sequence[Case], traffic: Sequence[Request], plan: Plan, tick: Callable[[str], None]) -> Samples:
     """All rounds of all cases; ``tick`` is told what is measured next."""
-    cores, samples = Cores.divide(), Samples()
+    cores, samples = Cores.divide(), Samples.of(cases)
     async with AsyncExitStack() as stack:
         stack.enter_context(running_on(cores.load))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -147,54 +152,55 @@ async def run(cases: Sequence[Case], plan: Plan, tick: Callable[[str], None]) ->
             tick(f"start {case.title}")
             proxy = await rig.start_proxy(case)
             stack.push_async_callback(proxy.process.stop)
-            await asyncio.to_thread(run_load, proxy.port, requests(), LoadSettings(8, 8, seconds=min(plan.seconds, 2)))
+            await asyncio.to_thread(run_load, proxy.port, traffic, LoadSettings(8, 8, seconds=min(plan.seconds, 2)))
             proxies.append(proxy)
         shuffle = random.Random(1)
         for number in range(plan.rounds):
             for proxy in shuffle.sample(proxies, len(proxies)):
                 tick(f"round {number + 1}: {proxy.case.title}")
-                await measure(proxy, plan, samples)
+                await measure(proxy, traffic, plan, samples)
     return samples
 
 
-def _parse() -> argparse.Namespace:
-    defaults = Plan()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dataplane", description="CPU and latency per RPC.")
-    parser.add_argument("--rounds", type=int, default=defaults.rounds)
-    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="on each load of each case and round")
-    parser.add_argument("--rate", type=float, default=defaults.rate, help="RPC/s of the load that latency is taken at")
-    parser.add_argument("--cases", help="only these, with commas; the baseline is always among them")
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
-    return parser.parse_args()
+def parser(name: str, defaults: Plan) -> argparse.ArgumentParser:
+    """The options that such benchmarks share."""
+    options = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description="CPU and latency per RPC.")
+    options.add_argument("--rounds", type=int, default=defaults.rounds)
+    options.add_argument("--seconds", type=float, default=defaults.seconds, help="on each load of each case and round")
+    options.add_argument("--rate", type=float, default=defaults.rate, help="RPC/s of the load that latency is taken at")
+    options.add_argument("--cases", help="only these, with commas; the baseline is always among them")
+    options.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    return options
 
 
-def main() -> None:
-    """Measures, prints the table and writes the results."""
-    arguments, console = _parse(), Console()
-    plan = Plan(rounds=arguments.rounds, seconds=arguments.seconds, rate=arguments.rate)
-    cases = all_cases()
-    if arguments.cases:
-        chosen = {BASELINE, *arguments.cases.split(",")}
+def measure_all(name: str, cases: Sequence[Case], traffic: Sequence[Request], options: argparse.Namespace) -> None:
+    """Measures, prints the table and writes the results as ``name``."""
+    console = Console()
+    plan = Plan(rounds=options.rounds, seconds=options.seconds, rate=options.rate)
+    if options.cases:
+        chosen = {BASELINE, *options.cases.split(",")}
         cases = [case for case in cases if case.name in chosen]
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=(plan.rounds + 1) * len(cases))
-        samples = asyncio.run(run(cases, plan, lambda what: progress.update(task, advance=1, description=what)))
+        samples = asyncio.run(
+            run(cases, traffic, plan, lambda what: progress.update(task, advance=1, description=what))
+        )
     rows = samples.rows()
     titles = {case.name: case.title for case in cases}
     console.print(
         report.table(rows, titles, "medians over rounds; ratio to router only in the same round, with quartiles")
     )
-    if not arguments.dry_run:
+    if not options.dry_run:
         context = {
             "rounds": plan.rounds, "seconds": plan.seconds, "rate": plan.rate,
             "connections": plan.connections, "streams": plan.streams,
             "titles": titles,
             "omits": {case.name: case.omits for case in cases if case.omits},
         }  # fmt: skip
-        file = results.save("dataplane", rows, context)
+        file = results.save(name, rows, context)
         report.plot(rows, titles, file.with_suffix(".svg"))
         console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":
-    main()
+    measure_all("dataplane", all_cases(), requests(), parser("dataplane", Plan()).parse_args())

@@ -71,7 +71,8 @@ class Rig:
 
     async def start_proxy(self, case: Case) -> Proxy:
         """Starts an Envoy on the proxies' core and waits until it serves; raises ``EnvoyError``."""
-        sidecar = Sidecar(case.name, [config.name for config in case.discovered], [self.upstream])
+        names = [config.name for config in case.discovered]
+        sidecar = Sidecar(case.name, names, [self.upstream], chooses_host=case.chooses_host)
         resources = (upstream_cluster(sidecar), upstream_endpoints(sidecar), _listener(sidecar, case.inline))
         self.xds.set_snapshot(case.name, Snapshot("benchmark", (*resources, *case.discovered)))
         identity = Identity(case.name, "benchmark")

@@ -1,0 +1,127 @@
+"""What each standard element costs on the data plane, and chains of four, eight and twelve of them.
+
+    python -m benchmarks.elements [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
+
+As ``benchmarks.dataplane``, which does the measuring: one Envoy for each element or chain and target, all alive at
+once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.ir.compile import compile_element
+from appnet.ir.nodes import Element
+from appnet.language import Given
+from appnet.network.proto import load_proto
+from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
+from appnet.processors.envoy.loader import loader_library
+from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
+from benchmarks.dataplane import Plan, measure_all, message, parser
+from benchmarks.load import Request
+
+SAMPLES = Path(__file__).parent.parent / "config" / "samples"
+METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+
+_USER, _KEY = "benchmark", "a key of the benchmark"
+_MUCH = 1e12
+_KEYS = (*(f"user-{number:04}" for number in range(33)), REFUSED_KEY)
+
+_PARAMETERS: Mapping[str, Mapping[str, str | int | float]] = {
+    "acl": {"header": KEY_HEADER, "allowed": "".join(f"{key}," for key in _KEYS)},
+    "auth": {"key": _KEY},
+    "bandwidth_limit": {"rate": _MUCH, "burst": _MUCH},
+    "cache": {},
+    "canary": {"share": 0.0, "canaries": 0},
+    "concurrency_limit": {"limit": 1_000_000},
+    "rate_limit": {"rate": _MUCH, "burst": _MUCH},
+    "sticky": {"header": KEY_HEADER},
+    "timeout": {"limit": 60.0},
+}
+"""Such that calls pass, where an element's own values would have calls of this load refused."""
+
+_REFUSALS = {"fault": (14, "fault injected"), "firewall": (7, "firewall")}  # one call in a hundred each
+_CHOOSE_HOST = frozenset({"canary", "prequal_client", "servicerouter_client", "sticky"})
+_PAIRS = {"encrypt": "decrypt", "compress": "decompress"}  # of which one half alone makes no sense
+
+_FOUR = ("acl", "rate_limit", "headers", "firewall")
+_EIGHT = (*_FOUR, "fault", "circuit_breaker", "admission_control", "metrics")
+_TWELVE = (*_EIGHT, "concurrency_limit", "retry_budget", "timeout", "redact")
+
+
+@dataclass(frozen=True)
+class Work:
+    """The elements of one case, in order."""
+
+    name: str
+    title: str
+    elements: Sequence[str] = field(default=())
+
+
+def all_work() -> list[Work]:
+    """Each standard element alone, with its partner where it has one; then the chains."""
+    names = sorted(path.stem for path in (SAMPLES / "elements").glob("*.appnet"))
+    work = [
+        Work(name, f"{name} and {_PAIRS[name]}" if name in _PAIRS else name, (name, *_partner(name)))
+        for name in names
+        if name not in _PAIRS.values()
+    ]
+    chains = [Work(f"chain{len(it)}", f"{len(it)} elements", it) for it in (_FOUR, _EIGHT, _TWELVE)]
+    return [*work, *chains]
+
+
+def _partner(name: str) -> tuple[str, ...]:
+    return (_PAIRS[name],) if name in _PAIRS else ()
+
+
+def all_cases() -> list[Case]:
+    """Router alone, then all work on both targets."""
+    made = [_case(work, target) for work in all_work() for target in (Target.NATIVE, Target.WASM)]
+    return [Case(BASELINE, "router only", omits="everything"), *made]
+
+
+def _case(work: Work, target: Target) -> Case:
+    name = f"{work.name}-{target.value}"
+    elements = tuple(_element(it) for it in work.elements)
+    module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
+    options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
+    loader = loader_library().stem.removeprefix("lib")
+    filter_ = (
+        native_filter(name, module, options, loader) if target is Target.NATIVE else wasm_filter(name, module, options)
+    )
+    return Case(
+        name,
+        f"{work.title}, {target.value}",
+        discovered=(filter_,),
+        refusals=frozenset(_REFUSALS[it] for it in work.elements if it in _REFUSALS),
+        chooses_host=not _CHOOSE_HOST.isdisjoint(work.elements),
+    )
+
+
+def _element(name: str) -> Element:
+    given = {key: Given(value) for key, value in _PARAMETERS.get(name, {}).items()}
+    return compile_element(SAMPLES / "elements" / f"{name}.appnet", METHOD, parameters=given).element
+
+
+def requests() -> list[Request]:
+    """Echo messages as in ``benchmarks.dataplane``, with a user and the token that proves it."""
+    claim = f"{_USER} {METHOD.full_name}".encode()
+    token = hmac.new(_KEY.encode(), claim, hashlib.sha256).hexdigest()
+    return [
+        Request(
+            message(key),
+            metadata=((KEY_HEADER, key), ("user", _USER), ("token", token)),
+            weight=1 if key == REFUSED_KEY else 3,
+        )
+        for key in _KEYS
+    ]
+
+
+if __name__ == "__main__":
+    plan = Plan(rounds=6, seconds=1.5)
+    measure_all("elements", all_cases(), requests(), parser("elements", plan).parse_args())
