@@ -139,7 +139,7 @@ def judge(result: LoadResult, saved_ns: Sequence[int]) -> Upgrades:
 class _StampingApplication(EchoApplication):
     """The echo application with a server that keeps up, and gives the request's stamp back."""
 
-    def server_command(self) -> list[str | Path]:
+    def server_command(self, name: str) -> list[str | Path]:  # noqa: ARG002 - it answers without its name
         return [program("server"), "--echo-header", REQUEST_STAMP]
 
 
@@ -160,7 +160,8 @@ async def run(target: Target, edits: int, interval: float, tick: Callable[[str],
         stop = asyncio.Event()
         upgrading = asyncio.create_task(_upgrade_on_save(runner, stop))
         stack.callback(stop.set)
-        address = await runner.proxies[Side.CLIENT].listener_address("egress")
+        (egress,) = runner.nodes(Side.CLIENT)
+        address = await runner.proxies[egress].process.listener_address("egress")
         requests = [Request(message("hello"), weight=9), Request(message(REFUSED_KEY))]
         load = stack.enter_context(Load(address.port, requests, _SETTINGS))
         await asyncio.sleep(interval)

@@ -46,8 +46,8 @@ _TAIL = """\
 * **Delay.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. Envoy's own fault filter delays.
 * **What hung up.** When a caller goes away, no handler runs. Elements that count calls by their answers say how they forget such calls
   (`concurrency_limit`), or count them until they are pushed out (`prequal_server`, `servicerouter_server`: at most a thousand).
-* **One host.** `appnetctl run` starts one server, so `get_backends()` gives it alone. Where a proxy has several hosts, Envoy calls the
-  one whose number stands in the header `dst`, native or wasm (`tests/e2e/test_choosing_hosts.py`).
+* **A host that is gone.** A call to a chosen host that cannot be reached ends with `UNAVAILABLE`; the next call may choose another. `dst`
+  that is no host's number leaves the choice to Envoy. `appnetctl run` starts as many servers as the manifest has `replicas`.
 * **Retries and mirroring themselves** are the proxy's: elements decide which (`retry_budget`, `mirror`), routes do it.
 """
 

@@ -90,6 +90,18 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "asked_for_load": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            (busy, now) = get_load(1)
+            if get(rpc, 'body') == 'ask':
+                send(err(to_string(busy)), Up)
+            set(rpc, 'dst', 1)
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
     "response_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
 from tests.support.raw_grpc import RawClient, frame, string_field
 
+UNAVAILABLE = 14
 MESSAGE = frame(string_field(1, b"hello"))
 
 
 def call(proxied: Proxied, **headers: str) -> int:
-    """Makes a call; the number of the host that it came to, which is the one that its header names."""
+    """Makes a call; the number of the host that it came to, which does not see who chose it."""
     servers = [proxied.server, *proxied.others]
     before = [len(it.seen) for it in servers]
     with RawClient(proxied.port) as client:
@@ -17,7 +20,7 @@ def call(proxied: Proxied, **headers: str) -> int:
         client.send(stream, MESSAGE, end_stream=True)
         assert client.receive(stream).grpc_status == 0
     (reached,) = [number for number, it in enumerate(servers) if len(it.seen) > before[number]]
-    assert servers[reached].seen[-1].header("dst") == str(reached)
+    assert servers[reached].seen[-1].header("dst") is None
     return reached
 
 
@@ -40,3 +43,34 @@ def test_prequal_leaves_a_host_that_says_it_is_hot(start_proxied: StartProxied) 
         server.reply_headers = [("x-rif", str(number)), ("x-latency", str(3 - number))]
     assert {call(proxied) for _ in range(3)} == {0, 1, 2}
     assert [call(proxied) for _ in range(5)] == [1] * 5, "host 2 is the fastest, but hot"
+
+
+def test_a_host_that_is_gone_costs_its_calls_alone(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("canary", hosts=3)
+    proxied.others[1].close()
+    with RawClient(proxied.port) as client:
+        assert client.call(ECHO, MESSAGE, [("x-canary", "true")]).grpc_status == UNAVAILABLE
+        assert client.call(ECHO, MESSAGE, [("x-canary", "false")]).grpc_status == 0
+
+
+def test_the_load_of_a_host_is_its_calls_in_flight(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("asked_for_load", hosts=2)
+    (host,) = proxied.others
+    host.answering = False
+
+    def load(client: RawClient) -> str | None:
+        return client.call(ECHO, frame(string_field(1, b"ask"))).header("grpc-message")
+
+    with RawClient(proxied.port) as client:
+        with RawClient(proxied.port) as waiting:
+            for _ in range(3):
+                waiting.send(waiting.start(ECHO), MESSAGE, end_stream=True)
+            host.wait_for(3)
+            assert load(client) == "3"
+        deadline = time.monotonic() + 5  # Envoy learns that the caller has gone
+        while load(client) != "0" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert load(client) == "0"
+        host.answering = True
+        assert client.call(ECHO, MESSAGE).grpc_status == 0
+        assert load(client) == "0"

@@ -103,7 +103,7 @@ def test_manifest_services_and_ports(tmp_path: Path) -> None:
         "kind: Service\nmetadata: {name: c}\nspec: {clusterIP: None}\n"
     )
     manifest = load_manifest(path)
-    assert manifest.deployments == ("b",)
+    assert [it.name for it in manifest.deployments] == ["b"]
     assert {it.name: (it.namespace, dict(it.ports)) for it in manifest.services.values()} == {
         "a": ("n", {"web": 80, "81": 81}),
         "c": ("default", {}),
@@ -117,3 +117,25 @@ def test_manifest_services_and_ports(tmp_path: Path) -> None:
 def test_processors_are_a_table() -> None:
     assert set(ready()) <= set(PROCESSORS)
     assert all(name == it.name and it.summary for name, it in PROCESSORS.items())
+
+
+def test_replicas_are_those_of_the_deployments_that_a_service_selects(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(
+        "kind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}}\n"
+        "---\nkind: Service\nmetadata: {name: without}\nspec: {}\n"
+        "---\nkind: Deployment\nmetadata: {name: a-1}\n"
+        "spec: {replicas: 2, template: {metadata: {labels: {app: a, version: one}}}}\n"
+        "---\nkind: Deployment\nmetadata: {name: a-2}\nspec: {template: {metadata: {labels: {app: a}}}}\n"
+        "---\nkind: Deployment\nmetadata: {name: b}\nspec: {replicas: 5, template: {metadata: {labels: {app: b}}}}\n"
+    )
+    manifest = load_manifest(path)
+    assert manifest.replicas("a") == 3
+    assert manifest.replicas("without") == 1
+
+
+def test_replicas_are_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text("kind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n")
+    with pytest.raises(DiagnosticError, match="`replicas` takes a number of pods"):
+        load_manifest(path)

@@ -186,7 +186,8 @@ class SeenRequest:
 class RecordingServer:
     """A gRPC server that writes down every request it sees, headers at once, and answers with ``reply``.
 
-    It answers when the request ends: headers, the message in DATA frames of ``reply_frame_size`` bytes, trailers.
+    It answers when the request ends: headers, the message in DATA frames of ``reply_frame_size`` bytes, trailers,
+    while it is ``answering``.
     """
 
     def __init__(self, reply: bytes = frame(b""), *, status: int = 0, reply_frame_size: int = 16_000) -> None:
@@ -194,6 +195,7 @@ class RecordingServer:
         self.status = status
         self.reply_headers: Headers = []
         self.reply_frame_size = reply_frame_size
+        self.answering = True
         self.seen: list[SeenRequest] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -204,7 +206,12 @@ class RecordingServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes no more connections."""
         self._stopping = True
+        self._listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept() would keep it open
         self._listener.close()
 
     def wait_for(self, count: int, timeout: float = 5.0) -> None:
@@ -248,7 +255,8 @@ class RecordingServer:
             state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             requests[event.stream_id].ended = True
-            self._answer(state, event.stream_id)
+            if self.answering:
+                self._answer(state, event.stream_id)
 
     def _answer(self, state: h2.connection.H2Connection, stream: int) -> None:
         base = [(":status", "200"), ("content-type", "application/grpc"), *self.reply_headers]

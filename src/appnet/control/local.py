@@ -30,6 +30,7 @@ from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.loader import loader_library
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 
+_SIDECAR = "-sidecar"
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
 _ANSWER_TIMEOUT_SECONDS = 10.0
 _ALIVE_POLL_SECONDS = 0.2
@@ -55,6 +56,15 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class LocalProxy:
+    """A sidecar that runs: on which side of the edge, and to which hosts it sends calls."""
+
+    side: Side
+    upstream: tuple[Address, ...]
+    process: EnvoyProcess
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """How to run the AppNetConfig ``config``.
 
@@ -73,6 +83,9 @@ class RunSettings:
 class LocalRunner:
     """The application of one AppNetConfig with a sidecar at each end of its edge. Use it as an async context manager.
 
+    The server runs as often as the manifest has replicas of it, each behind a sidecar of its own; ``proxies`` are all
+    sidecars by name.
+
     ``progress`` is told in a few words what is being done; ``application`` gives the programs for an edge. Start it
     from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``EnvoyError``, ``ApplicationError`` or
@@ -88,7 +101,7 @@ class LocalRunner:
         self.settings = settings
         self.records = RecordStore()
         self.xds = XdsServer()
-        self.proxies: dict[Side, EnvoyProcess] = {}
+        self.proxies: dict[str, LocalProxy] = {}
         self._progress = progress
         self._application_for = application
         self._receiver = OtlpReceiver()
@@ -96,7 +109,6 @@ class LocalRunner:
         self._compiled: CompiledEdge | None = None
         self._application: EchoApplication | None = None
         self._programs: list[ApplicationProcess] = []
-        self._upstream: dict[Side, Address] = {}
 
     @property
     def url(self) -> str:
@@ -135,11 +147,15 @@ class LocalRunner:
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
         await self._cleanup.enter_async_context(self.xds)
-        self._progress(f"starting {edge.server} and its Envoy")
-        server = await self._program(edge.server, self._application.server_command())
-        ingress = await self._proxy(Side.SERVER, server)
+        hosts = []
+        for replica, name in enumerate(self._application.server_names):
+            node = self.nodes(Side.SERVER)[replica]
+            self._progress(f"starting {edge.server} and its Envoy {node}")
+            server = await self._program(node.removesuffix(_SIDECAR), self._application.server_command(name))
+            hosts.append(await self._proxy(Side.SERVER, node, [server]))
         self._progress(f"starting {edge.client} and its Envoy")
-        egress = await self._proxy(Side.CLIENT, ingress)
+        (node,) = self.nodes(Side.CLIENT)
+        egress = await self._proxy(Side.CLIENT, node, hosts)
         await self._program(edge.client, self._application.frontend_command(egress, settings.port))
 
     async def _compile(self) -> CompiledEdge:
@@ -151,11 +167,9 @@ class LocalRunner:
         self._programs.append(await self._cleanup.enter_async_context(process))
         return process.address
 
-    async def _proxy(self, side: Side, upstream: Address) -> Address:
-        """Starts the proxy of ``side`` and waits until it judges what it forwards to ``upstream``."""
-        node = self.node(side)
-        self._upstream[side] = upstream
-        self.xds.set_snapshot(node, self._snapshot(side, self.running))
+    async def _proxy(self, side: Side, node: str, upstream: Sequence[Address]) -> Address:
+        """Starts the proxy ``node`` and waits until it judges what it forwards to ``upstream``."""
+        self.xds.set_snapshot(node, self._snapshot(side, node, upstream, self.running))
         settings = EnvoySettings(
             Identity(node, self.running.plan.edge.service(side)),
             self.settings.folder / node,
@@ -165,7 +179,7 @@ class LocalRunner:
             module_path=await self._module_path(),
         )
         proxy = await self._cleanup.enter_async_context(EnvoyProcess(settings))
-        self.proxies[side] = proxy
+        self.proxies[node] = LocalProxy(side, tuple(upstream), proxy)
         await self._accepted(self.running.version, [node])
         await proxy.ready()
         return await proxy.listener_address(_LISTENERS[side])
@@ -175,20 +189,21 @@ class LocalRunner:
             return None
         return (await asyncio.to_thread(loader_library)).parent
 
-    def node(self, side: Side) -> str:
-        """The name of the proxy on ``side``."""
-        return f"{self.running.plan.edge.service(side)}-sidecar"
+    def nodes(self, side: Side) -> list[str]:
+        """The names of the proxies on ``side``: one, or on the server's one for each replica, numbered from 0."""
+        service = self.running.plan.edge.service(side)
+        count = len(self.application.server_names) if side is Side.SERVER else 1
+        return [f"{service}-{number}{_SIDECAR}" for number in range(count)] if count > 1 else [service + _SIDECAR]
 
-    def _snapshot(self, side: Side, compiled: CompiledEdge) -> Snapshot:
+    def _snapshot(self, side: Side, node: str, upstream: Sequence[Address], compiled: CompiledEdge) -> Snapshot:
         segments = compiled.on(side)
         names = [it.segment.name for it in segments]
-        sidecar = Sidecar(_LISTENERS[side], names, [self._upstream[side]])
-        filters = (self._filter(side, it) for it in segments)
+        sidecar = Sidecar(_LISTENERS[side], names, upstream, chooses_host=len(upstream) > 1)
+        service, hosts = compiled.plan.edge.service(side), len(upstream)
+        filters = (self._filter(it, ChainOptions(service, node, it.version, backend_count=hosts)) for it in segments)
         return Snapshot(compiled.version, (*sidecar_resources(sidecar), *filters))
 
-    def _filter(self, side: Side, compiled: CompiledSegment) -> TypedExtensionConfig:
-        service = self.running.plan.edge.service(side)
-        options = ChainOptions(service, self.node(side), compiled.version, backend_count=1)
+    def _filter(self, compiled: CompiledSegment, options: ChainOptions) -> TypedExtensionConfig:
         name = compiled.segment.name
         if self.settings.target is Target.WASM:
             return wasm_filter(name, compiled.module, options)
@@ -204,13 +219,15 @@ class LocalRunner:
         compiled = await self._compile()
         before = self.running
         application = self._application_for(compiled.edge)
-        if compiled.plan.edge != before.plan.edge or application.proto != self.application.proto:
+        same = application.proto == self.application.proto and application.replicas == self.application.replicas
+        if compiled.plan.edge != before.plan.edge or not same:
             raise DiagnosticError([_another_edge(compiled)])
         if compiled.version == before.version:
             return None
         sent = time.monotonic()
         old, new = _versions(before), _versions(compiled)
-        nodes = [self.node(side) for side in self.proxies if list(old[side].items()) != list(new[side].items())]
+        changed_sides = [side for side in Side if list(old[side].items()) != list(new[side].items())]
+        nodes = [node for node, it in self.proxies.items() if it.side in changed_sides]
         self._set_snapshots(compiled)
         try:
             accepted = await self._accepted(compiled.version, nodes)
@@ -223,8 +240,8 @@ class LocalRunner:
         return Rollout(compiled, changed, sent - started, accepted)
 
     def _set_snapshots(self, compiled: CompiledEdge) -> None:
-        for side in self.proxies:
-            self.xds.set_snapshot(self.node(side), self._snapshot(side, compiled))
+        for node, it in self.proxies.items():
+            self.xds.set_snapshot(node, self._snapshot(it.side, node, it.upstream, compiled))
 
     async def _accepted(self, version: str, nodes: Sequence[str]) -> dict[str, float]:
         """Waits until ``nodes`` have accepted ``version``: after how many seconds, by node."""
@@ -251,9 +268,9 @@ class LocalRunner:
                 if not program.running:
                     log = program.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
                     return "\n".join((f"{program.name} has ended; its log ends:", *log))
-            for proxy in self.proxies.values():
-                if not proxy.running:
-                    return f"{proxy.settings.identity.node} has ended; its log ends:\n{proxy.log_tail()}"
+            for node, proxy in self.proxies.items():
+                if not proxy.process.running:
+                    return f"{node} has ended; its log ends:\n{proxy.process.log_tail()}"
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
 
 
@@ -264,6 +281,6 @@ def _versions(compiled: CompiledEdge) -> dict[Side, dict[str, str]]:
 
 def _another_edge(compiled: CompiledEdge) -> Diagnostic:
     config = compiled.edge.config
-    title = "the configuration is for another edge or .proto now"
+    title = "the configuration is for another edge, .proto or number of replicas now"
     help_ = "end this run and start it again"
     return Diagnostic("C062", Severity.ERROR, title, config.client_service.span, str(compiled.plan.edge), help_)

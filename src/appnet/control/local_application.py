@@ -39,28 +39,41 @@ class Answer:
 class Expectation:
     """What the chain makes of a call.
 
-    ``usual`` is the answer it gives most of the time, ``by_chance`` are others that its random draws can bring,
+    ``usual`` is the answer it gives most of the time, ``alike`` are those that other replicas of the server give
+    instead, ``by_chance`` are answers that its random draws can bring,
     ``streams`` are the record streams (``ELEMENT.VARIABLE``) that the call usually adds to.
     """
 
     key: str
     usual: Answer
+    alike: frozenset[Answer] = frozenset()
     by_chance: frozenset[Answer] = frozenset()
     streams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class EchoApplication:
-    """The echo application: its frontend calls its server with the ``key`` of a URL, once for each GET."""
+    """The echo application: its frontend calls its server with the ``key`` of a URL, once for each GET.
+
+    The server runs ``replicas`` times, each by a name of its own that its answers tell.
+    """
 
     proto: Path
     server_name: str = field(default_factory=lambda: f"server-{secrets.token_hex(3)}")
+    replicas: int = 1
     guide: tuple[str, ...] = ("hello", "test")
     """The keys of the calls that its guide makes."""
 
-    def server_command(self) -> list[str | Path]:
-        """Runs the server; like the frontend it says on its first line where it is."""
-        return [*self._module, "server", "--proto", self.proto, "--name", self.server_name]
+    @property
+    def server_names(self) -> list[str]:
+        """What the replicas of the server call themselves."""
+        if self.replicas == 1:
+            return [self.server_name]
+        return [f"{self.server_name}-{number}" for number in range(self.replicas)]
+
+    def server_command(self, name: str) -> list[str | Path]:
+        """Runs the replica ``name`` of the server; like the frontend it says on its first line where it is."""
+        return [*self._module, "server", "--proto", self.proto, "--name", name]
 
     def frontend_command(self, server: Address, port: int) -> list[str | Path]:
         """Runs the frontend, which listens on ``port`` (0: a free one) and sends its calls to ``server``."""
@@ -69,21 +82,23 @@ class EchoApplication:
     def expect(self, elements: Sequence[Element], method: MethodSignature, key: str) -> Expectation:
         """What ``elements``, all of the edge in request order, make of the call with ``key``."""
         random = any(it.req.effects.uses_random or it.resp.effects.uses_random for it in elements)
-        seen: Counter[tuple[Answer, frozenset[str]]] = Counter(
-            self._judge(elements, method, key, seed) for seed in range(_TRIALS if random else 1)
-        )
-        (usual, streams), _ = seen.most_common(1)[0]
-        return Expectation(key, usual, frozenset(answer for answer, _ in seen) - {usual}, streams)
+        first, *others = self.server_names
+        judged = [self._judge(elements, method, key, seed, first) for seed in range(_TRIALS if random else 1)]
+        seen = Counter(judged)
+        ((usual, streams), _), *_ = seen.most_common(1)
+        seed = judged.index((usual, streams))
+        alike = frozenset(self._judge(elements, method, key, seed, name)[0] for name in others) - {usual}
+        return Expectation(key, usual, alike, frozenset(answer for answer, _ in seen) - {usual}, streams)
 
     def _judge(
-        self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int
+        self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int, server: str
     ) -> tuple[Answer, frozenset[str]]:
         clock = count(_CLOCK_STEP_NS, _CLOCK_STEP_NS)
-        chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=1))
+        chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=self.replicas))
         rpc = Rpc(method, {"Body": key.encode()})
         outcome = chain.request(rpc)
         if not isinstance(outcome, Refused):
-            rpc.message = {"Body": f"You've hit {self.server_name}".encode()}
+            rpc.message = {"Body": f"You've hit {server}".encode()}
             outcome = chain.response(rpc, 0)
         streams = frozenset(name for name, _ in chain.records())
         if isinstance(outcome, Refused):
@@ -100,7 +115,7 @@ class EchoApplication:
 def application_for(edge: LoadedEdge) -> EchoApplication:
     """The application whose calls ``edge`` carries; raises ``DiagnosticError`` where no programs of it are here."""
     if edge.method.full_name == "/echo.EchoService/echo":
-        return EchoApplication(edge.config.proto)
+        return EchoApplication(edge.config.proto, replicas=edge.manifest.replicas(edge.config.server_service.value))
     title = f"no programs here that call `{edge.method.full_name}`"
     help_ = "on one machine the echo application can be run: `/echo.EchoService/echo`"
     raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, edge.config.method.span, "this method", help_)])

@@ -12,20 +12,35 @@ import yaml
 from appnet.language.diagnostics import Span
 from appnet.network.config import AppNetConfig, config_error
 from appnet.network.near import suggestion
-from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
+from appnet.network.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
 
 _MAX_PORT = 65_535
+_MAX_REPLICAS = 1_000
 _PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A Kubernetes Service; ``ports`` are the ones it offers, by name (the number's digits where it has none)."""
+    """A Kubernetes Service.
+
+    ``ports`` are the ones it offers, by name (the number's digits where it has none); ``selector`` are the labels of
+    the pods behind it.
+    """
 
     name: str
     namespace: str
     ports: Mapping[str, int]
     span: Span
+    selector: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A Kubernetes Deployment: ``replicas`` pods with ``labels``."""
+
+    name: str
+    replicas: int
+    labels: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)
@@ -34,7 +49,7 @@ class Manifest:
 
     path: Path
     services: Mapping[str, Service] = field(default_factory=dict)
-    deployments: tuple[str, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
 
     def service(self, name: Located) -> Service:
         """The service called ``name``; raises ``DiagnosticError`` pointing at the name where there is none."""
@@ -46,6 +61,12 @@ class Manifest:
             raise config_error("C040", f"no service `{name}`", name.span, f"not in {self.path.name}", help_)
         return found
 
+    def replicas(self, service: str) -> int:
+        """How many pods stand behind ``service``: at least one, as it may run where this manifest does not say."""
+        selector = self.services[service].selector.items()
+        behind = (it.replicas for it in self.deployments if selector and selector <= it.labels.items())
+        return max(1, sum(behind))
+
 
 def load_manifest(path: Path) -> Manifest:
     """Reads the Services and Deployments in ``path``; objects of other kinds are passed over.
@@ -54,7 +75,7 @@ def load_manifest(path: Path) -> Manifest:
     """
     problems = Problems(path)
     services: dict[str, Service] = {}
-    deployments: list[str] = []
+    deployments: list[Deployment] = []
     for section in _objects(read_documents(path), problems):
         kind = section.text("kind", needed="the object's kind")
         metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
@@ -62,11 +83,12 @@ def load_manifest(path: Path) -> Manifest:
         if kind is None or metadata is None or name is None:
             continue
         if kind.value == "Deployment":
-            deployments.append(name.value)
+            deployments.append(_deployment(name.value, section.section("spec")))
         else:
             namespace = metadata.text("namespace") if "namespace" in metadata else None
-            ports = _ports(section.section("spec"))
-            service = Service(name.value, namespace.value if namespace else "default", ports, name.span)
+            spec = section.section("spec")
+            ports, selector = _ports(spec), _labels(spec, "selector")
+            service = Service(name.value, namespace.value if namespace else "default", ports, name.span, selector)
             services.setdefault(name.value, service)
     problems.raise_any()
     return Manifest(path, services, tuple(deployments))
@@ -94,6 +116,24 @@ def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = 
             yield from _objects(items.value, problems, in_list=True)
         else:
             yield section
+
+
+def _deployment(name: str, spec: Section | None) -> Deployment:
+    template = spec.section("template") if spec else None
+    labels = _labels(template.section("metadata") if template else None, "labels")
+    found = spec.scalar("replicas") if spec else None
+    if spec is None or found is None:
+        return Deployment(name, 1, labels)
+    replicas, span = found
+    if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MAX_REPLICAS:
+        help_ = f"give a number from 0 to {_MAX_REPLICAS}: `replicas: 3`"
+        spec.problems.add("C012", "`replicas` takes a number of pods", span, "no such number", help_)
+        return Deployment(name, 1, labels)
+    return Deployment(name, replicas, labels)
+
+
+def _labels(section: Section | None, key: str) -> dict[str, Scalar]:
+    return {name: value for name, (value, _) in section.scalars(key).items()} if section else {}
 
 
 def _ports(spec: Section | None) -> dict[str, int]:

@@ -48,7 +48,7 @@ class Sidecar:
     listener does not open before all have. ``upstream`` are the hosts calls leave to, at any time replaceable.
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header ``dst``; to any host
-    where that is no host's number, or not there.
+    where that is no host's number, or not there. No server sees that header.
     """
 
     listener: str
@@ -143,6 +143,7 @@ def _destination_from_header() -> HeaderToMetadata:
     rule = filter_.request_rules.add(header=_DESTINATION)
     rule.on_header_present.metadata_namespace = _LB_NAMESPACE
     rule.on_header_present.key = _DESTINATION
+    rule.remove = True
     return filter_
 
 
