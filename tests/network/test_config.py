@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,19 @@ def test_the_sample_loads_without_a_warning() -> None:
         "README.md",
         "sample_echo_sidecar.behaviour.yaml",
     }
+
+
+def test_several_methods(tmp_path: Path) -> None:
+    shutil.copytree(ECHO, tmp_path / "echo")
+    proto, config = tmp_path / "echo/echo.proto", tmp_path / "echo/sample_echo_sidecar.yaml"
+    proto.write_text(proto.read_text().replace("rpc echo", "rpc shout(Msg) returns (Msg);\n  rpc echo"))
+    text = config.read_text()
+    config.write_text(text.replace("method: echo ", "method: [echo, shout] "))
+    edge = load_edge(config)
+    assert [it.signature.full_name for it in edge.methods] == ["/echo.EchoService/echo", "/echo.EchoService/shout"]
+    assert all(list(it.elements) == ["fault", "logging", "metrics", "firewall"] for it in edge.methods)
+    config.write_text(text.replace("method: echo ", "method: '*' "))
+    assert [it.signature for it in load_edge(config).methods] == [edge.methods[1].signature, edge.methods[0].signature]
 
 
 def test_paths_are_relative_to_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

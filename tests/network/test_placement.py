@@ -22,7 +22,7 @@ def config(client: str = "", any_: str = "", pair: str = "", server: str = "") -
 
     name = Located("x", SPAN)
     return AppNetConfig(
-        *(Path("c.yaml"), "c", ("sidecar",), "app", name, name, name, Path("m.yaml"), Path("p.proto")),
+        *(Path("c.yaml"), "c", ("sidecar",), "app", name, name, (name,), Path("m.yaml"), Path("p.proto")),
         *(chain(client), chain(any_), chain(pair), chain(server)),
     )
 

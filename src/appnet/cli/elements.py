@@ -20,7 +20,7 @@ def compile_file(file: Path, proto: Path | None, method: str) -> tuple[CompiledE
         signature = load_proto(proto).method(method)
         return compile_element(file, signature), signature
     for use in uses_of(file):
-        signature, spec = use.method(), use.element
+        signature, spec = use.methods()[0], use.element
         return compile_element(file, signature, name=spec.name.value, parameters=spec.parameters), signature
     title = "an element is compiled for its method, and none is known"
     help_ = "add --proto FILE --method NAME, or put it in a chain of an AppNetConfig"

@@ -24,7 +24,7 @@ from appnet.cli.screen import (
     value_text,
 )
 from appnet.control.local import LocalRunner, Rollout, RolloutError, RunSettings
-from appnet.control.local_application import Answer, Expectation, get
+from appnet.control.local_application import ECHO_METHOD, Answer, Expectation, get
 from appnet.control.watch import saves
 from appnet.language.diagnostics import DiagnosticError
 from appnet.network.placement import Side
@@ -107,7 +107,8 @@ def _show_plan(runner: LocalRunner, out: Console) -> None:
 
 def _expectations(runner: LocalRunner) -> list[Expectation]:
     compiled, application = runner.running, runner.application
-    return [application.expect(compiled.elements, compiled.edge.method, key) for key in application.guide]
+    elements, method = compiled.elements(ECHO_METHOD), compiled.edge.on(ECHO_METHOD).signature
+    return [application.expect(elements, method, key) for key in application.guide]
 
 
 async def _guide_call(runner: LocalRunner, expected: Expectation, screens: Screens) -> bool:

@@ -20,6 +20,8 @@ from appnet.language.messages import MethodSignature
 from appnet.network.edge import LoadedEdge
 from appnet.processors.address import Address
 
+ECHO_METHOD = "/echo.EchoService/echo"
+
 _FAILED = "Echo server returns an error."
 _TRIALS = 2_000
 _CLOCK_STEP_NS = 1_000_000
@@ -114,11 +116,13 @@ class EchoApplication:
 
 def application_for(edge: LoadedEdge) -> EchoApplication:
     """The application whose calls ``edge`` carries; raises ``DiagnosticError`` where no programs of it are here."""
-    if edge.method.full_name == "/echo.EchoService/echo":
+    if any(it.signature.full_name == ECHO_METHOD for it in edge.methods):
         return EchoApplication(edge.config.proto, replicas=edge.manifest.replicas(edge.config.server_service.value))
     title = f"no programs here that call `{edge.method.full_name}`"
-    help_ = "on one machine the echo application can be run: `/echo.EchoService/echo`"
-    raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, edge.config.method.span, "this method", help_)])
+    help_ = f"on one machine the echo application can be run: `{ECHO_METHOD}`"
+    raise DiagnosticError(
+        [Diagnostic("C061", Severity.ERROR, title, edge.config.methods[0].span, "this method", help_)]
+    )
 
 
 async def get(url: str, key: str) -> Answer:

@@ -110,7 +110,7 @@ class ElementText:
                 check_assuming(program, None, name=self._path.stem, found=found)
             else:
                 spec = use.element
-                check(program, use.method(), name=spec.name.value, parameters=spec.parameters, found=found)
+                check(program, use.methods()[0], name=spec.name.value, parameters=spec.parameters, found=found)
         return found.mentions
 
     def _word(self, line: int, column: int) -> str:
@@ -144,7 +144,7 @@ class ElementText:
 
     def _method(self) -> MethodSignature | None:
         with contextlib.suppress(DiagnosticError):
-            return next((use.method() for use in uses_of(self._path)), None)
+            return next((use.methods()[0] for use in uses_of(self._path)), None)
         return None
 
     def _place_of_field(self, field: Field, section: str) -> Span | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
 from appnet.interpret.rpc import Environment, Forwarded, Message, Outcome, Refused, Rpc
@@ -19,14 +20,23 @@ class ChainInstance:
 
     Making it runs each element's ``init``. Calls may be in flight at the same time in any number; each
     handler runs from its start to its end before another one begins. ``watcher`` is told of every handler.
+    ``others``: the same elements, in the same order, as compiled for further methods, by the methods' full names;
+    an element has one state for all of them.
     """
 
-    def __init__(self, elements: Sequence[Element], environment: Environment, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self,
+        elements: Sequence[Element],
+        environment: Environment,
+        watcher: Watcher | None = None,
+        others: Mapping[str, Sequence[Element]] = MappingProxyType({}),
+    ) -> None:
         self._loads = _Loads(environment.backend_count)
         self._records: list[Record] = []
         self._elements = [
             ElementInstance(element, environment, self._loads, self._records, watcher) for element in elements
         ]
+        self._others = others
         self._calls = 0
         for element in self._elements:
             element.start()
@@ -38,8 +48,8 @@ class ChainInstance:
             rpc.rpc_id = self._calls
         message = Message(rpc.signature.request, rpc.message, rpc.metadata)
         rpc.forwarded = 0
-        for element in self._elements:
-            verdict = element.run(element.element.req.body, rpc, message)
+        for element, code in zip(self._elements, self._code(rpc), strict=True):
+            verdict = element.run(code.req.body, rpc, message)
             if not isinstance(verdict, Forwards):
                 return self._refuse(rpc, _refusal(element, verdict))
             rpc.forwarded += 1
@@ -78,6 +88,10 @@ class ChainInstance:
         """The elements, in order from client to server."""
         return [element.element for element in self._elements]
 
+    def _code(self, rpc: Rpc) -> Sequence[Element]:
+        """The elements as compiled for the call's method."""
+        return self._others.get(rpc.signature.full_name) or self.elements()
+
     def _named(self, name: str) -> ElementInstance:
         return next(element for element in self._elements if element.element.name == name)
 
@@ -90,8 +104,9 @@ class ChainInstance:
     def _respond(self, rpc: Rpc, message: Message) -> Refused | None:
         """Runs the ``resp`` handlers; the last refusal, if one of them refused."""
         refused: Refused | None = None
-        for element in reversed(self._elements[: rpc.forwarded]):
-            verdict = element.run(element.element.resp.body, rpc, message)
+        passed = list(zip(self._elements, self._code(rpc), strict=True))[: rpc.forwarded]
+        for element, code in reversed(passed):
+            verdict = element.run(code.resp.body, rpc, message)
             if not isinstance(verdict, Forwards):
                 refused = _refusal(element, verdict)
                 message = _error(rpc, refused)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 from appnet.ir.compile import compile_element
 from appnet.language import parse
 from appnet.language.assume import check_assuming
 from appnet.language.diagnostics import Diagnostic, DiagnosticError
+from appnet.language.messages import MethodSignature
 from appnet.network.edge import load_edge
+from appnet.network.methods import told_once
 from appnet.network.proto import load_proto
-from appnet.network.uses import uses_of
+from appnet.network.uses import Use, uses_of
 
 
 def check_file(file: Path, proto: Path | None = None, method: str = "", source: str | None = None) -> list[Diagnostic]:
@@ -38,35 +38,23 @@ def _check_element(file: Path, proto: Path | None, method: str, source: str | No
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
-        return _of_all_methods({it.full_name: check_assuming(program, it, name=file.stem) for it in methods})
+        return told_once({it.full_name: check_assuming(program, it, name=file.stem) for it in methods})
     uses = uses_of(file)
     if not uses:
         return check_assuming(program, None, name=file.stem)
     found: list[Diagnostic] = []
     for use in uses:
-        spec = use.element
         try:
-            compiled = compile_element(
-                file, use.method(), name=spec.name.value, parameters=spec.parameters, source=source
-            )
-            found += compiled.warnings
+            found += told_once({it.full_name: _for(use, it, source) for it in use.methods()})
         except DiagnosticError as error:
             found += error.diagnostics
     return list(dict.fromkeys(found))
 
 
-def _of_all_methods(found: dict[str, list[Diagnostic]]) -> list[Diagnostic]:
-    """What is wrong with the element for any method; what is so for some of them alone names them."""
-    told: dict[Diagnostic, list[str]] = {}
-    for method, diagnostics in found.items():
-        for it in diagnostics:
-            told.setdefault(it, []).append(method)
-    return [
-        it if len(methods) == len(found) else dataclasses.replace(it, title=f"{it.title} (for {_some(methods)})")
-        for it, methods in sorted(told.items(), key=lambda told: (told[0].span.line, told[0].span.column))
-    ]
-
-
-def _some(names: Iterable[str]) -> str:
-    first, *rest = names
-    return f"{first} and {len(rest)} more" if len(rest) > 1 else " and ".join([first, *rest])
+def _for(use: Use, method: MethodSignature, source: str | None) -> list[Diagnostic]:
+    spec = use.element
+    try:
+        compiled = compile_element(spec.file, method, name=spec.name.value, parameters=spec.parameters, source=source)
+    except DiagnosticError as error:
+        return error.diagnostics
+    return list(compiled.warnings)

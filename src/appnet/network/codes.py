@@ -20,7 +20,7 @@ CODES: dict[str, str] = {
     # processors
     "C020": "A processor that does not exist.",
     "C021": "A processor that AppNet knows and cannot run yet.",
-    "C022": "A processor that is named twice.",
+    "C022": "A processor or method that is named twice.",
     # chains
     "C030": "A configuration without any element.",
     "C031": "Two elements of one name.",
@@ -35,7 +35,7 @@ CODES: dict[str, str] = {
     "C043": "A service of the application manifest without a usable port.",
     # .proto
     "C050": "A .proto that does not compile.",
-    "C051": "A method that the .proto does not have.",
+    "C051": "A method that the .proto does not have, or no method at all.",
     "C052": "A method name that several services of the .proto have.",
     # behaviour files
     "C070": "A file that is no behaviour file.",

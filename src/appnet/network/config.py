@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,9 @@ KIND = "AppNetConfig"
 _ROOT = "<APPNET_DIR_PATH>"
 _ROOT_MARK = Path("config", "samples")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+
+ALL_METHODS = "*"
+"""Stands for every method of the .proto."""
 
 CHAINS = ("clientChain", "anyChain", "pairChain", "serverChain")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -45,7 +48,10 @@ class ElementSpec:
 
 @dataclass(frozen=True)
 class AppNetConfig:
-    """A valid configuration; every file that it names was there. Chains are in the order of the file."""
+    """A valid configuration; every file that it names was there. Chains are in the order of the file.
+
+    ``methods`` are as they were written; one of them may be `ALL_METHODS`.
+    """
 
     path: Path
     name: str
@@ -53,7 +59,7 @@ class AppNetConfig:
     app_name: str
     client_service: Located
     server_service: Located
-    method: Located
+    methods: tuple[Located, ...]
     manifest: Path
     proto: Path
     client_chain: tuple[ElementSpec, ...] = ()
@@ -133,7 +139,7 @@ class _SpecReader:
         if client and server and client.value == server.value:
             title = f"`{client}` cannot be both client and server"
             self._problems.add("C041", title, server.span, "the client's name", "name the two ends of an edge")
-        method = spec.text("method", needed="the RPC method, as in the .proto")
+        methods = self._methods()
         manifest = self._file("appManifestFile", "the application's Kubernetes manifest")
         chains = {key: self._chain(key) for key in CHAINS}
         if not any(key in spec for key in CHAINS):
@@ -143,10 +149,10 @@ class _SpecReader:
         proto = self._file("proto", "the .proto that declares the method")
         module = spec.text("protoModName") if "protoModName" in spec else None
         folder = spec.text("protoModLocation") if "protoModLocation" in spec else None
-        if not (name and app_name and client and server and method and manifest and proto):
+        if not (name and app_name and client and server and methods and manifest and proto):
             return None
         return AppNetConfig(
-            *(self._path, name.value, processors, app_name.value, client, server, method, manifest, proto),
+            *(self._path, name.value, processors, app_name.value, client, server, methods, manifest, proto),
             client_chain=chains["clientChain"],
             any_chain=chains["anyChain"],
             pair_chain=chains["pairChain"],
@@ -171,14 +177,25 @@ class _SpecReader:
             )
             return ()
         nodes = spec.items("processors", f"list at least one: `- {ready()[0]}`") or []
+        return self._known(self._names(nodes, "a processor", ready()[0]))
+
+    def _methods(self) -> tuple[Located, ...]:
+        spec, needed = self._spec, "the RPC method, as in the .proto"
+        if not isinstance(spec.get("method"), yaml.SequenceNode):
+            one = spec.text("method", needed=needed)
+            return (one,) if one else ()
+        nodes = spec.items("method", f"give {needed}, several of them as a list, or `'{ALL_METHODS}'` for all")
+        return tuple(self._names(nodes or (), "a method", "echo"))
+
+    def _names(self, nodes: Iterable[yaml.Node], what: str, example: str) -> list[Located]:
         names = []
         for node in nodes:
+            span = node_span(self._path, node)
             if isinstance(node, yaml.ScalarNode):
-                names.append(Located(str(node.value), node_span(self._path, node)))
+                names.append(Located(str(node.value), span))
             else:
-                span = node_span(self._path, node)
-                self._problems.add("C012", "a processor is a name", span, "no name", f"write `- {ready()[0]}`")
-        return self._known(names)
+                self._problems.add("C012", f"{what} is a name", span, "no name", f"write `- {example}`")
+        return names
 
     def _known(self, names: list[Located]) -> tuple[str, ...]:
         taken: list[str] = []

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.ir.nodes import Element
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
+from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
 from appnet.network.manifest import Manifest, check_services
+from appnet.network.methods import methods_of, told_once
 from appnet.network.proto import ProtoFile, load_proto
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class BoundMethod:
+    """A method of an edge, and the elements on it, by name, as compiled for its messages."""
+
+    signature: MethodSignature
+    elements: Mapping[str, Element]
+
+
+@dataclass(frozen=True)
 class LoadedEdge:
-    """An edge of an application and the elements on it, by name; ``warnings`` are those of all elements."""
+    """An edge of an application. An element has one state for all ``methods``.
+
+    ``warnings`` are those of all elements.
+    """
 
     config: AppNetConfig
     manifest: Manifest
     proto: ProtoFile
-    method: MethodSignature
-    elements: Mapping[str, Element]
+    methods: tuple[BoundMethod, ...]
     warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def method(self) -> MethodSignature:
+        """The first method."""
+        return self.methods[0].signature
+
+    @property
+    def elements(self) -> Mapping[str, Element]:
+        """The elements as the first method has them; for the others they differ in nothing but the messages."""
+        return self.methods[0].elements
+
+    def on(self, method: str) -> BoundMethod:
+        """The method of this full name."""
+        return next(it for it in self.methods if it.signature.full_name == method)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -44,35 +69,37 @@ def load_edge(path: Path) -> LoadedEdge:
     wrong: list[Diagnostic] = []
     manifest = _collect(wrong, lambda: check_services(config))
     proto = _collect(wrong, lambda: load_proto(config.proto))
-    method = _collect(wrong, lambda: proto.method(config.method.value, config.method.span)) if proto else None
-    elements = _elements(config, method, wrong) if method else {}
-    if method and (method.client_streaming or method.server_streaming):
-        wrong.append(_streaming(config))
+    methods = (_collect(wrong, lambda: methods_of(config, proto)) if proto else None) or ()
+    compiled = _elements(config, methods, wrong)
     if wrong:
         raise DiagnosticError(list(dict.fromkeys(wrong)))  # of a file that two elements share, once
     assert manifest is not None
     assert proto is not None
-    assert method is not None
-    warnings = dict.fromkeys(warning for it in elements.values() for warning in it.warnings)
-    by_name = {name: it.element for name, it in elements.items()}
-    return LoadedEdge(config, manifest, proto, method, by_name, tuple(warnings))
+    warnings = dict.fromkeys(warning for it in compiled.values() for one in it.values() for warning in one.warnings)
+    bound = tuple(
+        BoundMethod(method, {name: it[method.full_name].element for name, it in compiled.items()}) for method in methods
+    )
+    return LoadedEdge(config, manifest, proto, bound, tuple(warnings))
 
 
-def _elements(config: AppNetConfig, method: MethodSignature, wrong: list[Diagnostic]) -> dict[str, CompiledElement]:
-    found: dict[str, CompiledElement] = {}
+def _elements(
+    config: AppNetConfig, methods: Sequence[MethodSignature], wrong: list[Diagnostic]
+) -> dict[str, dict[str, CompiledElement]]:
+    """Each element by its name, compiled for each method by the method's."""
+    found: dict[str, dict[str, CompiledElement]] = {}
     for spec in config.elements:
-        try:
-            name = spec.name.value
-            found[name] = compile_element(spec.file, method, name=name, parameters=spec.parameters)
-        except DiagnosticError as error:
-            wrong += error.diagnostics
+        errors: dict[str, list[Diagnostic]] = {}
+        of_element = found[spec.name.value] = {}
+        for method in methods:
+            errors[method.full_name] = []
+            try:
+                of_element[method.full_name] = compile_element(
+                    spec.file, method, name=spec.name.value, parameters=spec.parameters
+                )
+            except DiagnosticError as error:
+                errors[method.full_name] = error.diagnostics
+        wrong += told_once(errors)
     return found
-
-
-def _streaming(config: AppNetConfig) -> Diagnostic:
-    name = config.method
-    help_ = "name a method with one request and one response"
-    return Diagnostic("C060", Severity.ERROR, f"`{name}` is a streaming method", name.span, "not judged yet", help_)
 
 
 def _collect(wrong: list[Diagnostic], step: Callable[[], T]) -> T | None:

@@ -37,11 +37,11 @@ class Side(Enum):
 
 @dataclass(frozen=True)
 class Edge:
-    """Calls of ``method`` (as the user wrote it) from service ``client`` to service ``server``."""
+    """Calls of ``methods`` (as the user wrote them) from service ``client`` to service ``server``."""
 
     client: str
     server: str
-    method: str
+    methods: tuple[str, ...]
 
     def service(self, side: Side) -> str:
         """The service on ``side``."""
@@ -102,7 +102,7 @@ def place(config: AppNetConfig, level: OptLevel) -> Plan:
 
 def plan_of(config: AppNetConfig, placed: Iterable[tuple[ElementSpec, Side]], *, fused: bool) -> Plan:
     """The plan for elements in this order on these sides: the configuration's first processor carries all of them."""
-    edge = Edge(config.client_service.value, config.server_service.value, config.method.value)
+    edge = Edge(config.client_service.value, config.server_service.value, tuple(it.value for it in config.methods))
     processor = config.processors[0]
     segments: list[Segment] = []
     everything = list(placed)

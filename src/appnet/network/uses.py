@@ -9,6 +9,7 @@ from pathlib import Path
 from appnet.language.diagnostics import DiagnosticError
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, ElementSpec, load_config, project_root
+from appnet.network.methods import methods_of
 from appnet.network.proto import load_proto
 
 
@@ -19,9 +20,9 @@ class Use:
     config: AppNetConfig
     element: ElementSpec
 
-    def method(self) -> MethodSignature:
-        """The method whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks it."""
-        return load_proto(self.config.proto).method(self.config.method.value, self.config.method.span)
+    def methods(self) -> tuple[MethodSignature, ...]:
+        """The methods whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks one."""
+        return methods_of(self.config, load_proto(self.config.proto))
 
 
 def uses_of(element: Path) -> list[Use]:

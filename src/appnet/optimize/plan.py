@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
-from appnet.analysis import Decision, DecisionCache, Strength, decide
+from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
-from appnet.network.edge import LoadedEdge
+from appnet.network.edge import BoundMethod, LoadedEdge
 from appnet.network.placement import OptLevel, Plan, place, plan_of, stops
 from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, costs_of, expected_cost
 from appnet.optimize.problem import Decide, Problem, problem_of
@@ -81,7 +81,7 @@ def optimize(
         [it.fixed for it in written],
         [it.side for it in written],
         _STRENGTHS.get(settings.level),
-        _decider(edge.method, cache if cache is not None else DecisionCache()),
+        _decider(edge.methods, cache if cache is not None else DecisionCache()),
     )
     costs = [costs_of(it, settings.model, settings.target, settings.profile) for it in elements]
     model, target = settings.model, settings.target
@@ -114,10 +114,25 @@ def _still_legal(
     return (problem, arrangement) if problem.is_legal(arrangement.order, arrangement.sides) else None
 
 
-def _decider(method: MethodSignature, cache: DecisionCache) -> Decide:
+def _decider(methods: Sequence[BoundMethod], cache: DecisionCache) -> Decide:
+    """Decides a pair for all methods: its elements stand in one order, since each has one state for all of them."""
+
     def decide_pair(first: Element, second: Element, strength: Strength) -> Decision:
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the plan
-            return decide(first, second, method, strength, cache=cache)
-        return decide(first, second, method, strength)
+        found: list[Proved] = []
+        for method in methods:
+            pair = method.elements[first.name], method.elements[second.name]
+            decision = _decide(*pair, method.signature, strength, cache)
+            if not isinstance(decision, Proved):
+                return decision
+            found.append(decision)
+        return Proved(found[0].reason, any(it.status_may_differ for it in found))
 
     return decide_pair
+
+
+def _decide(
+    first: Element, second: Element, method: MethodSignature, strength: Strength, cache: DecisionCache
+) -> Decision:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the plan
+        return decide(first, second, method, strength, cache=cache)
+    return decide(first, second, method, strength)

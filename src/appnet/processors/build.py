@@ -40,10 +40,10 @@ class CompiledEdge:
         """Which element runs where."""
         return self.optimized.plan
 
-    @property
-    def elements(self) -> tuple[Element, ...]:
-        """All elements of the edge, in request order."""
-        return tuple(self.edge.elements[it.name.value] for segment in self.plan.segments for it in segment.elements)
+    def elements(self, method: str) -> tuple[Element, ...]:
+        """All elements of the method of this full name, in request order."""
+        elements = self.edge.on(method).elements
+        return tuple(elements[it.name.value] for segment in self.plan.segments for it in segment.elements)
 
     def on(self, side: Side) -> tuple[CompiledSegment, ...]:
         """The segments of one side, in request order."""
@@ -67,8 +67,9 @@ def compile_edge(path: Path, target: Target, level: OptLevel, running: CompiledE
 
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
-    elements = tuple(edge.elements[it.name.value] for it in segment.elements)
-    chain = ChainSource(segment.name, "", ((edge.method, elements),))
+    names = [it.name.value for it in segment.elements]
+    methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in edge.methods)
+    chain = ChainSource(segment.name, "", methods)
     version = _digest([target.value, print_chain(chain)])
     source = print_chain(ChainSource(segment.name, version, chain.methods))
     return CompiledSegment(segment, compile_module(source, target), version)

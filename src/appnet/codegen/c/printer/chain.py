@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appnet.codegen.c.printer.context import ElementContext
 from appnet.codegen.c.printer.element import ElementPrinter
@@ -22,7 +22,8 @@ _INCLUDES = ("appnet.h", "instance.h", "telemetry.h", "value.h", "vec.h", "map.h
 class ChainSource:
     """What a module is made of.
 
-    ``methods``: each with its elements in order from client to server. Names of elements are unique in the chain.
+    ``methods``: each with its elements in order from client to server. Names of elements are unique on a method;
+    one that stands on several is one element, with one state, compiled for each of them.
     """
 
     name: str
@@ -33,7 +34,8 @@ class ChainSource:
 def print_chain(chain: ChainSource) -> str:
     """The chain as C11, for `appnet.codegen.c.build.compile_module`.
 
-    Raises `InternalError` where two elements, or two methods, have the same name.
+    Raises `InternalError` where two elements of a method, or two methods, have the same name, or an element has
+    another state on another method.
     """
     return _ChainPrinter(chain).print()
 
@@ -44,15 +46,19 @@ class _ChainPrinter:
         self._chain = chain
         self._types = Types()
         self._streams: list[tuple[str, str]] = []
-        self._elements: list[ElementPrinter] = []
+        self._elements: dict[str, ElementPrinter] = {}
         self._methods: list[MethodPrinter] = []
         names = Names("e_")
         self._has_init = any(element.init.statements for _, elements in chain.methods for element in elements)
         for number, (method, elements) in enumerate(chain.methods):
-            printers = [self._element(element, method, names) for element in elements]
+            printers = [self._element(element, method, number, names) for element in elements]
             self._methods.append(MethodPrinter(method, number, printers, broken=self._has_init))
 
-    def _element(self, element: Element, method: MethodSignature, names: Names) -> ElementPrinter:
+    def _element(self, element: Element, method: MethodSignature, number: int, names: Names) -> ElementPrinter:
+        if element.name in self._elements:
+            there = self._elements[element.name].context
+            functions = names[f"{element.name} on {number}"]
+            return ElementPrinter(replace(there, element=element, method=method, functions=functions))
         members = Names("s_")
         records = {}
         for variable in element.state:
@@ -61,14 +67,14 @@ class _ChainPrinter:
                 self._streams.append((element.name, variable.name))
         given = {variable.name: members[variable.name] for variable in element.state}
         index, name = len(self._elements), names[element.name]
-        printer = ElementPrinter(ElementContext(element, method, index, name, given, records, self._types))
-        self._elements.append(printer)
+        printer = ElementPrinter(ElementContext(element, method, index, name, name, given, records, self._types))
+        self._elements[element.name] = printer
         return printer
 
     def print(self) -> str:
         """The whole file."""
         # Functions and structs are printed first: what they use of the types is known then.
-        functions = [line for element in self._elements for line in _spaced(element.init())]
+        functions = [line for element in self._elements.values() for line in _spaced(element.init())]
         for method in self._methods:
             functions += [*method.handlers(), *method.dispatch()]
         structs = self._structs()
@@ -97,8 +103,8 @@ class _ChainPrinter:
 
     def _structs(self) -> list[str]:
         lines: list[str] = []
-        kinds = [("appnet_state", "", [(e, e.state_struct()) for e in self._elements])]
-        kinds.append(("appnet_call_state", "_call", [(e, e.call_struct()) for e in self._elements]))
+        kinds = [("appnet_state", "", [(e, e.state_struct()) for e in self._elements.values()])]
+        kinds.append(("appnet_call_state", "_call", [(e, e.call_struct()) for e in self._elements.values()]))
         for name, suffix, structs in kinds:
             members = ["bool broken; /* init ran out of memory */"] if name == "appnet_state" and self._has_init else []
             for element, struct in structs:
@@ -113,7 +119,7 @@ class _ChainPrinter:
         head = "static void appnet_init(an_instance *instance) {"
         if not self._has_init:
             return [head, "  (void)instance;", "}", ""]
-        runs = [f"{element.context.name}_init(&scope);" for element in self._elements if element.has_init]
+        runs = [f"{element.context.name}_init(&scope);" for element in self._elements.values() if element.has_init]
         return [
             head,
             "  struct appnet_state *const state = instance->state;",
@@ -123,33 +129,36 @@ class _ChainPrinter:
             *(f"    {run}" for run in runs),
             "  }",
             "  state->broken = call == NULL || scope.failed;",
-            *(f"  {line}" for element in self._elements if element.has_init for line in element.flush()),
+            *(f"  {line}" for element in self._elements.values() if element.has_init for line in element.flush()),
             "  an_call_free(call);",
             "}",
             "",
         ]
 
     def _destroy(self) -> list[str]:
-        body = [line for element in self._elements for line in element.destroy()]
+        body = [line for element in self._elements.values() for line in element.destroy()]
         return ["static void appnet_destroy(an_instance *instance) {", *indent(body or ["(void)instance;"]), "}", ""]
 
     def _dump(self) -> list[str]:
-        body = [line for element in self._elements for line in element.dump()] or ["(void)instance;", "(void)out;"]
+        body = [line for element in self._elements.values() for line in element.dump()] or [
+            "(void)instance;",
+            "(void)out;",
+        ]
         return ["static void appnet_dump(an_instance *instance, an_text *out) {", *indent(body), "}", ""]
 
     def _tables(self) -> list[str]:
         lines = [line for method in self._methods for line in method.fields()]
         entries = [line for method in self._methods for line in method.entry()]
         lines += _table("static const an_method appnet_methods[]", entries)
-        names = [f"{_text(element.element.name)}," for element in self._elements]
+        names = [f"{_text(name)}," for name in self._elements]
         lines += _table("static const char *const appnet_elements[]", names)
         streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
         lines += _table("static const an_record_stream appnet_records[]", streams)
         return [*lines, "", *self._chain_table()]
 
     def _chain_table(self) -> list[str]:
-        has_state = self._has_init or any(element.state_struct() for element in self._elements)
-        has_call_state = any(element.call_struct() for element in self._elements)
+        has_state = self._has_init or any(element.state_struct() for element in self._elements.values())
+        has_call_state = any(element.call_struct() for element in self._elements.values())
         values = {
             "name": "APPNET_NAME",
             "version": "APPNET_VERSION",
@@ -170,15 +179,23 @@ class _ChainPrinter:
 
 
 def _verify(chain: ChainSource) -> None:
-    names = [element.name for _, elements in chain.methods for element in elements]
     methods = [method.full_name for method, _ in chain.methods]
-    for rule, texts in (("elements have names of their own", names), ("methods are there once", methods)):
-        twice = [text for text, count in Counter(texts).items() if count > 1]
-        if twice:
-            raise InternalError(rule, twice[0])
+    _verify_once("methods are there once", methods)
+    names: dict[str, Element] = {}
+    for _, elements in chain.methods:
+        _verify_once("elements of a method have names of their own", [element.name for element in elements])
+        for element in elements:
+            if names.setdefault(element.name, element).state != element.state:
+                raise InternalError("an element has the same state on all methods", element.name)
     for text in (chain.name, chain.version, *names, *methods):
         if "\0" in text:
             raise InternalError("names have no byte 0", text)
+
+
+def _verify_once(rule: str, texts: list[str]) -> None:
+    twice = [text for text, count in Counter(texts).items() if count > 1]
+    if twice:
+        raise InternalError(rule, twice[0])
 
 
 def _text(text: str) -> str:

@@ -32,13 +32,15 @@ class ElementContext:
     """An element in its chain.
 
     ``index`` numbers its lock and its random draws. ``name`` is its identifier in C, ``members`` those of its
-    variables in the state or call-state struct. ``records``: the stream of each record variable.
+    variables in the state or call-state struct. ``records``: the stream of each record variable. All of them are
+    the element's on every method; ``functions`` begins the names of its handlers on this one.
     """
 
     element: Element
     method: MethodSignature
     index: int
     name: str
+    functions: str
     members: Mapping[str, str]
     records: Mapping[str, int]
     types: Types

@@ -94,7 +94,7 @@ class ElementPrinter:
 
     def function(self, direction: Direction) -> str:
         """The name of the handler's function."""
-        return f"{self.context.name}_{direction.value}"
+        return f"{self.context.functions}_{direction.value}"
 
     def handler_function(self, direction: Direction, slots: Mapping[str, Slot]) -> list[str]:
         """``static an_verdict NAME_req(an_call *)``, and the function of its body."""
