@@ -19,7 +19,13 @@ from appnet.control.snapshot import Snapshot
 from appnet.control.xds_server import XdsServer
 from appnet.processors.address import Address
 from appnet.processors.envoy.bootstrap import Identity
-from appnet.processors.envoy.listeners import Sidecar, chain_listener, upstream_cluster, upstream_endpoints
+from appnet.processors.envoy.listeners import (
+    Sidecar,
+    chain_listener,
+    chain_routes,
+    upstream_cluster,
+    upstream_endpoints,
+)
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 from benchmarks.cases import Case
 
@@ -73,8 +79,9 @@ class Rig:
         """Starts an Envoy on the proxies' core and waits until it serves; raises ``EnvoyError``."""
         names = [config.name for config in case.discovered]
         sidecar = Sidecar(case.name, names, [self.upstream], chooses_host=case.chooses_host)
-        resources = (upstream_cluster(sidecar), upstream_endpoints(sidecar), _listener(sidecar, case.inline))
-        self.xds.set_snapshot(case.name, Snapshot("benchmark", (*resources, *case.discovered)))
+        upstream = (upstream_cluster(sidecar), upstream_endpoints(sidecar))
+        resources = (*upstream, _listener(sidecar, case.inline), chain_routes(sidecar), *case.discovered)
+        self.xds.set_snapshot(case.name, Snapshot("benchmark", resources))
         identity = Identity(case.name, "benchmark")
         folder = self.folder / case.name
         process = EnvoyProcess(

@@ -14,8 +14,8 @@ CHAPTERS = {
         "timeout",
     ),
     "Say who may pass": ("acl", "firewall", "auth"),
-    "See what happens": ("logging", "metrics", "mirror", "fault"),
-    "Change messages": ("headers", "mutation", "redact", "encrypt", "decrypt"),
+    "See what happens": ("logging", "metrics", "mirror", "fault", "delay"),
+    "Change messages": ("headers", "mutation", "redact", "encrypt", "decrypt", "compress", "decompress"),
     "Choose the host": (
         "sticky", "canary", "prequal_client", "prequal_server", "servicerouter_client", "servicerouter_server",
     ),
@@ -30,20 +30,29 @@ its field `body`: write your own field's name there. Parameters are given in the
 
 ![Two chains of standard elements](images/chains.svg)
 
-The lines counted are those of `init`, `req` and `resp`, without their heads, comments, `pass` and what only forwards.
+The lines counted are those of `init`, `req` and `resp`, without their heads, comments, `pass` and what only forwards. Beside them stand public
+Envoy filters and EnvoyFilters that come closest to the same function, where there are any, counted without empty lines, comments and tests. The
+authors of AppNet report 7 to 28 lines for common elements (NSDI 2025, "High-level Programming for Application Networks").
 
 | element | lines | the same otherwise |
 |---|---:|---|
 """
+_MODULES = "`envoyproxy/dynamic-modules-examples`, `rust/src/"
 _OTHERWISE = {
-    "redact": "37 lines of Rust: `examples/http_body` of proxy-wasm-rust-sdk, which takes no messages apart",
+    "fault": f"28 lines of Rust: {_MODULES}http_random_auth.rs`, which refuses half of all requests",
+    "firewall": f"86 lines of Rust: {_MODULES}http_zero_copy_regex_waf.rs`, which takes no messages apart",
+    "headers": f"80 lines of Rust: {_MODULES}http_header_mutation.rs`, which removes headers, too",
+    "logging": f"121 lines of Rust: {_MODULES}http_access_logger.rs`, which writes headers to files of its own",
+    "metrics": f"103 lines of Rust: {_MODULES}http_metrics.rs`, which keeps a histogram for each route",
+    "redact": "37 lines of Rust: `examples/http_body` of `proxy-wasm/proxy-wasm-rust-sdk`, which takes no messages apart",
     "rate_limit": "82 lines of YAML: Istio's `samples/ratelimit/local-rate-limit-service.yaml`, which limits one path, too",
 }
 _TAIL = """\
 
 ## What is not here
 
-* **Delay.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. Envoy's own fault filter delays.
+* **Waiting.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. `delay` has Envoy's own fault filter do
+  it, after the whole chain; `appnetctl run` puts that filter where an element sets its header, and keeps the header from servers.
 * **What hung up.** When a caller goes away, no handler runs. Elements that count calls by their answers say how they forget such calls
   (`concurrency_limit`), or count them until they are pushed out (`prequal_server`, `servicerouter_server`: at most a thousand).
 * **A host that is gone.** A call to a chosen host that cannot be reached ends with `UNAVAILABLE`; the next call may choose another. `dst`

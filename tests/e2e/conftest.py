@@ -21,7 +21,7 @@ from appnet.network.proto import load_proto
 from appnet.processors.address import Address
 from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
+from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
 from appnet.processors.envoy.loader import loader_library
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 from tests.support.raw_grpc import RecordingServer, frame, string_field
@@ -102,6 +102,9 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "delay_all": Path("config/samples/elements/delay.appnet")
+    .read_text(encoding="utf-8")
+    .replace("share = 0.01, milliseconds = 100", "share = 1.0, milliseconds = 400"),
     "response_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):
@@ -150,7 +153,8 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
             extension = wasm_filter("chain", module, options)
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
-        sidecar = Sidecar("ingress", ["chain"], upstream, chooses_host=len(servers) > 1)
+        delays = DELAY_HEADER in ELEMENTS[element]
+        sidecar = Sidecar("ingress", ["chain"], upstream, chooses_host=len(servers) > 1, delays=delays)
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
         settings = EnvoySettings(
             Identity("node", "echo"),

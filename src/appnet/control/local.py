@@ -11,6 +11,7 @@ from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
+from appnet.analysis.properties import infer
 from appnet.codegen.c.build import Target
 from appnet.control.application import ApplicationProcess
 from appnet.control.local_application import EchoApplication, application_for
@@ -26,7 +27,7 @@ from appnet.processors.address import Address
 from appnet.processors.build import CompiledEdge, CompiledSegment, compile_edge
 from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
+from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
 from appnet.processors.envoy.loader import loader_library
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 
@@ -198,7 +199,9 @@ class LocalRunner:
     def _snapshot(self, side: Side, node: str, upstream: Sequence[Address], compiled: CompiledEdge) -> Snapshot:
         segments = compiled.on(side)
         names = [it.segment.name for it in segments]
-        sidecar = Sidecar(_LISTENERS[side], names, upstream, chooses_host=len(upstream) > 1)
+        elements = (compiled.edge.elements[spec.name.value] for it in segments for spec in it.segment.elements)
+        delays = any(DELAY_HEADER in infer(it).request.metadata_written for it in elements)
+        sidecar = Sidecar(_LISTENERS[side], names, upstream, chooses_host=len(upstream) > 1, delays=delays)
         service, hosts = compiled.plan.edge.service(side), len(upstream)
         filters = (self._filter(it, ChainOptions(service, node, it.version, backend_count=hosts)) for it in segments)
         return Snapshot(compiled.version, (*sidecar_resources(sidecar), *filters))

@@ -16,12 +16,15 @@ from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
 )
+from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
 from appnet.processors.address import ANY_LOCAL_PORT, Address
@@ -31,11 +34,15 @@ from appnet.processors.envoy.filters import FILTER_TYPES
 DEFAULT_MAX_MESSAGE = 4 << 20
 """Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""
 
+DELAY_HEADER = "x-envoy-fault-delay-request"
+"""Holds how many milliseconds Envoy's fault filter is to delay a request."""
+
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
 _STREAM_IDLE_SECONDS = 300
 _MANY = 1 << 20
 _DESTINATION = "dst"
+_DELAY = "delay"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
 
@@ -49,6 +56,7 @@ class Sidecar:
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header ``dst``; to any host
     where that is no host's number, or not there. No server sees that header.
+    ``delays``: a call waits for as long as the header `DELAY_HEADER` says. No server sees that header either.
     """
 
     listener: str
@@ -57,6 +65,7 @@ class Sidecar:
     bind: Address = ANY_LOCAL_PORT
     max_message: int = DEFAULT_MAX_MESSAGE
     chooses_host: bool = False
+    delays: bool = False
 
     @property
     def cluster(self) -> str:
@@ -65,8 +74,8 @@ class Sidecar:
 
 
 def sidecar_resources(sidecar: Sidecar) -> list[Message]:
-    """Cluster, endpoints and listener of ``sidecar``: all a proxy needs beside its filters' configurations."""
-    return [upstream_cluster(sidecar), upstream_endpoints(sidecar), chain_listener(sidecar)]
+    """Cluster, endpoints, listener and routes: all a proxy needs beside its filters' configurations."""
+    return [upstream_cluster(sidecar), upstream_endpoints(sidecar), chain_listener(sidecar), chain_routes(sidecar)]
 
 
 def upstream_cluster(sidecar: Sidecar) -> Cluster:
@@ -115,15 +124,26 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.stream_idle_timeout.FromSeconds(_STREAM_IDLE_SECONDS)
     manager.generate_request_id.value = False  # the proxy pair adds nothing to a call that the chain did not
     manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
-    manager.route_config.name = sidecar.cluster
-    manager.route_config.virtual_hosts.append(_all_calls_to(sidecar.cluster))
+    manager.rds.route_config_name = sidecar.cluster
+    manager.rds.config_source.CopyFrom(_ads())
     for name in sidecar.filters:
         manager.http_filters.append(_discovered_filter(name))
+    manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
     if sidecar.chooses_host:
         manager.http_filters.add(name="choose-host").typed_config.Pack(_destination_from_header())
     router = Router(suppress_envoy_headers=True)
     manager.http_filters.add(name="router").typed_config.Pack(router)
     return manager
+
+
+def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
+    """All calls to the cluster. What may change while the proxy runs stands here: a new listener ends connections."""
+    routes = RouteConfiguration(name=sidecar.cluster)
+    routes.virtual_hosts.append(_all_calls_to(sidecar.cluster))
+    if sidecar.delays:
+        routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
+        routes.request_headers_to_remove.append(DELAY_HEADER)
+    return routes
 
 
 def _all_calls_to(cluster: str) -> VirtualHost:
@@ -135,6 +155,15 @@ def _all_calls_to(cluster: str) -> VirtualHost:
     route.route.timeout.FromSeconds(0)
     route.route.max_stream_duration.grpc_timeout_header_max.FromSeconds(0)
     return host
+
+
+def _delay_by_header() -> HTTPFault:
+    """Envoy's fault filter, which does nothing but hold those requests that the chain has marked."""
+    filter_ = HTTPFault()
+    filter_.delay.header_delay.SetInParent()
+    filter_.delay.percentage.numerator = 100
+    filter_.delay.percentage.denominator = FractionalPercent.HUNDRED
+    return filter_
 
 
 def _destination_from_header() -> HeaderToMetadata:
