@@ -24,7 +24,7 @@ _EVALUATED = (Effect.PURE, Effect.READS_METADATA, Effect.READS_STATUS)
 
 
 class Computed:
-    """What an element computes, if state is as `init` left it. ``texts``: what it may have to decrypt."""
+    """What an element computes, if state is as `init` left it. ``texts``: what it may have to decrypt or decompress."""
 
     def __init__(self, element: Element, method: MethodSignature, texts: list[bytes], source: random.Random) -> None:
         self._element = element
@@ -34,7 +34,7 @@ class Computed:
         self._state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
 
     def texts(self, event: Event) -> list[bytes]:
-        """Those of the handler that the event runs; for one that decrypts, a text that it can decrypt, too."""
+        """Those of the handler that the event runs; with a text that it can decrypt or decompress, if it does."""
         request = event.kind == "request"
         handler = self._element.req if request else self._element.resp
         schema = self._method.request if request else self._method.response
@@ -51,6 +51,9 @@ class Computed:
             match statement.value:
                 case Call(op="decrypt", args=(_, key)) if (phrase := self._value(key, known)) is not None:
                     found.append(self._sealed(phrase[0]))
+                case Call(op="decompress", args=(text,)):
+                    packed = bare_machine(text.type, seed=0)
+                    found.append(bytes(MEANINGS["compress"](packed, self._source.choice(self._texts))))
         return found
 
     def _compute(self, statement: Let, known: Mapping[str, Value], message: Message, rpc: Rpc) -> tuple[Value] | None:
