@@ -16,6 +16,7 @@ from appnet.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"
+ELEMENTS = ROOT / "config" / "samples" / "elements"
 BAD = ROOT / "tests" / "network" / "bad"
 
 
@@ -107,7 +108,6 @@ def test_an_absent_file_is_a_diagnostic() -> None:
     [
         (["--opt-level", "most"], "'no', 'ignore', 'weak', 'strong'"),
         (["--target", "lua"], "lua"),
-        (["--target", "wasm", "--concurrency", "2"], "--target native"),
         (["--port", "70000"], "less than or equal to 65535"),
     ],
 )
@@ -115,6 +115,31 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
     answer = appnetctl("run", ECHO / "sample_echo_sidecar.yaml", *arguments)
     assert answer.exit_code == 2
     assert says in " ".join(answer.stderr.replace("│", " ").split())
+
+
+def test_run_refuses_wasm_proxies_of_several_workers_where_elements_need_one(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    (tmp_path / "fault.appnet").write_text((ELEMENTS / "rate_limit.appnet").read_text())
+    answer = appnetctl(
+        "run", tmp_path / "sample_echo_sidecar.yaml", "--target", "wasm", "--concurrency", "2", "--opt-level", "no"
+    )
+    assert answer.exit_code == 2
+    assert "error[C064]: `fault` needs one worker on wasm" in answer.stderr
+    assert "--concurrency 1" in answer.stderr
+    assert answer.stderr.count("C064") == 2
+
+
+def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
+    arguments = ("--proto", ECHO / "echo.proto", "--target", "wasm", "--json")
+    answer = appnetctl("check", ELEMENTS / "mirror.appnet", ELEMENTS / "acl.appnet", *arguments)
+    assert answer.exit_code == 0
+    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(it["code"], it["severity"]) for it in found] == [("N001", "note"), ("N002", "note")]
+    answer = appnetctl("check", ECHO / "sample_echo_sidecar.yaml", "--target", "wasm")
+    assert answer.stdout.endswith("1 file: 0 errors, 0 warnings, 4 notes\n")
+    answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm")
+    assert "error[C063]" in answer.stderr
 
 
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:

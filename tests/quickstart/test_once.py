@@ -20,7 +20,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--target", "wasm"], ["--opt-level", "no"]], ids=["native", "wasm", "as-written"]
+    "arguments",
+    [[], ["--target", "wasm", "--concurrency", "2"], ["--opt-level", "no"]],
+    ids=["native", "wasm", "as-written"],
 )
 def test_once(tmp_path: Path, arguments: list[str]) -> None:
     config = sample(tmp_path)

@@ -14,6 +14,7 @@ from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.behaviour.tap import captured_case
+from appnet.cli.elements import notes_of
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.check import check_file
 from appnet.network.edge import load_edge
@@ -52,15 +53,20 @@ def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
     return replace(behaviour, cases=(captured_case(behaviour, taps),))
 
 
-def check_any(file: Path, proto: Path | None, method: str) -> list[Diagnostic]:
-    """What is wrong with a file of any kind; of a behaviour file, with what it names too."""
-    if not file.name.endswith(SUFFIX):
-        return list(check_file(file, proto, method))
+def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:
+    """What is wrong with a file of any kind; of a behaviour file, with what it names too.
+
+    ``target``: with notes of what it keeps or gives up of elements that are right.
+    """
     try:
-        load_behaviour(file)
+        if file.name.endswith(SUFFIX):
+            load_behaviour(file)
+            return []
+        found = check_file(file, proto, method)
+        noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
+        return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:
         return error.diagnostics
-    return []
 
 
 def load_all(files: Iterable[Path]) -> list[Behaviour]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -84,8 +85,6 @@ def run(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
-    if target is Target.WASM and concurrency > 1:
-        raise typer.BadParameter("wasm keeps a state for each worker thread: use 1, or --target native")
     screens = _screens()
     settings = RunSettings(file, Path(), target, opt_level, concurrency, port)
     work = run_once(settings, screens) if once else run_until_told(settings, screens)
@@ -105,20 +104,26 @@ def check(
     *,
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
     method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
+    target: Annotated[
+        Target | None, typer.Option(help="Also note what this target keeps or gives up of each element.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
     """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
-    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method)))
+    noted = target.value if target is not None else ""
+    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, noted)))
     screens = _screens()
     if as_json:
         for diagnostic in found:
             typer.echo(json.dumps(_plain(diagnostic)))
     else:
         show_diagnostics(screens.err, found)
-        errors = sum(it.severity is Severity.ERROR for it in found)
-        screens.out.print(f"{_count(files, 'file')}: {errors} errors, {len(found) - errors} warnings")
+        count = Counter(it.severity for it in found)
+        notes = f", {count[Severity.NOTE]} notes" if noted else ""
+        told_count = f"{count[Severity.ERROR]} errors, {count[Severity.WARNING]} warnings{notes}"
+        screens.out.print(f"{_count(files, 'file')}: {told_count}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
 
 

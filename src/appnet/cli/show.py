@@ -16,6 +16,7 @@ from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir.nodes import Element, Handler
 from appnet.ir.printer import handler_notes, state_notes
 from appnet.ir.rows import match_action_rows
+from appnet.ir.workers import per_worker
 from appnet.language.messages import MethodSignature
 
 
@@ -56,9 +57,11 @@ def _effects(element: Element) -> Table:
 def _states(element: Element) -> RenderableType:
     if not element.state:
         return Text(f"{element.name} keeps no state")
-    table = _table(f"{element.name}: state", "variable", "type", "class")
+    table = _table(f"{element.name}: state", "variable", "type", "class", "on wasm")
+    alone = {it.name for it in per_worker(element)}
     for variable in element.state:
-        table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)))
+        workers = "needs one worker" if variable.name in alone else "any number of workers"
+        table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)), workers)
     return table
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -161,7 +161,14 @@ class LocalRunner:
 
     async def _compile(self) -> CompiledEdge:
         settings = self.settings
-        return await asyncio.to_thread(compile_edge, settings.config, settings.target, settings.level, self._compiled)
+        compiled = await asyncio.to_thread(
+            compile_edge, settings.config, settings.target, settings.level, self._compiled
+        )
+        notes = compiled.edge.worker_notes(settings.target.value) if settings.workers > 1 else []
+        wrong = [replace(it, code="C064", severity=Severity.ERROR) for it in notes if it.code == "N001"]
+        if wrong:
+            raise DiagnosticError(wrong)
+        return compiled
 
     async def _program(self, name: str, command: Sequence[str | Path]) -> Address:
         process = ApplicationProcess(name, command, self.settings.folder / f"{name}.log")

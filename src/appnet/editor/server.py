@@ -26,7 +26,11 @@ _KINDS = {
     "type": lsp.CompletionItemKind.Class,
     "constant": lsp.CompletionItemKind.Constant,
 }
-_SEVERITIES = {Severity.ERROR: lsp.DiagnosticSeverity.Error, Severity.WARNING: lsp.DiagnosticSeverity.Warning}
+_SEVERITIES = {
+    Severity.ERROR: lsp.DiagnosticSeverity.Error,
+    Severity.WARNING: lsp.DiagnosticSeverity.Warning,
+    Severity.NOTE: lsp.DiagnosticSeverity.Information,
+}
 
 
 class AppNetServer(LanguageServer):

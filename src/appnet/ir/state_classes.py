@@ -61,6 +61,25 @@ def keyed_by_call(init: Block, req: Block, resp: Block, variables: Mapping[str, 
     )
 
 
+def uses_call_number(body: Block, in_calls: frozenset[str]) -> bool:
+    """Whether the number of the call is used for anything but the place in one of the Maps ``in_calls``."""
+    in_order = list(statements(body))
+    locals_ = _Locals(in_order)
+    for statement in in_order:
+        atoms = list(atoms_of(statement))
+        match statement:
+            case Let(local=local) if locals_.is_call_number(local):
+                continue
+            case Let(value=Call(op="rpc_id")):
+                return True
+        call = call_of(statement)
+        if call is not None and call.op in _KEYED and isinstance(atoms[0], State) and atoms[0].name in in_calls:
+            del atoms[1]
+        if any(locals_.is_call_number(atom) for atom in atoms):
+            return True
+    return False
+
+
 def _class_of(type_: Type, at_start: set[_Use], in_handlers: set[_Use]) -> StateClass:
     if _is_record_type(type_) and at_start | in_handlers == {_Use.APPEND}:
         return StateClass.RECORD

@@ -6,9 +6,7 @@ whatever the .proto and the configuration say.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from appnet.language import syntax
 from appnet.language.checker import check
@@ -119,22 +117,12 @@ def _fields(program: syntax.Program) -> list[_Unknown]:
     """The fields that ``req`` and ``resp`` name, in the order of the program."""
     found: dict[_Unknown, None] = {}
     for part, block in ((Part.REQ, program.req), (Part.RESP, program.resp)):
-        for call in _calls(block.body):
+        for call in syntax.applications(block.body):
+            if call.function.name not in _FIELD_FUNCTIONS:
+                continue
             match call.arguments:
                 case (syntax.Name(name=block.rpc), syntax.Text() | syntax.Name() as field, *_):
                     path = field.value.decode("utf-8", "replace") if isinstance(field, syntax.Text) else field.name
                     if (call.function.name, path) not in _PSEUDO_FIELDS:
                         found[part, path] = None
     return list(found)
-
-
-def _calls(node: Any) -> Iterator[syntax.Apply]:
-    """Every application of a function that can name a field, in ``node`` and all below it."""
-    if isinstance(node, tuple):
-        for it in node:
-            yield from _calls(it)
-    elif dataclasses.is_dataclass(node):
-        for field in dataclasses.fields(node):
-            yield from _calls(getattr(node, field.name))
-        if isinstance(node, syntax.Apply) and node.function.name in _FIELD_FUNCTIONS:
-            yield node

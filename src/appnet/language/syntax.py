@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from appnet.language.diagnostics import Span
 
@@ -212,3 +215,15 @@ class Program:
     init: HandlerBlock
     req: HandlerBlock
     resp: HandlerBlock
+
+
+def applications(node: Any) -> Iterator[Apply]:
+    """Every application of a function in ``node``, which may be a tuple, and all below it."""
+    if isinstance(node, tuple):
+        for it in node:
+            yield from applications(it)
+    elif dataclasses.is_dataclass(node):
+        for field_ in dataclasses.fields(node):
+            yield from applications(getattr(node, field_.name))
+        if isinstance(node, Apply):
+            yield node

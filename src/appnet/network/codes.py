@@ -54,4 +54,8 @@ CODES: dict[str, str] = {
     "C061": "An application that has no programs for one machine.",
     "C062": "A change of the edge itself, which a running application cannot take.",
     "C063": "An element to be compiled without a method.",
+    "C064": "An element that needs one worker, in a wasm proxy of several.",
+    # what a target gives up
+    "N001": "A part of an element that each worker thread of a wasm proxy has for itself: it needs one worker.",
+    "N002": "An element that means the same in a wasm proxy of any number of workers.",
 }

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.ir.nodes import Element
+from appnet.ir.workers import worker_notes
+from appnet.language import parse
 from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
@@ -53,6 +55,11 @@ class LoadedEdge:
     def on(self, method: str) -> BoundMethod:
         """The method of this full name."""
         return next(it for it in self.methods if it.signature.full_name == method)
+
+    def worker_notes(self, target: str) -> list[Diagnostic]:
+        """What proxies of several workers keep or give up of each element on ``target``."""
+        specs = self.config.elements
+        return [it for spec in specs for it in worker_notes(self.elements[spec.name.value], parse(spec.file), target)]
 
     @property
     def files(self) -> tuple[Path, ...]:
