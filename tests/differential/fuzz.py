@@ -21,6 +21,7 @@ from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import DiagnosticError
 from tests.differential import sanitized
 from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
+from tests.differential.streams import run_streams
 from tests.support.elements import make_program
 from tests.support.traffic import make_traffic
 
@@ -32,6 +33,7 @@ SAMPLES = Path(__file__).parents[2] / "config/samples/echo"
 REGRESSIONS = Path(__file__).parent / "regressions"
 BETWEEN_ELEMENTS = "\n# --- next element ---\n"
 _WATCHED = ("seen_headers", "late_refusal", "narrowing", "error_path")
+_BATCHES_BETWEEN_STREAMS = 10
 _BLOCK = 4  # lines: as many belong together most often, such as a branch and what is in it
 _DISAGREEMENT = (AssertionError, InternalError)
 
@@ -69,6 +71,12 @@ def texts_of(seed: int) -> list[list[str]]:
     texts = [make_program(source) for _ in range(PROGRAMS_A_BATCH)]
     together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
     return [*([text] for text in texts), *together]
+
+
+def texts_of_streams(seed: int) -> list[str]:
+    """Programs for streams."""
+    source = random.Random(~seed)
+    return [make_program(source) for _ in range(PROGRAMS_A_BATCH)]
 
 
 def run_batch(seed: int, subjects: Sequence[Subject] = TARGETS) -> int:
@@ -151,10 +159,16 @@ def main() -> int:
     for number, seed in enumerate(range(given.seed, given.seed + batches), start=1):
         try:
             requests += run_batch(seed, subjects)
+            if number % _BATCHES_BETWEEN_STREAMS == 1:
+                requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
         except _DISAGREEMENT as found:
             failed += 1
             print(f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}", flush=True)
-            texts, question = culprit(seed)
+            try:
+                texts, question = culprit(seed)
+            except LookupError as lost:
+                print(lost, flush=True)
+                continue
             print(f"kept as {keep(shrink(texts, question), f'seed_{seed}')}", flush=True)
         if number % 20 == 0 or number == batches:
             took = time.monotonic() - started

@@ -17,6 +17,7 @@ from appnet.control.snapshot import Snapshot
 from appnet.control.xds_server import XdsServer
 from appnet.ir import compile_element
 from appnet.language.checker import STATUS_CODES
+from appnet.language.messages import MethodSignature
 from appnet.network.proto import load_proto
 from appnet.processors.address import Address
 from appnet.processors.envoy.bootstrap import Identity
@@ -105,6 +106,30 @@ ELEMENTS = {
     "delay_all": Path("config/samples/elements/delay.appnet")
     .read_text(encoding="utf-8")
     .replace("share = 0.01, milliseconds = 100", "share = 1.0, milliseconds = 400"),
+    "number": textwrap.dedent("""\
+        state:
+            first: Map<uint, string>
+            seen: int
+
+        init():
+            pass
+
+        req(rpc):
+            seen = seen + 1
+            match get(first, rpc_id()):
+                None => set(first, rpc_id(), get(rpc, 'body'))
+            if get(rpc, 'body') == 'bad':
+                send(err(concat('after ', get(first, rpc_id(), '')), PERMISSION_DENIED), Up)
+            set(rpc, 'body', concat(concat(to_string(seen), ' '), get(rpc, 'body')))
+            send(rpc, Down)
+
+        resp(rpc):
+            if contains(get(rpc, 'body'), 'secret'):
+                send(err('no secrets', OUT_OF_RANGE), Up)
+            if status(rpc) == 5:
+                send(err('nothing there', UNAVAILABLE), Up)
+            send(rpc, Up)
+        """),
     "response_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):
@@ -132,8 +157,7 @@ class Proxied:
 StartProxied = Callable[..., Proxied]
 
 
-def _compile(element: str, target: Target) -> bytes:
-    method = load_proto(Path("config/samples/echo/echo.proto")).method("echo")
+def _compile(element: str, target: Target, method: MethodSignature) -> bytes:
     compiled = compile_element(Path(f"{element}.appnet"), method, source=ELEMENTS[element]).element
     return compile_module(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
 
@@ -144,9 +168,11 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
 
-    async def start(element: str, servers: Sequence[Any], number: int, workers: int) -> Proxied:
+    async def start(
+        element: str, servers: Sequence[Any], number: int, workers: int, method: MethodSignature
+    ) -> Proxied:
         options = ChainOptions("echo", "node", "1", backend_count=len(servers))
-        module = _compile(element, target)
+        module = _compile(element, target, method)
         if target is Target.NATIVE:
             extension = native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
         else:
@@ -175,9 +201,13 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
 
     numbers = iter(range(100))
 
-    def start_blocking(element: str, server: Any | None = None, workers: int = 1, hosts: int = 1) -> Proxied:
+    echo = load_proto(Path("config/samples/echo/echo.proto")).method("echo")
+
+    def start_blocking(
+        element: str, server: Any | None = None, workers: int = 1, hosts: int = 1, method: MethodSignature = echo
+    ) -> Proxied:
         servers = [server or RecordingServer(frame(string_field(1, b"reply"))) for _ in range(hosts)]
-        return loop.run_until_complete(start(element, servers, next(numbers), workers))
+        return loop.run_until_complete(start(element, servers, next(numbers), workers, method))
 
     try:
         yield start_blocking

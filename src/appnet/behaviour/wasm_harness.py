@@ -159,7 +159,7 @@ class _Call(CallUnderTest):
         if self.replied is not None:
             return Action.REPLY
         if result == _PAUSE:
-            return Action.HOLD
+            return Action.HOLD if self.replaced is None else Action.TAKE
         return Action.CONTINUE if self.replaced is None else Action.REPLACE
 
     def _replacement(self) -> bytes:

@@ -43,9 +43,7 @@ class ChainInstance:
 
     def request(self, rpc: Rpc) -> Outcome:
         """Judges the request that is in ``rpc``, and changes it as the elements do."""
-        if rpc.rpc_id == 0:
-            self._calls += 1
-            rpc.rpc_id = self._calls
+        self._begin(rpc)
         message = Message(rpc.signature.request, rpc.message, rpc.metadata)
         rpc.forwarded = 0
         for element, code in zip(self._elements, self._code(rpc), strict=True):
@@ -53,22 +51,25 @@ class ChainInstance:
             if not isinstance(verdict, Forwards):
                 return self._refuse(rpc, _refusal(element, verdict))
             rpc.forwarded += 1
-        if message.destination is not None:
+        if message.destination is not None and rpc.backend is None:
             self._loads.add(rpc, message.destination)
         return Forwarded(message.written)
 
     def response(self, rpc: Rpc, status: int) -> Outcome:
         """Judges the response that is in ``rpc``, and changes it as the elements do.
 
-        ``status``: its gRPC status; other than 0 makes it an error response.
+        ``status``: its gRPC status; other than 0 makes it an error response. Of a stream each message is judged with
+        status 0, and how it ends only where that is an error.
         """
-        self._loads.remove(rpc)
+        self._begin(rpc)
+        if not rpc.signature.server_streaming or status:
+            self._loads.remove(rpc)
         message = Message(rpc.signature.response, rpc.message, rpc.response_metadata, status)
         refused = self._respond(rpc, message)
         return refused if refused is not None else Forwarded(message.written)
 
     def end(self, rpc: Rpc) -> None:
-        """The call was cut off: no handler runs for it any more."""
+        """The call was cut off, or its stream is over: no handler runs for it any more."""
         self._loads.remove(rpc)
         rpc.forwarded = 0
 
@@ -87,6 +88,13 @@ class ChainInstance:
     def elements(self) -> list[Element]:
         """The elements, in order from client to server."""
         return [element.element for element in self._elements]
+
+    def _begin(self, rpc: Rpc) -> None:
+        """Numbers the call; until a request of it is refused, responses pass all elements."""
+        if rpc.rpc_id == 0:
+            self._calls += 1
+            rpc.rpc_id = self._calls
+            rpc.forwarded = len(self._elements)
 
     def _code(self, rpc: Rpc) -> Sequence[Element]:
         """The elements as compiled for the call's method."""

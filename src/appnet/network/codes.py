@@ -50,7 +50,6 @@ CODES: dict[str, str] = {
     "C081": "An element of a profile that the chain does not have.",
     "C082": "A share that is no number from 0 to 1.",
     # running it
-    "C060": "A streaming method, which no processor can judge yet.",
     "C061": "An application that has no programs for one machine.",
     "C062": "A change of the edge itself, which a running application cannot take.",
     "C063": "An element to be compiled without a method.",

@@ -15,7 +15,7 @@ from appnet.network.yaml_reader import Located
 def methods_of(config: AppNetConfig, proto: ProtoFile) -> tuple[MethodSignature, ...]:
     """The methods that ``config`` names, each once, in that order; `ALL_METHODS` stands for those of ``proto``.
 
-    Raises `DiagnosticError` for names that are none, that stand there twice, or that are of streaming methods.
+    Raises `DiagnosticError` for names that are none, or that stand there twice.
     """
     found: dict[str, MethodSignature] = {}
     wrong: list[Diagnostic] = []
@@ -31,11 +31,6 @@ def methods_of(config: AppNetConfig, proto: ProtoFile) -> tuple[MethodSignature,
                     _error("C022", f"`{method.full_name}` stands here twice", name, "once is enough", "remove it")
                 )
             found[method.full_name] = method
-            if method.client_streaming or method.server_streaming:
-                help_ = "name methods with one request and one response"
-                wrong.append(
-                    _error("C060", f"`{method.full_name}` is a streaming method", name, "not judged yet", help_)
-                )
     if wrong:
         raise DiagnosticError(wrong)
     return tuple(found.values())

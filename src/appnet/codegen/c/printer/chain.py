@@ -86,9 +86,9 @@ class _ChainPrinter:
     def _head(self) -> list[str]:
         responses = [method.response for method in self._methods]
         wants = {
-            "REQUEST_BODY": any(method.request.needs_message for method in self._methods),
+            "REQUEST_BODY": any(method.request.needs_body for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
-            "RESPONSE_END": any(side.needs_message or side.needs_status for side in responses),
+            "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
             "RECORDS": bool(self._streams),
         }
         lines = [

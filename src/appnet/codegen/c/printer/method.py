@@ -25,6 +25,12 @@ class Side:
     needs_status: bool
     holds: bool
     empty: bool
+    streams: bool
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the proxy has to show the messages."""
+        return self.needs_message or (self.streams and not self.empty)
 
 
 class MethodPrinter:
@@ -90,8 +96,11 @@ class MethodPrinter:
         fields = f"{self._name}_{name}_fields" if side.slots else "NULL"
         if any(slot.field.default is not None for slot in side.slots.values()):
             fields += f", .absent = {self._name}_{name}_absent"
-        flags = {"needs_message": side.needs_message, "needs_status": side.needs_status, "holds": side.holds}
-        texts = [f".{flag} = {str(value).lower()}" for flag, value in (flags | {"empty": side.empty}).items()]
+        flags = {
+            "needs_message": side.needs_message, "needs_status": side.needs_status, "holds": side.holds,
+            "empty": side.empty, "streams": side.streams,
+        }  # fmt: skip
+        texts = [f".{flag} = {str(value).lower()}" for flag, value in flags.items()]
         return f"{{.fields = {fields}, .field_count = {len(side.slots)}, {', '.join(texts)}}}"
 
     def _unwind(self) -> list[str]:
@@ -178,4 +187,5 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     holds = refuses or changes or writes or reads_late
-    return Side(slots, needs_message, needs_status, holds, empty=not handlers and not refuses)
+    streams = method.client_streaming if direction is Direction.REQUEST else method.server_streaming
+    return Side(slots, needs_message, needs_status, holds, not handlers and not refuses, streams)

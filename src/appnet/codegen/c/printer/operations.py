@@ -188,7 +188,7 @@ def _map_set(body: BodyPrinter, call: Call) -> None:
         option = body.types.name(OptionType(map_type.value))
         body.line(f"{body.place(place)} = ({option}){{true, {body.atom(value)}}};")
         if not is_flat(value.type):
-            body.line(f"an_own({body.scope()}, NULL, {body.types.descriptor(value.type)}, &{body.place(place)}.value);")
+            body.line(f"an_keep({body.scope()}, {body.types.descriptor(value.type)}, &{body.place(place)}.value);")
         return
     kind, key_text = _key(body, key)
     body.line(f"an_map_set_{kind}({_container(body, place)}, {key_text}, {body.pointer(value)});")

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 1u
+#define AN_MODULE_ABI 2u
 
 typedef struct an_view {
   const uint8_t *data;
@@ -52,13 +52,16 @@ typedef enum an_action {
   AN_CONTINUE = 0, /* let pass what is held and what arrived, as it is */
   AN_HOLD = 1,     /* keep back (and buffer) what arrived; the next body event shows it again */
   AN_REPLACE = 2,  /* put an_outcome.body in the place of all body bytes held and arrived, then let pass */
-  AN_REPLY = 3,    /* answer the caller with a trailers-only gRPC reply: an_outcome.code, .text */
+  AN_REPLY = 3,    /* answer the caller with a trailers-only gRPC reply: an_outcome.code, .text; where the response
+                    * has begun, end it with them, as far as the proxy can */
+  AN_TAKE = 4,     /* the chain has what arrived, and gives it back when it is whole: drop it, let nothing pass yet */
 } an_action;
 
 typedef struct an_outcome {
   an_view body;  /* AN_REPLACE */
   int32_t code;  /* AN_REPLY: gRPC status code */
   an_view text;  /* AN_REPLY: grpc-message, not yet percent-encoded */
+  bool more;     /* AN_CONTINUE, AN_REPLACE of a request: what follows has to be shown, too */
 } an_outcome;
 
 /* The one symbol that a native chain exports: `const an_module appnet_module`. The wasm host calls the same functions. */
@@ -134,6 +137,7 @@ typedef struct an_side {
   bool needs_status;  /* response only: the gRPC status must be known before the handlers run */
   bool holds;         /* the handlers can refuse, or write a field or metadata: nothing may pass before they ran */
   bool empty;         /* no handler does anything: the direction is not looked at */
+  bool streams;       /* any number of messages: the handlers run for each, as soon as it is whole */
 } an_side;
 
 typedef struct an_method {

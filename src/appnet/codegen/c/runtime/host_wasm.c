@@ -1,5 +1,6 @@
 /* The proxy-wasm 0.2.1 host: one instance in one virtual machine, run by one worker thread. Only the hooks that the
  * chain needs are exported, since each costs a call into the machine. */
+#include "grpc_message.h"
 #include "http_call.h"
 #include "instance.h"
 #include "options.h"
@@ -301,6 +302,7 @@ typedef struct stream {
   struct stream *next;
   uint32_t context;
   bool replied;       /* by this chain: what follows is the reply itself */
+  bool response_passed; /* some of it went on to the caller */
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
   an_call *call;
 } stream;
@@ -354,6 +356,20 @@ static uint32_t reply(stream *it) {
   return PAUSE;
 }
 
+#if APPNET_WANTS_RESPONSE_END
+/* The trailers in hand end the response with the chain's own status. */
+static uint32_t end_with_own_status(stream *it) {
+  static const char status_key[] = "grpc-status", message_key[] = "grpc-message";
+  const an_outcome *outcome = &it->call->outcome;
+  char code[AN_STATUS_SIZE], message[AN_MESSAGE_SIZE];
+  size_t code_size = an_status_text(outcome->code, code), message_size = an_message_text(outcome->text, message);
+  it->replied = true;
+  proxy_replace_header_map_value(RESPONSE_TRAILERS, status_key, sizeof status_key - 1, code, code_size);
+  proxy_replace_header_map_value(RESPONSE_TRAILERS, message_key, sizeof message_key - 1, message, message_size);
+  return CONTINUE;
+}
+#endif
+
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
   (void)headers;
   event_begins();
@@ -392,19 +408,28 @@ static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) 
 }
 #endif
 
+#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+static uint32_t take(uint32_t buffer, size_t size) {
+  proxy_set_buffer_bytes(buffer, 0, size, NULL, 0);
+  return PAUSE;
+}
+#endif
+
 #if APPNET_WANTS_REQUEST_BODY
 EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, size_t size, uint32_t end) {
   stream *it = find_stream(context);
   if (it == NULL || it->replied) return PAUSE;
   if (it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
-  /* A request is judged at its end; until then its frame header tells all that can be told. */
-  size_t shown = end == 0 && size > FRAME_HEADER ? FRAME_HEADER : size;
+  /* A unary request is judged at its end; until then its frame header tells all that can be told. */
+  bool header_tells = end == 0 && size > FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
+  size_t shown = header_tells ? FRAME_HEADER : size;
   an_view body = body_bytes(REQUEST_BODY, shown);
   switch (body.size == shown ? an_request_body(it->call, &body, 1, end != 0) : AN_HOLD) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);
     case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
+    case AN_TAKE: return take(REQUEST_BODY, size);
     default: return CONTINUE;
   }
 }
@@ -431,7 +456,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
   switch (an_response_headers(it->call, end != 0)) {
     case AN_HOLD: it->response_held = true; return PAUSE;
     case AN_REPLY: return reply(it);
-    default: return CONTINUE;
+    default: it->response_passed = true; return CONTINUE;
   }
 }
 #endif
@@ -451,13 +476,15 @@ EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context,
   stream *it = find_stream(context);
   if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
-  if (it->response_held && end == 0 && still_growing(size)) return PAUSE;
+  bool streams = it->call->response_phase == AN_PHASE_STREAMING;
+  if (it->response_held && !streams && end == 0 && still_growing(size)) return PAUSE;
   an_view body = body_bytes(RESPONSE_BODY, size);
   switch (body.size == size ? an_response_body(it->call, &body, 1, end != 0) : AN_HOLD) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);
-    case AN_REPLACE: return replace(it, RESPONSE_BODY, size, RESPONSE_HEADERS);
-    default: return CONTINUE;
+    case AN_REPLACE: it->response_passed = true; return replace(it, RESPONSE_BODY, size, RESPONSE_HEADERS);
+    case AN_TAKE: return take(RESPONSE_BODY, size);
+    default: it->response_passed = true; return CONTINUE;
   }
 }
 
@@ -468,7 +495,7 @@ EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t 
   event_begins();
   switch (an_response_trailers(it->call)) {
     case AN_HOLD: return PAUSE;
-    case AN_REPLY: return reply(it);
+    case AN_REPLY: return it->response_passed ? end_with_own_status(it) : reply(it);
     case AN_REPLACE: return replace(it, RESPONSE_BODY, LARGEST_BLOCK, RESPONSE_HEADERS);
     default: return CONTINUE;
   }

@@ -204,8 +204,14 @@ static frame_state spoil(an_call *call, int32_t code, const char *flaw) {
   return FRAME_FLAWED;
 }
 
-/* Whether exactly one readable message is there; what is wrong stands in call->flaw. `ended`: no byte follows. */
-static frame_state check_frame(an_call *call, const an_body *body, bool ended, size_t *message_size) {
+static const an_side *side_of(const an_call *call, an_direction direction) {
+  return direction == AN_REQUEST ? &call->method->request : &call->method->response;
+}
+
+/* Whether exactly one readable message is there, or of a stream the next; what is wrong stands in call->flaw.
+ * `ended`: no byte follows. */
+static frame_state check_frame(an_call *call, an_direction direction, const an_body *body, bool ended,
+                               size_t *message_size) {
   if (body->size < HEADER_SIZE) {
     if (!ended) return FRAME_PART;
     return spoil(call, GRPC_INTERNAL, body->size == 0 ? "has no message" : "ends within a frame header");
@@ -220,7 +226,9 @@ static frame_state check_frame(an_call *call, const an_body *body, bool ended, s
   if (length > call->instance->options.max_message) {
     return spoil(call, GRPC_RESOURCE_EXHAUSTED, "message is longer than this proxy accepts");
   }
-  if (rest > length) return spoil(call, GRPC_INTERNAL, "has more than its one message");
+  if (rest > length && !side_of(call, direction)->streams) {
+    return spoil(call, GRPC_INTERNAL, "has more than its one message");
+  }
   if (rest < length) return ended ? spoil(call, GRPC_INTERNAL, "ends within its message") : FRAME_PART;
   *message_size = length;
   return FRAME_WHOLE;
@@ -278,6 +286,133 @@ static const char *splice_flaw(an_splice splice) {
   return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
 }
 
+/* ---- streams: each message is judged as it comes --------------------------------------------------------- */
+
+static const char *name_of(an_direction direction) { return direction == AN_REQUEST ? "request" : "response"; }
+
+/* The whole call ends. */
+static an_action end_stream_with(an_call *call, int32_t code, an_view text) {
+  call->request_phase = call->response_phase = AN_PHASE_REPLIED;
+  an_call_uncount(call);
+  return http_reply(call, code, text);
+}
+
+/* What arrived cannot be read, as call->flaw says of `subject`: the elements that the call passed see an error response. */
+static an_action end_spoilt_stream(an_call *call, const char *subject) {
+  int32_t code = call->flaw_code;
+  an_view text = http_text(call, subject, call->flaw);
+  an_call_fail(call, code);
+  if (call->method->on_response(call) == AN_REFUSE) return end_stream_with(call, call->reply_code, call->reply_text);
+  return end_stream_with(call, code, text);
+}
+
+/* Judges the message in the whole frame; *passed is what goes on in its place. */
+static an_action judge_of_stream(an_call *call, an_direction direction, an_view framed, an_view *passed) {
+  *passed = framed;
+  call->message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
+  if (side_of(call, direction)->needs_message) {
+    const char *flaw = an_wire_scan(plan_of(call, direction), call->message, call->slots);
+    if (flaw != NULL) {
+      spoil(call, GRPC_INTERNAL, flaw);
+      bool request = direction == AN_REQUEST;
+      return end_spoilt_stream(call, request ? "request message is malformed:" : "response message is malformed:");
+    }
+  }
+  an_verdict verdict = direction == AN_REQUEST ? call->method->on_request(call) : call->method->on_response(call);
+  if (verdict == AN_REFUSE) return end_stream_with(call, call->reply_code, call->reply_text);
+  if (direction == AN_REQUEST) an_call_count(call);
+  an_splice splice;
+  if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
+  if (splice != AN_SPLICE_DONE) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+    return end_spoilt_stream(call, name_of(direction));
+  }
+  *passed = call->outcome.body;
+  return AN_REPLACE;
+}
+
+static an_action stream_headers(an_call *call, an_direction direction) {
+  an_phase *phase = direction == AN_REQUEST ? &call->request_phase : &call->response_phase;
+  *phase = AN_PHASE_STREAMING;
+  call->outcome.more = true;
+  return side_of(call, direction)->holds ? AN_HOLD : AN_CONTINUE;
+}
+
+/* Judges the messages in `all`, as many as are whole; what goes on is in call->passing, but for the bytes from
+ * *passed to *judged, which go on as they are. */
+static an_action judge_messages(an_call *call, an_direction direction, an_view all, bool ended, size_t *passed,
+                                size_t *judged) {
+  while (*judged < all.size) {
+    an_view rest = {all.data + *judged, all.size - *judged}, framed, instead;
+    an_body body = body_of(&rest, 1);
+    size_t size = 0;
+    frame_state state = check_frame(call, direction, &body, ended, &size);
+    if (state == FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
+    if (state == FRAME_PART) return AN_CONTINUE;
+    framed = (an_view){rest.data, HEADER_SIZE + size};
+    an_mark mark = call->arena;
+    an_view waiting = call->message; /* a response to the whole stream, which its status will have judged */
+    an_action action = judge_of_stream(call, direction, framed, &instead);
+    if (action == AN_REPLY) return action;
+    if (call->message_whole) {
+      call->message = waiting;
+      an_wire_scan(plan_of(call, AN_RESPONSE), waiting, call->slots);
+    }
+    if (action == AN_REPLACE) {
+      an_buffer_append(&call->passing, all.data + *passed, *judged - *passed);
+      an_buffer_append(&call->passing, instead.data, instead.size);
+      *passed = *judged + framed.size;
+    }
+    *judged += framed.size;
+    an_arena_release(&call->arena, &mark);
+  }
+  return AN_CONTINUE;
+}
+
+static an_action stream_body(an_call *call, an_direction direction, const an_view *chunks, size_t count, bool ended) {
+  an_buffer *part = &call->parts[direction];
+  bool in_place = part->size == 0 && count == 1, nothing_kept = part->size == 0;
+  for (size_t i = 0; i < count && !in_place; i++) an_buffer_append(part, chunks[i].data, chunks[i].size);
+  an_view all = in_place ? chunks[0] : (an_view){part->data, part->size};
+  size_t passed = 0, judged = 0;
+  call->passing.size = 0;
+  an_action action = judge_messages(call, direction, all, ended, &passed, &judged);
+  if (action == AN_REPLY) return action;
+  bool as_arrived = nothing_kept && passed == 0 && judged == all.size && !part->failed;
+  if (!as_arrived) {
+    an_buffer_append(&call->passing, all.data + passed, judged - passed);
+    if (in_place) an_buffer_append(part, all.data + judged, all.size - judged);
+  }
+  if (part->failed || call->passing.failed) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return end_spoilt_stream(call, name_of(direction));
+  }
+  if (!in_place) {
+    part->size -= judged;
+    if (judged > 0 && part->size > 0) memmove(part->data, part->data + judged, part->size);
+  }
+  call->outcome.more = !ended;
+  if (ended && direction == AN_REQUEST) call->request_phase = AN_PHASE_JUDGED;
+  if (as_arrived) return AN_CONTINUE;
+  if (call->passing.size == 0 && !ended) return AN_TAKE;
+  call->outcome.body = (an_view){call->passing.data, call->passing.size};
+  return AN_REPLACE;
+}
+
+/* The response stream has ended with this status; the handlers see what is an error. */
+static an_action finish_stream(an_call *call, int32_t status) {
+  if (status == 0 && call->parts[AN_RESPONSE].size > 0) {
+    spoil(call, GRPC_INTERNAL, "ends within a message");
+    return end_spoilt_stream(call, name_of(AN_RESPONSE));
+  }
+  call->response_phase = AN_PHASE_JUDGED;
+  an_call_uncount(call);
+  if (status == 0) return AN_CONTINUE;
+  become_error(call, status);
+  if (call->method->on_response(call) == AN_REFUSE) return end_stream_with(call, call->reply_code, call->reply_text);
+  return AN_CONTINUE;
+}
+
 /* ---- request ---------------------------------------------------------------------------------------- */
 
 static const an_method *find_method(an_call *call) {
@@ -311,6 +446,14 @@ static an_action judge_request(an_call *call) {
   return action;
 }
 
+/* Until a message of it is refused, responses pass all elements: more than there are is all. */
+static an_action stream_request(an_call *call, bool end_stream) {
+  call->forwarded = UINT32_MAX;
+  if (!end_stream) return stream_headers(call, AN_REQUEST);
+  call->request_phase = AN_PHASE_JUDGED;
+  return AN_CONTINUE;
+}
+
 an_action an_request_headers(an_call *call, bool end_stream) {
   if (call->request_phase != AN_PHASE_START) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
   call->method = find_method(call);
@@ -320,20 +463,23 @@ an_action an_request_headers(an_call *call, bool end_stream) {
     return AN_CONTINUE;
   }
   call->rpc_id = __atomic_add_fetch(&call->instance->rpc_count, 1, __ATOMIC_RELAXED);
-  if (!call->method->request.needs_message) return judge_request(call);
+  const an_side *side = &call->method->request;
+  if (side->streams ? side->empty : !side->needs_message) return judge_request(call);
   if (!speaks_grpc(call)) {
     return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
   }
+  if (side->streams) return stream_request(call, end_stream);
   if (end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
   call->request_phase = AN_PHASE_WAITING;
   return AN_HOLD;
 }
 
 an_action an_request_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  if (call->request_phase == AN_PHASE_STREAMING) return stream_body(call, AN_REQUEST, chunks, count, end_stream);
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
   an_body body = body_of(chunks, count);
   size_t size = 0;
-  frame_state state = check_frame(call, &body, end_stream, &size);
+  frame_state state = check_frame(call, AN_REQUEST, &body, end_stream, &size);
   if (state == FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
   if (state == FRAME_PART || !end_stream) return AN_HOLD;
   if (!scan_message(call, AN_REQUEST, &body, size)) {
@@ -345,8 +491,13 @@ an_action an_request_body(an_call *call, const an_view *chunks, size_t count, bo
 }
 
 an_action an_request_trailers(an_call *call) {
+  static const char flaw[] = "ends with trailers, which gRPC requests do not have";
+  if (call->request_phase == AN_PHASE_STREAMING) {
+    spoil(call, GRPC_INTERNAL, flaw);
+    return end_spoilt_stream(call, name_of(AN_REQUEST));
+  }
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
-  return refuse_request(call, GRPC_INTERNAL, "ends with trailers, which gRPC requests do not have");
+  return refuse_request(call, GRPC_INTERNAL, flaw);
 }
 
 /* ---- response --------------------------------------------------------------------------------------- */
@@ -382,12 +533,16 @@ an_action an_response_headers(an_call *call, bool end_stream) {
   if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   call->response_begun = true;
   /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
-  if (call->request_phase != AN_PHASE_JUDGED || call->method->response.empty) {
+  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
+  if (!passed || call->method->response.empty) {
     call->response_phase = AN_PHASE_JUDGED;
     an_call_uncount(call);
     return AN_CONTINUE;
   }
   const an_side *side = &call->method->response;
+  if (side->streams) {
+    return end_stream ? finish_stream(call, read_status(call, AN_RESPONSE_HEADERS)) : stream_headers(call, AN_RESPONSE);
+  }
   call->response_held = side->holds;
   if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
   if (end_stream) return judge_response(call, read_status(call, AN_RESPONSE_HEADERS));
@@ -399,7 +554,7 @@ an_action an_response_headers(an_call *call, bool end_stream) {
 static void find_message(an_call *call, const an_body *body, bool ended) {
   size_t size = 0;
   if (call->flaw != NULL) return;
-  frame_state state = check_frame(call, body, ended, &size);
+  frame_state state = check_frame(call, AN_RESPONSE, body, ended, &size);
   if (state == FRAME_FLAWED) call->message_whole = false;
   if (state != FRAME_WHOLE || call->message_whole) return;
   call->message_whole = scan_message(call, AN_RESPONSE, body, size);
@@ -410,7 +565,7 @@ static void observe_message(an_call *call, const an_body *arrived, bool ended) {
   size_t size = 0;
   if (call->flaw != NULL || (arrived->size == 0 && !ended)) return;
   bool first = call->seen.size == 0;
-  if (first && !call->message_whole && check_frame(call, arrived, ended, &size) != FRAME_PART) {
+  if (first && !call->message_whole && check_frame(call, AN_RESPONSE, arrived, ended, &size) != FRAME_PART) {
     find_message(call, arrived, ended);
     return;
   }
@@ -426,7 +581,15 @@ static void observe_message(an_call *call, const an_body *arrived, bool ended) {
   find_message(call, &body, ended);
 }
 
+static an_action stream_response_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  an_action action = stream_body(call, AN_RESPONSE, chunks, count, end_stream);
+  if (!end_stream || action == AN_REPLY) return action;
+  an_action finish = finish_stream(call, read_status(call, AN_RESPONSE_TRAILERS));
+  return finish == AN_REPLY ? finish : action;
+}
+
 an_action an_response_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  if (call->response_phase == AN_PHASE_STREAMING) return stream_response_body(call, chunks, count, end_stream);
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   if (call->method->response.needs_message) {
     an_body body = body_of(chunks, count);
@@ -442,6 +605,7 @@ an_action an_response_body(an_call *call, const an_view *chunks, size_t count, b
 }
 
 an_action an_response_trailers(an_call *call) {
+  if (call->response_phase == AN_PHASE_STREAMING) return finish_stream(call, read_status(call, AN_RESPONSE_TRAILERS));
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   return judge_response(call, read_status(call, AN_RESPONSE_TRAILERS));
 }
@@ -449,7 +613,8 @@ an_action an_response_trailers(an_call *call) {
 void an_local_reply(an_call *call, uint32_t http_status) {
   if (call->response_phase == AN_PHASE_JUDGED || call->response_phase == AN_PHASE_REPLIED) return;
   call->response_phase = AN_PHASE_JUDGED;
-  if (call->request_phase != AN_PHASE_JUDGED || call->method->response.empty) return;
+  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
+  if (!passed || call->method->response.empty) return;
   an_call_fail(call, an_status_of_http(http_status));
   an_call_uncount(call);
   call->method->on_response(call);

@@ -61,9 +61,9 @@ void *an_arena_alloc(an_arena *arena, size_t size) {
   return block;
 }
 
-static void arena_free(an_arena *arena) {
+void an_arena_release(an_arena *arena, const an_mark *mark) {
   an_instance *instance = arena->instance;
-  while (arena->chunks != NULL) {
+  while (arena->chunks != mark->chunks) {
     an_chunk *chunk = arena->chunks;
     arena->chunks = chunk->next;
     bool kept = false;
@@ -79,6 +79,7 @@ static void arena_free(an_arena *arena) {
     }
     if (!kept) an_free(chunk);
   }
+  *arena = *mark;
 }
 
 /* ---- buffer ----------------------------------------------------------------------------------------- */
@@ -139,6 +140,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   call->state = base + state_offset();
   call->slots = (an_slot *)(void *)(base + slots_offset(instance));
   call->arena.instance = instance;
+  call->kept.instance = instance;
   call->arena.at = base + block_offset(instance);
   call->arena.end = base + instance->call_bytes;
   call->destination = -1;
@@ -151,7 +153,11 @@ void an_call_free(an_call *call) {
   an_instance *instance = call->instance;
   an_call_uncount(call);
   an_buffer_free(&call->seen);
-  arena_free(&call->arena);
+  an_buffer_free(&call->parts[AN_REQUEST]);
+  an_buffer_free(&call->parts[AN_RESPONSE]);
+  an_buffer_free(&call->passing);
+  an_arena_release(&call->arena, &(an_mark){.instance = instance});
+  an_arena_release(&call->kept, &(an_mark){.instance = instance});
   an_lock_acquire(&instance->pool_lock);
   call->next_spare = instance->spare_calls;
   instance->spare_calls = call;

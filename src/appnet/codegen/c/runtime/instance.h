@@ -19,6 +19,10 @@ typedef struct an_arena {
   uint8_t *end;
 } an_arena;
 
+/* What was taken after the mark is given back. */
+typedef an_arena an_mark;
+void an_arena_release(an_arena *arena, const an_mark *mark);
+
 /* 16-byte aligned, not cleared, valid until the call is freed; NULL when out of memory. */
 void *an_arena_alloc(an_arena *arena, size_t size);
 
@@ -93,6 +97,7 @@ static inline uint64_t an_backend_load(const an_instance *instance, int64_t back
 typedef enum an_phase {
   AN_PHASE_START = 0, /* headers not seen */
   AN_PHASE_WAITING,   /* the message or the status is not whole yet */
+  AN_PHASE_STREAMING, /* messages are judged one by one */
   AN_PHASE_JUDGED,    /* handlers ran, or there was nothing to judge: everything else passes */
   AN_PHASE_REPLIED,   /* AN_REPLY was answered; nothing of the call may pass any more */
 } an_phase;
@@ -107,7 +112,8 @@ struct an_call {
   int32_t status;          /* gRPC status of the response */
   bool is_error;           /* resp handlers: no message, fields read as defaults */
   void *state;             /* chain->call_state_size bytes, zero when the call begins */
-  an_arena arena;
+  an_arena arena; /* of a stream's call, only what the message in hand needs */
+  an_arena kept;  /* of a stream's call, what its rpc-scoped state holds */
   int32_t reply_code; /* with AN_REFUSE */
   an_view reply_text; /* with AN_REFUSE; in the arena, static, or state that outlives the event */
 
@@ -123,6 +129,8 @@ struct an_call {
   int32_t flaw_code;        /* gRPC status that says so */
   an_view message;          /* in hand: a protobuf message without its gRPC frame */
   an_buffer seen;           /* response bytes gathered where nothing is held */
+  an_buffer parts[2];       /* of a stream, for each direction: the start of a message that is not whole yet */
+  an_buffer passing;        /* of a stream: messages that go on in the place of what arrived */
   int64_t destination;      /* host that a handler chose by the metadata `dst`, or -1 */
   int64_t counted;          /* host that this call counts for in instance->loads, or -1 */
   an_outcome outcome;

@@ -111,6 +111,19 @@ void an_own(an_scope *scope, an_heap *heap, const an_type *type, void *value) {
   }
 }
 
+void an_keep(an_scope *scope, const an_type *type, void *value) {
+  an_call *call = scope->call;
+  if (!call->method->request.streams && !call->method->response.streams) {
+    an_own(scope, NULL, type, value);
+    return;
+  }
+  an_arena of_message = call->arena;
+  call->arena = call->kept;
+  an_own(scope, NULL, type, value);
+  call->kept = call->arena;
+  call->arena = of_message;
+}
+
 void an_disown(an_heap *heap, const an_type *type, void *value) {
   if (type->flat) return;
   switch (type->kind) {

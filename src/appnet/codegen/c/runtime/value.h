@@ -158,6 +158,8 @@ void *an_scope_alloc(an_scope *scope, an_heap *heap, size_t size); /* NULL sets 
 
 /* Gives the value copies of its own of all memory it refers to. */
 void an_own(an_scope *scope, an_heap *heap, const an_type *type, void *value);
+/* As an_own, for rpc-scoped state: the copies last as long as the call. */
+void an_keep(an_scope *scope, const an_type *type, void *value);
 /* Drops what the value owns. */
 void an_disown(an_heap *heap, const an_type *type, void *value);
 /* Puts a copy of the value in the place of the one there, which is dropped; they may be the same. */

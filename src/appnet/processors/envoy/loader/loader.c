@@ -13,6 +13,7 @@
 
 #include "appnet.h"
 #include "envoy_abi.h"
+#include "grpc_message.h"
 #include "outbox.h"
 #include "payload.h"
 
@@ -40,6 +41,7 @@ typedef struct stream {
   bool request_held;    /* body bytes may be in Envoy's buffer */
   bool response_held;
   bool response_begun;
+  bool response_passed; /* some of it went on to the caller */
   bool replied;         /* by this filter: what follows is the reply itself */
 } stream;
 
@@ -209,35 +211,35 @@ EXPORT void envoy_dynamic_module_on_http_filter_destroy(const void *stream_point
   free(s);
 }
 
-static size_t percent_encode(an_view text, char *out, size_t capacity) {
-  static const char digits[] = "0123456789ABCDEF";
-  size_t size = 0;
-  for (size_t i = 0; i < text.size && size + 3 <= capacity; i++) {
-    uint8_t c = text.data[i];
-    if (c >= 0x20 && c <= 0x7e && c != '%') {
-      out[size++] = (char)c;
-      continue;
-    }
-    out[size++] = '%';
-    out[size++] = digits[c >> 4];
-    out[size++] = digits[c & 15];
-  }
-  return size;
-}
-
+/* Answers in the place of the response, or ends the one that has begun. */
 static void reply(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
-  char code[4];
-  char message[1024];
-  int code_size = snprintf(code, sizeof code, "%d", (int)outcome->code);
-  size_t message_size = percent_encode(outcome->text, message, sizeof message);
+  char code[AN_STATUS_SIZE];
+  char message[AN_MESSAGE_SIZE];
   envoy_header headers[] = {
+      {"grpc-status", 11, code, an_status_text(outcome->code, code)},
+      {"grpc-message", 12, message, an_message_text(outcome->text, message)},
       {"content-type", 12, "application/grpc", 16},
-      {"grpc-status", 11, code, (size_t)code_size},
-      {"grpc-message", 12, message, message_size},
   };
   s->replied = true;
-  ENVOY(http_send_response)(s->envoy, 200, headers, 3, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
+  if (s->response_passed) {
+    ENVOY(http_send_response_trailers)(s->envoy, headers, 2);
+  } else {
+    ENVOY(http_send_response)(s->envoy, 200, headers, 3, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
+  }
+}
+
+/* The trailers in hand end the response with the chain's own status. */
+static int end_with_own_status(stream *s) {
+  const an_outcome *outcome = s->config->module->outcome(s->call);
+  char code[AN_STATUS_SIZE];
+  char message[AN_MESSAGE_SIZE];
+  envoy_buffer code_text = {code, an_status_text(outcome->code, code)};
+  envoy_buffer message_text = {message, an_message_text(outcome->text, message)};
+  s->replied = true;
+  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_TRAILERS, TEXT("grpc-status"), code_text);
+  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_TRAILERS, TEXT("grpc-message"), message_text);
+  return ENVOY_CONTINUE;
 }
 
 static void drop_content_length(stream *s, int map) {
@@ -246,13 +248,16 @@ static void drop_content_length(stream *s, int map) {
   ENVOY(http_set_header)(s->envoy, map, TEXT("content-length"), (envoy_buffer){NULL, 0});
 }
 
+static void drop(stream *s, int body) {
+  size_t size = ENVOY(http_get_body_size)(s->envoy, body);
+  if (size > 0) ENVOY(http_drain_body)(s->envoy, body, size);
+}
+
 /* Puts the outcome's body in the place of what is held and what arrived. */
 static void replace(stream *s, int received, int buffered, int map) {
   an_view body = s->config->module->outcome(s->call)->body;
-  size_t old = ENVOY(http_get_body_size)(s->envoy, buffered);
-  if (old > 0) ENVOY(http_drain_body)(s->envoy, buffered, old);
-  old = ENVOY(http_get_body_size)(s->envoy, received);
-  if (old > 0) ENVOY(http_drain_body)(s->envoy, received, old);
+  drop(s, buffered);
+  drop(s, received);
   envoy_buffer data = {(const char *)body.data, body.size};
   if (!ENVOY(http_append_body)(s->envoy, received, data)) ENVOY(http_append_body)(s->envoy, buffered, data);
   drop_content_length(s, map);
@@ -262,6 +267,9 @@ static void allow_buffering(stream *s) {
   uint64_t needed = (uint64_t)s->config->max_message + BUFFER_SLACK;
   if (ENVOY(http_get_buffer_limit)(s->envoy) < needed) ENVOY(http_set_buffer_limit)(s->envoy, needed);
 }
+
+/* Whether the request's bytes are looked at after what the chain let pass now. */
+static bool shows_more(const stream *s) { return s->config->module->outcome(s->call)->more; }
 
 typedef an_action (*body_event)(an_call *, const an_view *, size_t, bool);
 
@@ -295,7 +303,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_headers(void *envoy, cons
       reply(s);
       return ENVOY_STOP_ITERATION;
     default:
-      s->request_passes = true;
+      s->request_passes = !shows_more(s);
       return ENVOY_CONTINUE;
   }
 }
@@ -310,10 +318,11 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const v
   switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, any_held, end)) {
     case AN_HOLD: s->request_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_TAKE: drop(s, ENVOY_RECEIVED_REQUEST); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
     case AN_CONTINUE: break;
   }
-  s->request_passes = true;
+  s->request_passes = !shows_more(s);
   return ENVOY_CONTINUE;
 }
 
@@ -323,7 +332,8 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_trailers(void *envoy, con
   if (s->request_passes) return ENVOY_CONTINUE;
   if (s->replied) return ENVOY_STOP_ITERATION;
   switch (s->config->module->request_trailers(s->call)) {
-    case AN_HOLD: return ENVOY_STOP_ITERATION;
+    case AN_HOLD:
+    case AN_TAKE: return ENVOY_STOP_ITERATION;
     case AN_REPLY: reply(s); return ENVOY_STOP_ITERATION;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
     case AN_CONTINUE: break;
@@ -345,6 +355,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
       reply(s);
       return ENVOY_STOP_ITERATION;
     default:
+      s->response_passed = true;
       return ENVOY_CONTINUE;
   }
 }
@@ -358,9 +369,11 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const 
   switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, any_held, end)) {
     case AN_HOLD: s->response_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_TAKE: drop(s, ENVOY_RECEIVED_RESPONSE); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
   }
+  s->response_passed = true;
   return ENVOY_CONTINUE;
 }
 
@@ -369,8 +382,12 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, co
   (void)envoy;
   if (s->replied) return ENVOY_CONTINUE;
   switch (s->config->module->response_trailers(s->call)) {
-    case AN_HOLD: return ENVOY_STOP_ITERATION;
-    case AN_REPLY: reply(s); return ENVOY_STOP_ITERATION;
+    case AN_HOLD:
+    case AN_TAKE: return ENVOY_STOP_ITERATION;
+    case AN_REPLY:
+      if (s->response_passed) return end_with_own_status(s);
+      reply(s);
+      return ENVOY_STOP_ITERATION;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
   }

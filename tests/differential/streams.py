@@ -1,0 +1,180 @@
+"""Runs streams through compiled modules and the interpreter, in pieces that have nothing to do with the messages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from appnet.behaviour.harness import Action, CallUnderTest, Replied
+from appnet.codegen.c import ChainSource, print_chain
+from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, dump
+from appnet.ir import compile_element
+from appnet.ir.nodes import Block, Forward
+from tests.differential.compare import BACKENDS, SEED, Subject, _check_written, _plain
+from tests.support.calls import Clock
+from tests.support.raw_grpc import frame
+from tests.support.sample import SAMPLE
+from tests.support.traffic import make_traffic
+from tests.support.wire import encode, fields_of, parse
+
+REQUEST_HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
+RESPONSE_HEADERS = {"content-type": b"application/grpc"}
+
+
+class _Messages:
+    """The messages of one direction of a call as bytes, of which some have been sent."""
+
+    def __init__(self, source: random.Random, messages: list[bytes]) -> None:
+        self._source = source
+        self.bytes = b"".join(messages)
+        self._ends = [sum(map(len, messages[: number + 1])) for number in range(len(messages))]
+        self._frames = messages
+        self.sent = 0
+
+    def next_piece(self) -> tuple[bytes, list[bytes]]:
+        """Some of the bytes, and the messages that are whole with them."""
+        left = len(self.bytes) - self.sent
+        size = self._source.choice((left, self._source.randint(0, left), min(left, self._source.randint(1, 7))))
+        before, self.sent = self.sent, self.sent + size
+        whole = [it for it, end in zip(self._frames, self._ends, strict=True) if before < end <= self.sent]
+        return self.bytes[before : self.sent], whole
+
+    @property
+    def over(self) -> bool:
+        return self.sent == len(self.bytes)
+
+
+class _Stream:
+    """One call, in the module and in the interpreter."""
+
+    def __init__(self, call: CallUnderTest, reference: ChainInstance, rpc: Rpc) -> None:
+        (element,) = reference.elements()
+        self.call, self.reference, self.rpc = call, reference, rpc
+        self.call.request_headers({":path": rpc.signature.full_name.encode(), ":method": b"POST", **rpc.metadata})
+        self.passed: dict[str, list[tuple[bytes, Forwarded]]] = {"request": [], "response": []}
+        self.refused: Refused | None = None
+        self.response_passed = False
+        handlers = {"request": element.req, "response": element.resp}
+        self.unjudged = {kind for kind, it in handlers.items() if it.body == Block((Forward(),))}
+
+    def send(self, kind: str, piece: bytes, whole: list[bytes], *, end: bool = False) -> None:
+        """The piece to both; the interpreter sees the messages that are whole."""
+        schema = self.rpc.signature.request if kind == "request" else self.rpc.signature.response
+        for framed in whole:
+            if self.refused is None:
+                self.rpc.message = fields_of(parse(framed[5:], schema.full_name))
+                judged = self.reference.request(self.rpc) if kind == "request" else self.reference.response(self.rpc, 0)
+                if isinstance(judged, Refused):
+                    self.refused = judged
+                else:
+                    self.passed[kind].append((framed, judged))
+        action = self.call.request_body(piece, end) if kind == "request" else self.call.response_body(piece)
+        self.response_passed |= kind == "response" and action in {Action.CONTINUE, Action.REPLACE}
+        self.check(kind)
+
+    def check(self, kind: str) -> None:
+        """Compares the outcome so far."""
+        if self.refused is not None:
+            assert self.call.reply == Replied(self.refused.code, self.refused.text)
+            return
+        assert self.call.reply is None
+        got = self.call.request.passed if kind == "request" else self.call.response.passed
+        schema = self.rpc.signature.request if kind == "request" else self.rpc.signature.response
+        for framed, judged in self.passed[kind]:
+            size = 5 + int.from_bytes(got[1:5], "big")
+            this, got = got[:size], got[size:]
+            if judged.written:
+                _check_written(judged, this, framed, schema.full_name, kind)
+            else:
+                assert this == framed
+        assert got == b"" or kind in self.unjudged  # where no handler looks, what has come of a message passes
+
+    def finish(self, status: int) -> None:
+        """The server's status."""
+        self.rpc.message = {}
+        expected = self.reference.response(self.rpc, status) if status else None
+        self.call.response_trailers({"grpc-status": str(status).encode()})
+        trailers = self.call.response.trailers
+        if isinstance(expected, Refused):
+            reply = self.call.reply
+            if reply is None:  # what has begun can only end
+                reply = Replied(int(trailers["grpc-status"]), unquote_to_bytes(trailers["grpc-message"]))
+                assert self.response_passed
+            assert reply.code == expected.code
+            assert expected.text.startswith(reply.text) or reply.text == expected.text
+        else:
+            assert self.call.reply is None
+            assert trailers == {"grpc-status": str(status).encode()}
+
+
+def _frames(source: random.Random, fields: list, most: int) -> list[bytes]:
+    return [frame(encode(source, source.choice(fields))) for _ in range(source.randint(0, most))]
+
+
+def _run_call(source: random.Random, stream: _Stream, requests: list[bytes], responses: list[bytes], status: int):
+    going, coming = _Messages(source, requests), _Messages(source, responses)
+    half_closed = answered = False
+    while stream.refused is None and not (half_closed and coming.over):
+        if not half_closed and (source.random() < 0.5 or (coming.over and answered)):
+            piece, whole = going.next_piece()
+            half_closed = going.over and source.random() < 0.7
+            stream.send("request", piece, whole, end=half_closed)
+        elif not coming.over or not answered:
+            if not answered:
+                answered = True
+                stream.call.response_headers({":status": b"200", **stream.rpc.response_metadata})
+            stream.send("response", *coming.next_piece())
+    if stream.refused is None:
+        if not answered:
+            stream.call.response_headers({":status": b"200", **stream.rpc.response_metadata})
+        stream.finish(status)
+    stream.reference.end(stream.rpc)
+    stream.call.end()
+
+
+def run_streams(texts: Sequence[str], calls: int, subject: Subject, seed: int = 0) -> tuple[int, int]:
+    """``calls`` streams for each program, each alone in its chain; how many messages went on, and calls were refused.
+
+    Raises AssertionError where the module and the interpreter disagree.
+    """
+    source = random.Random(seed)
+    streaming = replace(SAMPLE, client_streaming=True, server_streaming=True)
+    chains = []
+    for number, text in enumerate(texts):
+        signature = replace(streaming, full_name=f"/sample.Probe/s{number}")
+        chains.append(
+            (signature, [compile_element(Path("s.appnet"), signature, name=f"s{number}", source=text).element])
+        )
+    clock = Clock()
+    module = subject.harness(
+        subject.compile(print_chain(ChainSource("streams", "1", chains))),
+        seed=SEED, backend_count=BACKENDS, now_ns=clock.now_ns,
+    )  # fmt: skip
+    environment = Environment(clock, SEED, BACKENDS)
+    references = [ChainInstance(elements, environment) for _, elements in chains]
+    seen = [len(it.records()) for it in references]
+    module.records()  # those of init
+    judged = refused = 0
+    for call_number in range(calls * len(chains)):
+        index = call_number % len(chains)
+        exchanges = make_traffic(call_number, 3).exchanges
+        signature, reference = chains[index][0], references[index]
+        rpc = Rpc(signature, metadata={**REQUEST_HEADERS, **exchanges[0].metadata}, rpc_id=call_number + 1)
+        rpc.forwarded = 1  # as the interpreter has it for a call that it numbers itself
+        rpc.response_metadata = {**RESPONSE_HEADERS, **exchanges[0].response_metadata}
+        clock.now_ns += source.randint(0, 10**9)
+        module.now_ns = clock.now_ns
+        stream = _Stream(module.call(), reference, rpc)
+        requests = _frames(source, [it.request for it in exchanges], 4)
+        responses = _frames(source, [it.response for it in exchanges], 4)
+        _run_call(source, stream, requests, responses, source.choice((0, 0, 0, 5, 14)))
+        judged += sum(map(len, stream.passed.values()))
+        refused += stream.refused is not None
+        expected = [(scope, _plain(value)) for scope, value in reference.records()[seen[index] :]]
+        seen[index] += len(expected)
+        assert sorted(map(repr, expected)) == sorted(repr((scope, _plain(value))) for scope, value in module.records())
+    assert module.state_dump() == "".join(dump(it) for it in references)
+    return judged, refused
