@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,29 +12,21 @@ from pathlib import Path
 from appnet.behaviour.native_harness import ModuleUnderTest
 from appnet.codegen.c.build import RUNTIME
 from tests.differential.compare import Subject
+from tests.support.sanitizers import sanitizer_library
 
 _FLAGS = ("-std=c11", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-def runtime_library() -> str | None:
-    """What a process must have loaded before all else to open such modules; None where the machine has no gcc."""
-    if shutil.which("gcc") is None:
-        return None
-    found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    path = found.stdout.strip()
-    return path if Path(path).is_absolute() else None
-
-
 def enter(arguments: Sequence[str]) -> None:
     """Starts this Python program again with the sanitizers loaded, unless they are."""
-    library = runtime_library()
+    library = sanitizer_library("address")
     if library is None:
         sys.exit("needs gcc with its sanitizers (Debian, Ubuntu: apt install gcc)")
-    if os.environ.get("LD_PRELOAD") == library:
+    if os.environ.get("LD_PRELOAD") == str(library):
         return
     # Python itself leaks at its end, and its signal handlers are not the sanitizer's business.
-    environment = os.environ | {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:handle_segv=1"}
+    environment = os.environ | {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "detect_leaks=0:handle_segv=1"}
     module = sys.modules["__main__"].__spec__
     assert module is not None
     os.execve(sys.executable, [sys.executable, "-m", module.name, *arguments[1:]], environment)

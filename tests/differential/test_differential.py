@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from appnet.interpret.operations import MEANINGS
-from tests.differential import fuzz, sanitized
+from tests.differential import fuzz
 from tests.support.programs import program
+from tests.support.sanitizers import sanitizer_library
 
 ROOT = Path(__file__).parents[2]
 CALLS_A_PROGRAM = 210
@@ -30,7 +31,7 @@ def test_what_once_disagreed(path: Path):
 
 
 def test_no_module_reads_or_writes_out_of_place():
-    if sanitized.runtime_library() is None:
+    if sanitizer_library("address") is None:
         pytest.skip("needs gcc with its sanitizers: apt install gcc")
     command = [sys.executable, "-m", "tests.differential.fuzz", "--sanitized", "--programs", "60", "--seed", "1"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
