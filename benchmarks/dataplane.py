@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.control.xds_server import XdsServer
+from appnet.measure.cores import Cores, running_on
+from appnet.measure.load import LoadResult, LoadSettings, Request, Upstream, run_load
+from appnet.measure.sink import Sink
 from appnet.processors.address import Address
 from appnet.processors.envoy.loader import loader_library
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case, all_cases
-from benchmarks.load import LoadResult, LoadSettings, Request, Upstream, run_load
-from benchmarks.proxies import Cores, Proxy, Rig, running_on
-from benchmarks.sink import Sink
+from benchmarks.proxies import Proxy, Rig
 
 CPU = "CPU per RPC"
 PACED_CPU = "CPU per RPC, steady rate"

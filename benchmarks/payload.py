@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from appnet.codegen.c import Target
+from appnet.measure.load import Request
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
 from appnet.processors.envoy.loader import loader_library
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, Case, chain_module
 from benchmarks.dataplane import Plan, message, run
-from benchmarks.load import Request
 
 _SIZES = {"1 KiB": 1 << 10, "32 KiB": 1 << 15, "1 MiB": 1 << 20}  # in the order of the table's columns
 _RATES = {"1 KiB": 4000.0, "32 KiB": 1000.0, "1 MiB": 40.0}  # RPC/s, which two cores keep up with

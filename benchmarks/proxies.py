@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from google.protobuf.message import Message
 
 from appnet.control.snapshot import Snapshot
 from appnet.control.xds_server import XdsServer
+from appnet.measure.cores import Cores, running_on
 from appnet.processors.address import Address
 from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.listeners import (
@@ -28,31 +27,6 @@ from appnet.processors.envoy.listeners import (
 )
 from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 from benchmarks.cases import Case
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Which cores do what; with a single core both are it."""
-
-    proxy: frozenset[int]
-    load: frozenset[int]
-
-    @classmethod
-    def divide(cls) -> Cores:
-        """The last core for proxies, the others for load, upstream and this process."""
-        every = sorted(os.sched_getaffinity(0))
-        return cls(frozenset(every[-1:]), frozenset(every[:-1] or every))
-
-
-@contextmanager
-def running_on(cores: frozenset[int]) -> Iterator[None]:
-    """This thread, and what it starts meanwhile, runs on ``cores``."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 class Proxy:

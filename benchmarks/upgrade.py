@@ -29,13 +29,13 @@ from appnet.codegen.c import Target
 from appnet.control.local import LocalRunner, RunSettings
 from appnet.control.local_application import EchoApplication
 from appnet.control.watch import saves
+from appnet.measure.load import Load, LoadResult, LoadSettings, Request
+from appnet.measure.load.build import program
 from appnet.network.edge import LoadedEdge
 from appnet.network.placement import Side
 from benchmarks import report, results
 from benchmarks.cases import REFUSED_KEY, SAMPLE
 from benchmarks.dataplane import message
-from benchmarks.load import Load, LoadResult, LoadSettings, Request
-from benchmarks.load.build import program
 
 REQUEST_STAMP = "x-request-version"
 RESPONSE_STAMP = "x-response-version"

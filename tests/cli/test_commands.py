@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from typer.testing import CliRunner, Result
 from appnet import __version__
 from appnet.cli import verify
 from appnet.cli.main import app
+from appnet.optimize import DEFAULT
+from appnet.optimize.prices import write_prices
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"
@@ -331,6 +334,17 @@ def test_a_plan_for_traffic_that_was_seen(tmp_path: Path) -> None:
     profile.write_text("elements:\n  fault: {refused: 0.9}\n")
     usual, seen = (json.loads(appnetctl("plan", CONFIG, *more).stdout) for more in ([], ["--profile", profile]))
     assert seen["cost_us"] < usual["cost_us"] / 2
+
+
+def test_a_plan_by_measured_prices(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    write_prices(replace(DEFAULT, crossing=1000.0), prices)
+    usual, dear = (json.loads(appnetctl("plan", CONFIG, *more).stdout) for more in ([], ["--prices", prices]))
+    assert dear["cost_us"] > usual["cost_us"] + 900
+    for command in ("plan", "explain", "run"):
+        answer = appnetctl(command, CONFIG, "--prices", tmp_path / "none.yaml")
+        assert answer.exit_code == 2
+        assert "error[C001]" in answer.stderr
 
 
 def test_a_plan_with_a_wrong_profile(tmp_path: Path) -> None:

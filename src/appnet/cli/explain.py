@@ -8,19 +8,27 @@ from typing import Any
 
 from appnet.network.edge import load_edge
 from appnet.network.placement import OptLevel
-from appnet.optimize import Algorithm, OptimizedPlan, Settings, optimize
+from appnet.optimize import DEFAULT, Algorithm, CostModel, OptimizedPlan, Settings, optimize
 from appnet.optimize.explain import Explanation, explain
 from appnet.optimize.picture import picture
+from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profile
 
 
-def planned(file: Path, level: OptLevel, target: str, profile: Path | None, algorithm: Algorithm) -> OptimizedPlan:
+def planned(
+    file: Path, level: OptLevel, target: str, profile: Path | None, algorithm: Algorithm, prices: Path | None
+) -> OptimizedPlan:
     """The plan of the AppNetConfig in ``file``. Raises `DiagnosticError`."""
     edge = load_edge(file)
-    settings = Settings(level, target, algorithm=algorithm)
+    settings = Settings(level, target, model_of(prices), algorithm=algorithm)
     if profile is not None:
         settings = dataclasses.replace(settings, profile=load_profile(profile, edge.elements))
     return optimize(edge, settings)
+
+
+def model_of(prices: Path | None) -> CostModel:
+    """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
+    return DEFAULT if prices is None else load_prices(prices)
 
 
 def plan_json(optimized: OptimizedPlan) -> dict[str, Any]:

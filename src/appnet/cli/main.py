@@ -17,7 +17,7 @@ from appnet import __version__
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
 from appnet.cli.element import Placement, build_element
-from appnet.cli.explain import draw, explained, explanation_json, plan_json, planned
+from appnet.cli.explain import draw, explained, explanation_json, model_of, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import Screens, run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
@@ -30,10 +30,13 @@ from appnet.control.application import ApplicationError
 from appnet.control.local import RolloutError, RunSettings
 from appnet.ir.verify import InternalError
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
+from appnet.measure.calibrate import CalibrationError, Effort
+from appnet.measure.calibrate import calibrate as measure_prices
 from appnet.network.placement import OptLevel
 from appnet.network.processors import PROCESSORS
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import told
+from appnet.optimize.prices import write_prices
 from appnet.processors.envoy.process import EnvoyError
 
 FAILURE = 1
@@ -57,6 +60,7 @@ def _backend(name: str) -> str:
 _Level = Annotated[OptLevel, typer.Option(help="What has to stay the same when elements move.")]
 _Target = Annotated[Target, typer.Option(help="What elements are compiled to.")]
 _ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: shares of RPCs that elements refuse.")]
+_PricesFile = Annotated[Path | None, typer.Option(help="What RPCs cost here, as `appnetctl calibrate` wrote it.")]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
 
 
@@ -69,7 +73,7 @@ def _told_errors() -> Iterator[None]:
     except DiagnosticError as error:
         show_diagnostics(err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
-    except (ApplicationError, EnvoyError, RolloutError, InternalError, OSError) as error:
+    except (ApplicationError, CalibrationError, EnvoyError, RolloutError, InternalError, OSError) as error:
         err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
 
@@ -83,12 +87,13 @@ def run(
     opt_level: _Level = OptLevel.STRONG,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
+    prices: _PricesFile = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
     screens = _screens()
-    settings = RunSettings(file, Path(), target, opt_level, concurrency, port)
-    work = run_once(settings, screens) if once else run_until_told(settings, screens)
     with _told_errors():
+        settings = RunSettings(file, Path(), target, opt_level, concurrency, port, model_of(prices))
+        work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
     if good is None:
         screens.out.print("stopped")
@@ -257,11 +262,12 @@ def plan(
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
     profile: _ProfileFile = None,
+    prices: _PricesFile = None,
     algorithm: _Algorithm = Algorithm.COST,
 ) -> None:
     """Print the plan for a configuration as JSON: which elements run where, in which order, at what expected cost."""
     with _told_errors():
-        typer.echo(json.dumps(plan_json(planned(file, opt_level, target.value, profile, algorithm)), indent=2))
+        typer.echo(json.dumps(plan_json(planned(file, opt_level, target.value, profile, algorithm, prices)), indent=2))
 
 
 @app.command()
@@ -271,13 +277,14 @@ def explain(
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
     profile: _ProfileFile = None,
+    prices: _PricesFile = None,
     algorithm: _Algorithm = Algorithm.COST,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the edge before and after into this file, too.")] = None,
 ) -> None:
     """Explain a plan: what was moved and why, what was not and why not, the expected cost before and after."""
     with _told_errors():
-        found = planned(file, opt_level, target.value, profile, algorithm)
+        found = planned(file, opt_level, target.value, profile, algorithm, prices)
         if svg is not None:
             draw(found, svg)
     if as_json:
@@ -285,6 +292,23 @@ def explain(
     else:
         for line in told(explained(found)):
             typer.echo(line)
+
+
+@app.command()
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="Where the prices go.")] = Path("prices.yaml"),
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
+) -> None:
+    """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
+    screens = _screens()
+    with _told_errors():
+        with screens.err.status("") as status:
+            model = asyncio.run(supervised(measure_prices(Effort(rounds), status.update)))
+        if model is not None:
+            write_prices(model, file)
+    screens.out.print(f"wrote {file}" if model is not None else "stopped", markup=False)
+    raise typer.Exit(0 if model is not None else FAILURE)
 
 
 @app.command()

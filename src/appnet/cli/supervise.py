@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PARENT_POLL_SECONDS = 0.5
 
 
-async def supervised(work: Coroutine[Any, Any, bool]) -> bool | None:
+async def supervised(work: Coroutine[Any, Any, _T]) -> _T | None:
     """The result of ``work``; None if it was cancelled by Ctrl-C, SIGTERM, SIGHUP or the end of the parent process.
 
     Cancelled work still cleans up; a second signal cuts that short, too.
@@ -32,7 +34,7 @@ async def supervised(work: Coroutine[Any, Any, bool]) -> bool | None:
             loop.remove_signal_handler(number)
 
 
-async def _cancel_when_orphaned(task: asyncio.Task[bool]) -> None:
+async def _cancel_when_orphaned(task: asyncio.Task[_T]) -> None:
     """A killed `make` sends no signal on; then its child would stay, with proxies and all."""
     parent = os.getppid()
     while os.getppid() == parent:

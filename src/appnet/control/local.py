@@ -23,6 +23,7 @@ from appnet.network.edge import LoadedEdge
 from appnet.network.placement import OptLevel, Side
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
+from appnet.optimize import DEFAULT, CostModel
 from appnet.processors.address import Address
 from appnet.processors.build import CompiledEdge, CompiledSegment, compile_edge
 from appnet.processors.envoy.bootstrap import Identity
@@ -70,7 +71,7 @@ class RunSettings:
     """How to run the AppNetConfig ``config``.
 
     ``folder`` receives logs and bootstraps, ``workers`` is the number of worker threads of each proxy, ``port`` the
-    frontend's (0: a free one).
+    frontend's (0: a free one), ``model`` has the prices that plans are made by.
     """
 
     config: Path
@@ -79,6 +80,7 @@ class RunSettings:
     level: OptLevel = OptLevel.STRONG
     workers: int = 1
     port: int = 0
+    model: CostModel = DEFAULT
 
 
 class LocalRunner:
@@ -162,7 +164,7 @@ class LocalRunner:
     async def _compile(self) -> CompiledEdge:
         settings = self.settings
         compiled = await asyncio.to_thread(
-            compile_edge, settings.config, settings.target, settings.level, self._compiled
+            compile_edge, settings.config, settings.target, settings.level, self._compiled, settings.model
         )
         notes = compiled.edge.worker_notes(settings.target.value) if settings.workers > 1 else []
         wrong = [replace(it, code="C064", severity=Severity.ERROR) for it in notes if it.code == "N001"]

@@ -49,6 +49,9 @@ CODES: dict[str, str] = {
     "C080": "A file that is no profile.",
     "C081": "An element of a profile that the chain does not have.",
     "C082": "A share that is no number from 0 to 1.",
+    # prices
+    "C083": "A file that is no file of prices.",
+    "C084": "A price that is no number of microseconds.",
     # running it
     "C061": "An application that has no programs for one machine.",
     "C062": "A change of the edge itself, which a running application cannot take.",

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement
+from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
 from appnet.language.operations import OPERATIONS, Effect
 from appnet.network.placement import Side
 
 _ITEMS_OF_A_LOOP = 8  # what a Vec is taken to hold, where nothing is known
-_SLOW = {"encrypt": "crypto", "decrypt": "crypto", "random_choices": "container", "quantile": "container"}
+_KINDS = {
+    "encrypt": "crypto",
+    "decrypt": "crypto",
+    "hmac": "crypto",
+    "compress": "compression",
+    "decompress": "compression",
+    "random_choices": "container",
+    "quantile": "container",
+}
+
+KINDS = ("plain", "container", "metadata", "time", "record", "write", "crypto", "compression")
+"""Of operations: each has a price of its own."""
 
 
 @dataclass(frozen=True)
 class TargetCosts:
-    """One target. ``operations``: microseconds by kind; a kind that is not there costs as much as ``plain``."""
+    """One target. ``operations``: microseconds by kind, one of `KINDS`."""
 
     module: float
     """For an RPC to enter and leave a module, both ways."""
@@ -24,10 +36,6 @@ class TargetCosts:
     """To hold a request until its message is whole, and to find the fields in it."""
     response_message: float
     operations: Mapping[str, float]
-
-    def operation(self, kind: str) -> float:
-        """Microseconds for one operation of the kind."""
-        return self.operations.get(kind, self.operations["plain"])
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,29 @@ def costs_of(element: Element, model: CostModel, target: str, profile: Profile) 
     prices = model.targets[target]
     can_end = element.req.effects.can_refuse or element.req.effects.can_drop
     refused = profile.refused.get(element.name, model.refused if can_end else 0.0)
-    records = frozenset(it.name for it in element.state if it.state_class is StateClass.RECORD)
-    request, response = (_block(it.body, prices, records) for it in (element.req, element.resp))
+    request, response = operations_of(element)
     keeps = 1.0 - refused
-    return Costs(request + keeps * response, keeps, _uses_message(element.req), _uses_message(element.resp))
+    own = _priced(request, prices) + keeps * _priced(response, prices)
+    return Costs(own, keeps, _uses_message(element.req), _uses_message(element.resp))
+
+
+def operations_of(element: Element) -> tuple[dict[str, float], dict[str, float]]:
+    """How many operations of each kind an RPC is expected to cost in `req` and in `resp`."""
+    kinds = {
+        it.name: kind
+        for it in element.state
+        for state_class, kind in ((StateClass.RECORD, "record"), (StateClass.RPC_SCOPED, "plain"))
+        if it.state_class is state_class
+    }
+    request: dict[str, float] = defaultdict(float)
+    response: dict[str, float] = defaultdict(float)
+    _count(element.req.body, 1.0, kinds, request)
+    _count(element.resp.body, 1.0, kinds, response)
+    return request, response
+
+
+def _priced(operations: Mapping[str, float], prices: TargetCosts) -> float:
+    return sum(count * prices.operations[kind] for kind, count in operations.items())
 
 
 def expected_cost(
@@ -112,27 +139,34 @@ def _uses_message(handler: Handler) -> bool:
     return bool(handler.effects.fields)
 
 
-def _block(block: Block, prices: TargetCosts, records: frozenset[str]) -> float:
-    return sum(_statement(it, prices, records) for it in block.statements)
+def _count(block: Block, share: float, kinds: Mapping[str, str], found: dict[str, float]) -> None:
+    """Adds what ``share`` runs of the block do. ``kinds``: of operations on a state variable, where it decides."""
+    for it in block.statements:
+        for kind in _kinds_of(it, kinds):
+            found[kind] += share
+        match it:
+            case Match(arms=arms):  # each arm as likely as the others
+                for arm in arms:
+                    _count(arm.body, share / len(arms), kinds, found)
+            case Foreach(body=body):
+                found["plain"] += share * (_ITEMS_OF_A_LOOP - 1)
+                _count(body, share * _ITEMS_OF_A_LOOP, kinds, found)
 
 
-def _statement(statement: Statement, prices: TargetCosts, records: frozenset[str]) -> float:
-    match statement:
-        case Match(arms=arms):  # each arm as likely as the others
-            return prices.operation("plain") + sum(_block(it.body, prices, records) for it in arms) / len(arms)
-        case Foreach(body=body):
-            return _ITEMS_OF_A_LOOP * (prices.operation("plain") + _block(body, prices, records))
+def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]:
+    if isinstance(statement, WriteField):
+        return ("write",)
     call = call_of(statement)
     if call is not None:
         place = getattr(call.args[0], "name", "") if call.args else ""
-        return prices.operation("record" if call.op == "vec_append" and place in records else kind_of(call.op))
-    return prices.operation("plain") if read_field_of(statement) is None else 0.0  # found with all the others
+        return (kinds.get(place) or kind_of(call.op),)
+    return ("plain",) if read_field_of(statement) is None else ()  # found with all the others
 
 
 def kind_of(operation: str) -> str:
     """The kind under which the operation is priced."""
-    if operation in _SLOW:
-        return _SLOW[operation]
+    if operation in _KINDS:
+        return _KINDS[operation]
     effects = OPERATIONS[operation].effects
     for effect, kind in (
         (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER, "container"),
@@ -151,13 +185,31 @@ DEFAULT = CostModel(
             0.9,
             0.6,
             0.6,
-            {"plain": 0.005, "container": 0.06, "metadata": 0.12, "time": 0.04, "record": 0.2, "crypto": 1.5},
+            {
+                "plain": 0.005,
+                "container": 0.06,
+                "metadata": 0.12,
+                "time": 0.04,
+                "record": 0.2,
+                "write": 0.1,
+                "crypto": 1.5,
+                "compression": 1.5,
+            },
         ),
         "wasm": TargetCosts(
             2.2,
             1.4,
             1.4,
-            {"plain": 0.01, "container": 0.12, "metadata": 0.5, "time": 0.25, "record": 0.4, "crypto": 4.0},
+            {
+                "plain": 0.01,
+                "container": 0.12,
+                "metadata": 0.5,
+                "time": 0.25,
+                "record": 0.4,
+                "write": 0.5,
+                "crypto": 4.0,
+                "compression": 4.0,
+            },
         ),
     },
 )

@@ -13,7 +13,7 @@ from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir.nodes import Element
 from appnet.network.edge import LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Plan, Segment, Side
-from appnet.optimize import OptimizedPlan, Settings, optimize
+from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,17 @@ class CompiledEdge:
         return tuple(it for it in self.segments if it.segment.side is side)
 
 
-def compile_edge(path: Path, target: Target, level: OptLevel, running: CompiledEdge | None = None) -> CompiledEdge:
+def compile_edge(
+    path: Path, target: Target, level: OptLevel, running: CompiledEdge | None = None, model: CostModel = DEFAULT
+) -> CompiledEdge:
     """Reads the configuration at ``path`` with all it names and builds what runs.
 
-    ``running``: what the edge ran so far, whose plan stays where it may.
+    ``running``: what the edge ran so far, whose plan stays where it may. ``model``: the prices it is planned by.
     Raises `DiagnosticError` with every error found.
     """
     edge = load_edge(path)
     optimized = optimize(
-        edge, Settings(level, target.value), running=running.optimized if running is not None else None
+        edge, Settings(level, target.value, model), running=running.optimized if running is not None else None
     )
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         segments = tuple(pool.map(lambda it: _build(it, edge, target), optimized.plan.segments))

@@ -1,11 +1,11 @@
-"""Load for benchmarks and live-upgrade tests: a gRPC load generator and the upstream it ends at.
+"""Load for measurements, benchmarks and tests: a gRPC load generator and the upstream it ends at.
 
 Both are small C programs (``c/``), built once with the compiler that builds AppNet's modules, so that what they cost
 is little beside the proxy between them. Traffic never leaves the loopback interface.
 """
 
-from benchmarks.load.generator import Latency, Load, LoadError, LoadResult, LoadSettings, Outcome, Request, run_load
-from benchmarks.load.upstream import Upstream, UpstreamReport
+from appnet.measure.load.generator import Latency, Load, LoadError, LoadResult, LoadSettings, Outcome, Request, run_load
+from appnet.measure.load.upstream import Upstream, UpstreamReport
 
 __all__ = [
     "Latency",

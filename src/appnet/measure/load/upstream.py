@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from benchmarks.load.build import program
+from appnet.measure.load.build import program
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class Upstream:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    def cpu_nanoseconds(self) -> int:
+        """CPU time that it has used so far."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
 
     def stop(self) -> UpstreamReport:
         """Ends it and says what it saw; once."""

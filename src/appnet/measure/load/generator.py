@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from benchmarks.load.build import program
+from appnet.measure.load.build import program
 
 _GRACE_SECONDS = 30.0
 

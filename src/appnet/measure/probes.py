@@ -1,0 +1,78 @@
+"""The elements that prices are taken from: each does one thing more than another, so often that it outweighs noise.
+
+Texts are those of `MESSAGE`, so operations on texts are priced as for short ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.ir.compile import compile_element
+from appnet.ir.nodes import Element
+from appnet.language.messages import Field, MessageSchema, MethodSignature
+from appnet.language.types import STRING
+
+_SCHEMA = MessageSchema("probe.Text", {"text": Field("text", STRING, (1,), "string")})
+METHOD = MethodSignature("/probe.Probe/Call", _SCHEMA, _SCHEMA)
+
+_TEXT = b"sixteen letters!"
+MESSAGE = bytes([1 << 3 | 2, len(_TEXT)]) + _TEXT
+"""What every call of the load says, and is answered."""
+
+_STATE = """\
+state:
+    number: uint
+    kept: string
+    last: Instant
+    seen: Map<string, uint>
+    noted: Vec<string>
+
+init():
+    pass
+
+"""
+
+_READ = "text = get(rpc, 'text')"
+_LENGTHENED = [_READ, "set(rpc, 'text', concat(text, '!'))"]
+_PLAIN = ("n = max(n * 3, size(text)) + {n}", "if starts_with(text, concat(text, '{n}')):", "    n = n + hash(text)")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """``finds`` names the price that is solved for: a part of `TargetCosts`, or a kind of operation.
+
+    A call passes ``copies`` modules of the element.
+    """
+
+    finds: str
+    element: Element
+    copies: int = 1
+
+
+def all_probes() -> list[Probe]:
+    """A probe for each price."""
+    return [
+        _probe("module", copies=4),
+        _probe("request_message", [_READ, "number = size(text)"], copies=4),
+        _probe("response_message", [], [_READ, "number = size(text)"], copies=4),
+        _probe("plain", [_READ, "n = size(text)", *_repeated(40, *_PLAIN), "number = n"]),
+        _probe("container", [_READ, *_repeated(60, "set(seen, text, get(seen, text, {n}) + 1)")]),
+        _probe("metadata", _repeated(10, "set_metadata(rpc, 'probe-{n}', get_metadata(rpc, 'user'))")),
+        _probe("time", _repeated(100, "last = current_time()")),
+        _probe("record", [_READ, *_repeated(10, "set(noted, size(noted), text)")]),
+        _probe("write", _LENGTHENED, _LENGTHENED, copies=4),
+        _probe("crypto", [_READ, *_repeated(4, "kept = encrypt(text, 'key {n}')", "kept = hmac(text, 'key {n}')")]),
+        _probe("compression", [_READ, *_repeated(10, "kept = compress(text)")]),
+    ]
+
+
+def _probe(finds: str, request: list[str] | None = None, response: list[str] | None = None, copies: int = 1) -> Probe:
+    handlers = (("req", request, "Down"), ("resp", response, "Up"))
+    blocks = ("\n    ".join([f"{name}(rpc):", *(lines or []), f"send(rpc, {way})"]) for name, lines, way in handlers)
+    source = _STATE + "\n\n".join(blocks) + "\n"
+    return Probe(finds, compile_element(Path(f"{finds}.appnet"), METHOD, source=source).element, copies)
+
+
+def _repeated(times: int, *lines: str) -> list[str]:
+    return [line.format(n=number) for number in range(times) for line in lines]

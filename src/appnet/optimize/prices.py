@@ -1,0 +1,79 @@
+"""Prices as a file: what `appnetctl calibrate` writes and plans are made by."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import yaml
+
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.network.yaml_reader import Problems, Section, read_documents
+from appnet.optimize.cost import DEFAULT, KINDS, CostModel, TargetCosts
+
+_PARTS = ("module", "request_message", "response_message")
+_HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--prices`.\n"
+
+
+def write_prices(model: CostModel, file: Path) -> None:
+    """Writes the file. Raises OSError."""
+    plain = {
+        "measured": model.measured,
+        "crossing": model.crossing,
+        "targets": {name: dataclasses.asdict(it) for name, it in model.targets.items()},
+    }
+    file.write_text(_HEAD + yaml.safe_dump(plain, sort_keys=False, width=120), encoding="utf-8")
+
+
+def load_prices(file: Path) -> CostModel:
+    """Reads what `write_prices` wrote, whole: every price of every target.
+
+    Raises `DiagnosticError` with all that is wrong with the file.
+    """
+    documents = read_documents(file)
+    problems = Problems(file)
+    if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
+        title, help_ = f"{file.name} is no file of prices", "write one with `appnetctl calibrate FILE`"
+        raise DiagnosticError([Diagnostic("C083", Severity.ERROR, title, Span(file, 1, 1, 1, 2), "", help_)])
+    top = Section(documents[0], problems)
+    top.only(["measured", "crossing", "targets"])
+    measured = top.text("measured", needed="where the prices were measured")
+    crossing = _price(top, "crossing")
+    section = top.section("targets", needed="the prices of each target")
+    targets: dict[str, TargetCosts] = {}
+    if section is not None:
+        section.only(DEFAULT.targets)
+        for name in DEFAULT.targets:
+            found = section.section(name, needed="what its modules cost")
+            if found is not None:
+                targets[name] = _target(found)
+    problems.raise_any()
+    assert measured is not None
+    return CostModel(measured.value, targets, crossing)
+
+
+def _target(section: Section) -> TargetCosts:
+    section.only([*_PARTS, "operations"])
+    module, request, response = (_price(section, it) for it in _PARTS)
+    operations = section.section("operations", needed="what operations cost, by kind")
+    if operations is None:
+        return TargetCosts(module, request, response, {})
+    operations.only(KINDS)
+    return TargetCosts(module, request, response, {kind: _price(operations, kind) for kind in KINDS})
+
+
+def _price(section: Section, key: str) -> float:
+    """The price, or 0 after an error."""
+    if key not in section:
+        section.text(key, needed="microseconds")  # tells that it is missing
+        return 0.0
+    found = section.scalar(key)
+    if found is None:
+        return 0.0
+    value, span = found
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        help_ = "give microseconds, a number from 0; `appnetctl calibrate FILE` measures all prices"
+        section.problems.add("C084", f"`{key}` is no price", span, f"this is {value}", help_)
+        return 0.0
+    return float(value)
