@@ -16,7 +16,7 @@ from pathlib import Path
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Strength, decide
 from appnet.analysis.replay import Parting, replay
-from appnet.analysis.search import random_runs
+from appnet.analysis.runs import random_runs
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from tests.support.elements import make_program

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appnet.analysis.decision import Counterexample, Event, Strength
-from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Rpc
+from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.interpret.dump import value_text
-from appnet.interpret.values import Value, absent_value
+from appnet.interpret.values import absent_value
 from appnet.ir.nodes import Element, StateClass
-from appnet.language.messages import MethodSignature
+from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.types import STRING as _STRING
 
 CLOCK_START_NS = 1_000_000_000_000
@@ -42,33 +42,93 @@ def replay(
     state is not compared: it may differ where nobody will ever see it. ``same_status``: whether the status of a
     refusal has to be the same then, too.
     """
-    sides = [_Side(order, method, run) for order in ((first, second), (second, first))]
+    orders = BothOrders(first, second, method, run)
     for number, event in enumerate(run.events):
-        seen = [side.step(event) for side in sides]
-        if seen[0] is None:
-            continue
-        difference = _differ(seen[0], seen[1], strength, same_status=same_status) or (
-            _differ_in_state(sides, (first, second)) if strength is Strength.STRONG else None
-        )
+        difference = orders.step(event, strength, same_status=same_status)
         if difference is not None:
             return Parting(number, *difference)
     return None
 
 
+class BothOrders:
+    """Both orders side by side, from the start of the run. ``passed``: whether the last message did, in both."""
+
+    def __init__(self, first: Element, second: Element, method: MethodSignature, run: Counterexample) -> None:
+        self._elements = (first, second)
+        self.passed = False
+        self._sides = [_Side(order, method, run) for order in ((first, second), (second, first))]
+
+    def step(self, event: Event, strength: Strength, *, same_status: bool = False) -> tuple[str, str] | None:
+        """What differs after the event, in the words of a `Counterexample`; see `replay`."""
+        seen = [side.step(event) for side in self._sides]
+        self.passed = all(it is not None and it.passed for it in seen)
+        if seen[0] is None or seen[1] is None:
+            return None
+        return _differ(seen[0], seen[1], strength, same_status=same_status) or (
+            self._state() if strength is Strength.STRONG else None
+        )
+
+    def in_step(self, matters: Mapping[str, frozenset[str]]) -> bool:
+        """Whether these variables, by the element's name, hold the same in both orders."""
+        for name, variables in matters.items():
+            one, other = (side.chain.state_of(name) for side in self._sides)
+            if any(repr(one[it]) != repr(other[it]) for it in variables):
+                return False
+        return True
+
+    def _state(self) -> tuple[str, str] | None:
+        for element in self._elements:
+            one, other = (side.chain.state_of(element.name) for side in self._sides)
+            for it in element.state:
+                if it.state_class is StateClass.RPC_SCOPED or repr(one[it.name]) == repr(other[it.name]):
+                    continue
+                texts = [value_text(state[it.name], it.type)[:_SHOWN] for state in (one, other)]
+                return f"`{it.name}` of {element.name} is {texts[0]}", f"`{it.name}` of {element.name} is {texts[1]}"
+        return None
+
+
 @dataclass(frozen=True)
 class _Seen:
-    """What came of one message; ``content`` of one that was refused is what the caller is told."""
+    """What came of one message, which nobody has touched since. ``metadata``: of its direction; ``schema``: its own."""
 
-    passed: bool
-    content: tuple[tuple[str, str], ...]
+    outcome: Outcome
+    rpc: Rpc
+    metadata: Mapping[str, bytes]
+    schema: MessageSchema
+
+    @property
+    def passed(self) -> bool:
+        return isinstance(self.outcome, Forwarded)
+
+    def content(self) -> dict[str, str]:
+        """What reaches the other side, by name; of a message that was refused, what the caller is told."""
+        if not isinstance(self.outcome, Forwarded):
+            return {"with code": str(self.outcome.code), "saying": str(self.outcome.text)}
+        found = {}
+        for path, it in self.schema.fields.items():
+            text = value_text(self.rpc.message.get(path, absent_value(it)), it.type)
+            found[f"field `{path}`"] = text + (" written" if path in self.outcome.written else "")
+        found |= {f"header `{key}`": value_text(value, _STRING) for key, value in sorted(self.metadata.items())}
+        return {**found, "to host": str(self.rpc.backend)}
+
+    def same(self, other: _Seen) -> bool:
+        """Whether nobody can tell the two apart."""
+        return self._raw() == other._raw() or (self.passed == other.passed and self.content() == other.content())
 
     def words(self, other: _Seen) -> str:
         """It, as far as the other one differs."""
-        theirs = dict(other.content) if other.passed == self.passed else {}
-        parts = [f"{name} {text}" for name, text in self.content if theirs.get(name) != text]
+        theirs = other.content() if other.passed == self.passed else {}
+        parts = [f"{name} {text}" for name, text in self.content().items() if theirs.get(name) != text]
         if other.passed != self.passed and self.passed:
             return "passes"
         return ("passes, " if self.passed else "refused, ") + (", ".join(parts) if parts else "without the rest")
+
+    def _raw(self) -> str:
+        """A text that only messages with the same content share: quicker to make, but the same content may have two."""
+        if not isinstance(self.outcome, Forwarded):
+            return repr(self.outcome)
+        named = (self.rpc.message, self.outcome.written, self.metadata)
+        return repr([self.rpc.backend, *(sorted(it.items()) for it in named)])
 
 
 class _Side:
@@ -93,42 +153,21 @@ class _Side:
             outcome = self.chain.request(rpc)
             if not isinstance(outcome, Forwarded):
                 del self._rpcs[event.call]
-            return _seen(outcome, rpc, rpc.metadata, self._method.request.fields)
+            return _Seen(outcome, rpc, rpc.metadata, self._method.request)
         if event.call not in self._rpcs:
             return None
         rpc = self._rpcs.pop(event.call)
         rpc.message = {} if event.status else dict(event.fields)
         rpc.response_metadata = dict(event.metadata)
         outcome = self.chain.response(rpc, event.status)
-        return _seen(outcome, rpc, rpc.response_metadata, self._method.response.fields)
+        return _Seen(outcome, rpc, rpc.response_metadata, self._method.response)
 
 
-def _seen(outcome: Outcome, rpc: Rpc, metadata: Mapping[str, bytes], fields: Mapping[str, Value]) -> _Seen:
-    if not isinstance(outcome, Forwarded):
-        return _Seen(False, (("with code", str(outcome.code)), ("saying", str(outcome.text))))
-    content = []
-    for path, it in fields.items():
-        text = value_text(rpc.message.get(path, absent_value(it)), it.type)
-        content.append((f"field `{path}`", text + (" written" if path in outcome.written else "")))
-    content += [(f"header `{key}`", value_text(value, _STRING)) for key, value in sorted(metadata.items())]
-    return _Seen(True, (*content, ("to host", str(rpc.backend))))
-
-
-def _differ(a: _Seen | None, b: _Seen | None, strength: Strength, *, same_status: bool) -> tuple[str, str] | None:
-    if a is None or b is None or a == b:
+def _differ(a: _Seen, b: _Seen, strength: Strength, *, same_status: bool) -> tuple[str, str] | None:
+    if a.same(b):
         return None
-    told_apart = strength is Strength.STRONG or (same_status and a.content[0] != b.content[0])
-    if not told_apart and not a.passed and not b.passed:
-        return None
+    if isinstance(a.outcome, Refused) and isinstance(b.outcome, Refused):
+        told_apart = strength is Strength.STRONG or (same_status and a.outcome.code != b.outcome.code)
+        if not told_apart:
+            return None
     return a.words(b), b.words(a)
-
-
-def _differ_in_state(sides: Sequence[_Side], elements: tuple[Element, Element]) -> tuple[str, str] | None:
-    for element in elements:
-        kept = [side.chain.state_of(element.name) for side in sides]
-        for it in element.state:
-            texts = [value_text(state[it.name], it.type) for state in kept]
-            if it.state_class is not StateClass.RPC_SCOPED and texts[0] != texts[1]:
-                name = f"`{it.name}` of {element.name} is "
-                return name + texts[0][:_SHOWN], name + texts[1][:_SHOWN]
-    return None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from appnet.analysis.properties import ANY, infer
-from appnet.analysis.replay import CLOCK_START_NS
+from appnet.analysis.replay import BACKENDS, CLOCK_START_NS
 from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.values import Value, narrow
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
@@ -57,28 +57,32 @@ class Samples:
         sizes = sorted({len(it) for it in texts})
         floats = [*found[FLOAT], *map(float, numbers)]
         self._ints = [*_INTS, *sizes, *(near for it in numbers for near in (it - 1, it, it + 1))]
+        self._limits = [0, *(near for it in numbers for near in (it - 1, it))]
         self._floats = [
             *_FLOATS,
             *map(float, sizes),
             *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2)),
         ]
         self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
-        self._steps = [*_STEPS_NS, *(int(it * 1e9) for it in floats if 0 < it < 1e6)]
+        spans = [int(it * 1e9) for it in floats if 0 < it < 1e6]
+        self._steps = [*_STEPS_NS, *(near for it in spans for near in (it, it - 1))]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
         self._by_call = {it.name: _by_call(it) for it in elements}
-        self._all = self._ints, self._floats, self._texts
+        calls = [_FAR_CALL + number for number in range(3)] if any(self._by_call.values()) else []
+        self._uints = [*(it % 2**64 for it in self._ints), *calls]
+        self._all = self._ints, self._uints, self._floats, self._texts
         self._keys = _header_keys(elements, [text.lower() for text in self._texts])
 
     def turn(self) -> None:
         """Begins a new run: often one with few different values, which meet each other sooner."""
         self._calm = self._source.random() < 0.4
-        self._ints, self._floats, self._texts = (
+        self._ints, self._uints, self._floats, self._texts = (
             self._source.sample(pool, min(len(pool), 3)) if self._source.random() < 0.5 else pool for pool in self._all
         )
 
     def texts(self) -> list[bytes]:
         """All strings and bytes."""
-        return self._all[2]
+        return self._all[-1]
 
     def pick(self, pool: Sequence[Value]) -> Value:
         """One of them."""
@@ -128,17 +132,19 @@ class Samples:
             return self.pick(self._floats)
         if type_ in (STRING, BYTES):
             return self.pick(self._texts)
-        return self.pick(self._ints) % 2**64 if type_ == UINT else self.pick(self._ints)
+        return self.pick(self._uints if type_ == UINT else self._ints)
 
     def _key(self, type_: Type) -> Value:
+        if type_ == INT and self._source.random() < 0.5:
+            return self._source.randrange(BACKENDS)  # Maps of what is known of each host have such keys
         value = self.value(type_)
         return 0.0 if value == 0 and type_ == FLOAT else value
 
     def _calls(self, type_: Type, capacity: int) -> Value:
         """A Map of what was kept for earlier calls."""
         assert isinstance(type_, MapType)
-        few = min(abs(self.pick(self._ints)), capacity, _MOST_ENTRIES)
-        count = capacity if capacity <= _MOST_FULL and self._source.random() < 0.1 else few
+        few = min(abs(self.pick(self._source.choice((self._ints, self._limits)))), capacity, _MOST_ENTRIES)
+        count = capacity if capacity <= _MOST_FULL and self._source.random() < 0.2 else few
         return {_FAR_CALL + number: self.value(type_.value) for number in range(count)}
 
     def _field(self, field: Field) -> Value:

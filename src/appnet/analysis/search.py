@@ -1,27 +1,102 @@
-"""Looks for a run on which two orders are told apart: random runs on the interpreter, cut down to what matters."""
+"""Looks for a run on which two orders are told apart: random runs on the interpreter, cut down to what matters.
+
+A run after which the orders hold different state, though nothing that anybody sees has differed yet, is a lead: it goes
+on with more messages, and comes again from other states.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from appnet.analysis.computed import Computed
 from appnet.analysis.decision import Counterexample, Event, Strength
-from appnet.analysis.replay import replay
-from appnet.analysis.samples import Samples
-from appnet.interpret.random import coupled_seed
-from appnet.interpret.rpc import is_header_value
+from appnet.analysis.influence import influencing
+from appnet.analysis.properties import infer
+from appnet.analysis.replay import BothOrders, replay
+from appnet.analysis.runs import Runs
 from appnet.interpret.values import Value
-from appnet.ir.nodes import Element, Handler
+from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
+
+T = TypeVar("T")
 
 FROM_INIT = 150
 FROM_STATES = 700
 """Runs that are tried from what `init` left, and from states of any kind."""
 
+LEADS = 4
+"""Leads that are tried again after each run from any state."""
+
+LONGER = 12
+"""Messages by which a lead goes on."""
+
+_MOST_KEPT = 100
 _MOST_TRIES = 400  # to cut one run down
+
+
+def search(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Counterexample | None:
+    """A run on which the interpreter tells the orders apart; None where none was found.
+
+    Runs from what `init` left are tried first, then runs from any state of the variables' types, then leads.
+    """
+    found = _Search(first, second, method, strength).found()
+    return _shrunk(_Question(first, second, method, strength), found) if found is not None else None
+
+
+class _Search:
+    """``leads``: runs that left different state. ``passed``: messages that went through."""
+
+    def __init__(self, first: Element, second: Element, method: MethodSignature, strength: Strength) -> None:
+        self._pair = (first, second, method)
+        self._strength = strength
+        self._source = random.Random(0)  # noqa: S311 -- the same search every time
+        self._runs = Runs(first, second, method, seed=0)
+        self._matters = {it.name: infer(it).lasting() & influencing(it) for it in (first, second)}
+        self._leads: list[Counterexample] = []
+        self._passed: list[Event] = []
+
+    def found(self) -> Counterexample | None:
+        """The first run that tells the orders apart."""
+        return next((found for run in self._tried() if (found := self._told_apart(run)) is not None), None)
+
+    def _tried(self) -> Iterator[Counterexample]:
+        for _ in range(FROM_INIT):
+            yield self._runs.one(from_init=True)
+        for _ in range(FROM_STATES):
+            yield self._runs.one(from_init=False)
+            for _ in range(LEADS if self._leads else 0):
+                yield self._runs.varied(self._source.choice(self._leads))
+
+    def _told_apart(self, run: Counterexample) -> Counterexample | None:
+        """The run up to where the orders part, with what comes after it where it is a lead."""
+        orders = BothOrders(*self._pair, run)
+        events: list[Event] = []
+        more = itertools.islice(self._runs.more(run, self._passed), LONGER)
+        for event in itertools.chain(run.events, more):
+            if len(events) == len(run.events):
+                if orders.in_step(self._matters):
+                    return None
+                self._keep(self._leads, run)
+            events.append(event)
+            difference = orders.step(event, self._strength)
+            if difference is not None:
+                return dataclasses.replace(run, events=tuple(events), as_written=difference[0], swapped=difference[1])
+            if orders.passed:
+                self._keep(self._passed, event)
+        return None
+
+    def _keep(self, kept: list[T], one: T) -> None:
+        if len(kept) < _MOST_KEPT:
+            kept.append(one)
+        else:
+            kept[self._source.randrange(_MOST_KEPT)] = one
+
+
+# --- cutting down ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -39,91 +114,6 @@ class _Question:
         return dataclasses.replace(
             run, events=run.events[: parting.event + 1], as_written=parting.as_written, swapped=parting.swapped
         )
-
-
-def search(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Counterexample | None:
-    """A run on which the interpreter tells the orders apart; None where none was found.
-
-    Runs from what `init` left are tried first, then runs from any state of the variables' types.
-    """
-    question = _Question(first, second, method, strength)
-    for run in random_runs(first, second, method, seed=0, from_init=FROM_INIT, from_states=FROM_STATES):
-        found = question.answer(run)
-        if found is not None:
-            return _shrunk(question, found)
-    return None
-
-
-def random_runs(
-    first: Element, second: Element, method: MethodSignature, *, seed: int, from_init: int, from_states: int
-) -> Iterator[Counterexample]:
-    """So many random runs, of values that the two elements may care about; what came of them is left empty."""
-    source = random.Random(seed)  # noqa: S311 -- the same runs every time
-    samples = Samples((first, second), source)
-    computed = [Computed(it, method, samples.texts(), source) for it in (first, second)]
-    for number in range(from_init + from_states):
-        samples.turn()
-        start = {it.name: samples.state(it) for it in (first, second)} if number >= from_init else {}
-        events = _events(samples, source, (first, second), method)
-        events = tuple(_adapted(event, computed, source) for event in events)
-        yield Counterexample(events, "", "", start, _seed(source, (first, second)))
-
-
-def _events(
-    samples: Samples, source: random.Random, elements: tuple[Element, Element], method: MethodSignature
-) -> tuple[Event, ...]:
-    """Some calls, with answers in any order."""
-    asked, answered = [_used([getattr(it, handler) for it in elements]) for handler in ("req", "resp")]
-    events: list[Event] = []
-    flying: list[int] = []
-    waiting = list(range(1, source.choice((1, 2, 2, 3, 8)) + 1))
-    while waiting or flying:
-        if waiting and (not flying or source.random() < 0.5):
-            flying.append(waiting.pop(0))
-            fields = samples.fields(method.request, asked)
-            events.append(Event("request", flying[-1], samples.step_ns(), fields, samples.headers()))
-        else:
-            call, status = flying.pop(source.randrange(len(flying))), samples.status()
-            fields = {} if status else samples.fields(method.response, answered)
-            events.append(Event("response", call, samples.step_ns(), fields, samples.headers(), status))
-    return tuple(events)
-
-
-def _adapted(event: Event, computed: list[Computed], source: random.Random) -> Event:
-    """The event, half of the time with a text that one of the elements would compute of it."""
-    texts = [text for it in computed for text in it.texts(event)] if source.random() < 0.5 else []
-    places = [path for path, value in event.fields.items() if isinstance(value, bytes)]
-    place = source.choice([*places, *event.metadata]) if texts and (places or event.metadata) else None
-    if place is None:
-        return event
-    text = source.choice(texts)
-    if place in places:
-        return dataclasses.replace(event, fields={**event.fields, place: text})
-    if not is_header_value(text):
-        return event
-    return dataclasses.replace(event, metadata={**event.metadata, place: text})
-
-
-def _used(handlers: list[Handler]) -> list[str]:
-    return list(dict.fromkeys(it.path for handler in handlers for it in handler.effects.fields))
-
-
-def _seed(source: random.Random, elements: tuple[Element, Element]) -> int:
-    """A seed; often one that makes a small or a large first draw for the first call."""
-    drawing = [
-        (it.name, name)
-        for it in elements
-        for name, handler in (("req", it.req), ("resp", it.resp))
-        if handler.effects.uses_random
-    ]
-    if not drawing or source.random() < 0.3:
-        return source.getrandbits(64)
-    element, handler = source.choice(drawing)
-    share = source.random() ** source.choice((1, 4, 10))
-    return coupled_seed(element, 1, handler, source.choice((share, 1.0 - share)))
-
-
-# --- cutting down ----------------------------------------------------------------------------
 
 
 def _shrunk(question: _Question, run: Counterexample) -> Counterexample:

@@ -38,7 +38,9 @@ from appnet.ir.nodes import (
 )
 from appnet.language.operations import OPERATIONS, Effect
 
-_ON_CONTAINER = Effect.READS_CONTAINER | Effect.WRITES_CONTAINER
+_ON_CONTAINER = frozenset(
+    name for name, it in OPERATIONS.items() if it.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER)
+)
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ class _Run:
                 return self._value(value)
 
     def _call(self, call: Call) -> Value:
-        on_place = bool(OPERATIONS[call.op].effects & _ON_CONTAINER)
+        on_place = call.op in _ON_CONTAINER
         operands = [
             self._place(atom) if on_place and index == 0 else self._value(atom) for index, atom in enumerate(call.args)
         ]

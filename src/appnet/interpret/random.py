@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 _MASK = 2**64 - 1
 
 
+@functools.lru_cache(maxsize=1024)
 def fnv1a(data: bytes) -> int:
     """FNV-1a with 64 bits."""
     value = 0xCBF2_9CE4_8422_2325

@@ -48,13 +48,13 @@ def absent_value(field: Field) -> Value:
 
 def copy_value(value: Value) -> Value:
     """The same value in containers of its own."""
+    if not isinstance(value, (list, dict, tuple)):
+        return value
     if isinstance(value, list):
         return [copy_value(item) for item in value]
     if isinstance(value, dict):
         return {key: copy_value(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(copy_value(item) for item in value)
-    return value
+    return tuple(copy_value(item) for item in value)
 
 
 def wrap_int(value: int) -> int:

@@ -1,0 +1,116 @@
+"""Random runs of two elements: calls with what they may care about, from states that they may be in."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator, Sequence
+
+from appnet.analysis.computed import Computed
+from appnet.analysis.decision import Counterexample, Event
+from appnet.analysis.samples import Samples
+from appnet.interpret.random import coupled_seed
+from appnet.interpret.rpc import is_header_value
+from appnet.ir.nodes import Element, Handler
+from appnet.language.messages import MethodSignature
+
+_LIKE_BEFORE = 0.5
+_VARIED = 0.3
+
+
+def random_runs(
+    first: Element, second: Element, method: MethodSignature, *, seed: int, from_init: int, from_states: int
+) -> Iterator[Counterexample]:
+    """So many random runs, of values that the two elements may care about; what came of them is left empty."""
+    runs = Runs(first, second, method, seed)
+    for number in range(from_init + from_states):
+        yield runs.one(from_init=number < from_init)
+
+
+class Runs:
+    """Makes random runs of two elements, the same ones for the same seed."""
+
+    def __init__(self, first: Element, second: Element, method: MethodSignature, seed: int) -> None:
+        self._source = random.Random(seed)  # noqa: S311 -- the same runs every time
+        self._elements = (first, second)
+        self._method = method
+        self._samples = Samples((first, second), self._source)
+        self._computed = [Computed(it, method, self._samples.texts(), self._source) for it in (first, second)]
+        self._asked, self._answered = (_used([first.req, second.req]), _used([first.resp, second.resp]))
+
+    def one(self, *, from_init: bool) -> Counterexample:
+        """Some calls, with answers in any order."""
+        self._samples.turn()
+        start = {} if from_init else {it.name: self._samples.state(it) for it in self._elements}
+        calls = self._source.choice((1, 2, 2, 3, 8))
+        return Counterexample(tuple(self._events(range(1, calls + 1))), "", "", start, self._seed(calls))
+
+    def varied(self, run: Counterexample) -> Counterexample:
+        """The run from another state: some of the variables have other values."""
+        self._samples.turn()
+        start = dict(run.start)
+        for it in self._elements:
+            drawn = self._samples.state(it)
+            changed = {name: value for name, value in drawn.items() if self._source.random() < _VARIED}
+            start[it.name] = {**start.get(it.name, {}), **changed}
+        return dataclasses.replace(run, start=start)
+
+    def more(self, run: Counterexample, like: Sequence[Event]) -> Iterator[Event]:
+        """Events that may follow the run, without end; many have the content of one that they are `like`."""
+        calls = max(it.call for it in run.events)
+        while True:
+            for event in self._events(range(calls + 1, calls + 4)):
+                known = [it for it in like if it.kind == event.kind]
+                again = known and self._source.random() < _LIKE_BEFORE
+                content = self._source.choice(known) if again else event
+                yield dataclasses.replace(content, call=event.call, after_ns=event.after_ns)
+            calls += 3
+
+    def _events(self, calls: range) -> Iterator[Event]:
+        source, samples = self._source, self._samples
+        flying: list[int] = []
+        waiting = list(calls)
+        while waiting or flying:
+            if waiting and (not flying or source.random() < 0.5):
+                flying.append(waiting.pop(0))
+                fields = samples.fields(self._method.request, self._asked)
+                event = Event("request", flying[-1], samples.step_ns(), fields, samples.headers())
+            else:
+                call, status = flying.pop(source.randrange(len(flying))), samples.status()
+                fields = {} if status else samples.fields(self._method.response, self._answered)
+                event = Event("response", call, samples.step_ns(), fields, samples.headers(), status)
+            yield self._adapted(event)
+
+    def _adapted(self, event: Event) -> Event:
+        """The event, half of the time with a text that one of the elements would compute of it."""
+        source = self._source
+        texts = [text for it in self._computed for text in it.texts(event)] if source.random() < 0.5 else []
+        places = [path for path, value in event.fields.items() if isinstance(value, bytes)]
+        place = source.choice([*places, *event.metadata]) if texts and (places or event.metadata) else None
+        if place is None:
+            return event
+        text = source.choice(texts)
+        if place in places:
+            return dataclasses.replace(event, fields={**event.fields, place: text})
+        if not is_header_value(text):
+            return event
+        return dataclasses.replace(event, metadata={**event.metadata, place: text})
+
+    def _seed(self, calls: int) -> int:
+        """A seed; often one that makes a small or a large first draw for one of so many calls."""
+        source = self._source
+        drawing = [
+            (it.name, name)
+            for it in self._elements
+            for name, handler in (("req", it.req), ("resp", it.resp))
+            if handler.effects.uses_random
+        ]
+        if not drawing or source.random() < 0.3:
+            return source.getrandbits(64)
+        element, handler = source.choice(drawing)
+        share = source.random() ** source.choice((1, 4, 10))
+        return coupled_seed(element, source.randint(1, calls), handler, source.choice((share, 1.0 - share)))
+
+
+def _used(handlers: list[Handler]) -> list[str]:
+    return list(dict.fromkeys(it.path for handler in handlers for it in handler.effects.fields))
