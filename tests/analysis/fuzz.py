@@ -1,16 +1,18 @@
-"""Decides random pairs of elements, and has the interpreter judge each decision: run it as a module.
+"""Decides pairs of elements, and has the interpreter judge each decision: run it as a module.
 
-A pair that was proved is run on random sequences of RPCs, in both orders; what was refuted is run again.
+The pairs are random ones, or all pairs of the standard elements. A pair that was proved is run on random sequences of
+RPCs, in both orders; what was refuted is run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from appnet.analysis.replay import Parting, replay
 from appnet.analysis.runs import random_runs
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+from tests.analysis.standard import METHOD, standard_elements
 from tests.support.elements import make_program
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
@@ -40,7 +44,21 @@ def judge_seed(seed: int, sequences: int) -> tuple[Judged, str]:
     source = random.Random(seed)
     budget = source.choice((1, 1, 2, 3, 6, 12))
     (first, one), (second, other) = (random_element(source, name, budget) for name in ("first", "second"))
-    return judge(first, second, source.choice(list(Strength)), sequences, seed), f"{one}\n{other}"
+    strength = source.choice(list(Strength))
+    decision = decide(first, second, SAMPLE, strength)
+    own = 2 * sequences // 3
+    runs = itertools.chain(_runs(first, second, SAMPLE, own, seed), _traffic(sequences - own, seed))
+    return judge(first, second, SAMPLE, strength, decision, runs), f"{one}\n{other}"
+
+
+def judge_standard(first: Element, second: Element, sequences: int) -> list[tuple[Judged, str]]:
+    """The judgements on a pair of standard elements."""
+    judged = []
+    for strength in Strength:
+        decision = decide(first, second, METHOD, strength)
+        runs = _runs(first, second, METHOD, sequences, seed=1)
+        judged.append((judge(first, second, METHOD, strength, decision, runs), f"{first.name}, {second.name}"))
+    return judged
 
 
 def random_element(source: random.Random, name: str, budget: int) -> tuple[Element, str]:
@@ -51,36 +69,35 @@ def random_element(source: random.Random, name: str, budget: int) -> tuple[Eleme
     return compile_element(Path(f"{name}.appnet"), SAMPLE, source=text).element, text
 
 
-def judge(first: Element, second: Element, strength: Strength, sequences: int, seed: int) -> Judged:
-    """The decision about the pair, and what the interpreter says to it."""
-    decision = decide(first, second, SAMPLE, strength)
+def judge(
+    first: Element,
+    second: Element,
+    method: MethodSignature,
+    strength: Strength,
+    decision: Decision,
+    runs: Iterable[Counterexample],
+) -> Judged:
+    """What the interpreter says to the decision about the pair: where that is a proof, on these runs."""
+    wrong = None
     match decision:
-        case Proved():
-            parting = told_apart(first, second, strength, decision, sequences, seed)
-            return Judged(strength, decision, str(parting) if parting is not None else None)
+        case Proved(status_may_differ=differs):
+            partings = (replay(first, second, method, strength, run, same_status=not differs) for run in runs)
+            wrong = next((str(it) for it in partings if it is not None), None)
         case Refuted(counterexample=found):
-            parting = replay(first, second, SAMPLE, strength, found)
+            parting = replay(first, second, method, strength, found)
             same = parting == Parting(len(found.events) - 1, found.as_written, found.swapped)
-            return Judged(strength, decision, None if same else f"not reproduced: {parting}")
-        case _:
-            return Judged(strength, decision, None)
+            wrong = None if same else f"not reproduced: {parting}"
+    return Judged(strength, decision, wrong)
 
 
-def told_apart(
-    first: Element, second: Element, strength: Strength, decision: Proved, sequences: int, seed: int
-) -> Parting | None:
-    """Where the interpreter tells the orders apart on random runs."""
-    for run in _runs(first, second, sequences, seed):
-        parting = replay(first, second, SAMPLE, strength, run, same_status=not decision.status_may_differ)
-        if parting is not None:
-            return parting
-    return None
+def _runs(first: Element, second: Element, method: MethodSignature, count: int, seed: int) -> Iterator[Counterexample]:
+    """So many runs of what the elements care about."""
+    return random_runs(first, second, method, seed=seed, from_init=count // 2, from_states=count - count // 2)
 
 
-def _runs(first: Element, second: Element, sequences: int, seed: int) -> Iterator[Counterexample]:
-    third = sequences // 3
-    yield from random_runs(first, second, SAMPLE, seed=seed, from_init=third, from_states=third)
-    for number in range(sequences - 2 * third):
+def _traffic(count: int, seed: int) -> Iterator[Counterexample]:
+    """So many runs that do not look at the elements."""
+    for number in range(count):
         traffic = make_traffic(seed * 1_000_003 + number, 4)
         events = []
         for step in traffic.steps:
@@ -93,29 +110,41 @@ def _runs(first: Element, second: Element, sequences: int, seed: int) -> Iterato
         yield Counterexample(tuple(events), "", "", seed=number)
 
 
+def _judgements(arguments: argparse.Namespace, pool: Executor) -> Iterator[tuple[str, Judged, str]]:
+    """The name of each pair, with its judgement and its programs."""
+    sequences = itertools.repeat(arguments.sequences)
+    if arguments.standard:
+        pairs = zip(*itertools.combinations(standard_elements(), 2), strict=True)
+        for both in pool.map(judge_standard, *pairs, sequences):
+            yield from (("standard", judged, texts) for judged, texts in both)
+    else:
+        seeds = range(arguments.seed, arguments.seed + arguments.pairs)
+        judged = pool.map(judge_seed, seeds, sequences, chunksize=10)
+        yield from ((f"seed {seed}", *it) for seed, it in zip(seeds, judged, strict=True))
+
+
 def main() -> int:
     """Prints counts, and each wrong decision with its programs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=10_000)
+    parser.add_argument("--standard", action="store_true", help="all pairs of the standard elements, not random ones")
+    parser.add_argument("--pairs", type=int, default=10_000, help="random pairs")
     parser.add_argument("--sequences", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     counts: Counter[str] = Counter()
-    until = time.monotonic() + arguments.seconds
-    number = 0
-    while number < arguments.pairs and time.monotonic() < until:
-        seed = arguments.seed + number
-        judged, texts = judge_seed(seed, arguments.sequences)
-        counts[f"{judged.strength.value} {type(judged.decision).__name__.lower()}"] += 1
-        if judged.wrong is not None:
-            counts["wrong"] += 1
-            print(f"--- seed {seed}, {judged.strength.value}: {judged.decision}\n{judged.wrong}\n{texts}")
-        number += 1
-        if number % 500 == 0:
-            print(f"{number} pairs: {dict(sorted(counts.items()))}", flush=True)
-    print(f"{number} pairs, {arguments.sequences} sequences each where proved: {dict(sorted(counts.items()))}")
-    return 1 if counts["wrong"] else 0
+    wrong = 0
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        for number, (name, judged, texts) in enumerate(_judgements(arguments, pool), start=1):
+            counts[f"{judged.strength.value} {type(judged.decision).__name__.lower()}"] += 1
+            if judged.wrong is not None:
+                wrong += 1
+                print(f"--- {name}, {judged.strength.value}: {judged.decision}\n{judged.wrong}\n{texts}", flush=True)
+            if number % 500 == 0:
+                print(f"{number} decisions, {wrong} wrong: {dict(sorted(counts.items()))}", flush=True)
+    print(f"{counts.total()} decisions, {arguments.sequences} sequences each where proved, {wrong} wrong:")
+    print(dict(sorted(counts.items())))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import itertools
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from appnet.analysis import Decision, DecisionCache, Proved, Refuted, Strength, decide
@@ -14,6 +15,7 @@ from appnet.ir.nodes import Element
 from appnet.network.proto import load_proto
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+PROCESSES = 2
 METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
 
 
@@ -31,15 +33,24 @@ def sign(strong: Decision, weak: Decision) -> str:
     return "x" if isinstance(weak, Refuted) else "?"
 
 
-def table(elements: list[Element], cache: DecisionCache | None = None) -> tuple[str, Counter[str]]:
+def decide_twice(first: Element, second: Element, kept: Path | None = None) -> tuple[Decision, Decision]:
+    """What is decided under strong, and under weak; ``kept``: a directory for decisions."""
+    cache = DecisionCache(kept) if kept is not None else None
+    strong, weak = (decide(first, second, METHOD, strength, cache=cache) for strength in Strength)
+    return strong, weak
+
+
+def table(elements: list[Element], kept: Path | None = None) -> tuple[str, Counter[str]]:
     """Rows for each element, against those after it; and how many decisions there are of each kind."""
     counts: Counter[str] = Counter()
     signs: dict[tuple[str, str], str] = {}
-    for first, second in itertools.combinations(elements, 2):
-        decided = [decide(first, second, METHOD, strength, cache=cache) for strength in Strength]
-        for strength, decision in zip(Strength, decided, strict=True):
-            counts[f"{strength.value} {type(decision).__name__.lower()}"] += 1
-        signs[first.name, second.name] = sign(*decided)
+    pairs = list(itertools.combinations(elements, 2))
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        decided = pool.map(decide_twice, *zip(*pairs, strict=True), itertools.repeat(kept), chunksize=4)
+        for (first, second), both in zip(pairs, decided, strict=True):
+            for strength, decision in zip(Strength, both, strict=True):
+                counts[f"{strength.value} {type(decision).__name__.lower()}"] += 1
+            signs[first.name, second.name] = sign(*both)
     names = [element.name for element in elements]
     lines = ["".ljust(22) + " ".join(str(number).rjust(2) for number in range(1, len(names) + 1))]
     for number, name in enumerate(names, start=1):
@@ -51,7 +62,7 @@ def table(elements: list[Element], cache: DecisionCache | None = None) -> tuple[
 def main() -> int:
     """Prints the table, the counts and the seconds; with a directory, decisions are kept there."""
     began = time.monotonic()
-    text, counts = table(standard_elements(), DecisionCache(Path(sys.argv[1])) if len(sys.argv) > 1 else None)
+    text, counts = table(standard_elements(), Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     print(f"{text}\n\n{dict(sorted(counts.items()))}, {time.monotonic() - began:.1f} s")
     return 0
 

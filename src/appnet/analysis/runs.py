@@ -35,7 +35,9 @@ class Runs:
         self._elements = (first, second)
         self._method = method
         self._samples = Samples((first, second), self._source)
-        self._computed = [Computed(it, method, self._samples.texts(), self._source) for it in (first, second)]
+        self._texts = [*self._samples.texts()]
+        self._most_texts = 2 * len(self._texts)
+        self._computed = [Computed(it, method, self._texts, self._source) for it in (first, second)]
         self._asked, self._answered = (_used([first.req, second.req]), _used([first.resp, second.resp]))
 
     def one(self, *, from_init: bool) -> Counterexample:
@@ -58,25 +60,28 @@ class Runs:
     def more(self, run: Counterexample, like: Sequence[Event]) -> Iterator[Event]:
         """Events that may follow the run, without end; many have the content of one that they are `like`."""
         calls = max(it.call for it in run.events)
+        asked, answered = ([it.call for it in run.events if it.kind == kind] for kind in ("request", "response"))
+        flying = [call for call in asked if call not in answered]
         while True:
-            for event in self._events(range(calls + 1, calls + 4)):
+            for event in self._events(range(calls + 1, calls + 4), flying):
                 known = [it for it in like if it.kind == event.kind]
                 again = known and self._source.random() < _LIKE_BEFORE
                 content = self._source.choice(known) if again else event
                 yield dataclasses.replace(content, call=event.call, after_ns=event.after_ns)
             calls += 3
+            flying = []
 
-    def _events(self, calls: range) -> Iterator[Event]:
+    def _events(self, calls: range, flying: Sequence[int] = ()) -> Iterator[Event]:
         source, samples = self._source, self._samples
-        flying: list[int] = []
+        open_calls = list(flying)
         waiting = list(calls)
-        while waiting or flying:
-            if waiting and (not flying or source.random() < 0.5):
-                flying.append(waiting.pop(0))
+        while waiting or open_calls:
+            if waiting and (not open_calls or source.random() < 0.5):
+                open_calls.append(waiting.pop(0))
                 fields = samples.fields(self._method.request, self._asked)
-                event = Event("request", flying[-1], samples.step_ns(), fields, samples.headers())
+                event = Event("request", open_calls[-1], samples.step_ns(), fields, samples.headers())
             else:
-                call, status = flying.pop(source.randrange(len(flying))), samples.status()
+                call, status = open_calls.pop(source.randrange(len(open_calls))), samples.status()
                 fields = {} if status else samples.fields(self._method.response, self._answered)
                 event = Event("response", call, samples.step_ns(), fields, samples.headers(), status)
             yield self._adapted(event)
@@ -90,6 +95,8 @@ class Runs:
         if place is None:
             return event
         text = source.choice(texts)
+        if len(self._texts) < self._most_texts:
+            self._texts.append(text)  # for the other one to make more of: to encrypt what is compressed
         if place in places:
             return dataclasses.replace(event, fields={**event.fields, place: text})
         if not is_header_value(text):

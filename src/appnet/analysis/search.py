@@ -28,10 +28,10 @@ FROM_INIT = 150
 FROM_STATES = 700
 """Runs that are tried from what `init` left, and from states of any kind."""
 
-LEADS = 4
+LEADS = 1
 """Leads that are tried again after each run from any state."""
 
-LONGER = 12
+LONGER = 8
 """Messages by which a lead goes on."""
 
 _MOST_KEPT = 100
