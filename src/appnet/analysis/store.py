@@ -18,7 +18,7 @@ class Message:
     """The message in hand.
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
-    ``made_here``: an error response that the chain made. ``destination``: what ``dst`` was set to.
+    ``made_here``: a response that the chain made. ``destination``: what ``dst`` was set to.
     """
 
     status: Term
