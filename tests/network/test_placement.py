@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appnet.language.diagnostics import Span
 from appnet.network.config import AppNetConfig, ElementSpec
-from appnet.network.placement import OptLevel, Plan, Side, place
+from appnet.network.placement import OptLevel, Plan, Side, chain_of, place
 from appnet.network.yaml_reader import Located
 
 SPAN = Span(Path("c.yaml"), 1, 1, 1, 2)
@@ -44,12 +44,12 @@ def letters(plan: Plan, side: Side) -> list[str]:
     ],
 )
 def test_fused(written: AppNetConfig, client: list[str], server: list[str]) -> None:
-    plan = place(written, OptLevel.STRONG)
+    plan = place(chain_of(written), OptLevel.STRONG)
     assert (letters(plan, Side.CLIENT), letters(plan, Side.SERVER)) == (client, server)
 
 
 def test_as_written_is_one_module_for_each_element() -> None:
-    plan = place(config("ab", "c", "", "d"), OptLevel.NO)
+    plan = place(chain_of(config("ab", "c", "", "d")), OptLevel.NO)
     assert letters(plan, Side.CLIENT) == ["a", "b", "c"]
     assert letters(plan, Side.SERVER) == ["d"]
     assert [it.name for it in plan.segments] == ["client-a", "client-b", "client-c", "server-d"]
@@ -72,7 +72,7 @@ def test_both_levels_run_every_element_once_and_in_the_same_order(chains: tuple[
     written = config(*chains)
     orders = []
     for level in OptLevel:
-        plan = place(written, level)
+        plan = place(chain_of(written), level)
         orders.append("".join(letters(plan, Side.CLIENT) + letters(plan, Side.SERVER)))
         assert len({it.name for it in plan.segments}) == len(plan.segments)
         assert all(it.elements for it in plan.segments)

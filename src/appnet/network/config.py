@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +11,14 @@ import yaml
 
 from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.network.near import near_names, suggestion
+from appnet.network.near import suggestion
+from appnet.network.paths import named_file
 from appnet.network.processors import PROCESSORS, ready
 from appnet.network.yaml_reader import Located, Problems, Section, node_span, read_documents
 
 API_VERSION = "api.core.appnet.io/v1"
 KIND = "AppNetConfig"
 
-_ROOT = "<APPNET_DIR_PATH>"
-_ROOT_MARK = Path("config", "samples")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 ALL_METHODS = "*"
@@ -140,13 +138,13 @@ class _SpecReader:
             title = f"`{client}` cannot be both client and server"
             self._problems.add("C041", title, server.span, "the client's name", "name the two ends of an edge")
         methods = self._methods()
-        manifest = self._file("appManifestFile", "the application's Kubernetes manifest")
+        manifest = named_file(spec, "appManifestFile", "the application's Kubernetes manifest")
         chains = {key: self._chain(key) for key in CHAINS}
         if not any(key in spec for key in CHAINS):
             help_ = "add a `clientChain`, `serverChain`, `anyChain` or `pairChain`"
             self._problems.add("C030", "no elements", spec.span, "no chain in it", help_)
         self._check_pairs(chains["pairChain"])
-        proto = self._file("proto", "the .proto that declares the method")
+        proto = named_file(spec, "proto", "the .proto that declares the method")
         module = spec.text("protoModName") if "protoModName" in spec else None
         folder = spec.text("protoModLocation") if "protoModLocation" in spec else None
         if not (name and app_name and client and server and methods and manifest and proto):
@@ -228,7 +226,7 @@ class _SpecReader:
     def _element(self, section: Section) -> ElementSpec | None:
         section.only(("name", "file", "parameters"), _ELEMENT_REFUSED)
         name = section.text("name", needed="the element's name")
-        file = self._file("file", "the path of its `.appnet` file", section)
+        file = named_file(section, "file", "the path of its `.appnet` file")
         parameters = section.scalars("parameters") if "parameters" in section else {}
         if name is not None:
             self._check_name(name)
@@ -251,59 +249,6 @@ class _SpecReader:
             last = chain[-1].name
             help_ = "list elements two by two: the client's, then the server's that undoes it"
             self._problems.add("C035", f"`{last}` has no partner", last.span, "the last of an odd number", help_)
-
-    def _file(self, key: str, what: str, section: Section | None = None) -> Path | None:
-        text = (section or self._spec).text(key, needed=what)
-        if text is None:
-            return None
-        path = self._resolve(text)
-        reason = _no_file(path) if path is not None else ""
-        if path is not None and reason:
-            help_ = _near_file(path, self._path.parent) or "relative paths start at the folder of the configuration"
-            self._problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
-            return None
-        return path
-
-    def _resolve(self, text: Located) -> Path | None:
-        if not text.value.startswith(_ROOT):
-            return Path(self._path.parent, text.value)
-        root = project_root(self._path)
-        if root is None:
-            help_ = f"write a relative path, or keep the configuration below a folder with {_ROOT_MARK}"
-            label = f"no folder above has {_ROOT_MARK}"
-            self._problems.add("C034", f"`{_ROOT}` stands for nothing here", text.span, label, help_)
-            return None
-        rest = text.value.removeprefix(_ROOT).lstrip("/")
-        found = root / rest
-        # Some public samples take the placeholder for the folder around the project.
-        below = root / rest.removeprefix("appnet/")
-        return below if _no_file(found) and not _no_file(below) else found
-
-
-def _near_file(path: Path, start: Path) -> str:
-    """Help that names the files in the folder of ``path`` whose names are near it; empty if there are none."""
-    try:
-        files = sorted(it for it in path.parent.iterdir() if it.is_file())
-    except OSError:
-        return ""
-    there = {it.stem: it.name for it in files if path.suffix in {"", it.suffix}}
-    near = [Path(os.path.relpath(path.parent, start), there[it]) for it in near_names(path.stem, there)]
-    return "did you mean " + " or ".join(f"`{it}`" for it in near) + "?" if near else ""
-
-
-def _no_file(path: Path) -> str:
-    """Why ``path`` cannot be read as a file; empty if it can."""
-    try:
-        if path.is_file():
-            return "" if os.access(path, os.R_OK) else f"not readable: {path}"
-        return f"{'a folder' if path.is_dir() else 'no file'}: {path}"
-    except OSError as error:  # such as a name longer than the file system takes
-        return (error.strerror or "no file").lower()
-
-
-def project_root(path: Path) -> Path | None:
-    """The nearest folder above ``path`` that has ``config/samples``."""
-    return next((it for it in path.resolve().parents if (it / _ROOT_MARK).is_dir()), None)
 
 
 def config_error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:

@@ -16,6 +16,7 @@ from appnet.language.messages import MethodSignature
 from appnet.network.config import AppNetConfig, load_config
 from appnet.network.manifest import Manifest, check_services
 from appnet.network.methods import methods_of, told_once
+from appnet.network.placement import Chain, chain_of
 from appnet.network.proto import ProtoFile, load_proto
 
 T = TypeVar("T")
@@ -30,17 +31,11 @@ class BoundMethod:
 
 
 @dataclass(frozen=True)
-class LoadedEdge:
-    """An edge of an application. An element has one state for all ``methods``.
+class LoadedChain:
+    """A chain with its elements compiled: what plans are made for. An element has one state for all ``methods``."""
 
-    ``warnings`` are those of all elements.
-    """
-
-    config: AppNetConfig
-    manifest: Manifest
-    proto: ProtoFile
+    chain: Chain
     methods: tuple[BoundMethod, ...]
-    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def method(self) -> MethodSignature:
@@ -55,6 +50,16 @@ class LoadedEdge:
     def on(self, method: str) -> BoundMethod:
         """The method of this full name."""
         return next(it for it in self.methods if it.signature.full_name == method)
+
+
+@dataclass(frozen=True)
+class LoadedEdge(LoadedChain):
+    """The edge of an AppNetConfig, with all that it names; ``warnings`` are those of all elements."""
+
+    config: AppNetConfig
+    manifest: Manifest
+    proto: ProtoFile
+    warnings: tuple[Diagnostic, ...] = ()
 
     def worker_notes(self, target: str) -> list[Diagnostic]:
         """What proxies of several workers keep or give up of each element on ``target``."""
@@ -86,7 +91,7 @@ def load_edge(path: Path) -> LoadedEdge:
     bound = tuple(
         BoundMethod(method, {name: it[method.full_name].element for name, it in compiled.items()}) for method in methods
     )
-    return LoadedEdge(config, manifest, proto, bound, tuple(warnings))
+    return LoadedEdge(chain_of(config), bound, config, manifest, proto, tuple(warnings))
 
 
 def _elements(

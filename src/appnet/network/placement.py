@@ -82,7 +82,22 @@ class Stop:
     side: Side
 
 
-def stops(config: AppNetConfig) -> tuple[Stop, ...]:
+@dataclass(frozen=True)
+class Chain:
+    """The elements on an edge in request order, as written; ``processor`` carries all of them."""
+
+    edge: Edge
+    processor: str
+    stops: tuple[Stop, ...]
+
+
+def chain_of(config: AppNetConfig) -> Chain:
+    """The chain of the configuration, on its first processor."""
+    edge = Edge(config.client_service.value, config.server_service.value, tuple(it.value for it in config.methods))
+    return Chain(edge, config.processors[0], _stops(config))
+
+
+def _stops(config: AppNetConfig) -> tuple[Stop, ...]:
     """All elements in request order, as written."""
     before, after = config.pair_chain[::2], config.pair_chain[1::2][::-1]
     only_server = not config.client_chain and not config.pair_chain and bool(config.server_chain)
@@ -95,21 +110,19 @@ def stops(config: AppNetConfig) -> tuple[Stop, ...]:
     )
 
 
-def place(config: AppNetConfig, level: OptLevel) -> Plan:
-    """The plan for ``config`` in the order as written; ``OptLevel.NO`` makes a module of each element."""
-    return plan_of(config, [(it.spec, it.side) for it in stops(config)], fused=level is not OptLevel.NO)
+def place(chain: Chain, level: OptLevel) -> Plan:
+    """The plan in the order as written; ``OptLevel.NO`` makes a module of each element."""
+    return plan_of(chain, [(it.spec, it.side) for it in chain.stops], fused=level is not OptLevel.NO)
 
 
-def plan_of(config: AppNetConfig, placed: Iterable[tuple[ElementSpec, Side]], *, fused: bool) -> Plan:
-    """The plan for elements in this order on these sides: the configuration's first processor carries all of them."""
-    edge = Edge(config.client_service.value, config.server_service.value, tuple(it.value for it in config.methods))
-    processor = config.processors[0]
+def plan_of(chain: Chain, placed: Iterable[tuple[ElementSpec, Side]], *, fused: bool) -> Plan:
+    """The plan for elements in this order on these sides."""
     segments: list[Segment] = []
     everything = list(placed)
     for side in Side:
         elements = tuple(spec for spec, where in everything if where is side)
         if fused and elements:
-            segments.append(Segment(side.value, side, processor, elements))
+            segments.append(Segment(side.value, side, chain.processor, elements))
         elif not fused:
-            segments += [Segment(f"{side.value}-{it.name}", side, processor, (it,)) for it in elements]
-    return Plan(edge, tuple(segments))
+            segments += [Segment(f"{side.value}-{it.name}", side, chain.processor, (it,)) for it in elements]
+    return Plan(chain.edge, tuple(segments))

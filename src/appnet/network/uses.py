@@ -8,8 +8,9 @@ from pathlib import Path
 
 from appnet.language.diagnostics import DiagnosticError
 from appnet.language.messages import MethodSignature
-from appnet.network.config import AppNetConfig, ElementSpec, load_config, project_root
+from appnet.network.config import AppNetConfig, ElementSpec, load_config
 from appnet.network.methods import methods_of
+from appnet.network.paths import project_root
 from appnet.network.proto import load_proto
 
 

@@ -11,8 +11,8 @@ from functools import partial
 from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
-from appnet.network.edge import BoundMethod, LoadedEdge
-from appnet.network.placement import OptLevel, Plan, place, plan_of, stops
+from appnet.network.edge import BoundMethod, LoadedChain
+from appnet.network.placement import OptLevel, Plan, place, plan_of
 from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, costs_of, expected_cost
 from appnet.optimize.problem import Decide, Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
@@ -63,7 +63,7 @@ class Settings:
 
 
 def optimize(
-    edge: LoadedEdge,
+    edge: LoadedChain,
     settings: Settings,
     cache: DecisionCache | None = None,
     running: OptimizedPlan | None = None,
@@ -73,7 +73,7 @@ def optimize(
     ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
     for no other proofs than those that show this.
     """
-    written = stops(edge.config)
+    written = edge.chain.stops
     elements = [edge.elements[it.spec.name.value] for it in written]
     state = partial(
         problem_of,
@@ -90,7 +90,7 @@ def optimize(
     if settings.level is OptLevel.NO:
         problem = state()
         return OptimizedPlan(
-            place(edge.config, settings.level), settings.level, problem, as_written(problem), unfused, unfused
+            place(edge.chain, settings.level), settings.level, problem, as_written(problem), unfused, unfused
         )
     kept = _still_legal(running, elements, state) if running is not None else None
     if kept is not None:
@@ -98,7 +98,7 @@ def optimize(
     else:
         problem = state()
         found = _SEARCHES[settings.algorithm](problem, costs, model, target)
-    plan = plan_of(edge.config, [(written[it].spec, found.sides[it]) for it in found.order], fused=True)
+    plan = plan_of(edge.chain, [(written[it].spec, found.sides[it]) for it in found.order], fused=True)
     cost = expected_cost(costs, found.order, found.sides, model, target)
     return OptimizedPlan(plan, settings.level, problem, found, unfused, cost)
 
