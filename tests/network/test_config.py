@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from appnet.language.diagnostics import DiagnosticError
-from appnet.network.config import load_config, project_root
+from appnet.network.config import load_config
 from appnet.network.edge import load_edge
 from appnet.network.manifest import load_manifest
+from appnet.network.paths import project_root
 from appnet.network.processors import PROCESSORS, ready
 from appnet.network.yaml_reader import Located
 

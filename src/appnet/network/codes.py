@@ -17,10 +17,13 @@ CODES: dict[str, str] = {
     "C015": "Two keys that say the same thing.",
     "C016": "A name that cannot be one.",
     "C017": "A value that has to be there and is empty.",
+    "C018": "A file that is no specification of an application.",
     # processors
     "C020": "A processor that does not exist.",
     "C021": "A processor that AppNet knows and cannot run yet.",
     "C022": "A processor or method that is named twice.",
+    "C023": "A position that does not exist.",
+    "C024": "A transport that does not exist.",
     # chains
     "C030": "A configuration without any element.",
     "C031": "Two elements of one name.",
@@ -28,11 +31,18 @@ CODES: dict[str, str] = {
     "C033": "A path that names no file.",
     "C034": "A placeholder that stands for nothing here.",
     "C035": "An element of a pair chain without its partner.",
+    "C036": "An element of the client's side behind one of the server's.",
     # manifest
     "C040": "A service that the application manifest does not have.",
     "C041": "A client and a server that are the same service.",
     "C042": "A document of the application manifest that is no Kubernetes object.",
     "C043": "A service of the application manifest without a usable port.",
+    "C044": "An edge that is not written as two services.",
+    "C045": "An edge that the application's structure does not have.",
+    "C046": "A method that two elements of an edge take from different .protos.",
+    "C047": "A service whose proxies cannot be told from others.",
+    "C048": "Two edges whose calls one proxy cannot tell apart.",
+    "C049": "An element that chooses a host, where proxies cannot follow it.",
     # .proto
     "C050": "A .proto that does not compile.",
     "C051": "A method that the .proto does not have, or no method at all.",

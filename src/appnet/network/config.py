@@ -240,15 +240,20 @@ class _SpecReader:
             help_ = "give each its own name: records and errors are told apart by it"
             title = f"two elements are called `{name}`"
             self._problems.add("C031", title, name.span, f"the first is in line {first.line}", help_)
-        if not _NAME.fullmatch(name.value):
-            help_ = "letters, digits, `_` and `-`, beginning with a letter, at most 63"
-            self._problems.add("C016", f"`{name}` cannot be an element's name", name.span, "not a name", help_)
+        check_element_name(name, self._problems)
 
     def _check_pairs(self, chain: tuple[ElementSpec, ...]) -> None:
         if len(chain) % 2:
             last = chain[-1].name
             help_ = "list elements two by two: the client's, then the server's that undoes it"
             self._problems.add("C035", f"`{last}` has no partner", last.span, "the last of an odd number", help_)
+
+
+def check_element_name(name: Located, problems: Problems) -> None:
+    """Adds an error where ``name`` cannot be an element's."""
+    if not _NAME.fullmatch(name.value):
+        help_ = "letters, digits, `_` and `-`, beginning with a letter, at most 63"
+        problems.add("C016", f"`{name}` cannot be an element's name", name.span, "not a name", help_)
 
 
 def config_error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:

@@ -81,7 +81,7 @@ def load_edge(path: Path) -> LoadedEdge:
     wrong: list[Diagnostic] = []
     manifest = _collect(wrong, lambda: check_services(config))
     proto = _collect(wrong, lambda: load_proto(config.proto))
-    methods = (_collect(wrong, lambda: methods_of(config, proto)) if proto else None) or ()
+    methods = (_collect(wrong, lambda: methods_of(config.methods, proto)) if proto else None) or ()
     compiled = _elements(config, methods, wrong)
     if wrong:
         raise DiagnosticError(list(dict.fromkeys(wrong)))  # of a file that two elements share, once

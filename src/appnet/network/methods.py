@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping
 
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.messages import MethodSignature
-from appnet.network.config import ALL_METHODS, AppNetConfig
+from appnet.network.config import ALL_METHODS
 from appnet.network.proto import ProtoFile
 from appnet.network.yaml_reader import Located
 
 
-def methods_of(config: AppNetConfig, proto: ProtoFile) -> tuple[MethodSignature, ...]:
-    """The methods that ``config`` names, each once, in that order; `ALL_METHODS` stands for those of ``proto``.
+def methods_of(names: Iterable[Located], proto: ProtoFile) -> tuple[MethodSignature, ...]:
+    """The methods of these names, each once, in that order; `ALL_METHODS` stands for those of ``proto``.
 
     Raises `DiagnosticError` for names that are none, or that stand there twice.
     """
     found: dict[str, MethodSignature] = {}
     wrong: list[Diagnostic] = []
-    for name in config.methods:
+    for name in names:
         try:
             named = _named(name, proto)
         except DiagnosticError as error:

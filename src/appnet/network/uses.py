@@ -23,7 +23,7 @@ class Use:
 
     def methods(self) -> tuple[MethodSignature, ...]:
         """The methods whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks one."""
-        return methods_of(self.config, load_proto(self.config.proto))
+        return methods_of(self.config.methods, load_proto(self.config.proto))
 
 
 def uses_of(element: Path) -> list[Use]:

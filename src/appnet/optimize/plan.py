@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
-from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide
+from appnet.analysis import DecisionCache, Strength
+from appnet.analysis.properties import Properties
 from appnet.ir.nodes import Element
-from appnet.language.messages import MethodSignature
-from appnet.network.edge import BoundMethod, LoadedChain
+from appnet.network.edge import LoadedChain
 from appnet.network.placement import OptLevel, Plan, place, plan_of
-from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, costs_of, expected_cost
-from appnet.optimize.problem import Decide, Problem, problem_of
+from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, expected_cost
+from appnet.optimize.known import Known
+from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
 
 _STRENGTHS = {OptLevel.STRONG: Strength.STRONG, OptLevel.WEAK: Strength.WEAK, OptLevel.IGNORE: None}
@@ -53,13 +53,18 @@ class OptimizedPlan:
 
 @dataclass(frozen=True)
 class Settings:
-    """What plans are chosen by. ``target``: "native" or "wasm"."""
+    """What plans are chosen by. ``target``: "native" or "wasm". ``by_hand``: properties that replace inferred ones."""
 
     level: OptLevel = OptLevel.STRONG
     target: str = "native"
     model: CostModel = DEFAULT
     profile: Profile = field(default_factory=Profile)
     algorithm: Algorithm = Algorithm.COST
+    by_hand: Mapping[str, Properties] = field(default_factory=dict)
+
+    def known(self, cache: DecisionCache | None = None) -> Known:
+        """Nothing yet: what is found out for one chain is then there for the next."""
+        return Known(self.model, self.target, self.profile, cache, self.by_hand)
 
 
 def optimize(
@@ -67,12 +72,15 @@ def optimize(
     settings: Settings,
     cache: DecisionCache | None = None,
     running: OptimizedPlan | None = None,
+    known: Known | None = None,
 ) -> OptimizedPlan:
     """The plan for the edge. Decisions about pairs are kept in ``cache``, by default the user's.
 
     ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
-    for no other proofs than those that show this.
+    for no other proofs than those that show this. ``known``: what was found out for other chains with these settings,
+    `Settings.known`.
     """
+    known = known if known is not None else settings.known(cache)
     written = edge.chain.stops
     elements = [edge.elements[it.spec.name.value] for it in written]
     state = partial(
@@ -81,9 +89,10 @@ def optimize(
         [it.fixed for it in written],
         [it.side for it in written],
         _STRENGTHS.get(settings.level),
-        _decider(edge.methods, cache if cache is not None else DecisionCache()),
+        partial(known.decide, edge.methods),
+        properties=[known.properties(it) for it in elements],
     )
-    costs = [costs_of(it, settings.model, settings.target, settings.profile) for it in elements]
+    costs = [known.costs(it) for it in elements]
     model, target = settings.model, settings.target
     sides = [it.side for it in written]
     unfused = expected_cost(costs, range(len(costs)), sides, model, target, fused=False)
@@ -112,27 +121,3 @@ def _still_legal(
     arrangement = running.arrangement
     problem = state(inverted(arrangement.order))
     return (problem, arrangement) if problem.is_legal(arrangement.order, arrangement.sides) else None
-
-
-def _decider(methods: Sequence[BoundMethod], cache: DecisionCache) -> Decide:
-    """Decides a pair for all methods: its elements stand in one order, since each has one state for all of them."""
-
-    def decide_pair(first: Element, second: Element, strength: Strength) -> Decision:
-        found: list[Proved] = []
-        for method in methods:
-            pair = method.elements[first.name], method.elements[second.name]
-            decision = _decide(*pair, method.signature, strength, cache)
-            if not isinstance(decision, Proved):
-                return decision
-            found.append(decision)
-        return Proved(found[0].reason, any(it.status_may_differ for it in found))
-
-    return decide_pair
-
-
-def _decide(
-    first: Element, second: Element, method: MethodSignature, strength: Strength, cache: DecisionCache
-) -> Decision:
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the plan
-        return decide(first, second, method, strength, cache=cache)
-    return decide(first, second, method, strength)

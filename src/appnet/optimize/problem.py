@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from appnet.analysis import Decision, Proved, Strength, infer
+from appnet.analysis.properties import Properties
 from appnet.ir.nodes import Element
 from appnet.network.placement import Side
 
@@ -46,12 +47,14 @@ def problem_of(
     strength: Strength | None,
     decide: Decide,
     pairs: Iterable[tuple[int, int]] | None = None,
+    properties: Sequence[Properties] | None = None,
 ) -> Problem:
     """The problem for a chain. ``strength`` None keeps no order but what the sides ask for.
 
-    ``pairs``: those to decide, by default all; the others keep their order.
+    ``pairs``: those to decide, by default all; the others keep their order. ``properties``: of the elements, by
+    default what is inferred.
     """
-    found = [infer(it) for it in elements]
+    found = [infer(it) for it in elements] if properties is None else properties
     fixed = tuple(
         # The hosts that a load balancer chooses among are those behind the client's side.
         Side.CLIENT if it.request.backends or "dst" in it.request.metadata_written else side
