@@ -1,4 +1,7 @@
-"""`python compiler/ --element …`: the compiler as the public guide calls it; the same as `appnetctl element …`."""
+"""`python compiler/`: the compiler as the public guide calls it.
+
+`python compiler/ --spec …` is `appnetctl compile …`, and `python compiler/ --element …` is `appnetctl element …`.
+"""
 
 from __future__ import annotations
 
@@ -7,4 +10,6 @@ import sys
 from appnet.cli.main import app
 
 if __name__ == "__main__":
-    app(["element", *sys.argv[1:]], prog_name="python compiler/")
+    given = sys.argv[1:]
+    command = "element" if any(it.split("=")[0] == "--element" for it in given) else "compile"
+    app([command, *given], prog_name="python compiler/")

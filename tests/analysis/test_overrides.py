@@ -2,20 +2,23 @@ from pathlib import Path
 
 import pytest
 
-from appnet.analysis import Proved, Refuted, Strength, decide, infer, read_overrides
+from appnet.analysis import Proved, Refuted, Strength, decide, infer, load_overrides
 from appnet.language.diagnostics import DiagnosticError
 from tests.analysis.support import COUNTER, FIREWALL
 from tests.support import snapshots
 from tests.support.signatures import KV
 
-INFERRED = [infer(COUNTER), infer(FIREWALL)]
+NAMES = [COUNTER.name, FIREWALL.name]
 BAD = Path(__file__).parent / "bad"
 
 
 def test_what_a_file_says_takes_the_place_of_what_was_inferred(tmp_path: Path):
     file = tmp_path / "properties.yaml"
     file.write_text("firewall:\n  request:\n    refuses: false\n    writes: [score]\n  influencing: []\n")
-    (found,) = read_overrides(file, INFERRED).values()
+    overrides = load_overrides(file, NAMES)
+    found = overrides.of(infer(FIREWALL))
+    assert found is not None
+    assert overrides.of(infer(COUNTER)) is None
     assert found.by_hand
     assert not found.request.refuses
     assert found.request.writes == {"score"}
@@ -27,7 +30,9 @@ def test_the_file_decides_for_its_elements(tmp_path: Path):
     file = tmp_path / "properties.yaml"
     file.write_text("firewall: {request: {refuses: false}}\n")
     assert isinstance(decide(FIREWALL, COUNTER, KV, Strength.STRONG), Refuted)
-    by_hand = read_overrides(file, INFERRED)
+    found = load_overrides(file, NAMES).of(infer(FIREWALL))
+    assert found is not None
+    by_hand = {"firewall": found}
     assert isinstance(decide(FIREWALL, COUNTER, KV, Strength.STRONG, by_hand=by_hand), Proved)
 
 
@@ -35,5 +40,5 @@ def test_the_file_decides_for_its_elements(tmp_path: Path):
 def test_bad_files(name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest):
     monkeypatch.chdir(BAD)
     with pytest.raises(DiagnosticError) as caught:
-        read_overrides(Path(f"{name}.yaml"), INFERRED)
+        load_overrides(Path(f"{name}.yaml"), NAMES)
     snapshots.compare(str(caught.value), BAD / f"{name}.txt", request)

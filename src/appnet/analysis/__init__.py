@@ -3,7 +3,7 @@
 from appnet.analysis.cache import DecisionCache
 from appnet.analysis.decide import decide
 from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
-from appnet.analysis.overrides import read_overrides
+from appnet.analysis.overrides import Overrides, load_overrides
 from appnet.analysis.properties import HandlerProperties, Properties, infer
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "DecisionCache",
     "Event",
     "HandlerProperties",
+    "Overrides",
     "Properties",
     "Proved",
     "Refuted",
@@ -19,5 +20,5 @@ __all__ = [
     "Unknown",
     "decide",
     "infer",
-    "read_overrides",
+    "load_overrides",
 ]

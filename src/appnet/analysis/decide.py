@@ -27,7 +27,7 @@ def decide(
 
     The answer holds in every chain, whatever stands around the two. With a ``cache`` what was decided before is not
     decided again; it raises OSError where that cannot be written. Where one of the two is among ``by_hand``, as
-    `read_overrides` gives them, its code is not looked at: properties alone decide.
+    `load_overrides` gives them, its code is not looked at: properties alone decide.
     """
     if by_hand and (first.name in by_hand or second.name in by_hand):
         properties = [by_hand.get(it.name) or infer(it) for it in (first, second)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -17,12 +17,24 @@ _FLAGS = {it.name for it in dataclasses.fields(HandlerProperties) if it.type == 
 _NAMES = {it.name for it in dataclasses.fields(HandlerProperties)} - _FLAGS
 
 
-def read_overrides(path: Path, inferred: Iterable[Properties]) -> dict[str, Properties]:
-    """The properties of the elements that the file names: what it says, and for the rest what was inferred.
+class Overrides:
+    """What a file says of elements, by their names."""
 
-    Raises ``DiagnosticError`` with everything that is wrong with the file.
+    def __init__(self, sections: Mapping[str, Section]) -> None:
+        self._sections = sections
+
+    def of(self, inferred: Properties) -> Properties | None:
+        """The element's properties: what the file says, and for the rest what was inferred; None if it says nothing."""
+        section = self._sections.get(inferred.element)
+        return None if section is None else _overridden(section, inferred)
+
+
+def load_overrides(path: Path, elements: Iterable[str]) -> Overrides:
+    """Reads and checks the file, whose ``elements`` have to be among these.
+
+    Raises ``DiagnosticError`` with everything that is wrong with it.
     """
-    known = {it.element: it for it in inferred}
+    known = list(elements)
     documents = read_documents(path)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         help_ = "write `ELEMENT:` and under it `request:` or `response:`"
@@ -31,13 +43,11 @@ def read_overrides(path: Path, inferred: Iterable[Properties]) -> dict[str, Prop
     problems = Problems(path)
     file = Section(documents[0], problems)
     file.only(known)
-    found: dict[str, Properties] = {}
-    for name, _ in file.values():
-        section = file.section(name)
-        if section is not None and name in known:
-            found[name] = _overridden(section, known[name])
+    sections = {name: section for name, _ in file.values() if (section := file.section(name)) is not None}
+    for name, section in sections.items():
+        _overridden(section, Properties(name, HandlerProperties(), HandlerProperties()))
     problems.raise_any()
-    return found
+    return Overrides(sections)
 
 
 def _overridden(section: Section, inferred: Properties) -> Properties:

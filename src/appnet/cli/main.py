@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from appnet import __version__
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
+from appnet.cli.compile import compile_spec
 from appnet.cli.element import Placement, build_element
+from appnet.cli.errors import FAILURE, WRONG_INPUT, backend_name, open_screens, told_errors
 from appnet.cli.explain import draw, explained, explanation_json, model_of, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
-from appnet.cli.run import Screens, run_once, run_until_told
+from appnet.cli.run import run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.show import View, views
 from appnet.cli.supervise import supervised
 from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
-from appnet.control.application import ApplicationError
-from appnet.control.local import RolloutError, RunSettings
-from appnet.ir.verify import InternalError
+from appnet.control.local import RunSettings
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
-from appnet.measure.calibrate import CalibrationError, Effort
+from appnet.measure.calibrate import Effort
 from appnet.measure.calibrate import calibrate as measure_prices
 from appnet.network.placement import OptLevel
-from appnet.network.processors import PROCESSORS
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import told
 from appnet.optimize.prices import write_prices
-from appnet.processors.envoy.process import EnvoyError
-
-FAILURE = 1
-WRONG_INPUT = 2
 
 _HELP = """Program the network between microservices.
 
@@ -49,33 +41,11 @@ Exit codes: 0 success, 1 something failed while it ran, 2 the input or the comma
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 
 
-def _backend(name: str) -> str:
-    if name == "envoy":
-        return name
-    if name in PROCESSORS:
-        raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
-    raise typer.BadParameter(f"{name!r} is no backend; use envoy")
-
-
 _Level = Annotated[OptLevel, typer.Option(help="What has to stay the same when elements move.")]
 _Target = Annotated[Target, typer.Option(help="What elements are compiled to.")]
 _ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: shares of RPCs that elements refuse.")]
 _PricesFile = Annotated[Path | None, typer.Option(help="What RPCs cost here, as `appnetctl calibrate` wrote it.")]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
-
-
-@contextlib.contextmanager
-def _told_errors() -> Iterator[None]:
-    """Shows what goes wrong, and ends with the exit code for it."""
-    err = _screens().err
-    try:
-        yield
-    except DiagnosticError as error:
-        show_diagnostics(err, error.diagnostics)
-        raise typer.Exit(WRONG_INPUT) from None
-    except (ApplicationError, CalibrationError, EnvoyError, RolloutError, InternalError, OSError) as error:
-        err.print(f"error: {error}", markup=False)
-        raise typer.Exit(FAILURE) from None
 
 
 @app.command()
@@ -90,8 +60,8 @@ def run(
     prices: _PricesFile = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
-    screens = _screens()
-    with _told_errors():
+    screens = open_screens()
+    with told_errors():
         settings = RunSettings(file, Path(), target, opt_level, concurrency, port, model_of(prices))
         work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
@@ -119,7 +89,7 @@ def check(
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
     noted = target.value if target is not None else ""
     found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, noted)))
-    screens = _screens()
+    screens = open_screens()
     if as_json:
         for diagnostic in found:
             typer.echo(json.dumps(_plain(diagnostic)))
@@ -141,7 +111,7 @@ def fmt(
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Rewrite the older brace syntax, too.")] = False,
 ) -> None:
     """Rewrite elements in the canonical layout; comments and meaning stay."""
-    screens = _screens()
+    screens = open_screens()
     changed: list[Formatted] = []
     wrong: list[Diagnostic] = []
     for file in files:
@@ -176,10 +146,10 @@ def try_elements(
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
     if target not in {"all", *TARGETS}:
         raise typer.BadParameter(f"{target!r} is none of {', '.join(TARGETS)} and all", param_hint="--target")
-    with _told_errors():
+    with told_errors():
         behaviours = load_all(behaviour_files(files or [Path()]))
     targets = TARGETS if target == "all" else [target]
-    good = try_all(behaviours, targets, _screens().out, as_json=as_json)
+    good = try_all(behaviours, targets, open_screens().out, as_json=as_json)
     raise typer.Exit(0 if good else FAILURE)
 
 
@@ -194,7 +164,7 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
 ) -> None:
     """Step a chain through RPCs of behaviour files or captures: the rows that fire, the state before and after."""
-    with _told_errors():
+    with told_errors():
         behaviours = [captured(it, taps) for it in files] if taps else load_all(behaviour_files(files))
     chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
     if not chosen:
@@ -217,8 +187,8 @@ def show(
     method: Annotated[str, typer.Option(help="The element's method in it.")] = "",
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
-    out = _screens().out
-    with _told_errors():
+    out = open_screens().out
+    with told_errors():
         for view in views(file, proto, method, what or [View.EFFECTS, View.STATES, View.TABLE]):
             out.print(view)
 
@@ -229,14 +199,16 @@ def element(
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
     proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
     method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
-    backend: Annotated[str, typer.Option(parser=_backend, metavar="envoy", help="What it is compiled for.")] = "envoy",
+    backend: Annotated[
+        str, typer.Option(parser=backend_name, metavar="envoy", help="What it is compiled for.")
+    ] = "envoy",
     placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
 ) -> None:
     """Compile one element: print what is inferred about it, and write its code."""
-    screens = _screens()
-    with _told_errors():
+    screens = open_screens()
+    with told_errors():
         built = build_element(element, proto, method_name, backend, placement, output)
         if verbose:
             for view in views(element, proto, method_name, [View.EFFECTS, View.STATES, View.TABLE]):
@@ -245,6 +217,9 @@ def element(
     typer.echo(json.dumps(built.properties, indent=2))
     for file in built.files:
         screens.err.print(f"wrote {file}", markup=False)
+
+
+app.command("compile")(compile_spec)
 
 
 @app.command()
@@ -266,7 +241,7 @@ def plan(
     algorithm: _Algorithm = Algorithm.COST,
 ) -> None:
     """Print the plan for a configuration as JSON: which elements run where, in which order, at what expected cost."""
-    with _told_errors():
+    with told_errors():
         typer.echo(json.dumps(plan_json(planned(file, opt_level, target.value, profile, algorithm, prices)), indent=2))
 
 
@@ -283,7 +258,7 @@ def explain(
     svg: Annotated[Path | None, typer.Option(help="Draw the edge before and after into this file, too.")] = None,
 ) -> None:
     """Explain a plan: what was moved and why, what was not and why not, the expected cost before and after."""
-    with _told_errors():
+    with told_errors():
         found = planned(file, opt_level, target.value, profile, algorithm, prices)
         if svg is not None:
             draw(found, svg)
@@ -301,8 +276,8 @@ def calibrate(
     rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
 ) -> None:
     """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
-    screens = _screens()
-    with _told_errors():
+    screens = open_screens()
+    with told_errors():
         with screens.err.status("") as status:
             model = asyncio.run(supervised(measure_prices(Effort(rounds), status.update)))
         if model is not None:
@@ -321,12 +296,8 @@ def version() -> None:
 def verify() -> None:
     """Say what is installed, what is missing for which processor, and how to get it."""
     parts, processors, complete = verify_tables()
-    _screens().out.print(parts, "", processors, sep="\n")
+    open_screens().out.print(parts, "", processors, sep="\n")
     raise typer.Exit(0 if complete else FAILURE)
-
-
-def _screens() -> Screens:
-    return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
 
 
 def _count(things: list[Path], noun: str) -> str:

@@ -42,7 +42,7 @@ CODES: dict[str, str] = {
     "C046": "A method that two elements of an edge take from different .protos.",
     "C047": "A service whose proxies cannot be told from others.",
     "C048": "Two edges whose calls one proxy cannot tell apart.",
-    "C049": "An element that chooses a host, where proxies cannot follow it.",
+    "C049": "An element whose proxies have to be set up for it, which manifests do not do yet.",
     # .proto
     "C050": "A .proto that does not compile.",
     "C051": "A method that the .proto does not have, or no method at all.",
@@ -67,6 +67,9 @@ CODES: dict[str, str] = {
     "C062": "A change of the edge itself, which a running application cannot take.",
     "C063": "An element to be compiled without a method.",
     "C064": "An element that needs one worker, in a wasm proxy of several.",
+    "C065": "A folder without code for any module.",
+    "C066": "A folder for the output that holds something else.",
+    "C067": "Hand-written code that does not compile.",
     # what a target gives up
     "N001": "A part of an element that each worker thread of a wasm proxy has for itself: it needs one worker.",
     "N002": "An element that means the same in a wasm proxy of any number of workers.",

@@ -105,7 +105,7 @@ class _SpecReader:
         chains: list[SpecChain] = []
         for edge, ends in edges.items():
             chains += self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
-        if not listed and not pairs:
+        if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
             help_ = "list elements of an edge: `edge:` and under it `client->server:`"
             self._problems.add("C030", "no elements", top.span, "none on any edge", help_)
         if name is None or manifest is None:

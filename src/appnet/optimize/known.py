@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide, infer
+from appnet.analysis.overrides import Overrides
 from appnet.analysis.properties import Properties
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -18,8 +19,7 @@ _Pair = tuple[Element, Element, MethodSignature]
 class Known:
     """Properties and costs of elements, and whether two of them may swap.
 
-    Elements and methods are told apart by identity: what is read once should be loaded once. ``by_hand``: properties
-    that take the place of inferred ones, by the elements' names.
+    Elements and methods are told apart by identity: what is read once should be loaded once.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Known:
         target: str,
         profile: Profile,
         cache: DecisionCache | None = None,
-        by_hand: Mapping[str, Properties] | None = None,
+        by_hand: Overrides | None = None,
     ) -> None:
         self._model, self._target, self._profile = model, target, profile
         self._cache = cache if cache is not None else DecisionCache()
-        self._by_hand = by_hand or {}
+        self._by_hand = by_hand if by_hand is not None else Overrides({})
         self._properties: dict[int, tuple[Element, Properties]] = {}
         self._costs: dict[int, tuple[Element, Costs]] = {}
         self._decisions: dict[tuple[int, int, int, Strength], tuple[_Pair, Decision]] = {}
@@ -41,7 +41,8 @@ class Known:
         """What the element does."""
         found = self._properties.get(id(element))
         if found is None:
-            found = self._properties[id(element)] = (element, self._by_hand.get(element.name) or infer(element))
+            inferred = infer(element)
+            found = self._properties[id(element)] = (element, self._by_hand.of(inferred) or inferred)
         return found[1]
 
     def costs(self, element: Element) -> Costs:
@@ -71,6 +72,7 @@ class Known:
         return found[1]
 
     def _decide(self, pair: _Pair, strength: Strength) -> Decision:
+        by_hand = {it.element: it for it in map(self.properties, pair[:2]) if it.by_hand}
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the plan
-            return decide(*pair, strength, cache=self._cache, by_hand=self._by_hand)
-        return decide(*pair, strength, by_hand=self._by_hand)
+            return decide(*pair, strength, cache=self._cache, by_hand=by_hand)
+        return decide(*pair, strength, by_hand=by_hand)

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 
 from appnet.analysis import DecisionCache, Strength
-from appnet.analysis.properties import Properties
+from appnet.analysis.overrides import Overrides
 from appnet.ir.nodes import Element
 from appnet.network.edge import LoadedChain
 from appnet.network.placement import OptLevel, Plan, place, plan_of
@@ -60,7 +60,7 @@ class Settings:
     model: CostModel = DEFAULT
     profile: Profile = field(default_factory=Profile)
     algorithm: Algorithm = Algorithm.COST
-    by_hand: Mapping[str, Properties] = field(default_factory=dict)
+    by_hand: Overrides | None = None
 
     def known(self, cache: DecisionCache | None = None) -> Known:
         """Nothing yet: what is found out for one chain is then there for the next."""

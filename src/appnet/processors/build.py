@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.codegen.c.build import Target, compile_module
-from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.ir.nodes import Element
-from appnet.network.edge import LoadedEdge, load_edge
+from appnet.network.edge import LoadedChain, LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Plan, Segment, Side
 from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
 
@@ -68,12 +68,15 @@ def compile_edge(
     return CompiledEdge(edge, optimized, target, segments, version)
 
 
-def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
+def print_segment(segment: Segment, chain: LoadedChain, target: Target) -> tuple[str, str]:
+    """The version and the C text of a segment; equal elements in equal order give equal ones."""
     names = [it.name.value for it in segment.elements]
-    methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in edge.methods)
-    chain = ChainSource(segment.name, "", methods)
-    version = _digest([target.value, print_chain(chain)])
-    source = print_chain(ChainSource(segment.name, version, chain.methods))
+    methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
+    return print_by_content(ChainSource(segment.name, "", methods), target.value)
+
+
+def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
+    version, source = print_segment(segment, edge, target)
     return CompiledSegment(segment, compile_module(source, target), version)
 
 

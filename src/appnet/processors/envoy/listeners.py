@@ -127,7 +127,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
     for name in sidecar.filters:
-        manager.http_filters.append(_discovered_filter(name))
+        manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
     if sidecar.chooses_host:
         manager.http_filters.add(name="choose-host").typed_config.Pack(_destination_from_header())
@@ -176,7 +176,8 @@ def _destination_from_header() -> HeaderToMetadata:
     return filter_
 
 
-def _discovered_filter(name: str) -> HttpFilter:
+def discovered_filter(name: str) -> HttpFilter:
+    """A filter of a listener whose configuration, code and all, comes by ECDS."""
     discovered = HttpFilter(name=name)
     source = discovered.config_discovery
     source.config_source.CopyFrom(_ads())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,18 @@ def print_chain(chain: ChainSource) -> str:
     Raises `InternalError` where two elements of a method, or two methods, have the same name, or an element has
     another state on another method.
     """
-    return _ChainPrinter(chain).print()
+    printer = _ChainPrinter(chain)
+    body = printer.body()
+    return "\n".join([*printer.head(chain.version), *body])
+
+
+def print_by_content(chain: ChainSource, salt: str) -> tuple[str, str]:
+    """A version that follows from the text and ``salt``, and the text with that version instead of the chain's."""
+    printer = _ChainPrinter(chain)
+    body = printer.body()
+    content = "\n".join([salt, *printer.head(""), *body])
+    version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    return version, "\n".join([*printer.head(version), *body])
 
 
 class _ChainPrinter:
@@ -71,8 +83,8 @@ class _ChainPrinter:
         self._elements[element.name] = printer
         return printer
 
-    def print(self) -> str:
-        """The whole file."""
+    def body(self) -> list[str]:
+        """The file from the types on; to be called once, and before `head`."""
         # Functions and structs are printed first: what they use of the types is known then.
         functions = [line for element in self._elements.values() for line in _spaced(element.init())]
         for method in self._methods:
@@ -81,9 +93,10 @@ class _ChainPrinter:
         instance = [*self._init(), *self._destroy(), *self._dump()]
         tables = self._tables()
         types = [*self._types.lines, ""] if self._types.lines else []
-        return "\n".join([*self._head(), *types, *structs, *functions, *instance, *tables])
+        return [*types, *structs, *functions, *instance, *tables]
 
-    def _head(self) -> list[str]:
+    def head(self, version: str) -> list[str]:
+        """The first lines: what the chain is, and what the host has to do for it."""
         responses = [method.response for method in self._methods]
         wants = {
             "REQUEST_BODY": any(method.request.needs_body for method in self._methods),
@@ -92,9 +105,9 @@ class _ChainPrinter:
             "RECORDS": bool(self._streams),
         }
         lines = [
-            comment(f"The chain {self._chain.name}, version {self._chain.version}, as `appnet` printed it."),
+            comment(f"The chain {self._chain.name}, version {version}, as `appnet` printed it."),
             f"#define APPNET_NAME {_text(self._chain.name)}",
-            f"#define APPNET_VERSION {_text(self._chain.version)}",
+            f"#define APPNET_VERSION {_text(version)}",
             *(f"#define APPNET_WANTS_{name} {int(value)}" for name, value in wants.items()),
             "",
             *(f'#include "{name}"' for name in _INCLUDES),

@@ -1,0 +1,129 @@
+"""`appnetctl compile`, also `python compiler/ --spec`: an application to code, modules and manifests."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.analysis import load_overrides
+from appnet.cli.errors import backend_name, open_screens, told_errors
+from appnet.cli.screen import show_diagnostics
+from appnet.codegen.c.build import Target
+from appnet.compiler import CompiledApplication, build, compile_application
+from appnet.compiler.kubernetes import ManifestSettings
+from appnet.compiler.output import files, write
+from appnet.network.application import Application, load_application
+from appnet.network.placement import OptLevel
+from appnet.optimize import Algorithm, Settings
+from appnet.optimize.explain import explain, told
+from appnet.processors.address import Address
+
+
+def _not_yet(_: str) -> Path:
+    raise typer.BadParameter("mRPC is not compiled for yet: use --backend envoy, and leave this out")
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_Spec = Annotated[
+    Path, typer.Option("--spec", "-s", "--spec_path", help="The application's edges and elements (.yaml).")
+]
+_Backend = Annotated[
+    str, typer.Option("--backend", "-b", parser=backend_name, metavar="envoy", help="What it is compiled for.")
+]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
+_Properties = Annotated[
+    Path | None,
+    typer.Option("--pseudo_property", "--pseudo-property", help="Properties by hand, in place of inferred ones."),
+]
+_Code = Annotated[
+    Path | None,
+    typer.Option("--pseudo_impl", "--pseudo-impl", help="A folder with C by hand, in place of what would be printed."),
+]
+_Mrpc = Annotated[
+    Path | None, typer.Option("--mrpc_dir", "--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not yet.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry_run", "--dry-run", help="Do all but write; say what would be written.")]
+_Level = Annotated[
+    OptLevel, typer.Option("--opt_level", "--opt-level", help="What has to stay the same when elements move.")
+]
+_NoOptimize = Annotated[
+    bool, typer.Option("--no_optimize", "--no-optimize", help="The same as --opt_level no, whatever that says.")
+]
+_Replica = Annotated[
+    int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
+]
+_Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How plans are chosen.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
+_Target = Annotated[
+    Target, typer.Option(help="What elements are compiled to, but for those with `envoy_native: true`.")
+]
+_Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
+_Collector = Annotated[
+    Address | None,
+    typer.Option(parser=_address, metavar="HOST:PORT", help="Takes the elements' records, as OTLP over HTTP."),
+]
+
+
+def compile_spec(
+    *,
+    spec: _Spec,
+    backend: _Backend = "envoy",
+    verbose: _Verbose = False,
+    pseudo_property: _Properties = None,
+    pseudo_impl: _Code = None,
+    mrpc_dir: _Mrpc = None,
+    dry_run: _DryRun = False,
+    opt_level: _Level = OptLevel.WEAK,
+    no_optimize: _NoOptimize = False,
+    replica: _Replica = None,
+    opt_algorithm: _Algorithm = Algorithm.COST,
+    debug: _Debug = False,
+    target: _Target = Target.WASM,
+    output: _Output = Path("generated"),
+    collector: _Collector = None,
+) -> None:
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests."""
+    del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
+    if debug:
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger("appnet").setLevel(logging.DEBUG)
+    screens = open_screens()
+    level = OptLevel.NO if no_optimize else opt_level
+    with told_errors():
+        application = load_application(spec)
+        show_diagnostics(screens.err, list(application.warnings))
+        settings = Settings(level, target.value, algorithm=opt_algorithm)
+        if pseudo_property is not None:
+            by_hand = load_overrides(pseudo_property, _elements(application))
+            settings = dataclasses.replace(settings, by_hand=by_hand)
+        compiled = compile_application(application, settings)
+        for line in _chains(compiled) if verbose else ():
+            typer.echo(line)
+        found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
+        if not dry_run:
+            write(found, output)
+    for path in sorted(found):
+        typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
+
+
+def _elements(application: Application) -> list[str]:
+    names = (it.spec.name.value for chain in application.chains for it in chain.spec.chain.stops)
+    return list(dict.fromkeys(names))
+
+
+def _chains(compiled: CompiledApplication) -> Iterator[str]:
+    """Each chain with its edge and method, as written and as planned, and why."""
+    for chain, made in compiled.chains:
+        yield f"{chain.spec.chain.edge} {chain.spec.method}"
+        yield from (f"  {line}" for line in told(explain(made.optimized)))

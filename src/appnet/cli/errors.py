@@ -1,0 +1,50 @@
+"""What all commands share: where they write, how they end, and the backends that they know."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+
+from appnet.cli.run import Screens
+from appnet.cli.screen import show_diagnostics
+from appnet.control.application import ApplicationError
+from appnet.control.local import RolloutError
+from appnet.ir.verify import InternalError
+from appnet.language.diagnostics import DiagnosticError
+from appnet.measure.calibrate import CalibrationError
+from appnet.network.processors import PROCESSORS
+from appnet.processors.envoy.process import EnvoyError
+
+FAILURE = 1
+WRONG_INPUT = 2
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Shows what goes wrong, and ends with the exit code for it."""
+    err = open_screens().err
+    try:
+        yield
+    except DiagnosticError as error:
+        show_diagnostics(err, error.diagnostics)
+        raise typer.Exit(WRONG_INPUT) from None
+    except (ApplicationError, CalibrationError, EnvoyError, RolloutError, InternalError, OSError) as error:
+        err.print(f"error: {error}", markup=False)
+        raise typer.Exit(FAILURE) from None
+
+
+def open_screens() -> Screens:
+    """Standard output and standard error."""
+    return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
+
+
+def backend_name(name: str) -> str:
+    """The backend that a user names."""
+    if name == "envoy":
+        return name
+    if name in PROCESSORS:
+        raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
+    raise typer.BadParameter(f"{name!r} is no backend; use envoy")
