@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
@@ -95,12 +96,9 @@ def compile_spec(
 ) -> None:
     """Compile an application: plan its chains, and write code, modules and Kubernetes manifests."""
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
-    if debug:
-        logging.basicConfig(format="%(name)s: %(message)s")
-        logging.getLogger("appnet").setLevel(logging.DEBUG)
     screens = open_screens()
     level = OptLevel.NO if no_optimize else opt_level
-    with told_errors():
+    with told_errors(), _told_steps(debug=debug):
         application = load_application(spec)
         show_diagnostics(screens.err, list(application.warnings))
         settings = Settings(level, target.value, algorithm=opt_algorithm)
@@ -115,6 +113,23 @@ def compile_spec(
             write(found, output)
     for path in sorted(found):
         typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
+
+
+@contextlib.contextmanager
+def _told_steps(*, debug: bool) -> Iterator[None]:
+    """Shows on standard error what the compiler does, where that is asked for."""
+    if not debug:
+        yield
+        return
+    logger, handler = logging.getLogger("appnet"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def _elements(application: Application) -> list[str]:

@@ -62,7 +62,7 @@ class _Writer:
             **dict(self._chains("40", Side.CLIENT)),
             "50-application": [it for it in self._objects if it not in namespaces],
         }
-        return {f"{name}.yaml": objects for name, objects in files.items() if objects}
+        return {f"{name}.yaml": objects for name, objects in sorted(files.items()) if objects}
 
     def _telemetry(self) -> Iterator[Object]:
         if self._settings.collector is not None:

@@ -49,6 +49,7 @@ class _Loader:
     def __init__(self, spec: ApplicationSpec) -> None:
         self._spec = spec
         self._wrong: list[Diagnostic] = []
+        self._methods: dict[tuple[Path, str], MethodSignature] = {}
         self._protos: dict[Path, ProtoFile | None] = {}
         self._elements: dict[tuple[object, ...], CompiledElement | None] = {}
 
@@ -85,6 +86,7 @@ class _Loader:
         except DiagnosticError as error:
             self._wrong += error.diagnostics
             return None
+        methods = tuple(self._methods.setdefault((spec.proto, it.full_name), it) for it in methods)
         return ApplicationChain(spec, LoadedChain(spec.chain, tuple(self._bound(spec, it) for it in methods)))
 
     def _bound(self, spec: SpecChain, method: MethodSignature) -> BoundMethod:

@@ -1,0 +1,148 @@
+"""`appnetctl compile` and `python compiler/ --spec`: each option does what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from appnet.cli.main import app
+
+ECHO = "examples/chain/echo.yaml"
+MAIN = "from appnet.cli.main import main; main()"
+GUIDE = ["--spec", ECHO, "--backend", "envoy", "-v", "--opt_level", "no"]
+
+
+def compiled(*arguments: str | Path, spec: str = ECHO) -> Result:
+    return CliRunner().invoke(app, ["compile", "--spec", spec, *map(str, arguments)])
+
+
+def segments(folder: Path) -> list[list[str]]:
+    plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    return [it["elements"] for chain in plan["chains"] for it in chain["segments"]]
+
+
+@pytest.mark.e2e
+def test_the_command_of_the_guide_is_appnetctl_compile(tmp_path: Path) -> None:
+    commands = {"guide": [str(Path("compiler").resolve())], "appnetctl": ["-c", MAIN, "compile"]}
+    arguments = [*GUIDE, "--output", "generated"]
+    arguments[1] = str(Path(ECHO).resolve())
+    answers = []
+    for place, command in commands.items():
+        (tmp_path / place).mkdir()
+        words = [sys.executable, *command, *arguments]
+        answers.append(subprocess.run(words, cwd=tmp_path / place, capture_output=True, text=True, check=True).stdout)
+    assert answers[0] == answers[1]
+    assert "as written   client: fault | logging   server: firewall" in answers[0]
+    folders = [tmp_path / place for place in commands]
+    both = [{it.relative_to(at): it.read_bytes() for it in at.rglob("*") if it.is_file()} for at in folders]
+    assert both[0] == both[1]
+    assert segments(tmp_path / "guide" / "generated") == [["fault"], ["logging"], ["firewall"]]
+
+
+def test_it_writes_what_it_says(tmp_path: Path) -> None:
+    answer = compiled("--output", tmp_path / "out")
+    assert answer.exit_code == 0, answer.output
+    said = [Path(line.removeprefix("wrote ")) for line in answer.stdout.splitlines()]
+    assert said == sorted(it for it in (tmp_path / "out").rglob("*") if it.is_file())
+
+
+def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
+    answer = compiled("--dry_run", "--output", tmp_path / "out")
+    assert answer.exit_code == 0, answer.output
+    assert f"would write {tmp_path}/out/code/frontend_server/echo.client.wasm" in answer.stdout
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("level", ["no", "ignore", "weak", "strong"])
+def test_levels(level: str, tmp_path: Path) -> None:
+    assert compiled("--opt_level", level, "--output", tmp_path).exit_code == 0
+    assert (len(segments(tmp_path)) == 3) == (level == "no")
+
+
+def test_no_optimize_has_the_last_word(tmp_path: Path) -> None:
+    assert compiled("--no_optimize", "--opt_level", "ignore", "--output", tmp_path).exit_code == 0
+    assert segments(tmp_path) == [["fault"], ["logging"], ["firewall"]]
+
+
+@pytest.mark.parametrize("algorithm", ["cost", "heuristics"])
+def test_algorithms(algorithm: str, tmp_path: Path) -> None:
+    assert compiled("--opt_algorithm", algorithm, "--output", tmp_path).exit_code == 0
+    assert sorted(it for segment in segments(tmp_path) for it in segment) == ["fault", "firewall", "logging"]
+
+
+def test_replicas(tmp_path: Path) -> None:
+    assert compiled("--replica", "4", "--output", tmp_path).exit_code == 0
+    assert (tmp_path / "kubernetes" / "50-application.yaml").read_text().count("replicas: 4") == 2
+    assert compiled("--replica", "0").exit_code == 2
+
+
+def test_properties_by_hand_decide(tmp_path: Path) -> None:
+    """Where the fault injection is said not to refuse, what it refuses cannot keep records in their place."""
+    properties = tmp_path / "properties.yaml"
+    properties.write_text("fault: {request: {refuses: false, random: false}}\n")
+    reasons = []
+    for more in ([], ["--pseudo_property", properties]):
+        assert compiled("--opt_level", "strong", *more, "--output", tmp_path / "out").exit_code == 0
+        pairs = json.loads((tmp_path / "out" / "plan.json").read_text())["chains"][0]["explanation"]["pairs"]
+        reasons.append({(it["first"], it["second"]): it["status"] for it in pairs}["fault", "logging"])
+    assert reasons[0] == "kept"
+    assert reasons[1] != "kept"
+    properties.write_text("falt: {}\n")
+    answer = compiled("--pseudo_property", properties)
+    assert answer.exit_code == 2
+    assert "did you mean `fault`?" in answer.stderr
+
+
+def test_code_by_hand(tmp_path: Path) -> None:
+    assert compiled("--output", tmp_path / "out").exit_code == 0
+    code = tmp_path / "out" / "code"
+    file = code / "frontend_server" / "echo.client.c"
+    file.write_text(file.read_text().replace("fault_injected", "fault by hand"))
+    answer = compiled("--pseudo_impl", code, "--output", tmp_path / "again")
+    assert answer.exit_code == 0, answer.output
+    assert b"fault by hand" in (tmp_path / "again" / "code" / "frontend_server" / "echo.client.wasm").read_bytes()
+
+
+def test_debug_tells_what_takes_how_long(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert compiled("--dry_run").exit_code == 0
+    assert not caplog.messages
+    assert compiled("--dry_run", "--debug").exit_code == 0
+    assert any("planned and printed in" in it for it in caplog.messages)
+    assert any("bytes of WebAssembly in" in it for it in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--backend", "mrpc"], ["--mrpc_dir", "/home/me/phoenix"], ["--backend", "grpc"]],
+)
+def test_what_is_not_there_yet(arguments: list[str]) -> None:
+    answer = compiled(*arguments)
+    assert answer.exit_code == 2
+    assert "yet" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--backend", "linkerd"], "no backend"),
+        (["--opt_level", "some"], "some"),
+        (["--opt_algorithm", "luck"], "luck"),
+        (["--collector", "nowhere"], "host:port"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], words: str) -> None:
+    answer = compiled(*arguments)
+    assert answer.exit_code == 2
+    assert words in answer.stderr
+
+
+def test_what_is_wrong_with_a_specification_is_told() -> None:
+    answer = compiled(spec="tests/network/bad/specs/no_such_method.yaml")
+    assert answer.exit_code == 2
+    assert "did you mean `echo`?" in answer.stderr
