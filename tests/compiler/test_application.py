@@ -92,11 +92,16 @@ def test_replicas_are_those_of_services_that_are_judged_or_call() -> None:
     assert replicas["mongodb-geo"] == replicas["memcached-rate"] == 1
 
 
-def test_wasm_proxies_have_one_worker() -> None:
-    manifests = objects(files(built(ECHO), ManifestSettings()))
-    templates = [it["spec"]["template"] for it in manifests["50-application.yaml"] if it["kind"] == "Deployment"]
-    for it in templates:
-        assert yaml.safe_load(it["metadata"]["annotations"]["proxy.istio.io/config"])["concurrency"] == 1
+def test_wasm_proxies_have_one_worker_where_elements_need_it() -> None:
+    manifests = objects(files(built(CHAIN / "ping.yaml", OptLevel.STRONG), ManifestSettings()))
+    templates = {
+        it["metadata"]["name"]: it["spec"]["template"]
+        for it in manifests["50-application.yaml"]
+        if it["kind"] == "Deployment"
+    }
+    config = templates["ping"]["metadata"]["annotations"]["proxy.istio.io/config"]
+    assert yaml.safe_load(config)["concurrency"] == 1, "the rate limit is one for all calls"
+    assert "annotations" not in templates["frontend"]["metadata"]
 
 
 def test_native_modules_come_with_their_loader_and_records_with_their_collector() -> None:

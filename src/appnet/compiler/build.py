@@ -14,6 +14,7 @@ from pathlib import Path
 from appnet.codegen.c.build import Target, compile_module
 from appnet.compiler.chains import Code, CompiledApplication
 from appnet.ir.verify import InternalError
+from appnet.ir.workers import per_worker
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.application import ApplicationChain
 from appnet.network.config import ALL_METHODS
@@ -37,6 +38,13 @@ class Module:
     def name(self) -> str:
         """The filter that carries it."""
         return "appnet." + self.stem.replace("/", ".")
+
+    @property
+    def needs_one_worker(self) -> bool:
+        """Whether its elements share what each worker thread of a wasm proxy has for itself; code by hand may."""
+        elements = self.chain.loaded.elements
+        alone = any(per_worker(elements[it.name.value]) for it in self.segment.elements)
+        return self.code.target is Target.WASM and (alone or self.code.by_hand)
 
     @property
     def edge(self) -> Edge:

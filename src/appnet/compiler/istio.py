@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -82,14 +82,18 @@ def loader_map(namespace: str) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {library.name: content}}
 
 
-def set_up_proxy(template: Object, targets: Collection[Target]) -> None:
-    """Has the sidecars of a pod template run modules of these targets."""
+def set_up_proxy(template: Object, modules: Sequence[Module]) -> None:
+    """Has the sidecars of a pod template run these modules."""
+    native = any(it.code.target is Target.NATIVE for it in modules)
+    alone = any(it.needs_one_worker for it in modules)
+    if not native and not alone:
+        return
     annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
     written = yaml.safe_load(annotations.get("proxy.istio.io/config", ""))
     config: Object = written if isinstance(written, dict) else {}
-    if Target.WASM in targets:
-        config["concurrency"] = 1  # a wasm module has a state for each worker thread
-    if Target.NATIVE in targets:
+    if alone:
+        config["concurrency"] = 1
+    if native:
         config.setdefault("proxyMetadata", {})["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
         volume = {"name": _LOADER, "configMap": {"name": _LOADER}}
         mount = {"name": _LOADER, "mountPath": _LOADER_FOLDER, "readOnly": True}

@@ -44,13 +44,10 @@ class _Writer:
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def files(self) -> dict[str, list[Object]]:
-        targets: dict[str, set[Target]] = {}
-        for it in self._modules:
-            targets.setdefault(it.service, set()).add(it.code.target)
-        for name, used in targets.items():
+        for name in dict.fromkeys(it.service for it in self._modules):
             for deployment in self._behind(name):
-                set_up_proxy(deployment["spec"]["template"], used)
-        native = [name for name, used in targets.items() if Target.NATIVE in used]
+                set_up_proxy(deployment["spec"]["template"], [it for it in self._modules if it.service == name])
+        native = {it.service for it in self._modules if it.code.target is Target.NATIVE}
         if self._settings.replicas is not None:
             self._set_replicas(self._settings.replicas)
         namespaces = [it for it in self._objects if it.get("kind") == "Namespace"]
