@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from appnet.analysis import load_overrides
-from appnet.cli.errors import backend_name, open_screens, told_errors
+from appnet.cli.errors import BackendOption, open_screens, told_errors
 from appnet.cli.screen import show_diagnostics
 from appnet.codegen.c.build import Target
 from appnet.compiler import CompiledApplication, build, compile_application
@@ -38,9 +38,6 @@ def _address(text: str) -> Address:
 
 _Spec = Annotated[
     Path, typer.Option("--spec", "-s", "--spec_path", help="The application's edges and elements (.yaml).")
-]
-_Backend = Annotated[
-    str, typer.Option("--backend", "-b", parser=backend_name, metavar="envoy", help="What it is compiled for.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
@@ -79,7 +76,7 @@ _Collector = Annotated[
 def compile_spec(
     *,
     spec: _Spec,
-    backend: _Backend = "envoy",
+    backend: BackendOption = "envoy",
     verbose: _Verbose = False,
     pseudo_property: _Properties = None,
     pseudo_impl: _Code = None,

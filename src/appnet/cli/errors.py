@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -41,10 +42,14 @@ def open_screens() -> Screens:
     return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
 
 
-def backend_name(name: str) -> str:
-    """The backend that a user names."""
+def _backend(name: str) -> str:
     if name == "envoy":
         return name
     if name in PROCESSORS:
         raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
     raise typer.BadParameter(f"{name!r} is no backend; use envoy")
+
+
+BackendOption = Annotated[
+    str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
+]

@@ -15,7 +15,7 @@ from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
 from appnet.cli.compile import compile_spec
 from appnet.cli.element import Placement, build_element
-from appnet.cli.errors import FAILURE, WRONG_INPUT, backend_name, open_screens, told_errors
+from appnet.cli.errors import FAILURE, WRONG_INPUT, BackendOption, open_screens, told_errors
 from appnet.cli.explain import draw, explained, explanation_json, model_of, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import run_once, run_until_told
@@ -199,9 +199,7 @@ def element(
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
     proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
     method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
-    backend: Annotated[
-        str, typer.Option(parser=backend_name, metavar="envoy", help="What it is compiled for.")
-    ] = "envoy",
+    backend: BackendOption = "envoy",
     placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
