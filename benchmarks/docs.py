@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from benchmarks import report, results
 
@@ -24,10 +25,16 @@ def section(name: str) -> str:
             "",
             _machine(context),
             "",
-            report.markdown(rows, context["titles"]),
+            *(report.markdown(it, context["titles"]) for it in _tables(rows, context)),
             *(["Left out by", "", *omitted, ""] if omitted else []),
         ]
     )
+
+
+def _tables(rows: list[results.Row], context: dict[str, Any]) -> list[list[results.Row]]:
+    """One table, or those that the context names the metrics of."""
+    metrics = context.get("tables")
+    return [rows] if metrics is None else [[it for it in rows if it.metric in some] for some in metrics]
 
 
 def _machine(context: dict[str, object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -45,14 +46,22 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def plot(rows: Sequence[Row], titles: Mapping[str, str], file: Path) -> None:
-    """Bars of the ratio of each case's first metric, with quartiles, as SVG."""
-    import matplotlib  # noqa: PLC0415 - takes half a second, which only a full run should pay
+def curves(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], labels: tuple[str, str], file: Path) -> None:
+    """A line for each series, named, of its places and values, as SVG; ``labels`` of the two axes."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=(7, 3.5))
+    for name, (places, values) in series.items():
+        axes.plot(places, values, label=name, linewidth=1.2)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(labels[0], fontsize=9)
+    axes.set_ylabel(labels[1], fontsize=9)
+    axes.legend(fontsize=9, frameon=False)
+    _save(figure, axes, file)
 
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "appnet", "svg.fonttype": "none", "font.family": "sans-serif"})
-    from matplotlib import pyplot  # noqa: PLC0415
 
+def plot(rows: Sequence[Row], titles: Mapping[str, str], file: Path, baseline: str = "router only") -> None:
+    """Bars of the ratio of each case's first metric to the ``baseline``, with quartiles, as SVG."""
+    pyplot = _pyplot()
     metric = rows[0].metric
     shown = sorted((row for row in rows if row.metric == metric and row.ratio), key=lambda row: row.ratio or 0)
     figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(shown) + 1))
@@ -64,9 +73,23 @@ def plot(rows: Sequence[Row], titles: Mapping[str, str], file: Path) -> None:
     axes.set_yticks(range(len(shown)), [titles.get(row.case, row.case) for row in shown], fontsize=9)
     axes.set_xlim(0, max((row.ratio_high or 0) for row in shown) * 1.3)
     axes.axvline(1, color="#999999", linewidth=0.8)
-    axes.set_xlabel(f"{metric}, relative to router only", fontsize=9)
+    axes.set_xlabel(f"{metric}, relative to {baseline}", fontsize=9)
+    _save(figure, axes, file)
+
+
+def _pyplot() -> Any:
+    import matplotlib  # noqa: PLC0415 - takes half a second, which only a full run should pay
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "appnet", "svg.fonttype": "none", "font.family": "sans-serif"})
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    return pyplot
+
+
+def _save(figure: Any, axes: Any, file: Path) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})
-    pyplot.close(figure)
+    _pyplot().close(figure)

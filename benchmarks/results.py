@@ -40,8 +40,8 @@ def summarize(samples: Mapping[str, Sequence[float]], metric: str, unit: str, ba
         low, middle, high = quartiles(ratios)
         rows.append(
             Row(
-                case, metric, _rounded(statistics.median(values)), unit,
-                _rounded(middle), baseline, _rounded(low), _rounded(high),
+                case, metric, rounded(statistics.median(values)), unit,
+                rounded(middle), baseline, rounded(low), rounded(high),
             )
         )  # fmt: skip
     return rows
@@ -55,7 +55,8 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """To four digits."""
     return float(f"{value:.4g}")
 
 

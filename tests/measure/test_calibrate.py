@@ -5,14 +5,15 @@ import pytest
 from appnet.codegen.c import Target
 from appnet.measure.calibrate import Effort, calibrate, solve
 from appnet.measure.probes import METHOD, all_probes
-from appnet.optimize.cost import DEFAULT, KINDS, Costs, Profile, TargetCosts, costs_of, entering
+from appnet.optimize import DEFAULT
+from appnet.optimize.cost import KINDS, CostModel, Costs, Profile, TargetCosts, costs_of, entering
 
 PROBES = all_probes()
 
 
 def charged(prices: TargetCosts) -> dict[str, float]:
     """What the cost model charges for each probe, microseconds."""
-    model = DEFAULT.__class__("for the test", {"native": prices})
+    model = CostModel("for the test", {"native": prices}, 0.0)
     found = {}
     for probe in PROBES:
         costs: Costs = costs_of(probe.element, model, "native", Profile())

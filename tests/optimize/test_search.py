@@ -7,7 +7,8 @@ import random
 import pytest
 
 from appnet.network.placement import Side
-from appnet.optimize.cost import DEFAULT, Costs, expected_cost
+from appnet.optimize import DEFAULT
+from appnet.optimize.cost import Costs, expected_cost
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, exhaustive
 

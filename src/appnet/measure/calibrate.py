@@ -11,12 +11,10 @@ import asyncio
 import platform
 import random
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,19 +22,12 @@ from pathlib import Path
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
-from appnet.control.snapshot import Snapshot
-from appnet.control.xds_server import XdsServer
-from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import LoadError, LoadSettings, Request, Upstream, run_load
 from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
-from appnet.measure.sink import Sink
+from appnet.measure.rig import Chain, MeasuredProxy, rig
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts, operations_of
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.loader import loader_library
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
 
 _NODE = "calibrate"
 _ROUTER = "router"
@@ -114,29 +105,11 @@ def _uses(probe: Probe) -> dict[str, float]:
 async def measure(probes: Sequence[Probe], effort: Effort, progress: Callable[[str], None]) -> Measured:
     """Builds and loads the probes."""
     progress("building probes")
-    chains = await asyncio.to_thread(_build, probes)
-    cores = Cores.divide()
-    async with AsyncExitStack() as stack:
-        stack.enter_context(running_on(cores.load))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calibrate-")))
-        upstream = stack.enter_context(Upstream())
-        sink = await stack.enter_async_context(Sink())
-        xds = await stack.enter_async_context(XdsServer())
+    filters = await asyncio.to_thread(_build, probes)
+    async with rig() as around:
         progress("starting Envoy")
-        server = Address("127.0.0.1", upstream.port)
-        sidecars = [Sidecar(name, [it.name for it in filters], [server]) for name, filters in chains.items()]
-        resources = [it for sidecar in sidecars for it in sidecar_resources(sidecar)]
-        xds.set_snapshot(_NODE, Snapshot("1", (*resources, *(it for filters in chains.values() for it in filters))))
-        settings = EnvoySettings(
-            Identity(_NODE, _NODE), folder, xds.address, sink.address, module_path=loader_library().parent
-        )
-        envoy = EnvoyProcess(settings)
-        stack.push_async_callback(envoy.stop)
-        with running_on(cores.proxy):
-            await envoy.start()
-        await envoy.ready()
-        ports = {it.listener: (await envoy.listener_address(it.listener)).port for it in sidecars}
-        return await _loaded(ports, effort, envoy, upstream, progress)
+        proxy = await around.start(_NODE, {name: Chain(it, around.server) for name, it in filters.items()})
+        return await _loaded(proxy, around.upstream, effort, progress)
 
 
 def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
@@ -162,30 +135,30 @@ def _name(target: Target, finds: str) -> str:
 
 
 async def _loaded(
-    ports: Mapping[str, int], effort: Effort, envoy: EnvoyProcess, upstream: Upstream, progress: Callable[[str], None]
+    proxy: MeasuredProxy, upstream: Upstream, effort: Effort, progress: Callable[[str], None]
 ) -> Measured:
     settings = LoadSettings(_CONNECTIONS, _STREAMS, seconds=effort.seconds)
     servers: list[float] = []
-    costs: dict[str, list[float]] = {name: [] for name in ports}
+    costs: dict[str, list[float]] = {name: [] for name in proxy.listeners}
 
     async def cost(name: str, settings: LoadSettings) -> float:
         """Envoy's CPU for a call, microseconds."""
-        before, server_before = envoy.cpu_nanoseconds(), upstream.cpu_nanoseconds()
+        before, server_before = proxy.process.cpu_nanoseconds(), upstream.cpu_nanoseconds()
         request = Request(MESSAGE, METHOD.full_name, (("user", "probe"),))
-        result = await asyncio.to_thread(run_load, ports[name], [request], settings)
-        used, server = envoy.cpu_nanoseconds() - before, upstream.cpu_nanoseconds() - server_before
+        result = await asyncio.to_thread(run_load, proxy.listeners[name].port, [request], settings)
+        used, server = proxy.process.cpu_nanoseconds() - before, upstream.cpu_nanoseconds() - server_before
         if set(result.by_status()) != {(0, "")}:
             raise CalibrationError(f"calls through the probe {name} ended with {result.by_status()}")
         servers.append(server / result.finished / 1000)
         return used / result.finished / 1000
 
-    for name in ports:
+    for name in proxy.listeners:
         progress(f"warming up {name}")
         await cost(name, replace(settings, seconds=_WARM_UP_SECONDS))
     servers.clear()
     shuffle = random.Random(1)  # noqa: S311 -- an order, no secret
     for number in range(effort.rounds):
-        for name in shuffle.sample(list(ports), len(ports)):
+        for name in shuffle.sample(list(costs), len(costs)):
             progress(f"round {number + 1} of {effort.rounds}: {name}")
             costs[name].append(await cost(name, settings))
     base = costs.pop(_ROUTER)

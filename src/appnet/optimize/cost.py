@@ -49,7 +49,7 @@ class CostModel:
 
     measured: str
     targets: Mapping[str, TargetCosts]
-    crossing: float = 60.0
+    crossing: float
     refused: float = 0.01
 
 
@@ -176,40 +176,3 @@ def kind_of(operation: str) -> str:
         if effects & effect:
             return kind
     return "plain"
-
-
-DEFAULT = CostModel(
-    "`make bench-dataplane` on a virtual machine with two cores of an AMD EPYC, Envoy 1.40.0, at full load",
-    {
-        "native": TargetCosts(
-            0.9,
-            0.6,
-            0.6,
-            {
-                "plain": 0.005,
-                "container": 0.06,
-                "metadata": 0.12,
-                "time": 0.04,
-                "record": 0.2,
-                "write": 0.1,
-                "crypto": 1.5,
-                "compression": 1.5,
-            },
-        ),
-        "wasm": TargetCosts(
-            2.2,
-            1.4,
-            1.4,
-            {
-                "plain": 0.01,
-                "container": 0.12,
-                "metadata": 0.5,
-                "time": 0.25,
-                "record": 0.4,
-                "write": 0.5,
-                "crypto": 4.0,
-                "compression": 4.0,
-            },
-        ),
-    },
-)

@@ -12,8 +12,9 @@ from appnet.analysis.overrides import Overrides
 from appnet.ir.nodes import Element
 from appnet.network.edge import LoadedChain
 from appnet.network.placement import OptLevel, Plan, place, plan_of
-from appnet.optimize.cost import DEFAULT, CostModel, Costs, Profile, expected_cost
+from appnet.optimize.cost import CostModel, Costs, Profile, expected_cost
 from appnet.optimize.known import Known
+from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
 

@@ -10,8 +10,9 @@ import yaml
 
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.yaml_reader import Problems, Section, read_documents
-from appnet.optimize.cost import DEFAULT, KINDS, CostModel, TargetCosts
+from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 
+_TARGETS = ("native", "wasm")
 _PARTS = ("module", "request_message", "response_message")
 _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--prices`.\n"
 
@@ -43,8 +44,8 @@ def load_prices(file: Path) -> CostModel:
     section = top.section("targets", needed="the prices of each target")
     targets: dict[str, TargetCosts] = {}
     if section is not None:
-        section.only(DEFAULT.targets)
-        for name in DEFAULT.targets:
+        section.only(_TARGETS)
+        for name in _TARGETS:
             found = section.section(name, needed="what its modules cost")
             if found is not None:
                 targets[name] = _target(found)
@@ -77,3 +78,7 @@ def _price(section: Section, key: str) -> float:
         section.problems.add("C084", f"`{key}` is no price", span, f"this is {value}", help_)
         return 0.0
     return float(value)
+
+
+DEFAULT = load_prices(Path(__file__).parent / "prices.yaml")
+"""What plans are made by where no prices are given; the file says where they were measured."""
