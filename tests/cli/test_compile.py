@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from appnet.cli.main import app
+from appnet.optimize import DEFAULT
+from appnet.optimize.prices import write_prices
 
 ECHO = "examples/chain/echo.yaml"
 MAIN = "from appnet.cli.main import main; main()"
@@ -74,6 +78,16 @@ def test_no_optimize_has_the_last_word(tmp_path: Path) -> None:
 def test_algorithms(algorithm: str, tmp_path: Path) -> None:
     assert compiled("--opt_algorithm", algorithm, "--output", tmp_path).exit_code == 0
     assert sorted(it for segment in segments(tmp_path) for it in segment) == ["fault", "firewall", "logging"]
+
+
+def test_measured_prices(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    write_prices(replace(DEFAULT, crossing=1000.0), prices)
+    told = compiled("-v", "--dry_run", "--prices", prices).stdout
+    assert re.search(r"server: firewall   1\d\d\d\.\d\d us of CPU", told)
+    missing = compiled("--dry_run", "--prices", tmp_path / "none.yaml")
+    assert missing.exit_code == 2
+    assert "error[C001]" in missing.stderr
 
 
 def test_replicas(tmp_path: Path) -> None:

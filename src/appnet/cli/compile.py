@@ -13,6 +13,7 @@ import typer
 
 from appnet.analysis import load_overrides
 from appnet.cli.errors import BackendOption, open_screens, told_errors
+from appnet.cli.explain import model_of
 from appnet.cli.screen import show_diagnostics
 from appnet.codegen.c.build import Target
 from appnet.compiler import CompiledApplication, build, compile_application
@@ -62,6 +63,7 @@ _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
 ]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How plans are chosen.")]
+_Prices = Annotated[Path | None, typer.Option("--prices", help="What RPCs cost, as `appnetctl calibrate` wrote it.")]
 _Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
 _Target = Annotated[
     Target, typer.Option(help="What elements are compiled to, but for those with `envoy_native: true`.")
@@ -86,6 +88,7 @@ def compile_spec(
     no_optimize: _NoOptimize = False,
     replica: _Replica = None,
     opt_algorithm: _Algorithm = Algorithm.COST,
+    prices: _Prices = None,
     debug: _Debug = False,
     target: _Target = Target.WASM,
     output: _Output = Path("generated"),
@@ -98,7 +101,7 @@ def compile_spec(
     with told_errors(), _told_steps(debug=debug):
         application = load_application(spec)
         show_diagnostics(screens.err, list(application.warnings))
-        settings = Settings(level, target.value, algorithm=opt_algorithm)
+        settings = Settings(level, target.value, model_of(prices), algorithm=opt_algorithm)
         if pseudo_property is not None:
             by_hand = load_overrides(pseudo_property, _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
