@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from appnet.behaviour.harness import Passed, Replied, Responded
 from appnet.behaviour.native_harness import ModuleUnderTest as NativeModule
-from appnet.behaviour.native_harness import Passed, Replied
 from appnet.behaviour.wasm_harness import ModuleUnderTest as WasmModule
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
-from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
+from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -181,7 +181,7 @@ class Comparison:
                 got = call.run_response(exchange.response_metadata, pieces, exchange.status)
                 headers = rpc.response_metadata
             _check(expected, got, body, schema, headers, f"{name}, {where}")
-        return isinstance(expected, Refused)
+        return not isinstance(expected, Forwarded)
 
     # --- comparisons ---
 
@@ -222,10 +222,19 @@ def _cut(source: random.Random, body: bytes) -> list[bytes]:
 
 
 def _check(
-    expected: Outcome, got: Passed | Replied, body: bytes, schema: str, headers: dict[str, bytes], where: str
+    expected: Outcome,
+    got: Passed | Replied | Responded,
+    body: bytes,
+    schema: str,
+    headers: dict[str, bytes],
+    where: str,
 ) -> None:
     if isinstance(expected, Refused):
         assert got == Replied(expected.code, expected.text), where
+        return
+    if isinstance(expected, Answered):
+        assert isinstance(got, Responded), f"{got} for {expected}\n{where}"
+        _check_written(Forwarded(expected.fields), got.body, _framed(b""), SAMPLE.response.full_name, where)
         return
     assert isinstance(got, Passed), f"{got} for {expected}\n{where}"
     assert got.metadata == {key: value for key, value in headers.items() if key not in _REQUEST_HEADERS}, where

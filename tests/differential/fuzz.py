@@ -73,6 +73,15 @@ def texts_of(seed: int) -> list[list[str]]:
     return [*([text] for text in texts), *together]
 
 
+def run_replies(seed: int, subject: Subject) -> int:
+    """Compares programs that reply, alone and behind others; how many requests there were."""
+    source = random.Random(seed)
+    texts = [make_program(source, replies=True) for _ in range(PROGRAMS_A_BATCH)]
+    together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
+    chains = [make_chain(f"made{number}", it) for number, it in enumerate([*([it] for it in texts), *together])]
+    return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=[subject])
+
+
 def texts_of_streams(seed: int) -> list[str]:
     """Programs for streams."""
     source = random.Random(~seed)
@@ -161,6 +170,7 @@ def main() -> int:
             requests += run_batch(seed, subjects)
             if number % _BATCHES_BETWEEN_STREAMS == 1:
                 requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
+                requests += run_replies(seed, subjects[0])  # wasm modules cannot reply
         except _DISAGREEMENT as found:
             failed += 1
             print(f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}", flush=True)

@@ -8,6 +8,7 @@ import pytest
 
 from appnet.interpret.operations import MEANINGS
 from tests.differential import fuzz
+from tests.differential.compare import NATIVE
 from tests.support.programs import program
 from tests.support.sanitizers import sanitizer_library
 
@@ -23,6 +24,11 @@ def test_written_programs_alone_and_in_chains():
 @pytest.mark.parametrize("batch", range(GENERATED_PROGRAMS // fuzz.PROGRAMS_A_BATCH))
 def test_generated_programs(batch: int):
     assert fuzz.run_batch(batch) >= fuzz.PROGRAMS_A_BATCH * 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_generated_programs_that_reply(seed: int):
+    assert fuzz.run_replies(seed, NATIVE) >= fuzz.PROGRAMS_A_BATCH * 50
 
 
 @pytest.mark.parametrize("path", sorted(fuzz.REGRESSIONS.glob("*.appnet")), ids=lambda path: path.stem)

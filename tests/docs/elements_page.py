@@ -11,7 +11,7 @@ ELEMENTS = ROOT / "config" / "samples" / "elements"
 CHAPTERS = {
     "Keep the server well": (
         "rate_limit", "bandwidth_limit", "concurrency_limit", "admission_control", "circuit_breaker", "retry_budget",
-        "timeout",
+        "timeout", "cache",
     ),
     "Say who may pass": ("acl", "firewall", "auth"),
     "See what happens": ("logging", "metrics", "mirror", "fault", "delay"),

@@ -56,6 +56,7 @@ _STATE_TYPES = (
 _KEPT = (STRING, INSTANT, INT, PairType(FLOAT, INSTANT))
 _RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))
 _FIELD_PATHS = tuple(SAMPLE.request.fields)
+_REPLY_PATHS = tuple(SAMPLE.response.fields)
 
 
 def programs() -> st.SearchStrategy[str]:
@@ -63,13 +64,13 @@ def programs() -> st.SearchStrategy[str]:
     return st.randoms(use_true_random=False).map(make_program)
 
 
-def make_program(source: random.Random, budget: int = 12) -> str:
-    """The text of one program; ``budget``: of statements in each block."""
+def make_program(source: random.Random, budget: int = 12, *, replies: bool = False) -> str:
+    """The text of one program; ``budget``: of statements in each block, ``replies``: whether it may reply."""
     variables = _make_variables(source)
     lines = ["state:"]
     lines += [f"    {variable.declaration()}" for variable in variables] or ["    pass"]
     for block in ("init", "req", "resp"):
-        writer = _Writer(source, variables, block, budget=budget)
+        writer = _Writer(source, variables, block, budget=budget, replies=replies)
         body = writer.body()
         lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"
@@ -107,6 +108,7 @@ class _Writer(Expressions):
     """
 
     budget: int = 12
+    replies: bool = False
     entries: set[str] = field(default_factory=set)
 
     def in_role(self, role: str) -> list[Variable]:
@@ -151,11 +153,22 @@ class _Writer(Expressions):
 
     def verdict(self) -> list[str]:
         onward = "send(rpc, Down)" if self.block == "req" else "send(rpc, Up)"
+        if self.replies and self.block == "req" and self.once_in(3):
+            return self._reply()
         if not self.once_in(4):
             return [onward]
         text = self.pick([f"'{self.pick(WORDS)}'", self.expression(STRING)])
         code = self.pick(["", f", {self.pick(CODES)}"])
         return [f"send(err({text}{code}), Up)"]
+
+    def _reply(self) -> list[str]:
+        if self.once_in(6):
+            return ["send(reply(), Up)"]
+        lines = ["answer = reply()"]
+        for _ in range(self.source.randint(0, 3)):
+            field_ = SAMPLE.response.fields[self.pick(_REPLY_PATHS)]
+            lines.append(f"set(answer, '{field_.path}', {self.expression(field_.type)})")
+        return [*lines, "send(answer, Up)"]
 
     # --- statements ---
 

@@ -29,6 +29,7 @@ from appnet.analysis.symbols import (
 from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, absent_value
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
+    Answer,
     Arm,
     Atom,
     Call,
@@ -43,6 +44,7 @@ from appnet.ir.nodes import (
     LiteralPattern,
     Local,
     Match,
+    NewReply,
     NonePattern,
     ReadField,
     Refuse,
@@ -52,6 +54,7 @@ from appnet.ir.nodes import (
     StateClass,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.walk import atoms_of, binders, statements
 from appnet.language.messages import MessageSchema
@@ -136,6 +139,8 @@ class Execution:
                 return store.forward()
             case Refuse(message=text, code=code):
                 return store.refuse(z3.BitVecVal(code, BITS), self._value(text, store))
+            case NewReply() | WriteReply() | Answer():
+                raise AssertionError("replies are not modelled")  # prove() asks for none
 
     def _let(self, local: Local, value: Computation, store: Store) -> Store:
         match value:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from appnet.ir.nodes import (
+    Answer,
     Arm,
     Atom,
     Block,
@@ -21,12 +22,14 @@ from appnet.ir.nodes import (
     Let,
     Local,
     Match,
+    NewReply,
     Refuse,
     SetState,
     SomePattern,
     State,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.walk import atoms_of, call_of
 from appnet.language.operations import OPERATIONS, Effect
@@ -81,7 +84,7 @@ class _Flows:
                 self._from[self._place(local)] |= sources | ({_DRAWS} if random else set())
             case SetState(state=state):
                 self._from[self._place(state)] |= sources
-            case WriteField() | Forward() | Refuse():
+            case WriteField() | Forward() | Refuse() | NewReply() | WriteReply() | Answer():
                 self._from[_SEEN] |= sources
             case Match(arms=arms):
                 for arm in arms:

@@ -27,6 +27,7 @@ class HandlerProperties:
     state_written: frozenset[str] = frozenset()
     refuses: bool = False
     drops: bool = False
+    replies: bool = False
     reads_status: bool = False
     random: bool = False
     time: bool = False
@@ -35,7 +36,7 @@ class HandlerProperties:
     @property
     def can_end(self) -> bool:
         """Whether an RPC may end here instead of going on."""
-        return self.refuses or self.drops
+        return self.refuses or self.drops or self.replies
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
         state_written=effects.state_written,
         refuses=effects.can_refuse,
         drops=effects.can_drop,
+        replies=effects.can_reply,
         reads_status=effects.reads_status,
         random=effects.uses_random,
         time=effects.uses_time,

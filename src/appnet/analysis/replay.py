@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appnet.analysis.decision import Counterexample, Event, Strength
-from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
+from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.interpret.dump import value_text
 from appnet.interpret.values import absent_value
 from appnet.ir.nodes import Element, StateClass
@@ -102,6 +102,8 @@ class _Seen:
 
     def content(self) -> dict[str, str]:
         """What reaches the other side, by name; of a message that was refused, what the caller is told."""
+        if isinstance(self.outcome, Answered):
+            return {f"field `{path}`": repr(value) for path, value in sorted(self.outcome.fields.items())}
         if not isinstance(self.outcome, Forwarded):
             return {"with code": str(self.outcome.code), "saying": str(self.outcome.text)}
         found = {}
@@ -113,15 +115,18 @@ class _Seen:
 
     def same(self, other: _Seen) -> bool:
         """Whether nobody can tell the two apart."""
-        return self._raw() == other._raw() or (self.passed == other.passed and self.content() == other.content())
+        if self._raw() == other._raw():
+            return True
+        return type(self.outcome) is type(other.outcome) and self.content() == other.content()
 
     def words(self, other: _Seen) -> str:
         """It, as far as the other one differs."""
-        theirs = other.content() if other.passed == self.passed else {}
+        theirs = other.content() if type(other.outcome) is type(self.outcome) else {}
         parts = [f"{name} {text}" for name, text in self.content().items() if theirs.get(name) != text]
         if other.passed != self.passed and self.passed:
             return "passes"
-        return ("passes, " if self.passed else "refused, ") + (", ".join(parts) if parts else "without the rest")
+        became = "answered, " if isinstance(self.outcome, Answered) else "passes, " if self.passed else "refused, "
+        return became + (", ".join(parts) if parts else "without the rest")
 
     def _raw(self) -> str:
         """A text that only messages with the same content share: quicker to make, but the same content may have two."""

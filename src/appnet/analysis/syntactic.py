@@ -15,6 +15,9 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
         reason = _conflict(getattr(first, direction), getattr(second, direction))
         if reason is not None:
             return Unknown(f"{direction}: {reason}")
+    for replying, other in ((first, second), (second, first)):
+        if replying.request.replies and (reason := _told_by_replies(other)) is not None:
+            return Unknown(f"{replying.element} may reply in its place, and {other.element} {reason}")
     both_end = _ends(first) and _ends(second)
     if strength is Strength.STRONG and both_end:
         return Unknown("both may end an RPC, and the caller is told by which")
@@ -25,6 +28,15 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
         if _ends(ending) and missed:
             return Unknown(f"{ending.element} may end an RPC that {other.element} notes in `{min(missed)}`")
     return Proved("they touch nothing in common", status_may_differ=both_end)
+
+
+def _told_by_replies(other: Properties) -> str | None:
+    """What shows whether a reply passed the element."""
+    if _ends(other):
+        return "may end an RPC, too"
+    if other.response.writes or other.response.metadata_written:
+        return "changes responses"
+    return None
 
 
 def _ends(properties: Properties) -> bool:

@@ -32,7 +32,14 @@ class Refuses:
     text: bytes
 
 
-Outcome = Passes | Refuses
+@dataclass(frozen=True)
+class Replies:
+    """The caller gets a reply of the chain with these fields."""
+
+    fields: Fields
+
+
+Outcome = Passes | Refuses | Replies
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Action(IntEnum):
     REPLACE = 2
     REPLY = 3
     TAKE = 4
+    RESPOND = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class Replied:
 
     code: int
     text: bytes
+
+
+@dataclass(frozen=True)
+class Responded:
+    """The caller was answered with a message, these bytes, in the place of the server's."""
+
+    body: bytes
 
 
 @dataclass
@@ -64,7 +72,7 @@ class CallUnderTest(ABC):
     def __init__(self) -> None:
         self.request = Direction()
         self.response = Direction()
-        self.reply: Replied | None = None
+        self.reply: Replied | Responded | None = None
 
     # --- one event; what the module answered ---
 
@@ -101,7 +109,9 @@ class CallUnderTest(ABC):
 
     # --- a whole direction ---
 
-    def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> Passed | Replied:
+    def run_request(
+        self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]
+    ) -> Passed | Replied | Responded:
         """A request of these body chunks, the last of which ends it; without any, its headers do."""
         headers = {":path": path.encode(), **_REQUEST_HEADERS}
         actions = [self.request_headers({**headers, **metadata}, end=not chunks)]
@@ -110,7 +120,9 @@ class CallUnderTest(ABC):
                 actions.append(self.request_body(chunk, end=number == len(chunks)))
         return self._outcome(self.request, headers, actions)
 
-    def run_response(self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int) -> Passed | Replied:
+    def run_response(
+        self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int
+    ) -> Passed | Replied | Responded:
         """A response of these body chunks and then trailers; an error without any chunk is all in its headers."""
         grpc_status = {"grpc-status": str(status).encode()}
         if status and not chunks:
@@ -161,11 +173,15 @@ class CallUnderTest(ABC):
             direction.passed += self._replacement()
         elif action is Action.REPLY:
             self.reply = self._reply()
+        elif action is Action.RESPOND:
+            self.reply = Responded(self._replacement())
         if action is not Action.HOLD:
             direction.held = []
         return action
 
-    def _outcome(self, direction: Direction, own: Mapping[str, bytes], actions: list[Action]) -> Passed | Replied:
+    def _outcome(
+        self, direction: Direction, own: Mapping[str, bytes], actions: list[Action]
+    ) -> Passed | Replied | Responded:
         if self.reply is not None:
             reply, self.reply = self.reply, None
             return reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from appnet.behaviour import native_harness, wasm_harness
-from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Step
-from appnet.behaviour.harness import CallUnderTest, Harness, Passed, Replied
+from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Replies, Step
+from appnet.behaviour.harness import CallUnderTest, Harness, Passed, Replied, Responded
 from appnet.behaviour.messages import FRAME_SIZE, decode, encode, frame
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.behaviour.values import CLOCK_START_NS
@@ -45,7 +45,7 @@ class ModuleSubject(Subject):
             self._calls.pop(step.call).end()
             return None
         outcome = self._request(step) if step.kind == "request" else self._response(step)
-        if step.kind == "response" or isinstance(outcome, Refuses):
+        if step.kind == "response" or isinstance(outcome, Refuses | Replies):
             self._calls.pop(step.call).end()
         return outcome
 
@@ -61,9 +61,12 @@ class ModuleSubject(Subject):
         got = self._calls[step.call].run_response(step.metadata, chunks, step.status)
         return self._outcome(step, got, self._method.response)
 
-    def _outcome(self, step: Step, got: Passed | Replied, schema: MessageSchema) -> Outcome:
+    def _outcome(self, step: Step, got: Passed | Replied | Responded, schema: MessageSchema) -> Outcome:
         if isinstance(got, Replied):
             return Refuses(got.code, got.text)
+        if isinstance(got, Responded):
+            fields = decode(got.body[FRAME_SIZE:], self._method.response, self._proto)
+            return Replies(changed({}, fields, self._method.response))
         fields = changed(step.fields, decode(got.body[FRAME_SIZE:], schema, self._proto), schema) if got.body else {}
         return Passes(fields, set_headers(step.metadata, got.metadata))
 

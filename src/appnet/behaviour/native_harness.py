@@ -209,8 +209,6 @@ class _Call(CallUnderTest):
         table = self._module.table
         event = table.request_body if direction is self.request else table.response_body
         action = self._action(event(self._call, views, len(chunks), end))
-        if action is Action.REPLACE:  # the outcome may lie in the chunks: read it while they are there
-            self._body_outcome = self._outcome_now().body.read()
         for piece in memory:
             ctypes.memset(piece, 0xDD, len(piece))  # views of the chunks must not outlive the event
         return action
@@ -218,13 +216,12 @@ class _Call(CallUnderTest):
     def _trailers(self, direction: Direction) -> Action:
         table = self._module.table
         event = table.request_trailers if direction is self.request else table.response_trailers
-        action = self._action(event(self._call))
-        if action is Action.REPLACE:
-            self._body_outcome = self._outcome_now().body.read()
-        return action
+        return self._action(event(self._call))
 
     def _action(self, number: int) -> Action:
         action = Action(number)
+        if action in {Action.REPLACE, Action.RESPOND}:  # it may lie in the chunks: read it while they are there
+            self._body_outcome = self._outcome_now().body.read()
         if action is Action.REPLY:
             outcome = self._outcome_now()
             self._replied = Replied(outcome.code, outcome.text.read())

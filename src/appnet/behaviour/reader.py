@@ -17,6 +17,7 @@ from appnet.behaviour.document import (
     Passes,
     RecordCheck,
     Refuses,
+    Replies,
     StateCheck,
     Step,
 )
@@ -61,6 +62,7 @@ _STEP_KEYS = (
     "forwards",
     "sets",
     "refuses",
+    "replies",
     "state",
     "records",
 )
@@ -224,7 +226,7 @@ class _Reader:
         call = self._call(section, kind, open_calls)
         schema = self._method.request if kind == "request" else self._method.response
         outcome = self._outcome(section, schema) if kind != "end" else None
-        if kind != "request" or isinstance(outcome, Refuses):
+        if kind != "request" or isinstance(outcome, Refuses | Replies):
             open_calls.pop(call, None)
         return Step(
             section.span,
@@ -258,6 +260,8 @@ class _Reader:
         return name
 
     def _outcome(self, section: Section, schema: MessageSchema) -> Outcome:
+        if "replies" in section:
+            return self._reply(section)
         if "refuses" not in section:
             return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"))
         for key in ("forwards", "sets"):
@@ -273,6 +277,14 @@ class _Reader:
             self._problems.add("C073", f"there is no gRPC code `{code}`", text.span, "not a code", help_)
             return Refuses(0, b"")
         return Refuses(STATUS_CODES[code], message.encode())
+
+    def _reply(self, section: Section) -> Outcome:
+        for key in ("forwards", "sets", "refuses", "response"):
+            if key in section:
+                span = section.key_span(key)
+                help_ = f"remove `{key}` or `replies`"
+                self._problems.add("C071", f"`{key}` beside a reply", span, "the caller is answered", help_)
+        return Replies(self._fields(section, "replies", self._method.response))
 
     def _status(self, section: Section, kind: str) -> int:
         text = section.text("status") if "status" in section else None

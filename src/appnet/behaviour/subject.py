@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Step
+from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Replies, Step
 from appnet.behaviour.values import CLOCK_START_NS
-from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc, Watcher, dump
+from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
 from appnet.interpret.values import Value, absent_value
 from appnet.language.messages import MessageSchema, MethodSignature
 
@@ -72,7 +72,9 @@ class InterpreterSubject(Subject):
         rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
         self._calls[step.call] = rpc
         outcome = self._chain.request(rpc)
-        if not isinstance(outcome, Forwarded):
+        if isinstance(outcome, Answered):
+            return Replies(changed({}, outcome.fields, self._method.response))
+        if isinstance(outcome, Refused):
             return Refuses(outcome.code, outcome.text)
         headers = set_headers({**REQUEST_HEADERS, **step.metadata}, rpc.metadata)
         return Passes(changed(step.fields, rpc.message, self._method.request), headers)
@@ -81,7 +83,7 @@ class InterpreterSubject(Subject):
         rpc = self._calls.pop(step.call)
         rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
         outcome = self._chain.response(rpc, step.status)
-        if not isinstance(outcome, Forwarded):
+        if isinstance(outcome, Refused):
             return Refuses(outcome.code, outcome.text)
         headers = set_headers({**RESPONSE_HEADERS, **step.metadata}, rpc.response_metadata)
         return Passes(changed(step.fields, rpc.message, self._method.response), headers)

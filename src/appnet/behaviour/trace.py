@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from appnet.behaviour.document import Behaviour, Case, Outcome, Refuses, Step
+from appnet.behaviour.document import Behaviour, Case, Outcome, Refuses, Replies, Step
 from appnet.behaviour.subject import InterpreterSubject
 from appnet.behaviour.values import shown
 from appnet.interpret.element import ElementInstance
@@ -53,7 +53,7 @@ def trace_case(behaviour: Behaviour, case: Case) -> Iterator[StepTrace]:
             continue  # it was captured, or expected, where the chain let the request pass
         for _ in range(step.times):
             outcome = subject.run(step)
-            (refused.add if isinstance(outcome, Refuses) else refused.discard)(step.call)
+            (refused.add if isinstance(outcome, Refuses | Replies) else refused.discard)(step.call)
             yield StepTrace(step, recorder.take(), outcome)
 
 

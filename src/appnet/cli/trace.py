@@ -23,7 +23,7 @@ def trace_text(behaviour: Behaviour, case: Case) -> Iterator[str]:
             yield from (f"         {_row(row)}" for row in handler.rows)
             yield from (f"         {it.variable}: {it.before} -> {it.after}" for it in handler.changes)
         if trace.outcome is not None:
-            yield f"     {told(trace.outcome, schema)}"
+            yield f"     {told(trace.outcome, trace.step.kind, behaviour.method)}"
 
 
 def trace_json(behaviour: Behaviour, case: Case) -> Iterator[dict[str, Any]]:
@@ -36,12 +36,12 @@ def trace_json(behaviour: Behaviour, case: Case) -> Iterator[dict[str, Any]]:
             "line": trace.step.span.line,
             "event": _event(trace.step, schema),
             "handlers": [_plain(it) for it in trace.handlers],
-            "outcome": _told(trace, schema),
+            "outcome": _told(trace, behaviour),
         }
 
 
-def _told(trace: StepTrace, schema: MessageSchema) -> str | None:
-    return told(trace.outcome, schema) if trace.outcome is not None else None
+def _told(trace: StepTrace, behaviour: Behaviour) -> str | None:
+    return told(trace.outcome, trace.step.kind, behaviour.method) if trace.outcome is not None else None
 
 
 def _plain(handler: HandlerTrace) -> dict[str, Any]:

@@ -3,6 +3,6 @@
 from appnet.interpret.chain import ChainInstance
 from appnet.interpret.dump import dump
 from appnet.interpret.element import Watcher
-from appnet.interpret.rpc import Environment, Forwarded, Outcome, Refused, Rpc
+from appnet.interpret.rpc import Answered, Environment, Forwarded, Outcome, Refused, Rpc
 
-__all__ = ["ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "Watcher", "dump"]
+__all__ = ["Answered", "ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "Watcher", "dump"]

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from appnet.interpret.element import ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
-from appnet.interpret.rpc import Environment, Forwarded, Message, Outcome, Refused, Rpc
+from appnet.interpret.element import Answers, ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
+from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
 
@@ -48,6 +48,8 @@ class ChainInstance:
         rpc.forwarded = 0
         for element, code in zip(self._elements, self._code(rpc), strict=True):
             verdict = element.run(code.req.body, rpc, message)
+            if isinstance(verdict, Answers):
+                return self._answer(rpc, verdict)
             if not isinstance(verdict, Forwards):
                 return self._refuse(rpc, _refusal(element, verdict))
             rpc.forwarded += 1
@@ -108,6 +110,13 @@ class ChainInstance:
         later = self._respond(rpc, _error(rpc, refused))
         rpc.forwarded = 0
         return later if later is not None else refused
+
+    def _answer(self, rpc: Rpc, answer: Answers) -> Outcome:
+        """Lets the elements that forwarded the request see, and change, the response that a later one made."""
+        message = Message(rpc.signature.response, dict(answer.fields), made_here=True)
+        refused = self._respond(rpc, message)
+        rpc.forwarded = 0
+        return refused if refused is not None else Answered(message.fields)
 
     def _respond(self, rpc: Rpc, message: Message) -> Refused | None:
         """Runs the ``resp`` handlers; the last refusal, if one of them refused."""

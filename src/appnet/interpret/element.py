@@ -8,8 +8,9 @@ from typing import Protocol
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, narrow
 from appnet.ir.nodes import (
+    Answer,
     AnyPattern,
     Arm,
     Atom,
@@ -25,6 +26,7 @@ from appnet.ir.nodes import (
     LiteralPattern,
     Local,
     Match,
+    NewReply,
     NonePattern,
     Pattern,
     ReadField,
@@ -35,6 +37,7 @@ from appnet.ir.nodes import (
     StateClass,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.language.operations import OPERATIONS, Effect
 
@@ -56,7 +59,14 @@ class Refuses:
     text: bytes
 
 
-Verdict = Forwards | Refuses
+@dataclass(frozen=True)
+class Answers:
+    """The verdict of a handler that answers the caller with a response of its own; ``fields`` by path."""
+
+    fields: dict[str, Value]
+
+
+Verdict = Forwards | Refuses | Answers
 
 
 class Watcher(Protocol):
@@ -145,6 +155,7 @@ class _Run:
     rpc: Rpc | None
     message: Message | None
     locals: dict[str, Value] = field(default_factory=dict)
+    reply: dict[str, Value] = field(default_factory=dict)
 
     def block(self, block: Block) -> Verdict | None:
         for statement in block.statements:
@@ -167,8 +178,16 @@ class _Run:
                 return self._match(statement)
             case Foreach():
                 return self._foreach(statement)
+            case NewReply():
+                self.reply = {}
+            case WriteReply(path=path, value=value):
+                assert self.rpc is not None, "init has no caller"
+                kind = self.rpc.signature.response.fields[path].kind
+                self.reply[path] = narrow(self._value(value), kind)
             case Forward():
                 return Forwards()
+            case Answer():
+                return Answers(self.reply)
             case Refuse(message=message, code=code):
                 return Refuses(code, self._value(message))
         return None

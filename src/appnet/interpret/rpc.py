@@ -54,7 +54,14 @@ class Refused:
     text: bytes
 
 
-Outcome = Forwarded | Refused
+@dataclass(frozen=True)
+class Answered:
+    """The caller gets a reply of the chain: a response of these fields, by path; the others have their defaults."""
+
+    fields: dict[str, Value]
+
+
+Outcome = Forwarded | Refused | Answered
 
 
 @dataclass
@@ -63,8 +70,8 @@ class Message:
 
     ``fields``: dotted path to value; an absent field reads as its default.
     ``status``: the gRPC status of a response; other than 0 it is an error response, in which fields read as
-    defaults and writing one has no effect. ``made_here``: an error response that an element of the chain
-    made; it has no headers either, and setting one has no effect.
+    defaults and writing one has no effect. ``made_here``: a response that an element of the chain made;
+    it has no headers, and setting one has no effect.
     ``destination``: what a handler set the metadata ``dst`` to.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from appnet.ir.nodes import (
+    Answer,
     Block,
     FieldUse,
     Forward,
@@ -15,6 +16,7 @@ from appnet.ir.nodes import (
     State,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.walk import atoms_of, call_of, is_exhaustive, read_field_of, statements
 from appnet.language.operations import OPERATIONS, Effect
@@ -33,6 +35,7 @@ def handler_effects(body: Block) -> HandlerEffects:
     effects = found.operations
     return HandlerEffects(
         fields=tuple(found.fields.values()),
+        reply_fields=tuple(found.reply_fields.values()),
         state_read=frozenset(found.read),
         state_written=frozenset(found.written),
         metadata_read=Effect.READS_METADATA in effects,
@@ -43,18 +46,19 @@ def handler_effects(body: Block) -> HandlerEffects:
         reads_backends=Effect.READS_BACKENDS in effects,
         can_refuse=found.refuses,
         can_drop=not ends(body),
+        can_reply=found.replies,
     )
 
 
 def ends(block: Block) -> bool:
-    """Whether every path through the block meets a `Forward` or a `Refuse`."""
+    """Whether every path through the block meets a verdict."""
     return any(_statement_ends(statement) for statement in block.statements)
 
 
 def _statement_ends(statement: Statement) -> bool:
     if isinstance(statement, Match):
         return is_exhaustive(statement.arms) and all(ends(arm.body) for arm in statement.arms)
-    return isinstance(statement, Forward | Refuse)
+    return isinstance(statement, Forward | Refuse | Answer)
 
 
 @dataclass
@@ -64,6 +68,8 @@ class _Found:
     written: set[str] = field(default_factory=set)
     operations: Effect = Effect.PURE
     refuses: bool = False
+    replies: bool = False
+    reply_fields: dict[str, FieldUse] = field(default_factory=dict)
 
     def add(self, statement: Statement) -> None:
         atoms = atoms_of(statement)
@@ -77,6 +83,10 @@ class _Found:
                 self.written.update([place.name] if isinstance(place, State) else [])
         self.read.update(atom.name for atom in atoms if isinstance(atom, State))
         self.refuses |= isinstance(statement, Refuse)
+        self.replies |= isinstance(statement, Answer)
+        if isinstance(statement, WriteReply):
+            use = FieldUse(statement.path, statement.value.type, read=False, written=True)
+            self.reply_fields[statement.path] = use
         if isinstance(statement, SetState):
             self.written.add(statement.state.name)
         if isinstance(statement, WriteField):

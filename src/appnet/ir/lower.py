@@ -6,6 +6,7 @@ from collections import Counter
 
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
+    Answer,
     AnyPattern,
     Arm,
     Atom,
@@ -23,6 +24,7 @@ from appnet.ir.nodes import (
     LiteralPattern,
     Local,
     Match,
+    NewReply,
     NonePattern,
     Pattern,
     ReadField,
@@ -33,6 +35,7 @@ from appnet.ir.nodes import (
     Statement,
     StateVariable,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.state_classes import classify
 from appnet.ir.verify import verify
@@ -101,6 +104,12 @@ class _Body:
                 self._out.append(Foreach(self._local(item), atom, self.lower(body)))
             case typed.Forward():
                 self._out.append(Forward())
+            case typed.NewReply():
+                self._out.append(NewReply())
+            case typed.SetReplyField(path=path, value=value):
+                self._out.append(WriteReply(path, self._atom(value)))
+            case typed.Answer():
+                self._out.append(Answer())
             case typed.Refuse(message=message, code=code):
                 self._out.append(Refuse(self._atom(message), code))
 

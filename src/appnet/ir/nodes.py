@@ -167,7 +167,23 @@ class Refuse:
     code: int
 
 
-Statement = Let | SetState | WriteField | Do | Match | Foreach | Forward | Refuse
+@dataclass(frozen=True)
+class NewReply:
+    """The handler's reply begins anew: a message of the method's response type with no field set."""
+
+
+@dataclass(frozen=True)
+class WriteReply:
+    path: str
+    value: Atom
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ends the handler: the caller is answered with the reply instead."""
+
+
+Statement = Let | SetState | WriteField | Do | Match | Foreach | Forward | Refuse | NewReply | WriteReply | Answer
 
 
 @dataclass(frozen=True)
@@ -220,6 +236,7 @@ class HandlerEffects:
     """What a handler can do, inferred from its body; paths that cannot be taken may be counted in."""
 
     fields: tuple[FieldUse, ...] = ()
+    reply_fields: tuple[FieldUse, ...] = ()
     state_read: frozenset[str] = frozenset()
     state_written: frozenset[str] = frozenset()
     metadata_read: bool = False
@@ -230,6 +247,7 @@ class HandlerEffects:
     reads_backends: bool = False
     can_refuse: bool = False
     can_drop: bool = False
+    can_reply: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,7 +260,7 @@ class Handler:
 class Element:
     """One element, specialised to a method and to its parameters.
 
-    A handler's path that ends without `Forward` or `Refuse` drops the RPC:
+    A handler's path that ends without `Forward`, `Refuse` or `Answer` drops the RPC:
     UNAVAILABLE, "dropped by NAME".
     """
 

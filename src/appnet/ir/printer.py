@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appnet.ir.nodes import (
+    Answer,
     AnyPattern,
     Atom,
     Block,
@@ -17,6 +18,7 @@ from appnet.ir.nodes import (
     Let,
     LiteralPattern,
     Match,
+    NewReply,
     NonePattern,
     Pattern,
     ReadField,
@@ -27,6 +29,7 @@ from appnet.ir.nodes import (
     Statement,
     StateVariable,
     WriteField,
+    WriteReply,
 )
 
 _INDENT = "  "
@@ -83,6 +86,7 @@ _EFFECT_NOTES = (
     ("uses_time", "time"),
     ("can_refuse", "can refuse"),
     ("can_drop", "can drop"),
+    ("can_reply", "can reply"),
 )
 
 
@@ -110,8 +114,14 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return lines
         case Foreach(item=item, items=items, body=body):
             return [f"{margin}foreach {item.name} in {show_atom(items)}", *_block(body, depth + 1)]
+        case NewReply():
+            return [f"{margin}new reply"]
+        case WriteReply(path=path, value=value):
+            return [f"{margin}reply.{path} = {show_atom(value)}"]
         case Forward():
             return [f"{margin}forward"]
+        case Answer():
+            return [f"{margin}reply"]
         case Refuse(message=message, code=code):
             return [f"{margin}refuse {show_atom(message)} code {code}"]
 

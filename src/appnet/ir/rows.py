@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appnet.ir.nodes import (
+    Answer,
     Arm,
     Atom,
     Block,
@@ -18,11 +19,13 @@ from appnet.ir.nodes import (
     Let,
     Local,
     Match,
+    NewReply,
     ReadField,
     Refuse,
     SetState,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.printer import show_atom, show_pattern
 from appnet.ir.walk import atoms_of, binders, statements
@@ -125,8 +128,14 @@ class _Rows:
                 return [f"rpc.{path} = {self._atom(value)}"]
             case Do(call=call):
                 return [self._computation(call)]
+            case NewReply():
+                return []
+            case WriteReply(path=path, value=value):
+                return [f"reply.{path} = {self._atom(value)}"]
             case Forward():
                 return ["forward"]
+            case Answer():
+                return ["reply"]
             case Refuse(message=message, code=code):
                 return [f"refuse {self._atom(message)} with code {code}"]
         raise AssertionError(statement)

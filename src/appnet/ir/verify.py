@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
+    Answer,
     AnyPattern,
     Arm,
     Atom,
@@ -25,6 +26,7 @@ from appnet.ir.nodes import (
     LiteralPattern,
     Local,
     Match,
+    NewReply,
     NonePattern,
     ReadField,
     Refuse,
@@ -33,6 +35,7 @@ from appnet.ir.nodes import (
     State,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.signatures import signature_of
 from appnet.ir.state_classes import classify
@@ -75,6 +78,7 @@ def verify(element: Element) -> None:
     _verify_state(element)
     variables = {variable.name: variable.type for variable in element.state}
     _Body(variables, in_handler=False).block(element.init)
+    _require(not element.resp.effects.can_reply, "only requests are answered", element)
     for handler in (element.req, element.resp):
         _Body(variables, in_handler=True).block(handler.body)
         _require(handler.effects == handler_effects(handler.body), "effects must be those of the body", handler.effects)
@@ -126,7 +130,7 @@ class _Body:
         reached = True
         for index, statement in enumerate(block.statements):
             last = index == len(block.statements) - 1
-            ends = isinstance(statement, Forward | Refuse)
+            ends = isinstance(statement, Forward | Refuse | Answer)
             _require(last or not ends, "nothing stands after a verdict", statement)
             reached &= self._statement(statement)
         return reached
@@ -151,7 +155,12 @@ class _Body:
                 return self._match(statement)
             case Foreach():
                 self._foreach(statement)
-            case Forward():
+            case WriteReply(value=value):
+                self._field(statement, value.type)
+                self._atom(value)
+            case NewReply():
+                _require(self._in_handler, "init has no caller", statement)
+            case Forward() | Answer():
                 _require(self._in_handler, "only handlers give verdicts", statement)
                 return False
             case Refuse(message=message, code=code):
@@ -184,7 +193,7 @@ class _Body:
             case _:
                 self._atom(value)
 
-    def _field(self, node: ReadField | WriteField, type_: Type) -> None:
+    def _field(self, node: ReadField | WriteField | WriteReply, type_: Type) -> None:
         _require(self._in_handler, "init has no message", node)
         _require(bool(node.path), "a field has a path", node)
         _require(type_ in SCALARS and type_ != INSTANT, "fields are scalars", node)

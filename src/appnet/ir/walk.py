@@ -25,6 +25,7 @@ from appnet.ir.nodes import (
     State,
     Statement,
     WriteField,
+    WriteReply,
 )
 
 
@@ -57,7 +58,7 @@ def atoms_of(statement: Statement) -> tuple[Atom, ...]:
             return call.args
         case Let(value=(Const() | Local() | State()) as atom):
             return (atom,)
-        case SetState(value=atom) | WriteField(value=atom) | Refuse(message=atom):
+        case SetState(value=atom) | WriteField(value=atom) | WriteReply(value=atom) | Refuse(message=atom):
             return (atom,)
         case Match(subject=atom) | Foreach(items=atom):
             return (atom,)

@@ -15,7 +15,7 @@ from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
-from appnet.language.types import BOOL, INT, SCALARS, STRING, UNIT, OptionType, PairType, VecType
+from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, OptionType, PairType, VecType
 
 STATUS_CODES = {
     name: code
@@ -183,6 +183,8 @@ class _Body:
 
     def _assign(self, target: syntax.Name, node: syntax.Expression) -> typed.Statement:
         found = self._known(target)
+        if isinstance(node, syntax.Apply) and node.function.name == "reply":
+            return self._begin_reply(target, found, node)
         if isinstance(found, StateValue):
             return typed.SetState(found, self._stored(node, found))
         if isinstance(found, Variable):
@@ -202,6 +204,34 @@ class _Body:
         variable = self.scope.declare(target.name, target.span, value.type)
         variable.origin = origin
         return typed.SetLocal(variable, value)
+
+    def _begin_reply(
+        self, target: syntax.Name, found: Variable | StateValue | None, node: syntax.Apply
+    ) -> typed.Statement:
+        self._can_reply(node)
+        if found is None:
+            variable = self.scope.declare(target.name, target.span, REPLY)
+        elif isinstance(found, Variable) and found.type == REPLY:
+            variable = found
+        else:
+            title = f"`{target.name}` stands for another value already"
+            raise CheckError("E035", title, target.span, help_="take another name for the reply")
+        if self.scope.reply is not None and self.scope.reply.name != variable.name:
+            label = f"`{self.scope.reply.name}` is the other one"
+            raise CheckError("E035", "a handler has one reply", target.span, label, "use one name for it")
+        self.scope.reply = variable
+        return typed.NewReply()
+
+    def _can_reply(self, node: syntax.Apply) -> None:
+        if node.arguments:
+            help_ = "write reply(), and set its fields: set(r, 'field', value)"
+            raise CheckError("E022", "`reply` takes no arguments", node.span, help_=help_)
+        if self.scope.part is not Part.REQ:
+            help_ = "reply in `req`; a `resp` changes the response that is there: set(rpc, 'field', value)"
+            raise CheckError("E035", f"`{self.scope.part.value}` cannot reply", node.span, help_=help_)
+        if self.scope.signature.client_streaming or self.scope.signature.server_streaming:
+            title = f"`{self.scope.signature.full_name}` is a streaming method, which takes no reply"
+            raise CheckError("E035", title, node.span, help_="refuse the message instead: send(err('text'), Up)")
 
     def _known(self, name: syntax.Name) -> Variable | StateValue | None:
         found = self.scope.find(name.name)
@@ -291,17 +321,29 @@ class _Body:
             raise CheckError("E031", "`send` inside foreach", node.span, help_=help_)
         if isinstance(node.value, syntax.Apply) and node.value.function.name == "err":
             return self._refuse(node, node.value)
+        if isinstance(node.value, syntax.Apply) and node.value.function.name == "reply":
+            self._can_reply(node.value)
+            self.scope.hoisted.append(typed.NewReply())
+            return self._answer(node)
         if isinstance(node.value, syntax.Name) and self.scope.gave_up(node.value.name):
             raise Follows
+        found = self._known(node.value) if isinstance(node.value, syntax.Name) else None
+        if isinstance(found, Variable) and found.type == REPLY:
+            return self._answer(node)
         way = _WAY[self.scope.part]
         if not isinstance(node.value, syntax.Name) or node.value.name != self.scope.rpc:
             help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
-            raise CheckError("E031", "only the RPC or an error can be sent", node.value.span, help_=help_)
+            raise CheckError("E031", "only the RPC, an error or a reply can be sent", node.value.span, help_=help_)
         if node.direction != way.lower():
             title = f"`{self.scope.part.value}` sends the {'request' if way == 'Down' else 'response'} {way}"
             help_ = f"write send({self.scope.rpc}, {way})"
             raise CheckError("E030", title, node.direction_span, "the wrong way", help_)
         return typed.Forward()
+
+    def _answer(self, node: syntax.Send) -> typed.Statement:
+        if node.direction != "up":
+            raise CheckError("E030", "a reply goes back to the caller", node.direction_span, help_="write Up")
+        return typed.Answer()
 
     def _refuse(self, node: syntax.Send, err: syntax.Apply) -> typed.Statement:
         if node.direction != "up":

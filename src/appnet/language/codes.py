@@ -32,11 +32,10 @@ CODES: dict[str, str] = {
     "E032": "A status code that gRPC does not have, or that is no error.",
     "E033": "`rpc` used as a value.",
     "E034": "The message or the call used where there is none.",
+    "E035": "A reply where there can be none, or used as a value.",
     # declarations
     "E040": "A decorator that does not exist, or a value it does not take.",
     "E041": "A parameter that the element does not have, or that is not given.",
-    # not there yet
-    "E090": "A part of the language that no processor runs yet.",
     # warnings
     "W001": "A path through a handler that ends without `send`: it drops the RPC.",
     "W002": "A statement that cannot be reached.",

@@ -13,6 +13,7 @@ from appnet.language.types import (
     INSTANT,
     INT,
     NUMERIC,
+    REPLY,
     SCALARS,
     STRING,
     UINT,
@@ -193,6 +194,9 @@ def _name(scope: Scope, node: syntax.Name) -> Value:
     found = scope.find(node.name)
     if found is not None:
         scope.mention(node.span, found)
+        if isinstance(found, Variable) and found.type == REPLY:
+            help_ = f"set its fields and send it: set({node.name}, 'field', value), send({node.name}, Up)"
+            raise CheckError("E035", f"`{node.name}` is a reply, not a value", node.span, help_=help_)
         return Local(found) if isinstance(found, Variable) else found
     if node.name in INFINITIES:
         return Literal(float("inf"), FLOAT)

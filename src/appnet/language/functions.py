@@ -9,7 +9,7 @@ from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, expression, mismatch, type_of, typed, unify
-from appnet.language.messages import Field
+from appnet.language.messages import Field, MessageSchema
 from appnet.language.patterns import PatternError, compile_pattern
 from appnet.language.scope import CheckError, Follows, Part, Scope, near
 from appnet.language.typed import (
@@ -19,6 +19,7 @@ from appnet.language.typed import (
     Operate,
     Run,
     SetField,
+    SetReplyField,
     StateValue,
     Value,
     Variable,
@@ -30,6 +31,7 @@ from appnet.language.types import (
     INSTANT,
     INT,
     NUMERIC,
+    REPLY,
     STRING,
     UINT,
     UNIT,
@@ -40,7 +42,6 @@ from appnet.language.types import (
     VecType,
 )
 
-_NOT_YET = frozenset({"reply"})
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
     **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
     **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
@@ -115,9 +116,8 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
     call = _Call(scope, node, want)
     if call.name in _FUNCTIONS:
         return _FUNCTIONS[call.name](call)
-    if call.name in _NOT_YET:
-        title = f"`{call.name}` is not supported yet"
-        raise CheckError("E090", title, node.function.span, help_="no processor runs it yet; leave it out for now")
+    if call.name == "reply":
+        raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
     if call.name == "err":
         raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
     help_ = _INSTEAD.get(call.name.lower()) or near(call.name, [*_FUNCTIONS, "send", "err"], "functions are")
@@ -137,20 +137,19 @@ def _field_name(call: _Call, index: int) -> tuple[str, Span]:
     raise CheckError("E020", "a field is named by a literal string", node.span, help_=help_)
 
 
-def _find_field(scope: Scope, path: str) -> Field | None:
-    fields = scope.message.fields
+def _find_field(message: MessageSchema, path: str) -> Field | None:
+    fields = message.fields
     if path in fields:
         return fields[path]
     same = [it for name, it in fields.items() if name.lower() == path.lower()]
     return same[0] if len(same) == 1 else None
 
 
-def _field(scope: Scope, path: str, span: Span) -> Field:
-    found = _find_field(scope, path)
+def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field:
+    found = _find_field(message, path)
     if found is not None:
         scope.mention(span, found)
         return found
-    message = scope.message
     if path in message.unknown:
         raise Follows
     reason = next((why for name, why in message.unsupported.items() if name.lower() == path.lower()), None)
@@ -188,9 +187,9 @@ def _get_field(call: _Call, count: int) -> Value:
         if not isinstance(node, syntax.Text) or node.value.decode("utf-8", "replace") not in _FIELD_TYPES:
             title = "the third argument names the field's type"
             raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
-    if path == "meta_status" and _find_field(call.scope, path) is None:
+    if path == "meta_status" and _find_field(call.scope.message, path) is None:
         return _meta_status(call)
-    found = _field(call.scope, path, span)
+    found = _field(call.scope, call.scope.message, path, span)
     return FieldValue(found.path, found.type)
 
 
@@ -210,6 +209,8 @@ def _set(call: _Call) -> Value:
     call.count(3)
     if call.is_rpc():
         return _set_field(call)
+    if _is_reply(call):
+        return _set_reply_field(call)
     container = call.any(0)
     _need_place(call, container)
     type_ = container.variable.type if isinstance(container, Local) else type_of(container, call.span(0))
@@ -257,13 +258,29 @@ def not_in_place(variable: Variable, origin: tree.Origin, span: Span) -> CheckEr
     return CheckError("E016", title, span, "so it cannot be changed in place", help_)
 
 
+def _is_reply(call: _Call) -> bool:
+    node = call.arguments[0]
+    found = call.scope.find(node.name) if isinstance(node, syntax.Name) else None
+    return isinstance(found, Variable) and found.type == REPLY
+
+
+def _set_reply_field(call: _Call) -> Value:
+    path, span = _field_name(call, 1)
+    message = call.scope.signature.response
+    if path in message.unknown:
+        call.any(2)
+    found = _field(call.scope, message, path, span)
+    call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type)))
+    return Operate("nothing", (), UNIT)
+
+
 def _set_field(call: _Call) -> Value:
     path, span = _field_name(call, 1)
-    if path == "dst" and _find_field(call.scope, path) is None:
+    if path == "dst" and _find_field(call.scope.message, path) is None:
         return Operate("set_metadata", (Literal(b"dst", STRING), _text(call, 2)), UNIT)
     if path in call.scope.message.unknown:
         call.any(2)
-    found = _field(call.scope, path, span)
+    found = _field(call.scope, call.scope.message, path, span)
     call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type)))
     return Operate("nothing", (), UNIT)
 
@@ -311,7 +328,7 @@ def _byte_size(call: _Call) -> Value:
         if not call.is_rpc():
             raise CheckError("E022", "`byte_size` of two arguments takes the RPC and a field", call.node.span)
         path, span = _field_name(call, 1)
-        found = _field(call.scope, path, span)
+        found = _field(call.scope, call.scope.message, path, span)
         value: Value = FieldValue(found.path, found.type)
     else:
         value = call.any(0)

@@ -88,6 +88,7 @@ class Scope:
         self.found = found
         self.apply = apply
         self.hoisted: list[Statement] = []
+        self.reply: Variable | None = None
         self.loops = 0
         self._blocks: list[dict[str, Variable]] = [{}]
         self._gone: dict[str, Span] = {}

@@ -172,7 +172,25 @@ class Refuse:
     code: int
 
 
-Statement = SetLocal | SetState | SetField | Run | Match | ForEach | Forward | Refuse
+@dataclass(frozen=True)
+class NewReply:
+    """The handler's reply begins anew, with no field set."""
+
+
+@dataclass(frozen=True)
+class SetReplyField:
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The reply is sent."""
+
+
+Statement = (
+    SetLocal | SetState | SetField | Run | Match | ForEach | Forward | Refuse | NewReply | SetReplyField | Answer
+)
 
 
 @dataclass(frozen=True)
@@ -227,7 +245,7 @@ def falls_through(statements: tuple[Statement, ...]) -> Match | None:
 def ends(statements: tuple[Statement, ...]) -> bool:
     """Whether every path through the statements gives a verdict."""
     return any(
-        isinstance(it, Forward | Refuse)
+        isinstance(it, Forward | Refuse | Answer)
         or (isinstance(it, Match) and is_exhaustive(it.arms) and all(ends(arm.body) for arm in it.arms))
         for it in statements
     )

@@ -57,6 +57,9 @@ class OptionType(Type):
         object.__setattr__(self, "item", item)
 
 
+REPLY = Type("reply")
+"""What `reply()` begins: it can be set and sent, and is no value otherwise."""
+
 BOOL = Type("bool")
 INT = Type("int")
 UINT = Type("uint")

@@ -73,7 +73,8 @@ class Costs:
 def costs_of(element: Element, model: CostModel, target: str, profile: Profile) -> Costs:
     """What the element costs, expected from its code."""
     prices = model.targets[target]
-    can_end = element.req.effects.can_refuse or element.req.effects.can_drop
+    effects = element.req.effects
+    can_end = effects.can_refuse or effects.can_drop or effects.can_reply
     refused = profile.refused.get(element.name, model.refused if can_end else 0.0)
     request, response = operations_of(element)
     keeps = 1.0 - refused

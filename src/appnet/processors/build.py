@@ -11,6 +11,7 @@ from pathlib import Path
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.ir.nodes import Element
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.network.edge import LoadedChain, LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Plan, Segment, Side
 from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
@@ -69,10 +70,26 @@ def compile_edge(
 
 
 def print_segment(segment: Segment, chain: LoadedChain, target: Target) -> tuple[str, str]:
-    """The version and the C text of a segment; equal elements in equal order give equal ones."""
+    """The version and the C text of a segment; equal elements in equal order give equal ones.
+
+    Raises `DiagnosticError` for elements that reply, where the target cannot send replies.
+    """
+    if target is Target.WASM:
+        _check_replies(segment, chain)
     names = [it.name.value for it in segment.elements]
     methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
     return print_by_content(ChainSource(segment.name, "", methods), target.value)
+
+
+def _check_replies(segment: Segment, chain: LoadedChain) -> None:
+    help_ = "compile it to native: `--target native`; Envoy lets a wasm module answer a gRPC call with a status alone"
+    wrong = [
+        Diagnostic("C068", Severity.ERROR, f"`{it}` replies, which wasm cannot", it.span, "this element", help_)
+        for it in (spec.name for spec in segment.elements)
+        if chain.elements[it.value].req.effects.can_reply
+    ]
+    if wrong:
+        raise DiagnosticError(wrong)
 
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
 from appnet.codegen.c.printer.lifetimes import Lifetime, Lifetimes, changed_containers, must_print, needed_locals
@@ -13,6 +14,7 @@ from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
 from appnet.ir.nodes import (
+    Answer,
     AnyPattern,
     Arm,
     Atom,
@@ -27,6 +29,7 @@ from appnet.ir.nodes import (
     LiteralPattern,
     Local,
     Match,
+    NewReply,
     NonePattern,
     Pattern,
     ReadField,
@@ -37,6 +40,7 @@ from appnet.ir.nodes import (
     StateClass,
     Statement,
     WriteField,
+    WriteReply,
 )
 from appnet.ir.walk import is_exhaustive
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
@@ -57,13 +61,21 @@ _NARROW = {
 class BodyPrinter:
     """Prints one body. ``fallible`` says afterwards whether it can run out of memory."""
 
-    def __init__(self, element: ElementContext, direction: Direction, body: Block, slots: Mapping[str, Slot]) -> None:
+    def __init__(
+        self,
+        element: ElementContext,
+        direction: Direction,
+        body: Block,
+        slots: Mapping[str, Slot],
+        reply_slots: Mapping[str, Slot] = MappingProxyType({}),
+    ) -> None:
         self.element = element
         self.types = element.types
         self.direction = direction
         self.fallible = False
         self._body = body = reachable(body)
         self._slots = slots
+        self._reply_slots = reply_slots
         self._lifetimes = Lifetimes(body, element.classes)
         self._changed = changed_containers(body)
         self._needed = needed_locals(body, element.classes)
@@ -212,6 +224,10 @@ class BodyPrinter:
                 self._set_state(state, value)
             case WriteField(path=path, value=value):
                 self._write_field(path, value)
+            case NewReply():
+                self.line(f"an_reply_begin({self.call()});")
+            case WriteReply(path=path, value=value):
+                self._write_slot("reply_slots", self._reply_slots[path], value)
             case Do(call=call):
                 run(self, call)
             case Match():
@@ -220,6 +236,8 @@ class BodyPrinter:
                 self._foreach(statement, at)
             case Forward():
                 self.line("return AN_FORWARD;")
+            case Answer():
+                self.line("return AN_ANSWER;")
             case Refuse(message=message, code=code):
                 self.line(f"return an_refuse(scope, {code}, {self._lasting(message, Lifetime.EVENT)});")
 
@@ -280,14 +298,15 @@ class BodyPrinter:
             self.line(f"an_store({self.scope()}, {self.heap(state)}, {descriptor}, &{place}, {self.pointer(value)});")
 
     def _write_field(self, path: str, value: Atom) -> None:
-        slot = self._slots[path]
+        guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""
+        self._write_slot("slots", self._slots[path], value, guard)
+
+    def _write_slot(self, slots: str, slot: Slot, value: Atom, guard: str = "") -> None:
         text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
         narrow = _NARROW.get(slot.field.kind, "")
         member = MEMBERS.get(value.type, "s")
-        slot_text = f"{self.call()}->slots[{slot.index} {comment(path)}]"
-        line = f"{slot_text} = (an_slot){{.value.{member} = {narrow}{text}, .present = true, .written = true}};"
-        guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""
-        self.line(guard + line)
+        place = f"{self.call()}->{slots}[{slot.index} {comment(slot.field.path)}]"
+        self.line(f"{guard}{place} = (an_slot){{.value.{member} = {narrow}{text}, .present = true, .written = true}};")
 
     def _lasting(self, text: Atom, lifetime: Lifetime) -> str:
         """The string, copied into the arena where it does not last as long by itself."""

@@ -96,12 +96,14 @@ class ElementPrinter:
         """The name of the handler's function."""
         return f"{self.context.functions}_{direction.value}"
 
-    def handler_function(self, direction: Direction, slots: Mapping[str, Slot]) -> list[str]:
+    def handler_function(
+        self, direction: Direction, slots: Mapping[str, Slot], reply_slots: Mapping[str, Slot]
+    ) -> list[str]:
         """``static an_verdict NAME_req(an_call *)``, and the function of its body."""
         if self.is_trivial(direction):
             return []
         handler = self.handler(direction)
-        printer = BodyPrinter(self.context, direction, handler.body, slots)
+        printer = BodyPrinter(self.context, direction, handler.body, slots, reply_slots)
         body = printer.print()
         name = self.function(direction)
         note = comment(f"{self.source}: {direction.value}")

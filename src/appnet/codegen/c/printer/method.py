@@ -42,6 +42,7 @@ class MethodPrinter:
         self.method = method
         self.request = _side(method, elements, Direction.REQUEST, refuses=broken)
         self.response = _side(method, elements, Direction.RESPONSE, refuses=False)
+        self.reply = _reply(method, elements)
         self._name = f"method_{number}"
         self._elements = elements
         self._broken = broken
@@ -51,7 +52,7 @@ class MethodPrinter:
         lines: list[str] = []
         for element in self._elements:
             for direction, side in ((Direction.REQUEST, self.request), (Direction.RESPONSE, self.response)):
-                function = element.handler_function(direction, side.slots)
+                function = element.handler_function(direction, side.slots, self.reply.slots)
                 lines += [*function, ""] if function else []
         return lines
 
@@ -65,7 +66,7 @@ class MethodPrinter:
     def fields(self) -> list[str]:
         """The tables of field numbers and fields."""
         lines: list[str] = []
-        for name, side in (("request", self.request), ("response", self.response)):
+        for name, side in (("request", self.request), ("response", self.response), ("reply", self.reply)):
             if not side.slots:
                 continue
             entries = []
@@ -87,6 +88,7 @@ class MethodPrinter:
             f"  .path = {{(const uint8_t *){_path(self.method)}, {len(self.method.full_name.encode())}}},",
             f"  .request = {self._side_text('request', self.request)},",
             f"  .response = {self._side_text('response', self.response)},",
+            f"  .reply = {self._side_text('reply', self.reply)},",
             f"  .on_request = {self._name}_request,",
             f"  .on_response = {self._name}_response,",
             "},",
@@ -130,7 +132,17 @@ class MethodPrinter:
         for number, element in enumerate(self._elements):
             if element.is_trivial(Direction.REQUEST):
                 continue
-            refused = f"if ({element.function(Direction.REQUEST)}(call) == AN_REFUSE) "
+            asked = f"{element.function(Direction.REQUEST)}(call)"
+            if element.element.req.effects.can_reply:
+                asked = f"verdict_{number}"
+                lines += [
+                    f"const an_verdict {asked} = {element.function(Direction.REQUEST)}(call);",
+                    f"if ({asked} == AN_ANSWER) {{",
+                    f"  call->forwarded = {number};",
+                    "  return AN_ANSWER;",
+                    "}",
+                ]
+            refused = f"if ({asked} == AN_REFUSE) "
             if any(not before.is_trivial(Direction.RESPONSE) for before in self._elements[:number]):
                 lines += [
                     refused + "{",
@@ -171,6 +183,15 @@ def _path(method: MethodSignature) -> str:
     return view(method.full_name.encode()).removeprefix("AN_TEXT(").removesuffix(")")
 
 
+def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> Side:
+    """The fields of the response that replies set."""
+    slots: dict[str, Slot] = {}
+    for element in elements:
+        for use in element.element.req.effects.reply_fields:
+            slots.setdefault(use.path, Slot(len(slots), method.response.fields[use.path]))
+    return Side(slots, needs_message=False, needs_status=False, holds=False, empty=not slots, streams=False)
+
+
 def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: Direction, *, refuses: bool) -> Side:
     schema = method.request if direction is Direction.REQUEST else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
@@ -182,7 +203,7 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
         slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
     needs_message = bool(slots)
     needs_status = direction is Direction.RESPONSE and any(one.reads_status for one in effects)
-    changes = any(one.can_refuse or one.can_drop or one.metadata_written for one in effects)
+    changes = any(one.can_refuse or one.can_drop or one.can_reply or one.metadata_written for one in effects)
     writes = any(use.written for one in effects for use in one.fields)
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)

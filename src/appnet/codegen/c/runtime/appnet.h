@@ -55,6 +55,7 @@ typedef enum an_action {
   AN_REPLY = 3,    /* answer the caller with a trailers-only gRPC reply: an_outcome.code, .text; where the response
                     * has begun, end it with them, as far as the proxy can */
   AN_TAKE = 4,     /* the chain has what arrived, and gives it back when it is whole: drop it, let nothing pass yet */
+  AN_RESPOND = 5,  /* answer the caller with an_outcome.body, a framed message, and status 0 */
 } an_action;
 
 typedef struct an_outcome {
@@ -126,7 +127,7 @@ typedef struct an_slot {
   bool written;
 } an_slot;
 
-typedef enum an_verdict { AN_FORWARD = 0, AN_REFUSE = 1 } an_verdict;
+typedef enum an_verdict { AN_FORWARD = 0, AN_REFUSE = 1, AN_ANSWER = 2 } an_verdict;
 
 /* What the handlers of one direction need; decided at compile time, so that nothing is held for nothing. */
 typedef struct an_side {
@@ -144,7 +145,9 @@ typedef struct an_method {
   an_view path; /* "/package.Service/Method" */
   an_side request;
   an_side response;
-  /* Runs the elements' req in order. On AN_REFUSE, call->reply_code and reply_text are set, and the resp handlers
+  an_side reply; /* the fields that replies of elements set */
+  /* Runs the elements' req in order. On AN_ANSWER, call->reply_slots hold what the element that replied has written,
+   * and call->forwarded counts those before it, whose resp handlers have not run yet. On AN_REFUSE, call->reply_code and reply_text are set, and the resp handlers
    * of the elements that had forwarded have already run on the error response. */
   an_verdict (*on_request)(an_call *call);
   /* Runs resp, in reverse order, of exactly those elements that forwarded the request. call->status is the gRPC

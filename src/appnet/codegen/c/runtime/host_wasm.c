@@ -370,6 +370,14 @@ static uint32_t end_with_own_status(stream *it) {
 }
 #endif
 
+/* Envoy sends no message in the place of a gRPC response. Chains that reply are not compiled to wasm. */
+static uint32_t refuse_to_respond(stream *it) {
+  static const char text[] = "appnet: a wasm module cannot reply";
+  it->call->outcome.code = 12;
+  it->call->outcome.text = (an_view){(const uint8_t *)text, sizeof text - 1};
+  return reply(it);
+}
+
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
   (void)headers;
   event_begins();
@@ -387,6 +395,7 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   switch (action) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);
+    case AN_RESPOND: return refuse_to_respond(it);
     default: return CONTINUE;
   }
 }
@@ -430,6 +439,7 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
     case AN_REPLY: return reply(it);
     case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
     case AN_TAKE: return take(REQUEST_BODY, size);
+    case AN_RESPOND: return refuse_to_respond(it);
     default: return CONTINUE;
   }
 }

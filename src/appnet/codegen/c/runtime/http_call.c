@@ -255,7 +255,7 @@ static bool take_message(an_call *call, const an_body *body, size_t size, bool k
 
 static const an_plan *plan_of(const an_call *call, an_direction direction) {
   size_t method = (size_t)(call->method - call->instance->chain->methods);
-  return &call->instance->plans[2 * method + direction];
+  return &call->instance->plans[AN_PLANS * method + direction];
 }
 
 /* Takes the whole message and fills the slots from it; false with call->flaw set where that cannot be. */
@@ -432,10 +432,41 @@ static bool speaks_grpc(an_call *call) {
   return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
 }
 
+void an_reply_begin(an_call *call) { an_wire_clear(&call->method->reply, call->reply_slots); }
+
+/* The reply in reply_slots as a framed message. */
+static an_splice frame_reply(an_call *call, an_view *framed) {
+  static const uint8_t nothing[1];
+  const an_plan *plan = plan_of(call, AN_REQUEST) + AN_REPLY_PLAN;
+  return an_wire_splice(plan, (an_view){nothing, 0}, call->reply_slots, &call->arena, framed);
+}
+
+/* Answers with the reply of an element, as the elements that had forwarded the request leave it. */
+static an_action answer_request(an_call *call) {
+  const an_side *side = &call->method->response;
+  an_view framed = {NULL, 0};
+  an_splice splice = frame_reply(call, &framed);
+  call->made_here = true;
+  if (splice != AN_SPLICE_DONE) {
+    become_error(call, GRPC_RESOURCE_EXHAUSTED);
+  } else if (side->needs_message) {
+    call->message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
+    an_wire_scan(plan_of(call, AN_RESPONSE), call->message, call->slots);
+  }
+  call->request_phase = AN_PHASE_REPLIED;
+  if (call->method->on_response(call) == AN_REFUSE) return http_reply(call, call->reply_code, call->reply_text);
+  call->outcome.body = framed;
+  if (splice == AN_SPLICE_DONE && side->needs_message) pass_message(call, AN_RESPONSE, &splice);
+  if (splice == AN_SPLICE_DONE) return AN_RESPOND;
+  return http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "reply", splice_flaw(splice)));
+}
+
 /* Runs the req handlers on slots that are filled, or not needed. */
 static an_action judge_request(an_call *call) {
   call->request_phase = AN_PHASE_JUDGED;
-  if (call->method->on_request(call) == AN_REFUSE) {
+  an_verdict verdict = call->method->on_request(call);
+  if (verdict == AN_ANSWER) return answer_request(call);
+  if (verdict == AN_REFUSE) {
     call->request_phase = AN_PHASE_REPLIED;
     return http_reply(call, call->reply_code, call->reply_text);
   }

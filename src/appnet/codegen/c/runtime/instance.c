@@ -122,7 +122,7 @@ static size_t slots_offset(const an_instance *instance) {
 }
 
 static size_t block_offset(const an_instance *instance) {
-  size_t slots = an_size_mul(instance->slot_count, sizeof(an_slot));
+  size_t slots = an_size_mul(an_size_add(instance->slot_count, instance->reply_slot_count), sizeof(an_slot));
   return an_size_add(slots_offset(instance), round_up(slots));
 }
 
@@ -139,6 +139,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   call->host = host;
   call->state = base + state_offset();
   call->slots = (an_slot *)(void *)(base + slots_offset(instance));
+  call->reply_slots = call->slots + instance->slot_count;
   call->arena.instance = instance;
   call->kept.instance = instance;
   call->arena.at = base + block_offset(instance);
@@ -194,6 +195,14 @@ static size_t most_fields(const an_chain *chain) {
   return most;
 }
 
+static size_t most_reply_fields(const an_chain *chain) {
+  size_t most = 0;
+  for (size_t i = 0; i < chain->method_count; i++) {
+    if (chain->methods[i].reply.field_count > most) most = chain->methods[i].reply.field_count;
+  }
+  return most;
+}
+
 static bool copy_resource(an_instance *instance, an_view resource) {
   instance->options.resource = (an_view){NULL, 0};
   if (resource.size == 0) return true;
@@ -221,6 +230,7 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
   instance->services = *services;
   instance->options = *options;
   instance->slot_count = most_fields(chain);
+  instance->reply_slot_count = most_reply_fields(chain);
   instance->call_bytes = an_size_add(block_offset(instance), AN_CALL_BLOCK);
   bool whole = copy_resource(instance, options->resource) && allocate_parts(instance) && an_records_init(instance) &&
                an_plans_init(instance);

@@ -58,13 +58,14 @@ struct an_instance {
   uint64_t rpc_count; /* calls of the chain's methods so far */
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
-  an_plan *plans;    /* of each method the request's and the response's: how to look for its fields */
+  an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
   an_lock pool_lock; /* guards the lists of spare calls and chunks */
   an_call *spare_calls;
   an_chunk *spare_chunks;
   size_t spare_chunk_count;
   size_t call_bytes; /* of an an_call with its state, slots and first arena block */
   size_t slot_count; /* the most fields that one side of a method has */
+  size_t reply_slot_count;
 };
 
 an_instance *an_instance_new(const an_services *services, const an_options *options);
@@ -108,6 +109,7 @@ struct an_call {
   const an_method *method; /* NULL: not a method of the chain */
   uint64_t rpc_id;         /* counts the chain's calls from 1 */
   an_slot *slots;          /* of the side being judged, in the order of an_side.fields */
+  an_slot *reply_slots;    /* of an_method.reply */
   uint32_t forwarded;      /* elements that forwarded the request, set by on_request */
   int32_t status;          /* gRPC status of the response */
   bool is_error;           /* resp handlers: no message, fields read as defaults */
@@ -122,7 +124,7 @@ struct an_call {
   an_phase request_phase;
   an_phase response_phase;
   bool response_begun;      /* response headers were seen, so response metadata exists */
-  bool made_here;           /* the error response is this chain's own: it has no metadata */
+  bool made_here;           /* the response is this chain's own: it has no metadata */
   bool response_held;       /* they wait for the judgement, and so does the body */
   bool message_whole;       /* `message` is the response's and stands in the slots, waiting for the status */
   const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */
@@ -153,5 +155,8 @@ void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view
 /* Turns the call into an error response made by the chain, for the resp handlers that follow a refusal:
  * is_error and status are set and the slots of the response read as defaults. */
 void an_call_fail(an_call *call, int32_t status);
+
+/* The handler's reply begins anew, with no field written. */
+void an_reply_begin(an_call *call);
 
 #endif

@@ -27,18 +27,19 @@ static bool plan_init(an_plan *plan, const an_side *side) {
 
 bool an_plans_init(an_instance *instance) {
   const an_chain *chain = instance->chain;
-  instance->plans = an_alloc_zeroed(an_size_mul(an_size_mul(chain->method_count, 2) + 1, sizeof(an_plan)));
+  instance->plans = an_alloc_zeroed(an_size_mul(an_size_mul(chain->method_count, AN_PLANS) + 1, sizeof(an_plan)));
   if (instance->plans == NULL) return false;
   for (size_t i = 0; i < chain->method_count; i++) {
-    if (!plan_init(&instance->plans[2 * i + AN_REQUEST], &chain->methods[i].request)) return false;
-    if (!plan_init(&instance->plans[2 * i + AN_RESPONSE], &chain->methods[i].response)) return false;
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_REQUEST], &chain->methods[i].request)) return false;
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_RESPONSE], &chain->methods[i].response)) return false;
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_REPLY_PLAN], &chain->methods[i].reply)) return false;
   }
   return true;
 }
 
 void an_plans_free(an_instance *instance) {
   if (instance->plans == NULL) return;
-  for (size_t i = 0; i < instance->chain->method_count * 2; i++) an_free(instance->plans[i].order);
+  for (size_t i = 0; i < instance->chain->method_count * AN_PLANS; i++) an_free(instance->plans[i].order);
   an_free(instance->plans);
 }
 

@@ -15,6 +15,9 @@ struct an_plan {
   size_t *order; /* indices into side->fields */
 };
 
+/* Of each method, the plan of its replies stands behind those of AN_REQUEST and AN_RESPONSE. */
+enum { AN_REPLY_PLAN = 2, AN_PLANS = 3 };
+
 bool an_plans_init(an_instance *instance); /* false: out of memory, or a path that is empty, too deep or there twice */
 void an_plans_free(an_instance *instance);
 

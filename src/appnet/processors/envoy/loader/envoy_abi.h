@@ -40,6 +40,8 @@ bool ENVOY(http_received_buffered_request_body)(void *filter);
 bool ENVOY(http_received_buffered_response_body)(void *filter);
 void ENVOY(http_send_response)(void *filter, uint32_t status, envoy_header *headers, size_t count, envoy_buffer body,
                                envoy_buffer details);
+void ENVOY(http_send_response_headers)(void *filter, envoy_header *headers, size_t count, bool end);
+void ENVOY(http_send_response_data)(void *filter, envoy_buffer data, bool end);
 void ENVOY(http_send_response_trailers)(void *filter, envoy_header *trailers, size_t count);
 uint64_t ENVOY(http_get_buffer_limit)(void *filter);
 void ENVOY(http_set_buffer_limit)(void *filter, uint64_t limit);

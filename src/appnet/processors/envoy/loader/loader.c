@@ -229,6 +229,17 @@ static void reply(stream *s) {
   }
 }
 
+/* Answers with a message of the chain's own. */
+static void respond(stream *s) {
+  an_view body = s->config->module->outcome(s->call)->body;
+  envoy_header headers[] = {{":status", 7, "200", 3}, {"content-type", 12, "application/grpc", 16}};
+  envoy_header trailers[] = {{"grpc-status", 11, "0", 1}};
+  s->replied = true;
+  ENVOY(http_send_response_headers)(s->envoy, headers, 2, false);
+  ENVOY(http_send_response_data)(s->envoy, (envoy_buffer){(const char *)body.data, body.size}, false);
+  ENVOY(http_send_response_trailers)(s->envoy, trailers, 1);
+}
+
 /* The trailers in hand end the response with the chain's own status. */
 static int end_with_own_status(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
@@ -302,6 +313,9 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_headers(void *envoy, cons
     case AN_REPLY:
       reply(s);
       return ENVOY_STOP_ITERATION;
+    case AN_RESPOND:
+      respond(s);
+      return ENVOY_STOP_ITERATION;
     default:
       s->request_passes = !shows_more(s);
       return ENVOY_CONTINUE;
@@ -318,6 +332,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const v
   switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, any_held, end)) {
     case AN_HOLD: s->request_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_RESPOND: respond(s); return ENVOY_STOP_NO_BUFFER;
     case AN_TAKE: drop(s, ENVOY_RECEIVED_REQUEST); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
     case AN_CONTINUE: break;
@@ -333,7 +348,8 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_trailers(void *envoy, con
   if (s->replied) return ENVOY_STOP_ITERATION;
   switch (s->config->module->request_trailers(s->call)) {
     case AN_HOLD:
-    case AN_TAKE: return ENVOY_STOP_ITERATION;
+    case AN_TAKE:
+    case AN_RESPOND: return ENVOY_STOP_ITERATION;
     case AN_REPLY: reply(s); return ENVOY_STOP_ITERATION;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
     case AN_CONTINUE: break;
@@ -369,7 +385,8 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const 
   switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, any_held, end)) {
     case AN_HOLD: s->response_held = true; return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
-    case AN_TAKE: drop(s, ENVOY_RECEIVED_RESPONSE); return ENVOY_STOP_NO_BUFFER;
+    case AN_TAKE:
+    case AN_RESPOND: drop(s, ENVOY_RECEIVED_RESPONSE); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
   }
@@ -383,7 +400,8 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, co
   if (s->replied) return ENVOY_CONTINUE;
   switch (s->config->module->response_trailers(s->call)) {
     case AN_HOLD:
-    case AN_TAKE: return ENVOY_STOP_ITERATION;
+    case AN_TAKE:
+    case AN_RESPOND: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
       if (s->response_passed) return end_with_own_status(s);
       reply(s);
