@@ -31,12 +31,10 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
 
 
 def _told_by_replies(other: Properties) -> str | None:
-    """What shows whether a reply passed the element."""
+    """What shows whether a reply, which has no metadata, passed the element."""
     if _ends(other):
         return "may end an RPC, too"
-    if other.response.writes or other.response.metadata_written:
-        return "changes responses"
-    return None
+    return "changes responses" if other.response.writes else None
 
 
 def _ends(properties: Properties) -> bool:
