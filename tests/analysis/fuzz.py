@@ -63,7 +63,7 @@ def judge_standard(first: Element, second: Element, sequences: int) -> list[tupl
 
 def random_element(source: random.Random, name: str, budget: int) -> tuple[Element, str]:
     """An element of up to so many statements a block, with its text; it uses few fields, so that two elements meet."""
-    text = make_program(source, budget)
+    text = make_program(source, budget, replies=source.random() < 0.5)
     for path, field in SAMPLE.request.fields.items():
         text = text.replace(f"'{path}'", f"'{_FEW[field.type]}'")
     return compile_element(Path(f"{name}.appnet"), SAMPLE, source=text).element, text

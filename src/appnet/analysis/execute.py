@@ -57,7 +57,7 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.walk import atoms_of, binders, statements
-from appnet.language.messages import MessageSchema
+from appnet.language.messages import Field, MessageSchema
 from appnet.language.operations import OPERATIONS, Effect
 from appnet.language.types import BOOL, STRING, MapType, VecType
 
@@ -83,7 +83,11 @@ def any_state(element: Element, place: str, world: World, known: Mapping[str, Va
 
 @dataclass
 class Execution:
-    """Runs of a handler. ``place``: tells the element from the other one; ``schema``: of the message in hand."""
+    """Runs of a handler.
+
+    ``place``: tells the element from the other one; ``schema``: of the message in hand. ``answers``: the fields that a
+    response may get here, by path, as they are in one that is empty.
+    """
 
     element: Element
     place: str
@@ -92,6 +96,7 @@ class Execution:
     call: Term
     method: bytes
     schema: MessageSchema
+    answers: Mapping[str, Field]
 
     def run(self, state: Mapping[str, Symbolic], message: Message) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
@@ -100,7 +105,7 @@ class Execution:
             it.name: UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity for it in self.element.state
         }
         self._loops = {id(it): number for number, it in enumerate(statements(self._body.body))}
-        after = self._block(self._body.body.statements, Store(state, message))
+        after = self._block(self._body.body.statements, self._begin_reply(Store(state, message)))
         text = self.world.literal(b"dropped by " + self.element.name.encode(), STRING)
         dropped = after.refuse(z3.BitVecVal(_UNAVAILABLE, BITS), text)
         return merge(after.ended, after, dropped)
@@ -139,8 +144,12 @@ class Execution:
                 return store.forward()
             case Refuse(message=text, code=code):
                 return store.refuse(z3.BitVecVal(code, BITS), self._value(text, store))
-            case NewReply() | WriteReply() | Answer():
-                raise AssertionError("replies are not modelled")  # prove() asks for none
+            case NewReply():
+                return self._begin_reply(store)
+            case WriteReply(path=path, value=value):
+                return self._write_reply(path, self._value(value, store), store)
+            case Answer():
+                return store.answer()
 
     def _let(self, local: Local, value: Computation, store: Store) -> Store:
         match value:
@@ -159,6 +168,14 @@ class Execution:
         fields = {**message.fields, path: when(error, message.fields[path], held)}
         written = {**message.written, path: when(error, message.written[path], TRUE)}
         return replace(store, message=replace(message, fields=fields, written=written))
+
+    def _begin_reply(self, store: Store) -> Store:
+        empty = {path: self.world.literal(absent_value(it), it.type) for path, it in self.answers.items()}
+        return replace(store, reply=empty, set_in_reply=dict.fromkeys(empty, FALSE))
+
+    def _write_reply(self, path: str, value: Symbolic, store: Store) -> Store:
+        reply = {**store.reply, path: narrowed(value, self.answers[path].kind)}
+        return replace(store, reply=reply, set_in_reply={**store.set_in_reply, path: TRUE})
 
     def _is_error(self, store: Store) -> Term:
         return negated(self.world.equal(store.message.status, z3.BitVecVal(0, BITS)))
@@ -250,6 +267,7 @@ class Execution:
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
         reads += [message.metadata, message.destination, store.draws]
+        reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
         summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
         changed = Message(
@@ -275,6 +293,7 @@ class Execution:
             state={**store.state, **summary.all("state", store.state, sorted(effects.state_written))},
             draws=summary.after("draws", store.draws) if effects.uses_random else store.draws,
             message=changed,
+            **(_reply_after(summary, store) if any(isinstance(it, NewReply | WriteReply) for it in inner) else {}),
         )
 
 
@@ -299,6 +318,13 @@ class _Summary:
     def all(self, what: str, values: Mapping[str, Symbolic], names: Iterable[str]) -> dict[str, Symbolic]:
         """The named ones of the values after the loop."""
         return {name: self.after(f"{what} {name}", values[name]) for name in names}
+
+
+def _reply_after(summary: _Summary, store: Store) -> dict[str, Mapping[str, Symbolic]]:
+    return {
+        "reply": summary.all("reply", store.reply, store.reply),
+        "set_in_reply": summary.all("set in reply", store.set_in_reply, store.set_in_reply),
+    }
 
 
 def _changes(inner: list[Statement]) -> set[str]:

@@ -36,9 +36,10 @@ State = Mapping[str, Symbolic]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes of a message: it goes on as ``message``, or the caller gets ``code`` and ``text``.
+    """What comes of a message.
 
-    ``states``: of the elements afterwards, by their place.
+    It is ``forwarded`` as ``message``, the caller is ``answered`` with the fields of ``reply``, or told ``code``
+    and ``text``. ``states``: of the elements afterwards, by their place.
     """
 
     forwarded: Term
@@ -46,6 +47,8 @@ class Outcome:
     code: Term
     text: Term
     states: Mapping[str, State]
+    answered: Term
+    reply: Message
 
 
 class Pair:
@@ -66,7 +69,8 @@ class Pair:
         message = self._message("request")
         one = self._run(outer, "req", self.states[outer], message)
         other = self._run(inner, "req", self.states[inner], one.message)
-        told = self._run(outer, "resp", one.state, self._error(other.code))  # the error passes who forwarded
+        seen = merge_messages(other.answered, self._answer(other), self._error(other.code))
+        told = self._run(outer, "resp", one.state, seen)  # what is told passes who forwarded
         reached = one.forwards()
         told_on = both(reached, negated(other.forwards()))
         code, text = _told(told, other)
@@ -79,6 +83,8 @@ class Pair:
                 outer: merge_named(told_on, told.state, one.state),
                 inner: merge_named(reached, other.state, self.states[inner]),
             },
+            when(reached, both(told.forwards(), other.answered), one.answered),
+            merge_messages(reached, told.message, self._answer(one)),
         )
 
     def response(self, order: tuple[str, str]) -> Outcome:
@@ -89,9 +95,8 @@ class Pair:
         seen = merge_messages(one.forwards(), one.message, self._error(one.code))
         other = self._run(outer, "resp", self.states[outer], seen)
         code, text = _told(other, one)
-        return Outcome(
-            both(one.forwards(), other.forwards()), other.message, code, text, {inner: one.state, outer: other.state}
-        )
+        states = {inner: one.state, outer: other.state}
+        return Outcome(both(one.forwards(), other.forwards()), other.message, code, text, states, FALSE, other.message)
 
     def note_new_call(self) -> None:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
@@ -105,7 +110,8 @@ class Pair:
     def _run(self, place: str, handler: str, state: State, message: Message) -> Store:
         schema = self._schema("request" if handler == "req" else "response")
         method = self._method.full_name.encode()
-        execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema)
+        answers = {path: self._method.response.fields[path] for path in self._paths("response")}
+        execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema, answers)
         return execution.run(state, message)
 
     def _message(self, direction: str) -> Message:
@@ -124,10 +130,20 @@ class Pair:
         """The error response that the chain makes of a refusal."""
         return replace(self._message("response"), status=code, made_here=TRUE)
 
+    def _answer(self, replying: Store) -> Message:
+        """The response that the chain makes of a reply."""
+        zero = z3.BitVecVal(0, BITS)
+        reply = dict(replying.reply), dict(replying.set_in_reply)
+        any_response = self._message("response")
+        return Message(zero, TRUE, any_response.metadata, any_response.destination, *reply)
+
     def _paths(self, direction: str) -> list[str]:
         """The fields that the two use."""
         handlers = [it.req if direction == "request" else it.resp for it in self.elements.values()]
-        return list(dict.fromkeys(it.path for handler in handlers for it in handler.effects.fields))
+        used = [it for handler in handlers for it in handler.effects.fields]
+        if direction == "response":
+            used += [it for element in self.elements.values() for it in element.req.effects.reply_fields]
+        return list(dict.fromkeys(it.path for it in used))
 
     def _field(self, direction: str, path: str) -> Term:
         """Any value that the wire holds in the field."""

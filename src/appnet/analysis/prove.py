@@ -11,6 +11,7 @@ from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
 from appnet.analysis.maps import get
 from appnet.analysis.pair import Outcome, Pair
+from appnet.analysis.store import Message
 from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, flatten, negated
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MethodSignature
@@ -24,8 +25,6 @@ _SWAPPED = ("second", "first")
 
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
-    if first.req.effects.can_reply or second.req.effects.can_reply:
-        return Unknown("request: replies are not modelled")
     status_may_differ = False
     for direction in ("request", "response"):
         world = World()
@@ -64,28 +63,33 @@ class _Comparison:
         """All that has to be the same."""
         a, b = self.written, self.swapped
         yield _Question("whether the RPC passes", self._differ(a.forwarded, b.forwarded))
+        yield _Question("whether the caller gets a reply", self._differ(a.answered, b.answered))
         passes = both(a.forwarded, b.forwarded)
-        for path, value in a.message.fields.items():
-            differs = either(
-                self._differ(value, b.message.fields[path]),
-                self._differ(a.message.written[path], b.message.written[path]),
-            )
-            yield _Question(f"field `{path}`", both(passes, differs))
+        yield from self._fields("field", passes, a.message, b.message)
+        if not z3.is_false(a.answered):
+            yield from self._fields("in the reply, field", both(a.answered, b.answered), a.reply, b.reply)
         headers = either(
             self._differ(a.message.metadata, b.message.metadata),
             self._differ(a.message.destination, b.message.destination),
         )
         yield _Question("metadata", both(passes, headers))
+        refused = negated(either(passes, a.answered))
         if self.strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
-            yield _Question("what the caller is told", both(negated(passes), told))
+            yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes)
 
     def refusals_differ(self) -> Term:
         """When both refuse, with another status."""
         a, b = self.written, self.swapped
-        return both(negated(either(a.forwarded, b.forwarded)), self._differ(a.code, b.code))
+        ends = either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))
+        return both(negated(ends), self._differ(a.code, b.code))
+
+    def _fields(self, what: str, where: Term, a: Message, b: Message) -> Iterator[_Question]:
+        for path, value in a.fields.items():
+            differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
+            yield _Question(f"{what} `{path}`", both(where, differs))
 
     def _states(self, place: str, passes: Term) -> Iterator[_Question]:
         element = self.pair.elements[place]

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import z3
 
-from appnet.analysis.symbols import BITS, FALSE, TEXT, TRUE, Option, Symbolic, Term, both, negated, when
+from appnet.analysis.symbols import BITS, FALSE, TEXT, TRUE, Option, Symbolic, Term, both, either, negated, when
 
 K = TypeVar("K")
+
+_NO_TEXT = z3.Const("no text", TEXT)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Store:
-    """One point of a run. ``draws``: how many were made; ``ended``, ``refused``: whether the handler has, and how."""
+    """One point of a run.
+
+    ``draws``: how many were made. ``ended``: whether the handler has; ``refused``, ``answered``: and how, if it does
+    not let the message pass. ``reply``, ``set_in_reply``: the fields of its reply, and whether it set them, by path.
+    """
 
     state: Mapping[str, Symbolic]
     message: Message
@@ -40,11 +46,14 @@ class Store:
     ended: Term = FALSE
     refused: Term = FALSE
     code: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
-    text: Term = field(default_factory=lambda: z3.Const("no text", TEXT))
+    text: Term = field(default_factory=lambda: _NO_TEXT)
+    answered: Term = FALSE
+    reply: Mapping[str, Symbolic] = field(default_factory=dict)
+    set_in_reply: Mapping[str, Term] = field(default_factory=dict)
 
     def forwards(self) -> Term:
         """Whether the handler ended, and let the message pass."""
-        return both(self.ended, negated(self.refused))
+        return both(self.ended, negated(either(self.refused, self.answered)))
 
     def bind(self, name: str, value: Symbolic) -> Store:
         """The store after a local was given a value."""
@@ -58,8 +67,12 @@ class Store:
         """The store after the verdict that lets the message pass."""
         return replace(self, ended=TRUE, refused=FALSE)
 
+    def answer(self) -> Store:
+        """The store after the verdict that answers the caller with the reply."""
+        return replace(self, ended=TRUE, refused=FALSE, answered=TRUE)
+
     def refuse(self, code: Term, text: Term) -> Store:
-        """The store after the verdict that answers the caller."""
+        """The store after the verdict that tells the caller an error."""
         return replace(self, ended=TRUE, refused=TRUE, code=code, text=text)
 
 
@@ -78,6 +91,9 @@ def merge(condition: Term, then: Store, otherwise: Store) -> Store:
         when(condition, then.refused, otherwise.refused),
         when(condition, then.code, otherwise.code),
         when(condition, then.text, otherwise.text),
+        when(condition, then.answered, otherwise.answered),
+        merge_named(condition, then.reply, otherwise.reply),
+        merge_named(condition, then.set_in_reply, otherwise.set_in_reply),
     )
 
 
