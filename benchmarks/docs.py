@@ -40,7 +40,7 @@ def _tables(rows: list[results.Row], context: dict[str, Any]) -> list[list[resul
 def _machine(context: dict[str, object]) -> str:
     return (
         f"{context['processor']}, {context['cores']} cores, Linux {context['kernel']}, Envoy {context['envoy']}; "
-        f"{context['rounds']} rounds."
+        + (f"{context['calls']:,} calls." if "calls" in context else f"{context['rounds']} rounds.")
     )
 
 

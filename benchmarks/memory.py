@@ -133,7 +133,7 @@ def main() -> None:
     table = list(rows(found, options.calls))
     console.print(report.table(table, TITLES, f"resident memory of Envoy after a share of {options.calls:,} calls"))
     if not options.dry_run:
-        context = {"rounds": 1, "calls": options.calls, "elements": ["distinct", *_ELEMENTS], "titles": TITLES}
+        context = {"calls": options.calls, "elements": ["distinct", *_ELEMENTS], "titles": TITLES}
         file = results.save("memory", table, context)
         places = [options.calls * step / _STEPS / 1e6 for step in range(_STEPS + 1)]
         curves = {TITLES[name]: (places, values) for name, values in found.items()}
