@@ -225,14 +225,17 @@ static void dump(an_instance *instance, struct an_text *out) {
 
 #define EVERY_FIELD .fields = FIELDS, .field_count = FIELD_COUNT, .needs_message = true
 
+#define METHOD_PATH(text) .path = {(const uint8_t *)(text), sizeof(text) - 1}
+
 static const an_method METHODS[] = {
-    {{(const uint8_t *)"/fixture.Fixture/Judge", 22}, {EVERY_FIELD, .holds = true}, {EVERY_FIELD, .holds = true},
-     judge_request_of, judge_response_of},
-    {{(const uint8_t *)"/fixture.Fixture/Headers", 24}, {.holds = true}, {.empty = true}, headers_request, forward},
-    {{(const uint8_t *)"/fixture.Fixture/Watch", 22}, {.empty = true}, {EVERY_FIELD, .needs_status = true}, forward,
-     watch_response},
-    {{(const uint8_t *)"/fixture.Fixture/Status", 23}, {.empty = true}, {.needs_status = true, .holds = true}, forward,
-     status_response},
+    {METHOD_PATH("/fixture.Fixture/Judge"), .request = {EVERY_FIELD, .holds = true}, .response = {EVERY_FIELD, .holds = true},
+     .on_request = judge_request_of, .on_response = judge_response_of},
+    {METHOD_PATH("/fixture.Fixture/Headers"), .request = {.holds = true}, .response = {.empty = true},
+     .on_request = headers_request, .on_response = forward},
+    {METHOD_PATH("/fixture.Fixture/Watch"), .request = {.empty = true}, .response = {EVERY_FIELD, .needs_status = true},
+     .on_request = forward, .on_response = watch_response},
+    {METHOD_PATH("/fixture.Fixture/Status"), .request = {.empty = true}, .response = {.needs_status = true, .holds = true},
+     .on_request = forward, .on_response = status_response},
 };
 
 static const char *const ELEMENTS[] = {"fixture"};

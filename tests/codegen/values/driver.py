@@ -21,7 +21,6 @@ from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, STRING, Type
 
 _HERE = Path(__file__).parent
-_PARTS = ("instance", "wire", "http_call", "telemetry", "value", "vec", "map", "text", "crypto", "sha256", "compress")
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="appnet-driver-")
 
 
@@ -36,8 +35,8 @@ def _compiler() -> list[str]:
 def build(source: str) -> Path:
     """The chain and the driver as a program, with every sanitizer that the machine's compiler has."""
     directory = Path(tempfile.mkdtemp(dir=_DIRECTORY.name))
-    unit = "\n".join(["#define _GNU_SOURCE 1", source, *(f'#include "{part}.c"' for part in _PARTS)])
-    (directory / "chain.c").write_text(f'{unit}\n#include "{_HERE}/driver.c"\n')
+    unit = ["#define _GNU_SOURCE 1", source, '#include "runtime_native.c"', f'#include "{_HERE}/driver.c"', ""]
+    (directory / "chain.c").write_text("\n".join(unit))
     flags = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}"]
     program = directory / "chain"
     run = subprocess.run(

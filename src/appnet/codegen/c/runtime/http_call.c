@@ -1,130 +1,11 @@
 #include "http_call.h"
 
+#include "metadata.h"
 #include "wire.h"
 
-#define VIEW(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})
-
-enum { HEADER_SIZE = 5, KEY_SIZE = 256 };
-enum {
-  GRPC_UNKNOWN = 2, GRPC_INVALID_ARGUMENT = 3, GRPC_NOT_FOUND = 5, GRPC_PERMISSION_DENIED = 7,
-  GRPC_RESOURCE_EXHAUSTED = 8, GRPC_UNIMPLEMENTED = 12, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14,
-  GRPC_UNAUTHENTICATED = 16,
-};
+enum { HEADER_SIZE = 5 };
 
 static const char OUT_OF_MEMORY[] = "out of memory";
-
-static bool http_equal(an_view left, an_view right) {
-  return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
-}
-
-static bool http_starts_with(an_view text, an_view prefix) {
-  return text.size >= prefix.size && memcmp(text.data, prefix.data, prefix.size) == 0;
-}
-
-/* ---- metadata --------------------------------------------------------------------------------------- */
-
-static bool header_get(an_call *call, an_header_map map, an_view key, an_view *value) {
-  return call->instance->services.header_get(call->host, map, key, value);
-}
-
-/* The key in lower case, in `lower`; empty where HTTP knows no such key. */
-static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
-  const an_view none = {NULL, 0};
-  if (key.size > KEY_SIZE) return none;
-  for (size_t i = 0; i < key.size; i++) {
-    uint8_t c = key.data[i];
-    if (c >= 'A' && c <= 'Z') c = (uint8_t)(c + ('a' - 'A'));
-    bool known = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-    if (!known) return none;
-    lower[i] = c;
-  }
-  return (an_view){lower, key.size};
-}
-
-static bool can_set(an_view key, an_view value) {
-  if (key.size == 0 || http_starts_with(key, VIEW("grpc-"))) return false;
-  if (http_equal(key, VIEW("content-type")) || http_equal(key, VIEW("te"))) return false;
-  for (size_t i = 0; i < value.size; i++) {
-    if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
-  }
-  return true;
-}
-
-/* Whether the direction's headers are there to be read and changed. */
-static bool metadata_is_there(const an_call *call, an_direction direction) {
-  return direction == AN_REQUEST || (call->response_begun && !call->made_here);
-}
-
-static an_header_map headers_of(an_direction direction) {
-  return direction == AN_REQUEST ? AN_REQUEST_HEADERS : AN_RESPONSE_HEADERS;
-}
-
-bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
-  uint8_t lower[KEY_SIZE];
-  an_view known = lower_key(key, lower), found;
-  if (known.size == 0 || !metadata_is_there(call, direction)) return false;
-  if (!header_get(call, headers_of(direction), known, &found)) return false;
-  /* A copy: the host's own value may end where the same key is set. */
-  uint8_t *copy = an_arena_alloc(&call->arena, found.size);
-  if (copy == NULL) return false;
-  if (found.size > 0) memcpy(copy, found.data, found.size);
-  *value = (an_view){copy, found.size};
-  return true;
-}
-
-/* The host of the cluster that decimal text names, or -1. */
-static int64_t parse_backend(an_view text, uint32_t count) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < text.size; i++) {
-    if (text.data[i] < '0' || text.data[i] > '9') return -1;
-    value = value * 10 + (text.data[i] - '0');
-    if (value > UINT32_MAX) value = UINT32_MAX; /* no such host, whatever follows */
-  }
-  return text.size > 0 && value < count ? (int64_t)value : -1;
-}
-
-void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value) {
-  uint8_t lower[KEY_SIZE];
-  an_view known = lower_key(key, lower);
-  if (!can_set(known, value) || !metadata_is_there(call, direction)) return;
-  if (direction == AN_REQUEST && http_equal(known, VIEW("dst"))) {
-    call->destination = parse_backend(value, call->instance->options.backend_count);
-  }
-  call->instance->services.header_set(call->host, headers_of(direction), known, value);
-}
-
-/* ---- status ----------------------------------------------------------------------------------------- */
-
-int32_t an_status_of_http(uint32_t http_status) {
-  switch (http_status) {
-    case 400: return GRPC_INTERNAL;
-    case 401: return GRPC_UNAUTHENTICATED;
-    case 403: return GRPC_PERMISSION_DENIED;
-    case 404: return GRPC_UNIMPLEMENTED;
-    case 429: case 502: case 503: case 504: return GRPC_UNAVAILABLE;
-    default: return GRPC_UNKNOWN;
-  }
-}
-
-static int32_t parse_status(an_view text) {
-  if (text.size == 0 || text.size > 2) return GRPC_UNKNOWN;
-  int32_t value = 0;
-  for (size_t i = 0; i < text.size; i++) {
-    if (text.data[i] < '0' || text.data[i] > '9') return GRPC_UNKNOWN;
-    value = value * 10 + (text.data[i] - '0');
-  }
-  return value;
-}
-
-/* The gRPC status as the headers or trailers tell it, or as the HTTP status makes it. */
-static int32_t read_status(an_call *call, an_header_map map) {
-  an_view text;
-  if (header_get(call, map, VIEW("grpc-status"), &text)) return parse_status(text);
-  if (!header_get(call, AN_RESPONSE_HEADERS, VIEW(":status"), &text) || text.size != 3) return GRPC_UNKNOWN;
-  uint32_t http_status = 0;
-  for (size_t i = 0; i < 3; i++) http_status = http_status * 10 + (uint32_t)(text.data[i] - '0');
-  return an_status_of_http(http_status);
-}
 
 /* The response in hand is an error: handlers read defaults. */
 static void become_error(an_call *call, int32_t status) {
@@ -418,9 +299,9 @@ static an_action finish_stream(an_call *call, int32_t status) {
 static const an_method *find_method(an_call *call) {
   const an_chain *chain = call->instance->chain;
   an_view path;
-  if (!header_get(call, AN_REQUEST_HEADERS, VIEW(":path"), &path)) return NULL;
+  if (!an_header_get(call, AN_REQUEST_HEADERS, VIEW(":path"), &path)) return NULL;
   for (size_t i = 0; i < chain->method_count; i++) {
-    if (http_equal(chain->methods[i].path, path)) return &chain->methods[i];
+    if (an_equal(chain->methods[i].path, path)) return &chain->methods[i];
   }
   return NULL;
 }
@@ -428,7 +309,7 @@ static const an_method *find_method(an_call *call) {
 static bool speaks_grpc(an_call *call) {
   const an_view grpc = VIEW("application/grpc");
   an_view type;
-  if (!header_get(call, AN_REQUEST_HEADERS, VIEW("content-type"), &type) || !http_starts_with(type, grpc)) return false;
+  if (!an_header_get(call, AN_REQUEST_HEADERS, VIEW("content-type"), &type) || !an_starts_with(type, grpc)) return false;
   return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
 }
 
@@ -572,11 +453,11 @@ an_action an_response_headers(an_call *call, bool end_stream) {
   }
   const an_side *side = &call->method->response;
   if (side->streams) {
-    return end_stream ? finish_stream(call, read_status(call, AN_RESPONSE_HEADERS)) : stream_headers(call, AN_RESPONSE);
+    return end_stream ? finish_stream(call, an_read_status(call, AN_RESPONSE_HEADERS)) : stream_headers(call, AN_RESPONSE);
   }
   call->response_held = side->holds;
   if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
-  if (end_stream) return judge_response(call, read_status(call, AN_RESPONSE_HEADERS));
+  if (end_stream) return judge_response(call, an_read_status(call, AN_RESPONSE_HEADERS));
   call->response_phase = AN_PHASE_WAITING;
   return call->response_held ? AN_HOLD : AN_CONTINUE;
 }
@@ -615,7 +496,7 @@ static void observe_message(an_call *call, const an_body *arrived, bool ended) {
 static an_action stream_response_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
   an_action action = stream_body(call, AN_RESPONSE, chunks, count, end_stream);
   if (!end_stream || action == AN_REPLY) return action;
-  an_action finish = finish_stream(call, read_status(call, AN_RESPONSE_TRAILERS));
+  an_action finish = finish_stream(call, an_read_status(call, AN_RESPONSE_TRAILERS));
   return finish == AN_REPLY ? finish : action;
 }
 
@@ -631,14 +512,14 @@ an_action an_response_body(an_call *call, const an_view *chunks, size_t count, b
     }
   }
   /* gRPC responses end with trailers; one that does not has no status of its own. */
-  if (end_stream) return judge_response(call, read_status(call, AN_RESPONSE_TRAILERS));
+  if (end_stream) return judge_response(call, an_read_status(call, AN_RESPONSE_TRAILERS));
   return call->response_held ? AN_HOLD : AN_CONTINUE;
 }
 
 an_action an_response_trailers(an_call *call) {
-  if (call->response_phase == AN_PHASE_STREAMING) return finish_stream(call, read_status(call, AN_RESPONSE_TRAILERS));
+  if (call->response_phase == AN_PHASE_STREAMING) return finish_stream(call, an_read_status(call, AN_RESPONSE_TRAILERS));
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
-  return judge_response(call, read_status(call, AN_RESPONSE_TRAILERS));
+  return judge_response(call, an_read_status(call, AN_RESPONSE_TRAILERS));
 }
 
 void an_local_reply(an_call *call, uint32_t http_status) {

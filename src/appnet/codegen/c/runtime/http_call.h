@@ -25,7 +25,4 @@ an_action an_response_body(an_call *call, const an_view *chunks, size_t count, b
 an_action an_response_trailers(an_call *call);
 void an_local_reply(an_call *call, uint32_t http_status);
 
-/* gRPC's mapping of an HTTP status to a gRPC one, for responses that carry none. */
-int32_t an_status_of_http(uint32_t http_status);
-
 #endif

@@ -11,6 +11,7 @@
  */
 #include "instance.c"
 #include "wire.c"
+#include "metadata.c"
 #include "http_call.c"
 #include "telemetry.c"
 #include "value.c"

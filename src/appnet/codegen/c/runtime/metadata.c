@@ -1,0 +1,108 @@
+#include "metadata.h"
+
+enum { KEY_SIZE = 256 };
+
+/* ---- metadata --------------------------------------------------------------------------------------- */
+
+bool an_header_get(an_call *call, an_header_map map, an_view key, an_view *value) {
+  return call->instance->services.header_get(call->host, map, key, value);
+}
+
+/* The key in lower case, in `lower`; empty where HTTP knows no such key. */
+static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
+  const an_view none = {NULL, 0};
+  if (key.size > KEY_SIZE) return none;
+  for (size_t i = 0; i < key.size; i++) {
+    uint8_t c = key.data[i];
+    if (c >= 'A' && c <= 'Z') c = (uint8_t)(c + ('a' - 'A'));
+    bool known = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    if (!known) return none;
+    lower[i] = c;
+  }
+  return (an_view){lower, key.size};
+}
+
+static bool can_set(an_view key, an_view value) {
+  if (key.size == 0 || an_starts_with(key, VIEW("grpc-"))) return false;
+  if (an_equal(key, VIEW("content-type")) || an_equal(key, VIEW("te"))) return false;
+  for (size_t i = 0; i < value.size; i++) {
+    if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
+  }
+  return true;
+}
+
+/* Whether the direction's headers are there to be read and changed. */
+static bool metadata_is_there(const an_call *call, an_direction direction) {
+  return direction == AN_REQUEST || (call->response_begun && !call->made_here);
+}
+
+static an_header_map headers_of(an_direction direction) {
+  return direction == AN_REQUEST ? AN_REQUEST_HEADERS : AN_RESPONSE_HEADERS;
+}
+
+bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
+  uint8_t lower[KEY_SIZE];
+  an_view known = lower_key(key, lower), found;
+  if (known.size == 0 || !metadata_is_there(call, direction)) return false;
+  if (!an_header_get(call, headers_of(direction), known, &found)) return false;
+  /* A copy: the host's own value may end where the same key is set. */
+  uint8_t *copy = an_arena_alloc(&call->arena, found.size);
+  if (copy == NULL) return false;
+  if (found.size > 0) memcpy(copy, found.data, found.size);
+  *value = (an_view){copy, found.size};
+  return true;
+}
+
+/* The host of the cluster that decimal text names, or -1. */
+static int64_t parse_backend(an_view text, uint32_t count) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < text.size; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return -1;
+    value = value * 10 + (text.data[i] - '0');
+    if (value > UINT32_MAX) value = UINT32_MAX; /* no such host, whatever follows */
+  }
+  return text.size > 0 && value < count ? (int64_t)value : -1;
+}
+
+void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value) {
+  uint8_t lower[KEY_SIZE];
+  an_view known = lower_key(key, lower);
+  if (!can_set(known, value) || !metadata_is_there(call, direction)) return;
+  if (direction == AN_REQUEST && an_equal(known, VIEW("dst"))) {
+    call->destination = parse_backend(value, call->instance->options.backend_count);
+  }
+  call->instance->services.header_set(call->host, headers_of(direction), known, value);
+}
+
+/* ---- status ----------------------------------------------------------------------------------------- */
+
+int32_t an_status_of_http(uint32_t http_status) {
+  switch (http_status) {
+    case 400: return GRPC_INTERNAL;
+    case 401: return GRPC_UNAUTHENTICATED;
+    case 403: return GRPC_PERMISSION_DENIED;
+    case 404: return GRPC_UNIMPLEMENTED;
+    case 429: case 502: case 503: case 504: return GRPC_UNAVAILABLE;
+    default: return GRPC_UNKNOWN;
+  }
+}
+
+static int32_t parse_status(an_view text) {
+  if (text.size == 0 || text.size > 2) return GRPC_UNKNOWN;
+  int32_t value = 0;
+  for (size_t i = 0; i < text.size; i++) {
+    if (text.data[i] < '0' || text.data[i] > '9') return GRPC_UNKNOWN;
+    value = value * 10 + (text.data[i] - '0');
+  }
+  return value;
+}
+
+int32_t an_read_status(an_call *call, an_header_map map) {
+  an_view text;
+  if (an_header_get(call, map, VIEW("grpc-status"), &text)) return parse_status(text);
+  if (!an_header_get(call, AN_RESPONSE_HEADERS, VIEW(":status"), &text) || text.size != 3) return GRPC_UNKNOWN;
+  uint32_t http_status = 0;
+  for (size_t i = 0; i < 3; i++) http_status = http_status * 10 + (uint32_t)(text.data[i] - '0');
+  return an_status_of_http(http_status);
+}
+
