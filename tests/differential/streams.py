@@ -18,7 +18,7 @@ from tests.support.calls import Clock
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
-from tests.support.wire import encode, fields_of, parse
+from tests.support.wire import encode, fields_of
 
 REQUEST_HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
 RESPONSE_HEADERS = {"content-type": b"application/grpc"}
@@ -65,7 +65,7 @@ class _Stream:
         schema = self.rpc.signature.request if kind == "request" else self.rpc.signature.response
         for framed in whole:
             if self.refused is None:
-                self.rpc.message = fields_of(parse(framed[5:], schema.full_name))
+                self.rpc.message = fields_of(framed[5:], schema.full_name)
                 judged = self.reference.request(self.rpc) if kind == "request" else self.reference.response(self.rpc, 0)
                 if isinstance(judged, Refused):
                     self.refused = judged

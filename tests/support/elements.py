@@ -57,6 +57,7 @@ _KEPT = (STRING, INSTANT, INT, PairType(FLOAT, INSTANT))
 _RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))
 _FIELD_PATHS = tuple(SAMPLE.request.fields)
 _REPLY_PATHS = tuple(SAMPLE.response.fields)
+_MANY = [(path, it) for path, it in SAMPLE.request.fields.items() if isinstance(it.type, VecType | MapType)]
 
 
 def programs() -> st.SearchStrategy[str]:
@@ -167,7 +168,7 @@ class _Writer(Expressions):
         lines = ["answer = reply()"]
         for _ in range(self.source.randint(0, 3)):
             field_ = SAMPLE.response.fields[self.pick(_REPLY_PATHS)]
-            lines.append(f"set(answer, '{field_.path}', {self.expression(field_.type)})")
+            lines.append(f"set(answer, '{field_.path}', {self._for_field(field_.type)})")
         return [*lines, "send(answer, Up)"]
 
     # --- statements ---
@@ -191,6 +192,7 @@ class _Writer(Expressions):
         ]
         if self.block != "init":
             kinds += [self._write_field, self._write_field, self._set_metadata, self._keep_for_call, self._look_at_call]
+            kinds += [self._take_many]
         return self.pick(kinds)()
 
     def _new_local(self) -> list[str]:
@@ -200,6 +202,12 @@ class _Writer(Expressions):
         self.locals.append((name, type_))
         return [f"{name} = {value}"]
 
+    def _take_many(self) -> list[str]:
+        path, used = self.pick(_MANY)
+        name = self.fresh()
+        self.locals.append((name, used.type))
+        return [f"{name} = get(rpc, '{path}')"]
+
     def _assign_local(self) -> list[str]:
         assignable = [local for local in self.locals if local[0] not in self.entries]
         if not assignable:
@@ -208,13 +216,15 @@ class _Writer(Expressions):
         return [f"{name} = {self._assigned(type_)}"]
 
     def _assign_state(self) -> list[str]:
-        targets = self.writable(lambda type_: not isinstance(type_, MapType))
+        targets = self.writable(lambda type_: not isinstance(type_, MapType) or bool(self._names(type_)))
         if not targets:
             return []
         target = self.pick(targets)
         return [f"{target.name} = {self._assigned(target.type)}"]
 
     def _assigned(self, type_: Type) -> str:
+        if isinstance(type_, MapType):
+            return self.pick(self._names(type_))
         return "[]" if isinstance(type_, VecType) and self.once_in(3) else self.expression(type_)
 
     def _count(self) -> list[str]:
@@ -227,21 +237,22 @@ class _Writer(Expressions):
         return [f"{counter.name} = {counter.name} + {self.expression(counter.type)}"]
 
     def _set_in_map(self) -> list[str]:
-        maps = self.writable(lambda type_: isinstance(type_, MapType))
+        maps = self._maps()
         if not maps:
             return []
-        target = self.pick(maps)
-        assert isinstance(target.type, MapType)
-        key, value = self.expression(target.type.key), self.expression(target.type.value)
-        return [f"set({target.name}, {key}, {value})"]
+        name, type_ = self.pick(maps)
+        return [f"set({name}, {self.expression(type_.key)}, {self.expression(type_.value)})"]
 
     def _delete_from_map(self) -> list[str]:
-        maps = self.writable(lambda type_: isinstance(type_, MapType))
+        maps = self._maps()
         if not maps:
             return []
-        target = self.pick(maps)
-        assert isinstance(target.type, MapType)
-        return [f"delete({target.name}, {self.expression(target.type.key)})"]
+        name, type_ = self.pick(maps)
+        return [f"delete({name}, {self.expression(type_.key)})"]
+
+    def _maps(self) -> list[tuple[str, MapType]]:
+        places = [(it.name, it.type) for it in self.writable(lambda type_: isinstance(type_, MapType))]
+        return [(name, type_) for name, type_ in [*places, *self.locals] if isinstance(type_, MapType)]
 
     def _append(self) -> list[str]:
         vecs = self.writable(lambda type_: isinstance(type_, VecType)) + self.in_role("record")
@@ -277,7 +288,14 @@ class _Writer(Expressions):
         type_ = SAMPLE.request.fields[path].type
         if type_ == FLOAT and self.once_in(3):
             type_ = INSTANT  # a float where one is expected
-        return [f"set(rpc, '{path}', {self.expression(type_)})"]
+        return [f"set(rpc, '{path}', {self._for_field(type_)})"]
+
+    def _for_field(self, type_: Type) -> str:
+        if not isinstance(type_, VecType | MapType):
+            return self.expression(type_)
+        if isinstance(type_, VecType) and self.once_in(5):
+            return "[]"
+        return self.pick(self._names(type_))
 
     def _set_metadata(self) -> list[str]:
         function = self.pick(("set_metadata", "set_rpc_header"))

@@ -179,7 +179,7 @@ class Expressions:
     def _uint(self, depth: int) -> str:
         forms = [f"{function}({self.expression(STRING, depth)})" for function in ("hash", "size", "len")]
         names = [kept.name for kept in self.readable(lambda kept: isinstance(kept, MapType | VecType))]
-        names += [name for name, local in self.locals if isinstance(local, VecType)]
+        names += [name for name, local in self.locals if isinstance(local, MapType | VecType)]
         forms += [f"{self.pick(('size', 'len'))}({self.pick(names)})"] * 2 if names else []
         forms.append(f"to_uint({self.expression(self.pick((INT, FLOAT)), depth, anchored=True)})")
         forms += ["rpc_id()", "byte_size(rpc, 'text')"] if self.block != "init" else []

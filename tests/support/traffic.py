@@ -13,12 +13,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from appnet.language.messages import Field
+from appnet.language.types import MapType, VecType
 from tests.support.expressions import METADATA, NUMBERS, WORDS
 from tests.support.sample import SAMPLE
 
 Fields = dict[str, Any]
 
-KINDS = {path: used.kind for path, used in SAMPLE.request.fields.items()}
 _WORDS = [word.encode() for word in WORDS] * 3 + [
     b"\xff\xfe",
     b"x" * 300,
@@ -96,8 +97,21 @@ def _headers(source: random.Random) -> dict[str, bytes]:
 
 def make_fields(source: random.Random) -> Fields:
     """Fields of an `Ask` or an `Answer`."""
-    paths = source.sample(list(KINDS), source.choice((0, 1, 2, 4, 8, len(KINDS))))
-    return {path: make_value(source, KINDS[path]) for path in paths}
+    fields = SAMPLE.request.fields
+    paths = source.sample(list(fields), source.choice((0, 1, 2, 4, 8, len(fields))))
+    return {path: make_field(source, fields[path]) for path in paths}
+
+
+def make_field(source: random.Random, used: Field) -> Any:
+    """A value that the field can have on the wire."""
+    count = source.choice((0, 1, 2, 5))
+    match used.type:
+        case VecType():
+            return [make_value(source, used.kind) for _ in range(count)]
+        case MapType():
+            return {make_value(source, used.key_kind): make_value(source, used.kind) for _ in range(count)}
+        case _:
+            return make_value(source, used.kind)
 
 
 def make_value(source: random.Random, kind: str) -> Any:

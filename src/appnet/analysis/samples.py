@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from appnet.analysis.properties import ANY, infer
 from appnet.analysis.replay import BACKENDS, CLOCK_START_NS
 from appnet.interpret import ChainInstance, Environment
-from appnet.interpret.values import Value, narrow
+from appnet.interpret.values import Value, hold
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
 from appnet.ir.state_classes import keyed_by_call
 from appnet.ir.walk import atoms_of, statements
@@ -148,7 +148,7 @@ class Samples:
         return {_FAR_CALL + number: self.value(type_.value) for number in range(count)}
 
     def _field(self, field: Field) -> Value:
-        return narrow(self.value(field.type), field.kind)
+        return hold(self.value(field.type), field)
 
     def _header(self) -> bytes:
         return bytes(self.pick([text for text in self._texts if text.isascii() and text.isalnum()] or [b"1"]))

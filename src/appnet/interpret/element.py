@@ -8,7 +8,7 @@ from typing import Protocol
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, narrow
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, hold
 from appnet.ir.nodes import (
     Answer,
     AnyPattern,
@@ -182,8 +182,10 @@ class _Run:
                 self.reply = {}
             case WriteReply(path=path, value=value):
                 assert self.rpc is not None, "init has no caller"
-                kind = self.rpc.signature.response.fields[path].kind
-                self.reply[path] = narrow(self._value(value), kind)
+                response = self.rpc.signature.response
+                for rival in response.rivals(path):
+                    self.reply.pop(rival, None)
+                self.reply[path] = hold(self._value(value), response.fields[path])
             case Forward():
                 return Forwards()
             case Answer():

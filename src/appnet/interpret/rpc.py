@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from appnet.interpret.values import Value, absent_value, narrow
+from appnet.interpret.values import Value, absent_value, copy_value, hold
 from appnet.language.messages import MessageSchema, MethodSignature
 
 _KEY = re.compile(rb"[a-z0-9._-]+")
@@ -86,12 +86,16 @@ class Message:
     def read(self, path: str) -> Value:
         """The value of the field; its default in an error response."""
         absent = absent_value(self.schema.fields[path])
-        return absent if self.status else self.fields.get(path, absent)
+        return absent if self.status else copy_value(self.fields.get(path, absent))
 
     def write(self, path: str, value: Value) -> None:
         """Sets the field, as its kind in the .proto holds it; without effect in an error response."""
-        if not self.status:
-            self.fields[path] = self.written[path] = narrow(value, self.schema.fields[path].kind)
+        if self.status:
+            return
+        for rival in self.schema.rivals(path):
+            self.fields.pop(rival, None)
+            self.written.pop(rival, None)
+        self.fields[path] = self.written[path] = hold(value, self.schema.fields[path])
 
     def get_metadata(self, key: bytes) -> bytes:
         """The header's value; empty where absent."""

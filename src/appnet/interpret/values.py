@@ -83,6 +83,22 @@ def narrow(value: Value, kind: str) -> Value:
     return ctypes.c_float(value).value if kind == "float" else value
 
 
+def hold(value: Value, field: Field) -> Value:
+    """What the field holds after it was written."""
+    match field.type:
+        case VecType():
+            return [narrow(it, field.kind) for it in value]
+        case MapType():
+            held: dict[Value, Value] = {}
+            for key, it in value.items():
+                narrowed = narrow(key, field.key_kind)
+                held.pop(narrowed, None)  # the last one set counts, and is the newest
+                held[narrowed] = narrow(it, field.kind)
+            return held
+        case _:
+            return narrow(value, field.kind)
+
+
 def as_key(value: Value) -> Value:
     """The value as a key of a Map: keys are equal as ``==`` says, and all NaNs are one key."""
     if isinstance(value, float):

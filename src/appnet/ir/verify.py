@@ -196,7 +196,15 @@ class _Body:
     def _field(self, node: ReadField | WriteField | WriteReply, type_: Type) -> None:
         _require(self._in_handler, "init has no message", node)
         _require(bool(node.path), "a field has a path", node)
-        _require(type_ in SCALARS and type_ != INSTANT, "fields are scalars", node)
+        match type_:
+            case VecType(item=item):
+                parts = [item]
+            case MapType(key=key, value=value):
+                parts = [key, value]
+            case _:
+                parts = [type_]
+        scalars = all(it in SCALARS and it != INSTANT for it in parts)
+        _require(scalars, "fields are scalars, or Vecs and Maps of them", node)
 
     def _call(self, call: Call) -> None:
         _require(call.op in OPERATIONS, "an operation is declared", call)

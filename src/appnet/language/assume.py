@@ -14,9 +14,15 @@ from appnet.language.declarations import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.scope import Findings, Part
-from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
 
-_TYPES: tuple[Type, ...] = (STRING, INT, FLOAT, UINT, BOOL, BYTES)
+_SCALARS = (STRING, INT, FLOAT, UINT, BOOL, BYTES)
+_KEYS = (STRING, INT, UINT, BOOL)
+_TYPES: tuple[Type, ...] = (
+    *_SCALARS,
+    *(VecType(it) for it in _SCALARS),
+    *(MapType(key, it) for key in _KEYS for it in _SCALARS),
+)
 _VALUES = {"string": Given(""), "int": Given(0), "uint": Given(0), "float": Given(0.0), "bool": Given(True)}
 _FIELD_FUNCTIONS = frozenset({"get", "set", "byte_size"})
 _PSEUDO_FIELDS = frozenset({("set", "dst"), ("get", "meta_status")})  # of every message, unless it has such fields

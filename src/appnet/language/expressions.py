@@ -59,6 +59,8 @@ def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) 
             _no_unit(a, first.span)
             _no_unit(b, second.span)
             return Operate("pair", (a, b), PairType(type_of(a, first.span), type_of(b, second.span)))
+        case syntax.EmptyVec() if isinstance(want, VecType):
+            return Operate("vec_new", (), want)
         case syntax.EmptyVec(span=span):
             help_ = "give it a name first: `items = []`, then `set(items, size(items), x)`"
             raise CheckError("E025", "nothing tells what `[]` holds here", span, help_=help_)

@@ -154,7 +154,7 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
         raise Follows
     reason = next((why for name, why in message.unsupported.items() if name.lower() == path.lower()), None)
     if reason is not None:
-        help_ = "use a singular scalar field: " + near("", message.fields, "there are")
+        help_ = "use a field of scalars: " + near("", message.fields, "there are")
         raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
     title = f"{message.full_name} has no field `{path}`"
     help_ = near(path, message.fields, "its fields are")

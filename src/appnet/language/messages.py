@@ -10,11 +10,13 @@ from appnet.language.types import Type
 
 @dataclass(frozen=True)
 class Field:
-    """A singular scalar field.
+    """A field of scalars: one, many (a Vec), or a map of them.
 
     ``path`` is dotted as in the .proto, ``numbers`` are its field numbers from the message inwards, ``kind`` is
-    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …) or ``enum``. ``default`` is what it
-    reads as where it is absent, if that is not the type's zero.
+    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …) or ``enum``; a map's is that of its
+    values, and ``key_kind`` that of its keys. ``packed``: many numbers are written as one record. ``default`` is what
+    it reads as where it is absent, if that is not the type's zero. ``oneofs``: for each number, the path of the oneof
+    that has it as a member, or nothing; empty where there is none at all.
     """
 
     path: str
@@ -22,21 +24,38 @@ class Field:
     numbers: tuple[int, ...]
     kind: str
     default: bool | int | float | bytes | None = None
+    key_kind: str = ""
+    packed: bool = False
+    oneofs: tuple[str, ...] = ()
+
+    def is_rival(self, other: Field) -> bool:
+        """Whether a message that has the one cannot have the other: a oneof has them in different members."""
+        return any(
+            name and self.numbers[:at] == other.numbers[:at] and other.oneofs[at : at + 1] == (name,) and mine != theirs
+            for at, (name, mine, theirs) in enumerate(zip(self.oneofs, self.numbers, other.numbers, strict=False))
+        )
 
 
 @dataclass(frozen=True)
 class MessageSchema:
     """A message type.
 
-    ``fields`` holds every singular scalar field reachable through singular messages, by dotted path;
+    ``fields`` holds every field of scalars reachable through singular messages, by dotted path;
     ``unsupported`` says of the other paths why programs cannot use them. Of the paths in ``unknown`` nothing is known:
-    a statement with one is taken to be right.
+    a statement with one is taken to be right. ``oneofs`` has the members of each oneof, by its path; the kind of one
+    that is a message is ``message``.
     """
 
     full_name: str
     fields: Mapping[str, Field]
     unsupported: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    oneofs: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
+
+    def rivals(self, path: str) -> list[str]:
+        """The fields that a message loses when this one is set."""
+        one = self.fields[path]
+        return [it.path for it in self.fields.values() if it.is_rival(one)] if any(one.oneofs) else []
 
 
 @dataclass(frozen=True)

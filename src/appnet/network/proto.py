@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import Field, MessageSchema, MethodSignature
-from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
 from appnet.network.near import suggestion
 
 _MAX_DEPTH = 8
@@ -204,11 +204,13 @@ class _Place:
     prefix: str
     numbers: tuple[int, ...]
     above: frozenset[str]
+    oneofs: tuple[str, ...] = ()
 
 
 def _schema(message: Descriptor) -> MessageSchema:
     fields: dict[str, Field] = {}
     unsupported: dict[str, str] = {}
+    members: dict[str, list[Field]] = {}
     # Breadth first, so that the fields nearest to the message come first in every list of names.
     level = [_Place(message, "", (), frozenset({message.full_name}))]
     for depth in range(1, _MAX_DEPTH + 1):
@@ -216,40 +218,79 @@ def _schema(message: Descriptor) -> MessageSchema:
         for place in level:
             for it in place.message.fields:
                 path, numbers = place.prefix + it.name, (*place.numbers, it.number)
+                oneof = _oneof(it)
+                oneofs = (*place.oneofs, f"{place.prefix}{oneof.name}" if oneof is not None else "")
+                if oneof is not None:
+                    members.setdefault(oneofs[-1], []).append(_field(it, path, numbers, oneofs))
                 reason = _unsupported(it, place.above, depth)
                 if reason:
                     unsupported[path] = reason
-                elif it.message_type is not None and len(fields) + len(unsupported) > _MAX_PATHS:
+                elif _is_message(it) and len(fields) + len(unsupported) > _MAX_PATHS:
                     # Messages that hold many messages each have millions of paths within a few levels.
                     unsupported[path] = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
-                elif it.message_type is not None:
+                elif it.message_type is not None and _is_message(it):
                     unsupported[path] = "it is a message: name a field in it"
                     above = place.above | {it.message_type.full_name}
-                    inner.append(_Place(it.message_type, f"{path}.", numbers, above))
+                    inner.append(_Place(it.message_type, f"{path}.", numbers, above, oneofs))
                 else:
-                    kind, type_ = _KINDS[it.type]
-                    fields[path] = Field(path, type_, numbers, kind, _default(it))
+                    fields[path] = _field(it, path, numbers, oneofs)
         level = inner
-    return MessageSchema(message.full_name, fields, unsupported)
+    return MessageSchema(
+        message.full_name, fields, unsupported, oneofs={name: tuple(them) for name, them in members.items()}
+    )
+
+
+def _field(it: FieldDescriptor, path: str, numbers: tuple[int, ...], oneofs: tuple[str, ...]) -> Field:
+    oneofs = oneofs if any(oneofs) else ()
+    entry = it.message_type
+    if entry is not None and entry.GetOptions().map_entry:
+        (key_kind, key), (kind, value) = (_KINDS[entry.fields_by_name[name].type] for name in ("key", "value"))
+        return Field(path, MapType(key, value), numbers, kind, key_kind=key_kind, oneofs=oneofs)
+    if entry is not None:
+        return Field(path, BYTES, numbers, "message", oneofs=oneofs)
+    kind, type_ = _KINDS[it.type]
+    if it.is_repeated:
+        return Field(path, VecType(type_), numbers, kind, packed=it.is_packed, oneofs=oneofs)
+    return Field(path, type_, numbers, kind, _default(it), oneofs=oneofs)
+
+
+def _is_message(it: FieldDescriptor) -> bool:
+    return it.message_type is not None and not it.message_type.GetOptions().map_entry
+
+
+def _oneof(it: FieldDescriptor) -> OneofDescriptor | None:
+    """The oneof that it is a member of; the one that stands for ``optional`` is none."""
+    oneof = it.containing_oneof
+    return None if oneof is None or (len(oneof.fields) == 1 and oneof.name == f"_{it.name}") else oneof
 
 
 def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
     """Why programs cannot use ``it``, nor anything in it; empty if they can."""
     nested = it.message_type
-    if it.is_repeated:
-        return "it is a map" if nested is not None and nested.GetOptions().map_entry else "it is repeated"
     if it.type == FieldDescriptor.TYPE_GROUP:
         return "it is a group"
-    oneof = it.containing_oneof
-    if oneof is not None and not (len(oneof.fields) == 1 and oneof.name == f"_{it.name}"):  # not an `optional`
-        # Which member counts depends on the order of the bytes of all of them.
-        return f"it is a member of the oneof `{oneof.name}`"
+    if nested is not None and nested.GetOptions().map_entry:
+        value = nested.fields_by_name["value"]
+        return _closed(value) or ("it is a map of messages" if value.message_type is not None else "")
+    if _closed(it):
+        return _closed(it)
+    oneof = _oneof(it)
+    for other in oneof.fields if oneof is not None else ():
+        if other.type == FieldDescriptor.TYPE_GROUP or _closed(other):
+            # Whether that member is the one that counts is not the same for all receivers.
+            return f"a member of its oneof, `{other.name}`, is a {'closed enum' if _closed(other) else 'group'}"
     if nested is None:
-        # What a number that the enum does not name means is not the same for all receivers: some take it as absent.
-        return "it is a closed enum" if it.enum_type is not None and it.enum_type.is_closed else ""
+        return ""
+    if it.is_repeated:
+        return "it is repeated, and a message"
     if nested.full_name in above:
         return f"`{nested.full_name}` contains itself"
     return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
+
+
+def _closed(it: FieldDescriptor) -> str:
+    # What a number that the enum does not name means is not the same for all receivers: some take it as absent.
+    return "it is a closed enum" if it.enum_type is not None and it.enum_type.is_closed else ""
 
 
 def _default(it: FieldDescriptor) -> bool | int | float | bytes | None:

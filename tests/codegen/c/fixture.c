@@ -21,20 +21,21 @@
 #define APPNET_WANTS_RECORDS 1
 
 #define TEXT(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})
-#define PATH(...) ((const uint32_t[]){__VA_ARGS__}), sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t)
+#define PATH(...) \
+  .numbers = (const uint32_t[]){__VA_ARGS__}, .depth = sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), .kind
 
 enum { FIELD_COUNT = 24, KEPT = 512 };
 
 /* In no particular order, as a printer may give them. */
 static const an_field FIELDS[FIELD_COUNT] = {
-    {PATH(1), AN_FIELD_STRING},       {PATH(17, 3, 7), AN_FIELD_BYTES}, {PATH(2), AN_FIELD_BOOL},
-    {PATH(3), AN_FIELD_INT32},        {PATH(4), AN_FIELD_INT64},        {PATH(5), AN_FIELD_UINT32},
-    {PATH(6), AN_FIELD_UINT64},       {PATH(7), AN_FIELD_SINT32},       {PATH(8), AN_FIELD_SINT64},
-    {PATH(9), AN_FIELD_ENUM},         {PATH(10), AN_FIELD_FIXED32},     {PATH(11), AN_FIELD_FIXED64},
-    {PATH(12), AN_FIELD_SFIXED32},    {PATH(13), AN_FIELD_SFIXED64},    {PATH(14), AN_FIELD_FLOAT},
-    {PATH(15), AN_FIELD_DOUBLE},      {PATH(16), AN_FIELD_BYTES},       {PATH(17, 1), AN_FIELD_STRING},
-    {PATH(17, 2), AN_FIELD_INT64},    {PATH(17, 3, 5000), AN_FIELD_UINT32}, {PATH(19, 1), AN_FIELD_STRING},
-    {PATH(19, 2), AN_FIELD_INT64},    {PATH(19, 3, 7), AN_FIELD_BYTES}, {PATH(19, 3, 5000), AN_FIELD_UINT32},
+    {PATH(1) = AN_FIELD_STRING},       {PATH(17, 3, 7) = AN_FIELD_BYTES}, {PATH(2) = AN_FIELD_BOOL},
+    {PATH(3) = AN_FIELD_INT32},        {PATH(4) = AN_FIELD_INT64},        {PATH(5) = AN_FIELD_UINT32},
+    {PATH(6) = AN_FIELD_UINT64},       {PATH(7) = AN_FIELD_SINT32},       {PATH(8) = AN_FIELD_SINT64},
+    {PATH(9) = AN_FIELD_ENUM},         {PATH(10) = AN_FIELD_FIXED32},     {PATH(11) = AN_FIELD_FIXED64},
+    {PATH(12) = AN_FIELD_SFIXED32},    {PATH(13) = AN_FIELD_SFIXED64},    {PATH(14) = AN_FIELD_FLOAT},
+    {PATH(15) = AN_FIELD_DOUBLE},      {PATH(16) = AN_FIELD_BYTES},       {PATH(17, 1) = AN_FIELD_STRING},
+    {PATH(17, 2) = AN_FIELD_INT64},    {PATH(17, 3, 5000) = AN_FIELD_UINT32}, {PATH(19, 1) = AN_FIELD_STRING},
+    {PATH(19, 2) = AN_FIELD_INT64},    {PATH(19, 3, 7) = AN_FIELD_BYTES}, {PATH(19, 3, 5000) = AN_FIELD_UINT32},
 };
 
 /* What the handlers saw last, with the beginning of long texts. */

@@ -227,7 +227,7 @@ class BodyPrinter:
             case NewReply():
                 self.line(f"an_reply_begin({self.call()});")
             case WriteReply(path=path, value=value):
-                self._write_slot("reply_slots", self._reply_slots[path], value)
+                self._write_slot("reply", "reply_slots", self._reply_slots[path], value)
             case Do(call=call):
                 run(self, call)
             case Match():
@@ -260,7 +260,11 @@ class BodyPrinter:
                 shared = value.op not in FRESH
             case ReadField(path=path, type=type_):
                 slot = self._slots[path]
-                return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{MEMBERS.get(type_, 's')}"
+                if not is_container(type_):
+                    return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{MEMBERS.get(type_, 's')}"
+                direction = "AN_RESPONSE" if self.direction is Direction.RESPONSE else "AN_REQUEST"
+                text = f"an_read_{_container(type_)}({self.scope()}, {direction}, {slot.index} {comment(path)})"
+                shared = True
             case _:
                 text = self.atom(value)
                 shared = text == self.place(value)
@@ -289,9 +293,8 @@ class BodyPrinter:
         elif state.type in TEXTS:
             self.line(f"an_store_text({self.scope()}, {self.heap(state)}, &{place}, {self.atom(value)});")
         elif is_container(state.type):
-            kind = "vec" if isinstance(state.type, VecType) else "map"
             descriptor = self.types.descriptor(state.type)
-            start = f"an_{kind}_store({self.scope()}, {self.heap(state)}, {descriptor}"
+            start = f"an_{_container(state.type)}_store({self.scope()}, {self.heap(state)}, {descriptor}"
             self.line(f"{start}, &{place}, {self.capacity(state)}, {self.place(value)});")
         else:
             descriptor = self.types.descriptor(state.type)
@@ -299,9 +302,17 @@ class BodyPrinter:
 
     def _write_field(self, path: str, value: Atom) -> None:
         guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""
-        self._write_slot("slots", self._slots[path], value, guard)
+        side = "response" if self.direction is Direction.RESPONSE else "request"
+        self._write_slot(side, "slots", self._slots[path], value, guard)
 
-    def _write_slot(self, slots: str, slot: Slot, value: Atom, guard: str = "") -> None:
+    def _write_slot(self, side: str, slots: str, slot: Slot, value: Atom, guard: str = "") -> None:
+        table = f"&{self.call()}->method->{side}, {self.call()}->{slots}, {slot.index} {comment(slot.field.path)}"
+        if is_container(value.type):
+            name = f"an_write_{_container(value.type)}"
+            self.line(f"{guard}{name}({self.scope()}, {table}, {self.atom(value)});")
+            return
+        if any(slot.field.oneofs):
+            self.line(f"{guard}an_wire_clear_rivals({table});")
         text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
         narrow = _NARROW.get(slot.field.kind, "")
         member = MEMBERS.get(value.type, "s")
@@ -374,3 +385,8 @@ class BodyPrinter:
         self.line("}")
         self._depth -= 1
         self.line("}")
+
+
+def _container(type_: Type) -> str:
+    """What the runtime's functions for containers of the type have in their names."""
+    return "vec" if isinstance(type_, VecType) else "map"

@@ -16,7 +16,19 @@ from appnet.ir.nodes import Element, StateClass
 from appnet.ir.verify import InternalError
 from appnet.language.messages import MethodSignature
 
-_INCLUDES = ("appnet.h", "instance.h", "telemetry.h", "value.h", "vec.h", "map.h", "text.h", "crypto.h", "compress.h")
+_INCLUDES = (
+    "appnet.h",
+    "instance.h",
+    "telemetry.h",
+    "value.h",
+    "vec.h",
+    "map.h",
+    "lists.h",
+    "text.h",
+    "crypto.h",
+    "compress.h",
+    "wire.h",
+)
 
 
 @dataclass(frozen=True)

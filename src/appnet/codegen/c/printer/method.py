@@ -11,7 +11,8 @@ from appnet.codegen.c.printer.text import comment, constant, indent, literal, vi
 from appnet.codegen.c.printer.types import MEMBERS
 from appnet.ir.nodes import Const
 from appnet.ir.verify import InternalError
-from appnet.language.messages import Field, MethodSignature
+from appnet.language.messages import Field, MessageSchema, MethodSignature
+from appnet.language.types import MapType, VecType
 
 _RESOURCE_EXHAUSTED = 8
 
@@ -70,16 +71,32 @@ class MethodPrinter:
             if not side.slots:
                 continue
             entries = []
+            oneofs = ["", *dict.fromkeys(it for slot in side.slots.values() for it in slot.field.oneofs if it)]
             for slot in side.slots.values():
                 numbers = f"{self._name}_{name}_{slot.index}"
                 values = ", ".join(str(number) for number in slot.field.numbers)
                 lines.append(f"static const uint32_t {numbers}[] = {{{values}}}; {comment(slot.field.path)}")
-                entries.append(f"{{{numbers}, {len(slot.field.numbers)}, AN_FIELD_{slot.field.kind.upper()}}},")
+                depth, kind = len(slot.field.numbers), f"AN_FIELD_{slot.field.kind.upper()}"
+                entry = f".numbers = {numbers}, .depth = {depth}, .kind = {kind}{self._many(slot.field)}"
+                if slot.field.oneofs:
+                    values = ", ".join(str(oneofs.index(it)) for it in slot.field.oneofs)
+                    lines.append(f"static const uint16_t {numbers}_oneofs[] = {{{values}}};")
+                    entry += f", .oneofs = {numbers}_oneofs"
+                entries.append(f"{{{entry}}},")
             lines += [f"static const an_field {self._name}_{name}_fields[] = {{", *indent(entries), "};"]
             if any(slot.field.default is not None for slot in side.slots.values()):
                 absent = [f"{_absent(slot.field)}," for slot in side.slots.values()]
                 lines += [f"static const an_value {self._name}_{name}_absent[] = {{", *indent(absent), "};"]
         return lines
+
+    def _many(self, field: Field) -> str:
+        """The rest of an ``an_field`` of many values."""
+        if not isinstance(field.type, VecType | MapType):
+            return ""
+        many = f", .type = {self._elements[0].context.types.descriptor(field.type)}"
+        if isinstance(field.type, MapType):
+            return f"{many}, .many = AN_MANY_ENTRIES, .key_kind = AN_FIELD_{field.key_kind.upper()}"
+        return f"{many}, .many = AN_MANY_ITEMS, .packed = {str(field.packed).lower()}"
 
     def entry(self) -> list[str]:
         """The ``an_method`` of the table of methods."""
@@ -192,6 +209,15 @@ def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> Side:
     return Side(slots, needs_message=False, needs_status=False, holds=False, empty=not slots, streams=False)
 
 
+def _add_rivals(slots: dict[str, Slot], schema: MessageSchema) -> None:
+    """The other members of oneofs must be noticed on the wire: they put an end to the one that was there."""
+    for name in dict.fromkeys(it for slot in slots.values() for it in slot.field.oneofs if it):
+        for member in schema.oneofs[name]:
+            level = len(member.numbers)
+            if all(slot.field.numbers[:level] != member.numbers for slot in slots.values()):
+                slots[member.path] = Slot(len(slots), member)
+
+
 def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: Direction, *, refuses: bool) -> Side:
     schema = method.request if direction is Direction.REQUEST else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
@@ -201,6 +227,7 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
         if use.path not in schema.fields:
             raise InternalError("a handler uses fields of its message", use)
         slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
+    _add_rivals(slots, schema)
     needs_message = bool(slots)
     needs_status = direction is Direction.RESPONSE and any(one.reads_status for one in effects)
     changes = any(one.can_refuse or one.can_drop or one.can_reply or one.metadata_written for one in effects)

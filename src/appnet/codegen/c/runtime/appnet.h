@@ -102,7 +102,11 @@ typedef enum an_field_kind {
   AN_FIELD_BOOL, AN_FIELD_INT32, AN_FIELD_INT64, AN_FIELD_UINT32, AN_FIELD_UINT64, AN_FIELD_SINT32, AN_FIELD_SINT64,
   AN_FIELD_ENUM, AN_FIELD_FIXED32, AN_FIELD_FIXED64, AN_FIELD_SFIXED32, AN_FIELD_SFIXED64, AN_FIELD_FLOAT,
   AN_FIELD_DOUBLE, AN_FIELD_STRING, AN_FIELD_BYTES,
+  AN_FIELD_MESSAGE, /* only to be noticed: a member of a oneof that puts an end to the others */
 } an_field_kind;
+
+/* How many values a field has: one, the items of a Vec, or the entries of a Map. */
+typedef enum an_many { AN_MANY_NOT, AN_MANY_ITEMS, AN_MANY_ENTRIES } an_many;
 
 typedef union an_value {
   bool b;
@@ -110,17 +114,26 @@ typedef union an_value {
   uint64_t u; /* every unsigned kind */
   double f;
   an_view s;
+  const void *many; /* a written an_vec or an_map */
 } an_value;
 
-/* A singular field that the chain reads or writes: its field numbers from the message inwards. */
+typedef struct an_type an_type;
+
+/* A field that the chain reads or writes: its field numbers from the message inwards. */
 typedef struct an_field {
   const uint32_t *numbers;
   uint8_t depth;
-  uint8_t kind; /* an_field_kind */
+  uint8_t kind;     /* an_field_kind; of many values, that of each */
+  uint8_t many;     /* an_many */
+  uint8_t key_kind; /* of the keys of entries */
+  bool packed;      /* items are written as one record */
+  const an_type *type;     /* of many values: the Vec's or the Map's */
+  const uint16_t *oneofs;  /* for each number, which oneof of its message it is a member of; 0: none; NULL: all 0 */
 } an_field;
 
-/* A field's value while handlers run. wire.c fills it from the last occurrence (the default where absent),
- * generated code may set `value` and `written`, wire.c splices the written ones. */
+/* A field's value while handlers run. wire.c fills it from the last occurrence (the default where absent; many values
+ * are read when they are asked for), generated code may set `value` and `written`, wire_splice.c splices the written
+ * ones. */
 typedef struct an_slot {
   an_value value;
   bool present;

@@ -134,18 +134,13 @@ static bool take_message(an_call *call, const an_body *body, size_t size, bool k
   return true;
 }
 
-static const an_plan *plan_of(const an_call *call, an_direction direction) {
-  size_t method = (size_t)(call->method - call->instance->chain->methods);
-  return &call->instance->plans[AN_PLANS * method + direction];
-}
-
 /* Takes the whole message and fills the slots from it; false with call->flaw set where that cannot be. */
 static bool scan_message(an_call *call, an_direction direction, const an_body *body, size_t size) {
   if (!take_message(call, body, size, direction == AN_RESPONSE)) {
     spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
     return false;
   }
-  const char *flaw = an_wire_scan(plan_of(call, direction), call->message, call->slots);
+  const char *flaw = an_wire_scan(an_plan_of(call, direction), call->message, call->slots);
   if (flaw == NULL) return true;
   spoil(call, GRPC_INTERNAL, flaw);
   return false;
@@ -153,7 +148,7 @@ static bool scan_message(an_call *call, an_direction direction, const an_body *b
 
 /* What a direction that handlers forwarded becomes: as it was, or with the written fields. */
 static an_action pass_message(an_call *call, an_direction direction, an_splice *splice) {
-  const an_plan *plan = plan_of(call, direction);
+  const an_plan *plan = an_plan_of(call, direction);
   *splice = AN_SPLICE_DONE;
   for (size_t i = 0; i < plan->side->field_count; i++) {
     if (!call->slots[i].written) continue;
@@ -192,7 +187,7 @@ static an_action judge_of_stream(an_call *call, an_direction direction, an_view 
   *passed = framed;
   call->message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
   if (side_of(call, direction)->needs_message) {
-    const char *flaw = an_wire_scan(plan_of(call, direction), call->message, call->slots);
+    const char *flaw = an_wire_scan(an_plan_of(call, direction), call->message, call->slots);
     if (flaw != NULL) {
       spoil(call, GRPC_INTERNAL, flaw);
       bool request = direction == AN_REQUEST;
@@ -237,7 +232,7 @@ static an_action judge_messages(an_call *call, an_direction direction, an_view a
     if (action == AN_REPLY) return action;
     if (call->message_whole) {
       call->message = waiting;
-      an_wire_scan(plan_of(call, AN_RESPONSE), waiting, call->slots);
+      an_wire_scan(an_plan_of(call, AN_RESPONSE), waiting, call->slots);
     }
     if (action == AN_REPLACE) {
       an_buffer_append(&call->passing, all.data + *passed, *judged - *passed);
@@ -318,7 +313,7 @@ void an_reply_begin(an_call *call) { an_wire_clear(&call->method->reply, call->r
 /* The reply in reply_slots as a framed message. */
 static an_splice frame_reply(an_call *call, an_view *framed) {
   static const uint8_t nothing[1];
-  const an_plan *plan = plan_of(call, AN_REQUEST) + AN_REPLY_PLAN;
+  const an_plan *plan = an_plan_of(call, AN_REQUEST) + AN_REPLY_PLAN;
   return an_wire_splice(plan, (an_view){nothing, 0}, call->reply_slots, &call->arena, framed);
 }
 
@@ -332,7 +327,7 @@ static an_action answer_request(an_call *call) {
     become_error(call, GRPC_RESOURCE_EXHAUSTED);
   } else if (side->needs_message) {
     call->message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
-    an_wire_scan(plan_of(call, AN_RESPONSE), call->message, call->slots);
+    an_wire_scan(an_plan_of(call, AN_RESPONSE), call->message, call->slots);
   }
   call->request_phase = AN_PHASE_REPLIED;
   if (call->method->on_response(call) == AN_REFUSE) return http_reply(call, call->reply_code, call->reply_text);

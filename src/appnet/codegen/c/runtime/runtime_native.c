@@ -11,6 +11,8 @@
  */
 #include "instance.c"
 #include "wire.c"
+#include "wire_splice.c"
+#include "lists.c"
 #include "metadata.c"
 #include "http_call.c"
 #include "telemetry.c"

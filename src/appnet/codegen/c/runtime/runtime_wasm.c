@@ -1,6 +1,8 @@
 /* The runtime for the proxy-wasm host; runtime_native.c tells what a chain and its host are to it. */
 #include "instance.c"
 #include "wire.c"
+#include "wire_splice.c"
+#include "lists.c"
 #include "metadata.c"
 #include "http_call.c"
 #include "telemetry.c"

@@ -1,4 +1,5 @@
-/* Protobuf on the wire: finds the fields that a chain uses without decoding the rest, and writes into them. */
+/* Protobuf on the wire: finds the fields that a chain uses without decoding the rest (wire.c), and writes into them
+ * (wire_splice.c). */
 #ifndef AN_WIRE_H
 #define AN_WIRE_H
 
@@ -20,20 +21,34 @@ enum { AN_REPLY_PLAN = 2, AN_PLANS = 3 };
 
 bool an_plans_init(an_instance *instance); /* false: out of memory, or a path that is empty, too deep or there twice */
 void an_plans_free(an_instance *instance);
+const an_plan *an_plan_of(const an_call *call, an_direction direction);
 
 /* The slots of a side whose message has none of its fields. */
 void an_wire_clear(const an_side *side, an_slot *slots);
 
 /* Fills a slot for each field of the plan's side from the message: the last occurrence wins, occurrences of a
- * submessage merge, a field of another wire type counts as unknown. Strings point into the message.
+ * submessage merge, of a oneof only the last member is there, a field of another wire type counts as unknown. Strings
+ * point into the message.
  * NULL, or what is wrong with the message; it is then undefined what the slots hold. */
 const char *an_wire_scan(const an_plan *plan, an_view message, an_slot *slots);
+
+/* Gets the values of a field of many; `key` is NULL but for entries. */
+typedef struct an_collector {
+  void (*take)(struct an_collector *collector, const an_value *key, const an_value *value);
+  void (*clear)(struct an_collector *collector); /* those so far are no more: another member of the oneof came */
+} an_collector;
+
+/* Hands on the values of the side's field of this index, of a message that an_wire_scan accepted. */
+void an_wire_collect(const an_plan *plan, an_view message, size_t index, an_collector *collector);
+
+/* The field was written: the slots of other members of its oneofs become absent. */
+void an_wire_clear_rivals(const an_side *side, an_slot *slots, size_t index);
 
 typedef enum an_splice { AN_SPLICE_DONE, AN_SPLICE_NO_MEMORY, AN_SPLICE_TOO_LONG } an_splice;
 
 /* Writes the slots that are `written` into the message, which an_wire_scan accepted, and puts a gRPC frame header
- * in front. Each takes the place of its field's last occurrence, or is appended to the submessage it belongs to;
- * every other byte stays as it was. The result is in the arena. */
+ * in front. Each takes the place of its field's last occurrence, many values that of all of them; or it is appended to
+ * the submessage it belongs to. Every other byte stays as it was. The result is in the arena. */
 an_splice an_wire_splice(const an_plan *plan, an_view message, const an_slot *slots, an_arena *arena, an_view *framed);
 
 #endif

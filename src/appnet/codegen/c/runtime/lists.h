@@ -1,0 +1,16 @@
+/* Fields of many values, as generated code reads and writes them: repeated ones are Vecs, maps are Maps. */
+#ifndef AN_LISTS_H
+#define AN_LISTS_H
+
+#include "map.h"
+#include "vec.h"
+
+/* Of the message in hand, the field of this index; strings point into the message. */
+an_vec an_read_vec(an_scope *scope, an_direction direction, size_t index);
+an_map an_read_map(an_scope *scope, an_direction direction, size_t index);
+
+/* Sets the slot of the side's field of this index; the values are copied, as the field's kind holds them. */
+void an_write_vec(an_scope *scope, const an_side *side, an_slot *slots, size_t index, an_vec items);
+void an_write_map(an_scope *scope, const an_side *side, an_slot *slots, size_t index, an_map entries);
+
+#endif
