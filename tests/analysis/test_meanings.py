@@ -21,6 +21,7 @@ def context() -> Context:
         z3.BitVec("status", BITS),
         FALSE,
         z3.Const("metadata", z3.ArraySort(TEXT, TEXT)),
+        z3.K(TEXT, FALSE),
         Option(FALSE, z3.Const("d", TEXT)),
     )
     return Context(World(), "first", "req", z3.BitVec("call", BITS), b"/m", Store({}, message))

@@ -122,7 +122,7 @@ ILLEGAL: dict[str, tuple[Statement, ...]] = {
     "a refusal has an error code: beyond the last": (when(truth(True), Refuse(text("x"), 17)),),
     "a refusal has a text": (when(truth(True), Refuse(integer(1), 10)),),
     "a field has a path": (Let(A, ReadField("", INT)),),
-    "fields are scalars": (Let(Local("t", INSTANT), ReadField("t", INSTANT)),),
+    "fields hold scalars": (Let(Local("t", INSTANT), ReadField("t", INSTANT)),),
 }
 
 

@@ -66,7 +66,10 @@ def _text_of(method: MethodSignature) -> str:
     messages = [
         (
             message.full_name,
-            sorted((it.path, it.type.name, it.kind, repr(it.default)) for it in message.fields.values()),
+            sorted(
+                (it.path, it.type.name, it.kind, it.key_kind, it.oneofs, repr(it.default))
+                for it in message.fields.values()
+            ),
         )
         for message in (method.request, method.response)
     ]

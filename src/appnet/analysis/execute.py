@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import z3
 
 from appnet.analysis import maps
+from appnet.analysis.fields import absent, hold
 from appnet.analysis.meanings import Context, equals, evaluate
 from appnet.analysis.store import Message, Store, merge
 from appnet.analysis.symbols import (
@@ -21,12 +22,11 @@ from appnet.analysis.symbols import (
     alike,
     apply,
     flatten,
-    narrowed,
     negated,
     variable,
     when,
 )
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, absent_value
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
     Answer,
@@ -132,8 +132,8 @@ class Execution:
                 return self._let(local, value, store)
             case SetState(state=state, value=value):
                 return store.assign(state.name, self._fitted(self._value(value, store), state))
-            case WriteField(path=path, value=value):
-                return self._write(path, self._value(value, store), store)
+            case WriteField():
+                return self._write(statement, store)
             case Do(call=call):
                 return self._call(call, store)[1]
             case Match():
@@ -146,8 +146,8 @@ class Execution:
                 return store.refuse(z3.BitVecVal(code, BITS), self._value(text, store))
             case NewReply():
                 return self._begin_reply(store)
-            case WriteReply(path=path, value=value):
-                return self._write_reply(path, self._value(value, store), store)
+            case WriteReply():
+                return self._write_reply(statement, store)
             case Answer():
                 return store.answer()
 
@@ -155,27 +155,36 @@ class Execution:
         match value:
             case Call():
                 result, store = self._call(value, store)
-            case ReadField(path=path, type=type_):
-                default = self.world.literal(absent_value(self.schema.fields[path]), type_)
+            case ReadField(path=path):
+                default = absent(self.world, self.schema.fields[path])
                 result = when(self._is_error(store), default, store.message.fields[path])
             case _:
                 result = self._value(value, store)
         return store.bind(local.name, result)
 
-    def _write(self, path: str, value: Symbolic, store: Store) -> Store:
+    def _write(self, statement: WriteField, store: Store) -> Store:
         message, error = store.message, self._is_error(store)
-        held = narrowed(value, self.schema.fields[path].kind)
-        fields = {**message.fields, path: when(error, message.fields[path], held)}
-        written = {**message.written, path: when(error, message.written[path], TRUE)}
-        return replace(store, message=replace(message, fields=fields, written=written))
+        cleared = [path for path in statement.clears if path in message.fields]
+        fields = {path: absent(self.world, self.schema.fields[path]) for path in cleared}
+        fields[statement.path] = hold(self._value(statement.value, store), self.schema.fields[statement.path])
+        written = {**dict.fromkeys(cleared, FALSE), statement.path: TRUE}
+        changed = replace(
+            message,
+            fields={**message.fields, **_unless(error, fields, message.fields)},
+            written={**message.written, **_unless(error, written, message.written)},
+        )
+        return replace(store, message=changed)
 
     def _begin_reply(self, store: Store) -> Store:
-        empty = {path: self.world.literal(absent_value(it), it.type) for path, it in self.answers.items()}
+        empty = {path: absent(self.world, it) for path, it in self.answers.items()}
         return replace(store, reply=empty, set_in_reply=dict.fromkeys(empty, FALSE))
 
-    def _write_reply(self, path: str, value: Symbolic, store: Store) -> Store:
-        reply = {**store.reply, path: narrowed(value, self.answers[path].kind)}
-        return replace(store, reply=reply, set_in_reply={**store.set_in_reply, path: TRUE})
+    def _write_reply(self, statement: WriteReply, store: Store) -> Store:
+        cleared = [path for path in statement.clears if path in self.answers]
+        fields = {path: absent(self.world, self.answers[path]) for path in cleared}
+        fields[statement.path] = hold(self._value(statement.value, store), self.answers[statement.path])
+        is_set = {**dict.fromkeys(cleared, FALSE), statement.path: TRUE}
+        return replace(store, reply={**store.reply, **fields}, set_in_reply={**store.set_in_reply, **is_set})
 
     def _is_error(self, store: Store) -> Term:
         return negated(self.world.equal(store.message.status, z3.BitVecVal(0, BITS)))
@@ -263,27 +272,28 @@ class Execution:
         state = sorted(effects.state_read | effects.state_written)
         message = store.message
         paths = [it.path for it in effects.fields]
+        paths += [it for it in sorted(effects.fields_cleared) if it in message.fields and it not in paths]
+        changing = [it.path for it in effects.fields if it.written]
+        changing += [it for it in paths if it in effects.fields_cleared and it not in changing]
         reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
-        reads += [message.metadata, message.destination, store.draws]
+        reads += [message.metadata, message.metadata_set, message.destination, store.draws]
         reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
         summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
-        changed = Message(
-            message.status,
-            message.made_here,
-            summary.after("metadata", message.metadata) if effects.metadata_written else message.metadata,
-            summary.after("destination", message.destination) if effects.metadata_written else message.destination,
-            {
-                **message.fields,
-                **summary.all("field", message.fields, (it.path for it in effects.fields if it.written)),
-            },
-            {
-                **message.written,
-                **summary.all("written", message.written, (it.path for it in effects.fields if it.written)),
-            },
+        changed = replace(
+            message,
+            fields={**message.fields, **summary.all("field", message.fields, changing)},
+            written={**message.written, **summary.all("written", message.written, changing)},
         )
+        if effects.metadata_written:
+            changed = replace(
+                changed,
+                metadata=summary.after("metadata", message.metadata),
+                metadata_set=summary.after("metadata set", message.metadata_set),
+                destination=summary.after("destination", message.destination),
+            )
         return replace(
             store,
             locals={
@@ -318,6 +328,10 @@ class _Summary:
     def all(self, what: str, values: Mapping[str, Symbolic], names: Iterable[str]) -> dict[str, Symbolic]:
         """The named ones of the values after the loop."""
         return {name: self.after(f"{what} {name}", values[name]) for name in names}
+
+
+def _unless(condition: Term, values: Mapping[str, Symbolic], otherwise: Mapping[str, Symbolic]) -> dict[str, Symbolic]:
+    return {name: when(condition, otherwise[name], value) for name, value in values.items()}
 
 
 def _reply_after(summary: _Summary, store: Store) -> dict[str, Mapping[str, Symbolic]]:

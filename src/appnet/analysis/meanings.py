@@ -411,6 +411,7 @@ def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None
     changed = replace(
         message,
         metadata=when(sets, z3.Store(message.metadata, key, value), message.metadata),
+        metadata_set=when(sets, z3.Store(message.metadata_set, key, TRUE), message.metadata_set),
         destination=when(chooses, Option(z3.BoolVal(True), value), message.destination),
     )
     context.store = replace(context.store, message=changed)

@@ -10,6 +10,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
+from appnet.analysis.replay import MOST_STATUS
 from appnet.analysis.store import Message, Store, merge_messages, merge_named
 from appnet.analysis.symbols import (
     BITS,
@@ -30,6 +31,7 @@ from appnet.analysis.symbols import (
 from appnet.ir.nodes import Element
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.types import MapType, VecType
 
 State = Mapping[str, Symbolic]
 
@@ -120,11 +122,12 @@ class Pair:
         status = zero if direction == "request" else z3.BitVec("response status", BITS)
         made_here = FALSE if direction == "request" else z3.Bool("response made here")
         if direction == "response":
-            self._world.facts.append(z3.ULE(status, 16))
+            self._world.facts.append(z3.ULE(status, MOST_STATUS))
         metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
         destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
         fields = {path: self._field(direction, path) for path in self._paths(direction)}
-        return Message(status, made_here, metadata, destination, fields, dict.fromkeys(fields, FALSE))
+        untouched = z3.K(TEXT, FALSE)
+        return Message(status, made_here, metadata, untouched, destination, fields, dict.fromkeys(fields, FALSE))
 
     def _error(self, code: Term) -> Message:
         """The error response that the chain makes of a refusal."""
@@ -135,7 +138,8 @@ class Pair:
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self._message("response")
-        return Message(zero, TRUE, any_response.metadata, any_response.destination, *reply)
+        headers = any_response.metadata, any_response.metadata_set, any_response.destination
+        return Message(zero, TRUE, *headers, *reply)
 
     def _paths(self, direction: str) -> list[str]:
         """The fields that the two use."""
@@ -145,11 +149,12 @@ class Pair:
             used += [it for element in self.elements.values() for it in element.req.effects.reply_fields]
         return list(dict.fromkeys(it.path for it in used))
 
-    def _field(self, direction: str, path: str) -> Term:
+    def _field(self, direction: str, path: str) -> Symbolic:
         """Any value that the wire holds in the field."""
         field = self._schema(direction).fields[path]
         value = variable(f"{direction} {path}", field.type)
-        return value if field.kind == "float" else narrowed(value, field.kind)
+        many = isinstance(field.type, VecType | MapType)
+        return value if many or field.kind == "float" else narrowed(value, field.kind)
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response

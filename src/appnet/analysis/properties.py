@@ -87,7 +87,7 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
     calls = [call for statement in statements(handler.body) if (call := call_of(statement)) is not None]
     return HandlerProperties(
         reads=frozenset(it.path for it in effects.fields if it.read),
-        writes=frozenset(it.path for it in effects.fields if it.written),
+        writes=effects.fields_cleared | {it.path for it in effects.fields if it.written},
         metadata_read=_keys(calls, "get_metadata", known),
         metadata_written=_keys(calls, "set_metadata", known),
         state_read=effects.state_read,

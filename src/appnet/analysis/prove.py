@@ -69,7 +69,10 @@ class _Comparison:
         if not z3.is_false(a.answered):
             yield from self._fields("in the reply, field", both(a.answered, b.answered), a.reply, b.reply)
         headers = either(
-            self._differ(a.message.metadata, b.message.metadata),
+            either(
+                self._differ(a.message.metadata, b.message.metadata),
+                self._differ(a.message.metadata_set, b.message.metadata_set),
+            ),
             self._differ(a.message.destination, b.message.destination),
         )
         yield _Question("metadata", both(passes, headers))

@@ -15,6 +15,8 @@ from appnet.language.types import STRING as _STRING
 
 CLOCK_START_NS = 1_000_000_000_000
 BACKENDS = 3
+MOST_STATUS = 99
+"""A server may answer with any code of two digits, though gRPC has names only for those up to 16."""
 _SHOWN = 60
 
 
@@ -108,7 +110,8 @@ class _Seen:
             return {"with code": str(self.outcome.code), "saying": str(self.outcome.text)}
         found = {}
         for path, it in self.schema.fields.items():
-            text = value_text(self.rpc.message.get(path, absent_value(it)), it.type)
+            value = self.rpc.message.get(path, absent_value(it))
+            text = value_text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
             found[f"field `{path}`"] = text + (" written" if path in self.outcome.written else "")
         found |= {f"header `{key}`": value_text(value, _STRING) for key, value in sorted(self.metadata.items())}
         return {**found, "to host": str(self.rpc.backend)}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from appnet.analysis.properties import ANY, infer
-from appnet.analysis.replay import BACKENDS, CLOCK_START_NS
+from appnet.analysis.replay import BACKENDS, CLOCK_START_NS, MOST_STATUS
 from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.values import Value, hold
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
@@ -66,7 +66,7 @@ class Samples:
         self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
         spans = [int(it * 1e9) for it in floats if 0 < it < 1e6]
         self._steps = [*_STEPS_NS, *(near for it in spans for near in (it, it - 1))]
-        self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= 16)]
+        self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= MOST_STATUS)]
         self._by_call = {it.name: _by_call(it) for it in elements}
         calls = [_FAR_CALL + number for number in range(3)] if any(self._by_call.values()) else []
         self._uints = [*(it % 2**64 for it in self._ints), *calls]
@@ -98,7 +98,12 @@ class Samples:
 
     def fields(self, schema: MessageSchema, used: Sequence[str]) -> dict[str, Value]:
         """Some of the used fields of a message, as the wire holds them."""
-        return {path: self._field(schema.fields[path]) for path in used if self._source.random() < 0.8}
+        fields: dict[str, Value] = {}
+        for path in used:
+            if self._source.random() < 0.8:
+                fields = {it: value for it, value in fields.items() if it not in schema.rivals(path)}
+                fields[path] = self._field(schema.fields[path])
+        return fields
 
     def headers(self) -> dict[str, bytes]:
         """Some headers that the elements ask for or set."""

@@ -20,12 +20,14 @@ class Message:
     """The message in hand.
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
-    ``made_here``: a response that the chain made. ``destination``: what ``dst`` was set to.
+    ``made_here``: a response that the chain made. ``metadata``: each header's text, of an absent one the empty text;
+    ``metadata_set``: whether a handler set it. ``destination``: what ``dst`` was set to.
     """
 
     status: Term
     made_here: Term
     metadata: Term
+    metadata_set: Term
     destination: Option
     fields: Mapping[str, Symbolic] = field(default_factory=dict)
     written: Mapping[str, Term] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def merge_messages(condition: Term, then: Message, otherwise: Message) -> Messag
         when(condition, then.status, otherwise.status),
         when(condition, then.made_here, otherwise.made_here),
         when(condition, then.metadata, otherwise.metadata),
+        when(condition, then.metadata_set, otherwise.metadata_set),
         when(condition, then.destination, otherwise.destination),
         merge_named(condition, then.fields, otherwise.fields),
         merge_named(condition, then.written, otherwise.written),

@@ -170,8 +170,8 @@ class _Run:
                 self.locals[local.name] = self._compute(value)
             case SetState(state=state, value=value):
                 self.instance.set_state(state, self._value(value))
-            case WriteField(path=path, value=value):
-                self._message().write(path, self._value(value))
+            case WriteField(path=path, value=value, clears=clears):
+                self._message().write(path, self._value(value), clears)
             case Do(call=call):
                 self._call(call)
             case Match():
@@ -180,12 +180,11 @@ class _Run:
                 return self._foreach(statement)
             case NewReply():
                 self.reply = {}
-            case WriteReply(path=path, value=value):
+            case WriteReply(path=path, value=value, clears=clears):
                 assert self.rpc is not None, "init has no caller"
-                response = self.rpc.signature.response
-                for rival in response.rivals(path):
+                for rival in clears:
                     self.reply.pop(rival, None)
-                self.reply[path] = hold(self._value(value), response.fields[path])
+                self.reply[path] = hold(self._value(value), self.rpc.signature.response.fields[path])
             case Forward():
                 return Forwards()
             case Answer():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from appnet.interpret.values import Value, absent_value, copy_value, hold
@@ -88,11 +88,11 @@ class Message:
         absent = absent_value(self.schema.fields[path])
         return absent if self.status else copy_value(self.fields.get(path, absent))
 
-    def write(self, path: str, value: Value) -> None:
-        """Sets the field, as its kind in the .proto holds it; without effect in an error response."""
+    def write(self, path: str, value: Value, clears: Iterable[str] = ()) -> None:
+        """Sets the field, as its kind in the .proto holds it, and clears others; in an error response, nothing."""
         if self.status:
             return
-        for rival in self.schema.rivals(path):
+        for rival in clears:
             self.fields.pop(rival, None)
             self.written.pop(rival, None)
         self.fields[path] = self.written[path] = hold(value, self.schema.fields[path])

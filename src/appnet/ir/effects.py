@@ -35,6 +35,7 @@ def handler_effects(body: Block) -> HandlerEffects:
     effects = found.operations
     return HandlerEffects(
         fields=tuple(found.fields.values()),
+        fields_cleared=frozenset(found.cleared),
         reply_fields=tuple(found.reply_fields.values()),
         state_read=frozenset(found.read),
         state_written=frozenset(found.written),
@@ -64,6 +65,7 @@ def _statement_ends(statement: Statement) -> bool:
 @dataclass
 class _Found:
     fields: dict[str, FieldUse] = field(default_factory=dict)
+    cleared: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     operations: Effect = Effect.PURE
@@ -91,6 +93,7 @@ class _Found:
             self.written.add(statement.state.name)
         if isinstance(statement, WriteField):
             self._use(statement.path, statement.value.type, written=True)
+            self.cleared.update(statement.clears)
         elif (value := read_field_of(statement)) is not None:
             self._use(value.path, value.type, read=True)
 

@@ -91,8 +91,8 @@ class _Body:
                 self._out.append(Let(self._local(variable), computed))
             case typed.SetState(state=state, value=value):
                 self._out.append(SetState(State(state.name, state.type), self._atom(value)))
-            case typed.SetField(path=path, value=value):
-                self._out.append(WriteField(path, self._atom(value)))
+            case typed.SetField(path=path, value=value, clears=clears):
+                self._out.append(WriteField(path, self._atom(value), clears))
             case typed.Run(value=value):
                 self._run(value)
             case typed.Match(subject=subject, arms=arms):
@@ -106,8 +106,8 @@ class _Body:
                 self._out.append(Forward())
             case typed.NewReply():
                 self._out.append(NewReply())
-            case typed.SetReplyField(path=path, value=value):
-                self._out.append(WriteReply(path, self._atom(value)))
+            case typed.SetReplyField(path=path, value=value, clears=clears):
+                self._out.append(WriteReply(path, self._atom(value), clears))
             case typed.Answer():
                 self._out.append(Answer())
             case typed.Refuse(message=message, code=code):

@@ -97,8 +97,11 @@ class SetState:
 
 @dataclass(frozen=True)
 class WriteField:
+    """``clears``: the fields that the message loses, which are other members of its oneofs."""
+
     path: str
     value: Atom
+    clears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ class NewReply:
 class WriteReply:
     path: str
     value: Atom
+    clears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,6 +240,7 @@ class HandlerEffects:
     """What a handler can do, inferred from its body; paths that cannot be taken may be counted in."""
 
     fields: tuple[FieldUse, ...] = ()
+    fields_cleared: frozenset[str] = frozenset()
     reply_fields: tuple[FieldUse, ...] = ()
     state_read: frozenset[str] = frozenset()
     state_written: frozenset[str] = frozenset()

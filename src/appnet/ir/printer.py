@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from appnet.ir.nodes import (
     Answer,
     AnyPattern,
@@ -103,8 +105,8 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return [f"{margin}{local.name} = {_computation(value)}"]
         case SetState(state=state, value=value):
             return [f"{margin}state.{state.name} = {show_atom(value)}"]
-        case WriteField(path=path, value=value):
-            return [f"{margin}rpc.{path} = {show_atom(value)}"]
+        case WriteField(path=path, value=value, clears=clears):
+            return [f"{margin}rpc.{path} = {show_atom(value)}{_clears(clears)}"]
         case Do(call=call):
             return [margin + _computation(call)]
         case Match(subject=subject, arms=arms):
@@ -116,8 +118,8 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return [f"{margin}foreach {item.name} in {show_atom(items)}", *_block(body, depth + 1)]
         case NewReply():
             return [f"{margin}new reply"]
-        case WriteReply(path=path, value=value):
-            return [f"{margin}reply.{path} = {show_atom(value)}"]
+        case WriteReply(path=path, value=value, clears=clears):
+            return [f"{margin}reply.{path} = {show_atom(value)}{_clears(clears)}"]
         case Forward():
             return [f"{margin}forward"]
         case Answer():
@@ -163,3 +165,7 @@ def show_pattern(pattern: Pattern) -> str:
             return "None"
         case AnyPattern():
             return "_"
+
+
+def _clears(paths: Sequence[str]) -> str:
+    return f", clears {', '.join(paths)}" if paths else ""

@@ -204,7 +204,7 @@ class _Body:
             case _:
                 parts = [type_]
         scalars = all(it in SCALARS and it != INSTANT for it in parts)
-        _require(scalars, "fields are scalars, or Vecs and Maps of them", node)
+        _require(scalars, "fields hold scalars", node)
 
     def _call(self, call: Call) -> None:
         _require(call.op in OPERATIONS, "an operation is declared", call)

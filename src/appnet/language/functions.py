@@ -270,7 +270,7 @@ def _set_reply_field(call: _Call) -> Value:
     if path in message.unknown:
         call.any(2)
     found = _field(call.scope, message, path, span)
-    call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type)))
+    call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type), message.rivals(found.path)))
     return Operate("nothing", (), UNIT)
 
 
@@ -281,7 +281,8 @@ def _set_field(call: _Call) -> Value:
     if path in call.scope.message.unknown:
         call.any(2)
     found = _field(call.scope, call.scope.message, path, span)
-    call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type)))
+    rivals = call.scope.message.rivals(found.path)
+    call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type), rivals))
     return Operate("nothing", (), UNIT)
 
 

@@ -52,10 +52,10 @@ class MessageSchema:
     unknown: frozenset[str] = frozenset()
     oneofs: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
 
-    def rivals(self, path: str) -> list[str]:
+    def rivals(self, path: str) -> tuple[str, ...]:
         """The fields that a message loses when this one is set."""
         one = self.fields[path]
-        return [it.path for it in self.fields.values() if it.is_rival(one)] if any(one.oneofs) else []
+        return tuple(it.path for it in self.fields.values() if it.is_rival(one)) if one.oneofs else ()
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ class SetState:
 class SetField:
     path: str
     value: Value
+    clears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ class NewReply:
 class SetReplyField:
     path: str
     value: Value
+    clears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

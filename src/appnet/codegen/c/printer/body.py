@@ -311,7 +311,7 @@ class BodyPrinter:
             name = f"an_write_{_container(value.type)}"
             self.line(f"{guard}{name}({self.scope()}, {table}, {self.atom(value)});")
             return
-        if any(slot.field.oneofs):
+        if slot.field.oneofs:
             self.line(f"{guard}an_wire_clear_rivals({table});")
         text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
         narrow = _NARROW.get(slot.field.kind, "")
