@@ -85,6 +85,47 @@ def test_the_right_outcome_is_no_failure(tmp_path: Path) -> None:
     assert failures(tmp_path, GOOD + "    records: {seen: [a]}\n    state: {count: 1, total: {all: [1, 0.5]}}\n") == []
 
 
+MANY = """\
+state:
+    last: Vec<string>
+    known: Map<string, int>
+init():
+    pass
+req(rpc):
+    tags = get(rpc, 'tags')
+    known = get(rpc, 'counts')
+    set(tags, size(tags), 'new')
+    last = tags
+    set(rpc, 'tags', tags)
+    set(known, 'a', get(known, 'a', 0) + 1)
+    set(rpc, 'counts', known)
+    set(rpc, 'id.name', 'set')
+    send(rpc, Down)
+resp(rpc):
+    set(rpc, 'tags', [])
+    send(rpc, Up)
+"""
+MANY_PROTO = """syntax = "proto3"; service S { rpc Do(M) returns (M); } message Id { string name = 1; }
+message M { repeated string tags = 1; map<string, int32> counts = 2; oneof who { int32 number = 3; Id id = 4; } }
+"""
+MANY_STEPS = """\
+      - request: {tags: [x, y], counts: {b: 2, a: -3}, number: 7}
+        forwards: {tags: [x, y, new], counts: {a: -2, b: 2}, number: 0, id: {name: set}}
+        state: {last: [x, y, new], known: {b: 2, a: -2}}
+      - response: {tags: [z], id: {name: kept}}
+        forwards: {tags: []}
+"""
+
+
+def test_fields_of_many_values_and_members_of_oneofs(tmp_path: Path) -> None:
+    (tmp_path / "it.appnet").write_text(MANY)
+    (tmp_path / "it.proto").write_text(MANY_PROTO)
+    (tmp_path / "it.behaviour.yaml").write_text(HEAD + MANY_STEPS)
+    results = list(run_behaviour(load_behaviour(tmp_path / "it.behaviour.yaml"), TARGETS))
+    assert {it.target for it in results} == set(TARGETS)
+    assert [failure for it in results for failure in it.failures] == []
+
+
 @pytest.mark.parametrize(
     ("steps", "line", "subject", "expected", "got"),
     [

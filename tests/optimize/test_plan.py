@@ -70,8 +70,9 @@ def test_traffic_that_was_seen_changes_the_plan(edge: LoadedEdge) -> None:
 def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedEdge) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'dst', 1)\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
     chooser = compile_element(Path("chooser.appnet"), edge.method, source=text).element
-    problem = problem_of([chooser], [None], [Side.SERVER], None, lambda *_: Unknown("never asked"))
-    assert problem.sides == (Side.CLIENT,)
+    for asked, side in ((None, Side.CLIENT), (Side.SERVER, Side.SERVER)):  # what was asked for stays
+        problem = problem_of([chooser], [asked], [Side.SERVER], None, lambda *_: Unknown("never asked"))
+        assert problem.sides == (side,)
 
 
 def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEdge) -> None:

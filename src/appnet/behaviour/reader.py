@@ -310,6 +310,11 @@ class _Reader:
             path = prefix + name
             known = schema.fields.get(path) or by_folded.get(path.casefold())
             if known is not None:
+                rival = next((it for it, _ in found if it in schema.rivals(known.path)), None)
+                if rival is not None:
+                    title = f"no {schema.full_name} has both `{rival}` and `{path}`"
+                    help_ = "leave one of them out"
+                    self._problems.add("C074", title, section.key_span(name), "another member of the oneof", help_)
                 value = self._value(node, known.type)
                 found += [(known.path, value)] if value is not None else []
             elif isinstance(node, yaml.MappingNode):

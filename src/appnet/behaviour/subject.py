@@ -31,9 +31,9 @@ class Subject(Protocol):
 def changed(before: Mapping[str, Value], after: Mapping[str, Value], schema: MessageSchema) -> Fields:
     """The fields of ``after`` that differ from those of ``before``; an absent one has its default."""
     return {
-        path: after[path]
+        path: after.get(path, absent_value(it))
         for path, it in schema.fields.items()
-        if path in after and after[path] != before.get(path, absent_value(it))
+        if after.get(path, absent_value(it)) != before.get(path, absent_value(it))
     }
 
 

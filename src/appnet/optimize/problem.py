@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from appnet.analysis import Decision, Proved, Strength, infer
-from appnet.analysis.properties import Properties
+from appnet.analysis.properties import ANY, Properties
 from appnet.ir.nodes import Element
 from appnet.network.placement import Side
 
@@ -56,9 +56,7 @@ def problem_of(
     """
     found = [infer(it) for it in elements] if properties is None else properties
     fixed = tuple(
-        # The hosts that a load balancer chooses among are those behind the client's side.
-        Side.CLIENT if it.request.backends or "dst" in it.request.metadata_written else side
-        for it, side in zip(found, sides, strict=True)
+        Side.CLIENT if side is None and _chooses_host(it) else side for it, side in zip(found, sides, strict=True)
     )
     decisions: dict[tuple[int, int], Decision] = {}
     every = list(combinations(range(len(elements)), 2))
@@ -70,3 +68,9 @@ def problem_of(
             if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_status - {i, j}):
                 kept.remove((i, j))
     return Problem(tuple(elements), fixed, tuple(written_sides), frozenset(kept), decisions)
+
+
+def _chooses_host(properties: Properties) -> bool:
+    """Whether it looks at hosts, or may choose one: they are those behind the client's side."""
+    asks = properties.request.backends or properties.response.backends
+    return asks or bool(properties.request.metadata_written & {"dst", ANY})
