@@ -61,6 +61,9 @@ def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) 
             return Operate("pair", (a, b), PairType(type_of(a, first.span), type_of(b, second.span)))
         case syntax.EmptyVec() if isinstance(want, VecType):
             return Operate("vec_new", (), want)
+        case syntax.EmptyVec(span=span) if want is not None:
+            title = f"a Vec where {want} is needed"
+            raise CheckError("E020", title, span, help_=f"a value of type {want} is needed")
         case syntax.EmptyVec(span=span):
             help_ = "give it a name first: `items = []`, then `set(items, size(items), x)`"
             raise CheckError("E025", "nothing tells what `[]` holds here", span, help_=help_)

@@ -267,19 +267,23 @@ def _is_reply(call: _Call) -> bool:
 def _set_reply_field(call: _Call) -> Value:
     path, span = _field_name(call, 1)
     message = call.scope.signature.response
-    if path in message.unknown:
-        call.any(2)
+    _look_at_value(call, message, path)
     found = _field(call.scope, message, path, span)
     call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type), message.rivals(found.path)))
     return Operate("nothing", (), UNIT)
+
+
+def _look_at_value(call: _Call, message: MessageSchema, path: str) -> None:
+    """Has what is wrong with the value told, though the type of its field is not known."""
+    if path in message.unknown and not isinstance(call.arguments[2], syntax.EmptyVec):
+        call.any(2)
 
 
 def _set_field(call: _Call) -> Value:
     path, span = _field_name(call, 1)
     if path == "dst" and _find_field(call.scope.message, path) is None:
         return Operate("set_metadata", (Literal(b"dst", STRING), _text(call, 2)), UNIT)
-    if path in call.scope.message.unknown:
-        call.any(2)
+    _look_at_value(call, call.scope.message, path)
     found = _field(call.scope, call.scope.message, path, span)
     rivals = call.scope.message.rivals(found.path)
     call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type), rivals))
