@@ -26,6 +26,7 @@ _TYPES: tuple[Type, ...] = (
 _VALUES = {"string": Given(""), "int": Given(0), "uint": Given(0), "float": Given(0.0), "bool": Given(True)}
 _FIELD_FUNCTIONS = frozenset({"get", "set", "byte_size"})
 _PSEUDO_FIELDS = frozenset({("set", "dst"), ("get", "meta_status")})  # of every message, unless it has such fields
+_TOLD_LATER = frozenset({"E025"})  # by a statement that is not checked yet, perhaps
 _MAX_TRIALS = 400
 _MAX_CONFLICTS = 3  # fields that are used in ways no type allows
 
@@ -76,7 +77,7 @@ class _Search:
             types = self._extend({}, allowed)
             if types is not None:
                 return self._check(types, found)
-        return self._check({}, found)
+        return [it for it in self._check({}, found) if it.code not in _TOLD_LATER]
 
     def _extend(self, types: _Types, allowed: int) -> _Types | None:
         """``types`` and types for all that is left, with ``allowed`` errors at most; None where none are found."""
@@ -97,7 +98,7 @@ class _Search:
         errors = [it for it in self._check(types) if it.severity is Severity.ERROR]
         if len(types) == len(self._unknown):
             return len(errors)
-        return sum(it.code != "E025" for it in errors)  # a statement that is not checked yet may be what tells the type
+        return sum(it.code not in _TOLD_LATER for it in errors)
 
     def _check(self, types: _Types, found: Findings | None = None) -> list[Diagnostic]:
         method = self._method or MethodSignature(
