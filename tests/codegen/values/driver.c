@@ -97,7 +97,7 @@ static void print_hex(const uint8_t *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) printf("%02x", bytes[i]);
 }
 
-static bool is_text_field(const an_field *field) { return field->kind == AN_FIELD_STRING || field->kind == AN_FIELD_BYTES; }
+static bool is_text(const an_field *field) { return field->kind == AN_FIELD_STRING || field->kind == AN_FIELD_BYTES; }
 
 static void take_argument(driver_call *call, const an_side *side, an_header_map map, char *argument) {
   char *colon = strchr(argument, ':'), *equals = strchr(argument, '=');
@@ -111,7 +111,7 @@ static void take_argument(driver_call *call, const an_side *side, an_header_map 
     if (side->fields[i].numbers[0] != number) continue;
     an_slot *slot = &call->call->slots[i];
     slot->present = true;
-    if (is_text_field(&side->fields[i])) {
+    if (is_text(&side->fields[i])) {
       slot->value.s = take_hex(call, equals + 1);
     } else if (side->fields[i].kind == AN_FIELD_BOOL) {
       slot->value.b = strtoull(equals + 1, NULL, 16) != 0;
@@ -133,7 +133,7 @@ static void print_outcome(driver_call *call, const an_side *side, an_header_map 
     const an_slot *slot = &call->call->slots[i];
     if (!slot->written) continue;
     printf(" %u=", side->fields[i].numbers[0]);
-    if (is_text_field(&side->fields[i])) {
+    if (is_text(&side->fields[i])) {
       print_hex(slot->value.s.data, slot->value.s.size);
     } else {
       printf("%llx", side->fields[i].kind == AN_FIELD_BOOL ? slot->value.b : (unsigned long long)slot->value.u);

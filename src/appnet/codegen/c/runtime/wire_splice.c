@@ -78,14 +78,14 @@ static size_t put_value(uint8_t *to, uint8_t kind, const an_value *value) {
 
 /* ---- fields of many values ------------------------------------------------------------------------------- */
 
-static bool is_text(uint8_t kind) { return kind == AN_FIELD_STRING || kind == AN_FIELD_BYTES; }
+static bool holds_text(uint8_t kind) { return kind == AN_FIELD_STRING || kind == AN_FIELD_BYTES; }
 
 /* Writes a value with its tag, unless `number` is 0; `to` NULL: only tells the size. */
 static uint64_t put_item(uint8_t *to, uint32_t number, uint8_t kind, const an_value *value) {
   uint8_t head[NUMBER_BYTES];
   size_t size = number == 0 ? 0 : put_tag(head, number, an_wire_type(kind));
   size += put_value(head + size, kind, value);
-  size_t text = is_text(kind) ? value->s.size : 0;
+  size_t text = holds_text(kind) ? value->s.size : 0;
   if (to != NULL) {
     memcpy(to, head, size);
     if (text > 0) memcpy(to + size, value->s.data, text);
@@ -111,7 +111,7 @@ static uint64_t put_entries(uint8_t *to, const an_field *field, const an_map *ma
   for (uint32_t name = map->oldest; name != 0; name = an_map_entry_at(map, type, name)->newer) {
     const an_map_entry *entry = an_map_entry_at(map, type, name);
     an_value key = {.s = {NULL, 0}}, value = {.s = {NULL, 0}};
-    memcpy(&key, entry + 1, is_text(field->key_kind) ? sizeof key.s : sizeof key.u);
+    memcpy(&key, entry + 1, holds_text(field->key_kind) ? sizeof key.s : sizeof key.u);
     memcpy(&value, (const uint8_t *)entry + type->offset, type->second->size);
     uint8_t head[NUMBER_BYTES];
     size_t head_size = put_tag(head, field->numbers[field->depth - 1], WIRE_BYTES);
@@ -316,7 +316,7 @@ static an_splice collect_edits(const an_plan *plan, an_view message, const an_sl
     const an_field *field = &plan->side->fields[plan->order[rank]];
     const an_slot *slot = &slots[plan->order[rank]];
     if (!slot->written) continue;
-    an_view body = is_text(field->kind) && field->many == AN_MANY_NOT ? slot->value.s : (an_view){NULL, 0};
+    an_view body = holds_text(field->kind) && field->many == AN_MANY_NOT ? slot->value.s : (an_view){NULL, 0};
     if (field->many != AN_MANY_NOT) {
       an_splice encoded = encode_many(field, slot, arena, &body);
       if (encoded != AN_SPLICE_DONE) return encoded;
