@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from appnet.network.placement import Side
 from appnet.optimize import DEFAULT
-from appnet.optimize.cost import Costs, expected_cost
+from appnet.optimize.cost import CostModel, Costs, expected_cost
 from appnet.optimize.problem import Problem
-from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, exhaustive
+from appnet.optimize.search import Arrangement, as_written, by_constraints, by_rules, cheapest, exhaustive
 
+Search = Callable[[Problem, Sequence[Costs], CostModel, str], Arrangement]
 TOLERANCE = 1e-4  # microseconds: the solver counts picoseconds
 
 
@@ -39,11 +41,12 @@ def priced(costs: list[Costs], it: Arrangement, target: str) -> float:
 
 @pytest.mark.parametrize("target", ["native", "wasm"])
 @pytest.mark.parametrize("count", range(1, 7))
-def test_it_costs_as_little_as_the_best_of_all(count: int, target: str) -> None:
+@pytest.mark.parametrize("search", [cheapest, by_constraints])
+def test_it_costs_as_little_as_the_best_of_all(search: Search, count: int, target: str) -> None:
     source = random.Random(count)
     for _ in range(12 if count < 6 else 5):
         problem, costs = random_chain(source, count)
-        found = cheapest(problem, costs, DEFAULT, target)
+        found = search(problem, costs, DEFAULT, target)
         assert problem.is_legal(found.order, found.sides)
         best = exhaustive(problem, costs, DEFAULT, target)
         assert priced(costs, found, target) == pytest.approx(priced(costs, best, target), abs=TOLERANCE)
@@ -51,8 +54,37 @@ def test_it_costs_as_little_as_the_best_of_all(count: int, target: str) -> None:
 
 def test_seven_elements() -> None:
     problem, costs = random_chain(random.Random(70), 7)
-    found, best = (search(problem, costs, DEFAULT, "native") for search in (cheapest, exhaustive))
-    assert priced(costs, found, "native") == pytest.approx(priced(costs, best, "native"), abs=TOLERANCE)
+    found, solved, best = (
+        priced(costs, search(problem, costs, DEFAULT, "native"), "native")
+        for search in (cheapest, by_constraints, exhaustive)
+    )
+    assert found == pytest.approx(best, abs=TOLERANCE)
+    assert solved == pytest.approx(best, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("count", [8, 10])
+def test_both_ways_to_search_find_what_costs_as_little(count: int) -> None:
+    source = random.Random(count)
+    for _ in range(10):
+        problem, costs = random_chain(source, count)
+        found, solved = (search(problem, costs, DEFAULT, "wasm") for search in (cheapest, by_constraints))
+        assert problem.is_legal(found.order, found.sides)
+        if sum(it.keeps < 1 for it in costs) <= 8:  # of more, the solver counts those that refuse most
+            assert priced(costs, found, "wasm") == pytest.approx(priced(costs, solved, "wasm"), abs=TOLERANCE)
+
+
+def test_longer_chains_are_left_to_the_solver() -> None:
+    problem, costs = random_chain(random.Random(1), 12)
+    found = cheapest(problem, costs, DEFAULT, "native")
+    assert problem.is_legal(found.order, found.sides)
+    assert priced(costs, found, "native") <= priced(costs, as_written(problem), "native")
+
+
+def test_where_nothing_is_legal_the_chain_stays() -> None:
+    costs = [Costs(1.0, 1.0, reads_request=False, reads_response=False)] * 2
+    problem = Problem((), (Side.SERVER, Side.CLIENT), (Side.SERVER,) * 2, frozenset({(0, 1)}), {})
+    for search in (cheapest, by_constraints):
+        assert search(problem, costs, DEFAULT, "native") == as_written(problem)
 
 
 def test_rules_of_thumb_are_legal_and_no_worse_than_nothing() -> None:
