@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,23 @@ def plot(rows: Sequence[Row], titles: Mapping[str, str], file: Path, baseline: s
     axes.set_xlim(0, max((row.ratio_high or 0) for row in shown) * 1.3)
     axes.axvline(1, color="#999999", linewidth=0.8)
     axes.set_xlabel(f"{metric}, relative to {baseline}", fontsize=9)
+    _save(figure, axes, file)
+
+
+def growth(points: Mapping[int, Sequence[float]], names: tuple[str, str], file: Path) -> None:
+    """What was measured of each size, both axes logarithmic, beside a line that grows as the size does, as SVG."""
+    pyplot = _pyplot()
+    sizes = sorted(points)
+    last = statistics.median(points[sizes[-1]])
+    figure, axes = pyplot.subplots(figsize=(6, 3.5))
+    axes.plot(sizes, [last * it / sizes[-1] for it in sizes], color="#999999", linewidth=0.8, label="in proportion")
+    for size in sizes:
+        axes.plot([size] * len(points[size]), points[size], "o", color="#4878a8", markersize=5)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(names[0], fontsize=9)
+    axes.set_ylabel(names[1], fontsize=9)
+    axes.legend(fontsize=9, frameon=False)
     _save(figure, axes, file)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
-from appnet.codegen.c.printer.lifetimes import Lifetime, Lifetimes, changed_containers, must_print, needed_locals
+from appnet.codegen.c.printer.facts import facts_of
+from appnet.codegen.c.printer.lifetimes import Lifetime, must_print
 from appnet.codegen.c.printer.operations import FRESH, MOST_CAPACITY, computation, run, same_text
-from appnet.codegen.c.printer.placement import Step, declared_at
-from appnet.codegen.c.printer.reachable import reachable
+from appnet.codegen.c.printer.placement import Step
 from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
@@ -73,13 +73,12 @@ class BodyPrinter:
         self.types = element.types
         self.direction = direction
         self.fallible = False
-        self._body = body = reachable(body)
         self._slots = slots
         self._reply_slots = reply_slots
-        self._lifetimes = Lifetimes(body, element.classes)
-        self._changed = changed_containers(body)
-        self._needed = needed_locals(body, element.classes)
-        self._declared_at = declared_at(body)
+        facts = facts_of(body, element.classes)
+        self._body = facts.body
+        self._lifetimes, self._changed = facts.lifetimes, facts.changed
+        self._needed, self._declared_at = facts.needed, facts.declared_at
         self._locals = Names("v_")
         self._temporaries = 0
         self._depth = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 
 from appnet.ir.nodes import (
@@ -125,7 +125,7 @@ def needed_locals(body: Block, classes: Mapping[str, StateClass]) -> set[str]:
     return needed
 
 
-def must_print(statement: Let, needed: set[str]) -> bool:
+def must_print(statement: Let, needed: Collection[str]) -> bool:
     """Whether the binding is there for something."""
     return _must_run(statement) or statement.local.name in needed
 
