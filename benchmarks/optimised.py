@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from rich.console import Console
 from rich.progress import Progress
 
@@ -96,13 +97,13 @@ def chains(case: Case, side: Side) -> list[Sequence[int]]:
     return ([here] if here else []) if case.plan.fused else [[it] for it in here]
 
 
-def build(cases: Sequence[Case], side: Side) -> dict[str, list[object]]:
+def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionConfig]]:
     """The filters of one side's proxy, by case."""
     loader = loader_library().stem.removeprefix("lib")
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
 
-    def one(case: Case) -> list[object]:
-        filters: list[object] = []
+    def one(case: Case) -> list[TypedExtensionConfig]:
+        filters: list[TypedExtensionConfig] = []
         for number, stops in enumerate(chains(case, side)):
             elements = tuple(case.application.stops[it].element for it in stops)
             module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
