@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory [--calls N] [--dry-run]
 
-A first element gives each call a key that no other has; sticky load balancing and metrics keep what they keep for each
-key. One Envoy without elements, one with the chain as a native module and one with it as wasm get their calls in turn,
+A first element gives each call a key that no other has; a cache, sticky load balancing and metrics keep what they keep for
+each key. One Envoy without elements, one with the chain as a native module and one with it as wasm get their calls in turn,
 a hundredth at a time, as fast as they take them, and their resident memory is noted after each.
 """
 
@@ -46,7 +46,10 @@ req(rpc):
 resp(rpc):
     send(rpc, Up)
 """
-_ELEMENTS = ("sticky", "metrics")
+_ELEMENTS = {
+    Target.NATIVE: ("cache", "sticky", "metrics"),
+    Target.WASM: ("sticky", "metrics"),  # whose answers cannot come from a cache
+}
 _STEPS = 100
 _SHOWN = (0, 1, 10, 25, 50, 75, 100)
 _CHECKED = 2_000
@@ -54,19 +57,22 @@ _CHECKED = 2_000
 
 def chains(server: Chain) -> dict[str, Chain]:
     """The chain of each case; ``server`` is the one without elements."""
-    distinct = compile_element(Path("distinct.appnet"), METHOD, source=_DISTINCT).element
-    others = (compile_element(SAMPLES / "elements" / f"{it}.appnet", METHOD).element for it in _ELEMENTS)
-    source = print_chain(ChainSource("memory", "1", ((METHOD, (distinct, *others)),)))
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
-    native = native_filter(
-        "native", compile_module(source, Target.NATIVE), options, loader_library().stem.removeprefix("lib")
-    )
-    wasm = wasm_filter("wasm", compile_module(source, Target.WASM), options)
+    loader = loader_library().stem.removeprefix("lib")
+    native = native_filter("native", _module(Target.NATIVE), options, loader)
+    wasm = wasm_filter("wasm", _module(Target.WASM), options)
     return {
         "router": server,
         "native": Chain([native], server.upstream, chooses_host=True),
         "wasm": Chain([wasm], server.upstream, chooses_host=True),
     }
+
+
+def _module(target: Target) -> bytes:
+    distinct = compile_element(Path("distinct.appnet"), METHOD, source=_DISTINCT).element
+    names = _ELEMENTS[target]
+    others = (compile_element(SAMPLES / "elements" / f"{it}.appnet", METHOD).element for it in names)
+    return compile_module(print_chain(ChainSource("memory", "1", ((METHOD, (distinct, *others)),))), target)
 
 
 def resident_bytes(pid: int) -> int:
@@ -133,7 +139,11 @@ def main() -> None:
     table = list(rows(found, options.calls))
     console.print(report.table(table, TITLES, f"resident memory of Envoy after a share of {options.calls:,} calls"))
     if not options.dry_run:
-        context = {"calls": options.calls, "elements": ["distinct", *_ELEMENTS], "titles": TITLES}
+        context = {
+            "calls": options.calls,
+            "elements": {it.value: names for it, names in _ELEMENTS.items()},
+            "titles": TITLES,
+        }
         file = results.save("memory", table, context)
         places = [options.calls * step / _STEPS / 1e6 for step in range(_STEPS + 1)]
         curves = {TITLES[name]: (places, values) for name, values in found.items()}
