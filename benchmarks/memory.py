@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory [--calls N] [--dry-run]
 
-A first element gives each call a key that no other has; a cache, sticky load balancing and metrics keep what they keep for
-each key. One Envoy without elements, one with the chain as a native module and one with it as wasm get their calls in turn,
-a hundredth at a time, as fast as they take them, and their resident memory is noted after each.
+A first element gives each call a key that no other has; a cache, sticky load balancing and metrics keep what they keep
+for each key. One Envoy without elements, one with the chain as a native module and one with it as wasm get their calls
+in turn, a hundredth at a time, as fast as they take them, and their resident memory is noted after each.
 """
 
 from __future__ import annotations
