@@ -15,7 +15,7 @@ from appnet.language.diagnostics import DiagnosticError
 from appnet.network.edge import LoadedEdge, load_edge
 from appnet.network.placement import OptLevel, Side
 from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
-from appnet.optimize.explain import explain, told
+from appnet.optimize.explain import explain, told, told_reasons
 from appnet.optimize.picture import picture
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profile
@@ -97,6 +97,15 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
         "kept in order\n  fault, logging: the caller, the server or a state tells the orders apart\n    request 1 {}\n"
         in text
     )
+
+
+def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedEdge) -> None:
+    weak = list(told_reasons(explain(optimize(edge, Settings(OptLevel.WEAK)))))
+    assert weak == ["metrics, firewall may swap: they touch nothing in common"]
+    strong = list(told_reasons(explain(optimize(edge, Settings(OptLevel.STRONG)))))
+    pairs = ("fault before logging", "fault before metrics", "fault before firewall")
+    assert [it.split(": ")[0].replace(" stays", "") for it in strong[:3]] == list(pairs)
+    assert all(": as written: " in it and "; swapped: " in it for it in strong)
 
 
 def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:

@@ -28,7 +28,7 @@ from appnet.control.local_application import ECHO_METHOD, Answer, Expectation, g
 from appnet.control.watch import saves
 from appnet.language.diagnostics import DiagnosticError
 from appnet.network.placement import Side
-from appnet.optimize.explain import explain, told_changes
+from appnet.optimize.explain import explain, told_changes, told_reasons
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -100,9 +100,9 @@ def _show_plan(runner: LocalRunner, out: Console) -> None:
     out.print(
         f"  an RPC costs {found.cost:.1f} us of CPU, {found.written_cost:.1f} as written, by expectation", markup=False
     )
-    for line in told_changes(found):
+    for line in (*told_changes(found), *told_reasons(found)):
         out.print(f"  {line}", markup=False)
-    out.print(f"[dim]  appnetctl explain {compiled.edge.config.path} says why[/]")
+    out.print(f"[dim]  appnetctl explain {compiled.edge.config.path} tells the RPCs that show it[/]")
 
 
 def _expectations(runner: LocalRunner) -> list[Expectation]:
