@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.behaviour.values import CLOCK_START_NS, WrongValue, from_dump, from_yaml, shown
+from appnet.behaviour.values import WrongValue, from_dump, from_yaml
 from appnet.interpret.dump import value_text
+from appnet.interpret.shown import CLOCK_START_NS, shown
 from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
 
 _SCALARS = {

@@ -105,6 +105,8 @@ def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge:
     strong = list(told_reasons(explain(optimize(edge, Settings(OptLevel.STRONG)))))
     pairs = ("fault before logging", "fault before metrics", "fault before firewall")
     assert [it.split(": ")[0].replace(" stays", "") for it in strong[:3]] == list(pairs)
+    assert "as written: fault draws and refuses; `record_req` of logging is []; swapped: " in strong[0]
+    assert '`record_req` of logging is ["test"]' in strong[3]
     assert all(": as written: " in it and "; swapped: " in it for it in strong)
 
 
@@ -119,7 +121,7 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
     pair = next(it for it in explain(optimized).pairs if (it.first, it.second) == ("fault", "logging"))
     assert pair.story == (
         "acl.n is 3",
-        "request 1 {Body: 'test'} with metadata {user: 'ann'}",
+        'request 1 {Body: "test"} with metadata {user: "ann"}',
         "1.5 s later: response 1 {}, status 14",
         "as written: the caller gets ABORTED",
         "swapped: it arrives",

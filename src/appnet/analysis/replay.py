@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from appnet.analysis.decision import Counterexample, Event, Strength
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.interpret.dump import value_text
-from appnet.interpret.values import absent_value
+from appnet.interpret.shown import CLOCK_START_NS, shown
+from appnet.interpret.values import Value, absent_value
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.types import STRING as _STRING
+from appnet.language.types import Type
 
-CLOCK_START_NS = 1_000_000_000_000
 BACKENDS = 3
 MOST_STATUS = 99
 """A server may answer with any code of two digits, though gRPC has names only for those up to 16."""
@@ -66,9 +67,10 @@ class BothOrders:
         self.passed = all(it is not None and it.passed for it in seen)
         if seen[0] is None or seen[1] is None:
             return None
-        return _differ(seen[0], seen[1], strength, same_status=same_status) or (
+        difference = _differ(seen[0], seen[1], strength, same_status=same_status) or (
             self._state() if strength is Strength.STRONG else None
         )
+        return None if difference is None else (seen[0].draw() + difference[0], seen[1].draw() + difference[1])
 
     def in_step(self, matters: Mapping[str, frozenset[str]]) -> bool:
         """Whether these variables, by the element's name, hold the same in both orders."""
@@ -84,36 +86,44 @@ class BothOrders:
             for it in element.state:
                 if it.state_class is StateClass.RPC_SCOPED or repr(one[it.name]) == repr(other[it.name]):
                     continue
-                texts = [value_text(state[it.name], it.type)[:_SHOWN] for state in (one, other)]
+                texts = [_short(shown(state[it.name], it.type)) for state in (one, other)]
                 return f"`{it.name}` of {element.name} is {texts[0]}", f"`{it.name}` of {element.name} is {texts[1]}"
         return None
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What came of one message, which nobody has touched since. ``metadata``: of its direction; ``schema``: its own."""
+    """What came of one message, which nobody has touched since. ``metadata``: of its direction; ``schema``: its own.
+
+    ``refused_by``: the element that refused it, of a request.
+    """
 
     outcome: Outcome
     rpc: Rpc
     metadata: Mapping[str, bytes]
     schema: MessageSchema
+    refused_by: Element | None = None
 
     @property
     def passed(self) -> bool:
         return isinstance(self.outcome, Forwarded)
 
-    def content(self) -> dict[str, str]:
-        """What reaches the other side, by name; of a message that was refused, what the caller is told."""
+    def content(self, text: Callable[[Value, Type], str] = value_text) -> dict[str, str]:
+        """What reaches the other side, by name; of a message that was refused, what the caller is told.
+
+        ``text`` writes values: the default, exactly; `shown`, as people read them.
+        """
         if isinstance(self.outcome, Answered):
-            return {f"field `{path}`": repr(value) for path, value in sorted(self.outcome.fields.items())}
+            types = self.rpc.signature.response.fields
+            return {f"field `{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
         if not isinstance(self.outcome, Forwarded):
-            return {"with code": str(self.outcome.code), "saying": str(self.outcome.text)}
+            return {"with code": str(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
         found = {}
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
-            text = value_text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
-            found[f"field `{path}`"] = text + (" written" if path in self.outcome.written else "")
-        found |= {f"header `{key}`": value_text(value, _STRING) for key, value in sorted(self.metadata.items())}
+            written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
+            found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
+        found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
         return {**found, "to host": str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:
@@ -125,11 +135,18 @@ class _Seen:
     def words(self, other: _Seen) -> str:
         """It, as far as the other one differs."""
         theirs = other.content() if type(other.outcome) is type(self.outcome) else {}
-        parts = [f"{name} {text}" for name, text in self.content().items() if theirs.get(name) != text]
+        readable = self.content(shown)
+        parts = [f"{name} {_short(readable[name])}" for name, it in self.content().items() if theirs.get(name) != it]
         if other.passed != self.passed and self.passed:
             return "passes"
         became = "answered, " if isinstance(self.outcome, Answered) else "passes, " if self.passed else "refused, "
         return became + (", ".join(parts) if parts else "without the rest")
+
+    def draw(self) -> str:
+        """What to say first where an element that draws refused it; otherwise nothing."""
+        it = self.refused_by
+        draws = it is not None and (it.req.effects.uses_random or it.resp.effects.uses_random)
+        return f"{it.name} draws and refuses; " if it is not None and draws else ""
 
     def _raw(self) -> str:
         """A text that only messages with the same content share: quicker to make, but the same content may have two."""
@@ -144,6 +161,7 @@ class _Side:
 
     def __init__(self, order: tuple[Element, Element], method: MethodSignature, run: Counterexample) -> None:
         self._now_ns = CLOCK_START_NS
+        self._order = order
         self._method = method
         self._rpcs: dict[int, Rpc] = {}
         environment = Environment(lambda: self._now_ns, run.seed, BACKENDS, coupled=True)
@@ -161,7 +179,8 @@ class _Side:
             outcome = self.chain.request(rpc)
             if not isinstance(outcome, Forwarded):
                 del self._rpcs[event.call]
-            return _Seen(outcome, rpc, rpc.metadata, self._method.request)
+            refused_by = self._order[rpc.forwarded] if isinstance(outcome, Refused) else None
+            return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by)
         if event.call not in self._rpcs:
             return None
         rpc = self._rpcs.pop(event.call)
@@ -169,6 +188,10 @@ class _Side:
         rpc.response_metadata = dict(event.metadata)
         outcome = self.chain.response(rpc, event.status)
         return _Seen(outcome, rpc, rpc.response_metadata, self._method.response)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _differ(a: _Seen, b: _Seen, strength: Strength, *, same_status: bool) -> tuple[str, str] | None:

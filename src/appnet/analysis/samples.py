@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from appnet.analysis.properties import ANY, infer
-from appnet.analysis.replay import BACKENDS, CLOCK_START_NS, MOST_STATUS
+from appnet.analysis.replay import BACKENDS, MOST_STATUS
 from appnet.interpret import ChainInstance, Environment
+from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, hold
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
 from appnet.ir.state_classes import keyed_by_call

@@ -9,9 +9,9 @@ from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses,
 from appnet.behaviour.harness import CallUnderTest, Harness, Passed, Replied, Responded
 from appnet.behaviour.messages import FRAME_SIZE, decode, encode, frame
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
-from appnet.behaviour.values import CLOCK_START_NS
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Replies, Step
-from appnet.behaviour.values import CLOCK_START_NS
 from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
+from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, absent_value
 from appnet.language.messages import MessageSchema, MethodSignature
 

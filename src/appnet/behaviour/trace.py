@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from appnet.behaviour.document import Behaviour, Case, Outcome, Refuses, Replies, Step
 from appnet.behaviour.subject import InterpreterSubject
-from appnet.behaviour.values import shown
 from appnet.interpret.element import ElementInstance
+from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Arm, Block, StateVariable
 from appnet.ir.rows import Row, match_action_rows

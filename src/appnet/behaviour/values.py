@@ -1,14 +1,14 @@
-"""Values as behaviour files write them, and as people read them."""
+"""Values as behaviour files write them."""
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Iterator
 
 import yaml
 
+from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_int, wrap_uint
 from appnet.language.types import (
     BOOL,
@@ -25,9 +25,6 @@ from appnet.language.types import (
     VecType,
 )
 from appnet.network.yaml_reader import scalar_value
-
-CLOCK_START_NS = 1_000_000_000_000
-"""What the clock of each case begins with; an Instant in a behaviour file counts seconds from there."""
 
 _TOKEN = re.compile(r'"[0-9a-f]*"|[-\w.]+|[][{}(),:]')
 
@@ -78,31 +75,6 @@ def _scalar(node: yaml.Node, type_: Type) -> Value | None:
     if wrapped is None:
         return value
     return value if isinstance(value, int) and wrapped(value) == value else None
-
-
-def shown(value: Value, type_: Type) -> str:
-    """The value as a behaviour file would write it."""
-    match type_:
-        case PairType(first=first, second=second):
-            return f"[{shown(value[0], first)}, {shown(value[1], second)}]"
-        case VecType(item=item):
-            return "[" + ", ".join(shown(it, item) for it in value) + "]"
-        case MapType(key=key, value=kept):
-            return "{" + ", ".join(f"{shown(k, key)}: {shown(v, kept)}" for k, v in value.items()) + "}"
-    if type_ in {STRING, BYTES}:
-        return '"' + "".join(map(_escaped, value.decode("utf-8", "backslashreplace"))) + '"'
-    if type_ == INSTANT:
-        return f"{(value - CLOCK_START_NS) / 1e9:.9g}"
-    if type_ == FLOAT:
-        return repr(value) if math.isfinite(value) else f".{value}"
-    return str(value).lower()
-
-
-def _escaped(character: str) -> str:
-    """The character in a double-quoted YAML text."""
-    if character in '"\\':
-        return f"\\{character}"
-    return character if character.isprintable() else f"\\U{ord(character):08X}"
 
 
 def from_dump(text: str, type_: Type) -> Value:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
+from appnet.interpret.shown import shown
+from appnet.interpret.values import Value
+from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.network.placement import Side
 from appnet.optimize.plan import OptimizedPlan
 
@@ -141,5 +144,17 @@ def _event(event: Event) -> str:
     return f"{text}, status {event.status}" if event.status else text
 
 
-def _shown(value: object) -> str:
-    return repr(value.decode("utf-8", "backslashreplace")) if isinstance(value, bytes) else str(value)
+def _shown(value: Value) -> str:
+    """The value as a behaviour file would write it, as far as that can be told without its type."""
+    match value:
+        case bytes():
+            return shown(value, STRING)
+        case dict():
+            return "{" + ", ".join(f"{_shown(key)}: {_shown(it)}" for key, it in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(_shown, value)) + "]"
+        case bool():
+            return shown(value, BOOL)
+        case float():
+            return shown(value, FLOAT)
+    return str(value)
