@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from appnet.analysis import Proved, Refuted, Strength, decide, infer, load_overrides
+from appnet.analysis import Proved, Refuted, Strength, Vocabulary, decide, infer, load_overrides
 from appnet.language.diagnostics import DiagnosticError
 from tests.analysis.support import COUNTER, FIREWALL
 from tests.support import snapshots
 from tests.support.signatures import KV
 
-NAMES = [COUNTER.name, FIREWALL.name]
+NAMES = {it.name: Vocabulary.of(it, [KV]) for it in (COUNTER, FIREWALL)}
 BAD = Path(__file__).parent / "bad"
 
 
@@ -36,7 +36,7 @@ def test_the_file_decides_for_its_elements(tmp_path: Path):
     assert isinstance(decide(FIREWALL, COUNTER, KV, Strength.STRONG, by_hand=by_hand), Proved)
 
 
-@pytest.mark.parametrize("name", ["properties", "list"])
+@pytest.mark.parametrize("name", ["properties", "list", "names"])
 def test_bad_files(name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest):
     monkeypatch.chdir(BAD)
     with pytest.raises(DiagnosticError) as caught:

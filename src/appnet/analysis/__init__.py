@@ -3,7 +3,7 @@
 from appnet.analysis.cache import DecisionCache
 from appnet.analysis.decide import decide
 from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
-from appnet.analysis.overrides import Overrides, load_overrides
+from appnet.analysis.overrides import Overrides, Vocabulary, load_overrides
 from appnet.analysis.properties import HandlerProperties, Properties, infer
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Refuted",
     "Strength",
     "Unknown",
+    "Vocabulary",
     "decide",
     "infer",
     "load_overrides",

@@ -9,12 +9,37 @@ from pathlib import Path
 import yaml
 
 from appnet.analysis.properties import HandlerProperties, Properties
+from appnet.ir.nodes import Element
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.language.messages import MethodSignature
+from appnet.network.near import suggestion
 from appnet.network.yaml_reader import Problems, Section, node_span, read_documents, scalar_value
 
 _DIRECTIONS = ("request", "response")
 _FLAGS = {it.name for it in dataclasses.fields(HandlerProperties) if it.type == "bool"}
 _NAMES = {it.name for it in dataclasses.fields(HandlerProperties)} - _FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """What properties of an element may name: fields of its methods' messages, and its state variables."""
+
+    request: frozenset[str]
+    response: frozenset[str]
+    state: frozenset[str]
+
+    @staticmethod
+    def of(element: Element, methods: Iterable[MethodSignature]) -> Vocabulary:
+        """The words of the element on these methods."""
+        listed = list(methods)
+        return Vocabulary(
+            frozenset(path for it in listed for path in it.request.fields),
+            frozenset(path for it in listed for path in it.response.fields),
+            frozenset(it.name for it in element.state),
+        )
+
+    def __or__(self, other: Vocabulary) -> Vocabulary:
+        return Vocabulary(self.request | other.request, self.response | other.response, self.state | other.state)
 
 
 class Overrides:
@@ -29,12 +54,11 @@ class Overrides:
         return None if section is None else _overridden(section, inferred)
 
 
-def load_overrides(path: Path, elements: Iterable[str]) -> Overrides:
-    """Reads and checks the file, whose ``elements`` have to be among these.
+def load_overrides(path: Path, elements: Mapping[str, Vocabulary]) -> Overrides:
+    """Reads and checks the file, whose elements, and the names under them, have to be among ``elements``.
 
     Raises ``DiagnosticError`` with everything that is wrong with it.
     """
-    known = list(elements)
     documents = read_documents(path)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         help_ = "write `ELEMENT:` and under it `request:` or `response:`"
@@ -42,12 +66,39 @@ def load_overrides(path: Path, elements: Iterable[str]) -> Overrides:
         raise DiagnosticError([Diagnostic("C003", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
     problems = Problems(path)
     file = Section(documents[0], problems)
-    file.only(known)
+    file.only(elements)
     sections = {name: section for name, _ in file.values() if (section := file.section(name)) is not None}
     for name, section in sections.items():
         _overridden(section, Properties(name, HandlerProperties(), HandlerProperties()))
+        if name in elements:
+            _check_names(section, elements[name])
     problems.raise_any()
     return Overrides(sections)
+
+
+def _check_names(section: Section, known: Vocabulary) -> None:
+    """Adds an error for every field and state variable that the element does not have."""
+    _check_list(section, "influencing", known.state, "state variables of the element")
+    for direction in _DIRECTIONS:
+        part = section.get(direction)
+        if not isinstance(part, yaml.MappingNode):
+            continue
+        own = Section(part, Problems(section.problems.file))  # what is wrong with its keys has been told
+        own.problems = section.problems
+        for key in ("reads", "writes"):
+            _check_list(own, key, getattr(known, direction), f"fields of the {direction}")
+        for key in ("state_read", "state_written"):
+            _check_list(own, key, known.state, "state variables of the element")
+
+
+def _check_list(section: Section, key: str, known: frozenset[str], what: str) -> None:
+    node = section.get(key) if key in section else None
+    for item in node.value if isinstance(node, yaml.SequenceNode) else ():
+        value = scalar_value(item)
+        if isinstance(value, str) and value not in known:
+            help_ = suggestion(value, sorted(known), what=what)
+            span = node_span(section.problems.file, item)
+            section.problems.add("C069", f"`{value}` is none of the {what}", span, f"named in `{key}`", help_)
 
 
 def _overridden(section: Section, inferred: Properties) -> Properties:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from appnet.analysis import load_overrides
+from appnet.analysis import Vocabulary, load_overrides
 from appnet.cli.errors import BackendOption, open_screens, told_errors
 from appnet.cli.explain import model_of
 from appnet.cli.screen import show_diagnostics
@@ -132,9 +132,14 @@ def _told_steps(*, debug: bool) -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
-def _elements(application: Application) -> list[str]:
-    names = (it.spec.name.value for chain in application.chains for it in chain.spec.chain.stops)
-    return list(dict.fromkeys(names))
+def _elements(application: Application) -> dict[str, Vocabulary]:
+    """What properties of each element may name, on all chains that it stands on."""
+    found: dict[str, Vocabulary] = {}
+    for method in (method for chain in application.chains for method in chain.loaded.methods):
+        for name, element in method.elements.items():
+            words = Vocabulary.of(element, [method.signature])
+            found[name] = found[name] | words if name in found else words
+    return found
 
 
 def _chains(compiled: CompiledApplication) -> Iterator[str]:
