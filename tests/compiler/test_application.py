@@ -168,6 +168,12 @@ def test_code_by_hand_that_is_none(
     with pytest.raises(DiagnosticError) as caught:
         build(compiled, folder)
     snapshots.compare(str(caught.value), BAD / "no_code.txt", request)
+    (folder / f"{stem}.c").write_text("int main(void) { return 0; }\n")
+    (folder / f"{stem}s.c").write_text("int main(void) { return 0; }\n")
+    with pytest.raises(DiagnosticError) as caught:
+        build(compiled, folder)
+    snapshots.compare(str(caught.value), BAD / "code_for_no_module.txt", request)
+    (folder / f"{stem}s.c").unlink()
     (folder / f"{stem}.c").write_text("int main(void) {\n  return nothing;\n}\n")
     with pytest.raises(DiagnosticError) as caught:
         build(compiled, folder)

@@ -18,6 +18,7 @@ from appnet.ir.workers import per_worker
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.application import ApplicationChain
 from appnet.network.config import ALL_METHODS
+from appnet.network.near import suggestion
 from appnet.network.placement import Edge, Segment
 
 _log = logging.getLogger(__name__)
@@ -73,11 +74,14 @@ class BuiltApplication:
 def build(compiled: CompiledApplication, by_hand: Path | None = None) -> BuiltApplication:
     """Builds every module; from C in the folder ``by_hand`` where that has a file of the name that would be written.
 
-    Raises `DiagnosticError` where such a file does not compile, or the folder has none for any module.
+    Raises `DiagnosticError` where such a file does not compile, the folder has none for any module, or some for none.
     """
     parts = list(_parts(compiled, by_hand))
     if by_hand is not None and not any(it.code.by_hand for it in parts):
         raise DiagnosticError([_no_code(by_hand, parts)])
+    stray = list(_stray(by_hand, parts)) if by_hand is not None else []
+    if stray:
+        raise DiagnosticError(stray)
     texts = {it.code.text + it.code.target.value: it for it in parts}
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         built = dict(zip(texts, pool.map(lambda it: _compile(it, by_hand), texts.values()), strict=True))
@@ -140,3 +144,13 @@ def _no_code(folder: Path, parts: list[Module]) -> Diagnostic:
     title = f"no code for any module in {folder}"
     help_ = f"name files as they are written: `{parts[0].stem}.c`" if parts else "there are no modules"
     return Diagnostic("C065", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)
+
+
+def _stray(folder: Path, parts: list[Module]) -> Iterator[Diagnostic]:
+    """An error for each C file in the folder that belongs to no module: most likely, its name is mistyped."""
+    names = [f"{it.stem}.c" for it in parts]
+    for path in sorted(folder.rglob("*.c")):
+        name = path.relative_to(folder).as_posix()
+        if name not in names:
+            title, help_ = f"{name} belongs to no module", suggestion(name, names, what="modules' files")
+            yield Diagnostic("C085", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)

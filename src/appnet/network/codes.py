@@ -72,6 +72,7 @@ CODES: dict[str, str] = {
     "C067": "Hand-written code that does not compile.",
     "C068": "An element that replies, for wasm proxies.",
     "C069": "A field or a state variable in properties by hand that the element does not have.",
+    "C085": "A file of code by hand that belongs to no module.",
     # what a target gives up
     "N001": "A part of an element that each worker thread of a wasm proxy has for itself: it needs one worker.",
     "N002": "An element that means the same in a wasm proxy of any number of workers.",
