@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from appnet.analysis import Vocabulary, load_overrides
-from appnet.cli.errors import BackendOption, open_screens, told_errors
+from appnet.cli.errors import BackendOption, open_screens, told_errors, writing
 from appnet.cli.explain import model_of
 from appnet.cli.screen import show_diagnostics
 from appnet.codegen.c.build import Target
@@ -110,7 +110,8 @@ def compile_spec(
             typer.echo(line)
         found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
         if not dry_run:
-            write(found, output)
+            with writing(output):
+                write(found, output)
     for path in sorted(found):
         typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
 

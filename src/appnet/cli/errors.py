@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from appnet.cli.screen import show_diagnostics
 from appnet.control.application import ApplicationError
 from appnet.control.local import RolloutError
 from appnet.ir.verify import InternalError
-from appnet.language.diagnostics import DiagnosticError
+from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.measure.calibrate import CalibrationError
 from appnet.network.processors import PROCESSORS
 from appnet.processors.envoy.process import EnvoyError
@@ -35,6 +36,26 @@ def told_errors() -> Iterator[None]:
     except (ApplicationError, CalibrationError, EnvoyError, RolloutError, InternalError, OSError) as error:
         err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `DiagnosticError` where ``path`` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        title, help_ = f"{path} cannot be written: {error.strerror}", "name a place where you may write"
+        place = Span(path, 1, 1, 1, 2)
+        raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, place, "", help_)]) from error
+
+
+def check_writable(file: Path) -> None:
+    """Raises `DiagnosticError` where the file cannot be written; leaves what is there."""
+    with writing(file):
+        there = file.exists()
+        file.open("a").close()
+        if not there:
+            file.unlink()
 
 
 def open_screens() -> Screens:

@@ -15,7 +15,7 @@ from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
 from appnet.cli.compile import compile_spec
 from appnet.cli.element import Placement, build_element
-from appnet.cli.errors import FAILURE, WRONG_INPUT, BackendOption, open_screens, told_errors
+from appnet.cli.errors import FAILURE, WRONG_INPUT, BackendOption, check_writable, open_screens, told_errors, writing
 from appnet.cli.explain import draw, explained, explanation_json, model_of, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import run_once, run_until_told
@@ -259,7 +259,8 @@ def explain(
     with told_errors():
         found = planned(file, opt_level, target.value, profile, algorithm, prices)
         if svg is not None:
-            draw(found, svg)
+            with writing(svg):
+                draw(found, svg)
     if as_json:
         typer.echo(json.dumps(explanation_json(explained(found)), indent=2))
     else:
@@ -276,6 +277,7 @@ def calibrate(
     """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
     screens = open_screens()
     with told_errors():
+        check_writable(file)
         with screens.err.status("") as status:
             model = asyncio.run(supervised(measure_prices(Effort(rounds), status.update)))
         if model is not None:

@@ -73,6 +73,7 @@ CODES: dict[str, str] = {
     "C068": "An element that replies, for wasm proxies.",
     "C069": "A field or a state variable in properties by hand that the element does not have.",
     "C085": "A file of code by hand that belongs to no module.",
+    "C086": "A place that cannot be written.",
     # what a target gives up
     "N001": "A part of an element that each worker thread of a wasm proxy has for itself: it needs one worker.",
     "N002": "An element that means the same in a wasm proxy of any number of workers.",

@@ -61,7 +61,10 @@ def read_documents(file: Path) -> list[yaml.Node]:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise _unreadable(file, f"no file {file}" if isinstance(error, FileNotFoundError) else str(error)) from error
+        raise _unreadable(
+            file,
+            f"no file {file}" if isinstance(error, FileNotFoundError) else f"{file} cannot be read: {error.strerror}",
+        ) from error
     except UnicodeDecodeError as error:
         raise _unreadable(file, f"{file.name} is not UTF-8 text") from error
     try:
