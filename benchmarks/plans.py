@@ -118,7 +118,8 @@ class Planner:
 
     def __init__(self, application: Application, model: CostModel, target: str) -> None:
         self._application, self._model, self._target = application, model, target
-        self._costs = [costs_of(it.element, model, target, application.profile) for it in application.stops]
+        refused = application.profile.refused
+        self._costs = [costs_of(it.element, model, target, refused.get(it.element.name)) for it in application.stops]
         self._cache = DecisionCache()
 
     def problem(self, level: OptLevel) -> Problem:

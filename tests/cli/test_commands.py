@@ -141,8 +141,8 @@ def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
     assert [(it["code"], it["severity"]) for it in found] == [("N001", "note"), ("N002", "note")]
     answer = appnetctl("check", ECHO / "sample_echo_sidecar.yaml", "--target", "wasm")
     assert answer.stdout.endswith("1 file: 0 errors, 0 warnings, 4 notes\n")
-    answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm")
-    assert "error[C063]" in answer.stderr
+    answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm", "--json")  # by its behaviour file
+    assert [json.loads(line)["code"] for line in answer.stdout.splitlines()] == ["N002"]
 
 
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:
@@ -183,6 +183,34 @@ def test_show_of_a_broken_element(tmp_path: Path) -> None:
     assert "error[E003]" in answer.stderr
 
 
+def test_show_takes_an_element_as_its_behaviour_file_does(tmp_path: Path) -> None:
+    answer = appnetctl("show", ELEMENTS / "rate_limit.appnet", "--what", "states")
+    assert answer.exit_code == 0, answer.output
+    assert "tokens" in answer.stdout
+    answer = appnetctl("show", tmp_path / "none.appnet")
+    assert answer.exit_code == 2
+    assert "error[C063]" not in answer.stderr
+    assert "none.appnet" in answer.stderr
+
+
+def test_parameters_without_a_default_are_given_by_option(tmp_path: Path) -> None:
+    limit = tmp_path / "limit.appnet"
+    limit.write_text((BAD / "parts" / "limit.appnet").read_text())
+    method = ("--proto", ECHO / "echo.proto", "--method", "echo")
+    answer = appnetctl("show", limit, *method)
+    assert answer.exit_code == 2
+    assert "--parameter" in answer.stderr
+    answer = appnetctl("show", limit, *method, "--what", "c", "--parameter", "body=seen: it")
+    assert answer.exit_code == 0, answer.output
+    assert "seen: it" in answer.stdout
+    options = ["--element", limit, "--proto", ECHO / "echo.proto", "--method_name", "echo", "-o", tmp_path / "out"]
+    assert appnetctl("element", *options).exit_code == 2
+    assert appnetctl("element", *options, "--parameter", "body=x", "-v").exit_code == 0
+    answer = appnetctl("show", limit, *method, "--parameter", "body")
+    assert answer.exit_code == 2
+    assert "'body' is not NAME=VALUE" in answer.stderr
+
+
 def test_the_element_compiler_as_the_guide_calls_it(tmp_path: Path) -> None:
     command = [sys.executable, "compiler/", "--element", ECHO / "fault.appnet", "--backend", "envoy"]
     command += ["--placement", "client", "--proto", ECHO / "echo.proto", "--method_name", "echo", "-v", "-o", tmp_path]
@@ -212,6 +240,16 @@ def test_behaviour_files_are_tried(tmp_path: Path) -> None:
     answer = appnetctl("test", elements / "fault.appnet", elements / "acl.behaviour.yaml")
     assert answer.exit_code == 0, answer.output
     assert "6 cases of 2 files on interpreter, native, wasm: 18 passed, 0 failed" in answer.stdout
+
+
+def test_what_a_target_cannot_run_is_told() -> None:
+    cache = ROOT / "config" / "samples" / "elements" / "cache.appnet"
+    answer = appnetctl("test", cache, "--target", "wasm")
+    assert answer.exit_code == 0, answer.output
+    assert "(wasm) skipped: cache can reply, which no wasm module can" in " ".join(answer.stdout.split())
+    assert ": 0 passed, 0 failed, " in answer.stdout
+    lines = appnetctl("test", cache, "--target", "wasm", "--json").stdout.splitlines()
+    assert all(json.loads(it)["skipped"] for it in lines)
 
 
 def test_a_behaviour_that_fails_says_where(tmp_path: Path) -> None:
@@ -326,7 +364,35 @@ def test_explain_and_plan_say_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "edge.svg").read_text().startswith("<svg")
     explained = json.loads(appnetctl("explain", CONFIG, "--opt-level", "weak", "--json").stdout)
     planned = json.loads(appnetctl("plan", CONFIG, "--opt-level", "weak").stdout)
-    assert {it["side"]: it["elements"] for it in planned["segments"]} == explained["planned"]
+    (chain,), (why,) = planned["chains"], explained["chains"]
+    assert {it["side"]: it["elements"] for it in chain["segments"]} == why["planned"]
+
+
+def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
+    hotel = ROOT / "examples" / "chain" / "hotel.yaml"
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("edges:\n  search->geo:\n    - {rate: 100, elements: {on_earth: {refused: 0.5}}}\n")
+    usual, seen = (json.loads(appnetctl("plan", hotel, *more).stdout) for more in ([], ["--profile", profile]))
+    edges = ["frontend->search", "frontend->reservation", "frontend->profile", "search->geo", "search->rate"]
+    assert [it["edge"] for it in usual["chains"]] == edges
+    pairs = zip(usual["chains"], seen["chains"], strict=True)
+    cheaper = [after["cost_us"] < before["cost_us"] for before, after in pairs]
+    assert cheaper == [False, False, False, True, False]
+    assert "cores" in seen["chains"][3]
+    assert "cores" not in seen
+    answer = appnetctl("explain", hotel, "--svg", tmp_path / "hotel.svg")
+    told = [it for it in answer.stdout.splitlines() if not it.startswith(" ")]
+    assert [it.split()[0] for it in told[:-1]] == edges
+    assert told[-1].startswith("an RPC on each of 5 chains: ")
+    assert "memcached-rate" in (tmp_path / "hotel.svg").read_text()
+
+
+def test_check_reads_specifications_too(tmp_path: Path) -> None:
+    assert appnetctl("check", *sorted((ROOT / "examples" / "chain").glob("*.yaml"))).exit_code == 0
+    (tmp_path / "wrong.yaml").write_text("app_name: wrong\n")
+    answer = appnetctl("check", tmp_path / "wrong.yaml")
+    assert answer.exit_code == 2
+    assert "error[C011]: `app_manifest` is missing" in answer.stderr
 
 
 def test_a_plan_for_traffic_that_was_seen(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -102,6 +102,7 @@ class Comparison:
         environment = Environment(self.clock, SEED, BACKENDS)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]
         self._seen = [0] * len(self.chains)
+        self._evicted: dict[str, Counter[str]] = {name: Counter() for name in self._modules}
         self._check_records(range(len(self.chains)), "at the start")
         self.check_state()
 
@@ -193,11 +194,18 @@ class Comparison:
             for scope, value in records[self._seen[index] :]:
                 expected[scope].append(_plain(value))
             self._seen[index] = len(records)
+        evicted: Counter[str] = Counter()
+        for instance in self._instances:
+            evicted.update(instance.evicted())
         for name, module in self._modules.items():
             got: defaultdict[str, list[object]] = defaultdict(list)
             for scope, value in module.records():
-                got[scope].append(_plain(value))
+                if scope == "appnet.evicted":
+                    self._evicted[name][value[0]] += value[1]
+                else:
+                    got[scope].append(_plain(value))
             assert got == expected, f"{name}, {where}"
+            assert self._evicted[name] == evicted, f"{name}, {where}"
 
     def _where(self, index: int, step: Step) -> str:
         chain = self.chains[index]

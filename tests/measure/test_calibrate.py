@@ -6,7 +6,7 @@ from appnet.codegen.c import Target
 from appnet.measure.calibrate import Effort, calibrate, solve
 from appnet.measure.probes import METHOD, all_probes
 from appnet.optimize import DEFAULT
-from appnet.optimize.cost import KINDS, CostModel, Costs, Profile, TargetCosts, costs_of, entering
+from appnet.optimize.cost import KINDS, CostModel, Costs, TargetCosts, costs_of, entering
 
 PROBES = all_probes()
 
@@ -16,7 +16,7 @@ def charged(prices: TargetCosts) -> dict[str, float]:
     model = CostModel("for the test", {"native": prices}, 0.0)
     found = {}
     for probe in PROBES:
-        costs: Costs = costs_of(probe.element, model, "native", Profile())
+        costs: Costs = costs_of(probe.element, model, "native")
         found[probe.finds] = probe.copies * (costs.own + entering([costs], prices))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,12 +14,12 @@ from appnet.analysis.decision import Counterexample, Event
 from appnet.ir import compile_element
 from appnet.language.diagnostics import DiagnosticError
 from appnet.network.edge import LoadedEdge, load_edge
-from appnet.network.placement import OptLevel, Side
+from appnet.network.placement import Chain, Edge, OptLevel, Side
 from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
-from appnet.optimize.explain import explain, told, told_reasons
+from appnet.optimize.explain import explain, explanation_json, told, told_application, told_reasons, total
 from appnet.optimize.picture import picture
 from appnet.optimize.problem import problem_of
-from appnet.optimize.profile import load_profile
+from appnet.optimize.profile import load_profiles
 from appnet.optimize.search import inverted
 from tests.support import snapshots
 
@@ -28,6 +29,10 @@ ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 @pytest.fixture(scope="module")
 def edge() -> LoadedEdge:
     return load_edge(ECHO)
+
+
+def texts(svg: str) -> list[str]:
+    return [it.text or "" for it in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
@@ -129,10 +134,34 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
 
 
 def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
-    svg = picture(explain(optimize(edge, Settings(OptLevel.WEAK))), "frontend", "server")
-    texts = [it.text for it in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    drawn = texts(picture([explain(optimize(edge, Settings(OptLevel.WEAK)))]))
     for name in edge.elements:
-        assert texts.count(name) == 2
+        assert drawn.count(name) == 2
+
+
+def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -> None:
+    found = explain(optimize(edge, Settings(OptLevel.WEAK)))
+    other = replace(found, client="server", server="store", methods=("Get", "Put"))
+    graph = [("frontend", "server"), ("server", "store"), ("store", "frontend"), ("server", "cache")]
+    drawn = texts(picture([found, other], graph))
+    cost = f"{found.written_cost:.1f} \u2192 {found.cost:.1f} us"
+    assert drawn[:8] == [cost, cost, "", "", "frontend", "server", "store", "cache"]
+    assert drawn.count("frontend->server echo") == drawn.count("server->store Get, Put") == 1
+
+
+def test_an_application_costs_what_its_chains_cost(edge: LoadedEdge) -> None:
+    optimized = optimize(edge, Settings(OptLevel.WEAK))
+    one, two = explain(optimized, Profile(rate=1000.0)), explain(optimized, Profile(rate=500.0))
+    sums = total([one, two])
+    assert sums.cost == pytest.approx(2 * optimized.cost)
+    assert sums.cores == pytest.approx(1500 * optimized.cost / 1e6)
+    assert sums.written_cores == pytest.approx(1500 * optimized.written_cost / 1e6)
+    assert total([one, explain(optimized)]).cores is None
+    lines = list(told_application([one, two]))
+    assert lines[0] == "frontend->server echo"
+    assert lines[-2].startswith("an RPC on each of 2 chains: ")
+    assert lines[-1].startswith("the RPCs that were seen: 0.0")
+    json.dumps(explanation_json(one))
 
 
 BAD = Path(__file__).parent / "bad"
@@ -143,25 +172,61 @@ BAD_PROFILES = {
     "an element of another chain": ("elements:\n  faultt: {refused: 0.1}\n", "C081"),
     "more than all": ("elements:\n  fault: {refused: 1.5}\n", "C082"),
     "no number": ("elements:\n  fault: {refused: often}\n", "C082"),
+    "an edge without a chain": ("edges:\n  frontend->servr:\n    - rate: 3\n", "C081"),
+    "an edge with a mapping": ("edges:\n  frontend->server: {rate: 3}\n", "C012"),
+    "an edge with a number": ("edges:\n  frontend->server: [3]\n", "C012"),
+    "no rate": ("edges:\n  frontend->server:\n    - rate: -1\n", "C082"),
+    "an endless rate": ("edges:\n  frontend->server:\n    - rate: .inf\n", "C082"),
+    "another method": ("edges:\n  frontend->server:\n    - {method: ech, rate: 3}\n", "C081"),
+    "which method": ("edges:\n  server->store:\n    - rate: 3\n", "C011"),
+    "an element of another edge": (
+        "edges:\n  server->store:\n    - {method: Get, elements: {firewall: {refused: 0.5}}}\n",
+        "C081",
+    ),
 }
+
+
+@pytest.fixture(scope="module")
+def chains(edge: LoadedEdge) -> list[Chain]:
+    """The echo sample's, and of another edge one for each of two methods, without the firewall."""
+    stops = tuple(it for it in edge.chain.stops if it.spec.name.value != "firewall")
+    others = [Chain(Edge("server", "store", (method,)), edge.chain.processor, stops) for method in ("Get", "Put")]
+    return [edge.chain, *others]
 
 
 @pytest.mark.parametrize("name", BAD_PROFILES)
 def test_a_profile_that_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, request: pytest.FixtureRequest
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, request: pytest.FixtureRequest, chains: list[Chain]
 ) -> None:
     text, code = BAD_PROFILES[name]
     monkeypatch.chdir(tmp_path)
     Path("profile.yaml").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
-        load_profile(Path("profile.yaml"), ["fault", "firewall"])
+        load_profiles(Path("profile.yaml"), chains)
     assert [it.code for it in caught.value.diagnostics] == [code]
     snapshots.compare(str(caught.value), BAD / f"{name.replace(' ', '_')}.txt", request)
 
 
-def test_a_profile(tmp_path: Path) -> None:
-    (tmp_path / "profile.yaml").write_text(json.dumps({"elements": {"fault": {"refused": 0.25}}}))
-    assert load_profile(tmp_path / "profile.yaml", ["fault"]) == Profile({"fault": 0.25})
+def test_a_profile_tells_of_all_chains_and_of_single_ones(tmp_path: Path, chains: list[Chain]) -> None:
+    (tmp_path / "profile.yaml").write_text("""
+elements:
+  fault: {refused: 0.25}
+edges:
+  frontend->server:
+    - rate: 1200
+      elements:
+        firewall: {refused: 0.5}
+  server->store:
+    - method: Put
+      rate: 0.5
+      elements:
+        fault: {refused: 0}
+""")
+    assert load_profiles(tmp_path / "profile.yaml", chains) == [
+        Profile({"fault": 0.25, "firewall": 0.5}, 1200.0),
+        Profile({"fault": 0.25}),
+        Profile({"fault": 0.0}, 0.5),
+    ]
 
 
 def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:

@@ -77,6 +77,8 @@ class ModuleSubject(Subject):
     def records(self) -> dict[str, list[Value]]:
         """What the instance has recorded."""
         for stream, item in self._module.records():
+            if stream not in self._types:
+                continue  # the runtime's own, such as "appnet.evicted"
             vec = self._types[stream]
             assert isinstance(vec, VecType)
             self._records.setdefault(stream, []).append(_from_telemetry(item, vec.item))

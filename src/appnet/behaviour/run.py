@@ -48,20 +48,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """One case on one target; it went well where ``failures`` is empty."""
+    """One case on one target; it went well where ``failures`` is empty. ``skipped``: why it could not be tried."""
 
     file: Path
     case: str
     target: str
-    failures: tuple[Failure, ...]
+    failures: tuple[Failure, ...] = ()
+    skipped: str = ""
 
 
 def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Result]:
-    """Each case on each target that can run its elements, on a fresh instance. A case ends at its first failure."""
+    """Each case on each target, on a fresh instance; where a target cannot run its elements, it is skipped.
+
+    A case ends at its first failure.
+    """
     for case in behaviour.cases:
         for target in targets:
-            if target == Target.WASM.value and any(it.req.effects.can_reply for it in case.elements):
-                continue  # which no wasm module can do
+            replying = [it.name for it in case.elements if it.req.effects.can_reply]
+            if target == Target.WASM.value and replying:
+                reason = f"{', '.join(replying)} can reply, which no wasm module can"
+                yield Result(behaviour.path, case.name, target, skipped=reason)
+                continue
             failures = tuple(_Trial(behaviour, case, target, _subject(behaviour, case, target)).failures())
             yield Result(behaviour.path, case.name, target, failures)
 

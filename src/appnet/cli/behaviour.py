@@ -94,11 +94,15 @@ def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Consol
             else:
                 for failure in result.failures:
                     out.print(_text(failure) + "\n", markup=False)
+                if result.skipped:
+                    out.print(f"{result.file}: {result.case} ({result.target}) skipped: {result.skipped}", markup=False)
     failed = sum(bool(it.failures) for it in results)
     if not as_json:
         cases = sum(len(it.cases) for it in behaviours)
         count = f"{cases} cases of {len(behaviours)} files on {', '.join(targets)}"
-        out.print(f"{count}: {len(results) - failed} passed, {failed} failed", markup=False)
+        skipped = sum(bool(it.skipped) for it in results)
+        told = f"{count}: {len(results) - failed - skipped} passed, {failed} failed"
+        out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)
     return failed == 0
 
 
@@ -115,4 +119,5 @@ def _plain(result: Result) -> dict[str, object]:
     failures = [
         {"line": it.line, "subject": it.subject, "expected": it.expected, "got": it.got} for it in result.failures
     ]
-    return {"file": str(result.file), "case": result.case, "target": result.target, "failures": failures}
+    skipped = {"skipped": result.skipped} if result.skipped else {}
+    return {"file": str(result.file), "case": result.case, "target": result.target, "failures": failures, **skipped}

@@ -13,16 +13,16 @@ import typer
 
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.cli.errors import BackendOption, open_screens, told_errors, writing
-from appnet.cli.explain import model_of
+from appnet.cli.explain import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
 from appnet.codegen.c.build import Target
-from appnet.compiler import CompiledApplication, build, compile_application
+from appnet.compiler import build, compile_application
 from appnet.compiler.kubernetes import ManifestSettings
 from appnet.compiler.output import files, write
 from appnet.network.application import Application, load_application
 from appnet.network.placement import OptLevel
 from appnet.optimize import Algorithm, Settings
-from appnet.optimize.explain import explain, told
+from appnet.optimize.explain import explain, told_application
 from appnet.processors.address import Address
 
 
@@ -64,6 +64,10 @@ _Replica = Annotated[
 ]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How plans are chosen.")]
 _Prices = Annotated[Path | None, typer.Option("--prices", help="What RPCs cost, as `appnetctl calibrate` wrote it.")]
+_ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse."),
+]
 _Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
 _Target = Annotated[
     Target, typer.Option(help="What elements are compiled to, but for those with `envoy_native: true`.")
@@ -89,6 +93,7 @@ def compile_spec(
     replica: _Replica = None,
     opt_algorithm: _Algorithm = Algorithm.COST,
     prices: _Prices = None,
+    profile: _ProfileFile = None,
     debug: _Debug = False,
     target: _Target = Target.WASM,
     output: _Output = Path("generated"),
@@ -105,9 +110,12 @@ def compile_spec(
         if pseudo_property is not None:
             by_hand = load_overrides(pseudo_property, _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
-        compiled = compile_application(application, settings)
-        for line in _chains(compiled) if verbose else ():
-            typer.echo(line)
+        profiles = profiles_of(profile, [it.spec.chain for it in application.chains])
+        compiled = compile_application(application, settings, profiles=profiles)
+        if verbose:
+            made = [explain(it.optimized, seen) for (_, it), seen in zip(compiled.chains, profiles, strict=True)]
+            for line in told_application(made):
+                typer.echo(line)
         found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
         if not dry_run:
             with writing(output):
@@ -141,10 +149,3 @@ def _elements(application: Application) -> dict[str, Vocabulary]:
             words = Vocabulary.of(element, [method.signature])
             found[name] = found[name] | words if name in found else words
     return found
-
-
-def _chains(compiled: CompiledApplication) -> Iterator[str]:
-    """Each chain with its edge and method, as written and as planned, and why."""
-    for chain, made in compiled.chains:
-        yield f"{chain.spec.chain.edge} {chain.spec.method}"
-        yield from (f"  {line}" for line in told(explain(made.optimized)))

@@ -13,6 +13,7 @@ from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
+from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic
 from appnet.network.proto import load_proto
 
@@ -36,14 +37,21 @@ class BuiltElement:
 
 
 def build_element(
-    file: Path, proto: Path, method: str, backend: str, placement: Placement, folder: Path
+    file: Path,
+    proto: Path,
+    method: str,
+    *,
+    parameters: Mapping[str, Given],
+    backend: str,
+    placement: Placement,
+    folder: Path,
 ) -> BuiltElement:
     """Compiles the element and writes ``NAME.c``, ``NAME.so``, ``NAME.wasm`` and ``NAME.json`` into ``folder``.
 
     Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
     """
     signature = load_proto(proto).method(method)
-    compiled = compile_element(file, signature)
+    compiled = compile_element(file, signature, parameters=parameters)
     element = compiled.element
     source = print_chain(ChainSource(element.name, "1", [(signature, [element])]))
     found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from appnet.ir import CompiledElement, compile_element
+import yaml
+
+from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.ir import compile_element
+from appnet.ir.nodes import Element
 from appnet.ir.workers import worker_notes
-from appnet.language import parse
+from appnet.language import Given, parse
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MethodSignature
 from appnet.network.edge import load_edge
 from appnet.network.proto import load_proto
 from appnet.network.uses import uses_of
+from appnet.network.yaml_reader import scalar_value
 
 
-def compile_file(file: Path, proto: Path | None, method: str) -> tuple[CompiledElement, MethodSignature]:
-    """The element, and its method: ``method`` of ``proto``, else that of the first AppNetConfig near it that uses it.
+def compile_file(
+    file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
+) -> tuple[Element, MethodSignature]:
+    """The element, and its method: ``method`` of ``proto``, or the one there with ``parameters``.
 
+    Else as the first AppNetConfig near it uses it, or the first case of the behaviour file beside it.
     Raises `DiagnosticError` for what is wrong with any of them, or where no method is known.
     """
     if proto is not None and method:
         signature = load_proto(proto).method(method)
-        return compile_element(file, signature), signature
+        return compile_element(file, signature, parameters=parameters).element, signature
     for use in uses_of(file):
         signature, spec = use.methods()[0], use.element
-        return compile_element(file, signature, name=spec.name.value, parameters=spec.parameters), signature
+        given = {**spec.parameters, **parameters}
+        return compile_element(file, signature, name=spec.name.value, parameters=given).element, signature
+    tried = file.with_name(file.stem + SUFFIX)
+    if tried.is_file():
+        behaviour = load_behaviour(tried)
+        found = (it for case in behaviour.cases for it in case.elements if it.name == file.stem)
+        for element in found:
+            if parameters:
+                return compile_element(file, behaviour.method, parameters=parameters).element, behaviour.method
+            return element, behaviour.method
+    parse(file)  # what is wrong with the file itself comes first
     title = "an element is compiled for its method, and none is known"
-    help_ = "add --proto FILE --method NAME, or put it in a chain of an AppNetConfig"
+    help_ = "add --proto FILE --method NAME, write a behaviour file, or put it in a chain of an AppNetConfig"
     label = "no AppNetConfig near it uses it"
     raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span(file, 1, 1, 1, 2), label, help_)])
 
@@ -40,5 +60,24 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     if file.suffix != ".appnet":
         return load_edge(file).worker_notes(target)
     name = method or (load_proto(proto).methods()[0] if proto is not None else "")
-    compiled, _ = compile_file(file, proto, name)
-    return worker_notes(compiled.element, parse(file), target)
+    element, _ = compile_file(file, proto, name)
+    return worker_notes(element, parse(file), target)
+
+
+def given_parameters(texts: Iterable[str]) -> dict[str, Given]:
+    """The parameters that options ``NAME=VALUE`` give, with values as YAML reads them.
+
+    Raises ValueError for a text that is none.
+    """
+    found: dict[str, Given] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{text!r} is not NAME=VALUE")
+        try:
+            node = yaml.compose(value, Loader=yaml.SafeLoader)
+        except yaml.YAMLError:
+            node = None
+        read = scalar_value(node) if node is not None else None
+        found[name] = Given(value if read is None else read)
+    return found

@@ -1,29 +1,54 @@
-"""`appnetctl explain` and `appnetctl plan`: what is made of a configuration, and why."""
+"""`appnetctl explain` and `appnetctl plan`: what is made of a configuration or an application, and why."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appnet.compiler import plan_application
+from appnet.network.application import load_application
 from appnet.network.edge import load_edge
-from appnet.network.placement import OptLevel
-from appnet.optimize import DEFAULT, Algorithm, CostModel, OptimizedPlan, Settings, optimize
-from appnet.optimize.explain import Explanation, explain
-from appnet.optimize.picture import picture
+from appnet.network.placement import Chain
+from appnet.network.spec import is_spec
+from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Profile, Settings, optimize
+from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.prices import load_prices
-from appnet.optimize.profile import load_profile
+from appnet.optimize.profile import load_profiles
 
 
-def planned(
-    file: Path, level: OptLevel, target: str, profile: Path | None, algorithm: Algorithm, prices: Path | None
-) -> OptimizedPlan:
-    """The plan of the AppNetConfig in ``file``. Raises `DiagnosticError`."""
+@dataclass(frozen=True)
+class Planned:
+    """The plans of an application's chains, each with what was seen of the chain.
+
+    ``edges``: client and server of each edge of the application's graph, where that is known.
+    """
+
+    application: str
+    edges: tuple[tuple[str, str], ...]
+    plans: tuple[tuple[OptimizedPlan, Profile], ...]
+
+    @property
+    def explanations(self) -> list[Explanation]:
+        """Why each is as it is."""
+        return [explain(*it) for it in self.plans]
+
+
+def planned(file: Path, settings: Settings, profile: Path | None) -> Planned:
+    """The plans for the AppNetConfig or the specification in ``file``. Raises `DiagnosticError`."""
+    if is_spec(file):
+        application = load_application(file)
+        chains = [it.spec.chain for it in application.chains]
+        seen = profiles_of(profile, chains)
+        plans = plan_application(application, settings, profiles=seen)
+        edges = tuple((client.value, server.value) for client, server in application.spec.edges)
+        return Planned(application.spec.name, edges, tuple(zip(plans, seen, strict=True)))
     edge = load_edge(file)
-    settings = Settings(level, target, model_of(prices), algorithm=algorithm)
-    if profile is not None:
-        settings = dataclasses.replace(settings, profile=load_profile(profile, edge.elements))
-    return optimize(edge, settings)
+    (seen_here,) = profiles_of(profile, [edge.chain])
+    found = optimize(edge, dataclasses.replace(settings, profile=seen_here))
+    return Planned(edge.config.app_name, (), ((found, seen_here),))
 
 
 def model_of(prices: Path | None) -> CostModel:
@@ -31,33 +56,42 @@ def model_of(prices: Path | None) -> CostModel:
     return DEFAULT if prices is None else load_prices(prices)
 
 
-def plan_json(optimized: OptimizedPlan) -> dict[str, Any]:
-    """The plan for programs: its segments in request order."""
-    return {
-        "edge": str(optimized.plan.edge),
-        "level": optimized.level.value,
-        "cost_us": round(optimized.cost, 4),
-        "written_cost_us": round(optimized.written_cost, 4),
-        "segments": [
-            {"side": it.side.value, "processor": it.processor, "elements": [spec.name.value for spec in it.elements]}
-            for it in optimized.plan.segments
-        ],
+def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
+    """What the file says of each chain; nothing where there is no file. Raises `DiagnosticError`."""
+    return [Profile()] * len(chains) if file is None else load_profiles(file, chains)
+
+
+def plan_json(found: Planned) -> dict[str, Any]:
+    """The plans for programs: of each chain, its segments in request order."""
+    chains = [
+        {
+            "edge": str(optimized.plan.edge),
+            "methods": list(optimized.plan.edge.methods),
+            **_costs(total([explain(optimized, profile)])),
+            "segments": [
+                {
+                    "side": it.side.value,
+                    "processor": it.processor,
+                    "elements": [one.name.value for one in it.elements],
+                }
+                for it in optimized.plan.segments
+            ],
+        }
+        for optimized, profile in found.plans
+    ]
+    return {"application": found.application, **_costs(total(found.explanations)), "chains": chains}
+
+
+def application_json(found: Planned) -> dict[str, Any]:
+    """The explanations for programs."""
+    return {"application": found.application, "chains": [explanation_json(it) for it in found.explanations]}
+
+
+def _costs(sums: Total) -> dict[str, float]:
+    named = {
+        "written_cost_us": sums.written_cost,
+        "cost_us": sums.cost,
+        "written_cores": sums.written_cores,
+        "cores": sums.cores,
     }
-
-
-def explanation_json(found: Explanation) -> dict[str, Any]:
-    """The explanation for programs."""
-    plain = dataclasses.asdict(found)
-    plain["moves"] = [{"element": it.element, "before": it.before.value, "after": it.after.value} for it in found.moves]
-    return plain
-
-
-def explained(optimized: OptimizedPlan) -> Explanation:
-    """Why the plan is as it is."""
-    return explain(optimized)
-
-
-def draw(optimized: OptimizedPlan, file: Path) -> None:
-    """Writes the picture. Raises OSError."""
-    edge = optimized.plan.edge
-    file.write_text(picture(explain(optimized), edge.client, edge.server), encoding="utf-8")
+    return {name: round(it, 4) for name, it in named.items() if it is not None}

@@ -15,8 +15,9 @@ from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
 from appnet.cli.compile import compile_spec
 from appnet.cli.element import Placement, build_element
+from appnet.cli.elements import given_parameters
 from appnet.cli.errors import FAILURE, WRONG_INPUT, BackendOption, check_writable, open_screens, told_errors, writing
-from appnet.cli.explain import draw, explained, explanation_json, model_of, plan_json, planned
+from appnet.cli.explain import application_json, model_of, plan_json, planned
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
@@ -26,12 +27,14 @@ from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
 from appnet.control.local import RunSettings
+from appnet.language import Given
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.measure.calibrate import Effort
 from appnet.measure.calibrate import calibrate as measure_prices
 from appnet.network.placement import OptLevel
-from appnet.optimize import Algorithm
-from appnet.optimize.explain import told
+from appnet.optimize import Algorithm, Settings
+from appnet.optimize.explain import told_application
+from appnet.optimize.picture import picture
 from appnet.optimize.prices import write_prices
 
 _HELP = """Program the network between microservices.
@@ -43,9 +46,20 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 _Level = Annotated[OptLevel, typer.Option(help="What has to stay the same when elements move.")]
 _Target = Annotated[Target, typer.Option(help="What elements are compiled to.")]
-_ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: shares of RPCs that elements refuse.")]
+_ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: rates of chains, and what elements refuse.")]
+_Parameters = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated.")
+]
+_Planned = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
 _PricesFile = Annotated[Path | None, typer.Option(help="What RPCs cost here, as `appnetctl calibrate` wrote it.")]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
+
+
+def _given(parameters: list[str] | None) -> dict[str, Given]:
+    try:
+        return given_parameters(parameters or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--parameter") from None
 
 
 @app.command()
@@ -185,11 +199,12 @@ def show(
     what: Annotated[list[View] | None, typer.Option(help="Views, in this order; without it all but c.")] = None,
     proto: Annotated[Path | None, typer.Option(help="The .proto of the element's method.")] = None,
     method: Annotated[str, typer.Option(help="The element's method in it.")] = "",
+    parameter: _Parameters = None,
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
     out = open_screens().out
     with told_errors():
-        for view in views(file, proto, method, what or [View.EFFECTS, View.STATES, View.TABLE]):
+        for view in views(file, proto, method, _given(parameter), what or [View.EFFECTS, View.STATES, View.TABLE]):
             out.print(view)
 
 
@@ -201,15 +216,18 @@ def element(
     method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
     backend: BackendOption = "envoy",
     placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
+    parameter: _Parameters = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
 ) -> None:
     """Compile one element: print what is inferred about it, and write its code."""
-    screens = open_screens()
+    screens, given = open_screens(), _given(parameter)
     with told_errors():
-        built = build_element(element, proto, method_name, backend, placement, output)
+        built = build_element(
+            element, proto, method_name, parameters=given, backend=backend, placement=placement, folder=output
+        )
         if verbose:
-            for view in views(element, proto, method_name, [View.EFFECTS, View.STATES, View.TABLE]):
+            for view in views(element, proto, method_name, given, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
     show_diagnostics(screens.err, built.warnings)
     typer.echo(json.dumps(built.properties, indent=2))
@@ -230,7 +248,7 @@ def lsp() -> None:
 
 @app.command()
 def plan(
-    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    file: _Planned,
     *,
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
@@ -238,14 +256,15 @@ def plan(
     prices: _PricesFile = None,
     algorithm: _Algorithm = Algorithm.COST,
 ) -> None:
-    """Print the plan for a configuration as JSON: which elements run where, in which order, at what expected cost."""
+    """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
-        typer.echo(json.dumps(plan_json(planned(file, opt_level, target.value, profile, algorithm, prices)), indent=2))
+        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        typer.echo(json.dumps(plan_json(planned(file, settings, profile)), indent=2))
 
 
 @app.command()
 def explain(
-    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    file: _Planned,
     *,
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
@@ -253,18 +272,19 @@ def explain(
     prices: _PricesFile = None,
     algorithm: _Algorithm = Algorithm.COST,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    svg: Annotated[Path | None, typer.Option(help="Draw the edge before and after into this file, too.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
 ) -> None:
-    """Explain a plan: what was moved and why, what was not and why not, the expected cost before and after."""
+    """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
-        found = planned(file, opt_level, target.value, profile, algorithm, prices)
+        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        found = planned(file, settings, profile)
         if svg is not None:
             with writing(svg):
-                draw(found, svg)
+                svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(explanation_json(explained(found)), indent=2))
+        typer.echo(json.dumps(application_json(found), indent=2))
     else:
-        for line in told(explained(found)):
+        for line in told_application(found.explanations):
             typer.echo(line)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from appnet.ir.nodes import Element, Handler
 from appnet.ir.printer import handler_notes, state_notes
 from appnet.ir.rows import match_action_rows
 from appnet.ir.workers import per_worker
+from appnet.language import Given
 from appnet.language.messages import MethodSignature
 
 
@@ -29,19 +30,21 @@ class View(Enum):
     C = "c"
 
 
-def views(file: Path, proto: Path | None, method: str, wanted: list[View]) -> Iterator[RenderableType]:
+def views(
+    file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given], wanted: list[View]
+) -> Iterator[RenderableType]:
     """The views of the element in ``file``, in the order asked for. Raises `DiagnosticError`."""
-    compiled, signature = compile_file(file, proto, method)
+    element, signature = compile_file(file, proto, method, parameters)
     for view in wanted:
         match view:
             case View.EFFECTS:
-                yield _effects(compiled.element)
+                yield _effects(element)
             case View.STATES:
-                yield _states(compiled.element)
+                yield _states(element)
             case View.TABLE:
-                yield from _tables(compiled.element)
+                yield from _tables(element)
             case View.C:
-                yield _generated(compiled.element, signature)
+                yield _generated(element, signature)
 
 
 def _effects(element: Element) -> Table:

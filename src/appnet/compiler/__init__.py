@@ -5,7 +5,13 @@ of the code; `manifests` and `output` make files of them.
 """
 
 from appnet.compiler.build import BuiltApplication, build
-from appnet.compiler.chains import ChainCompiler, CompiledApplication, CompiledChain, compile_application
+from appnet.compiler.chains import (
+    ChainCompiler,
+    CompiledApplication,
+    CompiledChain,
+    compile_application,
+    plan_application,
+)
 
 __all__ = [
     "BuiltApplication",
@@ -14,4 +20,5 @@ __all__ = [
     "CompiledChain",
     "build",
     "compile_application",
+    "plan_application",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,7 @@ from appnet.codegen.c.build import Target
 from appnet.network.application import Application, ApplicationChain
 from appnet.network.edge import LoadedChain
 from appnet.network.placement import OptLevel, Segment, plan_of
-from appnet.optimize import OptimizedPlan, Settings, optimize
+from appnet.optimize import OptimizedPlan, Profile, Settings, optimize
 from appnet.processors.build import print_segment
 
 _log = logging.getLogger(__name__)
@@ -64,26 +65,28 @@ class ChainCompiler:
         self._plans: dict[tuple[object, ...], tuple[LoadedChain, OptimizedPlan]] = {}
         self._code: WeakValueDictionary[tuple[object, ...], Code] = WeakValueDictionary()
 
-    def compile(self, chain: LoadedChain) -> CompiledChain:
-        """The plan and the code of a chain."""
-        optimized = self.plan(chain)
+    def compile(self, chain: LoadedChain, profile: Profile | None = None) -> CompiledChain:
+        """The plan and the code of a chain. ``profile``: what was seen of it; by default as the settings say."""
+        optimized = self.plan(chain, profile)
         return CompiledChain(chain, optimized, tuple(self._print(it, chain) for it in optimized.plan.segments))
 
-    def plan(self, chain: LoadedChain) -> OptimizedPlan:
+    def plan(self, chain: LoadedChain, profile: Profile | None = None) -> OptimizedPlan:
         """The plan of a chain."""
+        settings = self._settings if profile is None else replace(self._settings, profile=profile)
         stops = chain.chain.stops
         names = [it.spec.name.value for it in stops]
+        refused = [settings.profile.refused.get(it) for it in names]
         ids = [id(it.elements[name]) for it in chain.methods for name in names]
         signatures = [id(it.signature) for it in chain.methods]
-        key = (tuple(ids), tuple(signatures), tuple((it.fixed, it.side) for it in stops))
+        key = (tuple(ids), tuple(signatures), tuple((it.fixed, it.side) for it in stops), tuple(refused))
         found = self._plans.get(key)
         if found is None:
-            optimized = optimize(chain, self._settings, known=self._known)
+            optimized = optimize(chain, settings, known=self._known)
             self._plans[key] = (chain, optimized)  # with the chain, so that no other object takes an element's id
             return optimized
         optimized = found[1]
         order, sides = optimized.arrangement.order, optimized.arrangement.sides
-        fused = self._settings.level is not OptLevel.NO
+        fused = settings.level is not OptLevel.NO
         return replace(optimized, plan=plan_of(chain.chain, [(stops[it].spec, sides[it]) for it in order], fused=fused))
 
     def _print(self, segment: Segment, chain: LoadedChain) -> Code:
@@ -98,18 +101,43 @@ class ChainCompiler:
 
 
 def compile_application(
-    application: Application, settings: Settings, cache: DecisionCache | None = None
+    application: Application,
+    settings: Settings,
+    cache: DecisionCache | None = None,
+    profiles: Sequence[Profile] | None = None,
 ) -> CompiledApplication:
-    """Plans and prints all chains; one that asks for a native module gets one, whatever ``settings`` say."""
-    compilers = {settings.target: ChainCompiler(settings, cache)}
+    """Plans and prints all chains; one that asks for a native module gets one, whatever ``settings`` say.
+
+    ``profiles``: what was seen of each chain, in their order; by default as ``settings`` say.
+    """
     chains = []
-    for chain in application.chains:
-        target = Target.NATIVE.value if chain.spec.native else settings.target
-        if target not in compilers:
-            compilers[target] = ChainCompiler(replace(settings, target=target), cache)
+    for chain, compiler, profile in _work(application, settings, cache, profiles):
         began = time.monotonic()
-        compiled = compilers[target].compile(chain.loaded)
+        compiled = compiler.compile(chain.loaded, profile)
         took = (time.monotonic() - began) * 1e3
         _log.debug("%s %s: planned and printed in %.1f ms", chain.spec.chain.edge, chain.spec.method, took)
         chains.append((chain, compiled))
     return CompiledApplication(application, tuple(chains))
+
+
+def plan_application(
+    application: Application,
+    settings: Settings,
+    cache: DecisionCache | None = None,
+    profiles: Sequence[Profile] | None = None,
+) -> list[OptimizedPlan]:
+    """The plan of each chain, as `compile_application` chooses it."""
+    work = _work(application, settings, cache, profiles)
+    return [compiler.plan(chain.loaded, profile) for chain, compiler, profile in work]
+
+
+def _work(
+    application: Application, settings: Settings, cache: DecisionCache | None, profiles: Sequence[Profile] | None
+) -> Iterator[tuple[ApplicationChain, ChainCompiler, Profile | None]]:
+    """Each chain with who compiles it, and what was seen of it."""
+    compilers: dict[str, ChainCompiler] = {}
+    for number, chain in enumerate(application.chains):
+        target = Target.NATIVE.value if chain.spec.native else settings.target
+        if target not in compilers:
+            compilers[target] = ChainCompiler(replace(settings, target=target), cache)
+        yield chain, compilers[target], profiles[number] if profiles is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from appnet.compiler.build import BuiltApplication
 from appnet.compiler.istio import Object
 from appnet.compiler.kubernetes import ManifestSettings, manifests
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.optimize.explain import explain
+from appnet.optimize.explain import explain, explanation_json
 
 _SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
 _MARK = "order.yaml"
@@ -91,19 +90,11 @@ def plan_json(built: BuiltApplication) -> dict[str, Any]:
                     }
                     for segment, code in made.segments
                 ],
-                "explanation": _plain(dataclasses.asdict(explain(made.optimized))),
+                "explanation": explanation_json(explain(made.optimized)),
             }
             for _, made in built.compiled.chains
         ],
     }
-
-
-def _plain(explanation: dict[str, Any]) -> dict[str, Any]:
-    moves = [
-        {"element": it["element"], "before": it["before"].value, "after": it["after"].value}
-        for it in explanation["moves"]
-    ]
-    return {**explanation, "moves": moves}
 
 
 def _yaml(objects: list[Object]) -> bytes:

@@ -87,6 +87,10 @@ class ChainInstance:
         """What was appended to record streams since the start, in order: ("ELEMENT.VARIABLE", item)."""
         return list(self._records)
 
+    def evicted(self) -> dict[str, int]:
+        """How many entries and items full Maps and Vecs of elements' state let go since the start, by element."""
+        return {it.element.name: it.evicted for it in self._elements if it.evicted}
+
     def elements(self) -> list[Element]:
         """The elements, in order from client to server."""
         return [element.element for element in self._elements]

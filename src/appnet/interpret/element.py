@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -86,7 +87,8 @@ Record = tuple[str, Value]
 class ElementInstance:
     """An element with its state and its random draws, in one instance of its chain.
 
-    ``records``: where it notes what it appends to record streams. ``watcher``: is told of handlers, not of ``init``.
+    ``records``: where it notes what it appends to record streams. ``evicted``: how many entries and items full Maps and
+    Vecs of its state let go. ``watcher``: is told of handlers, not of ``init``.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class ElementInstance:
         self.element = element
         self._watcher = watcher
         self.state: dict[str, Value] = {variable.name: default_value(variable.type) for variable in element.state}
+        self.evicted = 0
         self._records = records
         self._variables = {variable.name: variable for variable in element.state}
         self._environment = environment
@@ -126,7 +129,7 @@ class ElementInstance:
 
     def set_state(self, place: State, value: Value) -> None:
         """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
-        fit(value, self._capacity(place))
+        self.evicted += fit(value, self._capacity(place))
         self.state[place.name] = value
 
     def machine(self, call: Call, rpc: Rpc | None, message: Message | None) -> Machine:
@@ -134,11 +137,15 @@ class ElementInstance:
         capacity = self._capacity(call.args[0]) if call.args else DEFAULT_CAPACITY
         return Machine(self._environment, self._generator, self._backends, call.type, capacity, rpc, message)
 
-    def note(self, call: Call, item: Value) -> None:
-        """Remembers what was appended to a record stream."""
+    def note(self, call: Call, operands: Sequence[Value], evicted: int) -> None:
+        """Remembers what was appended to a record stream, and how much other state had to let go."""
         place = call.args[0]
-        if isinstance(place, State) and self._variables[place.name].state_class is StateClass.RECORD:
-            self._records.append((f"{self.element.name}.{place.name}", item))
+        if not isinstance(place, State):
+            return
+        if self._variables[place.name].state_class is StateClass.RECORD:
+            self._records.append((f"{self.element.name}.{place.name}", operands[1]))
+        else:
+            self.evicted += evicted
 
     def _capacity(self, place: Atom) -> int:
         if not isinstance(place, State):
@@ -237,9 +244,10 @@ class _Run:
         operands = [
             self._place(atom) if on_place and index == 0 else self._value(atom) for index, atom in enumerate(call.args)
         ]
-        result = MEANINGS[call.op](self.instance.machine(call, self.rpc, self.message), *operands)
-        if call.op == "vec_append":
-            self.instance.note(call, operands[1])
+        machine = self.instance.machine(call, self.rpc, self.message)
+        result = MEANINGS[call.op](machine, *operands)
+        if call.op == "vec_append" or machine.evicted:
+            self.instance.note(call, operands, machine.evicted)
         return copy_value(result)
 
     def _value(self, atom: Atom) -> Value:

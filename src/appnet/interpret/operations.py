@@ -47,7 +47,8 @@ class Backends(Protocol):
 class Machine:
     """What an operation can reach besides its operands.
 
-    ``type``: of the result. ``capacity``: of the container that is the first operand.
+    ``type``: of the result. ``capacity``: of the container that is the first operand. ``evicted``: how many entries and
+    items it let go.
     ``rpc``, ``message``: those in hand; None in ``init``, where no operation asks for them.
     """
 
@@ -58,6 +59,7 @@ class Machine:
     capacity: int
     rpc: Rpc | None
     message: Message | None
+    evicted: int = 0
 
     def call(self) -> Rpc:
         """The call in hand."""
@@ -335,6 +337,7 @@ def _map_set(machine: Machine, entries: dict[Value, Value], key: Value, value: V
     entries.pop(key, None)
     if len(entries) >= machine.capacity:
         del entries[next(iter(entries))]
+        machine.evicted += 1
     entries[key] = value
 
 
@@ -375,6 +378,7 @@ def _vec_set(machine: Machine, items: list[Value], index: int, value: Value) -> 
 def _vec_append(machine: Machine, items: list[Value], value: Value) -> None:
     if len(items) >= machine.capacity:
         del items[0]
+        machine.evicted += 1
     items.append(value)
 
 

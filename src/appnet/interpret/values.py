@@ -116,10 +116,12 @@ def float_from_bits(bits: int) -> float:
     return float(struct.unpack("<d", struct.pack("<Q", bits))[0])
 
 
-def fit(value: Value, capacity: int) -> None:
-    """Drops the oldest items of a Vec, or the entries of a Map least recently set, beyond the capacity."""
+def fit(value: Value, capacity: int) -> int:
+    """Drops the oldest items of a Vec, or the entries of a Map least recently set, beyond the capacity; how many."""
+    excess = max(len(value) - capacity, 0) if isinstance(value, list | dict) else 0
     if isinstance(value, list):
-        del value[: max(len(value) - capacity, 0)]
+        del value[:excess]
     elif isinstance(value, dict):
-        for key in list(value)[: max(len(value) - capacity, 0)]:
+        for key in list(value)[:excess]:
             del value[key]
+    return excess

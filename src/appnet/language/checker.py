@@ -175,9 +175,9 @@ class _Body:
             case syntax.Send():
                 return [self._send(statement)]
             case syntax.MatchOn():
-                return [self._match(statement)]
+                return self._match(statement)
             case syntax.ForEach():
-                return [self._foreach(statement)]
+                return self._foreach(statement)
 
     # --- assignments ---
 
@@ -356,11 +356,21 @@ class _Body:
 
     # --- match and foreach ---
 
-    def _match(self, node: syntax.MatchOn) -> typed.Statement:
-        subject = expression(self.scope, node.subject)
-        if type_of(subject, node.subject.span) == UNIT:
-            raise no_value(node.subject.span)
-        subject, origin = self._remember_origin(subject, node.subject.span)
+    def _match(self, node: syntax.MatchOn) -> list[typed.Statement]:
+        with self._guard():
+            subject = expression(self.scope, node.subject)
+            if type_of(subject, node.subject.span) == UNIT:
+                raise no_value(node.subject.span)
+            subject, origin = self._remember_origin(subject, node.subject.span)
+            return [typed.Match(node.subject.span, subject, self._arms(node, subject, origin))]
+        for arm in node.arms:  # the subject is wrong; what the arms do is looked at all the same
+            with self.scope.block():
+                if isinstance(arm.case, syntax.SomeCase) and arm.case.name is not None:
+                    self.scope.give_up([arm.case.name.name])
+                self.body(arm.body)
+        return []
+
+    def _arms(self, node: syntax.MatchOn, subject: typed.Value, origin: typed.Origin | None) -> tuple[typed.Arm, ...]:
         arms: list[typed.Arm] = []
         for arm in node.arms:
             if typed.is_exhaustive(tuple(arms)):
@@ -373,7 +383,7 @@ class _Body:
                     help_ = "an arm above fits the same; leave one of them out"
                     self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
                 arms.append(checked)
-        return typed.Match(node.subject.span, subject, tuple(arms))
+        return tuple(arms)
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
         with self.scope.block():
@@ -406,14 +416,19 @@ class _Body:
         variable.origin = origin
         return typed.SomeArm(variable)
 
-    def _foreach(self, node: syntax.ForEach) -> typed.Statement:
-        items = expression(self.scope, node.items)
-        type_ = type_of(items, node.items.span)
-        if not isinstance(type_, VecType):
-            raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
-        with self.scope.loop():
-            item = self.scope.declare(node.item.name, node.item.span, type_.item)
-            return typed.ForEach(item, items, self.body(node.body))
+    def _foreach(self, node: syntax.ForEach) -> list[typed.Statement]:
+        with self._guard():
+            items = expression(self.scope, node.items)
+            type_ = type_of(items, node.items.span)
+            if not isinstance(type_, VecType):
+                raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
+            with self.scope.loop():
+                item = self.scope.declare(node.item.name, node.item.span, type_.item)
+                return [typed.ForEach(item, items, self.body(node.body))]
+        with self.scope.loop():  # what is gone over is wrong; what is done is looked at all the same
+            self.scope.give_up([node.item.name])
+            self.body(node.body)
+        return []
 
 
 def _code(node: syntax.Expression) -> int:

@@ -51,11 +51,10 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
     checked = CheckedState(node.name.name, node.span, _type(node.type))
     seen: set[str] = set()
     for decorator in node.decorators:
-        if decorator.name.name in seen:
-            title = f"`@{decorator.name.name}` stands twice"
-            raise CheckError("E040", title, decorator.span, help_="leave one of them out")
-        seen.add(decorator.name.name)
-        checked = _decorate(checked, decorator)
+        try:
+            checked = _decorate(checked, decorator, seen)
+        except CheckError as error:
+            found.errors.append(error.diagnostic)
     if checked.consistency != "local" or checked.persistent:
         marked = next(it for it in node.decorators if it.name.name in {"consistency", "persistence"})
         help_ = "without the decorator it means the same for now"
@@ -64,8 +63,11 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
     return checked
 
 
-def _decorate(state: CheckedState, decorator: syntax.Decorator) -> CheckedState:
+def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: set[str]) -> CheckedState:
     name, argument = decorator.name.name, decorator.argument
+    if name in seen:
+        raise CheckError("E040", f"`@{name}` stands twice", decorator.span, help_="leave one of them out")
+    seen.add(name)
     match name, argument:
         case "consistency", syntax.Name(name=("strong" | "weak") as level):
             return replace(state, consistency=level)
@@ -150,8 +152,9 @@ def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Li
         wanted = state or (default.type if default is not None else None)
         return _convert(parameter.name.name, given, wanted, given.span or parameter.span)
     if default is None:
-        title = f"parameter `{parameter.name.name}` is not given and has no default"
-        help_ = f"give it in the configuration's `parameters`, or write init({parameter.name.name} = …)"
+        name = parameter.name.name
+        title = f"parameter `{name}` is not given and has no default"
+        help_ = f"give it in the configuration's `parameters` or by --parameter, or write init({name} = …)"
         raise CheckError("E041", title, parameter.span, help_=help_)
     return default
 

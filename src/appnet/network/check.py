@@ -9,14 +9,16 @@ from appnet.language import parse
 from appnet.language.assume import check_assuming
 from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.messages import MethodSignature
+from appnet.network.application import load_application
 from appnet.network.edge import load_edge
 from appnet.network.methods import told_once
 from appnet.network.proto import load_proto
+from appnet.network.spec import is_spec
 from appnet.network.uses import Use, uses_of
 
 
 def check_file(file: Path, proto: Path | None = None, method: str = "", source: str | None = None) -> list[Diagnostic]:
-    """Errors and warnings of the AppNetConfig, element or .proto in ``file``.
+    """Errors and warnings of the AppNetConfig, specification of an application, element or .proto in ``file``.
 
     An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the AppNetConfigs
     near it use it; where none does, without a method: its fields are taken as given. ``source`` is an element's text
@@ -28,7 +30,7 @@ def check_file(file: Path, proto: Path | None = None, method: str = "", source: 
         if file.suffix == ".proto":
             load_proto(file)
             return []
-        return list(load_edge(file).warnings)
+        return list(load_application(file).warnings if is_spec(file) else load_edge(file).warnings)
     except DiagnosticError as error:
         return error.diagnostics
 

@@ -57,8 +57,8 @@ CODES: dict[str, str] = {
     "C076": "A capture that is none of Envoy's tap filter, or that holds a message that cannot be read.",
     # profiles of traffic
     "C080": "A file that is no profile.",
-    "C081": "An element of a profile that the chain does not have.",
-    "C082": "A share that is no number from 0 to 1.",
+    "C081": "An element, edge or method of a profile that is not there.",
+    "C082": "A share that is no number from 0 to 1, or a rate that is no number of RPCs per second.",
     # prices
     "C083": "A file that is no file of prices.",
     "C084": "A price that is no number of microseconds.",

@@ -84,6 +84,18 @@ def load_spec(path: Path) -> ApplicationSpec:
     return found
 
 
+def is_spec(path: Path) -> bool:
+    """Whether the file says that it is a specification: a mapping with some of its keys, of no Kubernetes ``kind``.
+
+    Raises ``DiagnosticError`` for a file that cannot be read.
+    """
+    documents = read_documents(path)
+    if not documents or not isinstance(documents[0], yaml.MappingNode):
+        return False
+    keys = {key.value for key, _ in documents[0].value if isinstance(key, yaml.ScalarNode)}
+    return "kind" not in keys and not keys.isdisjoint(_TOP_KEYS)
+
+
 class _SpecReader:
     """Reads the file. A value that is wrong is told and left out; the result counts only if nothing was."""
 

@@ -55,9 +55,13 @@ class CostModel:
 
 @dataclass(frozen=True)
 class Profile:
-    """What was seen of real traffic: the share of RPCs that reach an element and that it ends, by element."""
+    """What was seen of a chain's traffic.
+
+    ``refused``: the share of RPCs that reach an element and that it ends, by element. ``rate``: RPCs per second.
+    """
 
     refused: Mapping[str, float] = field(default_factory=dict)
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,13 @@ class Costs:
     reads_response: bool
 
 
-def costs_of(element: Element, model: CostModel, target: str, profile: Profile) -> Costs:
-    """What the element costs, expected from its code."""
+def costs_of(element: Element, model: CostModel, target: str, refused: float | None = None) -> Costs:
+    """What the element costs, expected from its code. ``refused``: the share of RPCs that it was seen to end."""
     prices = model.targets[target]
     effects = element.req.effects
     can_end = effects.can_refuse or effects.can_drop or effects.can_reply
-    refused = profile.refused.get(element.name, model.refused if can_end else 0.0)
+    if refused is None:
+        refused = model.refused if can_end else 0.0
     request, response = operations_of(element)
     keeps = 1.0 - refused
     own = _priced(request, prices) + keeps * _priced(response, prices)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.network.placement import Side
+from appnet.optimize.cost import Profile
 from appnet.optimize.plan import OptimizedPlan
 
 
@@ -38,8 +41,15 @@ class Move:
 
 @dataclass(frozen=True)
 class Explanation:
-    """``written`` and ``planned``: names of elements by side, in request order; costs in microseconds for an RPC."""
+    """Of one chain. ``methods``: as written.
 
+    ``written`` and ``planned``: names of elements by side, in request order. Costs are microseconds of CPU for an RPC,
+    ``rate`` the RPCs per second that were seen, if they were.
+    """
+
+    client: str
+    server: str
+    methods: tuple[str, ...]
     level: str
     written: dict[str, list[str]]
     planned: dict[str, list[str]]
@@ -47,10 +57,16 @@ class Explanation:
     cost: float
     moves: tuple[Move, ...]
     pairs: tuple[Pair, ...]
+    rate: float | None = None
+
+    @property
+    def edge(self) -> str:
+        """The edge and the methods on it that have this chain."""
+        return f"{self.client}->{self.server} {', '.join(self.methods)}"
 
 
-def explain(optimized: OptimizedPlan) -> Explanation:
-    """What was chosen, and why."""
+def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explanation:
+    """What was chosen, and why. ``profile``: what was seen of the chain."""
     problem, found = optimized.problem, optimized.arrangement
     names = [it.name for it in problem.elements]
     numbers = range(len(names))
@@ -64,7 +80,11 @@ def explain(optimized: OptimizedPlan) -> Explanation:
         for it, (before, after) in enumerate(zip(problem.written_sides, found.sides, strict=True))
         if before is not after
     ]
+    edge = optimized.plan.edge
     return Explanation(
+        edge.client,
+        edge.server,
+        edge.methods,
         optimized.level.value,
         {side.value: [names[it] for it in numbers if problem.written_sides[it] is side] for side in Side},
         {side.value: [names[it] for it in found.order if found.sides[it] is side] for side in Side},
@@ -72,7 +92,54 @@ def explain(optimized: OptimizedPlan) -> Explanation:
         optimized.cost,
         tuple(moves),
         tuple(pairs),
+        profile.rate if profile is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class Total:
+    """Of all chains of an application, before and after.
+
+    ``written_cost`` and ``cost``: microseconds for one RPC on each chain. ``written_cores`` and ``cores``: what the
+    RPCs that were seen take, where the rate of each chain is known.
+    """
+
+    written_cost: float
+    cost: float
+    written_cores: float | None
+    cores: float | None
+
+
+def total(explanations: Sequence[Explanation]) -> Total:
+    """The sums over the chains."""
+    rates = [it.rate for it in explanations if it.rate is not None]
+    known = len(rates) == len(explanations)
+    written_cores, cores = (
+        sum(cost * rate for cost, rate in zip(costs, rates, strict=True)) / 1e6 if known else None
+        for costs in ([it.written_cost for it in explanations], [it.cost for it in explanations])
+    )
+    return Total(sum(it.written_cost for it in explanations), sum(it.cost for it in explanations), written_cores, cores)
+
+
+def explanation_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation for programs: its fields by their names."""
+    moves = [{"element": it.element, "before": it.before.value, "after": it.after.value} for it in explanation.moves]
+    return {**dataclasses.asdict(explanation), "moves": moves}
+
+
+def told_application(explanations: Sequence[Explanation]) -> Iterator[str]:
+    """The explanation of each chain as lines of text, and what all of them cost."""
+    for it in explanations:
+        yield it.edge
+        yield from (f"  {line}" for line in told(it))
+    yield from _told_total(total(explanations), len(explanations))
+
+
+def _told_total(sums: Total, chains: int) -> Iterator[str]:
+    if chains > 1:
+        yield f"an RPC on each of {chains} chains: {sums.written_cost:.2f} us as written, {sums.cost:.2f} us as planned"
+    if sums.written_cores is not None and sums.cores is not None:
+        yield f"the RPCs that were seen: {sums.written_cores:.4f} cores as written, {sums.cores:.4f} as planned"
 
 
 def told(explanation: Explanation) -> Iterator[str]:

@@ -26,15 +26,14 @@ class Known:
         self,
         model: CostModel,
         target: str,
-        profile: Profile,
         cache: DecisionCache | None = None,
         by_hand: Overrides | None = None,
     ) -> None:
-        self._model, self._target, self._profile = model, target, profile
+        self._model, self._target = model, target
         self._cache = cache if cache is not None else DecisionCache()
         self._by_hand = by_hand if by_hand is not None else Overrides({})
         self._properties: dict[int, tuple[Element, Properties]] = {}
-        self._costs: dict[int, tuple[Element, Costs]] = {}
+        self._costs: dict[tuple[int, float | None], tuple[Element, Costs]] = {}
         self._decisions: dict[tuple[int, int, int, Strength], tuple[_Pair, Decision]] = {}
 
     def properties(self, element: Element) -> Properties:
@@ -45,12 +44,13 @@ class Known:
             found = self._properties[id(element)] = (element, self._by_hand.of(inferred) or inferred)
         return found[1]
 
-    def costs(self, element: Element) -> Costs:
-        """What the element costs."""
-        found = self._costs.get(id(element))
+    def costs(self, element: Element, profile: Profile) -> Costs:
+        """What the element costs where this was seen of its chain."""
+        refused = profile.refused.get(element.name)
+        found = self._costs.get((id(element), refused))
         if found is None:
-            costs = costs_of(element, self._model, self._target, self._profile)
-            found = self._costs[id(element)] = (element, costs)
+            costs = costs_of(element, self._model, self._target, refused)
+            found = self._costs[id(element), refused] = (element, costs)
         return found[1]
 
     def decide(self, methods: Sequence[BoundMethod], first: Element, second: Element, strength: Strength) -> Decision:

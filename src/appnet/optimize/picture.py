@@ -1,37 +1,114 @@
-"""A plan as a picture: the edge with its elements, as written and as planned."""
+"""Plans as a picture: edges with their elements, as written and as planned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from appnet.network.placement import Side
 from appnet.optimize.explain import Explanation
 
-_ROW, _BOX, _GAP, _LETTER, _MARGIN = 92, 30, 10, 7.2, 16
+_ROW, _HEADING, _STEP, _BOX, _GAP, _LETTER, _MARGIN = 92, 24, 56, 30, 10, 7.2, 16
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.service{fill:#dfe9f5;stroke:#4a6fa5}.proxy{fill:#fafafa;stroke:#999}"
-    ".element{fill:#fff3d6;stroke:#c28e0e}.moved{fill:#d9f2dd;stroke:#2e8b57}.wire{stroke:#666}.title{font-weight:bold}"
+    ".element{fill:#fff3d6;stroke:#c28e0e}.moved{fill:#d9f2dd;stroke:#2e8b57}.wire{stroke:#666}.title{font-weight:bold}.cost{font-size:11px}"
 )
 
 
-def picture(explanation: Explanation, client: str, server: str) -> str:
-    """The SVG text. Elements on another side or in another place than as written are green."""
+def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]] = ()) -> str:
+    """The SVG text. Elements on another side or in another place than as written are green.
+
+    Each chain before and after; of an application, all of whose ``edges`` are given as client and server, first the
+    graph of its services, with the costs of the chains.
+    """
+    parts: list[str] = []
+    width, top = 0.0, 0.0
+    if edges:
+        graph = _Graph(edges, explanations)
+        parts += graph.draw()
+        width, top = graph.width, graph.height
+    for it in explanations:
+        if edges:
+            parts.append(f'<text class="title" x="{_MARGIN}" y="{top + 20:.0f}">{escape(it.edge)}</text>')
+            top += _HEADING
+        for row in _rows(it):
+            parts.append(row.draw(top, it.client, it.server))
+            width = max(width, row.width)
+            top += _ROW
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + _MARGIN:.0f}" height="{top + 8:.0f}" '
+        f'role="img"><style>{_STYLE}</style>{"".join(parts)}</svg>\n'
+    )
+
+
+def _rows(explanation: Explanation) -> tuple[_Row, _Row]:
     written = [it for side in Side for it in explanation.written[side.value]]
     planned = [it for side in Side for it in explanation.planned[side.value]]
     stay = _longest_common(written, planned)
     moved = {it for it in planned if it not in stay} | {it.element for it in explanation.moves}
-    rows = [
+    return (
         _Row(f"as written: {explanation.written_cost:.1f} us", explanation.written, set(), fused=False),
         _Row(f"as planned ({explanation.level}): {explanation.cost:.1f} us", explanation.planned, moved, fused=True),
-    ]
-    drawn = [row.draw(number * _ROW, client, server) for number, row in enumerate(rows)]
-    width = max(row.width for row in rows) + _MARGIN
-    body = "".join(drawn)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{len(rows) * _ROW + 8}" '
-        f'role="img"><style>{_STYLE}</style>{body}</svg>\n'
     )
+
+
+class _Graph:
+    """Services in columns, callers left of those that they call where no cycle forbids it; costs on the edges."""
+
+    def __init__(self, edges: Sequence[tuple[str, str]], explanations: Sequence[Explanation]) -> None:
+        self._costs = dict.fromkeys(edges, "")
+        for it in explanations:
+            before, text = self._costs[it.client, it.server], f"{it.written_cost:.1f} \u2192 {it.cost:.1f} us"
+            self._costs[it.client, it.server] = f"{before}, {text}" if before else text
+        columns = _columns(self._costs)
+        self._longest = max(len(it) for it in self._costs.values()) * _LETTER * 0.85
+        wide = max(len(it) for it in columns) * _LETTER + 2 * _GAP
+        rows = max(list(columns.values()).count(it) for it in columns.values())
+        self._box_width, self.height = wide, rows * _STEP + 2 * _MARGIN
+        self.width = _MARGIN + (max(columns.values()) + 1) * (wide + self._longest + 2 * _GAP) - self._longest
+        self._places: dict[str, tuple[float, float]] = {}
+        for column in range(max(columns.values()) + 1):
+            names = [it for it, number in columns.items() if number == column]
+            for number, name in enumerate(names):
+                x = _MARGIN + column * (wide + self._longest + 2 * _GAP)
+                self._places[name] = (x, self.height / 2 + (number - (len(names) - 1) / 2) * _STEP)
+
+    def draw(self) -> Iterator[str]:
+        """The arrows, then the services over them."""
+        yield (
+            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+            'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>'
+        )
+        for (client, server), cost in self._costs.items():
+            (x1, y1), (x2, y2) = self._places[client], self._places[server]
+            x1 += self._box_width
+            middle = (x1 + x2) / 2
+            yield (
+                f'<path class="wire" fill="none" marker-end="url(#arrow)" '
+                f'd="M{x1:.0f} {y1:.0f}C{middle:.0f} {y1:.0f} {middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"/>'
+                f'<text class="cost" x="{x2 - _GAP:.0f}" y="{y2 - 6:.0f}" text-anchor="end">{escape(cost)}</text>'
+            )
+        for name, (x, y) in self._places.items():
+            yield (
+                f'<rect class="service" x="{x:.0f}" y="{y - _BOX / 2:.0f}" width="{self._box_width:.0f}" '
+                f'height="{_BOX}" rx="4"/><text x="{x + self._box_width / 2:.0f}" y="{y + 4:.0f}" '
+                f'text-anchor="middle">{escape(name)}</text>'
+            )
+
+
+def _columns(edges: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """The column of each service: one behind the last of its callers; in a cycle somebody has to be first."""
+    callers: dict[str, set[str]] = {}
+    for client, server in edges:
+        callers.setdefault(client, set())
+        callers.setdefault(server, set()).add(client)
+    columns: dict[str, int] = {}
+    while len(columns) < len(callers):
+        waiting = [it for it in callers if it not in columns]
+        ready = [it for it in waiting if callers[it] <= columns.keys()] or waiting[:1]
+        behind = {it: max((columns[caller] for caller in callers[it] & columns.keys()), default=-1) for it in ready}
+        columns |= {it: column + 1 for it, column in behind.items()}
+    return columns
 
 
 def _longest_common(one: list[str], other: list[str]) -> set[str]:

@@ -54,7 +54,11 @@ class OptimizedPlan:
 
 @dataclass(frozen=True)
 class Settings:
-    """What plans are chosen by. ``target``: "native" or "wasm". ``by_hand``: properties that replace inferred ones."""
+    """What plans are chosen by.
+
+    ``target``: "native" or "wasm". ``profile``: what was seen of the chain. ``by_hand``: properties that replace
+    inferred ones.
+    """
 
     level: OptLevel = OptLevel.STRONG
     target: str = "native"
@@ -65,7 +69,7 @@ class Settings:
 
     def known(self, cache: DecisionCache | None = None) -> Known:
         """Nothing yet: what is found out for one chain is then there for the next."""
-        return Known(self.model, self.target, self.profile, cache, self.by_hand)
+        return Known(self.model, self.target, cache, self.by_hand)
 
 
 def optimize(
@@ -79,7 +83,7 @@ def optimize(
 
     ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
     for no other proofs than those that show this. ``known``: what was found out for other chains with these settings,
-    `Settings.known`.
+    `Settings.known`, for whatever profiles.
     """
     known = known if known is not None else settings.known(cache)
     written = edge.chain.stops
@@ -93,7 +97,7 @@ def optimize(
         partial(known.decide, edge.methods),
         properties=[known.properties(it) for it in elements],
     )
-    costs = [known.costs(it) for it in elements]
+    costs = [known.costs(it, settings.profile) for it in elements]
     model, target = settings.model, settings.target
     sides = [it.side for it in written]
     unfused = expected_cost(costs, range(len(costs)), sides, model, target, fused=False)

@@ -1,22 +1,28 @@
-"""Observed traffic, as a file gives it."""
+"""Observed traffic, as a file gives it: how often chains are called, and what their elements refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.near import suggestion
-from appnet.network.yaml_reader import Problems, Section, read_documents
+from appnet.network.placement import Chain
+from appnet.network.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.optimize.cost import Profile
 
 
-def load_profile(file: Path, elements: Iterable[str]) -> Profile:
-    """Reads ``elements: {NAME: {refused: SHARE}}``: of the RPCs that reached the element, the share that it ended.
+def load_profiles(file: Path, chains: Sequence[Chain]) -> list[Profile]:
+    """What the file says of each of the chains, in their order.
 
-    Raises `DiagnosticError` for what is wrong with the file, or names no element of the chain.
+    ``elements: {NAME: {refused: SHARE}}``: of the RPCs that reached the element, the share that it ended, on whatever
+    chain. Under ``edges`` and the edge's name, a list with the ``elements`` of one chain, its ``rate`` in RPCs per
+    second and, where the edge has several, its ``method``.
+
+    Raises `DiagnosticError` for what is wrong with the file, or names nothing that is there.
     """
     documents = read_documents(file)
     problems = Problems(file)
@@ -24,32 +30,82 @@ def load_profile(file: Path, elements: Iterable[str]) -> Profile:
         title, help_ = f"{file.name} is no profile", "write `elements:` and under it `NAME: {refused: 0.1}`"
         raise DiagnosticError([Diagnostic("C080", Severity.ERROR, title, Span(file, 1, 1, 1, 2), "", help_)])
     top = Section(documents[0], problems)
-    top.only(["elements"])
-    section = top.section("elements", needed="the elements that were observed")
-    known = list(elements)
-    refused: dict[str, float] = {}
-    for name, _ in section.values() if section is not None else ():
-        assert section is not None
-        if name not in known:
-            advice = suggestion(name, known, what="elements here")
-            problems.add("C081", f"no element `{name}`", section.key_span(name), "not in this chain", advice)
-            continue
-        share = _share(section.section(name), problems)
-        if share is not None:
-            refused[name] = share
+    top.only(["elements", "edges"])
+    everywhere = _elements(top, chains, needed="" if "edges" in top else "the elements that were observed")
+    of_chain = {
+        number: Profile({**everywhere, **_elements(entry, [chains[number]])}, _rate(entry))
+        for number, entry in _entries(top, chains)
+    }
     problems.raise_any()
-    return Profile(refused)
+    return [of_chain.get(number, Profile(everywhere)) for number in range(len(chains))]
 
 
-def _share(section: Section | None, problems: Problems) -> float | None:
-    if section is None:
+def _entries(top: Section, chains: Sequence[Chain]) -> Iterator[tuple[int, Section]]:
+    """What is listed under ``edges``, each with the number of the chain that it is about."""
+    edges = top.section("edges")
+    for edge, _ in edges.values() if edges is not None else ():
+        assert edges is not None
+        numbers = [number for number, it in enumerate(chains) if str(it.edge) == edge]
+        if not numbers:
+            advice = suggestion(edge, [str(it.edge) for it in chains], what="edges here")
+            top.problems.add("C081", f"no edge `{edge}`", edges.key_span(edge), "it has no chain", advice)
+            continue
+        for node in edges.items(edge, "list what was seen of its chains: `- rate: 100`") or ():
+            if not isinstance(node, yaml.MappingNode):
+                span = node_span(top.problems.file, node)
+                top.problems.add("C012", "a list of mappings", span, "no mapping", "write `- rate: 100`")
+                continue
+            entry = Section(node, top.problems)
+            entry.only(["method", "rate", "elements"])
+            number = _number(entry, chains, numbers)
+            if number is not None:
+                yield number, entry
+
+
+def _number(entry: Section, chains: Sequence[Chain], numbers: list[int]) -> int | None:
+    """Which of the edge's chains, those with these ``numbers``, the entry is about."""
+    methods = {method: number for number in numbers for method in chains[number].edge.methods}
+    if "method" not in entry and len(numbers) == 1:
+        return numbers[0]
+    method = entry.text("method", needed="the method: the edge has a chain for each")
+    if method is None:
         return None
-    section.only(["refused"])
-    found = section.scalar("refused")
+    if method.value not in methods:
+        advice = suggestion(method.value, methods, what="methods of this edge")
+        entry.problems.add("C081", f"no method `{method}`", method.span, "not on this edge", advice)
+    return methods.get(method.value)
+
+
+def _elements(section: Section, chains: Iterable[Chain], *, needed: str = "") -> dict[str, float]:
+    """The shares that elements of the chains refuse, by name."""
+    elements = section.section("elements", needed=needed)
+    known = {stop.spec.name.value for chain in chains for stop in chain.stops}
+    refused: dict[str, float] = {}
+    for name, _ in elements.values() if elements is not None else ():
+        assert elements is not None
+        if name not in known:
+            advice = suggestion(name, sorted(known), what="elements here")
+            section.problems.add("C081", f"no element `{name}`", elements.key_span(name), "not in this chain", advice)
+            continue
+        entry = elements.section(name)
+        if entry is not None:
+            entry.only(["refused"])
+            share = _amount(entry, "refused", 1.0, "no share", "give a number from 0 to 1")
+            if share is not None:
+                refused[name] = share
+    return refused
+
+
+def _rate(entry: Section) -> float | None:
+    return _amount(entry, "rate", math.inf, "no rate", "give a number of RPCs per second")
+
+
+def _amount(section: Section, key: str, most: float, wrong: str, help_: str) -> float | None:
+    found = section.scalar(key)
     if found is None:
         return None
     value, span = found
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        problems.add("C082", "`refused` is no share", span, f"this is {value}", "give a number from 0 to 1")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or math.isinf(value):
+        section.problems.add("C082", f"`{key}` is {wrong}", span, f"this is {value}", help_)
         return None
     return float(value)

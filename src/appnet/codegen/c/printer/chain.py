@@ -114,7 +114,7 @@ class _ChainPrinter:
             "REQUEST_BODY": any(method.request.needs_body for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
-            "RECORDS": bool(self._streams),
+            "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [
             comment(f"The chain {self._chain.name}, version {version}, as `appnet` printed it."),
@@ -179,7 +179,12 @@ class _ChainPrinter:
         lines += _table("static const char *const appnet_elements[]", names)
         streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
         lines += _table("static const an_record_stream appnet_records[]", streams)
+        lines += _table("static const an_evictor appnet_evictors[]", self._evictors())
         return [*lines, "", *self._chain_table()]
+
+    def _evictors(self) -> list[str]:
+        names = [(name, element.context.name) for name, element in self._elements.items() if element.evicts]
+        return [f"{{{_text(name)}, offsetof(struct appnet_state, {c_name}.heap)}}," for name, c_name in names]
 
     def _chain_table(self) -> list[str]:
         has_state = self._has_init or any(element.state_struct() for element in self._elements.values())
@@ -195,6 +200,8 @@ class _ChainPrinter:
             "method_count": str(len(self._methods)),
             "records": "appnet_records" if self._streams else "NULL",
             "record_count": str(len(self._streams)),
+            "evictors": "appnet_evictors" if self._evictors() else "NULL",
+            "evictor_count": str(len(self._evictors())),
             "init": "appnet_init",
             "destroy": "appnet_destroy",
             "dump": "appnet_dump",

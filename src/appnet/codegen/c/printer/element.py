@@ -9,7 +9,7 @@ from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
 from appnet.codegen.c.printer.text import comment, indent, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.ir.nodes import Block, Forward, Handler, StateClass, StateVariable
-from appnet.language.types import MapType, OptionType
+from appnet.language.types import MapType, OptionType, VecType
 
 _RESOURCE_EXHAUSTED = 8
 _STORED = (StateClass.READ_ONLY, StateClass.COUNTER, StateClass.GENERAL)
@@ -37,6 +37,11 @@ class ElementPrinter:
     def has_init(self) -> bool:
         """Whether anything happens when an instance is made."""
         return bool(self.element.init.statements)
+
+    @property
+    def evicts(self) -> bool:
+        """Whether its state has containers that let go what they hold when they are full."""
+        return any(isinstance(it.type, MapType | VecType) for it in self._owning)
 
     # --- state ---
 

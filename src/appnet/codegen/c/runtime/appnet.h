@@ -173,6 +173,12 @@ typedef struct an_record_stream {
   const char *variable;
 } an_record_stream;
 
+/* An element whose state can have to let go what it holds. */
+typedef struct an_evictor {
+  const char *element;
+  size_t heap; /* where its an_heap stands in the state */
+} an_evictor;
+
 typedef struct an_text an_text;
 
 /* Defined once by the generated file as `const an_chain appnet_chain`. */
@@ -187,6 +193,8 @@ typedef struct an_chain {
   size_t method_count;
   const an_record_stream *records;
   size_t record_count;
+  const an_evictor *evictors;
+  size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */
   void (*destroy)(an_instance *instance);
   void (*dump)(an_instance *instance, an_text *out);

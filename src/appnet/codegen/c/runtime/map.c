@@ -85,7 +85,9 @@ static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t
 }
 
 static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
-  if (map->oldest != 0) map_remove(heap, type, map, table_place_of(map, type, map->oldest));
+  if (map->oldest == 0) return;
+  map_remove(heap, type, map, table_place_of(map, type, map->oldest));
+  an_heap_evicted(heap, 1);
 }
 
 /* ---- room ------------------------------------------------------------------------------------------- */
@@ -239,6 +241,7 @@ void an_map_own(an_scope *scope, an_heap *heap, const an_type *type, an_map *map
   an_map from = *map;
   uint32_t kept = from.size < capacity ? from.size : capacity;
   *map = (an_map){0};
+  if (kept < from.size) an_heap_evicted(heap, from.size - kept);
   if (kept == 0 || !map_room(scope, heap, type, kept, map)) return;
   map_extend(map, type, &from, kept);
   for (uint32_t name = map->oldest; name != 0; name = an_map_entry_at(map, type, name)->newer) {

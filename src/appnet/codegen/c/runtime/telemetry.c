@@ -1,5 +1,7 @@
 #include "telemetry.h"
 
+#include "value.h"
+
 typedef struct an_stream {
   an_lock lock;
   an_buffer buffer; /* of ScopeLogs.log_records, each with tag and length */
@@ -31,6 +33,7 @@ enum {
 };
 
 static const char DROPPED_SCOPE[] = "appnet.dropped";
+static const char EVICTED_SCOPE[] = "appnet.evicted";
 
 bool an_records_init(an_instance *instance) {
   size_t count = instance->chain->record_count;
@@ -214,8 +217,15 @@ void an_record_pair_end(an_record *record) {
 
 /* ---- batches ---------------------------------------------------------------------------------------- */
 
+static uint64_t *evicted_by(const an_instance *instance, const an_evictor *evictor) {
+  return &((an_heap *)((uint8_t *)instance->state + evictor->heap))->evicted;
+}
+
 bool an_records_pending(an_instance *instance) {
   bool pending = false;
+  for (size_t i = 0; i < instance->chain->evictor_count && !pending; i++) {
+    pending = __atomic_load_n(evicted_by(instance, &instance->chain->evictors[i]), __ATOMIC_RELAXED) > 0;
+  }
   for (size_t i = 0; i < instance->records->count && !pending; i++) {
     an_stream *stream = &instance->records->streams[i];
     an_lock_acquire(&stream->lock);
@@ -244,8 +254,9 @@ static void append_stream_name(an_buffer *to, const an_record_stream *stream) {
   an_buffer_append(to, stream->variable, strlen(stream->variable));
 }
 
-/* A record that says how many of a stream were lost: the pair of its name and the count. */
-static void append_dropped(an_buffer *to, an_view name, uint64_t count, uint64_t wall_ns) {
+/* A record that says how many of something were lost: the pair of its name and the count. Nothing where memory ends. */
+static void append_count(an_buffer *to, const char *scope, an_view name, uint64_t count, uint64_t wall_ns) {
+  size_t before = to->size;
   an_buffer value = {0}, body = {0}, record = {0};
   append_bytes(&value, TAG_STRING, name.data, name.size);
   append_bytes(&body, TAG_VALUES, value.data, value.size);
@@ -261,8 +272,10 @@ static void append_dropped(an_buffer *to, an_view name, uint64_t count, uint64_t
   body.size = 0;
   append_bytes(&body, TAG_LOG_RECORDS, record.data, record.size);
   bool whole = !value.failed && !record.failed && !body.failed;
-  an_view scope = {(const uint8_t *)DROPPED_SCOPE, sizeof DROPPED_SCOPE - 1};
-  if (whole) append_scope(to, scope, (an_view){body.data, body.size});
+  an_view scope_name = {(const uint8_t *)scope, strlen(scope)};
+  if (whole) append_scope(to, scope_name, (an_view){body.data, body.size});
+  if (to->failed) to->size = before;
+  to->failed = false;
   an_buffer_free(&value);
   an_buffer_free(&body);
   an_buffer_free(&record);
@@ -287,11 +300,15 @@ static void move_stream(an_instance *instance, size_t index, an_buffer *batch) {
     stream->dropped = 0;
   }
   an_lock_release(&stream->lock);
-  before = batch->size;
-  if (dropped > 0) append_dropped(batch, name_view, dropped, instance->services.wall_ns(instance->services.host));
-  if (batch->failed) batch->size = before; /* the count alone is lost */
-  batch->failed = false;
+  uint64_t wall_ns = instance->services.wall_ns(instance->services.host);
+  if (dropped > 0) append_count(batch, DROPPED_SCOPE, name_view, dropped, wall_ns);
   an_buffer_free(&name);
+}
+
+static void move_evictions(an_instance *instance, const an_evictor *evictor, an_buffer *batch) {
+  uint64_t count = __atomic_exchange_n(evicted_by(instance, evictor), 0, __ATOMIC_RELAXED);
+  an_view name = {(const uint8_t *)evictor->element, strlen(evictor->element)};
+  if (count > 0) append_count(batch, EVICTED_SCOPE, name, count, instance->services.wall_ns(instance->services.host));
 }
 
 uint8_t *an_records_take(an_instance *instance, size_t *size) {
@@ -304,6 +321,9 @@ uint8_t *an_records_take(an_instance *instance, size_t *size) {
   size_t empty = batch.size;
   if (!batch.failed) {
     for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
+    for (size_t i = 0; i < instance->chain->evictor_count; i++) {
+      move_evictions(instance, &instance->chain->evictors[i], &batch);
+    }
   }
   if (batch.failed || batch.size == empty) an_buffer_free(&batch);
   *size = 0;

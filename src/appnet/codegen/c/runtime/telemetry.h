@@ -10,7 +10,8 @@
  *
  * Exactly one value stands between begin and end. The stream is locked meanwhile, so nothing may return in between.
  * Out of memory or past AN_RECORDS_LIMIT the record is dropped and counted; the count is sent as a record of scope
- * "appnet.dropped" whose body is the pair of "ELEMENT.VARIABLE" and a number.
+ * "appnet.dropped" whose body is the pair of "ELEMENT.VARIABLE" and a number. In the same way, scope "appnet.evicted"
+ * tells for an element how many entries and items full Maps and Vecs of its state let go.
  */
 #ifndef AN_TELEMETRY_H
 #define AN_TELEMETRY_H

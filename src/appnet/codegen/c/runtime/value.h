@@ -134,7 +134,13 @@ typedef struct an_heap {
   an_block *spare[AN_HEAP_CLASSES];
   uint16_t spare_count[AN_HEAP_CLASSES];
   an_block *dropped; /* readable until the handler ends */
+  uint64_t evicted;  /* entries and items that went to make room for others, since the count was last taken; atomic */
 } an_heap;
+
+/* Counts what a container lets go; `heap` is NULL where it is no state. */
+static inline void an_heap_evicted(an_heap *heap, uint64_t count) {
+  if (heap != NULL) __atomic_fetch_add(&heap->evicted, count, __ATOMIC_RELAXED);
+}
 
 void *an_heap_alloc(an_heap *heap, size_t size); /* NULL when out of memory */
 void an_heap_drop(an_heap *heap, void *block);   /* NULL is nothing */

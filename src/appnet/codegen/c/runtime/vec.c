@@ -38,6 +38,7 @@ void an_vec_append(an_scope *scope, an_heap *heap, const an_type *type, an_vec *
     if (heap != NULL) an_disown(heap, type->first, an_vec_at(vec, item_size, 0));
     vec->head = (vec->head + 1) & (vec->room - 1);
     vec->size--;
+    an_heap_evicted(heap, 1);
   }
   if (vec->size == vec->room && !vec_grow(scope, heap, item_size, vec)) return;
   void *place = an_vec_at(vec, item_size, vec->size);
@@ -71,6 +72,7 @@ void an_vec_own(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec
   an_vec from = *vec;
   uint32_t kept = from.size < capacity ? from.size : capacity;
   *vec = (an_vec){0};
+  if (kept < from.size) an_heap_evicted(heap, from.size - kept);
   if (kept == 0 || !vec_room(scope, heap, item_size, kept, vec)) return;
   vec_extend(vec, &from, item_size, from.size - kept, kept);
   if (type->first->flat) return;

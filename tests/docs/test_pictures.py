@@ -1,0 +1,25 @@
+"""The pictures of the docs are what the commands beside them draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from appnet.cli.main import app
+from tests.support import snapshots
+
+IMAGES = Path("docs/images")
+DRAWN = {
+    "plan": "config/samples/echo/sample_echo_sidecar.yaml",
+    "hotel": "examples/chain/hotel.yaml",
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_is_what_explain_draws(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    drawn = tmp_path / "drawn.svg"
+    answer = CliRunner().invoke(app, ["explain", DRAWN[name], "--opt-level", "weak", "--svg", str(drawn)])
+    assert answer.exit_code == 0, answer.output
+    snapshots.compare(drawn.read_text(encoding="utf-8"), IMAGES / f"{name}.svg", request)
