@@ -14,6 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
+from google.protobuf.wrappers_pb2 import BytesValue
+
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
@@ -21,7 +25,7 @@ from appnet.language import Given
 from appnet.measure.load import Request
 from appnet.network.proto import load_proto
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.loader import dynamic_module, loader_library
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
 
@@ -87,7 +91,20 @@ def all_cases() -> list[Case]:
         replies = any(it.req.effects.can_reply for it in elements)
         targets = (Target.NATIVE,) if replies else (Target.NATIVE, Target.WASM)  # no wasm module can reply
         cases += [_case(work, elements, target) for target in targets]
-    return cases
+    return [*cases, _by_hand()]
+
+
+def _by_hand() -> Case:
+    """The chain of four as somebody would write it in C for Envoy."""
+    library = dynamic_module("appnet_by_hand", [Path(__file__).parent / "filters" / "four.c"])
+    filter_ = DynamicModuleFilter(filter_name="by-hand")
+    filter_.dynamic_module_config.name = library.stem.removeprefix("lib")
+    filter_.dynamic_module_config.do_not_close = True
+    filter_.filter_config.Pack(BytesValue(value=str(_PARAMETERS["acl"]["allowed"]).encode()))
+    config = TypedExtensionConfig(name="by-hand")
+    config.typed_config.Pack(filter_)
+    refusals = frozenset({_REFUSALS["firewall"]})
+    return Case("chain4-by-hand", "4 elements, by hand in C", discovered=(config,), refusals=refusals)
 
 
 def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:

@@ -59,7 +59,7 @@ def element(name: str, **parameters: object) -> Element:
 
 def program(folder: Path, runtime: Path, source: str) -> Path:
     unit, built = folder / "chain.c", folder / "chain"
-    unit.write_text(f'{source}\n#include "host_module.c"\n#include "workers.c"\n')
+    unit.write_text(f'{source}\n#include "host_module.c"\n#include "caller.h"\n#include "workers.c"\n')
     compiled(unit, runtime, "-lpthread", "-o", built)
     return built
 

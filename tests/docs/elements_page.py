@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ELEMENTS = ROOT / "config" / "samples" / "elements"
+COOKBOOK = ROOT / "config" / "samples" / "cookbook"
 
 CHAPTERS = {
     "Keep the server well": (
@@ -21,12 +22,18 @@ CHAPTERS = {
     ),
 }  # fmt: skip
 
+RECIPES = dict(zip(CHAPTERS, ("protect", "admit", "observe", "rewrite", "route"), strict=True))
+"""Of each chapter, the configuration in config/samples/cookbook with a chain of such elements."""
+
 _HEAD = """\
 # The standard elements
 
 Programs to copy from `config/samples/elements`, or to name in a chain. Each has a [behaviour file](behaviour.md) beside it, which
 `appnetctl test config/samples/elements` tries on the interpreter and on the modules that Envoy runs. Those that read a message read
-its field `body`: write your own field's name there. Parameters are given in the [configuration](configuration.md).
+its field `body`: write your own field's name there. Parameters are given in the [configuration](configuration.md). Each chapter begins with a chain
+of such elements, a file of `config/samples/cookbook` that runs as it is, in front of the echo sample:
+
+    $ appnetctl run config/samples/cookbook/protect.yaml
 
 ![Two chains of standard elements](images/chains.svg)
 
@@ -87,8 +94,15 @@ def page() -> str:
     rows = [f"| [`{name}`](#{name}) | {logic_lines(source_of(name))} | {_OTHERWISE.get(name, '')} |" for name in names]
     text = _HEAD + "\n".join(rows) + "\n"
     for chapter, members in CHAPTERS.items():
-        text += f"\n## {chapter}\n" + "".join(map(_section, members))
+        text += f"\n## {chapter}\n\n{_recipe(RECIPES[chapter])}" + "".join(map(_section, members))
     return text + _TAIL
+
+
+def _recipe(name: str) -> str:
+    comment, _, _ = (COOKBOOK / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")
+    file = f"[`{name}.yaml`](../config/samples/cookbook/{name}.yaml)"
+    drawn = f"![{name}.yaml as written and as planned under `weak`](images/{name}.svg)"
+    return f"{file}: {comment.removeprefix('# ')}\n\n{drawn}\n"
 
 
 def _section(name: str) -> str:

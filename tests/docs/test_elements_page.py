@@ -7,7 +7,18 @@ import re
 import pytest
 
 from appnet.language import parse
-from tests.docs.elements_page import CHAPTERS, ELEMENTS, ROOT, logic_lines, page, parameters, source_of
+from appnet.network.edge import load_edge
+from tests.docs.elements_page import (
+    CHAPTERS,
+    COOKBOOK,
+    ELEMENTS,
+    RECIPES,
+    ROOT,
+    logic_lines,
+    page,
+    parameters,
+    source_of,
+)
 from tests.support import snapshots
 
 NAMES = sorted(it.stem for it in ELEMENTS.glob("*.appnet"))
@@ -19,6 +30,14 @@ def test_the_page_is_made_from_the_elements(request: pytest.FixtureRequest) -> N
 
 def test_each_element_is_in_one_chapter() -> None:
     assert sorted(name for chapter in CHAPTERS.values() for name in chapter) == NAMES
+
+
+def test_each_recipe_is_in_one_chapter_and_has_elements_of_it() -> None:
+    assert sorted(RECIPES.values()) == sorted(it.stem for it in COOKBOOK.glob("*.yaml"))
+    for chapter, name in RECIPES.items():
+        edge = load_edge(COOKBOOK / f"{name}.yaml")
+        assert not edge.warnings
+        assert len(edge.elements.keys() & set(CHAPTERS[chapter])) >= 2
 
 
 def test_each_element_is_in_the_table_of_its_folder_with_its_parameters() -> None:

@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from appnet.cli.main import app
+from tests.docs.elements_page import RECIPES
 from tests.support import snapshots
 
 IMAGES = Path("docs/images")
 DRAWN = {
     "plan": "config/samples/echo/sample_echo_sidecar.yaml",
     "hotel": "examples/chain/hotel.yaml",
+    **{name: f"config/samples/cookbook/{name}.yaml" for name in RECIPES.values()},
 }
 
 

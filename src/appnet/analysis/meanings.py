@@ -32,8 +32,8 @@ from appnet.analysis.symbols import (
     when,
 )
 from appnet.interpret.operations import MEANINGS as INTERPRETED
-from appnet.interpret.rpc import is_header_key, is_header_value
 from appnet.ir.nodes import Call
+from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.operations import OPERATIONS, Effect
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, OptionType, PairType, Type
 

@@ -10,8 +10,8 @@ from appnet.analysis.computed import Computed
 from appnet.analysis.decision import Counterexample, Event
 from appnet.analysis.samples import Samples
 from appnet.interpret.random import coupled_seed
-from appnet.interpret.rpc import is_header_value
 from appnet.ir.nodes import Element, Handler
+from appnet.language.headers import is_header_value
 from appnet.language.messages import MethodSignature
 
 _LIKE_BEFORE = 0.5

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from appnet.language import syntax
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import expression, type_of, typed
+from appnet.language.operations import OPERATIONS
 from appnet.language.scope import CheckError, Part, Scope
 from appnet.language.typed import Operate, Value
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, Type
@@ -59,7 +60,8 @@ class Call:
     @property
     def usage(self) -> str:
         """How the function is written."""
-        return _USAGE.get(self.name, f"{self.name}(…)")
+        written = (it.surface for it in OPERATIONS.values() if it.surface.startswith(f"{self.name}("))
+        return _USAGE.get(self.name) or next(written, f"{self.name}(…)")
 
     def count(self, *allowed: int) -> int:
         """How many arguments there are, if that is one of ``allowed``."""
@@ -67,7 +69,8 @@ class Call:
         if found not in allowed:
             wanted = " or ".join(str(it) for it in allowed)
             title = f"`{self.name}` takes {wanted} argument{'' if allowed == (1,) else 's'}, not {found}"
-            raise CheckError("E022", title, self.node.span, help_=f"write {self.usage}")
+            several = "; join two at a time: concat(a, concat(b, c))" if self.name == "concat" and found > 2 else ""
+            raise CheckError("E022", title, self.node.span, help_=f"write {self.usage}{several}")
         return found
 
     def typed(self, index: int, want: Type) -> Value:

@@ -439,6 +439,8 @@ def _code(node: syntax.Expression) -> int:
     else:
         name = node.name if isinstance(node, syntax.Name) else ""
         help_ = near(name.upper(), list(STATUS_CODES)[1:], "codes are")
+        if isinstance(node, syntax.Text) and node.value.decode("utf-8", "replace").upper() in STATUS_CODES:
+            help_ = f"write it without quotes: {node.value.decode().upper()}"
         raise CheckError("E032", "this is no gRPC status code", node.span, help_=help_)
     if not 1 <= code < len(STATUS_CODES):
         raise CheckError("E032", f"status code {code} is no error", node.span, help_="take one from 1 to 16")

@@ -42,4 +42,5 @@ CODES: dict[str, str] = {
     "W003": "An integer division whose divisor may be 0: the result is then 0.",
     "W004": "State marked as shared or persistent that each processor instance keeps for itself, until it ends.",
     "W005": "A value that nothing uses.",
+    "W006": "An operation that never has an effect, because a literal in it is out of range.",
 }

@@ -87,6 +87,9 @@ def byte_size(call: Call) -> Value:
         path, span = _field_name(call, 1)
         found = _field(call.scope, call.scope.message, path, span)
         value: Value = FieldValue(found.path, found.type)
+    elif call.is_rpc():
+        title, help_ = "programs see no whole message", f"write {call.usage}, for each field that counts"
+        raise CheckError("E033", title, call.span(0), help_=help_)
     else:
         value = call.any(0)
         span = call.span(0)
@@ -121,8 +124,8 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
         return found
     if path in message.unknown:
         raise Follows
-    reason = next((why for name, why in message.unsupported.items() if name.lower() == path.lower()), None)
-    if reason is not None:
+    reason = _unusable(message, path)
+    if reason:
         help_ = "use a field of scalars: " + near("", message.fields, "there are")
         raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
     title = f"{message.full_name} has no field `{path}`"
@@ -130,3 +133,14 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
     if path.lower() in _TWINS:
         help_ += f"; {_TWINS[path.lower()]}"
     raise CheckError("E014", title, span, help_=help_)
+
+
+def _unusable(message: MessageSchema, path: str) -> str:
+    """Why the field, or the message around it, cannot be used; empty where that is not so."""
+    wanted = path.lower()
+    for name, reason in message.unsupported.items():
+        if name.lower() == wanted:
+            return reason
+        if wanted.startswith(f"{name.lower()}.") and not any(it.startswith(f"{name}.") for it in message.fields):
+            return f"it is inside `{name}`: {reason}"
+    return ""

@@ -11,6 +11,7 @@ from appnet.language.call import Call, to_text
 from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, mismatch, type_of, unify
 from appnet.language.fields import byte_size, get_field, set_field, set_reply_field
+from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.patterns import PatternError, compile_pattern
 from appnet.language.scope import CheckError, Part, Scope, near
 from appnet.language.typed import (
@@ -77,7 +78,7 @@ def _get(call: Call) -> Value:
     if isinstance(type_, MapType):
         key, item, op = call.typed(1, type_.key), type_.value, "map_get"
     elif isinstance(type_, VecType):
-        key, item, op = call.typed(1, INT), type_.item, "vec_get"
+        key, item, op = _index(call, call.typed(1, INT)), type_.item, "vec_get"
     else:
         raise _no_container(call, type_, "get")
     if count == 2:
@@ -112,7 +113,15 @@ def _set_item(call: Call, container: Value, type_: VecType | None) -> Operate:
     index = call.any(1, INT)
     if index == Operate("vec_size", (container,), UINT):
         return Operate("vec_append", (container, item), UNIT)
-    return Operate("vec_set", (container, coerce(index, INT, call.span(1)), item), UNIT)
+    return Operate("vec_set", (container, _index(call, coerce(index, INT, call.span(1))), item), UNIT)
+
+
+def _index(call: Call, index: Value) -> Value:
+    """The index; warns of one that no Vec has."""
+    if isinstance(index, Literal) and isinstance(index.value, int) and index.value < 0:
+        help_ = "indices begin with 0: the last item is at size(vec) - 1"
+        call.scope.found.warn("W006", "no Vec has an item there", call.span(1), "less than 0", help_)
+    return index
 
 
 def _write_back(call: Call, container: Value, run: Operate) -> Operate:
@@ -158,9 +167,10 @@ def _no_container(call: Call, type_: Type, what: str) -> CheckError:
     wanted = "Map" if what == "delete" else "Map or Vec"
     if isinstance(type_, OptionType):
         return mismatch(type_, type_.item, call.span(0))
-    return CheckError(
-        "E020", f"`{what}` takes a {wanted}", call.span(0), f"this is {type_}", "name a state variable, or the RPC"
-    )
+    help_ = "name a state variable, or the RPC"
+    if isinstance(type_, VecType):
+        help_ = "a Vec lets go its oldest item when it is full; set(vec, index, value) puts another in the place of one"
+    return CheckError("E020", f"`{what}` takes a {wanted}", call.span(0), f"this is {type_}", help_)
 
 
 def _need_place(call: Call, container: Value) -> None:
@@ -190,7 +200,15 @@ def _get_metadata(call: Call) -> Value:
 
 def _set_metadata(call: Call) -> Value:
     offset = _skip_rpc(call, 2)
-    return Operate("set_metadata", (call.typed(offset, STRING), call.text(offset + 1)), UNIT)
+    key, value = call.typed(offset, STRING), call.text(offset + 1)
+    title = "this header is not set"
+    if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
+        help_ = "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own"
+        call.scope.found.warn("W006", title, call.span(offset), "no key that programs can set", help_)
+    if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
+        help_ = "take printable ASCII: HTTP carries nothing else"
+        call.scope.found.warn("W006", title, call.span(offset + 1), "no value that a header can carry", help_)
+    return Operate("set_metadata", (key, value), UNIT)
 
 
 def _skip_rpc(call: Call, arguments: int) -> int:
@@ -266,7 +284,11 @@ def _strings(op: str, result: Type | None) -> Callable[[Call], Value]:
     def check(call: Call) -> Value:
         call.count(2)
         want = call.want if result is None else None
-        a, b, type_ = unify(call.any(0, want), call.any(1, want), (call.span(0), call.span(1)))
+        first = call.any(0, want)
+        if isinstance(type_of(first, call.span(0)), VecType | MapType):
+            title, help_ = f"`{op}` takes two texts", "look through a Vec with foreach, and up a key of a Map with get"
+            raise CheckError("E020", title, call.span(0), "this is a container", help_)
+        a, b, type_ = unify(first, call.any(1, want), (call.span(0), call.span(1)))
         if type_ not in {STRING, BYTES}:
             raise mismatch(type_, STRING, call.span(0))
         return Operate(op, (a, b), result or type_)

@@ -255,7 +255,8 @@ def _error(code: str, title: str, span: Span, label: str = "", help_: str = "") 
 
 
 def _unreadable(file: Path, title: str) -> DiagnosticError:
-    return DiagnosticError([_error("C001", title, _start(file), "", "give the path of a YAML file")])
+    help_ = "name the files in it" if file.is_dir() else "give the path of a YAML file"
+    return DiagnosticError([_error("C001", title, _start(file), "", help_)])
 
 
 def _bad_character(file: Path, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:

@@ -62,7 +62,7 @@ typedef struct an_outcome {
   an_view body;  /* AN_REPLACE */
   int32_t code;  /* AN_REPLY: gRPC status code */
   an_view text;  /* AN_REPLY: grpc-message, not yet percent-encoded */
-  bool more;     /* AN_CONTINUE, AN_REPLACE of a request: what follows has to be shown, too */
+  bool more;     /* AN_CONTINUE, AN_REPLACE: what follows in this direction has to be shown, too */
 } an_outcome;
 
 /* The one symbol that a native chain exports: `const an_module appnet_module`. The wasm host calls the same functions. */

@@ -362,6 +362,7 @@ static an_action stream_request(an_call *call, bool end_stream) {
 }
 
 an_action an_request_headers(an_call *call, bool end_stream) {
+  call->outcome.more = false;
   if (call->request_phase != AN_PHASE_START) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
   call->method = find_method(call);
   if (call->method == NULL) {
@@ -382,6 +383,7 @@ an_action an_request_headers(an_call *call, bool end_stream) {
 }
 
 an_action an_request_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  call->outcome.more = false;
   if (call->request_phase == AN_PHASE_STREAMING) return stream_body(call, AN_REQUEST, chunks, count, end_stream);
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
   an_body body = body_of(chunks, count);
@@ -437,6 +439,7 @@ static an_action judge_response(an_call *call, int32_t status) {
 }
 
 an_action an_response_headers(an_call *call, bool end_stream) {
+  call->outcome.more = false;
   if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   call->response_begun = true;
   /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
@@ -454,6 +457,7 @@ an_action an_response_headers(an_call *call, bool end_stream) {
   if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
   if (end_stream) return judge_response(call, an_read_status(call, AN_RESPONSE_HEADERS));
   call->response_phase = AN_PHASE_WAITING;
+  call->outcome.more = true;
   return call->response_held ? AN_HOLD : AN_CONTINUE;
 }
 
@@ -496,6 +500,7 @@ static an_action stream_response_body(an_call *call, const an_view *chunks, size
 }
 
 an_action an_response_body(an_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  call->outcome.more = false;
   if (call->response_phase == AN_PHASE_STREAMING) return stream_response_body(call, chunks, count, end_stream);
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   if (call->method->response.needs_message) {
@@ -508,6 +513,7 @@ an_action an_response_body(an_call *call, const an_view *chunks, size_t count, b
   }
   /* gRPC responses end with trailers; one that does not has no status of its own. */
   if (end_stream) return judge_response(call, an_read_status(call, AN_RESPONSE_TRAILERS));
+  call->outcome.more = true;
   return call->response_held ? AN_HOLD : AN_CONTINUE;
 }
 

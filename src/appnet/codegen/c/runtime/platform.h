@@ -16,6 +16,8 @@ size_t strlen(const char *text);
 #else
 #include <sched.h>
 #include <string.h>
+/* In every C library that Envoy runs on, but not in ISO C, whose headers leave it out. */
+void *memmem(const void *text, size_t text_size, const void *part, size_t part_size);
 #endif
 
 /* NULL when out of memory. an_free(NULL) does nothing. */

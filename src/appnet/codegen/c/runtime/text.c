@@ -144,17 +144,18 @@ an_view an_concat(an_scope *scope, an_view left, an_view right) {
 
 /* ---- search ------------------------------------------------------------------------------------------- */
 
-enum { SHORT_PART = 32 };
-
-static bool contains_short(an_view text, an_view part) {
-  for (size_t at = 0; at <= text.size - part.size; at++) {
-    if (text.data[at] == part.data[0] && memcmp(text.data + at, part.data, part.size) == 0) return true;
+bool an_matches(an_view text, const an_pattern *pattern) {
+  const size_t width = pattern->width;
+  size_t state = pattern->start;
+  for (size_t i = 0; i < text.size && state != pattern->accepting; i++) {
+    state = pattern->table[state * width + pattern->classes[text.data[i]]];
   }
-  return false;
+  return pattern->table[state * width + width - 1] == pattern->accepting;
 }
 
+#if defined(__wasm__)
 /* Knuth, Morris, Pratt: linear, whatever the text and the part. */
-static bool contains_long(an_scope *scope, an_view text, an_view part) {
+static bool contains_slowly(an_scope *scope, an_view text, an_view part) {
   size_t *back = an_scope_alloc(scope, NULL, an_size_mul(part.size, sizeof *back));
   if (back == NULL) return false;
   back[0] = 0;
@@ -171,19 +172,28 @@ static bool contains_long(an_scope *scope, an_view text, an_view part) {
   return false;
 }
 
-bool an_matches(an_view text, const an_pattern *pattern) {
-  const size_t width = pattern->width;
-  size_t state = pattern->start;
-  for (size_t i = 0; i < text.size && state != pattern->accepting; i++) {
-    state = pattern->table[state * width + pattern->classes[text.data[i]]];
+/* Compares wherever the first and the last byte fit; where these fit too often for that, begins anew and slowly. */
+static bool contains(an_scope *scope, an_view text, an_view part) {
+  const uint8_t first = part.data[0], last = part.data[part.size - 1];
+  size_t left = 2 * text.size;
+  for (size_t at = 0; at <= text.size - part.size; at++) {
+    if (text.data[at] != first || text.data[at + part.size - 1] != last) continue;
+    if (left < part.size) return contains_slowly(scope, text, part);
+    left -= part.size;
+    if (memcmp(text.data + at, part.data, part.size) == 0) return true;
   }
-  return pattern->table[state * width + width - 1] == pattern->accepting;
+  return false;
 }
+#else
+static bool contains(an_scope *scope, an_view text, an_view part) {
+  (void)scope;
+  return memmem(text.data, text.size, part.data, part.size) != NULL; /* linear, as glibc has it */
+}
+#endif
 
 bool an_contains(an_scope *scope, an_view text, an_view part) {
   if (part.size == 0) return true;
-  if (part.size > text.size) return false;
-  return part.size <= SHORT_PART ? contains_short(text, part) : contains_long(scope, text, part);
+  return part.size <= text.size && contains(scope, text, part);
 }
 
 /* ---- state as text -------------------------------------------------------------------------------------- */

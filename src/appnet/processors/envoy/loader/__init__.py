@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,10 +25,15 @@ def loader_library() -> Path:
 
     Envoy finds it as NAME when ENVOY_DYNAMIC_MODULES_SEARCH_PATH is the file's folder.
     """
-    library = compile_library(_SOURCES, include=[RUNTIME], flags=_UNRESOLVED)
+    return dynamic_module("appnet_loader", _SOURCES, include=[RUNTIME])
+
+
+def dynamic_module(name: str, sources: Sequence[Path], include: Sequence[Path] = ()) -> Path:
+    """A dynamic module of Envoy's, written against ``envoy_abi.h``, as ``libNAME_CONTENT.so`` beside the loader."""
+    library = compile_library(sources, include=[*include, _HERE], flags=_UNRESOLVED)
     folder = cache_directory() / "loaders"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"libappnet_loader_{hashlib.sha256(library).hexdigest()[:16]}.so"
+    path = folder / f"lib{name}_{hashlib.sha256(library).hexdigest()[:16]}.so"
     if not path.exists():
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(library)

@@ -37,7 +37,8 @@ typedef struct stream {
   void *envoy; /* Envoy's filter */
   config *config;
   an_call *call;
-  bool request_passes;  /* everything of the request may pass: it is not looked at any more */
+  bool request_passes;  /* all the rest of the request may pass: it is not looked at any more */
+  bool response_passes;
   bool request_held;    /* body bytes may be in Envoy's buffer */
   bool response_held;
   bool response_begun;
@@ -279,7 +280,7 @@ static void allow_buffering(stream *s) {
   if (ENVOY(http_get_buffer_limit)(s->envoy) < needed) ENVOY(http_set_buffer_limit)(s->envoy, needed);
 }
 
-/* Whether the request's bytes are looked at after what the chain let pass now. */
+/* Whether what follows is looked at after what the chain let pass now. */
 static bool shows_more(const stream *s) { return s->config->module->outcome(s->call)->more; }
 
 typedef an_action (*body_event)(an_call *, const an_view *, size_t, bool);
@@ -307,9 +308,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_headers(void *envoy, cons
   stream *s = (stream *)stream_pointer;
   (void)envoy;
   switch (s->config->module->request_headers(s->call, end)) {
-    case AN_HOLD:
-      allow_buffering(s);
-      return ENVOY_STOP_ITERATION;
+    case AN_HOLD: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
       reply(s);
       return ENVOY_STOP_ITERATION;
@@ -330,7 +329,10 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const v
   bool any_held = s->request_held && !ENVOY(http_received_buffered_request_body)(envoy);
   body_event event = s->config->module->request_body;
   switch (show_body(s, event, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, any_held, end)) {
-    case AN_HOLD: s->request_held = true; return ENVOY_STOP_AND_BUFFER;
+    case AN_HOLD:
+      s->request_held = true;
+      allow_buffering(s);
+      return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
     case AN_RESPOND: respond(s); return ENVOY_STOP_NO_BUFFER;
     case AN_TAKE: drop(s, ENVOY_RECEIVED_REQUEST); return ENVOY_STOP_NO_BUFFER;
@@ -364,13 +366,12 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
   if (s->replied) return ENVOY_CONTINUE;
   s->response_begun = true;
   switch (s->config->module->response_headers(s->call, end)) {
-    case AN_HOLD:
-      allow_buffering(s);
-      return ENVOY_STOP_ITERATION;
+    case AN_HOLD: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
       reply(s);
       return ENVOY_STOP_ITERATION;
     default:
+      s->response_passes = !shows_more(s);
       s->response_passed = true;
       return ENVOY_CONTINUE;
   }
@@ -378,18 +379,22 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
 
 EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const void *stream_pointer, bool end) {
   stream *s = (stream *)stream_pointer;
-  if (s->replied) return ENVOY_CONTINUE;
+  if (s->replied || s->response_passes) return ENVOY_CONTINUE;
   /* What arrives may be the buffer itself, coming by again. */
   bool any_held = s->response_held && !ENVOY(http_received_buffered_response_body)(envoy);
   body_event event = s->config->module->response_body;
   switch (show_body(s, event, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, any_held, end)) {
-    case AN_HOLD: s->response_held = true; return ENVOY_STOP_AND_BUFFER;
+    case AN_HOLD:
+      s->response_held = true;
+      allow_buffering(s);
+      return ENVOY_STOP_AND_BUFFER;
     case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
     case AN_TAKE:
     case AN_RESPOND: drop(s, ENVOY_RECEIVED_RESPONSE); return ENVOY_STOP_NO_BUFFER;
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
   }
+  s->response_passes = !shows_more(s);
   s->response_passed = true;
   return ENVOY_CONTINUE;
 }
@@ -397,7 +402,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const 
 EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, const void *stream_pointer) {
   stream *s = (stream *)stream_pointer;
   (void)envoy;
-  if (s->replied) return ENVOY_CONTINUE;
+  if (s->replied || s->response_passes) return ENVOY_CONTINUE;
   switch (s->config->module->response_trailers(s->call)) {
     case AN_HOLD:
     case AN_TAKE:
