@@ -387,6 +387,30 @@ def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
     assert "memcached-rate" in (tmp_path / "hotel.svg").read_text()
 
 
+def test_check_finds_what_is_ours_in_folders(tmp_path: Path) -> None:
+    answer = appnetctl("check", ROOT / "config", ROOT / "examples")
+    assert answer.exit_code == 0, answer.output
+    count = int(answer.stdout.split()[0])
+    assert count == len(ours(ROOT / "config")) + len(ours(ROOT / "examples"))
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "broken.appnet").write_text("state:\n")
+    (tmp_path / "deep" / "manifest.yaml").write_text("kind: Service\n")
+    answer = appnetctl("check", tmp_path)
+    assert answer.exit_code == 2
+    assert answer.stdout.startswith("1 file: 1 errors")
+    assert appnetctl("check", tmp_path / "deep", "--json").stdout.count("\n") == 1
+    (tmp_path / "empty").mkdir()
+    answer = appnetctl("check", tmp_path / "empty")
+    assert answer.exit_code == 2
+    assert "that AppNet reads" in answer.stderr
+
+
+def ours(folder: Path) -> list[Path]:
+    wanted = [*folder.rglob("*.appnet"), *folder.rglob("*.proto"), *folder.rglob("*.behaviour.yaml")]
+    wanted += [it for it in folder.rglob("*.yaml") if "AppNetConfig" in it.read_text()]
+    return [*wanted, *(folder / "chain").glob("*.yaml")]
+
+
 def test_check_reads_specifications_too(tmp_path: Path) -> None:
     assert appnetctl("check", *sorted((ROOT / "examples" / "chain").glob("*.yaml"))).exit_code == 0
     (tmp_path / "wrong.yaml").write_text("app_name: wrong\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from appnet.cli.elements import notes_of
 from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.network.check import check_file
 from appnet.network.edge import load_edge
+
+_OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -51,6 +54,29 @@ def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
     else:
         (behaviour,) = load_all(behaviour_files([path]))
     return replace(behaviour, cases=(captured_case(behaviour, taps),))
+
+
+def checkable(paths: Iterable[Path]) -> list[Path]:
+    """The files that the paths name: files themselves, and what AppNet reads in all folders.
+
+    Raises ``DiagnosticError`` for a folder without any.
+    """
+    found: list[Path] = []
+    for path in paths:
+        here = [it for it in sorted(path.rglob("*")) if _is_ours(it)] if path.is_dir() else [path]
+        if not here:
+            title, help_ = f"nothing in {path} that AppNet reads", "name a folder with elements (.appnet) in it"
+            raise DiagnosticError([Diagnostic("C001", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def _is_ours(file: Path) -> bool:
+    if file.suffix in {".appnet", ".proto"} or file.name.endswith(SUFFIX):
+        return file.is_file()
+    if file.suffix not in {".yaml", ".yml"} or not file.is_file():
+        return False
+    return _OURS.search(file.read_bytes()) is not None  # others, such as manifests, are not ours to judge
 
 
 def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:

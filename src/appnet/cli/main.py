@@ -12,7 +12,7 @@ import typer
 
 from appnet import __version__
 from appnet.behaviour.run import TARGETS
-from appnet.cli.behaviour import behaviour_files, captured, check_any, load_all, try_all
+from appnet.cli.behaviour import behaviour_files, captured, check_any, checkable, load_all, try_all
 from appnet.cli.compile import compile_spec
 from appnet.cli.element import Placement, build_element
 from appnet.cli.elements import given_parameters
@@ -88,7 +88,10 @@ def run(
 @app.command()
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="AppNetConfigs, behaviour files (.yaml), elements (.appnet), .proto files.")
+        list[Path],
+        typer.Argument(
+            help="AppNetConfigs, specifications, behaviour files (.yaml), elements (.appnet), .proto files, or folders."
+        ),
     ],
     *,
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
@@ -102,6 +105,8 @@ def check(
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
     noted = target.value if target is not None else ""
+    with told_errors():
+        files = checkable(files)
     found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, noted)))
     screens = open_screens()
     if as_json:
