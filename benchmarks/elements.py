@@ -42,6 +42,7 @@ _PARAMETERS: Mapping[str, Mapping[str, str | int | float]] = {
     "bandwidth_limit": {"rate": _MUCH, "burst": _MUCH},
     "cache": {},
     "canary": {"share": 0.0, "canaries": 0},
+    "circuit_breaker": {"failures": 1_000_000},
     "concurrency_limit": {"limit": 1_000_000},
     "rate_limit": {"rate": _MUCH, "burst": _MUCH},
     "sticky": {"header": KEY_HEADER},
