@@ -101,8 +101,7 @@ class Comparison:
         }
         environment = Environment(self.clock, SEED, BACKENDS)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]
-        self._seen = [0] * len(self.chains)
-        self._evicted: dict[str, Counter[str]] = {name: Counter() for name in self._modules}
+        self._seen: list[tuple[int, Counter[str]]] = [(0, Counter())] * len(self.chains)
         self._check_records(range(len(self.chains)), "at the start")
         self.check_state()
 
@@ -119,10 +118,10 @@ class Comparison:
                 module.now_ns = self.clock.now_ns
             requests += step.kind == "request"
             self._step(index, step, traffic.exchanges[step.exchange], open_calls, source)
-            self._check_records([index], self._where(index, step))
         for pair in open_calls.values():
             self._instances[index].end(pair.rpc)
             pair.end()
+        self._check_records([index], self._where(index, "after its traffic"))
         return requests
 
     def check_state(self) -> None:
@@ -187,27 +186,28 @@ class Comparison:
     # --- comparisons ---
 
     def _check_records(self, indexes: Sequence[int] | range, where: str) -> None:
-        """Compares what was recorded since the last time, stream by stream."""
+        """Compares what was recorded, stream by stream, and evicted since the last time."""
         expected: defaultdict[str, list[object]] = defaultdict(list)
-        for index in indexes:
-            records = self._instances[index].records()
-            for scope, value in records[self._seen[index] :]:
-                expected[scope].append(_plain(value))
-            self._seen[index] = len(records)
         evicted: Counter[str] = Counter()
-        for instance in self._instances:
-            evicted.update(instance.evicted())
+        for index in indexes:
+            records, now = self._instances[index].records(), Counter(self._instances[index].evicted())
+            seen, before = self._seen[index]
+            for scope, value in records[seen:]:
+                expected[scope].append(_plain(value))
+            evicted += now - before
+            self._seen[index] = len(records), now
         for name, module in self._modules.items():
             got: defaultdict[str, list[object]] = defaultdict(list)
+            let_go: Counter[str] = Counter()
             for scope, value in module.records():
                 if scope == "appnet.evicted":
-                    self._evicted[name][value[0]] += value[1]
+                    let_go[value[0]] += value[1]
                 else:
                     got[scope].append(_plain(value))
             assert got == expected, f"{name}, {where}"
-            assert self._evicted[name] == evicted, f"{name}, {where}"
+            assert let_go == evicted, f"{name}, {where}"
 
-    def _where(self, index: int, step: Step) -> str:
+    def _where(self, index: int, step: Step | str) -> str:
         chain = self.chains[index]
         return "\n".join([f"{chain.signature.full_name}, {step}", *chain.sources])
 

@@ -1,6 +1,6 @@
 """Written and random programs on random traffic, in batches; what disagrees is shrunk and kept.
 
-    python -m tests.differential.fuzz [--programs N] [--seed S] [--sanitized]
+    python -m tests.differential.fuzz [--programs N] [--seed S] [--jobs N] [--sanitized]
 
 A batch is one module of many chains, because a compiler run costs more than the traffic of one program. A batch that
 disagrees is taken apart: the chain that does it, then the fewest elements and lines of it that still do. That program
@@ -10,11 +10,15 @@ is written to ``regressions/``, where the tests find it.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from appnet.ir.verify import InternalError
@@ -150,42 +154,54 @@ def keep(texts: Sequence[str], name: str) -> Path:
     return file
 
 
+def judge(seed: int, *, in_sanitizers: bool) -> tuple[int, str]:
+    """One batch, every tenth with streams and replies; how many requests there were, and what disagreed, kept."""
+    subjects = (sanitized.SANITIZED,) if in_sanitizers else TARGETS
+    try:
+        requests = run_batch(seed, subjects)
+        if seed % _BATCHES_BETWEEN_STREAMS == 0:
+            requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
+            requests += run_replies(seed, subjects[0])  # wasm modules cannot reply
+    except _DISAGREEMENT as found:
+        told = f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}"
+        try:
+            texts, question = culprit(seed)
+        except LookupError as lost:
+            return 0, f"{told}\n{lost}"
+        return 0, f"{told}\nkept as {keep(shrink(texts, question), f'seed_{seed}')}"
+    return requests, ""
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description="random programs on every target")
     arguments.add_argument("--programs", type=int, default=100_000)
     arguments.add_argument("--seed", type=int, default=time.time_ns() >> 20)
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count(), help="batches at the same time")
     arguments.add_argument(
         "--sanitized", action="store_true", help="native code under address and undefined-behaviour sanitizers"
     )
     given = arguments.parse_args()
-    subjects = TARGETS
     if given.sanitized:
         sanitized.enter(sys.argv)
-        subjects = (sanitized.SANITIZED,)
-    started, requests, failed = time.monotonic(), 0, 0
-    requests += run_all(written_chains(), CALLS_A_PROGRAM, subjects=subjects)
+    started, failed = time.monotonic(), 0
+    subjects = (sanitized.SANITIZED,) if given.sanitized else TARGETS
+    requests = run_all(written_chains(), CALLS_A_PROGRAM, subjects=subjects)
     batches = -(-given.programs // PROGRAMS_A_BATCH)
-    for number, seed in enumerate(range(given.seed, given.seed + batches), start=1):
-        try:
-            requests += run_batch(seed, subjects)
-            if number % _BATCHES_BETWEEN_STREAMS == 1:
-                requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
-                requests += run_replies(seed, subjects[0])  # wasm modules cannot reply
-        except _DISAGREEMENT as found:
-            failed += 1
-            print(f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}", flush=True)
-            try:
-                texts, question = culprit(seed)
-            except LookupError as lost:
-                print(lost, flush=True)
-                continue
-            print(f"kept as {keep(shrink(texts, question), f'seed_{seed}')}", flush=True)
-        if number % 20 == 0 or number == batches:
-            took = time.monotonic() - started
-            print(
-                f"{number * PROGRAMS_A_BATCH:,} programs, {requests:,} RPCs, {failed} failures, {took:.0f} s",
-                flush=True,
-            )
+    seeds = range(given.seed, given.seed + batches)
+    # Not forked: wasmtime's threads would be missing.
+    with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
+        judged = pool.map(partial(judge, in_sanitizers=given.sanitized), seeds)
+        for number, (more, told) in enumerate(judged, start=1):
+            requests += more
+            if told:
+                failed += 1
+                print(told, flush=True)
+            if number % 20 == 0 or number == batches:
+                took = time.monotonic() - started
+                print(
+                    f"{number * PROGRAMS_A_BATCH:,} programs, {requests:,} RPCs, {failed} failures, {took:.0f} s",
+                    flush=True,
+                )
     return 1 if failed else 0
 
 
