@@ -112,6 +112,7 @@ class _ChainPrinter:
         responses = [method.response for method in self._methods]
         wants = {
             "REQUEST_BODY": any(method.request.needs_body for method in self._methods),
+            "LATE_REQUEST_HEADERS": any(method.request.reads_late for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),

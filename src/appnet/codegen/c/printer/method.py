@@ -19,11 +19,12 @@ _RESOURCE_EXHAUSTED = 8
 
 @dataclass(frozen=True)
 class Side:
-    """One direction of a method: an ``an_side``."""
+    """One direction of a method: an ``an_side``. ``reads_late``: handlers that wait read metadata."""
 
     slots: dict[str, Slot]
     needs_message: bool
     needs_status: bool
+    reads_late: bool
     holds: bool
     empty: bool
     streams: bool
@@ -206,7 +207,9 @@ def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> Side:
     for element in elements:
         for use in element.element.req.effects.reply_fields:
             slots.setdefault(use.path, Slot(len(slots), method.response.fields[use.path]))
-    return Side(slots, needs_message=False, needs_status=False, holds=False, empty=not slots, streams=False)
+    return Side(
+        slots, needs_message=False, needs_status=False, reads_late=False, holds=False, empty=not slots, streams=False
+    )
 
 
 def _add_rivals(slots: dict[str, Slot], schema: MessageSchema) -> None:
@@ -236,4 +239,4 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     holds = refuses or changes or writes or reads_late
     streams = method.client_streaming if direction is Direction.REQUEST else method.server_streaming
-    return Side(slots, needs_message, needs_status, holds, not handlers and not refuses, streams)
+    return Side(slots, needs_message, needs_status, reads_late, holds, not handlers and not refuses, streams)

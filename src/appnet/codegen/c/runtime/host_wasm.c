@@ -170,9 +170,14 @@ EXPORT(proxy_on_memory_allocate) void *proxy_on_memory_allocate(size_t size) {
 
 static uint64_t event_ns; /* the time of the event in hand; 0: not asked for yet */
 
+/* While request headers are looked at they are here, all of them: that costs hardly more than one. As proxy-wasm has
+ * maps: count, sizes of each key and value, then keys and values, each ended by a NUL. */
+static an_view request_headers;
+
 static void event_begins(void) {
   scratch_used = 0;
   event_ns = 0;
+  request_headers = (an_view){NULL, 0};
   while (large_scratch != NULL) {
     free_block *block = large_scratch;
     large_scratch = block->next;
@@ -205,10 +210,6 @@ static void set_wall_clock(void) { wall_ahead_ns = clock_ns(REALTIME) - clock_ns
 static uint32_t wasm_map(an_header_map map) {
   return map == AN_REQUEST_HEADERS ? REQUEST_HEADERS : map == AN_RESPONSE_HEADERS ? RESPONSE_HEADERS : RESPONSE_TRAILERS;
 }
-
-/* While request headers are looked at they are here, all of them: that costs hardly more than one. As proxy-wasm has
- * maps: count, sizes of each key and value, then keys and values, each ended by a NUL. */
-static an_view request_headers;
 
 static uint32_t number_at(const uint8_t *at) {
   uint32_t number;
@@ -305,6 +306,9 @@ typedef struct stream {
   bool response_passed; /* some of it went on to the caller */
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
   an_call *call;
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+  an_view request_headers; /* while they wait for the message; in the call's arena */
+#endif
 } stream;
 
 enum { BUCKETS = 1024, WHOLE_AT_ONCE = 65536, FRAME_HEADER = 5 };
@@ -378,6 +382,17 @@ static uint32_t refuse_to_respond(stream *it) {
   return reply(it);
 }
 
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+/* So that the message's event need not ask for them again. Where messages are judged one by one, the first lets them go. */
+static void keep_request_headers(stream *it) {
+  if (it->call->request_phase != AN_PHASE_WAITING || request_headers.size == 0) return;
+  uint8_t *copy = an_arena_alloc(&it->call->arena, request_headers.size);
+  if (copy == NULL) return;
+  memcpy(copy, request_headers.data, request_headers.size);
+  it->request_headers = (an_view){copy, request_headers.size};
+}
+#endif
+
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
   (void)headers;
   event_begins();
@@ -390,10 +405,12 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   uint8_t *pairs = NULL;
   size_t size = 0;
   if (proxy_get_header_map_pairs(REQUEST_HEADERS, &pairs, &size) == 0) request_headers = (an_view){pairs, size};
-  an_action action = an_request_headers(it->call, end != 0);
-  request_headers = (an_view){NULL, 0};
-  switch (action) {
-    case AN_HOLD: return PAUSE;
+  switch (an_request_headers(it->call, end != 0)) {
+    case AN_HOLD:
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+      keep_request_headers(it);
+#endif
+      return PAUSE;
     case AN_REPLY: return reply(it);
     case AN_RESPOND: return refuse_to_respond(it);
     default: return CONTINUE;
@@ -434,6 +451,9 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
   bool header_tells = end == 0 && size > FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
   size_t shown = header_tells ? FRAME_HEADER : size;
   an_view body = body_bytes(REQUEST_BODY, shown);
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+  request_headers = it->request_headers;
+#endif
   switch (body.size == shown ? an_request_body(it->call, &body, 1, end != 0) : AN_HOLD) {
     case AN_HOLD: return PAUSE;
     case AN_REPLY: return reply(it);

@@ -5,6 +5,7 @@
  *
  *   APPNET_NAME, APPNET_VERSION    strings, as in appnet_chain
  *   APPNET_WANTS_REQUEST_BODY      1 where a method's request side needs the message
+ *   APPNET_WANTS_LATE_REQUEST_HEADERS  1 where request handlers that wait for the message read metadata
  *   APPNET_WANTS_RESPONSE          1 where a method's response side is not empty
  *   APPNET_WANTS_RESPONSE_END      1 where a method's response side needs the message or the status
  *   APPNET_WANTS_RECORDS           1 where the chain has record streams

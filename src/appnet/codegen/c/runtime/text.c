@@ -172,15 +172,30 @@ static bool contains_slowly(an_scope *scope, an_view text, an_view part) {
   return false;
 }
 
+/* The first place from `at` on that holds the byte, or `end`; eight bytes at a time. */
+static const uint8_t *find_byte(const uint8_t *at, const uint8_t *end, uint8_t byte) {
+  const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+  for (; end - at >= 8; at += 8) {
+    uint64_t word;
+    __builtin_memcpy_inline(&word, at, 8);
+    word ^= byte * ones;
+    uint64_t zeros = (word - ones) & ~word & tops; /* the lowest bit is right; those above it may not be */
+    if (zeros != 0) return at + __builtin_ctzll(zeros) / 8;
+  }
+  while (at < end && *at != byte) at++;
+  return at;
+}
+
 /* Compares wherever the first and the last byte fit; where these fit too often for that, begins anew and slowly. */
 static bool contains(an_scope *scope, an_view text, an_view part) {
   const uint8_t first = part.data[0], last = part.data[part.size - 1];
+  const uint8_t *end = text.data + (text.size - part.size) + 1;
   size_t left = 2 * text.size;
-  for (size_t at = 0; at <= text.size - part.size; at++) {
-    if (text.data[at] != first || text.data[at + part.size - 1] != last) continue;
+  for (const uint8_t *at = text.data; (at = find_byte(at, end, first)) < end; at++) {
+    if (at[part.size - 1] != last) continue;
     if (left < part.size) return contains_slowly(scope, text, part);
     left -= part.size;
-    if (memcmp(text.data + at, part.data, part.size) == 0) return true;
+    if (memcmp(at, part.data, part.size) == 0) return true;
   }
   return false;
 }
