@@ -1,9 +1,8 @@
-"""What each standard element costs on the data plane, and chains of four, eight and twelve of them.
+"""What each standard element costs on the data plane.
 
     python -m benchmarks.elements [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
 
-As ``benchmarks.dataplane``, which does the measuring: one Envoy for each element or chain and target, all alive at
-once.
+As ``benchmarks.dataplane``, which does the measuring: one Envoy for each element and target, all alive at once.
 """
 
 from __future__ import annotations
@@ -14,10 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
-from google.protobuf.wrappers_pb2 import BytesValue
-
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
@@ -25,7 +20,7 @@ from appnet.language import Given
 from appnet.measure.load import Request
 from appnet.network.proto import load_proto
 from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import dynamic_module, loader_library
+from appnet.processors.envoy.loader import loader_library
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
 
@@ -36,7 +31,7 @@ _USER, _KEY = "benchmark", "a key of the benchmark"
 _MUCH = 1e12
 _KEYS = (*(f"user-{number:04}" for number in range(33)), REFUSED_KEY)
 
-_PARAMETERS: Mapping[str, Mapping[str, str | int | float]] = {
+PARAMETERS: Mapping[str, Mapping[str, str | int | float]] = {
     "acl": {"header": KEY_HEADER, "allowed": "".join(f"{key}," for key in _KEYS)},
     "auth": {"key": _KEY},
     "bandwidth_limit": {"rate": _MUCH, "burst": _MUCH},
@@ -50,13 +45,9 @@ _PARAMETERS: Mapping[str, Mapping[str, str | int | float]] = {
 }
 """Such that calls pass, where an element's own values would have calls of this load refused."""
 
-_REFUSALS = {"fault": (14, "fault injected"), "firewall": (7, "firewall")}  # one call in a hundred each
+REFUSALS = {"fault": (14, "fault injected"), "firewall": (7, "firewall")}  # one call in a hundred each
 _CHOOSE_HOST = frozenset({"canary", "prequal_client", "servicerouter_client", "sticky"})
 _PAIRS = {"encrypt": "decrypt", "compress": "decompress"}  # of which one half alone makes no sense
-
-_FOUR = ("acl", "rate_limit", "headers", "firewall")
-_EIGHT = (*_FOUR, "fault", "circuit_breaker", "admission_control", "metrics")
-_TWELVE = (*_EIGHT, "concurrency_limit", "retry_budget", "timeout", "redact")
 
 
 @dataclass(frozen=True)
@@ -69,15 +60,13 @@ class Work:
 
 
 def all_work() -> list[Work]:
-    """Each standard element alone, with its partner where it has one; then the chains."""
+    """Each standard element alone, with its partner where it has one."""
     names = sorted(path.stem for path in (SAMPLES / "elements").glob("*.appnet"))
-    work = [
+    return [
         Work(name, f"{name} and {_PAIRS[name]}" if name in _PAIRS else name, (name, *_partner(name)))
         for name in names
         if name not in _PAIRS.values()
     ]
-    chains = [Work(f"chain{len(it)}", f"{len(it)} elements", it) for it in (_FOUR, _EIGHT, _TWELVE)]
-    return [*work, *chains]
 
 
 def _partner(name: str) -> tuple[str, ...]:
@@ -85,27 +74,19 @@ def _partner(name: str) -> tuple[str, ...]:
 
 
 def all_cases() -> list[Case]:
-    """Router alone, then all work on the targets that can do it."""
-    cases = [Case(BASELINE, "router only", omits="everything")]
-    for work in all_work():
+    """Router alone, then each element on the targets that it can run on."""
+    return [Case(BASELINE, "router only", omits="everything"), *cases_of(all_work())]
+
+
+def cases_of(all_of_it: Sequence[Work]) -> list[Case]:
+    """Each piece of work on the targets that it can run on."""
+    cases = []
+    for work in all_of_it:
         elements = [_element(it) for it in work.elements]
         replies = any(it.req.effects.can_reply for it in elements)
         targets = (Target.NATIVE,) if replies else (Target.NATIVE, Target.WASM)  # no wasm module can reply
         cases += [_case(work, elements, target) for target in targets]
-    return [*cases, _by_hand()]
-
-
-def _by_hand() -> Case:
-    """The chain of four as somebody would write it in C for Envoy."""
-    library = dynamic_module("appnet_by_hand", [Path(__file__).parent / "filters" / "four.c"])
-    filter_ = DynamicModuleFilter(filter_name="by-hand")
-    filter_.dynamic_module_config.name = library.stem.removeprefix("lib")
-    filter_.dynamic_module_config.do_not_close = True
-    filter_.filter_config.Pack(BytesValue(value=str(_PARAMETERS["acl"]["allowed"]).encode()))
-    config = TypedExtensionConfig(name="by-hand")
-    config.typed_config.Pack(filter_)
-    refusals = frozenset({_REFUSALS["firewall"]})
-    return Case("chain4-by-hand", "4 elements, by hand in C", discovered=(config,), refusals=refusals)
+    return cases
 
 
 def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
@@ -120,13 +101,13 @@ def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
         name,
         f"{work.title}, {target.value}",
         discovered=(filter_,),
-        refusals=frozenset(_REFUSALS[it] for it in work.elements if it in _REFUSALS),
+        refusals=frozenset(REFUSALS[it] for it in work.elements if it in REFUSALS),
         chooses_host=not _CHOOSE_HOST.isdisjoint(work.elements),
     )
 
 
 def _element(name: str) -> Element:
-    given = {key: Given(value) for key, value in _PARAMETERS.get(name, {}).items()}
+    given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
     return compile_element(SAMPLES / "elements" / f"{name}.appnet", METHOD, parameters=given).element
 
 

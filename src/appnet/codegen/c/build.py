@@ -60,16 +60,17 @@ def compile_library(
     *,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    target: Target = Target.NATIVE,
     machine: str | None = None,
 ) -> bytes:
-    """Compiles C files to one native shared library.
+    """Compiles C files to one shared library or wasm module.
 
     ``include``: directories for their ``#include``s; the files in them are taken to be part of the source.
     ``flags``: more of them for the compiler, such as ``-DNAME=1``. Raises as `compile_module` does.
     """
     unit = "".join(f'#include "{path.name}"\n' for path in sources)
     directories = dict.fromkeys([*(path.resolve().parent for path in sources), *include])
-    code, link = _flags(Target.NATIVE, machine)
+    code, link = _flags(target, machine)
     return _compile(unit, tuple(directories), [*code, *link, *flags]).read_bytes()
 
 

@@ -28,9 +28,11 @@ def loader_library() -> Path:
     return dynamic_module("appnet_loader", _SOURCES, include=[RUNTIME])
 
 
-def dynamic_module(name: str, sources: Sequence[Path], include: Sequence[Path] = ()) -> Path:
+def dynamic_module(
+    name: str, sources: Sequence[Path], *, include: Sequence[Path] = (), flags: Sequence[str] = ()
+) -> Path:
     """A dynamic module of Envoy's, written against ``envoy_abi.h``, as ``libNAME_CONTENT.so`` beside the loader."""
-    library = compile_library(sources, include=[*include, _HERE], flags=_UNRESOLVED)
+    library = compile_library(sources, include=[*include, _HERE], flags=[*_UNRESOLVED, *flags])
     folder = cache_directory() / "loaders"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"lib{name}_{hashlib.sha256(library).hexdigest()[:16]}.so"
