@@ -3,8 +3,8 @@
  * message, and sets a header each way.
  */
 #include "envoy_abi.h"
+#include "unused_hooks.h"
 
-#define EXPORT __attribute__((visibility("default")))
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
 
 enum { MOST_CHUNKS = 32 };
@@ -15,9 +15,6 @@ EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void) { return
 EXPORT void envoy_dynamic_module_on_http_filter_config_destroy(void) {}
 EXPORT const void *envoy_dynamic_module_on_http_filter_new(void) { return &anything; }
 EXPORT void envoy_dynamic_module_on_http_filter_destroy(void) {}
-
-#define PASS(name) EXPORT int envoy_dynamic_module_on_http_filter_##name(void) { return ENVOY_CONTINUE; }
-#define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void) {}
 
 #if ASKS
 EXPORT int envoy_dynamic_module_on_http_filter_request_headers(void *envoy) {
@@ -46,23 +43,3 @@ PASS(request_headers)
 PASS(request_body)
 PASS(response_headers)
 #endif
-
-PASS(request_trailers)
-PASS(response_body)
-PASS(response_trailers)
-PASS(local_reply)
-HOOK(stream_complete)
-HOOK(scheduled)
-HOOK(config_scheduled)
-HOOK(config_http_callout_done)
-HOOK(downstream_above_write_buffer_high_watermark)
-HOOK(downstream_below_write_buffer_low_watermark)
-HOOK(http_callout_done)
-HOOK(http_stream_headers)
-HOOK(http_stream_data)
-HOOK(http_stream_trailers)
-HOOK(http_stream_complete)
-HOOK(http_stream_reset)
-HOOK(config_http_stream_headers)
-HOOK(config_http_stream_data)
-HOOK(config_http_stream_trailers)

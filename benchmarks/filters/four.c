@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "envoy_abi.h"
+#include "unused_hooks.h"
 
-#define EXPORT __attribute__((visibility("default")))
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
 
 enum { MOST_CHUNKS = 32, FRAME_HEAD = 5, FIELD = 1 };
@@ -173,33 +173,3 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
   if (!s->replied) ENVOY(http_set_header)(envoy, ENVOY_RESPONSE_HEADERS, TEXT("x-served-by"), TEXT("appnet"));
   return ENVOY_CONTINUE;
 }
-
-/* ---- what Envoy wants resolved and this filter has no use for ------------------------------------------------ */
-
-#define PASS(name) EXPORT int envoy_dynamic_module_on_http_filter_##name(void) { return ENVOY_CONTINUE; }
-#define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void) {}
-
-PASS(request_trailers)
-PASS(response_body)
-PASS(response_trailers)
-PASS(local_reply)
-HOOK(stream_complete)
-HOOK(scheduled)
-HOOK(config_scheduled)
-HOOK(config_http_callout_done)
-HOOK(downstream_above_write_buffer_high_watermark)
-HOOK(downstream_below_write_buffer_low_watermark)
-HOOK(http_callout_done)
-HOOK(http_stream_headers)
-HOOK(http_stream_data)
-HOOK(http_stream_trailers)
-HOOK(http_stream_complete)
-HOOK(http_stream_reset)
-HOOK(config_http_stream_headers)
-HOOK(config_http_stream_data)
-HOOK(config_http_stream_trailers)
-HOOK(config_http_stream_complete)
-HOOK(config_http_stream_reset)
-HOOK(per_route_config_destroy)
-
-EXPORT const void *envoy_dynamic_module_on_http_filter_per_route_config_new(void) { return NULL; }
