@@ -18,7 +18,7 @@ PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11;
 help:
 	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
-	@echo 'make test          all tests (ARGS="tests/network -x": some of them)'
+	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, then property tests, for hours'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'

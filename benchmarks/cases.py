@@ -19,10 +19,11 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
+from appnet.application.edge import load_edge
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
-from appnet.network.edge import load_edge
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
 
 SAMPLE = Path(__file__).parent.parent / "config" / "samples" / "echo" / "sample_echo_sidecar.yaml"
 _CHAIN = ("fault", "logging", "firewall", "metrics")

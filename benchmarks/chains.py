@@ -17,8 +17,9 @@ from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.codegen.c.build import Target, compile_library
-from appnet.processors.envoy.filters import ChainOptions, wasm_filter
-from appnet.processors.envoy.loader import dynamic_module
+from appnet.processors.envoy.filters import wasm_filter
+from appnet.processors.envoy.native.loader import dynamic_module
+from appnet.processors.options import ChainOptions
 from benchmarks.cases import BASELINE, Case
 from benchmarks.dataplane import Plan, measure_all, parser
 from benchmarks.elements import PARAMETERS, REFUSALS, Work, cases_of, requests

@@ -24,15 +24,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.analysis import DecisionCache, Strength, decide
-from appnet.compiler import ChainCompiler
-from appnet.compiler.chains import Code
+from appnet.application.appnet_config import ElementSpec
+from appnet.application.edge import BoundMethod, LoadedChain
+from appnet.application.placement import Chain, Edge, OptLevel, Side, Stop
+from appnet.application.proto import load_proto
+from appnet.compile import ChainCompiler
+from appnet.compile.chains import Code
+from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
-from appnet.language.diagnostics import Span
-from appnet.network.config import ElementSpec
-from appnet.network.edge import BoundMethod, LoadedChain
-from appnet.network.placement import Chain, Edge, OptLevel, Side, Stop
-from appnet.network.proto import load_proto
-from appnet.network.yaml_reader import Located
 from appnet.optimize import Settings
 from benchmarks import report, results
 

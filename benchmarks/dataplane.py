@@ -20,12 +20,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.control.xds_server import XdsServer
 from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import LoadResult, LoadSettings, Request, Upstream, run_load
 from appnet.measure.sink import Sink
-from appnet.processors.address import Address
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.xds.server import XdsServer
+from appnet.system.address import Address
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case, all_cases
 from benchmarks.proxies import Proxy, Rig

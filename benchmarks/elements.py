@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
-from appnet.network.proto import load_proto
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
 

@@ -20,9 +20,10 @@ from rich.progress import Progress
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir.compile import compile_element
 from appnet.measure.load import LoadResult, LoadSettings, Request, run_load
-from appnet.measure.rig import Chain, MeasuredProxy, rig
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.dataplane import message
 from benchmarks.plans import METHOD, SAMPLES

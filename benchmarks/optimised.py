@@ -24,14 +24,15 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from rich.console import Console
 from rich.progress import Progress
 
+from appnet.application.placement import OptLevel, Side
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.measure.load import LoadResult, LoadSettings, run_load
-from appnet.measure.rig import Chain, MeasuredProxy, Rig, rig
-from appnet.network.placement import OptLevel, Side
 from appnet.optimize import DEFAULT
 from appnet.optimize.prices import load_prices
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.plans import METHOD, Application, Plan, Planner, applications
 

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from appnet.codegen.c import Target
 from appnet.measure.load import Request
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, Case, chain_module
 from benchmarks.dataplane import Plan, message, run

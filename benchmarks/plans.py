@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.analysis import DecisionCache, Strength, decide
+from appnet.application.placement import OptLevel, Side
+from appnet.application.proto import load_proto
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
-from appnet.network.placement import OptLevel, Side
-from appnet.network.proto import load_proto
 from appnet.optimize.cost import CostModel, Profile, costs_of, expected_cost
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, cheapest

@@ -13,11 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from google.protobuf.message import Message
 
-from appnet.control.snapshot import Snapshot
-from appnet.control.xds_server import XdsServer
 from appnet.measure.cores import Cores, running_on
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.listeners import (
     Sidecar,
     chain_listener,
@@ -25,7 +21,11 @@ from appnet.processors.envoy.listeners import (
     upstream_cluster,
     upstream_endpoints,
 )
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.xds.server import XdsServer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.system.address import Address
 from benchmarks.cases import Case
 
 

@@ -25,14 +25,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from appnet.application.edge import LoadedEdge
+from appnet.application.placement import Side
 from appnet.codegen.c import Target
-from appnet.control.local import LocalRunner, RunSettings
-from appnet.control.local_application import EchoApplication
-from appnet.control.watch import saves
+from appnet.deploy.local.machine import LocalRunner, RunSettings
+from appnet.deploy.local.watch import saves
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
 from appnet.measure.load.build import program
-from appnet.network.edge import LoadedEdge
-from appnet.network.placement import Side
+from appnet.samples.guide import EchoApplication
 from benchmarks import report, results
 from benchmarks.cases import REFUSED_KEY, SAMPLE
 from benchmarks.dataplane import message

@@ -11,9 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from appnet.analysis import Decision, DecisionCache, Proved, Refuted, Strength, decide
+from appnet.application.proto import load_proto
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.network.proto import load_proto
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 PROCESSES = 2

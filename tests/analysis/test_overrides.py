@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from appnet.analysis import Proved, Refuted, Strength, Vocabulary, decide, infer, load_overrides
-from appnet.language.diagnostics import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError
 from tests.analysis.support import COUNTER, FIREWALL
 from tests.support import snapshots
 from tests.support.signatures import KV

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appnet.behaviour.reader import load_behaviour
-from appnet.language.diagnostics import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"

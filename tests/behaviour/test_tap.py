@@ -9,7 +9,7 @@ import pytest
 
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.tap import captured_case
-from appnet.language.diagnostics import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError
 from tests.support import snapshots
 
 SNAPSHOTS = Path(__file__).parent / "bad"

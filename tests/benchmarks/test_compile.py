@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from appnet.analysis import DecisionCache
-from appnet.network.edge import LoadedChain
-from appnet.network.placement import Chain
+from appnet.application.edge import LoadedChain
+from appnet.application.placement import Chain
 from benchmarks import report
 from benchmarks.compile import LONGEST, SHORTEST, Applications, Measured, measure, rows_of
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from appnet.network.placement import OptLevel, Side
+from appnet.application.placement import OptLevel, Side
 from appnet.optimize import DEFAULT
 from benchmarks.optimised import (
     ADDED_CPU,

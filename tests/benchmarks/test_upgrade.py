@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from appnet.application.edge import load_edge
 from appnet.ir import compile_element
 from appnet.measure.load import Latency
-from appnet.network.edge import load_edge
 from benchmarks.cases import SAMPLE
 from benchmarks.upgrade import firewall, judge
 from tests.support.load import LoadResult, Outcome

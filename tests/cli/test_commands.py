@@ -20,7 +20,7 @@ from appnet.optimize.prices import write_prices
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"
 ELEMENTS = ROOT / "config" / "samples" / "elements"
-BAD = ROOT / "tests" / "network" / "bad"
+BAD = ROOT / "tests" / "application" / "bad"
 
 
 def appnetctl(*arguments: str | Path) -> Result:

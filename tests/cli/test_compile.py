@@ -157,6 +157,6 @@ def test_a_wrong_command_line(arguments: list[str], words: str) -> None:
 
 
 def test_what_is_wrong_with_a_specification_is_told() -> None:
-    answer = compiled(spec="tests/network/bad/specs/no_such_method.yaml")
+    answer = compiled(spec="tests/application/bad/specs/no_such_method.yaml")
     assert answer.exit_code == 2
     assert "did you mean `echo`?" in answer.stderr

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from appnet.cli.errors import check_writable
-from appnet.language.diagnostics import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError
 from tests.support import snapshots
 
 

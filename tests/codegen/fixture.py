@@ -12,10 +12,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from appnet.behaviour import native_harness, wasm_harness
-from appnet.behaviour.harness import CallUnderTest, Passed, Replied
+from appnet.application.proto import load_proto
 from appnet.codegen.c import Target, compile_module
-from appnet.network.proto import load_proto
+from appnet.processors.envoy.harness import native as native_harness
+from appnet.processors.envoy.harness import wasm as wasm_harness
+from appnet.processors.envoy.harness.calls import CallUnderTest, Passed, Replied
 
 HERE = Path(__file__).parent / "c"
 JUDGE, HEADERS, WATCH, STATUS = (f"/fixture.Fixture/{name}" for name in ("Judge", "Headers", "Watch", "Status"))

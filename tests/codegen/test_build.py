@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c import build
-from appnet.codegen.c.build import cache_directory, compile_library
-from appnet.ir.verify import InternalError
+from appnet.codegen.c.build import compile_library
+from appnet.diagnostics.diagnostic import InternalError
+from appnet.system.cache import cache_directory
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from appnet.behaviour import native_harness, wasm_harness
-from appnet.behaviour.harness import Passed, Replied
+from appnet.application.proto import ProtoFile, load_proto
 from appnet.codegen.c import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.compile import compile_element
-from appnet.network.proto import ProtoFile, load_proto
+from appnet.processors.envoy.harness import native as native_harness
+from appnet.processors.envoy.harness import wasm as wasm_harness
+from appnet.processors.envoy.harness.calls import Passed, Replied
 from tests.codegen.fixture import frame
 from tests.support.programs import program
 

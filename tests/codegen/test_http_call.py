@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appnet.behaviour import wasm_harness
-from appnet.behaviour.harness import Action, CallUnderTest, Passed, Replied
 from appnet.codegen.c import Target, compile_module
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Passed, Replied
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
 from tests.codegen.test_wire import text

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from appnet.behaviour.native_harness import Replied
+from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc, dump
 from appnet.ir import compile_element
-from appnet.ir.verify import InternalError
-from appnet.network.proto import load_proto
+from appnet.processors.envoy.harness.native import Replied
 from tests.differential.compare import BACKENDS, SEED, TARGETS, Subject
 from tests.support.calls import Clock
 from tests.support.raw_grpc import frame, string_field

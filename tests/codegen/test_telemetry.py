@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.behaviour.harness import WALL_NS
 from appnet.codegen.c import Target
-from appnet.processors import otlp
+from appnet.observe import otlp
+from appnet.processors.envoy.harness.calls import WALL_NS
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, WATCH, frame, message_class
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appnet.behaviour import wasm_harness
-from appnet.behaviour.harness import Action
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
+from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
 

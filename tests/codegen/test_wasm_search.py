@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appnet.behaviour import wasm_harness
-from appnet.behaviour.harness import Action
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
 from appnet.ir import compile_element
+from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
 

@@ -16,7 +16,7 @@ from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
-from appnet.processors import otlp
+from appnet.observe import otlp
 from tests.support.sanitizers import sanitizer_library
 from tests.support.signatures import ECHO
 

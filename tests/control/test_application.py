@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from appnet.control.application import ApplicationError, ApplicationProcess
-from appnet.processors.address import Address
+from appnet.deploy.local.program import ApplicationError, ApplicationProcess
+from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous, eventually
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 

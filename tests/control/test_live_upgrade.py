@@ -13,14 +13,14 @@ import grpc
 import pytest
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.control.snapshot import Snapshot
-from appnet.control.xds_node import Acceptance, Answer
-from appnet.control.xds_server import Connection, Event, XdsServer
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
 from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.xds.server import Connection, Event, XdsServer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.envoy.xds.state import Acceptance, Answer
+from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous, eventually
 from tests.support.proxies import LISTENER, PATH, Bench, bench, options
 from tests.support.raw_grpc import RecordingServer

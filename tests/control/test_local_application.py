@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.control.local_application import Answer, EchoApplication, application_for
-from appnet.language.diagnostics import DiagnosticError
-from appnet.network.edge import LoadedEdge, load_edge
+from appnet.application.edge import LoadedEdge, load_edge
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.samples.guide import Answer, EchoApplication, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 FAULT = Answer("Echo server returns an error.", 10, "fault_injected")

@@ -9,9 +9,9 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from appnet.control.xds_node import Acceptance
 from appnet.processors.envoy.filters import native_filter, wasm_filter
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.xds.state import Acceptance
 from tests.control.test_live_upgrade import SWAPS, stamp_server, swap_under_load
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
-from appnet.control.watch import saves
+from appnet.deploy.local.watch import saves
 from tests.support.asynchronous import asynchronous
 
 

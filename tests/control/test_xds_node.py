@@ -15,7 +15,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.control.snapshot import (
+from appnet.processors.envoy.xds.snapshot import (
     CLUSTERS,
     ENDPOINTS,
     EXTENSIONS,
@@ -25,7 +25,7 @@ from appnet.control.snapshot import (
     Resource,
     Snapshot,
 )
-from appnet.control.xds_node import Acceptance, NodeState, StreamState
+from appnet.processors.envoy.xds.state import Acceptance, NodeState, StreamState
 
 
 def extensions(contents: Mapping[str, str]) -> dict[str, Resource]:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from appnet.behaviour.harness import Passed, Replied, Responded
-from appnet.behaviour.native_harness import ModuleUnderTest as NativeModule
-from appnet.behaviour.wasm_harness import ModuleUnderTest as WasmModule
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
+from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
+from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
+from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
 from tests.support.calls import Clock
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Fields, Step, Traffic

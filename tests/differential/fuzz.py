@@ -21,8 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from appnet.ir.verify import InternalError
-from appnet.language.diagnostics import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from tests.differential import sanitized
 from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
 from tests.differential.streams import run_streams

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from appnet.behaviour.native_harness import ModuleUnderTest
 from appnet.codegen.c.build import RUNTIME
+from appnet.processors.envoy.harness.native import ModuleUnderTest
 from tests.differential.compare import Subject
 from tests.support.sanitizers import sanitizer_library
 

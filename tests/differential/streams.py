@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from appnet.behaviour.harness import Action, CallUnderTest, Replied
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, dump
 from appnet.ir import compile_element
 from appnet.ir.nodes import Block, Forward
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Replied
 from tests.differential.compare import BACKENDS, SEED, Subject, _check_written, _plain
 from tests.support.calls import Clock
 from tests.support.raw_grpc import frame

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.behaviour.harness import Replied
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
+from appnet.processors.envoy.harness.calls import Replied
 from tests.differential.compare import BACKENDS, SEED, TARGETS, Subject
 from tests.differential.streams import run_streams
 from tests.support.elements import make_program

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from appnet.application.edge import load_edge
 from appnet.language import parse
-from appnet.network.edge import load_edge
 from tests.docs.elements_page import (
     CHAPTERS,
     COOKBOOK,

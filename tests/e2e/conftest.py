@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 
+from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
-from appnet.control.snapshot import Snapshot
-from appnet.control.xds_server import XdsServer
 from appnet.ir import compile_element
-from appnet.language.checker import STATUS_CODES
 from appnet.language.messages import MethodSignature
-from appnet.network.proto import load_proto
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
-from appnet.processors.envoy.filters import ChainOptions, native_filter, wasm_filter
+from appnet.language.statuses import STATUS_CODES
+from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
-from appnet.processors.envoy.loader import loader_library
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.xds.server import XdsServer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.options import ChainOptions
+from appnet.system.address import Address
 from tests.support.raw_grpc import RecordingServer, frame, string_field
 
 ECHO = "/echo.EchoService/echo"

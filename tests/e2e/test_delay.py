@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from appnet.control.local import LocalRunner, RunSettings
-from appnet.control.local_application import get
+from appnet.deploy.local.machine import LocalRunner, RunSettings
 from appnet.processors.envoy.listeners import DELAY_HEADER
+from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, ELEMENTS, Proxied, StartProxied
 from tests.quickstart.support import sample
 from tests.support.asynchronous import asynchronous

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appnet.language.checker import STATUS_CODES
+from appnet.language.statuses import STATUS_CODES
 from tests.e2e.conftest import ECHO, Proxied
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from appnet.application.proto import load_proto
 from appnet.codegen.c import Target
 from appnet.language.messages import MethodSignature
-from appnet.network.proto import load_proto
 from tests.e2e.conftest import Proxied, StartProxied
 from tests.support.raw_grpc import string_field
 

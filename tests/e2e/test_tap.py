@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from typer.testing import CliRunner
 
 from appnet.cli.main import app
-from appnet.control.snapshot import Snapshot
+from appnet.processors.envoy.xds.snapshot import Snapshot
 from tests.support.proxies import bench
 from tests.support.raw_grpc import frame, string_field
 

@@ -9,7 +9,7 @@ import pytest
 
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
 from appnet.editor.element import Completion, ElementText
-from appnet.language.checker import STATUS_CODES
+from appnet.language.statuses import STATUS_CODES
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 

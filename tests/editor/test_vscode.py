@@ -13,9 +13,9 @@ import pytest
 
 from appnet.editor.built_ins import FUNCTIONS
 from appnet.editor.element import TYPES
-from appnet.language.checker import STATUS_CODES
 from appnet.language.declarations import DECORATORS
 from appnet.language.lexer import KEYWORDS, SECTIONS
+from appnet.language.statuses import STATUS_CODES
 
 EXTENSION = Path(__file__).parents[2] / "editors" / "vscode"
 OF_THE_OLDER_SYNTAX = {"fn", "internal"}

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
     AnyPattern,
@@ -26,7 +27,7 @@ from appnet.ir.nodes import (
     Statement,
     WriteField,
 )
-from appnet.ir.verify import InternalError, verify
+from appnet.ir.verify import verify
 from appnet.language.types import FLOAT, INSTANT, INT, STRING, UINT, UNIT, MapType, OptionType, Type, VecType
 from tests.support.match_action import FORWARD, do, element, integer, let, number, refuse, text, truth, when
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.diagnostic import Severity
 from appnet.ir import compile_element
 from appnet.ir.workers import per_worker, worker_notes
 from appnet.language import parse
-from appnet.language.diagnostics import Severity
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
 

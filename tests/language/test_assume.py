@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from appnet.diagnostics.diagnostic import Severity
 from appnet.language import parse
 from appnet.language.assume import check_assuming
-from appnet.language.diagnostics import Severity
 from tests.support.elements import programs
 from tests.support.sample import SAMPLE
 

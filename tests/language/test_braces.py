@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from lark import Token
 
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.language import parse
 from appnet.language.braces import has_braces
-from appnet.language.diagnostics import DiagnosticError
 from appnet.language.formatter import format_program
 from appnet.language.lexer import Lexer
 from tests.support.elements import programs

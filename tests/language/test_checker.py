@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.ir import compile_element
 from appnet.ir.nodes import Const, Element, SetState
 from appnet.language import Given
-from appnet.language.diagnostics import Diagnostic, DiagnosticError
 from appnet.language.types import BOOL, FLOAT, INT, STRING, UINT
 from tests.support.programs import program
 from tests.support.signatures import ECHO, KV

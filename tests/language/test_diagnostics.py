@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.catalogue import CODES
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.ir import compile_element
-from appnet.language.codes import CODES
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
 
@@ -37,10 +37,10 @@ def test_it_is_told_as_written_beside_it(path: Path, request: pytest.FixtureRequ
 
 def test_every_code_has_a_program_that_brings_it() -> None:
     told = {it.code for path in BAD for it in diagnostics_of(path)}
-    assert told | {"E006"} == set(CODES)  # E006: test_braces.py
+    assert told | {"E006"} == {it for it in CODES if it[0] in "EW"}  # E006: test_braces.py
 
 
 def test_every_code_is_in_the_docs() -> None:
     text = Path("docs/diagnostics.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([EW]\d+)` \| (.*) \|$", text, re.MULTILINE))
-    assert rows == CODES
+    assert rows == {code: it for code, it in CODES.items() if code[0] in "EW"}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.language import parse
-from appnet.language.diagnostics import DiagnosticError
 from appnet.language.formatter import format_program
 from tests.support.elements import programs
 from tests.support.trees import without_places

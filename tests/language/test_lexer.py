@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.language import parse, syntax
-from appnet.language.diagnostics import DiagnosticError
 from appnet.language.lexer import COMMENT, Lexer
 
 

@@ -12,8 +12,8 @@ from textwrap import indent
 
 import pytest
 
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.language import Given, check, parse
-from appnet.language.diagnostics import DiagnosticError
 from appnet.language.formatter import format_program
 from tests.support.signatures import KV
 

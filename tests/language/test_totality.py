@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.ir import compile_element
 from appnet.language import parse
-from appnet.language.diagnostics import DiagnosticError
 from appnet.language.formatter import format_program
 from tests.support.programs import program
 from tests.support.signatures import ECHO

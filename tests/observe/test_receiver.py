@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from appnet.observe import MalformedTelemetryError, OtlpReceiver, Record, RecordStore, decode_logs
-from appnet.processors.otlp import (
+from appnet.observe.otlp import (
     AnyValue,
     ArrayValue,
     ExportLogsServiceRequest,

@@ -11,10 +11,10 @@ import pytest
 
 from appnet.analysis import Proved, Refuted, Unknown
 from appnet.analysis.decision import Counterexample, Event
+from appnet.application.edge import LoadedEdge, load_edge
+from appnet.application.placement import Chain, Edge, OptLevel, Side
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.ir import compile_element
-from appnet.language.diagnostics import DiagnosticError
-from appnet.network.edge import LoadedEdge, load_edge
-from appnet.network.placement import Chain, Edge, OptLevel, Side
 from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
 from appnet.optimize.explain import explain, explanation_json, told, told_application, told_reasons, total
 from appnet.optimize.picture import picture

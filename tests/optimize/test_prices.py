@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.language.diagnostics import DiagnosticError
-from appnet.network.edge import load_edge
-from appnet.network.placement import OptLevel
+from appnet.application.edge import load_edge
+from appnet.application.placement import OptLevel
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize import DEFAULT, CostModel, Settings, optimize
 from appnet.optimize.cost import KINDS, TargetCosts
 from appnet.optimize.prices import load_prices, write_prices

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from appnet.application.placement import OptLevel
 from appnet.codegen.c.build import Target
-from appnet.language.diagnostics import DiagnosticError
-from appnet.network.placement import OptLevel
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.processors.build import compile_edge
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from appnet.processors import lifetime
-from appnet.processors.address import Address
-from appnet.processors.envoy.admin import Admin, AdminError
-from appnet.processors.envoy.bootstrap import Identity, bootstrap_json
-from appnet.processors.envoy.process import EnvoyError, EnvoyProcess, EnvoySettings, envoy_binary
+from appnet.processors.envoy.proxy.admin import Admin, AdminError
+from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
+from appnet.processors.envoy.proxy.process import EnvoyError, EnvoyProcess, EnvoySettings, envoy_binary
+from appnet.system import lifetime
+from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench
 
@@ -91,9 +91,9 @@ async def test_errors_of_the_admin_interface_say_what_was_asked(tmp_path: Path) 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from appnet.system.address import Address
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 
 async def main():
     envoys = []

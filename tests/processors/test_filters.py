@@ -10,8 +10,9 @@ from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from appnet.processors.envoy.filters import FILTER_TYPES, ChainOptions, native_filter, wasm_filter
-from appnet.processors.otlp import Resource
+from appnet.observe.otlp import Resource
+from appnet.processors.envoy.filters import FILTER_TYPES, native_filter, wasm_filter
+from appnet.processors.options import ChainOptions
 
 OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1)
 

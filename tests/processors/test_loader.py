@@ -8,7 +8,7 @@ from pathlib import Path
 
 import envoy
 
-from appnet.processors.envoy.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_library
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.control.local_application import Answer, get
+from appnet.samples.guide import Answer, get
 from tests.quickstart.support import APPNETCTL, Running, gone, left_behind, running, sample
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ import pytest
 
 from appnet.cli import run
 from appnet.cli.main import app
-from appnet.control.local_application import Answer, EchoApplication, Expectation
+from appnet.samples.guide import Answer, EchoApplication, Expectation
 from tests.quickstart.support import APPNETCTL, CONFIG, ECHO, gone, running, sample
 
 pytestmark = pytest.mark.e2e

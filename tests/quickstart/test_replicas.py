@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c import Target
-from appnet.control.local import LocalRunner, RunSettings
-from appnet.control.local_application import get
-from appnet.language.diagnostics import DiagnosticError
+from appnet.deploy.local.machine import LocalRunner, RunSettings
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.samples.guide import get
 from tests.quickstart.support import running, sample
 from tests.support.asynchronous import asynchronous
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c import Target
-from appnet.control.local import LocalRunner, RolloutError, RunSettings
-from appnet.control.local_application import Answer, get
+from appnet.deploy.local.machine import LocalRunner, RolloutError, RunSettings
 from appnet.processors import build
+from appnet.samples.guide import Answer, get
 from tests.quickstart.support import sample
 from tests.support.asynchronous import asynchronous
 

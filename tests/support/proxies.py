@@ -10,13 +10,13 @@ from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.control.snapshot import Snapshot
-from appnet.control.xds_server import XdsServer
-from appnet.processors.address import Address
-from appnet.processors.envoy.bootstrap import Identity
-from appnet.processors.envoy.filters import ChainOptions
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.xds.server import XdsServer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.options import ChainOptions
+from appnet.system.address import Address
 from tests.support.raw_grpc import RawClient, RecordingServer, Reply, frame
 
 PATH = "/echo.EchoService/echo"

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from appnet.network.proto import load_proto
+from appnet.application.proto import load_proto
 
 SAMPLE = load_proto(Path(__file__).with_name("sample.proto")).method("Call")

@@ -18,9 +18,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from appnet.application.proto import load_proto
 from appnet.language.messages import Field
 from appnet.language.types import MapType, VecType
-from appnet.network.proto import load_proto
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Fields, make_field
 

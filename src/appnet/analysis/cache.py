@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Re
 from appnet.interpret.values import Value, float_bits, float_from_bits
 from appnet.ir.nodes import Element, Handler
 from appnet.language.messages import MethodSignature
+from appnet.system.cache import cache_directory
 
 _DECIDES = ("analysis", "interpret", "ir", "language")  # packages whose code a decision depends on
 
@@ -28,7 +28,7 @@ class DecisionCache:
     """Decisions in a directory; made when the first one is kept."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._directory = directory if directory is not None else _default_directory()
+        self._directory = directory if directory is not None else cache_directory() / "decisions"
 
     def get(self, key: str) -> Decision | None:
         """The decision kept under the key; None where there is none that can be read."""
@@ -85,11 +85,6 @@ def _code() -> str:
         for path in sorted((root / package).glob("*.py")):
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _default_directory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "appnet" / "decisions"
 
 
 # --- as JSON ---------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from appnet.analysis.properties import HandlerProperties, Properties
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents, scalar_value
 from appnet.ir.nodes import Element
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MethodSignature
-from appnet.network.near import suggestion
-from appnet.network.yaml_reader import Problems, Section, node_span, read_documents, scalar_value
 
 _DIRECTIONS = ("request", "response")
 _FLAGS = {it.name for it in dataclasses.fields(HandlerProperties) if it.type == "bool"}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appnet.application.proto import ProtoFile
+from appnet.diagnostics.diagnostic import Span
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element, StateVariable
-from appnet.language.diagnostics import Span
 from appnet.language.messages import MethodSignature
-from appnet.network.proto import ProtoFile
 
 Fields = Mapping[str, Value]
 """Values by dotted path of the .proto; a field that is not there has its default."""

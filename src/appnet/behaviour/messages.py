@@ -6,11 +6,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from appnet.application.proto import ProtoFile
 from appnet.behaviour.document import Fields
 from appnet.interpret.values import Value
 from appnet.language.messages import MessageSchema
 from appnet.language.types import STRING, MapType, Type, VecType
-from appnet.network.proto import ProtoFile
 
 FRAME_SIZE = 5
 """Bytes before each message of a gRPC body: whether it is compressed, and its length."""

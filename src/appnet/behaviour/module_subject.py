@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appnet.behaviour import native_harness, wasm_harness
 from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Replies, Step
-from appnet.behaviour.harness import CallUnderTest, Harness, Passed, Replied, Responded
 from appnet.behaviour.messages import FRAME_SIZE, decode, encode, frame
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.codegen.c.build import Target, compile_module
@@ -15,6 +13,9 @@ from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType
+from appnet.processors.envoy.harness import native as native_harness
+from appnet.processors.envoy.harness import wasm as wasm_harness
+from appnet.processors.envoy.harness.calls import CallUnderTest, Harness, Passed, Replied, Responded
 
 _HARNESSES = {Target.NATIVE: native_harness.ModuleUnderTest, Target.WASM: wasm_harness.ModuleUnderTest}
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from appnet.application.appnet_config import ElementSpec
+from appnet.application.edge import load_edge
+from appnet.application.proto import ProtoFile, load_proto
 from appnet.behaviour.document import (
     Behaviour,
     Case,
@@ -22,20 +25,17 @@ from appnet.behaviour.document import (
     Step,
 )
 from appnet.behaviour.values import WrongValue, from_yaml
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
 from appnet.interpret.values import Value
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element, StateClass, StateVariable
 from appnet.language import Given
-from appnet.language.checker import STATUS_CODES
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, PairType, Type, VecType
-from appnet.network.config import ElementSpec
-from appnet.network.edge import load_edge
-from appnet.network.near import suggestion
-from appnet.network.proto import ProtoFile, load_proto
-from appnet.network.yaml_reader import Problems, Section, node_span, read_documents
 
 SUFFIX = ".behaviour.yaml"
 

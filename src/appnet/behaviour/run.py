@@ -22,8 +22,8 @@ from appnet.behaviour.values import from_dump
 from appnet.codegen.c.build import Target
 from appnet.interpret.dump import value_text
 from appnet.interpret.shown import shown
-from appnet.language.checker import STATUS_CODES
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, VecType
 
 INTERPRETER = "interpreter"

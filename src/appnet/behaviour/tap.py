@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from appnet.behaviour.document import Behaviour, Case, Fields, Step
 from appnet.behaviour.messages import FRAME_SIZE, decode
 from appnet.behaviour.subject import changed
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MessageSchema
 
 _FORMAT = "JSON_BODY_AS_BYTES"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from appnet.diagnostics.yaml_reader import scalar_value
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_int, wrap_uint
 from appnet.language.types import (
@@ -24,7 +25,6 @@ from appnet.language.types import (
     Type,
     VecType,
 )
-from appnet.network.yaml_reader import scalar_value
 
 _TOKEN = re.compile(r'"[0-9a-f]*"|[-\w.]+|[][{}(),:]')
 

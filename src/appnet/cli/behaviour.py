@@ -11,14 +11,14 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from appnet.application.edge import load_edge
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.behaviour.tap import captured_case
 from appnet.cli.elements import notes_of
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.network.check import check_file
-from appnet.network.edge import load_edge
+from appnet.compile.check import check_file
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 
 _OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
 

@@ -12,18 +12,18 @@ from typing import Annotated
 import typer
 
 from appnet.analysis import Vocabulary, load_overrides
+from appnet.application.application import Application, load_application
+from appnet.application.placement import OptLevel
 from appnet.cli.errors import BackendOption, open_screens, told_errors, writing
 from appnet.cli.explain import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
 from appnet.codegen.c.build import Target
-from appnet.compiler import build, compile_application
-from appnet.compiler.kubernetes import ManifestSettings
-from appnet.compiler.output import files, write
-from appnet.network.application import Application, load_application
-from appnet.network.placement import OptLevel
+from appnet.compile import build, compile_application
+from appnet.deploy.kubernetes.objects import ManifestSettings
+from appnet.deploy.kubernetes.output import files, write
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
-from appnet.processors.address import Address
+from appnet.system.address import Address
 
 
 def _not_yet(_: str) -> Path:

@@ -9,13 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from appnet.application.proto import load_proto
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
-from appnet.language.diagnostics import Diagnostic
-from appnet.network.proto import load_proto
 
 _SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
 

@@ -8,17 +8,17 @@ from types import MappingProxyType
 
 import yaml
 
+from appnet.application.edge import load_edge
+from appnet.application.proto import load_proto
+from appnet.application.uses import uses_of
 from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.yaml_reader import scalar_value
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.ir.workers import worker_notes
 from appnet.language import Given, parse
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.messages import MethodSignature
-from appnet.network.edge import load_edge
-from appnet.network.proto import load_proto
-from appnet.network.uses import uses_of
-from appnet.network.yaml_reader import scalar_value
 
 
 def compile_file(

@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from appnet.application.processors import PROCESSORS
 from appnet.cli.run import Screens
 from appnet.cli.screen import show_diagnostics
-from appnet.control.application import ApplicationError
-from appnet.control.local import RolloutError
-from appnet.ir.verify import InternalError
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.measure.calibrate import CalibrationError
-from appnet.network.processors import PROCESSORS
-from appnet.processors.envoy.process import EnvoyError
+from appnet.deploy.local.machine import RolloutError
+from appnet.deploy.local.program import ApplicationError
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.processors.envoy.calibrate.calibrate import CalibrationError
+from appnet.processors.envoy.proxy.process import EnvoyError
 
 FAILURE = 1
 WRONG_INPUT = 2

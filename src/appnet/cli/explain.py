@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appnet.compiler import plan_application
-from appnet.network.application import load_application
-from appnet.network.edge import load_edge
-from appnet.network.placement import Chain
-from appnet.network.spec import is_spec
+from appnet.application.application import load_application
+from appnet.application.edge import load_edge
+from appnet.application.placement import Chain
+from appnet.application.specification import is_spec
+from appnet.compile import plan_application
 from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Profile, Settings, optimize
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.prices import load_prices

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from appnet import __version__
+from appnet.application.placement import OptLevel
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, checkable, load_all, try_all
 from appnet.cli.compile import compile_spec
@@ -26,16 +27,15 @@ from appnet.cli.supervise import supervised
 from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
-from appnet.control.local import RunSettings
+from appnet.deploy.local.machine import RunSettings
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.language import Given
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
-from appnet.measure.calibrate import Effort
-from appnet.measure.calibrate import calibrate as measure_prices
-from appnet.network.placement import OptLevel
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.prices import write_prices
+from appnet.processors.envoy.calibrate.calibrate import Effort
+from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
 
 _HELP = """Program the network between microservices.
 

@@ -14,6 +14,7 @@ import aiohttp
 from rich.console import Console
 from rich.live import Live
 
+from appnet.application.placement import Side
 from appnet.cli.screen import (
     Rates,
     Steps,
@@ -23,12 +24,11 @@ from appnet.cli.screen import (
     stream_table,
     value_text,
 )
-from appnet.control.local import LocalRunner, Rollout, RolloutError, RunSettings
-from appnet.control.local_application import ECHO_METHOD, Answer, Expectation, get
-from appnet.control.watch import saves
-from appnet.language.diagnostics import DiagnosticError
-from appnet.network.placement import Side
+from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
+from appnet.deploy.local.watch import saves
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0

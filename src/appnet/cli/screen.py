@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from appnet.language.diagnostics import Diagnostic
+from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.observe.records import RecordValue
 from appnet.observe.store import StreamKey, StreamSummary
 

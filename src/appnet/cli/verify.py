@@ -13,8 +13,8 @@ from importlib.metadata import version as package_version
 
 from rich.table import Table
 
-from appnet.network.processors import PROCESSORS
-from appnet.processors.envoy.process import EnvoyError, envoy_binary
+from appnet.application.processors import PROCESSORS
+from appnet.processors.envoy.proxy.process import EnvoyError, envoy_binary
 
 _TIMEOUT_SECONDS = 10
 _REINSTALL = "make clean, then make quickstart"

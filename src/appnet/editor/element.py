@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from appnet.application.proto import load_proto
+from appnet.application.uses import uses_of
+from appnet.diagnostics.diagnostic import DiagnosticError, Span
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
 from appnet.language import check, parse
 from appnet.language.assume import check_assuming
-from appnet.language.checker import STATUS_CODES
 from appnet.language.declarations import DECORATORS
-from appnet.language.diagnostics import DiagnosticError, Span
 from appnet.language.lexer import KEYWORDS, SECTIONS
 from appnet.language.messages import Field, MethodSignature
 from appnet.language.scope import Findings, Mention
+from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedState, Variable
 from appnet.language.types import SCALARS, MapType, VecType
-from appnet.network.proto import load_proto
-from appnet.network.uses import uses_of
 
 TYPES = (*sorted(it.name for it in SCALARS), "Map", "Vec")
 _WORD = re.compile(r"\w+")

@@ -11,11 +11,11 @@ from pygls.uris import from_fs_path, to_fs_path
 from pygls.workspace import TextDocument
 
 from appnet import __version__
+from appnet.application.appnet_config import KIND
+from appnet.compile.check import check_file
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.editor.element import Completion, ElementText
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.formatter import format_program
-from appnet.network.check import check_file
-from appnet.network.config import KIND
 
 _DELAY = 0.15  # seconds after the last keystroke until a program is checked
 _KINDS = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
 from appnet.language import Given, check, parse
-from appnet.language.diagnostics import Diagnostic
 from appnet.language.messages import MethodSignature
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from appnet.language.diagnostics import Span
+from appnet.diagnostics.diagnostic import Span
 from appnet.language.types import Type
 
 # --- atoms -----------------------------------------------------------------------------------

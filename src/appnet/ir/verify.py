@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
     Answer,
@@ -63,14 +64,6 @@ _RANGES = {UINT: (0, 2**64), INT: (-(2**63), 2**63), INSTANT: (0, 2**64)}
 _VALUES: dict[Type, type] = {BOOL: bool, INT: int, UINT: int, INSTANT: int, FLOAT: float, STRING: bytes, BYTES: bytes}
 _OF_THE_CALL = frozenset({"rpc_id", "method"})
 _CALL_EFFECTS = Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
-
-
-class InternalError(AssertionError):
-    """The compiler made something that breaks its own rules; ``node`` is what breaks them."""
-
-    def __init__(self, rule: str, node: object) -> None:
-        super().__init__(f"{rule}: {node!r}")
-        self.node = node
 
 
 def verify(element: Element) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
 from appnet.ir.nodes import Block, Const, Element, SetState, State, StateClass
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import atoms_of, call_of, statements
-from appnet.language.diagnostics import Diagnostic, Severity, Span
 from appnet.language.operations import OPERATIONS, Effect
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 

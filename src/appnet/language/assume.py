@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.language import syntax
 from appnet.language.checker import check
 from appnet.language.declarations import Given
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.scope import Findings, Part
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType

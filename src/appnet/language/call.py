@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
-from appnet.language.diagnostics import Span
 from appnet.language.expressions import expression, type_of, typed
 from appnet.language.operations import OPERATIONS
 from appnet.language.scope import CheckError, Part, Scope

@@ -6,27 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from appnet.diagnostics.diagnostic import DiagnosticError, Span
 from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
-from appnet.language.diagnostics import DiagnosticError, Span
 from appnet.language.expressions import coerce, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
 from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
+from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
 from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, OptionType, PairType, VecType
 
-STATUS_CODES = {
-    name: code
-    for code, name in enumerate(
-        (
-            *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
-            *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
-            *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
-        )
-    )
-}
 _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
 

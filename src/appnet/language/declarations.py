@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
-from appnet.language.diagnostics import Span
 from appnet.language.expressions import expression
 from appnet.language.scope import CheckError, Findings, Scope, near
 from appnet.language.typed import CheckedState, Literal, StateValue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
-from appnet.language.diagnostics import Span
 from appnet.language.scope import CheckError, Scope
 from appnet.language.typed import FieldValue, Literal, Local, NewVec, Operate, StateValue, Value, Variable
 from appnet.language.types import (

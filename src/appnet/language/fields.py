@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.call import Call
-from appnet.language.diagnostics import Span
 from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.scope import CheckError, Follows, Scope, near

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from lark import Token
 
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.language.braces import has_braces, lexer_for
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
 from appnet.language.lexer import COMMENT, SECTIONS, TAB
 from appnet.language.parser import parse
 

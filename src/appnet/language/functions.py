@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.call import Call, to_text
-from appnet.language.diagnostics import Span
 from appnet.language.expressions import coerce, describe, mismatch, type_of, unify
 from appnet.language.fields import byte_size, get_field, set_field, set_reply_field
 from appnet.language.headers import is_header_key, is_header_value

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lark import Token
 
-from appnet.language.diagnostics import Diagnostic, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
 
 TAB = 4
 COMMENT = "COMMENT"

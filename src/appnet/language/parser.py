@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language.habits import advice, place_of
 from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS
 from appnet.language.recovery import without_line_of

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
 from appnet.language import syntax
-from appnet.language.diagnostics import Diagnostic, Severity, Span
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
 from appnet.language.types import Type

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from appnet.language.diagnostics import Span
+from appnet.diagnostics.diagnostic import Span
 
 # --- types and expressions -------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from appnet.language.diagnostics import Diagnostic, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Span
 from appnet.language.messages import MethodSignature
 from appnet.language.types import Type
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from appnet.processors.address import ANY_LOCAL_PORT, Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from appnet.observe.otlp import ExportLogsServiceResponse
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
-from appnet.processors.address import Address
-from appnet.processors.otlp import ExportLogsServiceResponse
+from appnet.system.address import Address
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from appnet.processors.otlp import ExportLogsServiceRequest
+from appnet.observe.otlp import ExportLogsServiceRequest
 
 RecordValue = bool | int | float | str | bytes | tuple["RecordValue", ...] | None
 

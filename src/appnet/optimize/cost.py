@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from appnet.application.placement import Side
 from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
 from appnet.language.operations import OPERATIONS, Effect
-from appnet.network.placement import Side
 
 _ITEMS_OF_A_LOOP = 8  # what a Vec is taken to hold, where nothing is known
 _KINDS = {

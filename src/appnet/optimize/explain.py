@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
+from appnet.application.placement import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.language.types import BOOL, FLOAT, STRING
-from appnet.network.placement import Side
 from appnet.optimize.cost import Profile
 from appnet.optimize.plan import OptimizedPlan
 

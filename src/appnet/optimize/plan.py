@@ -9,9 +9,9 @@ from functools import partial
 
 from appnet.analysis import DecisionCache, Strength
 from appnet.analysis.overrides import Overrides
+from appnet.application.edge import LoadedChain
+from appnet.application.placement import OptLevel, Plan, place, plan_of
 from appnet.ir.nodes import Element
-from appnet.network.edge import LoadedChain
-from appnet.network.placement import OptLevel, Plan, place, plan_of
 from appnet.optimize.cost import CostModel, Costs, Profile, expected_cost
 from appnet.optimize.known import Known
 from appnet.optimize.prices import DEFAULT

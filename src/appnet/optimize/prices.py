@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.network.yaml_reader import Problems, Section, read_documents
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 
 _TARGETS = ("native", "wasm")

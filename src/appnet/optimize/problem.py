@@ -8,8 +8,8 @@ from itertools import combinations
 
 from appnet.analysis import Decision, Proved, Strength, infer
 from appnet.analysis.properties import ANY, Properties
+from appnet.application.placement import Side
 from appnet.ir.nodes import Element
-from appnet.network.placement import Side
 
 Decide = Callable[[Element, Element, Strength], Decision]
 """Whether two neighbours may swap, the first of them standing before the second."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity, Span
-from appnet.network.near import suggestion
-from appnet.network.placement import Chain
-from appnet.network.yaml_reader import Problems, Section, node_span, read_documents
+from appnet.application.placement import Chain
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.optimize.cost import Profile
 
 

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from appnet.application.edge import LoadedChain, LoadedEdge, load_edge
+from appnet.application.placement import OptLevel, Plan, Segment, Side
 from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_by_content
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.ir.nodes import Element
-from appnet.language.diagnostics import Diagnostic, DiagnosticError, Severity
-from appnet.network.edge import LoadedChain, LoadedEdge, load_edge
-from appnet.network.placement import OptLevel, Plan, Segment, Side
 from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
 
 

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import grpc
 from aiohttp import web
 
-from appnet.network.proto import load_proto
+from appnet.application.proto import load_proto
 
 _SERVICE = "echo.EchoService"
 _METHOD = "echo"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
-from typing import Any
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
@@ -19,7 +17,7 @@ from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from appnet.processors.otlp import Resource
+from appnet.processors.options import ChainOptions
 
 WASM_TYPE = f"type.googleapis.com/{Wasm.DESCRIPTOR.full_name}"
 NATIVE_TYPE = f"type.googleapis.com/{DynamicModuleFilter.DESCRIPTOR.full_name}"
@@ -27,45 +25,10 @@ FILTER_TYPES = (NATIVE_TYPE, WASM_TYPE)
 """Type URLs of the filters that chains may come as."""
 
 PAYLOAD_MAGIC = b"APPNETM1"
-OPTIONS_VERSION = 1
 
 
 class RemoteCodeError(ValueError):
     """A filter configuration names code that the proxy would have to fetch."""
-
-
-@dataclass(frozen=True)
-class ChainOptions:
-    """What one instance of a chain is told when it is made.
-
-    ``service`` is the service the proxy stands beside, ``processor`` the proxy's node id and ``version`` the version
-    of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
-    ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
-    """
-
-    service: str
-    processor: str
-    version: str
-    max_message: int = 4 << 20
-    backend_count: int = 0
-    seed: int = 0
-
-    def encode(self) -> bytes:
-        """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
-        resource: bytes = self._resource().SerializeToString(deterministic=True)
-        numbers = struct.pack("<IQIII", OPTIONS_VERSION, self.seed, self.max_message, self.backend_count, len(resource))
-        return numbers + resource
-
-    def _resource(self) -> Any:
-        resource = Resource()
-        attributes = {
-            "service.name": self.service,
-            "appnet.processor": self.processor,
-            "appnet.version": self.version,
-        }
-        for key, value in attributes.items():
-            resource.attributes.add(key=key).value.string_value = value
-        return resource
 
 
 def native_filter(name: str, module: bytes, options: ChainOptions, loader: str) -> TypedExtensionConfig:

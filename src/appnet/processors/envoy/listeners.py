@@ -27,9 +27,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
-from appnet.processors.address import ANY_LOCAL_PORT, Address
-from appnet.processors.envoy.bootstrap import envoy_address, use_http2
 from appnet.processors.envoy.filters import FILTER_TYPES
+from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 DEFAULT_MAX_MESSAGE = 4 << 20
 """Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""

@@ -12,8 +12,8 @@ from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.method import MethodPrinter
 from appnet.codegen.c.printer.text import Names, comment, indent, literal
 from appnet.codegen.c.printer.types import Types
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, StateClass
-from appnet.ir.verify import InternalError
 from appnet.language.messages import MethodSignature
 
 _INCLUDES = (

@@ -9,8 +9,8 @@ from appnet.codegen.c.printer.context import Direction, Slot
 from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.text import comment, constant, indent, literal, view
 from appnet.codegen.c.printer.types import MEMBERS
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Const
-from appnet.ir.verify import InternalError
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import MapType, VecType
 

@@ -1,0 +1,1 @@
+"""What users write around elements: AppNetConfig, specification, .proto and manifest."""

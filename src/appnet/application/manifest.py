@@ -1,0 +1,155 @@
+"""The application's Kubernetes manifest: which services there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from appnet.application.appnet_config import AppNetConfig, config_error
+from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
+
+_MAX_PORT = 65_535
+_MAX_REPLICAS = 1_000
+_PORT = re.compile("[0-9]{1,5}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Kubernetes Service.
+
+    ``ports`` are the ones it offers, by name (the number's digits where it has none); ``selector`` are the labels of
+    the pods behind it.
+    """
+
+    name: str
+    namespace: str
+    ports: Mapping[str, int]
+    span: Span
+    selector: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A Kubernetes Deployment: ``replicas`` pods with ``labels``."""
+
+    name: str
+    replicas: int
+    labels: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The objects of an application that matter to its network; of two services of one name, the first."""
+
+    path: Path
+    services: Mapping[str, Service] = field(default_factory=dict)
+    deployments: tuple[Deployment, ...] = ()
+
+    def service(self, name: Located) -> Service:
+        """The service called ``name``; raises ``DiagnosticError`` pointing at the name where there is none."""
+        found = self.services.get(name.value)
+        if found is None:
+            help_ = suggestion(name.value, self.services, what=f"services of {self.path.name}")
+            if not self.services:
+                help_ = "it has no `kind: Service`: name the application's Kubernetes manifest in `appManifestFile`"
+            raise config_error("C040", f"no service `{name}`", name.span, f"not in {self.path.name}", help_)
+        return found
+
+    def replicas(self, service: str) -> int:
+        """How many pods stand behind ``service``: at least one, as it may run where this manifest does not say."""
+        selector = self.services[service].selector.items()
+        behind = (it.replicas for it in self.deployments if selector and selector <= it.labels.items())
+        return max(1, sum(behind))
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Reads the Services and Deployments in ``path``; objects of other kinds are passed over.
+
+    Raises ``DiagnosticError`` for text that is no manifest.
+    """
+    problems = Problems(path)
+    services: dict[str, Service] = {}
+    deployments: list[Deployment] = []
+    for section in _objects(read_documents(path), problems):
+        kind = section.text("kind", needed="the object's kind")
+        metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
+        name = metadata.text("name", needed="the object's name") if metadata else None
+        if kind is None or metadata is None or name is None:
+            continue
+        if kind.value == "Deployment":
+            deployments.append(_deployment(name.value, section.section("spec")))
+        else:
+            namespace = metadata.text("namespace") if "namespace" in metadata else None
+            spec = section.section("spec")
+            ports, selector = _ports(spec), _labels(spec, "selector")
+            service = Service(name.value, namespace.value if namespace else "default", ports, name.span, selector)
+            services.setdefault(name.value, service)
+    problems.raise_any()
+    return Manifest(path, services, tuple(deployments))
+
+
+def check_services(config: AppNetConfig) -> Manifest:
+    """The manifest that ``config`` names, which must have both services; raises ``DiagnosticError``."""
+    manifest = load_manifest(config.manifest)
+    for name in (config.client_service, config.server_service):
+        manifest.service(name)
+    return manifest
+
+
+def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = False) -> Iterator[Section]:
+    """The objects, those in a ``List`` one by one."""
+    for node in documents:
+        if not isinstance(node, yaml.MappingNode):
+            span = node_span(problems.file, node)
+            help_ = "each document needs `apiVersion`, `kind` and `metadata`"
+            problems.add("C042", "not a Kubernetes object", span, "no mapping", help_)
+            continue
+        section = Section(node, problems)
+        items = section.get("items")
+        if isinstance(items, yaml.SequenceNode) and not in_list:
+            yield from _objects(items.value, problems, in_list=True)
+        else:
+            yield section
+
+
+def _deployment(name: str, spec: Section | None) -> Deployment:
+    template = spec.section("template") if spec else None
+    labels = _labels(template.section("metadata") if template else None, "labels")
+    found = spec.scalar("replicas") if spec else None
+    if spec is None or found is None:
+        return Deployment(name, 1, labels)
+    replicas, span = found
+    if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MAX_REPLICAS:
+        help_ = f"give a number from 0 to {_MAX_REPLICAS}: `replicas: 3`"
+        spec.problems.add("C012", "`replicas` takes a number of pods", span, "no such number", help_)
+        return Deployment(name, 1, labels)
+    return Deployment(name, replicas, labels)
+
+
+def _labels(section: Section | None, key: str) -> dict[str, Scalar]:
+    return {name: value for name, (value, _) in section.scalars(key).items()} if section else {}
+
+
+def _ports(spec: Section | None) -> dict[str, int]:
+    """The ports in a Service's ``spec``."""
+    found: dict[str, int] = {}
+    if spec is None or "ports" not in spec:
+        return found
+    for node in spec.items("ports", "list ports: `- port: 9000`") or ():
+        entry = Section(node, spec.problems) if isinstance(node, yaml.MappingNode) else None
+        number = entry.get("port") if entry else None
+        text = number.value if isinstance(number, yaml.ScalarNode) else ""
+        if entry and _PORT.fullmatch(text) and 0 < int(text) <= _MAX_PORT:
+            name = entry.text("name") if "name" in entry else None
+            found[name.value if name else text] = int(text)
+        else:
+            span = node_span(spec.problems.file, number or node)
+            help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"
+            spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
+    return found

@@ -1,0 +1,348 @@
+"""A user's .proto: its methods as the checker wants them, and its messages for dynamic use."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, OneofDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.language.messages import Field, MessageSchema, MethodSignature
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
+
+_MAX_DEPTH = 8
+_MAX_PATHS = 10_000
+_PROTOC_TAB = 8
+_MESSAGES, _NESTED, _FIELDS, _NAME = 4, 3, 2, 1  # field numbers of descriptors, as paths in source_code_info have them
+_ERROR_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
+
+_KINDS: dict[int, tuple[str, Type]] = {
+    FieldDescriptor.TYPE_DOUBLE: ("double", FLOAT),
+    FieldDescriptor.TYPE_FLOAT: ("float", FLOAT),
+    FieldDescriptor.TYPE_INT64: ("int64", INT),
+    FieldDescriptor.TYPE_UINT64: ("uint64", UINT),
+    FieldDescriptor.TYPE_INT32: ("int32", INT),
+    FieldDescriptor.TYPE_FIXED64: ("fixed64", UINT),
+    FieldDescriptor.TYPE_FIXED32: ("fixed32", UINT),
+    FieldDescriptor.TYPE_BOOL: ("bool", BOOL),
+    FieldDescriptor.TYPE_STRING: ("string", STRING),
+    FieldDescriptor.TYPE_BYTES: ("bytes", BYTES),
+    FieldDescriptor.TYPE_UINT32: ("uint32", UINT),
+    FieldDescriptor.TYPE_ENUM: ("enum", INT),
+    FieldDescriptor.TYPE_SFIXED32: ("sfixed32", INT),
+    FieldDescriptor.TYPE_SFIXED64: ("sfixed64", INT),
+    FieldDescriptor.TYPE_SINT32: ("sint32", INT),
+    FieldDescriptor.TYPE_SINT64: ("sint64", INT),
+}
+
+
+@dataclass(frozen=True)
+class ProtoFile:
+    """A compiled .proto. ``sources`` are where it and all it imports are, or would come before Google's own."""
+
+    path: Path
+    sources: tuple[Path, ...]
+    _pool: DescriptorPool = field(repr=False)
+    _services: tuple[str, ...]
+    _places: Mapping[str, tuple[Path, int, int]] = field(repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the user's that it was compiled from, itself first."""
+        return tuple(it for it in self.sources if it.is_file())
+
+    def methods(self) -> list[str]:
+        """The full name, ``/package.Service/Method``, of every method that the file itself declares."""
+        return [_full_name(it) for it in self._methods()]
+
+    def method(self, name: str, span: Span | None = None) -> MethodSignature:
+        """The method called ``name``: ``echo``, ``EchoService.echo``, ``echo.EchoService/echo`` or its full path.
+
+        Raises ``DiagnosticError`` where the file has no such method or more than one; it points at ``span``, where
+        the name was written, or else at the .proto.
+        """
+        wanted = name.strip().removeprefix("/").replace("/", ".")
+        found = [it for it in self._methods() if f".{it.full_name}".endswith(f".{wanted}")]
+        exact = [it for it in found if it.full_name == wanted]
+        if len(found) == 1 or exact:
+            return _signature((exact or found)[0])
+        place = span or Span(self.path, 1, 1, 1, 1)
+        if found:
+            full = " or ".join(f"`{_full_name(it)}`" for it in found)
+            raise _error("C052", f"method `{name}` is not clear", place, "several services have it", f"write {full}")
+        short = dict.fromkeys(it.name if "." not in wanted else _full_name(it)[1:] for it in self._methods())
+        if short:
+            advice = suggestion(name, short, what=f"methods of {self.path.name}")
+        else:
+            advice = f"declare a `service` with it in {self.path.name}"
+        raise _error("C051", f"no method `{name}`", place, f"not in {self.path.name}", advice)
+
+    def message_class(self, full_name: str) -> type[Message]:
+        """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
+        return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
+
+    def place(self, message: str, path: str) -> Span | None:
+        """Where the field at the dotted ``path`` in ``message`` (``package.Message``) is declared."""
+        inner: Descriptor | None = self._pool.FindMessageTypeByName(message)
+        found: FieldDescriptor | None = None
+        for name in path.split("."):
+            found = inner.fields_by_name.get(name) if inner is not None else None
+            inner = found.message_type if found is not None else None
+        place = self._places.get(found.full_name) if found is not None else None
+        return _span(*place) if place is not None and place[0].is_file() else None
+
+    def _methods(self) -> Iterator[MethodDescriptor]:
+        for service in self._services:
+            yield from self._pool.FindServiceByName(service).methods
+
+
+def load_proto(path: Path) -> ProtoFile:
+    """Compiles the .proto at ``path``; its imports are looked for in its folder and among Google's well-known types.
+
+    One that was compiled before and has not changed, nor any file it imports, is not compiled again.
+    Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
+    """
+    key = (Path.cwd(), path)
+    contents, known = _COMPILED.get(key, ({}, None))
+    if known is None or any(_content(file) != content for file, content in contents.items()):
+        known = _compile(path)
+        _COMPILED[key] = ({file: _content(file) for file in known.sources}, known)
+    return known
+
+
+_COMPILED: dict[tuple[Path, Path], tuple[dict[Path, bytes], ProtoFile]] = {}
+"""What was compiled, by working directory and path, with the contents of its sources."""
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _compile(path: Path) -> ProtoFile:
+    if not path.is_file():
+        raise _error("C033", f"no file {path}", Span(path, 1, 1, 1, 1), "", "give the path of a .proto file")
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "set")
+        arguments = [
+            "-I.",
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={output}",
+            f"./{path.name}",
+        ]
+        # Another process, because protoc writes its messages to file descriptor 2 whatever Python thinks of it.
+        run = subprocess.run(
+            [sys.executable, "-m", "grpc_tools.protoc", *arguments],
+            cwd=path.parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if run.returncode != 0:
+            raise DiagnosticError(_diagnostics(path, run.stderr))
+        compiled = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+    pool = DescriptorPool()
+    for file in compiled.file:
+        pool.Add(file)
+    *imports, own = compiled.file  # protoc puts each file after those it imports
+    sources = [path, *(path.parent / it.name for it in imports)]
+    services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
+    places = {name: place for it in compiled.file for name, place in _places(path.parent, it)}
+    return ProtoFile(path, tuple(sources), pool, tuple(services), places)
+
+
+def _places(folder: Path, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Path, int, int]]]:
+    """The full name of each field of the file, with line and column of its name as protoc counts them, from 1."""
+    for location in file.source_code_info.location:
+        at = list(location.path)
+        if len(at) < 5 or at[0] != _MESSAGES or at[-3] != _FIELDS or at[-1] != _NAME:
+            continue
+        message, names = file.message_type[at[1]], [file.message_type[at[1]].name]
+        for kind, index in zip(at[2:-3:2], at[3:-3:2], strict=True):
+            if kind != _NESTED:
+                break
+            message = message.nested_type[index]
+            names.append(message.name)
+        else:
+            full_name = ".".join(filter(None, (file.package, *names, message.field[at[-2]].name)))
+            yield full_name, (folder / file.name, location.span[0] + 1, location.span[1] + 1)
+
+
+def _signature(method: MethodDescriptor) -> MethodSignature:
+    return MethodSignature(
+        full_name=_full_name(method),
+        request=_schema(method.input_type),
+        response=_schema(method.output_type),
+        client_streaming=method.client_streaming,
+        server_streaming=method.server_streaming,
+    )
+
+
+def _full_name(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A message somewhere in another: what paths and field numbers lead to it and which types lie around it."""
+
+    message: Descriptor
+    prefix: str
+    numbers: tuple[int, ...]
+    above: frozenset[str]
+    oneofs: tuple[str, ...] = ()
+
+
+def _schema(message: Descriptor) -> MessageSchema:
+    fields: dict[str, Field] = {}
+    unsupported: dict[str, str] = {}
+    members: dict[str, list[Field]] = {}
+    # Breadth first, so that the fields nearest to the message come first in every list of names.
+    level = [_Place(message, "", (), frozenset({message.full_name}))]
+    for depth in range(1, _MAX_DEPTH + 1):
+        inner = []
+        for place in level:
+            for it in place.message.fields:
+                path, numbers = place.prefix + it.name, (*place.numbers, it.number)
+                oneof = _oneof(it)
+                oneofs = (*place.oneofs, f"{place.prefix}{oneof.name}" if oneof is not None else "")
+                if oneof is not None:
+                    members.setdefault(oneofs[-1], []).append(_field(it, path, numbers, oneofs))
+                reason = _unsupported(it, place.above, depth)
+                if reason:
+                    unsupported[path] = reason
+                elif _is_message(it) and len(fields) + len(unsupported) > _MAX_PATHS:
+                    # Messages that hold many messages each have millions of paths within a few levels.
+                    unsupported[path] = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
+                elif it.message_type is not None and _is_message(it):
+                    unsupported[path] = "it is a message: name a field in it"
+                    above = place.above | {it.message_type.full_name}
+                    inner.append(_Place(it.message_type, f"{path}.", numbers, above, oneofs))
+                else:
+                    fields[path] = _field(it, path, numbers, oneofs)
+        level = inner
+    return MessageSchema(
+        message.full_name, fields, unsupported, oneofs={name: tuple(them) for name, them in members.items()}
+    )
+
+
+def _field(it: FieldDescriptor, path: str, numbers: tuple[int, ...], oneofs: tuple[str, ...]) -> Field:
+    oneofs = oneofs if any(oneofs) else ()
+    entry = it.message_type
+    if entry is not None and entry.GetOptions().map_entry:
+        (key_kind, key), (kind, value) = (_KINDS[entry.fields_by_name[name].type] for name in ("key", "value"))
+        return Field(path, MapType(key, value), numbers, kind, key_kind=key_kind, oneofs=oneofs)
+    if entry is not None:
+        return Field(path, BYTES, numbers, "message", oneofs=oneofs)
+    kind, type_ = _KINDS[it.type]
+    if it.is_repeated:
+        return Field(path, VecType(type_), numbers, kind, packed=it.is_packed, oneofs=oneofs)
+    return Field(path, type_, numbers, kind, _default(it), oneofs=oneofs)
+
+
+def _is_message(it: FieldDescriptor) -> bool:
+    return it.message_type is not None and not it.message_type.GetOptions().map_entry
+
+
+def _oneof(it: FieldDescriptor) -> OneofDescriptor | None:
+    """The oneof that it is a member of; the one that stands for ``optional`` is none."""
+    oneof = it.containing_oneof
+    return None if oneof is None or (len(oneof.fields) == 1 and oneof.name == f"_{it.name}") else oneof
+
+
+def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
+    """Why programs cannot use ``it``, nor anything in it; empty if they can."""
+    nested = it.message_type
+    if it.type == FieldDescriptor.TYPE_GROUP:
+        return "it is a group"
+    if nested is not None and nested.GetOptions().map_entry:
+        value = nested.fields_by_name["value"]
+        return _closed(value) or ("it is a map of messages" if value.message_type is not None else "")
+    if _closed(it):
+        return _closed(it)
+    oneof = _oneof(it)
+    for other in oneof.fields if oneof is not None else ():
+        if other.type == FieldDescriptor.TYPE_GROUP or _closed(other):
+            # Whether that member is the one that counts is not the same for all receivers.
+            return f"a member of its oneof, `{other.name}`, is a {'closed enum' if _closed(other) else 'group'}"
+    if nested is None:
+        return ""
+    if it.is_repeated:
+        return "it is repeated, and a message"
+    if nested.full_name in above:
+        return f"`{nested.full_name}` contains itself"
+    return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
+
+
+def _closed(it: FieldDescriptor) -> str:
+    # What a number that the enum does not name means is not the same for all receivers: some take it as absent.
+    return "it is a closed enum" if it.enum_type is not None and it.enum_type.is_closed else ""
+
+
+def _default(it: FieldDescriptor) -> bool | int | float | bytes | None:
+    """What the field reads as where it is absent, if that is not zero or empty."""
+    value = it.default_value.encode() if isinstance(it.default_value, str) else it.default_value
+    zero = not value and str(value) != "-0.0"
+    return None if zero else value
+
+
+def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:
+    """One diagnostic for each of protoc's messages that has a place; of all text together if none has."""
+    found: list[Diagnostic] = []
+    title = f"{path.name} does not compile"
+    for match in filter(None, map(_ERROR_LINE.match, messages.splitlines())):
+        text = match["text"].rstrip(".")
+        span = _span(path.parent / match["file"], int(match["line"]), int(match["column"]))
+        found.append(Diagnostic("C050", Severity.ERROR, title, span, text, _help(text)))
+    if found:
+        return found
+    text = " ".join(messages.split())
+    return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span(path, 1, 1, 1, 1))]
+
+
+_ADVICE = (
+    ("Import ", "imports are looked for beside the .proto and among google/protobuf/*.proto"),
+    ("top-level statement", 'a .proto begins with `syntax = "proto3";` and holds messages and services'),
+    ('Expected ";"', "end what stands before it with `;`"),
+    ("recursively imports", "take one of the imports out"),
+    ("already been used", "give each field of a message a number of its own"),
+    ("is not defined", "declare it, import the file that does, or mend its name"),
+)
+
+
+def _help(text: str) -> str:
+    return next((advice for words, advice in _ADVICE if words in text), "mend it there: these are words of `protoc`")
+
+
+def _span(file: Path, line: int, column: int) -> Span:
+    """The word at a place given by protoc, which counts bytes and takes tabs to stop at every eighth column."""
+    try:
+        source = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        source = []
+    text = source[line - 1] if line <= len(source) else ""
+    start, at = 0, 1
+    while at < column and start < len(text):
+        width = _PROTOC_TAB - (at - 1) % _PROTOC_TAB if text[start] == "\t" else len(text[start].encode())
+        start, at = start + 1, at + width
+    word = re.compile(r'import\s.*?"[^"]*"|"[^"]*"|\w+').match(text, start)
+    end = word.end() if word else min(start + 1, max(len(text), start + 1))
+    return Span(file, line, start + 1, line, end + 1)
+
+
+def _error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
+    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_)])

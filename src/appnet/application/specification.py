@@ -1,0 +1,304 @@
+"""The chain compiler's specification: an application's edges, and the elements on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from appnet.application.appnet_config import ElementSpec, check_element_name, config_error
+from appnet.application.named import named_file
+from appnet.application.placement import Chain, Edge, Side, Stop
+from appnet.application.processors import PROCESSORS, ready
+from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
+from appnet.language import Given
+
+_TOP_KEYS = ("app_name", "app_manifest", "app_structure", "edge", "link", "transport")
+_TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each edge that they belong to")
+_SHARED_KEYS = ("method", "proto", "proto_mod_name", "proto_mod_location", "processor", "upgrade", "envoy_native")
+_ELEMENT_KEYS = ("name", "path", "parameters", "position", *_SHARED_KEYS)
+_PAIR_KEYS = ("name1", "path1", "parameters1", "name2", "path2", "parameters2", *_SHARED_KEYS)
+_ELEMENT_REFUSED = {"config": "give values to the parameters of its init: `parameters: {limit: 10}`"}
+_POSITIONS = {
+    "client": Side.CLIENT,
+    "C": Side.CLIENT,
+    "server": Side.SERVER,
+    "S": Side.SERVER,
+    "any": None,
+    "C/S": None,
+}
+_TRANSPORT = "reliable"
+
+
+@dataclass(frozen=True)
+class SpecChain:
+    """The elements on the calls of one method on an edge. ``native``: one of them has to run as a native module."""
+
+    chain: Chain
+    method: Located
+    proto: Path
+    native: bool
+
+
+@dataclass(frozen=True)
+class ApplicationSpec:
+    """A valid specification; every file that it names was there. ``edges``: the structure, in the order of the file."""
+
+    path: Path
+    name: str
+    manifest: Path
+    edges: tuple[tuple[Located, Located], ...]
+    chains: tuple[SpecChain, ...]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An element as it is listed. ``side``: the one it is bound to."""
+
+    spec: ElementSpec
+    side: Side | None
+    processors: frozenset[str]
+    method: Located
+    proto: Path
+    native: bool
+
+
+def load_spec(path: Path) -> ApplicationSpec:
+    """Reads and checks the specification at ``path``; paths in it are relative to it, as in an AppNetConfig.
+
+    Raises ``DiagnosticError`` with everything that is wrong, in the order of the file.
+    """
+    documents = read_documents(path)
+    if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
+        span = node_span(path, documents[-1]) if documents else Span(path, 1, 1, 1, 1)
+        help_ = "begin with `app_name: …`, and write one application in a file"
+        raise config_error("C018", f"{path.name} is no specification of an application", span, "not one mapping", help_)
+    problems = Problems(path)
+    found = _SpecReader(Section(documents[0], problems, Span(path, 1, 1, 1, 1))).read()
+    problems.raise_any()
+    assert found is not None
+    return found
+
+
+def is_spec(path: Path) -> bool:
+    """Whether the file says that it is a specification: a mapping with some of its keys, of no Kubernetes ``kind``.
+
+    Raises ``DiagnosticError`` for a file that cannot be read.
+    """
+    documents = read_documents(path)
+    if not documents or not isinstance(documents[0], yaml.MappingNode):
+        return False
+    keys = {key.value for key, _ in documents[0].value if isinstance(key, yaml.ScalarNode)}
+    return "kind" not in keys and not keys.isdisjoint(_TOP_KEYS)
+
+
+class _SpecReader:
+    """Reads the file. A value that is wrong is told and left out; the result counts only if nothing was."""
+
+    def __init__(self, top: Section) -> None:
+        self._top = top
+        self._problems = top.problems
+        self._path = top.problems.file
+
+    def read(self) -> ApplicationSpec | None:
+        top = self._top
+        top.only(_TOP_KEYS, _TOP_REFUSED)
+        name = top.text("app_name", needed="the application's name")
+        manifest = named_file(top, "app_manifest", "the application's Kubernetes manifest")
+        edges = {f"{client}->{server}": (client, server) for client, server in self._structure()}
+        listed = self._on_edges("edge", edges, self._element)
+        pairs = self._on_edges("link", edges, self._pair)
+        for _, section in self._entries("transport", edges):
+            self._check_transport(section)
+        chains: list[SpecChain] = []
+        for edge, ends in edges.items():
+            chains += self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
+        if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
+            help_ = "list elements of an edge: `edge:` and under it `client->server:`"
+            self._problems.add("C030", "no elements", top.span, "none on any edge", help_)
+        if name is None or manifest is None:
+            return None
+        return ApplicationSpec(self._path, name.value, manifest, tuple(edges.values()), tuple(chains))
+
+    # --- edges ---
+
+    def _structure(self) -> Iterator[tuple[Located, Located]]:
+        if "app_structure" not in self._top:
+            self._top.text("app_structure", needed="the application's edges: `- client->server`")
+            return
+        seen: set[str] = set()
+        for node in self._top.items("app_structure", "list edges: `- client->server`") or ():
+            ends = self._ends(node)
+            if ends is None:
+                continue
+            edge = f"{ends[0]}->{ends[1]}"
+            if edge in seen:
+                self._problems.add("C022", f"`{edge}` stands here twice", ends[0].span, "once is enough", "remove it")
+            elif ends[0].value == ends[1].value:
+                title = f"`{ends[0]}` cannot be both client and server"
+                self._problems.add("C041", title, ends[1].span, "the client's name", "name the two ends of an edge")
+            else:
+                seen.add(edge)
+                yield ends
+
+    def _ends(self, node: yaml.Node) -> tuple[Located, Located] | None:
+        span = node_span(self._path, node)
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        client, _, server = (it.strip() for it in text.partition("->"))
+        if client and server and "->" not in server:
+            return Located(client, span), Located(server, span)
+        self._problems.add("C044", "not an edge", span, "two services with `->` between", "write `client->server`")
+        return None
+
+    def _on_edges(
+        self, key: str, edges: dict[str, tuple[Located, Located]], read: Callable[[Section], list[_Entry]]
+    ) -> dict[str, list[_Entry]]:
+        found: dict[str, list[_Entry]] = {}
+        for edge, section in self._entries(key, edges):
+            found.setdefault(edge, []).extend(read(section))
+        return found
+
+    def _entries(self, key: str, edges: dict[str, tuple[Located, Located]]) -> Iterator[tuple[str, Section]]:
+        """The mappings listed under ``key``, each with its edge."""
+        section = self._top.section(key) if key in self._top else None
+        for written, _ in section.values() if section else ():
+            assert section is not None
+            edge = "->".join(it.strip() for it in written.split("->"))
+            if edge not in edges:
+                help_ = suggestion(edge, edges, what="edges of `app_structure`")
+                title = f"no edge `{written}`"
+                self._problems.add("C045", title, section.key_span(written), "not in `app_structure`", help_)
+                continue
+            for node in section.items(written, f"list what is on the edge, or leave `{written}` out") or ():
+                if isinstance(node, yaml.MappingNode):
+                    yield edge, Section(node, self._problems)
+                else:
+                    span = node_span(self._path, node)
+                    help_ = "list mappings under it: `- method: …`"
+                    self._problems.add("C012", f"an entry of `{key}` is a mapping", span, "no mapping", help_)
+
+    # --- what is on them ---
+
+    def _element(self, section: Section) -> list[_Entry]:
+        section.only(_ELEMENT_KEYS, _ELEMENT_REFUSED)
+        return self._entry(section, "", self._position(section))
+
+    def _pair(self, section: Section) -> list[_Entry]:
+        """Two elements, of which the server's undoes what the client's does."""
+        section.only(_PAIR_KEYS)
+        both = [*self._entry(section, "1", Side.CLIENT), *self._entry(section, "2", Side.SERVER)]
+        return both if len(both) == 2 else []
+
+    def _entry(self, section: Section, suffix: str, side: Side | None) -> list[_Entry]:
+        name = section.text(f"name{suffix}", needed="the element's name")
+        file = named_file(section, f"path{suffix}", "the path of its `.appnet` file")
+        given = section.scalars(f"parameters{suffix}") if f"parameters{suffix}" in section else {}
+        method = section.text("method", needed="the RPC method, as in the .proto")
+        proto = named_file(section, "proto", "the .proto that declares the method")
+        if name is not None:
+            check_element_name(name, self._problems)
+        for key in ("proto_mod_name", "proto_mod_location"):
+            if key in section:
+                section.text(key)
+        processors = self._processors(section)
+        self._flag(section, "upgrade")  # true of every element, whatever it says
+        native = self._flag(section, "envoy_native")
+        if name is None or file is None or method is None or proto is None:
+            return []
+        parameters = {key: Given(value, span) for key, (value, span) in given.items()}
+        return [_Entry(ElementSpec(name, file, parameters), side, processors, method, proto, native)]
+
+    def _position(self, section: Section) -> Side | None:
+        found = section.text("position") if "position" in section else None
+        if found is not None and found.value not in _POSITIONS:
+            help_ = suggestion(found.value, ("client", "server", "any"), what="positions")
+            self._problems.add("C023", f"unknown position `{found}`", found.span, "not a position", help_)
+        return _POSITIONS.get(found.value) if found is not None else None
+
+    def _processors(self, section: Section) -> frozenset[str]:
+        """Those of the list that run; all where there is no list."""
+        if "processor" not in section:
+            return frozenset(ready())
+        names: set[str] = set()
+        for node in section.items("processor", f"list at least one: `- {ready()[0]}`") or ():
+            span = node_span(self._path, node)
+            text = node.value if isinstance(node, yaml.ScalarNode) else ""
+            if text in PROCESSORS:
+                names.add(text)
+            else:
+                help_ = suggestion(text, PROCESSORS, what="processors")
+                self._problems.add("C020", f"unknown processor `{text}`", span, "not a processor", help_)
+        if names and not names & set(ready()):
+            title = "none of these processors is there yet"
+            help_ = "add " + " or ".join(f"`{it}`" for it in ready())
+            self._problems.add("C021", title, section.key_span("processor"), "not yet", help_)
+        return frozenset(names & set(ready()))
+
+    def _flag(self, section: Section, key: str) -> bool:
+        found = section.scalar(key) if key in section else None
+        if found is None:
+            return False
+        value, span = found
+        if not isinstance(value, bool):
+            self._problems.add("C012", f"`{key}` takes true or false", span, "this is neither", "write true or false")
+        return value is True
+
+    def _check_transport(self, section: Section) -> None:
+        section.only(("method", "name"))
+        section.text("method", needed="the RPC method")
+        name = section.text("name", needed=f"the transport: `{_TRANSPORT}`")
+        if name is not None and name.value != _TRANSPORT:
+            help_ = f"write `{_TRANSPORT}`: HTTP/2 over TCP, as gRPC has it"
+            self._problems.add("C024", f"unknown transport `{name}`", name.span, "not a transport", help_)
+
+    # --- chains ---
+
+    def _chains(self, ends: tuple[Located, Located], listed: list[_Entry], pairs: list[_Entry]) -> Iterator[SpecChain]:
+        """A chain for each method, in the order in which the methods are first named."""
+        for method in dict.fromkeys(it.method.value for it in (*listed, *pairs)):
+            own = [it for it in listed if it.method.value == method]
+            linked = [it for it in pairs if it.method.value == method]
+            first = next(it for it in (*own, *linked))
+            self._check_together(first, [*own, *linked])
+            common = frozenset.intersection(*(it.processors for it in (*own, *linked)))
+            edge = Edge(ends[0].value, ends[1].value, (method,))
+            chain = Chain(edge, next(iter(sorted(common)), ready()[0]), self._stops(own, linked))
+            native = any(it.native for it in (*own, *linked))
+            yield SpecChain(chain, first.method, first.proto, native)
+
+    def _check_together(self, first: _Entry, entries: list[_Entry]) -> None:
+        seen: dict[str, Span] = {}
+        for it in entries:
+            name = it.spec.name
+            before = seen.setdefault(name.value, name.span)
+            if before is not name.span:
+                help_ = "give each its own name: records and errors are told apart by it"
+                title = f"two elements are called `{name}`"
+                self._problems.add("C031", title, name.span, f"the first is in line {before.line}", help_)
+            if it.proto != first.proto:
+                title = f"`{it.method}` is declared in two files"
+                label = f"`{first.spec.name}` takes it from {first.proto.name}"
+                self._problems.add("C046", title, it.method.span, label, "name one .proto in all elements on a method")
+
+    def _stops(self, listed: list[_Entry], pairs: list[_Entry]) -> tuple[Stop, ...]:
+        """In request order: what is on the client's side, the firsts of pairs, their seconds mirrored, the rest."""
+        at_client = [number for number, it in enumerate(listed) if it.side is Side.CLIENT]
+        at_server = [number for number, it in enumerate(listed) if it.side is Side.SERVER]
+        if at_client and at_server and at_client[-1] > at_server[0]:
+            late, early = listed[at_client[-1]].spec.name, listed[at_server[0]].spec.name
+            title = f"`{late}` is the client's, but `{early}`, before it, is the server's"
+            help_ = "list elements in the order in which a request passes them"
+            self._problems.add("C036", title, late.span, "a request is back at the client here", help_)
+        split = at_server[0] if at_server else len(listed)
+        if at_server and not at_client and not pairs:
+            split = 0  # what is bound to no side joins the only one that has elements of its own
+        return (
+            *(Stop(it.spec, it.side, Side.CLIENT) for it in listed[:split]),
+            *(Stop(it.spec, Side.CLIENT, Side.CLIENT) for it in pairs[::2]),
+            *(Stop(it.spec, Side.SERVER, Side.SERVER) for it in pairs[1::2][::-1]),
+            *(Stop(it.spec, it.side, Side.SERVER) for it in listed[split:]),
+        )

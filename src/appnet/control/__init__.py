@@ -1,1 +1,0 @@
-"""The controller: gives every proxy its resources and its chains, and knows which of them it runs."""

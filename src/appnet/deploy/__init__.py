@@ -1,0 +1,1 @@
+"""Where applications stand: a folder for each environment."""

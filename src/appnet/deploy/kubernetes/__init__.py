@@ -1,0 +1,1 @@
+"""Applications as Kubernetes objects, in files."""

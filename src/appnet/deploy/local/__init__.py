@@ -1,0 +1,1 @@
+"""Applications and their proxies on one machine."""

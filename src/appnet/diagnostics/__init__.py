@@ -1,0 +1,1 @@
+"""What users wrote, and what they are told about it."""

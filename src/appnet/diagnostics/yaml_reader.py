@@ -1,0 +1,293 @@
+"""YAML as it was written: values with their places, and everything wrong with them told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.near import suggestion
+
+_TAGS = {
+    "tag:yaml.org,2002:str": "a text",
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number",
+    "tag:yaml.org,2002:bool": "true or false",
+    "tag:yaml.org,2002:null": "empty",
+    "tag:yaml.org,2002:timestamp": "a date",
+    "tag:yaml.org,2002:seq": "a list",
+    "tag:yaml.org,2002:map": "a mapping",
+}
+
+_SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("str", "int", "float", "bool"))
+_LONGEST_SHOWN = 40
+
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Located:
+    """A text and where it stands."""
+
+    value: str
+    span: Span
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Problems:
+    """Collects what is wrong with one file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._found: list[Diagnostic] = []
+
+    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+        """Adds an error."""
+        self._found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_))
+
+    def raise_any(self) -> None:
+        """Raises ``DiagnosticError`` with all that was added, in the order of the file, if anything was."""
+        if self._found:
+            raise DiagnosticError(sorted(self._found, key=lambda it: (it.span.line, it.span.column)))
+
+
+def read_documents(file: Path) -> list[yaml.Node]:
+    """The YAML documents in ``file``, empty ones left out. Raises ``DiagnosticError`` for an unreadable file."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(
+            file,
+            f"no file {file}" if isinstance(error, FileNotFoundError) else f"{file} cannot be read: {error.strerror}",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(file, f"{file.name} is not UTF-8 text") from error
+    try:
+        return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(file, error) from error
+    except yaml.reader.ReaderError as error:
+        raise _bad_character(file, text, error) from error
+    except RecursionError as error:
+        help_ = "take out a level: nothing that AppNet reads is that deep"
+        raise DiagnosticError([_error("C002", f"{file.name} is nested too deep", _start(file), "", help_)]) from error
+
+
+class Section:
+    """A YAML mapping that is being read: hands out its values and adds what is wrong with them to ``problems``."""
+
+    def __init__(self, node: yaml.MappingNode, problems: Problems, place: Span | None = None) -> None:
+        self.problems = problems
+        self.span = place or node_span(problems.file, node)
+        """The key that the mapping belongs to, or its first line."""
+        self._entries: dict[str, tuple[Span, yaml.Node]] = {}
+        for key, value in node.value:
+            span = node_span(problems.file, key)
+            if not isinstance(key, yaml.ScalarNode):
+                problems.add("C004", "a key that is no text", span, f"it is {_kind(key)}", "write a plain word")
+            elif key.value in self._entries:
+                first = self._entries[key.value][0].line
+                problems.add("C013", f"`{key.value}` stands here twice", span, f"first in line {first}", "keep one")
+            else:
+                self._entries[key.value] = (span, value)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def values(self) -> Iterable[tuple[str, yaml.Node]]:
+        """Each key with its value."""
+        return [(key, node) for key, (_, node) in self._entries.items()]
+
+    def get(self, key: str) -> yaml.Node | None:
+        """The value at ``key``, whatever it is; None where the key is not there."""
+        return self._value(key, "")
+
+    def key_span(self, key: str) -> Span:
+        """Where the key stands; the section itself where it does not."""
+        return self._entries[key][0] if key in self._entries else self.span
+
+    def only(self, known: Iterable[str], refused: dict[str, str] | None = None) -> None:
+        """Adds an error for every key not among ``known``; ``refused`` gives some of them a help of their own."""
+        names = list(known)
+        for key, (span, _) in self._entries.items():
+            if refused and key in refused:
+                self.problems.add("C010", f"`{key}` is not taken", span, "not used here", refused[key])
+            elif key not in names:
+                advice = suggestion(key, names, what="keys here")
+                self.problems.add("C010", f"unknown key `{_shown(key)}`", span, "not known here", advice)
+
+    def text(self, key: str, *, needed: str = "") -> Located | None:
+        """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""
+        node = self._value(key, needed)
+        if node is None:
+            return None
+        span = node_span(self.problems.file, node)
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
+            self.problems.add("C017", f"`{key}` is empty", self.key_span(key), "no value", f"give {needed or 'a text'}")
+        elif not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
+            help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"give {needed or 'a text'}"
+            self._wrong_type(key, node, "a text", help_)
+        elif not node.value.strip():
+            self.problems.add("C017", f"`{key}` is empty", span, "no text", f"give {needed or 'a text'}")
+        elif not node.value.strip().isprintable():
+            help_ = f"give {needed or 'a text'}"
+            self.problems.add("C012", f"`{key}` takes one line", span, "line breaks or control characters", help_)
+        else:
+            return Located(node.value.strip(), span)
+        return None
+
+    def section(self, key: str, *, needed: str = "") -> Section | None:
+        """The mapping at ``key``."""
+        node = self._value(key, needed)
+        if node is None:
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return Section(node, self.problems, self.key_span(key))
+        self._wrong_type(key, node, "a mapping", "indent its keys under it, each as `key: value`")
+        return None
+
+    def items(self, key: str, help_: str) -> list[yaml.Node] | None:
+        """The nodes of the list at ``key``; None, after an error, where it is no list or (C032) an empty one."""
+        node = self._value(key, "")
+        if node is None:
+            return None
+        if isinstance(node, yaml.SequenceNode) and node.value:
+            return list(node.value)
+        empty = isinstance(node, yaml.SequenceNode) or node.tag == "tag:yaml.org,2002:null"
+        if empty:
+            self.problems.add("C032", f"`{key}` is empty", self.key_span(key), "nothing in it", help_)
+        else:
+            self._wrong_type(key, node, "a list", help_)
+        return None
+
+    def scalars(self, key: str) -> dict[str, tuple[Scalar, Span]]:
+        """The mapping at ``key``, each of its values a text, number or truth value as YAML understands it.
+
+        The places are those of the whole entries.
+        """
+        section = self.section(key)
+        found: dict[str, tuple[Scalar, Span]] = {}
+        if section is None:
+            return found
+        for name, node in section.values():
+            span = node_span(self.problems.file, node)
+            value = scalar_value(node)
+            if value is not None:
+                found[name] = (
+                    value,
+                    replace(section.key_span(name), end_line=span.end_line, end_column=span.end_column),
+                )
+            elif node.tag in _SCALAR_TAGS:
+                title = f"`{name}` cannot be read as {_kind(node)}"
+                self.problems.add("C012", title, span, "its form or its size is wrong", "for a text, write quotes")
+            else:
+                help_ = "give a text (in quotes, where it looks like something else), a number, true or false"
+                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
+        return found
+
+    def scalar(self, key: str) -> tuple[Scalar, Span] | None:
+        """The text, number or truth value at ``key``, and its place."""
+        node = self._value(key, "")
+        if node is None:
+            return None
+        value = scalar_value(node)
+        if value is None:
+            self._wrong_type(key, node, "one value", "give a text, a number, true or false")
+            return None
+        return value, node_span(self.problems.file, node)
+
+    def _value(self, key: str, needed: str) -> yaml.Node | None:
+        if key in self._entries:
+            return self._entries[key][1]
+        if needed:
+            self.problems.add("C011", f"`{key}` is missing", self.span, f"no `{key}` here", f"give {needed}")
+        return None
+
+    def _wrong_type(self, key: str, node: yaml.Node, wanted: str, help_: str) -> None:
+        span = node_span(self.problems.file, node)
+        self.problems.add("C012", f"`{key}` takes {wanted}", span, f"this is {_kind(node)}", help_)
+
+
+def node_span(file: Path, node: yaml.Node) -> Span:
+    """Where a node stands; of one that fills several lines its first."""
+    start, end = node.start_mark, node.end_mark
+    if end.line != start.line:
+        return Span(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+    return Span(file, start.line + 1, start.column + 1, start.line + 1, max(end.column, start.column + 1) + 1)
+
+
+def scalar_value(node: yaml.Node) -> Scalar | None:
+    """The value of a node; None where it has none, or an explicit tag promises another than the text gives."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALAR_TAGS:
+        return None
+    try:
+        value: Scalar = yaml.SafeLoader("").construct_object(node)
+    except (ValueError, KeyError):
+        return None
+    return value
+
+
+def _kind(node: yaml.Node) -> str:
+    return _TAGS.get(node.tag, f"of the type {node.tag}")
+
+
+def _shown(text: str) -> str:
+    """``text`` on one line and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "…"
+
+
+def _in_quotes(node: yaml.ScalarNode) -> str:
+    return f'write it in quotes: "{_shown(node.value)}"'
+
+
+def _start(file: Path) -> Span:
+    return Span(file, 1, 1, 1, 1)
+
+
+def _error(code: str, title: str, span: Span, label: str = "", help_: str = "") -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, title, span, label, help_)
+
+
+def _unreadable(file: Path, title: str) -> DiagnosticError:
+    help_ = "name the files in it" if file.is_dir() else "give the path of a YAML file"
+    return DiagnosticError([_error("C001", title, _start(file), "", help_)])
+
+
+def _bad_character(file: Path, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:
+    before = text[: error.position]
+    line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+    label = f"the character U+{ord(text[error.position]):04X} cannot stand in YAML"
+    span = Span(file, line, column, line, column + 1)
+    return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, label, "remove it")])
+
+
+_SYNTAX_ADVICE = (
+    ("'\\t'", "indent with spaces: YAML takes no tabs"),
+    (
+        "expected <block end>",
+        "let what belongs together begin in one column, and list items stand under their key",
+    ),
+    ("could not find expected ':'", "write `key: value`: the line before has no colon"),
+    ("mapping values are not allowed", "a value with `: ` in it needs quotes; a key stands on a line of its own"),
+    ("expected ',' or", "close the bracket, or write the list on lines of its own: `- value`"),
+    ("cannot start any token", "put the value in quotes"),
+    ("found unexpected end of stream", "close the quote"),
+)
+
+
+def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
+    mark, began = error.problem_mark, error.context_mark
+    problem = error.problem or "it ends too early"
+    if began is not None and (mark is None or mark.index >= len(file.read_text(encoding="utf-8"))):
+        mark, problem = began, f"{problem} {error.context}"  # what never ended is shown where it began
+    span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
+    help_ = next((advice for words, advice in _SYNTAX_ADVICE if words in problem), "")
+    if began is not None and mark is not began:
+        help_ += f"{'; ' if help_ else ''}it began {error.context} in line {began.line + 1}"
+    return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, problem, help_)])

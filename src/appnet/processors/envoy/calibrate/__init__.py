@@ -1,0 +1,1 @@
+"""What RPCs cost in a real Envoy."""

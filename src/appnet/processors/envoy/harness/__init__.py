@@ -1,0 +1,1 @@
+"""Modules driven without a proxy, event by event."""

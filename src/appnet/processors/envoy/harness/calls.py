@@ -1,0 +1,229 @@
+"""What the native and the wasm harness share: a compiled chain in the place of a proxy's filter, event by event.
+
+A harness holds and buffers as Envoy does, keeps time, and shows what became of each direction of a call.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from appnet.observe import otlp
+
+WALL_NS = 1_700_000_000_000_000_000
+"""What the wall clock of a harness is ahead of its monotonic clock."""
+
+_REQUEST_HEADERS = {":method": b"POST", ":scheme": b"http", "te": b"trailers", "content-type": b"application/grpc"}
+_RESPONSE_HEADERS = {":status": b"200", "content-type": b"application/grpc"}
+
+
+class Action(IntEnum):
+    """``an_action`` of appnet.h."""
+
+    CONTINUE = 0
+    HOLD = 1
+    REPLACE = 2
+    REPLY = 3
+    TAKE = 4
+    RESPOND = 5
+
+
+@dataclass(frozen=True)
+class Passed:
+    """The message went on, as these bytes and with these headers (those of HTTP and gRPC left out)."""
+
+    body: bytes
+    metadata: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Replied:
+    """The caller was answered in the place of the message."""
+
+    code: int
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Responded:
+    """The caller was answered with a message, these bytes, in the place of the server's."""
+
+    body: bytes
+
+
+@dataclass
+class Direction:
+    """One direction of a call: what is held, and what went on."""
+
+    headers: dict[str, bytes] = field(default_factory=dict)
+    trailers: dict[str, bytes] = field(default_factory=dict)
+    held: list[bytes] = field(default_factory=list)
+    holding: bool = False
+    passed: bytes = b""
+
+
+class CallUnderTest(ABC):
+    """One call. Events may be given one by one, or a whole direction at a time."""
+
+    def __init__(self) -> None:
+        self.request = Direction()
+        self.response = Direction()
+        self.reply: Replied | Responded | None = None
+
+    # --- one event; what the module answered ---
+
+    def request_headers(self, headers: Mapping[str, bytes], end: bool = False) -> Action:
+        """The request's headers, which ``end`` says are all of it."""
+        self.request.headers = dict(headers)
+        return self._note(self.request, self._headers(self.request, end))
+
+    def request_body(self, chunk: bytes, end: bool = False) -> Action:
+        """Bytes of the request, in the order in which they arrive."""
+        return self._body_event(self.request, chunk, end)
+
+    def request_trailers(self) -> Action:
+        """The end of the request, where its body did not end it."""
+        return self._note(self.request, self._trailers(self.request))
+
+    def response_headers(self, headers: Mapping[str, bytes], end: bool = False) -> Action:
+        """The response's headers, which ``end`` says are all of it."""
+        self.response.headers = dict(headers)
+        return self._note(self.response, self._headers(self.response, end))
+
+    def response_body(self, chunk: bytes, end: bool = False) -> Action:
+        """Bytes of the response, in the order in which they arrive."""
+        return self._body_event(self.response, chunk, end)
+
+    def response_trailers(self, trailers: Mapping[str, bytes]) -> Action:
+        """The end of the response, with the status of the call."""
+        self.response.trailers = dict(trailers)
+        return self._note(self.response, self._trailers(self.response))
+
+    @abstractmethod
+    def end(self) -> None:
+        """The call is over, or cut off."""
+
+    # --- a whole direction ---
+
+    def run_request(
+        self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]
+    ) -> Passed | Replied | Responded:
+        """A request of these body chunks, the last of which ends it; without any, its headers do."""
+        headers = {":path": path.encode(), **_REQUEST_HEADERS}
+        actions = [self.request_headers({**headers, **metadata}, end=not chunks)]
+        for number, chunk in enumerate(chunks, 1):
+            if self.reply is None:
+                actions.append(self.request_body(chunk, end=number == len(chunks)))
+        return self._outcome(self.request, headers, actions)
+
+    def run_response(
+        self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int
+    ) -> Passed | Replied | Responded:
+        """A response of these body chunks and then trailers; an error without any chunk is all in its headers."""
+        grpc_status = {"grpc-status": str(status).encode()}
+        if status and not chunks:
+            headers = {**_RESPONSE_HEADERS, **grpc_status}
+            actions = [self.response_headers({**headers, **metadata}, end=True)]
+            return self._outcome(self.response, headers, actions)
+        actions = [self.response_headers({**_RESPONSE_HEADERS, **metadata})]
+        for chunk in chunks:
+            if self.reply is None:
+                actions.append(self.response_body(chunk))
+        if self.reply is None:
+            actions.append(self.response_trailers(grpc_status))
+        return self._outcome(self.response, _RESPONSE_HEADERS, actions)
+
+    # --- for the harnesses ---
+
+    @abstractmethod
+    def _headers(self, direction: Direction, end: bool) -> Action:
+        """Reports headers."""
+
+    @abstractmethod
+    def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
+        """Reports that these are the bytes held so far and, as the last chunk, what arrived."""
+
+    @abstractmethod
+    def _trailers(self, direction: Direction) -> Action:
+        """Reports trailers."""
+
+    @abstractmethod
+    def _replacement(self) -> bytes:
+        """The body that a REPLACE puts in the place of what is held."""
+
+    @abstractmethod
+    def _reply(self) -> Replied:
+        """The answer that a REPLY gives."""
+
+    def _body_event(self, direction: Direction, chunk: bytes, end: bool) -> Action:
+        held = [*direction.held, chunk]
+        action = self._body(direction, held, end)
+        direction.held = held
+        return self._note(direction, action)
+
+    def _note(self, direction: Direction, action: Action) -> Action:
+        direction.holding = action in {Action.HOLD, Action.TAKE}
+        if action is Action.CONTINUE:
+            direction.passed += b"".join(direction.held)
+        elif action is Action.REPLACE:
+            direction.passed += self._replacement()
+        elif action is Action.REPLY:
+            self.reply = self._reply()
+        elif action is Action.RESPOND:
+            self.reply = Responded(self._replacement())
+        if action is not Action.HOLD:
+            direction.held = []
+        return action
+
+    def _outcome(
+        self, direction: Direction, own: Mapping[str, bytes], actions: list[Action]
+    ) -> Passed | Replied | Responded:
+        if self.reply is not None:
+            reply, self.reply = self.reply, None
+            return reply
+        assert not direction.holding, f"still held at the end: {actions}"
+        return Passed(direction.passed, {key: value for key, value in direction.headers.items() if key not in own})
+
+
+class Harness(ABC):
+    """A compiled chain, made into one instance. ``now_ns`` is its clock and may be set at any time."""
+
+    now_ns: int
+
+    @abstractmethod
+    def call(self) -> CallUnderTest:
+        """A new call."""
+
+    @abstractmethod
+    def state_dump(self) -> str:
+        """All state as text."""
+
+    @abstractmethod
+    def take_telemetry(self) -> list[bytes]:
+        """The encoded ExportLogsServiceRequests that the chain has for its collector."""
+
+    def records(self) -> list[tuple[str, Any]]:
+        """What was recorded since the last time: ("ELEMENT.VARIABLE", value); pairs are tuples."""
+        records: list[tuple[str, Any]] = []
+        for batch in self.take_telemetry():
+            for resource_logs in otlp.ExportLogsServiceRequest.FromString(batch).resource_logs:
+                for scope_logs in resource_logs.scope_logs:
+                    scope = scope_logs.scope.name
+                    records += [(scope, _plain(record.body)) for record in scope_logs.log_records]
+        return records
+
+
+def encode_options(seed: int, max_message: int, backend_count: int, resource: bytes = b"") -> bytes:
+    """What an instance is told, as options.h has it."""
+    return struct.pack("<IQIII", 1, seed, max_message, backend_count, len(resource)) + resource
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return tuple(_plain(item) for item in value.array_value.values)
+    return getattr(value, kind)

@@ -1,0 +1,239 @@
+"""Runs a native module through its table of functions, as the loader does."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+import weakref
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_bool,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+
+from appnet.processors.envoy.harness.calls import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
+
+__all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
+
+_ABI = 2
+
+
+class _View(Structure):
+    _fields_ = [("data", c_void_p), ("size", c_size_t)]
+
+    def read(self) -> bytes:
+        return ctypes.string_at(self.data, self.size) if self.size else b""
+
+
+_NowNs = CFUNCTYPE(c_uint64, c_void_p)
+_HeaderGet = CFUNCTYPE(c_bool, c_void_p, c_int, _View, POINTER(_View))
+_HeaderSet = CFUNCTYPE(None, c_void_p, c_int, _View, _View)
+
+
+class _Services(Structure):
+    _fields_ = [
+        ("host", c_void_p),
+        ("now_ns", _NowNs),
+        ("wall_ns", _NowNs),
+        ("header_get", _HeaderGet),
+        ("header_set", _HeaderSet),
+    ]
+
+
+class _Options(Structure):
+    _fields_ = [("seed", c_uint64), ("max_message", c_uint32), ("backend_count", c_uint32), ("resource", _View)]
+
+
+class _Outcome(Structure):
+    _fields_ = [("body", _View), ("code", c_int32), ("text", _View), ("more", c_bool)]
+
+
+_Headers = CFUNCTYPE(c_int, c_void_p, c_bool)
+_Body = CFUNCTYPE(c_int, c_void_p, POINTER(_View), c_size_t, c_bool)
+_Trailers = CFUNCTYPE(c_int, c_void_p)
+_Take = CFUNCTYPE(c_void_p, c_void_p, POINTER(c_size_t))
+
+
+class _Module(Structure):
+    _fields_ = [
+        ("abi", c_uint32),
+        ("size", c_uint32),
+        ("name", c_char_p),
+        ("version", c_char_p),
+        ("instance_new", CFUNCTYPE(c_void_p, POINTER(_Services), POINTER(_Options))),
+        ("instance_free", CFUNCTYPE(None, c_void_p)),
+        ("call_new", CFUNCTYPE(c_void_p, c_void_p, c_void_p)),
+        ("call_free", CFUNCTYPE(None, c_void_p)),
+        ("request_headers", _Headers),
+        ("request_body", _Body),
+        ("request_trailers", _Trailers),
+        ("response_headers", _Headers),
+        ("response_body", _Body),
+        ("response_trailers", _Trailers),
+        ("local_reply", CFUNCTYPE(None, c_void_p, c_uint32)),
+        ("outcome", CFUNCTYPE(POINTER(_Outcome), c_void_p)),
+        ("telemetry_take", _Take),
+        ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("state_dump", _Take),
+        ("release", CFUNCTYPE(None, c_void_p)),
+    ]
+
+
+class ModuleUnderTest(Harness):
+    """One instance of a native module."""
+
+    def __init__(
+        self,
+        module: bytes,
+        *,
+        seed: int = 1,
+        backend_count: int = 0,
+        max_message: int = 4 << 20,
+        now_ns: int = 1_000_000_000,
+        resource: bytes = b"",
+    ) -> None:
+        self.now_ns = now_ns
+        self.calls: dict[int, _Call] = {}
+        self.alive: list[bytes] = []  # header values that the module was given, until the event ends
+        self._count = 0
+        with tempfile.NamedTemporaryFile(suffix=".so") as file:
+            file.write(module)
+            file.flush()
+            library = ctypes.CDLL(file.name)
+        self.table = _Module.in_dll(library, "appnet_module")
+        assert (self.table.abi, self.table.size) == (_ABI, ctypes.sizeof(_Module))
+        self.name, self.version = self.table.name.decode(), self.table.version.decode()
+        self._services = self._make_services()
+        kept = ctypes.create_string_buffer(resource, len(resource))
+        view = _View(ctypes.addressof(kept), len(resource))
+        options = _Options(seed, max_message, backend_count, view)
+        instance = self.table.instance_new(ctypes.byref(self._services), ctypes.byref(options))
+        assert instance, "instance_new gave NULL"
+        self.instance: int = instance
+        # The services are kept by the finalizer: the chain may use them to its end.
+        weakref.finalize(self, lambda _services, free: free(instance), self._services, self.table.instance_free)
+
+    def _make_services(self) -> _Services:
+        this = weakref.ref(self)
+
+        def now_ns(_host: int) -> int:
+            module = this()
+            return module.now_ns if module else 0
+
+        def wall_ns(host: int) -> int:
+            return now_ns(host) + WALL_NS
+
+        def header_get(call: int, header_map: int, key: _View, value: _View) -> bool:
+            module = this()
+            assert module
+            found = module.calls[call].header_map(header_map).get(key.read().decode("latin-1"))
+            if found is None:
+                return False
+            module.alive.append(found)
+            value[0] = _View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))
+            return True
+
+        def header_set(call: int, header_map: int, key: _View, value: _View) -> None:
+            module = this()
+            assert module
+            module.calls[call].header_map(header_map)[key.read().decode("latin-1")] = value.read()
+
+        return _Services(None, _NowNs(now_ns), _NowNs(wall_ns), _HeaderGet(header_get), _HeaderSet(header_set))
+
+    def call(self) -> _Call:
+        """A call through this instance."""
+        self._count += 1
+        return _Call(self, self._count)
+
+    def state_dump(self) -> str:
+        """All state that outlives calls, as `appnet.interpret.dump` writes it."""
+        return self._take(self.table.state_dump).decode()
+
+    def take_telemetry(self) -> list[bytes]:
+        """The batches that the instance has for its collector now."""
+        pending = self.table.telemetry_pending(self.instance)
+        batch = self._take(self.table.telemetry_take)
+        assert pending == bool(batch)
+        return [batch] if batch else []
+
+    def _take(self, function: object) -> bytes:
+        size = c_size_t()
+        data = function(self.instance, ctypes.byref(size))  # type: ignore[operator]
+        try:
+            return ctypes.string_at(data, size.value) if data else b""
+        finally:
+            self.table.release(data)
+
+
+class _Call(CallUnderTest):
+    def __init__(self, module: ModuleUnderTest, number: int) -> None:
+        super().__init__()
+        self._module = module
+        self._number = number
+        module.calls[number] = self
+        self._call = module.table.call_new(module.instance, number)
+        self._body_outcome = b""
+        assert self._call
+
+    def end(self) -> None:
+        self._module.table.call_free(self._call)
+        del self._module.calls[self._number]
+
+    def local_reply(self, http_status: int) -> None:
+        """The proxy answers in the place of a response that had begun."""
+        self._module.table.local_reply(self._call, http_status)
+
+    def header_map(self, header_map: int) -> dict[str, bytes]:
+        return (self.request.headers, self.response.headers, self.response.trailers)[header_map]
+
+    def _headers(self, direction: Direction, end: bool) -> Action:
+        table = self._module.table
+        return self._action(
+            (table.request_headers if direction is self.request else table.response_headers)(self._call, end)
+        )
+
+    def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
+        # Each chunk in memory of its own, so that a sanitizer sees a read past its end.
+        memory = [ctypes.create_string_buffer(chunk, max(len(chunk), 1)) for chunk in chunks]
+        views = (_View * len(chunks))(
+            *(_View(ctypes.addressof(piece), len(chunk)) for piece, chunk in zip(memory, chunks, strict=True))
+        )
+        table = self._module.table
+        event = table.request_body if direction is self.request else table.response_body
+        action = self._action(event(self._call, views, len(chunks), end))
+        for piece in memory:
+            ctypes.memset(piece, 0xDD, len(piece))  # views of the chunks must not outlive the event
+        return action
+
+    def _trailers(self, direction: Direction) -> Action:
+        table = self._module.table
+        event = table.request_trailers if direction is self.request else table.response_trailers
+        return self._action(event(self._call))
+
+    def _action(self, number: int) -> Action:
+        action = Action(number)
+        if action in {Action.REPLACE, Action.RESPOND}:  # it may lie in the chunks: read it while they are there
+            self._body_outcome = self._outcome_now().body.read()
+        if action is Action.REPLY:
+            outcome = self._outcome_now()
+            self._replied = Replied(outcome.code, outcome.text.read())
+        self._module.alive.clear()
+        return action
+
+    def _outcome_now(self) -> _Outcome:
+        outcome: _Outcome = self._module.table.outcome(self._call).contents
+        return outcome
+
+    def _replacement(self) -> bytes:
+        return self._body_outcome
+
+    def _reply(self) -> Replied:
+        return self._replied

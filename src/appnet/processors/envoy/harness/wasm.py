@@ -1,0 +1,311 @@
+"""Runs a wasm module in wasmtime, with as much of a proxy-wasm 0.2.1 host as chains use."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable
+
+import wasmtime
+
+from appnet.processors.envoy.harness.calls import (
+    WALL_NS,
+    Action,
+    CallUnderTest,
+    Direction,
+    Harness,
+    Replied,
+    encode_options,
+)
+
+_OK, _NOT_FOUND, _BAD_ARGUMENT = 0, 1, 2
+_ROOT = 1
+_CONTINUE, _PAUSE = 0, 1
+_REQUEST_BODY, _RESPONSE_BODY, _PLUGIN_CONFIGURATION = 0, 1, 7
+_REALTIME = 0
+_MODULE_FAILED_TO_ALLOCATE = 10
+
+
+class ModuleUnderTest(Harness):
+    """One instance of a wasm module, in a machine of its own."""
+
+    def __init__(
+        self,
+        module: bytes,
+        *,
+        seed: int = 1,
+        backend_count: int = 0,
+        max_message: int = 4 << 20,
+        now_ns: int = 1_000_000_000,
+        resource: bytes = b"",
+    ) -> None:
+        self.now_ns = now_ns
+        self.host_calls = 0
+        self.current: _Call | None = None
+        self.posted: list[bytes] = []
+        self.logged: list[str] = []
+        self._contexts = _ROOT
+        self._options = encode_options(seed, max_message, backend_count, resource)
+        engine, compiled = _compile(module)
+        self._store = wasmtime.Store(engine)
+        exports = _linker(self, engine).instantiate(self._store, compiled).exports(self._store)
+        self._functions = {name: item for name, item in exports.items() if isinstance(item, wasmtime.Func)}
+        memory = exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        self._memory = memory
+        assert "proxy_abi_version_0_2_1" in self._functions
+        assert self.run("proxy_on_configure", _ROOT, len(self._options)) == 1, self.logged
+
+    @property
+    def exported(self) -> set[str]:
+        """The functions that the module exports."""
+        return set(self._functions)
+
+    def call(self) -> _Call:
+        """A call through this instance."""
+        self._contexts += 1
+        return _Call(self, self._contexts)
+
+    def state_dump(self) -> str:
+        """All state that outlives calls, as `appnet.interpret.dump` writes it."""
+        place = self._allocate(4)
+        data = self.run("appnet_state_dump", place)
+        return self.read(data, self._u32(place)).decode()
+
+    def take_telemetry(self) -> list[bytes]:
+        """The batches that the instance has for its collector now."""
+        self.posted = []
+        while "proxy_on_tick" in self._functions:
+            before = len(self.posted)
+            self.run("proxy_on_tick", _ROOT)
+            if len(self.posted) == before:
+                break
+            self.run("proxy_on_http_call_response", _ROOT, 1, 1, 0, 0)
+        return self.posted
+
+    def run(self, name: str, *arguments: int) -> int:
+        """Calls an export; one that is not there lets all pass, as proxies have it."""
+        function = self._functions.get(name)
+        return (function(self._store, *arguments) or 0) if function else 0
+
+    # --- the machine's memory ---
+
+    def read(self, at: int, size: int) -> bytes:
+        """Bytes of the module's memory."""
+        return bytes(self._memory.read(self._store, at & 0xFFFFFFFF, (at & 0xFFFFFFFF) + size))
+
+    def hand_over(self, data: bytes, place: int, size_place: int) -> int:
+        """Gives the module bytes of its own."""
+        at = self._allocate(len(data))
+        if at == 0:
+            return _MODULE_FAILED_TO_ALLOCATE
+        self._memory.write(self._store, data, at)
+        self._memory.write(self._store, struct.pack("<I", at), place)
+        self._memory.write(self._store, struct.pack("<I", len(data)), size_place)
+        return _OK
+
+    def put_u64(self, at: int, value: int) -> None:
+        """Writes a number into the module's memory."""
+        self._memory.write(self._store, struct.pack("<Q", value), at)
+
+    def fill(self, at: int, size: int) -> None:
+        """Bytes that are anything, the same ones in every run."""
+        self._memory.write(self._store, bytes(index * 37 & 0xFF for index in range(size)), at)
+
+    def buffer(self, kind: int) -> bytes | None:
+        """What the module sees as this buffer now."""
+        if kind == _PLUGIN_CONFIGURATION:
+            return self._options
+        call = self.current
+        if call is None or kind not in (_REQUEST_BODY, _RESPONSE_BODY):
+            return None
+        return call.shown if kind == (_REQUEST_BODY if call.showing is call.request else _RESPONSE_BODY) else None
+
+    def _allocate(self, size: int) -> int:
+        return self.run("proxy_on_memory_allocate", size) & 0xFFFFFFFF
+
+    def _u32(self, at: int) -> int:
+        number: int = struct.unpack("<I", self.read(at, 4))[0]
+        return number
+
+
+class _Call(CallUnderTest):
+    def __init__(self, module: ModuleUnderTest, context: int) -> None:
+        super().__init__()
+        self._module = module
+        self._context = context
+        self.showing = self.request
+        self.shown: bytes | None = None
+        self.replaced: bytes | None = None
+        self.replied: Replied | None = None
+
+    def end(self) -> None:
+        self._module.run("proxy_on_done", self._context)
+        self._module.run("proxy_on_delete", self._context)
+
+    def header_map(self, kind: int) -> dict[str, bytes] | None:
+        maps = {0: self.request.headers, 2: self.response.headers, 3: self.response.trailers}
+        return maps.get(kind)
+
+    def _headers(self, direction: Direction, end: bool) -> Action:
+        return self._event(direction, "headers", None, len(direction.headers), int(end))
+
+    def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
+        body = b"".join(chunks)
+        return self._event(direction, "body", body, len(body), int(end))
+
+    def _trailers(self, direction: Direction) -> Action:
+        return self._event(direction, "trailers", b"".join(direction.held), len(direction.trailers))
+
+    def _event(self, direction: Direction, kind: str, shown: bytes | None, *arguments: int) -> Action:
+        self.showing, self.shown, self.replaced, self.replied = direction, shown, None, None
+        self._module.current = self
+        name = f"proxy_on_{'request' if direction is self.request else 'response'}_{kind}"
+        result = self._module.run(name, self._context, *arguments)
+        self._module.current = None
+        assert result in (_CONTINUE, _PAUSE)
+        if self.replied is not None:
+            return Action.REPLY
+        if result == _PAUSE:
+            return Action.HOLD if self.replaced is None else Action.TAKE
+        return Action.CONTINUE if self.replaced is None else Action.REPLACE
+
+    def _replacement(self) -> bytes:
+        assert self.replaced is not None
+        return self.replaced
+
+    def _reply(self) -> Replied:
+        assert self.replied is not None
+        return self.replied
+
+
+# --- what the host offers ------------------------------------------------------------------------
+
+
+@functools.cache
+def _compile(module: bytes) -> tuple[wasmtime.Engine, wasmtime.Module]:
+    engine = wasmtime.Engine()
+    return engine, wasmtime.Module(engine, module)
+
+
+def _linker(module: ModuleUnderTest, engine: wasmtime.Engine) -> wasmtime.Linker:
+    linker = wasmtime.Linker(engine)
+
+    def define(space: str, name: str, parameters: int | list[wasmtime.ValType], function: Callable[..., int]) -> None:
+        i32 = wasmtime.ValType.i32()
+        kinds = [i32] * parameters if isinstance(parameters, int) else parameters
+
+        def counted(*arguments: int) -> int:
+            module.host_calls += 1
+            return function(module, *arguments)
+
+        linker.define_func(space, name, wasmtime.FuncType(kinds, [i32]), counted)
+
+    i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+    define("env", "proxy_log", 3, _log)
+    define("env", "proxy_get_header_map_value", 5, _get_header)
+    define("env", "proxy_get_header_map_pairs", 3, _get_header_pairs)
+    define("env", "proxy_replace_header_map_value", 5, _replace_header)
+    define("env", "proxy_remove_header_map_value", 3, _remove_header)
+    define("env", "proxy_get_buffer_bytes", 5, _get_buffer)
+    define("env", "proxy_set_buffer_bytes", 5, _set_buffer)
+    define("env", "proxy_send_local_response", 8, _send_local_response)
+    define("env", "proxy_set_tick_period_milliseconds", 1, lambda _module, _period: _OK)
+    define("env", "proxy_http_call", 10, _http_call)
+    define("env", "proxy_done", 0, lambda _module: _OK)
+    define("wasi_snapshot_preview1", "clock_time_get", [i32, i64, i32], _clock)
+    define("wasi_snapshot_preview1", "random_get", 2, _random)
+    return linker
+
+
+def _log(module: ModuleUnderTest, _level: int, text: int, size: int) -> int:
+    module.logged.append(module.read(text, size).decode())
+    return _OK
+
+
+def _map(module: ModuleUnderTest, kind: int) -> dict[str, bytes] | None:
+    return module.current.header_map(kind) if module.current else None
+
+
+def _get_header(module: ModuleUnderTest, kind: int, key: int, key_size: int, place: int, size_place: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    value = headers.get(module.read(key, key_size).decode("latin-1"))
+    return _NOT_FOUND if value is None else module.hand_over(value, place, size_place)
+
+
+def _get_header_pairs(module: ModuleUnderTest, kind: int, place: int, size_place: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    texts = [text for key, value in headers.items() for text in (key.encode("latin-1"), value)]
+    sizes = struct.pack(f"<{1 + len(texts)}I", len(headers), *map(len, texts))
+    return module.hand_over(sizes + b"".join(text + b"\0" for text in texts), place, size_place)
+
+
+def _replace_header(module: ModuleUnderTest, kind: int, key: int, key_size: int, value: int, size: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    headers[module.read(key, key_size).decode("latin-1")] = module.read(value, size)
+    return _OK
+
+
+def _remove_header(module: ModuleUnderTest, kind: int, key: int, key_size: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    headers.pop(module.read(key, key_size).decode("latin-1"), None)
+    return _OK
+
+
+def _get_buffer(module: ModuleUnderTest, kind: int, start: int, size: int, place: int, size_place: int) -> int:
+    data = module.buffer(kind)
+    if data is None:
+        return _NOT_FOUND
+    start, size = start & 0xFFFFFFFF, size & 0xFFFFFFFF
+    return module.hand_over(data[start : start + size], place, size_place)
+
+
+def _set_buffer(module: ModuleUnderTest, kind: int, start: int, size: int, data: int, data_size: int) -> int:
+    call, old = module.current, module.buffer(kind)
+    if call is None or old is None:
+        return _BAD_ARGUMENT
+    start, size = start & 0xFFFFFFFF, size & 0xFFFFFFFF
+    call.shown = call.replaced = old[:start] + module.read(data, data_size) + old[start + size :]
+    return _OK
+
+
+def _send_local_response(
+    module: ModuleUnderTest,
+    _status: int,
+    _details: int,
+    _details_size: int,
+    body: int,
+    body_size: int,
+    _headers: int,
+    _headers_size: int,
+    grpc_status: int,
+) -> int:
+    if module.current is None:
+        return _BAD_ARGUMENT
+    module.current.replied = Replied(grpc_status, module.read(body, body_size))
+    return _OK
+
+
+def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
+    cluster, cluster_size, _headers, _headers_size, body, body_size, *_ = arguments
+    assert module.read(cluster, cluster_size) == b"appnet-telemetry"
+    module.posted.append(module.read(body, body_size))
+    return _OK
+
+
+def _clock(module: ModuleUnderTest, clock: int, _precision: int, place: int) -> int:
+    module.put_u64(place, module.now_ns + (WALL_NS if clock == _REALTIME else 0))
+    return _OK
+
+
+def _random(module: ModuleUnderTest, place: int, size: int) -> int:
+    module.fill(place, size)
+    return _OK

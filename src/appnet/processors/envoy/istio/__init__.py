@@ -1,0 +1,1 @@
+"""Istio's objects for sidecars, and what these cannot be told."""

@@ -1,0 +1,141 @@
+"""Istio's resources that give sidecars the compiled modules.
+
+A module travels inside an extension configuration (ECDS); the listener only names it. So an upgrade is one message to
+each proxy, and ends no connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+
+from appnet.application.manifest import Service
+from appnet.application.placement import Side
+from appnet.codegen.c.build import Target
+from appnet.compile.build import Module
+from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.listeners import discovered_filter
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
+from appnet.processors.options import ChainOptions
+from appnet.system.address import Address
+
+Object = dict[str, Any]
+"""A Kubernetes object, or a part of one."""
+
+MAX_MESSAGE = 768 << 10
+"""Bytes of the longest message that is judged: Envoy holds back 1 MiB of a stream where nobody says otherwise."""
+
+_LOADER = "appnet-loader"
+_LOADER_FOLDER = "/etc/appnet"
+
+_LONGEST = 253  # of a name in Kubernetes
+_API = "networking.istio.io/v1alpha3"
+_ROUTER = {
+    "filter": {
+        "name": "envoy.filters.network.http_connection_manager",
+        "subFilter": {"name": "envoy.filters.http.router"},
+    }
+}
+_CONTEXTS = {Side.CLIENT: "SIDECAR_OUTBOUND", Side.SERVER: "SIDECAR_INBOUND"}
+
+
+def chain_filter(modules: Sequence[Module], service: Service, server: Service, namespace: str, hosts: int) -> Object:
+    """The EnvoyFilter for ``modules``, which run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
+    patches: list[Object] = []
+    for it in modules:
+        options = ChainOptions(service.name, f"{service.name}-sidecar", it.code.version, MAX_MESSAGE, hosts)
+        patches += _patches(it, options, sorted(server.ports.values()))
+    first = modules[0]
+    name = object_name(f"appnet.{first.edge.client}.{first.edge.server}.{first.method}.{first.segment.side.value}")
+    return _envoy_filter(name, namespace, patches, dict(service.selector))
+
+
+def telemetry_filter(namespace: str, collector: Address) -> Object:
+    """The EnvoyFilter that tells all sidecars of a namespace where elements' records go."""
+    endpoint = {"address": {"socket_address": {"address": collector.host, "port_value": collector.port}}}
+    cluster = {
+        "name": TELEMETRY_CLUSTER,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": TELEMETRY_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+        },
+    }
+    patch = {"applyTo": "CLUSTER", "match": {"context": "ANY"}, "patch": {"operation": "ADD", "value": cluster}}
+    return _envoy_filter("appnet-telemetry", namespace, [patch], {})
+
+
+def loader_map(namespace: str) -> Object:
+    """The ConfigMap with the dynamic module that opens native modules."""
+    library = loader_library()
+    content = base64.b64encode(library.read_bytes()).decode()
+    metadata = _metadata(_LOADER, namespace)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {library.name: content}}
+
+
+def set_up_proxy(template: Object, modules: Sequence[Module]) -> None:
+    """Has the sidecars of a pod template run these modules."""
+    native = any(it.code.target is Target.NATIVE for it in modules)
+    alone = any(it.needs_one_worker for it in modules)
+    if not native and not alone:
+        return
+    annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
+    written = yaml.safe_load(annotations.get("proxy.istio.io/config", ""))
+    config: Object = written if isinstance(written, dict) else {}
+    if alone:
+        config["concurrency"] = 1
+    if native:
+        config.setdefault("proxyMetadata", {})["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
+        volume = {"name": _LOADER, "configMap": {"name": _LOADER}}
+        mount = {"name": _LOADER, "mountPath": _LOADER_FOLDER, "readOnly": True}
+        annotations["sidecar.istio.io/userVolume"] = json.dumps([volume])
+        annotations["sidecar.istio.io/userVolumeMount"] = json.dumps([mount])
+    annotations["proxy.istio.io/config"] = yaml.safe_dump(config, sort_keys=False)
+
+
+def object_name(text: str) -> str:
+    """``text`` as Kubernetes takes it in names; what does not fit is told apart by a hash."""
+    name = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    if name == text and len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _patches(module: Module, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
+    """The module's code; and its place in the listeners of ``ports``, or on the server's side in that for all calls."""
+    context = _CONTEXTS[module.segment.side]
+    if module.code.target is Target.NATIVE:
+        loader = loader_library().stem.removeprefix("lib")
+        code = native_filter(module.name, module.binary, options, loader)
+    else:
+        code = wasm_filter(module.name, module.binary, options)
+    yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
+    listeners: list[Object] = [{"portNumber": it} for it in ports] if module.segment.side is Side.CLIENT else [{}]
+    for it in listeners:
+        match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
+        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(module.name))
+
+
+def _patch(kind: str, match: Mapping[str, Any], operation: str, value: Message) -> Object:
+    plain = json.loads(MessageToJson(value, preserving_proto_field_name=True))
+    return {"applyTo": kind, "match": dict(match), "patch": {"operation": operation, "value": plain}}
+
+
+def _envoy_filter(name: str, namespace: str, patches: list[Object], labels: Object) -> Object:
+    spec: Object = {"workloadSelector": {"labels": labels}} if labels else {}
+    spec["configPatches"] = patches
+    return {"apiVersion": _API, "kind": "EnvoyFilter", "metadata": _metadata(name, namespace), "spec": spec}
+
+
+def _metadata(name: str, namespace: str) -> Object:
+    return {"name": name, **({"namespace": namespace} if namespace else {})}

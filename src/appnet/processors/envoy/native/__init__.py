@@ -1,0 +1,1 @@
+"""Native modules: the loader that Envoy opens."""

@@ -1,0 +1,92 @@
+"""What an Envoy is told at its start: who it is and where its controller and its telemetry sink are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
+from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from google.protobuf.json_format import MessageToJson
+
+from appnet.system.address import ANY_LOCAL_PORT, Address
+
+XDS_CLUSTER = "appnet-xds"
+TELEMETRY_CLUSTER = "appnet-telemetry"
+"""The cluster that chains post OTLP/HTTP to; part of the contract with the runtime's hosts."""
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a proxy is. ``node`` is unique per process, ``service`` is the application's service it stands beside."""
+
+    node: str
+    service: str
+
+
+def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) -> str:
+    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON.
+
+    Without ``telemetry`` the chains' records have nowhere to go and are dropped.
+    """
+    bootstrap = Bootstrap()
+    bootstrap.node.id = identity.node
+    bootstrap.node.cluster = identity.service
+    bootstrap.admin.address.CopyFrom(envoy_address(ANY_LOCAL_PORT))
+    dynamic = bootstrap.dynamic_resources
+    for source in (dynamic.lds_config, dynamic.cds_config):
+        source.ads.SetInParent()
+        source.resource_api_version = ApiVersion.V3
+    ads = dynamic.ads_config
+    ads.api_type = ApiConfigSource.GRPC
+    ads.transport_api_version = ApiVersion.V3
+    ads.set_node_on_first_message_only = True
+    service = ads.grpc_services.add()
+    service.envoy_grpc.cluster_name = XDS_CLUSTER
+    # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
+    service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
+    service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
+    bootstrap.static_resources.clusters.append(_static_cluster(XDS_CLUSTER, xds, http2=True))
+    if telemetry is not None:
+        bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, http2=False))
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def envoy_address(address: Address) -> EnvoyAddress:
+    """``address`` as Envoy's message."""
+    message = EnvoyAddress()
+    message.socket_address.address = address.host
+    message.socket_address.port_value = address.port
+    return message
+
+
+def http2_options() -> HttpProtocolOptions:
+    """Protocol options of a cluster that speaks HTTP/2 without TLS."""
+    options = HttpProtocolOptions()
+    options.explicit_http_config.http2_protocol_options.SetInParent()
+    return options
+
+
+def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
+    cluster = Cluster(name=name, type=Cluster.STATIC)
+    cluster.connect_timeout.FromMilliseconds(1000)
+    cluster.load_assignment.cluster_name = name
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.CopyFrom(envoy_address(address))
+    if http2:
+        options = http2_options()
+        # A controller that vanished without closing its connection is noticed, too.
+        keepalive = options.explicit_http_config.http2_protocol_options.connection_keepalive
+        keepalive.interval.FromSeconds(10)
+        keepalive.timeout.FromSeconds(5)
+        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options)
+    return cluster
+
+
+def use_http2(cluster: Cluster) -> None:
+    """Makes ``cluster`` speak HTTP/2 to its hosts."""
+    cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(http2_options())

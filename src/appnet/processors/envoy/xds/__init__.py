@@ -1,0 +1,1 @@
+"""The xDS server, and what it knows of each proxy."""

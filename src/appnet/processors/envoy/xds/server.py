@@ -1,0 +1,232 @@
+"""The aggregated discovery service: proxies connect to it and are kept at their snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import grpc
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
+
+from appnet.processors.envoy.filters import refuse_remote_code
+from appnet.processors.envoy.xds.snapshot import EXTENSIONS, Resource, Snapshot
+from appnet.processors.envoy.xds.state import Acceptance, Answer, Delivery, NodeState, StreamState
+from appnet.system.address import Address
+
+_log = logging.getLogger(__name__)
+
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A proxy has connected to the controller, or is no longer connected."""
+
+    node: str
+    connected: bool
+
+
+Event = Answer | Connection
+Observer = Callable[[Event], None]
+
+
+class XdsServer:
+    """Serves ADS, state of the world, over gRPC.
+
+    ``port`` 0 takes a free one; ``address`` tells which after ``start``. A node may be given its snapshot before or
+    after its proxy connects; it may disconnect and come back; so may the controller, on the same port: proxies keep
+    what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._bind = Address(host, port)
+        self._bound: Address | None = None
+        self._server: grpc.aio.Server | None = None
+        self._nodes: dict[str, NodeState] = {}
+        self._streams: dict[str, set[_Stream]] = {}
+        self._observers: list[Observer] = []
+        self._changed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Binds and serves. Raises ``OSError`` where the address cannot be had."""
+        # Without SO_REUSEPORT off, two controllers would silently share a port.
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._serve_stream,
+            request_deserializer=DiscoveryRequest.FromString,
+            response_serializer=DiscoveryResponse.SerializeToString,
+        )
+        methods = {"StreamAggregatedResources": handler}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods),))
+        try:
+            port = server.add_insecure_port(str(self._bind))
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self._bind}: {error}") from error
+        await server.start()
+        self._server = server
+        self._bound = Address(self._bind.host, port)
+
+    async def stop(self) -> None:
+        """Closes all streams and the port. Proxies keep running what they have."""
+        if self._server is not None:
+            await self._server.stop(grace=None)
+            self._server = None
+
+    async def __aenter__(self) -> XdsServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def address(self) -> Address:
+        """Where proxies reach the started server."""
+        if self._bound is None:
+            raise RuntimeError("the xDS server has not been started")
+        return self._bound
+
+    def set_snapshot(self, node: str, snapshot: Snapshot) -> None:
+        """Makes ``snapshot`` all that ``node`` should have; only what differs is sent.
+
+        Raises ``ValueError`` for resources that cannot be served (see ``Snapshot.by_type``); nothing changes then.
+        """
+        by_type = snapshot.by_type()
+        state = self._node(node)
+        for type_url, resources in by_type.items():
+            state.set_type(type_url, resources, snapshot.version)
+        self._wake(node)
+
+    def update_extension(self, node: str, config: TypedExtensionConfig, version: str) -> None:
+        """Makes ``config`` the configuration of ``node``'s filter of that name, as ``version``.
+
+        Sends nothing where the proxy runs the same already. Raises ``RemoteCodeError`` for code by reference.
+        """
+        refuse_remote_code(config)
+        state = self._node(node)
+        resources = {**state.types[EXTENSIONS].resources, config.name: Resource.of(config)}
+        state.set_type(EXTENSIONS, resources, version)
+        self._wake(node)
+
+    def delivery(self, node: str, version: str) -> Delivery:
+        """How ``node`` stands to ``version`` now."""
+        return self._node(node).delivery(version)
+
+    async def wait(self, version: str, nodes: Iterable[str], timeout_seconds: float) -> dict[str, Delivery]:
+        """Waits until every one of ``nodes`` has accepted or refused ``version``, or ``timeout_seconds`` are over.
+
+        Never raises for a proxy's answer; those that gave none are ``PENDING`` in what is returned. An accepted
+        filter runs on the proxy's main thread; its workers take it up within milliseconds.
+        """
+        wanted = list(nodes)
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            changed = self._changed
+            found = {node: self.delivery(node, version) for node in wanted}
+            left = deadline - time.monotonic()
+            if left <= 0 or all(it.acceptance is not Acceptance.PENDING for it in found.values()):
+                return found
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), left)
+
+    def connected(self) -> frozenset[str]:
+        """The nodes that have a stream open."""
+        return frozenset(node for node, streams in self._streams.items() if streams)
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Calls ``observer`` with every event from now on; the function returned ends that.
+
+        Observers run in the event loop and must not block; one that raises is logged and does no harm.
+        """
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    def _node(self, name: str) -> NodeState:
+        return self._nodes.setdefault(name, NodeState(name))
+
+    def _wake(self, node: str) -> None:
+        for stream in self._streams.get(node, ()):
+            stream.wake.set()
+        self._notify()
+
+    def _tell(self, event: Event) -> None:
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except Exception:
+                _log.exception("an xDS observer failed")
+
+    async def _serve_stream(
+        self, requests: AsyncIterator[DiscoveryRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        stream: _Stream | None = None
+        writer: asyncio.Task[None] | None = None
+        try:
+            async for request in requests:
+                if stream is None:
+                    if not request.node.id:
+                        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node")
+                    stream = self._open(request.node.id)
+                    writer = asyncio.create_task(self._write(stream, context))
+                    writer.add_done_callback(_note_failure)
+                self._receive(stream, request)
+        finally:
+            # Nothing may be awaited here: gRPC may cancel this very clean-up.
+            if writer is not None:
+                writer.cancel()
+            if stream is not None:
+                self._close(stream)
+
+    def _open(self, node: str) -> _Stream:
+        stream = _Stream(StreamState(self._node(node)))
+        self._streams.setdefault(node, set()).add(stream)
+        self._tell(Connection(node, connected=True))
+        return stream
+
+    def _close(self, stream: _Stream) -> None:
+        node = stream.state.node.name
+        self._streams[node].discard(stream)
+        self._tell(Connection(node, connected=bool(self._streams[node])))
+
+    def _receive(self, stream: _Stream, request: DiscoveryRequest) -> None:
+        answer = stream.state.receive(request)
+        stream.wake.set()
+        if answer is not None:
+            self._tell(answer)
+            self._notify()
+
+    async def _write(self, stream: _Stream, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        while True:
+            await stream.wake.wait()
+            stream.wake.clear()
+            for response in stream.state.due():
+                await context.write(response)
+            self._notify()  # `due` may have found that the proxy runs a version already
+
+    def _notify(self) -> None:
+        """Lets every ``wait`` look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _note_failure(writer: asyncio.Task[None]) -> None:
+    """A writer may meet a stream that has just closed; its reader then ends, too."""
+    if not writer.cancelled() and writer.exception() is not None:
+        _log.debug("an xDS stream closed while it was written to", exc_info=writer.exception())
+
+
+class _Stream:
+    """One open conversation and what wakes its writer."""
+
+    def __init__(self, state: StreamState) -> None:
+        self.state = state
+        self.wake = asyncio.Event()

@@ -1,0 +1,227 @@
+"""Which versions a proxy should run, which it runs, and what it last said: no input, no output.
+
+``NodeState`` is what the controller wants of a proxy and knows of it; it outlives the proxy's connections.
+``StreamState`` is the xDS conversation of one connection: requests in, due responses out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
+
+from appnet.processors.envoy.xds.snapshot import ENDPOINTS, RESOURCE_TYPES, ROUTES, WILDCARD_TYPES, Resources, digests
+
+
+class Acceptance(Enum):
+    """How a proxy stands to a version."""
+
+    PENDING = "pending"
+    ACKED = "acked"
+    NACKED = "nacked"
+    SUPERSEDED = "superseded"
+    """A later version of everything in it was set before the proxy had answered."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A proxy's answer to a version; ``error`` is Envoy's own text where it refused."""
+
+    node: str
+    version: str
+    acceptance: Acceptance
+    error: str = ""
+
+
+@dataclass
+class TypeState:
+    """What a proxy should have of one type. ``serial`` counts the changes; 0 means that nothing was ever set."""
+
+    resources: Resources = field(default_factory=dict)
+    version: str = ""
+    serial: int = 0
+    acceptance: Acceptance = Acceptance.PENDING
+    error: str = ""
+
+
+class NodeState:
+    """What one proxy should have of each type."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.types = {type_url: TypeState() for type_url in RESOURCE_TYPES}
+        self._versions: set[str] = set()
+
+    def set_type(self, type_url: str, resources: Resources, version: str) -> bool:
+        """Sets the resources of a type; says whether they differ from what was set before."""
+        self._versions.add(version)
+        state = self.types[type_url]
+        empty_and_unasked = not resources and type_url not in WILDCARD_TYPES and state.serial == 0
+        same = state.serial > 0 and digests(state.resources, state.resources) == digests(resources, resources)
+        if empty_and_unasked or (same and state.acceptance is not Acceptance.NACKED):
+            if same:
+                state.version = version
+            return False
+        self.types[type_url] = TypeState(dict(resources), version, state.serial + 1)
+        return True
+
+    def delivery(self, version: str) -> Delivery:
+        """How the proxy stands to ``version``: refused if any type of it was, accepted once all types were."""
+        concerned = [state for state in self.types.values() if state.serial and state.version == version]
+        refused = [state.error for state in concerned if state.acceptance is Acceptance.NACKED]
+        if refused:
+            return Delivery(self.name, version, Acceptance.NACKED, "; ".join(refused))
+        if concerned:
+            accepted = all(state.acceptance is Acceptance.ACKED for state in concerned)
+            return Delivery(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
+        known = version in self._versions
+        return Delivery(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An ACK or a NACK of one type's version, for whoever watches."""
+
+    node: str
+    type_url: str
+    version: str
+    acceptance: Acceptance
+    error: str = ""
+
+
+@dataclass
+class _Subscription:
+    """One type on one stream.
+
+    ``sent`` are the digests, by resource name, in the last response; ``accepted`` those that the proxy surely runs:
+    a name leaves it when something else is sent and comes back with the ACK, since a refused response may still have
+    been taken in part. ``wanted`` are names asked for and not answered yet.
+    """
+
+    names: frozenset[str] = frozenset()
+    nonce: str = ""
+    version: str = ""
+    serial: int = 0
+    pending: bool = False
+    sent: Mapping[str, bytes] = field(default_factory=dict)
+    accepted: dict[str, bytes] = field(default_factory=dict)
+    wanted: set[str] = field(default_factory=set)
+
+
+class StreamState:
+    """The state-of-the-world protocol with one connected proxy.
+
+    A response of a type other than listeners and clusters carries only what the proxy has not accepted yet, so that
+    a new version of one filter does not send the code of all others again.
+    """
+
+    def __init__(self, node: NodeState) -> None:
+        self.node = node
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._nonces = itertools.count(1)
+
+    def receive(self, request: DiscoveryRequest) -> Answer | None:
+        """Takes a request; returns the answer in it to the response last sent, if it is one."""
+        type_url = request.type_url
+        if type_url not in RESOURCE_TYPES:
+            return None
+        subscription = self._subscriptions.get(type_url)
+        first = subscription is None
+        if subscription is None:
+            subscription = self._subscriptions[type_url] = _Subscription()
+        elif request.response_nonce != subscription.nonce:
+            return None  # about a response that has been overtaken; the proxy answers the later one, too
+        answer = self._settle(subscription, request) if subscription.pending else None
+        self._subscribe(subscription, request, repeated=answer is None and not first)
+        return answer
+
+    def due(self) -> list[DiscoveryResponse]:
+        """The responses to send now; they count as sent."""
+        responses = []
+        for type_url in RESOURCE_TYPES:
+            subscription = self._subscriptions.get(type_url)
+            state = self.node.types[type_url]
+            if subscription is None or not state.serial:
+                continue
+            response = self._respond(type_url, state, subscription)
+            if response is not None:
+                responses.append(response)
+            else:
+                self._refresh(state, subscription)
+        return responses
+
+    def _settle(self, subscription: _Subscription, request: DiscoveryRequest) -> Answer:
+        subscription.pending = False
+        refused = request.HasField("error_detail")
+        error = request.error_detail.message if refused else ""
+        state = self.node.types[request.type_url]
+        if not refused:
+            subscription.accepted.update(subscription.sent)
+            self._refresh(state, subscription)
+        elif state.serial == subscription.serial:
+            state.acceptance = Acceptance.NACKED
+            state.error = error
+        acceptance = Acceptance.NACKED if refused else Acceptance.ACKED
+        return Answer(self.node.name, request.type_url, subscription.version, acceptance, error)
+
+    @staticmethod
+    def _refresh(state: TypeState, subscription: _Subscription) -> None:
+        """The type is accepted once the proxy runs every resource of it, those it asks for later included."""
+        current = state.serial == subscription.serial and not subscription.pending
+        if current and state.acceptance is Acceptance.PENDING:
+            runs = all(subscription.accepted.get(name) == it.digest for name, it in state.resources.items())
+            state.acceptance = Acceptance.ACKED if runs else Acceptance.PENDING
+
+    @staticmethod
+    def _subscribe(subscription: _Subscription, request: DiscoveryRequest, *, repeated: bool) -> None:
+        names = frozenset(request.resource_names)
+        added = names - subscription.names
+        for name in subscription.names - names:
+            subscription.accepted.pop(name, None)
+            subscription.wanted.discard(name)
+        subscription.wanted |= added
+        # A proxy that warms a changed cluster or listener asks again for the endpoints or routes it had.
+        if repeated and not added and request.type_url in (ENDPOINTS, ROUTES):
+            subscription.wanted |= names
+        subscription.names = names
+
+    def _respond(self, type_url: str, state: TypeState, subscription: _Subscription) -> DiscoveryResponse | None:
+        changed = state.serial != subscription.serial
+        subscription.serial = state.serial
+        names = self._names_to_send(type_url, state, subscription, changed=changed)
+        if not names and not (changed and type_url in WILDCARD_TYPES):
+            return None
+        subscription.wanted -= names
+        subscription.sent = digests(state.resources, names)
+        if type_url in WILDCARD_TYPES:
+            subscription.accepted.clear()
+        for name in names:
+            subscription.accepted.pop(name, None)
+        subscription.nonce = str(next(self._nonces))
+        subscription.version = state.version
+        subscription.pending = True
+        state.acceptance = Acceptance.PENDING
+        return DiscoveryResponse(
+            type_url=type_url,
+            version_info=state.version,
+            nonce=subscription.nonce,
+            resources=[state.resources[name].packed for name in sorted(names)],
+        )
+
+    @staticmethod
+    def _names_to_send(
+        type_url: str, state: TypeState, subscription: _Subscription, *, changed: bool
+    ) -> frozenset[str]:
+        if type_url in WILDCARD_TYPES:
+            return frozenset(state.resources) if changed else frozenset()
+        names = set(subscription.wanted)
+        if changed:
+            names |= {
+                name
+                for name in subscription.names
+                if name in state.resources and state.resources[name].digest != subscription.accepted.get(name)
+            }
+        return frozenset(names & state.resources.keys())

@@ -1,0 +1,45 @@
+"""What an instance of a chain is told when it is made, whatever processor carries it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from appnet.observe.otlp import Resource
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ChainOptions:
+    """What one instance of a chain is told when it is made.
+
+    ``service`` is the service the proxy stands beside, ``processor`` the proxy's node id and ``version`` the version
+    of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
+    ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
+    """
+
+    service: str
+    processor: str
+    version: str
+    max_message: int = 4 << 20
+    backend_count: int = 0
+    seed: int = 0
+
+    def encode(self) -> bytes:
+        """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
+        resource: bytes = self._resource().SerializeToString(deterministic=True)
+        numbers = struct.pack("<IQIII", _VERSION, self.seed, self.max_message, self.backend_count, len(resource))
+        return numbers + resource
+
+    def _resource(self) -> Any:
+        resource = Resource()
+        attributes = {
+            "service.name": self.service,
+            "appnet.processor": self.processor,
+            "appnet.version": self.version,
+        }
+        for key, value in attributes.items():
+            resource.attributes.add(key=key).value.string_value = value
+        return resource

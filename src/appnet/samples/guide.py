@@ -1,0 +1,133 @@
+"""Applications whose programs come with AppNet, and what their chains should make of a call, by the interpreter."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiohttp
+
+from appnet.application.edge import LoadedEdge
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.interpret import ChainInstance, Environment, Refused, Rpc
+from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+from appnet.system.address import Address
+
+ECHO_METHOD = "/echo.EchoService/echo"
+
+_FAILED = "Echo server returns an error."
+_TRIALS = 2_000
+_CLOCK_STEP_NS = 1_000_000
+_CALL_TIMEOUT = aiohttp.ClientTimeout(total=15)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the frontend says to a caller; ``status`` and ``message`` are those of the gRPC call behind it."""
+
+    text: str
+    status: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the chain makes of a call.
+
+    ``usual`` is the answer it gives most of the time, ``alike`` are those that other replicas of the server give
+    instead, ``by_chance`` are answers that its random draws can bring,
+    ``streams`` are the record streams (``ELEMENT.VARIABLE``) that the call usually adds to.
+    """
+
+    key: str
+    usual: Answer
+    alike: frozenset[Answer] = frozenset()
+    by_chance: frozenset[Answer] = frozenset()
+    streams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class EchoApplication:
+    """The echo application: its frontend calls its server with the ``key`` of a URL, once for each GET.
+
+    The server runs ``replicas`` times, each by a name of its own that its answers tell.
+    """
+
+    proto: Path
+    server_name: str = field(default_factory=lambda: f"server-{secrets.token_hex(3)}")
+    replicas: int = 1
+    guide: tuple[str, ...] = ("hello", "test")
+    """The keys of the calls that its guide makes."""
+
+    @property
+    def server_names(self) -> list[str]:
+        """What the replicas of the server call themselves."""
+        if self.replicas == 1:
+            return [self.server_name]
+        return [f"{self.server_name}-{number}" for number in range(self.replicas)]
+
+    def server_command(self, name: str) -> list[str | Path]:
+        """Runs the replica ``name`` of the server; like the frontend it says on its first line where it is."""
+        return [*self._module, "server", "--proto", self.proto, "--name", name]
+
+    def frontend_command(self, server: Address, port: int) -> list[str | Path]:
+        """Runs the frontend, which listens on ``port`` (0: a free one) and sends its calls to ``server``."""
+        return [*self._module, "frontend", "--proto", self.proto, "--server", str(server), "--port", str(port)]
+
+    def expect(self, elements: Sequence[Element], method: MethodSignature, key: str) -> Expectation:
+        """What ``elements``, all of the edge in request order, make of the call with ``key``."""
+        random = any(it.req.effects.uses_random or it.resp.effects.uses_random for it in elements)
+        first, *others = self.server_names
+        judged = [self._judge(elements, method, key, seed, first) for seed in range(_TRIALS if random else 1)]
+        seen = Counter(judged)
+        ((usual, streams), _), *_ = seen.most_common(1)
+        seed = judged.index((usual, streams))
+        alike = frozenset(self._judge(elements, method, key, seed, name)[0] for name in others) - {usual}
+        return Expectation(key, usual, alike, frozenset(answer for answer, _ in seen) - {usual}, streams)
+
+    def _judge(
+        self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int, server: str
+    ) -> tuple[Answer, frozenset[str]]:
+        clock = count(_CLOCK_STEP_NS, _CLOCK_STEP_NS)
+        chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=self.replicas))
+        rpc = Rpc(method, {"Body": key.encode()})
+        outcome = chain.request(rpc)
+        if not isinstance(outcome, Refused):
+            rpc.message = {"Body": f"You've hit {server}".encode()}
+            outcome = chain.response(rpc, 0)
+        streams = frozenset(name for name, _ in chain.records())
+        if isinstance(outcome, Refused):
+            return Answer(_FAILED, outcome.code, outcome.text.decode("utf-8", "replace")), streams
+        body = rpc.message["Body"]
+        assert isinstance(body, bytes)
+        return Answer(body.decode("utf-8", "replace")), streams
+
+    @property
+    def _module(self) -> list[str]:
+        return [sys.executable, "-m", "appnet.samples.echo"]
+
+
+def application_for(edge: LoadedEdge) -> EchoApplication:
+    """The application whose calls ``edge`` carries; raises ``DiagnosticError`` where no programs of it are here."""
+    if any(it.signature.full_name == ECHO_METHOD for it in edge.methods):
+        return EchoApplication(edge.config.proto, replicas=edge.manifest.replicas(edge.config.server_service.value))
+    title = f"no programs here that call `{edge.method.full_name}`"
+    help_ = f"on one machine the echo application can be run: `{ECHO_METHOD}`"
+    raise DiagnosticError(
+        [Diagnostic("C061", Severity.ERROR, title, edge.config.methods[0].span, "this method", help_)]
+    )
+
+
+async def get(url: str, key: str) -> Answer:
+    """Calls the frontend at ``url``. Raises ``aiohttp.ClientError`` or ``TimeoutError`` where it does not answer."""
+    async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session, session.get(url, params={"key": key}) as reply:
+        text = (await reply.text()).removesuffix("\n")
+        status = int(reply.headers.get("grpc-status", "2"))
+        return Answer(text, status, unquote(reply.headers.get("grpc-message", "")))

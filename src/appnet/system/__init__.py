@@ -1,0 +1,1 @@
+"""The machine below: addresses, child processes, caches, the C compiler."""

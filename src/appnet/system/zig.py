@@ -1,0 +1,107 @@
+"""C compiled by the ``ziglang`` wheel, with a cache of what was built.
+
+An entry's name is a hash of everything that went into it, so entries never go stale, and any number of processes may
+share the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from appnet.system.cache import cache_directory
+
+_KEPT_BYTES = 512 << 20  # thousands of modules
+
+
+class CompilerError(Exception):
+    """The compiler refuses the source, which is kept at ``source``."""
+
+    def __init__(self, text: str, source: Path) -> None:
+        super().__init__(text)
+        self.source = source
+
+
+def compile_c(unit: str, include: Sequence[Path], flags: Sequence[str], linked: Sequence[Path] = ()) -> Path:
+    """The file in the cache that ``unit`` was compiled to, an executable where the flags ask for nothing else.
+
+    ``include``: directories for ``#include``; all C files in them are taken to be part of the source. ``linked``: more
+    inputs: other entries of the cache, or C files in directories of ``include``. Raises `CompilerError`.
+    """
+    cache = cache_directory()
+    entry = cache / "modules" / _key(unit, include, [*flags, *(it.name for it in linked)])
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(entry)  # among the last used, if it is there
+        return entry
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as work:
+        source = Path(work) / "module.c"
+        source.write_text(unit, encoding="utf-8")
+        output = Path(work) / "module.out"
+        inputs = [Path(work) / f"{number}{it.suffix or '.o'}" for number, it in enumerate(linked)]
+        for link, it in zip(inputs, linked, strict=True):
+            link.symlink_to(it)  # a name that tells the compiler what it is
+        _run_compiler([source, *inputs], output, include, flags, cache)
+        output.replace(entry)
+    _trim(entry.parent)
+    return entry
+
+
+def _trim(folder: Path) -> None:
+    """Removes what was used least recently, where more is kept than is worth its space."""
+    entries: list[tuple[int, int, Path]] = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process makes room, too
+            stat = entry.stat()
+            entries.append((stat.st_mtime_ns, stat.st_size, entry))
+    kept = 0
+    for _, size, entry in sorted(entries, reverse=True):
+        kept += size
+        if kept > _KEPT_BYTES:
+            entry.unlink(missing_ok=True)
+
+
+@functools.cache
+def _zig() -> Path:
+    """The compiler itself: going through `python -m ziglang` would start an interpreter for each module."""
+    spec = importlib.util.find_spec("ziglang")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], "zig")
+
+
+def _run_compiler(
+    inputs: Sequence[Path], output: Path, directories: Iterable[Path], flags: Sequence[str], cache: Path
+) -> None:
+    source = inputs[0]
+    include = [f"-I{directory}" for directory in directories]
+    command = [str(_zig()), "cc", *flags, *include, "-o", str(output), *map(str, inputs)]
+    # What zig builds once (libc stubs) is shared; what it keeps of this one module goes away with it.
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"), "ZIG_LOCAL_CACHE_DIR": str(source.parent)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if run.returncode != 0 or not output.exists():
+        kept = cache / "failed" / f"{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.c"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(kept)
+        text = run.stderr.replace(str(source), str(kept))
+        raise CompilerError(text, kept)
+
+
+def _key(unit: str, directories: Iterable[Path], flags: Sequence[str]) -> str:
+    parts = [version("ziglang").encode(), "\0".join(flags).encode(), unit.encode()]
+    for directory in directories:
+        for path in sorted(directory.iterdir()):
+            if path.suffix in {".c", ".h"}:
+                parts += [path.name.encode(), path.read_bytes()]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()

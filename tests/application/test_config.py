@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appnet.application.appnet_config import load_config
+from appnet.application.edge import load_edge
+from appnet.application.manifest import load_manifest
+from appnet.application.named import project_root
+from appnet.application.processors import PROCESSORS, ready
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.yaml_reader import Located
+
+ROOT = Path(__file__).parents[2]
+ECHO = ROOT / "config" / "samples" / "echo"
+
+PUBLIC_FORM = """
+apiVersion: api.core.appnet.io/v1
+kind: AppNetConfig
+metadata:
+  name: public # a comment
+spec:
+  backend: sidecar
+  appName: echo
+  clientService: frontend
+  serverService: server
+  method: echo
+  appManifestFile: <APPNET_DIR_PATH>/config/samples/echo/echo.yaml
+  anyChain:
+    - name: nul
+      file: <APPNET_DIR_PATH>/appnet/config/samples/echo/null.appnet # the folder around the project
+      parameters:
+        probability: "0.02"
+        limit: 3
+        strict: true
+        ratio: 0.5
+  proto: <APPNET_DIR_PATH>/config/samples/echo/echo.proto
+  protoModName: example.com/echo-pb
+  protoModLocation: <APPNET_DIR_PATH>/go-lib/echo-pb"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "anywhere" / "config" / "samples" / "echo"
+    folder.mkdir(parents=True)
+    for name in ("echo.yaml", "echo.proto", "null.appnet"):
+        (folder / name).write_text("")
+    (folder / "public.yaml").write_text(PUBLIC_FORM)
+    return folder
+
+
+def test_the_form_that_public_files_have(project: Path) -> None:
+    config = load_config(project / "public.yaml")
+    assert config.processors == ("sidecar",)
+    assert config.manifest == project / "echo.yaml"
+    assert [it.file for it in config.any_chain] == [project / "null.appnet"]
+    given = {key: it.value for key, it in config.any_chain[0].parameters.items()}
+    assert given == {"probability": "0.02", "limit": 3, "strict": True, "ratio": 0.5}
+    assert config.any_chain[0].parameters["limit"].span is not None
+    assert config.any_chain[0].parameters["limit"].span.line == 18
+    assert config.proto_module == "example.com/echo-pb"
+
+
+def test_the_root_is_the_nearest_folder_with_samples(project: Path) -> None:
+    assert project_root(project / "public.yaml") == project.parents[2]
+    assert project_root(Path("/public.yaml")) is None
+
+
+def test_the_sample_loads_without_a_warning() -> None:
+    edge = load_edge(ECHO / "sample_echo_sidecar.yaml")
+    assert list(edge.elements) == ["fault", "logging", "metrics", "firewall"]
+    assert edge.warnings == ()
+    assert edge.method.full_name == "/echo.EchoService/echo"
+    assert {it.name for it in edge.files} == {it.name for it in ECHO.iterdir()} - {
+        "README.md",
+        "sample_echo_sidecar.behaviour.yaml",
+    }
+
+
+def test_several_methods(tmp_path: Path) -> None:
+    shutil.copytree(ECHO, tmp_path / "echo")
+    proto, config = tmp_path / "echo/echo.proto", tmp_path / "echo/sample_echo_sidecar.yaml"
+    proto.write_text(proto.read_text().replace("rpc echo", "rpc shout(Msg) returns (Msg);\n  rpc echo"))
+    text = config.read_text()
+    config.write_text(text.replace("method: echo ", "method: [echo, shout] "))
+    edge = load_edge(config)
+    assert [it.signature.full_name for it in edge.methods] == ["/echo.EchoService/echo", "/echo.EchoService/shout"]
+    assert all(list(it.elements) == ["fault", "logging", "metrics", "firewall"] for it in edge.methods)
+    config.write_text(text.replace("method: echo ", "method: '*' "))
+    assert [it.signature for it in load_edge(config).methods] == [edge.methods[1].signature, edge.methods[0].signature]
+
+
+def test_paths_are_relative_to_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ECHO)
+    assert load_config(Path("sample_echo_sidecar.yaml")).proto == Path("echo.proto")
+
+
+def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "many.yaml"
+    path.write_text("kind: Pod\nspec:\n  appName: 1\n  clientChain: {}\n  x: 1\n")
+    with pytest.raises(DiagnosticError) as caught:
+        load_config(path)
+    lines = [it.span.line for it in caught.value.diagnostics]
+    assert lines == sorted(lines)
+    assert len(lines) >= 8
+
+
+def test_manifest_services_and_ports(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(
+        "apiVersion: v1\nkind: List\nitems:\n"
+        "- {apiVersion: v1, kind: Service, metadata: {name: a, namespace: n}, spec: {ports: [{port: 80, name: web},"
+        " {port: 81}]}}\n"
+        "- {apiVersion: apps/v1, kind: Deployment, metadata: {name: b}}\n"
+        "---\n"
+        "kind: Service\nmetadata: {name: c}\nspec: {clusterIP: None}\n"
+    )
+    manifest = load_manifest(path)
+    assert [it.name for it in manifest.deployments] == ["b"]
+    assert {it.name: (it.namespace, dict(it.ports)) for it in manifest.services.values()} == {
+        "a": ("n", {"web": 80, "81": 81}),
+        "c": ("default", {}),
+    }
+    place = manifest.services["a"].span
+    assert manifest.service(Located("c", place)).name == "c"
+    with pytest.raises(DiagnosticError, match="C040"):
+        manifest.service(Located("b", place))
+
+
+def test_processors_are_a_table() -> None:
+    assert set(ready()) <= set(PROCESSORS)
+    assert all(name == it.name and it.summary for name, it in PROCESSORS.items())
+
+
+def test_replicas_are_those_of_the_deployments_that_a_service_selects(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(
+        "kind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}}\n"
+        "---\nkind: Service\nmetadata: {name: without}\nspec: {}\n"
+        "---\nkind: Deployment\nmetadata: {name: a-1}\n"
+        "spec: {replicas: 2, template: {metadata: {labels: {app: a, version: one}}}}\n"
+        "---\nkind: Deployment\nmetadata: {name: a-2}\nspec: {template: {metadata: {labels: {app: a}}}}\n"
+        "---\nkind: Deployment\nmetadata: {name: b}\nspec: {replicas: 5, template: {metadata: {labels: {app: b}}}}\n"
+    )
+    manifest = load_manifest(path)
+    assert manifest.replicas("a") == 3
+    assert manifest.replicas("without") == 1
+
+
+def test_replicas_are_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text("kind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n")
+    with pytest.raises(DiagnosticError, match="`replicas` takes a number of pods"):
+        load_manifest(path)

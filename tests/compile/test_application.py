@@ -1,0 +1,272 @@
+"""Applications compiled: the examples, what stands in the manifests, and what cannot be compiled."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from appnet.application.application import load_application
+from appnet.application.placement import OptLevel
+from appnet.codegen.c.build import Target
+from appnet.compile import BuiltApplication, build, compile_application
+from appnet.deploy.kubernetes.objects import ManifestSettings
+from appnet.deploy.kubernetes.output import files, write
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.optimize import Settings
+from appnet.processors.envoy.istio.envoy_filters import object_name
+from appnet.system.address import Address
+from tests.support import snapshots
+
+CHAIN = Path("examples/chain")
+ECHO = CHAIN / "echo.yaml"
+BAD = Path(__file__).parent / "bad"
+
+
+def built(spec: Path, level: OptLevel = OptLevel.WEAK, target: str = "wasm") -> BuiltApplication:
+    return build(compile_application(load_application(spec), Settings(level, target)))
+
+
+def objects(found: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
+    """The objects of each manifest, by its name."""
+    return {
+        path.removeprefix("kubernetes/"): list(yaml.safe_load_all(content))
+        for path, content in found.items()
+        if path.startswith("kubernetes/")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "modules", "filters"), [("echo", 2, 2), ("ping", 2, 2), ("kvstore", 4, 4), ("hotel", 5, 5)]
+)
+def test_the_examples(name: str, modules: int, filters: int) -> None:
+    application = built(CHAIN / f"{name}.yaml")
+    found = files(application, ManifestSettings())
+    assert len([it for it in found if it.endswith(".wasm")]) == len(application.modules) == modules
+    manifests = objects(found)
+    order = yaml.safe_load(found["order.yaml"])
+    assert order["apply"] == [f"kubernetes/{it}" for it in sorted(manifests)]
+    assert order["remove"] == order["apply"][::-1]
+    kinds = [it["kind"] for listed in manifests.values() for it in listed]
+    assert kinds.count("EnvoyFilter") == filters
+    assert set(kinds) <= {"EnvoyFilter", "Service", "Deployment", "ServiceAccount"}
+    for listed in manifests.values():
+        assert all(it["apiVersion"] and it["metadata"]["name"] == object_name(it["metadata"]["name"]) for it in listed)
+
+
+def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
+    application = built(ECHO)
+    manifests = objects(files(application, ManifestSettings()))
+    (filter_,) = manifests["30-frontend.server.echo.server.yaml"]
+    assert filter_["spec"]["workloadSelector"] == {"labels": {"app": "server"}}
+    code, place = filter_["spec"]["configPatches"]
+    assert (code["applyTo"], place["applyTo"]) == ("EXTENSION_CONFIG", "HTTP_FILTER")
+    assert code["patch"]["value"]["name"] == place["patch"]["value"]["name"]
+    assert place["match"]["context"] == "SIDECAR_INBOUND"
+    machine = code["patch"]["value"]["typed_config"]["config"]["vm_config"]
+    assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.modules[1].binary
+    source = place["patch"]["value"]["config_discovery"]["config_source"]
+    assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
+    assert filter_["spec"]["configPatches"][1]["match"]["listener"]["portNumber"] == 9000
+
+
+def test_as_written_each_element_is_a_filter_in_request_order() -> None:
+    manifests = objects(files(built(ECHO, OptLevel.NO), ManifestSettings()))
+    (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
+    places = [it["patch"]["value"]["name"] for it in filter_["spec"]["configPatches"] if it["applyTo"] == "HTTP_FILTER"]
+    assert places == ["appnet.frontend_server.echo.client-fault", "appnet.frontend_server.echo.client-logging"]
+
+
+def test_replicas_are_those_of_services_that_are_judged_or_call() -> None:
+    manifests = objects(files(built(CHAIN / "hotel.yaml"), ManifestSettings(replicas=3)))
+    deployments = [it for it in manifests["50-application.yaml"] if it["kind"] == "Deployment"]
+    replicas = {it["metadata"]["name"]: it["spec"]["replicas"] for it in deployments}
+    assert replicas["frontend"] == replicas["geo"] == replicas["rate"] == 3
+    assert replicas["mongodb-geo"] == replicas["memcached-rate"] == 1
+
+
+def test_wasm_proxies_have_one_worker_where_elements_need_it() -> None:
+    manifests = objects(files(built(CHAIN / "ping.yaml", OptLevel.STRONG), ManifestSettings()))
+    templates = {
+        it["metadata"]["name"]: it["spec"]["template"]
+        for it in manifests["50-application.yaml"]
+        if it["kind"] == "Deployment"
+    }
+    config = templates["ping"]["metadata"]["annotations"]["proxy.istio.io/config"]
+    assert yaml.safe_load(config)["concurrency"] == 1, "the rate limit is one for all calls"
+    assert "annotations" not in templates["frontend"]["metadata"]
+
+
+def test_native_modules_come_with_their_loader_and_records_with_their_collector() -> None:
+    application = built(ECHO, target="native")
+    assert {it.code.target for it in application.modules} == {Target.NATIVE}
+    found = files(application, ManifestSettings(collector=Address("otel.observability", 4318)))
+    assert found["code/frontend_server/echo.client.so"].startswith(b"\x7fELF")
+    manifests = objects(found)
+    (loader,) = manifests["20-loader.yaml"]
+    (name,) = loader["binaryData"]
+    (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
+    config = filter_["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
+    assert name == f"lib{config['dynamic_module_config']['name']}.so"
+    assert base64.b64decode(loader["binaryData"][name]).startswith(b"\x7fELF")
+    template = next(it for it in manifests["50-application.yaml"] if it["kind"] == "Deployment")["spec"]["template"]
+    assert "appnet-loader" in template["metadata"]["annotations"]["sidecar.istio.io/userVolume"]
+    (telemetry,) = manifests["10-telemetry.yaml"]
+    cluster = telemetry["spec"]["configPatches"][0]["patch"]["value"]
+    assert cluster["name"] == "appnet-telemetry"
+
+
+def test_a_chain_that_asks_for_it_is_native(tmp_path: Path) -> None:
+    text = ECHO.read_text().replace("../../", f"{Path.cwd()}/").replace("upgrade: true", "envoy_native: true", 1)
+    (tmp_path / "echo.yaml").write_text(text)
+    application = compile_application(load_application(tmp_path / "echo.yaml"), Settings(target="wasm"))
+    ((_, chain),) = application.chains
+    assert {it.target for it in chain.code} == {Target.NATIVE}
+
+
+def test_equal_chains_share_plan_and_code(tmp_path: Path) -> None:
+    text = ECHO.read_text().replace("../../", f"{Path.cwd()}/")
+    structure, _, edges = text.partition("edge:\n")
+    edge, _, _ = edges.partition("transport:\n")
+    text = structure.replace("->server", "->server\n  - server->frontend") + "edge:\n" + edge
+    text += edge.replace("frontend->server", "server->frontend")
+    (tmp_path / "echo.yaml").write_text(text)
+    first, second = (it for _, it in compile_application(load_application(tmp_path / "echo.yaml"), Settings()).chains)
+    assert first.code == second.code
+    assert first.optimized.arrangement is second.optimized.arrangement
+    assert [str(it.optimized.plan.edge) for it in (first, second)] == ["frontend->server", "server->frontend"]
+
+
+def test_code_by_hand_takes_the_place_of_what_is_printed(tmp_path: Path) -> None:
+    compiled = compile_application(load_application(ECHO), Settings(target="wasm"))
+    printed = build(compiled)
+    module = printed.modules[0]
+    file = tmp_path / f"{module.stem}.c"
+    file.parent.mkdir()
+    file.write_text(module.code.text.replace("fault_injected", "fault by hand"))
+    by_hand = build(compiled, tmp_path)
+    assert b"fault by hand" in by_hand.modules[0].binary
+    assert by_hand.modules[0].code.version != module.code.version
+    assert by_hand.modules[1].binary == printed.modules[1].binary
+
+
+def test_code_by_hand_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    compiled = compile_application(load_application(ECHO), Settings(target="wasm"))
+    stem = build(compiled).modules[0].stem
+    monkeypatch.chdir(tmp_path)
+    folder = Path("mine")
+    (folder / stem).parent.mkdir(parents=True)
+    with pytest.raises(DiagnosticError) as caught:
+        build(compiled, folder)
+    snapshots.compare(str(caught.value), BAD / "no_code.txt", request)
+    (folder / f"{stem}.c").write_text("int main(void) { return 0; }\n")
+    (folder / f"{stem}s.c").write_text("int main(void) { return 0; }\n")
+    with pytest.raises(DiagnosticError) as caught:
+        build(compiled, folder)
+    snapshots.compare(str(caught.value), BAD / "code_for_no_module.txt", request)
+    (folder / f"{stem}s.c").unlink()
+    (folder / f"{stem}.c").write_text("int main(void) {\n  return nothing;\n}\n")
+    with pytest.raises(DiagnosticError) as caught:
+        build(compiled, folder)
+    snapshots.compare(str(caught.value), BAD / "code_that_does_not_compile.txt", request)
+
+
+def test_files_replace_those_of_before_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    application = built(ECHO)
+    found = files(application, ManifestSettings())
+    monkeypatch.chdir(tmp_path)
+    output = Path("generated")
+    write({**found, "code/old.c": b""}, output)
+    write(found, output)
+    assert {str(it.relative_to(output)) for it in output.rglob("*") if it.is_file()} == set(found)
+    (output / "order.yaml").unlink()
+    with pytest.raises(DiagnosticError) as caught:
+        write(found, output)
+    snapshots.compare(str(caught.value), BAD / "folder_of_others.txt", request)
+
+
+MANIFEST_WITHOUT_SELECTOR = ("  selector:\n    app: server\n", "")
+TWO_EDGES = """app_name: echo
+app_manifest: echo.manifest.yaml
+app_structure: [frontend->server, frontend->other, third->server]
+edge:
+  frontend->server:
+    - {method: echo, name: fault, path: fault.appnet, proto: echo.proto, position: client}
+    - {method: echo, name: firewall, path: firewall.appnet, proto: echo.proto, position: server}
+  frontend->other:
+    - {method: echo, name: fault, path: fault.appnet, proto: echo.proto, position: client}
+  third->server:
+    - {method: echo, name: fault, path: fault.appnet, proto: echo.proto, position: client}
+    - {method: echo, name: firewall, path: firewall.appnet, proto: echo.proto, position: server}
+"""
+ONE_EDGE = TWO_EDGES.partition("  frontend->other")[0].replace(", frontend->other, third->server", "")
+SERVICE = "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {0}}}\nspec: {{selector: {{app: {0}}}, ports: [{{port: 9000}}]}}\n"
+BAD_APPLICATIONS = {
+    "no_selector": (ONE_EDGE, MANIFEST_WITHOUT_SELECTOR),
+    "edges_mixed_up": (TWO_EDGES, ("", "")),
+    "proxies_not_set_up": (ONE_EDGE.replace("name: fault, path: fault", "name: sticky, path: sticky"), ("", "")),
+}
+
+
+@pytest.mark.parametrize("name", BAD_APPLICATIONS)
+def test_what_sidecars_cannot_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    spec, change = BAD_APPLICATIONS[name]
+    samples = Path.cwd() / "config" / "samples"
+    monkeypatch.chdir(tmp_path)
+    for it in ("echo/fault.appnet", "echo/firewall.appnet", "echo/echo.proto", "elements/sticky.appnet"):
+        shutil.copy(samples / it, tmp_path)
+    manifest = (samples / "echo" / "echo.yaml").read_text().replace(*change)
+    Path("echo.manifest.yaml").write_text(manifest + SERVICE.format("other") + SERVICE.format("third"))
+    Path("echo.yaml").write_text(spec)
+    with pytest.raises(DiagnosticError) as caught:
+        files(built(Path("echo.yaml"), OptLevel.STRONG), ManifestSettings())
+    snapshots.compare(str(caught.value), BAD / f"{name}.txt", request)
+
+
+def test_objects_keep_their_namespace_which_comes_first(tmp_path: Path) -> None:
+    text = ECHO.read_text().replace("../../", f"{Path.cwd()}/")
+    manifest = Path("config/samples/echo/echo.yaml").read_text()
+    manifest = manifest.replace("metadata:\n  name: ", "metadata:\n  namespace: shop\n  name: ")
+    (tmp_path / "manifest.yaml").write_text(
+        f"{manifest}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n"
+    )
+    text = text.replace(f"{Path.cwd()}/config/samples/echo/echo.yaml", "manifest.yaml")
+    (tmp_path / "echo.yaml").write_text(text)
+    manifests = objects(files(built(tmp_path / "echo.yaml"), ManifestSettings()))
+    assert [it["metadata"]["name"] for it in manifests["00-namespaces.yaml"]] == ["shop"]
+    assert min(manifests) == "00-namespaces.yaml"
+    for name, listed in manifests.items():
+        if "EnvoyFilter" in {it["kind"] for it in listed}:
+            assert {it["metadata"]["namespace"] for it in listed} == {"shop"}, name
+
+
+def test_names_that_kubernetes_takes() -> None:
+    assert object_name("appnet.frontend.server.echo.client") == "appnet.frontend.server.echo.client"
+    assert object_name("a.Get") != object_name("a.get")
+    assert len(object_name("x" * 300)) <= 253
+
+
+def test_a_chain_on_all_methods(tmp_path: Path) -> None:
+    text = (CHAIN / "kvstore.yaml").read_text().replace("../", f"{CHAIN.resolve()}/../")
+    head, _, _ = text.partition("edge:\n")
+    element = f"{Path.cwd()}/examples/elements/key_rules.appnet"
+    text = f"{head}edge:\n  frontend->kvstore:\n    - {{method: '*', name: rules, path: {element}, proto: {CHAIN.resolve()}/../proto/kv.proto}}\n"
+    (tmp_path / "kv.yaml").write_text(text)
+    application = load_application(tmp_path / "kv.yaml")
+    ((_, chain),) = compile_application(application, Settings(target="wasm")).chains
+    assert [it.signature.full_name for it in chain.loaded.methods] == ["/kv.KVService/get", "/kv.KVService/set"]
+    (segment,) = replace(chain).segments
+    assert "/kv.KVService/set" in segment[1].text
