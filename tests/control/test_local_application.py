@@ -8,10 +8,10 @@ import pytest
 
 from appnet.application.edge import LoadedEdge, load_edge
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.samples.guide import Answer, EchoApplication, application_for
+from appnet.samples.guide import FrontendAnswer, EchoApplication, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
-FAULT = Answer("Echo server returns an error.", 10, "fault_injected")
+FAULT = FrontendAnswer("Echo server returns an error.", 10, "fault_injected")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def edge() -> LoadedEdge:
 def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedEdge) -> None:
     application = EchoApplication(edge.config.proto, "server-1")
     expected = application.expect(list(edge.elements.values()), edge.method, "hello")
-    assert expected.usual == Answer("You've hit server-1")
+    assert expected.usual == FrontendAnswer("You've hit server-1")
     assert expected.by_chance == {FAULT}
     assert expected.streams == {"logging.record_req", "logging.record_resp", "metrics.latency"}
 
@@ -30,7 +30,7 @@ def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedEd
 def test_the_firewall_refuses_and_says_so(edge: LoadedEdge) -> None:
     application = EchoApplication(edge.config.proto)
     expected = application.expect([edge.elements["firewall"]], edge.method, "test")
-    assert expected.usual == Answer("Echo server returns an error.", 10, "firewall")
+    assert expected.usual == FrontendAnswer("Echo server returns an error.", 10, "firewall")
     assert expected.by_chance == frozenset()
     assert expected.streams == frozenset()
 

@@ -14,7 +14,7 @@ from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from appnet.processors.envoy.filters import RemoteCodeError, native_filter, refuse_remote_code, wasm_filter
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.envoy.xds.state import Acceptance
+from appnet.processors.processor import Acceptance
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options
 from tests.support.tiny_modules import STAMP, stamping_wasm

@@ -9,14 +9,14 @@ import pytest
 from appnet.codegen.c import Target
 from appnet.deploy.local.machine import LocalRunner, RolloutError, RunSettings
 from appnet.processors import build
-from appnet.samples.guide import Answer, get
+from appnet.samples.guide import FrontendAnswer, get
 from tests.quickstart.support import sample
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
 
 
-async def judged(runner: LocalRunner, key: str) -> Answer:
+async def judged(runner: LocalRunner, key: str) -> FrontendAnswer:
     answer = await get(runner.url, key)
     return await judged(runner, key) if answer.message == "fault_injected" else answer
 
