@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import typer
 from rich.table import Table
 
+from appnet.cli.errors import FAILURE, open_screens
 from appnet.processors import registry
 from appnet.processors.processor import Part
 from appnet.system.installed import package_version_of
@@ -40,3 +42,10 @@ def verify_tables() -> tuple[Table, Table, bool]:
 
 def _table(*titles: str) -> Table:
     return Table(*titles, box=None, padding=(0, 2, 0, 0), header_style="dim")
+
+
+def command() -> None:
+    """Say what is installed, what is missing for which processor, and how to get it."""
+    parts, processors, complete = verify_tables()
+    open_screens().out.print(parts, "", processors, sep="\n")
+    raise typer.Exit(0 if complete else FAILURE)

@@ -7,13 +7,18 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import aiohttp
+import typer
 from rich.console import Console
 from rich.live import Live
 
+from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.options import ConcurrencyOption, FilesArgument, PricesOption, TargetOption
+from appnet.cli.planned import LevelOption, where_of
 from appnet.cli.screen import (
     Rates,
     Steps,
@@ -23,27 +28,26 @@ from appnet.cli.screen import (
     stream_table,
     value_text,
 )
+from appnet.cli.supervise import supervised
+from appnet.compile.fit import DEFAULT_TARGET
 from appnet.compile.pipeline import elements_on
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine, RunSettings
+from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
+from appnet.optimize import Settings
 from appnet.optimize.explain import explain, told_changes, told_reasons
-from appnet.samples.guide import ECHO_METHOD, FrontendAnswer, Expectation, get
+from appnet.optimize.placement import OptLevel
+from appnet.processors.processor import ProcessorError
+from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
 _SHOWN_RECORDS = 5
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Screens:
-    """Where results go and where diagnostics and errors go."""
-
-    out: Console
-    err: Console
 
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
@@ -223,3 +227,27 @@ async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> No
             if shown.get(summary.key) != summary.count:
                 write(stream_line(summary))
         shown = machine.records.counts()
+
+
+def command(
+    files: FilesArgument,
+    *,
+    target: TargetOption = DEFAULT_TARGET,
+    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
+    opt_level: LevelOption = OptLevel.STRONG,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
+    concurrency: ConcurrencyOption = 1,
+    prices: PricesOption = None,
+) -> None:
+    """Run an application with its elements on this machine, and upgrade it when a file is saved."""
+    screens = open_screens()
+    with told_errors(ApplicationError, ProcessorError, RolloutError):
+        where = where_of(target, prices, workers=concurrency)
+        sources = tuple(map(FileSource, files))
+        settings = RunSettings(sources, Path(), Settings(opt_level), where, port)
+        work = run_once(settings, screens) if once else run_until_told(settings, screens)
+        good = asyncio.run(supervised(work))
+    if good is None:
+        screens.out.print("stopped")
+        good = not once
+    raise typer.Exit(0 if good else FAILURE)
