@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from appnet.diagnostics import render
+from appnet.diagnostics.render import Line, lines_of
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Diagnostic:
         """
         return "\n".join("".join(piece.text for piece in line) for line in self.lines(source))
 
-    def lines(self, source: str | None = None) -> Iterator[render.Line]:
+    def lines(self, source: str | None = None) -> Iterator[Line]:
         """The text that `render` gives, line by line, each in pieces for those who colour them."""
-        return render.lines(self, source)
+        return lines_of(self, source)
 
 
 class DiagnosticError(Exception):

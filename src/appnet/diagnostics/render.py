@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from appnet.diagnostics.diagnostic import Diagnostic, Label
@@ -35,7 +35,7 @@ class Piece:
     role: Role
 
 
-Line = list[Piece]
+Line: TypeAlias = list[Piece]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class _Mark:
         return Role.PRIMARY if self.primary else Role.SECONDARY
 
 
-def lines(diagnostic: Diagnostic, source: str | None) -> Iterator[Line]:
+def lines_of(diagnostic: Diagnostic, source: str | None) -> Iterator[Line]:
     """The lines of the text; ``source``: that of the diagnostic's file, where it is not to be read."""
     first, *_ = labels = diagnostic.labels
-    texts = {it.span.file: _lines_of(it.span.file, None) for it in labels if it.span.file != first.span.file}
-    texts = {first.span.file: _lines_of(first.span.file, source), **texts}
+    texts = {it.span.file: _text_of(it.span.file, None) for it in labels if it.span.file != first.span.file}
+    texts = {first.span.file: _text_of(first.span.file, source), **texts}
     shown = [it for it in labels if 0 < it.span.line <= len(texts[it.span.file])]
     gutter = " " * len(str(max(it.span.line for it in (first, *shown))))
     yield [
@@ -74,7 +74,7 @@ def lines(diagnostic: Diagnostic, source: str | None) -> Iterator[Line]:
         yield [Piece(f"{gutter} = ", Role.GUTTER), Piece("help", Role.HELP), Piece(f": {diagnostic.help}", Role.SOURCE)]
 
 
-def _lines_of(file: Path, source: str | None) -> list[str]:
+def _text_of(file: Path, source: str | None) -> list[str]:
     if source is None:
         try:
             source = file.read_text(encoding="utf-8", errors="replace")
@@ -159,8 +159,8 @@ def _underlined(ordered: Sequence[_Mark]) -> Line:
     for it in sorted(ordered, key=lambda it: it.primary):
         owner[it.start : it.start + it.width] = [it] * it.width
     row: Line = []
-    for it in owner:
-        sign, role = (" ", Role.SOURCE) if it is None else ("^" if it.primary else "-", it.role)
+    for under in owner:
+        sign, role = (" ", Role.SOURCE) if under is None else ("^" if under.primary else "-", under.role)
         if row and row[-1].role is role:
             row[-1] = Piece(row[-1].text + sign, role)
         else:
