@@ -28,7 +28,7 @@ from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
 from appnet.deploy.local.machine import RunSettings
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.language import Given
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
@@ -330,13 +330,19 @@ def _count(things: list[Path], noun: str) -> str:
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:
-    span = diagnostic.span
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity.value,
         "title": diagnostic.title,
         "label": diagnostic.label,
         "help": diagnostic.help,
+        **_place(diagnostic.span),
+        "places": [{"label": it.text, **_place(it.span)} for it in diagnostic.places],
+    }
+
+
+def _place(span: Span) -> dict[str, object]:
+    return {
         "file": str(span.file),
         "line": span.line,
         "column": span.column,

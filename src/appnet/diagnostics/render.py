@@ -66,7 +66,10 @@ def lines_of(diagnostic: Diagnostic, source: str | None) -> Iterator[Line]:
     ]
     for file, text in texts.items():
         begin = next(it for it in labels if it.span.file == file).span
-        arrow = "-->" if file == first.span.file else ":::"
+        arrow = "-->"
+        if file != first.span.file:
+            arrow = ":::"
+            yield [Piece(f"{gutter} |", Role.GUTTER)]
         yield [Piece(f"{gutter}{arrow} ", Role.GUTTER), Piece(f"{file}:{begin.line}:{begin.column}", Role.SOURCE)]
         yield from _excerpt(text, [it for it in shown if it.span.file == file], first, gutter)
     if diagnostic.help:
