@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from appnet.application.manifest import Service
 from appnet.application.model import Side
-from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity
 from appnet.processors.artifact import Artifact
 
 
@@ -37,10 +37,12 @@ def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) 
         for method in it.chain.methods:
             name = method.signature.full_name
             for port in services[edge.server].ports.values() if leaves else (None,):
-                other = seen.setdefault((it.service, leaves, port, name), it).edge
+                first = seen.setdefault((it.service, leaves, port, name), it)
+                other = first.edge
                 if (other.client, other.server) != (edge.client, edge.server):
                     title = f"a sidecar cannot tell `{name}` on `{edge}` from that on `{other}`"
                     label = f"both leave by port {port}" if leaves else "both arrive at one proxy"
                     help_ = "give the two Services different ports" if leaves else "bind the elements to the clients"
                     span = it.chain.chain.methods[0].span
-                    yield Diagnostic("C048", Severity.ERROR, title, span, label, help_)
+                    places = (Label(first.chain.chain.methods[0].span, f"`{other}`"),)
+                    yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)
