@@ -14,8 +14,7 @@ from typer.testing import CliRunner, Result
 from appnet import __version__
 from appnet.cli import verify
 from appnet.cli.main import app
-from appnet.optimize import DEFAULT
-from appnet.optimize.prices import write_prices
+from appnet.optimize.prices import DEFAULT, write_prices
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"

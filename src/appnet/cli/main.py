@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from appnet import __version__
-from appnet.application.placement import OptLevel
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, checkable, load_all, try_all
 from appnet.cli.compile import compile_spec
@@ -27,12 +26,14 @@ from appnet.cli.supervise import supervised
 from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
 from appnet.codegen.c.build import Target
+from appnet.compile import CompileSettings
 from appnet.deploy.local.machine import RunSettings
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.language import Given
-from appnet.optimize import Algorithm, Settings
+from appnet.optimize import Algorithm
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import write_prices
 from appnet.processors.envoy.calibrate.calibrate import Effort
 from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
@@ -263,7 +264,7 @@ def plan(
 ) -> None:
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
-        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
         typer.echo(json.dumps(plan_json(planned(file, settings, profile)), indent=2))
 
 
@@ -281,7 +282,7 @@ def explain(
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
-        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
         found = planned(file, settings, profile)
         if svg is not None:
             with writing(svg):
