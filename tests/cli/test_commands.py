@@ -13,8 +13,7 @@ from typer.testing import CliRunner, Result
 
 from appnet.cli.commands import verify
 from appnet.cli.main import app
-from appnet.optimize import DEFAULT
-from appnet.optimize.prices import write_prices
+from appnet.optimize.prices import DEFAULT, write_prices
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import Chain, ElementSpec, Side
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 from appnet.optimize.cost import CostModel
 from appnet.optimize.placement import Place
+from appnet.optimize.standing import Lack, lacking
 from appnet.processors import registry
 from appnet.processors.gaps import GAPS, remedy_of, title_of
 from appnet.processors.processor import Processor, Target
@@ -91,23 +92,29 @@ def target_of(processor: Processor, name: str) -> Target:
 
 
 def gaps(chain: LoadedChain, places: Sequence[Place], where: Where) -> list[Diagnostic]:
-    """An error for each thing that an element of the chain needs, and none of the places open to it gives."""
-    return [it for stop in chain.chain.stops for it in _gaps_of(chain, stop.spec, stop.fixed, places, where)]
+    """An error for each thing that keeps the chain's elements from running in these places."""
+    stops = chain.chain.stops
+    asked = [_asked(chain, it.spec.name.value) for it in stops]
+    return [it for lack in lacking(stops, asked, places) for it in _told(lack, where)]
 
 
-def _gaps_of(
-    chain: LoadedChain, spec: ElementSpec, fixed: Side | None, places: Sequence[Place], where: Where
-) -> Iterator[Diagnostic]:
-    every = (one for it in chain.methods for one in needs(it.elements[spec.name.value], it.signature))
-    asked = list(dict.fromkeys(every))
-    open_to_it = [it for it in places if fixed in (None, it.side)]
-    lacking = [[one for one in asked if one.need not in it.gives] for it in open_to_it]
-    if not lacking or not all(lacking):
-        return
-    place = open_to_it[lacking.index(min(lacking, key=len))]
-    first_of_need = {one.need: one for one in reversed(min(lacking, key=len))}
-    for one in sorted(first_of_need.values(), key=asked.index):
-        yield _gap(spec, one, place, where)
+def _asked(chain: LoadedChain, name: str) -> tuple[Asked, ...]:
+    return tuple(dict.fromkeys(one for it in chain.methods for one in needs(it.elements[name], it.signature)))
+
+
+def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
+    span = lack.spec.name.span
+    if lack.place is None:
+        title = f"`{lack.spec.name}` is bound to a side without a processor"
+        yield _error("C088", title, span, "no place for it", "name a processor that stands on both sides")
+    elif lack.after is not None:
+        title = f"`{lack.spec.name}` cannot run behind `{lack.after.name}`"
+        label, help_ = f"only {lack.place.processor} suits it, which the request has passed", "put it before"
+        yield Diagnostic("C088", Severity.ERROR, title, span, label, help_, (Label(lack.after.name.span, "before it"),))
+    else:
+        first_of_need = {it.need: it for it in reversed(lack.asked)}
+        for one in reversed(first_of_need.values()):
+            yield _gap(lack.spec, one, lack.place, where)
 
 
 def _gap(spec: ElementSpec, asked: Asked, place: Place, where: Where) -> Diagnostic:
