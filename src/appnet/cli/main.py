@@ -26,7 +26,6 @@ from appnet.cli.show import View, views
 from appnet.cli.supervise import supervised
 from appnet.cli.trace import trace_json, trace_text
 from appnet.cli.verify import verify_tables
-from appnet.codegen.c.build import Target
 from appnet.deploy.local.machine import RunSettings
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.language import Given
@@ -34,6 +33,7 @@ from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.prices import write_prices
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.calibrate.calibrate import Effort
 from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
 
