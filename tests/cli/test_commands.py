@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from appnet import __version__
-from appnet.cli import verify
+from appnet.cli.commands import verify
 from appnet.cli.main import app
 from appnet.optimize import DEFAULT
 from appnet.optimize.prices import write_prices
@@ -25,11 +24,6 @@ BAD = ROOT / "tests" / "application" / "bad"
 
 def appnetctl(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(it) for it in arguments])
-
-
-def test_version() -> None:
-    answer = appnetctl("version")
-    assert (answer.exit_code, answer.stdout) == (0, f"appnetctl {__version__}\n")
 
 
 def test_verify_finds_what_sidecars_need() -> None:

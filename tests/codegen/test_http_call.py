@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.behaviour import wasm_harness
 from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Passed, Replied
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept

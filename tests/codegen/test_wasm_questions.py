@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from appnet.behaviour import wasm_harness
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO

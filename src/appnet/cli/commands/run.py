@@ -7,14 +7,19 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import aiohttp
+import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.placement import Side
+from appnet.application.placement import OptLevel, Side
+from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.options import PricesOption, TargetOption
+from appnet.cli.planned import LevelOption, model_of
 from appnet.cli.screen import (
     Rates,
     Steps,
@@ -24,10 +29,14 @@ from appnet.cli.screen import (
     stream_table,
     value_text,
 )
+from appnet.cli.supervise import supervised
 from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
+from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.proxy.process import EnvoyError
 from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
@@ -35,14 +44,6 @@ _RECORDS_TIMEOUT_SECONDS = 10.0
 _SHOWN_RECORDS = 5
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Screens:
-    """Where results go and where diagnostics and errors go."""
-
-    out: Console
-    err: Console
 
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
@@ -221,3 +222,25 @@ async def _show_lines(runner: LocalRunner, write: Callable[[str], None]) -> None
             if shown.get(summary.key) != summary.count:
                 write(stream_line(summary))
         shown = runner.records.counts()
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    *,
+    target: TargetOption = Target.NATIVE,
+    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
+    opt_level: LevelOption = OptLevel.STRONG,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
+    prices: PricesOption = None,
+) -> None:
+    """Run an application with its elements on this machine, and upgrade it when a file is saved."""
+    screens = open_screens()
+    with told_errors(ApplicationError, EnvoyError, RolloutError):
+        settings = RunSettings(file, Path(), target, opt_level, concurrency, port, model_of(prices))
+        work = run_once(settings, screens) if once else run_until_told(settings, screens)
+        good = asyncio.run(supervised(work))
+    if good is None:
+        screens.out.print("stopped")
+        good = not once
+    raise typer.Exit(0 if good else FAILURE)

@@ -14,8 +14,9 @@ import typer
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.application import Application, load_application
 from appnet.application.placement import OptLevel
-from appnet.cli.errors import BackendOption, open_screens, told_errors, writing
-from appnet.cli.explain import model_of, profiles_of
+from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.options import BackendOption
+from appnet.cli.planned import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
 from appnet.compile import build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
@@ -79,7 +80,7 @@ _Collector = Annotated[
 ]
 
 
-def compile_spec(
+def command(
     *,
     spec: _Spec,
     backend: BackendOption = "envoy",

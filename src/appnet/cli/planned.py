@@ -1,4 +1,4 @@
-"""`appnetctl explain` and `appnetctl plan`: what is made of a configuration or an application, and why."""
+"""What is made of a configuration or an application: `appnetctl explain` and `appnetctl plan`, and their options."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from appnet.application.application import load_application
 from appnet.application.edge import load_edge
-from appnet.application.placement import Chain
+from appnet.application.placement import Chain, OptLevel
 from appnet.application.specification import is_spec
 from appnet.compile import plan_application
-from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Profile, Settings, optimize
+from appnet.optimize import DEFAULT, Algorithm, CostModel, OptimizedPlan, Profile, Settings, optimize
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profiles
+
+PlannedArgument = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
+LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
+]
+AlgorithmOption = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
 
 
 @dataclass(frozen=True)

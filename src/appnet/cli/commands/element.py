@@ -7,9 +7,15 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from appnet.application.proto import load_proto
+from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.options import BackendOption, ParameterOption, given_by
+from appnet.cli.screen import show_diagnostics
+from appnet.cli.views import View, views
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.ir import compile_element
@@ -92,3 +98,29 @@ def _handler(handler: Handler) -> dict[str, Any]:
             if isinstance(getattr(effects, it.name), bool)
         },
     }
+
+
+def command(
+    *,
+    element: Annotated[Path, typer.Option(help="The element (.appnet).")],
+    proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
+    method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
+    backend: BackendOption = "envoy",
+    placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
+    parameter: ParameterOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
+) -> None:
+    """Compile one element: print what is inferred about it, and write its code."""
+    screens, given = open_screens(), given_by(parameter)
+    with told_errors():
+        built = build_element(
+            element, proto, method_name, parameters=given, backend=backend, placement=placement, folder=output
+        )
+        if verbose:
+            for view in views(element, proto, method_name, given, [View.EFFECTS, View.STATES, View.TABLE]):
+                screens.out.print(view)
+    show_diagnostics(screens.err, built.warnings)
+    typer.echo(json.dumps(built.properties, indent=2))
+    for file in built.files:
+        screens.err.print(f"wrote {file}", markup=False)
