@@ -30,12 +30,12 @@ from appnet.cli.screen import (
     value_text,
 )
 from appnet.cli.supervise import supervised
-from appnet.codegen.c.build import Target
 from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.proxy.process import EnvoyError
 from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get
 
