@@ -217,7 +217,7 @@ def test_the_element_compiler_as_the_guide_calls_it(tmp_path: Path) -> None:
     assert sorted(it.name for it in tmp_path.iterdir()) == ["fault.c", "fault.json", "fault.so", "fault.wasm"]
     assert (tmp_path / "fault.wasm").read_bytes().startswith(b"\0asm")
     assert json.loads((tmp_path / "fault.json").read_text()) == found
-    assert "random_float" in run.stdout
+    assert "randomf" in run.stdout
 
 
 @pytest.mark.parametrize(("backend", "says"), [("mrpc", "not compiled for yet"), ("x", "is no backend")])
