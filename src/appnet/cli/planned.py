@@ -13,13 +13,13 @@ from appnet.application.application import load_application
 from appnet.application.edge import load_edge
 from appnet.application.placement import Chain
 from appnet.application.specification import is_spec
-from appnet.codegen.c.build import Target
 from appnet.compile import ChainCompiler, CompileSettings, plan_application
 from appnet.optimize import Algorithm, CostModel, OptimizedPlan, Profile
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import DEFAULT, load_prices
 from appnet.optimize.profile import load_profiles
+from appnet.processors.envoy.build import Target
 
 PlannedArgument = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]

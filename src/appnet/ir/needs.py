@@ -16,7 +16,8 @@ from appnet.ir.nodes import Block, Const, Element, SetState, State, StateClass
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import atoms_of, call_of, statements
 from appnet.language.messages import MethodSignature
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 
 
 class Need(Enum):
@@ -52,8 +53,6 @@ _CAUSES = {
     StateClass.GENERAL: "general state: each worker would have one of its own",
 }
 _DRAWS = Effect.RANDOM | Effect.TIME
-_COUNTS = {"get_load": "get_load", "estimate_rif": "estimate_RIF_distribution"}
-"""Operations that count calls, and their names in programs."""
 
 
 def needs(element: Element, method: MethodSignature) -> tuple[Asked, ...]:
@@ -120,6 +119,6 @@ def _counting(element: Element) -> Iterator[Asked]:
     if any(uses_call_number(body, in_calls(element)) for body in bodies):
         yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique in one worker alone")
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}
-    for op, name in _COUNTS.items():
-        if op in used:
-            yield Asked(Need.ONE_STATE, name, "each worker would count its own calls alone")
+    for name, operation in OPERATIONS.items():
+        if name in used and Effect.COUNTS_CALLS in operation.effects:
+            yield Asked(Need.ONE_STATE, operation.function, "each worker would count its own calls alone")

@@ -12,8 +12,8 @@ import typer
 from appnet.cli.behaviour import check_any, checkable
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.screen import show_diagnostics
-from appnet.codegen.c.build import Target
 from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.processors.envoy.build import Target
 
 
 def command(

@@ -17,13 +17,13 @@ from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption
 from appnet.cli.planned import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
-from appnet.codegen.c.build import Target
 from appnet.compile import CompileSettings, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.build import Target
 from appnet.system.address import Address
 
 

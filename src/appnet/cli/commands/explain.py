@@ -19,12 +19,12 @@ from appnet.cli.planned import (
     model_of,
     planned,
 )
-from appnet.codegen.c.build import Target
 from appnet.compile import CompileSettings
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.build import Target
 
 
 def command(

@@ -17,10 +17,10 @@ from appnet.cli.planned import (
     plan_json,
     planned,
 )
-from appnet.codegen.c.build import Target
 from appnet.compile import CompileSettings
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.build import Target
 
 
 def command(

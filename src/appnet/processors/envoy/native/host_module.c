@@ -1,17 +1,9 @@
-/* The native host: a chain as a shared library with one symbol, for whatever opens it (loader, tests). */
-#include <stdlib.h>
-
+/* The native host: a chain as a shared library with a table of functions, for whatever opens it (loader, tests). */
 #include "http_call.h"
-#include "instance.h"
+#include "lifecycle.h"
 #include "telemetry.h"
 
-void *an_alloc(size_t size) { return malloc(size); }
-void *an_realloc(void *block, size_t size) { return realloc(block, size); }
-void an_free(void *block) { free(block); }
-
-static const an_outcome *outcome_of(const an_call *call) { return &call->outcome; }
-
-static void release(uint8_t *bytes) { an_free(bytes); }
+static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
 
 __attribute__((visibility("default"))) extern const an_module appnet_module;
 
@@ -20,10 +12,10 @@ const an_module appnet_module = {
     .size = sizeof(an_module),
     .name = APPNET_NAME,
     .version = APPNET_VERSION,
-    .instance_new = an_instance_new,
+    .instance_new = an_http_instance_new,
     .instance_free = an_instance_free,
-    .call_new = an_call_new,
-    .call_free = an_call_free,
+    .call_new = an_http_call_new,
+    .call_free = an_http_call_free,
     .request_headers = an_request_headers,
     .request_body = an_request_body,
     .request_trailers = an_request_trailers,
@@ -35,5 +27,5 @@ const an_module appnet_module = {
     .telemetry_take = an_records_take,
     .telemetry_pending = an_records_pending,
     .state_dump = an_state_dump,
-    .release = release,
+    .release = an_release,
 };

@@ -2,7 +2,7 @@
 #ifndef AN_GRPC_MESSAGE_H
 #define AN_GRPC_MESSAGE_H
 
-#include "appnet.h"
+#include "module.h"
 
 enum { AN_STATUS_SIZE = 3, AN_MESSAGE_SIZE = 1024 };
 
