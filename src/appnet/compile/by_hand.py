@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.processors import registry
@@ -54,7 +53,7 @@ class CodeByHand:
             return artifact
         text = self._file(artifact).read_text(encoding="utf-8")
         version = hashlib.sha256(f"{artifact.segment.place.target}\n{text}".encode()).hexdigest()[:12]
-        return replace(artifact, code=Code(text, version, by_hand=True))
+        return replace(artifact, code=replace(artifact.code, text=text, version=version, by_hand=True))
 
     def _no_code(self, printed: Sequence[Artifact]) -> Diagnostic:
         title = f"no code for any module in {self._folder}"

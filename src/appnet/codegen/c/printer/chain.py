@@ -48,8 +48,9 @@ class ChainSource:
 
 @dataclass(frozen=True)
 class Code:
-    """The C text of a chain; ``version`` follows from it. ``by_hand``: it was not printed, but written by someone."""
+    """A chain and its C text; ``version`` follows from the text. ``by_hand``: it was not printed, but written."""
 
+    chain: ChainSource
     text: str
     version: str
     by_hand: bool = False
@@ -72,7 +73,7 @@ def print_by_content(chain: ChainSource, salt: str) -> Code:
     body = printer.body()
     content = "\n".join([salt, *printer.head(""), *body])
     version = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return Code("\n".join([*printer.head(version), *body]), version)
+    return Code(chain, "\n".join([*printer.head(version), *body]), version)
 
 
 class _ChainPrinter:
