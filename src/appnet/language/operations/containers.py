@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Label, Span
 from appnet.language import syntax
 from appnet.language import typed as tree
-from appnet.language.expressions import coerce, describe, mismatch, type_of
+from appnet.language.expressions import coerce, declared, describe, mismatch, type_of
 from appnet.language.operations.call import Call, function
 from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Form, Operation
 from appnet.language.operations.messages import get_field, set_field, set_reply_field
@@ -25,7 +25,7 @@ def _get(call: Call) -> Value:
     elif isinstance(type_, VecType):
         key, item, op = _index(call, call.typed(1, INT)), type_.item, "vec_get"
     else:
-        raise _no_container(call, type_, "get")
+        raise _no_container(call, container, type_, "get")
     if count == 2:
         return Operate(op, (container, key), OptionType(item))
     return Operate(f"{op}_or", (container, key, call.typed(2, item)), item)
@@ -45,7 +45,7 @@ def _set(call: Call) -> Value:
     elif isinstance(type_, VecType) or type_ is None:
         run = _set_item(call, container, type_)
     else:
-        raise _no_container(call, type_, "set")
+        raise _no_container(call, container, type_, "set")
     return _write_back(call, container, run)
 
 
@@ -76,7 +76,7 @@ def _write_back(call: Call, container: Value, run: Operate) -> Operate:
     origin = container.variable.origin
     if origin is None:
         return run
-    if origin.unsure:
+    if origin.otherwise is not None:
         raise not_in_place(container.variable, origin, call.node.span)
     origin.changed = True
     call.scope.hoisted.append(Run(run))
@@ -89,7 +89,10 @@ def not_in_place(variable: Variable, origin: tree.Origin, span: Span) -> CheckEr
         f"`{variable.name}` stands for an entry of `{origin.map.name}` on some paths and for another value on others"
     )
     help_ = f"take two names, or change a copy and store it: set({origin.map.name}, KEY, {variable.name})"
-    return CheckError("E016", title, span, "so it cannot be changed in place", help_)
+    places = [Label(origin.span, f"here it is an entry of `{origin.map.name}`")]
+    if origin.otherwise is not None:
+        places.append(Label(origin.otherwise, "here it is another value"))
+    return CheckError("E016", title, span, "so it cannot be changed in place", help_, places)
 
 
 def _is_reply(call: Call) -> bool:
@@ -103,19 +106,20 @@ def _delete(call: Call) -> Value:
     container = call.any(0)
     type_ = type_of(container, call.span(0))
     if not isinstance(type_, MapType):
-        raise _no_container(call, type_, "delete")
+        raise _no_container(call, container, type_, "delete")
     _need_place(call, container)
     return _write_back(call, container, Operate("map_delete", (container, call.typed(1, type_.key)), UNIT))
 
 
-def _no_container(call: Call, type_: Type, what: str) -> CheckError:
+def _no_container(call: Call, value: Value, type_: Type, what: str) -> CheckError:
     wanted = "Map" if what == "delete" else "Map or Vec"
     if isinstance(type_, OptionType):
-        return mismatch(type_, type_.item, call.span(0))
+        return mismatch(type_, type_.item, call.span(0), declared(value))
     help_ = "name a state variable, or the RPC"
     if isinstance(type_, VecType):
         help_ = "a Vec lets go its oldest item when it is full; set(vec, index, value) puts another in the place of one"
-    return CheckError("E020", f"`{what}` takes a {wanted}", call.span(0), f"this is {type_}", help_)
+    title, label = f"`{what}` takes a {wanted}", f"this is {type_}"
+    return CheckError("E020", title, call.span(0), label, help_, declared(value))
 
 
 def _need_place(call: Call, container: Value) -> None:

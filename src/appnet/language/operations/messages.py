@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.operations.call import Call
 from appnet.language.operations.declaration import BuiltIn, Chapter, Form
-from appnet.language.scope import CheckError, Follows, Scope, near
+from appnet.language.scope import CheckError, Follows, Scope
 from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
 from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
 
@@ -127,10 +128,10 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
         raise Follows
     reason = _unusable(message, path)
     if reason:
-        help_ = "use a field of scalars: " + near("", message.fields, "there are")
+        help_ = "use a field of scalars: " + suggestion("", message.fields, what="fields")
         raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
     title = f"{message.full_name} has no field `{path}`"
-    help_ = near(path, message.fields, "its fields are")
+    help_ = suggestion(path, message.fields, what="fields")
     if path.lower() in _TWINS:
         help_ += f"; {_TWINS[path.lower()]}"
     raise CheckError("E014", title, span, help_=help_)

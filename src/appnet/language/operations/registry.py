@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language.operations import (
     chance,
@@ -19,7 +20,7 @@ from appnet.language.operations import (
 from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import BuiltIn
 from appnet.language.operations.signature import signature_of
-from appnet.language.scope import CheckError, Scope, near
+from appnet.language.scope import CheckError, Scope
 from appnet.language.typed import Value
 from appnet.language.types import Type
 
@@ -79,4 +80,4 @@ def _instead(name: str) -> str:
     ours = [it.usage(it.name) for it in _FUNCTIONS if name.lower() in it.elsewhere]
     if ours:
         return f"write {' or '.join(ours)}"
-    return INSTEAD.get(name.lower()) or near(name, [*BUILT_INS, "send", "err"], "functions are")
+    return INSTEAD.get(name.lower()) or suggestion(name, [*BUILT_INS, "send", "err"], what="functions")
