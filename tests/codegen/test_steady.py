@@ -44,7 +44,7 @@ def element(name: str, source: str | None = None) -> Element:
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("runtime") / "runtime.o"
-    source = built.with_suffix(".c")
+    source = built.with_name("unit.c")
     source.write_text(SHARED)
     subprocess.run([*COMPILER, *FLAGS, "-c", source, "-o", built], check=True)
     return built

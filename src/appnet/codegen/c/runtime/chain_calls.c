@@ -30,12 +30,12 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   return call;
 }
 
-static void event_ends(an_call *call) {
+static void end_event(an_call *call) {
   if (streams_at_all(call->method)) an_arena_release(&call->arena, &((an_chain_call *)call)->start);
 }
 
 an_slot *an_message_new(an_call *call, an_direction direction) {
-  event_ends(call);
+  end_event(call);
   an_wire_clear(side_of_part(call->method, (an_part)direction), call->slots);
   if (direction == AN_RESPONSE) call->response_begun = true;
   return call->slots;
@@ -84,7 +84,7 @@ an_verdict an_judge_response(an_call *call) {
 }
 
 an_verdict an_end_response(an_call *call, int32_t status) {
-  event_ends(call);
+  end_event(call);
   an_call_uncount(call);
   if (status == 0) return AN_FORWARD;
   call->response_begun = true;
