@@ -25,10 +25,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.application.placement import OptLevel, Side
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.measure.load import LoadResult, LoadSettings, run_load
 from appnet.optimize import DEFAULT
 from appnet.optimize.prices import load_prices
+from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.build import build as build_module
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
@@ -107,7 +109,7 @@ def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionCon
         filters: list[TypedExtensionConfig] = []
         for number, stops in enumerate(chains(case, side)):
             elements = tuple(case.application.stops[it].element for it in stops)
-            module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
+            module = build_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
             name = f"{case.name}-{side.value}-{number}"
             wasm = case.target is Target.WASM
             filters.append(wasm_filter(name, module, options) if wasm else native_filter(name, module, options, loader))

@@ -14,12 +14,12 @@ import yaml
 
 from appnet.application.application import load_application
 from appnet.application.placement import OptLevel
-from appnet.codegen.c.build import Target
 from appnet.compile import BuiltApplication, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize import Settings
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.envoy_filters import object_name
 from appnet.system.address import Address
 from tests.support import snapshots

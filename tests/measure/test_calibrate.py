@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from appnet.codegen.c import Target
 from appnet.measure.probes import METHOD, all_probes
 from appnet.optimize import DEFAULT
 from appnet.optimize.cost import KINDS, CostModel, Costs, TargetCosts, costs_of, entering
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.calibrate.calibrate import Effort, calibrate, solve
 
 PROBES = all_probes()

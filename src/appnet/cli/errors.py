@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -62,4 +64,10 @@ def check_writable(file: Path) -> None:
 
 def open_screens() -> Screens:
     """Standard output and standard error."""
-    return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
+    return Screens(_console(), _console(stderr=True))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Colours on a terminal, or where FORCE_COLOR is set; with NO_COLOR nothing but the text."""
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, color_system=colours)

@@ -9,8 +9,8 @@ import typer
 
 from appnet.application.processors import PROCESSORS
 from appnet.cli.elements import given_parameters
-from appnet.codegen.c.build import Target
 from appnet.language import Given
+from appnet.processors.envoy.build import Target
 
 
 def _backend(name: str) -> str:

@@ -14,11 +14,12 @@ from pathlib import Path
 from appnet.application.application import ApplicationChain
 from appnet.application.appnet_config import ALL_METHODS
 from appnet.application.placement import Edge, Segment
-from appnet.codegen.c.build import Target, compile_module
 from appnet.compile.chains import Code, CompiledApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.ir.workers import per_worker
+from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.build import build as build_module
 
 _log = logging.getLogger(__name__)
 _ERROR = re.compile(r"\.c:(\d+):(\d+): (?:fatal )?error: (.*)")
@@ -117,7 +118,7 @@ def _read(path: Path, printed: Code) -> Code:
 def _compile(module: Module, by_hand: Path | None) -> bytes:
     began = time.monotonic()
     try:
-        binary = compile_module(module.code.text, module.code.target)
+        binary = build_module(module.code.text, module.code.target)
     except InternalError as error:
         if not module.code.by_hand or by_hand is None:
             raise

@@ -12,9 +12,9 @@ from appnet.analysis import DecisionCache
 from appnet.application.application import Application, ApplicationChain
 from appnet.application.edge import LoadedChain
 from appnet.application.placement import OptLevel, Segment, plan_of
-from appnet.codegen.c.build import Target
 from appnet.optimize import OptimizedPlan, Profile, Settings, optimize
 from appnet.processors.build import print_segment
+from appnet.processors.envoy.build import Target
 
 _log = logging.getLogger(__name__)
 

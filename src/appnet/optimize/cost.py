@@ -9,18 +9,9 @@ from dataclasses import dataclass, field
 from appnet.application.placement import Side
 from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.registry import OPERATIONS
 
 _ITEMS_OF_A_LOOP = 8  # what a Vec is taken to hold, where nothing is known
-_KINDS = {
-    "encrypt": "crypto",
-    "decrypt": "crypto",
-    "hmac": "crypto",
-    "compress": "compression",
-    "decompress": "compression",
-    "random_choices": "container",
-    "quantile": "container",
-}
 
 KINDS = ("plain", "container", "metadata", "time", "record", "write", "crypto", "compression")
 """Of operations: each has a price of its own."""
@@ -165,20 +156,5 @@ def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]
     call = call_of(statement)
     if call is not None:
         place = getattr(call.args[0], "name", "") if call.args else ""
-        return (kinds.get(place) or kind_of(call.op),)
+        return (kinds.get(place) or OPERATIONS[call.op].cost_kind,)
     return ("plain",) if read_field_of(statement) is None else ()  # found with all the others
-
-
-def kind_of(operation: str) -> str:
-    """The kind under which the operation is priced."""
-    if operation in _KINDS:
-        return _KINDS[operation]
-    effects = OPERATIONS[operation].effects
-    for effect, kind in (
-        (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER, "container"),
-        (Effect.READS_METADATA | Effect.WRITES_METADATA, "metadata"),
-        (Effect.TIME, "time"),
-    ):
-        if effects & effect:
-            return kind
-    return "plain"

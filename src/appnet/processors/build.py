@@ -10,11 +10,11 @@ from pathlib import Path
 
 from appnet.application.edge import LoadedChain, LoadedEdge, load_edge
 from appnet.application.placement import OptLevel, Plan, Segment, Side
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.ir.nodes import Element
 from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
+from appnet.processors.envoy.build import Target, build
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _check_replies(segment: Segment, chain: LoadedChain) -> None:
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
     version, source = print_segment(segment, edge, target)
-    return CompiledSegment(segment, compile_module(source, target), version)
+    return CompiledSegment(segment, build(source, target), version)
 
 
 def _digest(parts: Iterable[str]) -> str:

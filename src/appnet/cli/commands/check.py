@@ -12,8 +12,8 @@ import typer
 from appnet.cli.behaviour import check_any, checkable
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.screen import show_diagnostics
-from appnet.codegen.c.build import Target
-from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.processors.envoy.build import Target
 
 
 def command(
@@ -56,13 +56,19 @@ def _count(things: list[Path], noun: str) -> str:
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:
-    span = diagnostic.span
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity.value,
         "title": diagnostic.title,
         "label": diagnostic.label,
         "help": diagnostic.help,
+        **_place(diagnostic.span),
+        "places": [{"label": it.text, **_place(it.span)} for it in diagnostic.places],
+    }
+
+
+def _place(span: Span) -> dict[str, object]:
+    return {
         "file": str(span.file),
         "line": span.line,
         "column": span.column,

@@ -18,12 +18,12 @@ from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption
 from appnet.cli.planned import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
-from appnet.codegen.c.build import Target
 from appnet.compile import build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
+from appnet.processors.envoy.build import Target
 from appnet.system.address import Address
 
 

@@ -16,12 +16,12 @@ from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.options import BackendOption, ParameterOption, given_by
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.views import View, views
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
+from appnet.processors.envoy.build import Target, build
 
 _SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
 
@@ -67,7 +67,7 @@ def build_element(
     written = [code]
     for target in Target:
         module = folder / f"{element.name}.{_SUFFIX[target]}"
-        module.write_bytes(compile_module(source, target))
+        module.write_bytes(build(source, target))
         written.append(module)
     description = folder / f"{element.name}.json"
     description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -20,10 +20,10 @@ from appnet.cli.planned import (
     model_of,
     planned,
 )
-from appnet.codegen.c.build import Target
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
+from appnet.processors.envoy.build import Target
 
 
 def command(

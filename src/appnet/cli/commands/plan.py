@@ -18,8 +18,8 @@ from appnet.cli.planned import (
     plan_json,
     planned,
 )
-from appnet.codegen.c.build import Target
 from appnet.optimize import Algorithm, Settings
+from appnet.processors.envoy.build import Target
 
 
 def command(

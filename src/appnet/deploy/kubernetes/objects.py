@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from appnet.application.placement import Side
-from appnet.codegen.c.build import Target
 from appnet.compile.build import BuiltApplication, Module
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.checks import check_sidecars
 from appnet.processors.envoy.istio.envoy_filters import (
     Object,

@@ -19,8 +19,8 @@ from google.protobuf.message import Message
 
 from appnet.application.manifest import Service
 from appnet.application.placement import Side
-from appnet.codegen.c.build import Target
 from appnet.compile.build import Module
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import discovered_filter
 from appnet.processors.envoy.native.loader import loader_library
