@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.placement import OptLevel, Side
+from appnet.application.placement import Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import LevelOption, model_of
@@ -28,6 +28,7 @@ from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.proxy.process import EnvoyError
 from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get
