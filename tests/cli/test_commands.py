@@ -160,13 +160,13 @@ def test_show_is_the_compilers_view() -> None:
     assert "metrics: effects" in answer.stdout
     assert "rpc-scoped" in answer.stdout
     assert "time_diff(current_time(), began)" in " ".join(answer.stdout.split())
-    assert "appnet_chain" not in answer.stdout
+    assert "appnet_program" not in answer.stdout
 
 
 def test_show_of_the_generated_code_alone() -> None:
     answer = appnetctl("show", ECHO / "firewall.appnet", "--what", "c")
     assert answer.exit_code == 0
-    assert "appnet_chain" in answer.stdout
+    assert "appnet_program" in answer.stdout
     assert "effects" not in answer.stdout
 
 

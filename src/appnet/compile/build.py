@@ -135,7 +135,7 @@ def _about(module: Module, binary: bytes, began: float) -> tuple[str, int, str, 
 def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
     line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
-    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_chain`"
+    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
     span = Span(path, line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)
 
