@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.placement import OptLevel
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.optimize.placement import OptLevel
 from appnet.processors.build import compile_edge
 from appnet.processors.envoy.build import Target
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,15 @@ import typer
 
 from appnet.application.application import load_application
 from appnet.application.edge import load_edge
-from appnet.application.placement import Chain, OptLevel
+from appnet.application.placement import Chain
 from appnet.application.specification import is_spec
-from appnet.compile import plan_application
-from appnet.optimize import DEFAULT, Algorithm, CostModel, OptimizedPlan, Profile, Settings, optimize
+from appnet.compile import ChainCompiler, CompileSettings, plan_application
+from appnet.optimize import Algorithm, CostModel, OptimizedPlan, Profile
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
-from appnet.optimize.prices import load_prices
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT, load_prices
 from appnet.optimize.profile import load_profiles
+from appnet.processors.envoy.build import Target
 
 PlannedArgument = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
@@ -45,7 +46,7 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(file: Path, settings: Settings, profile: Path | None) -> Planned:
+def planned(file: Path, settings: CompileSettings, profile: Path | None) -> Planned:
     """The plans for the AppNetConfig or the specification in ``file``. Raises `DiagnosticError`."""
     if is_spec(file):
         application = load_application(file)
@@ -56,13 +57,13 @@ def planned(file: Path, settings: Settings, profile: Path | None) -> Planned:
         return Planned(application.spec.name, edges, tuple(zip(plans, seen, strict=True)))
     edge = load_edge(file)
     (seen_here,) = profiles_of(profile, [edge.chain])
-    found = optimize(edge, dataclasses.replace(settings, profile=seen_here))
+    found = ChainCompiler(settings).plan(edge, seen_here)
     return Planned(edge.config.app_name, (), ((found, seen_here),))
 
 
 def model_of(prices: Path | None) -> CostModel:
     """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
-    return DEFAULT if prices is None else load_prices(prices)
+    return DEFAULT if prices is None else load_prices(prices, [it.value for it in Target])
 
 
 def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
@@ -79,8 +80,8 @@ def plan_json(found: Planned) -> dict[str, Any]:
             **_costs(total([explain(optimized, profile)])),
             "segments": [
                 {
-                    "side": it.side.value,
-                    "processor": it.processor,
+                    "side": it.place.side.value,
+                    "processor": it.place.processor,
                     "elements": [one.name.value for one in it.elements],
                 }
                 for it in optimized.plan.segments

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from appnet.application.application import ApplicationChain
 from appnet.application.appnet_config import ALL_METHODS
-from appnet.application.placement import Edge, Segment
+from appnet.application.placement import Edge
 from appnet.compile.chains import Code, CompiledApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.ir.workers import per_worker
+from appnet.optimize.placement import Segment
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.build import build as build_module
 
@@ -60,7 +61,7 @@ class Module:
     @property
     def service(self) -> str:
         """The service that its proxies stand beside."""
-        return self.edge.service(self.segment.side)
+        return self.edge.service(self.segment.place.side)
 
 
 @dataclass(frozen=True)

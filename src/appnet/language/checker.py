@@ -12,8 +12,9 @@ from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
-from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
+from appnet.language.operations.containers import not_in_place
+from appnet.language.operations.registry import apply
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable

@@ -13,16 +13,16 @@ import typer
 
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.application import Application, load_application
-from appnet.application.placement import OptLevel
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption
 from appnet.cli.planned import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
-from appnet.compile import build, compile_application
+from appnet.compile import CompileSettings, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
-from appnet.optimize import Algorithm, Settings
+from appnet.optimize import Algorithm
 from appnet.optimize.explain import explain, told_application
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 from appnet.system.address import Address
 
@@ -107,7 +107,7 @@ def command(
     with told_errors(), _told_steps(debug=debug):
         application = load_application(spec)
         show_diagnostics(screens.err, list(application.warnings))
-        settings = Settings(level, target.value, model_of(prices), algorithm=opt_algorithm)
+        settings = CompileSettings(level, target.value, model_of(prices), algorithm=opt_algorithm)
         if pseudo_property is not None:
             by_hand = load_overrides(pseudo_property, _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from appnet.application.placement import OptLevel
 from appnet.cli.errors import told_errors, writing
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import (
@@ -20,9 +19,11 @@ from appnet.cli.planned import (
     model_of,
     planned,
 )
-from appnet.optimize import Algorithm, Settings
+from appnet.compile import CompileSettings
+from appnet.optimize import Algorithm
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 
 
@@ -39,7 +40,7 @@ def command(
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
-        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
         found = planned(file, settings, profile)
         if svg is not None:
             with writing(svg):

@@ -6,7 +6,6 @@ import json
 
 import typer
 
-from appnet.application.placement import OptLevel
 from appnet.cli.errors import told_errors
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import (
@@ -18,7 +17,9 @@ from appnet.cli.planned import (
     plan_json,
     planned,
 )
-from appnet.optimize import Algorithm, Settings
+from appnet.compile import CompileSettings
+from appnet.optimize import Algorithm
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 
 
@@ -33,5 +34,5 @@ def command(
 ) -> None:
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
-        settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
         typer.echo(json.dumps(plan_json(planned(file, settings, profile)), indent=2))

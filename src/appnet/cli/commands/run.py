@@ -16,25 +16,19 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.placement import OptLevel, Side
+from appnet.application.placement import Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import LevelOption, model_of
-from appnet.cli.screen import (
-    Rates,
-    Steps,
-    show_diagnostics,
-    stream_line,
-    stream_name,
-    stream_table,
-    value_text,
-)
+from appnet.cli.screen import Steps, show_diagnostics
+from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
 from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.proxy.process import EnvoyError
 from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get

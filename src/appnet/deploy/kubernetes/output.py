@@ -82,8 +82,8 @@ def plan_json(built: BuiltApplication) -> dict[str, Any]:
                 "methods": [it.signature.full_name for it in made.loaded.methods],
                 "segments": [
                     {
-                        "side": segment.side.value,
-                        "processor": segment.processor,
+                        "side": segment.place.side.value,
+                        "processor": segment.place.processor,
                         "target": code.target.value,
                         "version": code.version,
                         "elements": [it.name.value for it in segment.elements],

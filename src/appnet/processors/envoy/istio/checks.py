@@ -50,7 +50,7 @@ def _told_apart(modules: tuple[Module, ...], manifest: Manifest) -> Iterator[Dia
     """
     seen: dict[tuple[object, ...], Module] = {}
     for it in modules:
-        edge, leaves = it.edge, it.segment.side is Side.CLIENT
+        edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
         for method in it.chain.loaded.methods:
             name = method.signature.full_name
             for port in manifest.services[edge.server].ports.values() if leaves else (None,):

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from appnet.language.operations import OPERATIONS
+from appnet.language.operations.declaration import Operation
 from appnet.language.types import BYTES, NUMERIC, SCALARS, STRING, UNIT, MapType, OptionType, PairType, Type, VecType
 
 _TOKEN = re.compile(r"->|\w+|[<>(),|]")
-_LETTERS = {"T": None, "K": None, "V": None, "N": NUMERIC, "S": (STRING, BYTES)}
-_NAMED = {type_.name: type_ for type_ in (*SCALARS, UNIT)}
-_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+LETTERS = {"T": None, "K": None, "V": None, "C": SCALARS, "N": NUMERIC, "S": frozenset({STRING, BYTES})}
+"""The types that each letter stands for; None is any."""
+NAMED: dict[str, Type] = {type_.name: type_ for type_ in (*SCALARS, UNIT)}
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,28 @@ class Signature:
         pairs = zip((*self.parameters, self.result), (*arguments, result), strict=True)
         return all(_fits(shape, type_, letters) for shape, type_ in pairs)
 
+    @property
+    def takes_key(self) -> bool:
+        """Whether the second operand is a key of the first, a Map."""
+        return len(self.parameters) > 1 and self.parameters[0].head == "Map"
+
+    @property
+    def makes_container(self) -> bool:
+        """Whether the result is a container that nothing else refers to."""
+        return self.result.head in {"Map", "Vec"}
+
+    def given(self, *, fallible: bool) -> Shape:
+        """The shape of what programs get: of an operation that ends the handler where it fails, the option's item."""
+        return self.result.parts[0] if fallible else self.result
+
+
+def signature_of(operation: Operation) -> Signature:
+    """The signature of the operation."""
+    return _read(operation.signature)
+
 
 @cache
-def signature_of(operation: str) -> Signature:
-    """The signature of the operation of this name; comparisons take scalars."""
-    text = OPERATIONS[operation].signature
-    if operation in _COMPARISONS:
-        text = text.replace("T", "C")
+def _read(text: str) -> Signature:
     tokens = _Tokens(_TOKEN.findall(text))
     tokens.expect("(")
     parameters: list[Shape] = []
@@ -56,8 +71,8 @@ def signature_of(operation: str) -> Signature:
 
 
 def _fits(shape: Shape, type_: Type, letters: dict[str, Type]) -> bool:
-    if shape.head in _LETTERS or shape.head == "C":
-        allowed = SCALARS if shape.head == "C" else _LETTERS[shape.head]
+    if shape.head in LETTERS:
+        allowed = LETTERS[shape.head]
         return letters.setdefault(shape.head, type_) == type_ and (allowed is None or type_ in allowed)
     if shape.head == "|":
         return any(_fits(part, type_, letters) for part in shape.parts)
@@ -67,7 +82,7 @@ def _fits(shape: Shape, type_: Type, letters: dict[str, Type]) -> bool:
         case ("Vec", VecType(item=item)) | ("Option", OptionType(item=item)):
             return _fits(shape.parts[0], item, letters)
         case _:
-            return type_ == _NAMED.get(shape.head)
+            return type_ == NAMED.get(shape.head)
 
 
 class _Tokens:
@@ -95,7 +110,7 @@ class _Tokens:
         if self.take("<"):
             return Shape("pair", self._parts())
         name = self._tokens.pop(0)
-        if name not in {"Map", "Vec", "Option", *_LETTERS, "C", *_NAMED}:
+        if name not in {"Map", "Vec", "Option", *LETTERS, *NAMED}:
             raise ValueError(f"no type is called {name!r}")
         return Shape(name, self._parts() if self.take("<") else ())
 

@@ -1,4 +1,4 @@
-"""The built-in functions that read and write fields of messages."""
+"""Fields of messages, which `get` and `set` of the RPC read and write."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language import typed as tree
-from appnet.language.call import Call
 from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import BuiltIn, Chapter, Form
 from appnet.language.scope import CheckError, Follows, Scope
 from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
 from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
@@ -80,7 +81,7 @@ def set_field(call: Call) -> Value:
     return Operate("nothing", (), UNIT)
 
 
-def byte_size(call: Call) -> Value:
+def _byte_size(call: Call) -> Value:
     """``byte_size(rpc, 'field')``, or of a value."""
     if call.count(1, 2) == 2:
         if not call.is_rpc():
@@ -145,3 +146,17 @@ def _unusable(message: MessageSchema, path: str) -> str:
         if wanted.startswith(f"{name.lower()}.") and not any(it.startswith(f"{name}.") for it in message.fields):
             return f"it is inside `{name}`: {reason}"
     return ""
+
+
+CHAPTERS = (
+    Chapter(
+        "Messages",
+        (
+            BuiltIn(
+                "byte_size",
+                _byte_size,
+                forms=(Form("byte_size(rpc, 'field')", "The length of a string or bytes in bytes."),),
+            ),
+        ),
+    ),
+)

@@ -1,9 +1,7 @@
-import re
-
 import pytest
 
-from appnet.ir.signatures import signature_of
-from appnet.language.operations import OPERATIONS
+from appnet.language.operations.registry import OPERATIONS
+from appnet.language.operations.signature import signature_of
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -21,12 +19,6 @@ from appnet.language.types import (
 )
 
 NAMES = MapType(STRING, INT)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_the_signature_of_every_operation_can_be_read(operation: str):
-    outer = re.sub(r"<[^<>]*>", "x", OPERATIONS[operation].signature.split(" -> ")[0])
-    assert len(signature_of(operation).parameters) == (0 if outer == "()" else outer.count(",") + 1)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +39,7 @@ def test_the_signature_of_every_operation_can_be_read(operation: str):
     ],
 )
 def test_operands_that_fit(operation: str, arguments: tuple[Type, ...], result: Type):
-    assert signature_of(operation).accepts(arguments, result)
+    assert signature_of(OPERATIONS[operation]).accepts(arguments, result)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +62,4 @@ def test_operands_that_fit(operation: str, arguments: tuple[Type, ...], result: 
     ],
 )
 def test_operands_that_do_not_fit(operation: str, arguments: tuple[Type, ...], result: Type):
-    assert not signature_of(operation).accepts(arguments, result)
+    assert not signature_of(OPERATIONS[operation]).accepts(arguments, result)
