@@ -27,6 +27,7 @@ ABI = 1
 REQUEST, RESPONSE, REPLY = range(3)  # an_direction, an_metadata_map and an_part agree on them
 FORWARD, REFUSE, ANSWER = range(3)  # an_verdict
 NOT_MANY, ITEMS, ENTRIES = range(3)  # an_many
+NO_MEMORY = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1  # the count of values that could not be had
 
 KINDS = (
     "bool", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "enum", "fixed32", "fixed64", "sfixed32",

@@ -290,6 +290,8 @@ class Call:
     def _many(self, part: int, index: int, it: SlotField) -> list[FieldValue] | dict[FieldValue, FieldValue]:
         size = ctypes.c_size_t()
         values = self._table.values(self._handle, part, index, ctypes.byref(size))
+        if size.value == abi.NO_MEMORY:
+            raise MemoryError(f"no memory for field {it.numbers} of {self.method.path}")
         if it.key_kind is None:
             return [_get(values[at], it.kind) for at in range(size.value)]
         pairs = range(0, 2 * size.value, 2)

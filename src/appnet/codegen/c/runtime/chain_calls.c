@@ -43,7 +43,8 @@ an_slot *an_message_new(an_call *call, an_direction direction) {
 
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count) {
   an_scope scope = {.call = call};
-  an_list_fill(&scope, &side_of_part(call->method, (an_part)direction)->fields[field], &call->slots[field], values, count);
+  const an_side *side = side_of_part(call->method, (an_part)direction);
+  an_list_fill(&scope, &side->fields[field], &call->slots[field], values, count);
   return !scope.failed;
 }
 
@@ -54,7 +55,8 @@ static const an_slot *replied(const an_call *call, const an_field *field) {
   const an_side *reply = &call->method->reply;
   for (size_t i = 0; i < reply->field_count; i++) {
     const an_field *it = &reply->fields[i];
-    bool same = it->depth == field->depth && memcmp(it->numbers, field->numbers, field->depth * sizeof *field->numbers) == 0;
+    bool same = it->depth == field->depth;
+    for (unsigned level = 0; same && level < field->depth; level++) same = it->numbers[level] == field->numbers[level];
     if (same) return call->reply_slots[i].written ? &call->reply_slots[i] : NULL;
   }
   return NULL;
