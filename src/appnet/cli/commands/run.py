@@ -19,15 +19,8 @@ from rich.live import Live
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import ConcurrencyOption, FilesArgument, PricesOption, TargetOption
 from appnet.cli.planned import LevelOption, where_of
-from appnet.cli.screen import (
-    Rates,
-    Steps,
-    show_diagnostics,
-    stream_line,
-    stream_name,
-    stream_table,
-    value_text,
-)
+from appnet.cli.screen import Steps, show_diagnostics
+from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.compile.pipeline import elements_on

@@ -14,7 +14,7 @@ from appnet.system.installed import package_version_of
 
 _FOR_ALL = (
     Part("Python", lambda: ".".join(map(str, sys.version_info[:3])), ""),
-    Part("protoc", package_version_of("grpcio-tools"), "make clean, then make quickstart"),
+    Part("protoc", package_version_of("grpcio-tools"), "install AppNet again; in a clone: make clean quickstart"),
 )
 
 

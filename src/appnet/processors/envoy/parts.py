@@ -6,7 +6,7 @@ from appnet.processors.envoy.proxy.binary import envoy_binary
 from appnet.processors.processor import Part, ProcessorError
 from appnet.system.installed import package_version_of, program_version
 
-_REINSTALL = "make clean, then make quickstart"
+_REINSTALL = "install AppNet again; in a clone: make clean quickstart"
 
 
 def _envoy() -> str | None:
