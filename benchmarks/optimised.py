@@ -24,10 +24,12 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.application.placement import OptLevel, Side
+from appnet.application.model import Side
 from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.measure.load import LoadResult, LoadSettings, run_load
 from appnet.optimize import DEFAULT
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import load_prices
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
@@ -70,7 +72,7 @@ class Samples:
 
 def all_cases(options: argparse.Namespace) -> list[Case]:
     """Envoys alone; each edge at each level; and plans of one edge between its cheapest and its dearest."""
-    model = load_prices(options.prices) if options.prices else DEFAULT
+    model = load_prices(FileSource(options.prices)) if options.prices else DEFAULT
     cases: list[Case] = []
     for application in applications():
         name, title = application.name, application.title

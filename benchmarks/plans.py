@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.analysis import DecisionCache, Strength, decide
-from appnet.application.placement import OptLevel, Side
+from appnet.application.model import Side
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
 from appnet.optimize.cost import CostModel, Profile, costs_of, expected_cost
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, cheapest
 from benchmarks.dataplane import message
 from benchmarks.dataplane import requests as echo_requests
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
-METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
 
 Ends = dict[tuple[int | None, str], float]
 """How calls may end but well, gRPC status and message, with the share that does."""
@@ -109,7 +111,7 @@ def _callers() -> list[Request]:
 
 def _stop(name: str, side: Side, *, bound: bool = True, folder: str = "elements", **parameters: float) -> Stop:
     given = {key: Given(value) for key, value in parameters.items()}
-    element = compile_element(SAMPLES / folder / f"{name}.appnet", METHOD, parameters=given).element
+    element = compile_element(FileSource(SAMPLES / folder / f"{name}.appnet"), METHOD, parameters=given).element
     return Stop(element, side, bound)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Call, Element
@@ -22,7 +23,7 @@ def element_of(example: str) -> Element:
     *before, truth = example.splitlines()
     body = "\n".join([*before, f"if not ({truth}):", "    send(err('it does not hold'), Up)"])
     source = program(body, state="\n".join(STATE))
-    return compile_element(Path("example.appnet"), SAMPLE, source=source).element
+    return compile_element(TextSource(Path("example.appnet"), source), SAMPLE).element
 
 
 def test_the_page_is_made_from_the_declarations(request: pytest.FixtureRequest) -> None:

@@ -11,13 +11,15 @@ import pytest
 
 from appnet.analysis import Proved, Refuted, Unknown
 from appnet.analysis.decision import Counterexample, Event
-from appnet.application.edge import LoadedEdge, load_edge
-from appnet.application.placement import Chain, Edge, OptLevel, Side
+from appnet.application.load import LoadedChain, load
+from appnet.application.model import Chain, Edge, Side
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
 from appnet.optimize.explain import explain, explanation_json, told, told_application, told_reasons, total
 from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profiles
 from appnet.optimize.search import inverted
@@ -27,8 +29,8 @@ ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 
 
 @pytest.fixture(scope="module")
-def edge() -> LoadedEdge:
-    return load_edge(ECHO)
+def edge() -> LoadedChain:
+    return load(FileSource(ECHO)).chains[0]
 
 
 def texts(svg: str) -> list[str]:
@@ -41,7 +43,7 @@ def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
     }
 
 
-def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
+def test_as_written_nothing_is_moved_or_fused(edge: LoadedChain) -> None:
     found = optimize(edge, Settings(OptLevel.NO))
     assert sides(found) == {"client": [["fault"], ["logging"], ["metrics"]], "server": [["firewall"]]}
     assert found.cost == found.written_cost
@@ -51,7 +53,7 @@ def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
 @pytest.mark.parametrize("algorithm", Algorithm)
 @pytest.mark.parametrize("level", [OptLevel.IGNORE, OptLevel.WEAK, OptLevel.STRONG])
 def test_every_level_is_legal_and_no_dearer_than_as_written(
-    edge: LoadedEdge, level: OptLevel, algorithm: Algorithm, target: str
+    edge: LoadedChain, level: OptLevel, algorithm: Algorithm, target: str
 ) -> None:
     found = optimize(edge, Settings(level, target, algorithm=algorithm))
     assert found.problem.is_legal(found.arrangement.order, found.arrangement.sides)
@@ -61,28 +63,28 @@ def test_every_level_is_legal_and_no_dearer_than_as_written(
     )
 
 
-def test_strong_keeps_what_records_before_what_refuses(edge: LoadedEdge) -> None:
+def test_strong_keeps_what_records_before_what_refuses(edge: LoadedChain) -> None:
     (client,) = sides(optimize(edge, Settings(OptLevel.STRONG)))["client"]
     assert client.index("fault") < client.index("logging")
 
 
-def test_traffic_that_was_seen_changes_the_plan(edge: LoadedEdge) -> None:
+def test_traffic_that_was_seen_changes_the_plan(edge: LoadedChain) -> None:
     often = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.9})))
     rarely = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.0})))
     assert often.cost < rarely.cost / 2
 
 
-def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedEdge) -> None:
+def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedChain) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'dst', 1)\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
-    chooser = compile_element(Path("chooser.appnet"), edge.method, source=text).element
+    chooser = compile_element(TextSource(Path("chooser.appnet"), text), edge.method).element
     for asked, side in ((None, Side.CLIENT), (Side.SERVER, Side.SERVER)):  # what was asked for stays
         problem = problem_of([chooser], [asked], [Side.SERVER], None, lambda *_: Unknown("never asked"))
         assert problem.sides == (side,)
 
 
-def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEdge) -> None:
+def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedChain) -> None:
     reader = "state:\n    n: int\ninit():\n    pass\nreq(rpc):\n    send(rpc, Down)\nresp(rpc):\n    if status(rpc) != 0:\n        n = n + 1\n    send(rpc, Up)\n"
-    watcher = compile_element(Path("watcher.appnet"), edge.method, source=reader).element
+    watcher = compile_element(TextSource(Path("watcher.appnet"), reader), edge.method).element
     chain = [watcher, edge.elements["fault"], edge.elements["firewall"]]
 
     def decide(*_: object) -> Proved:
@@ -94,7 +96,7 @@ def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEd
     assert (1, 2) in bound.kept
 
 
-def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
+def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
     found = explain(optimize(edge, Settings(OptLevel.STRONG)))
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics   server: firewall" in text
@@ -104,7 +106,7 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
     )
 
 
-def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedEdge) -> None:
+def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedChain) -> None:
     weak = list(told_reasons(explain(optimize(edge, Settings(OptLevel.WEAK)))))
     assert weak == ["metrics, firewall may swap: they touch nothing in common"]
     strong = list(told_reasons(explain(optimize(edge, Settings(OptLevel.STRONG)))))
@@ -115,7 +117,7 @@ def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge:
     assert all(": as written: " in it and "; swapped: " in it for it in strong)
 
 
-def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
+def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:
     optimized = optimize(edge, Settings(OptLevel.STRONG))
     events = (
         Event("request", 1, 0, {"Body": b"test"}, {"user": b"ann"}),
@@ -133,13 +135,13 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
     )
 
 
-def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
+def test_the_picture_shows_every_element_twice(edge: LoadedChain) -> None:
     drawn = texts(picture([explain(optimize(edge, Settings(OptLevel.WEAK)))]))
     for name in edge.elements:
         assert drawn.count(name) == 2
 
 
-def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -> None:
+def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedChain) -> None:
     found = explain(optimize(edge, Settings(OptLevel.WEAK)))
     other = replace(found, client="server", server="store", methods=("Get", "Put"))
     graph = [("frontend", "server"), ("server", "store"), ("store", "frontend"), ("server", "cache")]
@@ -149,7 +151,7 @@ def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -
     assert drawn.count("frontend->server echo") == drawn.count("server->store Get, Put") == 1
 
 
-def test_an_application_costs_what_its_chains_cost(edge: LoadedEdge) -> None:
+def test_an_application_costs_what_its_chains_cost(edge: LoadedChain) -> None:
     optimized = optimize(edge, Settings(OptLevel.WEAK))
     one, two = explain(optimized, Profile(rate=1000.0)), explain(optimized, Profile(rate=500.0))
     sums = total([one, two])
@@ -187,10 +189,10 @@ BAD_PROFILES = {
 
 
 @pytest.fixture(scope="module")
-def chains(edge: LoadedEdge) -> list[Chain]:
+def chains(edge: LoadedChain) -> list[Chain]:
     """The echo sample's, and of another edge one for each of two methods, without the firewall."""
     stops = tuple(it for it in edge.chain.stops if it.spec.name.value != "firewall")
-    others = [Chain(Edge("server", "store", (method,)), edge.chain.processor, stops) for method in ("Get", "Put")]
+    others = [replace(edge.chain, edge=Edge("server", "store", (method,)), stops=stops) for method in ("Get", "Put")]
     return [edge.chain, *others]
 
 
@@ -202,7 +204,7 @@ def test_a_profile_that_is_none(
     monkeypatch.chdir(tmp_path)
     Path("profile.yaml").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
-        load_profiles(Path("profile.yaml"), chains)
+        load_profiles(FileSource(Path("profile.yaml")), chains)
     assert [it.code for it in caught.value.diagnostics] == [code]
     snapshots.compare(str(caught.value), BAD / f"{name.replace(' ', '_')}.txt", request)
 
@@ -222,14 +224,14 @@ edges:
       elements:
         fault: {refused: 0}
 """)
-    assert load_profiles(tmp_path / "profile.yaml", chains) == [
+    assert load_profiles(FileSource(tmp_path / "profile.yaml"), chains) == [
         Profile({"fault": 0.25, "firewall": 0.5}, 1200.0),
         Profile({"fault": 0.25}),
         Profile({"fault": 0.0}, 0.5),
     ]
 
 
-def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
+def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedChain) -> None:
     running = optimize(edge, Settings(OptLevel.WEAK))
     assert inverted(running.arrangement.order), "the sample has elements that move"
     again = optimize(edge, Settings(OptLevel.WEAK), running=running)
@@ -237,7 +239,7 @@ def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
     assert set(again.problem.decisions) == set(inverted(running.arrangement.order)), "no other pair has to be decided"
 
 
-def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
+def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedChain) -> None:
     running = optimize(edge, Settings(OptLevel.IGNORE))
     assert inverted(running.arrangement.order)
     strong = optimize(edge, Settings(OptLevel.STRONG), running=running)

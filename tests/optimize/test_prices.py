@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import load_edge
-from appnet.application.placement import OptLevel
+from appnet.application.load import load
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from appnet.optimize import DEFAULT, CostModel, Settings, optimize
 from appnet.optimize.cost import KINDS, TargetCosts
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import load_prices, write_prices
 from tests.support import snapshots
 
@@ -46,7 +47,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> Di
     monkeypatch.chdir(tmp_path)
     Path("prices.yaml").write_text(written)
     with pytest.raises(DiagnosticError) as caught:
-        load_prices(Path("prices.yaml"))
+        load_prices(FileSource(Path("prices.yaml")))
     assert all(it.help for it in caught.value.diagnostics)
     return caught.value
 
@@ -72,10 +73,10 @@ def test_a_list_is_no_file_of_prices(
 @pytest.mark.parametrize("model", [GOOD, DEFAULT], ids=["made up", "default"])
 def test_what_is_written_is_read(tmp_path: Path, model: CostModel) -> None:
     write_prices(model, tmp_path / "prices.yaml")
-    assert load_prices(tmp_path / "prices.yaml") == model
+    assert load_prices(FileSource(tmp_path / "prices.yaml")) == model
 
 
 def test_plans_are_made_by_the_prices_given() -> None:
-    edge = load_edge(Path("config/samples/echo/sample_echo_sidecar.yaml"))
+    edge = load(FileSource(Path("config/samples/echo/sample_echo_sidecar.yaml"))).chains[0]
     usual, far = (optimize(edge, Settings(OptLevel.NO, model=it)) for it in (GOOD, CostModel("", GOOD.targets, 1000.0)))
     assert far.cost == pytest.approx(usual.cost + 960 * 0.99)  # but for those that the fault element is taken to end

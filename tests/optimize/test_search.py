@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize import DEFAULT
 from appnet.optimize.cost import CostModel, Costs, expected_cost
 from appnet.optimize.problem import Problem

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.placement import OptLevel
 from appnet.codegen.c.build import Target
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.optimize.placement import OptLevel
 from appnet.processors.build import compile_edge
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"

@@ -16,6 +16,7 @@ from appnet.cli.screen import show_diagnostics
 from appnet.deploy.local.machine import RolloutError
 from appnet.deploy.local.program import ApplicationError
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.calibrate.calibrate import CalibrationError
 from appnet.processors.envoy.proxy.process import EnvoyError
 
@@ -44,7 +45,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         title, help_ = f"{path} cannot be written: {error.strerror}", "name a place where you may write"
-        place = Span(path, 1, 1, 1, 2)
+        place = Span.whole(FileSource(path))
         raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, place, "", help_)]) from error
 
 

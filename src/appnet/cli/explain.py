@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appnet.application.application import load_application
-from appnet.application.edge import load_edge
-from appnet.application.placement import Chain
-from appnet.application.specification import is_spec
+from appnet.application.load import load
+from appnet.application.model import Chain
 from appnet.compile import plan_application
-from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Profile, Settings, optimize
+from appnet.diagnostics.source import FileSource
+from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Profile, Settings
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profiles
@@ -23,7 +21,7 @@ from appnet.optimize.profile import load_profiles
 class Planned:
     """The plans of an application's chains, each with what was seen of the chain.
 
-    ``edges``: client and server of each edge of the application's graph, where that is known.
+    ``edges``: client and server of each edge of the application's graph.
     """
 
     application: str
@@ -36,29 +34,23 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(file: Path, settings: Settings, profile: Path | None) -> Planned:
-    """The plans for the AppNetConfig or the specification in ``file``. Raises `DiagnosticError`."""
-    if is_spec(file):
-        application = load_application(file)
-        chains = [it.spec.chain for it in application.chains]
-        seen = profiles_of(profile, chains)
-        plans = plan_application(application, settings, profiles=seen)
-        edges = tuple((client.value, server.value) for client, server in application.spec.edges)
-        return Planned(application.spec.name, edges, tuple(zip(plans, seen, strict=True)))
-    edge = load_edge(file)
-    (seen_here,) = profiles_of(profile, [edge.chain])
-    found = optimize(edge, dataclasses.replace(settings, profile=seen_here))
-    return Planned(edge.config.app_name, (), ((found, seen_here),))
+def planned(files: Sequence[Path], settings: Settings, profile: Path | None) -> Planned:
+    """The plans for the application that the files say. Raises `DiagnosticError`."""
+    loaded = load(*map(FileSource, files))
+    seen = profiles_of(profile, [it.chain for it in loaded.chains])
+    plans = plan_application(loaded, settings, profiles=seen)
+    edges = tuple((client.value, server.value) for client, server in loaded.application.edges)
+    return Planned(loaded.application.name, edges, tuple(zip(plans, seen, strict=True)))
 
 
 def model_of(prices: Path | None) -> CostModel:
     """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
-    return DEFAULT if prices is None else load_prices(prices)
+    return DEFAULT if prices is None else load_prices(FileSource(prices))
 
 
 def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
     """What the file says of each chain; nothing where there is no file. Raises `DiagnosticError`."""
-    return [Profile()] * len(chains) if file is None else load_profiles(file, chains)
+    return [Profile()] * len(chains) if file is None else load_profiles(FileSource(file), chains)
 
 
 def plan_json(found: Planned) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from appnet import __version__
-from appnet.application.placement import OptLevel
 from appnet.behaviour.run import TARGETS
 from appnet.cli.behaviour import behaviour_files, captured, check_any, checkable, load_all, try_all
 from appnet.cli.compile import compile_spec
@@ -33,6 +32,7 @@ from appnet.language import Given
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import write_prices
 from appnet.processors.envoy.calibrate.calibrate import Effort
 from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
@@ -50,7 +50,9 @@ _ProfileFile = Annotated[Path | None, typer.Option(help="Observed traffic: rates
 _Parameters = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated.")
 ]
-_Planned = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
+_Application = Annotated[
+    list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
+]
 _PricesFile = Annotated[Path | None, typer.Option(help="What RPCs cost here, as `appnetctl calibrate` wrote it.")]
 _Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
 
@@ -253,7 +255,7 @@ def lsp() -> None:
 
 @app.command()
 def plan(
-    file: _Planned,
+    files: _Application,
     *,
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
@@ -264,12 +266,12 @@ def plan(
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
         settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        typer.echo(json.dumps(plan_json(planned(file, settings, profile)), indent=2))
+        typer.echo(json.dumps(plan_json(planned(files, settings, profile)), indent=2))
 
 
 @app.command()
 def explain(
-    file: _Planned,
+    files: _Application,
     *,
     opt_level: _Level = OptLevel.STRONG,
     target: _Target = Target.NATIVE,
@@ -282,7 +284,7 @@ def explain(
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
         settings = Settings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        found = planned(file, settings, profile)
+        found = planned(files, settings, profile)
         if svg is not None:
             with writing(svg):
                 svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
@@ -337,7 +339,7 @@ def _plain(diagnostic: Diagnostic) -> dict[str, object]:
         "title": diagnostic.title,
         "label": diagnostic.label,
         "help": diagnostic.help,
-        "file": str(span.file),
+        "file": span.source.name,
         "line": span.line,
         "column": span.column,
         "end_line": span.end_line,

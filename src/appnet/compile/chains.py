@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from appnet.analysis import DecisionCache
-from appnet.application.application import Application, ApplicationChain
-from appnet.application.edge import LoadedChain
-from appnet.application.placement import OptLevel, Segment, plan_of
+from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.codegen.c.build import Target
 from appnet.optimize import OptimizedPlan, Profile, Settings, optimize
+from appnet.optimize.placement import OptLevel, Segment, plan_of
 from appnet.processors.build import print_segment
 
 _log = logging.getLogger(__name__)
@@ -47,15 +46,15 @@ class CompiledChain:
 class CompiledApplication:
     """``chains``: what was written, and what was made of it."""
 
-    application: Application
-    chains: tuple[tuple[ApplicationChain, CompiledChain], ...]
+    application: LoadedApplication
+    chains: tuple[tuple[LoadedChain, CompiledChain], ...]
 
 
 class ChainCompiler:
     """Plans chains, and prints their code.
 
     Chains are equal where their elements are the same objects, in the same order, bound to the same sides, on the same
-    methods: load what is the same once, as `load_application` does.
+    methods: load what is the same once, as `load` does.
     """
 
     def __init__(self, settings: Settings, cache: DecisionCache | None = None) -> None:
@@ -101,7 +100,7 @@ class ChainCompiler:
 
 
 def compile_application(
-    application: Application,
+    application: LoadedApplication,
     settings: Settings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
@@ -113,31 +112,31 @@ def compile_application(
     chains = []
     for chain, compiler, profile in _work(application, settings, cache, profiles):
         began = time.monotonic()
-        compiled = compiler.compile(chain.loaded, profile)
+        compiled = compiler.compile(chain, profile)
         took = (time.monotonic() - began) * 1e3
-        _log.debug("%s %s: planned and printed in %.1f ms", chain.spec.chain.edge, chain.spec.method, took)
+        _log.debug("%s %s: planned and printed in %.1f ms", chain.chain.edge, chain.chain.method, took)
         chains.append((chain, compiled))
     return CompiledApplication(application, tuple(chains))
 
 
 def plan_application(
-    application: Application,
+    application: LoadedApplication,
     settings: Settings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
 ) -> list[OptimizedPlan]:
     """The plan of each chain, as `compile_application` chooses it."""
     work = _work(application, settings, cache, profiles)
-    return [compiler.plan(chain.loaded, profile) for chain, compiler, profile in work]
+    return [compiler.plan(chain, profile) for chain, compiler, profile in work]
 
 
 def _work(
-    application: Application, settings: Settings, cache: DecisionCache | None, profiles: Sequence[Profile] | None
-) -> Iterator[tuple[ApplicationChain, ChainCompiler, Profile | None]]:
+    application: LoadedApplication, settings: Settings, cache: DecisionCache | None, profiles: Sequence[Profile] | None
+) -> Iterator[tuple[LoadedChain, ChainCompiler, Profile | None]]:
     """Each chain with who compiles it, and what was seen of it."""
     compilers: dict[str, ChainCompiler] = {}
     for number, chain in enumerate(application.chains):
-        target = Target.NATIVE.value if chain.spec.native else settings.target
+        target = Target.NATIVE.value if chain.chain.native else settings.target
         if target not in compilers:
             compilers[target] = ChainCompiler(replace(settings, target=target), cache)
         yield chain, compilers[target], profiles[number] if profiles is not None else None

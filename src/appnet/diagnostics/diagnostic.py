@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appnet.diagnostics.source import Source
 
 _MAX_LINE = 120  # characters of a line that are shown
 
 
 @dataclass(frozen=True)
 class Span:
-    """A place in a source file. Lines and columns count from 1; ``end_column`` is exclusive."""
+    """A place in a source. Lines and columns count from 1; ``end_column`` is exclusive."""
 
-    file: Path
+    source: Source
     line: int
     column: int
     end_line: int
     end_column: int
+
+    @staticmethod
+    def whole(source: Source) -> Span:
+        """The source as such: it is shown at its beginning."""
+        return Span(source, 1, 1, 1, 2)
 
 
 class Severity(Enum):
@@ -41,16 +49,13 @@ class Diagnostic:
     label: str = ""
     help: str = ""
 
-    def render(self, source: str | None = None) -> str:
-        """Text for people: the title, the place, the marked line, the help.
-
-        ``source`` is the file's text; without it the file is read, and where that fails no line is shown.
-        """
-        lines = _source_lines(self.span.file, source)
+    def render(self) -> str:
+        """Text for people: the title, the place, the marked line where the source can be read, the help."""
+        lines = _source_lines(self.span.source)
         number = str(self.span.line)
         gutter = " " * len(number)
         out = [f"{self.severity.value}[{self.code}]: {self.title}"]
-        out.append(f"{gutter}--> {self.span.file}:{self.span.line}:{self.span.column}")
+        out.append(f"{gutter}--> {self.span.source.name}:{self.span.line}:{self.span.column}")
         if 0 < self.span.line <= len(lines):
             text, marker = self._excerpt(lines[self.span.line - 1])
             out += [f"{gutter} |", f"{number} | {text}", f"{gutter} | {marker}".rstrip()]
@@ -72,13 +77,17 @@ class Diagnostic:
         return text, " " * before + "^" * marked + (f" {self.label}" if self.label else "")
 
 
-def _source_lines(file: Path, source: str | None) -> list[str]:
-    if source is None:
-        try:
-            source = file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return []
-    lines = source.removesuffix("\n").split("\n") if source else []  # as the lexer counts lines
+def shown_text(source: Source) -> str:
+    """As much of its text as can be shown."""
+    try:
+        return source.text()
+    except UnreadableError as error:
+        return error.shown
+
+
+def _source_lines(source: Source) -> list[str]:
+    text = shown_text(source)
+    lines = text.removesuffix("\n").split("\n") if text else []  # as the lexer counts lines
     return [line.removesuffix("\r") for line in lines]
 
 
@@ -86,8 +95,20 @@ class DiagnosticError(Exception):
     """Input by the user that cannot be used; carries every error found, at least one."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
-        super().__init__("\n\n".join(d.render() for d in diagnostics))
+        super().__init__(diagnostics)
         self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        return "\n\n".join(it.render() for it in self.diagnostics)
+
+
+class UnreadableError(DiagnosticError):
+    """A source whose text cannot be had. ``reason``: why, in a few words; ``shown``: as much as can be shown of it."""
+
+    def __init__(self, diagnostic: Diagnostic, reason: str, shown: str = "") -> None:
+        super().__init__([diagnostic])
+        self.reason = reason
+        self.shown = shown
 
 
 class InternalError(AssertionError):

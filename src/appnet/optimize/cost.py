@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
 from appnet.language.operations import OPERATIONS, Effect

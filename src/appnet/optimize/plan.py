@@ -9,11 +9,11 @@ from functools import partial
 
 from appnet.analysis import DecisionCache, Strength
 from appnet.analysis.overrides import Overrides
-from appnet.application.edge import LoadedChain
-from appnet.application.placement import OptLevel, Plan, place, plan_of
+from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Element
 from appnet.optimize.cost import CostModel, Costs, Profile, expected_cost
 from appnet.optimize.known import Known
+from appnet.optimize.placement import OptLevel, Plan, place, plan_of
 from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted

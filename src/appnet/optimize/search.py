@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any, TypeAlias
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.cost import CostModel, Costs, entering, expected_cost
 from appnet.optimize.problem import Problem
 from appnet.optimize.sets import SCALE, by_sets

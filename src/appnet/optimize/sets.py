@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.cost import CostModel, Costs, entering
 from appnet.optimize.problem import Problem
 
