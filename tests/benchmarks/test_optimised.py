@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from appnet.application.model import Side
-from appnet.optimize import DEFAULT
 from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT
 from benchmarks.optimised import (
     ADDED_CPU,
     CPU,

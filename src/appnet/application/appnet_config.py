@@ -9,7 +9,7 @@ import yaml
 from appnet.application.model import ALL_METHODS, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.application.processors import ready
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
@@ -87,7 +87,8 @@ class _SpecReader:
         server = spec.text("serverService", needed="the name of the service that is called")
         if client and server and client.value == server.value:
             title = f"`{client}` cannot be both client and server"
-            self._problems.add("C041", title, server.span, "the client's name", "name the two ends of an edge")
+            help_, first = "name the two ends of an edge", Label(client.span, "the client is here")
+            self._problems.add("C041", title, server.span, "the client's name", help_, first)
         methods = self._methods()
         manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
         stops = self._stops()
@@ -130,7 +131,8 @@ class _SpecReader:
             if "processors" in spec:
                 span = spec.key_span("backend")
                 title = "`backend` and `processors` say the same thing"
-                self._problems.add("C015", title, span, "`processors` is there, too", "keep `processors`")
+                other = Label(spec.key_span("processors"), "the other one is here")
+                self._problems.add("C015", title, span, "one of them", "keep `processors`", other)
             one = spec.text("backend", needed="a processor")
             return (one,) if one else ()
         if "processors" not in spec:
@@ -143,7 +145,8 @@ class _SpecReader:
         taken: dict[str, Located] = {}
         for it in self._names(nodes, "a processor", ready()[0]):
             if it.value in taken:
-                self._problems.add("C022", f"`{it}` stands here twice", it.span, "once is enough", "remove it")
+                title, first = f"`{it}` stands here twice", Label(taken[it.value].span, "the first is here")
+                self._problems.add("C022", title, it.span, "once is enough", "remove it", first)
             taken.setdefault(it.value, it)
         return tuple(taken.values())
 
@@ -193,7 +196,7 @@ class _SpecReader:
         if first is not name.span:
             help_ = "give each its own name: records and errors are told apart by it"
             title = f"two elements are called `{name}`"
-            self._problems.add("C031", title, name.span, f"the first is in line {first.line}", help_)
+            self._problems.add("C031", title, name.span, "the second", help_, Label(first, "the first is here"))
         check_element_name(name, self._problems)
 
     def _check_pairs(self, chain: tuple[ElementSpec, ...]) -> None:

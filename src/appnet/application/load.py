@@ -13,7 +13,7 @@ from appnet.application.model import Application, Chain, ElementSpec
 from appnet.application.processors import wrong_processors
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import is_specification, read_specification
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located, Problems, read_documents
 from appnet.ir.compile import CompiledElement, compile_program
@@ -234,17 +234,18 @@ def _joined(found: Sequence[Application]) -> tuple[Application, list[Diagnostic]
 
 def _another(first: Application, other: Application) -> Diagnostic:
     if first.name != other.name:
-        title, label = f"this is of the application `{other.name}`", f"{first.source.name} is of `{first.name}`"
+        title, label = f"this is of the application `{other.name}`", f"this one is of `{first.name}`"
     else:
         title = f"this takes its services from {other.manifest.name}"
-        label = f"{first.source.name} takes them from {first.manifest.name}"
+        label = f"this one takes them from {first.manifest.name}"
     help_ = "give files of one application together: all name the same application and manifest"
-    return Diagnostic("C019", Severity.ERROR, title, Span.whole(other.source), label, help_)
+    places = (Label(Span.whole(first.source), label),)
+    return Diagnostic("C019", Severity.ERROR, title, Span.whole(other.source), "", help_, places)
 
 
 def _two_chains(method: str, before: Chain, chain: Chain) -> Diagnostic:
     first, here = before.methods[0], chain.methods[0]
     title = f"`{method}` has two chains on `{chain.edge}`"
-    label = f"the first is for `{first}` in {first.span.source.name}, line {first.span.line}"
     help_ = "put their elements into one chain, and write the method in one way in all of it"
-    return Diagnostic("C022", Severity.ERROR, title, here.span, label, help_)
+    places = (Label(first.span, "the first is here"),)
+    return Diagnostic("C022", Severity.ERROR, title, here.span, "the second", help_, places)

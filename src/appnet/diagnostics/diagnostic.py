@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from appnet.diagnostics.render import Line, lines_of
+
 if TYPE_CHECKING:
     from appnet.diagnostics.source import Source
-
-_MAX_LINE = 120  # characters of a line that are shown
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Span:
         return Span(source, 1, 1, 1, 2)
 
 
+@dataclass(frozen=True)
+class Label:
+    """Another place that explains a diagnostic, and what it has to do with it: "declared here"."""
+
+    span: Span
+    text: str
+
+
 class Severity(Enum):
     ERROR = "error"
     WARNING = "warning"
@@ -38,8 +47,9 @@ class Severity(Enum):
 class Diagnostic:
     """One thing to tell.
 
-    ``code`` is stable and never reused (docs/diagnostics.md lists them), ``title`` says what is wrong,
-    ``label`` stands under the marked source and says why, ``help`` says how to mend it.
+    ``code`` is stable and never reused (`pages` has a page for each), ``title`` says what is wrong,
+    ``label`` stands under the marked source and says why, ``help`` says how to mend it. ``places`` are others that
+    explain it, in any file.
     """
 
     code: str
@@ -48,33 +58,20 @@ class Diagnostic:
     span: Span
     label: str = ""
     help: str = ""
+    places: tuple[Label, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """All places, the one that it is about first."""
+        return (Label(self.span, self.label), *self.places)
 
     def render(self) -> str:
-        """Text for people: the title, the place, the marked line where the source can be read, the help."""
-        lines = _source_lines(self.span.source)
-        number = str(self.span.line)
-        gutter = " " * len(number)
-        out = [f"{self.severity.value}[{self.code}]: {self.title}"]
-        out.append(f"{gutter}--> {self.span.source.name}:{self.span.line}:{self.span.column}")
-        if 0 < self.span.line <= len(lines):
-            text, marker = self._excerpt(lines[self.span.line - 1])
-            out += [f"{gutter} |", f"{number} | {text}", f"{gutter} | {marker}".rstrip()]
-        if self.help:
-            out += [f"{gutter} |", f"{gutter} = help: {self.help}"]
-        return "\n".join(out)
+        """Text for people, without colour; of what cannot be read no line is shown."""
+        return "\n".join("".join(piece.text for piece in line) for line in self.lines())
 
-    def _excerpt(self, line: str) -> tuple[str, str]:
-        """The line and what stands under it; of a long line only what surrounds the place."""
-        start = self.span.column - 1
-        end = self.span.end_column - 1 if self.span.end_line == self.span.line else len(line)
-        before = len(line[:start].expandtabs(4))
-        marked = max(len(line[: max(end, start + 1)].expandtabs(4)) - before, 1)
-        text = line.expandtabs(4)
-        if len(text) > _MAX_LINE:
-            cut = max(0, before - _MAX_LINE // 3)
-            text = ("… " if cut else "") + text[cut : cut + _MAX_LINE] + (" …" if cut + _MAX_LINE < len(text) else "")
-            before, marked = before - cut + (2 if cut else 0), min(marked, _MAX_LINE - (before - cut))
-        return text, " " * before + "^" * marked + (f" {self.label}" if self.label else "")
+    def lines(self) -> Iterator[Line]:
+        """The text that `render` gives, line by line, each in pieces for those who colour them."""
+        return lines_of(self, {it.span.source: shown_text(it.span.source) for it in self.labels})
 
 
 def shown_text(source: Source) -> str:
@@ -83,12 +80,6 @@ def shown_text(source: Source) -> str:
         return source.text()
     except UnreadableError as error:
         return error.shown
-
-
-def _source_lines(source: Source) -> list[str]:
-    text = shown_text(source)
-    lines = text.removesuffix("\n").split("\n") if text else []  # as the lexer counts lines
-    return [line.removesuffix("\r") for line in lines]
 
 
 class DiagnosticError(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.source import Source, base_name
 
@@ -46,9 +46,9 @@ class Problems:
         self.source = source
         self.found: list[Diagnostic] = []
 
-    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "", *places: Label) -> None:
         """Adds an error."""
-        self.found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_))
+        self.found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places))
 
     def raise_any(self) -> None:
         """Raises ``DiagnosticError`` with all that was added, in the order of the file, if anything was."""
@@ -86,8 +86,8 @@ class Section:
             if not isinstance(key, yaml.ScalarNode):
                 problems.add("C004", "a key that is no text", span, f"it is {_kind(key)}", "write a plain word")
             elif key.value in self._entries:
-                first = self._entries[key.value][0].line
-                problems.add("C013", f"`{key.value}` stands here twice", span, f"first in line {first}", "keep one")
+                first = Label(self._entries[key.value][0], "the first is here")
+                problems.add("C013", f"`{key.value}` stands here twice", span, "the second", "keep one", first)
             else:
                 self._entries[key.value] = (span, value)
 
@@ -275,6 +275,10 @@ def _syntax_error(source: Source, text: str, error: yaml.MarkedYAMLError) -> Dia
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     span = Span(source, line, column, line, column + 1)
     help_ = next((advice for words, advice in _SYNTAX_ADVICE if words in problem), "")
+    places: tuple[Label, ...] = ()
     if began is not None and mark is not began:
-        help_ += f"{'; ' if help_ else ''}it began {error.context} in line {began.line + 1}"
-    return DiagnosticError([_error("C002", f"{base_name(source)} is no YAML", span, problem, help_)])
+        begin = Span(source, began.line + 1, began.column + 1, began.line + 1, began.column + 2)
+        what = (error.context or "").removeprefix("while ").removeprefix("parsing ").removeprefix("scanning ")
+        places = (Label(begin, f"{what} begins here"),)
+    title = f"{base_name(source)} is no YAML"
+    return DiagnosticError([Diagnostic("C002", Severity.ERROR, title, span, problem, help_, places)])

@@ -13,8 +13,8 @@ from pygls.workspace import TextDocument
 from appnet import __version__
 from appnet.application.appnet_config import KIND
 from appnet.compile.check import check_source
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
-from appnet.diagnostics.source import FileSource, Source, TextSource, base_name
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.source import FileSource, TextSource, base_name
 from appnet.editor.element import Completion, ElementText
 from appnet.language.formatter import format_program
 
@@ -63,7 +63,7 @@ class AppNetServer(LanguageServer):
         if path.suffix in {".yaml", ".yml"} and KIND not in document.source:
             return  # of another program
         source = TextSource(path, document.source)
-        told = [_diagnostic(document, source, it) for it in check_source(source)]
+        told = [self._diagnostic(document, it) for it in check_source(source)]
         self.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri=uri, diagnostics=told, version=document.version)
         )
@@ -84,6 +84,27 @@ class AppNetServer(LanguageServer):
         here = span.source == FileSource(_path(uri))
         there = uri if here else _uri(span) or uri
         return lsp.Location(there, _range(self.document(there), span))
+
+    def _diagnostic(self, document: TextDocument, found: Diagnostic) -> lsp.Diagnostic:
+        """As the client shows it; of what lies in another file, where it lies is told in the first line."""
+        source = FileSource(_path(document.uri))
+        message = "\n".join(filter(None, (found.title, found.label, f"help: {found.help}" if found.help else "")))
+        related, place = list(found.places), found.span
+        if found.span.source != source:
+            related.insert(0, Label(found.span, found.title))
+            place = Span.whole(source)
+            message = f"{base_name(found.span.source)}:{found.span.line}: {message}"
+        return lsp.Diagnostic(
+            range=_range(document, place),
+            message=message,
+            severity=_SEVERITIES[found.severity],
+            code=found.code,
+            source="appnet",
+            related_information=[self._related(document.uri, it) for it in related] or None,
+        )
+
+    def _related(self, uri: str, label: Label) -> lsp.DiagnosticRelatedInformation:
+        return lsp.DiagnosticRelatedInformation(self.location(uri, label.span), label.text)
 
 
 def make_server() -> AppNetServer:
@@ -171,29 +192,11 @@ def _range(document: TextDocument, span: Span) -> lsp.Range:
     """The span, whose columns count characters, as the client counts them."""
     start = lsp.Position(span.line - 1, span.column - 1)
     end = lsp.Position(span.end_line - 1, span.end_column - 1)
-    return document.position_codec.range_to_client_units(document.lines, lsp.Range(start, end))
-
-
-def _diagnostic(document: TextDocument, source: Source, found: Diagnostic) -> lsp.Diagnostic:
-    """As the client shows it; of what lies in another file, where it lies is told in the first line."""
-    elsewhere = found.span.source != source
-    message = "\n".join(filter(None, (found.title, found.label, f"help: {found.help}" if found.help else "")))
-    related = None
-    place = found.span
-    if elsewhere:
-        place = Span.whole(source)
-        position = lsp.Position(found.span.line - 1, found.span.column - 1)
-        uri = _uri(found.span)
-        related = [lsp.DiagnosticRelatedInformation(lsp.Location(uri, lsp.Range(position, position)), found.title)]
-        message = f"{base_name(found.span.source)}:{found.span.line}: {message}"
-    return lsp.Diagnostic(
-        range=_range(document, place),
-        message=message,
-        severity=_SEVERITIES[found.severity],
-        code=found.code,
-        source="appnet",
-        related_information=related,
-    )
+    try:
+        lines = document.lines
+    except (OSError, UnicodeError):  # what is wrong with it is told, perhaps
+        lines = []
+    return document.position_codec.range_to_client_units(lines, lsp.Range(start, end))
 
 
 def _item(completion: Completion) -> lsp.CompletionItem:

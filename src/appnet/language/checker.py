@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.diagnostic import DiagnosticError, Label, Span
+from appnet.diagnostics.near import near_names, suggestion
 from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
-from appnet.language.expressions import coerce, expression, mismatch, no_value, type_of
+from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
-from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
-from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
+from appnet.language.operations.containers import not_in_place
+from appnet.language.operations.registry import apply
+from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
 from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, OptionType, PairType, VecType
@@ -73,8 +75,9 @@ def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
 def _once(checked: CheckedState, state: Mapping[str, CheckedState]) -> CheckedState:
     if checked.name not in state:
         return checked
-    label = f"first in line {state[checked.name].span.line}"
-    raise CheckError("E012", f"`{checked.name}` is declared twice", checked.span, label, "leave one of them out")
+    first = Label(state[checked.name].span, "first declared here")
+    title = f"`{checked.name}` is declared twice"
+    raise CheckError("E012", title, checked.span, "declared again", "leave one of them out", [first])
 
 
 @dataclass
@@ -124,10 +127,11 @@ class _Body:
 
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
-        for statement in statements:
+        for index, statement in enumerate(statements):
             if typed.ends(tuple(checked[-1:])):
                 help_ = "every path above ends with `send`; leave it out, or move it up"
-                self.scope.found.warn("W002", "this is never reached", statement.span, help_=help_)
+                last = Label(statements[index - 1].span, "every path ends here")
+                self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
                 break
             targets = statement.targets if isinstance(statement, syntax.Assign) else ()
             with self._guard(targets):
@@ -184,7 +188,7 @@ class _Body:
                 return typed.SetLocal(found, typed.NewVec(found))
             value, origin = self._remember_origin(expression(self.scope, node, found.type), node.span)
             self._rebind(found, target, origin)
-            return typed.SetLocal(found, coerce(value, found.type, node.span) if found.type else value)
+            return typed.SetLocal(found, self._as_before(value, found, node.span))
         if isinstance(node, syntax.EmptyVec):
             variable = self.scope.declare(target.name, target.span, None)
             return typed.SetLocal(variable, typed.NewVec(variable))
@@ -206,10 +210,12 @@ class _Body:
             variable = found
         else:
             title = f"`{target.name}` stands for another value already"
-            raise CheckError("E035", title, target.span, help_="take another name for the reply")
+            first = Label(found.span, "its first value is here")
+            raise CheckError("E035", title, target.span, "", "take another name for the reply", [first])
         if self.scope.reply is not None and self.scope.reply.name != variable.name:
-            label = f"`{self.scope.reply.name}` is the other one"
-            raise CheckError("E035", "a handler has one reply", target.span, label, "use one name for it")
+            first = Label(self.scope.reply.span, "the first reply is here")
+            title, label = "a handler has one reply", "a second one"
+            raise CheckError("E035", title, target.span, label, "use one name for it", [first])
         self.scope.reply = variable
         return typed.NewReply()
 
@@ -235,7 +241,15 @@ class _Body:
             variable = Variable("empty", node.span, state.type)
             self.scope.hoisted.append(typed.SetLocal(variable, typed.NewVec(variable)))
             return typed.Local(variable)
-        return typed_expression(self.scope, node, state.type)
+        return self._as_declared(expression(self.scope, node, state.type), state, node.span)
+
+    def _as_before(self, value: typed.Value, variable: Variable, span: Span) -> typed.Value:
+        """The value as what the local has been since it was first assigned."""
+        return coerce(value, variable.type, span, variable) if variable.type is not None else value
+
+    def _as_declared(self, value: typed.Value, state: StateValue, span: Span) -> typed.Value:
+        """The value as what the state variable is declared as."""
+        return coerce(value, state.type, span, state)
 
     def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
         """Keeps the key of ``get(map, key)`` on a state Map of containers: what is got may be changed in place."""
@@ -246,7 +260,7 @@ class _Body:
                 variable = Variable("key", span, key.type)
                 self.scope.hoisted.append(typed.SetLocal(variable, key))
                 local = typed.Local(variable)
-                return replace(value, arguments=(map_, local)), typed.Origin(map_, local)
+                return replace(value, arguments=(map_, local)), typed.Origin(map_, local, span)
             case typed.Local(variable=Variable(type=OptionType(), origin=origin)):
                 return value, origin
             case _:
@@ -261,7 +275,7 @@ class _Body:
             if it is not None:
                 if it.changed:  # and may be again, in the next turn of a loop
                     raise not_in_place(variable, it, target.span)
-                it.unsure = True
+                it.otherwise = target.span
         variable.origin = variable.origin or origin
 
     def _take_apart(self, statement: syntax.Assign) -> list[typed.Statement]:
@@ -285,7 +299,7 @@ class _Body:
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):
             self._rebind(found, name, None)
-            return typed.SetLocal(found, coerce(value, found.type, name.span) if found.type else value)
+            return typed.SetLocal(found, self._as_before(value, found, name.span))
         return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
 
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
@@ -298,7 +312,8 @@ class _Body:
         if isinstance(value, typed.Operate):
             return [typed.Run(value)]
         if isinstance(statement.value, syntax.Name):
-            help_ = f"assign it, or leave it out: {near(statement.value.name, ['pass'], 'known')}"
+            meant = near_names(statement.value.name, ["pass"])
+            help_ = "did you mean `pass`?" if meant else "assign it, or leave it out"
             raise CheckError("E003", "a value alone does nothing", statement.span, help_=help_)
         return []
 
@@ -363,17 +378,22 @@ class _Body:
 
     def _arms(self, node: syntax.MatchOn, subject: typed.Value, origin: typed.Origin | None) -> tuple[typed.Arm, ...]:
         arms: list[typed.Arm] = []
+        spans: list[Span] = []
         for arm in node.arms:
             if typed.is_exhaustive(tuple(arms)):
                 help_ = "the arms above fit everything; leave it out, or move it up"
-                self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                last = Label(spans[-1], "nothing is left after this")
+                self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])
                 break
             with self._guard():
                 checked = self._arm(arm, subject, origin)
-                if typed.is_covered(checked.pattern, tuple(arms)):
+                covering = typed.covering(checked.pattern, tuple(arms))
+                if covering is not None:
                     help_ = "an arm above fits the same; leave one of them out"
-                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                    first = Label(spans[covering], "this one fits first")
+                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [first])
                 arms.append(checked)
+                spans.append(arm.case.span)
         return tuple(arms)
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
@@ -412,7 +432,8 @@ class _Body:
             items = expression(self.scope, node.items)
             type_ = type_of(items, node.items.span)
             if not isinstance(type_, VecType):
-                raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
+                title, label = "foreach goes over a Vec", f"this is {type_}"
+                raise CheckError("E020", title, node.items.span, label, "name a Vec", declared(items))
             with self.scope.loop():
                 item = self.scope.declare(node.item.name, node.item.span, type_.item)
                 return [typed.ForEach(item, items, self.body(node.body))]
@@ -429,7 +450,7 @@ def _code(node: syntax.Expression) -> int:
         code = node.value
     else:
         name = node.name if isinstance(node, syntax.Name) else ""
-        help_ = near(name.upper(), list(STATUS_CODES)[1:], "codes are")
+        help_ = suggestion(name, list(STATUS_CODES)[1:], what="codes")
         if isinstance(node, syntax.Text) and node.value.decode("utf-8", "replace").upper() in STATUS_CODES:
             help_ = f"write it without quotes: {node.value.decode().upper()}"
         raise CheckError("E032", "this is no gRPC status code", node.span, help_=help_)

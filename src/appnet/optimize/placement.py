@@ -1,13 +1,19 @@
-"""Which element runs where, and what is compiled together."""
+"""Where elements run: the places on a request's way, and what is compiled together for each.
+
+A place is one processor on one side of the wire with one of its targets: a library, a sidecar and a waypoint on one
+side are three places. Places are listed in the order in which a request passes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from appnet.application.model import Chain, Edge, ElementSpec, Side
-from appnet.application.processors import carrier
+from appnet.application.model import Edge, ElementSpec, Side
+from appnet.ir.needs import Capability
+from appnet.optimize.cost import TargetCosts
 
 
 class OptLevel(Enum):
@@ -24,12 +30,27 @@ class OptLevel(Enum):
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Elements that run one after the other on one processor as one module. ``name`` is unique on its edge."""
+class Place:
+    """Where elements can run: what ``processor`` makes of them for its ``target`` on ``side``."""
 
-    name: str
     side: Side
     processor: str
+    target: str
+    gives: Capability
+    prices: TargetCosts
+
+    @property
+    def where(self) -> tuple[Side, str, str]:
+        """What tells it from other places, whatever they give and at whatever prices."""
+        return self.side, self.processor, self.target
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Elements that run one after the other in one place as one module. ``name`` is unique on its edge."""
+
+    name: str
+    place: Place
     elements: tuple[ElementSpec, ...]
 
 
@@ -42,23 +63,30 @@ class Plan:
 
     def on(self, side: Side) -> tuple[Segment, ...]:
         """The segments of one side, in request order."""
-        return tuple(it for it in self.segments if it.side is side)
+        return tuple(it for it in self.segments if it.place.side is side)
 
 
-def place(chain: Chain, level: OptLevel) -> Plan:
-    """The plan in the order as written; ``OptLevel.NO`` makes a module of each element."""
-    return plan_of(chain, [(it.spec, it.side) for it in chain.stops], fused=level is not OptLevel.NO)
-
-
-def plan_of(chain: Chain, placed: Iterable[tuple[ElementSpec, Side]], *, fused: bool) -> Plan:
-    """The plan for elements in this order on these sides."""
+def plan_of(edge: Edge, places: Sequence[Place], placed: Iterable[tuple[ElementSpec, int]], *, fused: bool) -> Plan:
+    """The plan for elements in this order, each with the number of its place; unfused, each is a module of its own."""
     segments: list[Segment] = []
-    processor = carrier(chain)
     everything = list(placed)
-    for side in Side:
-        elements = tuple(spec for spec, where in everything if where is side)
+    for number, (place, words) in enumerate(zip(places, labels(places), strict=True)):
+        name = "-".join(words)
+        elements = tuple(spec for spec, where in everything if where == number)
         if fused and elements:
-            segments.append(Segment(side.value, side, processor, elements))
+            segments.append(Segment(name, place, elements))
         elif not fused:
-            segments += [Segment(f"{side.value}-{it.name}", side, processor, (it,)) for it in elements]
-    return Plan(chain.edge, tuple(segments))
+            segments += [Segment(f"{name}-{it.name}", place, (it,)) for it in elements]
+    return Plan(edge, tuple(segments))
+
+
+def labels(places: Sequence[Place]) -> list[tuple[str, ...]]:
+    """What tells the places apart: the side, where it has several the processor, too, and then the target."""
+    sides = Counter(it.side for it in places)
+    processors = Counter((it.side, it.processor) for it in places)
+    found: list[tuple[str, ...]] = []
+    for it in places:
+        words = (it.side.value, it.processor, it.target)
+        alone = sides[it.side] == 1
+        found.append(words[:1] if alone else words[:2] if processors[it.side, it.processor] == 1 else words)
+    return found
