@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from appnet.behaviour.tap import captured_case
 
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.tap import captured_case
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource
 from tests.support import snapshots

@@ -6,7 +6,6 @@ import pytest
 
 from appnet.application.model import Side
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT
 from benchmarks.optimised import (
     ADDED_CPU,
     CPU,
@@ -21,6 +20,7 @@ from benchmarks.optimised import (
     spearman,
 )
 from benchmarks.plans import Application, Plan, Planner, applications
+from tests.support.prices import DEFAULT
 
 ECHO, ENCRYPTED, EARLY = applications()
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from appnet.cli.commands import verify
 from appnet.cli.main import app
-from appnet.optimize.prices import DEFAULT, write_prices
+from appnet.optimize.prices import write_prices
+from tests.support.prices import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"

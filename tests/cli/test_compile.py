@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from appnet.cli.main import app
-from appnet.optimize.prices import DEFAULT, write_prices
+from appnet.optimize.prices import write_prices
+from tests.support.prices import DEFAULT
 
 ECHO = "examples/chain/echo.yaml"
 GUIDE = ["--spec", ECHO, "--backend", "envoy", "-v", "--opt_level", "no"]

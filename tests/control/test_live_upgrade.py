@@ -182,7 +182,7 @@ async def test_hosts_move_without_a_new_listener(tmp_path: Path) -> None:
             assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
             await b.call()
             assert (len(b.server.seen), len(other.seen)) == (1, 1)
-            assert [it.type_url.rpartition(".")[2] for it in answers if isinstance(it, Answer)] == [
+            assert [it.type_url.rpartition(".")[2] for it in answers if isinstance(it, TypeAnswer)] == [
                 "ClusterLoadAssignment"
             ]
             assert (await b.envoy.listener_address(LISTENER)).port == port

@@ -11,9 +11,9 @@ from appnet.application.model import Side
 from appnet.optimize import Place
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import KINDS, Costs, TargetCosts
-from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement, as_written, by_constraints, by_rules, cheapest, exhaustive
+from tests.support.prices import DEFAULT
 
 Search = Callable[[Problem, ChainCosts], Arrangement]
 TOLERANCE = 1e-4  # microseconds: the solver counts picoseconds

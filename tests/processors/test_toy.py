@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,8 @@ ELEMENTS = sorted((SAMPLES / "elements").glob("*.behaviour.yaml"))
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.ENTRIES, "toy", Entry("a toy: the interpreter", "tests.processors.toy"))
-    yield
 
 
 def appnetctl(*arguments: str | Path) -> tuple[int, str, str]:
@@ -72,8 +70,16 @@ def test_a_place_beside_a_sidecar(config: Path) -> None:
 
 
 def test_what_it_cannot_is_told_by_each_command(config: Path, tmp_path: Path) -> None:
-    config.write_text(config.read_text().replace("- name: fault\n      file: fault.", "- name: cache\n      file: cache."))
-    for arguments in (("check",), ("plan",), ("explain",), ("compile", "--output", tmp_path / "out"), ("run", "--once")):
+    config.write_text(
+        config.read_text().replace("- name: fault\n      file: fault.", "- name: cache\n      file: cache.")
+    )
+    for arguments in (
+        ("check",),
+        ("plan",),
+        ("explain",),
+        ("compile", "--output", tmp_path / "out"),
+        ("run", "--once"),
+    ):
         command, *options = arguments
         code, out, err = appnetctl(command, config, *options)
         assert code == 2, (command, out, err)
@@ -85,7 +91,9 @@ def test_it_is_compiled_to_its_own_objects(config: Path, tmp_path: Path) -> None
     assert code == 0, err
     written = {it.suffix for it in (tmp_path / "out" / "code").rglob("*.*")}
     assert written == {".c", ".toy"}
-    objects = [it for file in (tmp_path / "out" / "kubernetes").iterdir() for it in yaml.safe_load_all(file.read_text())]
+    objects = [
+        it for file in (tmp_path / "out" / "kubernetes").iterdir() for it in yaml.safe_load_all(file.read_text())
+    ]
     assert {it["kind"] for it in objects} >= {"ConfigMap"}
     assert "EnvoyFilter" not in {it["kind"] for it in objects}
 

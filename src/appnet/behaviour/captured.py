@@ -24,7 +24,7 @@ def captured_case(behaviour: Behaviour, calls: Iterable[CapturedCall]) -> Case:
     if not events:
         title = f"no RPC of {behaviour.method.full_name} was captured"
         label, help_ = "its chain has nothing to judge", "name the chain of the method that was called"
-        span = Span(behaviour.path, 1, 1, 1, 2)
+        span = Span.whole(behaviour.source)
         raise DiagnosticError([Diagnostic("C076", Severity.ERROR, title, span, label, help_)])
     events.sort(key=lambda it: it[0])  # stable: without times, in the order of the files
     steps = []
@@ -46,7 +46,7 @@ def _events(behaviour: Behaviour, call: CapturedCall) -> Iterator[tuple[int, Ste
 def _event(
     behaviour: Behaviour, call: CapturedCall, kind: str, message: CapturedMessage, schema: MessageSchema
 ) -> tuple[int, Step]:
-    span = Span(call.file, 1, 1, 1, 2)
+    span = Span.whole(call.source)
     fields: Fields = {}
     if not message.status:
         try:

@@ -12,6 +12,7 @@ from appnet.interpret.values import Value
 from appnet.language.messages import MessageSchema
 from appnet.language.types import STRING, MapType, Type, VecType
 
+
 def encode(fields: Fields, schema: MessageSchema, proto: ProtoFile) -> bytes:
     """The message with these fields."""
     message = proto.message_class(schema.full_name)()

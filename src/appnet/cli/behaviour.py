@@ -11,15 +11,16 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.load import load
+from appnet.behaviour.captured import captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
-from appnet.behaviour.tap import captured_case
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
+from appnet.compile.fit import Where, load_application
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.source import FileSource
+from appnet.processors import registry
 
 _OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
 
@@ -49,13 +50,18 @@ def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
     """The captured RPCs as the one case of the chain that an AppNetConfig, behaviour file or element names."""
     if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
         source = FileSource(path)
-        edge = load(source).chains[0]
+        edge = load_application(source).chains[0]
         elements = tuple(edge.elements[it.spec.name.value] for it in edge.chain.stops)
         empty = Case("captured", Span.whole(source), elements, seed=1, backends=1, steps=())
         behaviour = Behaviour(source, edge.proto, edge.method, (empty,))
     else:
         (behaviour,) = load_all(behaviour_files([path]))
-    return replace(behaviour, cases=(captured_case(behaviour, [FileSource(it) for it in taps]),))
+    calls = (
+        call
+        for it in registry.processors().values()
+        for call in it.captured(map(FileSource, taps), behaviour.method.full_name)
+    )
+    return replace(behaviour, cases=(captured_case(behaviour, calls),))
 
 
 def checkable(paths: Iterable[Path]) -> list[Path]:
@@ -90,7 +96,8 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
         if file.name.endswith(SUFFIX):
             load_behaviour(FileSource(file))
             return []
-        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method)
+        where = Where(target) if target else Where()
+        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method, where)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:

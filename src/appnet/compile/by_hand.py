@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 
@@ -58,7 +59,7 @@ class CodeByHand:
     def _no_code(self, printed: Sequence[Artifact]) -> Diagnostic:
         title = f"no code for any module in {self._folder}"
         help_ = f"name files as they are written: `{printed[0].stem}.c`" if printed else "there are no modules"
-        return Diagnostic("C065", Severity.ERROR, title, _whole(self._folder), "", help_)
+        return Diagnostic("C065", Severity.ERROR, title, Span.whole(FileSource(self._folder)), "", help_)
 
     def _stray(self, printed: Sequence[Artifact]) -> Iterator[Diagnostic]:
         """An error for each file that belongs to no module: most likely, its name is mistyped."""
@@ -67,16 +68,12 @@ class CodeByHand:
             name = path.relative_to(self._folder).as_posix()
             if name not in names:
                 title, help_ = f"{name} belongs to no module", suggestion(name, names, what="modules' files")
-                yield Diagnostic("C085", Severity.ERROR, title, _whole(path), "", help_)
+                yield Diagnostic("C085", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)
 
 
 def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
     line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
     help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
-    span = Span(path, line, column, line, column + 1)
+    span = Span(FileSource(path), line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)
-
-
-def _whole(path: Path) -> Span:
-    return Span(path, 1, 1, 1, 2)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from appnet.application.load import LoadedApplication, LoadedChain
-from appnet.application.model import Chain, ElementSpec, Side
+from appnet.application.load import LoadedApplication, LoadedChain, load
+from appnet.application.model import Application, Chain, ElementSpec, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source
+from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
 from appnet.ir.nodes import Element
+from appnet.language import parse
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 from appnet.optimize.cost import CostModel
 from appnet.optimize.placement import Place
@@ -37,39 +40,62 @@ class Where:
     prices: CostModel | None = None
 
 
-# --- places -----------------------------------------------------------------------------------------------------------
+# --- places ---
 
 
 def places_of(chain: Chain, where: Where) -> tuple[Place, ...]:
     """The places that the chain's processors give, in the order in which a request passes them.
 
-    Raises `DiagnosticError` for processors that do not exist, or are not there yet.
+    Processors that are not there yet give none; a chain that names none runs on the first that is there.
     """
-    named = _known(chain)
-    outwards = [registry.processor(name) for name in registry.ENTRIES if name in named]
+    ready = registry.ready()
+    named = {it.value for it in chain.processors} & set(ready) or {registry.DEFAULT}
+    outwards = [registry.processor(name) for name in ready if name in named]
     sides = ((Side.CLIENT, outwards), (Side.SERVER, outwards[::-1]))
     return tuple(_place(it, side, chain, where) for side, there in sides for it in there)
 
 
-def _known(chain: Chain) -> list[str]:
-    taken: list[str] = []
-    wrong: list[Diagnostic] = []
-    for it in chain.processors:
-        entry = registry.ENTRIES.get(it.value)
-        if entry is None:
+def wrong_processors(application: Application) -> Iterator[Diagnostic]:
+    """An error for each processor that is none, for those that are not there yet, and where elements share none."""
+    for chain in application.chains:
+        listed = dict.fromkeys(stop.spec.processors for stop in chain.stops if stop.spec.processors)
+        wrong = [it for names in listed or (chain.processors,) for it in _unknown(names)]
+        wrong += [it for names in listed or (chain.processors,) for it in _not_ready(names, any_will_do=bool(listed))]
+        yield from wrong
+        if listed and not chain.processors and not wrong:
+            last = list(listed)[-1][0]
+            title = f"the elements on `{chain.edge}` {chain.methods[0]} have no processor in common"
+            help_ = "list one that all of them may run on"
+            yield _error("C025", title, last.span, "not what the others list", help_)
+
+
+def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
+    for it in names:
+        if it.value not in registry.ENTRIES:
             help_ = suggestion(it.value, registry.ENTRIES, what="processors")
-            wrong.append(_error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_))
-        elif not entry.room:
-            help_ = "use " + " or ".join(f"`{name}`" for name in registry.ready())
-            title = f"processor `{it}` is not there yet"
-            wrong.append(_error("C021", title, it.span, f"{entry.summary}: not yet", help_))
-        elif it.value in taken:
-            wrong.append(_error("C022", f"`{it}` stands here twice", it.span, "once is enough", "remove it"))
+            yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
+
+
+def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Diagnostic]:
+    """Of names of which each is meant to run; or, where any will do, of those of which none does."""
+    ready = registry.ready()
+    later = [it for it in names if it.value in registry.ENTRIES and it.value not in ready]
+    if any_will_do and len(later) < len(names):
+        return
+    able = " or ".join(f"`{it}`" for it in ready)
+    for it in later[:1] if any_will_do else later:
+        if any_will_do:
+            title, label, help_ = "none of these processors is there yet", "not yet", f"add {able}"
         else:
-            taken.append(it.value)
-    if wrong:
-        raise DiagnosticError(wrong)
-    return taken or registry.ready()[:1]
+            title, label = f"processor `{it}` is not there yet", f"{registry.ENTRIES[it.value].summary}: not yet"
+            help_ = f"use {able}"
+        yield _error("C021", title, it.span, label, help_)
+
+
+def crossing(where: Where) -> float:
+    """What an RPC costs behind the client's side; see `CostModel`."""
+    model = where.prices if where.prices is not None else registry.processor(registry.DEFAULT).prices
+    return model.crossing
 
 
 def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Place:
@@ -88,7 +114,7 @@ def target_of(processor: Processor, name: str) -> Target:
     return processor.targets.get(name) or next(iter(processor.targets.values()))
 
 
-# --- what is not given ----------------------------------------------------------------------------------------------------
+# --- what is not given ---
 
 
 def gaps(chain: LoadedChain, places: Sequence[Place], where: Where) -> list[Diagnostic]:
@@ -127,7 +153,7 @@ def _gap(spec: ElementSpec, asked: Asked, place: Place, where: Where) -> Diagnos
     return _error(code, title, spec.name.span, asked.cause, help_)
 
 
-# --- workers ------------------------------------------------------------------------------------------------------------
+# --- workers ---
 
 
 def worker_notes(element: Element, program: Program, target: Target) -> list[Diagnostic]:
@@ -175,33 +201,34 @@ def _error(code: str, title: str, span: Span, label: str, help_: str) -> Diagnos
     return Diagnostic(code, Severity.ERROR, title, span, label, help_)
 
 
-# --- all of an application ------------------------------------------------------------------------------------------------
+# --- all of an application ---
+
+
+def load_application(*sources: Source) -> LoadedApplication:
+    """The application in the sources, whose processors are there. Raises `DiagnosticError` as `load` does."""
+    return load(*sources, judge=wrong_processors)
 
 
 def fitted(application: LoadedApplication, where: Where) -> list[tuple[Place, ...]]:
-    """The places of each chain.
-
-    Raises `DiagnosticError` with everything that keeps chains from running there.
-    """
-    wrong: list[Diagnostic] = []
-    found: list[tuple[Place, ...]] = []
-    for chain in application.chains:
-        try:
-            places = places_of(chain.chain, where)
-        except DiagnosticError as error:
-            wrong += error.diagnostics
-            continue
-        wrong += gaps(chain, places, where)
-        found.append(places)
+    """The places of each chain. Raises `DiagnosticError` with everything that keeps chains from running there."""
+    wrong = unfit(application, where)
     if wrong:
-        raise DiagnosticError(list(dict.fromkeys(wrong)))
-    return found
+        raise DiagnosticError(wrong)
+    return [places_of(it.chain, where) for it in application.chains]
 
 
-def unfit(application: LoadedApplication, where: Where) -> Iterable[Diagnostic]:
-    """What `fitted` raises, to be told beside other things."""
-    try:
-        fitted(application, where)
-    except DiagnosticError as error:
-        return error.diagnostics
-    return ()
+def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
+    """What keeps chains from running there."""
+    every = (it for chain in application.chains for it in gaps(chain, places_of(chain.chain, where), where))
+    return list(dict.fromkeys(every))
+
+
+def application_notes(loaded: LoadedApplication, target: Target) -> list[Diagnostic]:
+    """What processors of several workers keep or give up of each element on the target."""
+    notes = (
+        note
+        for it in loaded.chains
+        for spec in (stop.spec for stop in it.chain.stops)
+        for note in worker_notes(it.elements[spec.name.value], parse(spec.source), target)
+    )
+    return list(dict.fromkeys(notes))

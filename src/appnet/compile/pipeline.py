@@ -13,7 +13,7 @@ from pathlib import Path
 from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.compile.by_hand import CodeByHand
-from appnet.compile.fit import Where, fitted
+from appnet.compile.fit import Where, crossing, fitted
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
@@ -50,7 +50,7 @@ def plan_application(
     ``running``: what ran so far, whose plans stay where they may. ``profiles``: what was seen of each chain; by
     default as ``settings`` say. Raises `DiagnosticError` for elements that no place suits.
     """
-    planner = Planner(settings, cache)
+    planner = Planner(settings, crossing(where), cache)
     places = fitted(application, where)
     found = []
     for number, chain in enumerate(application.chains):
@@ -82,7 +82,7 @@ def compile_application(
     Raises `DiagnosticError` for elements that no place suits, and for what is wrong with code by hand.
     """
     plans = plan_application(application, settings, where, running=running, profiles=profiles, cache=cache)
-    printed = list(_printed(application, plans))
+    printed = list(print_artifacts(application.chains, plans))
     written = CodeByHand(by_hand) if by_hand is not None else None
     artifacts = _built(written.in_place_of(printed) if written is not None else printed, written)
     digest = hashlib.sha256("\n".join(f"{it.name}={it.version}" for it in artifacts).encode())
@@ -100,10 +100,10 @@ def elements_on(version: Version, method: str) -> tuple[tuple[Element, ...], Met
     raise KeyError(method)
 
 
-def _printed(application: LoadedApplication, plans: Sequence[OptimizedPlan]) -> Iterator[Artifact]:
-    """The artifacts before they are built; what is equal is printed once."""
+def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan]) -> Iterator[Artifact]:
+    """The artifacts of the chains by these plans, before they are built; what is equal is printed once."""
     seen: dict[tuple[object, ...], Artifact] = {}
-    for chain, plan in zip(application.chains, plans, strict=True):
+    for chain, plan in zip(chains, plans, strict=True):
         for segment in plan.plan.segments:
             elements = [it.elements[spec.name.value].digest for it in chain.methods for spec in segment.elements]
             methods = [it.signature.digest for it in chain.methods]

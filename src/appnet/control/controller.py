@@ -7,9 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from appnet.application.load import load
 from appnet.application.model import Application
-from appnet.compile.fit import Where
+from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import Version, compile_application
 from appnet.control.rollout import Rollout, roll_out
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
@@ -61,7 +60,7 @@ class Controller:
         return await asyncio.to_thread(self._compile_here)
 
     def _compile_here(self) -> Version:
-        return compile_application(load(*self._sources), self._settings, self._where, running=self._running)
+        return compile_application(load_application(*self._sources), self._settings, self._where, running=self._running)
 
 
 def _shape(version: Version) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appnet.application.appnet_config import ALL_METHODS
 from appnet.application.load import LoadedChain
 from appnet.application.model import Edge
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
@@ -45,8 +44,7 @@ class Artifact:
     @property
     def method(self) -> str:
         """The methods whose calls it judges, for names of files and objects."""
-        names = self.edge.methods
-        return "all" if ALL_METHODS in names else "+".join(it.strip("/").replace("/", ".") for it in names)
+        return self.chain.chain.method
 
     @property
     def service(self) -> str:

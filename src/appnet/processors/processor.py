@@ -17,6 +17,7 @@ from appnet.application.manifest import Service
 from appnet.application.model import Side
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.source import Source
 from appnet.ir.needs import Capability
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
@@ -28,7 +29,7 @@ class ProcessorError(Exception):
     """A processor did not start, ended, or did not do in time what it was asked."""
 
 
-# --- what it is -------------------------------------------------------------------------------------------------------
+# --- what it is ---
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Part:
     remedy: str
 
 
-# --- a node: a processor that runs beside a service ---------------------------------------------------------------------
+# --- a node: a processor that runs beside a service ---
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Nodes(Protocol):
         """A node that judges calls by the version. Raises `ProcessorError` with what it said."""
 
 
-# --- a driver: a module without a processor around it ---------------------------------------------------------------------
+# --- a driver: a module without a processor around it ---
 
 
 @dataclass(frozen=True)
@@ -203,13 +204,13 @@ class CapturedMessage:
 class CapturedCall:
     """``name`` says where it was found."""
 
-    file: Path
+    source: Source
     name: str
     request: CapturedMessage
     response: CapturedMessage | None
 
 
-# --- what a cluster is told -------------------------------------------------------------------------------------------------
+# --- what a cluster is told ---
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one."""
@@ -243,7 +244,7 @@ class ClusterObjects(Protocol):
         """Has the pods of a template run these artifacts."""
 
 
-# --- the processor --------------------------------------------------------------------------------------------------------
+# --- the processor ---
 
 
 class Processor(Protocol):
@@ -271,7 +272,7 @@ class Processor(Protocol):
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""
 
-    def captured(self, files: Iterable[Path], method: str) -> Iterator[CapturedCall]:
+    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
         """The calls of the method in files that it captured. Raises `DiagnosticError` for a file that is none."""
 
     async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:

@@ -90,7 +90,7 @@ class Toy:
     """The seam, by the interpreter."""
 
     name = "toy"
-    targets = {"interpreted": Target("interpreted", "toy", gives=_GIVES, alone=_GIVES)}
+    targets: Mapping[str, Target] = {"interpreted": Target("interpreted", "toy", gives=_GIVES, alone=_GIVES)}
     parts = (Part("Toy", lambda: "1.0", "play"),)
 
     @property

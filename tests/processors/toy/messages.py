@@ -78,4 +78,6 @@ def _declare(message: Any, field: Field, numbers: tuple[int, ...], name: str) ->
         return
     many = isinstance(field.type, VecType)
     kind = "INT32" if field.kind == "enum" else field.kind.upper()
-    message.field.add(name=f"f{first}", number=first, label=3 if many else 1, type=_FieldProto.Type.Value(f"TYPE_{kind}"))
+    message.field.add(
+        name=f"f{first}", number=first, label=3 if many else 1, type=_FieldProto.Type.Value(f"TYPE_{kind}")
+    )

@@ -29,7 +29,7 @@ from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
 from appnet.optimize.explain import explain, told_changes, told_reasons
 from appnet.optimize.placement import OptLevel
@@ -60,7 +60,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
     async with _running(settings, screens) as machine:
         for it in _expectations(machine):
             await _guide_call(machine, it, screens)
-        files = ", ".join(sorted(it.name for it in machine.controller.running.application.sources))
+        files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: curl '{machine.url}/?key=hello'", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
         async with asyncio.TaskGroup() as group:

@@ -48,7 +48,9 @@ class _Writer:
 
     def check(self) -> None:
         wrong = [
-            it for objects, artifacts in self._by_processor() for it in objects.problems(artifacts, self._manifest.services)
+            it
+            for objects, artifacts in self._by_processor()
+            for it in objects.problems(artifacts, self._manifest.services)
         ]
         if wrong:
             raise DiagnosticError(list(dict.fromkeys(wrong)))
@@ -86,7 +88,10 @@ class _Writer:
                 if it.segment.place.side is side:
                     chains.setdefault(f"{it.edge.client}.{it.edge.server}.{it.method}", []).append(it)
             for name, here in chains.items():
-                yield f"{number}-{object_name(name)}.{side.value}", self._chain(objects, here, f"appnet.{name}.{side.value}")
+                yield (
+                    f"{number}-{object_name(name)}.{side.value}",
+                    self._chain(objects, here, f"appnet.{name}.{side.value}"),
+                )
 
     def _chain(self, objects: ClusterObjects, artifacts: Sequence[Artifact], name: str) -> Object:
         service, server = (self._manifest.services[it] for it in (artifacts[0].service, artifacts[0].edge.server))

@@ -13,6 +13,7 @@ import yaml
 from appnet.compile.pipeline import Version
 from appnet.deploy.kubernetes.objects import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
@@ -65,7 +66,7 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
         title, help_ = f"{folder} holds what AppNet did not write", "name another folder: --output FOLDER"
-        raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)])
+        raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)])
     for name in _FOLDERS:  # modules and manifests that are no more
         shutil.rmtree(folder / name, ignore_errors=True)
     for path, content in found.items():

@@ -15,7 +15,7 @@ from appnet.compile.pipeline import Version
 from appnet.control.controller import Controller
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.program import ApplicationProcess
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.source import Source, base_name
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.optimize import Settings
@@ -96,7 +96,7 @@ class LocalMachine:
 
     async def _start(self) -> None:
         settings = self.settings
-        names = ", ".join(it.name for it in settings.sources)
+        names = ", ".join(map(base_name, settings.sources))
         self._progress(f"compiling {names} to {settings.where.target} modules")
         version = await self.controller.begin()
         self._application = self._programs_for(version.application)

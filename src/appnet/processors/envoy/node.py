@@ -15,8 +15,8 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
-from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.binary import EnvoyError
+from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
@@ -89,9 +89,7 @@ class EnvoyNode:
         self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
 
     def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
-        options = ChainOptions(
-            self.service, self.name, artifact.version, backend_count=len(self._settings.upstream)
-        )
+        options = ChainOptions(self.service, self.name, artifact.version, backend_count=len(self._settings.upstream))
         return chain_filter(artifact, options)
 
     async def answer(self, version: str, timeout_seconds: float) -> Answer:

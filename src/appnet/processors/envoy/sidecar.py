@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from appnet.codegen.c.printer import Code
+from appnet.diagnostics.source import FileSource, Source
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.envoy.parts import PARTS
@@ -29,7 +30,7 @@ class EnvoySidecar:
         """Those that AppNet comes with; the file says where they were measured."""
         from appnet.optimize.prices import load_prices
 
-        return load_prices(Path(__file__).parent / "calibrate" / "prices.yaml")
+        return load_prices(FileSource(Path(__file__).parent / "calibrate" / "prices.yaml"), TARGETS)
 
     def build(self, code: Code, target: str) -> bytes:
         """A shared library, or a proxy-wasm module."""
@@ -55,7 +56,7 @@ class EnvoySidecar:
 
         return IstioObjects()
 
-    def captured(self, files: Iterable[Path], method: str) -> Iterator[CapturedCall]:
+    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
         """Calls as Envoy's tap filter captures them."""
         from appnet.processors.envoy.tap import captured_calls
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from envoy.data.tap.v3.wrapper_pb2 import TraceWrapper
 from google.protobuf import json_format
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, UnreadableError
+from appnet.diagnostics.source import Source, base_name
 from appnet.processors.envoy.framing import FRAME_SIZE, is_framed
 from appnet.processors.processor import CapturedCall, CapturedMessage
 
@@ -18,7 +18,7 @@ _FORMAT = "JSON_BODY_AS_BYTES"
 _UNKNOWN = 2
 
 
-def captured_calls(files: Iterable[Path], method: str) -> Iterator[CapturedCall]:
+def captured_calls(files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
     """The calls of the method (its full name) in the files, in their order.
 
     Raises ``DiagnosticError`` for files that are no captures, and for bodies that are no whole message.
@@ -26,20 +26,22 @@ def captured_calls(files: Iterable[Path], method: str) -> Iterator[CapturedCall]
     for file in files:
         for number, trace in enumerate(_traces(file), 1):
             if _headers(trace.request.headers).get(":path") == method:
-                yield _call(file, f"{file.name}#{number}", trace)
+                yield _call(file, f"{base_name(file)}#{number}", trace)
 
 
-def _traces(file: Path) -> Iterator[Any]:
+def _traces(file: Source) -> Iterator[Any]:
     """The traces in a file: one object, or one after another as the admin endpoint streams them."""
     reason = "it holds no buffered trace of HTTP"
     try:
-        found = [json_format.ParseDict(it, TraceWrapper()) for it in _objects(file.read_text(encoding="utf-8"))]
+        found = [json_format.ParseDict(it, TraceWrapper()) for it in _objects(file.text())]
         if found and all(it.HasField("http_buffered_trace") for it in found):
             return (it.http_buffered_trace for it in found)
-    except (OSError, ValueError, json_format.ParseError) as error:
+    except UnreadableError as error:
+        reason = error.reason
+    except (ValueError, json_format.ParseError) as error:
         reason = str(error).splitlines()[0]
     help_ = f"capture with `format: {_FORMAT}` and without `streaming` in output_config"
-    raise _wrong(file, f"{file.name} is no capture of Envoy's tap filter", reason, help_)
+    raise _wrong(file, f"{base_name(file)} is no capture of Envoy's tap filter", reason, help_)
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -51,7 +53,7 @@ def _objects(text: str) -> Iterator[Any]:
         text = text[end:].lstrip()
 
 
-def _call(file: Path, name: str, trace: Any) -> CapturedCall:
+def _call(file: Source, name: str, trace: Any) -> CapturedCall:
     request = _message(file, f"the request of {name}", trace.request, 0)
     if not trace.HasField("response"):
         return CapturedCall(file, name, request, None)
@@ -60,7 +62,7 @@ def _call(file: Path, name: str, trace: Any) -> CapturedCall:
     return CapturedCall(file, name, request, _message(file, f"the response of {name}", trace.response, code))
 
 
-def _message(file: Path, what: str, message: Any, status: int) -> CapturedMessage:
+def _message(file: Source, what: str, message: Any, status: int) -> CapturedMessage:
     metadata = {
         key: value.encode()
         for key, value in _headers(message.headers).items()
@@ -70,7 +72,7 @@ def _message(file: Path, what: str, message: Any, status: int) -> CapturedMessag
     return CapturedMessage(at_ns, metadata, b"" if status else _unframed(file, what, message.body), status)
 
 
-def _unframed(file: Path, what: str, body: Any) -> bytes:
+def _unframed(file: Source, what: str, body: Any) -> bytes:
     data: bytes = body.as_bytes
     if body.WhichOneof("body_type") == "as_string":
         reason, help_ = "its body was captured as text", f"capture with `format: {_FORMAT}`"
@@ -87,5 +89,5 @@ def _headers(values: Any) -> dict[str, str]:
     return {it.key: it.value for it in values}
 
 
-def _wrong(file: Path, title: str, label: str, help_: str) -> DiagnosticError:
-    return DiagnosticError([Diagnostic("C076", Severity.ERROR, title, Span(file, 1, 1, 1, 2), label, help_)])
+def _wrong(file: Source, title: str, label: str, help_: str) -> DiagnosticError:
+    return DiagnosticError([Diagnostic("C076", Severity.ERROR, title, Span.whole(file), label, help_)])

@@ -9,7 +9,7 @@ NATIVE = "native"
 WASM = "wasm"
 
 _EVERYTHING = frozenset(Need)
-# Envoy lets a wasm module answer a gRPC call with a status alone; each worker has a machine, and so a state, of its own.
+# A wasm module can answer a gRPC call with a status alone; each worker has a machine, and so a state, of its own.
 _BUT_REPLIES = _EVERYTHING - {Need.REPLY}
 
 TARGETS = {

@@ -47,7 +47,7 @@ _CONTEXTS = {Side.CLIENT: "SIDECAR_OUTBOUND", Side.SERVER: "SIDECAR_INBOUND"}
 def chain_object(
     artifacts: Sequence[Artifact], name: str, service: Service, server: Service, namespace: str, hosts: int
 ) -> Object:
-    """The EnvoyFilter for ``artifacts``, which run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
+    """The EnvoyFilter for artifacts that run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
     patches: list[Object] = []
     for it in artifacts:
         options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, MAX_MESSAGE, hosts)
@@ -100,7 +100,7 @@ def set_up_proxy(template: Object, artifacts: Sequence[Artifact]) -> None:
 
 
 def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
-    """The artifact's code; and its place in the listeners of ``ports``, or on the server's side in that for all calls."""
+    """The artifact's code, and its place in the listeners of ``ports``; on the server's side in that for all calls."""
     side = artifact.segment.place.side
     context = _CONTEXTS[side]
     code = chain_filter(artifact, options)
