@@ -28,13 +28,13 @@ def command(
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
     method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
     target: Annotated[
-        str,
+        str | None,
         typer.Option(
             parser=target_named,
             metavar="|".join(registry.targets()),
             help="Check that elements can be compiled to this target, and note what it keeps or gives up of each.",
         ),
-    ] = "",
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
     """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
@@ -42,7 +42,7 @@ def command(
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
     with told_errors():
         files = checkable(files)
-    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target)))
+    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target or "")))
     screens = open_screens()
     if as_json:
         for diagnostic in found:
