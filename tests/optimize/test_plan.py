@@ -355,8 +355,8 @@ def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
 def test_where_there_are_other_places_the_plan_that_runs_tells_nothing(edge: LoadedEdge) -> None:
     running = optimize(edge, OptLevel.WEAK)
     planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
-    again = planner.plan(edge, SEVERAL, running=running)
-    assert again == planner.plan(edge, SEVERAL)
+    for others in (SEVERAL, places(edge, "wasm")):
+        assert planner.plan(edge, others, running=running) == planner.plan(edge, others)
 
 
 def test_nothing_that_runs_changes_what_is_to_run_as_written(edge: LoadedEdge) -> None:

@@ -93,7 +93,7 @@ def test_it_costs_as_little_as_the_best_of_all(search: Search, count: int, at: l
 @pytest.mark.parametrize("search", [cheapest, by_constraints])
 def test_whatever_places_there_are(search: Search, at: list[Place]) -> None:
     source = random.Random(len(at))
-    for count in (1, 2, 3, 3, 4, 4, 5):
+    for count in (1, 2, 3, 3, 4, 4, 5, *[3] * (100 if search is cheapest else 0)):
         problem, costs = random_chain(source, count, at)
         found = search(problem, costs)
         assert problem.is_legal(found.order, found.at)
@@ -144,6 +144,13 @@ def test_rules_of_thumb_are_legal_and_no_worse_than_nothing(at: list[Place]) -> 
         assert priced(costs, found) <= priced(costs, written)
         better += priced(costs, found) < priced(costs, written) - TOLERANCE
     assert better > 10
+
+
+def test_by_rules_what_has_to_come_after_an_element_follows_it_over_the_wire() -> None:
+    costs = ChainCosts([element(5.0), element(0.1, 0.5), element(1.0), element(1.0)], NATIVE, 20.0)
+    suits = tuple(map(frozenset, ({0}, {0}, {1}, {0, 1})))
+    problem = Problem((), suits, (0, 0, 1, 1), frozenset({(2, 3)}), {})
+    assert by_rules(problem, costs) == Arrangement((1, 0, 2, 3), (0, 0, 1, 1))
 
 
 def element(own: float, keeps: float = 1.0, *, reads: bool = False) -> Costs:
