@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.explain import Explanation
 
 _ROW, _HEADING, _STEP, _BOX, _GAP, _LETTER, _MARGIN = 92, 24, 56, 30, 10, 7.2, 16
