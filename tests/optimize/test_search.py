@@ -188,12 +188,12 @@ def test_an_element_runs_where_it_costs_least() -> None:
 def test_a_place_between_costs_what_its_elements_read_and_no_more() -> None:
     none = dict.fromkeys(KINDS, 0.0)
     entered, read = TargetCosts(3.0, 0.0, 0.0, none), TargetCosts(0.0, 5.0, 5.0, none)
-    reader = Costs((1.0, 1.0, 1.0), 1.0, reads_request=True, reads_response=True)
+    one, other = (Costs((1.0,) * 3, 1.0, reads_request=it, reads_response=not it) for it in (True, False))
     blind = Costs((2.0, 0.0, 2.0), 1.0, reads_request=False, reads_response=False)
-    costs = ChainCosts([reader, blind], places(CLIENT, CLIENT, SERVER, prices=[entered, read, entered]), 20.0)
-    problem = Problem((), (frozenset({0, 1}),) * 2, (0, 0), frozenset(), {})
+    costs = ChainCosts([one, other, blind], places(CLIENT, CLIENT, SERVER, prices=[entered, read, entered]), 20.0)
+    problem = Problem((), (frozenset({0, 1}),) * 3, (0, 0, 0), frozenset(), {})
     for search in (cheapest, by_constraints, exhaustive):
-        assert search(problem, costs) == Arrangement((0, 1), (0, 1))
+        assert search(problem, costs).at == (0, 0, 1)
 
 
 def test_the_wire_is_paid_for_once_by_what_gets_there() -> None:
