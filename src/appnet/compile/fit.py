@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
-from appnet.application.model import Application, Chain, ElementSpec, Side
+from appnet.application.model import Application, Chain, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.source import Source
@@ -23,6 +23,8 @@ from appnet.processors.gaps import GAPS, remedy_of, title_of
 from appnet.processors.processor import Processor, Target
 
 DEFAULT_TARGET = "native"
+
+_LEAVE_OUT = "leave it out of this chain"
 
 
 @dataclass(frozen=True)
@@ -138,19 +140,25 @@ def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
         label, help_ = f"only {lack.place.processor} suits it, which the request has passed", "put it before"
         yield Diagnostic("C088", Severity.ERROR, title, span, label, help_, (Label(lack.after.name.span, "before it"),))
     else:
-        first_of_need = {it.need: it for it in reversed(lack.asked)}
-        for one in reversed(first_of_need.values()):
-            yield _gap(lack.spec, one, lack.place, where)
+        for need in dict.fromkeys(it.need for it in lack.asked):
+            yield _gap(lack, need, lack.place, where)
 
 
-def _gap(spec: ElementSpec, asked: Asked, place: Place, where: Where) -> Diagnostic:
-    code, name = GAPS[asked.need].code, str(spec.name)
+def _gap(lack: Lack, need: Need, place: Place, where: Where) -> Diagnostic:
+    spec, code = lack.spec, GAPS[need].code
+    asked = [it for it in lack.asked if it.need is need]
     objects = registry.processor(place.processor).objects() if where.cluster else None
-    if objects is not None and asked.need in objects.cannot_say:
-        title, help_ = title_of(asked.need, name, objects.name), "leave it out of this chain; `appnetctl run` runs it"
+    if objects is not None and need in objects.cannot_say:
+        title, help_ = (
+            title_of(need, str(spec.name), objects.name),
+            "leave it out of this chain; `appnetctl run` runs it",
+        )
     else:
-        title, help_ = title_of(asked.need, name, place.target), remedy_of(asked.need) or "leave it out of this chain"
-    return _error(code, title, spec.name.span, asked.cause, help_)
+        title, help_ = title_of(need, str(spec.name), place.target), remedy_of(need) or "leave it out of this chain"
+    spans = _places(parse(spec.source), frozenset())
+    places = tuple(Label(spans[it.name], it.cause) for it in asked if it.name in spans)
+    label = "this element" if places else asked[0].cause
+    return Diagnostic(code, Severity.ERROR, title, spec.name.span, label, help_, places)
 
 
 # --- workers ---

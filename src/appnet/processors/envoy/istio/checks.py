@@ -44,5 +44,5 @@ def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) 
                     label = f"both leave by port {port}" if leaves else "both arrive at one proxy"
                     help_ = "give the two Services different ports" if leaves else "bind the elements to the clients"
                     span = it.chain.chain.methods[0].span
-                    places = (Label(first.chain.chain.methods[0].span, f"`{other}`"),)
+                    places = (Label(first.chain.chain.methods[0].span, "the other chain is here"),)
                     yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)
