@@ -10,8 +10,8 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 
-from appnet.control import xds_server
 from appnet.processors.envoy.filters import RemoteCodeError, native_filter, refuse_remote_code, wasm_filter
+from appnet.processors.envoy.xds import server as xds_server
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.processor import Acceptance

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appnet.ir.workers import per_worker
-
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
+from appnet.ir.needs import one_state
 from appnet.processors.envoy.targets import NATIVE, WASM
 from tests.e2e.conftest import ELEMENTS, proxies
 from tests.support.load import LoadSettings, Request, Upstream, run_load
@@ -42,4 +41,4 @@ def test_a_wasm_proxy_gives_up_what_the_note_says(tmp_path: Path) -> None:
         run_load(proxied.port, USERS, LOAD)
         assert upstream.stop().calls > PASSING, "each worker has a quota of its own"
     element = compile_element(TextSource(Path("quota.appnet"), ELEMENTS["quota"]), ECHO).element
-    assert [it.name for it in per_worker(element)] == ["used", "by_user"]
+    assert [it.name for it in one_state(element)] == ["used", "by_user"]
