@@ -19,7 +19,8 @@ from ctypes import (
     c_void_p,
 )
 
-from appnet.processors.envoy.harness.calls import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
+from appnet.interpret.rpc import WALL_AHEAD_NS
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, Passed, Replied
 
 __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
 
@@ -129,7 +130,7 @@ class ModuleUnderTest(Harness):
             return module.now_ns if module else 0
 
         def wall_ns(host: int) -> int:
-            return now_ns(host) + WALL_NS
+            return now_ns(host) + WALL_AHEAD_NS
 
         def header_get(call: int, header_map: int, key: _View, value: _View) -> bool:
             module = this()
