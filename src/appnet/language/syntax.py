@@ -217,6 +217,15 @@ class Program:
     resp: HandlerBlock
 
 
+def parts(node: Expression) -> Iterator[Expression]:
+    """The expressions of which the expression is made, in the order of the text."""
+    for field_ in dataclasses.fields(node):
+        value = getattr(node, field_.name)
+        for it in value if isinstance(value, tuple) else (value,):
+            if isinstance(it, Expression) and field_.name != "function":
+                yield it
+
+
 def applications(node: Any) -> Iterator[Apply]:
     """Every application of a function in ``node``, which may be a tuple, and all below it."""
     if isinstance(node, tuple):
