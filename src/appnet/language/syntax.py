@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import Source
 
 # --- types and expressions -------------------------------------------------------------------
 
@@ -207,8 +207,7 @@ class HandlerBlock:
 class Program:
     """One element's file. ``span`` is its first token."""
 
-    file: Path
-    source: str = field(repr=False)
+    source: Source
     span: Span
     state: tuple[StateDeclaration, ...]
     parameters: tuple[Parameter, ...]
