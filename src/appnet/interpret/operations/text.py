@@ -44,6 +44,11 @@ def _upper(machine: Machine, a: bytes) -> bytes:
 
 
 @MEANINGS
+def _trim(_machine: Machine, a: bytes) -> bytes:
+    return a.strip(b"\t\n\v\f\r ")
+
+
+@MEANINGS
 def _substring(_machine: Machine, a: bytes, start: int, end: int) -> bytes:
     return a[max(start, 0) : max(end, 0)]
 

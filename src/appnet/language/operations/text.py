@@ -132,6 +132,17 @@ CHAPTERS = (
             ),
             function(
                 Operation(
+                    "trim",
+                    "(S) -> S",
+                    "trim(text)",
+                    "The text without the ASCII spaces, tabs and line ends (0x09-0x0d, 0x20) at either end.",
+                    "trim('  a b\\n') == 'a b'",
+                    opaque=True,
+                ),
+                elsewhere=("strip",),
+            ),
+            function(
+                Operation(
                     "substring",
                     "(S, int, int) -> S",
                     "substring(text, start, end)",

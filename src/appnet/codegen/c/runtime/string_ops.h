@@ -40,6 +40,17 @@ static inline an_view an_substring(an_view text, int64_t start, int64_t end) {
   return start < end ? (an_view){text.data + start, (size_t)(end - start)} : (an_view){NULL, 0};
 }
 
+static inline bool an_is_space(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
+
+static inline an_view an_trim(an_view text) {
+  while (text.size > 0 && an_is_space(text.data[text.size - 1])) text.size--;
+  while (text.size > 0 && an_is_space(text.data[0])) {
+    text.data++;
+    text.size--;
+  }
+  return text;
+}
+
 /* A regular expression as a deterministic automaton; `width` classes of bytes, the last for the end of the text. */
 typedef struct an_pattern {
   const uint16_t *table; /* the next state by state and class */
