@@ -391,3 +391,15 @@ def test_a_text_that_would_fill_the_memory_refuses_the_message() -> None:
             outcome = driver.request(call, {"s": b"a" * size})
             assert (outcome == Refused(8, b"out of memory in doubling")) == refused
             driver.end(call)
+
+
+def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
+    text = Const(b"a" * 9_000, STRING)
+    init = (
+        let("more", "replace", text, Const(b"a", STRING), text, type=STRING),
+        SetState(State("kept", STRING), Local("more", STRING)),
+    )
+    with Driver([element("large", {"kept": STRING}, init=init)], METHOD) as driver:
+        call = driver.begin()
+        assert driver.request(call, {}) == Refused(8, b"out of memory in init")
+        driver.end(call)

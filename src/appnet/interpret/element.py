@@ -111,9 +111,11 @@ class ElementInstance:
         self._backends = backends
         self._generator = Generator(environment.seed, element.name)
 
-    def start(self) -> None:
-        """Runs ``init``."""
-        _Run(self, None, None).block(self.element.init)
+    def start(self) -> bool:
+        """Runs ``init``; whether there was memory for it."""
+        run = _Run(self, None, None)
+        run.block(self.element.init)
+        return not run.exhausted
 
     def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
