@@ -42,6 +42,7 @@ INFINITIES = frozenset({"inf", "inf_f"})
 
 def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) -> Value:
     """The value of ``node``. Literals become ``want`` where they can; the caller coerces what else does not fit."""
+    scope.reached[id(node)] = len(scope.reached)
     match node:
         case syntax.Number():
             return _number(node, want)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import Source
 
 # --- types and expressions -------------------------------------------------------------------
 
@@ -207,14 +207,22 @@ class HandlerBlock:
 class Program:
     """One element's file. ``span`` is its first token."""
 
-    file: Path
-    source: str = field(repr=False)
+    source: Source
     span: Span
     state: tuple[StateDeclaration, ...]
     parameters: tuple[Parameter, ...]
     init: HandlerBlock
     req: HandlerBlock
     resp: HandlerBlock
+
+
+def parts(node: Expression) -> Iterator[Expression]:
+    """The expressions of which the expression is made, in the order of the text."""
+    for field_ in dataclasses.fields(node):
+        value = getattr(node, field_.name)
+        for it in value if isinstance(value, tuple) else (value,):
+            if isinstance(it, Expression) and field_.name != "function":
+                yield it
 
 
 def applications(node: Any) -> Iterator[Apply]:
