@@ -403,3 +403,31 @@ def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
         call = driver.begin()
         assert driver.request(call, {}) == Refused(8, b"out of memory in init")
         driver.end(call)
+
+
+def test_no_allocation_is_taken_for_granted() -> None:
+    """Whichever fails first, of an instance's or of a call's: there is none, it is refused, or it can do without."""
+    started = [_survives(fail_at) for fail_at in range(1, 25)]
+    assert not started[0]
+    assert started[-1]
+    with Driver([_surroundings()], METHOD) as driver:
+        answers = {_answer_where_memory_ends(driver, nth) for nth in range(1, 25)}
+    assert answers == {"no memory", "R 8", "F"}
+
+
+def _survives(fail_at: int) -> bool:
+    with Driver([_surroundings()], METHOD, fail_at=fail_at) as driver:
+        return driver.ready
+
+
+def _answer_where_memory_ends(driver: Driver, nth: int) -> str:
+    driver.send(f"fail {nth}")
+    number = driver.send("call")
+    if number.startswith("no memory"):
+        driver.send("fail 0")
+        return "no memory"
+    text = "61" * 3000
+    answer = driver.send(f"req {number} 3={text} 4={text}")
+    driver.send("fail 0")
+    driver.send(f"free {number}")
+    return "R 8" if answer.startswith("R 8 ") else answer[:1]

@@ -51,6 +51,8 @@ typedef enum an_metadata_map {
   AN_RESPONSE_TRAILERS = 2,
 } an_metadata_map;
 
+/* Called while a function of the table runs, by the same thread. A host whose language is not to be called back brings C
+ * functions of its own behind the table, which read and write what it left with `host` and `call_host`. */
 typedef struct an_services {
   void *host;
   uint64_t (*now_ns)(void *host);  /* monotonic clock */
