@@ -75,7 +75,7 @@ def test_notes_of_a_target_for_either_form(target: str, forms: dict[str, list[Pa
 
 def test_captured_calls_of_either_form(forms: dict[str, list[Path]], tmp_path: Path) -> None:
     capture = tmp_path / "tap.json"
-    capture.write_text(request_of("/kv.KVService/set", as_bytes="AAAAAAMKAWE="))  # the key `a`
+    capture.write_text(request_of("/kv.KVService/set", as_bytes="AAAAAAMaAWE="))  # the key `a`
     traces = [appnetctl("trace", *files, "--tap", capture) for files in (forms["specification"], forms["one file"])]
     assert [it.exit_code for it in traces] == [0, 0], traces[0].output
     assert traces[0].stdout.splitlines()[1:] == traces[1].stdout.splitlines()[1:]
