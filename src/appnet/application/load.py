@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from appnet.application.appnet_config import read_config
+from appnet.application.appnet_config import KIND, read_config
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
@@ -23,6 +24,7 @@ from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
 T = TypeVar("T")
+_OURS = re.compile(rf"^(?:kind: *{KIND}|app_name:)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ def read_applications(source: Source) -> list[Application]:
     if wrong:
         raise DiagnosticError(wrong)
     return found
+
+
+def says_so(text: str) -> bool:
+    """Whether a YAML text says that it is an application's: others, such as manifests, are not ours to judge."""
+    return _OURS.search(text) is not None
 
 
 def form_of(source: Source) -> Form:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,15 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.load import LoadedApplication, load
+from appnet.application.load import LoadedApplication, load, says_so
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.behaviour.tap import NothingCapturedError, captured_case
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, shown_text
 from appnet.diagnostics.source import FileSource
-
-_OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -93,7 +90,7 @@ def _is_ours(file: Path) -> bool:
         return file.is_file()
     if file.suffix not in {".yaml", ".yml"} or not file.is_file():
         return False
-    return _OURS.search(file.read_bytes()) is not None  # others, such as manifests, are not ours to judge
+    return says_so(shown_text(FileSource(file)))
 
 
 def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:
