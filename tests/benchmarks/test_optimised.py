@@ -14,7 +14,6 @@ from benchmarks.optimised import (
     RANKED,
     Case,
     Samples,
-    Target,
     chains,
     rows,
     spearman,
@@ -26,7 +25,7 @@ ECHO, ENCRYPTED, EARLY = applications()
 
 
 def names(application: Application, plan: Plan, side: Side) -> list[list[str]]:
-    case = Case("case", "the case", application, Target.WASM, plan)
+    case = Case("case", "the case", application, "wasm", plan)
     return [[application.stops[it].element.name for it in module] for module in chains(case, side)]
 
 
@@ -75,10 +74,10 @@ def test_what_is_added_is_beyond_the_envoys_alone_in_the_same_round() -> None:
     plan = Planner(EARLY, DEFAULT, "wasm").at(OptLevel.WEAK)
     cases = [
         Case("early-router", "alone", EARLY),
-        Case("early-wasm-no", "as written", EARLY, Target.WASM, plan),
-        Case("early-wasm-weak", "weak", EARLY, Target.WASM, plan),
-        Case("early-plan01", "plan", EARLY, Target.WASM, replace(plan, predicted=1.0), paced=False),
-        Case("early-plan02", "plan", EARLY, Target.WASM, replace(plan, predicted=2.0), paced=False),
+        Case("early-wasm-no", "as written", EARLY, "wasm", plan),
+        Case("early-wasm-weak", "weak", EARLY, "wasm", plan),
+        Case("early-plan01", "plan", EARLY, "wasm", replace(plan, predicted=1.0), paced=False),
+        Case("early-plan02", "plan", EARLY, "wasm", replace(plan, predicted=2.0), paced=False),
     ]
     # The second round was twice as slow for all.
     samples = {

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import load
-from appnet.compile.fit import Where, fitted, worker_notes
+from appnet.compile.fit import Where, fitted, load_application, worker_notes
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.needs import Need, one_state
 from appnet.language import parse
 from appnet.processors import registry
+from appnet.processors.registry import Entry
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
 
@@ -88,3 +89,13 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
 def test_what_workers_have_for_themselves(name: str, parts: list[str]) -> None:
     element = compile_element(FileSource(SAMPLES / "elements" / f"{name}.appnet"), ECHO).element
     assert [it.name for it in one_state(element)] == parts
+
+
+def test_elements_that_share_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.ENTRIES, "mrpc", Entry("for the test", "appnet.processors.envoy.sidecar"))
+    text = Path("examples/chain/echo.yaml").read_text().replace("../../", f"{Path.cwd()}/")
+    spec = tmp_path / "echo.yaml"
+    spec.write_text(text.replace("- sidecar", "- mrpc", 1))
+    with pytest.raises(DiagnosticError) as caught:
+        load_application(FileSource(spec))
+    assert [it.code for it in caught.value.diagnostics] == ["C025"]

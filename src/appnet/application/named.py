@@ -12,9 +12,6 @@ from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located, Problems, Section
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
-EXAMPLE_PROCESSOR = "sidecar"
-"""For remedies: what to write where processors are listed."""
-
 _ROOT = "<APPNET_DIR_PATH>"
 _ROOT_MARK = Path("config", "samples")
 

@@ -15,17 +15,21 @@ from appnet.language.messages import MessageSchema
 from appnet.processors.processor import CapturedCall, CapturedMessage
 
 
+class NothingCapturedError(DiagnosticError):
+    """None of the captured RPCs is of the method."""
+
+
 def captured_case(behaviour: Behaviour, calls: Iterable[CapturedCall]) -> Case:
     """The calls, in order of time, on the chain of the behaviour's first case.
 
-    Raises ``DiagnosticError`` for messages that are not the method's, and where there is no call at all.
+    Raises ``DiagnosticError`` for messages that are not the method's, and `NothingCapturedError`.
     """
     events = [event for call in calls for event in _events(behaviour, call)]
     if not events:
         title = f"no RPC of {behaviour.method.full_name} was captured"
         label, help_ = "its chain has nothing to judge", "name the chain of the method that was called"
         span = Span.whole(behaviour.source)
-        raise DiagnosticError([Diagnostic("C076", Severity.ERROR, title, span, label, help_)])
+        raise NothingCapturedError([Diagnostic("C076", Severity.ERROR, title, span, label, help_)])
     events.sort(key=lambda it: it[0])  # stable: without times, in the order of the files
     steps = []
     before, _ = events[0]

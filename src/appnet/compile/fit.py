@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
-from appnet.application.model import Application, Chain, Side
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.source import Source
@@ -51,7 +51,7 @@ def places_of(chain: Chain, where: Where) -> tuple[Place, ...]:
     Processors that are not there yet give none; a chain that names none runs on the first that is there.
     """
     ready = registry.ready()
-    named = {it.value for it in chain.processors} & set(ready) or {registry.DEFAULT}
+    named = {it.value for it in chain.processors} & set(ready) or {USUAL_PROCESSOR}
     outwards = [registry.processor(name) for name in ready if name in named]
     sides = ((Side.CLIENT, outwards), (Side.SERVER, outwards[::-1]))
     return tuple(_place(it, side, chain, where) for side, there in sides for it in there)
@@ -96,7 +96,7 @@ def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Dia
 
 def crossing(where: Where) -> float:
     """What an RPC costs behind the client's side; see `CostModel`."""
-    model = where.prices if where.prices is not None else registry.processor(registry.DEFAULT).prices
+    model = where.prices if where.prices is not None else registry.processor(USUAL_PROCESSOR).prices
     return model.crossing
 
 

@@ -26,9 +26,6 @@ ENTRIES: dict[str, Entry] = {
 }
 """From the application outwards: on its way a request passes them in this order, and backwards on the other side."""
 
-DEFAULT = "sidecar"
-"""What carries a chain that names no processor."""
-
 
 @cache
 def _of_room(room: str) -> Processor:

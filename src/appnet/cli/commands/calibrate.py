@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import FAILURE, check_writable, open_screens, told_errors
 from appnet.cli.supervise import supervised
 from appnet.measure.solve import CalibrationError, Effort
@@ -22,7 +23,7 @@ def command(
     rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
 ) -> None:
     """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
-    screens, processor = open_screens(), registry.processor(registry.DEFAULT)
+    screens, processor = open_screens(), registry.processor(USUAL_PROCESSOR)
     with told_errors(CalibrationError, ProcessorError):
         check_writable(file)
         with screens.err.status("") as status:

@@ -44,7 +44,7 @@ _Files = Annotated[
     list[Path] | None, typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
 _Spec = Annotated[
-    Path | None, typer.Option("--spec", "-s", "--spec_path", help="The same, as the public compiler has it: one file.")
+    Path | None, typer.Option("--spec", "-s", "--spec_path", help="The same as FILES, as the public compiler has it.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
