@@ -139,10 +139,14 @@ def test_an_order_is_kept_or_refused(positions: list[str], pairs: int) -> None:
     except DiagnosticError:  # no order of a request, or no elements at all
         assume(False)
     assert said(_only({"it.yaml": write(application, Form.SPECIFICATION, Path()).text})) == said(application)
+    told: list[str] = []
+    text = ""
     try:
         text = write(application, Form.APPNETCONFIG, Path()).text
     except DiagnosticError as error:
-        assert [it.code for it in error.diagnostics] == ["C026"]
+        told = [it.code for it in error.diagnostics]
+    if told:
+        assert told == ["C026"]
         assert "any" in positions, "only what is bound to no side can be out of order"
     else:
         assert said(_only({"it.yaml": text})) == said(application)
