@@ -76,7 +76,7 @@ resp(rpc):
 
 @pytest.fixture(scope="module")
 def splice() -> wasm_harness.ModuleUnderTest:
-    element = compile_element(Path("splice.appnet"), ECHO, source=SPLICE).element
+    element = compile_element(TextSource(Path("splice.appnet"), SPLICE), ECHO).element
     source = print_chain(ChainSource("splice", "1", [(ECHO, [element])]))
     return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
 
