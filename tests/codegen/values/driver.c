@@ -53,6 +53,7 @@ void *an_realloc(void *block, size_t size) { return driver_fails() ? NULL : real
 void an_free(void *block) { free(block); }
 
 static uint64_t driver_now(void *host) { (void)host; return clock_ns; }
+static uint64_t driver_wall(void *host) { (void)host; return clock_ns + 1700000000000000000u; }
 
 static driver_header *find_header(driver_call *call, an_metadata_map map, an_view key) {
   for (size_t i = 0; i < call->header_count; i++) {
@@ -220,7 +221,7 @@ static void run_line(char *line) {
 
 int main(int argc, char **argv) {
   if (argc != 4) return 2;
-  an_services services = {.now_ns = driver_now, .wall_ns = driver_now, .metadata_get = driver_get, .metadata_set = driver_set};
+  an_services services = {.now_ns = driver_now, .wall_ns = driver_wall, .metadata_get = driver_get, .metadata_set = driver_set};
   an_options options = {.seed = strtoull(argv[1], NULL, 10), .max_message = 1 << 20,
                         .backend_count = (uint32_t)strtoul(argv[2], NULL, 10)};
   failing = strtol(argv[3], NULL, 10);

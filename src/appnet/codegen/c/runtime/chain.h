@@ -56,7 +56,7 @@ typedef enum an_metadata_map {
 typedef struct an_services {
   void *host;
   uint64_t (*now_ns)(void *host);  /* monotonic clock */
-  uint64_t (*wall_ns)(void *host); /* since the Unix epoch, stamps records */
+  uint64_t (*wall_ns)(void *host); /* since the Unix epoch */
   /* Keys come in lower case. The value stays valid until the event that asked for it returns. False where absent. */
   bool (*metadata_get)(void *call_host, an_metadata_map map, an_view key, an_view *value);
   void (*metadata_set)(void *call_host, an_metadata_map map, an_view key, an_view value);

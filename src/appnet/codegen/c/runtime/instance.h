@@ -73,6 +73,11 @@ struct an_instance {
 
 static inline uint64_t an_now(const an_instance *instance) { return instance->services.now_ns(instance->services.host); }
 
+/* Seconds since the Unix epoch. */
+static inline double an_wall_time(const an_instance *instance) {
+  return (double)instance->services.wall_ns(instance->services.host) / 1e9;
+}
+
 /* The next draw of an element's generator; safe from any thread without a lock. */
 static inline uint64_t an_random_draw(an_instance *instance, size_t element) {
   const uint64_t step = 0x9e3779b97f4a7c15u;
