@@ -379,6 +379,32 @@ def test_nan_has_one_form_in_dumps(calculator: Driver) -> None:
     assert "7ff8000000000000" in calculator.dump()
 
 
+def test_a_text_that_would_fill_the_memory_refuses_the_message() -> None:
+    body = (
+        Let(Local("s", STRING), ReadField("s", STRING)),
+        let("more", "replace", Local("s", STRING), Const(b"a", STRING), Local("s", STRING), type=STRING),
+        WriteField("t", Local("more", STRING)),
+    )
+    with Driver([element("doubling", {}, req=(*body, *FORWARD))], METHOD) as driver:
+        for size, refused in ((8_192, False), (8_193, True)):
+            call = driver.begin()
+            outcome = driver.request(call, {"s": b"a" * size})
+            assert (outcome == Refused(8, b"out of memory in doubling")) == refused
+            driver.end(call)
+
+
+def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
+    text = Const(b"a" * 9_000, STRING)
+    init = (
+        let("more", "replace", text, Const(b"a", STRING), text, type=STRING),
+        SetState(State("kept", STRING), Local("more", STRING)),
+    )
+    with Driver([element("large", {"kept": STRING}, init=init)], METHOD) as driver:
+        call = driver.begin()
+        assert driver.request(call, {}) == Refused(8, b"out of memory in init")
+        driver.end(call)
+
+
 def test_no_allocation_is_taken_for_granted() -> None:
     """Whichever fails first, of an instance's or of a call's: there is none, it is refused, or it can do without."""
     started = [_survives(fail_at) for fail_at in range(1, 25)]
@@ -405,29 +431,3 @@ def _answer_where_memory_ends(driver: Driver, nth: int) -> str:
     driver.send("fail 0")
     driver.send(f"free {number}")
     return "R 8" if answer.startswith("R 8 ") else answer[:1]
-
-
-def test_a_text_that_would_fill_the_memory_refuses_the_message() -> None:
-    body = (
-        Let(Local("s", STRING), ReadField("s", STRING)),
-        let("more", "replace", Local("s", STRING), Const(b"a", STRING), Local("s", STRING), type=STRING),
-        WriteField("t", Local("more", STRING)),
-    )
-    with Driver([element("doubling", {}, req=(*body, *FORWARD))], METHOD) as driver:
-        for size, refused in ((8_192, False), (8_193, True)):
-            call = driver.begin()
-            outcome = driver.request(call, {"s": b"a" * size})
-            assert (outcome == Refused(8, b"out of memory in doubling")) == refused
-            driver.end(call)
-
-
-def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
-    text = Const(b"a" * 9_000, STRING)
-    init = (
-        let("more", "replace", text, Const(b"a", STRING), text, type=STRING),
-        SetState(State("kept", STRING), Local("more", STRING)),
-    )
-    with Driver([element("large", {"kept": STRING}, init=init)], METHOD) as driver:
-        call = driver.begin()
-        assert driver.request(call, {}) == Refused(8, b"out of memory in init")
-        driver.end(call)

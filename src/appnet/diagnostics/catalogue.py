@@ -60,12 +60,15 @@ CODES: dict[str, str] = {
     "C016": "A name that cannot be one.",
     "C017": "A value that has to be there and is empty.",
     "C018": "A file that is no specification of an application.",
+    "C019": "Files given together that are not of one application.",
     # processors
     "C020": "A processor that does not exist.",
     "C021": "A processor that AppNet knows and cannot run yet.",
     "C022": "A processor or method that is named twice.",
     "C023": "A position that does not exist.",
     "C024": "A transport that does not exist.",
+    "C025": "Elements of a chain that have no processor in common.",
+    "C026": "Something that an application's file in the other form cannot say.",
     # chains
     "C030": "A configuration without any element.",
     "C031": "Two elements of one name.",
@@ -119,4 +122,6 @@ CODES: dict[str, str] = {
     # what a target gives up
     "N001": "A part of an element that each worker thread of a wasm proxy has for itself: it needs one worker.",
     "N002": "An element that means the same in a wasm proxy of any number of workers.",
+    # what is left out
+    "N003": "An edge without elements, which AppNetConfigs leave out.",
 }
