@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
-from appnet.language import Given, check, parse
+from appnet.language import Given, check, read
 from appnet.language.messages import MethodSignature
+from appnet.language.scope import Findings
 
 
 @dataclass(frozen=True)
@@ -31,5 +32,9 @@ def compile_element(
 
     Raises `DiagnosticError` with every error found.
     """
-    checked = check(parse(path, source), method, name=name or path.stem, parameters=parameters)
+    reading = read(path, source)
+    if reading.program is None:
+        raise DiagnosticError(reading.errors)
+    found = Findings(list(reading.errors))
+    checked = check(reading.program, method, name=name or path.stem, parameters=parameters, found=found)
     return CompiledElement(lower(checked), checked.warnings)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,12 +19,13 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Se
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
-from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS
-from appnet.language.recovery import without_line_of
+from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
 _MAX_DIGITS = 40  # of a whole number
-_MAX_ERRORS = 10
+_MAX_ERRORS = 50
+_WORD = re.compile(r"[^\W\d]\w*")
 _FRIENDLY = {
     "_NEWLINE": "the end of the line",
     "_INDENT": "an indented block",
@@ -47,36 +51,144 @@ def parse(path: Path, source: str | None = None) -> syntax.Program:
 
     Raises `DiagnosticError` for text that is no program, and for a file that is no text.
     """
+    reading = read(path, source)
+    if reading.program is None or reading.errors:
+        raise DiagnosticError(reading.errors)
+    return reading.program
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a text: all ``errors``, and the program without the lines that have them; None where too
+    little is left of it.
+    """
+
+    program: syntax.Program | None
+    errors: list[Diagnostic]
+
+
+def read(path: Path, source: str | None = None) -> Reading:
+    """What can be read of the text in ``source``, or in the file at ``path``.
+
+    Raises `DiagnosticError` for a file that is no text.
+    """
     if source is None:
         source = read_program(path)
     source = source.removeprefix("\ufeff")  # some editors begin a file with it
     lexer = lexer_for(path, source)
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
-    if lexer.errors:
-        raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
-    return _TreeReader(path, source).program(_tree_of(path, source, tokens))
+    if lexer.gave_up or (lexer.errors and has_braces(source)):
+        return Reading(None, lexer.errors[:_MAX_ERRORS])
+    parsing = _Parsing(path, source, lexer)
+    tree = parsing.tree(tokens)
+    reader = _TreeReader(path, source, parsing)
+    errors = [*_not_following(lexer.errors, parsing.out_of_line, tokens), *parsing.errors]
+    program = reader.program(tree, broken=bool(errors)) if tree is not None else None
+    errors = sorted([*errors, *reader.errors], key=lambda it: (it.span.line, it.span.column))
+    return Reading(program, errors[:_MAX_ERRORS])
 
 
-def _tree_of(path: Path, source: str, tokens: list[Token]) -> Tree[Token]:
-    """Lark's tree, or every syntax error that is no consequence of one before it."""
-    errors: list[Diagnostic] = []
-    while True:
-        try:
-            tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
-        except UnexpectedToken as error:
-            found = _unexpected(path, source, error, tokens)
-            if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
-                break
-            errors.append(found)
-            rest = without_line_of(error.token, tokens)
-            if rest is None or len(errors) == _MAX_ERRORS:
-                break
-            tokens = rest
-        else:
-            if not errors:
-                return tree
-            break
-    raise DiagnosticError(errors)
+def _not_following(errors: list[Diagnostic], out_of_line: list[int], tokens: list[Token]) -> list[Diagnostic]:
+    """Those of the lexer's that do not come of a line that should have been indented, before them in their section."""
+    sections = [it.line or 1 for it in tokens if it.type in SECTIONS.values()]
+
+    def follows(error: Diagnostic) -> bool:
+        begin = max((it for it in sections if it <= error.span.line), default=0)
+        return error.code == "E002" and any(begin <= it < error.span.line for it in out_of_line)
+
+    return [it for it in errors if not follows(it)]
+
+
+class _Parsing:
+    """Parses tokens; after an error once more, with the line that it is in put right.
+
+    ``errors`` are those that are no consequence of others, and of the lexer's. ``lost`` are the names in the lines that
+    had to be put right, ``lost_state`` those of them in `state`. ``out_of_line`` are lines that were not indented as
+    far as the one above asks for.
+    """
+
+    def __init__(self, path: Path, source: str, lexer: Lexer) -> None:
+        self._path = path
+        self._source = source
+        self._told = set(lexer.bad_lines)
+        self._unreadable = {it.span.line for it in lexer.errors if it.code == "E001"}
+        self._unclosed = [it for it in lexer.unclosed if it[0].line not in self._unreadable]
+        self._attempts: Counter[tuple[int, str]] = Counter()
+        self.out_of_line: list[int] = []
+        self.errors: list[Diagnostic] = []
+        self.lost: set[str] = set()
+        self.lost_state: set[str] = set()
+
+    def tree(self, tokens: list[Token]) -> Tree[Token] | None:
+        """Lark's tree; None where nothing can be read."""
+        lines = self._source.split("\n")
+        for line in self._unreadable:
+            tokens = self._unread(tokens, line)
+            self.lost |= set(_WORD.findall(lines[line - 1]))  # some may be in a string without an end
+        rest: list[Token] | None = tokens
+        while rest is not None:
+            try:
+                found = _parser().parse(rest)  # our lexer has run: Lark passes the list through
+            except UnexpectedToken as error:
+                rest = self._after(error, rest)
+            else:
+                if not self._unclosed:
+                    return found
+                bracket, _ = self._unclosed.pop()
+                self.errors.append(_without_end(self._path, bracket, tokens))
+                rest = self._unread(rest, bracket.line or 1)
+        self.errors += [_without_end(self._path, bracket, tokens) for bracket, _ in self._unclosed]
+        return None
+
+    def _unread(self, tokens: list[Token], line: int) -> list[Token]:
+        """The tokens without what stands in the line, in which nothing can be told."""
+        at = next((at for at, it in enumerate(tokens) if it.line == line and it.type not in LAYOUT), None)
+        if at is None:
+            return tokens
+        found = unread(tokens, at)
+        self._lose(found)
+        return found.tokens
+
+    def _lose(self, found: Repaired) -> None:
+        self.lost |= found.names
+        self.lost_state |= found.state
+
+    def _after(self, error: UnexpectedToken, tokens: list[Token]) -> list[Token] | None:
+        token, accepts = error.token, error.accepts or error.expected
+        at = next((index for index, it in enumerate(tokens) if it is token), len(tokens))
+        fault = tokens[line_at_fault(tokens, at, accepts)].line or 1 if tokens else 1
+        key = (fault, kind_of_fault(token, accepts))
+        if self._is_new(token, fault):
+            self.errors.append(_unexpected(self._path, self._source, error, tokens))
+        self._told |= {fault, token.line or fault}
+        if (token.type == "_DEDENT" and "_INDENT" in accepts) or "STATE" in accepts:
+            self.out_of_line.append(token.line or fault)
+        found = repaired(tokens, at, accepts, self._attempts[key]) if tokens else None
+        self._attempts[key] += 1
+        if found is None:
+            return None
+        self._lose(found)
+        return found.tokens
+
+    def _is_new(self, token: Token, fault: int) -> bool:
+        if token.type in {"_RPAR", "_RSQB"} and not token.value:  # a bracket that is missing
+            return False
+        line = token.line or fault
+        for it in self._unclosed:
+            if (it[0].line or 1) <= line <= it[1]:
+                if line > (it[0].line or 1):
+                    return False
+                self._unclosed.remove(it)  # what is wrong in its line may be why
+                return True
+        return not self._told & {fault, line}
+
+
+def _without_end(path: Path, bracket: Token, tokens: list[Token]) -> Diagnostic:
+    closing = "]" if bracket.type == "_LSQB" else ")"
+    of_loop = any(it.type == "LAMBDA" and it.line == bracket.line for it in tokens)
+    help_ = "close it behind the block of the loop" if of_loop else "close it in the line where what it holds ends"
+    title = f"a `{bracket}` without its `{closing}`"
+    return Diagnostic("E003", Severity.ERROR, title, _token_span(path, bracket), "nothing closes it", help_)
 
 
 class _PassThrough(LarkLexer):
@@ -144,16 +256,27 @@ Node: TypeAlias = Tree[Token] | Token
 class _TreeReader:
     """Lark's tree to our own, with places."""
 
-    def __init__(self, file: Path, source: str) -> None:
+    def __init__(self, file: Path, source: str, parsing: _Parsing) -> None:
         self._file = file
         self._source = source
+        self._parsing = parsing
         self._depth = 0
-        self._errors: list[Diagnostic] = []
+        self.errors: list[Diagnostic] = []
 
-    def program(self, tree: Tree[Token]) -> syntax.Program:
+    def program(self, tree: Tree[Token], *, broken: bool) -> syntax.Program | None:
+        """The program; None where blocks are missing, which is told unless it may come of what has made it ``broken``.
+        What is wrong is in ``errors``.
+        """
+        try:
+            return self._program(tree, broken=broken)
+        except DiagnosticError as error:
+            self.errors += error.diagnostics
+            return None
+
+    def _program(self, tree: Tree[Token], *, broken: bool) -> syntax.Program | None:
         sections: dict[str, Tree[Token]] = {}
         order = list(SECTIONS.values())
-        errors = []
+        errors = self.errors
         for node in tree.children:
             section = _tree(_tree(node).children[0])
             keyword = _token(section.children[0])
@@ -168,12 +291,12 @@ class _TreeReader:
                 errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_, place))
             sections.setdefault(keyword.type, section)
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
-        for text, name in SECTIONS.items():
-            if name not in sections:
-                errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
-        if errors:
-            raise DiagnosticError(errors)
-        program = syntax.Program(
+        missing = [text for text, name in SECTIONS.items() if name not in sections]
+        for text in missing if not broken else ():
+            errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
+        if missing:
+            return None
+        return syntax.Program(
             self._file,
             self._source,
             _token_span(self._file, first),
@@ -182,10 +305,9 @@ class _TreeReader:
             self._handler(sections["INIT"]),
             self._handler(sections["REQ"]),
             self._handler(sections["RESP"]),
+            frozenset(self._parsing.lost | {LOST}) if broken else frozenset(),
+            frozenset(self._parsing.lost_state),
         )
-        if self._errors:
-            raise DiagnosticError(sorted(self._errors, key=lambda it: it.span.line)[:_MAX_ERRORS])
-        return program
 
     def _beginning(self, section: str) -> str:
         """Advice to add a section."""
@@ -196,7 +318,7 @@ class _TreeReader:
 
     def _error(self, code: str, title: str, span: Span, help_: str) -> Diagnostic:
         diagnostic = Diagnostic(code, Severity.ERROR, title, span, help=help_)
-        self._errors.append(diagnostic)
+        self.errors.append(diagnostic)
         return diagnostic
 
     @contextmanager
@@ -273,11 +395,13 @@ class _TreeReader:
     def _send(self, tree: Tree[Token]) -> syntax.Send:
         value, direction = _trees(tree)
         name = self._name(direction)
-        if name.name.lower() not in {"up", "down"}:
+        way = name.name.lower()
+        if way not in {"up", "down"}:
             title = f"`{name.name}` is no direction"
             help_ = "a request goes `Down`, an answer goes `Up`"
             self._error("E030", title, name.span, help_)
-        return syntax.Send(self._span(tree), self.expression(value), name.name.lower(), name.span)
+            way = ""
+        return syntax.Send(self._span(tree), self.expression(value), way, name.span)
 
     def _match(self, tree: Tree[Token]) -> syntax.MatchOn:
         subject, *arms = _trees(tree)

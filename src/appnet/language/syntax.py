@@ -111,7 +111,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Send:
-    """``direction`` is ``up`` or ``down``."""
+    """``direction`` is ``up`` or ``down``, or empty where it is neither, which has been told."""
 
     span: Span
     value: Expression
@@ -205,7 +205,10 @@ class HandlerBlock:
 
 @dataclass(frozen=True)
 class Program:
-    """One element's file. ``span`` is its first token."""
+    """One element's file. ``span`` is its first token.
+
+    ``lost``: names in lines that cannot be read; ``lost_state``: those of them that may have been declared as state.
+    """
 
     file: Path
     source: str = field(repr=False)
@@ -215,6 +218,8 @@ class Program:
     init: HandlerBlock
     req: HandlerBlock
     resp: HandlerBlock
+    lost: frozenset[str] = frozenset()
+    lost_state: frozenset[str] = frozenset()
 
 
 def parts(node: Expression) -> Iterator[Expression]:
@@ -224,6 +229,19 @@ def parts(node: Expression) -> Iterator[Expression]:
         for it in value if isinstance(value, tuple) else (value,):
             if isinstance(it, Expression) and field_.name != "function":
                 yield it
+
+
+def names_given(node: Any, function: str) -> Iterator[str]:
+    """The names that are given what ``function`` gives, in ``node``, which may be a tuple, and all below it."""
+    if isinstance(node, tuple):
+        for it in node:
+            yield from names_given(it, function)
+    elif isinstance(node, Assign):
+        if isinstance(node.value, Apply) and node.value.function.name == function:
+            yield from (it.name for it in node.targets)
+    elif dataclasses.is_dataclass(node):
+        for field_ in dataclasses.fields(node):
+            yield from names_given(getattr(node, field_.name), function)
 
 
 def applications(node: Any) -> Iterator[Apply]:
