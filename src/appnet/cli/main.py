@@ -19,6 +19,7 @@ from appnet.cli.element import Placement, build_element
 from appnet.cli.elements import given_parameters
 from appnet.cli.errors import FAILURE, WRONG_INPUT, BackendOption, check_writable, open_screens, told_errors, writing
 from appnet.cli.explain import application_json, model_of, plan_json, planned
+from appnet.cli.explain_code import explain_code
 from appnet.cli.fmt import Formatted, format_file
 from appnet.cli.run import run_once, run_until_told
 from appnet.cli.screen import show_diagnostics
@@ -101,7 +102,10 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
+    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files.
+
+    `appnetctl explain-code CODE` says what a code means, with an example and how to mend it.
+    """
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
     noted = target.value if target is not None else ""
@@ -241,6 +245,7 @@ def element(
 
 
 app.command("compile")(compile_spec)
+app.command("explain-code")(explain_code)
 
 
 @app.command()
