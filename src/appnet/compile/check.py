@@ -10,9 +10,9 @@ from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
 from appnet.application.specification import is_spec
 from appnet.application.uses import Use, uses_of
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.ir.compile import compile_element
-from appnet.language import parse
+from appnet.language import Reading, read
 from appnet.language.assume import check_assuming
 from appnet.language.messages import MethodSignature
 
@@ -36,14 +36,16 @@ def check_file(file: Path, proto: Path | None = None, method: str = "", source: 
 
 
 def _check_element(file: Path, proto: Path | None, method: str, source: str | None) -> list[Diagnostic]:
-    program = parse(file, source)
+    reading = read(file, source)
+    if reading.program is None:
+        return reading.errors
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
-        return told_once({it.full_name: check_assuming(program, it, name=file.stem) for it in methods})
+        return told_once({it.full_name: _assuming(reading, it, file) for it in methods})
     uses = uses_of(file)
     if not uses:
-        return check_assuming(program, None, name=file.stem)
+        return _assuming(reading, None, file)
     found: list[Diagnostic] = []
     for use in uses:
         try:
@@ -51,6 +53,16 @@ def _check_element(file: Path, proto: Path | None, method: str, source: str | No
         except DiagnosticError as error:
             found += error.diagnostics
     return list(dict.fromkeys(found))
+
+
+def _assuming(reading: Reading, method: MethodSignature | None, file: Path) -> list[Diagnostic]:
+    """What is wrong with the element, in the order of the text; of one that cannot be read, no warnings."""
+    assert reading.program is not None
+    found = check_assuming(reading.program, method, name=file.stem)
+    if not reading.errors:
+        return found
+    errors = [*reading.errors, *(it for it in found if it.severity is Severity.ERROR)]
+    return sorted(errors, key=lambda it: (it.span.line, it.span.column))
 
 
 def _for(use: Use, method: MethodSignature, source: str | None) -> list[Diagnostic]:

@@ -3,7 +3,7 @@
 A page is a title, ``# E014: …``, that says when the code is told; why what it tells of is refused; an example, how to
 mend it, and the mended example. What a fence says of an example:
 
-``appnet``                       blocks of an element on the method of the echo sample; those that are missing do nothing
+``appnet``                       blocks of an element on the method of the echo sample; others do nothing
 ``appnet whole``                 a program
 ``appnet shop``                  as the first, for a message with ``repeated Item items`` and ``string user``
 ``yaml config``                  keys of an AppNetConfig; the others are those of the echo sample

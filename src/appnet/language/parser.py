@@ -37,6 +37,10 @@ _FRIENDLY = {
     "STRING": "a string",
     **{token: f"`{text}`" for text, token in (KEYWORDS | SECTIONS | PUNCTUATION).items()},
 }
+_VALUES = {_FRIENDLY[it] for it in ("NAME", "INT", "STRING", "TRUE", "FALSE", "NOT", "MINUS", "_LPAR", "_LSQB")}
+_OPERATORS = {
+    _FRIENDLY[it] for it in ("EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "AND", "OR")
+}
 _FRIENDLY_IN_BRACES = _FRIENDLY | {
     "_NEWLINE": "`;`",
     "_INDENT": "`{`",
@@ -229,7 +233,7 @@ def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[To
     else:
         span = _token_span(path, token)
     accepted = error.accepts or error.expected
-    expected = sorted({names.get(name, name) for name in accepted} - {"`@`"})
+    expected = _shortened({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
     if not braces:
         help_ = advice(place_of(token, tokens, accepted, source)) or f"expected here: {wanted}"
@@ -243,6 +247,14 @@ def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[To
     for article in ("the ", "an ", "a "):
         found = found.removeprefix(article)
     return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_)
+
+
+def _shortened(names: set[str]) -> list[str]:
+    """The names, with a word for all values and one for all operators where any of them can stand."""
+    for word, group in (("a value", _VALUES), ("an operator", _OPERATORS)):
+        if len(names & group) > len(group) // 2:
+            names = (names - group) | {word}
+    return sorted(names)
 
 
 def _token_span(path: Path, token: Token) -> Span:
