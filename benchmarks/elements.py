@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.options import ChainOptions
@@ -26,7 +28,7 @@ from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
-METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
 
 _USER, _KEY = "benchmark", "a key of the benchmark"
 _MUCH = 1e12
@@ -92,7 +94,7 @@ def cases_of(all_of_it: Sequence[Work]) -> list[Case]:
 
 def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
     name = f"{work.name}-{target.value}"
-    module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
+    module = build(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
     filter_ = (
@@ -109,7 +111,7 @@ def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
 
 def _element(name: str) -> Element:
     given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
-    return compile_element(SAMPLES / "elements" / f"{name}.appnet", METHOD, parameters=given).element
+    return compile_element(FileSource(SAMPLES / "elements" / f"{name}.appnet"), METHOD, parameters=given).element
 
 
 def requests() -> list[Request]:

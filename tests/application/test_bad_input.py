@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.pages import codes
+from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"
@@ -26,9 +27,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def diagnose(path: Path) -> DiagnosticError:
-    read = load_edge if path.suffix == ".yaml" else load_proto
+    read = load if path.suffix == ".yaml" else load_proto
     with pytest.raises(DiagnosticError) as caught:
-        read(path)
+        read(FileSource(path))
     return caught.value
 
 
@@ -47,13 +48,14 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
     seen = {it.code for path in INPUTS for it in diagnose(Path(path.name)).diagnostics}
     seen |= {it.code for name in ("absent.yaml", "latin1.yaml") for it in _unreadable(folder / name).diagnostics}
     of_commands = {"C061", "C062", "C063", "C064", "C068", "C086", "N001", "N002"}  # tests/control, cli, processors
+    of_several_files = {"C019", "C025", "C026", "N003"}  # test_load.py, test_write.py
     of_specs = {"C018", "C023", "C024", "C036", "C044", "C045", "C046"}  # test_spec.py
     of_compilation = {"C047", "C048", "C049", "C065", "C066", "C067", "C069", "C085"}  # tests/compile, analysis
     of_behaviour_files = {"C070", "C071", "C072", "C073", "C074", "C075", "C076"}  # tests/behaviour
     of_plans = {"C080", "C081", "C082", "C083", "C084"}  # tests/optimize
     assert {
         it for it in codes() if it[0] in "CN"
-    } - seen == of_commands | of_specs | of_compilation | of_behaviour_files | of_plans
+    } - seen == of_commands | of_several_files | of_specs | of_compilation | of_behaviour_files | of_plans
 
 
 def _unreadable(path: Path) -> DiagnosticError:
@@ -63,5 +65,5 @@ def _unreadable(path: Path) -> DiagnosticError:
 
 
 def test_good_configuration() -> None:
-    edge = load_edge(BAD / "parts" / "good.yaml")
+    edge = load(FileSource(BAD / "parts" / "good.yaml")).chains[0]
     assert set(edge.elements) == {"fault", "firewall"}

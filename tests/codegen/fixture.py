@@ -13,7 +13,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import Target, compile_module
+from appnet.diagnostics.source import FileSource
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import CallUnderTest, Passed, Replied
@@ -57,13 +58,13 @@ def message_class() -> type[Message]:
     with tempfile.TemporaryDirectory() as folder:
         twin = Path(folder, "twin.proto")
         twin.write_text((HERE / "fixture.proto").read_text().replace("string ", "bytes "))
-        return load_proto(twin).message_class("fixture.All")
+        return load_proto(FileSource(twin)).message_class("fixture.All")
 
 
 @cache
 def module(target: Target) -> bytes:
     """The compiled chain."""
-    return compile_module((HERE / "fixture.c").read_text(), target)
+    return build((HERE / "fixture.c").read_text(), target)
 
 
 def instance(target: Target, **options: Any) -> Any:

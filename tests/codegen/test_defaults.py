@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from appnet.application.proto import ProtoFile, load_proto
-from appnet.codegen.c import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.compile import compile_element
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Passed, Replied
@@ -47,7 +48,7 @@ REFUSES = f"{ALL}\nsend(err(text), Up)"
 def proto(tmp_path_factory: pytest.TempPathFactory) -> ProtoFile:
     path = tmp_path_factory.mktemp("proto") / "old.proto"
     path.write_text(PROTO)
-    return load_proto(path)
+    return load_proto(FileSource(path))
 
 
 def text_of(value: Any) -> bytes:
@@ -72,14 +73,14 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
         message.name, message.low, message.high, message.yes, message.far, message.near = "", 0, 0, False, 0.0, 0.0
         message.inner.word = "w"
     signature = proto.method("Keep")
-    element = compile_element(Path("it.appnet"), signature, source=program(REFUSES)).element
+    element = compile_element(TextSource(Path("it.appnet"), program(REFUSES)), signature).element
     expected = b"|".join([message.raw, *(text_of(read(message, path)) for path in SHOWN)])
     values = {path: read(message, path) for path in ("name", "low", "high", "yes", "far", "near") if present}
     if present:
         values |= {"name": b"", "inner.word": b"w"}
     outcome = ChainInstance([element], Environment(lambda: 0)).request(Rpc(signature, values))
     assert outcome == Refused(10, expected)
-    chain = harness(target)(compile_module(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
+    chain = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = chain.call()
     assert call.run_request(signature.full_name, {}, [frame(message.SerializePartialToString())]) == Replied(
         10, expected
@@ -91,12 +92,12 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
 def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, target: Target) -> None:
     signature = proto.method("Keep")
     source = program(resp="send(err(get(rpc, 'name'), DATA_LOSS), Up)")
-    element = compile_element(Path("it.appnet"), signature, source=source).element
+    element = compile_element(TextSource(Path("it.appnet"), source), signature).element
     chain = ChainInstance([element], Environment(lambda: 0))
     rpc = Rpc(signature)
     assert isinstance(chain.request(rpc), Forwarded)
     assert chain.response(rpc, 14) == Refused(15, "café".encode())
-    module = harness(target)(compile_module(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
+    module = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = module.call()
     assert isinstance(call.run_request(signature.full_name, {}, [frame(b"")]), Passed)
     assert call.run_response({}, [], 14) == Replied(15, "café".encode())

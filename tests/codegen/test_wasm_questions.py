@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from appnet.behaviour import wasm_harness
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
+from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
@@ -37,12 +39,14 @@ resp(rpc):
 
 def element(name: str, parameters: dict[str, str] | None = None, source: str | None = None) -> Element:
     given = {key: Given(value) for key, value in (parameters or {}).items()}
-    return compile_element(ELEMENTS / f"{name}.appnet", ECHO, parameters=given, source=source).element
+    path = ELEMENTS / f"{name}.appnet"
+    text = FileSource(path) if source is None else TextSource(path, source)
+    return compile_element(text, ECHO, parameters=given).element
 
 
 def instance(elements: Sequence[Element]) -> wasm_harness.ModuleUnderTest:
     source = print_chain(ChainSource("questions", "1", [(ECHO, elements)]))
-    return wasm_harness.ModuleUnderTest(compile_module(source, Target.WASM))
+    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
 
 
 def test_headers_are_asked_for_once_where_handlers_wait_for_the_message():

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from appnet.analysis import Vocabulary, load_overrides
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.behaviour.reader import load_behaviour
-from appnet.compile.check import check_file
+from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.pages import Example
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.optimize import prices
@@ -94,7 +95,7 @@ def _key(part: str) -> str:
 
 
 def _element(text: str, method: MethodSignature) -> Iterable[Diagnostic]:
-    return compile_element(Path("it.appnet"), method, source=text).warnings
+    return compile_element(TextSource(Path("it.appnet"), text), method).warnings
 
 
 def _file(name: str, make: Callable[[str, Path], str]) -> Callable[[str, Path], Iterable[Diagnostic]]:
@@ -103,18 +104,18 @@ def _file(name: str, make: Callable[[str, Path], str]) -> Callable[[str, Path], 
     def run(text: str, echo: Path) -> Iterable[Diagnostic]:
         file = echo / name
         file.write_text(make(text, echo))
-        return check_file(file)
+        return check_source(FileSource(file))
 
     return run
 
 
 def _of_echo(text: str, echo: Path) -> Iterable[Diagnostic]:
-    return _element(element(text), load_proto(echo / "echo.proto").method("echo"))
+    return _element(element(text), load_proto(FileSource(echo / "echo.proto")).method("echo"))
 
 
 def _of_shop(text: str, echo: Path) -> Iterable[Diagnostic]:
     (echo / "shop.proto").write_text(SHOP)
-    return _element(element(text), load_proto(echo / "shop.proto").method("Buy"))
+    return _element(element(text), load_proto(FileSource(echo / "shop.proto")).method("Buy"))
 
 
 def _manifest(text: str, echo: Path) -> str:
@@ -125,14 +126,15 @@ def _manifest(text: str, echo: Path) -> str:
 def _behaviour(text: str, echo: Path) -> Iterable[Diagnostic]:
     file = echo.parent / "elements" / "acl.behaviour.yaml"
     file.write_text(text)
-    load_behaviour(file)
+    load_behaviour(FileSource(file))
     return ()
 
 
 def _profile(text: str, echo: Path) -> Iterable[Diagnostic]:
     file = echo / "profile.yaml"
     file.write_text(text)
-    load_profiles(file, [load_edge(echo / "sample_echo_sidecar.yaml").chain])
+    chains = [it.chain for it in load(FileSource(echo / "sample_echo_sidecar.yaml")).chains]
+    load_profiles(FileSource(file), chains)
     return ()
 
 
@@ -140,22 +142,22 @@ def _prices(text: str, echo: Path) -> Iterable[Diagnostic]:
     file = echo / "prices.yaml"
     prices.write_prices(prices.DEFAULT, file)
     file.write_text(text if text.startswith("-") else _merged(file.read_text(), text))
-    prices.load_prices(file)
+    prices.load_prices(FileSource(file), ())
     return ()
 
 
 def _properties(text: str, echo: Path) -> Iterable[Diagnostic]:
     file = echo / "properties.yaml"
     file.write_text(text)
-    edge = load_edge(echo / "sample_echo_sidecar.yaml")
+    edge = load(FileSource(echo / "sample_echo_sidecar.yaml")).chains[0]
     known = {name: Vocabulary.of(it, [edge.method]) for name, it in edge.elements.items()}
-    load_overrides(file, known)
+    load_overrides(FileSource(file), known)
     return ()
 
 
 _RUNS: dict[str, Callable[[str, Path], Iterable[Diagnostic]]] = {
     "appnet": _of_echo,
-    "appnet whole": lambda text, echo: _element(text, load_proto(echo / "echo.proto").method("echo")),
+    "appnet whole": lambda text, echo: _element(text, load_proto(FileSource(echo / "echo.proto")).method("echo")),
     "appnet shop": _of_shop,
     "yaml config": _file("config.yaml", config),
     "yaml application": _file("application.yaml", lambda text, _: _merged(APPLICATION, text)),

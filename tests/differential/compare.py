@@ -11,18 +11,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
+from tests.differential.slots import SlotsUnderTest
 from tests.support.calls import Clock
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Fields, Step, Traffic
@@ -42,12 +45,18 @@ class Subject:
 
     name: str
     compile: Callable[[str], bytes]
-    harness: type[NativeModule] | type[WasmModule]
+    harness: type[NativeModule] | type[WasmModule] | type[SlotsUnderTest]
 
 
-NATIVE = Subject("native", lambda source: compile_module(source, Target.NATIVE), NativeModule)
-WASM = Subject("wasm", lambda source: compile_module(source, Target.WASM), WasmModule)
-TARGETS = (NATIVE, WASM)
+NATIVE = Subject("native", partial(build, target=Target.NATIVE), NativeModule)
+WASM = Subject("wasm", partial(build, target=Target.WASM), WasmModule)
+SLOTS = Subject("slots", NATIVE.compile, SlotsUnderTest)
+"""The native module again, for a host that has decoded messages."""
+
+AS_HTTP = (NATIVE, WASM)
+TARGETS = (*AS_HTTP, SLOTS)
+REPLYING = (NATIVE, SLOTS)
+"""No wasm module can reply."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ def make_chain(name: str, sources: Sequence[str]) -> Chain:
     """The chain of these programs, as the method ``/sample.Probe/NAME``; its elements are NAME_0, NAME_1, …"""
     signature = replace(SAMPLE, full_name=f"/sample.Probe/{name}")
     elements = [
-        compile_element(Path(f"{name}.appnet"), signature, name=f"{name}_{index}", source=source).element
+        compile_element(TextSource(Path(f"{name}.appnet"), source), signature, name=f"{name}_{index}").element
         for index, source in enumerate(sources)
     ]
     return Chain(signature, elements, sources)
@@ -93,11 +102,12 @@ class Comparison:
     def __post_init__(self) -> None:
         source = ChainSource("differential", "1", [(chain.signature, chain.elements) for chain in self.chains])
         printed = print_chain(source)
-        with ThreadPoolExecutor() as compilers:
-            built = compilers.map(lambda subject: subject.compile(printed), self.subjects)
+        compilers = list(dict.fromkeys(it.compile for it in self.subjects))
+        with ThreadPoolExecutor() as pool:
+            built = dict(zip(compilers, pool.map(lambda compile_: compile_(printed), compilers), strict=True))
         self._modules = {
-            it.name: it.harness(module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
-            for it, module in zip(self.subjects, built, strict=True)
+            it.name: it.harness(built[it.compile], seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
+            for it in self.subjects
         }
         environment = Environment(self.clock, SEED, BACKENDS)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.pages import codes, page
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from tests.docs.elements_page import ROOT
 
@@ -63,11 +64,11 @@ def told(folder: Path) -> str:
     """What is told of what is in the folder."""
     try:
         if (folder / "echo.yaml").exists():
-            found = list(load_edge(folder / "echo.yaml").warnings)
+            found = list(load(FileSource(folder / "echo.yaml")).warnings)
         else:
             (file,) = folder.glob("*.appnet")
-            method = load_proto(ROOT / "config" / "samples" / "echo" / "echo.proto").method("echo")
-            found = list(compile_element(file, method).warnings)
+            method = load_proto(FileSource(ROOT / "config" / "samples" / "echo" / "echo.proto")).method("echo")
+            found = list(compile_element(FileSource(file), method).warnings)
     except DiagnosticError as error:
         found = error.diagnostics
     return "\n\n".join(it.render() for it in found).replace(f"{folder}/", "")

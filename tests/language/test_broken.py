@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from tests.support.signatures import ECHO
 
@@ -29,5 +30,5 @@ def marked(text: str) -> Counter[tuple[int, str]]:
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
 def test_what_is_marked_is_told_and_nothing_else(path: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
-        compile_element(path, ECHO)
+        compile_element(FileSource(path), ECHO)
     assert Counter((it.span.line, it.code) for it in caught.value.diagnostics) == marked(path.read_text())

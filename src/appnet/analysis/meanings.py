@@ -1,6 +1,6 @@
 """The symbolic meaning of each operation of `appnet.language.operations`: one entry each.
 
-An entry is exact, or the operation is one of `OPAQUE`: a function that nothing is known of but that equal operands
+An entry is exact, or the operation is declared opaque: a function that nothing is known of but that equal operands
 give equal results. Either way, an operation without effects on literals is what the interpreter says it is.
 """
 
@@ -33,20 +33,10 @@ from appnet.analysis.symbols import (
 )
 from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call
-from appnet.language.headers import is_header_key, is_header_value
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.metadata import is_header_key, is_header_value
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, OptionType, PairType, Type
-
-OPAQUE = frozenset(
-    {
-        *("to_float", "parse_int", "parse_float", "instant_to_float"),
-        *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
-        *("concat", "starts_with", "string_size", "hash", "hmac", "decrypt", "quantile"),
-        *("matches", "compress", "decompress"),
-        *("vec_new", "vec_get", "vec_get_or", "vec_size"),
-    }
-)
-"""Pure operations about which nothing more is known."""
 
 
 @dataclass
@@ -80,27 +70,27 @@ class Context:
 
 Meaning = Callable[..., Symbolic]
 
-MEANINGS: dict[str, Meaning] = {}
+EXACT: dict[str, Meaning] = {}
 """Each takes the `Context`, the call and the operands. One that changes a container gives what it becomes."""
 
 
 def evaluate(context: Context, call: Call, operands: list[Symbolic]) -> Symbolic:
     """The value of an operation."""
     known = _known(context.world, call, operands)
-    return known if known is not None else MEANINGS[call.op](context, call, *operands)
+    if known is not None:
+        return known
+    meaning = _opaque if OPERATIONS[call.op].opaque else EXACT[call.op]
+    return meaning(context, call, *operands)
 
 
 def _operation(function: Meaning) -> Meaning:
-    MEANINGS[function.__name__.strip("_")] = function
+    EXACT[function.__name__.strip("_")] = function
     return function
 
 
 def _opaque(_context: Context, call: Call, *operands: Symbolic) -> Symbolic:
     types = " ".join(str(atom.type) for atom in call.args)
     return apply_typed(f"{call.op} {types}", operands, call.type)
-
-
-MEANINGS.update(dict.fromkeys(OPAQUE, _opaque))
 
 
 # --- literals --------------------------------------------------------------------------------
@@ -145,7 +135,7 @@ def _number(op: str, exact: Callable[[Call, Term, Term], Term], *, commutes: boo
         ordered = sorted((a, b), key=lambda term: int(term.get_id())) if commutes else (a, b)
         return _opaque(context, call, *ordered)
 
-    MEANINGS[op] = meaning
+    EXACT[op] = meaning
 
 
 def _divide(call: Call, a: Term, b: Term) -> Term:
@@ -181,7 +171,7 @@ def _to_int(context: Context, call: Call, a: Term) -> Term:
     return _opaque(context, call, a) if call.args[0].type == FLOAT else a
 
 
-MEANINGS["to_uint"] = _to_int
+EXACT["to_uint"] = _to_int
 
 
 # --- comparison and logic --------------------------------------------------------------------
@@ -257,7 +247,7 @@ def _string_to_bytes(_context: Context, _call: Call, a: Term) -> Term:
     return a
 
 
-MEANINGS["bytes_to_string"] = _string_to_bytes
+EXACT["bytes_to_string"] = _string_to_bytes
 
 
 @_operation
@@ -349,7 +339,7 @@ def _random_float(context: Context, call: Call, a: Term, b: Term) -> Term:
     return _opaque(context, call, a, b, context.draw())
 
 
-MEANINGS["random_int"] = _random_float
+EXACT["random_int"] = _random_float
 
 
 @_operation

@@ -12,9 +12,10 @@ from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
-from appnet.language.functions import apply, not_in_place
 from appnet.language.independent import independent_errors
 from appnet.language.messages import MethodSignature
+from appnet.language.operations.containers import not_in_place
+from appnet.language.operations.registry import apply
 from appnet.language.recovery import LOST
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
@@ -44,10 +45,11 @@ def check(
         it.scope.give_up(program.lost - state.keys())
     given = checkers[Part.INIT].parameters(program, parameters or {})
     bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
+    found.errors += program.errors
     if program.lost:  # what would have told the type, or set the name, is among what is lost, perhaps
         found.errors[:] = [it for it in found.errors if it.code not in {"E011", "E025"}]
     if found.errors:
-        found.errors.sort(key=lambda it: (it.span.file != program.file, it.span.line, it.span.column))
+        found.errors.sort(key=lambda it: (it.span.source != program.source, it.span.line, it.span.column))
         raise DiagnosticError(found.errors)
     return CheckedElement(
         name,

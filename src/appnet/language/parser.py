@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span, UnreadableError
+from appnet.diagnostics.source import NOT_TEXT, Source
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
@@ -50,46 +51,32 @@ _FRIENDLY_IN_BRACES = _FRIENDLY | {
 }
 
 
-def parse(path: Path, source: str | None = None) -> syntax.Program:
-    """The program in ``source``, or in the file at ``path``.
+def parse(file: Source) -> syntax.Program:
+    """The program in ``file``. Raises `DiagnosticError` for text that is no program, and for what is no text."""
+    program = read(file)
+    if program.errors:
+        raise DiagnosticError(list(program.errors))
+    return program
 
-    Raises `DiagnosticError` for text that is no program, and for a file that is no text.
+
+def read(file: Source) -> syntax.Program:
+    """As `parse`, but lines that cannot be read are among the program's ``errors``; raises `DiagnosticError` where too
+    little is left without them.
     """
-    reading = read(path, source)
-    if reading.program is None or reading.errors:
-        raise DiagnosticError(reading.errors)
-    return reading.program
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What could be read of a text: all ``errors``, and the program without the lines that have them; None where too
-    little is left of it.
-    """
-
-    program: syntax.Program | None
-    errors: list[Diagnostic]
-
-
-def read(path: Path, source: str | None = None) -> Reading:
-    """What can be read of the text in ``source``, or in the file at ``path``.
-
-    Raises `DiagnosticError` for a file that is no text.
-    """
-    if source is None:
-        source = read_program(path)
-    source = source.removeprefix("\ufeff")  # some editors begin a file with it
-    lexer = lexer_for(path, source)
+    source = read_program(file).removeprefix("\ufeff")  # some editors begin a file with it
+    lexer = lexer_for(file, source)
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
     if lexer.gave_up or (lexer.errors and has_braces(source)):
-        return Reading(None, lexer.errors[:_MAX_ERRORS])
-    parsing = _Parsing(path, source, lexer)
+        raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
+    parsing = _Parsing(file, source, lexer)
     tree = parsing.tree(tokens)
-    reader = _TreeReader(path, source, parsing)
+    reader = _TreeReader(file, source, parsing)
     errors = [*_not_following(lexer.errors, parsing.out_of_line, tokens), *parsing.errors]
     program = reader.program(tree, broken=bool(errors)) if tree is not None else None
-    errors = sorted([*errors, *reader.errors], key=lambda it: (it.span.line, it.span.column))
-    return Reading(program, errors[:_MAX_ERRORS])
+    errors = sorted([*errors, *reader.errors], key=lambda it: (it.span.line, it.span.column))[:_MAX_ERRORS]
+    if program is None:
+        raise DiagnosticError(errors)
+    return dataclasses.replace(program, errors=tuple(errors))
 
 
 def _not_following(errors: list[Diagnostic], out_of_line: list[int], tokens: list[Token]) -> list[Diagnostic]:
@@ -111,8 +98,8 @@ class _Parsing:
     far as the one above asks for.
     """
 
-    def __init__(self, path: Path, source: str, lexer: Lexer) -> None:
-        self._path = path
+    def __init__(self, file: Source, source: str, lexer: Lexer) -> None:
+        self._file = file
         self._source = source
         self._told = set(lexer.bad_lines)
         self._unreadable = {it.span.line for it in lexer.errors if it.code == "E001"}
@@ -139,9 +126,9 @@ class _Parsing:
                 if not self._unclosed:
                     return found
                 bracket, _ = self._unclosed.pop()
-                self.errors.append(_without_end(self._path, bracket, tokens))
+                self.errors.append(_without_end(self._file, bracket, tokens))
                 rest = self._unread(rest, bracket.line or 1)
-        self.errors += [_without_end(self._path, bracket, tokens) for bracket, _ in self._unclosed]
+        self.errors += [_without_end(self._file, bracket, tokens) for bracket, _ in self._unclosed]
         return None
 
     def _unread(self, tokens: list[Token], line: int) -> list[Token]:
@@ -163,7 +150,7 @@ class _Parsing:
         fault = tokens[line_at_fault(tokens, at, accepts)].line or 1 if tokens else 1
         key = (fault, kind_of_fault(token, accepts))
         if self._is_new(token, fault):
-            self.errors.append(_unexpected(self._path, self._source, error, tokens))
+            self.errors.append(_unexpected(self._file, self._source, error, tokens))
         self._told |= {fault, token.line or fault}
         if (token.type == "_DEDENT" and "_INDENT" in accepts) or "STATE" in accepts:
             self.out_of_line.append(token.line or fault)
@@ -187,12 +174,12 @@ class _Parsing:
         return not self._told & {fault, line}
 
 
-def _without_end(path: Path, bracket: Token, tokens: list[Token]) -> Diagnostic:
+def _without_end(file: Source, bracket: Token, tokens: list[Token]) -> Diagnostic:
     closing = "]" if bracket.type == "_LSQB" else ")"
     of_loop = any(it.type == "LAMBDA" and it.line == bracket.line for it in tokens)
     help_ = "close it behind the block of the loop" if of_loop else "close it in the line where what it holds ends"
     title = f"a `{bracket}` without its `{closing}`"
-    return Diagnostic("E003", Severity.ERROR, title, _token_span(path, bracket), "nothing closes it", help_)
+    return Diagnostic("E003", Severity.ERROR, title, _token_span(file, bracket), "nothing closes it", help_)
 
 
 class _PassThrough(LarkLexer):
@@ -211,27 +198,24 @@ def _parser() -> Lark:
     return Lark(grammar, start="program", parser="lalr", lexer=_PassThrough, maybe_placeholders=False)
 
 
-def read_program(path: Path) -> str:
-    """The text of a program's file. Raises `DiagnosticError` where it cannot be read as text."""
-    span = Span(path, 1, 1, 1, 2)
+def read_program(file: Source) -> str:
+    """The text of a program. Raises `DiagnosticError` where it cannot be read as text."""
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        title = f"cannot read the file: {error.strerror}"
-    except UnicodeDecodeError:
-        title = "the file is not UTF-8 text"
-    help_ = "name an element's .appnet file"
-    raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, span, help=help_)])
+        return file.text()
+    except UnreadableError as error:
+        title = f"the file is {NOT_TEXT}" if error.reason == NOT_TEXT else f"cannot read the file: {error.reason}"
+        help_ = "name an element's .appnet file"
+        raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)]) from error
 
 
-def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
+def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
     token, braces = error.token, has_braces(source)
     names = _FRIENDLY_IN_BRACES if braces else _FRIENDLY
     if token.type == "$END" and tokens:
         last = tokens[-1]
-        span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
+        span = Span(file, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
     else:
-        span = _token_span(path, token)
+        span = _token_span(file, token)
     accepted = error.accepts or error.expected
     expected = _shortened({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
@@ -257,9 +241,9 @@ def _shortened(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def _token_span(path: Path, token: Token) -> Span:
+def _token_span(file: Source, token: Token) -> Span:
     line, column = token.line or 1, token.column or 1
-    return Span(path, line, column, token.end_line or line, token.end_column or column + 1)
+    return Span(file, line, column, token.end_line or line, token.end_column or column + 1)
 
 
 Node: TypeAlias = Tree[Token] | Token
@@ -268,7 +252,7 @@ Node: TypeAlias = Tree[Token] | Token
 class _TreeReader:
     """Lark's tree to our own, with places."""
 
-    def __init__(self, file: Path, source: str, parsing: _Parsing) -> None:
+    def __init__(self, file: Source, source: str, parsing: _Parsing) -> None:
         self._file = file
         self._source = source
         self._parsing = parsing
@@ -310,7 +294,6 @@ class _TreeReader:
             return None
         return syntax.Program(
             self._file,
-            self._source,
             _token_span(self._file, first),
             tuple(self._declaration(it) for it in _trees(sections["STATE"]) if it.data == "state_declaration"),
             tuple(self._parameter(it) for it in _trees(sections["INIT"]) if it.data == "parameter"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Diagnostic, Span
+from appnet.diagnostics.source import Source
 
 # --- types and expressions -------------------------------------------------------------------
 
@@ -207,11 +207,11 @@ class HandlerBlock:
 class Program:
     """One element's file. ``span`` is its first token.
 
-    ``lost``: names in lines that cannot be read; ``lost_state``: those of them that may have been declared as state.
+    ``errors``: of lines that cannot be read. ``lost``: names in these; ``lost_state``: those of them that may have been
+    declared as state.
     """
 
-    file: Path
-    source: str = field(repr=False)
+    source: Source
     span: Span
     state: tuple[StateDeclaration, ...]
     parameters: tuple[Parameter, ...]
@@ -220,6 +220,7 @@ class Program:
     resp: HandlerBlock
     lost: frozenset[str] = frozenset()
     lost_state: frozenset[str] = frozenset()
+    errors: tuple[Diagnostic, ...] = ()
 
 
 def parts(node: Expression) -> Iterator[Expression]:
