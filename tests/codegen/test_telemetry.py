@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.observe import otlp
 from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.harness.calls import WALL_NS
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, WATCH, frame, message_class
 
@@ -38,7 +38,7 @@ def test_a_batch_has_resource_scopes_and_times(target: Target):
     (logs,) = otlp.ExportLogsServiceRequest.FromString(batch).resource_logs
     assert logs.resource == resource
     assert [scope.scope.name for scope in logs.scope_logs] == ["fixture.names", "fixture.blobs"]
-    times = [record.time_unix_nano - WALL_NS for record in logs.scope_logs[0].log_records]
+    times = [record.time_unix_nano - WALL_AHEAD_NS for record in logs.scope_logs[0].log_records]
     assert times == [1_000_001_000, 1_000_002_000, 1_000_003_000]
     first = logs.scope_logs[0].log_records[0].body.array_value.values
     assert first[0].string_value == "n0"

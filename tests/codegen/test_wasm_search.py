@@ -13,7 +13,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import wasm as wasm_harness
-from appnet.processors.envoy.harness.calls import Action
+from appnet.processors.envoy.harness.calls import Action, Passed
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
 
@@ -55,3 +55,39 @@ def test_a_part_is_found_where_there_is_one(search: wasm_harness.ModuleUnderTest
         action = call.request_body(frame(string_field(1, text)), end=True)
         call.end()
         assert (action is Action.CONTINUE) == (wanted in text)
+
+
+SPLICE = """state:
+    pass
+
+init():
+    pass
+
+req(rpc):
+    body = get(rpc, 'Body')
+    part = get_metadata(rpc, 'part')
+    set(rpc, 'Body', concat(replace(body, part, '<>'), join(split(body, part), '|')))
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+@pytest.fixture(scope="module")
+def splice() -> wasm_harness.ModuleUnderTest:
+    element = compile_element(Path("splice.appnet"), ECHO, source=SPLICE).element
+    source = print_chain(ChainSource("splice", "1", [(ECHO, [element])]))
+    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
+
+
+@settings(max_examples=300)
+@example(text=b"aab" * 3000, part=b"a" * 40)
+@example(text=(b"a" * 2000 + b"ba") * 3, part=b"a" * 2000 + b"ba")
+@example(text=b"a" * 9000, part=b"a" * 1500)
+@given(text=TEXTS, part=TEXTS | st.text("ab", min_size=1, max_size=3).map(str.encode))
+def test_every_place_of_a_part_is_found(splice: wasm_harness.ModuleUnderTest, text: bytes, part: bytes):
+    passed = splice.call().run_request("/echo.EchoService/echo", {"part": part}, [frame(string_field(1, text))])
+    replaced, parts = (text.replace(part, b"<>"), text.split(part)) if part else (text, [text])
+    assert isinstance(passed, Passed)
+    assert passed.body == frame(string_field(1, replaced + b"|".join(parts)))

@@ -40,9 +40,9 @@ PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\b
 FUNCTIONS = tuple(
     it.operations[0]
     for it in dict.fromkeys(BUILT_INS.values())
-    if it.resolve is None and not it.operations[0].effects & (OF_THE_CALL | Effect.TIME | Effect.READS_BACKENDS)
+    if it.resolve is None and not it.operations[0].effects & (OF_THE_CALL | Effect.READS_BACKENDS)
 )
-_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "T": (INT, FLOAT)}
+_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "T": (INT, FLOAT, STRING)}
 
 _COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)
 _NUMBERS = (INT, UINT, FLOAT)
@@ -134,6 +134,10 @@ class Expressions:
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
+        if type_ == VecType(STRING):
+            return [f"split({self.expression(STRING, 0)}, '{self.pick(WORDS)}')"]
+        if type_ == VecType(BYTES):
+            return [f"split({self._some_bytes()}, '{self.pick(WORDS)}')"]
         if type_ == UINT:
             return [f"hash('{self.pick(WORDS)}')", f"size('{self.pick(WORDS)}')"]
         if type_ == BOOL:
@@ -156,7 +160,7 @@ class Expressions:
 
     def _is_odd_vec(self, type_: Type) -> bool:
         """Whether nothing but a name gives such a Vec."""
-        return isinstance(type_, VecType) and type_.item not in (INT, FLOAT)
+        return isinstance(type_, VecType) and type_.item not in (INT, FLOAT, STRING, BYTES)
 
     def has_bytes(self) -> bool:
         """Whether something in scope is of type bytes; no literal shows that it is."""

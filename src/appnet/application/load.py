@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from appnet.application.appnet_config import read_config
+from appnet.application.appnet_config import KIND, read_config
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
-from appnet.application.model import Application, Chain, ElementSpec
+from appnet.application.model import Application, Chain, ElementSpec, Form
 from appnet.application.processors import wrong_processors
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import is_specification, read_specification
@@ -23,6 +24,7 @@ from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
 T = TypeVar("T")
+_OURS = re.compile(rf"^(?:kind: *{KIND}|app_name:)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,16 @@ def read_applications(source: Source) -> list[Application]:
     if wrong:
         raise DiagnosticError(wrong)
     return found
+
+
+def says_so(text: str) -> bool:
+    """Whether a YAML text says that it is an application's: others, such as manifests, are not ours to judge."""
+    return _OURS.search(text) is not None
+
+
+def form_of(source: Source) -> Form:
+    """How the file is written, by its own words. Raises ``DiagnosticError`` for one that cannot be read."""
+    return Form.SPECIFICATION if is_specification(read_documents(source)) else Form.APPNETCONFIG
 
 
 def _read(source: Source) -> tuple[list[Application], list[Diagnostic]]:
@@ -222,13 +234,14 @@ class _Loader:
 
 
 def _joined(found: Sequence[Application]) -> tuple[Application, list[Diagnostic]]:
-    """The application that all of them are parts of, and what is wrong with those that are not."""
+    """The application that the first of them is a part of, and what is wrong with those that are not."""
     first = found[0]
-    wrong = [_another(first, it) for it in found if (it.name, it.manifest) != (first.name, first.manifest)]
+    own = [it for it in found if (it.name, it.manifest) == (first.name, first.manifest)]
+    wrong = [_another(first, it) for it in found if it not in own]
     edges: dict[tuple[str, str], tuple[Located, Located]] = {}
-    for client, server in (edge for one in found for edge in one.edges):
+    for client, server in (edge for one in own for edge in one.edges):
         edges.setdefault((client.value, server.value), (client, server))
-    chains = tuple(chain for one in found for chain in one.chains)
+    chains = tuple(chain for one in own for chain in one.chains)
     return Application(first.name, first.source, first.manifest, tuple(edges.values()), chains), wrong
 
 

@@ -14,6 +14,13 @@ ALL_METHODS = "*"
 """Stands for every method of the .proto."""
 
 
+class Form(Enum):
+    """How an application is written: as AppNetConfigs, or as the chain compiler's specification."""
+
+    APPNETCONFIG = "appnetconfig"
+    SPECIFICATION = "specification"
+
+
 class Side(Enum):
     """An end of an edge."""
 

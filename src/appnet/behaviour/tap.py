@@ -22,6 +22,10 @@ _FORMAT = "JSON_BODY_AS_BYTES"
 _UNKNOWN = 2
 
 
+class NothingCapturedError(DiagnosticError):
+    """None of the captured RPCs is of the method."""
+
+
 @dataclass(frozen=True)
 class _Event:
     """``at_ns``: when its headers came; 0 where the filter did not record it."""
@@ -33,8 +37,8 @@ class _Event:
 def captured_case(behaviour: Behaviour, files: Iterable[Source]) -> Case:
     """The RPCs of the behaviour's method in the captures, in order of time, on the chain of its first case.
 
-    Raises ``DiagnosticError`` for files that are no captures, for messages that cannot be read, and where none of
-    the captured RPCs is of the method.
+    Raises ``DiagnosticError`` for files that are no captures and for messages that cannot be read, and
+    `NothingCapturedError`.
     """
     events: list[_Event] = []
     for file in files:
@@ -43,7 +47,7 @@ def captured_case(behaviour: Behaviour, files: Iterable[Source]) -> Case:
     if not events:
         title = f"no RPC of {behaviour.method.full_name} was captured"
         help_ = "name the chain of the method that was called"
-        raise _wrong(behaviour.source, title, "its chain has nothing to judge", help_)
+        raise NothingCapturedError(_wrong(behaviour.source, title, "its chain has nothing to judge", help_).diagnostics)
     events.sort(key=lambda it: it.at_ns)  # stable: without times, in the order of the files
     steps = []
     before = events[0].at_ns

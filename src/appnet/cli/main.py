@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "Show an element as the compiler sees it.",
     "element": "Compile one element.",
     "compile": "Compile an application to Kubernetes manifests.",
+    "convert": "Write an application in its other form.",
     "plan": "Print plans as JSON.",
     "explain": "Explain plans: what was moved, and why.",
     "explain-code": "Explain the code of a diagnostic.",

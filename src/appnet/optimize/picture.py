@@ -28,7 +28,7 @@ def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]
         parts += graph.draw()
         width, top = graph.width, graph.height
     for it in explanations:
-        if len(edges) > 1:
+        if len(edges) > 1 or len(explanations) > 1:
             parts.append(f'<text class="title" x="{_MARGIN}" y="{top + 20:.0f}">{escape(it.edge)}</text>')
             top += _HEADING
         for row in _rows(it):

@@ -19,7 +19,8 @@ from appnet.cli.planned import model_of, profiles_of
 from appnet.cli.screen import show_diagnostics
 from appnet.compile import CompileSettings, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
-from appnet.deploy.kubernetes.output import files, write
+from appnet.deploy.kubernetes.output import files as output_files
+from appnet.deploy.kubernetes.output import write
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import explain, told_application
@@ -39,8 +40,11 @@ def _address(text: str) -> Address:
         raise typer.BadParameter(str(error)) from None
 
 
+_Files = Annotated[
+    list[Path] | None, typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
+]
 _Spec = Annotated[
-    Path, typer.Option("--spec", "-s", "--spec_path", help="The application's edges and elements (.yaml).")
+    Path | None, typer.Option("--spec", "-s", "--spec_path", help="The same as FILES, as the public compiler has it.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
@@ -82,22 +86,23 @@ _Collector = Annotated[
 
 
 def command(
+    files: _Files = None,
     *,
-    spec: _Spec,
+    spec: _Spec = None,
     backend: BackendOption = "envoy",
     verbose: _Verbose = False,
     pseudo_property: _Properties = None,
     pseudo_impl: _Code = None,
     mrpc_dir: _Mrpc = None,
     dry_run: _DryRun = False,
-    opt_level: _Level = OptLevel.WEAK,
+    opt_level: _Level = OptLevel.STRONG,
     no_optimize: _NoOptimize = False,
     replica: _Replica = None,
     opt_algorithm: _Algorithm = Algorithm.COST,
     prices: _Prices = None,
     profile: _ProfileFile = None,
     debug: _Debug = False,
-    target: _Target = Target.WASM,
+    target: _Target = Target.NATIVE,
     output: _Output = Path("generated"),
     collector: _Collector = None,
 ) -> None:
@@ -105,8 +110,11 @@ def command(
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
     screens = open_screens()
     level = OptLevel.NO if no_optimize else opt_level
+    given = [*(files or []), *([spec] if spec is not None else [])]
+    if not given:
+        raise typer.BadParameter("name the application's files", param_hint="FILES")
     with told_errors(), _told_steps(debug=debug):
-        application = load(FileSource(spec))
+        application = load(*map(FileSource, given))
         show_diagnostics(screens.err, list(application.warnings))
         settings = CompileSettings(level, target.value, model_of(prices), algorithm=opt_algorithm)
         if pseudo_property is not None:
@@ -118,7 +126,7 @@ def command(
             made = [explain(it.optimized, seen) for (_, it), seen in zip(compiled.chains, profiles, strict=True)]
             for line in told_application(made):
                 typer.echo(line)
-        found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
+        found = output_files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
         if not dry_run:
             with writing(output):
                 write(found, output)
