@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from tests.support.signatures import ECHO
 
@@ -32,3 +32,10 @@ def test_what_is_marked_is_told_and_nothing_else(path: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
         compile_element(FileSource(path), ECHO)
     assert Counter((it.span.line, it.code) for it in caught.value.diagnostics) == marked(path.read_text())
+
+
+def test_a_long_text_that_is_no_program_is_told_in_time() -> None:
+    source = "state:\n    pass\nreq(rpc):\n" + "    x = = 1\n" * 3000
+    with pytest.raises(DiagnosticError) as caught:
+        compile_element(TextSource(Path("long.appnet"), source), ECHO)
+    assert len(caught.value.diagnostics) == 50

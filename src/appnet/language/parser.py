@@ -26,6 +26,7 @@ from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_faul
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
 _MAX_DIGITS = 40  # of a whole number
 _MAX_ERRORS = 50
+_MAX_REPAIRS = 250
 _WORD = re.compile(r"[^\W\d]\w*")
 _FRIENDLY = {
     "_NEWLINE": "the end of the line",
@@ -111,13 +112,13 @@ class _Parsing:
         self.lost_state: set[str] = set()
 
     def tree(self, tokens: list[Token]) -> Tree[Token] | None:
-        """Lark's tree; None where nothing can be read."""
+        """Lark's tree; None where nothing can be read, or too much is wrong."""
         lines = self._source.split("\n")
         for line in self._unreadable:
             tokens = self._unread(tokens, line)
             self.lost |= set(_WORD.findall(lines[line - 1]))  # some may be in a string without an end
         rest: list[Token] | None = tokens
-        while rest is not None:
+        while rest is not None and len(self.errors) < _MAX_ERRORS and self._attempts.total() < _MAX_REPAIRS:
             try:
                 found = _parser().parse(rest)  # our lexer has run: Lark passes the list through
             except UnexpectedToken as error:
