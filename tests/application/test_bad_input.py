@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pytest
 from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.compile.fit import load_application
-from appnet.diagnostics.catalogue import CODES
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.pages import codes
 from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
@@ -67,7 +66,7 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
     of_behaviour_files = {"C070", "C071", "C072", "C073", "C074", "C075", "C076"}  # tests/behaviour
     of_plans = {"C080", "C081", "C082", "C083", "C084"}  # tests/optimize
     assert {
-        it for it in CODES if it[0] in "CN"
+        it for it in codes() if it[0] in "CN"
     } - seen == of_commands | of_several_files | of_specs | of_compilation | of_behaviour_files | of_plans
 
 
@@ -80,10 +79,3 @@ def _unreadable(path: Path) -> DiagnosticError:
 def test_good_configuration() -> None:
     edge = load(FileSource(BAD / "parts" / "good.yaml")).chains[0]
     assert set(edge.elements) == {"fault", "firewall"}
-
-
-def test_every_code_is_in_the_docs() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `([CN]\d+)` \| (.*) \|$", text, re.MULTILINE)) == {
-        code: it for code, it in CODES.items() if code[0] in "CN"
-    }

@@ -68,6 +68,13 @@ def test_check_as_json() -> None:
     assert [(it["code"], it["line"], it["severity"]) for it in found] == [("C040", 10, "error"), ("C041", 10, "error")]
     assert found[0]["file"].endswith("no_such_service.yaml")
     assert found[0]["end_column"] - found[0]["column"] == len("sever")
+    assert found[0]["places"] == []
+    (place,) = found[1]["places"]
+    assert (place["label"], place["file"], place["line"]) == ("the client is here", found[1]["file"], 9)
+
+
+def test_help_of_check_says_where_codes_are_explained() -> None:
+    assert "appnetctl explain-code CODE" in appnetctl("check", "--help").stdout
 
 
 def test_check_of_an_element_by_a_method_that_is_named(tmp_path: Path) -> None:

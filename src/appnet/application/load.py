@@ -18,7 +18,7 @@ from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located, Problems, read_documents
 from appnet.ir.compile import CompiledElement, compile_program
 from appnet.ir.nodes import Element
-from appnet.language import parse
+from appnet.language import read
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
@@ -192,7 +192,7 @@ class _Loader:
     def _element(
         self, spec: ElementSpec, proto: Source, method: MethodSignature
     ) -> tuple[CompiledElement | None, list[Diagnostic]]:
-        program = self._once(self._programs, spec.source, parse)
+        program = self._once(self._programs, spec.source, read)
         if program is None:
             return None, []
         given = tuple((name, type(it.value), it.value) for name, it in spec.parameters.items())

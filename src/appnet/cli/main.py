@@ -23,6 +23,7 @@ COMMANDS = {
     "convert": "Write an application in its other form.",
     "plan": "Print plans as JSON.",
     "explain": "Explain plans: what was moved, and why.",
+    "explain-code": "Explain the code of a diagnostic.",
     "calibrate": "Measure what RPCs cost on this machine.",
     "lsp": "Serve editors.",
     "verify": "Say what is installed, and what is missing.",

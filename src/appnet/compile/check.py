@@ -11,7 +11,7 @@ from appnet.compile.fit import Where, load_application, unfit
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.source import Source, stem
 from appnet.ir.compile import compile_program
-from appnet.language import parse
+from appnet.language import read
 from appnet.language.assume import check_assuming
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
@@ -43,7 +43,7 @@ def check_source(
 
 
 def _check_element(source: Source, proto: Source | None, method: str) -> list[Diagnostic]:
-    program = parse(source)
+    program = read(source)
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]

@@ -37,7 +37,10 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
+    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files.
+
+    `appnetctl explain-code CODE` says what a code means, with an example and how to mend it.
+    """
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
     with told_errors():
