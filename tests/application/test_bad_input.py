@@ -9,6 +9,7 @@ import pytest
 
 from appnet.application.load import load
 from appnet.application.proto import load_proto
+from appnet.compile.fit import load_application
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.pages import codes
 from appnet.diagnostics.source import FileSource
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def diagnose(path: Path) -> DiagnosticError:
-    read = load if path.suffix == ".yaml" else load_proto
+    read = load_application if path.suffix == ".yaml" else load_proto
     with pytest.raises(DiagnosticError) as caught:
         read(FileSource(path))
     return caught.value
@@ -50,7 +51,18 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
     of_commands = {"C061", "C062", "C063", "C064", "C068", "C086", "N001", "N002"}  # tests/control, cli, processors
     of_several_files = {"C019", "C025", "C026", "N003"}  # test_load.py, test_write.py
     of_specs = {"C018", "C023", "C024", "C036", "C044", "C045", "C046"}  # test_spec.py
-    of_compilation = {"C047", "C048", "C049", "C065", "C066", "C067", "C069", "C085"}  # tests/compile, analysis
+    of_compilation = {
+        "C047",
+        "C048",
+        "C049",
+        "C065",
+        "C066",
+        "C067",
+        "C069",
+        "C085",
+        "C087",
+        "C088",
+    }  # tests/compile, analysis
     of_behaviour_files = {"C070", "C071", "C072", "C073", "C074", "C075", "C076"}  # tests/behaviour
     of_plans = {"C080", "C081", "C082", "C083", "C084"}  # tests/optimize
     assert {

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application import processors
-from appnet.application.load import LoadedApplication, load, read_applications
-from appnet.application.processors import Processor, wrong_processors
+from appnet.application.load import LoadedApplication, load
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, MemorySource, Source
 from tests.support import snapshots
@@ -146,16 +144,3 @@ def test_elements_are_compiled_where_the_configuration_is_wrong_elsewhere(folder
     with pytest.raises(DiagnosticError) as caught:
         load(FileSource(good))
     assert [it.code for it in caught.value.diagnostics] == ["C010", "E030"]
-
-
-def test_elements_that_share_no_processor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(processors.PROCESSORS, "mrpc", Processor("mrpc", "for the test", runs=True))
-    spec = Path("conversions/order.yaml")
-    spec.write_text(
-        spec.read_text()
-        .replace("position: client", "position: client, processor: [mrpc]")
-        .replace("echo.proto}", "echo.proto, processor: [sidecar]}", 1)
-    )
-    monkeypatch.setattr("appnet.application.load.wrong_processors", lambda _: ())
-    (application,) = read_applications(FileSource(spec))
-    assert [it.code for it in wrong_processors(application)] == ["C025"]

@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from appnet.application.load import form_of, load
+from appnet.application.load import form_of, load, read_applications
 from appnet.application.model import Application, Form
 from appnet.application.write import write
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource, TextSource
+from appnet.diagnostics.source import FileSource, MemorySource, TextSource
 from tests.support import snapshots
 from tests.support.applications import said
 
@@ -105,3 +108,45 @@ def test_everything_that_both_forms_can_say() -> None:
     expected = said(here)
     expected["chains"][0]["module"] = ("example.com/echo", "../config/samples/go")
     assert said(there) == said(back) == expected
+
+
+NAMED = {"manifest.yaml": "", "it.proto": "", "it.appnet": ""}
+
+
+def specified(positions: list[str], pairs: int) -> Application:
+    """The application of a specification with an element at each position, and some pairs."""
+    both = {"method": "echo", "proto": "it.proto"}
+    listed = [{**both, "name": f"e{it}", "path": "it.appnet", "position": at} for it, at in enumerate(positions)]
+    linked = [
+        {**both, "name1": f"p{it}", "path1": "it.appnet", "name2": f"q{it}", "path2": "it.appnet"}
+        for it in range(pairs)
+    ]
+    on_edge = {"edge": {"a->b": listed}, "link": {"a->b": linked}}
+    top = {"app_name": "it", "app_manifest": "manifest.yaml", "app_structure": ["a->b"]}
+    top |= {key: it for key, it in on_edge.items() if it["a->b"]}
+    return _only({"it.yaml": yaml.safe_dump(top)})
+
+
+def _only(text: dict[str, str]) -> Application:
+    (application,) = read_applications(MemorySource("it.yaml", {**NAMED, **text}))
+    return application
+
+
+@given(st.lists(st.sampled_from(["client", "any", "server"]), max_size=6), st.integers(0, 2))
+def test_an_order_is_kept_or_refused(positions: list[str], pairs: int) -> None:
+    try:
+        application = specified(positions, pairs)
+    except DiagnosticError:  # no order of a request, or no elements at all
+        assume(False)
+    assert said(_only({"it.yaml": write(application, Form.SPECIFICATION, Path()).text})) == said(application)
+    told: list[str] = []
+    text = ""
+    try:
+        text = write(application, Form.APPNETCONFIG, Path()).text
+    except DiagnosticError as error:
+        told = [it.code for it in error.diagnostics]
+    if told:
+        assert told == ["C026"]
+        assert "any" in positions, "only what is bound to no side can be out of order"
+    else:
+        assert said(_only({"it.yaml": text})) == said(application)

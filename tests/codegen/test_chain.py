@@ -14,11 +14,12 @@ from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.build import RUNTIME, compile_library
 from appnet.codegen.c.slots import Call, Chain, Instance, Judgement, SlotField, Verdict
-from appnet.diagnostics.source import FileSource, TextSource
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.observe import otlp
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
+from appnet.processors.envoy.targets import NATIVE
 from tests.support.programs import program
 from tests.support.sample import SAMPLE
 
@@ -31,7 +32,7 @@ def chain_of(*sources: str, method: MethodSignature = SAMPLE) -> Chain:
         compile_element(TextSource(Path("e.appnet"), source), method, name=f"e{number}").element
         for number, source in enumerate(sources)
     ]
-    return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), Target.NATIVE))
+    return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), NATIVE))
 
 
 def instance_of(*sources: str, method: MethodSignature = SAMPLE) -> Instance:
@@ -154,7 +155,7 @@ def test_absent_fields_read_as_declared(tmp_path: Path) -> None:
     proto = tmp_path / "old.proto"
     proto.write_text('syntax = "proto2";\npackage old;\nservice S { rpc Do(M) returns (M); }\n'
                      'message M { optional string name = 1 [default = "ann"]; optional int32 age = 2 [default = -3]; }\n')  # fmt: skip
-    method = load_proto(FileSource(proto)).method("Do")
+    method = load_proto(proto).method("Do")
     call = call_of(
         instance_of(program("send(err(concat(get(rpc, 'name'), to_string(get(rpc, 'age')))), Up)"), method=method)
     )

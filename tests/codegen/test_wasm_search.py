@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, Passed
+from appnet.processors.envoy.targets import WASM
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
 
@@ -40,7 +41,7 @@ TEXTS = LETTERS.flatmap(lambda letters: st.text(letters, max_size=60)).map(str.e
 def search() -> wasm_harness.ModuleUnderTest:
     element = compile_element(TextSource(Path("search.appnet"), SEARCH), ECHO).element
     source = print_chain(ChainSource("search", "1", [(ECHO, [element])]))
-    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
+    return wasm_harness.ModuleUnderTest(build(source, WASM))
 
 
 @settings(max_examples=400)
@@ -76,9 +77,9 @@ resp(rpc):
 
 @pytest.fixture(scope="module")
 def splice() -> wasm_harness.ModuleUnderTest:
-    element = compile_element(Path("splice.appnet"), ECHO, source=SPLICE).element
+    element = compile_element(TextSource(Path("splice.appnet"), SPLICE), ECHO).element
     source = print_chain(ChainSource("splice", "1", [(ECHO, [element])]))
-    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
+    return wasm_harness.ModuleUnderTest(build(source, WASM))
 
 
 @settings(max_examples=300)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from appnet.application.model import Application, Chain
-from appnet.application.processors import ready
 from appnet.diagnostics.source import Source
+from appnet.processors.registry import ready
 
 
 def said(application: Application, *, edges: bool = True) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from appnet.application.appnet_config import KIND, read_config
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
-from appnet.application.processors import wrong_processors
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import is_specification, read_specification
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
@@ -72,13 +71,17 @@ class LoadedApplication:
     sources: tuple[Source, ...]
 
 
-def load(*sources: Source) -> LoadedApplication:
+Judge = Callable[[Application], Iterable[Diagnostic]]
+"""What else is wrong with an application as its files say it, to be told beside what is wrong with them."""
+
+
+def load(*sources: Source, judge: Judge = lambda _: ()) -> LoadedApplication:
     """Reads one application from a specification, or from one AppNetConfig or several, and everything that they name.
 
     Each is read once, and each element compiled once for a method that it stands on with the same parameters.
     Raises ``DiagnosticError`` with what is wrong in any of them; elements are looked at once their method is known.
     """
-    return _Loader(sources).load()
+    return _Loader(sources, judge).load()
 
 
 def read_applications(source: Source) -> list[Application]:
@@ -86,7 +89,7 @@ def read_applications(source: Source) -> list[Application]:
 
     Raises ``DiagnosticError`` with everything that is wrong with it, in its order.
     """
-    found, wrong = _read(source)
+    found, wrong = _read(source, lambda _: ())
     if wrong:
         raise DiagnosticError(wrong)
     return found
@@ -102,7 +105,7 @@ def form_of(source: Source) -> Form:
     return Form.SPECIFICATION if is_specification(read_documents(source)) else Form.APPNETCONFIG
 
 
-def _read(source: Source) -> tuple[list[Application], list[Diagnostic]]:
+def _read(source: Source, judge: Judge) -> tuple[list[Application], list[Diagnostic]]:
     """What can be read of the file, and what is wrong with it."""
     problems = Problems(source)
     try:
@@ -114,7 +117,7 @@ def _read(source: Source) -> tuple[list[Application], list[Diagnostic]]:
         found = [one] if one is not None else []
     else:
         found = read_config(documents, problems)
-    wrong = [*problems.found, *(it for one in found for it in wrong_processors(one))]
+    wrong = [*problems.found, *(it for one in found for it in judge(one))]
     return found, sorted(dict.fromkeys(wrong), key=_place)
 
 
@@ -125,8 +128,8 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int]:
 class _Loader:
     """Reads each source once, and compiles each element once for each method that it stands on under that name."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sequence[Source], judge: Judge) -> None:
+        self._sources, self._judge = sources, judge
         self._wrong: list[Diagnostic] = []
         self._methods: dict[tuple[Source, str], MethodSignature] = {}
         self._protos: dict[Source, ProtoFile | None] = {}
@@ -153,7 +156,7 @@ class _Loader:
     def _application(self) -> Application | None:
         found: list[Application] = []
         for source in dict.fromkeys(self._sources):
-            applications, wrong = _read(source)
+            applications, wrong = _read(source, self._judge)
             self._wrong += wrong
             found += applications
         if not found:

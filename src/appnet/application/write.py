@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 
 from appnet.application.appnet_config import API_VERSION, KIND
-from appnet.application.model import Application, Chain, ElementSpec, Form, Side, Stop
-from appnet.application.processors import ready
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located
@@ -112,7 +111,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
     edge = chain.edge
     name = re.sub(r"[^a-z0-9]+", "-", f"{edge.client}-{edge.server}-{chain.method}".lower()).strip("-")
     spec = {
-        "processors": [it.value for it in chain.processors] or ready(),
+        "processors": [it.value for it in chain.processors] or [USUAL_PROCESSOR],
         "appName": application.name,
         "clientService": edge.client,
         "serverService": edge.server,

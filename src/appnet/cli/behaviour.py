@@ -10,15 +10,18 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.load import LoadedApplication, load, says_so
+from appnet.application.load import LoadedApplication, says_so
+from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
-from appnet.behaviour.tap import NothingCapturedError, captured_case
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
+from appnet.compile.fit import Where, load_application
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, shown_text
 from appnet.diagnostics.source import FileSource
+from appnet.processors import registry
+from appnet.processors.processor import CapturedCall
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -45,19 +48,25 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
 def captured(path: Path, taps: Sequence[Path]) -> list[Behaviour]:
     """The captured RPCs as a case of each chain that sees some: of an application, a behaviour file or an element."""
     if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
-        behaviours = list(_of_chains(load(FileSource(path))))
+        behaviours = list(_of_chains(load_application(FileSource(path))))
     else:
         behaviours = load_all(behaviour_files([path]))
     found: list[Behaviour] = []
     wrong: list[Diagnostic] = []
     for it in behaviours:
         try:
-            found.append(replace(it, cases=(captured_case(it, [FileSource(tap) for tap in taps]),)))
+            found.append(replace(it, cases=(captured_case(it, _captured_by_any(it, taps)),)))
         except NothingCapturedError as error:
             wrong += error.diagnostics
     if not found:
         raise DiagnosticError(wrong)
     return found
+
+
+def _captured_by_any(behaviour: Behaviour, taps: Sequence[Path]) -> Iterator[CapturedCall]:
+    """The calls of the behaviour's method, whichever processor captured them."""
+    for it in registry.processors().values():
+        yield from it.captured(map(FileSource, taps), behaviour.method.full_name)
 
 
 def _of_chains(loaded: LoadedApplication) -> Iterator[Behaviour]:
@@ -102,7 +111,8 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
         if file.name.endswith(SUFFIX):
             load_behaviour(FileSource(file))
             return []
-        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method)
+        where = Where(target) if target else Where()
+        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method, where)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:
