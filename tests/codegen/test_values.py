@@ -66,6 +66,8 @@ VALUES = {INT: INTS, UINT: UINTS, FLOAT: FLOATS, STRING: TEXTS, BYTES: TEXTS, BO
 def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:
     for type_ in NUMBERS:
         yield from ((op, (type_, type_), type_) for op in ("add", "sub", "mul", "div", "min", "max"))
+        if type_ != FLOAT:
+            yield "rem", (type_, type_), type_
         yield from ((op, (type_,), type_) for op in ("neg", "abs"))
     for type_ in SCALARS:
         yield from ((op, (type_, type_), BOOL) for op in ("eq", "ne", "lt", "le", "gt", "ge"))

@@ -7,14 +7,14 @@ from appnet.language.operations import OPERATIONS, Effect, Operation
 STATE = ("seen: Map<string, int>", "items: Vec<int>", "loads: Vec<float>")
 
 CHAPTERS = {
-    "Numbers": ("add", "sub", "mul", "div", "neg", "min", "max", "abs"),
+    "Numbers": ("add", "sub", "mul", "div", "rem", "neg", "min", "max", "abs"),
     "Comparison and logic": ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"),
     "Conversion": (
         "to_float", "to_int", "to_uint", "parse_int", "parse_float", "int_to_string", "uint_to_string", "float_to_string",
         "bool_to_string", "instant_to_float", "string_to_bytes", "bytes_to_string",
     ),
     "Text": ("concat", "contains", "starts_with", "matches", "string_size", "hash"),
-    "Maps": ("map_get", "map_get_or", "map_set", "map_delete", "map_size"),
+    "Maps": ("map_new", "map_get", "map_get_or", "map_set", "map_delete", "map_size", "map_entries"),
     "Vecs": ("vec_new", "vec_get", "vec_get_or", "vec_set", "vec_append", "vec_size", "quantile"),
     "Pairs": ("pair", "first", "second"),
     "Chance": ("random_float", "random_int", "random_choices"),
@@ -29,6 +29,7 @@ EXAMPLES = {
     "sub": "2 - 3 == -1",
     "mul": "2 * 3 == 6",
     "div": "-7 / 2 == -3",
+    "rem": "-7 % 3 == -1",
     "neg": "n = 7\n-n + 7 == 0",
     "min": "min(2, 3) == 2",
     "max": "max(2.5, 3) == 3.0",
@@ -54,7 +55,7 @@ EXAMPLES = {
     "instant_to_float": "to_float(current_time()) == 5.0",
     "string_to_bytes": "s = 'abc'\nset(rpc, 'blob', s)\nsize(get(rpc, 'blob')) == 3",
     "bytes_to_string": "set(rpc, 'blob', 'abc')\nto_string(get(rpc, 'blob')) == 'abc'",
-    "concat": "concat('ab', 'c') == 'abc'",
+    "concat": "concat('ab', 'c') == 'abc' and 'ab' + 'c' == 'abc'",
     "contains": "contains('abc', 'bc')",
     "starts_with": "starts_with('abc', 'ab')",
     "matches": "matches('user-7', '^user-[0-9]+$')",
@@ -65,7 +66,9 @@ EXAMPLES = {
     "map_set": "set(seen, 'a', 7)\nget(seen, 'a', 0) == 7",
     "map_delete": "set(seen, 'a', 7)\ndelete(seen, 'a')\nsize(seen) == 0",
     "map_size": "set(seen, 'a', 7)\nsize(seen) == 1",
-    "vec_new": "items = []\nsize(items) == 0",
+    "map_new": "ports = {'http': 80, 'https': 443}\nget(ports, 'https', 0) == 443",
+    "map_entries": "total = 0\nforeach({'a': 1, 'b': 2}, lambda(k, v): total = total + v)\ntotal == 3",
+    "vec_new": "primes = [2, 3, 5]\nget(primes, 2, 0) == 5",
     "vec_get": "n = 0\nmatch get(items, 0):\n    Some(x) => n = x\n    None => n = -1\nn == -1",
     "vec_get_or": "get(items, 3, 5) == 5",
     "vec_set": "set(items, 0, 7)\nset(items, 0, 8)\nget(items, 0, 0) == 8",
@@ -98,8 +101,8 @@ EXAMPLES = {
 _HEAD = """\
 # The built-ins
 
-What each function and operator takes, gives and does. In signatures `T`, `K` and `V` stand for any type, `N` for `int`, `uint` or `float`, and
-`S` for `string` or `bytes`; what gives an `Option` is taken apart by `match`, but for `decrypt` and `decompress`, where None ends the handler.
+What each function and operator takes, gives and does. In signatures `T`, `K` and `V` stand for any type, `N` for `int`, `uint` or `float`, `I` for `int` or
+`uint`, and `S` for `string` or `bytes`; what gives an `Option` is taken apart by `match`, but for `decrypt` and `decompress`, where None ends the handler.
 [The language reference](language.md) says more of regular expressions and of compression.
 
 The last line of each example holds: tests run them, in `req` of an element with the state variables `seen: Map<string, int>`,

@@ -35,7 +35,7 @@ from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call
 from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.operations import OPERATIONS, Effect
-from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, OptionType, PairType, Type
+from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, MapType, OptionType, PairType, Type
 
 OPAQUE = frozenset(
     {
@@ -43,7 +43,7 @@ OPAQUE = frozenset(
         *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
         *("concat", "starts_with", "string_size", "hash", "hmac", "decrypt", "quantile"),
         *("matches", "compress", "decompress"),
-        *("vec_new", "vec_get", "vec_get_or", "vec_size"),
+        *("vec_new", "vec_get", "vec_get_or", "vec_size", "map_entries"),
     }
 )
 """Pure operations about which nothing more is known."""
@@ -152,6 +152,10 @@ def _divide(call: Call, a: Term, b: Term) -> Term:
     return z3.If(b == 0, z3.BitVecVal(0, BITS), a / b if _signed(call) else z3.UDiv(a, b))
 
 
+def _remain(call: Call, a: Term, b: Term) -> Term:
+    return z3.If(b == 0, z3.BitVecVal(0, BITS), z3.SRem(a, b) if _signed(call) else z3.URem(a, b))
+
+
 def _less(call: Call, a: Term, b: Term) -> Term:
     return a < b if _signed(call) else z3.ULT(a, b)
 
@@ -160,6 +164,7 @@ _number("add", lambda _call, a, b: a + b, commutes=True)
 _number("sub", lambda _call, a, b: a - b)
 _number("mul", lambda _call, a, b: a * b, commutes=True)
 _number("div", _divide)
+_number("rem", _remain)
 _number("min", lambda call, a, b: z3.If(_less(call, b, a), b, a))
 _number("max", lambda call, a, b: z3.If(_less(call, a, b), b, a))
 
@@ -274,6 +279,12 @@ def _contains(context: Context, call: Call, text: Term, part: Term) -> Term:
 
 
 # --- containers ------------------------------------------------------------------------------
+
+
+@_operation
+def _map_new(_context: Context, call: Call) -> MapValue:
+    assert isinstance(call.type, MapType)
+    return maps.empty(call.type)
 
 
 @_operation

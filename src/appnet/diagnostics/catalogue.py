@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "E024": "A number that does not fit its type.",
     "E025": "A type that nothing tells.",
     "E026": "A regular expression that cannot be used.",
+    "E027": "A key that stands twice in the literal of a Map.",
     # verdicts
     "E030": "A message sent the wrong way.",
     "E031": "`send` where a handler cannot end.",
@@ -44,6 +45,7 @@ CODES: dict[str, str] = {
     "W004": "State marked as shared or persistent that each processor instance keeps for itself, until it ends.",
     "W005": "A value that nothing uses.",
     "W006": "An operation that never has an effect, because a literal in it is out of range.",
+    "W007": "A literal with more items or entries than the variable it is given to can hold.",
     # --- what stands around elements ---
     # text
     "C001": "A file that is not there or cannot be read as text.",

@@ -110,6 +110,14 @@ def _div(machine: Machine, a: Value, b: Value) -> Value:
     return wrap(quotient if (a < 0) == (b < 0) else -quotient, machine.type)
 
 
+@_operation
+def _rem(_machine: Machine, a: int, b: int) -> int:
+    if b == 0:
+        return 0
+    rest = abs(a) % abs(b)
+    return -rest if a < 0 else rest
+
+
 def _divide(a: float, b: float) -> float:
     """IEEE 754 division, which Python refuses for a divisor of zero."""
     if b != 0.0:
@@ -349,6 +357,16 @@ def _map_delete(_machine: Machine, entries: dict[Value, Value], key: Value) -> N
 @_operation
 def _map_size(_machine: Machine, entries: dict[Value, Value]) -> int:
     return len(entries)
+
+
+@_operation
+def _map_new(_machine: Machine) -> dict[Value, Value]:
+    return {}
+
+
+@_operation
+def _map_entries(_machine: Machine, entries: dict[Value, Value]) -> list[Value]:
+    return list(entries.items())
 
 
 @_operation

@@ -41,7 +41,7 @@ from appnet.ir.state_classes import classify
 from appnet.ir.verify import verify
 from appnet.language import typed
 from appnet.language.operations import FALLIBLE, OPERATIONS, Effect
-from appnet.language.types import BOOL, STRING, UNIT, OptionType, Type
+from appnet.language.types import BOOL, STRING, UNIT, MapType, OptionType, Type
 
 _INVALID_ARGUMENT = 3
 
@@ -86,6 +86,8 @@ class _Body:
 
     def _statement(self, statement: typed.Statement) -> None:
         match statement:
+            case typed.SetLocal(variable=variable, value=(typed.VecOf() | typed.MapOf()) as value):
+                self._fill(value, variable)
             case typed.SetLocal(variable=variable, value=value):
                 computed = self._computation(value)  # before the name: the value may use what it held
                 self._out.append(Let(self._local(variable), computed))
@@ -153,8 +155,10 @@ class _Body:
                 return State(name, type_)
             case typed.FieldValue(path=path, type=type_):
                 return ReadField(path, type_)
-            case typed.NewVec():
-                return Call("vec_new", (), value.type)
+            case typed.Empty() | typed.VecOf(items=()) | typed.MapOf(entries=()):
+                return _new(value.type)
+            case typed.VecOf() | typed.MapOf():
+                return self._fill(value)
             case typed.Operate(op=op) if op in FALLIBLE:
                 return self._fallible(value)
             case typed.Operate(op=("and" | "or") as op, arguments=(left, right)) if _has_effects(right):
@@ -165,6 +169,18 @@ class _Body:
     def _operands(self, values: tuple[typed.Value, ...]) -> list[Atom]:
         """The values' atoms, evaluated left to right."""
         return [self._atom(value) for value in values]
+
+    def _fill(self, value: typed.VecOf | typed.MapOf, variable: typed.Variable | None = None) -> Local:
+        """The local that holds the container, after statements that put into it what the literal has: the variable's,
+        where it has one. What goes in is computed first, so that it may use what the variable held.
+        """
+        parts = [(it,) for it in value.items] if isinstance(value, typed.VecOf) else value.entries
+        operands = [self._operands(it) for it in parts]
+        local = self._fresh("t", value.type) if variable is None else self._local(variable)
+        self._out.append(Let(local, _new(value.type)))
+        op = "vec_append" if isinstance(value, typed.VecOf) else "map_set"
+        self._out += [Do(Call(op, (local, *it), UNIT)) for it in operands]
+        return local
 
     def _short_circuit(self, op: str, left: typed.Value, right: typed.Value) -> Local:
         """``and`` and ``or`` whose right side draws a number or may end the handler: it runs only when it counts."""
@@ -205,7 +221,15 @@ class _Body:
         return Local(unique, type_)
 
 
+def _new(type_: Type) -> Call:
+    """An empty container."""
+    return Call("map_new" if isinstance(type_, MapType) else "vec_new", (), type_)
+
+
 def _has_effects(value: typed.Value) -> bool:
+    if isinstance(value, typed.VecOf | typed.MapOf):
+        parts = value.items if isinstance(value, typed.VecOf) else [it for entry in value.entries for it in entry]
+        return any(map(_has_effects, parts))
     if not isinstance(value, typed.Operate):
         return False
     effects = OPERATIONS[value.op].effects & ~(Effect.READS_CONTAINER | Effect.READS_METADATA | Effect.READS_STATUS)

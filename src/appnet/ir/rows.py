@@ -31,7 +31,7 @@ from appnet.ir.printer import show_atom, show_pattern
 from appnet.ir.walk import atoms_of, binders, statements
 
 _INFIX = {
-    **dict(zip(("add", "sub", "mul", "div"), "+-*/", strict=True)),
+    **dict(zip(("add", "sub", "mul", "div", "rem"), "+-*/%", strict=True)),
     **dict(zip(("eq", "ne", "lt", "le", "gt", "ge"), ("==", "!=", "<", "<=", ">", ">="), strict=True)),
     **{op: op for op in ("and", "or")},
 }

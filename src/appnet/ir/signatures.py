@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from functools import cache
 
 from appnet.language.operations import OPERATIONS
-from appnet.language.types import BYTES, NUMERIC, SCALARS, STRING, UNIT, MapType, OptionType, PairType, Type, VecType
+from appnet.language.types import (
+    BYTES,
+    INT,
+    NUMERIC,
+    SCALARS,
+    STRING,
+    UINT,
+    UNIT,
+    MapType,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
 
 _TOKEN = re.compile(r"->|\w+|[<>(),|]")
-_LETTERS = {"T": None, "K": None, "V": None, "N": NUMERIC, "S": (STRING, BYTES)}
+_LETTERS = {"T": None, "K": None, "V": None, "N": NUMERIC, "I": (INT, UINT), "S": (STRING, BYTES)}
 _NAMED = {type_.name: type_ for type_ in (*SCALARS, UNIT)}
 _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 

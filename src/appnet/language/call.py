@@ -69,7 +69,7 @@ class Call:
         if found not in allowed:
             wanted = " or ".join(str(it) for it in allowed)
             title = f"`{self.name}` takes {wanted} argument{'' if allowed == (1,) else 's'}, not {found}"
-            several = "; join two at a time: concat(a, concat(b, c))" if self.name == "concat" and found > 2 else ""
+            several = "; join more by a + b + c" if self.name == "concat" and found > 2 else ""
             raise CheckError("E022", title, self.node.span, help_=f"write {self.usage}{several}")
         return found
 

@@ -16,7 +16,7 @@ from appnet.language.messages import MethodSignature
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
-from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, OptionType, PairType, VecType
+from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, Type, VecType
 
 _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
@@ -106,7 +106,10 @@ class _Body:
             return body
         for variable in self.scope.untold():
             title = f"nothing tells what `{variable.name}` holds"
-            help_ = f"add an item: set({variable.name}, size({variable.name}), x), or leave it out"
+            adds = f"set({variable.name}, size({variable.name}), x)"
+            if variable.began is MapType:
+                adds = f"set({variable.name}, key, value)"
+            help_ = f"put something into it, {adds}, or leave it out"
             errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
         if self.scope.part is not Part.INIT and not errors and not typed.ends(body):
             self._warn_of_drop(block, body)
@@ -177,17 +180,18 @@ class _Body:
         if isinstance(node, syntax.Apply) and node.function.name == "reply":
             return self._begin_reply(target, found, node)
         if isinstance(found, StateValue):
-            return typed.SetState(found, self._stored(node, found))
+            self._warn_of_excess(node, found)
+            return typed.SetState(found, typed_expression(self.scope, node, found.type))
         if isinstance(found, Variable):
-            if isinstance(node, syntax.EmptyVec):
-                self._rebind(found, target, None)
-                return typed.SetLocal(found, typed.NewVec(found))
+            if syntax.is_empty(node) and found.type is None and found.began is _began(node):
+                return typed.SetLocal(found, typed.Empty(found))
             value, origin = self._remember_origin(expression(self.scope, node, found.type), node.span)
             self._rebind(found, target, origin)
-            return typed.SetLocal(found, coerce(value, found.type, node.span) if found.type else value)
-        if isinstance(node, syntax.EmptyVec):
+            return typed.SetLocal(found, _as_held(value, found, node.span))
+        if syntax.is_empty(node):
             variable = self.scope.declare(target.name, target.span, None)
-            return typed.SetLocal(variable, typed.NewVec(variable))
+            variable.began = _began(node)
+            return typed.SetLocal(variable, typed.Empty(variable))
         value = expression(self.scope, node)
         if type_of(value, node.span) == UNIT:
             raise no_value(node.span)
@@ -230,12 +234,17 @@ class _Body:
             self.scope.mention(name.span, found)
         return found
 
-    def _stored(self, node: syntax.Expression, state: StateValue) -> typed.Value:
-        if isinstance(node, syntax.EmptyVec) and isinstance(state.type, VecType):
-            variable = Variable("empty", node.span, state.type)
-            self.scope.hoisted.append(typed.SetLocal(variable, typed.NewVec(variable)))
-            return typed.Local(variable)
-        return typed_expression(self.scope, node, state.type)
+    def _warn_of_excess(self, node: syntax.Expression, state: StateValue) -> None:
+        capacity = self.scope.state[state.name].capacity
+        match node:
+            case syntax.VecOf(items=held) | syntax.MapOf(entries=held):
+                count = len(held)
+            case _:
+                count = 0
+        if count > capacity:
+            title = f"`{state.name}` keeps {capacity} of these {count}"
+            help_ = f"give it room, `@capacity({count})`, or leave out what goes: the first ones"
+            self.scope.found.warn("W007", title, node.span, "the last ones", help_)
 
     def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
         """Keeps the key of ``get(map, key)`` on a state Map of containers: what is got may be changed in place."""
@@ -285,7 +294,7 @@ class _Body:
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):
             self._rebind(found, name, None)
-            return typed.SetLocal(found, coerce(value, found.type, name.span) if found.type else value)
+            return typed.SetLocal(found, _as_held(value, found, name.span))
         return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
 
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
@@ -411,15 +420,65 @@ class _Body:
         with self._guard():
             items = expression(self.scope, node.items)
             type_ = type_of(items, node.items.span)
-            if not isinstance(type_, VecType):
-                raise CheckError("E020", "foreach goes over a Vec", node.items.span, f"this is {type_}", "name a Vec")
+            _check_names(node, type_)
             with self.scope.loop():
-                item = self.scope.declare(node.item.name, node.item.span, type_.item)
+                if isinstance(type_, MapType):
+                    return [self._foreach_entry(node, items, type_)]
+                assert isinstance(type_, VecType)
+                item = self.scope.declare(node.names[0].name, node.names[0].span, type_.item)
                 return [typed.ForEach(item, items, self.body(node.body))]
         with self.scope.loop():  # what is gone over is wrong; what is done is looked at all the same
-            self.scope.give_up([node.item.name])
+            self.scope.give_up(it.name for it in node.names)
             self.body(node.body)
         return []
+
+    def _foreach_entry(self, node: syntax.ForEach, map_: typed.Value, type_: MapType) -> typed.ForEach:
+        pair = PairType(type_.key, type_.value)
+        entry = Variable("entry", node.items.span, pair)
+        parts = zip(node.names, ("first", "second"), (type_.key, type_.value), strict=True)
+        taken = tuple(
+            typed.SetLocal(
+                self.scope.declare(name.name, name.span, part), typed.Operate(op, (typed.Local(entry),), part)
+            )
+            for name, op, part in parts
+        )
+        entries = typed.Operate("map_entries", (map_,), VecType(pair))
+        return typed.ForEach(entry, entries, (*taken, *self.body(node.body)))
+
+
+def _as_held(value: typed.Value, variable: Variable, span: Span) -> typed.Value:
+    """The value as one of the variable's type, which it tells where nothing has yet."""
+    want = variable.type
+    if want is None:
+        want = type_of(value, span)
+        coerce(typed.Local(variable), want, span)
+    return coerce(value, want, span)
+
+
+def _began(node: syntax.Expression) -> typed.ContainerKind:
+    """What an empty literal is."""
+    return MapType if isinstance(node, syntax.MapOf) else VecType
+
+
+def _check_names(node: syntax.ForEach, type_: Type) -> None:
+    """Raises `CheckError` where a loop over the type names other things than it has."""
+    names = ", ".join(it.name for it in node.names)
+    if not isinstance(type_, VecType | MapType):
+        help_ = mismatch(type_, type_.item, node.items.span).diagnostic.help if isinstance(type_, OptionType) else ""
+        title = "foreach goes over a Vec or a Map"
+        raise CheckError("E020", title, node.items.span, f"this is {type_}", help_ or "name a Vec or a Map")
+    wanted = 2 if isinstance(type_, MapType) else 1
+    if len(node.names) < wanted:
+        help_ = f"name the key and the value: lambda({names}, value)"
+        raise CheckError("E022", "an entry of a Map is a key and a value", node.names[0].span, "one name", help_)
+    if len(node.names) > wanted:
+        help_ = f"name it alone: lambda({node.names[0].name})"
+        if isinstance(type_, VecType) and isinstance(type_.item, PairType):
+            help_ = f"name the pair and take it apart: lambda(pair), then ({names}) = pair"
+        raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_)
+    if len({it.name for it in node.names}) < wanted:
+        title = f"`{node.names[0].name}` names the key and the value"
+        raise CheckError("E012", title, node.names[1].span, help_="give each a name of its own")
 
 
 def _code(node: syntax.Expression) -> int:

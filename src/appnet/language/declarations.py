@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
-from appnet.language.expressions import expression
+from appnet.language.expressions import check_key, expression
 from appnet.language.scope import CheckError, Findings, Scope, near
 from appnet.language.typed import CheckedState, Literal, StateValue
 from appnet.language.types import (
@@ -111,10 +111,8 @@ def _type(node: syntax.TypeName, depth: int = 0) -> Type:
     if len(parts) != wanted:
         write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
         raise CheckError("E021", f"`{node.name}` takes {wanted} types", node.span, help_=f"write {write}")
-    if node.name == "Map" and parts[0] not in SCALARS:
-        help_ = "key by a string, a number, a bool or bytes"
-        raise CheckError("E021", f"{parts[0]} cannot be a key", node.parts[0].span, help_=help_)
     if node.name == "Map":
+        check_key(parts[0], node.parts[0].span)
         return MapType(*parts)
     if node.name == "pair":
         return PairType(*parts)

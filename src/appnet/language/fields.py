@@ -63,7 +63,7 @@ def set_reply_field(call: Call) -> Value:
 
 def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
     """Has what is wrong with the value told, though the type of its field is not known."""
-    if path in message.unknown and not isinstance(call.arguments[2], syntax.EmptyVec):
+    if path in message.unknown and not syntax.is_empty(call.arguments[2]):
         call.any(2)
 
 

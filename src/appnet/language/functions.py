@@ -9,7 +9,7 @@ from appnet.diagnostics.diagnostic import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.call import Call, to_text
-from appnet.language.expressions import coerce, describe, mismatch, type_of, unify
+from appnet.language.expressions import check_key, coerce, describe, mismatch, type_of, unify
 from appnet.language.fields import byte_size, get_field, set_field, set_reply_field
 from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.patterns import PatternError, compile_pattern
@@ -97,11 +97,22 @@ def _set(call: Call) -> Value:
     type_ = container.variable.type if isinstance(container, Local) else type_of(container, call.span(0))
     if isinstance(type_, MapType):
         run = Operate("map_set", (container, call.typed(1, type_.key), call.typed(2, type_.value)), UNIT)
+    elif type_ is None and isinstance(container, Local) and container.variable.began is MapType:
+        run = _set_first_entry(call, container)
     elif isinstance(type_, VecType) or type_ is None:
         run = _set_item(call, container, type_)
     else:
         raise _no_container(call, type_, "set")
     return _write_back(call, container, run)
+
+
+def _set_first_entry(call: Call, container: Local) -> Operate:
+    """``set`` on a Map of which nothing has told yet what it holds."""
+    key, value = call.any(1), call.any(2)
+    key_type = type_of(key, call.span(1))
+    check_key(key_type, call.span(1))
+    coerce(container, MapType(key_type, type_of(value, call.span(2))), call.span(0))
+    return Operate("map_set", (container, key, value), UNIT)
 
 
 def _set_item(call: Call, container: Value, type_: VecType | None) -> Operate:
@@ -183,7 +194,7 @@ def _size(call: Call) -> Value:
     call.count(1)
     value = call.any(0)
     if isinstance(value, Local) and value.variable.type is None:
-        return Operate("vec_size", (value,), UINT)
+        return Operate("map_size" if value.variable.began is MapType else "vec_size", (value,), UINT)
     type_ = type_of(value, call.span(0))
     if type_ in {STRING, BYTES}:
         return Operate("string_size", (value,), UINT)

@@ -40,14 +40,22 @@ PUNCTUATION = {
     "-": "MINUS",
     "*": "STAR",
     "/": "SLASH",
+    "%": "PERCENT",
     "(": "_LPAR",
     ")": "_RPAR",
     "[": "_LSQB",
     "]": "_RSQB",
+    "{": "_LBRACE",
+    "}": "_RBRACE",
     ",": "_COMMA",
     ":": "_COLON",
     "@": "_AT",
 }
+_BEFORE_VALUES = frozenset(
+    {"_LPAR", "_LSQB", "_LBRACE", "_COMMA", "_COLON", "_ASSIGN", "MATCH", "IF", "ELIF", "AND", "OR", "NOT"}
+    | {"EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT"}
+)
+_LAMBDA_HEADS = [["LAMBDA", "_LPAR", *names, "_RPAR", "_COLON"] for names in (["NAME"], ["NAME", "_COMMA", "NAME"])]
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 TOKEN = re.compile(
     r"""
@@ -58,7 +66,7 @@ TOKEN = re.compile(
   | (?P<int>[0-9][0-9_]*)
   | (?P<name>[^\W\d]\w*)
   | (?P<string>'(?:[^'\\\n]|\\[^\n])*'|"(?:[^"\\\n]|\\[^\n])*")
-  | (?P<punctuation>=>|==|!=|<=|>=|[<>=+\-*/()\[\],:@])
+  | (?P<punctuation>=>|==|!=|<=|>=|[<>=+\-*/%()\[\]{},:@])
     """,
     re.VERBOSE,
 )
@@ -69,7 +77,6 @@ _HINTS = {
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`, or `!=` for unequal",
-    "%": "there is no remainder; keep a count and compare it",
     ".": "for a field write get(rpc, 'field'); for a function of a variable function(x, …)",
     "?": "there is no `? :`; use `if` and `else`",
     **dict.fromkeys("‘’“”`´", "write the quotes ' or \""),
@@ -113,7 +120,7 @@ class Lexer:
                 if position >= len(self._source):
                     break
             found = TOKEN.match(self._source, position)
-            if found is None:
+            if found is None or self._is_of_a_block(found.group()):
                 position = self._unknown(position)
                 continue
             yield from self._tokens_of(found)
@@ -152,17 +159,24 @@ class Lexer:
             return SECTIONS[text]
         return KEYWORDS.get(text, "NAME")
 
+    def _is_of_a_block(self, text: str) -> bool:
+        """Whether a brace belongs to no Map's literal, so that it can but be meant for a block."""
+        if text == "}":
+            return not self._joined()
+        before = self._recent[-1] if self._recent else ""
+        return text == "{" and (before not in _BEFORE_VALUES or (before == "_COLON" and not self._joined()))
+
     def _punctuation(self, text: str, start: int, end: int) -> Iterator[Token]:
         context = self._contexts[-1]
-        if text in "([":
+        if text in "([{":
             context.open_brackets += 1
-        elif text in ")]":
-            if context.open_brackets == 0 and len(self._contexts) > 1:
+        elif text in ")]}":
+            if text == ")" and context.open_brackets == 0 and len(self._contexts) > 1:
                 yield from self._close_lambda(start)
                 context = self._contexts[-1]
             context.open_brackets = max(0, context.open_brackets - 1)
         yield self._token(PUNCTUATION[text], text, start, end)
-        if text == ":" and self._recent[-5:] == ["LAMBDA", "_LPAR", "NAME", "_RPAR", "_COLON"]:
+        if text == ":" and any(self._recent[-len(head) :] == head for head in _LAMBDA_HEADS):
             self._contexts.append(_Context(indents=[self._contexts[-1].indents[-1]]))
 
     def _close_lambda(self, start: int) -> Iterator[Token]:

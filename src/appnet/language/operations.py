@@ -4,7 +4,8 @@ A built-in or an operator of the surface language is resolved by the checker to 
 name and its argument types. The interpreter and each code generator give every operation a meaning
 of their own; a test fails while one of them misses an operation that is declared here.
 
-In ``signature`` the letters T, K and V stand for any type, N for int, uint or float, and S for string or bytes.
+In ``signature`` the letters T, K and V stand for any type, N for int, uint or float, I for int or uint,
+and S for string or bytes.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ _ALL = (
     Operation("sub", "(N, N) -> N", "a - b", "The difference; integers wrap around."),
     Operation("mul", "(N, N) -> N", "a * b", "The product; integers wrap around."),
     Operation("div", "(N, N) -> N", "a / b", "The quotient, towards zero for integers; an integer divided by 0 is 0."),
+    Operation(
+        "rem",
+        "(I, I) -> I",
+        "a % b",
+        "What `a / b` leaves, with the sign of a; the remainder of a division by 0 is 0.",
+    ),
     Operation("neg", "(N) -> N", "-a", "The negation; integers wrap around."),
     Operation("min", "(N, N) -> N", "min(a, b)", "The lesser value, a where they are equal; NaN if either is NaN."),
     Operation("max", "(N, N) -> N", "max(a, b)", "The greater value, a where they are equal; NaN if either is NaN."),
@@ -109,7 +116,7 @@ _ALL = (
     Operation("string_to_bytes", "(string) -> bytes", "s (where bytes are expected)", "The same bytes."),
     Operation("bytes_to_string", "(bytes) -> string", "to_string(b)", "The same bytes, whether or not they are UTF-8."),
     # strings
-    Operation("concat", "(S, S) -> S", "concat(a, b)", "The second after the first."),
+    Operation("concat", "(S, S) -> S", "concat(a, b) or a + b", "The second after the first."),
     Operation("contains", "(S, S) -> bool", "contains(a, b)", "Whether the second occurs in the first."),
     Operation("starts_with", "(S, S) -> bool", "starts_with(a, b)", "Whether the first begins with the second."),
     Operation(
@@ -140,7 +147,15 @@ _ALL = (
     ),
     Operation("map_delete", "(Map<K, V>, K) -> unit", "delete(m, k)", "Removes the key.", Effect.WRITES_CONTAINER),
     Operation("map_size", "(Map<K, V>) -> uint", "size(m)", "How many keys are set.", Effect.READS_CONTAINER),
-    Operation("vec_new", "() -> Vec<T>", "[]", "A Vec with no items."),
+    Operation("map_new", "() -> Map<K, V>", "{}", "A Map with no keys; {k: v} is one with entries, set in this order."),
+    Operation(
+        "map_entries",
+        "(Map<K, V>) -> Vec<<K, V>>",
+        "foreach(m, lambda(k, v): …)",
+        "Its keys with their values, that least recently set first.",
+        Effect.READS_CONTAINER,
+    ),
+    Operation("vec_new", "() -> Vec<T>", "[]", "A Vec with no items; [a, b] is one with items."),
     Operation(
         "vec_get",
         "(Vec<T>, int) -> Option<T>",

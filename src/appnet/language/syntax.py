@@ -80,11 +80,22 @@ class PairOf:
 
 
 @dataclass(frozen=True)
-class EmptyVec:
+class VecOf:
+    """``[a, b]``."""
+
     span: Span
+    items: tuple[Expression, ...]
 
 
-Expression = Name | Number | Text | Truth | Unary | Binary | Apply | PairOf | EmptyVec
+@dataclass(frozen=True)
+class MapOf:
+    """``{k: v}``: pairs of a key and its value."""
+
+    span: Span
+    entries: tuple[tuple[Expression, Expression], ...]
+
+
+Expression = Name | Number | Text | Truth | Unary | Binary | Apply | PairOf | VecOf | MapOf
 
 # --- statements ------------------------------------------------------------------------------
 
@@ -161,9 +172,11 @@ class MatchOn:
 
 @dataclass(frozen=True)
 class ForEach:
+    """``names``: of an item of a Vec, or of a key of a Map and its value."""
+
     span: Span
     items: Expression
-    item: Name
+    names: tuple[Name, ...]
     body: tuple[Statement, ...]
 
 
@@ -215,6 +228,11 @@ class Program:
     init: HandlerBlock
     req: HandlerBlock
     resp: HandlerBlock
+
+
+def is_empty(node: Expression) -> bool:
+    """Whether it is ``[]`` or ``{}``, which does not tell what it holds."""
+    return (isinstance(node, VecOf) and not node.items) or (isinstance(node, MapOf) and not node.entries)
 
 
 def applications(node: Any) -> Iterator[Apply]:

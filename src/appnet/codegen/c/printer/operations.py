@@ -45,6 +45,7 @@ TEMPLATES: dict[str, str] = {
     "string_size": "(uint64_t){0}.size",
     "hash": "an_hash({0})",
     "vec_new": "(an_vec){{0}}",
+    "map_new": "(an_map){{0}}",
     "vec_size": "(uint64_t){0}.size",
     "map_size": "(uint64_t){0}.size",
     "first": "{0}.first",
@@ -82,6 +83,7 @@ _BY_TYPE: dict[str, dict[Type, str]] = {
     "sub": {INT: "an_int_sub({0}, {1})", UINT: "{0} - {1}", FLOAT: "{0} - {1}"},
     "mul": {INT: "an_int_mul({0}, {1})", UINT: "{0} * {1}", FLOAT: "{0} * {1}"},
     "div": {INT: "an_int_div({0}, {1})", UINT: "an_uint_div({0}, {1})", FLOAT: "an_float_div({0}, {1})"},
+    "rem": {INT: "an_int_rem({0}, {1})", UINT: "an_uint_rem({0}, {1})"},
     "neg": {INT: "an_int_neg({0})", UINT: "0 - {0}", FLOAT: "-({0})"},
     "min": {INT: "an_int_min({0}, {1})", UINT: "an_uint_min({0}, {1})", FLOAT: "an_float_min({0}, {1})"},
     "max": {INT: "an_int_max({0}, {1})", UINT: "an_uint_max({0}, {1})", FLOAT: "an_float_max({0}, {1})"},
@@ -203,6 +205,14 @@ def _map_delete(body: BodyPrinter, call: Call) -> None:
     kind, key_text = _key(body, key)
     descriptor = body.types.descriptor(place.type)
     body.line(f"an_map_delete_{kind}({body.heap(place)}, {descriptor}, &{body.place(place)}, {key_text});")
+
+
+@_value
+def _map_entries(body: BodyPrinter, call: Call) -> str:
+    place = call.args[0]
+    assert isinstance(call.type, VecType)
+    types = f"{body.types.descriptor(place.type)}, {body.types.descriptor(call.type.item)}"
+    return f"an_map_entries({body.scope()}, {types}, {body.place(place)})"
 
 
 def _container(body: BodyPrinter, place: Atom) -> str:
@@ -360,7 +370,7 @@ def _decompress(body: BodyPrinter, call: Call) -> str:
     return plain
 
 
-FRESH = frozenset({"vec_new", "random_choices", "get_backends", "estimate_rif"})
+FRESH = frozenset({"vec_new", "map_new", "map_entries", "random_choices", "get_backends", "estimate_rif"})
 """Operations that give a container which nothing else refers to."""
 
 
