@@ -51,10 +51,8 @@ PUNCTUATION = {
     ":": "_COLON",
     "@": "_AT",
 }
-_BEFORE_VALUES = frozenset(
-    {"_LPAR", "_LSQB", "_LBRACE", "_COMMA", "_COLON", "_ASSIGN", "MATCH", "IF", "ELIF", "AND", "OR", "NOT"}
-    | {"EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT"}
-)
+BEFORE_MAPS = frozenset({"_LPAR", "_LSQB", "_LBRACE", "_COMMA", "_COLON", "_ASSIGN", "EQ", "NE", "PLUS"})
+"""What the literal of a Map can stand behind: a brace that stands elsewhere belongs to a block."""
 _LAMBDA_HEADS = [["LAMBDA", "_LPAR", *names, "_RPAR", "_COLON"] for names in (["NAME"], ["NAME", "_COMMA", "NAME"])]
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 TOKEN = re.compile(
@@ -164,7 +162,7 @@ class Lexer:
         if text == "}":
             return not self._joined()
         before = self._recent[-1] if self._recent else ""
-        return text == "{" and (before not in _BEFORE_VALUES or (before == "_COLON" and not self._joined()))
+        return text == "{" and (before not in BEFORE_MAPS or (before == "_COLON" and not self._joined()))
 
     def _punctuation(self, text: str, start: int, end: int) -> Iterator[Token]:
         context = self._contexts[-1]

@@ -116,7 +116,7 @@ def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[To
         span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
     else:
         span = _token_span(path, token)
-    accepted = (error.accepts or error.expected) - ({"_LBRACE"} if braces else set())
+    accepted = error.accepts or error.expected
     expected = sorted({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
     if not braces:
