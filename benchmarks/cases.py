@@ -20,7 +20,8 @@ from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
 from appnet.application.edge import load_edge
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.options import ChainOptions
@@ -100,7 +101,7 @@ def chain_module(target: Target, names: Sequence[str] = _CHAIN) -> bytes:
     """These elements of the sample as one chain, built as users get it."""
     edge = load_edge(SAMPLE)
     elements = tuple(edge.elements[name] for name in names)
-    return compile_module(print_chain(ChainSource("benchmark", "1", ((edge.method, elements),))), target)
+    return build(print_chain(ChainSource("benchmark", "1", ((edge.method, elements),))), target)
 
 
 def _lua() -> Lua:

@@ -16,10 +16,11 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from appnet.codegen.c.build import Target, compile_library
+from appnet.processors.envoy.build import HOSTS, Target
 from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.native.loader import dynamic_module
 from appnet.processors.options import ChainOptions
+from appnet.system.zig import compile_c
 from benchmarks.cases import BASELINE, Case
 from benchmarks.dataplane import Plan, measure_all, parser
 from benchmarks.elements import PARAMETERS, REFUSALS, Work, cases_of, requests
@@ -64,8 +65,9 @@ def _by_hand(name: str, flags: Sequence[str] = ()) -> TypedExtensionConfig:
 
 
 def _wasm_floor(name: str, flags: Sequence[str]) -> TypedExtensionConfig:
-    module = compile_library([_FILTERS / "floor_wasm.c"], flags=flags, target=Target.WASM)
-    return wasm_filter(name, module, ChainOptions("benchmark", "benchmark", "1", backend_count=1))
+    wasm = HOSTS[Target.WASM]
+    module = compile_c('#include "floor_wasm.c"\n', [_FILTERS], ["-O2", "-target", wasm.triple, *wasm.link, *flags])
+    return wasm_filter(name, module.read_bytes(), ChainOptions("benchmark", "benchmark", "1", backend_count=1))
 
 
 if __name__ == "__main__":

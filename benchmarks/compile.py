@@ -26,14 +26,14 @@ from rich.progress import Progress
 from appnet.analysis import DecisionCache, Strength, decide
 from appnet.application.appnet_config import ElementSpec
 from appnet.application.edge import BoundMethod, LoadedChain
-from appnet.application.placement import Chain, Edge, OptLevel, Side, Stop
+from appnet.application.placement import Chain, Edge, Side, Stop
 from appnet.application.proto import load_proto
-from appnet.compile import ChainCompiler
+from appnet.compile import ChainCompiler, CompileSettings
 from appnet.compile.chains import Code
 from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
-from appnet.optimize import Settings
+from appnet.optimize.placement import OptLevel
 from benchmarks import report, results
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
@@ -95,7 +95,7 @@ def measure(application: Sequence[LoadedChain], cache: DecisionCache) -> Measure
     """Plans and prints all chains, with nothing known but what is on disk."""
     gc.collect()
     began, cpu_began = time.perf_counter(), time.process_time()
-    compiler = ChainCompiler(Settings(LEVEL, TARGET), cache)
+    compiler = ChainCompiler(CompileSettings(LEVEL, TARGET), cache)
     code: list[Code] = []  # as an application's compilation holds it
     for chain in application:
         code += compiler.compile(chain).code

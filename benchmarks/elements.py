@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.options import ChainOptions
@@ -92,7 +93,7 @@ def cases_of(all_of_it: Sequence[Work]) -> list[Case]:
 
 def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
     name = f"{work.name}-{target.value}"
-    module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
+    module = build(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
     filter_ = (

@@ -17,9 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir.compile import compile_element
 from appnet.measure.load import LoadResult, LoadSettings, Request, run_load
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
@@ -73,7 +74,7 @@ def _module(target: Target) -> bytes:
     distinct = compile_element(Path("distinct.appnet"), METHOD, source=_DISTINCT).element
     names = _ELEMENTS[target]
     others = (compile_element(SAMPLES / "elements" / f"{it}.appnet", METHOD).element for it in names)
-    return compile_module(print_chain(ChainSource("memory", "1", ((METHOD, (distinct, *others)),))), target)
+    return build(print_chain(ChainSource("memory", "1", ((METHOD, (distinct, *others)),))), target)
 
 
 def resident_bytes(pid: int) -> int:

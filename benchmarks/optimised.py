@@ -24,17 +24,19 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.application.placement import OptLevel, Side
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.application.placement import Side
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.measure.load import LoadResult, LoadSettings, run_load
-from appnet.optimize import DEFAULT
-from appnet.optimize.prices import load_prices
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT, load_prices
+from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.build import build as build_module
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.options import ChainOptions
 from benchmarks import report, results
-from benchmarks.plans import METHOD, Application, Plan, Planner, applications
+from benchmarks.plans import AT, METHOD, Application, Plan, Planner, applications
 
 CPU, P50, P99 = "CPU per RPC", "latency p50", "latency p99"
 ADDED_CPU, ADDED_P50 = "CPU added", "latency added, p50"
@@ -70,7 +72,7 @@ class Samples:
 
 def all_cases(options: argparse.Namespace) -> list[Case]:
     """Envoys alone; each edge at each level; and plans of one edge between its cheapest and its dearest."""
-    model = load_prices(options.prices) if options.prices else DEFAULT
+    model = load_prices(options.prices, [it.value for it in Target]) if options.prices else DEFAULT
     cases: list[Case] = []
     for application in applications():
         name, title = application.name, application.title
@@ -94,7 +96,7 @@ def chains(case: Case, side: Side) -> list[Sequence[int]]:
     if case.plan is None:
         return []
     arrangement = case.plan.arrangement
-    here = [it for it in arrangement.order if arrangement.sides[it] is side]
+    here = [it for it in arrangement.order if arrangement.at[it] == AT[side]]
     return ([here] if here else []) if case.plan.fused else [[it] for it in here]
 
 
@@ -107,7 +109,7 @@ def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionCon
         filters: list[TypedExtensionConfig] = []
         for number, stops in enumerate(chains(case, side)):
             elements = tuple(case.application.stops[it].element for it in stops)
-            module = compile_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
+            module = build_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
             name = f"{case.name}-{side.value}-{number}"
             wasm = case.target is Target.WASM
             filters.append(wasm_filter(name, module, options) if wasm else native_filter(name, module, options, loader))

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from appnet.codegen.c import Target
 from appnet.measure.load import Request
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.options import ChainOptions

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.analysis import DecisionCache, Strength, decide
-from appnet.application.placement import OptLevel, Side
+from appnet.application.placement import Side
 from appnet.application.proto import load_proto
 from appnet.ir.compile import compile_element
+from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
-from appnet.optimize.cost import CostModel, Profile, costs_of, expected_cost
+from appnet.optimize.chain_cost import ChainCosts
+from appnet.optimize.cost import CostModel, Profile, costs_of
+from appnet.optimize.placement import OptLevel, Place
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, cheapest
 from benchmarks.dataplane import message
@@ -22,6 +25,9 @@ from benchmarks.dataplane import requests as echo_requests
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
 METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+
+AT = {Side.CLIENT: 0, Side.SERVER: 1}
+"""The place of each side, by its number."""
 
 Ends = dict[tuple[int | None, str], float]
 """How calls may end but well, gRPC status and message, with the share that does."""
@@ -117,9 +123,11 @@ class Planner:
     """Plans for one application and target."""
 
     def __init__(self, application: Application, model: CostModel, target: str) -> None:
-        self._application, self._model, self._target = application, model, target
-        refused = application.profile.refused
-        self._costs = [costs_of(it.element, model, target, refused.get(it.element.name)) for it in application.stops]
+        self._application = application
+        refused, prices = application.profile.refused, model.targets[target]
+        places = [Place(side, "sidecar", target, frozenset(Need), prices) for side in Side]
+        costs = [costs_of(it.element, [prices] * 2, refused.get(it.element.name)) for it in application.stops]
+        self._costs = ChainCosts(costs, places, model.crossing)
         self._cache = DecisionCache()
 
     def problem(self, level: OptLevel) -> Problem:
@@ -127,8 +135,8 @@ class Planner:
         stops = self._application.stops
         return problem_of(
             [it.element for it in stops],
-            [it.side if it.bound else None for it in stops],
-            [it.side for it in stops],
+            [frozenset({AT[it.side]}) if it.bound else frozenset(AT.values()) for it in stops],
+            [AT[it.side] for it in stops],
             _STRENGTHS[level],
             lambda first, second, strength: decide(first, second, METHOD, strength, cache=self._cache),
         )
@@ -137,17 +145,17 @@ class Planner:
         """What `appnetctl run` would choose."""
         if level is OptLevel.NO:
             return self._plan(as_written(self.problem(OptLevel.IGNORE)), fused=False)
-        return self._plan(cheapest(self.problem(level), self._costs, self._model, self._target), fused=True)
+        return self._plan(cheapest(self.problem(level), self._costs), fused=True)
 
     def spread(self, count: int) -> list[Plan]:
         """Plans from the cheapest to the dearest that keep the sides asked for, at even distances of predicted cost."""
         problem, shuffle = self.problem(OptLevel.IGNORE), random.Random(1)
         found: dict[float, Plan] = {}
         for _ in range(2000):
-            order = tuple(shuffle.sample(range(len(problem.sides)), len(problem.sides)))
-            sides = tuple(side or shuffle.choice(list(Side)) for side in problem.sides)
-            if problem.is_legal(order, sides):
-                plan = self._plan(Arrangement(order, sides), fused=shuffle.random() < 0.5)
+            order = tuple(shuffle.sample(range(len(problem.suits)), len(problem.suits)))
+            at = tuple(min(it) if len(it) == 1 else shuffle.choice(sorted(it)) for it in problem.suits)
+            if problem.is_legal(order, at):
+                plan = self._plan(Arrangement(order, at), fused=shuffle.random() < 0.5)
                 found.setdefault(round(plan.predicted, 3), plan)
         by_cost = [found[it] for it in sorted(found)]
         low, high = by_cost[0].predicted, by_cost[-1].predicted
@@ -155,6 +163,5 @@ class Planner:
         return [min(by_cost, key=lambda it: abs(it.predicted - cost)) for cost in wanted]
 
     def _plan(self, arrangement: Arrangement, *, fused: bool) -> Plan:
-        order, sides = arrangement.order, arrangement.sides
-        cost = expected_cost(self._costs, order, sides, self._model, self._target, fused=fused)
+        cost = self._costs.expected(arrangement.order, arrangement.at, fused=fused)
         return Plan(arrangement, fused, cost)

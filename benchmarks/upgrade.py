@@ -27,11 +27,11 @@ from rich.progress import Progress
 
 from appnet.application.edge import LoadedEdge
 from appnet.application.placement import Side
-from appnet.codegen.c import Target
 from appnet.deploy.local.machine import LocalRunner, RunSettings
 from appnet.deploy.local.watch import saves
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
 from appnet.measure.load.build import program
+from appnet.processors.envoy.build import Target
 from appnet.samples.guide import EchoApplication
 from benchmarks import report, results
 from benchmarks.cases import REFUSED_KEY, SAMPLE

@@ -1,7 +1,18 @@
 """AppNet: program the network between microservices.
 
-The road from text to traffic is the order of the sub-packages:
-``language`` -> ``ir`` -> ``interpret`` -> ``network`` -> ``codegen`` -> ``processors`` -> ``control`` -> ``cli``.
+The road from text to traffic, from the ground up; a room imports only from rooms of earlier lines:
+
+``diagnostics``, ``system``
+``language``, ``observe``
+``ir``
+``interpret``
+``analysis``, ``application``, ``codegen``
+``optimize``
+``measure``, ``samples``
+``processors``
+``behaviour``, ``compile``
+``deploy``, ``editor``
+``cli``
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

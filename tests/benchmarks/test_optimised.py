@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from appnet.application.placement import OptLevel, Side
-from appnet.optimize import DEFAULT
+from appnet.application.placement import Side
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT
 from benchmarks.optimised import (
     ADDED_CPU,
     CPU,

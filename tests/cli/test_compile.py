@@ -14,8 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from appnet.cli.main import app
-from appnet.optimize import DEFAULT
-from appnet.optimize.prices import write_prices
+from appnet.optimize.prices import DEFAULT, write_prices
 
 ECHO = "examples/chain/echo.yaml"
 MAIN = "from appnet.cli.main import main; main()"

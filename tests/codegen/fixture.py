@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import Target, compile_module
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import CallUnderTest, Passed, Replied
@@ -63,7 +63,7 @@ def message_class() -> type[Message]:
 @cache
 def module(target: Target) -> bytes:
     """The compiled chain."""
-    return compile_module((HERE / "fixture.c").read_text(), target)
+    return build((HERE / "fixture.c").read_text(), target)
 
 
 def instance(target: Target, **options: Any) -> Any:

@@ -17,11 +17,11 @@ from typing import IO, Any
 
 from google.protobuf.message import DecodeError
 
-from appnet.codegen.c.build import RUNTIME
 from tests.codegen.fixture import FIELDS, HERE, bits_of, get, message_class
 from tests.codegen.judged import STRICTER, same_number
+from tests.support.native_host import INCLUDE
 
-_FLAGS = ("-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}", f"-I{HERE}")
+_FLAGS = ("-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", *INCLUDE, f"-I{HERE}")
 _LENGTHS = struct.Struct("<5I")
 _FRAMES_A_REPORT = 500_000
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from appnet.application.proto import ProtoFile, load_proto
-from appnet.codegen.c import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.compile import compile_element
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Passed, Replied
@@ -79,7 +79,7 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
         values |= {"name": b"", "inner.word": b"w"}
     outcome = ChainInstance([element], Environment(lambda: 0)).request(Rpc(signature, values))
     assert outcome == Refused(10, expected)
-    chain = harness(target)(compile_module(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
+    chain = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = chain.call()
     assert call.run_request(signature.full_name, {}, [frame(message.SerializePartialToString())]) == Replied(
         10, expected
@@ -96,7 +96,7 @@ def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, targ
     rpc = Rpc(signature)
     assert isinstance(chain.request(rpc), Forwarded)
     assert chain.response(rpc, 14) == Refused(15, "café".encode())
-    module = harness(target)(compile_module(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
+    module = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = module.call()
     assert isinstance(call.run_request(signature.full_name, {}, [frame(b"")]), Passed)
     assert call.run_response({}, [], 14) == Replied(15, "café".encode())

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.behaviour import wasm_harness
-from appnet.codegen.c import Target, compile_module
+from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Passed, Replied
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
@@ -381,6 +381,6 @@ def test_the_wasm_host_exports_what_a_chain_wants_and_no_more(wanted: int):
         expected |= exported if on else set()
     if "proxy_on_done" not in expected:  # one of the two tells that a call is over
         expected.add("proxy_on_delete")
-    chain = wasm_harness.ModuleUnderTest(compile_module(source, Target.WASM))
+    chain = wasm_harness.ModuleUnderTest(build(source, Target.WASM))
     optional = {"proxy_on_delete"}.union(*hooks.values())
     assert chain.exported & optional == expected

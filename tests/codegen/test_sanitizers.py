@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c.build import RUNTIME
+from tests.support.native_host import INCLUDE
 
 HERE = Path(__file__).parent / "c"
 WARNINGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]
@@ -30,7 +30,7 @@ def build(folder: Path, sanitizer: str) -> Path | None:
 
 
 def sources() -> list[str]:
-    return [f"-I{RUNTIME}", f"-I{HERE}", str(HERE / "driver.c"), "-lpthread"]
+    return [*INCLUDE, f"-I{HERE}", str(HERE / "driver.c"), "-lpthread"]
 
 
 def judged(program: Path, seed: int, calls: int, threads: int) -> tuple[int, int]:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c.build import RUNTIME
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
+from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED
 from tests.support.signatures import ECHO
 
 HERE = Path(__file__).parent / "c"
 ELEMENTS = Path("config/samples/elements")
 COMPILER = ["gcc"] if shutil.which("gcc") else [sys.executable, "-m", "ziglang", "cc"]  # the quicker one
-FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}", f"-I{HERE}")
+FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", *INCLUDE, f"-I{HERE}")
 CALLS = 2_000
 MOST = CALLS // 100  # what grows by doubling may still do so
 PARAMETERS: dict[str, dict[str, str | float]] = {
@@ -44,7 +44,9 @@ def element(name: str, source: str | None = None) -> Element:
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("runtime") / "runtime.o"
-    subprocess.run([*COMPILER, *FLAGS, "-c", RUNTIME / "runtime_native.c", "-o", built], check=True)
+    source = built.with_suffix(".c")
+    source.write_text(SHARED)
+    subprocess.run([*COMPILER, *FLAGS, "-c", source, "-o", built], check=True)
     return built
 
 
@@ -52,8 +54,9 @@ def counts(folder: Path, runtime: Path, chain: Sequence[Element], status: int = 
     """What steady.c prints of the chain."""
     source = print_chain(ChainSource("steady", "1", [(ECHO, chain)]))
     unit, built = folder / "chain.c", folder / "chain"
-    parts = ("host_module.c", "caller.h", "steady.c")
-    unit.write_text("\n".join(['#include "counted.h"', source, *(f'#include "{it}"' for it in parts), ""]))
+    unit.write_text(
+        "\n".join(['#include "counted.h"', source, EXPORTS, MEMORY, '#include "caller.h"', '#include "steady.c"', ""])
+    )
     subprocess.run([*COMPILER, *FLAGS, unit, runtime, "-o", built], check=True)
     done = subprocess.run([built, str(CALLS), str(status)], capture_output=True, text=True, check=True)
     return {name: int(value) for name, value in (line.split(" = ") for line in done.stdout.splitlines())}

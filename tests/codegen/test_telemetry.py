@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.codegen.c import Target
 from appnet.observe import otlp
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.harness.calls import WALL_NS
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, WATCH, frame, message_class

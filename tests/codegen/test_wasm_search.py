@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from appnet.behaviour import wasm_harness
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
+from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
@@ -38,7 +39,7 @@ TEXTS = LETTERS.flatmap(lambda letters: st.text(letters, max_size=60)).map(str.e
 def search() -> wasm_harness.ModuleUnderTest:
     element = compile_element(Path("search.appnet"), ECHO, source=SEARCH).element
     source = print_chain(ChainSource("search", "1", [(ECHO, [element])]))
-    return wasm_harness.ModuleUnderTest(compile_module(source, Target.WASM))
+    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
 
 
 @settings(max_examples=400)

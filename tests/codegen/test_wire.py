@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from appnet.codegen.c import Target
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.harness.calls import Passed, Replied
 from tests.codegen import fixture
 from tests.codegen.fixture import FIELDS, bits_of, frame, get, judge, kept, message_class, put, writes

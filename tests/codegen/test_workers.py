@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from appnet.analysis import infer
-from appnet.codegen.c.build import RUNTIME
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.observe import otlp
+from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED
 from tests.support.sanitizers import sanitizer_library
 from tests.support.signatures import ECHO
 
@@ -42,13 +42,15 @@ class Outcome:
 
 
 def compiled(*arguments: object) -> None:
-    subprocess.run(["gcc", *FLAGS, f"-I{RUNTIME}", f"-I{HERE}", *map(str, arguments)], check=True)
+    subprocess.run(["gcc", *FLAGS, *INCLUDE, f"-I{HERE}", *map(str, arguments)], check=True)
 
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("runtime") / "runtime.o"
-    compiled("-c", RUNTIME / "runtime_native.c", "-o", built)
+    source = built.with_suffix(".c")
+    source.write_text(SHARED + MEMORY)
+    compiled("-c", source, "-o", built)
     return built
 
 
@@ -59,7 +61,7 @@ def element(name: str, **parameters: object) -> Element:
 
 def program(folder: Path, runtime: Path, source: str) -> Path:
     unit, built = folder / "chain.c", folder / "chain"
-    unit.write_text(f'{source}\n#include "host_module.c"\n#include "caller.h"\n#include "workers.c"\n')
+    unit.write_text(f'{source}\n{EXPORTS}#include "caller.h"\n#include "workers.c"\n')
     compiled(unit, runtime, "-lpthread", "-o", built)
     return built
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
@@ -45,8 +45,8 @@ class Subject:
     harness: type[NativeModule] | type[WasmModule]
 
 
-NATIVE = Subject("native", lambda source: compile_module(source, Target.NATIVE), NativeModule)
-WASM = Subject("wasm", lambda source: compile_module(source, Target.WASM), WasmModule)
+NATIVE = Subject("native", lambda source: build(source, Target.NATIVE), NativeModule)
+WASM = Subject("wasm", lambda source: build(source, Target.WASM), WasmModule)
 TARGETS = (NATIVE, WASM)
 
 

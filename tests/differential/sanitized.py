@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from appnet.codegen.c.build import RUNTIME
 from appnet.processors.envoy.harness.native import ModuleUnderTest
 from tests.differential.compare import Subject
+from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED
 from tests.support.sanitizers import sanitizer_library
 
 _FLAGS = ("-std=c11", "-O1", "-g", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
@@ -36,8 +36,8 @@ def compile_sanitized(source: str) -> bytes:
     """The chain, its host and the runtime, as one library."""
     with tempfile.TemporaryDirectory(prefix="appnet-sanitized-") as work:
         unit, library = Path(work, "chain.c"), Path(work, "chain.so")
-        unit.write_text(f'#define _GNU_SOURCE 1\n{source}\n#include "host_module.c"\n#include "runtime_native.c"\n')
-        command = ["gcc", *_FLAGS, *_SANITIZERS, f"-I{RUNTIME}", unit, "-o", library]
+        unit.write_text(f"#define _GNU_SOURCE 1\n{source}\n{EXPORTS}{SHARED}{MEMORY}")
+        command = ["gcc", *_FLAGS, *_SANITIZERS, *INCLUDE, unit, "-o", library]
         run = subprocess.run(command, env=os.environ | {"LD_PRELOAD": ""}, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         return library.read_bytes()

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
@@ -160,7 +161,7 @@ StartProxied = Callable[..., Proxied]
 
 def _compile(element: str, target: Target, method: MethodSignature) -> bytes:
     compiled = compile_element(Path(f"{element}.appnet"), method, source=ELEMENTS[element]).element
-    return compile_module(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
+    return build(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c import Target
+from appnet.processors.envoy.build import Target
 
 COOKBOOK = Path("config/samples/cookbook")
 MAIN = "from appnet.cli.main import main; main()"

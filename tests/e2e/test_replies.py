@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from appnet.codegen.c import Target
+from appnet.processors.envoy.build import Target
 from tests.e2e.conftest import ECHO, StartProxied
 from tests.support.raw_grpc import RawClient, frame, string_field
 

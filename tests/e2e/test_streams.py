@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from appnet.application.proto import load_proto
-from appnet.codegen.c import Target
 from appnet.language.messages import MethodSignature
+from appnet.processors.envoy.build import Target
 from tests.e2e.conftest import Proxied, StartProxied
 from tests.support.raw_grpc import string_field
 

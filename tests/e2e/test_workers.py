@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from appnet.codegen.c import Target
 from appnet.ir import compile_element
 from appnet.ir.workers import per_worker
+from appnet.processors.envoy.build import Target
 from tests.e2e.conftest import ELEMENTS, proxies
 from tests.support.load import LoadSettings, Request, Upstream, run_load
 from tests.support.raw_grpc import string_field

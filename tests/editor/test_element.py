@@ -61,7 +61,7 @@ def place(source: str, mark: str) -> tuple[int, int]:
         ("share|))", "local `share`: `float`"),
         ("'bo|dy'", "field `Body`: `string`  \nstring in the .proto"),
         ("NOT_|FOUND", "`NOT_FOUND`: gRPC status 5"),
-        ("randomf|(", "`randomf(a, b)`"),
+        ("randomf|(", "`randomf(low, high)`"),
         ("se|nd(rpc", "`send(rpc, Down)`  \nEnds the handler"),
         ("pa|ss\n    send", ""),
     ],
@@ -143,7 +143,7 @@ def test_names_and_built_ins(path: Path) -> None:
     found = {it.text: it for it in completed(path, "x = ")}
     assert {"seen", "limit", "user", "pair", "count", "share", "match", "randomf"} <= found.keys()
     assert found["seen"].detail == "Map<string, <int, float>>"
-    assert found["randomf"].detail == "randomf(a, b)"
+    assert found["randomf"].detail == "randomf(low, high)"
     assert "user" not in texts(completed(path, "x = ", "resp"))
 
 

@@ -134,6 +134,23 @@ async def test_places_are_counted_as_the_client_counts_them(tmp_path: Path) -> N
 
 @pytest.mark.e2e
 @asynchronous
+async def test_other_places_are_related_information(echo: Path) -> None:
+    path = echo / "firewall.appnet"
+    text = path.read_text(encoding="utf-8")
+    async with editor() as it:
+        it.open(path)
+        assert await it.diagnostics() == []
+        wrong = text.replace("state:\n", "state:\n    acl: Map<string, string>\n")
+        it.change(lsp.VersionedTextDocumentIdentifier(version=2, uri=path.as_uri()), wrong)
+        (told,) = await it.diagnostics()
+        (first,) = told.related_information or ()
+        line = next(number for number, line in enumerate(wrong.split("\n")) if "acl:" in line)
+        assert (first.message, first.location.uri) == ("first declared here", path.as_uri())
+        assert (first.location.range.start, told.range.start.line) == (lsp.Position(line, 4), line + 1)
+
+
+@pytest.mark.e2e
+@asynchronous
 async def test_configurations_and_what_saving_them_changes(echo: Path) -> None:
     config = echo / "sample_echo_sidecar.yaml"
     async with editor() as it:

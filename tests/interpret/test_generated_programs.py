@@ -11,7 +11,7 @@ from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Call, Element, StateClass
 from appnet.ir.printer import print_element
 from appnet.ir.walk import call_of, statements
-from appnet.language.operations import OPERATIONS
+from appnet.language.operations.registry import OPERATIONS
 from tests.support.calls import Clock, run
 from tests.support.elements import make_program, programs
 from tests.support.sample import SAMPLE

@@ -15,7 +15,7 @@ from appnet.interpret.operations import MEANINGS, Machine
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import DEFAULT_CAPACITY, Value, float_bits
-from appnet.language.operations import OPERATIONS
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type
 from tests.support.match_action import METHOD
 

@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from appnet.codegen.c import Target
 from appnet.measure.probes import METHOD, all_probes
-from appnet.optimize import DEFAULT
-from appnet.optimize.cost import KINDS, CostModel, Costs, TargetCosts, costs_of, entering
+from appnet.optimize.cost import KINDS, Costs, TargetCosts, costs_of, entering
+from appnet.optimize.prices import DEFAULT
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.calibrate.calibrate import Effort, calibrate, solve
 
 PROBES = all_probes()
@@ -13,11 +13,10 @@ PROBES = all_probes()
 
 def charged(prices: TargetCosts) -> dict[str, float]:
     """What the cost model charges for each probe, microseconds."""
-    model = CostModel("for the test", {"native": prices}, 0.0)
     found = {}
     for probe in PROBES:
-        costs: Costs = costs_of(probe.element, model, "native")
-        found[probe.finds] = probe.copies * (costs.own + entering([costs], prices))
+        costs: Costs = costs_of(probe.element, [prices])
+        found[probe.finds] = probe.copies * (costs.own[0] + entering([costs], prices))
     return found
 
 

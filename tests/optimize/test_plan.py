@@ -9,15 +9,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from appnet.analysis import Proved, Refuted, Unknown
+from appnet.analysis import Proved, Refuted, Strength
 from appnet.analysis.decision import Counterexample, Event
-from appnet.application.edge import LoadedEdge, load_edge
-from appnet.application.placement import Chain, Edge, OptLevel, Side
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.application.appnet_config import ElementSpec
+from appnet.application.edge import BoundMethod, LoadedChain, LoadedEdge, load_edge
+from appnet.application.placement import Chain, Edge, Side, Stop
+from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
-from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings, optimize
-from appnet.optimize.explain import explain, explanation_json, told, told_application, told_reasons, total
+from appnet.ir.needs import Need
+from appnet.ir.nodes import Element
+from appnet.optimize import Algorithm, OptimizedPlan, Place, Planner, Profile, Settings, UnsuitedError
+from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, told_reasons, total
 from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profiles
 from appnet.optimize.search import inverted
@@ -31,6 +37,30 @@ def edge() -> LoadedEdge:
     return load_edge(ECHO)
 
 
+def places(edge: LoadedChain, target: str = "native") -> tuple[Place, ...]:
+    prices = DEFAULT.targets[target]
+    return tuple(Place(side, edge.chain.processor, target, frozenset(Need), prices) for side in Side)
+
+
+def optimize(
+    edge: LoadedChain,
+    level: OptLevel,
+    target: str = "native",
+    algorithm: Algorithm = Algorithm.COST,
+    profile: Profile | None = None,
+    running: OptimizedPlan | None = None,
+) -> OptimizedPlan:
+    planner = Planner(Settings(level, DEFAULT.crossing, algorithm))
+    return planner.plan(edge, places(edge, target), profile, running)
+
+
+def alone(edge: LoadedEdge, element: Element, fixed: Side | None, side: Side) -> LoadedChain:
+    """The chain of this element alone."""
+    spec = ElementSpec(Located(element.name, Span(ECHO, 1, 1, 1, 2)), ECHO)
+    chain = replace(edge.chain, stops=(Stop(spec, fixed, side),))
+    return LoadedChain(chain, (BoundMethod(edge.method, {element.name: element}),))
+
+
 def texts(svg: str) -> list[str]:
     return [it.text or "" for it in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
@@ -42,7 +72,7 @@ def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
 
 
 def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
-    found = optimize(edge, Settings(OptLevel.NO))
+    found = optimize(edge, OptLevel.NO)
     assert sides(found) == {"client": [["fault"], ["logging"], ["metrics"]], "server": [["firewall"]]}
     assert found.cost == found.written_cost
 
@@ -53,8 +83,8 @@ def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
 def test_every_level_is_legal_and_no_dearer_than_as_written(
     edge: LoadedEdge, level: OptLevel, algorithm: Algorithm, target: str
 ) -> None:
-    found = optimize(edge, Settings(level, target, algorithm=algorithm))
-    assert found.problem.is_legal(found.arrangement.order, found.arrangement.sides)
+    found = optimize(edge, level, target, algorithm)
+    assert found.problem.is_legal(found.arrangement.order, found.arrangement.at)
     assert found.cost < found.written_cost
     assert sorted(it for modules in sides(found).values() for module in modules for it in module) == sorted(
         edge.elements
@@ -62,22 +92,22 @@ def test_every_level_is_legal_and_no_dearer_than_as_written(
 
 
 def test_strong_keeps_what_records_before_what_refuses(edge: LoadedEdge) -> None:
-    (client,) = sides(optimize(edge, Settings(OptLevel.STRONG)))["client"]
+    (client,) = sides(optimize(edge, OptLevel.STRONG))["client"]
     assert client.index("fault") < client.index("logging")
 
 
 def test_traffic_that_was_seen_changes_the_plan(edge: LoadedEdge) -> None:
-    often = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.9})))
-    rarely = optimize(edge, Settings(OptLevel.STRONG, profile=Profile({"fault": 0.0})))
+    often = optimize(edge, OptLevel.STRONG, profile=Profile({"fault": 0.9}))
+    rarely = optimize(edge, OptLevel.STRONG, profile=Profile({"fault": 0.0}))
     assert often.cost < rarely.cost / 2
 
 
 def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedEdge) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'dst', 1)\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
     chooser = compile_element(Path("chooser.appnet"), edge.method, source=text).element
-    for asked, side in ((None, Side.CLIENT), (Side.SERVER, Side.SERVER)):  # what was asked for stays
-        problem = problem_of([chooser], [asked], [Side.SERVER], None, lambda *_: Unknown("never asked"))
-        assert problem.sides == (side,)
+    for asked, place in ((None, 0), (Side.SERVER, 1)):  # what was asked for stays
+        found = optimize(alone(edge, chooser, asked, Side.SERVER), OptLevel.IGNORE)
+        assert found.problem.suits == (frozenset({place}),)
 
 
 def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEdge) -> None:
@@ -88,14 +118,91 @@ def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEd
     def decide(*_: object) -> Proved:
         return Proved("for the test", status_may_differ=True)
 
-    free = problem_of(chain[1:], [None] * 2, [Side.CLIENT] * 2, OptLevel.WEAK, decide)  # type: ignore[arg-type]
-    bound = problem_of(chain, [None] * 3, [Side.CLIENT] * 3, OptLevel.WEAK, decide)  # type: ignore[arg-type]
+    free = problem_of(chain[1:], [frozenset({0})] * 2, [0] * 2, Strength.WEAK, decide)
+    bound = problem_of(chain, [frozenset({0})] * 3, [0] * 3, Strength.WEAK, decide)
     assert free.kept == frozenset()
     assert (1, 2) in bound.kept
 
 
+LIBRARY, SIDECAR = (frozenset(Need) - {Need.REPLY}, frozenset(Need))
+SLOW, FAST = DEFAULT.targets["wasm"], DEFAULT.targets["native"]
+SEVERAL = (
+    Place(Side.CLIENT, "grpc", "native", LIBRARY, FAST),
+    Place(Side.CLIENT, "sidecar", "wasm", SIDECAR, SLOW),
+    Place(Side.SERVER, "sidecar", "wasm", SIDECAR, SLOW),
+)
+
+
+@pytest.fixture(scope="module")
+def over_several(edge: LoadedEdge) -> OptimizedPlan:
+    return Planner(Settings(OptLevel.IGNORE, DEFAULT.crossing)).plan(edge, SEVERAL)
+
+
+def test_of_several_places_the_cheapest_is_taken(over_several: OptimizedPlan) -> None:
+    """As written all run in the sidecars, as the sample lists no other processor."""
+    assert over_several.problem.written == (1, 1, 1, 2)
+    assert [(it.name, it.place) for it in over_several.plan.segments] == [
+        ("client-grpc", SEVERAL[0]),
+        ("server", SEVERAL[2]),
+    ]
+
+
+def test_what_replies_runs_where_it_may(edge: LoadedEdge) -> None:
+    text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    send(reply(), Up)\nresp(rpc):\n    send(rpc, Up)\n"
+    replies = compile_element(Path("replies.appnet"), edge.method, source=text).element
+    chain = alone(edge, replies, Side.CLIENT, Side.CLIENT)
+    planner = Planner(Settings(OptLevel.STRONG, DEFAULT.crossing))
+    assert [it.name for it in planner.plan(chain, SEVERAL).plan.segments] == ["client-sidecar"]
+    with pytest.raises(UnsuitedError) as caught:
+        planner.plan(chain, SEVERAL[:1])
+    (lack,) = caught.value.lacks
+    assert (lack.place, [it.need for it in lack.asked]) == (SEVERAL[0], [Need.REPLY])
+
+
+def test_several_places_are_told_apart(over_several: OptimizedPlan) -> None:
+    found = explain(over_several)
+    assert list(found.planned) == ["client grpc", "client sidecar", "server"]
+    changes = list(told_changes(found))
+    assert "fault runs in the client's grpc, not its sidecar" in changes
+    assert explanation_json(found)["moves"][0] == {
+        "element": "fault",
+        "before": "client sidecar",
+        "after": "client grpc",
+    }
+    drawn = texts(picture([found]))
+    assert drawn.count("grpc") == drawn.count("sidecar") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (1, 0, "in the client's grpc, not its sidecar"),
+        (1, 2, "on the server's side, not in the client's sidecar"),
+        (2, 0, "in the client's grpc, not on the server's side"),
+    ],
+)
+def test_a_move_names_the_places_that_it_is_between(
+    over_several: OptimizedPlan, before: int, after: int, words: str
+) -> None:
+    problem = replace(over_several.problem, written=(before,) * 4)
+    arrangement = replace(over_several.arrangement, at=(after,) * 4)
+    changes = list(told_changes(explain(replace(over_several, problem=problem, arrangement=arrangement))))
+    assert changes[0] == f"fault runs {words}"
+
+
+def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedEdge) -> None:
+    planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
+    first = planner.plan(edge, places(edge), Profile({"fault": 0.5}, rate=1.0))
+    other = replace(edge, chain=replace(edge.chain, edge=Edge("a", "b", ("echo",))))
+    second = planner.plan(other, places(edge), Profile({"fault": 0.5}, rate=2.0))
+    assert second.problem is first.problem
+    assert second.plan.edge == other.chain.edge
+    assert planner.plan(edge, places(edge, "wasm"), Profile({"fault": 0.5})).problem is not first.problem
+    assert planner.plan(edge, places(edge), Profile({"fault": 0.4})).problem is not first.problem
+
+
 def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
-    found = explain(optimize(edge, Settings(OptLevel.STRONG)))
+    found = explain(optimize(edge, OptLevel.STRONG))
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics   server: firewall" in text
     assert (
@@ -105,9 +212,9 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
 
 
 def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedEdge) -> None:
-    weak = list(told_reasons(explain(optimize(edge, Settings(OptLevel.WEAK)))))
+    weak = list(told_reasons(explain(optimize(edge, OptLevel.WEAK))))
     assert weak == ["metrics, firewall may swap: they touch nothing in common"]
-    strong = list(told_reasons(explain(optimize(edge, Settings(OptLevel.STRONG)))))
+    strong = list(told_reasons(explain(optimize(edge, OptLevel.STRONG))))
     pairs = ("fault before logging", "fault before metrics", "fault before firewall")
     assert [it.split(": ")[0].replace(" stays", "") for it in strong[:3]] == list(pairs)
     assert "as written: fault draws and refuses; `record_req` of logging is []; swapped: " in strong[0]
@@ -116,7 +223,7 @@ def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge:
 
 
 def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
-    optimized = optimize(edge, Settings(OptLevel.STRONG))
+    optimized = optimize(edge, OptLevel.STRONG)
     events = (
         Event("request", 1, 0, {"Body": b"test"}, {"user": b"ann"}),
         Event("response", 1, 1_500_000_000, status=14),
@@ -134,13 +241,13 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
 
 
 def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
-    drawn = texts(picture([explain(optimize(edge, Settings(OptLevel.WEAK)))]))
+    drawn = texts(picture([explain(optimize(edge, OptLevel.WEAK))]))
     for name in edge.elements:
         assert drawn.count(name) == 2
 
 
 def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -> None:
-    found = explain(optimize(edge, Settings(OptLevel.WEAK)))
+    found = explain(optimize(edge, OptLevel.WEAK))
     other = replace(found, client="server", server="store", methods=("Get", "Put"))
     graph = [("frontend", "server"), ("server", "store"), ("store", "frontend"), ("server", "cache")]
     drawn = texts(picture([found, other], graph))
@@ -150,7 +257,7 @@ def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -
 
 
 def test_an_application_costs_what_its_chains_cost(edge: LoadedEdge) -> None:
-    optimized = optimize(edge, Settings(OptLevel.WEAK))
+    optimized = optimize(edge, OptLevel.WEAK)
     one, two = explain(optimized, Profile(rate=1000.0)), explain(optimized, Profile(rate=500.0))
     sums = total([one, two])
     assert sums.cost == pytest.approx(2 * optimized.cost)
@@ -230,16 +337,28 @@ edges:
 
 
 def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
-    running = optimize(edge, Settings(OptLevel.WEAK))
+    running = optimize(edge, OptLevel.WEAK)
     assert inverted(running.arrangement.order), "the sample has elements that move"
-    again = optimize(edge, Settings(OptLevel.WEAK), running=running)
+    again = optimize(edge, OptLevel.WEAK, running=running)
     assert again.arrangement == running.arrangement
     assert set(again.problem.decisions) == set(inverted(running.arrangement.order)), "no other pair has to be decided"
 
 
 def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
-    running = optimize(edge, Settings(OptLevel.IGNORE))
+    running = optimize(edge, OptLevel.IGNORE)
     assert inverted(running.arrangement.order)
-    strong = optimize(edge, Settings(OptLevel.STRONG), running=running)
-    assert strong.problem.is_legal(strong.arrangement.order, strong.arrangement.sides)
+    strong = optimize(edge, OptLevel.STRONG, running=running)
+    assert strong.problem.is_legal(strong.arrangement.order, strong.arrangement.at)
     assert strong.arrangement != running.arrangement
+
+
+def test_where_there_are_other_places_the_plan_that_runs_tells_nothing(edge: LoadedEdge) -> None:
+    running = optimize(edge, OptLevel.WEAK)
+    planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
+    again = planner.plan(edge, SEVERAL, running=running)
+    assert again == planner.plan(edge, SEVERAL)
+
+
+def test_nothing_that_runs_changes_what_is_to_run_as_written(edge: LoadedEdge) -> None:
+    running = optimize(edge, OptLevel.IGNORE)
+    assert optimize(edge, OptLevel.NO, running=running) == optimize(edge, OptLevel.NO)

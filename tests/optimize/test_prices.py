@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from appnet.application.edge import load_edge
-from appnet.application.placement import OptLevel
+from appnet.application.placement import Side
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.optimize import DEFAULT, CostModel, Settings, optimize
+from appnet.ir.needs import Need
+from appnet.optimize import CostModel, Place, Planner, Settings
 from appnet.optimize.cost import KINDS, TargetCosts
-from appnet.optimize.prices import load_prices, write_prices
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT, load_prices, write_prices
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"
@@ -21,6 +23,9 @@ GOOD = CostModel(
     },
     crossing=40.0,
 )
+
+
+TARGETS = ("native", "wasm")
 
 
 def text(tmp_path: Path, *edits: tuple[str, str]) -> str:
@@ -37,7 +42,7 @@ EDITS = {
     "below nothing": (("module: 1.5", "module: -1.5"), {"C084"}),
     "endless": (("crossing: 40.0", "crossing: .inf"), {"C084"}),
     "no number": (("crossing: 40.0", "crossing: much"), {"C084"}),
-    "another target": (("  wasm:", "  lua:"), {"C010", "C011"}),
+    "another target": (("  wasm:", "  lua:"), {"C011"}),
     "not said where": (("measured: for the test\n", ""), {"C011"}),
 }
 
@@ -46,7 +51,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> Di
     monkeypatch.chdir(tmp_path)
     Path("prices.yaml").write_text(written)
     with pytest.raises(DiagnosticError) as caught:
-        load_prices(Path("prices.yaml"))
+        load_prices(Path("prices.yaml"), TARGETS)
     assert all(it.help for it in caught.value.diagnostics)
     return caught.value
 
@@ -72,10 +77,17 @@ def test_a_list_is_no_file_of_prices(
 @pytest.mark.parametrize("model", [GOOD, DEFAULT], ids=["made up", "default"])
 def test_what_is_written_is_read(tmp_path: Path, model: CostModel) -> None:
     write_prices(model, tmp_path / "prices.yaml")
-    assert load_prices(tmp_path / "prices.yaml") == model
+    assert load_prices(tmp_path / "prices.yaml", TARGETS) == model
 
 
 def test_plans_are_made_by_the_prices_given() -> None:
     edge = load_edge(Path("config/samples/echo/sample_echo_sidecar.yaml"))
-    usual, far = (optimize(edge, Settings(OptLevel.NO, model=it)) for it in (GOOD, CostModel("", GOOD.targets, 1000.0)))
+    at = [Place(side, edge.chain.processor, "native", frozenset(Need), GOOD.targets["native"]) for side in Side]
+    usual, far = (Planner(Settings(OptLevel.NO, it)).plan(edge, at) for it in (GOOD.crossing, 1000.0))
     assert far.cost == pytest.approx(usual.cost + 960 * 0.99)  # but for those that the fault element is taken to end
+
+
+def test_a_file_has_prices_of_the_targets_that_it_names(tmp_path: Path) -> None:
+    other = CostModel("for the test", {"lua": GOOD.targets["wasm"]}, crossing=1.0)
+    write_prices(other, tmp_path / "prices.yaml")
+    assert load_prices(tmp_path / "prices.yaml", ["lua"]) == load_prices(tmp_path / "prices.yaml", []) == other

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.placement import OptLevel
-from appnet.codegen.c.build import Target
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.optimize.placement import OptLevel
 from appnet.processors.build import compile_edge
+from appnet.processors.envoy.build import Target
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 

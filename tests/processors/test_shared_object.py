@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c.build import RUNTIME, compile_library
-from appnet.processors.envoy import loader
+from appnet.processors.envoy.native import loader
 from tests.support.tiny_modules import stamping_native
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appnet.cli import run
+from appnet.cli.commands import run
 from appnet.cli.main import app
 from appnet.samples.guide import Answer, EchoApplication, Expectation
 from tests.quickstart.support import APPNETCTL, CONFIG, ECHO, gone, running, sample

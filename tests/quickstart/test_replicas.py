@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c import Target
 from appnet.deploy.local.machine import LocalRunner, RunSettings
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.processors.envoy.build import Target
 from appnet.samples.guide import get
 from tests.quickstart.support import running, sample
 from tests.support.asynchronous import asynchronous

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c import Target
 from appnet.deploy.local.machine import LocalRunner, RolloutError, RunSettings
-from appnet.processors import build
+from appnet.processors import build as processors_build
+from appnet.processors.envoy.build import Target, build
 from appnet.samples.guide import Answer, get
 from tests.quickstart.support import sample
 from tests.support.asynchronous import asynchronous
@@ -26,17 +26,16 @@ async def judged(runner: LocalRunner, key: str) -> Answer:
 async def test_a_module_that_does_not_load(tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     config = sample(tmp_path)
     firewall, logging = config.with_name("firewall.appnet"), config.with_name("logging.appnet")
-    compile_module = build.compile_module
 
     def damaged_firewall(source: str, to: Target) -> bytes:
-        module = compile_module(source, to)
+        module = build(source, to)
         return b"damaged" + module[7:] if "evil" in source else module
 
     async with LocalRunner(RunSettings(config, tmp_path / "run", target)) as runner:
         before = runner.running.version
         firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
         logging.write_text(logging.read_text().replace("record_req", "record_requests"))
-        monkeypatch.setattr(build, "compile_module", damaged_firewall)
+        monkeypatch.setattr(processors_build, "build", damaged_firewall)
         with pytest.raises(RolloutError, match="server-sidecar refused version"):
             await runner.upgrade()
         assert runner.running.version == before

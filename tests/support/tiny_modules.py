@@ -11,6 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from appnet.codegen.c.build import RUNTIME
+from appnet.processors.envoy.build import HTTP
+
 STAMP = "x-judged-by"
 
 _WASM = """
@@ -38,9 +41,9 @@ def stamping_wasm(version: str, *, accepts: bool = True) -> bytes:
 
 
 _NATIVE = """
-#include "appnet.h"
+#include "module.h"
 struct an_instance { an_services services; };
-struct an_call { an_instance *instance; void *host; };
+struct an_http_call { an_instance *instance; void *host; };
 void *malloc(size_t);
 void free(void *);
 static an_instance *instance_new(const an_services *services, const an_options *options) {
@@ -50,26 +53,26 @@ static an_instance *instance_new(const an_services *services, const an_options *
   return instance;
 }
 static void instance_free(an_instance *instance) { free(instance); }
-static an_call *call_new(an_instance *instance, void *host) {
-  an_call *call = malloc(sizeof *call);
-  *call = (an_call){instance, host};
+static an_http_call *call_new(an_instance *instance, void *host) {
+  an_http_call *call = malloc(sizeof *call);
+  *call = (an_http_call){instance, host};
   return call;
 }
-static void call_free(an_call *call) { free(call); }
-static an_action request_headers(an_call *call, bool end) {
+static void call_free(an_http_call *call) { free(call); }
+static an_action request_headers(an_http_call *call, bool end) {
   (void)end;
   an_view key = {(const uint8_t *)STAMP, sizeof STAMP - 1}, value = {(const uint8_t *)VERSION, sizeof VERSION - 1};
-  call->instance->services.header_set(call->host, AN_REQUEST_HEADERS, key, value);
+  call->instance->services.metadata_set(call->host, AN_REQUEST_METADATA, key, value);
   return AN_CONTINUE;
 }
-static an_action headers(an_call *call, bool end) { (void)call; (void)end; return AN_CONTINUE; }
-static an_action body(an_call *call, const an_view *chunks, size_t count, bool end) {
+static an_action headers(an_http_call *call, bool end) { (void)call; (void)end; return AN_CONTINUE; }
+static an_action body(an_http_call *call, const an_view *chunks, size_t count, bool end) {
   (void)call; (void)chunks; (void)count; (void)end;
   return AN_CONTINUE;
 }
-static an_action trailers(an_call *call) { (void)call; return AN_CONTINUE; }
-static void local_reply(an_call *call, uint32_t status) { (void)call; (void)status; }
-static const an_outcome *outcome(const an_call *call) { static an_outcome none; (void)call; return &none; }
+static an_action trailers(an_http_call *call) { (void)call; return AN_CONTINUE; }
+static void local_reply(an_http_call *call, uint32_t status) { (void)call; (void)status; }
+static const an_outcome *outcome(const an_http_call *call) { static an_outcome none; (void)call; return &none; }
 static uint8_t *take(an_instance *instance, size_t *size) { (void)instance; *size = 0; return 0; }
 static bool pending(an_instance *instance) { (void)instance; return false; }
 static void release(uint8_t *bytes) { (void)bytes; }
@@ -87,8 +90,7 @@ __attribute__((visibility("default"))) const an_module appnet_module = {
 @functools.cache
 def stamping_native(version: str, *, abi: str = "AN_MODULE_ABI") -> bytes:
     """A native chain that sets ``STAMP: version``; any other ``abi`` makes one that a loader has to refuse."""
-    runtime = Path(__file__).parents[2] / "src/appnet/codegen/c/runtime"
-    return _compile(_NATIVE.replace("ABI,", f"{abi},", 1), version, ["-shared", "-fPIC", f"-I{runtime}"])
+    return _compile(_NATIVE.replace("ABI,", f"{abi},", 1), version, ["-shared", "-fPIC", f"-I{RUNTIME}", f"-I{HTTP}"])
 
 
 def _compile(source: str, version: str, flags: list[str]) -> bytes:

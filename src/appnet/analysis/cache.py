@@ -6,7 +6,6 @@ and any number of processes may share the cache.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -17,7 +16,7 @@ from pathlib import Path
 from appnet import analysis
 from appnet.analysis.decision import Counterexample, Decision, Event, Proved, Refuted, Strength, Unknown
 from appnet.interpret.values import Value, float_bits, float_from_bits
-from appnet.ir.nodes import Element, Handler
+from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.system.cache import cache_directory
 
@@ -47,33 +46,8 @@ class DecisionCache:
 
 def decision_key(first: Element, second: Element, method: MethodSignature, strength: Strength) -> str:
     """The name under which a decision is kept."""
-    parts = [_code(), strength.value, _text_of(method)]
-    parts += [_text_of_element(element) for element in (first, second)]
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()
-
-
-def _text_of_element(element: Element) -> str:
-    """All of it but its place, and what follows from its code; the same text in every process."""
-    req, resp = Handler(element.req.body), Handler(element.resp.body)
-    return repr(dataclasses.replace(element, span=None, req=req, resp=resp))
-
-
-def _text_of(method: MethodSignature) -> str:
-    messages = [
-        (
-            message.full_name,
-            sorted(
-                (it.path, it.type.name, it.kind, it.key_kind, it.oneofs, repr(it.default))
-                for it in message.fields.values()
-            ),
-        )
-        for message in (method.request, method.response)
-    ]
-    return repr((method.full_name, method.client_streaming, method.server_streaming, messages))
+    parts = (_code(), strength.value, method.digest, first.digest, second.digest)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @functools.cache
@@ -82,8 +56,8 @@ def _code() -> str:
     digest = hashlib.sha256(version("z3-solver").encode())
     root = Path(analysis.__file__).parent.parent
     for package in _DECIDES:
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -17,10 +17,11 @@ from appnet.interpret.values import Value
 from appnet.ir.nodes import Atom, Call, Const, Element, Let, Local, ReadField
 from appnet.ir.walk import statements
 from appnet.language.messages import MethodSignature
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import STRING
 
-_EVALUATED = (Effect.PURE, Effect.READS_METADATA, Effect.READS_STATUS)
+_EVALUATED = (Effect.PURE, Effect.READS_CALL, Effect.READS_METADATA, Effect.READS_STATUS)
 
 
 class Computed:

@@ -6,7 +6,8 @@ from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Block, Consistency, Element, StateClass
 from appnet.ir.walk import call_of, statements
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 
 _DIFFERS = Effect.RANDOM | Effect.TIME | Effect.READS_BACKENDS
 

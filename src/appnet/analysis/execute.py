@@ -58,7 +58,8 @@ from appnet.ir.nodes import (
 )
 from appnet.ir.walk import atoms_of, binders, statements
 from appnet.language.messages import Field, MessageSchema
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import BOOL, STRING, MapType, VecType
 
 _UNAVAILABLE = 14

@@ -32,7 +32,8 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.walk import atoms_of, call_of
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 
 _SEEN = ("seen", "")  # what the outside sees
 _DRAWS = ("draws", "")  # how many draws were made, and with it, what the next one gives

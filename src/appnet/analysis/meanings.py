@@ -1,6 +1,6 @@
 """The symbolic meaning of each operation of `appnet.language.operations`: one entry each.
 
-An entry is exact, or the operation is one of `OPAQUE`: a function that nothing is known of but that equal operands
+An entry is exact, or the operation is declared opaque: a function that nothing is known of but that equal operands
 give equal results. Either way, an operation without effects on literals is what the interpreter says it is.
 """
 
@@ -33,20 +33,10 @@ from appnet.analysis.symbols import (
 )
 from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call
-from appnet.language.headers import is_header_key, is_header_value
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.metadata import is_header_key, is_header_value
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, MapType, OptionType, PairType, Type
-
-OPAQUE = frozenset(
-    {
-        *("to_float", "parse_int", "parse_float", "instant_to_float"),
-        *("int_to_string", "uint_to_string", "float_to_string", "bool_to_string"),
-        *("concat", "starts_with", "string_size", "hash", "hmac", "decrypt", "quantile"),
-        *("matches", "compress", "decompress"),
-        *("vec_new", "vec_get", "vec_get_or", "vec_size", "map_entries"),
-    }
-)
-"""Pure operations about which nothing more is known."""
 
 
 @dataclass
@@ -100,7 +90,7 @@ def _opaque(_context: Context, call: Call, *operands: Symbolic) -> Symbolic:
     return apply_typed(f"{call.op} {types}", operands, call.type)
 
 
-MEANINGS.update(dict.fromkeys(OPAQUE, _opaque))
+MEANINGS.update({name: _opaque for name, it in OPERATIONS.items() if it.opaque})
 
 
 # --- literals --------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from appnet.analysis.decision import Counterexample, Event
 from appnet.analysis.samples import Samples
 from appnet.interpret.random import coupled_seed
 from appnet.ir.nodes import Element, Handler
-from appnet.language.headers import is_header_value
 from appnet.language.messages import MethodSignature
+from appnet.language.operations.metadata import is_header_value
 
 _LIKE_BEFORE = 0.5
 _VARIED = 0.3

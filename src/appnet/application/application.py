@@ -11,7 +11,8 @@ from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import ApplicationSpec, SpecChain, load_spec
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
+from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.compile import CompiledElement, compile_element
 from appnet.language.messages import MethodSignature
 
@@ -117,14 +118,15 @@ class _Loader:
 
     def _check_methods(self, chains: list[ApplicationChain]) -> None:
         """A method of an edge has one chain, however it is written."""
-        seen: dict[tuple[str, str, str], str] = {}
+        seen: dict[tuple[str, str, str], Located] = {}
         for it in chains:
             edge, name = it.spec.chain.edge, it.spec.method
             for method in it.loaded.methods:
                 full = method.signature.full_name
-                before = seen.setdefault((edge.client, edge.server, full), name.value)
-                if before != name.value:
+                before = seen.setdefault((edge.client, edge.server, full), name)
+                if before.value != name.value:
                     title = f"`{full}` is named in two ways on `{edge}`"
                     help_ = "write it in one way in all elements of the edge"
-                    label = f"`{before}` stands before"
-                    self._wrong.append(Diagnostic("C022", Severity.ERROR, title, name.span, label, help_))
+                    places = (Label(before.span, "named so before"),)
+                    label = "and otherwise here"
+                    self._wrong.append(Diagnostic("C022", Severity.ERROR, title, name.span, label, help_, places))

@@ -11,7 +11,7 @@ import yaml
 
 from appnet.application.named import named_file
 from appnet.application.processors import PROCESSORS, ready
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.language import Given
@@ -136,7 +136,8 @@ class _SpecReader:
         server = spec.text("serverService", needed="the name of the service that is called")
         if client and server and client.value == server.value:
             title = f"`{client}` cannot be both client and server"
-            self._problems.add("C041", title, server.span, "the client's name", "name the two ends of an edge")
+            help_, first = "name the two ends of an edge", Label(client.span, "the client is here")
+            self._problems.add("C041", title, server.span, "the client's name", help_, first)
         methods = self._methods()
         manifest = named_file(spec, "appManifestFile", "the application's Kubernetes manifest")
         chains = {key: self._chain(key) for key in CHAINS}
@@ -165,7 +166,8 @@ class _SpecReader:
             if "processors" in spec:
                 span = spec.key_span("backend")
                 title = "`backend` and `processors` say the same thing"
-                self._problems.add("C015", title, span, "`processors` is there, too", "keep `processors`")
+                other = Label(spec.key_span("processors"), "the other one is here")
+                self._problems.add("C015", title, span, "one of them", "keep `processors`", other)
             one = spec.text("backend", needed="a processor")
             return self._known([one] if one else [])
         if "processors" not in spec:
@@ -196,7 +198,7 @@ class _SpecReader:
         return names
 
     def _known(self, names: list[Located]) -> tuple[str, ...]:
-        taken: list[str] = []
+        taken: dict[str, Label] = {}
         for it in names:
             processor = PROCESSORS.get(it.value)
             if processor is None:
@@ -207,9 +209,10 @@ class _SpecReader:
                 title = f"processor `{it}` is not there yet"
                 self._problems.add("C021", title, it.span, f"{processor.summary}: not yet", help_)
             elif it.value in taken:
-                self._problems.add("C022", f"`{it}` stands here twice", it.span, "once is enough", "remove it")
+                title, first = f"`{it}` stands here twice", taken[it.value]
+                self._problems.add("C022", title, it.span, "once is enough", "remove it", first)
             else:
-                taken.append(it.value)
+                taken[it.value] = Label(it.span, "the first is here")
         return tuple(taken)
 
     def _chain(self, key: str) -> tuple[ElementSpec, ...]:
@@ -239,7 +242,7 @@ class _SpecReader:
         if first is not name.span:
             help_ = "give each its own name: records and errors are told apart by it"
             title = f"two elements are called `{name}`"
-            self._problems.add("C031", title, name.span, f"the first is in line {first.line}", help_)
+            self._problems.add("C031", title, name.span, "the second", help_, Label(first, "the first is here"))
         check_element_name(name, self._problems)
 
     def _check_pairs(self, chain: tuple[ElementSpec, ...]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from appnet.application.appnet_config import ALL_METHODS
 from appnet.application.proto import ProtoFile
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language.messages import MethodSignature
 
@@ -18,6 +18,7 @@ def methods_of(names: Iterable[Located], proto: ProtoFile) -> tuple[MethodSignat
     Raises `DiagnosticError` for names that are none, or that stand there twice.
     """
     found: dict[str, MethodSignature] = {}
+    places: dict[str, Label] = {}
     wrong: list[Diagnostic] = []
     for name in names:
         try:
@@ -27,10 +28,10 @@ def methods_of(names: Iterable[Located], proto: ProtoFile) -> tuple[MethodSignat
             continue
         for method in named:
             if method.full_name in found:
-                wrong.append(
-                    _error("C022", f"`{method.full_name}` stands here twice", name, "once is enough", "remove it")
-                )
+                title, first = f"`{method.full_name}` stands here twice", places[method.full_name]
+                wrong.append(_error("C022", title, name, "once is enough", "remove it", first))
             found[method.full_name] = method
+            places.setdefault(method.full_name, Label(name.span, "the first is here"))
     if wrong:
         raise DiagnosticError(wrong)
     return tuple(found.values())
@@ -63,5 +64,5 @@ def _some(names: Iterable[str]) -> str:
     return f"{first} and {len(rest)} more" if len(rest) > 1 else " and ".join([first, *rest])
 
 
-def _error(code: str, title: str, name: Located, label: str, help_: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, title, name.span, label, help_)
+def _error(code: str, title: str, name: Located, label: str, help_: str, *places: Label) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, title, name.span, label, help_, places)

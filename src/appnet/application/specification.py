@@ -12,7 +12,7 @@ from appnet.application.appnet_config import ElementSpec, check_element_name, co
 from appnet.application.named import named_file
 from appnet.application.placement import Chain, Edge, Side, Stop
 from appnet.application.processors import PROCESSORS, ready
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.language import Given
@@ -130,19 +130,20 @@ class _SpecReader:
         if "app_structure" not in self._top:
             self._top.text("app_structure", needed="the application's edges: `- client->server`")
             return
-        seen: set[str] = set()
+        seen: dict[str, Label] = {}
         for node in self._top.items("app_structure", "list edges: `- client->server`") or ():
             ends = self._ends(node)
             if ends is None:
                 continue
             edge = f"{ends[0]}->{ends[1]}"
             if edge in seen:
-                self._problems.add("C022", f"`{edge}` stands here twice", ends[0].span, "once is enough", "remove it")
+                title = f"`{edge}` stands here twice"
+                self._problems.add("C022", title, ends[0].span, "once is enough", "remove it", seen[edge])
             elif ends[0].value == ends[1].value:
                 title = f"`{ends[0]}` cannot be both client and server"
                 self._problems.add("C041", title, ends[1].span, "the client's name", "name the two ends of an edge")
             else:
-                seen.add(edge)
+                seen[edge] = Label(ends[0].span, "the first is here")
                 yield ends
 
     def _ends(self, node: yaml.Node) -> tuple[Located, Located] | None:
@@ -171,7 +172,9 @@ class _SpecReader:
             if edge not in edges:
                 help_ = suggestion(edge, edges, what="edges of `app_structure`")
                 title = f"no edge `{written}`"
-                self._problems.add("C045", title, section.key_span(written), "not in `app_structure`", help_)
+                edges_here = Label(self._top.key_span("app_structure"), "the edges are listed here")
+                span, label = section.key_span(written), "not in `app_structure`"
+                self._problems.add("C045", title, span, label, help_, *([edges_here] if edges else []))
                 continue
             for node in section.items(written, f"list what is on the edge, or leave `{written}` out") or ():
                 if isinstance(node, yaml.MappingNode):
@@ -278,11 +281,12 @@ class _SpecReader:
             if before is not name.span:
                 help_ = "give each its own name: records and errors are told apart by it"
                 title = f"two elements are called `{name}`"
-                self._problems.add("C031", title, name.span, f"the first is in line {before.line}", help_)
+                self._problems.add("C031", title, name.span, "the second", help_, Label(before, "the first is here"))
             if it.proto != first.proto:
                 title = f"`{it.method}` is declared in two files"
-                label = f"`{first.spec.name}` takes it from {first.proto.name}"
-                self._problems.add("C046", title, it.method.span, label, "name one .proto in all elements on a method")
+                label, help_ = f"from {it.proto.name} here", "name one .proto in all elements on a method"
+                other = Label(first.method.span, f"`{first.spec.name}` takes it from {first.proto.name}")
+                self._problems.add("C046", title, it.method.span, label, help_, other)
 
     def _stops(self, listed: list[_Entry], pairs: list[_Entry]) -> tuple[Stop, ...]:
         """In request order: what is on the client's side, the firsts of pairs, their seconds mirrored, the rest."""
@@ -292,7 +296,8 @@ class _SpecReader:
             late, early = listed[at_client[-1]].spec.name, listed[at_server[0]].spec.name
             title = f"`{late}` is the client's, but `{early}`, before it, is the server's"
             help_ = "list elements in the order in which a request passes them"
-            self._problems.add("C036", title, late.span, "a request is back at the client here", help_)
+            place = Label(early.span, "a request is at the server here")
+            self._problems.add("C036", title, late.span, "and back at the client here", help_, place)
         split = at_server[0] if at_server else len(listed)
         if at_server and not at_client and not pairs:
             split = 0  # what is bound to no side joins the only one that has elements of its own

@@ -7,12 +7,12 @@ from typing import Any
 from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Replies, Step
 from appnet.behaviour.messages import FRAME_SIZE, decode, encode, frame
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import CallUnderTest, Harness, Passed, Replied, Responded
@@ -31,7 +31,7 @@ class ModuleSubject(Subject):
         self._proto = behaviour.proto
         source = print_chain(ChainSource("behaviour", "1", [(behaviour.method, case.elements)]))
         self._module: Harness = _HARNESSES[target](
-            compile_module(source, target), seed=case.seed, backend_count=case.backends, now_ns=CLOCK_START_NS
+            build(source, target), seed=case.seed, backend_count=case.backends, now_ns=CLOCK_START_NS
         )
         self._types = {
             f"{element.name}.{variable.name}": variable.type for element in case.elements for variable in element.state

@@ -25,7 +25,7 @@ from appnet.behaviour.document import (
     Step,
 )
 from appnet.behaviour.values import WrongValue, from_yaml
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
@@ -184,7 +184,7 @@ class _Reader:
         section.only(_CASE_KEYS)
         name = section.text("name", needed="what the case shows")
         elements = self._compiled(section, chain)
-        open_calls: dict[str, str] = {}
+        open_calls: dict[str, Span] = {}
         steps = []
         for node in section.items("steps", _STEP_HELP) or () if "steps" in section else ():
             step = self._mapping(node, "a step", _STEP_HELP)
@@ -215,7 +215,7 @@ class _Reader:
 
     # --- a step ---
 
-    def _step(self, section: Section, elements: Sequence[Element], open_calls: dict[str, str]) -> Step | None:
+    def _step(self, section: Section, elements: Sequence[Element], open_calls: dict[str, Span]) -> Step | None:
         section.only(_STEP_KEYS)
         kinds = [it for it in _KINDS if it in section]
         if len(kinds) != 1:
@@ -241,7 +241,7 @@ class _Reader:
             self._checks(section, elements),
         )
 
-    def _call(self, section: Section, kind: str, open_calls: dict[str, str]) -> str:
+    def _call(self, section: Section, kind: str, open_calls: dict[str, Span]) -> str:
         """The call that the step is of: the one named, a new one, or the one opened last."""
         named = section.text("call") if "call" in section else None
         name = (
@@ -249,10 +249,9 @@ class _Reader:
         )
         if kind == "request":
             if name in open_calls and named:
-                self._problems.add(
-                    "C072", f"call `{name}` is open already", named.span, "a second request", "end it first"
-                )
-            open_calls[name] = name
+                title, first = f"call `{name}` is open already", Label(open_calls[name], "opened here")
+                self._problems.add("C072", title, named.span, "a second request", "end it first", first)
+            open_calls[name] = named.span if named else section.span
         elif name not in open_calls:
             title = f"no call `{name}` is open" if name else "no call is open"
             help_ = suggestion(name, open_calls, what="open calls")

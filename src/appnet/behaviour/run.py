@@ -19,12 +19,12 @@ from appnet.behaviour.document import (
 from appnet.behaviour.module_subject import ModuleSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump
-from appnet.codegen.c.build import Target
 from appnet.interpret.dump import value_text
 from appnet.interpret.shown import shown
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, VecType
+from appnet.processors.envoy.build import Target
 
 INTERPRETER = "interpreter"
 TARGETS = (INTERPRETER, *(it.value for it in Target))

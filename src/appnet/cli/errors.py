@@ -1,38 +1,43 @@
-"""What all commands share: where they write, how they end, and the backends that they know."""
+"""What all commands share: where they write, and how they end."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import typer
 from rich.console import Console
 
-from appnet.application.processors import PROCESSORS
-from appnet.cli.run import Screens
 from appnet.cli.screen import show_diagnostics
-from appnet.deploy.local.machine import RolloutError
-from appnet.deploy.local.program import ApplicationError
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
-from appnet.processors.envoy.calibrate.calibrate import CalibrationError
-from appnet.processors.envoy.proxy.process import EnvoyError
 
 FAILURE = 1
 WRONG_INPUT = 2
 
 
+@dataclass(frozen=True)
+class Screens:
+    """Where results go and where diagnostics and errors go."""
+
+    out: Console
+    err: Console
+
+
 @contextlib.contextmanager
-def told_errors() -> Iterator[None]:
-    """Shows what goes wrong, and ends with the exit code for it."""
+def told_errors(*others: type[Exception]) -> Iterator[None]:
+    """Shows what goes wrong, and ends with the exit code for it. ``others``: what else can go wrong as it runs."""
     err = open_screens().err
+    failures: tuple[type[Exception], ...] = (InternalError, OSError, *others)
     try:
         yield
     except DiagnosticError as error:
         show_diagnostics(err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
-    except (ApplicationError, CalibrationError, EnvoyError, RolloutError, InternalError, OSError) as error:
+    except failures as error:
         err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
 
@@ -59,17 +64,10 @@ def check_writable(file: Path) -> None:
 
 def open_screens() -> Screens:
     """Standard output and standard error."""
-    return Screens(Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False))
+    return Screens(_console(), _console(stderr=True))
 
 
-def _backend(name: str) -> str:
-    if name == "envoy":
-        return name
-    if name in PROCESSORS:
-        raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
-    raise typer.BadParameter(f"{name!r} is no backend; use envoy")
-
-
-BackendOption = Annotated[
-    str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
-]
+def _console(*, stderr: bool = False) -> Console:
+    """Colours on a terminal, or where FORCE_COLOR is set; with NO_COLOR nothing but the text."""
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, color_system=colours)

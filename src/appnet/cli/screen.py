@@ -8,12 +8,22 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
-from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.render import Role
 from appnet.observe.records import RecordValue
 from appnet.observe.store import StreamKey, StreamSummary
 
 _LONGEST_VALUE = 60
+_COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold green"}
+_STYLES = {
+    Role.TITLE: "bold",
+    Role.GUTTER: "bold blue",
+    Role.SOURCE: "",
+    Role.SECONDARY: "bold blue",
+    Role.HELP: "bold cyan",
+}
 
 
 class Steps:
@@ -68,7 +78,14 @@ class Rates:
 def show_diagnostics(out: Console, diagnostics: Iterable[Diagnostic]) -> None:
     """Each diagnostic with the line it is about, and an empty line after it."""
     for diagnostic in diagnostics:
-        out.print(diagnostic.render() + "\n", markup=False)
+        out.print(_coloured(diagnostic), end="\n\n")
+
+
+def _coloured(diagnostic: Diagnostic) -> Text:
+    """The text of `Diagnostic.render`; a console that has no colours shows just that."""
+    styles = _STYLES | dict.fromkeys((Role.SEVERITY, Role.PRIMARY), _COLOURS[diagnostic.severity])
+    lines = (Text.assemble(*((it.text, styles[it.role]) for it in line)) for line in diagnostic.lines())
+    return Text("\n").join(lines)
 
 
 def stream_name(key: StreamKey) -> str:

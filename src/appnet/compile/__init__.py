@@ -9,6 +9,7 @@ from appnet.compile.chains import (
     ChainCompiler,
     CompiledApplication,
     CompiledChain,
+    CompileSettings,
     compile_application,
     plan_application,
 )
@@ -16,6 +17,7 @@ from appnet.compile.chains import (
 __all__ = [
     "BuiltApplication",
     "ChainCompiler",
+    "CompileSettings",
     "CompiledApplication",
     "CompiledChain",
     "build",

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from appnet.application.application import ApplicationChain
 from appnet.application.appnet_config import ALL_METHODS
-from appnet.application.placement import Edge, Segment
-from appnet.codegen.c.build import Target, compile_module
+from appnet.application.placement import Edge
 from appnet.compile.chains import Code, CompiledApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
 from appnet.ir.workers import per_worker
+from appnet.optimize.placement import Segment
+from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.build import build as build_module
 
 _log = logging.getLogger(__name__)
 _ERROR = re.compile(r"\.c:(\d+):(\d+): (?:fatal )?error: (.*)")
@@ -59,7 +61,7 @@ class Module:
     @property
     def service(self) -> str:
         """The service that its proxies stand beside."""
-        return self.edge.service(self.segment.side)
+        return self.edge.service(self.segment.place.side)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _read(path: Path, printed: Code) -> Code:
 def _compile(module: Module, by_hand: Path | None) -> bytes:
     began = time.monotonic()
     try:
-        binary = compile_module(module.code.text, module.code.target)
+        binary = build_module(module.code.text, module.code.target)
     except InternalError as error:
         if not module.code.by_hand or by_hand is None:
             raise
@@ -134,7 +136,7 @@ def _about(module: Module, binary: bytes, began: float) -> tuple[str, int, str, 
 def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
     line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
-    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_chain`"
+    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
     span = Span(path, line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)
 

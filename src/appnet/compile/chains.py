@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from appnet.analysis import DecisionCache
+from appnet.analysis.overrides import Overrides
 from appnet.application.application import Application, ApplicationChain
 from appnet.application.edge import LoadedChain
-from appnet.application.placement import OptLevel, Segment, plan_of
-from appnet.codegen.c.build import Target
-from appnet.optimize import OptimizedPlan, Profile, Settings, optimize
-from appnet.processors.build import print_segment
+from appnet.optimize import Algorithm, CostModel, OptimizedPlan, OptLevel, Planner, Profile, Settings
+from appnet.optimize.placement import Segment
+from appnet.optimize.prices import DEFAULT
+from appnet.processors.build import print_segment, sidecars
+from appnet.processors.envoy.build import Target
 
 _log = logging.getLogger(__name__)
 
@@ -51,48 +53,43 @@ class CompiledApplication:
     chains: tuple[tuple[ApplicationChain, CompiledChain], ...]
 
 
+@dataclass(frozen=True)
+class CompileSettings:
+    """What plans are chosen by, for sidecars on both sides. ``target``: "native" or "wasm"."""
+
+    level: OptLevel = OptLevel.STRONG
+    target: str = "native"
+    model: CostModel = DEFAULT
+    algorithm: Algorithm = Algorithm.COST
+    by_hand: Overrides | None = None
+
+    @property
+    def planning(self) -> Settings:
+        """The same for the planner."""
+        return Settings(self.level, self.model.crossing, self.algorithm, self.by_hand)
+
+
 class ChainCompiler:
-    """Plans chains, and prints their code.
+    """Plans chains, and prints their code."""
 
-    Chains are equal where their elements are the same objects, in the same order, bound to the same sides, on the same
-    methods: load what is the same once, as `load_application` does.
-    """
-
-    def __init__(self, settings: Settings, cache: DecisionCache | None = None) -> None:
-        self._settings = settings
-        self._target = Target(settings.target)
-        self._known = settings.known(cache)
-        self._plans: dict[tuple[object, ...], tuple[LoadedChain, OptimizedPlan]] = {}
+    def __init__(self, settings: CompileSettings, cache: DecisionCache | None = None) -> None:
+        self._target, self._model = Target(settings.target), settings.model
+        self._planner = Planner(settings.planning, cache)
         self._code: WeakValueDictionary[tuple[object, ...], Code] = WeakValueDictionary()
 
     def compile(self, chain: LoadedChain, profile: Profile | None = None) -> CompiledChain:
-        """The plan and the code of a chain. ``profile``: what was seen of it; by default as the settings say."""
+        """The plan and the code of a chain. ``profile``: what was seen of it."""
         optimized = self.plan(chain, profile)
         return CompiledChain(chain, optimized, tuple(self._print(it, chain) for it in optimized.plan.segments))
 
     def plan(self, chain: LoadedChain, profile: Profile | None = None) -> OptimizedPlan:
         """The plan of a chain."""
-        settings = self._settings if profile is None else replace(self._settings, profile=profile)
-        stops = chain.chain.stops
-        names = [it.spec.name.value for it in stops]
-        refused = [settings.profile.refused.get(it) for it in names]
-        ids = [id(it.elements[name]) for it in chain.methods for name in names]
-        signatures = [id(it.signature) for it in chain.methods]
-        key = (tuple(ids), tuple(signatures), tuple((it.fixed, it.side) for it in stops), tuple(refused))
-        found = self._plans.get(key)
-        if found is None:
-            optimized = optimize(chain, settings, known=self._known)
-            self._plans[key] = (chain, optimized)  # with the chain, so that no other object takes an element's id
-            return optimized
-        optimized = found[1]
-        order, sides = optimized.arrangement.order, optimized.arrangement.sides
-        fused = settings.level is not OptLevel.NO
-        return replace(optimized, plan=plan_of(chain.chain, [(stops[it].spec, sides[it]) for it in order], fused=fused))
+        return self._planner.plan(chain, sidecars(chain.chain, self._target, self._model), profile)
 
     def _print(self, segment: Segment, chain: LoadedChain) -> Code:
         names = [it.name.value for it in segment.elements]
-        ids = tuple(id(it.elements[name]) for it in chain.methods for name in names)
-        key = (segment.name, ids, tuple(id(it.signature) for it in chain.methods))
+        digests = tuple(it.elements[name].digest for it in chain.methods for name in names)
+        key = (segment.name, digests, tuple(it.signature.digest for it in chain.methods))
         found = self._code.get(key)
         if found is None:
             version, text = print_segment(segment, chain, self._target)
@@ -102,13 +99,13 @@ class ChainCompiler:
 
 def compile_application(
     application: Application,
-    settings: Settings,
+    settings: CompileSettings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
 ) -> CompiledApplication:
     """Plans and prints all chains; one that asks for a native module gets one, whatever ``settings`` say.
 
-    ``profiles``: what was seen of each chain, in their order; by default as ``settings`` say.
+    ``profiles``: what was seen of each chain, in their order.
     """
     chains = []
     for chain, compiler, profile in _work(application, settings, cache, profiles):
@@ -122,7 +119,7 @@ def compile_application(
 
 def plan_application(
     application: Application,
-    settings: Settings,
+    settings: CompileSettings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
 ) -> list[OptimizedPlan]:
@@ -132,7 +129,10 @@ def plan_application(
 
 
 def _work(
-    application: Application, settings: Settings, cache: DecisionCache | None, profiles: Sequence[Profile] | None
+    application: Application,
+    settings: CompileSettings,
+    cache: DecisionCache | None,
+    profiles: Sequence[Profile] | None,
 ) -> Iterator[tuple[ApplicationChain, ChainCompiler, Profile | None]]:
     """Each chain with who compiles it, and what was seen of it."""
     compilers: dict[str, ChainCompiler] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-_MAX_LINE = 120  # characters of a line that are shown
+from appnet.diagnostics.render import Line, lines_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,14 @@ class Span:
     end_column: int
 
 
+@dataclass(frozen=True)
+class Label:
+    """Another place that explains a diagnostic, and what it has to do with it: "declared here"."""
+
+    span: Span
+    text: str
+
+
 class Severity(Enum):
     ERROR = "error"
     WARNING = "warning"
@@ -30,8 +39,9 @@ class Severity(Enum):
 class Diagnostic:
     """One thing to tell.
 
-    ``code`` is stable and never reused (docs/diagnostics.md lists them), ``title`` says what is wrong,
-    ``label`` stands under the marked source and says why, ``help`` says how to mend it.
+    ``code`` is stable and never reused (`pages` has a page for each), ``title`` says what is wrong,
+    ``label`` stands under the marked source and says why, ``help`` says how to mend it. ``places`` are others that
+    explain it, in any file.
     """
 
     code: str
@@ -40,54 +50,35 @@ class Diagnostic:
     span: Span
     label: str = ""
     help: str = ""
+    places: tuple[Label, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """All places, the one that it is about first."""
+        return (Label(self.span, self.label), *self.places)
 
     def render(self, source: str | None = None) -> str:
-        """Text for people: the title, the place, the marked line, the help.
+        """Text for people, without colour.
 
-        ``source`` is the file's text; without it the file is read, and where that fails no line is shown.
+        ``source`` is the text of the diagnostic's file; without it files are read, and where that fails no line is
+        shown.
         """
-        lines = _source_lines(self.span.file, source)
-        number = str(self.span.line)
-        gutter = " " * len(number)
-        out = [f"{self.severity.value}[{self.code}]: {self.title}"]
-        out.append(f"{gutter}--> {self.span.file}:{self.span.line}:{self.span.column}")
-        if 0 < self.span.line <= len(lines):
-            text, marker = self._excerpt(lines[self.span.line - 1])
-            out += [f"{gutter} |", f"{number} | {text}", f"{gutter} | {marker}".rstrip()]
-        if self.help:
-            out += [f"{gutter} |", f"{gutter} = help: {self.help}"]
-        return "\n".join(out)
+        return "\n".join("".join(piece.text for piece in line) for line in self.lines(source))
 
-    def _excerpt(self, line: str) -> tuple[str, str]:
-        """The line and what stands under it; of a long line only what surrounds the place."""
-        start = self.span.column - 1
-        end = self.span.end_column - 1 if self.span.end_line == self.span.line else len(line)
-        before = len(line[:start].expandtabs(4))
-        marked = max(len(line[: max(end, start + 1)].expandtabs(4)) - before, 1)
-        text = line.expandtabs(4)
-        if len(text) > _MAX_LINE:
-            cut = max(0, before - _MAX_LINE // 3)
-            text = ("… " if cut else "") + text[cut : cut + _MAX_LINE] + (" …" if cut + _MAX_LINE < len(text) else "")
-            before, marked = before - cut + (2 if cut else 0), min(marked, _MAX_LINE - (before - cut))
-        return text, " " * before + "^" * marked + (f" {self.label}" if self.label else "")
-
-
-def _source_lines(file: Path, source: str | None) -> list[str]:
-    if source is None:
-        try:
-            source = file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return []
-    lines = source.removesuffix("\n").split("\n") if source else []  # as the lexer counts lines
-    return [line.removesuffix("\r") for line in lines]
+    def lines(self, source: str | None = None) -> Iterator[Line]:
+        """The text that `render` gives, line by line, each in pieces for those who colour them."""
+        return lines_of(self, source)
 
 
 class DiagnosticError(Exception):
     """Input by the user that cannot be used; carries every error found, at least one."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
-        super().__init__("\n\n".join(d.render() for d in diagnostics))
+        super().__init__(diagnostics)
         self.diagnostics = diagnostics
+
+    def __str__(self) -> str:
+        return "\n\n".join(it.render() for it in self.diagnostics)
 
 
 class InternalError(AssertionError):

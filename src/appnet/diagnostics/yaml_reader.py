@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
 
 _TAGS = {
@@ -46,9 +46,9 @@ class Problems:
         self.file = file
         self._found: list[Diagnostic] = []
 
-    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "", *places: Label) -> None:
         """Adds an error."""
-        self._found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_))
+        self._found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places))
 
     def raise_any(self) -> None:
         """Raises ``DiagnosticError`` with all that was added, in the order of the file, if anything was."""
@@ -91,8 +91,8 @@ class Section:
             if not isinstance(key, yaml.ScalarNode):
                 problems.add("C004", "a key that is no text", span, f"it is {_kind(key)}", "write a plain word")
             elif key.value in self._entries:
-                first = self._entries[key.value][0].line
-                problems.add("C013", f"`{key.value}` stands here twice", span, f"first in line {first}", "keep one")
+                first = Label(self._entries[key.value][0], "the first is here")
+                problems.add("C013", f"`{key.value}` stands here twice", span, "the second", "keep one", first)
             else:
                 self._entries[key.value] = (span, value)
 
@@ -288,6 +288,10 @@ def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
         mark, problem = began, f"{problem} {error.context}"  # what never ended is shown where it began
     span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
     help_ = next((advice for words, advice in _SYNTAX_ADVICE if words in problem), "")
+    places: tuple[Label, ...] = ()
     if began is not None and mark is not began:
-        help_ += f"{'; ' if help_ else ''}it began {error.context} in line {began.line + 1}"
-    return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, problem, help_)])
+        begin = Span(file, began.line + 1, began.column + 1, began.line + 1, began.column + 2)
+        what = (error.context or "").removeprefix("while ").removeprefix("parsing ").removeprefix("scanning ")
+        places = (Label(begin, f"{what} begins here"),)
+    title = f"{file.name} is no YAML"
+    return DiagnosticError([Diagnostic("C002", Severity.ERROR, title, span, problem, help_, places)])

@@ -13,7 +13,7 @@ from pygls.workspace import TextDocument
 from appnet import __version__
 from appnet.application.appnet_config import KIND
 from appnet.compile.check import check_file
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.editor.element import Completion, ElementText
 from appnet.language.formatter import format_program
 
@@ -62,7 +62,7 @@ class AppNetServer(LanguageServer):
         if path.suffix in {".yaml", ".yml"} and KIND not in document.source:
             return  # of another program
         found = check_file(path, source=document.source if path.suffix == ".appnet" else None)
-        told = [_diagnostic(document, path, it) for it in found]
+        told = [self._diagnostic(document, it) for it in found]
         self.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri=uri, diagnostics=told, version=document.version)
         )
@@ -82,6 +82,27 @@ class AppNetServer(LanguageServer):
         """The place, in the document ``uri`` or another file, as the client counts it."""
         there = uri if span.file == _path(uri) else from_fs_path(str(span.file.resolve())) or uri
         return lsp.Location(there, _range(self.document(there), span))
+
+    def _diagnostic(self, document: TextDocument, found: Diagnostic) -> lsp.Diagnostic:
+        """As the client shows it; of what lies in another file, where it lies is told in the first line."""
+        path = _path(document.uri)
+        message = "\n".join(filter(None, (found.title, found.label, f"help: {found.help}" if found.help else "")))
+        related, place = list(found.places), found.span
+        if found.span.file.resolve() != path.resolve():
+            related.insert(0, Label(found.span, found.title))
+            place = Span(path, 1, 1, 1, 1)
+            message = f"{found.span.file.name}:{found.span.line}: {message}"
+        return lsp.Diagnostic(
+            range=_range(document, place),
+            message=message,
+            severity=_SEVERITIES[found.severity],
+            code=found.code,
+            source="appnet",
+            related_information=[self._related(document.uri, it) for it in related] or None,
+        )
+
+    def _related(self, uri: str, label: Label) -> lsp.DiagnosticRelatedInformation:
+        return lsp.DiagnosticRelatedInformation(self.location(uri, label.span), label.text)
 
 
 def make_server() -> AppNetServer:
@@ -163,29 +184,11 @@ def _range(document: TextDocument, span: Span) -> lsp.Range:
     """The span, whose columns count characters, as the client counts them."""
     start = lsp.Position(span.line - 1, span.column - 1)
     end = lsp.Position(span.end_line - 1, span.end_column - 1)
-    return document.position_codec.range_to_client_units(document.lines, lsp.Range(start, end))
-
-
-def _diagnostic(document: TextDocument, path: Path, found: Diagnostic) -> lsp.Diagnostic:
-    """As the client shows it; of what lies in another file, where it lies is told in the first line."""
-    elsewhere = found.span.file.resolve() != path.resolve()
-    message = "\n".join(filter(None, (found.title, found.label, f"help: {found.help}" if found.help else "")))
-    related = None
-    place = found.span
-    if elsewhere:
-        place = Span(path, 1, 1, 1, 1)
-        position = lsp.Position(found.span.line - 1, found.span.column - 1)
-        uri = from_fs_path(str(found.span.file.resolve())) or ""
-        related = [lsp.DiagnosticRelatedInformation(lsp.Location(uri, lsp.Range(position, position)), found.title)]
-        message = f"{found.span.file.name}:{found.span.line}: {message}"
-    return lsp.Diagnostic(
-        range=_range(document, place),
-        message=message,
-        severity=_SEVERITIES[found.severity],
-        code=found.code,
-        source="appnet",
-        related_information=related,
-    )
+    try:
+        lines = document.lines
+    except (OSError, UnicodeError):  # what is wrong with it is told, perhaps
+        lines = []
+    return document.position_codec.range_to_client_units(lines, lsp.Range(start, end))
 
 
 def _item(completion: Completion) -> lsp.CompletionItem:

@@ -40,7 +40,8 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 
 _ON_CONTAINER = frozenset(
     name for name, it in OPERATIONS.items() if it.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from appnet.interpret.values import Value, absent_value, copy_value, hold
-from appnet.language.headers import is_header_key, is_header_value
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.operations.metadata import is_header_key, is_header_value
 
 
 @dataclass

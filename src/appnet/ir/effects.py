@@ -19,7 +19,8 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.walk import atoms_of, call_of, is_exhaustive, read_field_of, statements
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import Type
 
 

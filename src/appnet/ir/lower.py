@@ -40,10 +40,12 @@ from appnet.ir.nodes import (
 from appnet.ir.state_classes import classify
 from appnet.ir.verify import verify
 from appnet.language import typed
-from appnet.language.operations import FALLIBLE, OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import FALLIBLE, OPERATIONS
 from appnet.language.types import BOOL, STRING, UNIT, MapType, OptionType, Type
 
 _INVALID_ARGUMENT = 3
+_ASKING = Effect.READS_CONTAINER | Effect.READS_CALL | Effect.READS_METADATA | Effect.READS_STATUS
 
 
 def lower(checked: typed.CheckedElement) -> Element:
@@ -232,5 +234,5 @@ def _has_effects(value: typed.Value) -> bool:
         return any(map(_has_effects, parts))
     if not isinstance(value, typed.Operate):
         return False
-    effects = OPERATIONS[value.op].effects & ~(Effect.READS_CONTAINER | Effect.READS_METADATA | Effect.READS_STATUS)
+    effects = OPERATIONS[value.op].effects & ~_ASKING
     return bool(effects) or value.op in FALLIBLE or any(_has_effects(it) for it in value.arguments)

@@ -23,8 +23,10 @@ Option     ``None`` or a one-tuple
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 
 from appnet.diagnostics.diagnostic import Span
 from appnet.language.types import Type
@@ -275,3 +277,9 @@ class Element:
     req: Handler
     resp: Handler
     span: Span | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what it means: the same in every process, wherever its text stands."""
+        bare = replace(self, span=None, req=Handler(self.req.body), resp=Handler(self.resp.body))
+        return hashlib.sha256(repr(bare).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,20 +30,11 @@ from appnet.ir.nodes import (
 )
 from appnet.ir.printer import show_atom, show_pattern
 from appnet.ir.walk import atoms_of, binders, statements
+from appnet.language.operations.registry import OPERATIONS
 
-_INFIX = {
-    **dict(zip(("add", "sub", "mul", "div", "rem"), "+-*/%", strict=True)),
-    **dict(zip(("eq", "ne", "lt", "le", "gt", "ge"), ("==", "!=", "<", "<=", ">", ">="), strict=True)),
-    **{op: op for op in ("and", "or")},
-}
-_NAMES = {
-    "map_get": "get",
-    "vec_get": "get",
-    "map_set": "set",
-    "vec_set": "set",
-    "map_delete": "delete",
-    "now": "current_time",
-}
+_INFIX = {name: it.usage.split()[1] for name, it in OPERATIONS.items() if re.fullmatch(r"a \S+ b", it.usage)}
+_OWN = frozenset({"vec_append", "map_entries"})  # programs write more than a call
+_NAMES = {name: it.function or name for name, it in OPERATIONS.items() if name not in _OWN}
 
 
 @dataclass(frozen=True)

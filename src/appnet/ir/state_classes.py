@@ -18,7 +18,8 @@ from enum import Enum, auto
 
 from appnet.ir.nodes import Block, Call, Let, Local, SetState, State, StateClass, Statement
 from appnet.ir.walk import atoms_of, binders, call_of, statements
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import KEYED, OPERATIONS
 from appnet.language.types import INT, NUMERIC, SCALARS, UINT, MapType, PairType, Type, VecType
 
 
@@ -35,7 +36,6 @@ class _Use(Enum):
 
 _READS = {_Use.READ, _Use.READ_AT_CALL}
 _AT_CALL = {_Use.READ_AT_CALL, _Use.WRITE_AT_CALL}
-_KEYED = frozenset({"map_get", "map_get_or", "map_set", "map_delete"})
 
 
 def classify(init: Block, req: Block, resp: Block, variables: Mapping[str, Type]) -> dict[str, StateClass]:
@@ -73,7 +73,7 @@ def uses_call_number(body: Block, in_calls: frozenset[str]) -> bool:
             case Let(value=Call(op="rpc_id")):
                 return True
         call = call_of(statement)
-        if call is not None and call.op in _KEYED and isinstance(atoms[0], State) and atoms[0].name in in_calls:
+        if call is not None and call.op in KEYED and isinstance(atoms[0], State) and atoms[0].name in in_calls:
             del atoms[1]
         if any(locals_.is_call_number(atom) for atom in atoms):
             return True
@@ -136,7 +136,7 @@ def _operand_use(call: Call | None, index: int, locals_: _Locals) -> _Use:
     writes = Effect.WRITES_CONTAINER in OPERATIONS[call.op].effects
     if call.op == "vec_append":
         return _Use.APPEND
-    if call.op in _KEYED and locals_.is_call_number(call.args[1]):
+    if call.op in KEYED and locals_.is_call_number(call.args[1]):
         return _Use.WRITE_AT_CALL if writes else _Use.READ_AT_CALL
     if call.op == "map_delete":
         return _Use.REMOVE

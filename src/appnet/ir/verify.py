@@ -38,10 +38,11 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
-from appnet.ir.signatures import signature_of
 from appnet.ir.state_classes import classify
 from appnet.ir.walk import is_exhaustive
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import OF_THE_CALL, Effect
+from appnet.language.operations.registry import OPERATIONS
+from appnet.language.operations.signature import signature_of
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -62,8 +63,6 @@ from appnet.language.types import (
 _MAX_STATUS = 16  # UNAUTHENTICATED, the last code that gRPC names
 _RANGES = {UINT: (0, 2**64), INT: (-(2**63), 2**63), INSTANT: (0, 2**64)}
 _VALUES: dict[Type, type] = {BOOL: bool, INT: int, UINT: int, INSTANT: int, FLOAT: float, STRING: bytes, BYTES: bytes}
-_OF_THE_CALL = frozenset({"rpc_id", "method"})
-_CALL_EFFECTS = Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
 
 
 def verify(element: Element) -> None:
@@ -204,15 +203,14 @@ class _Body:
         effects = OPERATIONS[call.op].effects
         for atom in call.args:
             self._atom(atom)
-        accepted = signature_of(call.op).accepts(tuple(atom.type for atom in call.args), call.type)
+        accepted = signature_of(OPERATIONS[call.op]).accepts(tuple(atom.type for atom in call.args), call.type)
         _require(accepted, "operands and result fit the signature", call)
         if effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER):
             _require(isinstance(call.args[0], State | Local), "a container is named by its place", call)
         if call.op == "matches":
             _require(isinstance(call.args[1], Const), "a pattern is a constant", call)
         if not self._in_handler:
-            outside = call.op not in _OF_THE_CALL and not effects & _CALL_EFFECTS
-            _require(outside, "init has no call", call)
+            _require(not effects & OF_THE_CALL, "init has no call", call)
 
     # --- binding ---
 

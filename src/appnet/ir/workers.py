@@ -14,7 +14,8 @@ from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
 from appnet.ir.nodes import Block, Const, Element, SetState, State, StateClass
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import atoms_of, call_of, statements
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 
 _CAUSES = {
@@ -22,9 +23,6 @@ _CAUSES = {
     StateClass.GENERAL: "general state: each worker would have one of its own",
 }
 _DRAWS = Effect.RANDOM | Effect.TIME
-_COUNTS = {"get_load": "get_load", "estimate_rif": "estimate_RIF_distribution"}
-"""Operations that count calls, and their names in programs."""
-
 _HELP = "give its wasm proxies one worker (`--concurrency 1`), or compile it to native, whose workers share state"
 
 
@@ -107,9 +105,9 @@ def _calls(element: Element) -> Iterator[PerWorker]:
     if any(uses_call_number(body, _in_calls(element)) for body in bodies):
         yield PerWorker("rpc_id", "the number of a call would be unique in one worker alone")
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}
-    for op, name in _COUNTS.items():
-        if op in used:
-            yield PerWorker(name, "each worker would count its own calls alone")
+    for name, operation in OPERATIONS.items():
+        if name in used and Effect.COUNTS_CALLS in operation.effects:
+            yield PerWorker(operation.function, "each worker would count its own calls alone")
 
 
 def _note(code: str, title: str, span: Span, label: str, help_: str) -> Diagnostic:

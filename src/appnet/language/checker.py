@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.diagnostic import DiagnosticError, Label, Span
+from appnet.diagnostics.near import near_names, suggestion
 from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
-from appnet.language.expressions import coerce, expression, mismatch, no_value, type_of
+from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
-from appnet.language.functions import apply, not_in_place
 from appnet.language.messages import MethodSignature
-from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope, near
+from appnet.language.operations.containers import not_in_place
+from appnet.language.operations.registry import apply
+from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
-from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, Type, VecType
+from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, VecType
 
 _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
@@ -73,8 +75,9 @@ def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
 def _once(checked: CheckedState, state: Mapping[str, CheckedState]) -> CheckedState:
     if checked.name not in state:
         return checked
-    label = f"first in line {state[checked.name].span.line}"
-    raise CheckError("E012", f"`{checked.name}` is declared twice", checked.span, label, "leave one of them out")
+    first = Label(state[checked.name].span, "first declared here")
+    title = f"`{checked.name}` is declared twice"
+    raise CheckError("E012", title, checked.span, "declared again", "leave one of them out", [first])
 
 
 @dataclass
@@ -127,10 +130,11 @@ class _Body:
 
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
-        for statement in statements:
+        for index, statement in enumerate(statements):
             if typed.ends(tuple(checked[-1:])):
                 help_ = "every path above ends with `send`; leave it out, or move it up"
-                self.scope.found.warn("W002", "this is never reached", statement.span, help_=help_)
+                last = Label(statements[index - 1].span, "every path ends here")
+                self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
                 break
             targets = statement.targets if isinstance(statement, syntax.Assign) else ()
             with self._guard(targets):
@@ -181,13 +185,13 @@ class _Body:
             return self._begin_reply(target, found, node)
         if isinstance(found, StateValue):
             self._warn_of_excess(node, found)
-            return typed.SetState(found, typed_expression(self.scope, node, found.type))
+            return typed.SetState(found, coerce(expression(self.scope, node, found.type), found.type, node.span, found))
         if isinstance(found, Variable):
             if syntax.is_empty(node) and found.type is None and found.began is _began(node):
                 return typed.SetLocal(found, typed.Empty(found))
             value, origin = self._remember_origin(expression(self.scope, node, found.type), node.span)
             self._rebind(found, target, origin)
-            return typed.SetLocal(found, _as_held(value, found, node.span))
+            return typed.SetLocal(found, _as_before(value, found, node.span))
         if syntax.is_empty(node):
             variable = self.scope.declare(target.name, target.span, None)
             variable.began = _began(node)
@@ -210,10 +214,12 @@ class _Body:
             variable = found
         else:
             title = f"`{target.name}` stands for another value already"
-            raise CheckError("E035", title, target.span, help_="take another name for the reply")
+            first = Label(found.span, "its first value is here")
+            raise CheckError("E035", title, target.span, "", "take another name for the reply", [first])
         if self.scope.reply is not None and self.scope.reply.name != variable.name:
-            label = f"`{self.scope.reply.name}` is the other one"
-            raise CheckError("E035", "a handler has one reply", target.span, label, "use one name for it")
+            first = Label(self.scope.reply.span, "the first reply is here")
+            title, label = "a handler has one reply", "a second one"
+            raise CheckError("E035", title, target.span, label, "use one name for it", [first])
         self.scope.reply = variable
         return typed.NewReply()
 
@@ -235,14 +241,14 @@ class _Body:
         return found
 
     def _warn_of_excess(self, node: syntax.Expression, state: StateValue) -> None:
-        capacity = self.scope.state[state.name].capacity
         match node:
             case syntax.VecOf(items=held) | syntax.MapOf(entries=held):
                 count = len(held)
             case _:
                 count = 0
-        if count > capacity:
-            title = f"`{state.name}` keeps {capacity} of these {count}"
+        declaration = self.scope.state[state.name]
+        if count > declaration.capacity:
+            title = f"`{state.name}` keeps {declaration.capacity} of these {count}"
             help_ = f"give it room, `@capacity({count})`, or leave out what goes: the first ones"
             self.scope.found.warn("W007", title, node.span, "the last ones", help_)
 
@@ -255,7 +261,7 @@ class _Body:
                 variable = Variable("key", span, key.type)
                 self.scope.hoisted.append(typed.SetLocal(variable, key))
                 local = typed.Local(variable)
-                return replace(value, arguments=(map_, local)), typed.Origin(map_, local)
+                return replace(value, arguments=(map_, local)), typed.Origin(map_, local, span)
             case typed.Local(variable=Variable(type=OptionType(), origin=origin)):
                 return value, origin
             case _:
@@ -270,7 +276,7 @@ class _Body:
             if it is not None:
                 if it.changed:  # and may be again, in the next turn of a loop
                     raise not_in_place(variable, it, target.span)
-                it.unsure = True
+                it.otherwise = target.span
         variable.origin = variable.origin or origin
 
     def _take_apart(self, statement: syntax.Assign) -> list[typed.Statement]:
@@ -294,7 +300,7 @@ class _Body:
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):
             self._rebind(found, name, None)
-            return typed.SetLocal(found, _as_held(value, found, name.span))
+            return typed.SetLocal(found, _as_before(value, found, name.span))
         return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
 
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
@@ -307,7 +313,8 @@ class _Body:
         if isinstance(value, typed.Operate):
             return [typed.Run(value)]
         if isinstance(statement.value, syntax.Name):
-            help_ = f"assign it, or leave it out: {near(statement.value.name, ['pass'], 'known')}"
+            meant = near_names(statement.value.name, ["pass"])
+            help_ = "did you mean `pass`?" if meant else "assign it, or leave it out"
             raise CheckError("E003", "a value alone does nothing", statement.span, help_=help_)
         return []
 
@@ -372,17 +379,22 @@ class _Body:
 
     def _arms(self, node: syntax.MatchOn, subject: typed.Value, origin: typed.Origin | None) -> tuple[typed.Arm, ...]:
         arms: list[typed.Arm] = []
+        spans: list[Span] = []
         for arm in node.arms:
             if typed.is_exhaustive(tuple(arms)):
                 help_ = "the arms above fit everything; leave it out, or move it up"
-                self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                last = Label(spans[-1], "nothing is left after this")
+                self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])
                 break
             with self._guard():
                 checked = self._arm(arm, subject, origin)
-                if typed.is_covered(checked.pattern, tuple(arms)):
+                covering = typed.covering(checked.pattern, tuple(arms))
+                if covering is not None:
                     help_ = "an arm above fits the same; leave one of them out"
-                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, help_=help_)
+                    first = Label(spans[covering], "this one fits first")
+                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [first])
                 arms.append(checked)
+                spans.append(arm.case.span)
         return tuple(arms)
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
@@ -420,7 +432,7 @@ class _Body:
         with self._guard():
             items = expression(self.scope, node.items)
             type_ = type_of(items, node.items.span)
-            _check_names(node, type_)
+            _check_names(node, items)
             with self.scope.loop():
                 if isinstance(type_, MapType):
                     return [self._foreach_entry(node, items, type_)]
@@ -446,13 +458,13 @@ class _Body:
         return typed.ForEach(entry, entries, (*taken, *self.body(node.body)))
 
 
-def _as_held(value: typed.Value, variable: Variable, span: Span) -> typed.Value:
-    """The value as one of the variable's type, which it tells where nothing has yet."""
+def _as_before(value: typed.Value, variable: Variable, span: Span) -> typed.Value:
+    """The value as what the local has been since it was first assigned; tells its type where nothing has yet."""
     want = variable.type
     if want is None:
         want = type_of(value, span)
         coerce(typed.Local(variable), want, span)
-    return coerce(value, want, span)
+    return coerce(value, want, span, variable)
 
 
 def _began(node: syntax.Expression) -> typed.ContainerKind:
@@ -460,22 +472,25 @@ def _began(node: syntax.Expression) -> typed.ContainerKind:
     return MapType if isinstance(node, syntax.MapOf) else VecType
 
 
-def _check_names(node: syntax.ForEach, type_: Type) -> None:
-    """Raises `CheckError` where a loop over the type names other things than it has."""
-    names = ", ".join(it.name for it in node.names)
+def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
+    """Raises `CheckError` where a loop over the items names other things than they have."""
+    names, type_, places = ", ".join(it.name for it in node.names), items.type, declared(items)
+    if isinstance(type_, OptionType):
+        raise mismatch(type_, type_.item, node.items.span, places)
     if not isinstance(type_, VecType | MapType):
-        help_ = mismatch(type_, type_.item, node.items.span).diagnostic.help if isinstance(type_, OptionType) else ""
-        title = "foreach goes over a Vec or a Map"
-        raise CheckError("E020", title, node.items.span, f"this is {type_}", help_ or "name a Vec or a Map")
+        title, label = "foreach goes over a Vec or a Map", f"this is {type_}"
+        raise CheckError("E020", title, node.items.span, label, "name a Vec or a Map", places)
     wanted = 2 if isinstance(type_, MapType) else 1
     if len(node.names) < wanted:
         help_ = f"name the key and the value: lambda({names}, value)"
-        raise CheckError("E022", "an entry of a Map is a key and a value", node.names[0].span, "one name", help_)
+        raise CheckError(
+            "E022", "an entry of a Map is a key and a value", node.names[0].span, "one name", help_, places
+        )
     if len(node.names) > wanted:
         help_ = f"name it alone: lambda({node.names[0].name})"
         if isinstance(type_, VecType) and isinstance(type_.item, PairType):
             help_ = f"name the pair and take it apart: lambda(pair), then ({names}) = pair"
-        raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_)
+        raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_, places)
     if len({it.name for it in node.names}) < wanted:
         title = f"`{node.names[0].name}` names the key and the value"
         raise CheckError("E012", title, node.names[1].span, help_="give each a name of its own")
@@ -488,7 +503,7 @@ def _code(node: syntax.Expression) -> int:
         code = node.value
     else:
         name = node.name if isinstance(node, syntax.Name) else ""
-        help_ = near(name.upper(), list(STATUS_CODES)[1:], "codes are")
+        help_ = suggestion(name, list(STATUS_CODES)[1:], what="codes")
         if isinstance(node, syntax.Text) and node.value.decode("utf-8", "replace").upper() in STATUS_CODES:
             help_ = f"write it without quotes: {node.value.decode().upper()}"
         raise CheckError("E032", "this is no gRPC status code", node.span, help_=help_)

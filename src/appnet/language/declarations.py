@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Label, Span
+from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language.expressions import check_key, expression
-from appnet.language.scope import CheckError, Findings, Scope, near
+from appnet.language.scope import CheckError, Findings, Scope
 from appnet.language.typed import CheckedState, Literal, StateValue
 from appnet.language.types import (
     BOOL,
@@ -49,7 +50,7 @@ class Given:
 def state_declaration(node: syntax.StateDeclaration, found: Findings) -> CheckedState:
     """The declared variable. Raises `CheckError`."""
     checked = CheckedState(node.name.name, node.span, _type(node.type))
-    seen: set[str] = set()
+    seen: dict[str, Span] = {}
     for decorator in node.decorators:
         try:
             checked = _decorate(checked, decorator, seen)
@@ -63,11 +64,12 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
     return checked
 
 
-def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: set[str]) -> CheckedState:
+def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, Span]) -> CheckedState:
     name, argument = decorator.name.name, decorator.argument
     if name in seen:
-        raise CheckError("E040", f"`@{name}` stands twice", decorator.span, help_="leave one of them out")
-    seen.add(name)
+        first = Label(seen[name], "the first is here")
+        raise CheckError("E040", f"`@{name}` stands twice", decorator.span, "", "leave one of them out", [first])
+    seen[name] = decorator.span
     match name, argument:
         case "consistency", syntax.Name(name=("strong" | "weak") as level):
             return replace(state, consistency=level)
@@ -78,7 +80,8 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: set[str]) 
         case "capacity", syntax.Number(value=int(value)) if 1 <= value <= _MAX_CAPACITY:
             if not isinstance(state.type, MapType | VecType):
                 title = f"{state.type} has no capacity"
-                raise CheckError("E040", title, decorator.span, help_="a Map or a Vec has one")
+                declared = Label(state.span, f"declared as {state.type}")
+                raise CheckError("E040", title, decorator.span, "", "a Map or a Vec has one", [declared])
             return replace(state, capacity=value)
         case _:
             raise _bad_decorator(decorator)
@@ -91,7 +94,7 @@ def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
             "E040",
             f"there is no decorator `@{name}`",
             decorator.name.span,
-            help_=near(name, DECORATORS, "decorators are"),
+            help_=suggestion(name, DECORATORS, what="decorators"),
         )
     return CheckError(
         "E040", f"`@{name}` does not take this", decorator.argument.span, help_=f"it takes {DECORATORS[name]}"
@@ -106,7 +109,7 @@ def _type(node: syntax.TypeName, depth: int = 0) -> Type:
     parts = [_type(it, depth + 1) for it in node.parts]
     wanted = {"Map": 2, "Vec": 1, "pair": 2}.get(node.name, 0)
     if node.name not in {*_SCALARS, "Map", "Vec", "pair"}:
-        help_ = near(node.name, [*_SCALARS, "Map", "Vec"], "types are")
+        help_ = suggestion(node.name, [*_SCALARS, "Map", "Vec"], what="types")
         raise CheckError("E021", f"there is no type `{node.name}`", node.span, help_=help_)
     if len(parts) != wanted:
         write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
@@ -128,8 +131,9 @@ def parameter_values(
     for name, value in given.items():
         if name not in declared:
             title = f"the element has no parameter `{name}`"
-            help_ = near(name, declared, "its parameters are") if declared else "its `init` takes none"
-            errors.append(CheckError("E041", title, value.span or program.init.span, help_=help_).diagnostic)
+            help_ = suggestion(name, declared, what="parameters") if declared else "its `init` takes none"
+            init = [Label(program.init.span, "its `init` is here")] if value.span is not None else []
+            errors.append(CheckError("E041", title, value.span or program.init.span, "", help_, init).diagnostic)
     values = []
     for name, parameter in declared.items():
         try:
@@ -148,7 +152,7 @@ def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Li
         raise CheckError("E041", "a default is a literal", parameter.span, help_=help_)
     if given is not None:
         wanted = state or (default.type if default is not None else None)
-        return _convert(parameter.name.name, given, wanted, given.span or parameter.span)
+        return _convert(parameter, given, wanted)
     if default is None:
         name = parameter.name.name
         title = f"parameter `{name}` is not given and has no default"
@@ -157,7 +161,7 @@ def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Li
     return default
 
 
-def _convert(name: str, given: Given, want: Type | None, span: Span) -> Literal:
+def _convert(parameter: syntax.Parameter, given: Given, want: Type | None) -> Literal:
     value = given.value
     try:
         if want == BOOL or (want is None and isinstance(value, bool)):
@@ -176,5 +180,6 @@ def _convert(name: str, given: Given, want: Type | None, span: Span) -> Literal:
             return Literal(str(value).encode(), want or STRING)
     except (ValueError, OverflowError):
         pass
-    title = f"parameter `{name}` does not take {value!r}"
-    raise CheckError("E041", title, span, help_=f"give a value of type {want}")
+    title = f"parameter `{parameter.name.name}` does not take {value!r}"
+    declared = [Label(parameter.span, "the parameter is here")] if given.span is not None else []
+    raise CheckError("E041", title, given.span or parameter.span, "", f"give a value of type {want}", declared)

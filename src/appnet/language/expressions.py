@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.diagnostic import Span
+from collections.abc import Iterable
+
+from appnet.diagnostics.diagnostic import Label, Span
 from appnet.language import syntax
 from appnet.language.scope import CheckError, Scope
 from appnet.language.typed import (
@@ -92,8 +94,11 @@ def type_of(value: Value, span: Span) -> Type:
     return value.type
 
 
-def coerce(value: Value, want: Type, span: Span) -> Value:
-    """``value`` as a ``want``: itself, converted where nothing can be lost unseen, or an error."""
+def coerce(value: Value, want: Type, span: Span, target: Variable | StateValue | None = None) -> Value:
+    """``value`` as a ``want``: itself, converted where nothing can be lost unseen, or an error.
+
+    ``target``: the variable that it is given to, which the error shows.
+    """
     if isinstance(value, Local) and value.variable.type is None and isinstance(want, value.variable.began):
         value.variable.type = want
     have = type_of(value, span)
@@ -115,11 +120,24 @@ def coerce(value: Value, want: Type, span: Span) -> Value:
     if isinstance(value, MapOf) and isinstance(want, MapType):
         held = ((coerce(key, want.key, span), coerce(it, want.value, span)) for key, it in value.entries)
         return MapOf(tuple(held), want)
-    raise mismatch(have, want, span)
+    at_target = (_since(target, want),) if target is not None else ()
+    raise mismatch(have, want, span, (*at_target, *declared(value)))
 
 
-def mismatch(have: Type, want: Type, span: Span) -> CheckError:
-    """The error for a value of one type where another is needed."""
+def declared(value: Value) -> tuple[Label, ...]:
+    """The place that tells the value's type, where it is a variable."""
+    if isinstance(value, StateValue):
+        return (_since(value, value.type),)
+    return (_since(value.variable, value.type),) if isinstance(value, Local) else ()
+
+
+def _since(variable: StateValue | Variable, type_: Type) -> Label:
+    since = f"is declared as {type_}" if isinstance(variable, StateValue) else f"is {type_} since here"
+    return Label(variable.span, f"`{variable.name}` {since}")
+
+
+def mismatch(have: Type, want: Type, span: Span, places: Iterable[Label] = ()) -> CheckError:
+    """The error for a value of one type where another is needed; ``places`` explain the types."""
     if have == UNIT:
         return no_value(span)
     help_ = f"a value of type {want} is needed"
@@ -135,7 +153,7 @@ def mismatch(have: Type, want: Type, span: Span) -> CheckError:
         help_ = "an Instant comes from current_time(); time_diff(a, b) gives the seconds between two"
     elif want == FLOAT and have == STRING:
         help_ = "convert it: to_float(…)"
-    return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_)
+    return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_, places)
 
 
 def no_value(span: Span) -> CheckError:
@@ -167,7 +185,7 @@ def unify(a: Value, b: Value, spans: tuple[Span, Span], want: Type | None = None
         return a, b, types[0]
     target = _common(a, b, types)
     if target is None:
-        raise mismatch(types[1], types[0], spans[1])
+        raise mismatch(types[1], types[0], spans[1], (Label(spans[0], f"this is {types[0]}"), *declared(b)))
     return coerce(a, target, spans[0]), coerce(b, target, spans[1]), target
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from appnet.language.types import Type
 
@@ -67,3 +69,10 @@ class MethodSignature:
     response: MessageSchema
     client_streaming: bool = False
     server_streaming: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of what programs can tell of it: the same in every process."""
+        messages = [(it.full_name, sorted(map(repr, it.fields.values()))) for it in (self.request, self.response)]
+        text = repr((self.full_name, self.client_streaming, self.server_streaming, messages))
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
@@ -158,10 +158,14 @@ class _TreeReader:
             section = _tree(_tree(node).children[0])
             keyword = _token(section.children[0])
             if keyword.type in sections:
-                errors.append(self._section_error(keyword, f"a second `{keyword}` block", "put both into one block"))
-            elif any(order.index(name) > order.index(keyword.type) for name in sections):
+                place = Label(self._span(_token(sections[keyword.type].children[0])), "the first is here")
+                title = f"a second `{keyword}` block"
+                errors.append(self._section_error(keyword, title, "put both into one block", place))
+            elif late := [it for it in sections if order.index(it) > order.index(keyword.type)]:
+                after = _token(sections[late[0]].children[0])
+                place = Label(self._span(after), f"it belongs before `{after}`")
                 help_ = "the order is state, init, req, resp"
-                errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_))
+                errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_, place))
             sections.setdefault(keyword.type, section)
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
         for text, name in SECTIONS.items():
@@ -205,8 +209,8 @@ class _TreeReader:
         yield
         self._depth -= levels
 
-    def _section_error(self, token: Token, title: str, help_: str) -> Diagnostic:
-        return Diagnostic("E005", Severity.ERROR, title, _token_span(self._file, token), help=help_)
+    def _section_error(self, token: Token, title: str, help_: str, *places: Label) -> Diagnostic:
+        return Diagnostic("E005", Severity.ERROR, title, _token_span(self._file, token), "", help_, places)
 
     def _span(self, node: Node) -> Span:
         first, last = _ends(node)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
@@ -25,9 +25,11 @@ _CONSTANTS = {
 class CheckError(Exception):
     """One diagnostic that ends the checking of the statement at hand; the next statement is checked all the same."""
 
-    def __init__(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+    def __init__(
+        self, code: str, title: str, span: Span, label: str = "", help_: str = "", places: Iterable[Label] = ()
+    ) -> None:
         super().__init__(title)
-        self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_)
+        self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_, tuple(places))
 
 
 class Follows(Exception):  # noqa: N818  # nothing is wrong here
@@ -58,9 +60,11 @@ class Findings:
     warnings: list[Diagnostic] = field(default_factory=list)
     mentions: list[Mention] = field(default_factory=list)
 
-    def warn(self, code: str, title: str, span: Span, label: str = "", help_: str = "") -> None:
+    def warn(
+        self, code: str, title: str, span: Span, label: str = "", help_: str = "", places: Iterable[Label] = ()
+    ) -> None:
         """Notes something that will run, but perhaps not as meant."""
-        self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_))
+        self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_, tuple(places)))
 
 
 Apply = Callable[["Scope", syntax.Apply, Type | None], Value]
@@ -130,7 +134,7 @@ class Scope:
             if name in block:
                 return block[name]
         declared = self.state.get(name)
-        return StateValue(name, declared.type) if declared is not None else None
+        return StateValue(name, declared.type, declared.span) if declared is not None else None
 
     def mention(self, span: Span, target: Variable | StateValue | Field) -> None:
         """Notes what the name at ``span`` stands for, for those who look at the text."""
@@ -141,7 +145,8 @@ class Scope:
         """A new variable of the innermost block."""
         if name in self.state:
             title = f"`{name}` is a state variable already"
-            raise CheckError("E012", title, span, help_="take another name for what stands in this handler alone")
+            help_ = "take another name for what stands in this handler alone"
+            raise CheckError("E012", title, span, "", help_, [Label(self.state[name].span, "declared here")])
         if name == self.rpc and self.part is not Part.INIT:
             raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="take another name")
         variable = Variable(name, span, type_)
@@ -167,26 +172,14 @@ class Scope:
         if name in self._broken:
             return Follows()
         if name in self._gone:
-            line = self._gone[name].line
             help_ = f"assign `{name}` before the match as well, so that it has a value on every path"
-            return CheckError("E011", f"`{name}` has no value on every path", span, f"set only in line {line}", help_)
+            title, label = f"`{name}` has no value on every path", "on some paths nothing has set it"
+            return CheckError("E011", title, span, label, help_, [Label(self._gone[name], "set only here")])
         if name == self.rpc:
             help_ = f"name one of its fields: get({name}, 'FIELD')"
             return CheckError("E033", f"`{name}` is the RPC, not a value", span, help_=help_)
         if name.lower() in _CONSTANTS:
             return CheckError("E010", f"`{name}` is not defined", span, help_=_CONSTANTS[name.lower()])
         names = [*self.state, *(known for block in self._blocks for known in block)]
-        return CheckError("E010", f"`{name}` is not defined", span, help_=near(name, names, "known here"))
-
-
-def near(name: str, known: Iterable[str], what: str) -> str:
-    """Help for a name that is not known: near ones, else all of them."""
-    names = sorted(set(known))
-    matches = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    lower = {it.lower(): it for it in names}
-    if not matches and name.lower() in lower:
-        matches = [lower[name.lower()]]
-    if matches:
-        return "did you mean " + " or ".join(f"`{it}`" for it in matches) + "?"
-    shown = ", ".join(f"`{it}`" for it in names[:12]) + (", …" if len(names) > 12 else "")
-    return f"{what}: {shown}" if names else f"{what}: nothing"
+        help_ = suggestion(name, names, what="names known here")
+        return CheckError("E010", f"`{name}` is not defined", span, help_=help_)

@@ -47,8 +47,11 @@ class Local:
 
 @dataclass(frozen=True)
 class StateValue:
+    """A state variable; ``span``: where it is declared."""
+
     name: str
     type: Type
+    span: Span = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ Value = Literal | Local | StateValue | FieldValue | Empty | VecOf | MapOf | Oper
 class Origin:
     """An entry of a state Map that a name stands for.
 
-    ``changed``: it was changed in place. ``unsure``: on some path the name stands for another value.
+    ``span``: where it was got. ``changed``: it was changed in place. ``otherwise``: where the name was given another
+    value on some path.
     """
 
     map: StateValue
     key: Local
+    span: Span
     changed: bool = False
-    unsure: bool = False
+    otherwise: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -249,11 +254,12 @@ def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
     return AnyArm in options or truths == {True, False} or {SomeArm, NoneArm} <= options
 
 
-def is_covered(pattern: ArmPattern, arms: tuple[Arm, ...]) -> bool:
-    """Whether one of the arms fits all that the pattern fits."""
-    if isinstance(pattern, LiteralArm):
-        return any(isinstance(it.pattern, LiteralArm) and it.pattern == pattern for it in arms)
-    return any(type(it.pattern) is type(pattern) for it in arms)
+def covering(pattern: ArmPattern, arms: tuple[Arm, ...]) -> int | None:
+    """The index of the first arm that fits all that the pattern fits."""
+    for index, arm in enumerate(arms):
+        if arm.pattern == pattern if isinstance(pattern, LiteralArm) else type(arm.pattern) is type(pattern):
+            return index
+    return None
 
 
 def falls_through(statements: tuple[Statement, ...]) -> Match | None:

@@ -1,26 +1,17 @@
-"""What an RPC costs on its way: CPU time in microseconds, from measurements, for elements in an order and on sides."""
+"""What an RPC costs on its way: CPU time in microseconds, from measurements, for elements in an order and in places."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appnet.application.placement import Side
 from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.registry import OPERATIONS
 
 _ITEMS_OF_A_LOOP = 8  # what a Vec is taken to hold, where nothing is known
-_KINDS = {
-    "encrypt": "crypto",
-    "decrypt": "crypto",
-    "hmac": "crypto",
-    "compress": "compression",
-    "decompress": "compression",
-    "random_choices": "container",
-    "quantile": "container",
-}
+_REFUSED = 0.01  # the share of RPCs that an element which can refuse is taken to end, where no profile says better
 
 KINDS = ("plain", "container", "metadata", "time", "record", "write", "crypto", "compression")
 """Of operations: each has a price of its own."""
@@ -35,22 +26,20 @@ class TargetCosts:
     request_message: float
     """To hold a request until its message is whole, and to find the fields in it."""
     response_message: float
-    operations: Mapping[str, float]
+    operations: Mapping[str, float] = field(hash=False)
 
 
 @dataclass(frozen=True)
 class CostModel:
-    """``measured``: where and how the numbers were taken.
+    """The prices of a processor's targets. ``measured``: where and how the numbers were taken.
 
     ``crossing``: what an RPC costs behind the client's side, whatever elements are there: the wire, the server's
-    proxy, the server. An RPC that ends before saves it. ``refused``: the share of RPCs that an element which can
-    refuse is taken to end, where no profile says better.
+    proxy, the server. An RPC that ends before saves it.
     """
 
     measured: str
     targets: Mapping[str, TargetCosts]
     crossing: float
-    refused: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -66,24 +55,26 @@ class Profile:
 
 @dataclass(frozen=True)
 class Costs:
-    """One element on one target. ``own``: microseconds for an RPC that reaches it; ``keeps``: the share it lets on."""
+    """One element. ``own``: microseconds for an RPC that reaches it, by place; ``keeps``: the share it lets on."""
 
-    own: float
+    own: tuple[float, ...]
     keeps: float
     reads_request: bool
     reads_response: bool
 
 
-def costs_of(element: Element, model: CostModel, target: str, refused: float | None = None) -> Costs:
-    """What the element costs, expected from its code. ``refused``: the share of RPCs that it was seen to end."""
-    prices = model.targets[target]
+def costs_of(element: Element, prices: Sequence[TargetCosts], refused: float | None = None) -> Costs:
+    """What the element costs, expected from its code, at the prices of each place.
+
+    ``refused``: the share of RPCs that it was seen to end.
+    """
     effects = element.req.effects
     can_end = effects.can_refuse or effects.can_drop or effects.can_reply
     if refused is None:
-        refused = model.refused if can_end else 0.0
+        refused = _REFUSED if can_end else 0.0
     request, response = operations_of(element)
     keeps = 1.0 - refused
-    own = _priced(request, prices) + keeps * _priced(response, prices)
+    own = tuple(_priced(request, it) + keeps * _priced(response, it) for it in prices)
     return Costs(own, keeps, _uses_message(element.req), _uses_message(element.resp))
 
 
@@ -106,34 +97,9 @@ def _priced(operations: Mapping[str, float], prices: TargetCosts) -> float:
     return sum(count * prices.operations[kind] for kind, count in operations.items())
 
 
-def expected_cost(
-    costs: Sequence[Costs],
-    order: Sequence[int],
-    sides: Sequence[Side],
-    model: CostModel,
-    target: str,
-    *,
-    fused: bool = True,
-) -> float:
-    """Microseconds for an RPC through the elements ``order``, each on its side (by element, not by place).
-
-    ``fused``: the elements of a side share one module; otherwise each has its own.
-    """
-    prices = model.targets[target]
-    total, alive = 0.0, 1.0
-    for side in Side:
-        here = [costs[it] for it in order if sides[it] is side]
-        total += alive * entering(here, prices) if fused else 0.0
-        for it in here:
-            total += alive * (it.own if fused else it.own + entering([it], prices))
-            alive *= it.keeps
-        if side is Side.CLIENT:
-            total += alive * model.crossing
-    return total
-
-
-def entering(here: Sequence[Costs], prices: TargetCosts) -> float:
+def entering(here: Iterable[Costs], prices: TargetCosts) -> float:
     """What elements fused into one module share; nothing where there are none, as no filter is needed then."""
+    here = list(here)
     if not here:
         return 0.0
     request = prices.request_message if any(it.reads_request for it in here) else 0.0
@@ -165,20 +131,5 @@ def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]
     call = call_of(statement)
     if call is not None:
         place = getattr(call.args[0], "name", "") if call.args else ""
-        return (kinds.get(place) or kind_of(call.op),)
+        return (kinds.get(place) or OPERATIONS[call.op].cost_kind,)
     return ("plain",) if read_field_of(statement) is None else ()  # found with all the others
-
-
-def kind_of(operation: str) -> str:
-    """The kind under which the operation is priced."""
-    if operation in _KINDS:
-        return _KINDS[operation]
-    effects = OPERATIONS[operation].effects
-    for effect, kind in (
-        (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER, "container"),
-        (Effect.READS_METADATA | Effect.WRITES_METADATA, "metadata"),
-        (Effect.TIME, "time"),
-    ):
-        if effects & effect:
-            return kind
-    return "plain"

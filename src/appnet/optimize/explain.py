@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
+from appnet.optimize.placement import labels
 from appnet.optimize.plan import OptimizedPlan
+from appnet.optimize.problem import Problem
+from appnet.optimize.search import Arrangement
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,27 @@ class Pair:
 
 @dataclass(frozen=True)
 class Move:
-    """An element that runs on another side than as written."""
+    """An element that runs in another place than as written. Places are told by their labels."""
 
     element: str
-    before: Side
-    after: Side
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Of one chain. ``methods``: as written.
 
-    ``written`` and ``planned``: names of elements by side, in request order. Costs are microseconds of CPU for an RPC,
-    ``rate`` the RPCs per second that were seen, if they were.
+    ``places``: the side of each place by its label, in request order. A label names the side, and where that has
+    several places what tells them apart. ``written`` and ``planned``: names of elements by the label of their place, in
+    request order. Costs are microseconds of CPU for an RPC, ``rate`` the RPCs per second that were seen, if they were.
     """
 
     client: str
     server: str
     methods: tuple[str, ...]
     level: str
+    places: dict[str, Side]
     written: dict[str, list[str]]
     planned: dict[str, list[str]]
     written_cost: float
@@ -69,16 +74,11 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
     """What was chosen, and why. ``profile``: what was seen of the chain."""
     problem, found = optimized.problem, optimized.arrangement
     names = [it.name for it in problem.elements]
-    numbers = range(len(names))
-    place = {it: number for number, it in enumerate(found.order)}
-    pairs = []
-    for (i, j), decision in problem.decisions.items():
-        status = "swapped" if place[i] > place[j] else "kept" if (i, j) in problem.kept else "free"
-        pairs.append(Pair(names[i], names[j], status, *_reason(decision, kept=status == "kept")))
+    places = {" ".join(words): it.side for words, it in zip(labels(optimized.places), optimized.places, strict=True)}
     moves = [
-        Move(names[it], before, after)
-        for it, (before, after) in enumerate(zip(problem.written_sides, found.sides, strict=True))
-        if before is not after
+        Move(names[it], list(places)[before], list(places)[after])
+        for it, (before, after) in enumerate(zip(problem.written, found.at, strict=True))
+        if before != after
     ]
     edge = optimized.plan.edge
     return Explanation(
@@ -86,14 +86,30 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
         edge.server,
         edge.methods,
         optimized.level.value,
-        {side.value: [names[it] for it in numbers if problem.written_sides[it] is side] for side in Side},
-        {side.value: [names[it] for it in found.order if found.sides[it] is side] for side in Side},
+        places,
+        _placed(places, names, range(len(names)), problem.written),
+        _placed(places, names, found.order, found.at),
         optimized.written_cost,
         optimized.cost,
         tuple(moves),
-        tuple(pairs),
+        tuple(_pairs(problem, found)),
         profile.rate if profile is not None else None,
     )
+
+
+def _placed(
+    places: Iterable[str], names: Sequence[str], order: Iterable[int], at: Sequence[int]
+) -> dict[str, list[str]]:
+    """The elements of each place in this order."""
+    return {label: [names[it] for it in order if at[it] == number] for number, label in enumerate(places)}
+
+
+def _pairs(problem: Problem, found: Arrangement) -> Iterator[Pair]:
+    position = {it: number for number, it in enumerate(found.order)}
+    for (i, j), decision in problem.decisions.items():
+        status = "swapped" if position[i] > position[j] else "kept" if (i, j) in problem.kept else "free"
+        first, second = problem.elements[i].name, problem.elements[j].name
+        yield Pair(first, second, status, *_reason(decision, kept=status == "kept"))
 
 
 @dataclass(frozen=True)
@@ -122,9 +138,10 @@ def total(explanations: Sequence[Explanation]) -> Total:
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
-    """The explanation for programs: its fields by their names."""
-    moves = [{"element": it.element, "before": it.before.value, "after": it.after.value} for it in explanation.moves]
-    return {**dataclasses.asdict(explanation), "moves": moves}
+    """The explanation for programs: its fields by their names; which side a place is on, its label says."""
+    plain = dataclasses.asdict(explanation)
+    del plain["places"]
+    return plain
 
 
 def told_application(explanations: Sequence[Explanation]) -> Iterator[str]:
@@ -160,7 +177,7 @@ def told(explanation: Explanation) -> Iterator[str]:
 def told_changes(explanation: Explanation) -> Iterator[str]:
     """What is not as written, a line each."""
     for move in explanation.moves:
-        yield f"{move.element} runs on the {move.after.value}'s side, not the {move.before.value}'s"
+        yield f"{move.element} runs {_moved(explanation, move)}"
     for pair in explanation.pairs:
         if pair.status == "swapped":
             yield f"{pair.second} runs before {pair.first}"
@@ -176,8 +193,24 @@ def told_reasons(explanation: Explanation) -> Iterator[str]:
             yield f"{pair.first} stays before {pair.second}: {why}"
 
 
-def _chain(sides: dict[str, list[str]], joint: str) -> str:
-    return "   ".join(f"{side}: {joint.join(names) or '-'}" for side, names in sides.items())
+def _moved(explanation: Explanation, move: Move) -> str:
+    """Where to, and where from: by sides, where each of the two has one place."""
+    before, after = explanation.places[move.before], explanation.places[move.after]
+    if (move.before, move.after) == (before.value, after.value):
+        return f"on the {after.value}'s side, not the {before.value}'s"
+    here = _in(move.after, after)
+    if before is after:
+        return f"{here}, not its {move.before.removeprefix(before.value).strip()}"
+    return f"{here}, not {_in(move.before, before)}"
+
+
+def _in(label: str, side: Side) -> str:
+    name = label.removeprefix(side.value).strip()
+    return f"in the {side.value}'s {name}" if name else f"on the {side.value}'s side"
+
+
+def _chain(places: dict[str, list[str]], joint: str) -> str:
+    return "   ".join(f"{label}: {joint.join(names) or '-'}" for label, names in places.items())
 
 
 def _reason(decision: Decision, *, kept: bool) -> tuple[str, tuple[str, ...]]:

@@ -9,49 +9,51 @@ from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide, i
 from appnet.analysis.overrides import Overrides
 from appnet.analysis.properties import Properties
 from appnet.application.edge import BoundMethod
+from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
-from appnet.optimize.cost import CostModel, Costs, Profile, costs_of
+from appnet.optimize.cost import Costs, Profile, TargetCosts, costs_of
 
 _Pair = tuple[Element, Element, MethodSignature]
 
 
 class Known:
-    """Properties and costs of elements, and whether two of them may swap.
+    """Properties, needs and costs of elements, and whether two of them may swap."""
 
-    Elements and methods are told apart by identity: what is read once should be loaded once.
-    """
-
-    def __init__(
-        self,
-        model: CostModel,
-        target: str,
-        cache: DecisionCache | None = None,
-        by_hand: Overrides | None = None,
-    ) -> None:
-        self._model, self._target = model, target
+    def __init__(self, cache: DecisionCache | None = None, by_hand: Overrides | None = None) -> None:
         self._cache = cache if cache is not None else DecisionCache()
         self._by_hand = by_hand if by_hand is not None else Overrides({})
-        self._properties: dict[int, tuple[Element, Properties]] = {}
-        self._costs: dict[tuple[int, float | None], tuple[Element, Costs]] = {}
-        self._decisions: dict[tuple[int, int, int, Strength], tuple[_Pair, Decision]] = {}
+        self._properties: dict[str, Properties] = {}
+        self._asked: dict[tuple[str, str], tuple[Asked, ...]] = {}
+        self._costs: dict[tuple[str, tuple[TargetCosts, ...], float | None], Costs] = {}
+        self._decisions: dict[tuple[str, str, str, Strength], Decision] = {}
 
     def properties(self, element: Element) -> Properties:
         """What the element does."""
-        found = self._properties.get(id(element))
+        found = self._properties.get(element.digest)
         if found is None:
             inferred = infer(element)
-            found = self._properties[id(element)] = (element, self._by_hand.of(inferred) or inferred)
-        return found[1]
+            found = self._properties[element.digest] = self._by_hand.of(inferred) or inferred
+        return found
 
-    def costs(self, element: Element, profile: Profile) -> Costs:
-        """What the element costs where this was seen of its chain."""
+    def asked(self, methods: Sequence[BoundMethod], name: str) -> tuple[Asked, ...]:
+        """What the element of this name needs of its place, for all methods."""
+        return tuple(dict.fromkeys(asked for it in methods for asked in self._asked_once(it, name)))
+
+    def _asked_once(self, method: BoundMethod, name: str) -> tuple[Asked, ...]:
+        element = method.elements[name]
+        key = (element.digest, method.signature.digest)
+        if key not in self._asked:
+            self._asked[key] = needs(element, method.signature)
+        return self._asked[key]
+
+    def costs(self, element: Element, prices: tuple[TargetCosts, ...], profile: Profile) -> Costs:
+        """What the element costs at these prices, where this was seen of its chain."""
         refused = profile.refused.get(element.name)
-        found = self._costs.get((id(element), refused))
-        if found is None:
-            costs = costs_of(element, self._model, self._target, refused)
-            found = self._costs[id(element), refused] = (element, costs)
-        return found[1]
+        key = (element.digest, prices, refused)
+        if key not in self._costs:
+            self._costs[key] = costs_of(element, prices, refused)
+        return self._costs[key]
 
     def decide(self, methods: Sequence[BoundMethod], first: Element, second: Element, strength: Strength) -> Decision:
         """Decides a pair for all methods: its elements stand in one order, since each has one state for all of them."""
@@ -65,11 +67,11 @@ class Known:
         return Proved(proved[0].reason, any(it.status_may_differ for it in proved))
 
     def _decide_once(self, pair: _Pair, strength: Strength) -> Decision:
-        key = (id(pair[0]), id(pair[1]), id(pair[2]), strength)
+        key = (pair[0].digest, pair[1].digest, pair[2].digest, strength)
         found = self._decisions.get(key)
         if found is None:
-            found = self._decisions[key] = (pair, self._decide(pair, strength))
-        return found[1]
+            found = self._decisions[key] = self._decide(pair, strength)
+        return found
 
     def _decide(self, pair: _Pair, strength: Strength) -> Decision:
         by_hand = {it.element: it for it in map(self.properties, pair[:2]) if it.by_hand}

@@ -16,7 +16,7 @@ _STYLE = (
 
 
 def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]] = ()) -> str:
-    """The SVG text. Elements on another side or in another place than as written are green.
+    """The SVG text. Elements in another place, or elsewhere in the order, than as written are green.
 
     Each chain before and after; of an application, all of whose ``edges`` are given as client and server, first the
     graph of its services, with the costs of the chains.
@@ -42,14 +42,27 @@ def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]
 
 
 def _rows(explanation: Explanation) -> tuple[_Row, _Row]:
-    written = [it for side in Side for it in explanation.written[side.value]]
-    planned = [it for side in Side for it in explanation.planned[side.value]]
+    written = [it for names in explanation.written.values() for it in names]
+    planned = [it for names in explanation.planned.values() for it in names]
     stay = _longest_common(written, planned)
     moved = {it for it in planned if it not in stay} | {it.element for it in explanation.moves}
+    before, after = (_sides(explanation, it) for it in (explanation.written, explanation.planned))
     return (
-        _Row(f"as written: {explanation.written_cost:.1f} us", explanation.written, set(), fused=False),
-        _Row(f"as planned ({explanation.level}): {explanation.cost:.1f} us", explanation.planned, moved, fused=True),
+        _Row(f"as written: {explanation.written_cost:.1f} us", before, set(), fused=False),
+        _Row(f"as planned ({explanation.level}): {explanation.cost:.1f} us", after, moved, fused=True),
     )
+
+
+def _sides(explanation: Explanation, placed: dict[str, list[str]]) -> dict[Side, list[tuple[str, list[str]]]]:
+    """On each side the name of each place that has elements, if it has one of its own, and the elements."""
+    return {
+        side: [
+            (label.removeprefix(side.value).strip(), placed[label])
+            for label, there in explanation.places.items()
+            if there is side and placed[label]
+        ]
+        for side in Side
+    }
 
 
 class _Graph:
@@ -128,7 +141,9 @@ def _longest(chains: list[list[str]]) -> list[str]:
 class _Row:
     """One drawing of the edge, from left to right; ``width`` is known once it is drawn."""
 
-    def __init__(self, title: str, sides: dict[str, list[str]], moved: set[str], *, fused: bool) -> None:
+    def __init__(
+        self, title: str, sides: dict[Side, list[tuple[str, list[str]]]], moved: set[str], *, fused: bool
+    ) -> None:
         self._title, self._sides, self._moved, self._fused = title, sides, moved, fused
         self.width = 0.0
 
@@ -140,9 +155,9 @@ class _Row:
         parts = [
             title,
             *self._box(client, "service", middle),
-            *self._proxy(self._sides[Side.CLIENT.value], middle),
+            *self._places(Side.CLIENT, middle),
             *self._wire(middle),
-            *self._proxy(self._sides[Side.SERVER.value], middle),
+            *self._places(Side.SERVER, middle),
             *self._box(server, "service", middle),
         ]
         return "".join(parts)
@@ -156,9 +171,17 @@ class _Row:
         )
         self.width += width + _GAP
 
-    def _proxy(self, names: list[str], middle: float) -> Iterator[str]:
-        if not names:
-            return
+    def _places(self, side: Side, middle: float) -> Iterator[str]:
+        for label, names in self._sides[side]:
+            start = self.width
+            yield from self._place(names, middle)
+            if label:
+                yield (
+                    f'<text class="cost" x="{(start + self.width - _GAP) / 2:.0f}" y="{middle + _BOX / 2 + 17:.0f}" '
+                    f'text-anchor="middle">{escape(label)}</text>'
+                )
+
+    def _place(self, names: list[str], middle: float) -> Iterator[str]:
         start = self.width
         self.width += _GAP / 2
         boxes: list[str] = []

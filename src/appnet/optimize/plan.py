@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from appnet.analysis import DecisionCache, Strength
+from appnet.analysis import Strength
 from appnet.analysis.overrides import Overrides
 from appnet.application.edge import LoadedChain
-from appnet.application.placement import OptLevel, Plan, place, plan_of
 from appnet.ir.nodes import Element
-from appnet.optimize.cost import CostModel, Costs, Profile, expected_cost
+from appnet.optimize.chain_cost import ChainCosts
+from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
-from appnet.optimize.prices import DEFAULT
-from appnet.optimize.problem import Problem, problem_of
+from appnet.optimize.placement import OptLevel, Place, Plan, plan_of
+from appnet.optimize.problem import Problem, beside_callers, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
+from appnet.optimize.standing import standing
 
 _STRENGTHS = {OptLevel.STRONG: Strength.STRONG, OptLevel.WEAK: Strength.WEAK, OptLevel.IGNORE: None}
 
@@ -30,21 +31,36 @@ class Algorithm(Enum):
     """The public AppNet's rules of thumb."""
 
 
-_SEARCHES: Mapping[Algorithm, Callable[[Problem, Sequence[Costs], CostModel, str], Arrangement]] = {
+_SEARCHES: Mapping[Algorithm, Callable[[Problem, ChainCosts], Arrangement]] = {
     Algorithm.COST: cheapest,
     Algorithm.HEURISTICS: by_rules,
 }
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What plans are chosen by, whatever the chain.
+
+    ``crossing``: what an RPC costs behind the client's side, as in `CostModel`. ``by_hand``: properties that replace
+    inferred ones.
+    """
+
+    level: OptLevel
+    crossing: float
+    algorithm: Algorithm = Algorithm.COST
+    by_hand: Overrides | None = None
+
+
+@dataclass(frozen=True)
 class OptimizedPlan:
     """``plan`` is what runs. Costs are expected microseconds of CPU for an RPC.
 
-    ``written_cost``: in the order as written, a module for each element. ``problem`` and ``arrangement`` say what
-    could be chosen, and what was.
+    ``places``: those to choose among, in request order. ``written_cost``: in the order as written, a module for each
+    element. ``problem`` and ``arrangement`` say what could be chosen, and what was.
     """
 
     plan: Plan
+    places: tuple[Place, ...]
     level: OptLevel
     problem: Problem
     arrangement: Arrangement
@@ -52,77 +68,71 @@ class OptimizedPlan:
     cost: float
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What plans are chosen by.
-
-    ``target``: "native" or "wasm". ``profile``: what was seen of the chain. ``by_hand``: properties that replace
-    inferred ones.
-    """
-
-    level: OptLevel = OptLevel.STRONG
-    target: str = "native"
-    model: CostModel = DEFAULT
-    profile: Profile = field(default_factory=Profile)
-    algorithm: Algorithm = Algorithm.COST
-    by_hand: Overrides | None = None
-
-    def known(self, cache: DecisionCache | None = None) -> Known:
-        """Nothing yet: what is found out for one chain is then there for the next."""
-        return Known(self.model, self.target, cache, self.by_hand)
-
-
 def optimize(
-    edge: LoadedChain,
+    chain: LoadedChain,
+    places: Sequence[Place],
     settings: Settings,
-    cache: DecisionCache | None = None,
+    known: Known,
+    profile: Profile | None = None,
     running: OptimizedPlan | None = None,
-    known: Known | None = None,
 ) -> OptimizedPlan:
-    """The plan for the edge. Decisions about pairs are kept in ``cache``, by default the user's.
+    """The plan for the chain over the places, which are in request order.
 
+    ``known``: what was found out about elements, of this chain and others. ``profile``: what was seen of the chain.
     ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
-    for no other proofs than those that show this. ``known``: what was found out for other chains with these settings,
-    `Settings.known`, for whatever profiles.
+    for no other proofs than those that show this.
+
+    Raises `UnsuitedError` where the chain cannot run as written.
     """
-    known = known if known is not None else settings.known(cache)
-    written = edge.chain.stops
-    elements = [edge.elements[it.spec.name.value] for it in written]
-    state = partial(
-        problem_of,
-        elements,
-        [it.fixed for it in written],
-        [it.side for it in written],
-        _STRENGTHS.get(settings.level),
-        partial(known.decide, edge.methods),
-        properties=[known.properties(it) for it in elements],
-    )
-    costs = [known.costs(it, settings.profile) for it in elements]
-    model, target = settings.model, settings.target
-    sides = [it.side for it in written]
-    unfused = expected_cost(costs, range(len(costs)), sides, model, target, fused=False)
-    if settings.level is OptLevel.NO:
-        problem = state()
-        return OptimizedPlan(
-            place(edge.chain, settings.level), settings.level, problem, as_written(problem), unfused, unfused
-        )
-    kept = _still_legal(running, elements, state) if running is not None else None
+    seen = profile if profile is not None else Profile()
+    stops, prices = chain.chain.stops, tuple(it.prices for it in places)
+    elements = [chain.elements[it.spec.name.value] for it in stops]
+    costs = ChainCosts([known.costs(it, prices, seen) for it in elements], places, settings.crossing)
+    state = _stating(chain, elements, places, settings, known)
+    fused = settings.level is not OptLevel.NO
+    kept = _still_legal(running, elements, places, state) if running is not None and fused else None
     if kept is not None:
         problem, found = kept
     else:
         problem = state()
-        found = _SEARCHES[settings.algorithm](problem, costs, model, target)
-    plan = plan_of(edge.chain, [(written[it].spec, found.sides[it]) for it in found.order], fused=True)
-    cost = expected_cost(costs, found.order, found.sides, model, target)
-    return OptimizedPlan(plan, settings.level, problem, found, unfused, cost)
+        found = _SEARCHES[settings.algorithm](problem, costs) if fused else as_written(problem)
+    plan = plan_of(chain.chain.edge, places, [(stops[it].spec, found.at[it]) for it in found.order], fused=fused)
+    before = as_written(problem)
+    return OptimizedPlan(
+        plan,
+        tuple(places),
+        settings.level,
+        problem,
+        found,
+        costs.expected(before.order, before.at, fused=False),
+        costs.expected(found.order, found.at, fused=fused),
+    )
+
+
+def _stating(
+    chain: LoadedChain, elements: Sequence[Element], places: Sequence[Place], settings: Settings, known: Known
+) -> Callable[..., Problem]:
+    """The problem, of which pairs are still to be decided: all, or those given."""
+    stops = chain.chain.stops
+    asked = [known.asked(chain.methods, it.name) for it in elements]
+    properties = [known.properties(it) for it in elements]
+    stand = standing(stops, asked, places, [chain.chain.processor])
+    suits = [
+        suiting if stop.fixed is not None else beside_callers(suiting, it, places)
+        for stop, suiting, it in zip(stops, stand.suits, properties, strict=True)
+    ]
+    decide = partial(known.decide, chain.methods)
+    return partial(problem_of, elements, suits, stand.at, _STRENGTHS.get(settings.level), decide, properties=properties)
 
 
 def _still_legal(
-    running: OptimizedPlan, elements: Sequence[Element], state: Callable[..., Problem]
+    running: OptimizedPlan, elements: Sequence[Element], places: Sequence[Place], state: Callable[..., Problem]
 ) -> tuple[Problem, Arrangement] | None:
     """The arrangement that runs, with the problem that shows that it means the same for the elements as they are."""
     if [it.name for it in elements] != [it.name for it in running.problem.elements]:
         return None
+    if [it.where for it in places] != [it.where for it in running.places]:
+        return None
     arrangement = running.arrangement
     problem = state(inverted(arrangement.order))
-    return (problem, arrangement) if problem.is_legal(arrangement.order, arrangement.sides) else None
+    return (problem, arrangement) if problem.is_legal(arrangement.order, arrangement.at) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -12,7 +13,6 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity,
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 
-_TARGETS = ("native", "wasm")
 _PARTS = ("module", "request_message", "response_message")
 _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--prices`.\n"
 
@@ -27,8 +27,8 @@ def write_prices(model: CostModel, file: Path) -> None:
     file.write_text(_HEAD + yaml.safe_dump(plain, sort_keys=False, width=120), encoding="utf-8")
 
 
-def load_prices(file: Path) -> CostModel:
-    """Reads what `write_prices` wrote, whole: every price of every target.
+def load_prices(file: Path, needed: Iterable[str]) -> CostModel:
+    """Reads what `write_prices` wrote: every price of the targets that it has, among them those ``needed``.
 
     Raises `DiagnosticError` with all that is wrong with the file.
     """
@@ -44,8 +44,7 @@ def load_prices(file: Path) -> CostModel:
     section = top.section("targets", needed="the prices of each target")
     targets: dict[str, TargetCosts] = {}
     if section is not None:
-        section.only(_TARGETS)
-        for name in _TARGETS:
+        for name in dict.fromkeys((*needed, *(name for name, _ in section.values()))):
             found = section.section(name, needed="what its modules cost")
             if found is not None:
                 targets[name] = _target(found)
@@ -80,5 +79,5 @@ def _price(section: Section, key: str) -> float:
     return float(value)
 
 
-DEFAULT = load_prices(Path(__file__).parent / "prices.yaml")
+DEFAULT = load_prices(Path(__file__).parent / "prices.yaml", ["native", "wasm"])
 """What plans are made by where no prices are given; the file says where they were measured."""

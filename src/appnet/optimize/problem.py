@@ -1,15 +1,16 @@
-"""What may be chosen for a chain: which pairs keep their order, which sides are fixed, and why."""
+"""What may be chosen for a chain: which pairs keep their order, where each element may run, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from appnet.analysis import Decision, Proved, Strength, infer
 from appnet.analysis.properties import ANY, Properties
 from appnet.application.placement import Side
 from appnet.ir.nodes import Element
+from appnet.optimize.placement import Place
 
 Decide = Callable[[Element, Element, Strength], Decision]
 """Whether two neighbours may swap, the first of them standing before the second."""
@@ -17,47 +18,43 @@ Decide = Callable[[Element, Element, Strength], Decision]
 
 @dataclass(frozen=True)
 class Problem:
-    """A chain as written, in request order.
+    """A chain as written, in request order. Places are told by their numbers, in request order, too.
 
-    ``sides``: where each element has to run; None where either will do. ``written_sides``: where it runs as written.
-    ``kept``: pairs (i, j), i before j, that keep their order. ``decisions``: what was decided of each pair.
+    ``suits``: where each element may run. ``written``: where it runs as written. ``kept``: pairs (i, j), i before j,
+    that keep their order. ``decisions``: what was decided of each pair.
     """
 
     elements: tuple[Element, ...]
-    sides: tuple[Side | None, ...]
-    written_sides: tuple[Side, ...]
+    suits: tuple[frozenset[int], ...]
+    written: tuple[int, ...]
     kept: frozenset[tuple[int, int]]
     decisions: Mapping[tuple[int, int], Decision]
 
-    def is_legal(self, order: Sequence[int], sides: Sequence[Side]) -> bool:
-        """Whether the elements in this order, on these sides, are a chain that means the same."""
-        place = {it: number for number, it in enumerate(order)}
-        if any(place[i] > place[j] for i, j in self.kept):
-            return False
-        if any(wanted not in (None, sides[it]) for it, wanted in enumerate(self.sides)):
-            return False
-        along = [sides[it] for it in order]
-        return along == sorted(along, key=list(Side).index)
+    def is_legal(self, order: Sequence[int], at: Sequence[int]) -> bool:
+        """Whether the elements in this order, each in its place, are a chain that means the same."""
+        position = {it: number for number, it in enumerate(order)}
+        return (
+            all(position[i] < position[j] for i, j in self.kept)
+            and all(place in suiting for place, suiting in zip(at, self.suits, strict=True))
+            and all(at[one] <= at[next_] for one, next_ in pairwise(order))
+        )
 
 
 def problem_of(
     elements: Sequence[Element],
-    sides: Sequence[Side | None],
-    written_sides: Sequence[Side],
+    suits: Sequence[frozenset[int]],
+    written: Sequence[int],
     strength: Strength | None,
     decide: Decide,
     pairs: Iterable[tuple[int, int]] | None = None,
     properties: Sequence[Properties] | None = None,
 ) -> Problem:
-    """The problem for a chain. ``strength`` None keeps no order but what the sides ask for.
+    """The problem for a chain. ``strength`` None keeps no order but what the places ask for.
 
     ``pairs``: those to decide, by default all; the others keep their order. ``properties``: of the elements, by
     default what is inferred.
     """
     found = [infer(it) for it in elements] if properties is None else properties
-    fixed = tuple(
-        Side.CLIENT if side is None and _chooses_host(it) else side for it, side in zip(found, sides, strict=True)
-    )
     decisions: dict[tuple[int, int], Decision] = {}
     every = list(combinations(range(len(elements)), 2))
     kept = set(every) if strength is not None else set()
@@ -67,7 +64,14 @@ def problem_of(
             decision = decisions[i, j] = decide(elements[i], elements[j], strength)
             if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_status - {i, j}):
                 kept.remove((i, j))
-    return Problem(tuple(elements), fixed, tuple(written_sides), frozenset(kept), decisions)
+    return Problem(tuple(elements), tuple(suits), tuple(written), frozenset(kept), decisions)
+
+
+def beside_callers(suits: frozenset[int], properties: Properties, places: Sequence[Place]) -> frozenset[int]:
+    """The same for an element of no side; one that chooses a host has to be on the client's side."""
+    if not _chooses_host(properties):
+        return suits
+    return frozenset(it for it in suits if places[it].side is Side.CLIENT)
 
 
 def _chooses_host(properties: Properties) -> bool:

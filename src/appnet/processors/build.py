@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.application.edge import LoadedChain, LoadedEdge, load_edge
-from appnet.application.placement import OptLevel, Plan, Segment, Side
-from appnet.codegen.c.build import Target, compile_module
+from appnet.application.placement import Chain, Side
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
-from appnet.optimize import DEFAULT, CostModel, OptimizedPlan, Settings, optimize
+from appnet.optimize import CostModel, OptimizedPlan, Place, Planner, Settings
+from appnet.optimize.placement import OptLevel, Plan, Segment
+from appnet.optimize.prices import DEFAULT
+from appnet.processors.envoy.build import Target, build
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class CompiledEdge:
 
     def on(self, side: Side) -> tuple[CompiledSegment, ...]:
         """The segments of one side, in request order."""
-        return tuple(it for it in self.segments if it.segment.side is side)
+        return tuple(it for it in self.segments if it.segment.place.side is side)
 
 
 def compile_edge(
@@ -60,13 +63,19 @@ def compile_edge(
     Raises `DiagnosticError` with every error found.
     """
     edge = load_edge(path)
-    optimized = optimize(
-        edge, Settings(level, target.value, model), running=running.optimized if running is not None else None
-    )
+    before = running.optimized if running is not None else None
+    planner = Planner(Settings(level, model.crossing))
+    optimized = planner.plan(edge, sidecars(edge.chain, target, model), running=before)
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         segments = tuple(pool.map(lambda it: _build(it, edge, target), optimized.plan.segments))
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
     return CompiledEdge(edge, optimized, target, segments, version)
+
+
+def sidecars(chain: Chain, target: Target, model: CostModel) -> tuple[Place, ...]:
+    """Where the elements of a chain can run: beside the client, and beside the server."""
+    prices = model.targets[target.value]
+    return tuple(Place(side, chain.processor, target.value, frozenset(Need), prices) for side in Side)
 
 
 def print_segment(segment: Segment, chain: LoadedChain, target: Target) -> tuple[str, str]:
@@ -94,7 +103,7 @@ def _check_replies(segment: Segment, chain: LoadedChain) -> None:
 
 def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
     version, source = print_segment(segment, edge, target)
-    return CompiledSegment(segment, compile_module(source, target), version)
+    return CompiledSegment(segment, build(source, target), version)
 
 
 def _digest(parts: Iterable[str]) -> str:

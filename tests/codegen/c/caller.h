@@ -39,19 +39,19 @@ static bool give(an_view *value, const char *text) {
   return true;
 }
 
-static bool header_get(void *host, an_header_map map, an_view key, an_view *value) {
+static bool header_get(void *host, an_metadata_map map, an_view key, an_view *value) {
   static const char *const sessions[SESSIONS] = {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"};
   const request *it = host;
   if (map != AN_RESPONSE_TRAILERS && same(key, "content-type")) return give(value, "application/grpc");
-  if (map == AN_RESPONSE_HEADERS && same(key, ":status")) return give(value, "200");
-  if (map != AN_REQUEST_HEADERS) return same(key, "grpc-status") && map == AN_RESPONSE_TRAILERS && give(value, it->all->status);
+  if (map == AN_RESPONSE_METADATA && same(key, ":status")) return give(value, "200");
+  if (map != AN_REQUEST_METADATA) return same(key, "grpc-status") && map == AN_RESPONSE_TRAILERS && give(value, it->all->status);
   if (same(key, ":path")) return give(value, "/echo.EchoService/echo");
   return same(key, "session") && give(value, sessions[it->session]);
 }
 
-static void header_set(void *host, an_header_map map, an_view key, an_view value) {
+static void header_set(void *host, an_metadata_map map, an_view key, an_view value) {
   const request *it = host;
-  if (map != AN_REQUEST_HEADERS) return;
+  if (map != AN_REQUEST_METADATA) return;
   atomic_fetch_add(&headers_set, 1);
   if (!same(key, "dst")) return;
   int mine = 1 + (value.size > 0 ? value.data[0] : 0), first = 0;
@@ -67,7 +67,7 @@ static void run_call(const caller *all, unsigned long number) {
   request host = {all, number % SESSIONS};
   const uint8_t body[] = {0, 0, 0, 0, 8, 0x0a, 6, 'u', 's', 'e', 'r', ' ', (uint8_t)('0' + host.session)};
   const an_view chunk = {body, sizeof body};
-  an_call *call = appnet_module.call_new(all->instance, &host);
+  an_http_call *call = appnet_module.call_new(all->instance, &host);
   an_action action = appnet_module.request_headers(call, false);
   if (action != AN_REPLY) action = appnet_module.request_body(call, &chunk, 1, true);
   if (action == AN_REPLY) {

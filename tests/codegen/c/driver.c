@@ -10,8 +10,12 @@
 
 #include "fixture.c"
 #include "frames.h"
+#include "chain_table.c"
 #include "host_module.c"
-#include "runtime_native.c"
+#include "runtime.c"
+#include "hosted.c"
+#include "http_call.c"
+#include "http_status.c"
 
 enum { MAX_CHUNKS = 8, MAX_MESSAGE = 2000 };
 
@@ -34,7 +38,7 @@ static void make_body(text *body) {
 /* ---- the proxy --------------------------------------------------------------------------------------- */
 
 typedef struct proxy {
-  an_call *call;
+  an_http_call *call;
   text bodies[2];
   size_t shown[2]; /* bytes of each body that came so far */
   size_t held[2];  /* where what is held begins */
@@ -59,7 +63,7 @@ static bool lend(proxy *it, const void *bytes, size_t size, an_view *value) {
 
 static bool same(an_view key, const char *name) { return key.size == strlen(name) && memcmp(key.data, name, key.size) == 0; }
 
-static bool header_of(void *host, an_header_map map, an_view key, an_view *value) {
+static bool header_of(void *host, an_metadata_map map, an_view key, an_view *value) {
   static const char *const statuses[] = {"0", "0", "0", "14", "", "x", "99999"};
   static const char *const contents[] = {"", "00", "6869", "0102030405060708", "ffffffffffffffff"};
   proxy *it = host;
@@ -80,7 +84,7 @@ static bool header_of(void *host, an_header_map map, an_view key, an_view *value
   return one_in(4) && lend(it, "1", 1, value);
 }
 
-static void header_put(void *host, an_header_map map, an_view key, an_view value) {
+static void header_put(void *host, an_metadata_map map, an_view key, an_view value) {
   (void)host;
   (void)map;
   (void)key;

@@ -9,12 +9,15 @@
  *   /fixture.Fixture/Status   needs the response's status: UNAVAILABLE becomes ABORTED "retry", and otherwise the
  *                             response's metadata `seen` is set.
  */
-#include "http_call.h"
 #include "instance.h"
+#include "metadata.h"
+#include "response.h"
 #include "telemetry.h"
 
 #define APPNET_NAME "fixture"
 #define APPNET_VERSION "1"
+#define APPNET_METHODS METHODS
+#define APPNET_METHOD_COUNT 4
 #define APPNET_WANTS_REQUEST_BODY 1
 #define APPNET_WANTS_LATE_REQUEST_HEADERS 1
 #define APPNET_WANTS_RESPONSE 1
@@ -229,7 +232,7 @@ static void dump(an_instance *instance, struct an_text *out) {
 
 #define METHOD_PATH(text) .path = {(const uint8_t *)(text), sizeof(text) - 1}
 
-static const an_method METHODS[] = {
+static const an_method METHODS[APPNET_METHOD_COUNT] = {
     {METHOD_PATH("/fixture.Fixture/Judge"), .request = {EVERY_FIELD, .holds = true}, .response = {EVERY_FIELD, .holds = true},
      .on_request = judge_request_of, .on_response = judge_response_of},
     {METHOD_PATH("/fixture.Fixture/Headers"), .request = {.holds = true}, .response = {.empty = true},
@@ -243,14 +246,12 @@ static const an_method METHODS[] = {
 static const char *const ELEMENTS[] = {"fixture"};
 static const an_record_stream RECORDS[] = {{"fixture", "names"}, {"fixture", "blobs"}};
 
-const an_chain appnet_chain = {
-    .name = APPNET_NAME,
-    .version = APPNET_VERSION,
+const an_program appnet_program = {
     .state_size = sizeof(fixture_state),
     .elements = ELEMENTS,
     .element_count = 1,
-    .methods = METHODS,
-    .method_count = sizeof METHODS / sizeof METHODS[0],
+    .methods = APPNET_METHODS,
+    .method_count = APPNET_METHOD_COUNT,
     .records = RECORDS,
     .record_count = 2,
     .init = init,

@@ -9,8 +9,12 @@
 
 #include "fixture.c"
 #include "frames.h"
+#include "chain_table.c"
 #include "host_module.c"
-#include "runtime_native.c"
+#include "runtime.c"
+#include "hosted.c"
+#include "http_call.c"
+#include "http_status.c"
 
 enum { MAX_MESSAGE = 2000, LONGEST_TEXT = 300 };
 

@@ -15,14 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "http_call.h"
 #include "instance.h"
+#include "lifecycle.h"
 #include "telemetry.h"
 
 enum { DRIVER_CALLS = 4096, DRIVER_HEADERS = 32 };
 
 typedef struct driver_header {
-  an_header_map map;
+  an_metadata_map map;
   an_view key;
   an_view value;
 } driver_header;
@@ -49,7 +49,7 @@ void an_free(void *block) { free(block); }
 
 static uint64_t driver_now(void *host) { (void)host; return clock_ns; }
 
-static driver_header *find_header(driver_call *call, an_header_map map, an_view key) {
+static driver_header *find_header(driver_call *call, an_metadata_map map, an_view key) {
   for (size_t i = 0; i < call->header_count; i++) {
     driver_header *header = &call->headers[i];
     if (header->map == map && header->key.size == key.size && memcmp(header->key.data, key.data, key.size) == 0) return header;
@@ -57,7 +57,7 @@ static driver_header *find_header(driver_call *call, an_header_map map, an_view 
   return NULL;
 }
 
-static bool driver_get(void *host, an_header_map map, an_view key, an_view *value) {
+static bool driver_get(void *host, an_metadata_map map, an_view key, an_view *value) {
   driver_header *header = find_header(host, map, key);
   if (header != NULL) *value = header->value;
   return header != NULL;
@@ -71,7 +71,7 @@ static an_view driver_own(driver_call *call, an_view text) {
   return (an_view){copy, text.size};
 }
 
-static void driver_set(void *host, an_header_map map, an_view key, an_view value) {
+static void driver_set(void *host, an_metadata_map map, an_view key, an_view value) {
   driver_call *call = host;
   driver_header *header = find_header(call, map, key);
   if (header == NULL) {
@@ -99,7 +99,7 @@ static void print_hex(const uint8_t *bytes, size_t size) {
 
 static bool is_text(const an_field *field) { return field->kind == AN_FIELD_STRING || field->kind == AN_FIELD_BYTES; }
 
-static void take_argument(driver_call *call, const an_side *side, an_header_map map, char *argument) {
+static void take_argument(driver_call *call, const an_side *side, an_metadata_map map, char *argument) {
   char *colon = strchr(argument, ':'), *equals = strchr(argument, '=');
   if (colon != NULL) {
     *colon = '\0';
@@ -121,7 +121,7 @@ static void take_argument(driver_call *call, const an_side *side, an_header_map 
   }
 }
 
-static void print_outcome(driver_call *call, const an_side *side, an_header_map map, an_verdict verdict) {
+static void print_outcome(driver_call *call, const an_side *side, an_metadata_map map, an_verdict verdict) {
   if (verdict == AN_REFUSE) {
     printf("R %d ", call->call->reply_code);
     print_hex(call->call->reply_text.data, call->call->reply_text.size);
@@ -153,15 +153,15 @@ static void begin_side(an_call *call, const an_side *side) {
 
 static void run_request(driver_call *call, size_t method, char *arguments) {
   an_call *it = call->call;
-  it->method = &appnet_chain.methods[method];
+  it->method = &appnet_program.methods[method];
   it->rpc_id = ++instance->rpc_count;
   begin_side(it, &it->method->request);
   for (char *one = strtok(arguments, " \n"); one != NULL; one = strtok(NULL, " \n")) {
-    take_argument(call, &it->method->request, AN_REQUEST_HEADERS, one);
+    take_argument(call, &it->method->request, AN_REQUEST_METADATA, one);
   }
   an_verdict verdict = it->method->on_request(it);
   if (verdict == AN_FORWARD) an_call_count(it);
-  print_outcome(call, &it->method->request, AN_REQUEST_HEADERS, verdict);
+  print_outcome(call, &it->method->request, AN_REQUEST_METADATA, verdict);
 }
 
 static void run_response(driver_call *call, int32_t status, char *arguments) {
@@ -172,10 +172,10 @@ static void run_response(driver_call *call, int32_t status, char *arguments) {
   it->is_error = status != 0;
   begin_side(it, &it->method->response);
   for (char *one = strtok(arguments, " \n"); one != NULL; one = strtok(NULL, " \n")) {
-    take_argument(call, &it->method->response, AN_RESPONSE_HEADERS, one);
+    take_argument(call, &it->method->response, AN_RESPONSE_METADATA, one);
   }
   if (it->is_error) begin_side(it, &it->method->response);
-  print_outcome(call, &it->method->response, AN_RESPONSE_HEADERS, it->method->on_response(it));
+  print_outcome(call, &it->method->response, AN_RESPONSE_METADATA, it->method->on_response(it));
 }
 
 static void free_call(driver_call *call) {
@@ -224,11 +224,11 @@ static void run_line(char *line) {
 
 int main(int argc, char **argv) {
   if (argc != 4) return 2;
-  an_services services = {.now_ns = driver_now, .wall_ns = driver_now, .header_get = driver_get, .header_set = driver_set};
+  an_services services = {.now_ns = driver_now, .wall_ns = driver_now, .metadata_get = driver_get, .metadata_set = driver_set};
   an_options options = {.seed = strtoull(argv[1], NULL, 10), .max_message = 1 << 20,
                         .backend_count = (uint32_t)strtoul(argv[2], NULL, 10)};
   failing = strtol(argv[3], NULL, 10);
-  instance = an_instance_new(&services, &options);
+  instance = an_instance_new(&services, &options, sizeof(an_call));
   failing = 0;
   printf(instance == NULL ? "no memory\n" : "ready\n");
   fflush(stdout);

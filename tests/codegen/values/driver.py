@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appnet.codegen.c.build import RUNTIME
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, STRING, Type
+from tests.support.native_host import INCLUDE
 
 _HERE = Path(__file__).parent
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="appnet-driver-")
@@ -35,9 +35,9 @@ def _compiler() -> list[str]:
 def build(source: str) -> Path:
     """The chain and the driver as a program, with every sanitizer that the machine's compiler has."""
     directory = Path(tempfile.mkdtemp(dir=_DIRECTORY.name))
-    unit = ["#define _GNU_SOURCE 1", source, '#include "runtime_native.c"', f'#include "{_HERE}/driver.c"', ""]
+    unit = ["#define _GNU_SOURCE 1", source, '#include "runtime.c"', f'#include "{_HERE}/driver.c"', ""]
     (directory / "chain.c").write_text("\n".join(unit))
-    flags = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}"]
+    flags = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", *INCLUDE]
     program = directory / "chain"
     run = subprocess.run(
         [*_compiler(), *flags, "-o", program, directory / "chain.c"], capture_output=True, text=True, check=False

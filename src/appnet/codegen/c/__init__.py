@@ -1,6 +1,5 @@
 """C: the printer, the runtime that printed chains are compiled with, and the build of both."""
 
-from appnet.codegen.c.build import Target, compile_module
 from appnet.codegen.c.printer import ChainSource, print_by_content, print_chain
 
-__all__ = ["ChainSource", "Target", "compile_module", "print_by_content", "print_chain"]
+__all__ = ["ChainSource", "print_by_content", "print_chain"]

@@ -1,10 +1,10 @@
-"""C into modules that a proxy can load; what was built once is taken from the cache."""
+"""C into shared libraries and wasm modules; what was built once is taken from the cache."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.diagnostics.diagnostic import InternalError
@@ -17,30 +17,63 @@ _GLIBC = "2.28"  # the oldest that a proxy's image may have
 _WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 # The same arithmetic on every machine: no fused multiply-add where the text has a product and a sum.
 _CODE = ("-O2", "-ffp-contract=off", "-fno-math-errno")
+_SHARED = ("-fPIC", "-fvisibility=hidden", "-ffunction-sections")
+_LINK_SHARED = ("-s", "-shared", "-Wl,--gc-sections")
 
 
-class Target(Enum):
-    """What a chain is compiled to: a shared library, or a proxy-wasm module."""
+@dataclass(frozen=True)
+class Host:
+    """What a printed chain is built with, so that something can load it.
 
-    NATIVE = "native"
-    WASM = "wasm"
+    ``sources``: C files beside the runtime that are the same for all chains, and so compiled once. ``exports``: those
+    that stand behind the chain's own text, and see its macros. ``include``: every folder from which either includes
+    something, but for the runtime's: what was built is found by the contents of all of them.
+    """
+
+    name: str
+    sources: tuple[Path, ...]
+    exports: tuple[Path, ...]
+    include: tuple[Path, ...]
+    triple: str
+    flags: tuple[str, ...]
+    link: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for path in (*self.sources, *self.exports):
+            if path.parent not in self.folders:
+                raise InternalError("a host lists the folders of its files", path)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders whose C files go into what is built."""
+        return (RUNTIME, *self.include)
 
 
-_HOSTS = {Target.NATIVE: "host_module.c", Target.WASM: "host_wasm.c"}
+def shared_object(
+    name: str,
+    *,
+    sources: tuple[Path, ...],
+    exports: tuple[Path, ...],
+    include: tuple[Path, ...],
+    machine: str | None = None,
+) -> Host:
+    """A host that opens shared libraries, on Linux with glibc 2.28 or later.
+
+    ``machine``: ``x86_64`` or ``aarch64``; this one's unless given.
+    """
+    return Host(name, sources, exports, include, _triple(machine), _SHARED, _LINK_SHARED)
 
 
-def compile_module(source: str, target: Target, *, machine: str | None = None) -> bytes:
-    """Compiles a printed chain with the target's host and links it with the runtime.
+def build(code: str, host: Host) -> bytes:
+    """Compiles a printed chain with what exports it to the host, and links it with the runtime.
 
     The runtime is compiled once for all chains: a change of a chain must reach its proxies within a second.
-
-    ``machine``: ``x86_64`` or ``aarch64``, for native modules; this one's unless given. They load on Linux with
-    glibc 2.28 or later. Raises `InternalError` with the compiler's text and the place where the source was kept.
+    Raises `InternalError` with the compiler's text and the place where the source was kept.
     """
-    code, link = _flags(target, machine)
-    runtime = _compile(f'#include "runtime_{target.value}.c"\n', (RUNTIME,), [*code, "-c"])
-    host = f'{source}\n#include "{_HOSTS[target]}"\n'
-    return _compile(host, (RUNTIME,), [*code, *link], objects=(runtime,)).read_bytes()
+    flags = (*_WARNINGS, *_CODE, "-target", host.triple, *host.flags)
+    runtime = _compile(_unit([RUNTIME / "runtime.c", *host.sources]), host.folders, [*flags, "-c"])
+    chain = f"{code}\n{_unit(host.exports)}"
+    return _compile(chain, host.folders, [*flags, *host.link], objects=(runtime,)).read_bytes()
 
 
 def compile_library(
@@ -48,27 +81,25 @@ def compile_library(
     *,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
-    target: Target = Target.NATIVE,
     machine: str | None = None,
 ) -> bytes:
-    """Compiles C files to one shared library or wasm module.
+    """Compiles C files to one shared library.
 
     ``include``: directories for their ``#include``s; the files in them are taken to be part of the source.
-    ``flags``: more of them for the compiler, such as ``-DNAME=1``. Raises as `compile_module` does.
+    ``flags``: more of them for the compiler, such as ``-DNAME=1``. ``machine``: as `shared_object` has it. Raises as
+    `build` does.
     """
-    unit = "".join(f'#include "{path.name}"\n' for path in sources)
     directories = dict.fromkeys([*(path.resolve().parent for path in sources), *include])
-    code, link = _flags(target, machine)
-    return _compile(unit, tuple(directories), [*code, *link, *flags]).read_bytes()
+    code = (*_WARNINGS, *_CODE, "-target", _triple(machine), *_SHARED)
+    return _compile(_unit(sources), tuple(directories), [*code, *_LINK_SHARED, *flags]).read_bytes()
 
 
-def _flags(target: Target, machine: str | None) -> tuple[list[str], list[str]]:
-    """What compiling and what linking needs."""
-    if target is Target.WASM:
-        return [*_WARNINGS, *_CODE, "-target", "wasm32-freestanding"], ["-s", "-nostdlib", "-Wl,--no-entry"]
-    triple = f"{machine or platform.machine()}-linux-gnu.{_GLIBC}"
-    code = [*_WARNINGS, *_CODE, "-target", triple, "-fPIC", "-fvisibility=hidden", "-ffunction-sections"]
-    return code, ["-s", "-shared", "-Wl,--gc-sections"]
+def _unit(sources: Sequence[Path]) -> str:
+    return "".join(f'#include "{path.name}"\n' for path in sources)
+
+
+def _triple(machine: str | None) -> str:
+    return f"{machine or platform.machine()}-linux-gnu.{_GLIBC}"
 
 
 def _compile(unit: str, directories: Sequence[Path], flags: Sequence[str], objects: Sequence[Path] = ()) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from appnet.application.placement import Side
-from appnet.codegen.c.build import Target
 from appnet.compile.build import BuiltApplication, Module
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.checks import check_sidecars
 from appnet.processors.envoy.istio.envoy_filters import (
     Object,
@@ -76,7 +76,7 @@ class _Writer:
     def _chains(self, number: str, side: Side) -> Iterator[tuple[str, list[Object]]]:
         chains: dict[tuple[str, str, str], list[Module]] = {}
         for it in self._modules:
-            if it.segment.side is side:
+            if it.segment.place.side is side:
                 chains.setdefault((it.edge.client, it.edge.server, it.method), []).append(it)
         for (client, server, method), modules in chains.items():
             service = modules[0].service

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from appnet.codegen.c.build import Target
 from appnet.compile.build import BuiltApplication
 from appnet.deploy.kubernetes.objects import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.optimize.explain import explain, explanation_json
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.envoy_filters import Object
 
 _SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
@@ -82,8 +82,8 @@ def plan_json(built: BuiltApplication) -> dict[str, Any]:
                 "methods": [it.signature.full_name for it in made.loaded.methods],
                 "segments": [
                     {
-                        "side": segment.side.value,
-                        "processor": segment.processor,
+                        "side": segment.place.side.value,
+                        "processor": segment.place.processor,
                         "target": code.target.value,
                         "version": code.version,
                         "elements": [it.name.value for it in segment.elements],

@@ -13,14 +13,16 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
 from appnet.analysis.properties import infer
 from appnet.application.edge import LoadedEdge
-from appnet.application.placement import OptLevel, Side
-from appnet.codegen.c.build import Target
+from appnet.application.placement import Side
 from appnet.deploy.local.program import ApplicationProcess
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
-from appnet.optimize import DEFAULT, CostModel
+from appnet.optimize import CostModel
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT
 from appnet.processors.build import CompiledEdge, CompiledSegment, compile_edge
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library

@@ -17,7 +17,7 @@ from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MethodSignature
 
 _INCLUDES = (
-    "appnet.h",
+    "program.h",
     "instance.h",
     "telemetry.h",
     "value.h",
@@ -25,6 +25,8 @@ _INCLUDES = (
     "map.h",
     "lists.h",
     "text.h",
+    "metadata.h",
+    "response.h",
     "crypto.h",
     "compress.h",
     "wire.h",
@@ -45,7 +47,7 @@ class ChainSource:
 
 
 def print_chain(chain: ChainSource) -> str:
-    """The chain as C11, for `appnet.codegen.c.build.compile_module`.
+    """The chain as C11, for `appnet.codegen.c.build.build`.
 
     Raises `InternalError` where two elements of a method, or two methods, have the same name, or an element has
     another state on another method.
@@ -121,6 +123,8 @@ class _ChainPrinter:
             comment(f"The chain {self._chain.name}, version {version}, as `appnet` printed it."),
             f"#define APPNET_NAME {_text(self._chain.name)}",
             f"#define APPNET_VERSION {_text(version)}",
+            f"#define APPNET_METHODS {'appnet_methods' if self._methods else 'NULL'}",
+            f"#define APPNET_METHOD_COUNT {len(self._methods)}",
             *(f"#define APPNET_WANTS_{name} {int(value)}" for name, value in wants.items()),
             "",
             *(f'#include "{name}"' for name in _INCLUDES),
@@ -181,24 +185,22 @@ class _ChainPrinter:
         streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
         lines += _table("static const an_record_stream appnet_records[]", streams)
         lines += _table("static const an_evictor appnet_evictors[]", self._evictors())
-        return [*lines, "", *self._chain_table()]
+        return [*lines, "", *self._program_table()]
 
     def _evictors(self) -> list[str]:
         names = [(name, element.context.name) for name, element in self._elements.items() if element.evicts]
         return [f"{{{_text(name)}, offsetof(struct appnet_state, {c_name}.heap)}}," for name, c_name in names]
 
-    def _chain_table(self) -> list[str]:
+    def _program_table(self) -> list[str]:
         has_state = self._has_init or any(element.state_struct() for element in self._elements.values())
         has_call_state = any(element.call_struct() for element in self._elements.values())
         values = {
-            "name": "APPNET_NAME",
-            "version": "APPNET_VERSION",
             "state_size": "sizeof(struct appnet_state)" if has_state else "0",
             "call_state_size": "sizeof(struct appnet_call_state)" if has_call_state else "0",
             "elements": "appnet_elements" if self._elements else "NULL",
             "element_count": str(len(self._elements)),
-            "methods": "appnet_methods" if self._methods else "NULL",
-            "method_count": str(len(self._methods)),
+            "methods": "APPNET_METHODS",
+            "method_count": "APPNET_METHOD_COUNT",
             "records": "appnet_records" if self._streams else "NULL",
             "record_count": str(len(self._streams)),
             "evictors": "appnet_evictors" if self._evictors() else "NULL",
@@ -208,7 +210,7 @@ class _ChainPrinter:
             "dump": "appnet_dump",
         }
         entries = [f".{name} = {value}," for name, value in values.items()]
-        return [*_table("const an_chain appnet_chain", entries), ""]
+        return [*_table("const an_program appnet_program", entries), ""]
 
 
 def _verify(chain: ChainSource) -> None:

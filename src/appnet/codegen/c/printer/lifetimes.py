@@ -26,14 +26,14 @@ from appnet.ir.nodes import (
     Statement,
 )
 from appnet.ir.walk import atoms_of, call_of, statements
-from appnet.language.operations import OPERATIONS, Effect
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import KEYED, OPERATIONS
 
 _KEPT_EFFECTS = Effect.RANDOM | Effect.WRITES_CONTAINER | Effect.WRITES_METADATA
 _IN_ARENA = frozenset(
     {"int_to_string", "uint_to_string", "float_to_string", "bool_to_string", "method", "encrypt", "decrypt", "hmac"}
     | {"compress", "decompress"}
 )
-_AT_KEY = frozenset({"map_get", "map_get_or", "map_set", "map_delete"})
 
 
 class Lifetime(IntEnum):
@@ -139,7 +139,7 @@ def _operands(statement: Statement, classes: Mapping[str, StateClass]) -> Iterab
         return ()
     call = call_of(statement)
     atoms = atoms_of(statement)
-    place = atoms[0] if call is not None and call.op in _AT_KEY else None
+    place = atoms[0] if call is not None and call.op in KEYED else None
     if isinstance(place, State) and classes[place.name] is StateClass.RPC_SCOPED:
         return (place, *atoms[2:])
     return atoms

@@ -120,12 +120,8 @@ class Types:
     def _initializer(self, type_: Type) -> str:
         match type_:
             case PairType(first=first, second=second):
-                name = self.name(type_)
                 flat = "true" if is_flat(type_) else "false"
-                return (
-                    f"{{.kind = AN_PAIR, .flat = {flat}, .size = sizeof({name}), .offset = offsetof({name}, second), "
-                    f".first = {self.descriptor(first)}, .second = {self.descriptor(second)}}}"
-                )
+                return f"AN_PAIR_TYPE({self.name(type_)}, {self.descriptor(first)}, {self.descriptor(second)}, {flat})"
             case VecType(item=item):
                 return f"AN_VEC_TYPE({self.descriptor(item)})"
             case MapType(key=key, value=value):

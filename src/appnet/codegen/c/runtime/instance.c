@@ -1,8 +1,5 @@
 #include "instance.h"
 
-#include "telemetry.h"
-#include "wire.h"
-
 enum {
   AN_CALL_BLOCK = 2048,   /* arena bytes that every call carries: enough for the messages of most RPCs */
   AN_CHUNK_SIZE = 16384,  /* arena bytes of a pooled chunk */
@@ -114,17 +111,20 @@ void an_buffer_free(an_buffer *buffer) {
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
-/* A call, its rpc-scoped state, its slots and the first block of its arena lie behind one another. */
-static size_t state_offset(void) { return round_up(sizeof(an_call)); }
+/* A call with what its host keeps, its rpc-scoped state, its slots and the first block of its arena lie behind one
+ * another. */
+static size_t state_offset(const an_instance *instance) { return round_up(instance->call_size); }
 
 static size_t slots_offset(const an_instance *instance) {
-  return an_size_add(state_offset(), round_up(instance->chain->call_state_size));
+  return an_size_add(state_offset(instance), round_up(instance->program->call_state_size));
 }
 
 static size_t block_offset(const an_instance *instance) {
   size_t slots = an_size_mul(an_size_add(instance->slot_count, instance->reply_slot_count), sizeof(an_slot));
   return an_size_add(slots_offset(instance), round_up(slots));
 }
+
+size_t an_call_bytes(const an_instance *instance) { return an_size_add(block_offset(instance), AN_CALL_BLOCK); }
 
 an_call *an_call_new(an_instance *instance, void *host) {
   an_lock_acquire(&instance->pool_lock);
@@ -137,7 +137,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   memset(base, 0, slots_offset(instance));
   call->instance = instance;
   call->host = host;
-  call->state = base + state_offset();
+  call->state = base + state_offset(instance);
   call->slots = (an_slot *)(void *)(base + slots_offset(instance));
   call->reply_slots = call->slots + instance->slot_count;
   call->arena.instance = instance;
@@ -153,10 +153,6 @@ void an_call_free(an_call *call) {
   if (call == NULL) return;
   an_instance *instance = call->instance;
   an_call_uncount(call);
-  an_buffer_free(&call->seen);
-  an_buffer_free(&call->parts[AN_REQUEST]);
-  an_buffer_free(&call->parts[AN_RESPONSE]);
-  an_buffer_free(&call->passing);
   an_arena_release(&call->arena, &(an_mark){.instance = instance});
   an_arena_release(&call->kept, &(an_mark){.instance = instance});
   an_lock_acquire(&instance->pool_lock);
@@ -177,75 +173,7 @@ void an_call_uncount(an_call *call) {
   call->counted = -1;
 }
 
-/* ---- instance --------------------------------------------------------------------------------------- */
-
-static uint64_t fnv1a64(const char *text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (; *text != '\0'; text++) hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
-  return hash;
-}
-
-static size_t most_fields(const an_chain *chain) {
-  size_t most = 0;
-  for (size_t i = 0; i < chain->method_count; i++) {
-    const an_method *method = &chain->methods[i];
-    if (method->request.field_count > most) most = method->request.field_count;
-    if (method->response.field_count > most) most = method->response.field_count;
-  }
-  return most;
-}
-
-static size_t most_reply_fields(const an_chain *chain) {
-  size_t most = 0;
-  for (size_t i = 0; i < chain->method_count; i++) {
-    if (chain->methods[i].reply.field_count > most) most = chain->methods[i].reply.field_count;
-  }
-  return most;
-}
-
-static bool copy_resource(an_instance *instance, an_view resource) {
-  instance->options.resource = (an_view){NULL, 0};
-  if (resource.size == 0) return true;
-  uint8_t *copy = an_alloc(resource.size);
-  if (copy == NULL) return false;
-  memcpy(copy, resource.data, resource.size);
-  instance->options.resource = (an_view){copy, resource.size};
-  return true;
-}
-
-static bool allocate_parts(an_instance *instance) {
-  const an_chain *chain = instance->chain;
-  instance->state = an_alloc_zeroed(chain->state_size + 1);
-  instance->locks = an_alloc_zeroed(an_size_mul(chain->element_count + 1, sizeof(an_lock)));
-  instance->random = an_alloc_zeroed(an_size_mul(chain->element_count + 1, sizeof(uint64_t)));
-  instance->loads = an_alloc_zeroed(an_size_mul((size_t)instance->options.backend_count + 1, sizeof(uint64_t)));
-  return instance->state != NULL && instance->locks != NULL && instance->random != NULL && instance->loads != NULL;
-}
-
-an_instance *an_instance_new(const an_services *services, const an_options *options) {
-  an_instance *instance = an_alloc_zeroed(sizeof *instance);
-  if (instance == NULL) return NULL;
-  const an_chain *chain = &appnet_chain;
-  instance->chain = chain;
-  instance->services = *services;
-  instance->options = *options;
-  instance->slot_count = most_fields(chain);
-  instance->reply_slot_count = most_reply_fields(chain);
-  instance->call_bytes = an_size_add(block_offset(instance), AN_CALL_BLOCK);
-  bool whole = copy_resource(instance, options->resource) && allocate_parts(instance) && an_records_init(instance) &&
-               an_plans_init(instance);
-  if (!whole) {
-    an_instance_drop(instance);
-    return NULL;
-  }
-  for (size_t i = 0; i < chain->element_count; i++) {
-    instance->random[i] = options->seed ^ fnv1a64(chain->elements[i]);
-  }
-  chain->init(instance);
-  return instance;
-}
-
-void an_instance_drop(an_instance *instance) {
+void an_pools_free(an_instance *instance) {
   while (instance->spare_calls != NULL) {
     an_call *call = instance->spare_calls;
     instance->spare_calls = call->next_spare;
@@ -256,26 +184,4 @@ void an_instance_drop(an_instance *instance) {
     instance->spare_chunks = chunk->next;
     an_free(chunk);
   }
-  an_plans_free(instance);
-  an_records_free(instance);
-  an_free(instance->loads);
-  an_free(instance->random);
-  an_free(instance->locks);
-  an_free(instance->state);
-  an_free((void *)(uintptr_t)instance->options.resource.data);
-  an_free(instance);
-}
-
-void an_instance_free(an_instance *instance) {
-  if (instance == NULL) return;
-  instance->chain->destroy(instance);
-  an_instance_drop(instance);
-}
-
-uint8_t *an_state_dump(an_instance *instance, size_t *size) {
-  struct an_text text = {{0}};
-  instance->chain->dump(instance, &text);
-  if (text.buffer.failed) an_buffer_free(&text.buffer);
-  *size = text.buffer.size;
-  return text.buffer.data;
 }

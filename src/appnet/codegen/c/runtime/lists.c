@@ -46,7 +46,7 @@ static void gather(an_gathered *gathered, an_scope *scope, an_direction directio
 
 an_vec an_read_vec(an_scope *scope, an_direction direction, size_t index) {
   const an_slot *slot = &scope->call->slots[index];
-  if (slot->written) return *(const an_vec *)slot->value.many;
+  if (slot->value.many != NULL) return *(const an_vec *)slot->value.many;
   an_gathered gathered = {.collector = {gather_item, gather_clear}};
   gather(&gathered, scope, direction, index);
   return gathered.items;
@@ -54,7 +54,7 @@ an_vec an_read_vec(an_scope *scope, an_direction direction, size_t index) {
 
 an_map an_read_map(an_scope *scope, an_direction direction, size_t index) {
   const an_slot *slot = &scope->call->slots[index];
-  if (slot->written) return *(const an_map *)slot->value.many;
+  if (slot->value.many != NULL) return *(const an_map *)slot->value.many;
   an_gathered gathered = {.collector = {gather_entry, gather_clear}};
   gather(&gathered, scope, direction, index);
   return gathered.entries;
@@ -114,4 +114,47 @@ void an_write_map(an_scope *scope, const an_side *side, an_slot *slots, size_t i
     set_entry(scope, type, held, &key, &value);
   }
   mark_written(side, slots, index, held);
+}
+
+/* ---- decoded messages --------------------------------------------------------------------------------------- */
+
+void an_list_fill(an_scope *scope, const an_field *field, an_slot *slot, const an_value *values, size_t count) {
+  const an_type *type = field->type;
+  const bool entries = field->many == AN_MANY_ENTRIES;
+  union { an_vec items; an_map entries; } *held = an_scope_alloc(scope, NULL, sizeof *held);
+  if (held == NULL) return;
+  memset(held, 0, sizeof *held);
+  for (size_t i = 0; i < count && !scope->failed; i++) {
+    if (entries) {
+      set_entry(scope, type, &held->entries, &values[2 * i], &values[2 * i + 1]);
+    } else {
+      an_vec_append(scope, NULL, type, &held->items, UINT32_MAX, &values[i]);
+    }
+  }
+  *slot = (an_slot){.value.many = held, .present = true};
+}
+
+static void values_of_map(const an_type *type, const an_map *map, an_value *to) {
+  for (uint32_t name = map->oldest; name != 0; name = an_map_entry_at(map, type, name)->newer, to += 2) {
+    const an_map_entry *entry = an_map_entry_at(map, type, name);
+    memcpy(&to[0], entry + 1, type->first->kind == AN_STRING ? sizeof to->s : sizeof to->u);
+    memcpy(&to[1], (const uint8_t *)entry + type->offset, type->second->size);
+  }
+}
+
+const an_value *an_list_values(an_arena *arena, const an_field *field, const an_slot *slot, size_t *count) {
+  const an_type *type = field->type;
+  const bool entries = field->many == AN_MANY_ENTRIES;
+  const an_vec *items = slot->value.many;
+  const an_map *map = slot->value.many;
+  const size_t size = slot->value.many == NULL ? 0 : entries ? map->size : items->size;
+  an_value *values = an_arena_alloc(arena, an_size_mul(size, (entries ? 2 : 1) * sizeof *values));
+  *count = values == NULL ? 0 : size;
+  if (*count == 0) return NULL;
+  memset(values, 0, size * (entries ? 2 : 1) * sizeof *values);
+  if (entries) values_of_map(type, map, values);
+  for (uint32_t i = 0; !entries && i < items->size; i++) {
+    memcpy(&values[i], an_vec_at(items, type->first->size, i), type->first->size);
+  }
+  return values;
 }

@@ -250,7 +250,12 @@ void an_map_own(an_scope *scope, an_heap *heap, const an_type *type, an_map *map
   }
 }
 
-void an_map_disown(an_heap *heap, const an_type *type, an_map *map) {
+void an_map_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *map) {
+  an_map_own(scope, heap, type, map, UINT32_MAX);
+}
+
+void an_map_disown(an_heap *heap, const an_type *type, void *value) {
+  const an_map *map = value;
   for (uint32_t name = map->oldest; name != 0; name = an_map_entry_at(map, type, name)->newer) {
     an_disown(heap, type->first, map_key(an_map_entry_at(map, type, name)));
     an_disown(heap, type->second, map_value(type, an_map_entry_at(map, type, name)));

@@ -29,7 +29,8 @@ typedef struct an_map_entry {
 /* `text`: whether keys are strings. `value_size`: of the C type of a value. */
 #define AN_MAP_TYPE(key, text, value, value_size)                                                       \
   {.kind = AN_MAP, .size = sizeof(an_map), .first = (key), .second = (value),                           \
-   .offset = AN_MAP_VALUE_AT(text), .stride = AN_MAP_VALUE_AT(text) + (uint32_t)((value_size) + 7) / 8 * 8}
+   .offset = AN_MAP_VALUE_AT(text), .stride = AN_MAP_VALUE_AT(text) + (uint32_t)((value_size) + 7) / 8 * 8, \
+   .own = an_map_own_all, .disown = an_map_disown}
 
 /* 0.0 and -0.0 are one key, and so are all NaNs. */
 static inline uint64_t an_key_float(double key) { return an_float_bits(key == 0.0 ? 0.0 : key); }
@@ -94,6 +95,8 @@ an_map an_map_copy(an_scope *scope, const an_type *type, an_map map);
 void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *place, uint32_t capacity, an_map value);
 
 void an_map_own(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity);
-void an_map_disown(an_heap *heap, const an_type *type, an_map *map);
+/* Of an_type. */
+void an_map_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *map);
+void an_map_disown(an_heap *heap, const an_type *type, void *map);
 
 #endif

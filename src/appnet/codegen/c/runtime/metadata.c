@@ -1,12 +1,8 @@
 #include "metadata.h"
 
+#include "text.h"
+
 enum { KEY_SIZE = 256 };
-
-/* ---- metadata --------------------------------------------------------------------------------------- */
-
-bool an_header_get(an_call *call, an_header_map map, an_view key, an_view *value) {
-  return call->instance->services.header_get(call->host, map, key, value);
-}
 
 /* The key in lower case, in `lower`; empty where HTTP knows no such key. */
 static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
@@ -23,8 +19,8 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
 }
 
 static bool can_set(an_view key, an_view value) {
-  if (key.size == 0 || an_starts_with(key, VIEW("grpc-"))) return false;
-  if (an_equal(key, VIEW("content-type")) || an_equal(key, VIEW("te"))) return false;
+  if (key.size == 0 || an_starts_with(key, AN_TEXT("grpc-"))) return false;
+  if (an_equal(key, AN_TEXT("content-type")) || an_equal(key, AN_TEXT("te"))) return false;
   for (size_t i = 0; i < value.size; i++) {
     if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
   }
@@ -36,15 +32,15 @@ static bool metadata_is_there(const an_call *call, an_direction direction) {
   return direction == AN_REQUEST || (call->response_begun && !call->made_here);
 }
 
-static an_header_map headers_of(an_direction direction) {
-  return direction == AN_REQUEST ? AN_REQUEST_HEADERS : AN_RESPONSE_HEADERS;
+static an_metadata_map map_of(an_direction direction) {
+  return direction == AN_REQUEST ? AN_REQUEST_METADATA : AN_RESPONSE_METADATA;
 }
 
 bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower), found;
   if (known.size == 0 || !metadata_is_there(call, direction)) return false;
-  if (!an_header_get(call, headers_of(direction), known, &found)) return false;
+  if (!call->instance->services.metadata_get(call->host, map_of(direction), known, &found)) return false;
   /* A copy: the host's own value may end where the same key is set. */
   uint8_t *copy = an_arena_alloc(&call->arena, found.size);
   if (copy == NULL) return false;
@@ -68,41 +64,8 @@ void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower);
   if (!can_set(known, value) || !metadata_is_there(call, direction)) return;
-  if (direction == AN_REQUEST && an_equal(known, VIEW("dst"))) {
+  if (direction == AN_REQUEST && an_equal(known, AN_TEXT("dst"))) {
     call->destination = parse_backend(value, call->instance->options.backend_count);
   }
-  call->instance->services.header_set(call->host, headers_of(direction), known, value);
+  call->instance->services.metadata_set(call->host, map_of(direction), known, value);
 }
-
-/* ---- status ----------------------------------------------------------------------------------------- */
-
-int32_t an_status_of_http(uint32_t http_status) {
-  switch (http_status) {
-    case 400: return GRPC_INTERNAL;
-    case 401: return GRPC_UNAUTHENTICATED;
-    case 403: return GRPC_PERMISSION_DENIED;
-    case 404: return GRPC_UNIMPLEMENTED;
-    case 429: case 502: case 503: case 504: return GRPC_UNAVAILABLE;
-    default: return GRPC_UNKNOWN;
-  }
-}
-
-static int32_t parse_status(an_view text) {
-  if (text.size == 0 || text.size > 2) return GRPC_UNKNOWN;
-  int32_t value = 0;
-  for (size_t i = 0; i < text.size; i++) {
-    if (text.data[i] < '0' || text.data[i] > '9') return GRPC_UNKNOWN;
-    value = value * 10 + (text.data[i] - '0');
-  }
-  return value;
-}
-
-int32_t an_read_status(an_call *call, an_header_map map) {
-  an_view text;
-  if (an_header_get(call, map, VIEW("grpc-status"), &text)) return parse_status(text);
-  if (!an_header_get(call, AN_RESPONSE_HEADERS, VIEW(":status"), &text) || text.size != 3) return GRPC_UNKNOWN;
-  uint32_t http_status = 0;
-  for (size_t i = 0; i < 3; i++) http_status = http_status * 10 + (uint32_t)(text.data[i] - '0');
-  return an_status_of_http(http_status);
-}
-

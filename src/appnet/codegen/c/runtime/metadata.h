@@ -1,24 +1,19 @@
-/* Headers and trailers of a call, and what they say of its status. */
+/* gRPC metadata of a call, as the language has it. */
 #ifndef AN_METADATA_H
 #define AN_METADATA_H
 
-#include "instance.h"
-#include "text.h"
+#include "value.h"
 
-#define VIEW(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})
+/* Keys match in lower case, reserved keys (grpc-*, te, content-type) and what HTTP cannot carry are not set, an error
+ * made by the chain has none. Values stay valid until the event returns. Hosts may forget headers that have passed: only
+ * a side that `holds` can rely on the response's. */
+bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value);
+void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value);
 
-enum {
-  GRPC_UNKNOWN = 2, GRPC_INVALID_ARGUMENT = 3, GRPC_PERMISSION_DENIED = 7, GRPC_RESOURCE_EXHAUSTED = 8,
-  GRPC_UNIMPLEMENTED = 12, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14, GRPC_UNAUTHENTICATED = 16,
-};
-
-/* A header or trailer as it stands; false where absent. The value stays valid until the event returns. */
-bool an_header_get(an_call *call, an_header_map map, an_view key, an_view *value);
-
-/* The gRPC status as the headers or trailers tell it, or as the HTTP status makes it. */
-int32_t an_read_status(an_call *call, an_header_map map);
-
-/* gRPC's mapping of an HTTP status to a gRPC one, for responses that carry none. */
-int32_t an_status_of_http(uint32_t http_status);
+/* The value; empty where absent. */
+static inline an_view an_metadata(an_scope *scope, an_direction direction, an_view key) {
+  an_view value;
+  return an_metadata_get(scope->call, direction, key, &value) ? value : (an_view){NULL, 0};
+}
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef AN_OPTIONS_H
 #define AN_OPTIONS_H
 
-#include "appnet.h"
+#include "chain.h"
 
 /* False where the bytes are no options. `out->resource` lies in them. */
 bool an_options_read(an_view bytes, an_options *out);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #if defined(__wasm__)
-/* host_wasm.c defines these; the compiler may call them for plain assignments too. */
+/* freestanding.c defines these; the compiler may call them for plain assignments too. */
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);

@@ -2,7 +2,7 @@
 #ifndef AN_SHA256_H
 #define AN_SHA256_H
 
-#include "appnet.h"
+#include "chain.h"
 
 void an_sha256(an_view text, uint8_t digest[32]);
 

@@ -36,7 +36,7 @@ static const char DROPPED_SCOPE[] = "appnet.dropped";
 static const char EVICTED_SCOPE[] = "appnet.evicted";
 
 bool an_records_init(an_instance *instance) {
-  size_t count = instance->chain->record_count;
+  size_t count = instance->program->record_count;
   an_records *records = an_alloc_zeroed(an_size_add(sizeof *records, an_size_mul(count, sizeof(an_stream))));
   if (records == NULL) return false;
   records->count = count;
@@ -223,8 +223,8 @@ static uint64_t *evicted_by(const an_instance *instance, const an_evictor *evict
 
 bool an_records_pending(an_instance *instance) {
   bool pending = false;
-  for (size_t i = 0; i < instance->chain->evictor_count && !pending; i++) {
-    pending = __atomic_load_n(evicted_by(instance, &instance->chain->evictors[i]), __ATOMIC_RELAXED) > 0;
+  for (size_t i = 0; i < instance->program->evictor_count && !pending; i++) {
+    pending = __atomic_load_n(evicted_by(instance, &instance->program->evictors[i]), __ATOMIC_RELAXED) > 0;
   }
   for (size_t i = 0; i < instance->records->count && !pending; i++) {
     an_stream *stream = &instance->records->streams[i];
@@ -286,7 +286,7 @@ static void move_stream(an_instance *instance, size_t index, an_buffer *batch) {
   an_stream *stream = &instance->records->streams[index];
   size_t before = batch->size;
   an_buffer name = {0};
-  append_stream_name(&name, &instance->chain->records[index]);
+  append_stream_name(&name, &instance->program->records[index]);
   an_view name_view = {name.data, name.size};
   an_lock_acquire(&stream->lock);
   uint64_t dropped = stream->dropped;
@@ -321,8 +321,8 @@ uint8_t *an_records_take(an_instance *instance, size_t *size) {
   size_t empty = batch.size;
   if (!batch.failed) {
     for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
-    for (size_t i = 0; i < instance->chain->evictor_count; i++) {
-      move_evictions(instance, &instance->chain->evictors[i], &batch);
+    for (size_t i = 0; i < instance->program->evictor_count; i++) {
+      move_evictions(instance, &instance->program->evictors[i], &batch);
     }
   }
   if (batch.failed || batch.size == empty) an_buffer_free(&batch);

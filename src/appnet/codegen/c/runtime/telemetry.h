@@ -1,7 +1,7 @@
 /* Records (append-only Vecs) on their way out: encoded at once as OTLP LogRecords, taken in batches by the host.
  *
  *   an_record record;
- *   an_record_begin(&record, instance, stream);   stream: index into chain->records
+ *   an_record_begin(&record, instance, stream);   stream: index into program->records
  *   an_record_pair_begin(&record);                a pair nests two values, which may be pairs
  *     an_record_string(&record, text);
  *     an_record_float(&record, 0.5);
@@ -46,7 +46,7 @@ void an_record_end(an_record *record);
 bool an_records_init(an_instance *instance);
 void an_records_free(an_instance *instance);
 bool an_records_pending(an_instance *instance);
-/* See an_module.telemetry_take. NULL with *size 0 where there is nothing, or no memory to build it (records are kept). */
+/* See an_chain.telemetry_take. NULL with *size 0 where there is nothing, or no memory to build it (records are kept). */
 uint8_t *an_records_take(an_instance *instance, size_t *size);
 
 #endif

@@ -1,4 +1,4 @@
-/* Strings: conversion from and to numbers, search, metadata, and the text form of state. */
+/* Strings: conversion from and to numbers, search, and the text form of state. */
 #ifndef AN_TEXT_H
 #define AN_TEXT_H
 
@@ -35,12 +35,6 @@ static inline uint64_t an_hash(an_view text) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (size_t i = 0; i < text.size; i++) hash = (hash ^ text.data[i]) * 0x100000001b3u;
   return hash;
-}
-
-/* The header's value; empty where absent. */
-static inline an_view an_metadata(an_scope *scope, an_direction direction, an_view key) {
-  an_view value;
-  return an_metadata_get(scope->call, direction, key, &value) ? value : (an_view){NULL, 0};
 }
 
 /* Adds the line "NAME = VALUE". Strings are hexadecimal in quotes, floats the 16 digits of their bits. */

@@ -1,13 +1,11 @@
 #include "value.h"
 
-#include "map.h"
-#include "vec.h"
-
 const an_type an_type_bool = {.kind = AN_BOOL, .flat = true, .size = sizeof(bool)};
 const an_type an_type_int = {.kind = AN_INT, .flat = true, .size = sizeof(int64_t)};
 const an_type an_type_uint = {.kind = AN_UINT, .flat = true, .size = sizeof(uint64_t)};
 const an_type an_type_float = {.kind = AN_FLOAT, .flat = true, .size = sizeof(double)};
-const an_type an_type_string = {.kind = AN_STRING, .flat = false, .size = sizeof(an_view)};
+const an_type an_type_string = {
+    .kind = AN_STRING, .flat = false, .size = sizeof(an_view), .own = an_text_own, .disown = an_text_disown};
 
 /* ---- heap ------------------------------------------------------------------------------------------- */
 
@@ -87,7 +85,9 @@ void *an_scope_alloc(an_scope *scope, an_heap *heap, size_t size) {
   return memory;
 }
 
-static void own_text(an_scope *scope, an_heap *heap, an_view *text) {
+void an_text_own(an_scope *scope, an_heap *heap, const an_type *type, void *value) {
+  an_view *text = value;
+  (void)type;
   uint8_t *copy = text->size == 0 ? NULL : an_scope_alloc(scope, heap, text->size);
   if (copy == NULL) {
     *text = (an_view){NULL, 0};
@@ -97,18 +97,19 @@ static void own_text(an_scope *scope, an_heap *heap, an_view *text) {
   text->data = copy;
 }
 
-void an_own(an_scope *scope, an_heap *heap, const an_type *type, void *value) {
-  if (type->flat) return;
-  switch (type->kind) {
-    case AN_STRING: own_text(scope, heap, value); break;
-    case AN_PAIR:
-      an_own(scope, heap, type->first, value);
-      an_own(scope, heap, type->second, (uint8_t *)value + type->offset);
-      break;
-    case AN_VEC: an_vec_own(scope, heap, type, value, UINT32_MAX); break;
-    case AN_MAP: an_map_own(scope, heap, type, value, UINT32_MAX); break;
-    default: break;
-  }
+void an_text_disown(an_heap *heap, const an_type *type, void *text) {
+  (void)type;
+  an_heap_drop(heap, (void *)(uintptr_t)((const an_view *)text)->data);
+}
+
+void an_pair_own(an_scope *scope, an_heap *heap, const an_type *type, void *pair) {
+  an_own(scope, heap, type->first, pair);
+  an_own(scope, heap, type->second, (uint8_t *)pair + type->offset);
+}
+
+void an_pair_disown(an_heap *heap, const an_type *type, void *pair) {
+  an_disown(heap, type->first, pair);
+  an_disown(heap, type->second, (uint8_t *)pair + type->offset);
 }
 
 void an_keep(an_scope *scope, const an_type *type, void *value) {
@@ -124,22 +125,14 @@ void an_keep(an_scope *scope, const an_type *type, void *value) {
   call->arena = of_message;
 }
 
-void an_disown(an_heap *heap, const an_type *type, void *value) {
-  if (type->flat) return;
-  switch (type->kind) {
-    case AN_STRING: an_heap_drop(heap, (void *)(uintptr_t)((an_view *)value)->data); break;
-    case AN_PAIR:
-      an_disown(heap, type->first, value);
-      an_disown(heap, type->second, (uint8_t *)value + type->offset);
-      break;
-    case AN_VEC: an_vec_disown(heap, type, value); break;
-    case AN_MAP: an_map_disown(heap, type, value); break;
-    default: break;
-  }
-}
-
 void an_store(an_scope *scope, an_heap *heap, const an_type *type, void *place, const void *value) {
   if (heap != NULL) an_disown(heap, type, place);
   memmove(place, value, type->size);
   an_own(scope, heap, type, place);
+}
+
+void an_store_text(an_scope *scope, an_heap *heap, an_view *place, an_view value) {
+  if (heap != NULL) an_text_disown(heap, &an_type_string, place);
+  *place = value;
+  an_text_own(scope, heap, &an_type_string, place);
 }

@@ -111,16 +111,26 @@ typedef enum an_kind {
   AN_BOOL, AN_INT, AN_UINT, AN_FLOAT, AN_STRING, AN_PAIR, AN_VEC, AN_MAP,
 } an_kind;
 
-/* How a value lies in memory. */
-typedef struct an_type {
+typedef struct an_heap an_heap;
+typedef struct an_scope an_scope;
+
+/* How a value lies in memory, and what it owns. */
+struct an_type {
   an_kind kind;
   bool flat;              /* it refers to no memory of its own */
   uint32_t size;          /* of a value */
   uint32_t offset;        /* pair: of the second; Map: of the value in an entry */
   uint32_t stride;        /* Map: of an entry */
-  const struct an_type *first;  /* pair; Vec: the item; Map: the key */
-  const struct an_type *second; /* pair; Map: the value */
-} an_type;
+  const an_type *first;   /* pair; Vec: the item; Map: the key */
+  const an_type *second;  /* pair; Map: the value */
+  /* What an_own and an_disown do with a value of this type, which is not flat. */
+  void (*own)(an_scope *scope, an_heap *heap, const an_type *type, void *value);
+  void (*disown)(an_heap *heap, const an_type *type, void *value);
+};
+
+#define AN_PAIR_TYPE(pair, left, right, is_flat)                                                          \
+  {.kind = AN_PAIR, .flat = (is_flat), .size = sizeof(pair), .offset = offsetof(pair, second), .first = (left), \
+   .second = (right), .own = an_pair_own, .disown = an_pair_disown}
 
 extern const an_type an_type_bool, an_type_int, an_type_uint, an_type_float, an_type_string;
 
@@ -132,12 +142,12 @@ typedef struct an_block an_block;
 
 /* Guarded by its element's lock. Blocks of a size that was dropped are kept for the next of that size, so that
  * handlers which replace values allocate nothing in the long run. */
-typedef struct an_heap {
+struct an_heap {
   an_block *spare[AN_HEAP_CLASSES];
   uint16_t spare_count[AN_HEAP_CLASSES];
   an_block *dropped; /* readable until the handler ends */
   uint64_t evicted;  /* entries and items that went to make room for others, since the count was last taken; atomic */
-} an_heap;
+};
 
 /* Counts what a container lets go; `heap` is NULL where it is no state. */
 static inline void an_heap_evicted(an_heap *heap, uint64_t count) {
@@ -156,30 +166,41 @@ static inline void an_heap_flush(an_heap *heap) {
 
 /* ---- one run of a handler ------------------------------------------------------------------------------- */
 
-typedef struct an_scope {
+struct an_scope {
   an_call *call;
   bool failed; /* out of memory: some value is not what it should be, so the verdict must be a refusal */
-} an_scope;
+};
 
 /* Where `heap` is NULL, here and in an_vec_* and an_map_*, memory comes from the call's arena. */
 void *an_scope_alloc(an_scope *scope, an_heap *heap, size_t size); /* NULL sets `failed` */
 
 /* Gives the value copies of its own of all memory it refers to. */
-void an_own(an_scope *scope, an_heap *heap, const an_type *type, void *value);
+static inline void an_own(an_scope *scope, an_heap *heap, const an_type *type, void *value) {
+  if (!type->flat) type->own(scope, heap, type, value);
+}
+
 /* As an_own, for rpc-scoped state: the copies last as long as the call. */
 void an_keep(an_scope *scope, const an_type *type, void *value);
 /* Drops what the value owns. */
-void an_disown(an_heap *heap, const an_type *type, void *value);
+static inline void an_disown(an_heap *heap, const an_type *type, void *value) {
+  if (!type->flat) type->disown(heap, type, value);
+}
+
 /* Puts a copy of the value in the place of the one there, which is dropped; they may be the same. */
 void an_store(an_scope *scope, an_heap *heap, const an_type *type, void *place, const void *value);
 
-static inline void an_store_text(an_scope *scope, an_heap *heap, an_view *place, an_view value) {
-  an_store(scope, heap, &an_type_string, place, &value);
-}
+/* Of an_type. */
+void an_pair_own(an_scope *scope, an_heap *heap, const an_type *type, void *pair);
+void an_pair_disown(an_heap *heap, const an_type *type, void *pair);
+void an_text_own(an_scope *scope, an_heap *heap, const an_type *type, void *text);
+void an_text_disown(an_heap *heap, const an_type *type, void *text);
+
+/* As an_store. */
+void an_store_text(an_scope *scope, an_heap *heap, an_view *place, an_view value);
 
 /* The string in memory that lasts as long as the call. */
 static inline an_view an_keep_text(an_scope *scope, an_view text) {
-  an_own(scope, NULL, &an_type_string, &text);
+  an_text_own(scope, NULL, &an_type_string, &text);
   return text;
 }
 

@@ -79,7 +79,12 @@ void an_vec_own(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec
   for (uint32_t i = 0; i < vec->size; i++) an_own(scope, heap, type->first, an_vec_at(vec, item_size, i));
 }
 
-void an_vec_disown(an_heap *heap, const an_type *type, an_vec *vec) {
+void an_vec_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *vec) {
+  an_vec_own(scope, heap, type, vec, UINT32_MAX);
+}
+
+void an_vec_disown(an_heap *heap, const an_type *type, void *value) {
+  const an_vec *vec = value;
   if (!type->first->flat) {
     for (uint32_t i = 0; i < vec->size; i++) an_disown(heap, type->first, an_vec_at(vec, type->first->size, i));
   }

@@ -13,7 +13,8 @@ typedef struct an_vec {
   uint32_t size;
 } an_vec;
 
-#define AN_VEC_TYPE(item) {.kind = AN_VEC, .size = sizeof(an_vec), .first = (item)}
+#define AN_VEC_TYPE(item) \
+  {.kind = AN_VEC, .size = sizeof(an_vec), .first = (item), .own = an_vec_own_all, .disown = an_vec_disown}
 
 /* The item at an index below the size. */
 static inline void *an_vec_at(const an_vec *vec, size_t item_size, uint32_t index) {
@@ -35,7 +36,9 @@ an_vec an_vec_copy(an_scope *scope, size_t item_size, an_vec vec);
 void an_vec_store(an_scope *scope, an_heap *heap, const an_type *type, an_vec *place, uint32_t capacity, an_vec value);
 
 void an_vec_own(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity);
-void an_vec_disown(an_heap *heap, const an_type *type, an_vec *vec);
+/* Of an_type. */
+void an_vec_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *vec);
+void an_vec_disown(an_heap *heap, const an_type *type, void *vec);
 
 /* The entries of a Map as pairs (`pair`: their type), that least recently set first. They share what the Map refers to. */
 an_vec an_map_entries(an_scope *scope, const an_type *type, const an_type *pair, an_map map);

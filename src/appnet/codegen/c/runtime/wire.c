@@ -26,27 +26,31 @@ static bool plan_init(an_plan *plan, const an_side *side) {
 }
 
 bool an_plans_init(an_instance *instance) {
-  const an_chain *chain = instance->chain;
-  instance->plans = an_alloc_zeroed(an_size_mul(an_size_mul(chain->method_count, AN_PLANS) + 1, sizeof(an_plan)));
+  const an_program *program = instance->program;
+  instance->plans = an_alloc_zeroed(an_size_mul(an_size_mul(program->method_count, AN_PLANS) + 1, sizeof(an_plan)));
   if (instance->plans == NULL) return false;
-  for (size_t i = 0; i < chain->method_count; i++) {
-    if (!plan_init(&instance->plans[AN_PLANS * i + AN_REQUEST], &chain->methods[i].request)) return false;
-    if (!plan_init(&instance->plans[AN_PLANS * i + AN_RESPONSE], &chain->methods[i].response)) return false;
-    if (!plan_init(&instance->plans[AN_PLANS * i + AN_REPLY_PLAN], &chain->methods[i].reply)) return false;
+  for (size_t i = 0; i < program->method_count; i++) {
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_PART_REQUEST], &program->methods[i].request)) return false;
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_PART_RESPONSE], &program->methods[i].response)) return false;
+    if (!plan_init(&instance->plans[AN_PLANS * i + AN_PART_REPLY], &program->methods[i].reply)) return false;
   }
   return true;
 }
 
 void an_plans_free(an_instance *instance) {
   if (instance->plans == NULL) return;
-  for (size_t i = 0; i < instance->chain->method_count * AN_PLANS; i++) an_free(instance->plans[i].order);
+  for (size_t i = 0; i < instance->program->method_count * AN_PLANS; i++) an_free(instance->plans[i].order);
   an_free(instance->plans);
 }
 
-const an_plan *an_plan_of(const an_call *call, an_direction direction) {
-  size_t method = (size_t)(call->method - call->instance->chain->methods);
-  return &call->instance->plans[AN_PLANS * method + direction];
+static const an_plan *plan_of_part(const an_call *call, unsigned part) {
+  size_t method = (size_t)(call->method - call->instance->program->methods);
+  return &call->instance->plans[AN_PLANS * method + part];
 }
+
+const an_plan *an_plan_of(const an_call *call, an_direction direction) { return plan_of_part(call, direction); }
+
+const an_plan *an_reply_plan(const an_call *call) { return plan_of_part(call, AN_PART_REPLY); }
 
 /* ---- scanning --------------------------------------------------------------------------------------- */
 

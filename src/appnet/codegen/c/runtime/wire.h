@@ -16,12 +16,12 @@ struct an_plan {
   size_t *order; /* indices into side->fields */
 };
 
-/* Of each method, the plan of its replies stands behind those of AN_REQUEST and AN_RESPONSE. */
-enum { AN_REPLY_PLAN = 2, AN_PLANS = 3 };
+enum { AN_PLANS = 3 }; /* of each method, in the order of an_part */
 
 bool an_plans_init(an_instance *instance); /* false: out of memory, or a path that is empty, too deep or there twice */
 void an_plans_free(an_instance *instance);
 const an_plan *an_plan_of(const an_call *call, an_direction direction);
+const an_plan *an_reply_plan(const an_call *call);
 
 /* The slots of a side whose message has none of its fields. */
 void an_wire_clear(const an_side *side, an_slot *slots);

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.codegen.c import ChainSource, Target, compile_module, print_chain
+from appnet.codegen.c import ChainSource, print_chain
 from appnet.measure.load import LoadError, LoadSettings, Request, Upstream, run_load
 from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts, operations_of
+from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
@@ -120,7 +121,7 @@ def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
 
     def one(work: tuple[Target, Probe]) -> tuple[str, list[TypedExtensionConfig]]:
         target, probe = work
-        module = compile_module(print_chain(ChainSource(_NODE, "1", ((METHOD, (probe.element,)),))), target)
+        module = build(print_chain(ChainSource(_NODE, "1", ((METHOD, (probe.element,)),))), target)
         name = _name(target, probe.finds)
         names = [f"{name}-{number}" for number in range(probe.copies)]
         if target is Target.WASM:

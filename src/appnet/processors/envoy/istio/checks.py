@@ -8,7 +8,7 @@ from appnet.analysis import infer
 from appnet.application.manifest import Manifest
 from appnet.application.placement import Side
 from appnet.compile.build import BuiltApplication, Module
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
 from appnet.processors.envoy.listeners import DELAY_HEADER
 
 _SET_UP_BY = {"dst": "chooses a host", DELAY_HEADER: "delays RPCs"}
@@ -50,13 +50,16 @@ def _told_apart(modules: tuple[Module, ...], manifest: Manifest) -> Iterator[Dia
     """
     seen: dict[tuple[object, ...], Module] = {}
     for it in modules:
-        edge, leaves = it.edge, it.segment.side is Side.CLIENT
+        edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
         for method in it.chain.loaded.methods:
             name = method.signature.full_name
             for port in manifest.services[edge.server].ports.values() if leaves else (None,):
-                other = seen.setdefault((it.service, leaves, port, name), it).edge
+                before = seen.setdefault((it.service, leaves, port, name), it)
+                other = before.edge
                 if (other.client, other.server) != (edge.client, edge.server):
                     title = f"a sidecar cannot tell `{name}` on `{edge}` from that on `{other}`"
                     label = f"both leave by port {port}" if leaves else "both arrive at one proxy"
                     help_ = "give the two Services different ports" if leaves else "bind the elements to the clients"
-                    yield Diagnostic("C048", Severity.ERROR, title, it.chain.spec.method.span, label, help_)
+                    places = (Label(before.chain.spec.method.span, "the other chain is here"),)
+                    span = it.chain.spec.method.span
+                    yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)

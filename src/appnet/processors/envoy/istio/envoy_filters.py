@@ -19,8 +19,8 @@ from google.protobuf.message import Message
 
 from appnet.application.manifest import Service
 from appnet.application.placement import Side
-from appnet.codegen.c.build import Target
 from appnet.compile.build import Module
+from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import discovered_filter
 from appnet.processors.envoy.native.loader import loader_library
@@ -54,8 +54,8 @@ def chain_filter(modules: Sequence[Module], service: Service, server: Service, n
     for it in modules:
         options = ChainOptions(service.name, f"{service.name}-sidecar", it.code.version, MAX_MESSAGE, hosts)
         patches += _patches(it, options, sorted(server.ports.values()))
-    first = modules[0]
-    name = object_name(f"appnet.{first.edge.client}.{first.edge.server}.{first.method}.{first.segment.side.value}")
+    first, side = modules[0], modules[0].segment.place.side.value
+    name = object_name(f"appnet.{first.edge.client}.{first.edge.server}.{first.method}.{side}")
     return _envoy_filter(name, namespace, patches, dict(service.selector))
 
 
@@ -113,14 +113,14 @@ def object_name(text: str) -> str:
 
 def _patches(module: Module, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
     """The module's code; and its place in the listeners of ``ports``, or on the server's side in that for all calls."""
-    context = _CONTEXTS[module.segment.side]
+    context = _CONTEXTS[module.segment.place.side]
     if module.code.target is Target.NATIVE:
         loader = loader_library().stem.removeprefix("lib")
         code = native_filter(module.name, module.binary, options, loader)
     else:
         code = wasm_filter(module.name, module.binary, options)
     yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
-    listeners: list[Object] = [{"portNumber": it} for it in ports] if module.segment.side is Side.CLIENT else [{}]
+    listeners: list[Object] = [{"portNumber": it} for it in ports] if module.segment.place.side is Side.CLIENT else [{}]
     for it in listeners:
         match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
         yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(module.name))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from appnet.codegen.c.build import RUNTIME, compile_library
+from appnet.processors.envoy.build import HTTP
 from appnet.system.cache import cache_directory
 
 _HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ def loader_library() -> Path:
 
     Envoy finds it as NAME when ENVOY_DYNAMIC_MODULES_SEARCH_PATH is the file's folder.
     """
-    return dynamic_module("appnet_loader", _SOURCES, include=[RUNTIME])
+    return dynamic_module("appnet_loader", _SOURCES, include=[RUNTIME, HTTP])
 
 
 def dynamic_module(

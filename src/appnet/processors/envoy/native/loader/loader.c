@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "appnet.h"
+#include "module.h"
 #include "envoy_abi.h"
 #include "grpc_message.h"
 #include "outbox.h"
@@ -36,7 +36,7 @@ typedef struct config {
 typedef struct stream {
   void *envoy; /* Envoy's filter */
   config *config;
-  an_call *call;
+  an_http_call *call;
   bool request_passes;  /* all the rest of the request may pass: it is not looked at any more */
   bool response_passes;
   bool request_held;    /* body bytes may be in Envoy's buffer */
@@ -74,15 +74,15 @@ static uint64_t wall_ns(void *host) {
   return clock_ns(CLOCK_REALTIME);
 }
 
-static int envoy_map(an_header_map map) {
+static int envoy_map(an_metadata_map map) {
   switch (map) {
-    case AN_REQUEST_HEADERS: return ENVOY_REQUEST_HEADERS;
-    case AN_RESPONSE_HEADERS: return ENVOY_RESPONSE_HEADERS;
+    case AN_REQUEST_METADATA: return ENVOY_REQUEST_HEADERS;
+    case AN_RESPONSE_METADATA: return ENVOY_RESPONSE_HEADERS;
     default: return ENVOY_RESPONSE_TRAILERS;
   }
 }
 
-static bool header_get(void *call_host, an_header_map map, an_view key, an_view *value) {
+static bool header_get(void *call_host, an_metadata_map map, an_view key, an_view *value) {
   envoy_buffer found = {NULL, 0};
   envoy_buffer name = {(const char *)key.data, key.size};
   if (!ENVOY(http_get_header)(((stream *)call_host)->envoy, envoy_map(map), name, &found, 0, NULL)) return false;
@@ -91,7 +91,7 @@ static bool header_get(void *call_host, an_header_map map, an_view key, an_view 
   return true;
 }
 
-static void header_set(void *call_host, an_header_map map, an_view key, an_view value) {
+static void header_set(void *call_host, an_metadata_map map, an_view key, an_view value) {
   static const char empty[1];
   envoy_buffer text = {value.size ? (const char *)value.data : empty, value.size}; /* NULL would remove it */
   ENVOY(http_set_header)(((stream *)call_host)->envoy, envoy_map(map), (envoy_buffer){(const char *)key.data, key.size}, text);
@@ -283,7 +283,7 @@ static void allow_buffering(stream *s) {
 /* Whether what follows is looked at after what the chain let pass now. */
 static bool shows_more(const stream *s) { return s->config->module->outcome(s->call)->more; }
 
-typedef an_action (*body_event)(an_call *, const an_view *, size_t, bool);
+typedef an_action (*body_event)(an_http_call *, const an_view *, size_t, bool);
 
 /* Shows a body event to the chain with every chunk held so far, if any, before what arrived. */
 static an_action show_body(stream *s, body_event event, int received, int buffered, bool any_held, bool end) {

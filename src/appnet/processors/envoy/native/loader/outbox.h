@@ -6,7 +6,7 @@
 #ifndef APPNET_OUTBOX_H
 #define APPNET_OUTBOX_H
 
-#include "appnet.h"
+#include "module.h"
 
 typedef struct outbox outbox;
 

@@ -6,7 +6,7 @@
 #ifndef APPNET_PAYLOAD_H
 #define APPNET_PAYLOAD_H
 
-#include "appnet.h"
+#include "chain.h"
 
 typedef struct payload {
   an_options options; /* .resource lies in the payload */

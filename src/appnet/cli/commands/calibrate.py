@@ -1,0 +1,33 @@
+"""`appnetctl calibrate`: prices, measured."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.cli.errors import FAILURE, check_writable, open_screens, told_errors
+from appnet.cli.supervise import supervised
+from appnet.optimize.prices import write_prices
+from appnet.processors.envoy.calibrate.calibrate import CalibrationError, Effort
+from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
+from appnet.processors.envoy.proxy.process import EnvoyError
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="Where the prices go.")] = Path("prices.yaml"),
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
+) -> None:
+    """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
+    screens = open_screens()
+    with told_errors(CalibrationError, EnvoyError):
+        check_writable(file)
+        with screens.err.status("") as status:
+            model = asyncio.run(supervised(measure_prices(Effort(rounds), status.update)))
+        if model is not None:
+            write_prices(model, file)
+    screens.out.print(f"wrote {file}" if model is not None else "stopped", markup=False)
+    raise typer.Exit(0 if model is not None else FAILURE)

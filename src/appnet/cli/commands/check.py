@@ -1,0 +1,77 @@
+"""`appnetctl check`: what is wrong with files of any kind."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.cli.behaviour import check_any, checkable
+from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
+from appnet.cli.screen import show_diagnostics
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.processors.envoy.build import Target
+
+
+def command(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="AppNetConfigs, specifications, behaviour files (.yaml), elements (.appnet), .proto files, or folders."
+        ),
+    ],
+    *,
+    proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
+    method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
+    target: Annotated[
+        Target | None, typer.Option(help="Also note what this target keeps or gives up of each element.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
+) -> None:
+    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
+    if method and proto is None:
+        raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
+    noted = target.value if target is not None else ""
+    with told_errors():
+        files = checkable(files)
+    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, noted)))
+    screens = open_screens()
+    if as_json:
+        for diagnostic in found:
+            typer.echo(json.dumps(_plain(diagnostic)))
+    else:
+        show_diagnostics(screens.err, found)
+        count = Counter(it.severity for it in found)
+        notes = f", {count[Severity.NOTE]} notes" if noted else ""
+        told_count = f"{count[Severity.ERROR]} errors, {count[Severity.WARNING]} warnings{notes}"
+        screens.out.print(f"{_count(files, 'file')}: {told_count}")
+    raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
+
+
+def _count(things: list[Path], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _plain(diagnostic: Diagnostic) -> dict[str, object]:
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "title": diagnostic.title,
+        "label": diagnostic.label,
+        "help": diagnostic.help,
+        **_place(diagnostic.span),
+        "places": [{"label": it.text, **_place(it.span)} for it in diagnostic.places],
+    }
+
+
+def _place(span: Span) -> dict[str, object]:
+    return {
+        "file": str(span.file),
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }

@@ -1,0 +1,152 @@
+"""`appnetctl compile`, also `python compiler/ --spec`: an application to code, modules and manifests."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.analysis import Vocabulary, load_overrides
+from appnet.application.application import Application, load_application
+from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.options import BackendOption
+from appnet.cli.planned import model_of, profiles_of
+from appnet.cli.screen import show_diagnostics
+from appnet.compile import CompileSettings, build, compile_application
+from appnet.deploy.kubernetes.objects import ManifestSettings
+from appnet.deploy.kubernetes.output import files, write
+from appnet.optimize import Algorithm
+from appnet.optimize.explain import explain, told_application
+from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.build import Target
+from appnet.system.address import Address
+
+
+def _not_yet(_: str) -> Path:
+    raise typer.BadParameter("mRPC is not compiled for yet: use --backend envoy, and leave this out")
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_Spec = Annotated[
+    Path, typer.Option("--spec", "-s", "--spec_path", help="The application's edges and elements (.yaml).")
+]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
+_Properties = Annotated[
+    Path | None,
+    typer.Option("--pseudo_property", "--pseudo-property", help="Properties by hand, in place of inferred ones."),
+]
+_Code = Annotated[
+    Path | None,
+    typer.Option("--pseudo_impl", "--pseudo-impl", help="A folder with C by hand, in place of what would be printed."),
+]
+_Mrpc = Annotated[
+    Path | None, typer.Option("--mrpc_dir", "--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not yet.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry_run", "--dry-run", help="Do all but write; say what would be written.")]
+_Level = Annotated[
+    OptLevel, typer.Option("--opt_level", "--opt-level", help="What has to stay the same when elements move.")
+]
+_NoOptimize = Annotated[
+    bool, typer.Option("--no_optimize", "--no-optimize", help="The same as --opt_level no, whatever that says.")
+]
+_Replica = Annotated[
+    int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
+]
+_Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How plans are chosen.")]
+_Prices = Annotated[Path | None, typer.Option("--prices", help="What RPCs cost, as `appnetctl calibrate` wrote it.")]
+_ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse."),
+]
+_Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
+_Target = Annotated[
+    Target, typer.Option(help="What elements are compiled to, but for those with `envoy_native: true`.")
+]
+_Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
+_Collector = Annotated[
+    Address | None,
+    typer.Option(parser=_address, metavar="HOST:PORT", help="Takes the elements' records, as OTLP over HTTP."),
+]
+
+
+def command(
+    *,
+    spec: _Spec,
+    backend: BackendOption = "envoy",
+    verbose: _Verbose = False,
+    pseudo_property: _Properties = None,
+    pseudo_impl: _Code = None,
+    mrpc_dir: _Mrpc = None,
+    dry_run: _DryRun = False,
+    opt_level: _Level = OptLevel.WEAK,
+    no_optimize: _NoOptimize = False,
+    replica: _Replica = None,
+    opt_algorithm: _Algorithm = Algorithm.COST,
+    prices: _Prices = None,
+    profile: _ProfileFile = None,
+    debug: _Debug = False,
+    target: _Target = Target.WASM,
+    output: _Output = Path("generated"),
+    collector: _Collector = None,
+) -> None:
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests."""
+    del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
+    screens = open_screens()
+    level = OptLevel.NO if no_optimize else opt_level
+    with told_errors(), _told_steps(debug=debug):
+        application = load_application(spec)
+        show_diagnostics(screens.err, list(application.warnings))
+        settings = CompileSettings(level, target.value, model_of(prices), algorithm=opt_algorithm)
+        if pseudo_property is not None:
+            by_hand = load_overrides(pseudo_property, _elements(application))
+            settings = dataclasses.replace(settings, by_hand=by_hand)
+        profiles = profiles_of(profile, [it.spec.chain for it in application.chains])
+        compiled = compile_application(application, settings, profiles=profiles)
+        if verbose:
+            made = [explain(it.optimized, seen) for (_, it), seen in zip(compiled.chains, profiles, strict=True)]
+            for line in told_application(made):
+                typer.echo(line)
+        found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
+        if not dry_run:
+            with writing(output):
+                write(found, output)
+    for path in sorted(found):
+        typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
+
+
+@contextlib.contextmanager
+def _told_steps(*, debug: bool) -> Iterator[None]:
+    """Shows on standard error what the compiler does, where that is asked for."""
+    if not debug:
+        yield
+        return
+    logger, handler = logging.getLogger("appnet"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
+def _elements(application: Application) -> dict[str, Vocabulary]:
+    """What properties of each element may name, on all chains that it stands on."""
+    found: dict[str, Vocabulary] = {}
+    for method in (method for chain in application.chains for method in chain.loaded.methods):
+        for name, element in method.elements.items():
+            words = Vocabulary.of(element, [method.signature])
+            found[name] = found[name] | words if name in found else words
+    return found

@@ -1,0 +1,126 @@
+"""One element compiled by itself: what was inferred about it, and its code, in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appnet.application.proto import load_proto
+from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.options import BackendOption, ParameterOption, given_by
+from appnet.cli.screen import show_diagnostics
+from appnet.cli.views import View, views
+from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.ir import compile_element
+from appnet.ir.nodes import Element, Handler
+from appnet.language import Given
+from appnet.processors.envoy.build import Target, build
+
+_SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
+
+
+class Placement(Enum):
+    """The side of the edge whose processor runs the element."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltElement:
+    """``properties``: what was inferred, ready for JSON. ``files``: what was written. ``warnings``: of the program."""
+
+    properties: Mapping[str, Any]
+    files: list[Path]
+    warnings: list[Diagnostic]
+
+
+def build_element(
+    file: Path,
+    proto: Path,
+    method: str,
+    *,
+    parameters: Mapping[str, Given],
+    backend: str,
+    placement: Placement,
+    folder: Path,
+) -> BuiltElement:
+    """Compiles the element and writes ``NAME.c``, ``NAME.so``, ``NAME.wasm`` and ``NAME.json`` into ``folder``.
+
+    Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
+    """
+    signature = load_proto(proto).method(method)
+    compiled = compile_element(file, signature, parameters=parameters)
+    element = compiled.element
+    source = print_chain(ChainSource(element.name, "1", [(signature, [element])]))
+    found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}
+    folder.mkdir(parents=True, exist_ok=True)
+    code = folder / f"{element.name}.c"
+    code.write_text(source, encoding="utf-8")
+    written = [code]
+    for target in Target:
+        module = folder / f"{element.name}.{_SUFFIX[target]}"
+        module.write_bytes(build(source, target))
+        written.append(module)
+    description = folder / f"{element.name}.json"
+    description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return BuiltElement(found, [*written, description], list(compiled.warnings))
+
+
+def properties(element: Element, method: str) -> dict[str, Any]:
+    """What the compiler infers about the element; nothing of it is declared."""
+    return {
+        "element": element.name,
+        "method": method,
+        "state": {it.name: {"type": str(it.type), "class": it.state_class.value} for it in element.state},
+        "request": _handler(element.req),
+        "response": _handler(element.resp),
+    }
+
+
+def _handler(handler: Handler) -> dict[str, Any]:
+    effects = handler.effects
+    return {
+        "reads": [it.path for it in effects.fields if it.read],
+        "writes": [it.path for it in effects.fields if it.written],
+        "state_read": sorted(effects.state_read),
+        "state_written": sorted(effects.state_written),
+        **{
+            it.name: getattr(effects, it.name)
+            for it in dataclasses.fields(effects)
+            if isinstance(getattr(effects, it.name), bool)
+        },
+    }
+
+
+def command(
+    *,
+    element: Annotated[Path, typer.Option(help="The element (.appnet).")],
+    proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
+    method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
+    backend: BackendOption = "envoy",
+    placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
+    parameter: ParameterOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
+) -> None:
+    """Compile one element: print what is inferred about it, and write its code."""
+    screens, given = open_screens(), given_by(parameter)
+    with told_errors():
+        built = build_element(
+            element, proto, method_name, parameters=given, backend=backend, placement=placement, folder=output
+        )
+        if verbose:
+            for view in views(element, proto, method_name, given, [View.EFFECTS, View.STATES, View.TABLE]):
+                screens.out.print(view)
+    show_diagnostics(screens.err, built.warnings)
+    typer.echo(json.dumps(built.properties, indent=2))
+    for file in built.files:
+        screens.err.print(f"wrote {file}", markup=False)

@@ -1,0 +1,52 @@
+"""`appnetctl explain`: what is made of a configuration or an application, and why, for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.cli.errors import told_errors, writing
+from appnet.cli.options import PricesOption, TargetOption
+from appnet.cli.planned import (
+    AlgorithmOption,
+    LevelOption,
+    PlannedArgument,
+    ProfileOption,
+    application_json,
+    model_of,
+    planned,
+)
+from appnet.compile import CompileSettings
+from appnet.optimize import Algorithm
+from appnet.optimize.explain import told_application
+from appnet.optimize.picture import picture
+from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.build import Target
+
+
+def command(
+    file: PlannedArgument,
+    *,
+    opt_level: LevelOption = OptLevel.STRONG,
+    target: TargetOption = Target.NATIVE,
+    profile: ProfileOption = None,
+    prices: PricesOption = None,
+    algorithm: AlgorithmOption = Algorithm.COST,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
+) -> None:
+    """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
+    with told_errors():
+        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
+        found = planned(file, settings, profile)
+        if svg is not None:
+            with writing(svg):
+                svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(application_json(found), indent=2))
+    else:
+        for line in told_application(found.explanations):
+            typer.echo(line)

@@ -1,0 +1,87 @@
+"""`appnetctl fmt`: programs in the canonical layout."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens
+from appnet.cli.screen import show_diagnostics
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
+from appnet.language.formatter import format_program
+from appnet.language.parser import read_program
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A program as it is and as it should be."""
+
+    file: Path
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is not in the canonical layout."""
+        return self.before != self.after
+
+    def diff(self) -> str:
+        """The difference, as `patch` reads it."""
+        lines = (self.before.splitlines(keepends=True), self.after.splitlines(keepends=True))
+        return "".join(_with_line_ends(difflib.unified_diff(*lines, f"a/{self.file}", f"b/{self.file}")))
+
+    def write(self) -> None:
+        """Replaces the file's text. Raises OSError."""
+        self.file.write_text(self.after, encoding="utf-8", newline="\n")
+
+
+def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
+    """The program in ``file``, formatted; with ``upgrade`` out of the older syntax, too.
+
+    Raises `DiagnosticError` where it is no program.
+    """
+    text = read_program(file)
+    return Formatted(file, text, format_program(file, text, upgrade=upgrade))
+
+
+def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet).")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Rewrite the older brace syntax, too.")] = False,
+) -> None:
+    """Rewrite elements in the canonical layout; comments and meaning stay."""
+    screens = open_screens()
+    changed: list[Formatted] = []
+    wrong: list[Diagnostic] = []
+    for file in files:
+        try:
+            formatted = format_file(file, upgrade=upgrade)
+        except DiagnosticError as error:
+            wrong += error.diagnostics
+            continue
+        if formatted.changed:
+            changed.append(formatted)
+    show_diagnostics(screens.err, wrong)
+    try:
+        for it in changed:
+            if diff:
+                typer.echo(it.diff(), nl=False)
+            if not (check or diff):
+                it.write()
+            screens.err.print(f"{'would reformat' if check or diff else 'reformatted'} {it.file}", markup=False)
+    except OSError as error:
+        screens.err.print(f"error: {error}", markup=False)
+        raise typer.Exit(FAILURE) from None
+    raise typer.Exit(WRONG_INPUT if wrong else FAILURE if check and changed else 0)

@@ -1,0 +1,54 @@
+"""`appnetctl init`: a sample application, copied to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.samples.copies import SAMPLES
+
+
+def _known(name: str) -> str:
+    if name not in SAMPLES:
+        raise typer.BadParameter(f"{name!r} is no sample; there are {' and '.join(SAMPLES)}")
+    return name
+
+
+_Sample = Annotated[
+    str,
+    typer.Option(
+        "--sample",
+        parser=_known,
+        metavar="|".join(SAMPLES),
+        help="; ".join(f"{name}: {it.summary}" for name, it in SAMPLES.items()) + ".",
+    ),
+]
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="The folder to write to; it need not be there yet.")] = Path(),
+    *,
+    sample: _Sample = "echo",
+) -> None:
+    """Copy a sample application to start from; overwrite nothing."""
+    chosen = SAMPLES[sample]
+    places = [folder / it for _, it in chosen.files()]
+    with told_errors(), writing(folder):
+        for place in places:
+            if place.exists():
+                raise DiagnosticError([_there(place, folder)])
+        chosen.copy(folder)
+    out = open_screens().out
+    out.print(f"wrote {len(places)} files to {folder.absolute()}: {chosen.summary}", markup=False)
+    out.print("\nNext:", markup=False)
+    for line in (f"check {folder}", f"test {folder}", f"run {folder / chosen.config}"):
+        out.print(f"  appnetctl {line}", markup=False)
+
+
+def _there(file: Path, folder: Path) -> Diagnostic:
+    title, help_ = f"{file} is there already", "name another folder: `appnetctl init` overwrites nothing"
+    return Diagnostic("C086", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)

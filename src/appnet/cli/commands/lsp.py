@@ -1,0 +1,10 @@
+"""`appnetctl lsp`: the language server."""
+
+from __future__ import annotations
+
+from appnet.editor.server import make_server
+
+
+def command() -> None:
+    """Serve editors: the Language Server Protocol on standard input and output."""
+    make_server().start_io()

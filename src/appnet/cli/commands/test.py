@@ -1,0 +1,28 @@
+"""`appnetctl test`: behaviour files, tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.behaviour.run import TARGETS
+from appnet.cli.behaviour import behaviour_files, load_all, try_all
+from appnet.cli.errors import FAILURE, open_screens, told_errors
+
+
+def command(
+    files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
+    *,
+    target: Annotated[str, typer.Option(help="interpreter, native, wasm or all.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
+) -> None:
+    """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
+    if target not in {"all", *TARGETS}:
+        raise typer.BadParameter(f"{target!r} is none of {', '.join(TARGETS)} and all", param_hint="--target")
+    with told_errors():
+        behaviours = load_all(behaviour_files(files or [Path()]))
+    targets = TARGETS if target == "all" else [target]
+    good = try_all(behaviours, targets, open_screens().out, as_json=as_json)
+    raise typer.Exit(0 if good else FAILURE)

@@ -1,0 +1,107 @@
+"""What is made of a configuration or an application: `appnetctl explain` and `appnetctl plan`, and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appnet.application.application import load_application
+from appnet.application.edge import load_edge
+from appnet.application.placement import Chain
+from appnet.application.specification import is_spec
+from appnet.compile import ChainCompiler, CompileSettings, plan_application
+from appnet.optimize import Algorithm, CostModel, OptimizedPlan, Profile
+from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
+from appnet.optimize.placement import OptLevel
+from appnet.optimize.prices import DEFAULT, load_prices
+from appnet.optimize.profile import load_profiles
+from appnet.processors.envoy.build import Target
+
+PlannedArgument = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
+LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
+]
+AlgorithmOption = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plans of an application's chains, each with what was seen of the chain.
+
+    ``edges``: client and server of each edge of the application's graph, where that is known.
+    """
+
+    application: str
+    edges: tuple[tuple[str, str], ...]
+    plans: tuple[tuple[OptimizedPlan, Profile], ...]
+
+    @property
+    def explanations(self) -> list[Explanation]:
+        """Why each is as it is."""
+        return [explain(*it) for it in self.plans]
+
+
+def planned(file: Path, settings: CompileSettings, profile: Path | None) -> Planned:
+    """The plans for the AppNetConfig or the specification in ``file``. Raises `DiagnosticError`."""
+    if is_spec(file):
+        application = load_application(file)
+        chains = [it.spec.chain for it in application.chains]
+        seen = profiles_of(profile, chains)
+        plans = plan_application(application, settings, profiles=seen)
+        edges = tuple((client.value, server.value) for client, server in application.spec.edges)
+        return Planned(application.spec.name, edges, tuple(zip(plans, seen, strict=True)))
+    edge = load_edge(file)
+    (seen_here,) = profiles_of(profile, [edge.chain])
+    found = ChainCompiler(settings).plan(edge, seen_here)
+    return Planned(edge.config.app_name, (), ((found, seen_here),))
+
+
+def model_of(prices: Path | None) -> CostModel:
+    """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
+    return DEFAULT if prices is None else load_prices(prices, [it.value for it in Target])
+
+
+def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
+    """What the file says of each chain; nothing where there is no file. Raises `DiagnosticError`."""
+    return [Profile()] * len(chains) if file is None else load_profiles(file, chains)
+
+
+def plan_json(found: Planned) -> dict[str, Any]:
+    """The plans for programs: of each chain, its segments in request order."""
+    chains = [
+        {
+            "edge": str(optimized.plan.edge),
+            "methods": list(optimized.plan.edge.methods),
+            **_costs(total([explain(optimized, profile)])),
+            "segments": [
+                {
+                    "side": it.place.side.value,
+                    "processor": it.place.processor,
+                    "elements": [one.name.value for one in it.elements],
+                }
+                for it in optimized.plan.segments
+            ],
+        }
+        for optimized, profile in found.plans
+    ]
+    return {"application": found.application, **_costs(total(found.explanations)), "chains": chains}
+
+
+def application_json(found: Planned) -> dict[str, Any]:
+    """The explanations for programs."""
+    return {"application": found.application, "chains": [explanation_json(it) for it in found.explanations]}
+
+
+def _costs(sums: Total) -> dict[str, float]:
+    named = {
+        "written_cost_us": sums.written_cost,
+        "cost_us": sums.cost,
+        "written_cores": sums.written_cores,
+        "cores": sums.cores,
+    }
+    return {name: round(it, 4) for name, it in named.items() if it is not None}

@@ -1,0 +1,109 @@
+#include "chain_calls.h"
+
+#include "lists.h"
+#include "response.h"
+#include "wire.h"
+
+typedef struct an_chain_call {
+  an_call base;
+  an_mark start; /* of the call's arena: what a stream's message took after it ends with the message */
+} an_chain_call;
+
+static const an_side *side_of_part(const an_method *method, an_part part) {
+  return part == AN_PART_REQUEST ? &method->request : part == AN_PART_RESPONSE ? &method->response : &method->reply;
+}
+
+static bool streams_at_all(const an_method *method) { return method->request.streams || method->response.streams; }
+
+an_instance *an_chain_instance_new(const an_services *services, const an_options *options) {
+  return an_instance_new(services, options, sizeof(an_chain_call));
+}
+
+an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
+  const an_program *program = instance->program;
+  an_call *call = method < program->method_count ? an_call_new(instance, host) : NULL;
+  if (call == NULL) return NULL;
+  call->method = &program->methods[method];
+  call->rpc_id = __atomic_add_fetch(&instance->rpc_count, 1, __ATOMIC_RELAXED);
+  call->forwarded = UINT32_MAX; /* until a request is judged, responses pass all elements */
+  ((an_chain_call *)call)->start = call->arena;
+  return call;
+}
+
+static void event_ends(an_call *call) {
+  if (streams_at_all(call->method)) an_arena_release(&call->arena, &((an_chain_call *)call)->start);
+}
+
+an_slot *an_message_new(an_call *call, an_direction direction) {
+  event_ends(call);
+  an_wire_clear(side_of_part(call->method, (an_part)direction), call->slots);
+  if (direction == AN_RESPONSE) call->response_begun = true;
+  return call->slots;
+}
+
+bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count) {
+  an_scope scope = {.call = call};
+  an_list_fill(&scope, &side_of_part(call->method, (an_part)direction)->fields[field], &call->slots[field], values, count);
+  return !scope.failed;
+}
+
+/* ---- judging ---------------------------------------------------------------------------------------- */
+
+/* The field of the reply that is this one of the response, where it is written; NULL where there is none. */
+static const an_slot *replied(const an_call *call, const an_field *field) {
+  const an_side *reply = &call->method->reply;
+  for (size_t i = 0; i < reply->field_count; i++) {
+    const an_field *it = &reply->fields[i];
+    bool same = it->depth == field->depth && memcmp(it->numbers, field->numbers, field->depth * sizeof *field->numbers) == 0;
+    if (same) return call->reply_slots[i].written ? &call->reply_slots[i] : NULL;
+  }
+  return NULL;
+}
+
+/* The reply passes the elements that had forwarded the request, as a response that has no metadata. */
+static an_verdict answer(an_call *call) {
+  const an_side *response = &call->method->response;
+  call->made_here = true;
+  an_wire_clear(response, call->slots);
+  for (size_t i = 0; i < response->field_count; i++) {
+    const an_slot *slot = replied(call, &response->fields[i]);
+    if (slot != NULL) call->slots[i] = (an_slot){.value = slot->value, .present = true};
+  }
+  return call->method->on_response(call) == AN_REFUSE ? AN_REFUSE : AN_ANSWER;
+}
+
+an_verdict an_judge_request(an_call *call) {
+  an_verdict verdict = call->method->on_request(call);
+  if (verdict == AN_FORWARD) an_call_count(call);
+  return verdict == AN_ANSWER ? answer(call) : verdict;
+}
+
+an_verdict an_judge_response(an_call *call) {
+  if (!call->method->response.streams) an_call_uncount(call);
+  return call->method->on_response(call);
+}
+
+an_verdict an_end_response(an_call *call, int32_t status) {
+  event_ends(call);
+  an_call_uncount(call);
+  if (status == 0) return AN_FORWARD;
+  call->response_begun = true;
+  an_call_error(call, status);
+  return call->method->on_response(call);
+}
+
+/* ---- what came of it --------------------------------------------------------------------------------- */
+
+const an_slot *an_reply(an_call *call) { return call->reply_slots; }
+
+const an_value *an_values(an_call *call, an_part part, size_t field, size_t *count) {
+  const an_slot *slots = part == AN_PART_REPLY ? call->reply_slots : call->slots;
+  return an_list_values(&call->arena, &side_of_part(call->method, part)->fields[field], &slots[field], count);
+}
+
+int32_t an_refusal(const an_call *call, an_view *text) {
+  *text = call->reply_text;
+  return call->reply_code;
+}
+
+int64_t an_destination(const an_call *call) { return call->destination; }

@@ -1,0 +1,20 @@
+/* Calls of hosts that have decoded messages: see an_chain. */
+#ifndef AN_CHAIN_CALLS_H
+#define AN_CHAIN_CALLS_H
+
+#include "lifecycle.h"
+#include "telemetry.h"
+
+an_instance *an_chain_instance_new(const an_services *services, const an_options *options);
+an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);
+an_slot *an_message_new(an_call *call, an_direction direction);
+bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
+an_verdict an_judge_request(an_call *call);
+an_verdict an_judge_response(an_call *call);
+an_verdict an_end_response(an_call *call, int32_t status);
+const an_slot *an_reply(an_call *call);
+const an_value *an_values(an_call *call, an_part part, size_t field, size_t *count);
+int32_t an_refusal(const an_call *call, an_view *text);
+int64_t an_destination(const an_call *call);
+
+#endif

@@ -1,0 +1,30 @@
+/* Included behind a generated file: exports the chain to hosts that have decoded messages. */
+#include "chain_calls.h"
+
+__attribute__((visibility("default"))) extern const an_chain appnet_chain;
+
+const an_chain appnet_chain = {
+    .abi = AN_CHAIN_ABI,
+    .size = sizeof(an_chain),
+    .name = APPNET_NAME,
+    .version = APPNET_VERSION,
+    .methods = APPNET_METHODS,
+    .method_count = APPNET_METHOD_COUNT,
+    .instance_new = an_chain_instance_new,
+    .instance_free = an_instance_free,
+    .call_new = an_chain_call_new,
+    .call_free = an_call_free,
+    .message_new = an_message_new,
+    .give_values = an_give_values,
+    .judge_request = an_judge_request,
+    .judge_response = an_judge_response,
+    .end_response = an_end_response,
+    .reply = an_reply,
+    .values = an_values,
+    .refusal = an_refusal,
+    .destination = an_destination,
+    .telemetry_take = an_records_take,
+    .telemetry_pending = an_records_pending,
+    .state_dump = an_state_dump,
+    .release = an_release,
+};

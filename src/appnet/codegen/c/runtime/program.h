@@ -1,0 +1,49 @@
+/* What a generated file gives to the runtime: its methods with their handlers, its elements, and their state. */
+#ifndef AN_PROGRAM_H
+#define AN_PROGRAM_H
+
+#include "chain.h"
+
+/* The handlers of an an_method:
+ *
+ * on_request runs the elements' req in order. On AN_ANSWER, call->reply_slots hold what the element that replied has
+ * written, and call->forwarded counts those before it, whose resp handlers have not run yet. On AN_REFUSE,
+ * call->reply_code and reply_text are set, and the resp handlers of the elements that had forwarded have already run on
+ * the error response.
+ *
+ * on_response runs resp, in reverse order, of exactly those elements that forwarded the request. call->status is the
+ * gRPC status; where call->is_error, slots read as defaults and writes are dropped. AN_REFUSE as above. */
+
+typedef struct an_record_stream {
+  const char *element;
+  const char *variable;
+} an_record_stream;
+
+/* An element whose state can have to let go what it holds. */
+typedef struct an_evictor {
+  const char *element;
+  size_t heap; /* where its an_heap stands in the state */
+} an_evictor;
+
+typedef struct an_text an_text;
+
+/* Defined once by the generated file as `const an_program appnet_program`. */
+typedef struct an_program {
+  size_t state_size;      /* bytes of all elements' state; lives at instance->state, zeroed before init */
+  size_t call_state_size; /* bytes of rpc-scoped state; lives at call->state, zeroed for each call */
+  const char *const *elements;
+  size_t element_count;   /* each has a lock and a random generator in the instance */
+  const an_method *methods;
+  size_t method_count;
+  const an_record_stream *records;
+  size_t record_count;
+  const an_evictor *evictors;
+  size_t evictor_count;
+  void (*init)(an_instance *instance); /* all elements' init, in order */
+  void (*destroy)(an_instance *instance);
+  void (*dump)(an_instance *instance, an_text *out);
+} an_program;
+
+extern const an_program appnet_program;
+
+#endif

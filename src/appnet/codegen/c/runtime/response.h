@@ -1,0 +1,16 @@
+/* A response as handlers see it that no peer sent: an error, or an element's reply. */
+#ifndef AN_RESPONSE_H
+#define AN_RESPONSE_H
+
+#include "instance.h"
+
+/* The response in hand is an error: is_error and status are set, and its slots read as defaults. */
+void an_call_error(an_call *call, int32_t status);
+
+/* Likewise one made by the chain, for the resp handlers that follow a refusal. */
+void an_call_fail(an_call *call, int32_t status);
+
+/* The handler's reply begins anew, with no field written. */
+void an_reply_begin(an_call *call);
+
+#endif

@@ -1,0 +1,28 @@
+/* The runtime: the same for all chains, and so compiled once for each host, with what hosts add to it. A generated file
+ * defines `appnet_program` and, where it has methods, macros that say before run time what a host needs to know:
+ *
+ *   APPNET_NAME, APPNET_VERSION    strings
+ *   APPNET_METHODS, APPNET_METHOD_COUNT  its table of methods
+ *   APPNET_WANTS_REQUEST_BODY      1 where a method's request side needs the message
+ *   APPNET_WANTS_LATE_REQUEST_HEADERS  1 where request handlers that wait for the message read metadata
+ *   APPNET_WANTS_RESPONSE          1 where a method's response side is not empty
+ *   APPNET_WANTS_RESPONSE_END      1 where a method's response side needs the message or the status
+ *   APPNET_WANTS_RECORDS           1 where the chain has record streams
+ */
+#include "instance.c"
+#include "lifecycle.c"
+#include "wire.c"
+#include "wire_splice.c"
+#include "response.c"
+#include "value.c"
+#include "vec.c"
+#include "map.c"
+#include "lists.c"
+#include "text.c"
+#include "metadata.c"
+#include "telemetry.c"
+#include "sha256.c"
+#include "crypto.c"
+#include "compress.c"
+#include "options.c"
+#include "chain_calls.c"

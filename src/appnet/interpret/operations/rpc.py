@@ -1,0 +1,22 @@
+"""The call in hand."""
+
+from __future__ import annotations
+
+from appnet.interpret.operations.machine import Machine, Meanings
+
+MEANINGS = Meanings()
+
+
+@MEANINGS
+def _rpc_id(machine: Machine) -> int:
+    return machine.call().rpc_id
+
+
+@MEANINGS
+def _method(machine: Machine) -> bytes:
+    return machine.call().signature.full_name.encode()
+
+
+@MEANINGS
+def _status(machine: Machine) -> int:
+    return machine.in_hand().status

@@ -1,0 +1,130 @@
+"""What is said of an operation and of a built-in function, in one record that every stage reads.
+
+A built-in or an operator of the surface language is resolved by the checker to an operation, by its name and the types
+of its arguments. The interpreter, each code generator and the analysis give every operation a meaning of their own;
+`tests/built_ins` names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from appnet.language.operations.call import Call
+    from appnet.language.typed import Value
+
+CostKind = Literal["plain", "container", "metadata", "time", "crypto", "compression"]
+"""Operations of one kind have one price."""
+
+
+class Effect(Flag):
+    """What running an operation can depend on or change, besides its arguments."""
+
+    PURE = 0
+    RANDOM = auto()
+    TIME = auto()
+    READS_CALL = auto()  # what stays as it is while the call lasts
+    READS_METADATA = auto()
+    WRITES_METADATA = auto()
+    READS_STATUS = auto()
+    READS_CONTAINER = auto()  # its first argument is a container place
+    WRITES_CONTAINER = auto()
+    READS_BACKENDS = auto()
+    COUNTS_CALLS = auto()  # of this processor instance
+
+
+OF_THE_CALL = Effect.READS_CALL | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
+"""What `init` cannot do: it runs before there is a call."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation.
+
+    ``signature``: the letters T, K and V stand for any type, C for any scalar, N for int, uint or float, I for int or
+    uint, and S for string or bytes. ``usage``: how a program writes it. ``meaning``: a sentence for the reference.
+    ``example``: lines of a program, of which the last is true. ``cost``: its kind, where the effects do not tell it.
+    ``opaque``: proofs know nothing of it but that equal operands give equal results. ``fallible``: where it gives None,
+    the handler ends and the caller gets INVALID_ARGUMENT, "NAME failed in ELEMENT".
+    """
+
+    name: str
+    signature: str
+    usage: str
+    meaning: str
+    example: str
+    effects: Effect = Effect.PURE
+    cost: CostKind | None = None
+    opaque: bool = False
+    fallible: bool = False
+
+    @property
+    def function(self) -> str:
+        """The function that programs call for it; empty for an operator."""
+        name, parenthesis, _ = self.usage.partition("(")
+        return name if parenthesis and name.isidentifier() else ""
+
+    @property
+    def cost_kind(self) -> CostKind:
+        """The kind under which it is priced."""
+        if self.cost is not None:
+            return self.cost
+        if self.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER):
+            return "container"
+        if self.effects & (Effect.READS_METADATA | Effect.WRITES_METADATA):
+            return "metadata"
+        return "time" if Effect.TIME in self.effects else "plain"
+
+
+Resolver = Callable[["Call"], "Value"]
+"""The value of a call of a function; unit where it is called for its effect."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to call a function that becomes no operation, such as reading a field."""
+
+    usage: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in function.
+
+    ``operations``: those that its record declares. ``forms``: its other ways to be written. ``aliases``: its other
+    names. ``elsewhere``: what other languages call it, in lower case.
+    """
+
+    name: str
+    resolve: Resolver
+    operations: tuple[Operation, ...] = ()
+    forms: tuple[Form, ...] = ()
+    aliases: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+    def usage(self, name: str) -> str:
+        """All ways to write it, under one of its names."""
+        written = dict.fromkeys((*(it.usage for it in self.forms), *(it.usage for it in self.operations)))
+        *others, last = (name + it.removeprefix(self.name) for it in written)
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Operators and functions that the reference tells of together."""
+
+    title: str
+    entries: tuple[Operation | BuiltIn, ...]
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations of all its entries."""
+        return tuple(
+            operation
+            for entry in self.entries
+            for operation in (entry.operations if isinstance(entry, BuiltIn) else (entry,))
+        )

@@ -1,0 +1,162 @@
+"""Fields of messages, which `get` and `set` of the RPC read and write."""
+
+from __future__ import annotations
+
+from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.near import suggestion
+from appnet.language import syntax
+from appnet.language import typed as tree
+from appnet.language.expressions import type_of
+from appnet.language.messages import Field, MessageSchema
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import BuiltIn, Chapter, Form
+from appnet.language.scope import CheckError, Follows, Scope
+from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
+from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
+
+_TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
+    **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
+    **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
+    "method": "for the method's name write method()",
+    **dict.fromkeys(("dst", "load"), "to send it along write set_metadata(rpc, 'KEY', value)"),
+}
+_FIELD_TYPES = frozenset(
+    {"string", "bytes", "bool", "int", "uint", "float", "double", "enum"}
+    | {f"{sign}int{bits}" for sign in ("", "u", "s") for bits in (32, 64)}
+    | {f"{sign}fixed{bits}" for sign in ("", "s") for bits in (32, 64)}
+)
+
+
+def get_field(call: Call, count: int) -> Value:
+    """``get(rpc, 'field')`` of so many arguments."""
+    path, span = _field_name(call, 1)
+    if count == 3:
+        node = call.arguments[2]
+        if not isinstance(node, syntax.Text) or node.value.decode("utf-8", "replace") not in _FIELD_TYPES:
+            title = "the third argument names the field's type"
+            raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
+    if path == "meta_status" and _find_field(call.scope.message, path) is None:
+        return _meta_status(call)
+    found = _field(call.scope, call.scope.message, path, span)
+    return FieldValue(found.path, found.type)
+
+
+def _meta_status(call: Call) -> Value:
+    """The public AppNet's pseudo-field: 'success' or 'failure', here hoisted into a local."""
+    variable = Variable("meta_status", call.node.span, STRING)
+    succeeded = Operate("eq", (Operate("status", (), INT), Literal(0, INT)), BOOL)
+    arms = tuple(
+        tree.Arm(pattern, (tree.SetLocal(variable, Literal(text, STRING)),))
+        for pattern, text in ((tree.LiteralArm(Literal(True, BOOL)), b"success"), (tree.AnyArm(), b"failure"))
+    )
+    call.scope.hoisted.append(tree.Match(call.node.span, succeeded, arms))
+    return Local(variable)
+
+
+def set_reply_field(call: Call) -> Value:
+    """``set(r, 'field', value)`` of a reply."""
+    path, span = _field_name(call, 1)
+    message = call.scope.signature.response
+    _look_at_value(call, message, path)
+    found = _field(call.scope, message, path, span)
+    call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type), message.rivals(found.path)))
+    return Operate("nothing", (), UNIT)
+
+
+def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
+    """Has what is wrong with the value told, though the type of its field is not known."""
+    if path in message.unknown and not syntax.is_empty(call.arguments[2]):
+        call.any(2)
+
+
+def set_field(call: Call) -> Value:
+    """``set(rpc, 'field', value)``."""
+    path, span = _field_name(call, 1)
+    if path == "dst" and _find_field(call.scope.message, path) is None:
+        return Operate("set_metadata", (Literal(b"dst", STRING), call.text(2)), UNIT)
+    _look_at_value(call, call.scope.message, path)
+    found = _field(call.scope, call.scope.message, path, span)
+    rivals = call.scope.message.rivals(found.path)
+    call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type), rivals))
+    return Operate("nothing", (), UNIT)
+
+
+def _byte_size(call: Call) -> Value:
+    """``byte_size(rpc, 'field')``, or of a value."""
+    if call.count(1, 2) == 2:
+        if not call.is_rpc():
+            raise CheckError("E022", "`byte_size` of two arguments takes the RPC and a field", call.node.span)
+        path, span = _field_name(call, 1)
+        found = _field(call.scope, call.scope.message, path, span)
+        value: Value = FieldValue(found.path, found.type)
+    elif call.is_rpc():
+        title, help_ = "programs see no whole message", f"write {call.usage}, for each field that counts"
+        raise CheckError("E033", title, call.span(0), help_=help_)
+    else:
+        value = call.any(0)
+        span = call.span(0)
+    if type_of(value, span) not in {STRING, BYTES}:
+        title = f"{type_of(value, span)} has no size in bytes"
+        raise CheckError("E020", title, span, help_="strings and bytes have one")
+    return Operate("string_size", (value,), UINT)
+
+
+def _field_name(call: Call, index: int) -> tuple[str, Span]:
+    node = call.arguments[index]
+    if isinstance(node, syntax.Text):
+        return node.value.decode("utf-8", "replace"), node.span
+    if isinstance(node, syntax.Name) and call.scope.find(node.name) is None:
+        return node.name, node.span  # public programs write set(rpc, dst, b)
+    help_ = f"write {call.name}(rpc, 'field')"
+    raise CheckError("E020", "a field is named by a literal string", node.span, help_=help_)
+
+
+def _find_field(message: MessageSchema, path: str) -> Field | None:
+    fields = message.fields
+    if path in fields:
+        return fields[path]
+    same = [it for name, it in fields.items() if name.lower() == path.lower()]
+    return same[0] if len(same) == 1 else None
+
+
+def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field:
+    found = _find_field(message, path)
+    if found is not None:
+        scope.mention(span, found)
+        return found
+    if path in message.unknown:
+        raise Follows
+    reason = _unusable(message, path)
+    if reason:
+        help_ = "use a field of scalars: " + suggestion("", message.fields, what="fields")
+        raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
+    title = f"{message.full_name} has no field `{path}`"
+    help_ = suggestion(path, message.fields, what="fields")
+    if path.lower() in _TWINS:
+        help_ += f"; {_TWINS[path.lower()]}"
+    raise CheckError("E014", title, span, help_=help_)
+
+
+def _unusable(message: MessageSchema, path: str) -> str:
+    """Why the field, or the message around it, cannot be used; empty where that is not so."""
+    wanted = path.lower()
+    for name, reason in message.unsupported.items():
+        if name.lower() == wanted:
+            return reason
+        if wanted.startswith(f"{name.lower()}.") and not any(it.startswith(f"{name}.") for it in message.fields):
+            return f"it is inside `{name}`: {reason}"
+    return ""
+
+
+CHAPTERS = (
+    Chapter(
+        "Messages",
+        (
+            BuiltIn(
+                "byte_size",
+                _byte_size,
+                forms=(Form("byte_size(rpc, 'field')", "The length of a string or bytes in bytes."),),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,75 @@
+"""gRPC metadata: the headers that travel with a message."""
+
+from __future__ import annotations
+
+import re
+
+from appnet.language.expressions import coerce
+from appnet.language.operations.call import Call, by_signature, function
+from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.typed import Literal, Operate, Value
+from appnet.language.types import BOOL, NUMERIC, STRING, UNIT
+
+_KEY = re.compile(rb"[a-z0-9._-]+")
+_TEXT = re.compile(rb"[\x20-\x7e]*")
+_RESERVED = re.compile(rb"grpc-.*|content-type|te")
+
+
+def is_header_key(key: bytes) -> bool:
+    """Whether handlers can set a header of this lower-case key."""
+    return bool(_KEY.fullmatch(key)) and not _RESERVED.fullmatch(key)
+
+
+def is_header_value(value: bytes) -> bool:
+    """Whether a header can carry the value."""
+    return bool(_TEXT.fullmatch(value))
+
+
+def _get_metadata(call: Call) -> Value:
+    value = by_signature(call, _GET)
+    return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
+
+
+def _set_metadata(call: Call) -> Value:
+    offset = call.after_rpc(2)
+    key, value = call.typed(offset, STRING), call.text(offset + 1)
+    title = "this header is not set"
+    if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
+        help_ = "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own"
+        call.scope.found.warn("W006", title, call.span(offset), "no key that programs can set", help_)
+    if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
+        help_ = "take printable ASCII: HTTP carries nothing else"
+        call.scope.found.warn("W006", title, call.span(offset + 1), "no value that a header can carry", help_)
+    return Operate("set_metadata", (key, value), UNIT)
+
+
+_GET = Operation(
+    "get_metadata",
+    "(string) -> string",
+    "get_metadata(rpc, 'key')",
+    "The value in the headers of the message in hand, lower-case key; the empty string where absent.",
+    "get_metadata(rpc, 'user') == 'ann'",
+    Effect.READS_METADATA,
+)
+
+CHAPTERS = (
+    Chapter(
+        "Metadata",
+        (
+            function(_GET, _get_metadata, aliases=("get_rpc_header",)),
+            function(
+                Operation(
+                    "set_metadata",
+                    "(string, string) -> unit",
+                    "set_metadata(rpc, 'key', value)",
+                    "Sets the value in the headers of the message in hand, lower-case key. Left alone are reserved "
+                    "keys (':…', 'grpc-…', 'content-type', 'te'), keys not of [a-z0-9._-], values not of 0x20-0x7e.",
+                    "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
+                    Effect.WRITES_METADATA,
+                ),
+                _set_metadata,
+                aliases=("set_rpc_header",),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,82 @@
+"""All operations and built-in functions, and how a call finds the one that it names."""
+
+from __future__ import annotations
+
+from appnet.diagnostics.near import suggestion
+from appnet.language import syntax
+from appnet.language.operations import (
+    chance,
+    containers,
+    conversion,
+    hosts,
+    messages,
+    metadata,
+    numbers,
+    rpc,
+    secrets,
+    text,
+    time,
+)
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import BuiltIn
+from appnet.language.operations.signature import signature_of
+from appnet.language.scope import CheckError, Scope
+from appnet.language.typed import Value
+from appnet.language.types import Type
+
+CHAPTERS = (
+    *numbers.CHAPTERS,
+    *conversion.CHAPTERS,
+    *text.CHAPTERS,
+    *containers.CHAPTERS,
+    *chance.CHAPTERS,
+    *time.CHAPTERS,
+    *rpc.CHAPTERS,
+    *metadata.CHAPTERS,
+    *messages.CHAPTERS,
+    *hosts.CHAPTERS,
+    *secrets.CHAPTERS,
+)
+
+OPERATIONS = {operation.name: operation for chapter in CHAPTERS for operation in chapter.operations}
+
+FALLIBLE = frozenset(name for name, it in OPERATIONS.items() if it.fallible)
+"""Operations whose None ends a handler."""
+
+KEYED = frozenset(name for name, it in OPERATIONS.items() if signature_of(it).takes_key)
+"""Operations at a key of a Map."""
+
+_FUNCTIONS = [entry for chapter in CHAPTERS for entry in chapter.entries if isinstance(entry, BuiltIn)]
+
+BUILT_INS = {name: it for it in _FUNCTIONS for name in (it.name, *it.aliases)}
+"""The functions that give a value or change one, by each of their names."""
+
+_RECORD = "add it to a Vec in `state`: set(records, size(records), x); what is only added to goes to telemetry"
+_APPEND = "write set(v, size(v), x), which adds x at the end of the Vec"
+INSTEAD = {
+    **dict.fromkeys(("print", "println", "printf", "log"), _RECORD),
+    **dict.fromkeys(("append", "push", "add"), _APPEND),
+    "set_route_dst": "write set(rpc, 'dst', backend)",
+}
+"""What to write in the place of functions that other languages have and this one has not."""
+
+
+def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
+    """The value of a function applied to arguments. ``set`` and ``delete`` give unit."""
+    name = node.function.name
+    found = BUILT_INS.get(name)
+    if found is not None:
+        return found.resolve(Call(scope, node, want, found))
+    if name == "reply":
+        raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
+    if name == "err":
+        raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
+    raise CheckError("E013", f"there is no function `{name}`", node.function.span, help_=_instead(name))
+
+
+def _instead(name: str) -> str:
+    """What to write for a function of this name."""
+    ours = [it.usage(it.name) for it in _FUNCTIONS if name.lower() in it.elsewhere]
+    if ours:
+        return f"write {' or '.join(ours)}"
+    return INSTEAD.get(name.lower()) or suggestion(name, [*BUILT_INS, "send", "err"], what="functions")

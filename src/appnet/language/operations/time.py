@@ -1,0 +1,49 @@
+"""Time: the clocks of the processor."""
+
+from __future__ import annotations
+
+from appnet.language.expressions import mismatch, unify
+from appnet.language.operations.call import Call, function
+from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.typed import Operate, Value
+from appnet.language.types import FLOAT, INSTANT
+
+
+def _time_diff(call: Call) -> Value:
+    call.count(2)
+    a, b, type_ = unify(call.any(0), call.any(1), (call.span(0), call.span(1)))
+    if type_ == INSTANT:
+        return Operate("time_diff", (a, b), FLOAT)
+    if type_ == FLOAT:  # instants kept as seconds
+        return Operate("sub", (a, b), FLOAT)
+    raise mismatch(type_, INSTANT, call.span(0))
+
+
+CHAPTERS = (
+    Chapter(
+        "Time",
+        (
+            function(
+                Operation(
+                    "now",
+                    "() -> Instant",
+                    "current_time()",
+                    "The processor's monotonic clock.",
+                    "current_time() >= current_time()",
+                    Effect.TIME,
+                ),
+                elsewhere=("now", "time"),
+            ),
+            function(
+                Operation(
+                    "time_diff",
+                    "(Instant, Instant) -> float",
+                    "time_diff(later, earlier)",
+                    "The seconds between: the difference in nanoseconds made double, divided by 1e9.",
+                    "time_diff(current_time(), current_time()) == 0.0",
+                ),
+                _time_diff,
+            ),
+        ),
+    ),
+)

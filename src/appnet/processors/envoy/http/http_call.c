@@ -1,0 +1,541 @@
+#include "http_call.h"
+
+#include "http_status.h"
+#include "lifecycle.h"
+#include "response.h"
+#include "text.h"
+#include "wire.h"
+
+enum { HEADER_SIZE = 5 };
+
+static const char OUT_OF_MEMORY[] = "out of memory";
+
+/* ---- calls ------------------------------------------------------------------------------------------ */
+
+an_instance *an_http_instance_new(const an_services *services, const an_options *options) {
+  return an_instance_new(services, options, sizeof(an_http_call));
+}
+
+an_http_call *an_http_call_new(an_instance *instance, void *host) {
+  return (an_http_call *)an_call_new(instance, host);
+}
+
+void an_http_call_free(an_http_call *call) {
+  if (call == NULL) return;
+  an_buffer_free(&call->seen);
+  an_buffer_free(&call->parts[AN_REQUEST]);
+  an_buffer_free(&call->parts[AN_RESPONSE]);
+  an_buffer_free(&call->passing);
+  an_call_free(&call->base);
+}
+
+/* ---- replies ---------------------------------------------------------------------------------------- */
+
+static an_action http_reply(an_http_call *call, int32_t code, an_view text) {
+  call->outcome.code = code;
+  call->outcome.text = text;
+  return AN_REPLY;
+}
+
+/* "appnet: " and the parts, in the arena; a fixed text where memory has run out. */
+static an_view http_text(an_http_call *call, const char *subject, const char *flaw) {
+  const char *parts[] = {"appnet: ", subject, " ", flaw};
+  size_t size = 0;
+  for (size_t i = 0; i < 4; i++) size += strlen(parts[i]);
+  uint8_t *text = an_arena_alloc(&call->base.arena, size);
+  if (text == NULL) return AN_TEXT("appnet: out of memory");
+  uint8_t *to = text;
+  for (size_t i = 0; i < 4; i++) {
+    memcpy(to, parts[i], strlen(parts[i]));
+    to += strlen(parts[i]);
+  }
+  return (an_view){text, size};
+}
+
+static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
+  call->request_phase = AN_PHASE_REPLIED;
+  return http_reply(call, code, http_text(call, "request", flaw));
+}
+
+/* ---- framing ---------------------------------------------------------------------------------------- */
+
+/* A body's bytes as far as they are there, in order. */
+typedef struct an_body {
+  const an_view *chunks;
+  size_t count;
+  size_t size;
+} an_body;
+
+static an_body body_of(const an_view *chunks, size_t count) {
+  an_body body = {chunks, count, 0};
+  for (size_t i = 0; i < count; i++) body.size = an_size_add(body.size, chunks[i].size);
+  return body;
+}
+
+static void copy_out(const an_body *body, size_t from, uint8_t *to, size_t size) {
+  for (size_t i = 0; i < body->count && size > 0; i++) {
+    an_view chunk = body->chunks[i];
+    if (from >= chunk.size) {
+      from -= chunk.size;
+      continue;
+    }
+    size_t part = chunk.size - from < size ? chunk.size - from : size;
+    memcpy(to, chunk.data + from, part);
+    to += part;
+    size -= part;
+    from = 0;
+  }
+}
+
+typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_FLAWED } frame_state;
+
+static frame_state spoil(an_http_call *call, int32_t code, const char *flaw) {
+  call->flaw_code = code;
+  call->flaw = flaw;
+  return FRAME_FLAWED;
+}
+
+static const an_side *side_of(const an_http_call *call, an_direction direction) {
+  return direction == AN_REQUEST ? &call->base.method->request : &call->base.method->response;
+}
+
+/* Whether exactly one readable message is there, or of a stream the next; what is wrong stands in call->flaw.
+ * `ended`: no byte follows. */
+static frame_state check_frame(an_http_call *call, an_direction direction, const an_body *body, bool ended,
+                               size_t *message_size) {
+  if (body->size < HEADER_SIZE) {
+    if (!ended) return FRAME_PART;
+    return spoil(call, GRPC_INTERNAL, body->size == 0 ? "has no message" : "ends within a frame header");
+  }
+  uint8_t header[HEADER_SIZE];
+  copy_out(body, 0, header, HEADER_SIZE);
+  uint32_t length = 0;
+  for (unsigned i = 1; i < HEADER_SIZE; i++) length = length << 8 | header[i];
+  size_t rest = body->size - HEADER_SIZE;
+  if (header[0] == 1) return spoil(call, GRPC_UNIMPLEMENTED, "message is compressed and cannot be read");
+  if (header[0] != 0) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
+  if (length > call->base.instance->options.max_message) {
+    return spoil(call, GRPC_RESOURCE_EXHAUSTED, "message is longer than this proxy accepts");
+  }
+  if (rest > length && !side_of(call, direction)->streams) {
+    return spoil(call, GRPC_INTERNAL, "has more than its one message");
+  }
+  if (rest < length) return ended ? spoil(call, GRPC_INTERNAL, "ends within its message") : FRAME_PART;
+  *message_size = length;
+  return FRAME_WHOLE;
+}
+
+/* The message, in place where one chunk holds it and the event is its last use, else copied into the arena. */
+static bool take_message(an_http_call *call, const an_body *body, size_t size, bool keep) {
+  size_t from = HEADER_SIZE;
+  for (size_t i = 0; i < body->count && !keep; i++) {
+    an_view chunk = body->chunks[i];
+    if (from < chunk.size && size <= chunk.size - from) {
+      call->base.message = (an_view){chunk.data + from, size};
+      return true;
+    }
+    if (from < chunk.size) break;
+    from -= chunk.size;
+  }
+  uint8_t *copy = an_arena_alloc(&call->base.arena, size);
+  if (copy == NULL) return false;
+  copy_out(body, HEADER_SIZE, copy, size);
+  call->base.message = (an_view){copy, size};
+  return true;
+}
+
+/* Takes the whole message and fills the slots from it; false with call->flaw set where that cannot be. */
+static bool scan_message(an_http_call *call, an_direction direction, const an_body *body, size_t size) {
+  if (!take_message(call, body, size, direction == AN_RESPONSE)) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return false;
+  }
+  const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
+  if (flaw == NULL) return true;
+  spoil(call, GRPC_INTERNAL, flaw);
+  return false;
+}
+
+/* What a direction that handlers forwarded becomes: as it was, or with the written fields. */
+static an_action pass_message(an_http_call *call, an_direction direction, an_splice *splice) {
+  const an_plan *plan = an_plan_of(&call->base, direction);
+  *splice = AN_SPLICE_DONE;
+  for (size_t i = 0; i < plan->side->field_count; i++) {
+    if (!call->base.slots[i].written) continue;
+    *splice = an_wire_splice(plan, call->base.message, call->base.slots, &call->base.arena, &call->outcome.body);
+    return AN_REPLACE;
+  }
+  return AN_CONTINUE;
+}
+
+static const char *splice_flaw(an_splice splice) {
+  return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
+}
+
+/* ---- streams: each message is judged as it comes --------------------------------------------------------- */
+
+static const char *name_of(an_direction direction) { return direction == AN_REQUEST ? "request" : "response"; }
+
+/* The whole call ends. */
+static an_action end_stream_with(an_http_call *call, int32_t code, an_view text) {
+  call->request_phase = call->response_phase = AN_PHASE_REPLIED;
+  an_call_uncount(&call->base);
+  return http_reply(call, code, text);
+}
+
+/* What arrived cannot be read, as call->flaw says of `subject`: the elements that the call passed see an error response. */
+static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
+  int32_t code = call->flaw_code;
+  an_view text = http_text(call, subject, call->flaw);
+  an_call_fail(&call->base, code);
+  if (call->base.method->on_response(&call->base) == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  return end_stream_with(call, code, text);
+}
+
+/* Judges the message in the whole frame; *passed is what goes on in its place. */
+static an_action judge_of_stream(an_http_call *call, an_direction direction, an_view framed, an_view *passed) {
+  *passed = framed;
+  call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
+  if (side_of(call, direction)->needs_message) {
+    const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
+    if (flaw != NULL) {
+      spoil(call, GRPC_INTERNAL, flaw);
+      bool request = direction == AN_REQUEST;
+      return end_spoilt_stream(call, request ? "request message is malformed:" : "response message is malformed:");
+    }
+  }
+  an_verdict verdict = direction == AN_REQUEST ? call->base.method->on_request(&call->base) : call->base.method->on_response(&call->base);
+  if (verdict == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  if (direction == AN_REQUEST) an_call_count(&call->base);
+  an_splice splice;
+  if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
+  if (splice != AN_SPLICE_DONE) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+    return end_spoilt_stream(call, name_of(direction));
+  }
+  *passed = call->outcome.body;
+  return AN_REPLACE;
+}
+
+static an_action stream_headers(an_http_call *call, an_direction direction) {
+  an_phase *phase = direction == AN_REQUEST ? &call->request_phase : &call->response_phase;
+  *phase = AN_PHASE_STREAMING;
+  call->outcome.more = true;
+  return side_of(call, direction)->holds ? AN_HOLD : AN_CONTINUE;
+}
+
+/* Judges the messages in `all`, as many as are whole; what goes on is in call->passing, but for the bytes from
+ * *passed to *judged, which go on as they are. */
+static an_action judge_messages(an_http_call *call, an_direction direction, an_view all, bool ended, size_t *passed,
+                                size_t *judged) {
+  while (*judged < all.size) {
+    an_view rest = {all.data + *judged, all.size - *judged}, framed, instead;
+    an_body body = body_of(&rest, 1);
+    size_t size = 0;
+    frame_state state = check_frame(call, direction, &body, ended, &size);
+    if (state == FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
+    if (state == FRAME_PART) return AN_CONTINUE;
+    framed = (an_view){rest.data, HEADER_SIZE + size};
+    an_mark mark = call->base.arena;
+    an_view waiting = call->base.message; /* a response to the whole stream, which its status will have judged */
+    an_action action = judge_of_stream(call, direction, framed, &instead);
+    if (action == AN_REPLY) return action;
+    if (call->message_whole) {
+      call->base.message = waiting;
+      an_wire_scan(an_plan_of(&call->base, AN_RESPONSE), waiting, call->base.slots);
+    }
+    if (action == AN_REPLACE) {
+      an_buffer_append(&call->passing, all.data + *passed, *judged - *passed);
+      an_buffer_append(&call->passing, instead.data, instead.size);
+      *passed = *judged + framed.size;
+    }
+    *judged += framed.size;
+    an_arena_release(&call->base.arena, &mark);
+  }
+  return AN_CONTINUE;
+}
+
+static an_action stream_body(an_http_call *call, an_direction direction, const an_view *chunks, size_t count, bool ended) {
+  an_buffer *part = &call->parts[direction];
+  bool in_place = part->size == 0 && count == 1, nothing_kept = part->size == 0;
+  for (size_t i = 0; i < count && !in_place; i++) an_buffer_append(part, chunks[i].data, chunks[i].size);
+  an_view all = in_place ? chunks[0] : (an_view){part->data, part->size};
+  size_t passed = 0, judged = 0;
+  call->passing.size = 0;
+  an_action action = judge_messages(call, direction, all, ended, &passed, &judged);
+  if (action == AN_REPLY) return action;
+  bool as_arrived = nothing_kept && passed == 0 && judged == all.size && !part->failed;
+  if (!as_arrived) {
+    an_buffer_append(&call->passing, all.data + passed, judged - passed);
+    if (in_place) an_buffer_append(part, all.data + judged, all.size - judged);
+  }
+  if (part->failed || call->passing.failed) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return end_spoilt_stream(call, name_of(direction));
+  }
+  if (!in_place) {
+    part->size -= judged;
+    if (judged > 0 && part->size > 0) memmove(part->data, part->data + judged, part->size);
+  }
+  call->outcome.more = !ended;
+  if (ended && direction == AN_REQUEST) call->request_phase = AN_PHASE_JUDGED;
+  if (as_arrived) return AN_CONTINUE;
+  if (call->passing.size == 0 && !ended) return AN_TAKE;
+  call->outcome.body = (an_view){call->passing.data, call->passing.size};
+  return AN_REPLACE;
+}
+
+/* The response stream has ended with this status; the handlers see what is an error. */
+static an_action finish_stream(an_http_call *call, int32_t status) {
+  if (status == 0 && call->parts[AN_RESPONSE].size > 0) {
+    spoil(call, GRPC_INTERNAL, "ends within a message");
+    return end_spoilt_stream(call, name_of(AN_RESPONSE));
+  }
+  call->response_phase = AN_PHASE_JUDGED;
+  an_call_uncount(&call->base);
+  if (status == 0) return AN_CONTINUE;
+  an_call_error(&call->base, status);
+  if (call->base.method->on_response(&call->base) == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  return AN_CONTINUE;
+}
+
+/* ---- request ---------------------------------------------------------------------------------------- */
+
+static const an_method *find_method(an_http_call *call) {
+  const an_program *program = call->base.instance->program;
+  an_view path;
+  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT(":path"), &path)) return NULL;
+  for (size_t i = 0; i < program->method_count; i++) {
+    if (an_equal(program->methods[i].path, path)) return &program->methods[i];
+  }
+  return NULL;
+}
+
+static bool speaks_grpc(an_http_call *call) {
+  const an_view grpc = AN_TEXT("application/grpc");
+  an_view type;
+  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) || !an_starts_with(type, grpc)) return false;
+  return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
+}
+
+/* The reply in reply_slots as a framed message. */
+static an_splice frame_reply(an_http_call *call, an_view *framed) {
+  static const uint8_t nothing[1];
+  return an_wire_splice(an_reply_plan(&call->base), (an_view){nothing, 0}, call->base.reply_slots, &call->base.arena, framed);
+}
+
+/* Answers with the reply of an element, as the elements that had forwarded the request leave it. */
+static an_action answer_request(an_http_call *call) {
+  const an_side *side = &call->base.method->response;
+  an_view framed = {NULL, 0};
+  an_splice splice = frame_reply(call, &framed);
+  call->base.made_here = true;
+  if (splice != AN_SPLICE_DONE) {
+    an_call_error(&call->base, GRPC_RESOURCE_EXHAUSTED);
+  } else if (side->needs_message) {
+    call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
+    an_wire_scan(an_plan_of(&call->base, AN_RESPONSE), call->base.message, call->base.slots);
+  }
+  call->request_phase = AN_PHASE_REPLIED;
+  if (call->base.method->on_response(&call->base) == AN_REFUSE) return http_reply(call, call->base.reply_code, call->base.reply_text);
+  call->outcome.body = framed;
+  if (splice == AN_SPLICE_DONE && side->needs_message) pass_message(call, AN_RESPONSE, &splice);
+  if (splice == AN_SPLICE_DONE) return AN_RESPOND;
+  return http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "reply", splice_flaw(splice)));
+}
+
+/* Runs the req handlers on slots that are filled, or not needed. */
+static an_action judge_request(an_http_call *call) {
+  call->request_phase = AN_PHASE_JUDGED;
+  an_verdict verdict = call->base.method->on_request(&call->base);
+  if (verdict == AN_ANSWER) return answer_request(call);
+  if (verdict == AN_REFUSE) {
+    call->request_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->base.reply_code, call->base.reply_text);
+  }
+  an_splice splice = AN_SPLICE_DONE;
+  an_action action = call->base.method->request.needs_message ? pass_message(call, AN_REQUEST, &splice) : AN_CONTINUE;
+  if (splice != AN_SPLICE_DONE) return refuse_request(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+  an_call_count(&call->base);
+  return action;
+}
+
+/* Until a message of it is refused, responses pass all elements: more than there are is all. */
+static an_action stream_request(an_http_call *call, bool end_stream) {
+  call->base.forwarded = UINT32_MAX;
+  if (!end_stream) return stream_headers(call, AN_REQUEST);
+  call->request_phase = AN_PHASE_JUDGED;
+  return AN_CONTINUE;
+}
+
+an_action an_request_headers(an_http_call *call, bool end_stream) {
+  call->outcome.more = false;
+  if (call->request_phase != AN_PHASE_START) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  call->base.method = find_method(call);
+  if (call->base.method == NULL) {
+    call->request_phase = AN_PHASE_JUDGED;
+    call->response_phase = AN_PHASE_JUDGED;
+    return AN_CONTINUE;
+  }
+  call->base.rpc_id = __atomic_add_fetch(&call->base.instance->rpc_count, 1, __ATOMIC_RELAXED);
+  const an_side *side = &call->base.method->request;
+  if (side->streams ? side->empty : !side->needs_message) return judge_request(call);
+  if (!speaks_grpc(call)) {
+    return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
+  }
+  if (side->streams) return stream_request(call, end_stream);
+  if (end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
+  call->request_phase = AN_PHASE_WAITING;
+  return AN_HOLD;
+}
+
+an_action an_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  call->outcome.more = false;
+  if (call->request_phase == AN_PHASE_STREAMING) return stream_body(call, AN_REQUEST, chunks, count, end_stream);
+  if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  an_body body = body_of(chunks, count);
+  size_t size = 0;
+  frame_state state = check_frame(call, AN_REQUEST, &body, end_stream, &size);
+  if (state == FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
+  if (state == FRAME_PART || !end_stream) return AN_HOLD;
+  if (!scan_message(call, AN_REQUEST, &body, size)) {
+    const char *subject = call->flaw_code == GRPC_INTERNAL ? "request message is malformed:" : "request:";
+    call->request_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->flaw_code, http_text(call, subject, call->flaw));
+  }
+  return judge_request(call);
+}
+
+an_action an_request_trailers(an_http_call *call) {
+  static const char flaw[] = "ends with trailers, which gRPC requests do not have";
+  if (call->request_phase == AN_PHASE_STREAMING) {
+    spoil(call, GRPC_INTERNAL, flaw);
+    return end_spoilt_stream(call, name_of(AN_REQUEST));
+  }
+  if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
+  return refuse_request(call, GRPC_INTERNAL, flaw);
+}
+
+/* ---- response --------------------------------------------------------------------------------------- */
+
+/* Runs the resp handlers once the status is known, or not needed. */
+static an_action judge_response(an_http_call *call, int32_t status) {
+  bool held = call->response_held;
+  bool needs_message = call->base.method->response.needs_message;
+  call->response_phase = AN_PHASE_JUDGED;
+  if (status == 0 && needs_message && !call->message_whole && call->flaw == NULL) {
+    spoil(call, GRPC_INTERNAL, "has no whole message");
+  }
+  bool spoilt = status == 0 && call->flaw != NULL;
+  if (spoilt) status = call->flaw_code;
+  if (status != 0) an_call_error(&call->base, status);
+  an_call_uncount(&call->base);
+  if (call->base.method->on_response(&call->base) == AN_REFUSE) {
+    if (!held) return AN_CONTINUE;
+    call->response_phase = AN_PHASE_REPLIED;
+    return http_reply(call, call->base.reply_code, call->base.reply_text);
+  }
+  if (!held) return AN_CONTINUE;
+  an_splice splice = AN_SPLICE_DONE;
+  an_action action = AN_CONTINUE;
+  if (!spoilt && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
+  if (splice != AN_SPLICE_DONE) spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+  if (!spoilt && splice == AN_SPLICE_DONE) return action;
+  call->response_phase = AN_PHASE_REPLIED;
+  return http_reply(call, call->flaw_code, http_text(call, "response", call->flaw));
+}
+
+an_action an_response_headers(an_http_call *call, bool end_stream) {
+  call->outcome.more = false;
+  if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  call->base.response_begun = true;
+  /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
+  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
+  if (!passed || call->base.method->response.empty) {
+    call->response_phase = AN_PHASE_JUDGED;
+    an_call_uncount(&call->base);
+    return AN_CONTINUE;
+  }
+  const an_side *side = &call->base.method->response;
+  if (side->streams) {
+    return end_stream ? finish_stream(call, an_read_status(&call->base, AN_RESPONSE_METADATA)) : stream_headers(call, AN_RESPONSE);
+  }
+  call->response_held = side->holds;
+  if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
+  if (end_stream) return judge_response(call, an_read_status(&call->base, AN_RESPONSE_METADATA));
+  call->response_phase = AN_PHASE_WAITING;
+  call->outcome.more = true;
+  return call->response_held ? AN_HOLD : AN_CONTINUE;
+}
+
+/* Looks for the message in the response's bytes so far; a flaw is kept until the status is known. */
+static void find_message(an_http_call *call, const an_body *body, bool ended) {
+  size_t size = 0;
+  if (call->flaw != NULL) return;
+  frame_state state = check_frame(call, AN_RESPONSE, body, ended, &size);
+  if (state == FRAME_FLAWED) call->message_whole = false;
+  if (state != FRAME_WHOLE || call->message_whole) return;
+  call->message_whole = scan_message(call, AN_RESPONSE, body, size);
+}
+
+/* Where nothing is held the bytes so far are gathered here, unless one event brings the whole message. */
+static void observe_message(an_http_call *call, const an_body *arrived, bool ended) {
+  size_t size = 0;
+  if (call->flaw != NULL || (arrived->size == 0 && !ended)) return;
+  bool first = call->seen.size == 0;
+  if (first && !call->message_whole && check_frame(call, AN_RESPONSE, arrived, ended, &size) != FRAME_PART) {
+    find_message(call, arrived, ended);
+    return;
+  }
+  if (call->message_whole && first && arrived->size > 0) spoil(call, GRPC_INTERNAL, "has more than its one message");
+  if (call->message_whole && first) return;
+  for (size_t i = 0; i < arrived->count; i++) an_buffer_append(&call->seen, arrived->chunks[i].data, arrived->chunks[i].size);
+  if (call->seen.failed) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    return;
+  }
+  an_view seen = {call->seen.data, call->seen.size};
+  an_body body = body_of(&seen, 1);
+  find_message(call, &body, ended);
+}
+
+static an_action stream_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  an_action action = stream_body(call, AN_RESPONSE, chunks, count, end_stream);
+  if (!end_stream || action == AN_REPLY) return action;
+  an_action finish = finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+  return finish == AN_REPLY ? finish : action;
+}
+
+an_action an_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  call->outcome.more = false;
+  if (call->response_phase == AN_PHASE_STREAMING) return stream_response_body(call, chunks, count, end_stream);
+  if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  if (call->base.method->response.needs_message) {
+    an_body body = body_of(chunks, count);
+    if (call->response_held) {
+      find_message(call, &body, end_stream);
+    } else {
+      observe_message(call, &body, end_stream);
+    }
+  }
+  /* gRPC responses end with trailers; one that does not has no status of its own. */
+  if (end_stream) return judge_response(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+  call->outcome.more = true;
+  return call->response_held ? AN_HOLD : AN_CONTINUE;
+}
+
+an_action an_response_trailers(an_http_call *call) {
+  if (call->response_phase == AN_PHASE_STREAMING) return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+  if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
+  return judge_response(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+}
+
+void an_local_reply(an_http_call *call, uint32_t http_status) {
+  if (call->response_phase == AN_PHASE_JUDGED || call->response_phase == AN_PHASE_REPLIED) return;
+  call->response_phase = AN_PHASE_JUDGED;
+  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
+  if (!passed || call->base.method->response.empty) return;
+  an_call_fail(&call->base, an_status_of_http(http_status));
+  an_call_uncount(&call->base);
+  call->base.method->on_response(&call->base);
+}

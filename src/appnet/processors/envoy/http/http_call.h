@@ -1,0 +1,55 @@
+/* A unary gRPC call as the proxy reports it: finds the message, judges it, says what the host must do.
+ *
+ * Every function may come in any order and with any bytes. Nothing of a request passes before it was judged, and
+ * what cannot be read is refused:
+ *
+ *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there
+ *   it is compressed                                  UNIMPLEMENTED
+ *   it is missing, cut off, malformed, or not alone   INTERNAL
+ *   the content-type is not application/grpc          INVALID_ARGUMENT
+ *
+ * A request is judged when it has ended, a response when its status is known: by then nothing can follow that
+ * would have been judged otherwise. A side that needs neither is judged at its headers.
+ */
+#ifndef AN_HTTP_CALL_H
+#define AN_HTTP_CALL_H
+
+#include "instance.h"
+#include "module.h"
+
+/* How far one direction of a call has come. */
+typedef enum an_phase {
+  AN_PHASE_START = 0, /* headers not seen */
+  AN_PHASE_WAITING,   /* the message or the status is not whole yet */
+  AN_PHASE_STREAMING, /* messages are judged one by one */
+  AN_PHASE_JUDGED,    /* handlers ran, or there was nothing to judge: everything else passes */
+  AN_PHASE_REPLIED,   /* AN_REPLY was answered; nothing of the call may pass any more */
+} an_phase;
+
+struct an_http_call {
+  an_call base;
+  an_phase request_phase;
+  an_phase response_phase;
+  bool response_held;       /* its headers wait for the judgement, and so does the body */
+  bool message_whole;       /* `base.message` is the response's and stands in the slots, waiting for the status */
+  const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */
+  int32_t flaw_code;        /* gRPC status that says so */
+  an_buffer seen;           /* response bytes gathered where nothing is held */
+  an_buffer parts[2];       /* of a stream, for each direction: the start of a message that is not whole yet */
+  an_buffer passing;        /* of a stream: messages that go on in the place of what arrived */
+  an_outcome outcome;
+};
+
+/* See an_module. */
+an_instance *an_http_instance_new(const an_services *services, const an_options *options);
+an_http_call *an_http_call_new(an_instance *instance, void *host);
+void an_http_call_free(an_http_call *call);
+an_action an_request_headers(an_http_call *call, bool end_stream);
+an_action an_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);
+an_action an_request_trailers(an_http_call *call);
+an_action an_response_headers(an_http_call *call, bool end_stream);
+an_action an_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);
+an_action an_response_trailers(an_http_call *call);
+void an_local_reply(an_http_call *call, uint32_t http_status);
+
+#endif

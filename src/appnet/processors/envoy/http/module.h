@@ -1,0 +1,64 @@
+/* A compiled chain as a host sees it that knows gRPC calls as HTTP events.
+ *
+ *   Envoy --(host)--> http_call.c: gRPC framing, holding, judging --> generated chain: slots in, verdict out
+ *
+ * A host (host_wasm.c, or host_module.c with the loader) turns the proxy's events into the calls below. http_call.c finds
+ * the message, scans the fields the chain uses into slots (wire.c), runs the generated handlers, splices what they
+ * wrote, and answers with an action. Generated code sees slots only. Metadata are headers here. */
+#ifndef AN_MODULE_H
+#define AN_MODULE_H
+
+#include "chain.h"
+
+/* Version of the table `an_module` and of everything it names; a loader refuses any other. */
+#define AN_MODULE_ABI 2u
+
+typedef struct an_http_call an_http_call;
+
+/* What the host must do with the event it reported. */
+typedef enum an_action {
+  AN_CONTINUE = 0, /* let pass what is held and what arrived, as it is */
+  AN_HOLD = 1,     /* keep back (and buffer) what arrived; the next body event shows it again */
+  AN_REPLACE = 2,  /* put an_outcome.body in the place of all body bytes held and arrived, then let pass */
+  AN_REPLY = 3,    /* answer the caller with a trailers-only gRPC reply: an_outcome.code, .text; where the response
+                    * has begun, end it with them, as far as the proxy can */
+  AN_TAKE = 4,     /* the chain has what arrived, and gives it back when it is whole: drop it, let nothing pass yet */
+  AN_RESPOND = 5,  /* answer the caller with an_outcome.body, a framed message, and status 0 */
+} an_action;
+
+typedef struct an_outcome {
+  an_view body;  /* AN_REPLACE */
+  int32_t code;  /* AN_REPLY: gRPC status code */
+  an_view text;  /* AN_REPLY: grpc-message, not yet percent-encoded */
+  bool more;     /* AN_CONTINUE, AN_REPLACE: what follows in this direction has to be shown, too */
+} an_outcome;
+
+/* Beside appnet_chain a native chain exports `const an_module appnet_module`. The wasm host calls the same functions.
+ * Of AN_RESPONSE_TRAILERS, metadata_get is asked for grpc-status alone. */
+typedef struct an_module {
+  uint32_t abi;
+  uint32_t size; /* sizeof(an_module) */
+  const char *name;
+  const char *version;
+  an_instance *(*instance_new)(const an_services *services, const an_options *options); /* NULL: out of memory */
+  void (*instance_free)(an_instance *instance);
+  an_http_call *(*call_new)(an_instance *instance, void *call_host);
+  void (*call_free)(an_http_call *call); /* also ends a call that was cut off: its resp handlers do not run */
+  an_action (*request_headers)(an_http_call *call, bool end_stream);
+  /* chunks: every body byte held so far and then what arrived, in order. */
+  an_action (*request_body)(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);
+  an_action (*request_trailers)(an_http_call *call);
+  an_action (*response_headers)(an_http_call *call, bool end_stream);
+  an_action (*response_body)(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);
+  an_action (*response_trailers)(an_http_call *call);
+  /* The proxy answers in the place of a response that had begun: the handlers see an error response. A reply made
+   * before any response comes by response_headers like any other. */
+  void (*local_reply)(an_http_call *call, uint32_t http_status);
+  const an_outcome *(*outcome)(const an_http_call *call);
+  uint8_t *(*telemetry_take)(an_instance *instance, size_t *size); /* these four as in an_chain */
+  bool (*telemetry_pending)(an_instance *instance);
+  uint8_t *(*state_dump)(an_instance *instance, size_t *size);
+  void (*release)(uint8_t *bytes);
+} an_module;
+
+#endif

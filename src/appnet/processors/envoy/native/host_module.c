@@ -1,0 +1,31 @@
+/* The native host: a chain as a shared library with a table of functions, for whatever opens it (loader, tests). */
+#include "http_call.h"
+#include "lifecycle.h"
+#include "telemetry.h"
+
+static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
+
+__attribute__((visibility("default"))) extern const an_module appnet_module;
+
+const an_module appnet_module = {
+    .abi = AN_MODULE_ABI,
+    .size = sizeof(an_module),
+    .name = APPNET_NAME,
+    .version = APPNET_VERSION,
+    .instance_new = an_http_instance_new,
+    .instance_free = an_instance_free,
+    .call_new = an_http_call_new,
+    .call_free = an_http_call_free,
+    .request_headers = an_request_headers,
+    .request_body = an_request_body,
+    .request_trailers = an_request_trailers,
+    .response_headers = an_response_headers,
+    .response_body = an_response_body,
+    .response_trailers = an_response_trailers,
+    .local_reply = an_local_reply,
+    .outcome = outcome_of,
+    .telemetry_take = an_records_take,
+    .telemetry_pending = an_records_pending,
+    .state_dump = an_state_dump,
+    .release = an_release,
+};

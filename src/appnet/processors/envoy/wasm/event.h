@@ -1,0 +1,21 @@
+/* An event of the proxy's, and what a chain can ask for while it lasts: time, metadata, and memory for what the proxy
+ * hands over. */
+#ifndef AN_EVENT_H
+#define AN_EVENT_H
+
+#include "chain.h"
+
+extern const an_services event_services;
+
+/* What was handed over for the event before is no more. */
+void event_begins(void);
+
+/* Asks the proxy for the wall clock, which event_services derives from the monotonic one from then on. */
+void set_wall_clock(void);
+
+/* While request headers are looked at they can be here, all of them: that costs hardly more than one. As proxy-wasm has
+ * maps: count, sizes of each key and value, then keys and values, each ended by a NUL. */
+void show_request_headers(an_view pairs);
+an_view shown_request_headers(void);
+
+#endif

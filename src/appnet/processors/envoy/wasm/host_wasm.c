@@ -1,0 +1,305 @@
+/* The proxy-wasm 0.2.1 host: one instance in one virtual machine, run by one worker thread. Only the hooks that the
+ * chain needs are exported, since each costs a call into the machine. Included behind a generated file. */
+#include "event.h"
+#include "grpc_message.h"
+#include "http_call.h"
+#include "lifecycle.h"
+#include "options.h"
+#include "proxy_wasm.h"
+#include "records.h"
+
+/* ---- instance -------------------------------------------------------------------------------------------- */
+
+static an_instance *instance;
+static uint32_t root_context;
+
+static void complain(const char *text) { proxy_log(4, text, strlen(text)); }
+
+EXPORT(proxy_abi_version_0_2_1) void proxy_abi_version_0_2_1(void) {}
+
+EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t size) {
+  uint8_t *bytes = NULL;
+  size_t found = 0;
+  an_options options;
+  root_context = root;
+  event_begins();
+  if (proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) != 0 ||
+      !an_options_read((an_view){bytes, found}, &options)) {
+    complain("appnet: the chain's options are for another runtime");
+    return 0;
+  }
+  set_wall_clock();
+  if (options.seed == 0) random_get(&options.seed, sizeof options.seed);
+  instance = an_http_instance_new(&event_services, &options);
+  if (instance == NULL) {
+    complain("appnet: no memory for the chain");
+    return 0;
+  }
+#if APPNET_WANTS_RECORDS
+  records_begin(instance);
+#endif
+  return 1;
+}
+
+/* All state as text, for tests and inspection; it stays until the next dump. */
+EXPORT(appnet_state_dump) uint8_t *appnet_state_dump(size_t *size) {
+  static uint8_t *dump;
+  an_free(dump);
+  dump = an_state_dump(instance, size);
+  return dump;
+}
+
+/* ---- calls ----------------------------------------------------------------------------------------------- */
+
+typedef struct stream {
+  struct stream *next;
+  uint32_t context;
+  bool replied;       /* by this chain: what follows is the reply itself */
+  bool response_passed; /* some of it went on to the caller */
+  bool response_held; /* the buffer shows all of the body so far, not what arrived */
+  an_http_call *call;
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+  an_view request_headers; /* while they wait for the message; in the call's arena */
+#endif
+} stream;
+
+enum { BUCKETS = 1024, WHOLE_AT_ONCE = 65536, FRAME_HEADER = 5, WHOLE_BODY = 1 << 30 };
+static stream *streams[BUCKETS];
+static stream *spare_streams;
+
+static stream *find_stream(uint32_t context) {
+  stream *it = streams[context % BUCKETS];
+  while (it != NULL && it->context != context) it = it->next;
+  return it;
+}
+
+static stream *new_stream(uint32_t context) {
+  stream *it = spare_streams;
+  if (it != NULL) {
+    spare_streams = it->next;
+  } else {
+    it = an_alloc(sizeof *it);
+  }
+  if (it == NULL) return NULL;
+  *it = (stream){.next = streams[context % BUCKETS], .context = context, .call = an_http_call_new(instance, it)};
+  if (it->call == NULL) {
+    an_free(it);
+    return NULL;
+  }
+  streams[context % BUCKETS] = it;
+  return it;
+}
+
+static void end_stream(uint32_t context) {
+  stream **from = &streams[context % BUCKETS];
+  while (*from != NULL && (*from)->context != context) from = &(*from)->next;
+  stream *it = *from;
+  if (it == NULL) return;
+  *from = it->next;
+  an_http_call_free(it->call);
+  it->next = spare_streams;
+  spare_streams = it;
+}
+
+static uint32_t reply(stream *it) {
+  static const char details[] = "appnet_refused";
+  static const uint8_t no_headers[4];
+  const an_outcome *outcome = &it->call->outcome;
+  it->replied = true;
+  /* Envoy makes a gRPC reply of it, with the text as its grpc-message; 403 is for callers that do not speak gRPC. */
+  proxy_send_local_response(403, details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
+                            sizeof no_headers, outcome->code);
+  return PAUSE;
+}
+
+#if APPNET_WANTS_RESPONSE_END
+/* The trailers in hand end the response with the chain's own status. */
+static uint32_t end_with_own_status(stream *it) {
+  static const char status_key[] = "grpc-status", message_key[] = "grpc-message";
+  const an_outcome *outcome = &it->call->outcome;
+  char code[AN_STATUS_SIZE], message[AN_MESSAGE_SIZE];
+  size_t code_size = an_status_text(outcome->code, code), message_size = an_message_text(outcome->text, message);
+  it->replied = true;
+  proxy_replace_header_map_value(RESPONSE_TRAILERS, status_key, sizeof status_key - 1, code, code_size);
+  proxy_replace_header_map_value(RESPONSE_TRAILERS, message_key, sizeof message_key - 1, message, message_size);
+  return CONTINUE;
+}
+#endif
+
+/* Envoy sends no message in the place of a gRPC response. Chains that reply are not compiled to wasm. */
+static uint32_t refuse_to_respond(stream *it) {
+  static const char text[] = "appnet: a wasm module cannot reply";
+  it->call->outcome.code = 12;
+  it->call->outcome.text = (an_view){(const uint8_t *)text, sizeof text - 1};
+  return reply(it);
+}
+
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+/* So that the message's event need not ask for them again. Where messages are judged one by one, the first lets them go. */
+static void keep_request_headers(stream *it) {
+  an_view headers = shown_request_headers();
+  if (it->call->request_phase != AN_PHASE_WAITING || headers.size == 0) return;
+  uint8_t *copy = an_arena_alloc(&it->call->base.arena, headers.size);
+  if (copy == NULL) return;
+  memcpy(copy, headers.data, headers.size);
+  it->request_headers = (an_view){copy, headers.size};
+}
+#endif
+
+EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
+  (void)headers;
+  event_begins();
+  stream *it = find_stream(context);
+  if (it == NULL) it = new_stream(context);
+  if (it == NULL) {
+    complain("appnet: out of memory: a call is kept back");
+    return PAUSE;
+  }
+  uint8_t *pairs = NULL;
+  size_t size = 0;
+  if (proxy_get_header_map_pairs(REQUEST_HEADERS, &pairs, &size) == 0) {
+    show_request_headers((an_view){pairs, size});
+  }
+  switch (an_request_headers(it->call, end != 0)) {
+    case AN_HOLD:
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+      keep_request_headers(it);
+#endif
+      return PAUSE;
+    case AN_REPLY: return reply(it);
+    case AN_RESPOND: return refuse_to_respond(it);
+    default: return CONTINUE;
+  }
+}
+
+#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+static an_view body_bytes(uint32_t buffer, size_t size) {
+  uint8_t *bytes = NULL;
+  size_t found = 0;
+  if (size == 0 || proxy_get_buffer_bytes(buffer, 0, size, &bytes, &found) != 0) return (an_view){NULL, 0};
+  return (an_view){bytes, found};
+}
+
+static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) {
+  static const char content_length[] = "content-length";
+  an_view body = it->call->outcome.body;
+  proxy_set_buffer_bytes(buffer, 0, size, body.data, body.size);
+  proxy_remove_header_map_value(map, content_length, sizeof content_length - 1);
+  return CONTINUE;
+}
+#endif
+
+#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+static uint32_t take(uint32_t buffer, size_t size) {
+  proxy_set_buffer_bytes(buffer, 0, size, NULL, 0);
+  return PAUSE;
+}
+#endif
+
+#if APPNET_WANTS_REQUEST_BODY
+EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, size_t size, uint32_t end) {
+  stream *it = find_stream(context);
+  if (it == NULL || it->replied) return PAUSE;
+  if (it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
+  event_begins();
+  /* A unary request is judged at its end; until then its frame header tells all that can be told. */
+  bool header_tells = end == 0 && size > FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
+  size_t shown = header_tells ? FRAME_HEADER : size;
+  an_view body = body_bytes(REQUEST_BODY, shown);
+#if APPNET_WANTS_LATE_REQUEST_HEADERS
+  show_request_headers(it->request_headers);
+#endif
+  switch (body.size == shown ? an_request_body(it->call, &body, 1, end != 0) : AN_HOLD) {
+    case AN_HOLD: return PAUSE;
+    case AN_REPLY: return reply(it);
+    case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
+    case AN_TAKE: return take(REQUEST_BODY, size);
+    case AN_RESPOND: return refuse_to_respond(it);
+    default: return CONTINUE;
+  }
+}
+
+EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t context, uint32_t trailers) {
+  stream *it = find_stream(context);
+  (void)trailers;
+  if (it == NULL || it->replied) return PAUSE;
+  event_begins();
+  switch (an_request_trailers(it->call)) {
+    case AN_HOLD: return PAUSE;
+    case AN_REPLY: return reply(it);
+    default: return CONTINUE;
+  }
+}
+#endif
+
+#if APPNET_WANTS_RESPONSE
+EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
+  stream *it = find_stream(context);
+  (void)headers;
+  if (it == NULL || it->replied) return CONTINUE;
+  event_begins();
+  switch (an_response_headers(it->call, end != 0)) {
+    case AN_HOLD: it->response_held = true; return PAUSE;
+    case AN_REPLY: return reply(it);
+    default: it->response_passed = true; return CONTINUE;
+  }
+}
+#endif
+
+#if APPNET_WANTS_RESPONSE_END
+/* Whether a long body that is shown again and again is still growing: then its header alone is looked at. */
+static bool still_growing(size_t size) {
+  if (size <= WHOLE_AT_ONCE) return false;
+  an_view header = body_bytes(RESPONSE_BODY, FRAME_HEADER);
+  if (header.size != FRAME_HEADER || header.data[0] != 0) return false;
+  uint32_t length = 0;
+  for (unsigned i = 1; i < FRAME_HEADER; i++) length = length << 8 | header.data[i];
+  return length <= instance->options.max_message && size - FRAME_HEADER < length;
+}
+
+EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
+  stream *it = find_stream(context);
+  if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
+  event_begins();
+  bool streams = it->call->response_phase == AN_PHASE_STREAMING;
+  if (it->response_held && !streams && end == 0 && still_growing(size)) return PAUSE;
+  an_view body = body_bytes(RESPONSE_BODY, size);
+  switch (body.size == size ? an_response_body(it->call, &body, 1, end != 0) : AN_HOLD) {
+    case AN_HOLD: return PAUSE;
+    case AN_REPLY: return reply(it);
+    case AN_REPLACE: it->response_passed = true; return replace(it, RESPONSE_BODY, size, RESPONSE_HEADERS);
+    case AN_TAKE: return take(RESPONSE_BODY, size);
+    default: it->response_passed = true; return CONTINUE;
+  }
+}
+
+EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
+  stream *it = find_stream(context);
+  (void)trailers;
+  if (it == NULL || it->replied) return CONTINUE;
+  event_begins();
+  switch (an_response_trailers(it->call)) {
+    case AN_HOLD: return PAUSE;
+    case AN_REPLY: return it->response_passed ? end_with_own_status(it) : reply(it);
+    case AN_REPLACE: return replace(it, RESPONSE_BODY, WHOLE_BODY, RESPONSE_HEADERS);
+    default: return CONTINUE;
+  }
+}
+#endif
+
+/* ---- the end --------------------------------------------------------------------------------------------- */
+
+#if APPNET_WANTS_RECORDS
+/* An upgrade ends the machine once its records are out. Contexts of calls end at once, and as they are told of this hook
+ * in any case, they need none for their deletion. */
+EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
+  if (context != root_context) {
+    end_stream(context);
+    return 1;
+  }
+  event_begins();
+  return records_end() ? 1 : 0;
+}
+#else
+EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) { end_stream(context); }
+#endif

@@ -1,0 +1,58 @@
+"""Samples as files to start from: where they are, what belongs to each, and copies of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files to start from.
+
+    ``summary``: what they are. ``parts``: their folders among AppNet's samples, and where each goes in a copy.
+    ``config``: the AppNetConfig to run first, in a copy.
+    """
+
+    summary: str
+    parts: dict[str, str]
+    config: str
+
+    def files(self) -> Iterator[tuple[Path, PurePath]]:
+        """Each file, and where it goes in a copy."""
+        for name, place in self.parts.items():
+            folder = samples_folder() / name
+            for file in sorted(it for it in folder.rglob("*") if it.is_file()):
+                yield file, PurePath(place, file.relative_to(folder))
+
+    def copy(self, folder: Path) -> None:
+        """Writes the files into ``folder``, over what is there. Raises OSError."""
+        for file, place in self.files():
+            copied = folder / place
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copied)
+
+
+SAMPLES = {
+    "echo": Sample(
+        "a frontend and its server, with four elements between them",
+        {"echo": "."},
+        "sample_echo_sidecar.yaml",
+    ),
+    "cookbook": Sample(
+        "the standard elements, chains of them, and echo, where they run",
+        {it: it for it in ("cookbook", "echo", "elements")},
+        "cookbook/protect.yaml",
+    ),
+}
+"""By name."""
+
+
+def samples_folder() -> Path:
+    """Where AppNet's samples are: in the package where it was installed from a wheel, else in the clone."""
+    installed = _HERE / "files"
+    return installed if installed.is_dir() else _HERE.parents[2] / "config" / "samples"

@@ -1,0 +1,78 @@
+"""`appnetctl init`: samples to start from, far from any clone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from appnet.cli.main import app
+from appnet.samples.copies import SAMPLES, samples_folder
+from tests.support import snapshots
+
+FILES = {str(it.relative_to(samples_folder())) for it in samples_folder().rglob("*") if it.is_file()}
+ECHO = {it.removeprefix("echo/") for it in FILES if it.startswith("echo/")}
+
+
+def appnetctl(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def written(folder: Path) -> set[str]:
+    return {str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()}
+
+
+@pytest.mark.parametrize(("sample", "files"), [("echo", ECHO), ("cookbook", FILES)])
+def test_a_sample_is_whole_and_right_where_it_was_copied_to(
+    sample: str, files: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = appnetctl("init", "my/shop", "--sample", sample)
+    assert answer.exit_code == 0, answer.output
+    assert written(tmp_path / "my" / "shop") == files
+    assert answer.stdout.startswith(f"wrote {len(files)} files to {tmp_path / 'my/shop'}: ")
+    check, test, run = re.findall(r"^  appnetctl (.*)$", answer.stdout, re.MULTILINE)
+    checked = appnetctl(*check.split())
+    assert checked.exit_code == 0, checked.output
+    assert test == "test my/shop"
+    assert run == f"run my/shop/{SAMPLES[sample].config}"
+    assert Path(run.split()[1]).is_file()
+
+
+def test_the_echo_sample_is_tried_where_it_was_copied_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert appnetctl("init").exit_code == 0
+    assert written(tmp_path) == ECHO
+    answer = appnetctl("test", "--target", "interpreter")
+    assert answer.exit_code == 0, answer.output
+    assert ": 3 passed, 0 failed" in answer.stdout
+
+
+def test_nothing_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop").mkdir()
+    for name in ("fault.appnet", "logging.appnet"):
+        Path("shop", name).write_text("mine")
+    answer = appnetctl("init", "shop")
+    assert answer.exit_code == 2
+    snapshots.compare(answer.stderr, Path(__file__).parent / "bad_init.txt", request)
+    assert written(Path("shop")) == {"fault.appnet", "logging.appnet"}
+    assert appnetctl("init", "shop", "--sample", "cookbook").exit_code == 0  # beside them
+    assert Path("shop", "fault.appnet").read_text() == "mine"
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text("")
+    answer = appnetctl("init", str(tmp_path / "shop"))
+    assert answer.exit_code == 2
+    assert "error[C086]" in answer.stderr
+
+
+def test_a_sample_that_there_is_not() -> None:
+    answer = appnetctl("init", "--sample", "ech")
+    assert answer.exit_code == 2
+    assert "'ech' is no sample; there are echo and cookbook" in answer.stderr

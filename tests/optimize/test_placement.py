@@ -1,0 +1,192 @@
+"""Where elements run as written, what keeps them from it, and how segments are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appnet.application.appnet_config import AppNetConfig, ElementSpec
+from appnet.application.placement import Edge, Side, Stop, chain_of
+from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.yaml_reader import Located
+from appnet.ir.needs import Asked, Need
+from appnet.optimize import Lack, UnsuitedError
+from appnet.optimize.placement import OptLevel, Place, Plan, plan_of
+from appnet.optimize.prices import DEFAULT
+from appnet.optimize.standing import lacking, standing
+
+SPAN = Span(Path("c.yaml"), 1, 1, 1, 2)
+
+
+def config(client: str = "", any_: str = "", pair: str = "", server: str = "") -> AppNetConfig:
+    """A configuration whose elements are the letters of its chains."""
+
+    def chain(letters: str) -> tuple[ElementSpec, ...]:
+        return tuple(ElementSpec(Located(it, SPAN), Path(f"{it}.appnet")) for it in letters)
+
+    name = Located("x", SPAN)
+    return AppNetConfig(
+        *(Path("c.yaml"), "c", ("sidecar",), "app", name, name, (name,), Path("m.yaml"), Path("p.proto")),
+        *(chain(client), chain(any_), chain(pair), chain(server)),
+    )
+
+
+def place(*where: str, gives: Iterable[Need] = Need) -> Place:
+    """The place SIDE, SIDE-PROCESSOR or SIDE-PROCESSOR-TARGET."""
+    side, processor, target = (*where, *("sidecar", "native")[len(where) - 1 :])
+    return Place(Side(side), processor, target, frozenset(gives), DEFAULT.targets["native"])
+
+
+BOTH = (place("client"), place("server"))
+
+
+def as_written(written: AppNetConfig, level: OptLevel = OptLevel.STRONG, places: Sequence[Place] = BOTH) -> Plan:
+    chain = chain_of(written)
+    at = standing(chain.stops, [()] * len(chain.stops), places, ["sidecar"]).at
+    placed = zip((it.spec for it in chain.stops), at, strict=True)
+    return plan_of(chain.edge, places, placed, fused=level is not OptLevel.NO)
+
+
+def letters(plan: Plan, side: Side) -> list[str]:
+    return ["".join(it.name.value for it in segment.elements) for segment in plan.on(side)]
+
+
+@pytest.mark.parametrize(
+    ("written", "client", "server"),
+    [
+        (config("ab", "c", "", "d"), ["abc"], ["d"]),
+        (config("ab", "", "", ""), ["ab"], []),
+        (config("", "", "", "d"), [], ["d"]),
+        (config("", "c", "", ""), ["c"], []),
+        (config("", "c", "", "d"), [], ["cd"]),
+        (config("a", "b", "cdef", "g"), ["abce"], ["fdg"]),
+        (config("", "b", "cd", "g"), ["bc"], ["dg"]),
+    ],
+)
+def test_fused(written: AppNetConfig, client: list[str], server: list[str]) -> None:
+    plan = as_written(written)
+    assert (letters(plan, Side.CLIENT), letters(plan, Side.SERVER)) == (client, server)
+
+
+def test_as_written_is_one_module_for_each_element() -> None:
+    plan = as_written(config("ab", "c", "", "d"), OptLevel.NO)
+    assert letters(plan, Side.CLIENT) == ["a", "b", "c"]
+    assert letters(plan, Side.SERVER) == ["d"]
+    assert [it.name for it in plan.segments] == ["client-a", "client-b", "client-c", "server-d"]
+
+
+CHAINS = st.permutations("abcdefgh").flatmap(
+    lambda it: st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1), st.integers(0, 2)).map(
+        lambda n: (
+            "".join(it[: n[0]]),
+            "".join(it[2 : 2 + n[1]]),
+            "".join(it[4 : 4 + 2 * n[2]]),
+            "".join(it[6 : 6 + n[3]]),
+        )
+    )
+)
+
+
+@given(CHAINS)
+def test_both_levels_run_every_element_once_and_in_the_same_order(chains: tuple[str, str, str, str]) -> None:
+    written = config(*chains)
+    orders = []
+    for level in OptLevel:
+        plan = as_written(written, level)
+        orders.append("".join(letters(plan, Side.CLIENT) + letters(plan, Side.SERVER)))
+        assert len({it.name for it in plan.segments}) == len(plan.segments)
+        assert all(it.elements for it in plan.segments)
+        for chain, side in ((chains[0], Side.CLIENT), (chains[3], Side.SERVER)):
+            assert "".join(it for it in "".join(letters(plan, side)) if it in chain) == chain
+        for first, second in zip(chains[2][::2], chains[2][1::2], strict=True):
+            assert first in "".join(letters(plan, Side.CLIENT))
+            assert second in "".join(letters(plan, Side.SERVER))
+    assert orders[0] == orders[1]
+    assert sorted(orders[0]) == sorted("".join(chains))
+
+
+# --- several places on a side ---
+
+REPLY, ROUTE = (Asked(it, "", "for the test") for it in (Need.REPLY, Need.ROUTE))
+LIBRARY = place("client", "grpc", gives={Need.ROUTE})
+SIDECAR = place("client", "sidecar", gives={Need.REPLY})
+BEHIND = place("server", "sidecar", gives={Need.REPLY, Need.DELAY})
+PLACES = (LIBRARY, SIDECAR, BEHIND)
+A, B, C = (ElementSpec(Located(it, SPAN), Path(f"{it}.appnet")) for it in "abc")
+
+
+def at_client(*specs: ElementSpec) -> list[Stop]:
+    return [Stop(it, Side.CLIENT, Side.CLIENT) for it in specs]
+
+
+def test_segments_are_named_for_what_tells_their_places_apart() -> None:
+    def names(*places: Place, fused: bool = True) -> list[str]:
+        plan = plan_of(Edge("x", "y", ()), places, [(A, it) for it in range(len(places))], fused=fused)
+        return [it.name for it in plan.segments]
+
+    assert names(*BOTH) == ["client", "server"]
+    assert names(*PLACES) == ["client-grpc", "client-sidecar", "server"]
+    assert names(*PLACES, fused=False) == ["client-grpc-a", "client-sidecar-a", "server-a"]
+    twice = (place("client", "sidecar", "wasm"), place("client", "sidecar"), place("client", "grpc"))
+    assert names(*twice) == ["client-sidecar-wasm", "client-sidecar-native", "client-grpc"]
+
+
+@pytest.mark.parametrize(
+    ("preferred", "at"), [(["grpc", "sidecar"], (0, 0)), (["sidecar", "grpc"], (1, 1)), ([], (0, 0))]
+)
+def test_as_written_elements_are_in_the_place_that_is_listed_first(preferred: list[str], at: tuple[int, ...]) -> None:
+    assert standing(at_client(A, B), [(), ()], PLACES, preferred).at == at
+
+
+@pytest.mark.parametrize(
+    ("asked", "preferred", "at"),
+    [
+        ([(), (REPLY,), ()], ["grpc", "sidecar"], (0, 1, 1)),  # a request does not go back to the library
+        ([(), (ROUTE,), ()], ["sidecar", "grpc"], (0, 0, 1)),
+        ([(ROUTE,), (REPLY,), ()], ["sidecar", "grpc"], (0, 1, 1)),
+    ],
+)
+def test_as_written_elements_are_where_they_get_what_they_need(
+    asked: list[tuple[Asked, ...]], preferred: list[str], at: tuple[int, ...]
+) -> None:
+    found = standing(at_client(A, B, C), asked, PLACES, preferred)
+    assert found.at == at
+    assert [len(it) for it in found.suits] == [1 if it else 2 for it in asked]
+
+
+def test_an_element_of_no_side_crosses_the_wire_for_what_it_needs() -> None:
+    delay = Asked(Need.DELAY, "", "for the test")
+    found = standing([Stop(A, None, Side.CLIENT), Stop(B, None, Side.SERVER)], [(delay,), ()], PLACES, [])
+    assert found.at == (2, 2)
+
+
+def test_what_an_element_lacks_is_told_of_the_place_that_gives_most() -> None:
+    delay = Asked(Need.DELAY, "", "for the test")
+    stops = [*at_client(A, B), Stop(C, Side.SERVER, Side.SERVER)]
+    asked = [(REPLY, ROUTE, delay), (ROUTE,), (ROUTE, REPLY)]
+    lacks = (Lack(A, LIBRARY, (REPLY, delay)), Lack(C, BEHIND, (ROUTE,)))
+    assert lacking(stops, asked, PLACES) == lacks
+    with pytest.raises(UnsuitedError) as caught:
+        standing(stops, asked, PLACES, [])
+    assert caught.value.lacks == lacks
+    assert str(caught.value) == "a, c"
+
+
+def test_no_place_on_its_side_is_none_at_all() -> None:
+    assert lacking(at_client(A), [()], [BEHIND]) == (Lack(A, None, ()),)
+
+
+def test_a_place_that_a_request_has_passed_is_none() -> None:
+    assert lacking(at_client(A, B, C), [(), (REPLY,), (ROUTE,)], PLACES) == (Lack(C, LIBRARY, (), after=B),)
+    assert lacking(at_client(A, C, B), [(), (ROUTE,), (REPLY,)], PLACES) == ()
+
+
+def test_a_plan_lists_segments_as_requests_pass_them() -> None:
+    plan = plan_of(Edge("x", "y", ()), PLACES, [(A, 0), (B, 1), (C, 1)], fused=True)
+    assert [(it.place, it.elements) for it in plan.segments] == [(LIBRARY, (A,)), (SIDECAR, (B, C))]
+    assert plan.on(Side.CLIENT) == plan.segments
+    assert plan.on(Side.SERVER) == ()
