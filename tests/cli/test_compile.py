@@ -17,7 +17,6 @@ from appnet.cli.main import app
 from appnet.optimize.prices import DEFAULT, write_prices
 
 ECHO = "examples/chain/echo.yaml"
-MAIN = "from appnet.cli.main import main; main()"
 GUIDE = ["--spec", ECHO, "--backend", "envoy", "-v", "--opt_level", "no"]
 
 
@@ -32,7 +31,7 @@ def segments(folder: Path) -> list[list[str]]:
 
 @pytest.mark.e2e
 def test_the_command_of_the_guide_is_appnetctl_compile(tmp_path: Path) -> None:
-    commands = {"guide": [str(Path("compiler").resolve())], "appnetctl": ["-c", MAIN, "compile"]}
+    commands = {"guide": [str(Path("compiler").resolve())], "appnetctl": ["-m", "appnet", "compile"]}
     arguments = [*GUIDE, "--output", "generated"]
     arguments[1] = str(Path(ECHO).resolve())
     answers = []

@@ -8,41 +8,8 @@ import pytest
 from rich.console import Console
 
 from appnet.cli.errors import open_screens
-from appnet.cli.screen import Steps, show_diagnostics, stream_line, stream_table, value_text
+from appnet.cli.screen import Steps, show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
-from appnet.observe import Record, RecordStore, RecordValue
-
-
-def store(*values: RecordValue) -> RecordStore:
-    records = RecordStore()
-    for value in values:
-        records.add(Record(0, "metrics", "latency", value, {}))
-    return records
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.000602569, "0.000602569"), ("test", "'test'"), (b"\x00", r"b'\x00'"), ((1, "a"), "(1, 'a')"), (None, "None")],
-)
-def test_values(value: RecordValue, text: str) -> None:
-    assert value_text(value) == text
-
-
-def test_a_long_value_is_cut() -> None:
-    assert len(value_text("x" * 1000)) == 60
-    assert value_text("x" * 1000).endswith("…")
-
-
-def test_a_stream_of_floats_is_summed_up() -> None:
-    line = stream_line(store(0.1, 0.2, 0.3).summaries()[0])
-    assert line == "metrics.latency: 3 records, the latest 0.3, median 0.2, p99 0.3"
-
-
-def test_the_table_has_a_row_for_each_stream() -> None:
-    out = io.StringIO()
-    summaries = store("a", "b").summaries()
-    Console(file=out, width=120).print(stream_table(summaries, {summaries[0].key: 12.4}))
-    assert out.getvalue().splitlines()[1].split() == ["metrics.latency", "2", "12", "'b'"]
 
 
 def test_steps_are_plain_lines_where_no_terminal_is() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c import build
 from appnet.codegen.c.build import compile_library
 from appnet.diagnostics.diagnostic import InternalError
+from appnet.system import zig
 from appnet.system.cache import cache_directory
 
 
@@ -50,7 +50,7 @@ def test_a_library_of_several_files_can_be_opened(tmp_path: Path, cache: Path) -
 def test_what_was_built_is_not_built_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = _add(tmp_path, 1)
     module = compile_library([source])
-    monkeypatch.setattr(build, "_run_compiler", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(zig, "_run_compiler", lambda *_: pytest.fail("compiled again"))
     assert compile_library([source]) == module
 
 
@@ -58,7 +58,7 @@ def test_what_was_used_least_recently_makes_room(tmp_path: Path, cache: Path, mo
     first, second = (compile_library([_add(tmp_path / f"{number}", number)]) for number in (1, 2))
     oldest = next(it for it in (cache / "modules").iterdir() if it.read_bytes() == second)
     compile_library([_add(tmp_path / "1", 1)])  # used again, and so newer than the second
-    monkeypatch.setattr(build, "_KEPT_BYTES", 2 * len(first) + 1000)
+    monkeypatch.setattr(zig, "_KEPT_BYTES", 2 * len(first) + 1000)
     compile_library([_add(tmp_path / "3", 3)])
     assert not oldest.exists()
     assert len(list((cache / "modules").iterdir())) == 2

@@ -10,7 +10,7 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc, dump
 from appnet.ir import compile_element
 from appnet.processors.envoy.harness.native import Replied
-from tests.differential.compare import BACKENDS, SEED, TARGETS, Subject
+from tests.differential.compare import AS_HTTP, BACKENDS, SEED, Subject
 from tests.support.calls import Clock
 from tests.support.raw_grpc import frame, string_field
 
@@ -52,7 +52,7 @@ def methods(tmp_path: Path):
     return {name: load_proto(file).method(name) for name in ("get", "put")}
 
 
-@pytest.mark.parametrize("subject", TARGETS, ids=lambda subject: subject.name)
+@pytest.mark.parametrize("subject", AS_HTTP, ids=lambda subject: subject.name)
 def test_one_state_for_all_methods(subject: Subject, methods):
     bound = {
         name: (signature, [compile_element(Path("quota.appnet"), signature, source=QUOTA).element])

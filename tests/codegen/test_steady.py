@@ -14,7 +14,7 @@ from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
-from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED
+from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED, unit
 from tests.support.signatures import ECHO
 
 HERE = Path(__file__).parent / "c"
@@ -44,20 +44,23 @@ def element(name: str, source: str | None = None) -> Element:
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("runtime") / "runtime.o"
-    source = built.with_suffix(".c")
+    source = built.with_name("unit.c")
     source.write_text(SHARED)
     subprocess.run([*COMPILER, *FLAGS, "-c", source, "-o", built], check=True)
     return built
 
 
-def counts(folder: Path, runtime: Path, chain: Sequence[Element], status: int = 0) -> dict[str, int]:
-    """What steady.c prints of the chain."""
+AS_HTTP, AS_SLOTS = unit("caller.h", "steady.c"), unit("steady_chain.c")
+
+
+def counts(
+    folder: Path, runtime: Path, chain: Sequence[Element], status: int = 0, host: str = AS_HTTP
+) -> dict[str, int]:
+    """What steady.c prints of the chain, or steady_chain.c."""
     source = print_chain(ChainSource("steady", "1", [(ECHO, chain)]))
-    unit, built = folder / "chain.c", folder / "chain"
-    unit.write_text(
-        "\n".join(['#include "counted.h"', source, EXPORTS, MEMORY, '#include "caller.h"', '#include "steady.c"', ""])
-    )
-    subprocess.run([*COMPILER, *FLAGS, unit, runtime, "-o", built], check=True)
+    source_file, built = folder / "chain.c", folder / "chain"
+    source_file.write_text("\n".join(['#include "counted.h"', source, EXPORTS, MEMORY, host]))
+    subprocess.run([*COMPILER, *FLAGS, source_file, runtime, "-o", built], check=True)
     done = subprocess.run([built, str(CALLS), str(status)], capture_output=True, text=True, check=True)
     return {name: int(value) for name, value in (line.split(" = ") for line in done.stdout.splitlines())}
 
@@ -72,6 +75,15 @@ def test_an_element_takes_no_memory_for_a_call(name: str, tmp_path: Path, runtim
 def test_a_long_chain_takes_no_memory_for_a_call(tmp_path: Path, runtime: Path) -> None:
     found = counts(tmp_path, runtime, [element(it) for it in TWELVE])
     assert found["passed"] > CALLS
+    assert found["later"] <= MOST
+
+
+@pytest.mark.parametrize("status", [0, 14])
+def test_a_host_of_decoded_messages_takes_no_memory_for_a_call(status: int, tmp_path: Path, runtime: Path) -> None:
+    chain = [element(it) for it in ("acl", "firewall", "mutation", "circuit_breaker", "metrics")]
+    found = counts(tmp_path, runtime, chain, status, AS_SLOTS)
+    assert found["passed"] > 0
+    assert found["first"] > 0
     assert found["later"] <= MOST
 
 

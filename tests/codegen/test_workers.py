@@ -48,7 +48,7 @@ def compiled(*arguments: object) -> None:
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("runtime") / "runtime.o"
-    source = built.with_suffix(".c")
+    source = built.with_name("unit.c")
     source.write_text(SHARED + MEMORY)
     compiled("-c", source, "-o", built)
     return built

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
+from tests.differential.slots import SlotsUnderTest
 from tests.support.calls import Clock
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Fields, Step, Traffic
@@ -42,12 +44,18 @@ class Subject:
 
     name: str
     compile: Callable[[str], bytes]
-    harness: type[NativeModule] | type[WasmModule]
+    harness: type[NativeModule] | type[WasmModule] | type[SlotsUnderTest]
 
 
-NATIVE = Subject("native", lambda source: build(source, Target.NATIVE), NativeModule)
-WASM = Subject("wasm", lambda source: build(source, Target.WASM), WasmModule)
-TARGETS = (NATIVE, WASM)
+NATIVE = Subject("native", partial(build, target=Target.NATIVE), NativeModule)
+WASM = Subject("wasm", partial(build, target=Target.WASM), WasmModule)
+SLOTS = Subject("slots", NATIVE.compile, SlotsUnderTest)
+"""The native module again, for a host that has decoded messages."""
+
+AS_HTTP = (NATIVE, WASM)
+TARGETS = (*AS_HTTP, SLOTS)
+REPLYING = (NATIVE, SLOTS)
+"""No wasm module can reply."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,12 @@ class Comparison:
     def __post_init__(self) -> None:
         source = ChainSource("differential", "1", [(chain.signature, chain.elements) for chain in self.chains])
         printed = print_chain(source)
-        with ThreadPoolExecutor() as compilers:
-            built = compilers.map(lambda subject: subject.compile(printed), self.subjects)
+        compilers = list(dict.fromkeys(it.compile for it in self.subjects))
+        with ThreadPoolExecutor() as pool:
+            built = dict(zip(compilers, pool.map(lambda compile_: compile_(printed), compilers), strict=True))
         self._modules = {
-            it.name: it.harness(module, seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
-            for it, module in zip(self.subjects, built, strict=True)
+            it.name: it.harness(built[it.compile], seed=SEED, backend_count=BACKENDS, now_ns=self.clock.now_ns)
+            for it in self.subjects
         }
         environment = Environment(self.clock, SEED, BACKENDS)
         self._instances = [ChainInstance(chain.elements, environment) for chain in self.chains]

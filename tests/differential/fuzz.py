@@ -23,7 +23,7 @@ from pathlib import Path
 
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from tests.differential import sanitized
-from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
+from tests.differential.compare import REPLYING, TARGETS, Chain, Comparison, Subject, make_chain
 from tests.differential.streams import run_streams
 from tests.support.elements import make_program
 from tests.support.traffic import make_traffic
@@ -76,13 +76,13 @@ def texts_of(seed: int) -> list[list[str]]:
     return [*([text] for text in texts), *together]
 
 
-def run_replies(seed: int, subject: Subject) -> int:
+def run_replies(seed: int, subjects: Sequence[Subject] = REPLYING) -> int:
     """Compares programs that reply, alone and behind others; how many requests there were."""
     source = random.Random(seed)
     texts = [make_program(source, replies=True) for _ in range(PROGRAMS_A_BATCH)]
     together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
     chains = [make_chain(f"made{number}", it) for number, it in enumerate([*([it] for it in texts), *together])]
-    return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=[subject])
+    return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=subjects)
 
 
 def texts_of_streams(seed: int) -> list[str]:
@@ -155,12 +155,12 @@ def keep(texts: Sequence[str], name: str) -> Path:
 
 def judge(seed: int, *, in_sanitizers: bool) -> tuple[int, str]:
     """One batch, every tenth with streams and replies; how many requests there were, and what disagreed, kept."""
-    subjects = (sanitized.SANITIZED,) if in_sanitizers else TARGETS
+    subjects = sanitized.TARGETS if in_sanitizers else TARGETS
     try:
         requests = run_batch(seed, subjects)
         if seed % _BATCHES_BETWEEN_STREAMS == 0:
             requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
-            requests += run_replies(seed, subjects[0])  # wasm modules cannot reply
+            requests += run_replies(seed, sanitized.TARGETS if in_sanitizers else REPLYING)
     except _DISAGREEMENT as found:
         told = f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}"
         try:
@@ -183,7 +183,7 @@ def main() -> int:
     if given.sanitized:
         sanitized.enter(sys.argv)
     started, failed = time.monotonic(), 0
-    subjects = (sanitized.SANITIZED,) if given.sanitized else TARGETS
+    subjects = sanitized.TARGETS if given.sanitized else TARGETS
     requests = run_all(written_chains(), CALLS_A_PROGRAM, subjects=subjects)
     batches = -(-given.programs // PROGRAMS_A_BATCH)
     seeds = range(given.seed, given.seed + batches)

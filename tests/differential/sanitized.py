@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appnet.processors.envoy.harness.native import ModuleUnderTest
 from tests.differential.compare import Subject
+from tests.differential.slots import SlotsUnderTest
 from tests.support.native_host import EXPORTS, INCLUDE, MEMORY, SHARED
 from tests.support.sanitizers import sanitizer_library
 
@@ -43,4 +44,7 @@ def compile_sanitized(source: str) -> bytes:
         return library.read_bytes()
 
 
-SANITIZED = Subject("native under sanitizers", compile_sanitized, ModuleUnderTest)
+TARGETS = (
+    Subject("native under sanitizers", compile_sanitized, ModuleUnderTest),
+    Subject("slots under sanitizers", compile_sanitized, SlotsUnderTest),
+)

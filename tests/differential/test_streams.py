@@ -9,7 +9,7 @@ import pytest
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.ir import compile_element
 from appnet.processors.envoy.harness.calls import Replied
-from tests.differential.compare import BACKENDS, SEED, TARGETS, Subject
+from tests.differential.compare import AS_HTTP, BACKENDS, SEED, TARGETS, Subject
 from tests.differential.streams import run_streams
 from tests.support.elements import make_program
 from tests.support.programs import program
@@ -39,7 +39,7 @@ def test_generated_programs(subject: Subject):
     assert refused > GENERATED // 4
 
 
-@each_target
+@pytest.mark.parametrize("subject", AS_HTTP, ids=lambda subject: subject.name)
 @pytest.mark.parametrize(
     ("piece", "code", "text"),
     [

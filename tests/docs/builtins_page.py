@@ -5,8 +5,6 @@ from __future__ import annotations
 from appnet.language.operations.declaration import BuiltIn, Effect, Operation
 from appnet.language.operations.registry import CHAPTERS
 
-STATE = ("seen: Map<string, int>", "items: Vec<int>", "loads: Vec<float>")
-
 _HEAD = """\
 # The built-ins
 

@@ -28,7 +28,8 @@ RECIPES = dict(zip(CHAPTERS, ("protect", "admit", "observe", "rewrite", "route")
 _HEAD = """\
 # The standard elements
 
-Programs to copy from `config/samples/elements`, or to name in a chain. Each has a [behaviour file](behaviour.md) beside it, which
+Programs to copy from `config/samples/elements` (`appnetctl init config/samples --sample cookbook` brings them where there is no clone), or to
+name in a chain. Each has a [behaviour file](behaviour.md) beside it, which
 `appnetctl test config/samples/elements` tries on the interpreter and on the modules that Envoy runs. Those that read a message read
 its field `body`: write your own field's name there. Parameters are given in the [configuration](configuration.md). Each chapter begins with a chain
 of such elements, a file of `config/samples/cookbook` that runs as it is, in front of the echo sample:

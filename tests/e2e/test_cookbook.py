@@ -11,7 +11,6 @@ import pytest
 from appnet.processors.envoy.build import Target
 
 COOKBOOK = Path("config/samples/cookbook")
-MAIN = "from appnet.cli.main import main; main()"
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize("target", [it.value for it in Target])
 @pytest.mark.parametrize("name", sorted(it.stem for it in COOKBOOK.glob("*.yaml")))
 def test_a_recipe_runs(name: str, target: str) -> None:
-    command = [sys.executable, "-c", MAIN, "run", str(COOKBOOK / f"{name}.yaml"), "--once", "--target", target]
+    command = [sys.executable, "-m", "appnet", "run", str(COOKBOOK / f"{name}.yaml"), "--once", "--target", target]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all as it should be" in done.stdout

@@ -51,7 +51,7 @@ class Editor:
 async def editor() -> AsyncIterator[Editor]:
     client = LanguageClient("test", "1")
     opened = Editor(client)
-    await client.start_io(sys.executable, "-c", "from appnet.cli.main import main; main()", "lsp")
+    await client.start_io(sys.executable, "-m", "appnet", "lsp")
     try:
         root = lsp.InitializeParams(capabilities=lsp.ClientCapabilities(), process_id=None)
         await asyncio.wait_for(client.initialize_async(root), PATIENCE)

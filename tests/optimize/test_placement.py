@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,7 @@ LIBRARY = place("client", "grpc", gives={Need.ROUTE})
 SIDECAR = place("client", "sidecar", gives={Need.REPLY})
 BEHIND = place("server", "sidecar", gives={Need.REPLY, Need.DELAY})
 PLACES = (LIBRARY, SIDECAR, BEHIND)
+GIVEN = st.frozensets(st.sampled_from([Need.REPLY, Need.ROUTE]))
 A, B, C = (ElementSpec(Located(it, SPAN), Path(f"{it}.appnet")) for it in "abc")
 
 
@@ -183,6 +185,30 @@ def test_no_place_on_its_side_is_none_at_all() -> None:
 def test_a_place_that_a_request_has_passed_is_none() -> None:
     assert lacking(at_client(A, B, C), [(), (REPLY,), (ROUTE,)], PLACES) == (Lack(C, LIBRARY, (), after=B),)
     assert lacking(at_client(A, C, B), [(), (ROUTE,), (REPLY,)], PLACES) == ()
+
+
+@given(st.data())
+def test_as_written_is_what_comes_first_of_all_that_is_possible(data: st.DataObject) -> None:
+    where = (("client", "x"), ("client", "y"), ("server", "y"))
+    places = [place(*it, gives=data.draw(GIVEN)) for it in where]
+    ends = st.sampled_from([(Side.CLIENT, Side.CLIENT), (Side.SERVER, Side.SERVER), (None, Side.CLIENT)])
+    stops = [Stop(A, *it) for it in data.draw(st.lists(ends, min_size=1, max_size=4))]
+    asked = [[Asked(it, "", "") for it in data.draw(GIVEN)] for _ in stops]
+
+    def suits(number: int, at: int) -> bool:
+        wanted = {it.need for it in asked[number]}
+        return stops[number].fixed in (None, places[at].side) and wanted <= places[at].gives
+
+    def rank(at: tuple[int, ...]) -> list[tuple[bool, bool, int]]:
+        """By element: its own side before the other, then the processor that is listed first, y."""
+        there = zip(stops, (places[it] for it in at), at, strict=True)
+        return [(stop.side is not one.side, one.processor != "y", number) for stop, one, number in there]
+
+    every = combinations_with_replacement(range(len(places)), len(stops))
+    possible = [at for at in every if all(suits(*it) for it in enumerate(at))]
+    assert bool(lacking(stops, asked, places)) is not bool(possible)
+    if possible:
+        assert standing(stops, asked, places, ["y", "x"]).at == min(possible, key=rank)
 
 
 def test_a_plan_lists_segments_as_requests_pass_them() -> None:

@@ -100,7 +100,7 @@ def test_whatever_places_there_are(search: Search, at: list[Place]) -> None:
         assert priced(costs, found) == pytest.approx(priced(costs, exhaustive(problem, costs)), abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("at", [NATIVE, SEVERAL["three"]], ids=["two places", "three"])
+@pytest.mark.parametrize("at", [NATIVE, SEVERAL["three"], SEVERAL["four"]], ids=["two places", "three", "four"])
 def test_seven_elements(at: list[Place]) -> None:
     problem, costs = random_chain(random.Random(70), 7, at)
     found, solved, best = (priced(costs, search(problem, costs)) for search in (cheapest, by_constraints, exhaustive))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 CONFIG = "sample_echo_sidecar.yaml"
-APPNETCTL = [sys.executable, "-c", "from appnet.cli.main import main; main()"]
+APPNETCTL = [sys.executable, "-m", "appnet"]
 
 
 def sample(folder: Path) -> Path:

@@ -7,7 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
+from appnet.language.operations.declaration import OF_THE_CALL, Effect, Operation
+from appnet.language.operations.registry import BUILT_INS
+from appnet.language.operations.signature import NAMED, signature_of
+from appnet.language.types import (
+    BOOL,
+    BYTES,
+    FLOAT,
+    INSTANT,
+    INT,
+    STRING,
+    UINT,
+    MapType,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
 from tests.support.sample import SAMPLE
 
 Item = TypeVar("Item")
@@ -18,6 +34,15 @@ NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
 REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "1000000000000.0")
 METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key")
 PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\bb\\\\b", "^.{1,2}$", "é|\\\\d\\\\.")
+
+# Functions whose signature tells what arguments they take. Others, and those that seldom do anything to random operands,
+# are written below.
+FUNCTIONS = tuple(
+    it.operations[0]
+    for it in dict.fromkeys(BUILT_INS.values())
+    if it.resolve is None and not it.operations[0].effects & (OF_THE_CALL | Effect.TIME | Effect.READS_BACKENDS)
+)
+_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "T": (INT, FLOAT)}
 
 _COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)
 _NUMBERS = (INT, UINT, FLOAT)
@@ -162,6 +187,9 @@ class Expressions:
 
     def _compound(self, type_: Type, depth: int) -> list[Callable[[], str]]:
         makers = [lambda make=make: make(depth) for make in self._makers(type_)]
+        functions = self.functions_for(type_)
+        if functions:
+            makers += [lambda: self.call_of(self.pick(functions), type_, depth)] * max(1, len(makers) // 2)
         return makers + [lambda: self._from_container(type_, depth)] * 2
 
     def _makers(self, type_: Type) -> list[Callable[[int], str]]:
@@ -175,22 +203,54 @@ class Expressions:
         if type_ == BYTES:
             joined = [lambda depth: f"concat({self._some_bytes()}, {self.expression(BYTES, depth)})"]
             joined.append(lambda depth: f"({self.expression(BYTES, depth)} + {self._some_bytes()})")
-            joined.append(lambda _depth: f"compress({self._some_bytes()})")
             return joined if self.has_bytes() else []
         return [lambda _depth: self.pick(self._anchors(type_))]
+
+    def functions_for(self, type_: Type) -> list[Operation]:
+        """Functions that give the type, by their signatures, and may stand here."""
+        lasting = self.block == "init" or self.loops > 0
+        return [it for it in FUNCTIONS if not (it.fallible and lasting) and self._letters(it, type_) is not None]
+
+    def _letters(self, operation: Operation, type_: Type) -> dict[str, Type] | None:
+        """The letters of the signature, where its result is the type; None where it cannot be."""
+        result = signature_of(operation).given(fallible=operation.fallible)
+        found: dict[str, Type] = {}
+        shape, wanted = result, type_
+        if (shape.head == "Vec" and isinstance(wanted, VecType)) or (
+            shape.head == "Option" and isinstance(wanted, OptionType)
+        ):
+            shape, wanted = shape.parts[0], wanted.item
+        if shape.head in _LETTERS and wanted in _LETTERS[shape.head] and (wanted != BYTES or self.has_bytes()):
+            found[shape.head] = wanted
+        elif NAMED.get(shape.head) != wanted:
+            return None
+        return found
+
+    def call_of(self, operation: Operation, type_: Type, depth: int) -> str:
+        """A call of the function that gives the type."""
+        letters = self._letters(operation, type_)
+        assert letters is not None
+        for letter, types in _LETTERS.items():
+            letters.setdefault(letter, self.pick(types if self.has_bytes() else [it for it in types if it != BYTES]))
+        arguments = []
+        for shape in signature_of(operation).parameters:
+            if shape.head == "Vec":
+                item = shape.parts[0].head
+                arguments.append(self._place(VecType(letters.get(item) or NAMED[item])))
+            else:
+                wanted = letters.get(shape.head) or NAMED[shape.head]
+                arguments.append(self.expression(wanted, depth, anchored=shape.head in letters))
+        return f"{operation.function}({', '.join(arguments)})"
 
     def _arithmetic(self, type_: Type, depth: int) -> str:
         a, b = self.expression(type_, depth, anchored=True), self.expression(type_, depth)
         forms = [f"({a} {operator} {b})" for operator in ("+-*/" if type_ == FLOAT else "+-*/%")]
-        forms += [f"{function}({a}, {b})" for function in ("min", "max")]
-        forms += [f"abs({a})", f"(-{a})"] if type_ != UINT else []
+        forms += [f"(-{a})"] if type_ != UINT else []
         return self.pick(forms)
 
     def _int(self, depth: int) -> str:
         source = self.pick((UINT, FLOAT, STRING))
         forms = [f"to_int({self.expression(source, depth, anchored=True)})"]
-        if depth > 0:
-            forms.append(f"randomi({self.expression(INT, 0)}, {self.expression(INT, 0)})")
         forms += ["status(rpc)"] if self.block == "resp" else []
         return self.pick(forms)
 
@@ -208,9 +268,7 @@ class Expressions:
         return self.pick(
             (
                 f"to_float({self.expression(source, depth, anchored=True)})",
-                f"randomf({self.expression(FLOAT, 0)}, {self.expression(FLOAT, 0)})",
                 f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
-                f"quantile({self._place(VecType(FLOAT))}, {self.expression(FLOAT, 0)})",
             )
         )
 
@@ -227,8 +285,6 @@ class Expressions:
                 packed = self.pick((f"compress({self.expression(STRING, 0)})", self.expression(STRING, 0)))
                 forms.append(f"decompress({packed})")
         forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
-        forms.append(f"compress({self.expression(STRING, 0)})")
-        forms.append(f"hmac({self.expression(STRING, 0)}, {self.expression(STRING, 0)})")
         forms += [f"to_string({name})" for name in self._names(BYTES)]
         return self.pick(forms)
 
@@ -243,15 +299,10 @@ class Expressions:
             return f"({self.expression(BOOL, depth)} {self.pick(('and', 'or'))} {self.expression(BOOL, depth)})"
         if kind == "not":
             return f"(not {self.expression(BOOL, depth)})"
-        if self.flip():
-            return f"matches({self.expression(STRING, depth)}, '{self.pick(PATTERNS)}')"
-        function = self.pick(("contains", "starts_with"))
-        return f"{function}({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"
+        return f"matches({self.expression(STRING, depth)}, '{self.pick(PATTERNS)}')"
 
     def _from_container(self, type_: Type, depth: int) -> str:
         """An item of a container with a value for where it is missing."""
-        if isinstance(type_, VecType) and type_.item in (INT, FLOAT) and self.flip():
-            return f"random_choices({self._place(type_)}, {self.expression(INT, 0)})"
         places = [(kept.name, kept.type) for kept in self.readable(lambda kept: _item(kept) == type_)]
         places += [(name, kept) for name, kept in self.locals if _item(kept) == type_]
         if not places:

@@ -70,27 +70,27 @@ class Context:
 
 Meaning = Callable[..., Symbolic]
 
-MEANINGS: dict[str, Meaning] = {}
+EXACT: dict[str, Meaning] = {}
 """Each takes the `Context`, the call and the operands. One that changes a container gives what it becomes."""
 
 
 def evaluate(context: Context, call: Call, operands: list[Symbolic]) -> Symbolic:
     """The value of an operation."""
     known = _known(context.world, call, operands)
-    return known if known is not None else MEANINGS[call.op](context, call, *operands)
+    if known is not None:
+        return known
+    meaning = _opaque if OPERATIONS[call.op].opaque else EXACT[call.op]
+    return meaning(context, call, *operands)
 
 
 def _operation(function: Meaning) -> Meaning:
-    MEANINGS[function.__name__.strip("_")] = function
+    EXACT[function.__name__.strip("_")] = function
     return function
 
 
 def _opaque(_context: Context, call: Call, *operands: Symbolic) -> Symbolic:
     types = " ".join(str(atom.type) for atom in call.args)
     return apply_typed(f"{call.op} {types}", operands, call.type)
-
-
-MEANINGS.update({name: _opaque for name, it in OPERATIONS.items() if it.opaque})
 
 
 # --- literals --------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def _number(op: str, exact: Callable[[Call, Term, Term], Term], *, commutes: boo
         ordered = sorted((a, b), key=lambda term: int(term.get_id())) if commutes else (a, b)
         return _opaque(context, call, *ordered)
 
-    MEANINGS[op] = meaning
+    EXACT[op] = meaning
 
 
 def _divide(call: Call, a: Term, b: Term) -> Term:
@@ -176,7 +176,7 @@ def _to_int(context: Context, call: Call, a: Term) -> Term:
     return _opaque(context, call, a) if call.args[0].type == FLOAT else a
 
 
-MEANINGS["to_uint"] = _to_int
+EXACT["to_uint"] = _to_int
 
 
 # --- comparison and logic --------------------------------------------------------------------
@@ -252,7 +252,7 @@ def _string_to_bytes(_context: Context, _call: Call, a: Term) -> Term:
     return a
 
 
-MEANINGS["bytes_to_string"] = _string_to_bytes
+EXACT["bytes_to_string"] = _string_to_bytes
 
 
 @_operation
@@ -350,7 +350,7 @@ def _random_float(context: Context, call: Call, a: Term, b: Term) -> Term:
     return _opaque(context, call, a, b, context.draw())
 
 
-MEANINGS["random_int"] = _random_float
+EXACT["random_int"] = _random_float
 
 
 @_operation

@@ -12,13 +12,14 @@ from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
+from appnet.language.independent import independent_errors
 from appnet.language.messages import MethodSignature
 from appnet.language.operations.containers import not_in_place
 from appnet.language.operations.registry import apply
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
-from appnet.language.types import BOOL, INT, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, VecType
+from appnet.language.types import BOOL, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, VecType
 
 _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
@@ -36,11 +37,12 @@ def check(
     Raises `DiagnosticError` with every error found; warnings are in the result, and all in ``found``.
     """
     found = Findings() if found is None else found
-    state = _state(program, found)
-    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply)) for part in Part}
+    state, lost = _state(program, found)
+    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply, lost)) for part in Part}
     given = checkers[Part.INIT].parameters(program, parameters or {})
     bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
     if found.errors:
+        found.errors.sort(key=lambda it: (it.span.file != program.file, it.span.line, it.span.column))
         raise DiagnosticError(found.errors)
     return CheckedElement(
         name,
@@ -58,26 +60,29 @@ def _block(program: syntax.Program, part: Part) -> syntax.HandlerBlock:
     return {Part.INIT: program.init, Part.REQ: program.req, Part.RESP: program.resp}[part]
 
 
-def _state(program: syntax.Program, found: Findings) -> dict[str, CheckedState]:
+def _state(program: syntax.Program, found: Findings) -> tuple[dict[str, CheckedState], set[str]]:
+    """The state variables by name, and the names of those whose type cannot be told."""
     state: dict[str, CheckedState] = {}
+    lost: set[str] = set()
+    first: dict[str, Span] = {}
     for declaration in program.state:
-        try:
-            checked = state_declaration(declaration, found)
-            state[checked.name] = _once(checked, state)
-            found.mentions.append(Mention(checked.span, checked))
-        except CheckError as error:
+        name = declaration.name.name
+        checked = state_declaration(declaration, found)
+        if name in first:
+            places = (Label(first[name], "first declared here"),)
+            error = CheckError(
+                *("E012", f"`{name}` is declared twice", declaration.span, "declared again", "leave one of them out"),
+                places,
+            )
             found.errors.append(error.diagnostic)
-            # Known all the same, so that its uses bring no errors of their own; nothing is made of the program.
-            state.setdefault(declaration.name.name, CheckedState(declaration.name.name, declaration.span, INT))
-    return state
-
-
-def _once(checked: CheckedState, state: Mapping[str, CheckedState]) -> CheckedState:
-    if checked.name not in state:
-        return checked
-    first = Label(state[checked.name].span, "first declared here")
-    title = f"`{checked.name}` is declared twice"
-    raise CheckError("E012", title, checked.span, "declared again", "leave one of them out", [first])
+            continue
+        first[name] = declaration.span
+        if checked is None:
+            lost.add(name)
+        else:
+            state[name] = checked
+            found.mentions.append(Mention(checked.span, checked))
+    return state, lost
 
 
 @dataclass
@@ -90,6 +95,8 @@ class _Body:
         """What ``init``'s parameters start as: locals, or state variables of the same name."""
         statements: list[typed.Statement] = []
         for name, span, value in parameter_values(program, given, self.scope):
+            if name in self.scope.lost:
+                continue
             found = self.scope.find(name)
             if isinstance(found, StateValue):
                 with self._guard():
@@ -137,20 +144,25 @@ class _Body:
                 self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
                 break
             targets = statement.targets if isinstance(statement, syntax.Assign) else ()
-            with self._guard(targets):
+            with self._guard(targets, _values(statement)):
                 checked.extend(self._with_hoisted(statement))
         return tuple(checked)
 
     @contextmanager
-    def _guard(self, targets: tuple[syntax.Name, ...] = ()) -> Iterator[None]:
-        """Notes an error, so that the statements after it are checked too."""
+    def _guard(
+        self, targets: tuple[syntax.Name, ...] = (), values: tuple[syntax.Expression, ...] = ()
+    ) -> Iterator[None]:
+        """Notes an error, and what else is wrong in ``targets`` and ``values``, so that what comes after is checked."""
+        reached, self.scope.reached = self.scope.reached, {}
         try:
             yield
-        except Follows:
+        except (Follows, CheckError) as error:
+            errors = [error.diagnostic] if isinstance(error, CheckError) else []
+            errors += independent_errors(self.scope, values)
+            self.scope.found.errors += dict.fromkeys(errors)
             self.scope.give_up(target.name for target in targets)
-        except CheckError as error:
-            self.scope.give_up(target.name for target in targets)
-            self.scope.found.errors.append(error.diagnostic)
+        finally:
+            self.scope.reached = reached
 
     def _with_hoisted(self, statement: syntax.Statement) -> list[typed.Statement]:
         outer, self.scope.hoisted = self.scope.hoisted, []
@@ -181,6 +193,9 @@ class _Body:
 
     def _assign(self, target: syntax.Name, node: syntax.Expression) -> typed.Statement:
         found = self._known(target)
+        if found is None:
+            with self._guard():
+                self.scope.check_free(target.name, target.span)
         if isinstance(node, syntax.Apply) and node.function.name == "reply":
             return self._begin_reply(target, found, node)
         if isinstance(found, StateValue):
@@ -235,6 +250,8 @@ class _Body:
             raise CheckError("E035", title, node.span, help_="refuse the message instead: send(err('text'), Up)")
 
     def _known(self, name: syntax.Name) -> Variable | StateValue | None:
+        if name.name in self.scope.lost:
+            raise Follows
         found = self.scope.find(name.name)
         if found is not None:
             self.scope.mention(name.span, found)
@@ -291,7 +308,8 @@ class _Body:
         whole = Variable("pair", statement.span, type_)
         checked: list[typed.Statement] = [typed.SetLocal(whole, value)]
         for name, op, part in zip(statement.targets, ("first", "second"), (type_.first, type_.second), strict=True):
-            checked.append(self._bind(name, typed.Operate(op, (typed.Local(whole),), part)))
+            with self._guard((name,)):
+                checked.append(self._bind(name, typed.Operate(op, (typed.Local(whole),), part)))
         return checked
 
     def _bind(self, name: syntax.Name, value: typed.Value) -> typed.Statement:
@@ -353,18 +371,21 @@ class _Body:
         return typed.Answer()
 
     def _refuse(self, node: syntax.Send, err: syntax.Apply) -> typed.Statement:
-        if node.direction != "up":
-            raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
+        with self._guard():
+            if node.direction != "up":
+                raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
         if len(err.arguments) not in {1, 2}:
             help_ = "write err('text') or err('text', PERMISSION_DENIED)"
             raise CheckError("E022", "`err` takes a text and perhaps a code", err.span, help_=help_)
-        message = typed_expression(self.scope, err.arguments[0], STRING)
-        return typed.Refuse(message, _code(err.arguments[1]) if len(err.arguments) == 2 else STATUS_CODES["ABORTED"])
+        code = STATUS_CODES["ABORTED"]
+        with self._guard():
+            code = _code(err.arguments[1]) if len(err.arguments) == 2 else code
+        return typed.Refuse(typed_expression(self.scope, err.arguments[0], STRING), code)
 
     # --- match and foreach ---
 
     def _match(self, node: syntax.MatchOn) -> list[typed.Statement]:
-        with self._guard():
+        with self._guard(values=(node.subject,)):
             subject = expression(self.scope, node.subject)
             if type_of(subject, node.subject.span) == UNIT:
                 raise no_value(node.subject.span)
@@ -386,8 +407,8 @@ class _Body:
                 last = Label(spans[-1], "nothing is left after this")
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])
                 break
-            with self._guard():
-                checked = self._arm(arm, subject, origin)
+            checked = self._arm(arm, subject, origin)
+            if checked is not None:
                 covering = typed.covering(checked.pattern, tuple(arms))
                 if covering is not None:
                     help_ = "an arm above fits the same; leave one of them out"
@@ -397,10 +418,15 @@ class _Body:
                 spans.append(arm.case.span)
         return tuple(arms)
 
-    def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm:
+    def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm | None:
+        """The arm; None where its pattern is wrong."""
+        named = (arm.case.name,) if isinstance(arm.case, syntax.SomeCase) and arm.case.name is not None else ()
+        pattern = None
         with self.scope.block():
-            pattern = self._pattern(arm.case, subject, origin)
-            return typed.Arm(pattern, self.body(arm.body))
+            with self._guard(named):
+                pattern = self._pattern(arm.case, subject, origin)
+            body = self.body(arm.body)
+        return typed.Arm(pattern, body) if pattern is not None else None
 
     def _pattern(self, case: syntax.Case, subject: typed.Value, origin: typed.Origin | None) -> typed.ArmPattern:
         type_ = subject.type
@@ -429,7 +455,7 @@ class _Body:
         return typed.SomeArm(variable)
 
     def _foreach(self, node: syntax.ForEach) -> list[typed.Statement]:
-        with self._guard():
+        with self._guard(values=(node.items,)):
             items = expression(self.scope, node.items)
             type_ = type_of(items, node.items.span)
             _check_names(node, items)
@@ -475,11 +501,11 @@ def _began(node: syntax.Expression) -> typed.ContainerKind:
 def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
     """Raises `CheckError` where a loop over the items names other things than they have."""
     names, type_, places = ", ".join(it.name for it in node.names), items.type, declared(items)
-    if isinstance(type_, OptionType):
-        raise mismatch(type_, type_.item, node.items.span, places)
     if not isinstance(type_, VecType | MapType):
-        title, label = "foreach goes over a Vec or a Map", f"this is {type_}"
-        raise CheckError("E020", title, node.items.span, label, "name a Vec or a Map", places)
+        title, label, help_ = "foreach goes over a Vec or a Map", f"this is {type_}", "name a Vec or a Map"
+        if isinstance(type_, OptionType):
+            help_ = "match it, `Some(x) =>` … `None =>` …, and loop where it is there"
+        raise CheckError("E020", title, node.items.span, label, help_, places)
     wanted = 2 if isinstance(type_, MapType) else 1
     if len(node.names) < wanted:
         help_ = f"name the key and the value: lambda({names}, value)"
@@ -494,6 +520,17 @@ def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
     if len({it.name for it in node.names}) < wanted:
         title = f"`{node.names[0].name}` names the key and the value"
         raise CheckError("E012", title, node.names[1].span, help_="give each a name of its own")
+
+
+def _values(statement: syntax.Statement) -> tuple[syntax.Expression, ...]:
+    """The expressions in the statement itself that are values."""
+    match statement:
+        case syntax.Assign(value=value) | syntax.Evaluate(value=value) | syntax.Send(value=value):
+            if isinstance(value, syntax.Apply) and value.function.name in {"err", "reply"}:
+                return value.arguments[:1]
+            return () if isinstance(statement, syntax.Send) and isinstance(value, syntax.Name) else (value,)
+        case _:
+            return ()  # those that hold blocks see to their own
 
 
 def _code(node: syntax.Expression) -> int:

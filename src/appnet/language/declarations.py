@@ -9,7 +9,8 @@ from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
 from appnet.language.expressions import check_key, expression
-from appnet.language.scope import CheckError, Findings, Scope
+from appnet.language.independent import independent_errors
+from appnet.language.scope import CheckError, Findings, Follows, Scope
 from appnet.language.typed import CheckedState, Literal, StateValue
 from appnet.language.types import (
     BOOL,
@@ -30,6 +31,7 @@ _SCALARS = {type_.name: type_ for type_ in SCALARS} | {"instant": INSTANT}  # as
 _COMBINERS = ("sum", "max", "min", "LWW", "union")
 _MAX_CAPACITY = 1 << 24
 _MAX_TYPE_DEPTH = 8
+_ANY = MapType(STRING, INT)  # of a variable whose type cannot be told: every decorator fits it
 DECORATORS = {
     "consistency": "strong or weak",
     "combiner": ", ".join(_COMBINERS),
@@ -47,9 +49,10 @@ class Given:
     span: Span | None = None
 
 
-def state_declaration(node: syntax.StateDeclaration, found: Findings) -> CheckedState:
-    """The declared variable. Raises `CheckError`."""
-    checked = CheckedState(node.name.name, node.span, _type(node.type))
+def state_declaration(node: syntax.StateDeclaration, found: Findings) -> CheckedState | None:
+    """The declared variable; None where its type cannot be told. What is wrong is noted in ``found``."""
+    type_ = _type(node.type, found)
+    checked = CheckedState(node.name.name, node.span, type_ or _ANY)
     seen: dict[str, Span] = {}
     for decorator in node.decorators:
         try:
@@ -61,7 +64,7 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
         help_ = "without the decorator it means the same for now"
         title = f"`{checked.name}` is kept by each processor instance for itself, until it ends"
         found.warn("W004", title, marked.span, "not shared or kept yet", help_)
-    return checked
+    return checked if type_ is not None else None
 
 
 def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, Span]) -> CheckedState:
@@ -101,12 +104,21 @@ def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
     )
 
 
-def _type(node: syntax.TypeName, depth: int = 0) -> Type:
+def _type(node: syntax.TypeName, found: Findings, depth: int = 0) -> Type | None:
+    """The type; None where it, or a part of it, is none, which is noted in ``found``."""
     if depth > _MAX_TYPE_DEPTH:
-        raise CheckError(
-            "E021", f"a type nested more than {_MAX_TYPE_DEPTH} deep", node.span, help_="use two variables"
-        )
-    parts = [_type(it, depth + 1) for it in node.parts]
+        title, help_ = f"a type nested more than {_MAX_TYPE_DEPTH} deep", "use two variables"
+        found.errors.append(CheckError("E021", title, node.span, help_=help_).diagnostic)
+        return None
+    parts = [_type(it, found, depth + 1) for it in node.parts]
+    try:
+        return _made_of(node, parts)
+    except CheckError as error:
+        found.errors.append(error.diagnostic)
+        return None
+
+
+def _made_of(node: syntax.TypeName, parts: list[Type | None]) -> Type | None:
     wanted = {"Map": 2, "Vec": 1, "pair": 2}.get(node.name, 0)
     if node.name not in {*_SCALARS, "Map", "Vec", "pair"}:
         help_ = suggestion(node.name, [*_SCALARS, "Map", "Vec"], what="types")
@@ -114,12 +126,16 @@ def _type(node: syntax.TypeName, depth: int = 0) -> Type:
     if len(parts) != wanted:
         write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
         raise CheckError("E021", f"`{node.name}` takes {wanted} types", node.span, help_=f"write {write}")
-    if node.name == "Map":
+    known = [it for it in parts if it is not None]
+    if node.name == "Map" and parts[0] is not None:
         check_key(parts[0], node.parts[0].span)
-        return MapType(*parts)
+    if len(known) < len(parts):
+        return None
+    if node.name == "Map":
+        return MapType(*known)
     if node.name == "pair":
-        return PairType(*parts)
-    return VecType(*parts) if node.name == "Vec" else _SCALARS[node.name]
+        return PairType(*known)
+    return VecType(*known) if node.name == "Vec" else _SCALARS[node.name]
 
 
 def parameter_values(
@@ -136,10 +152,13 @@ def parameter_values(
             errors.append(CheckError("E041", title, value.span or program.init.span, "", help_, init).diagnostic)
     values = []
     for name, parameter in declared.items():
+        scope.reached = {}
         try:
             values.append((name, parameter.span, _value(parameter, given.get(name), scope)))
-        except CheckError as error:
-            errors.append(error.diagnostic)
+        except (CheckError, Follows) as error:
+            errors += [error.diagnostic] if isinstance(error, CheckError) else []
+            errors += independent_errors(scope, [parameter.default] if parameter.default is not None else [])
+            scope.give_up([name])
     return values
 
 

@@ -54,6 +54,7 @@ INFINITIES = frozenset({"inf", "inf_f"})
 
 def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) -> Value:
     """The value of ``node``. Literals become ``want`` where they can; the caller coerces what else does not fit."""
+    scope.reached[id(node)] = len(scope.reached)
     match node:
         case syntax.Number():
             return _number(node, want)
@@ -367,10 +368,10 @@ def _refuse_text_and_number(operands: tuple[Value, Value], spans: tuple[Span, Sp
     """Of a text and what can be written out, the text tells what is meant."""
     types = [type_of(value, span) for value, span in zip(operands, spans, strict=True)]
     read = any(isinstance(it, Operate) and it.op == "get_metadata" for it in operands)
-    if STRING in types and not read:
-        for type_, span in zip(types, spans, strict=True):
-            if type_ in {BOOL, *NUMERIC}:
-                raise mismatch(type_, STRING, span)
+    for index, other in ((0, 1), (1, 0)):
+        if types[index] in {BOOL, *NUMERIC} and types[other] == STRING and not read:
+            places = (Label(spans[other], "this is string"), *declared(operands[index]))
+            raise mismatch(types[index], STRING, spans[index], places)
 
 
 def _not_taken(node: syntax.Binary, type_: Type) -> CheckError:

@@ -74,6 +74,8 @@ class Scope:
     """The names that one block of the program can see, and the statements that stand before the one at hand.
 
     ``hoisted`` collects what must run before the statement that is being checked; ``apply`` checks built-in functions.
+    ``reached`` has the `id` of each expression whose check has begun, with its turn. ``lost`` are state variables that
+    were declared in a way that cannot be understood, which has been told: nothing is said of what they are used for.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Scope:
         state: dict[str, CheckedState],
         found: Findings,
         apply: Apply,
+        lost: Iterable[str] = (),
     ) -> None:
         self.part = part
         self.rpc = rpc
@@ -92,11 +95,13 @@ class Scope:
         self.found = found
         self.apply = apply
         self.hoisted: list[Statement] = []
+        self.reached: dict[int, int] = {}
         self.reply: Variable | None = None
         self.loops = 0
         self._blocks: list[dict[str, Variable]] = [{}]
         self._gone: dict[str, Span] = {}
-        self._broken: set[str] = set()
+        self.lost = frozenset(lost)
+        self._broken = set(self.lost)
         self._declared: list[Variable] = []
 
     @property
@@ -141,14 +146,18 @@ class Scope:
         known = self.state[target.name] if isinstance(target, StateValue) else target
         self.found.mentions.append(Mention(span, known))
 
-    def declare(self, name: str, span: Span, type_: Type | None) -> Variable:
-        """A new variable of the innermost block."""
+    def check_free(self, name: str, span: Span) -> None:
+        """Raises `CheckError` for a name that no variable of a block can have."""
         if name in self.state:
             title = f"`{name}` is a state variable already"
             help_ = "take another name for what stands in this handler alone"
             raise CheckError("E012", title, span, "", help_, [Label(self.state[name].span, "declared here")])
         if name == self.rpc and self.part is not Part.INIT:
             raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="take another name")
+
+    def declare(self, name: str, span: Span, type_: Type | None) -> Variable:
+        """A new variable of the innermost block. Raises `CheckError`."""
+        self.check_free(name, span)
         variable = Variable(name, span, type_)
         self._blocks[-1][name] = variable
         self._declared.append(variable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -233,6 +234,18 @@ class Program:
 def is_empty(node: Expression) -> bool:
     """Whether it is ``[]`` or ``{}``, which does not tell what it holds."""
     return (isinstance(node, VecOf) and not node.items) or (isinstance(node, MapOf) and not node.entries)
+
+
+def parts(node: Expression) -> Iterator[Expression]:
+    """The expressions of which the expression is made, in the order of the text."""
+    if isinstance(node, MapOf):
+        yield from itertools.chain.from_iterable(node.entries)
+        return
+    for field_ in dataclasses.fields(node):
+        value = getattr(node, field_.name)
+        for it in value if isinstance(value, tuple) else (value,):
+            if isinstance(it, Expression) and field_.name != "function":
+                yield it
 
 
 def applications(node: Any) -> Iterator[Apply]:

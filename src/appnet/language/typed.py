@@ -91,7 +91,7 @@ class MapOf:
 
 @dataclass(frozen=True)
 class Operate:
-    """An operation of `operations.py` on values, evaluated left to right.
+    """An operation of `appnet.language.operations` on values, evaluated left to right.
 
     Those that are `FALLIBLE` have the type of what they give when they do not fail: where they fail, the handler ends.
     """

@@ -6,7 +6,7 @@ most 2^n sets for a place instead of n! orders, and far fewer where pairs keep t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,28 +22,40 @@ SCALE = 1_000_000
 class _Way:
     """The cheapest way through a set. ``value``: cost, then moves.
 
-    ``ends``: how many of ``order`` a request has passed as it leaves each place before.
+    ``modules``: the place of each module on it, and how many elements of ``order`` a request has passed before.
     """
 
     value: int
     order: tuple[int, ...]
-    ends: tuple[int, ...]
+    modules: tuple[tuple[int, int], ...]
 
 
 _Ways = list[dict[int, _Way]]
 """By the number of elements that were passed, and then by the set of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """An element in a place. ``bit``: the set of it alone; ``before``: of those that have to come before it."""
+
+    number: int
+    bit: int
+    before: int
+    own: float
+    keeps: float
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Module:
-    """A module that a place may have. ``allowed``: the set of elements that may be in it.
+    """A module that a place may have. ``elements``: those that may be in it.
 
     ``enter``: what it costs, where a set was passed before; ``leave``: where a set was passed with it.
     """
 
-    allowed: int
+    elements: Sequence[_Element]
     enter: Callable[[int], float]
-    leave: Callable[[int], float]
+    leave: Callable[[int], float] | None = None
 
 
 def by_sets(problem: Problem, costs: ChainCosts) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -52,114 +64,120 @@ def by_sets(problem: Problem, costs: ChainCosts) -> tuple[tuple[int, ...], tuple
     if found is None:
         return None
     at = [0] * len(found.order)
-    for number, it in enumerate(found.order):
-        at[it] = sum(number >= end for end in found.ends)
+    for place, start in found.modules:
+        for it in found.order[start:]:
+            at[it] = place
     return found.order, tuple(at)
 
 
 class _Sets:
     def __init__(self, problem: Problem, costs: ChainCosts) -> None:
-        self._costs, self._elements = costs, costs.elements
+        self._problem, self._costs, self._elements = problem, costs, costs.elements
         numbers = range(len(self._elements))
         self._all = (1 << len(self._elements)) - 1
         self._unit = len(self._elements) * (len(self._elements) + 1) // 2 + 1  # more than all moves
         self._before = [sum(1 << i for i, other in problem.kept if other == j) for j in numbers]
-        self._suiting = [
-            sum(1 << it for it in numbers if place in problem.suits[it]) for place in range(len(costs.places))
-        ]
         self._reads = (
             sum(1 << it for it in numbers if self._elements[it].reads_request),
             sum(1 << it for it in numbers if self._elements[it].reads_response),
         )
-        self._entering = [
-            {
-                (request, response): entering([Costs((), 1.0, request, response)], place.prices)
-                for request in (False, True)
-                for response in (False, True)
-            }
-            for place in costs.places
-        ]
-        self._moved = [[int(written != place) for written in problem.written] for place in range(len(costs.places))]
+        self._entering: dict[tuple[int, bool, bool], float] = {}
         self._alive = {0: 1.0}
 
     def run(self) -> _Way | None:
         ways: _Ways = [{} for _ in range(len(self._elements) + 1)]
         ways[0][0] = _Way(0, (), ())
         for place in range(len(self._costs.places)):
-            if place == self._costs.first_at_server:
-                ways = self._each(ways, lambda passed: self._alive[passed] * self._costs.crossing)
-            if place:
-                ways = [
-                    {passed: _Way(it.value, it.order, (*it.ends, len(it.order))) for passed, it in found.items()}
-                    for found in ways
-                ]
             ways = self._through(place, ways)
         return ways[-1].get(self._all)
 
-    def _each(self, ways: _Ways, cost: Callable[[int], float]) -> _Ways:
-        """The ways, each costing more by what its set says."""
-        return [{passed: self._dearer(it, cost(passed)) for passed, it in found.items()} for found in ways]
-
-    def _dearer(self, way: _Way, cost: float) -> _Way:
-        return _Way(way.value + round(cost * SCALE) * self._unit, way.order, way.ends) if cost else way
-
     def _through(self, place: int, before: _Ways) -> _Ways:
-        """The ways behind the place: past it, or through a module there."""
-        after: _Ways = [dict(it) for it in before]
-        for module in self._modules(place):
+        """The ways behind the place: through a module there, or past it."""
+        crossing = self._costs.crossing if place == self._costs.first_at_server else 0.0
+        after: _Ways = [{} for _ in before]
+        last = place == len(self._costs.places) - 1
+        for module in self._modules(place, crossing):
             here: dict[int, _Way] = {}
-            for size in range(len(before)):
-                here = self._further(here, place, module.allowed)
-                for passed, way in here.items():
-                    left = self._dearer(way, module.leave(passed))
-                    if passed not in after[size] or left.value <= after[size][passed].value:
-                        after[size][passed] = left
-                for passed, way in before[size].items():
-                    entered = self._dearer(way, module.enter(passed))
-                    if passed not in here or entered.value < here[passed].value:
-                        here[passed] = entered
+            for size, reached in enumerate(before):
+                here = self._further(here, module.elements)
+                if not last or size == len(self._elements):  # behind the last place all have been passed
+                    self._leave(here, module.leave, after[size])
+                for passed, way in reached.items():
+                    value = way.value + self._counted(module.enter(passed))
+                    if passed not in here or value < here[passed].value:
+                        here[passed] = _Way(value, way.order, (*way.modules, (place, len(way.order))))
+        for size, reached in enumerate(before):
+            if not last or size == len(self._elements):
+                self._leave(reached, partial(self._lessened, crossing) if crossing else None, after[size])
         return after
 
-    def _modules(self, place: int) -> Iterator[_Module]:
+    def _leave(self, here: dict[int, _Way], costs: Callable[[int], float] | None, after: dict[int, _Way]) -> None:
+        """Adds the ways out of a place, which cost so much for each set, to those behind it."""
+        for passed, way in here.items():
+            cost = costs(passed) if costs is not None else 0.0
+            left = _Way(way.value + self._counted(cost), way.order, way.modules) if cost else way
+            there = after.get(passed)
+            if there is None or left.value < there.value:
+                after[passed] = left
+
+    def _modules(self, place: int, crossing: float) -> Iterator[_Module]:
         """The modules to try. A module's readers of messages decide what entering it costs each RPC that gets there.
 
         In the last place, and in the first, they follow from the set that was passed before or with it; between the
-        two, what a module may read is chosen as it is entered.
+        two, what a module may read is chosen as it is entered. ``crossing``: what the way there costs.
         """
-        suiting = self._suiting[place]
+        suiting = [self._in(place, it) for it in range(len(self._elements)) if place in self._problem.suits[it]]
         if place == len(self._costs.places) - 1:
             yield _Module(
-                suiting, lambda passed: self._alive[passed] * self._shared(place, self._all & ~passed), lambda _: 0.0
+                suiting, lambda passed: self._alive[passed] * (crossing + self._shared(place, self._all & ~passed))
             )
         elif place == 0:
-            yield _Module(suiting, lambda _: 0.0, lambda passed: self._shared(place, passed))
+            yield _Module(suiting, lambda _: crossing, lambda passed: self._shared(place, passed))
         else:
-            requests, responses = (suiting & it for it in self._reads)
-            for allowed in {suiting & ~without for without in (0, requests, responses, requests | responses)}:
-                if allowed:
-                    yield _Module(allowed, partial(self._enters, self._shared(place, allowed)), lambda _: 0.0)
+            requests, responses = self._reads
+            for without in {
+                sum(it.bit for it in suiting) & it for it in (0, requests, responses, requests | responses)
+            }:
+                allowed = [it for it in suiting if not it.bit & without]
+                shared = crossing + self._shared(place, sum(it.bit for it in allowed))
+                yield _Module(allowed, partial(self._lessened, shared))
 
-    def _enters(self, shared: float, passed: int) -> float:
-        return self._alive[passed] * shared
+    def _in(self, place: int, it: int) -> _Element:
+        costs = self._elements[it]
+        moved = self._problem.written[it] != place
+        return _Element(it, 1 << it, self._before[it], costs.own[place], costs.keeps, moved)
 
-    def _further(self, ways: dict[int, _Way], place: int, allowed: int) -> dict[int, _Way]:
-        """The ways with one more element of those allowed, which runs in this place."""
+    def _lessened(self, cost: float, passed: int) -> float:
+        """What it costs the RPCs that have passed a set."""
+        return cost * self._alive[passed]
+
+    def _further(self, ways: dict[int, _Way], elements: Sequence[_Element]) -> dict[int, _Way]:
+        """The ways with one more of these elements."""
         found: dict[int, _Way] = {}
+        unit = self._unit
         for passed, way in ways.items():
-            for it, costs in enumerate(self._elements):
-                bit = 1 << it
-                if passed & bit or self._before[it] & ~passed or not bit & allowed:
+            alive = self._alive[passed]
+            for it in elements:
+                if passed & it.bit or it.before & ~passed:
                     continue
-                alive = self._alive[passed]
-                moves = (passed >> it).bit_count() + self._moved[place][it]
-                value = way.value + round(alive * costs.own[place] * SCALE) * self._unit + moves
-                there = found.get(passed | bit)
+                moves = (passed >> it.number).bit_count() + it.moved
+                value = way.value + round(alive * it.own * SCALE) * unit + moves
+                now = passed | it.bit
+                there = found.get(now)
                 if there is None or value < there.value:
-                    self._alive[passed | bit] = alive * costs.keeps
-                    found[passed | bit] = _Way(value, (*way.order, it), way.ends)
+                    self._alive[now] = alive * it.keeps
+                    found[now] = _Way(value, (*way.order, it.number), way.modules)
         return found
+
+    def _counted(self, cost: float) -> int:
+        return round(cost * SCALE) * self._unit
 
     def _shared(self, place: int, here: int) -> float:
         """What the elements in a place share; nothing where there are none."""
+        if not here:
+            return 0.0
         request, response = self._reads
-        return self._entering[place][bool(here & request), bool(here & response)] if here else 0.0
+        key = (place, bool(here & request), bool(here & response))
+        if key not in self._entering:
+            self._entering[key] = entering([Costs((), 1.0, *key[1:])], self._costs.places[place].prices)
+        return self._entering[key]

@@ -10,6 +10,7 @@
  */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { SESSIONS = 10 };
 

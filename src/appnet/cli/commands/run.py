@@ -20,15 +20,8 @@ from appnet.application.placement import Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import LevelOption, model_of
-from appnet.cli.screen import (
-    Rates,
-    Steps,
-    show_diagnostics,
-    stream_line,
-    stream_name,
-    stream_table,
-    value_text,
-)
+from appnet.cli.screen import Steps, show_diagnostics
+from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
 from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
 from appnet.deploy.local.program import ApplicationError

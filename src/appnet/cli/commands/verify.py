@@ -19,7 +19,7 @@ from appnet.cli.errors import FAILURE, open_screens
 from appnet.processors.envoy.proxy.process import EnvoyError, envoy_binary
 
 _TIMEOUT_SECONDS = 10
-_REINSTALL = "make clean, then make quickstart"
+_REINSTALL = "install AppNet again; in a clone: make clean quickstart"
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
 
 

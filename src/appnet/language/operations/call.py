@@ -128,7 +128,7 @@ def function(
     """The function of one operation; its signature tells what arguments it takes, where ``resolve`` does not."""
     return BuiltIn(
         operation.function,
-        resolve or (lambda call: by_signature(call, operation)),
+        resolve,
         (operation,),
         aliases=aliases,
         elsewhere=elsewhere,

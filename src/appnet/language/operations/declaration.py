@@ -95,12 +95,13 @@ class Form:
 class BuiltIn:
     """A built-in function.
 
+    ``resolve``: what it becomes; None where the signature of its one operation tells what arguments it takes.
     ``operations``: those that its record declares. ``forms``: its other ways to be written. ``aliases``: its other
     names. ``elsewhere``: what other languages call it, in lower case.
     """
 
     name: str
-    resolve: Resolver
+    resolve: Resolver | None
     operations: tuple[Operation, ...] = ()
     forms: tuple[Form, ...] = ()
     aliases: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from appnet.language.operations import (
     text,
     time,
 )
-from appnet.language.operations.call import Call
+from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import BuiltIn
 from appnet.language.operations.signature import signature_of
 from appnet.language.scope import CheckError, Scope
@@ -66,7 +66,8 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
     name = node.function.name
     found = BUILT_INS.get(name)
     if found is not None:
-        return found.resolve(Call(scope, node, want, found))
+        call = Call(scope, node, want, found)
+        return found.resolve(call) if found.resolve is not None else by_signature(call, found.operations[0])
     if name == "reply":
         raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
     if name == "err":

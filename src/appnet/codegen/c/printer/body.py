@@ -8,7 +8,8 @@ from types import MappingProxyType
 from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
 from appnet.codegen.c.printer.facts import facts_of
 from appnet.codegen.c.printer.lifetimes import Lifetime, must_print
-from appnet.codegen.c.printer.operations import FRESH, MOST_CAPACITY, computation, run, same_text
+from appnet.codegen.c.printer.operations import computation, run
+from appnet.codegen.c.printer.operations.numbers import same_text
 from appnet.codegen.c.printer.placement import Step
 from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
@@ -43,10 +44,13 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.walk import is_exhaustive
+from appnet.language.operations.registry import OPERATIONS
+from appnet.language.operations.signature import signature_of
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
 
 _UNAVAILABLE = 14
 _LOCAL_CAPACITY = 65_536
+_MOST_CAPACITY = 2**30  # entries that a container of the runtime can hold; a greater capacity is as good as none
 _NARROW = {
     "int32": "(int32_t)",
     "sint32": "(int32_t)",
@@ -181,7 +185,7 @@ class BodyPrinter:
     def capacity(self, place: Atom) -> str:
         """The entries that the container may have."""
         entries = self.element.variable(place.name).capacity if isinstance(place, State) else _LOCAL_CAPACITY
-        return str(min(entries, MOST_CAPACITY))
+        return str(min(entries, _MOST_CAPACITY))
 
     def _is_changed(self, atom: Atom) -> bool:
         return not isinstance(atom, Const) and (type(atom), atom.name) in self._changed
@@ -256,7 +260,7 @@ class BodyPrinter:
         match value:
             case Call():
                 text = computation(self, value)
-                shared = value.op not in FRESH
+                shared = not signature_of(OPERATIONS[value.op]).makes_container
             case ReadField(path=path, type=type_):
                 slot = self._slots[path]
                 if not is_container(type_):

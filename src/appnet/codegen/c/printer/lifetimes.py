@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 
+from appnet.codegen.c.printer.operations import LASTING
 from appnet.ir.nodes import (
     AnyPattern,
     Atom,
@@ -30,10 +31,6 @@ from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import KEYED, OPERATIONS
 
 _KEPT_EFFECTS = Effect.RANDOM | Effect.WRITES_CONTAINER | Effect.WRITES_METADATA
-_IN_ARENA = frozenset(
-    {"int_to_string", "uint_to_string", "float_to_string", "bool_to_string", "method", "encrypt", "decrypt", "hmac"}
-    | {"compress", "decompress"}
-)
 
 
 class Lifetime(IntEnum):
@@ -69,7 +66,7 @@ class Lifetimes:
                 return Lifetime.CALL if fixed else Lifetime.HANDLER
             case ReadField() | Call(op="get_metadata"):
                 return Lifetime.EVENT
-            case Call(op=op) if op in _IN_ARENA:
+            case Call(op=op) if op in LASTING:
                 return Lifetime.CALL
             case Call(args=args):
                 return min((self.of(atom) for atom in args), default=Lifetime.CALL)

@@ -45,7 +45,11 @@ typedef enum an_direction { AN_REQUEST = 0, AN_RESPONSE = 1 } an_direction;
 /* ---- what a host gives ------------------------------------------------------------------------ */
 
 /* Chains ask for the first two; the trailers matter to hosts that know calls as HTTP events. */
-typedef enum an_metadata_map { AN_REQUEST_METADATA = 0, AN_RESPONSE_METADATA = 1, AN_RESPONSE_TRAILERS = 2 } an_metadata_map;
+typedef enum an_metadata_map {
+  AN_REQUEST_METADATA = 0,
+  AN_RESPONSE_METADATA = 1,
+  AN_RESPONSE_TRAILERS = 2,
+} an_metadata_map;
 
 typedef struct an_services {
   void *host;
@@ -58,7 +62,7 @@ typedef struct an_services {
 
 typedef struct an_options {
   uint64_t seed;            /* of the elements' random draws */
-  uint32_t max_message;     /* bytes; a longer gRPC message is refused with RESOURCE_EXHAUSTED, where it is not decoded yet */
+  uint32_t max_message;     /* bytes; a longer gRPC message that is not decoded yet is refused with RESOURCE_EXHAUSTED */
   uint32_t backend_count;   /* hosts of the upstream cluster */
   an_view resource;         /* an encoded opentelemetry.proto.resource.v1.Resource, stamped on telemetry */
 } an_options;
@@ -155,7 +159,8 @@ typedef struct an_chain {
   an_verdict (*judge_response)(an_call *call);
   an_verdict (*end_response)(an_call *call, int32_t status);
   const an_slot *(*reply)(an_call *call);
-  /* The values of a field of many that is written, as give_values takes them. NULL with *count 0: out of memory, or none. */
+  /* The values of a field of many that is written, as give_values takes them. NULL with *count SIZE_MAX: out of
+   * memory. */
   const an_value *(*values)(an_call *call, an_part part, size_t field, size_t *count);
   int32_t (*refusal)(const an_call *call, an_view *text); /* gRPC status code, and message */
   int64_t (*destination)(const an_call *call);            /* the host that the request goes to, or -1 */

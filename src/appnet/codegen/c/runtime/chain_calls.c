@@ -30,12 +30,12 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   return call;
 }
 
-static void event_ends(an_call *call) {
+static void end_event(an_call *call) {
   if (streams_at_all(call->method)) an_arena_release(&call->arena, &((an_chain_call *)call)->start);
 }
 
 an_slot *an_message_new(an_call *call, an_direction direction) {
-  event_ends(call);
+  end_event(call);
   an_wire_clear(side_of_part(call->method, (an_part)direction), call->slots);
   if (direction == AN_RESPONSE) call->response_begun = true;
   return call->slots;
@@ -43,7 +43,8 @@ an_slot *an_message_new(an_call *call, an_direction direction) {
 
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count) {
   an_scope scope = {.call = call};
-  an_list_fill(&scope, &side_of_part(call->method, (an_part)direction)->fields[field], &call->slots[field], values, count);
+  const an_side *side = side_of_part(call->method, (an_part)direction);
+  an_list_fill(&scope, &side->fields[field], &call->slots[field], values, count);
   return !scope.failed;
 }
 
@@ -54,7 +55,8 @@ static const an_slot *replied(const an_call *call, const an_field *field) {
   const an_side *reply = &call->method->reply;
   for (size_t i = 0; i < reply->field_count; i++) {
     const an_field *it = &reply->fields[i];
-    bool same = it->depth == field->depth && memcmp(it->numbers, field->numbers, field->depth * sizeof *field->numbers) == 0;
+    bool same = it->depth == field->depth;
+    for (unsigned level = 0; same && level < field->depth; level++) same = it->numbers[level] == field->numbers[level];
     if (same) return call->reply_slots[i].written ? &call->reply_slots[i] : NULL;
   }
   return NULL;
@@ -84,7 +86,7 @@ an_verdict an_judge_response(an_call *call) {
 }
 
 an_verdict an_end_response(an_call *call, int32_t status) {
-  event_ends(call);
+  end_event(call);
   an_call_uncount(call);
   if (status == 0) return AN_FORWARD;
   call->response_begun = true;

@@ -148,9 +148,13 @@ const an_value *an_list_values(an_arena *arena, const an_field *field, const an_
   const an_vec *items = slot->value.many;
   const an_map *map = slot->value.many;
   const size_t size = slot->value.many == NULL ? 0 : entries ? map->size : items->size;
+  *count = size;
+  if (size == 0) return NULL;
   an_value *values = an_arena_alloc(arena, an_size_mul(size, (entries ? 2 : 1) * sizeof *values));
-  *count = values == NULL ? 0 : size;
-  if (*count == 0) return NULL;
+  if (values == NULL) {
+    *count = SIZE_MAX;
+    return NULL;
+  }
   memset(values, 0, size * (entries ? 2 : 1) * sizeof *values);
   if (entries) values_of_map(type, map, values);
   for (uint32_t i = 0; !entries && i < items->size; i++) {

@@ -16,7 +16,7 @@ void an_write_map(an_scope *scope, const an_side *side, an_slot *slots, size_t i
 /* For hosts that have decoded messages: the slot of a field of many gets these values, and gives them as an array in the
  * arena; entries are key and value in turn. */
 void an_list_fill(an_scope *scope, const an_field *field, an_slot *slot, const an_value *values, size_t count);
-/* NULL with *count 0: none, or out of memory. */
+/* NULL with *count 0: none; with SIZE_MAX: out of memory. */
 const an_value *an_list_values(an_arena *arena, const an_field *field, const an_slot *slot, size_t *count);
 
 #endif

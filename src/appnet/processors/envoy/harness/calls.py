@@ -22,7 +22,7 @@ _RESPONSE_HEADERS = {":status": b"200", "content-type": b"application/grpc"}
 
 
 class Action(IntEnum):
-    """``an_action`` of appnet.h."""
+    """``an_action`` of module.h."""
 
     CONTINUE = 0
     HOLD = 1

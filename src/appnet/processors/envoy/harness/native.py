@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import tempfile
 import weakref
 from ctypes import (
     CFUNCTYPE,
@@ -15,10 +14,10 @@ from ctypes import (
     c_int32,
     c_size_t,
     c_uint32,
-    c_uint64,
     c_void_p,
 )
 
+from appnet.codegen.c.chain_abi import MetadataGet, MetadataSet, NowNs, Options, Services, View, open_library
 from appnet.processors.envoy.harness.calls import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
 
 __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
@@ -26,38 +25,12 @@ __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
 _ABI = 2
 
 
-class _View(Structure):
-    _fields_ = [("data", c_void_p), ("size", c_size_t)]
-
-    def read(self) -> bytes:
-        return ctypes.string_at(self.data, self.size) if self.size else b""
-
-
-_NowNs = CFUNCTYPE(c_uint64, c_void_p)
-_HeaderGet = CFUNCTYPE(c_bool, c_void_p, c_int, _View, POINTER(_View))
-_HeaderSet = CFUNCTYPE(None, c_void_p, c_int, _View, _View)
-
-
-class _Services(Structure):
-    _fields_ = [
-        ("host", c_void_p),
-        ("now_ns", _NowNs),
-        ("wall_ns", _NowNs),
-        ("header_get", _HeaderGet),
-        ("header_set", _HeaderSet),
-    ]
-
-
-class _Options(Structure):
-    _fields_ = [("seed", c_uint64), ("max_message", c_uint32), ("backend_count", c_uint32), ("resource", _View)]
-
-
 class _Outcome(Structure):
-    _fields_ = [("body", _View), ("code", c_int32), ("text", _View), ("more", c_bool)]
+    _fields_ = [("body", View), ("code", c_int32), ("text", View), ("more", c_bool)]
 
 
 _Headers = CFUNCTYPE(c_int, c_void_p, c_bool)
-_Body = CFUNCTYPE(c_int, c_void_p, POINTER(_View), c_size_t, c_bool)
+_Body = CFUNCTYPE(c_int, c_void_p, POINTER(View), c_size_t, c_bool)
 _Trailers = CFUNCTYPE(c_int, c_void_p)
 _Take = CFUNCTYPE(c_void_p, c_void_p, POINTER(c_size_t))
 
@@ -68,7 +41,7 @@ class _Module(Structure):
         ("size", c_uint32),
         ("name", c_char_p),
         ("version", c_char_p),
-        ("instance_new", CFUNCTYPE(c_void_p, POINTER(_Services), POINTER(_Options))),
+        ("instance_new", CFUNCTYPE(c_void_p, POINTER(Services), POINTER(Options))),
         ("instance_free", CFUNCTYPE(None, c_void_p)),
         ("call_new", CFUNCTYPE(c_void_p, c_void_p, c_void_p)),
         ("call_free", CFUNCTYPE(None, c_void_p)),
@@ -104,24 +77,20 @@ class ModuleUnderTest(Harness):
         self.calls: dict[int, _Call] = {}
         self.alive: list[bytes] = []  # header values that the module was given, until the event ends
         self._count = 0
-        with tempfile.NamedTemporaryFile(suffix=".so") as file:
-            file.write(module)
-            file.flush()
-            library = ctypes.CDLL(file.name)
-        self.table = _Module.in_dll(library, "appnet_module")
+        self.table = _Module.in_dll(open_library(module), "appnet_module")
         assert (self.table.abi, self.table.size) == (_ABI, ctypes.sizeof(_Module))
         self.name, self.version = self.table.name.decode(), self.table.version.decode()
         self._services = self._make_services()
         kept = ctypes.create_string_buffer(resource, len(resource))
-        view = _View(ctypes.addressof(kept), len(resource))
-        options = _Options(seed, max_message, backend_count, view)
+        view = View(ctypes.addressof(kept), len(resource))
+        options = Options(seed, max_message, backend_count, view)
         instance = self.table.instance_new(ctypes.byref(self._services), ctypes.byref(options))
         assert instance, "instance_new gave NULL"
         self.instance: int = instance
         # The services are kept by the finalizer: the chain may use them to its end.
         weakref.finalize(self, lambda _services, free: free(instance), self._services, self.table.instance_free)
 
-    def _make_services(self) -> _Services:
+    def _make_services(self) -> Services:
         this = weakref.ref(self)
 
         def now_ns(_host: int) -> int:
@@ -131,22 +100,22 @@ class ModuleUnderTest(Harness):
         def wall_ns(host: int) -> int:
             return now_ns(host) + WALL_NS
 
-        def header_get(call: int, header_map: int, key: _View, value: _View) -> bool:
+        def metadata_get(call: int, header_map: int, key: View, value: View) -> bool:
             module = this()
             assert module
             found = module.calls[call].header_map(header_map).get(key.read().decode("latin-1"))
             if found is None:
                 return False
             module.alive.append(found)
-            value[0] = _View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))
+            value[0] = View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))
             return True
 
-        def header_set(call: int, header_map: int, key: _View, value: _View) -> None:
+        def metadata_set(call: int, header_map: int, key: View, value: View) -> None:
             module = this()
             assert module
             module.calls[call].header_map(header_map)[key.read().decode("latin-1")] = value.read()
 
-        return _Services(None, _NowNs(now_ns), _NowNs(wall_ns), _HeaderGet(header_get), _HeaderSet(header_set))
+        return Services(None, NowNs(now_ns), NowNs(wall_ns), MetadataGet(metadata_get), MetadataSet(metadata_set))
 
     def call(self) -> _Call:
         """A call through this instance."""
@@ -203,8 +172,8 @@ class _Call(CallUnderTest):
     def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
         # Each chunk in memory of its own, so that a sanitizer sees a read past its end.
         memory = [ctypes.create_string_buffer(chunk, max(len(chunk), 1)) for chunk in chunks]
-        views = (_View * len(chunks))(
-            *(_View(ctypes.addressof(piece), len(chunk)) for piece, chunk in zip(memory, chunks, strict=True))
+        views = (View * len(chunks))(
+            *(View(ctypes.addressof(piece), len(chunk)) for piece, chunk in zip(memory, chunks, strict=True))
         )
         table = self._module.table
         event = table.request_body if direction is self.request else table.response_body

@@ -52,6 +52,11 @@ static an_view http_text(an_http_call *call, const char *subject, const char *fl
   return (an_view){text, size};
 }
 
+/* The elements' own. */
+static an_action refusal_of(an_http_call *call) { return http_reply(call, call->base.reply_code, call->base.reply_text); }
+
+static bool response_refused(an_http_call *call) { return call->base.method->on_response(&call->base) == AN_REFUSE; }
+
 static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
   call->request_phase = AN_PHASE_REPLIED;
   return http_reply(call, code, http_text(call, "request", flaw));
@@ -183,12 +188,17 @@ static an_action end_stream_with(an_http_call *call, int32_t code, an_view text)
   return http_reply(call, code, text);
 }
 
-/* What arrived cannot be read, as call->flaw says of `subject`: the elements that the call passed see an error response. */
+static an_action end_stream_refused(an_http_call *call) {
+  return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+}
+
+/* What arrived cannot be read, as call->flaw says of `subject`: the elements that the call passed see an error
+ * response. */
 static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
   int32_t code = call->flaw_code;
   an_view text = http_text(call, subject, call->flaw);
   an_call_fail(&call->base, code);
-  if (call->base.method->on_response(&call->base) == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  if (response_refused(call)) return end_stream_refused(call);
   return end_stream_with(call, code, text);
 }
 
@@ -204,8 +214,9 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
       return end_spoilt_stream(call, request ? "request message is malformed:" : "response message is malformed:");
     }
   }
-  an_verdict verdict = direction == AN_REQUEST ? call->base.method->on_request(&call->base) : call->base.method->on_response(&call->base);
-  if (verdict == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  const an_method *method = call->base.method;
+  an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
+  if (verdict == AN_REFUSE) return end_stream_refused(call);
   if (direction == AN_REQUEST) an_call_count(&call->base);
   an_splice splice;
   if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
@@ -255,7 +266,8 @@ static an_action judge_messages(an_http_call *call, an_direction direction, an_v
   return AN_CONTINUE;
 }
 
-static an_action stream_body(an_http_call *call, an_direction direction, const an_view *chunks, size_t count, bool ended) {
+static an_action stream_body(an_http_call *call, an_direction direction, const an_view *chunks, size_t count,
+                             bool ended) {
   an_buffer *part = &call->parts[direction];
   bool in_place = part->size == 0 && count == 1, nothing_kept = part->size == 0;
   for (size_t i = 0; i < count && !in_place; i++) an_buffer_append(part, chunks[i].data, chunks[i].size);
@@ -295,7 +307,7 @@ static an_action finish_stream(an_http_call *call, int32_t status) {
   an_call_uncount(&call->base);
   if (status == 0) return AN_CONTINUE;
   an_call_error(&call->base, status);
-  if (call->base.method->on_response(&call->base) == AN_REFUSE) return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  if (response_refused(call)) return end_stream_refused(call);
   return AN_CONTINUE;
 }
 
@@ -314,14 +326,16 @@ static const an_method *find_method(an_http_call *call) {
 static bool speaks_grpc(an_http_call *call) {
   const an_view grpc = AN_TEXT("application/grpc");
   an_view type;
-  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) || !an_starts_with(type, grpc)) return false;
+  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type)) return false;
+  if (!an_starts_with(type, grpc)) return false;
   return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
 }
 
 /* The reply in reply_slots as a framed message. */
 static an_splice frame_reply(an_http_call *call, an_view *framed) {
   static const uint8_t nothing[1];
-  return an_wire_splice(an_reply_plan(&call->base), (an_view){nothing, 0}, call->base.reply_slots, &call->base.arena, framed);
+  const an_plan *plan = an_reply_plan(&call->base);
+  return an_wire_splice(plan, (an_view){nothing, 0}, call->base.reply_slots, &call->base.arena, framed);
 }
 
 /* Answers with the reply of an element, as the elements that had forwarded the request leave it. */
@@ -337,7 +351,7 @@ static an_action answer_request(an_http_call *call) {
     an_wire_scan(an_plan_of(&call->base, AN_RESPONSE), call->base.message, call->base.slots);
   }
   call->request_phase = AN_PHASE_REPLIED;
-  if (call->base.method->on_response(&call->base) == AN_REFUSE) return http_reply(call, call->base.reply_code, call->base.reply_text);
+  if (response_refused(call)) return refusal_of(call);
   call->outcome.body = framed;
   if (splice == AN_SPLICE_DONE && side->needs_message) pass_message(call, AN_RESPONSE, &splice);
   if (splice == AN_SPLICE_DONE) return AN_RESPOND;
@@ -351,7 +365,7 @@ static an_action judge_request(an_http_call *call) {
   if (verdict == AN_ANSWER) return answer_request(call);
   if (verdict == AN_REFUSE) {
     call->request_phase = AN_PHASE_REPLIED;
-    return http_reply(call, call->base.reply_code, call->base.reply_text);
+    return refusal_of(call);
   }
   an_splice splice = AN_SPLICE_DONE;
   an_action action = call->base.method->request.needs_message ? pass_message(call, AN_REQUEST, &splice) : AN_CONTINUE;
@@ -430,10 +444,10 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   if (spoilt) status = call->flaw_code;
   if (status != 0) an_call_error(&call->base, status);
   an_call_uncount(&call->base);
-  if (call->base.method->on_response(&call->base) == AN_REFUSE) {
+  if (response_refused(call)) {
     if (!held) return AN_CONTINUE;
     call->response_phase = AN_PHASE_REPLIED;
-    return http_reply(call, call->base.reply_code, call->base.reply_text);
+    return refusal_of(call);
   }
   if (!held) return AN_CONTINUE;
   an_splice splice = AN_SPLICE_DONE;
@@ -458,7 +472,8 @@ an_action an_response_headers(an_http_call *call, bool end_stream) {
   }
   const an_side *side = &call->base.method->response;
   if (side->streams) {
-    return end_stream ? finish_stream(call, an_read_status(&call->base, AN_RESPONSE_METADATA)) : stream_headers(call, AN_RESPONSE);
+    if (!end_stream) return stream_headers(call, AN_RESPONSE);
+    return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_METADATA));
   }
   call->response_held = side->holds;
   if (!side->needs_message && !side->needs_status) return judge_response(call, 0);
@@ -489,7 +504,9 @@ static void observe_message(an_http_call *call, const an_body *arrived, bool end
   }
   if (call->message_whole && first && arrived->size > 0) spoil(call, GRPC_INTERNAL, "has more than its one message");
   if (call->message_whole && first) return;
-  for (size_t i = 0; i < arrived->count; i++) an_buffer_append(&call->seen, arrived->chunks[i].data, arrived->chunks[i].size);
+  for (size_t i = 0; i < arrived->count; i++) {
+    an_buffer_append(&call->seen, arrived->chunks[i].data, arrived->chunks[i].size);
+  }
   if (call->seen.failed) {
     spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
     return;
@@ -525,7 +542,9 @@ an_action an_response_body(an_http_call *call, const an_view *chunks, size_t cou
 }
 
 an_action an_response_trailers(an_http_call *call) {
-  if (call->response_phase == AN_PHASE_STREAMING) return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+  if (call->response_phase == AN_PHASE_STREAMING) {
+    return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
+  }
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   return judge_response(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
 }

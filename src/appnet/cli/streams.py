@@ -1,0 +1,62 @@
+"""Records of a running application, stream by stream, as lines and as a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from appnet.observe.records import RecordValue
+from appnet.observe.store import StreamKey, StreamSummary
+
+_LONGEST_VALUE = 60
+
+
+class Rates:
+    """How fast each stream grows, between one look and the next."""
+
+    def __init__(self) -> None:
+        self._counts: dict[StreamKey, int] = {}
+        self._looked = time.monotonic()
+
+    def look(self, summaries: Iterable[StreamSummary]) -> dict[StreamKey, float]:
+        """Records a second of each stream since the last look."""
+        now = time.monotonic()
+        elapsed = max(now - self._looked, 1e-3)
+        counts = {it.key: it.count for it in summaries}
+        rates = {key: (count - self._counts.get(key, 0)) / elapsed for key, count in counts.items()}
+        self._counts, self._looked = counts, now
+        return rates
+
+
+def stream_name(key: StreamKey) -> str:
+    """``ELEMENT.VARIABLE``."""
+    return f"{key.element}.{key.variable}"
+
+
+def value_text(value: RecordValue) -> str:
+    """A record's value on one line, cut where it is long."""
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def stream_line(summary: StreamSummary) -> str:
+    """A stream on one line: how many records, what they are like."""
+    line = f"{stream_name(summary.key)}: {summary.count} records, the latest {value_text(summary.latest.value)}"
+    if summary.floats is None:
+        return line
+    return f"{line}, median {value_text(summary.floats.p50)}, p99 {value_text(summary.floats.p99)}"
+
+
+def stream_table(summaries: Iterable[StreamSummary], rates: dict[StreamKey, float]) -> Table:
+    """All streams, a row each."""
+    table = Table("records of", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("count", "per second", "median", "p99"):
+        table.add_column(title, justify="right")
+    table.add_column("latest", no_wrap=True)
+    for it in summaries:
+        floats = (value_text(it.floats.p50), value_text(it.floats.p99)) if it.floats else ("", "")
+        rate = f"{rates.get(it.key, 0.0):.0f}"
+        table.add_row(stream_name(it.key), str(it.count), rate, *floats, value_text(it.latest.value))
+    return table

@@ -1,0 +1,92 @@
+"""How a family of operations is printed, and what printing asks of the body that the operation stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from appnet.codegen.c.printer.context import Direction, ElementContext
+from appnet.codegen.c.printer.types import Types
+from appnet.ir.nodes import Atom, Call
+
+
+class Body(Protocol):
+    """The body that is being printed."""
+
+    @property
+    def element(self) -> ElementContext:
+        """Whose body it is."""
+
+    @property
+    def types(self) -> Types:
+        """The C types of the chain."""
+
+    @property
+    def direction(self) -> Direction:
+        """Of the message in hand."""
+
+    def line(self, text: str) -> None:
+        """Adds a line at the depth of the statement in hand."""
+
+    def lines(self, texts: list[str]) -> None:
+        """Adds several lines."""
+
+    def note(self, text: str) -> None:
+        """Adds a comment."""
+
+    def scope(self) -> str:
+        """The scope, for a function that may run out of memory."""
+
+    def call(self) -> str:
+        """The call in hand."""
+
+    def temporary(self, c_type: str, name: str, value: str | None = None) -> str:
+        """Declares a variable that the program does not know of."""
+
+    def place(self, atom: Atom) -> str:
+        """The variable itself."""
+
+    def atom(self, atom: Atom) -> str:
+        """The value now: of a container that the body changes, a copy."""
+
+    def pointer(self, atom: Atom) -> str:
+        """The address of the value."""
+
+    def heap(self, place: Atom) -> str:
+        """The memory of what the container holds; NULL is the arena."""
+
+    def capacity(self, place: Atom) -> str:
+        """The entries that the container may have."""
+
+
+Value = Callable[[Body, Call], str]
+"""Gives the C expression of an operation."""
+
+Effect = Callable[[Body, Call], None]
+"""Adds the statements of an operation that is done for its effect."""
+
+
+@dataclass
+class Family:
+    """The C of some operations: a template where it is one expression, a function of the printer where it is more.
+
+    A template may hold ``{0}``, ``{1}``, … for operands, and ``{scope}``, ``{call}``, ``{instance}``, ``{element}``.
+    An operation that stands nowhere is the runtime's function of its name: ``an_NAME({0}, …)``. ``lasting``: those
+    whose text lasts as long as the call; that of others, as long as what they were given.
+    """
+
+    templates: Mapping[str, str] = field(default_factory=dict)
+    lasting: frozenset[str] = frozenset()
+    values: dict[str, Value] = field(default_factory=dict)
+    effects: dict[str, Effect] = field(default_factory=dict)
+
+    def value(self, function: Value) -> Value:
+        """Decorates the function of the operation of its name."""
+        self.values[function.__name__.strip("_")] = function
+        return function
+
+    def effect(self, function: Effect) -> Effect:
+        """Decorates the function of the operation of its name."""
+        self.effects[function.__name__.strip("_")] = function
+        return function

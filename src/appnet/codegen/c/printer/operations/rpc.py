@@ -1,0 +1,25 @@
+"""The call in hand."""
+
+from __future__ import annotations
+
+from appnet.codegen.c.printer.context import Direction
+from appnet.codegen.c.printer.operations.family import Body, Family
+from appnet.codegen.c.printer.text import view
+from appnet.ir.nodes import Call
+
+FAMILY = Family(
+    {
+        "rpc_id": "{call}->rpc_id",
+    },
+    lasting=frozenset({"method"}),
+)
+
+
+@FAMILY.value
+def _method(body: Body, _call: Call) -> str:
+    return view(body.element.method.full_name.encode())
+
+
+@FAMILY.value
+def _status(body: Body, _call: Call) -> str:
+    return f"(int64_t){body.call()}->status" if body.direction is Direction.RESPONSE else "0"

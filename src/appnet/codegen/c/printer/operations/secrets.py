@@ -1,0 +1,44 @@
+"""Encryption, signatures and compression."""
+
+from __future__ import annotations
+
+from appnet.codegen.c.printer.operations.family import Body, Family
+from appnet.ir.nodes import Call
+from appnet.language.types import STRING, Type
+
+FAMILY = Family(
+    {
+        "encrypt": "an_encrypt({scope}, {element}, {0}, {1})",
+        "hmac": "an_hmac({scope}, {0}, {1})",
+    },
+    lasting=frozenset({"encrypt", "decrypt", "hmac", "compress", "decompress"}),
+)
+
+
+@FAMILY.value
+def _decrypt(body: Body, call: Call) -> str:
+    plain = body.temporary(body.types.name(call.type), "plain")
+    body.line(
+        f"{plain}.some = an_decrypt({body.scope()}, {body.atom(call.args[0])}, {body.atom(call.args[1])}, "
+        f"&{plain}.value);"
+    )
+    return plain
+
+
+def _encoded(type_: Type) -> str:
+    return "true" if type_ == STRING else "false"
+
+
+@FAMILY.value
+def _compress(body: Body, call: Call) -> str:
+    return f"an_compress({body.scope()}, {body.atom(call.args[0])}, {_encoded(call.type)})"
+
+
+@FAMILY.value
+def _decompress(body: Body, call: Call) -> str:
+    plain = body.temporary(body.types.name(call.type), "plain")
+    packed = call.args[0]
+    body.line(
+        f"{plain}.some = an_decompress({body.scope()}, {body.atom(packed)}, {_encoded(packed.type)}, &{plain}.value);"
+    )
+    return plain

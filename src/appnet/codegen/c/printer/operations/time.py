@@ -1,0 +1,11 @@
+"""Time."""
+
+from __future__ import annotations
+
+from appnet.codegen.c.printer.operations.family import Family
+
+FAMILY = Family(
+    {
+        "now": "an_now({instance})",
+    }
+)

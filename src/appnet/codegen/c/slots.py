@@ -1,0 +1,317 @@
+"""A host of compiled chains in Python, for whoever has decoded messages: fields in, verdict out, through ``chain.h``.
+
+    chain = Chain(binary)
+    instance = Instance(chain, now_ns=time.monotonic_ns, wall_ns=time.time_ns)
+    call = instance.call(chain.methods["/echo.Echo/Call"], metadata, response_metadata)
+    judgement = call.request({(1,): b"hello"})
+
+A message is known by the fields that it has: their numbers from the message inwards, with a bool, int, float or bytes,
+or a list or dict of these.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+from appnet.codegen.c import chain_abi as abi
+
+Numbers: TypeAlias = tuple[int, ...]
+FieldValue: TypeAlias = Any
+Message: TypeAlias = Mapping[Numbers, FieldValue]
+Metadata: TypeAlias = MutableMapping[str, bytes]
+
+
+class Verdict(IntEnum):
+    """What is to become of a message."""
+
+    FORWARD = abi.FORWARD
+    REFUSE = abi.REFUSE
+    ANSWER = abi.ANSWER
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What handlers made of a message.
+
+    ``written``: the fields to set in it before it goes on or, with ANSWER, in an empty response, which is the answer;
+    in this order, since members of a oneof put an end to each other. ``code``, ``text``: the gRPC status that the call
+    ends with, on REFUSE.
+    """
+
+    verdict: Verdict
+    written: Message = field(default_factory=dict)
+    code: int = 0
+    text: bytes = b""
+
+
+@dataclass(frozen=True)
+class SlotField:
+    """A field that a chain reads or writes. ``many``: it is a list, or a dict if there is a ``key_kind``."""
+
+    numbers: Numbers
+    kind: str
+    many: bool
+    key_kind: str | None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One direction of a method, as ``an_side`` has it."""
+
+    fields: tuple[SlotField, ...]
+    needs_message: bool
+    needs_status: bool
+    holds: bool
+    empty: bool
+    streams: bool
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a chain."""
+
+    path: str
+    index: int
+    request: Side
+    response: Side
+    reply: Side
+
+
+class Chain:
+    """A chain that was built for a native host. Raises `ValueError` where it is for another version of ``chain.h``."""
+
+    def __init__(self, binary: bytes) -> None:
+        self.table = abi.ChainTable.in_dll(abi.open_library(binary), "appnet_chain")
+        found = (self.table.abi, self.table.size)
+        if found != (abi.ABI, ctypes.sizeof(abi.ChainTable)):
+            raise ValueError(f"a chain of ABI {abi.ABI} is needed, not of {self.table.abi}")
+        self.name: str = self.table.name.decode()
+        self.version: str = self.table.version.decode()
+        methods = [_method(self.table.methods[index], index) for index in range(self.table.method_count)]
+        self.methods = {it.path: it for it in methods}
+
+
+def _method(table: abi.MethodTable, index: int) -> Method:
+    sides = (_side(it) for it in (table.request, table.response, table.reply))
+    return Method(table.path.read().decode(), index, *sides)
+
+
+def _side(table: abi.SideTable) -> Side:
+    fields = tuple(_field(table.fields[index]) for index in range(table.field_count))
+    return Side(fields, table.needs_message, table.needs_status, table.holds, table.empty, table.streams)
+
+
+def _field(table: abi.FieldTable) -> SlotField:
+    key_kind = abi.KINDS[table.key_kind] if table.many == abi.ENTRIES else None
+    many = table.many != abi.NOT_MANY
+    return SlotField(tuple(table.numbers[: table.depth]), abi.KINDS[table.kind], many, key_kind)
+
+
+class Instance:
+    """One instance of a chain: its state. Clocks are in nanoseconds; ``resource`` is an encoded OTLP ``Resource``."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        now_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
+        seed: int = 1,
+        backend_count: int = 0,
+        resource: bytes = b"",
+    ) -> None:
+        self.chain = chain
+        self._numbers = itertools.count(1)
+        self._metadata: dict[int, _CallMetadata] = {}
+        services = _services(self._metadata, now_ns, wall_ns)
+        kept = ctypes.create_string_buffer(resource, len(resource))
+        options = abi.Options(seed, 0, backend_count, abi.view_of(kept, len(resource)))
+        handle = chain.table.instance_new(ctypes.byref(services), ctypes.byref(options))
+        if not handle:
+            raise MemoryError(f"no memory for chain {chain.name}")
+        self.handle: int = handle
+        # The services are kept by the finalizer: the chain may use them to its end.
+        weakref.finalize(self, lambda _services, free: free(handle), services, chain.table.instance_free)
+
+    def call(self, method: Method, metadata: Metadata, response_metadata: Metadata) -> Call:
+        """A call of this method. Keys of metadata are in lower case; the response's may be filled when it comes."""
+        return Call(self, method, metadata, response_metadata)
+
+    def enter(self, metadata: _CallMetadata) -> int:
+        """A number by which the chain asks for the metadata of a call."""
+        number = next(self._numbers)
+        self._metadata[number] = metadata
+        return number
+
+    def leave(self, number: int) -> None:
+        """The call of this number has ended."""
+        del self._metadata[number]
+
+    def state_dump(self) -> str:
+        """All state that outlives calls, as `appnet.interpret.dump` writes it."""
+        return self._take(self.chain.table.state_dump).decode()
+
+    def take_telemetry(self) -> bytes:
+        """The records since the last time, as an encoded ``ExportLogsServiceRequest``; empty where there are none."""
+        return self._take(self.chain.table.telemetry_take) if self.chain.table.telemetry_pending(self.handle) else b""
+
+    def _take(self, function: Callable[..., int | None]) -> bytes:
+        size = ctypes.c_size_t()
+        data = function(self.handle, ctypes.byref(size))
+        try:
+            return ctypes.string_at(data, size.value) if data else b""
+        finally:
+            self.chain.table.release(data)
+
+
+@dataclass
+class _CallMetadata:
+    """Of the request and of the response; ``lent`` are values that the chain holds until the event ends."""
+
+    maps: tuple[Metadata, Metadata]
+    lent: list[ctypes.Array[ctypes.c_char]] = field(default_factory=list)
+
+
+def _services(
+    calls: Mapping[int, _CallMetadata], now_ns: Callable[[], int], wall_ns: Callable[[], int]
+) -> abi.Services:
+    def metadata_get(call: int, which: int, key: abi.View, value: Any) -> bool:
+        metadata = calls[call]
+        found = metadata.maps[which].get(key.read().decode("latin-1"))
+        if found is None:
+            return False
+        lent = ctypes.create_string_buffer(found, max(len(found), 1))
+        metadata.lent.append(lent)
+        value[0] = abi.view_of(lent, len(found))
+        return True
+
+    def metadata_set(call: int, which: int, key: abi.View, value: abi.View) -> None:
+        calls[call].maps[which][key.read().decode("latin-1")] = value.read()
+
+    return abi.Services(
+        None,
+        abi.NowNs(lambda _host: now_ns()),
+        abi.NowNs(lambda _host: wall_ns()),
+        abi.MetadataGet(metadata_get),
+        abi.MetadataSet(metadata_set),
+    )
+
+
+class Call:
+    """A call through an instance: its messages one after another, and `end` in any case."""
+
+    def __init__(self, instance: Instance, method: Method, metadata: Metadata, response_metadata: Metadata) -> None:
+        self.method = method
+        self._instance = instance
+        self._table = instance.chain.table
+        self._metadata = _CallMetadata((metadata, response_metadata))
+        self._number = instance.enter(self._metadata)
+        self._lent: list[ctypes.Array[ctypes.c_char]] = []
+        self._handle = self._table.call_new(instance.handle, method.index, self._number)
+        if not self._handle:
+            raise MemoryError(f"no memory for a call of {method.path}")
+
+    def request(self, message: Message) -> Judgement:
+        """Judges the request, or the next message of a stream of them. Fields that no handler uses may be left out."""
+        slots = self._fill(abi.REQUEST, self.method.request, message)
+        verdict = Verdict(self._table.judge_request(self._handle))
+        if verdict is not Verdict.ANSWER:
+            return self._judged(verdict, self._written(abi.REQUEST, self.method.request, slots))
+        reply = self._written(abi.REPLY, self.method.reply, self._table.reply(self._handle))
+        return self._judged(verdict, [*reply, *self._written(abi.RESPONSE, self.method.response, slots)])
+
+    def response(self, message: Message) -> Judgement:
+        """Judges the response, or the next message of a stream of them."""
+        slots = self._fill(abi.RESPONSE, self.method.response, message)
+        verdict = Verdict(self._table.judge_response(self._handle))
+        return self._judged(verdict, self._written(abi.RESPONSE, self.method.response, slots))
+
+    def end_response(self, status: int) -> Judgement:
+        """The response is an error; or the stream of responses has ended, with this status."""
+        return self._judged(Verdict(self._table.end_response(self._handle, status)), ())
+
+    @property
+    def destination(self) -> int | None:
+        """The number of the host that the request goes to, if a handler has chosen one."""
+        chosen: int = self._table.destination(self._handle)
+        return chosen if chosen >= 0 else None
+
+    def end(self) -> None:
+        """The call has ended, in whatever way."""
+        self._table.call_free(self._handle)
+        self._instance.leave(self._number)
+
+    def _fill(self, direction: int, side: Side, message: Message) -> Any:
+        slots = self._table.message_new(self._handle, direction)
+        for index, it in enumerate(side.fields):
+            given = message.get(it.numbers)
+            if given is None:
+                continue
+            if it.many:
+                values = self._values(it, given)
+                if not self._table.give_values(self._handle, direction, index, values, len(given)):
+                    raise MemoryError(f"no memory for field {it.numbers} of {self.method.path}")
+                continue
+            slot = slots[index]
+            self._set(slot.value, it.kind, given)
+            slot.present = True
+        return slots
+
+    def _values(self, it: SlotField, given: Any) -> Any:
+        if it.key_kind is None:
+            flat = [(it.kind, one) for one in given]
+        else:
+            flat = [pair for key, one in given.items() for pair in ((it.key_kind, key), (it.kind, one))]
+        values = (abi.Value * len(flat))()
+        for value, (kind, one) in zip(values, flat, strict=True):
+            self._set(value, kind, one)
+        return values
+
+    def _set(self, value: abi.Value, kind: str, given: FieldValue) -> None:
+        member = abi.MEMBERS[kind]
+        if member == "s":
+            lent = ctypes.create_string_buffer(given, max(len(given), 1))
+            self._lent.append(lent)
+            given = abi.view_of(lent, len(given))
+        setattr(value, member, given)
+
+    def _written(self, part: int, side: Side, slots: Any) -> Iterator[tuple[Numbers, FieldValue]]:
+        for index, it in enumerate(side.fields):
+            slot = slots[index]
+            if slot.written:
+                yield it.numbers, self._many(part, index, it) if it.many else _get(slot.value, it.kind)
+
+    def _many(self, part: int, index: int, it: SlotField) -> list[FieldValue] | dict[FieldValue, FieldValue]:
+        size = ctypes.c_size_t()
+        values = self._table.values(self._handle, part, index, ctypes.byref(size))
+        if size.value == abi.NO_MEMORY:
+            raise MemoryError(f"no memory for field {it.numbers} of {self.method.path}")
+        if it.key_kind is None:
+            return [_get(values[at], it.kind) for at in range(size.value)]
+        pairs = range(0, 2 * size.value, 2)
+        return {_get(values[at], it.key_kind): _get(values[at + 1], it.kind) for at in pairs}
+
+    def _judged(self, verdict: Verdict, written: Iterable[tuple[Numbers, FieldValue]]) -> Judgement:
+        judgement = Judgement(verdict, {} if verdict is Verdict.REFUSE else dict(written))
+        if verdict is Verdict.REFUSE:
+            text = abi.View()
+            code = self._table.refusal(self._handle, ctypes.byref(text))
+            judgement = Judgement(verdict, {}, code, text.read())
+        self._forget(self._lent)
+        self._forget(self._metadata.lent)
+        return judgement
+
+    def _forget(self, lent: list[ctypes.Array[ctypes.c_char]]) -> None:
+        """Nothing that was lent for the event is needed any more."""
+        lent.clear()
+
+
+def _get(value: abi.Value, kind: str) -> FieldValue:
+    held = getattr(value, abi.MEMBERS[kind])
+    return held.read() if isinstance(held, abi.View) else held

@@ -1,0 +1,167 @@
+"""A host that has decoded messages, as one more subject: what comes as gRPC frames it reads, judges by slots, and writes.
+
+It stands where a gRPC library would: frames are taken apart before, and put together after the chain.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from appnet.codegen.c import slots
+from appnet.codegen.c.slots import Chain, Instance, Judgement, Message, Numbers, Verdict
+from appnet.interpret.values import absent_value
+from appnet.language.messages import MessageSchema
+from appnet.processors.envoy.harness.calls import (
+    WALL_NS,
+    Action,
+    CallUnderTest,
+    Direction,
+    Harness,
+    Replied,
+)
+from tests.support.raw_grpc import frame
+from tests.support.sample import SAMPLE
+from tests.support.wire import fields_of, parse, put
+
+_PATHS = {it.numbers: path for path, it in SAMPLE.request.fields.items()}
+_HEADER = 5
+AT_REQUEST, AT_RESPONSE = "request", "response"
+
+
+class SlotsUnderTest(Harness):
+    """One instance of a native module, used through its ``appnet_chain``."""
+
+    def __init__(self, module: bytes, *, seed: int = 1, backend_count: int = 0, now_ns: int = 1_000_000_000) -> None:
+        self.now_ns = now_ns
+        self.chain = Chain(module)
+        self.instance = Instance(
+            self.chain,
+            now_ns=lambda: self.now_ns,
+            wall_ns=lambda: self.now_ns + WALL_NS,
+            seed=seed,
+            backend_count=backend_count,
+        )
+
+    def call(self) -> _SlotCall:
+        return _SlotCall(self.instance)
+
+    def state_dump(self) -> str:
+        return self.instance.state_dump()
+
+    def take_telemetry(self) -> list[bytes]:
+        batch = self.instance.take_telemetry()
+        return [batch] if batch else []
+
+
+class _Call(slots.Call):
+    """What is lent for an event is spoilt after it, so that nobody can go on using it."""
+
+    def _forget(self, lent: list[ctypes.Array[ctypes.c_char]]) -> None:
+        for it in lent:
+            ctypes.memset(it, 0xDD, len(it))
+        super()._forget(lent)
+
+
+class _SlotCall(CallUnderTest):
+    def __init__(self, instance: Instance) -> None:
+        super().__init__()
+        self._instance = instance
+        self._call: _Call | None = None
+        self._response_headers: dict[str, bytes] = {}
+        self._come = {AT_REQUEST: b"", AT_RESPONSE: b""}  # bytes of messages that are not judged yet
+        self._instead = b""
+        self._replied = Replied(0, b"")
+
+    def end(self) -> None:
+        if self._call is not None:
+            self._call.end()
+
+    def _headers(self, direction: Direction, end: bool) -> Action:
+        if direction is self.request:
+            method = self._instance.chain.methods[direction.headers[":path"].decode()]
+            self._call = _Call(self._instance, method, direction.headers, self._response_headers)
+            return Action.HOLD
+        self._response_headers.update(direction.headers)
+        direction.headers = self._response_headers
+        return self._ended(direction.headers) if end else Action.HOLD
+
+    def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
+        assert self._call
+        self._come[self._at(direction)] += b"".join(chunks)
+        if self._side(direction).streams:
+            return self._messages(direction)
+        return self._messages(direction) if end else Action.TAKE
+
+    def _trailers(self, direction: Direction) -> Action:
+        if self._side(direction).streams or direction.trailers["grpc-status"] != b"0":
+            return self._ended(direction.trailers)
+        return self._messages(direction)
+
+    def _replacement(self) -> bytes:
+        return self._instead
+
+    def _reply(self) -> Replied:
+        return self._replied
+
+    # --- what a gRPC library would do ---
+
+    def _at(self, direction: Direction) -> str:
+        return AT_REQUEST if direction is self.request else AT_RESPONSE
+
+    def _side(self, direction: Direction) -> slots.Side:
+        assert self._call
+        return self._call.method.request if direction is self.request else self._call.method.response
+
+    def _messages(self, direction: Direction) -> Action:
+        """Judges the messages that are whole; what goes on of them is the replacement."""
+        at, gone = self._at(direction), b""
+        while len(come := self._come[at]) >= _HEADER and len(come) - _HEADER >= int.from_bytes(come[1:_HEADER], "big"):
+            size = _HEADER + int.from_bytes(come[1:_HEADER], "big")
+            self._come[at] = come[size:]
+            action = self._judged(direction, come[_HEADER:size])
+            if action is not Action.REPLACE:
+                return action
+            gone += self._instead
+        self._instead = gone
+        return Action.REPLACE
+
+    def _judged(self, direction: Direction, body: bytes) -> Action:
+        assert self._call
+        schema = SAMPLE.request if direction is self.request else SAMPLE.response
+        message = _decoded(body, schema) if self._side(direction).needs_message else {}
+        judge = self._call.request if direction is self.request else self._call.response
+        judgement = judge(message)
+        if judgement.verdict is Verdict.REFUSE:
+            return self._refused(judgement)
+        if judgement.verdict is Verdict.ANSWER:
+            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
+            return Action.RESPOND
+        self._instead = frame(_written(body, schema.full_name, judgement.written) if judgement.written else body)
+        return Action.REPLACE
+
+    def _ended(self, headers: dict[str, bytes]) -> Action:
+        assert self._call
+        judgement = self._call.end_response(int(headers["grpc-status"]))
+        return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.CONTINUE
+
+    def _refused(self, judgement: Judgement) -> Action:
+        self._replied = Replied(judgement.code, judgement.text)
+        return Action.REPLY
+
+
+def _decoded(body: bytes, schema: MessageSchema) -> dict[Numbers, Any]:
+    """The fields that the message has; one that reads as if it were absent is left out."""
+    fields = fields_of(body, schema.full_name)
+    return {
+        schema.fields[path].numbers: value
+        for path, value in fields.items()
+        if repr(value) != repr(absent_value(schema.fields[path]))  # -0.0 is no 0.0
+    }
+
+
+def _written(body: bytes, full_name: str, written: Message) -> bytes:
+    message = parse(body, full_name)
+    for numbers, value in written.items():
+        put(message, _PATHS[numbers], value)
+    return message.SerializeToString()
