@@ -19,8 +19,9 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
@@ -99,7 +100,7 @@ def all_cases() -> list[Case]:
 
 def chain_module(target: Target, names: Sequence[str] = _CHAIN) -> bytes:
     """These elements of the sample as one chain, built as users get it."""
-    edge = load_edge(SAMPLE)
+    edge = load(FileSource(SAMPLE)).chains[0]
     elements = tuple(edge.elements[name] for name in names)
     return build(print_chain(ChainSource("benchmark", "1", ((edge.method, elements),))), target)
 

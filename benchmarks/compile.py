@@ -25,12 +25,13 @@ from rich.progress import Progress
 
 from appnet.analysis import DecisionCache, Strength, decide
 from appnet.application.appnet_config import ElementSpec
-from appnet.application.edge import BoundMethod, LoadedChain
-from appnet.application.placement import Chain, Edge, Side, Stop
+from appnet.application.load import BoundMethod, LoadedChain
+from appnet.application.model import Chain, Edge, Side, Stop
 from appnet.application.proto import load_proto
 from appnet.compile import ChainCompiler, CompileSettings
 from appnet.compile.chains import Code
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
 from appnet.optimize.placement import OptLevel
@@ -60,10 +61,13 @@ class Applications:
 
     def __init__(self, source: random.Random) -> None:
         self._source = source
-        method = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+        self._proto = load_proto(FileSource(SAMPLES / "echo" / "echo.proto"))
+        method = self._proto.method("echo")
         files = sorted((SAMPLES / "elements").glob("*.appnet"))
-        self.bound = BoundMethod(method, {it.stem: compile_element(it, method).element for it in files})
-        self._specs = {it.stem: ElementSpec(Located(it.stem, Span(it, 1, 1, 1, 2)), it) for it in files}
+        sources = {it.stem: FileSource(it) for it in files}
+        self.bound = BoundMethod(method, {name: compile_element(it, method).element for name, it in sources.items()})
+        self._method = Located("echo", Span.whole(self._proto.source))
+        self._specs = {name: ElementSpec(Located(name, Span.whole(it)), it) for name, it in sources.items()}
 
     def make(self, edges: int, chains: int | None = None) -> list[LoadedChain]:
         """An application of so many edges, each a service that a random earlier one calls.
@@ -80,7 +84,8 @@ class Applications:
     def _chain(self, number: int, names: Sequence[str]) -> LoadedChain:
         edge = Edge(f"service-{self._source.randrange(number)}", f"service-{number}", ("echo",))
         stops = tuple(Stop(self._specs[it], None, Side.CLIENT) for it in names)
-        return LoadedChain(Chain(edge, "sidecar", stops), (self.bound,))
+        chain = Chain(edge, (self._method,), self._proto.source, stops)
+        return LoadedChain(chain, (self.bound,), self._proto)
 
 
 def decide_pairs(bound: BoundMethod, cache: DecisionCache, tick: Callable[[str], None]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
@@ -27,7 +28,7 @@ from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
-METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
 
 _USER, _KEY = "benchmark", "a key of the benchmark"
 _MUCH = 1e12
@@ -110,7 +111,7 @@ def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
 
 def _element(name: str) -> Element:
     given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
-    return compile_element(SAMPLES / "elements" / f"{name}.appnet", METHOD, parameters=given).element
+    return compile_element(FileSource(SAMPLES / "elements" / f"{name}.appnet"), METHOD, parameters=given).element
 
 
 def requests() -> list[Request]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir.compile import compile_element
 from appnet.measure.load import LoadResult, LoadSettings, Request, run_load
 from appnet.processors.envoy.build import Target, build
@@ -71,9 +72,9 @@ def chains(server: Chain) -> dict[str, Chain]:
 
 
 def _module(target: Target) -> bytes:
-    distinct = compile_element(Path("distinct.appnet"), METHOD, source=_DISTINCT).element
+    distinct = compile_element(TextSource(Path("distinct.appnet"), _DISTINCT), METHOD).element
     names = _ELEMENTS[target]
-    others = (compile_element(SAMPLES / "elements" / f"{it}.appnet", METHOD).element for it in names)
+    others = (compile_element(FileSource(SAMPLES / "elements" / f"{it}.appnet"), METHOD).element for it in names)
     return build(print_chain(ChainSource("memory", "1", ((METHOD, (distinct, *others)),))), target)
 
 

@@ -24,8 +24,9 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.measure.load import LoadResult, LoadSettings, run_load
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import DEFAULT, load_prices
@@ -72,7 +73,7 @@ class Samples:
 
 def all_cases(options: argparse.Namespace) -> list[Case]:
     """Envoys alone; each edge at each level; and plans of one edge between its cheapest and its dearest."""
-    model = load_prices(options.prices, [it.value for it in Target]) if options.prices else DEFAULT
+    model = load_prices(FileSource(options.prices), [it.value for it in Target]) if options.prices else DEFAULT
     cases: list[Case] = []
     for application in applications():
         name, title = application.name, application.title

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.analysis import DecisionCache, Strength, decide
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.ir.compile import compile_element
 from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
@@ -24,7 +25,7 @@ from benchmarks.dataplane import message
 from benchmarks.dataplane import requests as echo_requests
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
-METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
 
 AT = {Side.CLIENT: 0, Side.SERVER: 1}
 """The place of each side, by its number."""
@@ -115,7 +116,7 @@ def _callers() -> list[Request]:
 
 def _stop(name: str, side: Side, *, bound: bool = True, folder: str = "elements", **parameters: float) -> Stop:
     given = {key: Given(value) for key, value in parameters.items()}
-    element = compile_element(SAMPLES / folder / f"{name}.appnet", METHOD, parameters=given).element
+    element = compile_element(FileSource(SAMPLES / folder / f"{name}.appnet"), METHOD, parameters=given).element
     return Stop(element, side, bound)
 
 

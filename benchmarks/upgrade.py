@@ -25,8 +25,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.application.edge import LoadedEdge
-from appnet.application.placement import Side
+from appnet.application.load import LoadedApplication
+from appnet.application.model import Side
 from appnet.deploy.local.machine import LocalRunner, RunSettings
 from appnet.deploy.local.watch import saves
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
@@ -143,8 +143,10 @@ class _StampingApplication(EchoApplication):
         return [program("server"), "--echo-header", REQUEST_STAMP]
 
 
-def _application(edge: LoadedEdge) -> EchoApplication:
-    return _StampingApplication(edge.config.proto)
+def _application(loaded: LoadedApplication) -> EchoApplication:
+    proto = loaded.chains[0].chain.proto.path
+    assert proto is not None
+    return _StampingApplication(proto)
 
 
 async def run(target: Target, edits: int, interval: float, tick: Callable[[str], None]) -> Upgrades:
@@ -181,7 +183,10 @@ async def run(target: Target, edits: int, interval: float, tick: Callable[[str],
 
 
 async def _upgrade_on_save(runner: LocalRunner, stop: asyncio.Event) -> None:
-    async for _ in saves(lambda: runner.running.edge.files, stop):
+    def files() -> list[Path]:
+        return [it.path for it in runner.running.application.sources if it.path is not None]
+
+    async for _ in saves(files, stop):
         await runner.upgrade()
 
 

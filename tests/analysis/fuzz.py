@@ -19,6 +19,7 @@ from pathlib import Path
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Strength, decide
 from appnet.analysis.replay import Parting, replay
 from appnet.analysis.runs import random_runs
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -66,7 +67,7 @@ def random_element(source: random.Random, name: str, budget: int) -> tuple[Eleme
     text = make_program(source, budget, replies=source.random() < 0.5)
     for path, field in SAMPLE.request.fields.items():
         text = text.replace(f"'{path}'", f"'{_FEW[field.type]}'")
-    return compile_element(Path(f"{name}.appnet"), SAMPLE, source=text).element, text
+    return compile_element(TextSource(Path(f"{name}.appnet"), text), SAMPLE).element, text
 
 
 def judge(

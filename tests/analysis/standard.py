@@ -12,17 +12,20 @@ from pathlib import Path
 
 from appnet.analysis import Decision, DecisionCache, Proved, Refuted, Strength, decide
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 PROCESSES = 2
-METHOD = load_proto(SAMPLES / "echo" / "echo.proto").method("echo")
+METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
 
 
 def standard_elements() -> list[Element]:
     """In the order of their names."""
-    return [compile_element(path, METHOD).element for path in sorted((SAMPLES / "elements").glob("*.appnet"))]
+    return [
+        compile_element(FileSource(path), METHOD).element for path in sorted((SAMPLES / "elements").glob("*.appnet"))
+    ]
 
 
 def sign(strong: Decision, weak: Decision) -> str:

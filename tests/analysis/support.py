@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from tests.support.programs import program
@@ -10,7 +11,7 @@ from tests.support.signatures import KV
 
 def element(name: str, req: str = "", **parts: str) -> Element:
     """An element of `/kv.Store/get`; see `program` for the parts."""
-    return compile_element(Path(f"{name}.appnet"), KV, source=program(req, **parts)).element
+    return compile_element(TextSource(Path(f"{name}.appnet"), program(req, **parts)), KV).element
 
 
 COUNTER = element("counter", "calls = calls + 1", state="calls: int")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appnet.analysis import Proved, Refuted, Strength, decide
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from tests.analysis.support import element
@@ -20,7 +21,7 @@ def on_sample(name: str, req: str) -> Element:
     source = (
         f"state:\n    pass\ninit():\n    pass\nreq(rpc):\n{body}\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
     )
-    return compile_element(Path(f"{name}.appnet"), SAMPLE, source=source).element
+    return compile_element(TextSource(Path(f"{name}.appnet"), source), SAMPLE).element
 
 
 COPY = element("copy", "if get_metadata(rpc, 'x') == 'go':\n    set_metadata(rpc, 'y', get_metadata(rpc, 'y'))")

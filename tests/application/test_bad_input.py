@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.diagnostics.catalogue import CODES
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"
@@ -27,9 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def diagnose(path: Path) -> DiagnosticError:
-    read = load_edge if path.suffix == ".yaml" else load_proto
+    read = load if path.suffix == ".yaml" else load_proto
     with pytest.raises(DiagnosticError) as caught:
-        read(path)
+        read(FileSource(path))
     return caught.value
 
 
@@ -64,7 +65,7 @@ def _unreadable(path: Path) -> DiagnosticError:
 
 
 def test_good_configuration() -> None:
-    edge = load_edge(BAD / "parts" / "good.yaml")
+    edge = load(FileSource(BAD / "parts" / "good.yaml")).chains[0]
     assert set(edge.elements) == {"fault", "firewall"}
 
 

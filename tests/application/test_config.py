@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.appnet_config import load_config
-from appnet.application.edge import load_edge
+from appnet.application.load import load, read_applications
 from appnet.application.manifest import load_manifest
 from appnet.application.named import project_root
 from appnet.application.processors import PROCESSORS, ready
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource, base_name
 from appnet.diagnostics.yaml_reader import Located
 
 ROOT = Path(__file__).parents[2]
@@ -52,15 +52,18 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_form_that_public_files_have(project: Path) -> None:
-    config = load_config(project / "public.yaml")
-    assert config.processors == ("sidecar",)
-    assert config.manifest == project / "echo.yaml"
-    assert [it.file for it in config.any_chain] == [project / "null.appnet"]
-    given = {key: it.value for key, it in config.any_chain[0].parameters.items()}
-    assert given == {"probability": "0.02", "limit": 3, "strict": True, "ratio": 0.5}
-    assert config.any_chain[0].parameters["limit"].span is not None
-    assert config.any_chain[0].parameters["limit"].span.line == 18
-    assert config.proto_module == "example.com/echo-pb"
+    (application,) = read_applications(FileSource(project / "public.yaml"))
+    (chain,) = application.chains
+    assert [it.value for it in chain.processors] == ["sidecar"]
+    assert application.manifest == FileSource(project / "echo.yaml")
+    (stop,) = chain.stops
+    assert stop.spec.source == FileSource(project / "null.appnet")
+    given = stop.spec.parameters
+    values = {key: it.value for key, it in given.items()}
+    assert values == {"probability": "0.02", "limit": 3, "strict": True, "ratio": 0.5}
+    assert given["limit"].span is not None
+    assert given["limit"].span.line == 18
+    assert chain.proto_module == "example.com/echo-pb"
 
 
 def test_the_root_is_the_nearest_folder_with_samples(project: Path) -> None:
@@ -69,11 +72,12 @@ def test_the_root_is_the_nearest_folder_with_samples(project: Path) -> None:
 
 
 def test_the_sample_loads_without_a_warning() -> None:
-    edge = load_edge(ECHO / "sample_echo_sidecar.yaml")
+    application = load(FileSource(ECHO / "sample_echo_sidecar.yaml"))
+    (edge,) = application.chains
     assert list(edge.elements) == ["fault", "logging", "metrics", "firewall"]
-    assert edge.warnings == ()
+    assert application.warnings == ()
     assert edge.method.full_name == "/echo.EchoService/echo"
-    assert {it.name for it in edge.files} == {it.name for it in ECHO.iterdir()} - {
+    assert {base_name(it) for it in application.sources} == {it.name for it in ECHO.iterdir()} - {
         "README.md",
         "sample_echo_sidecar.behaviour.yaml",
     }
@@ -85,23 +89,27 @@ def test_several_methods(tmp_path: Path) -> None:
     proto.write_text(proto.read_text().replace("rpc echo", "rpc shout(Msg) returns (Msg);\n  rpc echo"))
     text = config.read_text()
     config.write_text(text.replace("method: echo ", "method: [echo, shout] "))
-    edge = load_edge(config)
+    (edge,) = load(FileSource(config)).chains
     assert [it.signature.full_name for it in edge.methods] == ["/echo.EchoService/echo", "/echo.EchoService/shout"]
     assert all(list(it.elements) == ["fault", "logging", "metrics", "firewall"] for it in edge.methods)
     config.write_text(text.replace("method: echo ", "method: '*' "))
-    assert [it.signature for it in load_edge(config).methods] == [edge.methods[1].signature, edge.methods[0].signature]
+    assert [it.signature for it in load(FileSource(config)).chains[0].methods] == [
+        edge.methods[1].signature,
+        edge.methods[0].signature,
+    ]
 
 
 def test_paths_are_relative_to_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ECHO)
-    assert load_config(Path("sample_echo_sidecar.yaml")).proto == Path("echo.proto")
+    (application,) = read_applications(FileSource(Path("sample_echo_sidecar.yaml")))
+    assert application.chains[0].proto.name == "echo.proto"
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "many.yaml"
     path.write_text("kind: Pod\nspec:\n  appName: 1\n  clientChain: {}\n  x: 1\n")
     with pytest.raises(DiagnosticError) as caught:
-        load_config(path)
+        read_applications(FileSource(path))
     lines = [it.span.line for it in caught.value.diagnostics]
     assert lines == sorted(lines)
     assert len(lines) >= 8
@@ -117,7 +125,7 @@ def test_manifest_services_and_ports(tmp_path: Path) -> None:
         "---\n"
         "kind: Service\nmetadata: {name: c}\nspec: {clusterIP: None}\n"
     )
-    manifest = load_manifest(path)
+    manifest = load_manifest(FileSource(path))
     assert [it.name for it in manifest.deployments] == ["b"]
     assert {it.name: (it.namespace, dict(it.ports)) for it in manifest.services.values()} == {
         "a": ("n", {"web": 80, "81": 81}),
@@ -144,7 +152,7 @@ def test_replicas_are_those_of_the_deployments_that_a_service_selects(tmp_path: 
         "---\nkind: Deployment\nmetadata: {name: a-2}\nspec: {template: {metadata: {labels: {app: a}}}}\n"
         "---\nkind: Deployment\nmetadata: {name: b}\nspec: {replicas: 5, template: {metadata: {labels: {app: b}}}}\n"
     )
-    manifest = load_manifest(path)
+    manifest = load_manifest(FileSource(path))
     assert manifest.replicas("a") == 3
     assert manifest.replicas("without") == 1
 
@@ -153,4 +161,4 @@ def test_replicas_are_a_number(tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
     path.write_text("kind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n")
     with pytest.raises(DiagnosticError, match="`replicas` takes a number of pods"):
-        load_manifest(path)
+        load_manifest(FileSource(path))

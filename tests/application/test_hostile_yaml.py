@@ -10,10 +10,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appnet.application.appnet_config import AppNetConfig, load_config
-from appnet.application.edge import load_edge
+from appnet.application.load import load, read_applications
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 
 PARTS = Path(__file__).parent / "bad" / "parts"
 GOOD = (PARTS / "good.yaml").read_text(encoding="utf-8")
@@ -49,9 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(file: Path, text: str) -> None:
     """Reads ``text`` as a configuration and as a manifest; whatever they report must be showable."""
     file.write_text(text, encoding="utf-8")
-    for load in (load_config, load_manifest):
+    for reader in (read_applications, load_manifest):
         try:
-            assert isinstance(load(file), AppNetConfig | Manifest)
+            assert isinstance(reader(FileSource(file)), list | Manifest)
         except DiagnosticError as error:
             for it in error.diagnostics:
                 assert it.title
@@ -102,13 +102,13 @@ def test_any_tree_put_in(folder: Path, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("value", [".inf", ".nan", "' 0.5 '", "1:30", "1e3", "7"])
 def test_an_odd_number_for_a_parameter(folder: Path, value: str) -> None:
-    assert "limit" in load_edge(with_probability(folder, value)).elements
+    assert "limit" in load(FileSource(with_probability(folder, value))).chains[0].elements
 
 
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "true", "0o7", "often", '"\\ud800"'])
 def test_no_number_for_a_parameter(folder: Path, value: str) -> None:
     with pytest.raises(DiagnosticError, match="E041") as caught:
-        load_edge(with_probability(folder, value))
+        load(FileSource(with_probability(folder, value))).chains[0]
     assert caught.value.diagnostics[0].span.line == 16
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.source import FileSource
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, VecType
 
 SHOP = """
@@ -47,7 +48,7 @@ def shop(tmp_path: Path) -> ProtoFile:
     (tmp_path / "parts" / "money.proto").write_text(MONEY)
     path = tmp_path / "shop.proto"
     path.write_text(SHOP)
-    return load_proto(path)
+    return load_proto(FileSource(path))
 
 
 def test_fields_with_their_numbers_from_the_message_inwards(shop: ProtoFile) -> None:
@@ -104,7 +105,7 @@ def test_a_name_that_ends_like_a_method_is_not_it(shop: ProtoFile) -> None:
 
 
 def test_errors_point_where_the_name_was_written(shop: ProtoFile) -> None:
-    place = Span(Path("config.yaml"), 3, 5, 3, 9)
+    place = Span(FileSource(Path("config.yaml")), 3, 5, 3, 9)
     for name, code in (("Place", "C052"), ("Plaice", "C051")):
         with pytest.raises(DiagnosticError) as caught:
             shop.method(name, place)
@@ -119,8 +120,8 @@ def test_message_classes(shop: ProtoFile) -> None:
 
 
 def test_files_it_was_read_from(shop: ProtoFile) -> None:
-    folder = shop.path.parent
-    assert shop.files == (folder / "shop.proto", folder / "parts" / "money.proto")
+    folder = Path(shop.source.name).parent
+    assert shop.sources == (FileSource(folder / "shop.proto"), FileSource(folder / "parts" / "money.proto"))
 
 
 def test_proto2_groups_and_closed_enums_cannot_be_used_and_defaults_can(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_proto2_groups_and_closed_enums_cannot_be_used_and_defaults_can(tmp_path
         " optional int32 b = 2 [default = 0]; optional group G = 3 { optional int32 c = 1; } required bool d = 4;"
         ' enum E { ONE = 1; } optional E e = 5; optional string f = 6 [default = "\u00e9"]; }'
     )
-    request = load_proto(path).method("M").request
+    request = load_proto(FileSource(path)).method("M").request
     assert {path: it.default for path, it in request.fields.items()} == {
         "a": 7,
         "b": None,
@@ -148,7 +149,7 @@ def test_features_of_editions(tmp_path: Path) -> None:
         " message In { int32 a = 1 [default = 7]; int32 b = 2 [features.field_presence = IMPLICIT]; Open c = 3;"
         " Closed d = 4; Part e = 5; Part f = 6 [features.message_encoding = DELIMITED]; }"
     )
-    request = load_proto(path).method("M").request
+    request = load_proto(FileSource(path)).method("M").request
     assert {path: it.default for path, it in request.fields.items()} == {"a": 7, "b": None, "c": None, "e.n": None}
     assert request.unsupported == {
         "d": "it is a closed enum",
@@ -161,7 +162,7 @@ def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:
     path = tmp_path / "deep.proto"
     messages = [f"message M{n} {{ M{n + 1} next = 1; int32 here = 2; }}" for n in range(10)]
     path.write_text(f'syntax = "proto3"; service S {{ rpc M(M0) returns (M0); }} {" ".join(messages)} message M10 {{}}')
-    request = load_proto(path).method("M").request
+    request = load_proto(FileSource(path)).method("M").request
     assert max(it.count(".") for it in request.fields) == 7
     assert request.unsupported["next." * 7 + "next"] == "it is nested deeper than 8 messages"
 
@@ -173,7 +174,7 @@ def test_of_a_very_large_message_the_nearest_fields_are_read(tmp_path: Path) -> 
         for n in range(6)
     ]
     path.write_text(f'syntax = "proto3"; service S {{ rpc M(M0) returns (M6); }} {" ".join(messages)} message M6 {{}}')
-    request = load_proto(path).method("M").request
+    request = load_proto(FileSource(path)).method("M").request
     assert {"s", "f0.s", "f11.f11.s"} <= set(request.fields)
     assert len(request.fields) + len(request.unsupported) < 200_000
     assert "very large" in request.unsupported["f11.f11.f11.f11"]
@@ -183,27 +184,27 @@ def test_of_a_very_large_message_the_nearest_fields_are_read(tmp_path: Path) -> 
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text('syntax = "proto3"; service S { rpc M(In) returns (In); } message In {}')
-    assert load_proto(path).methods() == ["/S/M"]
+    assert load_proto(FileSource(path)).methods() == ["/S/M"]
     path.write_text('syntax = "proto3";\nmessage {}')
     with pytest.raises(DiagnosticError) as caught:
-        load_proto(path)
-    assert caught.value.diagnostics[0].span == Span(path, 2, 9, 2, 10)
+        load_proto(FileSource(path))
+    assert caught.value.diagnostics[0].span == Span(FileSource(path), 2, 9, 2, 10)
 
 
 def test_what_did_not_change_is_not_compiled_again(shop: ProtoFile) -> None:
-    assert load_proto(shop.path) is shop
-    money = shop.path.parent / "parts" / "money.proto"
+    assert load_proto(FileSource(Path(shop.source.name))) is shop
+    money = Path(shop.source.name).parent / "parts" / "money.proto"
     money.write_text(MONEY.replace("cents", "pence"))
-    assert "address.rent.pence" in load_proto(shop.path).method("Watch").request.fields
+    assert "address.rent.pence" in load_proto(FileSource(Path(shop.source.name))).method("Watch").request.fields
     money.unlink()
     with pytest.raises(DiagnosticError, match="parts/money"):
-        load_proto(shop.path)
+        load_proto(FileSource(Path(shop.source.name)))
     money.write_text(MONEY)
-    assert "address.rent.cents" in load_proto(shop.path).method("Watch").request.fields
+    assert "address.rent.cents" in load_proto(FileSource(Path(shop.source.name))).method("Watch").request.fields
 
 
 def test_a_file_that_comes_before_googles_own_is_noticed(shop: ProtoFile) -> None:
-    own = shop.path.parent / "google" / "protobuf" / "timestamp.proto"
+    own = Path(shop.source.name).parent / "google" / "protobuf" / "timestamp.proto"
     own.parent.mkdir(parents=True)
     own.write_text('syntax = "proto3"; package google.protobuf; message Timestamp { string text = 1; }')
-    assert "placed.text" in load_proto(shop.path).method("Watch").request.fields
+    assert "placed.text" in load_proto(FileSource(Path(shop.source.name))).method("Watch").request.fields

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.application import Application, load_application
-from appnet.application.placement import Side
+from appnet.application.load import LoadedApplication, load
+from appnet.application.model import Side
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"
@@ -28,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("path", INPUTS, ids=lambda it: it.stem)
 def test_diagnostics(path: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     with pytest.raises(DiagnosticError) as caught:
-        load_application(Path(path.name))
+        load(FileSource(Path(path.name)))
     text = str(caught.value).replace(f"{folder}/", "")
     snapshots.compare(text, path.with_suffix(".yaml.txt"), request)
     assert all(it.help for it in caught.value.diagnostics), "a remedy is missing"
@@ -38,7 +39,7 @@ def test_every_code_of_specifications_has_a_bad_one(folder: Path) -> None:
     seen: set[str] = set()
     for path in INPUTS:
         with pytest.raises(DiagnosticError) as caught:
-            load_application(Path(path.name))
+            load(FileSource(Path(path.name)))
         seen |= {it.code for it in caught.value.diagnostics}
     assert seen >= CODES_HERE
 
@@ -47,7 +48,7 @@ ELEMENT = "    - {{method: echo, name: {0}, path: ../parts/fault.appnet, proto: 
 PAIR = "    - {{method: echo, name1: {0}, path1: ../parts/fault.appnet, name2: {1}, path2: ../parts/fault.appnet, proto: ../parts/echo.proto}}\n"
 
 
-def load(folder: Path, elements: list[tuple[str, str]], pairs: list[tuple[str, str]] = []) -> Application:  # noqa: B006
+def written(folder: Path, elements: list[tuple[str, str]], pairs: list[tuple[str, str]] = []) -> LoadedApplication:  # noqa: B006
     text = "app_name: echo\napp_manifest: ../parts/echo.yaml\napp_structure: [frontend->server]\n"
     if elements:
         text += "edge:\n  frontend->server:\n"
@@ -55,12 +56,12 @@ def load(folder: Path, elements: list[tuple[str, str]], pairs: list[tuple[str, s
     if pairs:
         text += "link:\n  frontend -> server:\n" + "".join(PAIR.format(*pair) for pair in pairs)
     (folder / "good.yaml").write_text(text)
-    return load_application(folder / "good.yaml")
+    return load(FileSource(folder / "good.yaml"))
 
 
-def sides(application: Application) -> tuple[str, str]:
+def sides(application: LoadedApplication) -> tuple[str, str]:
     (chain,) = application.chains
-    stops = chain.loaded.chain.stops
+    stops = chain.chain.stops
     client, server = ("".join(it.spec.name.value for it in stops if it.side is side) for side in Side)
     assert [it.spec.name.value for it in stops] == list(client + server), "sides follow the way of a request"
     return client, server
@@ -81,13 +82,13 @@ def sides(application: Application) -> tuple[str, str]:
 def test_sides(
     folder: Path, elements: list[tuple[str, str]], pairs: list[tuple[str, str]], expected: tuple[str, str]
 ) -> None:
-    assert sides(load(folder, elements, pairs)) == expected
+    assert sides(written(folder, elements, pairs)) == expected
 
 
 def test_equal_elements_are_compiled_once() -> None:
-    kvstore = load_application(Path("examples/chain/kvstore.yaml"))
+    kvstore = load(FileSource(Path("examples/chain/kvstore.yaml")))
     get, set_ = kvstore.chains
-    assert (get.spec.method.value, set_.spec.method.value) == ("get", "set")
-    assert get.loaded.elements["key_rules"] is not set_.loaded.elements["key_rules"], "another method"
-    again = load_application(Path("examples/chain/hotel.yaml"))
-    assert len({id(it.loaded.elements["metrics"]) for it in again.chains if "metrics" in it.loaded.elements}) == 2
+    assert (get.chain.method, set_.chain.method) == ("get", "set")
+    assert get.elements["key_rules"] is not set_.elements["key_rules"], "another method"
+    again = load(FileSource(Path("examples/chain/hotel.yaml")))
+    assert len({id(it.elements["metrics"]) for it in again.chains if "metrics" in it.elements}) == 2

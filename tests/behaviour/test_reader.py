@@ -9,6 +9,7 @@ import pytest
 
 from appnet.behaviour.reader import load_behaviour
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
 BAD = Path(__file__).parent / "bad"
@@ -25,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("path", INPUTS, ids=lambda it: it.name)
 def test_diagnostics(path: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     with pytest.raises(DiagnosticError) as caught:
-        load_behaviour(Path(path.name))
+        load_behaviour(FileSource(Path(path.name)))
     snapshots.compare(str(caught.value), path.with_suffix(".txt"), request)
 
 
@@ -33,6 +34,6 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
     seen = set()
     for path in INPUTS:
         with pytest.raises(DiagnosticError) as caught:
-            load_behaviour(Path(path.name))
+            load_behaviour(FileSource(Path(path.name)))
         seen |= {it.code for it in caught.value.diagnostics}
     assert {"C070", "C071", "C072", "C073", "C074", "C075"} <= seen

@@ -9,6 +9,7 @@ import pytest
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import TARGETS, Failure, run_behaviour
 from appnet.behaviour.trace import trace_case
+from appnet.diagnostics.source import FileSource, base_name
 from appnet.ir.rows import match_action_rows
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ HEAD = "proto: it.proto\nmethod: Do\ncases:\n  - name: it\n    steps:\n"
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda it: it.name.split(".")[0])
 def test_standard_elements_behave_as_written_beside_them(path: Path) -> None:
-    results = list(run_behaviour(load_behaviour(path), TARGETS))
+    results = list(run_behaviour(load_behaviour(FileSource(path)), TARGETS))
     assert results
     assert [failure for it in results for failure in it.failures] == []
 
@@ -57,7 +58,7 @@ def test_every_standard_element_has_a_behaviour_file_and_every_line_in_it_is_tri
 def test_every_row_of_every_standard_element_fires_in_its_behaviour_files() -> None:
     rows: set[tuple[str, str, str, str]] = set()
     fired: set[tuple[str, str, str, str]] = set()
-    for behaviour in map(load_behaviour, (it for it in SAMPLES if it.parent.name == "elements")):
+    for behaviour in map(load_behaviour, (FileSource(it) for it in SAMPLES if it.parent.name == "elements")):
         for case in behaviour.cases:
             for it in case.elements:
                 for name, handler in (("req", it.req), ("resp", it.resp)):
@@ -74,7 +75,7 @@ def failures(folder: Path, steps: str) -> list[Failure]:
     (folder / "it.appnet").write_text(ELEMENT)
     (folder / "it.proto").write_text(PROTO)
     (folder / "it.behaviour.yaml").write_text(HEAD + steps)
-    results = run_behaviour(load_behaviour(folder / "it.behaviour.yaml"), TARGETS)
+    results = run_behaviour(load_behaviour(FileSource(folder / "it.behaviour.yaml")), TARGETS)
     return [failure for it in results for failure in it.failures]
 
 
@@ -121,7 +122,7 @@ def test_fields_of_many_values_and_members_of_oneofs(tmp_path: Path) -> None:
     (tmp_path / "it.appnet").write_text(MANY)
     (tmp_path / "it.proto").write_text(MANY_PROTO)
     (tmp_path / "it.behaviour.yaml").write_text(HEAD + MANY_STEPS)
-    results = list(run_behaviour(load_behaviour(tmp_path / "it.behaviour.yaml"), TARGETS))
+    results = list(run_behaviour(load_behaviour(FileSource(tmp_path / "it.behaviour.yaml")), TARGETS))
     assert {it.target for it in results} == set(TARGETS)
     assert [failure for it in results for failure in it.failures] == []
 
@@ -147,7 +148,7 @@ def test_a_wrong_outcome_is_told(tmp_path: Path, steps: str, line: int, subject:
     found = failures(tmp_path, steps)
     assert [it.target for it in found] == list(TARGETS)
     for it in found:
-        assert (it.file.name, it.line, it.case) == ("it.behaviour.yaml", line, "it")
+        assert (base_name(it.source), it.line, it.case) == ("it.behaviour.yaml", line, "it")
         assert (it.subject, it.expected, it.got) == (subject, expected, got)
 
 

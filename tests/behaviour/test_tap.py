@@ -10,6 +10,7 @@ import pytest
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.tap import captured_case
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
 
 SNAPSHOTS = Path(__file__).parent / "bad"
@@ -37,17 +38,17 @@ BAD = {
 def test_what_cannot_be_traced_is_told(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    behaviour = load_behaviour(RATE_LIMIT)
+    behaviour = load_behaviour(FileSource(RATE_LIMIT))
     monkeypatch.chdir(tmp_path)
     capture = Path("tap.json")
     capture.write_text(BAD[name])
     with pytest.raises(DiagnosticError) as caught:
-        captured_case(behaviour, [capture])
+        captured_case(behaviour, [FileSource(capture)])
     snapshots.compare(str(caught.value), SNAPSHOTS / f"tap {name}.txt".replace(" ", "_"), request)
 
 
 def test_a_file_may_hold_several_traces_one_after_another(tmp_path: Path) -> None:
     capture = tmp_path / "tap.json"
     capture.write_text(request_of(as_bytes="AAAAAAA=") + "\n" + request_of(as_bytes="AAAAAAMKAWE="))
-    case = captured_case(load_behaviour(RATE_LIMIT), [capture])
+    case = captured_case(load_behaviour(FileSource(RATE_LIMIT)), [FileSource(capture)])
     assert [(it.call, it.fields) for it in case.steps] == [("tap.json#1", {}), ("tap.json#2", {"Body": b"a"})]

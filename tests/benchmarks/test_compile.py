@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from appnet.analysis import DecisionCache
-from appnet.application.edge import LoadedChain
-from appnet.application.placement import Chain
+from appnet.application.load import LoadedChain
+from appnet.application.model import Chain
 from benchmarks import report
 from benchmarks.compile import LONGEST, SHORTEST, Applications, Measured, measure, rows_of
 
@@ -27,7 +27,7 @@ def test_applications_are_trees_of_random_chains() -> None:
 def test_equal_chains_are_printed_once(tmp_path: Path) -> None:
     (chain,) = Applications(random.Random(3)).make(1)
     short = replace(chain.chain, stops=chain.chain.stops[:2])
-    one = LoadedChain(short, chain.methods)
+    one = LoadedChain(short, chain.methods, chain.proto)
     once, often = (measure([one] * count, DecisionCache(tmp_path)) for count in (1, 30))
     assert once.distinct == often.distinct == 1
     assert once.text_bytes == often.text_bytes > 1_000

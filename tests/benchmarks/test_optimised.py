@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import DEFAULT
 from benchmarks.optimised import (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.measure.load import Latency
 from benchmarks.cases import SAMPLE
@@ -72,9 +73,9 @@ def test_a_version_that_never_answers_is_an_error() -> None:
 
 
 def test_every_version_of_the_firewall_is_an_element_of_its_own(tmp_path: Path) -> None:
-    method = load_edge(SAMPLE).method
+    method = load(FileSource(SAMPLE)).chains[0].method
     for version in range(2):
         file = tmp_path / f"{version}.appnet"
         file.write_text(firewall(version))
-        assert not compile_element(file, method, name="firewall").warnings
+        assert not compile_element(FileSource(file), method, name="firewall").warnings
     assert firewall(0) != firewall(1)

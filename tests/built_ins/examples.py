@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -27,4 +28,4 @@ def compiled(name: str, example: str | None = None) -> Element:
     *before, truth = text.replace(SAMPLE.full_name, method_of(name).full_name).splitlines()
     body = "\n".join([*before, f"if not ({truth}):", "    send(err('it does not hold'), Up)"])
     source = program(body, state="\n".join(STATE))
-    return compile_element(Path("example.appnet"), method_of(name), name=f"of_{name}", source=source).element
+    return compile_element(TextSource(Path("example.appnet"), source), method_of(name), name=f"of_{name}").element

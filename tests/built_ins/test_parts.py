@@ -13,6 +13,7 @@ from appnet.analysis import meanings as symbolic
 from appnet.codegen.c.build import RUNTIME
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.codegen.c.printer.operations import EFFECTS, TEMPLATES, VALUES
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc
 from appnet.interpret.operations import MEANINGS
 from appnet.ir.compile import compile_element
@@ -103,7 +104,7 @@ def test_proofs_have_a_meaning(name: str) -> None:
 def used_by_programs() -> set[str]:
     found: set[str] = set()
     for seed in range(250):
-        element = compile_element(Path("random.appnet"), SAMPLE, source=make_program(random.Random(seed))).element
+        element = compile_element(TextSource(Path("random.appnet"), make_program(random.Random(seed))), SAMPLE).element
         for body in (element.init, element.req.body, element.resp.body):
             found |= {call.op for it in statements(body) if isinstance(call := call_of(it), Call)}
     return found

@@ -10,6 +10,7 @@ from rich.console import Console
 from appnet.cli.errors import open_screens
 from appnet.cli.screen import Steps, show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.source import FileSource
 
 
 def test_steps_are_plain_lines_where_no_terminal_is() -> None:
@@ -35,8 +36,8 @@ def test_steps_leave_their_time_on_a_terminal() -> None:
 
 WRONG = Diagnostic(
     *("E012", Severity.ERROR, "[bold]`x` is declared twice :smile:"),
-    *(Span(Path("it.appnet"), 2, 5, 2, 6), "again", "leave one out"),
-    (Label(Span(Path("it.appnet"), 1, 5, 1, 6), "first"),),
+    *(Span(FileSource(Path("it.appnet")), 2, 5, 2, 6), "again", "leave one out"),
+    (Label(Span(FileSource(Path("it.appnet")), 1, 5, 1, 6), "first"),),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
@@ -57,7 +58,7 @@ def message_class() -> type[Message]:
     with tempfile.TemporaryDirectory() as folder:
         twin = Path(folder, "twin.proto")
         twin.write_text((HERE / "fixture.proto").read_text().replace("string ", "bytes "))
-        return load_proto(twin).message_class("fixture.All")
+        return load_proto(FileSource(twin)).message_class("fixture.All")
 
 
 @cache

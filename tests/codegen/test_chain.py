@@ -14,6 +14,7 @@ from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.build import RUNTIME, compile_library
 from appnet.codegen.c.slots import Call, Chain, Instance, Judgement, SlotField, Verdict
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.observe import otlp
@@ -27,7 +28,7 @@ BACKENDS = 3
 
 def chain_of(*sources: str, method: MethodSignature = SAMPLE) -> Chain:
     elements = [
-        compile_element(Path("e.appnet"), method, name=f"e{number}", source=source).element
+        compile_element(TextSource(Path("e.appnet"), source), method, name=f"e{number}").element
         for number, source in enumerate(sources)
     ]
     return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), Target.NATIVE))

@@ -9,6 +9,7 @@ import pytest
 
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.compile import compile_element
 from appnet.processors.envoy.build import Target, build
@@ -47,7 +48,7 @@ REFUSES = f"{ALL}\nsend(err(text), Up)"
 def proto(tmp_path_factory: pytest.TempPathFactory) -> ProtoFile:
     path = tmp_path_factory.mktemp("proto") / "old.proto"
     path.write_text(PROTO)
-    return load_proto(path)
+    return load_proto(FileSource(path))
 
 
 def text_of(value: Any) -> bytes:
@@ -72,7 +73,7 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
         message.name, message.low, message.high, message.yes, message.far, message.near = "", 0, 0, False, 0.0, 0.0
         message.inner.word = "w"
     signature = proto.method("Keep")
-    element = compile_element(Path("it.appnet"), signature, source=program(REFUSES)).element
+    element = compile_element(TextSource(Path("it.appnet"), program(REFUSES)), signature).element
     expected = b"|".join([message.raw, *(text_of(read(message, path)) for path in SHOWN)])
     values = {path: read(message, path) for path in ("name", "low", "high", "yes", "far", "near") if present}
     if present:
@@ -91,7 +92,7 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
 def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, target: Target) -> None:
     signature = proto.method("Keep")
     source = program(resp="send(err(get(rpc, 'name'), DATA_LOSS), Up)")
-    element = compile_element(Path("it.appnet"), signature, source=source).element
+    element = compile_element(TextSource(Path("it.appnet"), source), signature).element
     chain = ChainInstance([element], Environment(lambda: 0))
     rpc = Rpc(signature)
     assert isinstance(chain.request(rpc), Forwarded)

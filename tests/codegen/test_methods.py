@@ -7,6 +7,7 @@ import pytest
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.diagnostic import InternalError
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc, dump
 from appnet.ir import compile_element
 from appnet.processors.envoy.harness.native import Replied
@@ -49,13 +50,13 @@ KEY_NUMBERS = {"get": 1, "put": 7}
 def methods(tmp_path: Path):
     file = tmp_path / "shop.proto"
     file.write_text(PROTO)
-    return {name: load_proto(file).method(name) for name in ("get", "put")}
+    return {name: load_proto(FileSource(file)).method(name) for name in ("get", "put")}
 
 
 @pytest.mark.parametrize("subject", AS_HTTP, ids=lambda subject: subject.name)
 def test_one_state_for_all_methods(subject: Subject, methods):
     bound = {
-        name: (signature, [compile_element(Path("quota.appnet"), signature, source=QUOTA).element])
+        name: (signature, [compile_element(TextSource(Path("quota.appnet"), QUOTA), signature).element])
         for name, signature in methods.items()
     }
     module = subject.harness(
@@ -85,7 +86,7 @@ def test_an_element_of_another_state_is_another_element(methods):
     other = QUOTA.replace("calls: Vec<string>", "calls: Vec<string>\n    more: int")
     sources = {"get": QUOTA, "put": other}
     bound = [
-        (signature, [compile_element(Path("quota.appnet"), signature, source=sources[name]).element])
+        (signature, [compile_element(TextSource(Path("quota.appnet"), sources[name]), signature).element])
         for name, signature in methods.items()
     ]
     with pytest.raises(InternalError, match="same state on all methods"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
@@ -38,7 +39,9 @@ TWELVE = (
 
 def element(name: str, source: str | None = None) -> Element:
     given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
-    return compile_element(ELEMENTS / f"{name}.appnet", ECHO, parameters=given, source=source).element
+    path = ELEMENTS / f"{name}.appnet"
+    text = FileSource(path) if source is None else TextSource(path, source)
+    return compile_element(FileSource(text), ECHO, parameters=given).element
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
@@ -38,7 +39,9 @@ resp(rpc):
 
 def element(name: str, parameters: dict[str, str] | None = None, source: str | None = None) -> Element:
     given = {key: Given(value) for key, value in (parameters or {}).items()}
-    return compile_element(ELEMENTS / f"{name}.appnet", ECHO, parameters=given, source=source).element
+    path = ELEMENTS / f"{name}.appnet"
+    text = FileSource(path) if source is None else TextSource(path, source)
+    return compile_element(text, ECHO, parameters=given).element
 
 
 def instance(elements: Sequence[Element]) -> wasm_harness.ModuleUnderTest:

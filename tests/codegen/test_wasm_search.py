@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import wasm as wasm_harness
@@ -37,7 +38,7 @@ TEXTS = LETTERS.flatmap(lambda letters: st.text(letters, max_size=60)).map(str.e
 
 @pytest.fixture(scope="module")
 def search() -> wasm_harness.ModuleUnderTest:
-    element = compile_element(Path("search.appnet"), ECHO, source=SEARCH).element
+    element = compile_element(TextSource(Path("search.appnet"), SEARCH), ECHO).element
     source = print_chain(ChainSource("search", "1", [(ECHO, [element])]))
     return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
 

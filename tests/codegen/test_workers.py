@@ -12,6 +12,7 @@ import pytest
 
 from appnet.analysis import infer
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
@@ -56,7 +57,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def element(name: str, **parameters: object) -> Element:
     given = {key: Given(value) for key, value in parameters.items()}
-    return compile_element(ELEMENTS / f"{name}.appnet", ECHO, parameters=given).element
+    return compile_element(FileSource(ELEMENTS / f"{name}.appnet"), ECHO, parameters=given).element
 
 
 def program(folder: Path, runtime: Path, source: str) -> Path:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from appnet.application.application import load_application
+from appnet.application.load import load
 from appnet.compile import BuiltApplication, CompileSettings, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.envoy_filters import object_name
@@ -29,7 +30,7 @@ BAD = Path(__file__).parent / "bad"
 
 
 def built(spec: Path, level: OptLevel = OptLevel.WEAK, target: str = "wasm") -> BuiltApplication:
-    return build(compile_application(load_application(spec), CompileSettings(level, target)))
+    return build(compile_application(load(FileSource(spec)), CompileSettings(level, target)))
 
 
 def objects(found: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
@@ -125,7 +126,7 @@ def test_native_modules_come_with_their_loader_and_records_with_their_collector(
 def test_a_chain_that_asks_for_it_is_native(tmp_path: Path) -> None:
     text = ECHO.read_text().replace("../../", f"{Path.cwd()}/").replace("upgrade: true", "envoy_native: true", 1)
     (tmp_path / "echo.yaml").write_text(text)
-    application = compile_application(load_application(tmp_path / "echo.yaml"), CompileSettings(target="wasm"))
+    application = compile_application(load(FileSource(tmp_path / "echo.yaml")), CompileSettings(target="wasm"))
     ((_, chain),) = application.chains
     assert {it.target for it in chain.code} == {Target.NATIVE}
 
@@ -138,7 +139,7 @@ def test_equal_chains_share_plan_and_code(tmp_path: Path) -> None:
     text += edge.replace("frontend->server", "server->frontend")
     (tmp_path / "echo.yaml").write_text(text)
     first, second = (
-        it for _, it in compile_application(load_application(tmp_path / "echo.yaml"), CompileSettings()).chains
+        it for _, it in compile_application(load(FileSource(tmp_path / "echo.yaml")), CompileSettings()).chains
     )
     assert first.code == second.code
     assert first.optimized.arrangement is second.optimized.arrangement
@@ -146,7 +147,7 @@ def test_equal_chains_share_plan_and_code(tmp_path: Path) -> None:
 
 
 def test_code_by_hand_takes_the_place_of_what_is_printed(tmp_path: Path) -> None:
-    compiled = compile_application(load_application(ECHO), CompileSettings(target="wasm"))
+    compiled = compile_application(load(FileSource(ECHO)), CompileSettings(target="wasm"))
     printed = build(compiled)
     module = printed.modules[0]
     file = tmp_path / f"{module.stem}.c"
@@ -161,7 +162,7 @@ def test_code_by_hand_takes_the_place_of_what_is_printed(tmp_path: Path) -> None
 def test_code_by_hand_that_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    compiled = compile_application(load_application(ECHO), CompileSettings(target="wasm"))
+    compiled = compile_application(load(FileSource(ECHO)), CompileSettings(target="wasm"))
     stem = build(compiled).modules[0].stem
     monkeypatch.chdir(tmp_path)
     folder = Path("mine")
@@ -266,7 +267,7 @@ def test_a_chain_on_all_methods(tmp_path: Path) -> None:
     element = f"{Path.cwd()}/examples/elements/key_rules.appnet"
     text = f"{head}edge:\n  frontend->kvstore:\n    - {{method: '*', name: rules, path: {element}, proto: {CHAIN.resolve()}/../proto/kv.proto}}\n"
     (tmp_path / "kv.yaml").write_text(text)
-    application = load_application(tmp_path / "kv.yaml")
+    application = load(FileSource(tmp_path / "kv.yaml"))
     ((_, chain),) = compile_application(application, CompileSettings(target="wasm")).chains
     assert [it.signature.full_name for it in chain.loaded.methods] == ["/kv.KVService/get", "/kv.KVService/set"]
     (segment,) = replace(chain).segments

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import LoadedEdge, load_edge
+from appnet.application.load import LoadedChain, load
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from appnet.samples.guide import Answer, EchoApplication, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
@@ -15,28 +16,28 @@ FAULT = Answer("Echo server returns an error.", 10, "fault_injected")
 
 
 @pytest.fixture(scope="module")
-def edge() -> LoadedEdge:
-    return load_edge(ECHO / "sample_echo_sidecar.yaml")
+def edge() -> LoadedChain:
+    return load(FileSource(ECHO / "sample_echo_sidecar.yaml")).chains[0]
 
 
-def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedEdge) -> None:
-    application = EchoApplication(edge.config.proto, "server-1")
+def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedChain) -> None:
+    application = EchoApplication(ECHO / "echo.proto", "server-1")
     expected = application.expect(list(edge.elements.values()), edge.method, "hello")
     assert expected.usual == Answer("You've hit server-1")
     assert expected.by_chance == {FAULT}
     assert expected.streams == {"logging.record_req", "logging.record_resp", "metrics.latency"}
 
 
-def test_the_firewall_refuses_and_says_so(edge: LoadedEdge) -> None:
-    application = EchoApplication(edge.config.proto)
+def test_the_firewall_refuses_and_says_so(edge: LoadedChain) -> None:
+    application = EchoApplication(ECHO / "echo.proto")
     expected = application.expect([edge.elements["firewall"]], edge.method, "test")
     assert expected.usual == Answer("Echo server returns an error.", 10, "firewall")
     assert expected.by_chance == frozenset()
     assert expected.streams == frozenset()
 
 
-def test_other_applications_have_no_programs(edge: LoadedEdge, tmp_path: Path) -> None:
+def test_other_applications_have_no_programs(tmp_path: Path) -> None:
     for it in ECHO.iterdir():
         (tmp_path / it.name).write_text(it.read_text().replace("package echo", "package other"))
     with pytest.raises(DiagnosticError, match="C061"):
-        application_for(load_edge(tmp_path / "sample_echo_sidecar.yaml"))
+        application_for(load(FileSource(tmp_path / "sample_echo_sidecar.yaml")))

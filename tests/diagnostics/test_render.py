@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.source import FileSource, TextSource
 
 FILE = Path("it.appnet")
 
 
 def span(line: int, column: int, end: int, file: Path = FILE) -> Span:
-    return Span(file, line, column, line, end)
+    return Span(FileSource(file), line, column, line, end)
 
 
 def told(*places: Label, at: Span, label: str = "why") -> Diagnostic:
@@ -21,7 +22,14 @@ def told(*places: Label, at: Span, label: str = "why") -> Diagnostic:
 
 
 def shown(diagnostic: Diagnostic, source: str) -> str:
-    return "\n" + diagnostic.render(source) + "\n"
+    """``source``: the text of `FILE`."""
+
+    def given(label: Label) -> Label:
+        inside = label.span.source == FileSource(FILE)
+        return replace(label, span=replace(label.span, source=TextSource(FILE, source))) if inside else label
+
+    first, *others = map(given, diagnostic.labels)
+    return "\n" + replace(diagnostic, span=first.span, places=tuple(others)).render() + "\n"
 
 
 def test_one_place() -> None:
@@ -162,5 +170,5 @@ def test_tabs_are_as_wide_in_the_marks_as_in_the_text() -> None:
 
 
 def test_several_lines_are_marked_in_the_first() -> None:
-    diagnostic = replace(told(at=span(1, 3, 4)), span=Span(FILE, 1, 3, 2, 2))
-    assert "1 | a bcd\n  |   ^^^ why\n" in diagnostic.render("a bcd\ne\n")
+    diagnostic = replace(told(at=span(1, 3, 4)), span=Span(FileSource(FILE), 1, 3, 2, 2))
+    assert "1 | a bcd\n  |   ^^^ why\n" in shown(diagnostic, "a bcd\ne\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
@@ -71,7 +72,7 @@ def make_chain(name: str, sources: Sequence[str]) -> Chain:
     """The chain of these programs, as the method ``/sample.Probe/NAME``; its elements are NAME_0, NAME_1, …"""
     signature = replace(SAMPLE, full_name=f"/sample.Probe/{name}")
     elements = [
-        compile_element(Path(f"{name}.appnet"), signature, name=f"{name}_{index}", source=source).element
+        compile_element(TextSource(Path(f"{name}.appnet"), source), signature, name=f"{name}_{index}").element
         for index, source in enumerate(sources)
     ]
     return Chain(signature, elements, sources)

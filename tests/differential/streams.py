@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, dump
 from appnet.ir import compile_element
 from appnet.ir.nodes import Block, Forward
@@ -146,7 +147,7 @@ def run_streams(texts: Sequence[str], calls: int, subject: Subject, seed: int = 
     for number, text in enumerate(texts):
         signature = replace(streaming, full_name=f"/sample.Probe/s{number}")
         chains.append(
-            (signature, [compile_element(Path("s.appnet"), signature, name=f"s{number}", source=text).element])
+            (signature, [compile_element(TextSource(Path("s.appnet"), text), signature, name=f"s{number}").element])
         )
     clock = Clock()
     module = subject.harness(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.processors.envoy.harness.calls import Replied
 from tests.differential.compare import AS_HTTP, BACKENDS, SEED, TARGETS, Subject
@@ -53,7 +54,7 @@ def test_generated_programs(subject: Subject):
 )
 def test_what_is_no_message_ends_the_call(subject: Subject, piece: bytes, code: int, text: bytes):
     signature = replace(SAMPLE, client_streaming=True)
-    element = compile_element(Path("s.appnet"), signature, source=program("set(rpc, 'count', 5)")).element
+    element = compile_element(TextSource(Path("s.appnet"), program("set(rpc, 'count', 5)")), signature).element
     module = subject.harness(
         subject.compile(print_chain(ChainSource("streams", "1", [(signature, [element])]))),
         seed=SEED, backend_count=BACKENDS, now_ns=0,

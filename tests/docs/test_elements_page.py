@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
+from appnet.diagnostics.source import FileSource
 from appnet.language import parse
 from tests.docs.elements_page import (
     CHAPTERS,
@@ -35,8 +36,9 @@ def test_each_element_is_in_one_chapter() -> None:
 def test_each_recipe_is_in_one_chapter_and_has_elements_of_it() -> None:
     assert sorted(RECIPES.values()) == sorted(it.stem for it in COOKBOOK.glob("*.yaml"))
     for chapter, name in RECIPES.items():
-        edge = load_edge(COOKBOOK / f"{name}.yaml")
-        assert not edge.warnings
+        application = load(FileSource(COOKBOOK / f"{name}.yaml"))
+        assert not application.warnings
+        (edge,) = application.chains
         assert len(edge.elements.keys() & set(CHAPTERS[chapter])) >= 2
 
 
@@ -55,7 +57,7 @@ def test_elements_are_short() -> None:
 
 def test_parameters_are_those_of_the_program() -> None:
     for name in NAMES:
-        program = parse(ELEMENTS / f"{name}.appnet")
+        program = parse(FileSource(ELEMENTS / f"{name}.appnet"))
         assert [it.split(" = ")[0] for it in parameters(source_of(name))] == [it.name.name for it in program.parameters]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
@@ -160,7 +161,7 @@ StartProxied = Callable[..., Proxied]
 
 
 def _compile(element: str, target: Target, method: MethodSignature) -> bytes:
-    compiled = compile_element(Path(f"{element}.appnet"), method, source=ELEMENTS[element]).element
+    compiled = compile_element(TextSource(Path(f"{element}.appnet"), ELEMENTS[element]), method).element
     return build(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
 
 
@@ -203,7 +204,7 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
 
     numbers = iter(range(100))
 
-    echo = load_proto(Path("config/samples/echo/echo.proto")).method("echo")
+    echo = load_proto(FileSource(Path("config/samples/echo/echo.proto"))).method("echo")
 
     def start_blocking(
         element: str, server: Any | None = None, workers: int = 1, hosts: int = 1, method: MethodSignature = echo

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.language.messages import MethodSignature
 from appnet.processors.envoy.build import Target
 from tests.e2e.conftest import Proxied, StartProxied
@@ -89,7 +90,7 @@ def open_chat(start_proxied: StartProxied, tmp_path: Path) -> Iterator:
 
     def open_(method: str) -> Chat:
         server = ChatServer()
-        proxied = start_proxied("number", server=server, method=load_proto(file).method(method))
+        proxied = start_proxied("number", server=server, method=load_proto(FileSource(file)).method(method))
         opened.append(Chat(proxied, server, grpc.insecure_channel(f"127.0.0.1:{proxied.port}")))
         return opened[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.workers import per_worker
 from appnet.processors.envoy.build import Target
@@ -39,5 +40,5 @@ def test_a_wasm_proxy_gives_up_what_the_note_says(tmp_path: Path) -> None:
         proxied = start("quota", upstream, workers=WORKERS)
         run_load(proxied.port, USERS, LOAD)
         assert upstream.stop().calls > PASSING, "each worker has a quota of its own"
-    element = compile_element(Path("quota.appnet"), ECHO, source=ELEMENTS["quota"]).element
+    element = compile_element(TextSource(Path("quota.appnet"), ELEMENTS["quota"]), ECHO).element
     assert [it.name for it in per_worker(element)] == ["used", "by_user"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appnet.diagnostics.source import TextSource, base_name
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
 from appnet.editor.element import Completion, ElementText
 from appnet.language.statuses import STATUS_CODES
@@ -67,7 +68,7 @@ def place(source: str, mark: str) -> tuple[int, int]:
     ],
 )
 def test_hover(path: Path, mark: str, told: str) -> None:
-    text = ElementText(path, SOURCE).hover(*place(SOURCE, mark))
+    text = ElementText(TextSource(path, SOURCE)).hover(*place(SOURCE, mark))
     assert text.startswith(told) if told else text == ""
 
 
@@ -82,7 +83,7 @@ def test_hover(path: Path, mark: str, told: str) -> None:
     ],
 )
 def test_definition(path: Path, mark: str, defined: str | None) -> None:
-    span = ElementText(path, SOURCE).definition(*place(SOURCE, mark))
+    span = ElementText(TextSource(path, SOURCE)).definition(*place(SOURCE, mark))
     assert (span and (span.line, span.column)) == (defined and place(SOURCE, defined))
 
 
@@ -92,10 +93,10 @@ def test_the_definition_of_a_field_is_in_the_proto(path: Path) -> None:
     proto.write_text(text)
     for name, mark in (("Body", "|Body"), ("inner.zip", "|zip"), ("inner", None)):
         source = SOURCE.replace("'body'", f"'{name}'")
-        span = ElementText(path, source).definition(*place(source, f"'|{name}'"))
+        span = ElementText(TextSource(path, source)).definition(*place(source, f"'|{name}'"))
         word = (mark or "").replace("|", "")
         number = next((n for n, line in enumerate(text.split("\n"), 1) if mark and f" {word} = " in line), 0)
-        assert (span and (span.file.name, span.line)) == (("echo.proto", number) if mark else None)
+        assert (span and (base_name(span.source), span.line)) == (("echo.proto", number) if mark else None)
         if span:
             assert text.split("\n")[span.line - 1][span.column - 1 : span.end_column - 1] == word
 
@@ -108,7 +109,7 @@ def completed(path: Path, line: str, block: str = "req") -> list[Completion]:
     elif block == "state":
         source = f"state:\n    {line}\n"
     lines = source.split("\n")
-    return ElementText(path, source).completions(len(lines) - 1, len(lines[-2]) + 1)
+    return ElementText(TextSource(path, source)).completions(len(lines) - 1, len(lines[-2]) + 1)
 
 
 def texts(found: list[Completion]) -> set[str]:
@@ -164,5 +165,5 @@ def test_every_function_is_documented(function: str) -> None:
 
 def test_text_that_is_no_program_has_no_types_but_built_ins(path: Path) -> None:
     source = "state:\n    pass\nreq(rpc):\n    x = concat("
-    assert ElementText(path, source).hover(4, 6) == ""
-    assert "concat(a, b)" in ElementText(path, source).hover(4, 11)
+    assert ElementText(TextSource(path, source)).hover(4, 6) == ""
+    assert "concat(a, b)" in ElementText(TextSource(path, source)).hover(4, 11)

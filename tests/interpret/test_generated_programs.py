@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element, StateClass
@@ -17,7 +18,7 @@ from tests.support.traffic import Traffic, make_traffic
 
 
 def compiled(source: str, name: str = "generated") -> Element:
-    return compile_element(Path("generated.appnet"), SAMPLE, name=name, source=source).element
+    return compile_element(TextSource(Path("generated.appnet"), source), SAMPLE, name=name).element
 
 
 def observe(elements: list[Element], calls: Traffic) -> object:

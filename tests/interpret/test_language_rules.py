@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 
+from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.ir.compile import compile_element
 from appnet.language import Given
@@ -20,7 +21,7 @@ def chain(*programs: str, state: str = "pass", backends: int = 0) -> ChainInstan
             body = text if text.startswith("req") else "req(rpc):\n" + _indented(text + "\nsend(rpc, Down)")
             resp = "" if "resp(rpc):" in body else "\nresp(rpc):\n    send(rpc, Up)"
             text = f"state:\n{_indented(dedent(state).strip())}\ninit():\n    pass\n{body}{resp}\n"
-        elements.append(compile_element(Path("rule.appnet"), SAMPLE, name=name, source=text).element)
+        elements.append(compile_element(TextSource(Path("rule.appnet"), text), SAMPLE, name=name).element)
     return ChainInstance(elements, Environment(lambda: 5_000_000_000, seed=1, backend_count=backends))
 
 
@@ -280,7 +281,9 @@ def test_init_runs_once_for_each_instance_and_sees_parameters():
     assert instance.request(Rpc(SAMPLE)) == Forwarded({"ratio": 2.5})
     assert instance.request(Rpc(SAMPLE)) == Forwarded({"ratio": 2.5})
     assert instance.state_of("a") == {"limit": 2.5, "runs": 1}
-    given = compile_element(Path("rule.appnet"), SAMPLE, source=text.strip() + "\n", parameters={"start": Given(9)})
+    given = compile_element(
+        TextSource(Path("rule.appnet"), text.strip() + "\n"), SAMPLE, parameters={"start": Given(9)}
+    )
     other = ChainInstance([given.element], Environment(lambda: 0))
     assert other.request(Rpc(SAMPLE)) == Forwarded({"ratio": 9.0})
 

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import StateClass
 from appnet.ir.printer import print_element
@@ -18,7 +19,7 @@ MAP = "m: Map<string, Vec<int>>"
 
 def lowered(req: str, state: str = "pass", **others: str) -> str:
     """The body of ``req``, without the forward at its end."""
-    element = compile_element(Path("probe.appnet"), KV, source=program(req, state=state, **others)).element
+    element = compile_element(TextSource(Path("probe.appnet"), program(req, state=state, **others)), KV).element
     lines = print_element(element).splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("  req"))
     end = next(number for number, line in enumerate(lines) if line.startswith("  resp"))
@@ -166,7 +167,7 @@ def test_text_from_metadata_is_read_as_what_is_needed():
 
 def test_success_is_a_status_of_zero_and_its_name_stays_free():
     resp = "meta_status = 1\nx = get(rpc, 'meta_status') == 'success'\nset_metadata('m', meta_status)"
-    element = compile_element(Path("probe.appnet"), KV, source=program(resp=resp)).element
+    element = compile_element(TextSource(Path("probe.appnet"), program(resp=resp)), KV).element
     assert dedent(print_element(element).split("  resp")[1].split("\n", 1)[1]).strip() == expect("""
         meta_status = 1
         t = status()
@@ -202,7 +203,7 @@ def test_classes_of_state_are_found():
         set_metadata('last', last)
     """
     source = program(req, state=state, head="init(limit = 0.5)")
-    element = compile_element(Path("probe.appnet"), KV, source=source).element
+    element = compile_element(TextSource(Path("probe.appnet"), source), KV).element
     assert {it.name: it.state_class for it in element.state} == {
         "calls": StateClass.RPC_SCOPED,
         "log": StateClass.RECORD,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import Severity
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.workers import per_worker, worker_notes
 from appnet.language import parse
@@ -20,7 +21,7 @@ STANDARD = Path("config/samples/elements")
 @pytest.mark.parametrize("target", ["native", "wasm"])
 @pytest.mark.parametrize("path", NOTES, ids=lambda it: it.stem)
 def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
-    found = worker_notes(compile_element(path, ECHO).element, parse(path), target)
+    found = worker_notes(compile_element(FileSource(path), ECHO).element, parse(FileSource(path)), target)
     assert all(it.severity is Severity.NOTE and it.label and it.help for it in found)
     text = "\n\n".join(it.render() for it in found).replace(str(path), path.name)
     compare(text, path.with_name(f"{path.stem}.{target}.txt"), request)
@@ -39,5 +40,5 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
     ],
 )
 def test_what_workers_have_for_themselves(name: str, parts: list[str]) -> None:
-    element = compile_element(STANDARD / f"{name}.appnet", ECHO).element
+    element = compile_element(FileSource(STANDARD / f"{name}.appnet"), ECHO).element
     assert [it.name for it in per_worker(element)] == parts

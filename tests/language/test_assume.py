@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from appnet.diagnostics.diagnostic import Severity
+from appnet.diagnostics.source import TextSource
 from appnet.language import parse
 from appnet.language.assume import check_assuming
 from tests.support.elements import programs
@@ -31,7 +32,7 @@ resp(rpc):
 
 
 def errors(req: str = "pass", resp: str = "pass", parameters: str = "") -> list[tuple[str, int]]:
-    program = parse(Path("it.appnet"), PROGRAM.format(req=req, resp=resp, parameters=parameters))
+    program = parse(TextSource(Path("it.appnet"), PROGRAM.format(req=req, resp=resp, parameters=parameters)))
     found = check_assuming(program, None, name="it")
     return [(it.code, it.span.line) for it in found if it.severity is Severity.ERROR]
 
@@ -39,8 +40,8 @@ def errors(req: str = "pass", resp: str = "pass", parameters: str = "") -> list[
 @settings(max_examples=60)
 @given(programs())
 def test_a_right_program_is_right_without_its_method(source: str) -> None:
-    found = check_assuming(parse(Path("it.appnet"), source), None, name="it")
-    assert [it.render(source) for it in found if it.severity is Severity.ERROR] == []
+    found = check_assuming(parse(TextSource(Path("it.appnet"), source)), None, name="it")
+    assert [it.render() for it in found if it.severity is Severity.ERROR] == []
 
 
 @pytest.mark.parametrize(
@@ -76,5 +77,7 @@ def test_parameters_without_a_default_are_taken_as_given() -> None:
 
 
 def test_with_a_method_its_fields_count_and_parameters_are_taken_as_given() -> None:
-    program = parse(Path("it.appnet"), PROGRAM.format(req="x = get(rpc, 'nothing')", resp="pass", parameters="limit"))
+    program = parse(
+        TextSource(Path("it.appnet"), PROGRAM.format(req="x = get(rpc, 'nothing')", resp="pass", parameters="limit"))
+    )
     assert [it.code for it in check_assuming(program, SAMPLE, name="it")] == ["E014"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from lark import Token
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.language import parse
 from appnet.language.braces import has_braces
 from appnet.language.formatter import format_program
@@ -90,22 +91,22 @@ resp(rpc_resp):
 def test_both_syntaxes_say_the_same() -> None:
     assert has_braces(OLDER)
     assert not has_braces(TODAY)
-    assert without_places(parse(IT, OLDER)) == without_places(parse(IT, TODAY))
+    assert without_places(parse(TextSource(IT, OLDER))) == without_places(parse(TextSource(IT, TODAY)))
 
 
 def test_upgrading_keeps_comments() -> None:
-    assert format_program(IT, OLDER, upgrade=True) == TODAY
+    assert format_program(TextSource(IT, OLDER), upgrade=True) == TODAY
 
 
 def test_formatting_alone_leaves_the_older_syntax_and_says_how_to_leave_it() -> None:
     with pytest.raises(DiagnosticError) as caught:
-        format_program(IT, OLDER)
+        format_program(TextSource(IT, OLDER))
     (told,) = caught.value.diagnostics
     assert (told.code, told.span.line, told.help) == ("E006", 2, "`appnetctl fmt --upgrade` rewrites it")
 
 
 def test_places_are_those_of_the_older_text() -> None:
-    statement = parse(IT, OLDER).req.body[0]
+    statement = parse(TextSource(IT, OLDER)).req.body[0]
     assert (statement.span.line, statement.span.column) == (14, 5)
 
 
@@ -146,7 +147,7 @@ def _is_receiver(tokens: list[Token], index: int) -> bool:
 def test_generated_programs_in_braces_mean_the_same_and_come_back_the_same(source: str) -> None:
     older = " ".join(with_braces(source))
     assert has_braces(older)
-    assert without_places(parse(IT, older)) == without_places(parse(IT, source))
-    upgraded = format_program(IT, older, upgrade=True)
-    assert without_places(parse(IT, upgraded)) == without_places(parse(IT, source))
-    assert format_program(IT, upgraded) == upgraded
+    assert without_places(parse(TextSource(IT, older))) == without_places(parse(TextSource(IT, source)))
+    upgraded = format_program(TextSource(IT, older), upgrade=True)
+    assert without_places(parse(TextSource(IT, upgraded))) == without_places(parse(TextSource(IT, source)))
+    assert format_program(TextSource(IT, upgraded)) == upgraded

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Const, Element, SetState
 from appnet.language import Given
@@ -30,7 +31,7 @@ STATE = """
 
 
 def compiled(req: str, **others: str) -> Element:
-    return compile_element(Path("probe.appnet"), KV, source=program(req, **({"state": STATE} | others))).element
+    return compile_element(TextSource(Path("probe.appnet"), program(req, **({"state": STATE} | others))), KV).element
 
 
 def codes(req: str, **others: str) -> list[str]:
@@ -85,12 +86,12 @@ def test_it_compiles(req: str):
 
 def test_other_names_for_the_rpc():
     source = program("x = 1").replace("req(rpc)", "req(call)").replace("send(rpc, Down)", "send(call, Down)")
-    compile_element(Path("probe.appnet"), KV, source=source)
+    compile_element(TextSource(Path("probe.appnet"), source), KV)
 
 
 def test_decorators_in_any_order_on_any_line():
     source = program(state="@capacity(3) @combiner(sum)\n@persistence(true) @consistency(weak)\nm: Map<string, int>")
-    found = compile_element(Path("probe.appnet"), KV, source=source)
+    found = compile_element(TextSource(Path("probe.appnet"), source), KV)
     (variable,) = found.element.state
     assert (variable.capacity, variable.combiner, variable.persistent) == (3, "sum", True)
     assert variable.consistency.value == "weak"
@@ -99,7 +100,7 @@ def test_decorators_in_any_order_on_any_line():
 
 def test_methods_with_streams_are_for_the_processors_to_refuse():
     streams = replace(KV, client_streaming=True, server_streaming=True)
-    compile_element(Path("probe.appnet"), streams, source=program())
+    compile_element(TextSource(Path("probe.appnet"), program()), streams)
 
 
 # --- what init is given ---
@@ -107,7 +108,7 @@ def test_methods_with_streams_are_for_the_processors_to_refuse():
 
 def first_of_init(head: str, given: dict[str, Given], state: str = STATE) -> object:
     source = program(head=head, state=state)
-    element = compile_element(Path("probe.appnet"), KV, parameters=given, source=source).element
+    element = compile_element(TextSource(Path("probe.appnet"), source), KV, parameters=given).element
     statement = element.init.statements[0]
     assert isinstance(statement, SetState)
     return statement.value
@@ -193,5 +194,5 @@ def test_warnings_come_with_the_program():
     source = program("x = 1 / size(get(rpc, 'body'))\nif x == 1: send(rpc, Down)\n").replace(
         "send(rpc, Down)\n\nresp", "\nresp"
     )
-    warnings = compile_element(Path("probe.appnet"), ECHO, source=source).warnings
+    warnings = compile_element(TextSource(Path("probe.appnet"), source), ECHO).warnings
     assert [it.code for it in warnings] == ["W003", "W001"]

@@ -9,6 +9,7 @@ import pytest
 
 from appnet.diagnostics.catalogue import CODES
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
@@ -18,7 +19,7 @@ BAD = sorted((Path(__file__).parent / "bad").glob("*.appnet"))
 
 def diagnostics_of(path: Path) -> list[Diagnostic]:
     try:
-        return list(compile_element(path, ECHO).warnings)
+        return list(compile_element(FileSource(path), ECHO).warnings)
     except DiagnosticError as error:
         return error.diagnostics
 

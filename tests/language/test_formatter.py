@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.language import parse
 from appnet.language.formatter import format_program
 from tests.support.elements import programs
@@ -23,9 +24,9 @@ SAMPLES = sorted([*ROOT.glob("config/samples/**/*.appnet"), *ROOT.glob("tests/di
 
 def checked(source: str) -> str:
     """``source`` formatted, after seeing that it means the same and is final."""
-    formatted = format_program(IT, source)
-    assert without_places(parse(IT, formatted)) == without_places(parse(IT, source))
-    assert format_program(IT, formatted) == formatted
+    formatted = format_program(TextSource(IT, source))
+    assert without_places(parse(TextSource(IT, formatted))) == without_places(parse(TextSource(IT, source)))
+    assert format_program(TextSource(IT, formatted)) == formatted
     return formatted
 
 
@@ -37,7 +38,7 @@ def test_samples_keep_their_meaning(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/samples/**/*.appnet")), ids=lambda path: path.stem)
 def test_samples_are_in_the_canonical_layout(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert format_program(path, source) == source
+    assert format_program(TextSource(path, source)) == source
 
 
 @settings(max_examples=100)
@@ -152,4 +153,4 @@ def test_a_byte_order_mark_and_a_missing_line_end() -> None:
 
 def test_what_is_no_program_is_not_formatted() -> None:
     with pytest.raises(DiagnosticError):
-        format_program(IT, "state:\n")
+        format_program(TextSource(IT, "state:\n"))

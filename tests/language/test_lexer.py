@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.language import parse, syntax
 from appnet.language.lexer import COMMENT, Lexer
 
@@ -19,7 +20,7 @@ def token_types(source: str) -> list[str]:
 
 
 def read(source: str) -> syntax.Program:
-    return parse(Path("x.appnet"), source)
+    return parse(TextSource(Path("x.appnet"), source))
 
 
 def with_req(body: str) -> str:
@@ -99,4 +100,4 @@ def test_only_a_line_feed_ends_a_line(separator: str):
     with pytest.raises(DiagnosticError) as caught:
         read(with_req(f"    x = 'a' # {separator}\n    y = &"))
     (diagnostic,) = caught.value.diagnostics
-    assert "7 |     y = &\n" in diagnostic.render(with_req(f"    x = 'a' # {separator}\n    y = &"))
+    assert "7 |     y = &\n" in diagnostic.render()

@@ -13,6 +13,7 @@ from textwrap import indent
 import pytest
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.language import Given, check, parse
 from appnet.language.formatter import format_program
 from tests.support.signatures import KV
@@ -125,7 +126,9 @@ OLDER = (
 
 def outcome(source: str, row: Row) -> tuple[tuple[str, int], ...]:
     try:
-        check(parse(IT, source), KV, name="it", parameters=dict.fromkeys(row.parameters.split(), Given(1.0)))
+        check(
+            parse(TextSource(IT, source)), KV, name="it", parameters=dict.fromkeys(row.parameters.split(), Given(1.0))
+        )
     except DiagnosticError as error:
         return tuple((it.code, it.span.line) for it in error.diagnostics if it.help)
     return ()
@@ -138,7 +141,7 @@ def test_the_older_syntax(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in OLDER if "E003" not in str(row.told)], ids=lambda row: row.name)
 def test_upgraded_programs_have_the_same_errors(row: Row) -> None:
-    upgraded = format_program(IT, older(row), upgrade=True)
+    upgraded = format_program(TextSource(IT, older(row)), upgrade=True)
     assert [code for code, _ in outcome(upgraded, row)] == [code for code, _ in row.told]
 
 

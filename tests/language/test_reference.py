@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from tests.support.signatures import ECHO
 
@@ -15,5 +16,5 @@ def test_the_example_compiles() -> None:
     lines = REFERENCE.read_text(encoding="utf-8").split("\n")
     start = lines.index("    state:                                   # what the element remembers")
     end = next(i for i in range(start, len(lines)) if lines[i].startswith("Four blocks"))
-    compiled = compile_element(Path("seen.appnet"), ECHO, source=textwrap.dedent("\n".join(lines[start:end])))
+    compiled = compile_element(TextSource(Path("seen.appnet"), textwrap.dedent("\n".join(lines[start:end]))), ECHO)
     assert not compiled.warnings

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.language import parse
 from appnet.language.formatter import format_program
@@ -31,7 +32,7 @@ WHOLE = sorted([*Path("tests/differential/programs").glob("*.appnet"), *Path("co
 
 def compiles_or_says_why(source: str) -> None:
     with contextlib.suppress(DiagnosticError):
-        compile_element(Path("soup.appnet"), ECHO, source=source)
+        compile_element(TextSource(Path("soup.appnet"), source), ECHO)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
@@ -45,7 +46,7 @@ def test_token_soup(source: str) -> None:
 def test_token_soup_in_the_older_syntax(source: str) -> None:
     compiles_or_says_why(source)
     with contextlib.suppress(DiagnosticError):
-        format_program(Path("soup.appnet"), source, upgrade=True)
+        format_program(TextSource(Path("soup.appnet"), source), upgrade=True)
 
 
 @given(st.text(max_size=200))
@@ -64,4 +65,4 @@ def test_programs_cut_at_any_place() -> None:
 
 def test_a_program_of_ten_thousand_statements() -> None:
     body = "".join(f"x{i} = {i} + 1\n" for i in range(10_000))
-    assert len(parse(Path("long.appnet"), program(body)).req.body) == 10_001
+    assert len(parse(TextSource(Path("long.appnet"), program(body))).req.body) == 10_001

@@ -7,12 +7,14 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.application.appnet_config import AppNetConfig, ElementSpec
-from appnet.application.placement import Edge, Side, Stop, chain_of
+from appnet.application.load import read_applications
+from appnet.application.model import Chain, Edge, ElementSpec, Side, Stop
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import FileSource, MemorySource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need
 from appnet.optimize import Lack, UnsuitedError
@@ -20,20 +22,28 @@ from appnet.optimize.placement import OptLevel, Place, Plan, plan_of
 from appnet.optimize.prices import DEFAULT
 from appnet.optimize.standing import lacking, standing
 
-SPAN = Span(Path("c.yaml"), 1, 1, 1, 2)
+SPAN = Span.whole(FileSource(Path("c.yaml")))
 
 
-def config(client: str = "", any_: str = "", pair: str = "", server: str = "") -> AppNetConfig:
-    """A configuration whose elements are the letters of its chains."""
+NAMED = {"manifest.yaml": "", "echo.proto": "", **{f"{it}.appnet": "" for it in "abcdefgh"}}
 
-    def chain(letters: str) -> tuple[ElementSpec, ...]:
-        return tuple(ElementSpec(Located(it, SPAN), Path(f"{it}.appnet")) for it in letters)
 
-    name = Located("x", SPAN)
-    return AppNetConfig(
-        *(Path("c.yaml"), "c", ("sidecar",), "app", name, name, (name,), Path("m.yaml"), Path("p.proto")),
-        *(chain(client), chain(any_), chain(pair), chain(server)),
-    )
+def config(client: str = "", any_: str = "", pair: str = "", server: str = "") -> Chain:
+    """The chain of an AppNetConfig whose elements are the letters of its chains."""
+    chains = {"clientChain": client, "anyChain": any_, "pairChain": pair, "serverChain": server}
+    spec = {
+        "processors": ["sidecar"],
+        "appName": "app",
+        "clientService": "frontend",
+        "serverService": "server",
+        "method": "echo",
+        "appManifestFile": "manifest.yaml",
+        "proto": "echo.proto",
+        **{key: [{"name": it, "file": f"{it}.appnet"} for it in letters] for key, letters in chains.items() if letters},
+    }
+    top = {"apiVersion": "api.core.appnet.io/v1", "kind": "AppNetConfig", "metadata": {"name": "it"}, "spec": spec}
+    (application,) = read_applications(MemorySource("it.yaml", {**NAMED, "it.yaml": yaml.safe_dump(top)}))
+    return application.chains[0]
 
 
 def place(*where: str, gives: Iterable[Need] = Need) -> Place:
@@ -45,8 +55,7 @@ def place(*where: str, gives: Iterable[Need] = Need) -> Place:
 BOTH = (place("client"), place("server"))
 
 
-def as_written(written: AppNetConfig, level: OptLevel = OptLevel.STRONG, places: Sequence[Place] = BOTH) -> Plan:
-    chain = chain_of(written)
+def as_written(chain: Chain, level: OptLevel = OptLevel.STRONG, places: Sequence[Place] = BOTH) -> Plan:
     at = standing(chain.stops, [()] * len(chain.stops), places, ["sidecar"]).at
     placed = zip((it.spec for it in chain.stops), at, strict=True)
     return plan_of(chain.edge, places, placed, fused=level is not OptLevel.NO)
@@ -68,7 +77,7 @@ def letters(plan: Plan, side: Side) -> list[str]:
         (config("", "b", "cd", "g"), ["bc"], ["dg"]),
     ],
 )
-def test_fused(written: AppNetConfig, client: list[str], server: list[str]) -> None:
+def test_fused(written: Chain, client: list[str], server: list[str]) -> None:
     plan = as_written(written)
     assert (letters(plan, Side.CLIENT), letters(plan, Side.SERVER)) == (client, server)
 
@@ -81,12 +90,16 @@ def test_as_written_is_one_module_for_each_element() -> None:
 
 
 CHAINS = st.permutations("abcdefgh").flatmap(
-    lambda it: st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1), st.integers(0, 2)).map(
-        lambda n: (
-            "".join(it[: n[0]]),
-            "".join(it[2 : 2 + n[1]]),
-            "".join(it[4 : 4 + 2 * n[2]]),
-            "".join(it[6 : 6 + n[3]]),
+    lambda it: (
+        st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1), st.integers(0, 2))
+        .filter(any)
+        .map(
+            lambda n: (
+                "".join(it[: n[0]]),
+                "".join(it[2 : 2 + n[1]]),
+                "".join(it[4 : 4 + 2 * n[2]]),
+                "".join(it[6 : 6 + n[3]]),
+            )
         )
     )
 )
@@ -118,7 +131,7 @@ SIDECAR = place("client", "sidecar", gives={Need.REPLY})
 BEHIND = place("server", "sidecar", gives={Need.REPLY, Need.DELAY})
 PLACES = (LIBRARY, SIDECAR, BEHIND)
 GIVEN = st.frozensets(st.sampled_from([Need.REPLY, Need.ROUTE]))
-A, B, C = (ElementSpec(Located(it, SPAN), Path(f"{it}.appnet")) for it in "abc")
+A, B, C = (ElementSpec(Located(it, SPAN), FileSource(Path(f"{it}.appnet"))) for it in "abc")
 
 
 def at_client(*specs: ElementSpec) -> list[Stop]:

@@ -11,10 +11,10 @@ import pytest
 
 from appnet.analysis import Proved, Refuted, Strength
 from appnet.analysis.decision import Counterexample, Event
-from appnet.application.appnet_config import ElementSpec
-from appnet.application.edge import BoundMethod, LoadedChain, LoadedEdge, load_edge
-from appnet.application.placement import Chain, Edge, Side, Stop
+from appnet.application.load import BoundMethod, LoadedChain, load
+from appnet.application.model import Chain, Edge, ElementSpec, Side, Stop
 from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
 from appnet.ir.needs import Need
@@ -33,13 +33,13 @@ ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 
 
 @pytest.fixture(scope="module")
-def edge() -> LoadedEdge:
-    return load_edge(ECHO)
+def edge() -> LoadedChain:
+    return load(FileSource(ECHO)).chains[0]
 
 
 def places(edge: LoadedChain, target: str = "native") -> tuple[Place, ...]:
     prices = DEFAULT.targets[target]
-    return tuple(Place(side, edge.chain.processor, target, frozenset(Need), prices) for side in Side)
+    return tuple(Place(side, "sidecar", target, frozenset(Need), prices) for side in Side)
 
 
 def optimize(
@@ -54,11 +54,11 @@ def optimize(
     return planner.plan(edge, places(edge, target), profile, running)
 
 
-def alone(edge: LoadedEdge, element: Element, fixed: Side | None, side: Side) -> LoadedChain:
+def alone(edge: LoadedChain, element: Element, fixed: Side | None, side: Side) -> LoadedChain:
     """The chain of this element alone."""
-    spec = ElementSpec(Located(element.name, Span(ECHO, 1, 1, 1, 2)), ECHO)
+    spec = ElementSpec(Located(element.name, Span.whole(FileSource(ECHO))), FileSource(ECHO))
     chain = replace(edge.chain, stops=(Stop(spec, fixed, side),))
-    return LoadedChain(chain, (BoundMethod(edge.method, {element.name: element}),))
+    return LoadedChain(chain, (BoundMethod(edge.method, {element.name: element}),), edge.proto)
 
 
 def texts(svg: str) -> list[str]:
@@ -71,7 +71,7 @@ def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
     }
 
 
-def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
+def test_as_written_nothing_is_moved_or_fused(edge: LoadedChain) -> None:
     found = optimize(edge, OptLevel.NO)
     assert sides(found) == {"client": [["fault"], ["logging"], ["metrics"]], "server": [["firewall"]]}
     assert found.cost == found.written_cost
@@ -81,7 +81,7 @@ def test_as_written_nothing_is_moved_or_fused(edge: LoadedEdge) -> None:
 @pytest.mark.parametrize("algorithm", Algorithm)
 @pytest.mark.parametrize("level", [OptLevel.IGNORE, OptLevel.WEAK, OptLevel.STRONG])
 def test_every_level_is_legal_and_no_dearer_than_as_written(
-    edge: LoadedEdge, level: OptLevel, algorithm: Algorithm, target: str
+    edge: LoadedChain, level: OptLevel, algorithm: Algorithm, target: str
 ) -> None:
     found = optimize(edge, level, target, algorithm)
     assert found.problem.is_legal(found.arrangement.order, found.arrangement.at)
@@ -91,28 +91,28 @@ def test_every_level_is_legal_and_no_dearer_than_as_written(
     )
 
 
-def test_strong_keeps_what_records_before_what_refuses(edge: LoadedEdge) -> None:
+def test_strong_keeps_what_records_before_what_refuses(edge: LoadedChain) -> None:
     (client,) = sides(optimize(edge, OptLevel.STRONG))["client"]
     assert client.index("fault") < client.index("logging")
 
 
-def test_traffic_that_was_seen_changes_the_plan(edge: LoadedEdge) -> None:
+def test_traffic_that_was_seen_changes_the_plan(edge: LoadedChain) -> None:
     often = optimize(edge, OptLevel.STRONG, profile=Profile({"fault": 0.9}))
     rarely = optimize(edge, OptLevel.STRONG, profile=Profile({"fault": 0.0}))
     assert often.cost < rarely.cost / 2
 
 
-def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedEdge) -> None:
+def test_what_chooses_a_host_runs_on_the_clients_side(edge: LoadedChain) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'dst', 1)\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n"
-    chooser = compile_element(Path("chooser.appnet"), edge.method, source=text).element
+    chooser = compile_element(TextSource(Path("chooser.appnet"), text), edge.method).element
     for asked, place in ((None, 0), (Side.SERVER, 1)):  # what was asked for stays
         found = optimize(alone(edge, chooser, asked, Side.SERVER), OptLevel.IGNORE)
         assert found.problem.suits == (frozenset({place}),)
 
 
-def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedEdge) -> None:
+def test_a_status_that_may_differ_keeps_the_pair_where_it_is_read(edge: LoadedChain) -> None:
     reader = "state:\n    n: int\ninit():\n    pass\nreq(rpc):\n    send(rpc, Down)\nresp(rpc):\n    if status(rpc) != 0:\n        n = n + 1\n    send(rpc, Up)\n"
-    watcher = compile_element(Path("watcher.appnet"), edge.method, source=reader).element
+    watcher = compile_element(TextSource(Path("watcher.appnet"), reader), edge.method).element
     chain = [watcher, edge.elements["fault"], edge.elements["firewall"]]
 
     def decide(*_: object) -> Proved:
@@ -134,7 +134,7 @@ SEVERAL = (
 
 
 @pytest.fixture(scope="module")
-def over_several(edge: LoadedEdge) -> OptimizedPlan:
+def over_several(edge: LoadedChain) -> OptimizedPlan:
     return Planner(Settings(OptLevel.IGNORE, DEFAULT.crossing)).plan(edge, SEVERAL)
 
 
@@ -147,9 +147,9 @@ def test_of_several_places_the_cheapest_is_taken(over_several: OptimizedPlan) ->
     ]
 
 
-def test_what_replies_runs_where_it_may(edge: LoadedEdge) -> None:
+def test_what_replies_runs_where_it_may(edge: LoadedChain) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    send(reply(), Up)\nresp(rpc):\n    send(rpc, Up)\n"
-    replies = compile_element(Path("replies.appnet"), edge.method, source=text).element
+    replies = compile_element(TextSource(Path("replies.appnet"), text), edge.method).element
     chain = alone(edge, replies, Side.CLIENT, Side.CLIENT)
     planner = Planner(Settings(OptLevel.STRONG, DEFAULT.crossing))
     assert [it.name for it in planner.plan(chain, SEVERAL).plan.segments] == ["client-sidecar"]
@@ -190,7 +190,7 @@ def test_a_move_names_the_places_that_it_is_between(
     assert changes[0] == f"fault runs {words}"
 
 
-def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedEdge) -> None:
+def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedChain) -> None:
     planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
     first = planner.plan(edge, places(edge), Profile({"fault": 0.5}, rate=1.0))
     other = replace(edge, chain=replace(edge.chain, edge=Edge("a", "b", ("echo",))))
@@ -201,7 +201,7 @@ def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedEdge) -> No
     assert planner.plan(edge, places(edge), Profile({"fault": 0.4})).problem is not first.problem
 
 
-def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
+def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
     found = explain(optimize(edge, OptLevel.STRONG))
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics   server: firewall" in text
@@ -211,7 +211,7 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedEdge) -> None:
     )
 
 
-def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedEdge) -> None:
+def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedChain) -> None:
     weak = list(told_reasons(explain(optimize(edge, OptLevel.WEAK))))
     assert weak == ["metrics, firewall may swap: they touch nothing in common"]
     strong = list(told_reasons(explain(optimize(edge, OptLevel.STRONG))))
@@ -222,7 +222,7 @@ def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge:
     assert all(": as written: " in it and "; swapped: " in it for it in strong)
 
 
-def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
+def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:
     optimized = optimize(edge, OptLevel.STRONG)
     events = (
         Event("request", 1, 0, {"Body": b"test"}, {"user": b"ann"}),
@@ -240,13 +240,13 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedEdge) -> None:
     )
 
 
-def test_the_picture_shows_every_element_twice(edge: LoadedEdge) -> None:
+def test_the_picture_shows_every_element_twice(edge: LoadedChain) -> None:
     drawn = texts(picture([explain(optimize(edge, OptLevel.WEAK))]))
     for name in edge.elements:
         assert drawn.count(name) == 2
 
 
-def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -> None:
+def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedChain) -> None:
     found = explain(optimize(edge, OptLevel.WEAK))
     other = replace(found, client="server", server="store", methods=("Get", "Put"))
     graph = [("frontend", "server"), ("server", "store"), ("store", "frontend"), ("server", "cache")]
@@ -256,7 +256,7 @@ def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedEdge) -
     assert drawn.count("frontend->server echo") == drawn.count("server->store Get, Put") == 1
 
 
-def test_an_application_costs_what_its_chains_cost(edge: LoadedEdge) -> None:
+def test_an_application_costs_what_its_chains_cost(edge: LoadedChain) -> None:
     optimized = optimize(edge, OptLevel.WEAK)
     one, two = explain(optimized, Profile(rate=1000.0)), explain(optimized, Profile(rate=500.0))
     sums = total([one, two])
@@ -294,10 +294,10 @@ BAD_PROFILES = {
 
 
 @pytest.fixture(scope="module")
-def chains(edge: LoadedEdge) -> list[Chain]:
+def chains(edge: LoadedChain) -> list[Chain]:
     """The echo sample's, and of another edge one for each of two methods, without the firewall."""
     stops = tuple(it for it in edge.chain.stops if it.spec.name.value != "firewall")
-    others = [Chain(Edge("server", "store", (method,)), edge.chain.processor, stops) for method in ("Get", "Put")]
+    others = [replace(edge.chain, edge=Edge("server", "store", (method,)), stops=stops) for method in ("Get", "Put")]
     return [edge.chain, *others]
 
 
@@ -309,7 +309,7 @@ def test_a_profile_that_is_none(
     monkeypatch.chdir(tmp_path)
     Path("profile.yaml").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
-        load_profiles(Path("profile.yaml"), chains)
+        load_profiles(FileSource(Path("profile.yaml")), chains)
     assert [it.code for it in caught.value.diagnostics] == [code]
     snapshots.compare(str(caught.value), BAD / f"{name.replace(' ', '_')}.txt", request)
 
@@ -329,14 +329,14 @@ edges:
       elements:
         fault: {refused: 0}
 """)
-    assert load_profiles(tmp_path / "profile.yaml", chains) == [
+    assert load_profiles(FileSource(tmp_path / "profile.yaml"), chains) == [
         Profile({"fault": 0.25, "firewall": 0.5}, 1200.0),
         Profile({"fault": 0.25}),
         Profile({"fault": 0.0}, 0.5),
     ]
 
 
-def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
+def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedChain) -> None:
     running = optimize(edge, OptLevel.WEAK)
     assert inverted(running.arrangement.order), "the sample has elements that move"
     again = optimize(edge, OptLevel.WEAK, running=running)
@@ -344,7 +344,7 @@ def test_an_edited_edge_keeps_its_plan_where_it_may(edge: LoadedEdge) -> None:
     assert set(again.problem.decisions) == set(inverted(running.arrangement.order)), "no other pair has to be decided"
 
 
-def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
+def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedChain) -> None:
     running = optimize(edge, OptLevel.IGNORE)
     assert inverted(running.arrangement.order)
     strong = optimize(edge, OptLevel.STRONG, running=running)
@@ -352,13 +352,13 @@ def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedEdge) -> None:
     assert strong.arrangement != running.arrangement
 
 
-def test_where_there_are_other_places_the_plan_that_runs_tells_nothing(edge: LoadedEdge) -> None:
+def test_where_there_are_other_places_the_plan_that_runs_tells_nothing(edge: LoadedChain) -> None:
     running = optimize(edge, OptLevel.WEAK)
     planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
     again = planner.plan(edge, SEVERAL, running=running)
     assert again == planner.plan(edge, SEVERAL)
 
 
-def test_nothing_that_runs_changes_what_is_to_run_as_written(edge: LoadedEdge) -> None:
+def test_nothing_that_runs_changes_what_is_to_run_as_written(edge: LoadedChain) -> None:
     running = optimize(edge, OptLevel.IGNORE)
     assert optimize(edge, OptLevel.NO, running=running) == optimize(edge, OptLevel.NO)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.edge import load_edge
-from appnet.application.placement import Side
+from appnet.application.load import load
+from appnet.application.model import Side
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
 from appnet.ir.needs import Need
 from appnet.optimize import CostModel, Place, Planner, Settings
 from appnet.optimize.cost import KINDS, TargetCosts
@@ -51,7 +52,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> Di
     monkeypatch.chdir(tmp_path)
     Path("prices.yaml").write_text(written)
     with pytest.raises(DiagnosticError) as caught:
-        load_prices(Path("prices.yaml"), TARGETS)
+        load_prices(FileSource(Path("prices.yaml")), TARGETS)
     assert all(it.help for it in caught.value.diagnostics)
     return caught.value
 
@@ -77,12 +78,12 @@ def test_a_list_is_no_file_of_prices(
 @pytest.mark.parametrize("model", [GOOD, DEFAULT], ids=["made up", "default"])
 def test_what_is_written_is_read(tmp_path: Path, model: CostModel) -> None:
     write_prices(model, tmp_path / "prices.yaml")
-    assert load_prices(tmp_path / "prices.yaml", TARGETS) == model
+    assert load_prices(FileSource(tmp_path / "prices.yaml"), TARGETS) == model
 
 
 def test_plans_are_made_by_the_prices_given() -> None:
-    edge = load_edge(Path("config/samples/echo/sample_echo_sidecar.yaml"))
-    at = [Place(side, edge.chain.processor, "native", frozenset(Need), GOOD.targets["native"]) for side in Side]
+    edge = load(FileSource(Path("config/samples/echo/sample_echo_sidecar.yaml"))).chains[0]
+    at = [Place(side, "sidecar", "native", frozenset(Need), GOOD.targets["native"]) for side in Side]
     usual, far = (Planner(Settings(OptLevel.NO, it)).plan(edge, at) for it in (GOOD.crossing, 1000.0))
     assert far.cost == pytest.approx(usual.cost + 960 * 0.99)  # but for those that the fault element is taken to end
 
@@ -90,4 +91,8 @@ def test_plans_are_made_by_the_prices_given() -> None:
 def test_a_file_has_prices_of_the_targets_that_it_names(tmp_path: Path) -> None:
     other = CostModel("for the test", {"lua": GOOD.targets["wasm"]}, crossing=1.0)
     write_prices(other, tmp_path / "prices.yaml")
-    assert load_prices(tmp_path / "prices.yaml", ["lua"]) == load_prices(tmp_path / "prices.yaml", []) == other
+    assert (
+        load_prices(FileSource(tmp_path / "prices.yaml"), ["lua"])
+        == load_prices(FileSource(tmp_path / "prices.yaml"), [])
+        == other
+    )

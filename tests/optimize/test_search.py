@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize import Place
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import KINDS, Costs, TargetCosts

@@ -14,6 +14,7 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.build import RUNTIME, Host
 from appnet.codegen.c.build import build as build_for
 from appnet.diagnostics.diagnostic import InternalError
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.processors.envoy.build import HOSTS, HTTP, Target
 from appnet.system import zig
@@ -27,7 +28,7 @@ each_host = pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: hos
 @pytest.fixture(scope="module")
 def chain() -> str:
     """A chain with every hook that a host can have."""
-    element = compile_element(Path("config/samples/elements/logging.appnet"), ECHO).element
+    element = compile_element(FileSource(Path("config/samples/elements/logging.appnet")), ECHO).element
     return print_chain(ChainSource("hosts", "1", [(ECHO, [element])]))
 
 

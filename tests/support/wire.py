@@ -19,6 +19,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 from appnet.language.messages import Field
 from appnet.language.types import MapType, VecType
 from tests.support.sample import SAMPLE
@@ -39,7 +40,7 @@ def message_class(full_name: str) -> type[Message]:
     with tempfile.TemporaryDirectory() as folder:
         twin = Path(folder, "twin.proto")
         twin.write_text(text)
-        return load_proto(twin).message_class(full_name)
+        return load_proto(FileSource(twin)).message_class(full_name)
 
 
 def parse(body: bytes, full_name: str) -> Message:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import yaml
 
 from appnet.analysis.properties import HandlerProperties, Properties
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source, base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents, scalar_value
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -54,17 +54,17 @@ class Overrides:
         return None if section is None else _overridden(section, inferred)
 
 
-def load_overrides(path: Path, elements: Mapping[str, Vocabulary]) -> Overrides:
+def load_overrides(source: Source, elements: Mapping[str, Vocabulary]) -> Overrides:
     """Reads and checks the file, whose elements, and the names under them, have to be among ``elements``.
 
     Raises ``DiagnosticError`` with everything that is wrong with it.
     """
-    documents = read_documents(path)
+    documents = read_documents(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         help_ = "write `ELEMENT:` and under it `request:` or `response:`"
-        title = f"{path.name} holds no properties"
-        raise DiagnosticError([Diagnostic("C003", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
-    problems = Problems(path)
+        title = f"{base_name(source)} holds no properties"
+        raise DiagnosticError([Diagnostic("C003", Severity.ERROR, title, Span.whole(source), "", help_)])
+    problems = Problems(source)
     file = Section(documents[0], problems)
     file.only(elements)
     sections = {name: section for name, _ in file.values() if (section := file.section(name)) is not None}
@@ -83,7 +83,7 @@ def _check_names(section: Section, known: Vocabulary) -> None:
         part = section.get(direction)
         if not isinstance(part, yaml.MappingNode):
             continue
-        own = Section(part, Problems(section.problems.file))  # what is wrong with its keys has been told
+        own = Section(part, Problems(section.problems.source))  # what is wrong with its keys has been told
         own.problems = section.problems
         for key in ("reads", "writes"):
             _check_list(own, key, getattr(known, direction), f"fields of the {direction}")
@@ -97,7 +97,7 @@ def _check_list(section: Section, key: str, known: frozenset[str], what: str) ->
         value = scalar_value(item)
         if isinstance(value, str) and value not in known:
             help_ = suggestion(value, sorted(known), what=what)
-            span = node_span(section.problems.file, item)
+            span = node_span(section.problems.source, item)
             section.problems.add("C069", f"`{value}` is none of the {what}", span, f"named in `{key}`", help_)
 
 
@@ -141,7 +141,7 @@ def _names(section: Section, key: str, inferred: frozenset[str]) -> frozenset[st
         return inferred
     help_ = "write a list of names, such as [body]; [] for none"
     if not isinstance(node, yaml.SequenceNode):
-        span = node_span(section.problems.file, node)
+        span = node_span(section.problems.source, node)
         section.problems.add("C012", f"`{key}` takes a list", span, "this is none", help_)
         return inferred
     names: set[str] = set()
@@ -150,6 +150,6 @@ def _names(section: Section, key: str, inferred: frozenset[str]) -> frozenset[st
         if isinstance(value, str):
             names.add(value)
         else:
-            span = node_span(section.problems.file, item)
+            span = node_span(section.problems.source, item)
             section.problems.add("C012", f"`{key}` takes names", span, "this is no text", help_)
     return frozenset(names)

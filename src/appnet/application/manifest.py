@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import yaml
 
-from appnet.application.appnet_config import AppNetConfig, config_error
+from appnet.application.named import config_error
 from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source, base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
 
 _MAX_PORT = 65_535
@@ -47,7 +47,7 @@ class Deployment:
 class Manifest:
     """The objects of an application that matter to its network; of two services of one name, the first."""
 
-    path: Path
+    source: Source
     services: Mapping[str, Service] = field(default_factory=dict)
     deployments: tuple[Deployment, ...] = ()
 
@@ -55,10 +55,11 @@ class Manifest:
         """The service called ``name``; raises ``DiagnosticError`` pointing at the name where there is none."""
         found = self.services.get(name.value)
         if found is None:
-            help_ = suggestion(name.value, self.services, what=f"services of {self.path.name}")
+            file = base_name(self.source)
+            help_ = suggestion(name.value, self.services, what=f"services of {file}")
             if not self.services:
                 help_ = "it has no `kind: Service`: name the application's Kubernetes manifest in `appManifestFile`"
-            raise config_error("C040", f"no service `{name}`", name.span, f"not in {self.path.name}", help_)
+            raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_)
         return found
 
     def replicas(self, service: str) -> int:
@@ -68,15 +69,15 @@ class Manifest:
         return max(1, sum(behind))
 
 
-def load_manifest(path: Path) -> Manifest:
-    """Reads the Services and Deployments in ``path``; objects of other kinds are passed over.
+def load_manifest(source: Source) -> Manifest:
+    """Reads the Services and Deployments in ``source``; objects of other kinds are passed over.
 
     Raises ``DiagnosticError`` for text that is no manifest.
     """
-    problems = Problems(path)
+    problems = Problems(source)
     services: dict[str, Service] = {}
     deployments: list[Deployment] = []
-    for section in _objects(read_documents(path), problems):
+    for section in _objects(read_documents(source), problems):
         kind = section.text("kind", needed="the object's kind")
         metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
         name = metadata.text("name", needed="the object's name") if metadata else None
@@ -91,22 +92,14 @@ def load_manifest(path: Path) -> Manifest:
             service = Service(name.value, namespace.value if namespace else "default", ports, name.span, selector)
             services.setdefault(name.value, service)
     problems.raise_any()
-    return Manifest(path, services, tuple(deployments))
-
-
-def check_services(config: AppNetConfig) -> Manifest:
-    """The manifest that ``config`` names, which must have both services; raises ``DiagnosticError``."""
-    manifest = load_manifest(config.manifest)
-    for name in (config.client_service, config.server_service):
-        manifest.service(name)
-    return manifest
+    return Manifest(source, services, tuple(deployments))
 
 
 def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = False) -> Iterator[Section]:
     """The objects, those in a ``List`` one by one."""
     for node in documents:
         if not isinstance(node, yaml.MappingNode):
-            span = node_span(problems.file, node)
+            span = node_span(problems.source, node)
             help_ = "each document needs `apiVersion`, `kind` and `metadata`"
             problems.add("C042", "not a Kubernetes object", span, "no mapping", help_)
             continue
@@ -149,7 +142,7 @@ def _ports(spec: Section | None) -> dict[str, int]:
             name = entry.text("name") if "name" in entry else None
             found[name.value if name else text] = int(text)
         else:
-            span = node_span(spec.problems.file, number or node)
+            span = node_span(spec.problems.source, number or node)
             help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"
             spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
     return found

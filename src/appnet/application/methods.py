@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from appnet.application.appnet_config import ALL_METHODS
+from appnet.application.model import ALL_METHODS
 from appnet.application.proto import ProtoFile
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language.messages import MethodSignature
 
@@ -42,8 +43,10 @@ def _named(name: Located, proto: ProtoFile) -> list[MethodSignature]:
         return [proto.method(name.value, name.span)]
     every = [proto.method(it) for it in proto.methods()]
     if not every:
-        help_ = f"declare a `service` with methods in {proto.path.name}"
-        raise DiagnosticError([_error("C051", f"no methods in {proto.path.name}", name, "there is none", help_)])
+        help_ = f"declare a `service` with methods in {base_name(proto.source)}"
+        raise DiagnosticError(
+            [_error("C051", f"no methods in {base_name(proto.source)}", name, "there is none", help_)]
+        )
     return every
 
 

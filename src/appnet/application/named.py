@@ -1,61 +1,89 @@
-"""Files that a YAML file names, and the folder that a placeholder in their paths stands for."""
+"""Names that a YAML file gives: of elements, and of other sources, with the folder that a placeholder stands for."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, UnreadableError
 from appnet.diagnostics.near import near_names
+from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located, Problems, Section
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _ROOT = "<APPNET_DIR_PATH>"
 _ROOT_MARK = Path("config", "samples")
 
 
-def named_file(section: Section, key: str, what: str) -> Path | None:
-    """The file at ``key``, which has to be there; ``what`` says what it is for. None after an error."""
+def check_element_name(name: Located, problems: Problems) -> None:
+    """Adds an error where ``name`` cannot be an element's."""
+    if not _NAME.fullmatch(name.value):
+        help_ = "letters, digits, `_` and `-`, beginning with a letter, at most 63"
+        problems.add("C016", f"`{name}` cannot be an element's name", name.span, "not a name", help_)
+
+
+def config_error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
+    """One error as an exception."""
+    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_)])
+
+
+def named_source(section: Section, key: str, what: str) -> Source | None:
+    """The source at ``key``, which has to be there; ``what`` says what it is for. None after an error."""
     problems = section.problems
     text = section.text(key, needed=what)
     if text is None:
         return None
-    path = _resolve(text, problems)
-    reason = _no_file(path) if path is not None else ""
-    if path is not None and reason:
-        help_ = _near_file(path, problems.file.parent) or "relative paths start at the folder of the configuration"
+    source = _resolve(text, problems)
+    reason = _missing(source) if source is not None else ""
+    if source is not None and reason:
+        help_ = _near(source, problems.source) or "relative paths start at the folder of the configuration"
         problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
         return None
-    return path
+    return source
 
 
-def _resolve(text: Located, problems: Problems) -> Path | None:
+def _resolve(text: Located, problems: Problems) -> Source | None:
+    here = problems.source
     if not text.value.startswith(_ROOT):
-        return Path(problems.file.parent, text.value)
-    root = project_root(problems.file)
+        return here.beside(text.value)
+    root = Path("/") if here.path is None else project_root(here.path)  # of texts in memory all are below one
     if root is None:
         help_ = f"write a relative path, or keep the configuration below a folder with {_ROOT_MARK}"
         label = f"no folder above has {_ROOT_MARK}"
         problems.add("C034", f"`{_ROOT}` stands for nothing here", text.span, label, help_)
         return None
     rest = text.value.removeprefix(_ROOT).lstrip("/")
-    found = root / rest
+    found = here.beside(str(root / rest))
     # Some public samples take the placeholder for the folder around the project.
-    below = root / rest.removeprefix("appnet/")
-    return below if _no_file(found) and not _no_file(below) else found
+    below = here.beside(str(root / rest.removeprefix("appnet/")))
+    return below if _missing(found) and not _missing(below) else found
 
 
-def _near_file(path: Path, start: Path) -> str:
-    """Help that names the files in the folder of ``path`` whose names are near it; empty if there are none."""
+def _near(source: Source, here: Source) -> str:
+    """Help that names the files in the folder of ``source`` whose names are near it; empty if there are none."""
+    path = source.path
+    if path is None or here.path is None:
+        return ""
     try:
         files = sorted(it for it in path.parent.iterdir() if it.is_file())
     except OSError:
         return ""
     there = {it.stem: it.name for it in files if path.suffix in {"", it.suffix}}
-    near = [Path(os.path.relpath(path.parent, start), there[it]) for it in near_names(path.stem, there)]
+    folder = os.path.relpath(path.parent, here.path.parent)
+    near = [Path(folder, there[it]) for it in near_names(path.stem, there)]
     return "did you mean " + " or ".join(f"`{it}`" for it in near) + "?" if near else ""
 
 
-def _no_file(path: Path) -> str:
-    """Why ``path`` cannot be read as a file; empty if it can."""
+def _missing(source: Source) -> str:
+    """Why ``source`` cannot be read; empty if it can."""
+    path = source.path
+    if path is None:
+        try:
+            source.text()
+        except UnreadableError as error:
+            return f"{error.reason}: {source.name}"
+        return ""
     try:
         if path.is_file():
             return "" if os.access(path, os.R_OK) else f"not readable: {path}"

@@ -8,15 +8,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import (
+    Diagnostic,
+    DiagnosticError,
+    Severity,
+    Span,
+    UnreadableError,
+    shown_text,
+)
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import NOT_TEXT, Source, base_name
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
 
@@ -48,18 +56,19 @@ _KINDS: dict[int, tuple[str, Type]] = {
 
 @dataclass(frozen=True)
 class ProtoFile:
-    """A compiled .proto. ``sources`` are where it and all it imports are, or would come before Google's own."""
+    """A compiled .proto. ``imports``: all that it imports, as import statements have it."""
 
-    path: Path
-    sources: tuple[Path, ...]
+    source: Source
+    imports: tuple[str, ...]
     _pool: DescriptorPool = field(repr=False)
     _services: tuple[str, ...]
-    _places: Mapping[str, tuple[Path, int, int]] = field(repr=False)
+    _places: Mapping[str, tuple[Source, int, int]] = field(repr=False)
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The files of the user's that it was compiled from, itself first."""
-        return tuple(it for it in self.sources if it.is_file())
+    def sources(self) -> tuple[Source, ...]:
+        """What it was compiled from, itself first; Google's own files are left out."""
+        beside = map(self.source.beside, self.imports)
+        return (self.source, *(it for it in beside if _content(it) is not None))
 
     def methods(self) -> list[str]:
         """The full name, ``/package.Service/Method``, of every method that the file itself declares."""
@@ -76,16 +85,16 @@ class ProtoFile:
         exact = [it for it in found if it.full_name == wanted]
         if len(found) == 1 or exact:
             return _signature((exact or found)[0])
-        place = span or Span(self.path, 1, 1, 1, 1)
+        place = span or Span.whole(self.source)
         if found:
             full = " or ".join(f"`{_full_name(it)}`" for it in found)
             raise _error("C052", f"method `{name}` is not clear", place, "several services have it", f"write {full}")
         short = dict.fromkeys(it.name if "." not in wanted else _full_name(it)[1:] for it in self._methods())
         if short:
-            advice = suggestion(name, short, what=f"methods of {self.path.name}")
+            advice = suggestion(name, short, what=f"methods of {base_name(self.source)}")
         else:
-            advice = f"declare a `service` with it in {self.path.name}"
-        raise _error("C051", f"no method `{name}`", place, f"not in {self.path.name}", advice)
+            advice = f"declare a `service` with it in {base_name(self.source)}"
+        raise _error("C051", f"no method `{name}`", place, f"not in {base_name(self.source)}", advice)
 
     def message_class(self, full_name: str) -> type[Message]:
         """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
@@ -99,73 +108,113 @@ class ProtoFile:
             found = inner.fields_by_name.get(name) if inner is not None else None
             inner = found.message_type if found is not None else None
         place = self._places.get(found.full_name) if found is not None else None
-        return _span(*place) if place is not None and place[0].is_file() else None
+        return _span(*place) if place is not None and _content(place[0]) is not None else None
 
     def _methods(self) -> Iterator[MethodDescriptor]:
         for service in self._services:
             yield from self._pool.FindServiceByName(service).methods
 
 
-def load_proto(path: Path) -> ProtoFile:
-    """Compiles the .proto at ``path``; its imports are looked for in its folder and among Google's well-known types.
+def load_proto(source: Source) -> ProtoFile:
+    """Compiles the .proto; its imports are looked for beside it and among Google's well-known types.
 
-    One that was compiled before and has not changed, nor any file it imports, is not compiled again.
+    One that was compiled before and has not changed, nor anything it imports, is not compiled again.
     Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
     """
-    key = (Path.cwd(), path)
+    key = (source.name, source)
     contents, known = _COMPILED.get(key, ({}, None))
-    if known is None or any(_content(file) != content for file, content in contents.items()):
-        known = _compile(path)
-        _COMPILED[key] = ({file: _content(file) for file in known.sources}, known)
+    own = base_name(source)
+    if known is None or any(
+        _content(source if name == own else source.beside(name)) != content for name, content in contents.items()
+    ):
+        known = _compile(source)
+        contents = {name: _content(source.beside(name)) for name in known.imports}
+        _COMPILED[key] = ({own: _content(source), **contents}, known)
     return known
 
 
-_COMPILED: dict[tuple[Path, Path], tuple[dict[Path, bytes], ProtoFile]] = {}
-"""What was compiled, by working directory and path, with the contents of its sources."""
+_COMPILED: dict[tuple[str, Source], tuple[dict[str, str | None], ProtoFile]] = {}
+"""What was compiled, by source and what it is called, with the texts that it was made of, by name."""
 
 
-def _content(file: Path) -> bytes:
+def _content(source: Source) -> str | None:
     try:
-        return file.read_bytes()
-    except OSError:
-        return b""
+        return source.text()
+    except UnreadableError:
+        return None
 
 
-def _compile(path: Path) -> ProtoFile:
-    if not path.is_file():
-        raise _error("C033", f"no file {path}", Span(path, 1, 1, 1, 1), "", "give the path of a .proto file")
+_IMPORT = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|\bimport\s+(?:(?:public|weak)\s+)?(?:"(?P<double>[^"\n]*)"|'(?P<single>[^'\n]*)')""",
+    re.DOTALL,
+)
+
+
+def _write(source: Source, folder: Path) -> dict[str, Source]:
+    """Puts the .proto and what it imports into the folder: by name there. What is not there is left to the compiler."""
+    written = {base_name(source): source}
+    waiting = [base_name(source)]
+    while waiting:
+        name = waiting.pop()
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = written[name].text()
+        file.write_text(text, encoding="utf-8")
+        for found in _IMPORT.finditer(text):
+            imported = found["double"] or found["single"] or ""
+            inside = imported and not {"", ".", ".."} & set(imported.split("/"))
+            if inside and imported not in written and _content(source.beside(imported)) is not None:
+                written[imported] = source.beside(imported)
+                waiting.append(imported)
+    return written
+
+
+def _compile(source: Source) -> ProtoFile:
+    try:
+        source.text()
+    except UnreadableError as error:
+        if error.reason == NOT_TEXT:
+            title = f"{base_name(source)} does not compile"
+            raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
+        title = f"no file {source.name}"
+        raise _error("C033", title, Span.whole(source), "", "give the path of a .proto file") from error
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "set")
+        texts = Path(folder, "texts")
+        written = _write(source, texts)
         arguments = [
             "-I.",
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={output}",
-            f"./{path.name}",
+            f"./{base_name(source)}",
         ]
         # Another process, because protoc writes its messages to file descriptor 2 whatever Python thinks of it.
         run = subprocess.run(
             [sys.executable, "-m", "grpc_tools.protoc", *arguments],
-            cwd=path.parent,
+            cwd=texts,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
         if run.returncode != 0:
-            raise DiagnosticError(_diagnostics(path, run.stderr))
+            raise DiagnosticError(_diagnostics(source, written, run.stderr))
         compiled = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
     pool = DescriptorPool()
     for file in compiled.file:
         pool.Add(file)
     *imports, own = compiled.file  # protoc puts each file after those it imports
-    sources = [path, *(path.parent / it.name for it in imports)]
     services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
-    places = {name: place for it in compiled.file for name, place in _places(path.parent, it)}
-    return ProtoFile(path, tuple(sources), pool, tuple(services), places)
+    places = {
+        name: place
+        for it in compiled.file
+        for name, place in _places(written.get(it.name) or source.beside(it.name), it)
+    }
+    return ProtoFile(source, tuple(it.name for it in imports), pool, tuple(services), places)
 
 
-def _places(folder: Path, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Path, int, int]]]:
+def _places(source: Source, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Source, int, int]]]:
     """The full name of each field of the file, with line and column of its name as protoc counts them, from 1."""
     for location in file.source_code_info.location:
         at = list(location.path)
@@ -179,7 +228,7 @@ def _places(folder: Path, file: descriptor_pb2.FileDescriptorProto) -> Iterator[
             names.append(message.name)
         else:
             full_name = ".".join(filter(None, (file.package, *names, message.field[at[-2]].name)))
-            yield full_name, (folder / file.name, location.span[0] + 1, location.span[1] + 1)
+            yield full_name, (source, location.span[0] + 1, location.span[1] + 1)
 
 
 def _signature(method: MethodDescriptor) -> MethodSignature:
@@ -300,18 +349,19 @@ def _default(it: FieldDescriptor) -> bool | int | float | bytes | None:
     return None if zero else value
 
 
-def _diagnostics(path: Path, messages: str) -> list[Diagnostic]:
+def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -> list[Diagnostic]:
     """One diagnostic for each of protoc's messages that has a place; of all text together if none has."""
     found: list[Diagnostic] = []
-    title = f"{path.name} does not compile"
+    title = f"{base_name(source)} does not compile"
     for match in filter(None, map(_ERROR_LINE.match, messages.splitlines())):
         text = match["text"].rstrip(".")
-        span = _span(path.parent / match["file"], int(match["line"]), int(match["column"]))
+        file = PurePosixPath(match["file"]).as_posix()
+        span = _span(written.get(file) or source.beside(file), int(match["line"]), int(match["column"]))
         found.append(Diagnostic("C050", Severity.ERROR, title, span, text, _help(text)))
     if found:
         return found
     text = " ".join(messages.split())
-    return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span(path, 1, 1, 1, 1))]
+    return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span.whole(source))]
 
 
 _ADVICE = (
@@ -328,13 +378,10 @@ def _help(text: str) -> str:
     return next((advice for words, advice in _ADVICE if words in text), "mend it there: these are words of `protoc`")
 
 
-def _span(file: Path, line: int, column: int) -> Span:
+def _span(file: Source, line: int, column: int) -> Span:
     """The word at a place given by protoc, which counts bytes and takes tabs to stop at every eighth column."""
-    try:
-        source = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        source = []
-    text = source[line - 1] if line <= len(source) else ""
+    lines = shown_text(file).splitlines()
+    text = lines[line - 1] if line <= len(lines) else ""
     start, at = 0, 1
     while at < column and start < len(text):
         width = _PROTOC_TAB - (at - 1) % _PROTOC_TAB if text[start] == "\t" else len(text[start].encode())

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
-from appnet.application.appnet_config import ElementSpec, check_element_name, config_error
-from appnet.application.named import named_file
-from appnet.application.placement import Chain, Edge, Side, Stop
-from appnet.application.processors import PROCESSORS, ready
+from appnet.application.model import Application, Chain, Edge, ElementSpec, Side, Stop
+from appnet.application.named import check_element_name, named_source
+from appnet.application.processors import ready
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
+from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
 
 _TOP_KEYS = ("app_name", "app_manifest", "app_structure", "edge", "link", "transport")
@@ -35,61 +34,36 @@ _TRANSPORT = "reliable"
 
 
 @dataclass(frozen=True)
-class SpecChain:
-    """The elements on the calls of one method on an edge. ``native``: one of them has to run as a native module."""
-
-    chain: Chain
-    method: Located
-    proto: Path
-    native: bool
-
-
-@dataclass(frozen=True)
-class ApplicationSpec:
-    """A valid specification; every file that it names was there. ``edges``: the structure, in the order of the file."""
-
-    path: Path
-    name: str
-    manifest: Path
-    edges: tuple[tuple[Located, Located], ...]
-    chains: tuple[SpecChain, ...]
-
-
-@dataclass(frozen=True)
 class _Entry:
     """An element as it is listed. ``side``: the one it is bound to."""
 
     spec: ElementSpec
     side: Side | None
-    processors: frozenset[str]
     method: Located
-    proto: Path
+    proto: Source
     native: bool
+    module: tuple[Located | None, Located | None]
+    """The name and the folder of code made of the .proto."""
 
 
-def load_spec(path: Path) -> ApplicationSpec:
-    """Reads and checks the specification at ``path``; paths in it are relative to it, as in an AppNetConfig.
+def read_specification(documents: Sequence[yaml.Node], problems: Problems) -> Application | None:
+    """What the specification in ``documents`` says; paths in it are relative to its source, as in an AppNetConfig.
 
-    Raises ``DiagnosticError`` with everything that is wrong, in the order of the file.
+    Adds what is wrong to ``problems``. None for one without what every one needs.
     """
-    documents = read_documents(path)
-    if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        span = node_span(path, documents[-1]) if documents else Span(path, 1, 1, 1, 1)
+    (document,) = documents[:1] or (None,)
+    if len(documents) != 1 or not isinstance(document, yaml.MappingNode):
+        source = problems.source
+        span = node_span(source, documents[-1]) if documents else Span.whole(source)
         help_ = "begin with `app_name: …`, and write one application in a file"
-        raise config_error("C018", f"{path.name} is no specification of an application", span, "not one mapping", help_)
-    problems = Problems(path)
-    found = _SpecReader(Section(documents[0], problems, Span(path, 1, 1, 1, 1))).read()
-    problems.raise_any()
-    assert found is not None
-    return found
+        title = f"{base_name(source)} is no specification of an application"
+        problems.add("C018", title, span, "not one mapping", help_)
+        return None
+    return _SpecReader(Section(document, problems, Span.whole(problems.source))).read()
 
 
-def is_spec(path: Path) -> bool:
-    """Whether the file says that it is a specification: a mapping with some of its keys, of no Kubernetes ``kind``.
-
-    Raises ``DiagnosticError`` for a file that cannot be read.
-    """
-    documents = read_documents(path)
+def is_specification(documents: Sequence[yaml.Node]) -> bool:
+    """Whether they say that they are one: the first is a mapping with some of its keys, of no Kubernetes ``kind``."""
     if not documents or not isinstance(documents[0], yaml.MappingNode):
         return False
     keys = {key.value for key, _ in documents[0].value if isinstance(key, yaml.ScalarNode)}
@@ -97,24 +71,24 @@ def is_spec(path: Path) -> bool:
 
 
 class _SpecReader:
-    """Reads the file. A value that is wrong is told and left out; the result counts only if nothing was."""
+    """Reads the file. A value that is wrong is told and left out."""
 
     def __init__(self, top: Section) -> None:
         self._top = top
         self._problems = top.problems
-        self._path = top.problems.file
+        self._source = top.problems.source
 
-    def read(self) -> ApplicationSpec | None:
+    def read(self) -> Application | None:
         top = self._top
         top.only(_TOP_KEYS, _TOP_REFUSED)
         name = top.text("app_name", needed="the application's name")
-        manifest = named_file(top, "app_manifest", "the application's Kubernetes manifest")
+        manifest = named_source(top, "app_manifest", "the application's Kubernetes manifest")
         edges = {f"{client}->{server}": (client, server) for client, server in self._structure()}
         listed = self._on_edges("edge", edges, self._element)
         pairs = self._on_edges("link", edges, self._pair)
         for _, section in self._entries("transport", edges):
             self._check_transport(section)
-        chains: list[SpecChain] = []
+        chains: list[Chain] = []
         for edge, ends in edges.items():
             chains += self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
         if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
@@ -122,7 +96,7 @@ class _SpecReader:
             self._problems.add("C030", "no elements", top.span, "none on any edge", help_)
         if name is None or manifest is None:
             return None
-        return ApplicationSpec(self._path, name.value, manifest, tuple(edges.values()), tuple(chains))
+        return Application(name.value, self._source, manifest, tuple(edges.values()), tuple(chains))
 
     # --- edges ---
 
@@ -147,7 +121,7 @@ class _SpecReader:
                 yield ends
 
     def _ends(self, node: yaml.Node) -> tuple[Located, Located] | None:
-        span = node_span(self._path, node)
+        span = node_span(self._source, node)
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
         client, _, server = (it.strip() for it in text.partition("->"))
         if client and server and "->" not in server:
@@ -180,7 +154,7 @@ class _SpecReader:
                 if isinstance(node, yaml.MappingNode):
                     yield edge, Section(node, self._problems)
                 else:
-                    span = node_span(self._path, node)
+                    span = node_span(self._source, node)
                     help_ = "list mappings under it: `- method: …`"
                     self._problems.add("C012", f"an entry of `{key}` is a mapping", span, "no mapping", help_)
 
@@ -197,23 +171,24 @@ class _SpecReader:
         return both if len(both) == 2 else []
 
     def _entry(self, section: Section, suffix: str, side: Side | None) -> list[_Entry]:
+        before = len(self._problems.found)
         name = section.text(f"name{suffix}", needed="the element's name")
-        file = named_file(section, f"path{suffix}", "the path of its `.appnet` file")
+        file = named_source(section, f"path{suffix}", "the path of its `.appnet` file")
         given = section.scalars(f"parameters{suffix}") if f"parameters{suffix}" in section else {}
         method = section.text("method", needed="the RPC method, as in the .proto")
-        proto = named_file(section, "proto", "the .proto that declares the method")
+        proto = named_source(section, "proto", "the .proto that declares the method")
         if name is not None:
             check_element_name(name, self._problems)
-        for key in ("proto_mod_name", "proto_mod_location"):
-            if key in section:
-                section.text(key)
+        module, folder = (
+            section.text(it) if it in section else None for it in ("proto_mod_name", "proto_mod_location")
+        )
         processors = self._processors(section)
         self._flag(section, "upgrade")  # true of every element, whatever it says
         native = self._flag(section, "envoy_native")
-        if name is None or file is None or method is None or proto is None:
+        if name is None or file is None or method is None or proto is None or len(self._problems.found) > before:
             return []
         parameters = {key: Given(value, span) for key, (value, span) in given.items()}
-        return [_Entry(ElementSpec(name, file, parameters), side, processors, method, proto, native)]
+        return [_Entry(ElementSpec(name, file, parameters, processors), side, method, proto, native, (module, folder))]
 
     def _position(self, section: Section) -> Side | None:
         found = section.text("position") if "position" in section else None
@@ -222,24 +197,18 @@ class _SpecReader:
             self._problems.add("C023", f"unknown position `{found}`", found.span, "not a position", help_)
         return _POSITIONS.get(found.value) if found is not None else None
 
-    def _processors(self, section: Section) -> frozenset[str]:
-        """Those of the list that run; all where there is no list."""
+    def _processors(self, section: Section) -> tuple[Located, ...]:
         if "processor" not in section:
-            return frozenset(ready())
-        names: set[str] = set()
+            return ()
+        names: list[Located] = []
         for node in section.items("processor", f"list at least one: `- {ready()[0]}`") or ():
-            span = node_span(self._path, node)
-            text = node.value if isinstance(node, yaml.ScalarNode) else ""
-            if text in PROCESSORS:
-                names.add(text)
+            span = node_span(self._source, node)
+            if isinstance(node, yaml.ScalarNode):
+                names.append(Located(node.value, span))
             else:
-                help_ = suggestion(text, PROCESSORS, what="processors")
-                self._problems.add("C020", f"unknown processor `{text}`", span, "not a processor", help_)
-        if names and not names & set(ready()):
-            title = "none of these processors is there yet"
-            help_ = "add " + " or ".join(f"`{it}`" for it in ready())
-            self._problems.add("C021", title, section.key_span("processor"), "not yet", help_)
-        return frozenset(names & set(ready()))
+                help_ = f"write `- {ready()[0]}`"
+                self._problems.add("C012", "a processor is a name", span, "no name", help_)
+        return tuple(names)
 
     def _flag(self, section: Section, key: str) -> bool:
         found = section.scalar(key) if key in section else None
@@ -260,20 +229,22 @@ class _SpecReader:
 
     # --- chains ---
 
-    def _chains(self, ends: tuple[Located, Located], listed: list[_Entry], pairs: list[_Entry]) -> Iterator[SpecChain]:
+    def _chains(self, ends: tuple[Located, Located], listed: list[_Entry], pairs: list[_Entry]) -> Iterator[Chain]:
         """A chain for each method, in the order in which the methods are first named."""
         for method in dict.fromkeys(it.method.value for it in (*listed, *pairs)):
             own = [it for it in listed if it.method.value == method]
             linked = [it for it in pairs if it.method.value == method]
-            first = next(it for it in (*own, *linked))
-            self._check_together(first, [*own, *linked])
-            common = frozenset.intersection(*(it.processors for it in (*own, *linked)))
+            every = [*own, *linked]
+            self._check_together(every)
             edge = Edge(ends[0].value, ends[1].value, (method,))
-            chain = Chain(edge, next(iter(sorted(common)), ready()[0]), self._stops(own, linked))
-            native = any(it.native for it in (*own, *linked))
-            yield SpecChain(chain, first.method, first.proto, native)
+            processors = _common([it.spec.processors for it in every if it.spec.processors])
+            native = any(it.native for it in every)
+            stops = self._stops(own, linked)
+            name, folder = (_first(it.module[number] for it in every) for number in (0, 1))
+            yield Chain(edge, (every[0].method,), every[0].proto, stops, processors, native, name, folder)
 
-    def _check_together(self, first: _Entry, entries: list[_Entry]) -> None:
+    def _check_together(self, entries: list[_Entry]) -> None:
+        first = entries[0]
         seen: dict[str, Span] = {}
         for it in entries:
             name = it.spec.name
@@ -284,8 +255,8 @@ class _SpecReader:
                 self._problems.add("C031", title, name.span, "the second", help_, Label(before, "the first is here"))
             if it.proto != first.proto:
                 title = f"`{it.method}` is declared in two files"
-                label, help_ = f"from {it.proto.name} here", "name one .proto in all elements on a method"
-                other = Label(first.method.span, f"`{first.spec.name}` takes it from {first.proto.name}")
+                label, help_ = f"from {base_name(it.proto)} here", "name one .proto in all elements on a method"
+                other = Label(first.method.span, f"`{first.spec.name}` takes it from {base_name(first.proto)}")
                 self._problems.add("C046", title, it.method.span, label, help_, other)
 
     def _stops(self, listed: list[_Entry], pairs: list[_Entry]) -> tuple[Stop, ...]:
@@ -307,3 +278,15 @@ class _SpecReader:
             *(Stop(it.spec, Side.SERVER, Side.SERVER) for it in pairs[1::2][::-1]),
             *(Stop(it.spec, it.side, Side.SERVER) for it in listed[split:]),
         )
+
+
+def _first(names: Iterable[Located | None]) -> str:
+    return next((it.value for it in names if it is not None), "")
+
+
+def _common(lists: Sequence[tuple[Located, ...]]) -> tuple[Located, ...]:
+    """What all lists have, in the order of the first; nothing where there are none."""
+    if not lists:
+        return ()
+    names = [{it.value for it in one} for one in lists]
+    return tuple(it for it in lists[0] if all(it.value in others for others in names))

@@ -1,4 +1,4 @@
-"""Where an element's method is to be found: the AppNetConfigs near it that name its file."""
+"""Where an element's method is to be found: the applications near it whose chains name its file."""
 
 from __future__ import annotations
 
@@ -6,38 +6,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appnet.application.appnet_config import AppNetConfig, ElementSpec, load_config
+from appnet.application.load import read_applications
 from appnet.application.methods import methods_of
+from appnet.application.model import Application, Chain, ElementSpec
 from appnet.application.named import project_root
 from appnet.application.proto import load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource, Source
 from appnet.language.messages import MethodSignature
 
 
 @dataclass(frozen=True)
 class Use:
-    """An element in a chain of a configuration."""
+    """An element in a chain. ``source``: the file that says so."""
 
-    config: AppNetConfig
+    source: Source
+    chain: Chain
     element: ElementSpec
 
     def methods(self) -> tuple[MethodSignature, ...]:
         """The methods whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks one."""
-        return methods_of(self.config.methods, load_proto(self.config.proto))
+        return methods_of(self.chain.methods, load_proto(self.chain.proto))
 
 
-def uses_of(element: Path) -> list[Use]:
-    """The chains that ``element`` stands in, in all valid AppNetConfigs of the nearest folder that has one of them.
+def uses_of(element: Source) -> list[Use]:
+    """The chains that ``element`` stands in, in all valid files of applications in the nearest folder that has one.
 
     Folders are looked at from the element's own upwards: to the one that has ``.git`` or ``config/samples``, else to
-    the one above the element's.
+    the one above the element's. An element that is no file has none.
     """
-    for folder in _folders(element.resolve()):
+    if element.path is None:
+        return []
+    for folder in _folders(element.path.resolve()):
         found = [
-            Use(config, spec)
-            for config in _configurations(folder)
-            for spec in config.elements
-            if spec.file.resolve() == element.resolve()
+            Use(application.source, chain, stop.spec)
+            for application in _applications(folder)
+            for chain in application.chains
+            for stop in chain.stops
+            if stop.spec.source == element
         ]
         if found:
             return found
@@ -50,9 +56,9 @@ def _folders(element: Path) -> list[Path]:
     return above[: above.index(root) + 1 if root in above else 2]
 
 
-def _configurations(folder: Path) -> Iterator[AppNetConfig]:
+def _applications(folder: Path) -> Iterator[Application]:
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
-            yield load_config(path)
+            yield from read_applications(FileSource(path))
         except DiagnosticError:
             continue  # a manifest, or wrong, which is told when it is checked itself

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from appnet.application.proto import ProtoFile
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import Source
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element, StateVariable
 from appnet.language.messages import MethodSignature
@@ -96,7 +96,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Behaviour:
-    path: Path
+    source: Source
     proto: ProtoFile
     method: MethodSignature
     cases: tuple[Case, ...]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import yaml
 
-from appnet.application.appnet_config import ElementSpec
-from appnet.application.edge import load_edge
+from appnet.application.load import LoadedApplication, LoadedChain, load
+from appnet.application.model import ElementSpec
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.behaviour.document import (
     Behaviour,
@@ -27,7 +26,8 @@ from appnet.behaviour.document import (
 from appnet.behaviour.values import WrongValue, from_yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
+from appnet.diagnostics.source import Source, base_name, stem
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
 from appnet.interpret.values import Value
 from appnet.ir.compile import compile_element
@@ -45,7 +45,7 @@ class _Link:
     """An element of the chain under test, before it is compiled."""
 
     name: str
-    file: Path
+    source: Source
     parameters: Mapping[str, Given] = field(default_factory=dict)
 
 
@@ -72,54 +72,80 @@ _CASE_HELP = "list cases: `- name: …` with `steps:`"
 _STEP_HELP = "list steps: `- request: {…}`, `- response: {…}` or `- end: true`"
 
 
-def load_behaviour(path: Path) -> Behaviour:
+def load_behaviour(source: Source) -> Behaviour:
     """Reads a behaviour file and compiles its elements. Raises ``DiagnosticError`` with everything that is wrong."""
-    problems = Problems(path)
-    documents = read_documents(path)
+    problems = Problems(source)
+    documents = read_documents(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        span = Span(path, 1, 1, 1, 2)
+        span = Span.whole(source)
         help_ = "begin with `proto: FILE`, `method: NAME` and `cases:`"
         raise DiagnosticError(
-            [Diagnostic("C070", Severity.ERROR, f"{path.name} is no behaviour file", span, "", help_)]
+            [Diagnostic("C070", Severity.ERROR, f"{base_name(source)} is no behaviour file", span, "", help_)]
         )
-    top = Section(documents[0], problems, Span(path, 1, 1, 1, 2))
+    top = Section(documents[0], problems, Span.whole(source))
     top.only(_TOP_KEYS)
     if "config" in top:
-        return _of_configuration(path, top)
+        return _of_application(source, top)
     proto_name = top.text("proto", needed="the .proto that declares the method")
     method = top.text("method", needed="the method in it")
     if proto_name is None or method is None:
         problems.raise_any()
     assert proto_name is not None
     assert method is not None
-    proto = load_proto(path.parent / proto_name.value)
-    return _Reader(path, top, proto, proto.method(method.value, method.span)).read()
+    proto = load_proto(source.beside(proto_name.value))
+    return _Reader(source, top, proto, proto.method(method.value, method.span)).read()
 
 
-def _of_configuration(path: Path, top: Section) -> Behaviour:
-    """The behaviour of all elements of an AppNetConfig."""
-    for key in ("proto", "method", "chain", "parameters"):
+def _of_application(source: Source, top: Section) -> Behaviour:
+    """The behaviour of all elements of a chain of an application."""
+    for key in ("proto", "chain", "parameters"):
         if key in top:
             span, help_ = top.key_span(key), "remove it: the configuration says it"
             top.problems.add("C010", f"`{key}` beside `config`", span, "said twice", help_)
-    name = top.text("config", needed="the AppNetConfig")
+    name = top.text("config", needed="the AppNetConfig or specification")
+    method = top.text("method") if "method" in top else None
     top.problems.raise_any()
     assert name is not None
-    edge = load_edge(path.parent / name.value)
-    return _Reader(path, top, edge.proto, edge.method, edge.config.elements).read()
+    application = load(source.beside(name.value))
+    if method is not None and [len(it.methods) for it in application.chains] == [1]:
+        help_ = "remove it: the configuration says it"
+        top.problems.add("C010", "`method` beside `config`", top.key_span("method"), "said twice", help_)
+    loaded, signature = _chain_of(application, name, method)
+    elements = [it.spec for it in loaded.chain.stops]
+    return _Reader(source, top, loaded.proto, signature, elements).read()
+
+
+def _chain_of(
+    application: LoadedApplication, config: Located, method: Located | None
+) -> tuple[LoadedChain, MethodSignature]:
+    """The chain that carries ``method``, and the method; without one, the only chain with its first method."""
+    if method is None:
+        if len(application.chains) == 1:
+            return application.chains[0], application.chains[0].method
+        every = " or ".join(f"`method: {it.method.full_name}`" for it in application.chains)
+        title, label = f"{config} has {len(application.chains)} chains", "which of them?"
+        raise DiagnosticError([Diagnostic("C011", Severity.ERROR, title, config.span, label, f"add {every}")])
+    wanted = method.value.strip("/").replace("/", ".")
+    methods = {it.signature.full_name: (chain, it.signature) for chain in application.chains for it in chain.methods}
+    found = [it for name, it in methods.items() if f".{name[1:]}".replace("/", ".").endswith(f".{wanted}")]
+    if len(found) == 1:
+        return found[0]
+    title = f"no chain of {config} has the method `{method}`" if not found else f"method `{method}` is not clear"
+    help_ = suggestion(method.value, methods, what="methods")
+    raise DiagnosticError([Diagnostic("C051", Severity.ERROR, title, method.span, "not there", help_)])
 
 
 class _Reader:
     def __init__(
         self,
-        path: Path,
+        source: Source,
         top: Section,
         proto: ProtoFile,
         method: MethodSignature,
         configured: Sequence[ElementSpec] = (),
     ) -> None:
-        self._configured = [_Link(it.name.value, it.file, it.parameters) for it in configured]
-        self._path = path
+        self._configured = [_Link(it.name.value, it.source, it.parameters) for it in configured]
+        self._source = source
         self._top = top
         self._problems = top.problems
         self._proto = proto
@@ -133,10 +159,10 @@ class _Reader:
         sections = [self._mapping(node, "a case", _CASE_HELP) for node in nodes or ()]
         cases = [self._case(section, chain) for section in sections if section]
         self._problems.raise_any()
-        return Behaviour(self._path, self._proto, self._method, tuple(cases))
+        return Behaviour(self._source, self._proto, self._method, tuple(cases))
 
     def _mapping(self, node: yaml.Node, what: str, help_: str) -> Section | None:
-        span = node_span(self._path, node)
+        span = node_span(self._source, node)
         if isinstance(node, yaml.MappingNode):
             return Section(node, self._problems, span)
         self._problems.add("C012", f"{what} is a mapping", span, "no mapping", help_)
@@ -149,8 +175,8 @@ class _Reader:
         if self._configured:
             return self._configured
         if "chain" not in top:
-            stem = self._path.name.removesuffix(SUFFIX)
-            return [_Link(stem, self._path.with_name(f"{stem}.appnet"), _given(top))]
+            tried = base_name(self._source).removesuffix(SUFFIX)
+            return [_Link(tried, self._source.beside(f"{tried}.appnet"), _given(top))]
         if "parameters" in top:
             span = top.key_span("parameters")
             help_ = "give each element of the chain its own `parameters`"
@@ -163,9 +189,8 @@ class _Reader:
                 continue
             section.only(("name", "file", "parameters"))
             name = section.text("name") if "name" in section else None
-            links.append(
-                _Link(name.value if name else Path(file.value).stem, self._path.parent / file.value, _given(section))
-            )
+            source = self._source.beside(file.value)
+            links.append(_Link(name.value if name else stem(source), source, _given(section)))
         return links
 
     def _compiled(self, section: Section, chain: list[_Link]) -> tuple[Element, ...]:
@@ -174,7 +199,7 @@ class _Reader:
             span = section.key_span("parameters")
             self._problems.add("C010", "`parameters` of a case with a chain", span, "of which element?", "move them up")
         return tuple(
-            compile_element(it.file, self._method, name=it.name, parameters={**it.parameters, **given}).element
+            compile_element(it.source, self._method, name=it.name, parameters={**it.parameters, **given}).element
             for it in chain
         )
 
@@ -380,7 +405,7 @@ class _Reader:
         try:
             return from_yaml(node, type_)
         except WrongValue as error:
-            span = node_span(self._path, error.node)
+            span = node_span(self._source, error.node)
             help_ = "write pairs and Vecs as lists, Maps as mappings" if isinstance(type_, PairType | VecType) else ""
             title = f"a value of type {error.wanted} is needed"
             self._problems.add("C012", title, span, "this is none", help_ or "write one of that type")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from appnet.behaviour.document import (
     Behaviour,
@@ -19,6 +18,7 @@ from appnet.behaviour.document import (
 from appnet.behaviour.module_subject import ModuleSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump
+from appnet.diagnostics.source import Source
 from appnet.interpret.dump import value_text
 from appnet.interpret.shown import shown
 from appnet.language.messages import MessageSchema, MethodSignature
@@ -37,7 +37,7 @@ _CODE_NAMES = {code: name for name, code in STATUS_CODES.items()}
 class Failure:
     """What came of a step that should have come to something else; both as a behaviour file would write it."""
 
-    file: Path
+    source: Source
     line: int
     case: str
     target: str
@@ -50,7 +50,7 @@ class Failure:
 class Result:
     """One case on one target; it went well where ``failures`` is empty. ``skipped``: why it could not be tried."""
 
-    file: Path
+    source: Source
     case: str
     target: str
     failures: tuple[Failure, ...] = ()
@@ -67,10 +67,10 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
             replying = [it.name for it in case.elements if it.req.effects.can_reply]
             if target == Target.WASM.value and replying:
                 reason = f"{', '.join(replying)} can reply, which no wasm module can"
-                yield Result(behaviour.path, case.name, target, skipped=reason)
+                yield Result(behaviour.source, case.name, target, skipped=reason)
                 continue
             failures = tuple(_Trial(behaviour, case, target, _subject(behaviour, case, target)).failures())
-            yield Result(behaviour.path, case.name, target, failures)
+            yield Result(behaviour.source, case.name, target, failures)
 
 
 def _subject(behaviour: Behaviour, case: Case, target: str) -> Subject:
@@ -117,7 +117,7 @@ class _Trial:
         )
 
     def _failure(self, line: int, subject: str, expected: str, got: str) -> Failure:
-        return Failure(self.behaviour.path, line, self.case.name, self.target, subject, expected, got)
+        return Failure(self.behaviour.source, line, self.case.name, self.target, subject, expected, got)
 
 
 def status_name(code: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from envoy.data.tap.v3.wrapper_pb2 import TraceWrapper
@@ -15,7 +14,8 @@ from google.protobuf.message import DecodeError
 from appnet.behaviour.document import Behaviour, Case, Fields, Step
 from appnet.behaviour.messages import FRAME_SIZE, decode
 from appnet.behaviour.subject import changed
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, UnreadableError
+from appnet.diagnostics.source import Source, base_name
 from appnet.language.messages import MessageSchema
 
 _FORMAT = "JSON_BODY_AS_BYTES"
@@ -30,7 +30,7 @@ class _Event:
     step: Step
 
 
-def captured_case(behaviour: Behaviour, files: Iterable[Path]) -> Case:
+def captured_case(behaviour: Behaviour, files: Iterable[Source]) -> Case:
     """The RPCs of the behaviour's method in the captures, in order of time, on the chain of its first case.
 
     Raises ``DiagnosticError`` for files that are no captures, for messages that cannot be read, and where none of
@@ -39,11 +39,11 @@ def captured_case(behaviour: Behaviour, files: Iterable[Path]) -> Case:
     events: list[_Event] = []
     for file in files:
         for number, trace in enumerate(_traces(file), 1):
-            events += _Reader(behaviour, file, f"{file.name}#{number}").events(trace)
+            events += _Reader(behaviour, file, f"{base_name(file)}#{number}").events(trace)
     if not events:
         title = f"no RPC of {behaviour.method.full_name} was captured"
         help_ = "name the chain of the method that was called"
-        raise _wrong(behaviour.path, title, "its chain has nothing to judge", help_)
+        raise _wrong(behaviour.source, title, "its chain has nothing to judge", help_)
     events.sort(key=lambda it: it.at_ns)  # stable: without times, in the order of the files
     steps = []
     before = events[0].at_ns
@@ -53,17 +53,19 @@ def captured_case(behaviour: Behaviour, files: Iterable[Path]) -> Case:
     return replace(behaviour.cases[0], name="captured", steps=tuple(steps), checks=())
 
 
-def _traces(file: Path) -> Iterator[Any]:
+def _traces(file: Source) -> Iterator[Any]:
     """The traces in a file: one object, or one after another as the admin endpoint streams them."""
     reason = "it holds no buffered trace of HTTP"
     try:
-        found = [json_format.ParseDict(it, TraceWrapper()) for it in _objects(file.read_text(encoding="utf-8"))]
+        found = [json_format.ParseDict(it, TraceWrapper()) for it in _objects(file.text())]
         if found and all(it.HasField("http_buffered_trace") for it in found):
             return (it.http_buffered_trace for it in found)
-    except (OSError, ValueError, json_format.ParseError) as error:
+    except UnreadableError as error:
+        reason = error.reason
+    except (ValueError, json_format.ParseError) as error:
         reason = str(error).splitlines()[0]
     help_ = f"capture with `format: {_FORMAT}` and without `streaming` in output_config"
-    raise _wrong(file, f"{file.name} is no capture of Envoy's tap filter", reason, help_)
+    raise _wrong(file, f"{base_name(file)} is no capture of Envoy's tap filter", reason, help_)
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -80,7 +82,7 @@ class _Reader:
     """Reads the captured call ``call``."""
 
     behaviour: Behaviour
-    file: Path
+    file: Source
     call: str
 
     def events(self, trace: Any) -> Iterator[_Event]:
@@ -103,8 +105,7 @@ class _Reader:
             if not key.startswith((":", "grpc-")) and key not in {"content-type", "te"}
         }
         fields = {} if status else self._fields(kind, message.body, schema)
-        span = Span(self.file, 1, 1, 1, 2)
-        step = Step(span, kind, self.call, 0, 1, fields, headers, status, None)
+        step = Step(Span.whole(self.file), kind, self.call, 0, 1, fields, headers, status, None)
         return _Event(message.headers_received_time.ToNanoseconds(), step)
 
     def _fields(self, kind: str, body: Any, schema: MessageSchema) -> Fields:
@@ -128,5 +129,5 @@ def _headers(values: Any) -> dict[str, str]:
     return {it.key: it.value for it in values}
 
 
-def _wrong(file: Path, title: str, label: str, help_: str) -> DiagnosticError:
-    return DiagnosticError([Diagnostic("C076", Severity.ERROR, title, Span(file, 1, 1, 1, 2), label, help_)])
+def _wrong(file: Source, title: str, label: str, help_: str) -> DiagnosticError:
+    return DiagnosticError([Diagnostic("C076", Severity.ERROR, title, Span.whole(file), label, help_)])

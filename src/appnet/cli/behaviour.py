@@ -11,14 +11,15 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.behaviour.tap import captured_case
 from appnet.cli.elements import notes_of
-from appnet.compile.check import check_file
+from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource
 
 _OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
 
@@ -39,7 +40,7 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
         if not here:
             help_ = f"write NAME{SUFFIX} beside NAME.appnet: docs/behaviour.md says how"
             title = f"no behaviour file for {path}"
-            raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
+            raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
         found += here
     return list(dict.fromkeys(found))
 
@@ -47,13 +48,14 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
 def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
     """The captured RPCs as the one case of the chain that an AppNetConfig, behaviour file or element names."""
     if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
-        edge = load_edge(path)
-        elements = tuple(edge.elements[it.name.value] for it in edge.config.elements)
-        empty = Case("captured", Span(path, 1, 1, 1, 2), elements, seed=1, backends=1, steps=())
-        behaviour = Behaviour(path, edge.proto, edge.method, (empty,))
+        source = FileSource(path)
+        edge = load(source).chains[0]
+        elements = tuple(edge.elements[it.spec.name.value] for it in edge.chain.stops)
+        empty = Case("captured", Span.whole(source), elements, seed=1, backends=1, steps=())
+        behaviour = Behaviour(source, edge.proto, edge.method, (empty,))
     else:
         (behaviour,) = load_all(behaviour_files([path]))
-    return replace(behaviour, cases=(captured_case(behaviour, taps),))
+    return replace(behaviour, cases=(captured_case(behaviour, [FileSource(it) for it in taps]),))
 
 
 def checkable(paths: Iterable[Path]) -> list[Path]:
@@ -66,7 +68,7 @@ def checkable(paths: Iterable[Path]) -> list[Path]:
         here = [it for it in sorted(path.rglob("*")) if _is_ours(it)] if path.is_dir() else [path]
         if not here:
             title, help_ = f"nothing in {path} that AppNet reads", "name a folder with elements (.appnet) in it"
-            raise DiagnosticError([Diagnostic("C001", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)])
+            raise DiagnosticError([Diagnostic("C001", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
         found += here
     return list(dict.fromkeys(found))
 
@@ -86,9 +88,9 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
     """
     try:
         if file.name.endswith(SUFFIX):
-            load_behaviour(file)
+            load_behaviour(FileSource(file))
             return []
-        found = check_file(file, proto, method)
+        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:
@@ -101,7 +103,7 @@ def load_all(files: Iterable[Path]) -> list[Behaviour]:
     wrong: list[Diagnostic] = []
     for file in files:
         try:
-            found.append(load_behaviour(file))
+            found.append(load_behaviour(FileSource(file)))
         except DiagnosticError as error:
             wrong += error.diagnostics
     if wrong:
@@ -121,7 +123,9 @@ def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Consol
                 for failure in result.failures:
                     out.print(_text(failure) + "\n", markup=False)
                 if result.skipped:
-                    out.print(f"{result.file}: {result.case} ({result.target}) skipped: {result.skipped}", markup=False)
+                    out.print(
+                        f"{result.source.name}: {result.case} ({result.target}) skipped: {result.skipped}", markup=False
+                    )
     failed = sum(bool(it.failures) for it in results)
     if not as_json:
         cases = sum(len(it.cases) for it in behaviours)
@@ -134,7 +138,7 @@ def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Consol
 
 def _text(failure: Failure) -> str:
     return (
-        f"{failure.file}:{failure.line}: {failure.case} ({failure.target})\n"
+        f"{failure.source.name}:{failure.line}: {failure.case} ({failure.target})\n"
         f"  {failure.subject}\n"
         f"    expected  {failure.expected}\n"
         f"    got       {failure.got}"
@@ -146,4 +150,4 @@ def _plain(result: Result) -> dict[str, object]:
         {"line": it.line, "subject": it.subject, "expected": it.expected, "got": it.got} for it in result.failures
     ]
     skipped = {"skipped": result.skipped} if result.skipped else {}
-    return {"file": str(result.file), "case": result.case, "target": result.target, "failures": failures, **skipped}
+    return {"file": result.source.name, "case": result.case, "target": result.target, "failures": failures, **skipped}

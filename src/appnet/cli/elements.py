@@ -8,11 +8,13 @@ from types import MappingProxyType
 
 import yaml
 
-from appnet.application.edge import load_edge
+from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.compile.check import application_notes
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import scalar_value
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
@@ -26,42 +28,43 @@ def compile_file(
 ) -> tuple[Element, MethodSignature]:
     """The element, and its method: ``method`` of ``proto``, or the one there with ``parameters``.
 
-    Else as the first AppNetConfig near it uses it, or the first case of the behaviour file beside it.
+    Else as the first application near it uses it, or the first case of the behaviour file beside it.
     Raises `DiagnosticError` for what is wrong with any of them, or where no method is known.
     """
+    source = FileSource(file)
     if proto is not None and method:
-        signature = load_proto(proto).method(method)
-        return compile_element(file, signature, parameters=parameters).element, signature
-    for use in uses_of(file):
+        signature = load_proto(FileSource(proto)).method(method)
+        return compile_element(source, signature, parameters=parameters).element, signature
+    for use in uses_of(source):
         signature, spec = use.methods()[0], use.element
         given = {**spec.parameters, **parameters}
-        return compile_element(file, signature, name=spec.name.value, parameters=given).element, signature
+        return compile_element(source, signature, name=spec.name.value, parameters=given).element, signature
     tried = file.with_name(file.stem + SUFFIX)
     if tried.is_file():
-        behaviour = load_behaviour(tried)
+        behaviour = load_behaviour(FileSource(tried))
         found = (it for case in behaviour.cases for it in case.elements if it.name == file.stem)
         for element in found:
             if parameters:
-                return compile_element(file, behaviour.method, parameters=parameters).element, behaviour.method
+                return compile_element(source, behaviour.method, parameters=parameters).element, behaviour.method
             return element, behaviour.method
-    parse(file)  # what is wrong with the file itself comes first
+    parse(source)  # what is wrong with the file itself comes first
     title = "an element is compiled for its method, and none is known"
     help_ = "add --proto FILE --method NAME, write a behaviour file, or put it in a chain of an AppNetConfig"
     label = "no AppNetConfig near it uses it"
-    raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span(file, 1, 1, 1, 2), label, help_)])
+    raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span.whole(source), label, help_)])
 
 
 def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
-    """What proxies of several workers keep or give up on ``target``: of an element, or of those of an AppNetConfig.
+    """What proxies of several workers keep or give up on ``target``: of an element, or of those of an application.
 
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
     if file.suffix != ".appnet":
-        return load_edge(file).worker_notes(target)
-    name = method or (load_proto(proto).methods()[0] if proto is not None else "")
+        return application_notes(load(FileSource(file)), target)
+    name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
     element, _ = compile_file(file, proto, name)
-    return worker_notes(element, parse(file), target)
+    return worker_notes(element, parse(FileSource(file)), target)
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, Given]:

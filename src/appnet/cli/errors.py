@@ -14,6 +14,7 @@ from rich.console import Console
 
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.diagnostics.source import FileSource
 
 FAILURE = 1
 WRONG_INPUT = 2
@@ -49,7 +50,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         title, help_ = f"{path} cannot be written: {error.strerror}", "name a place where you may write"
-        place = Span(path, 1, 1, 1, 2)
+        place = Span.whole(FileSource(path))
         raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, place, "", help_)]) from error
 
 

@@ -24,6 +24,9 @@ def _backend(name: str) -> str:
 BackendOption = Annotated[
     str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
 ]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
+]
 TargetOption = Annotated[Target, typer.Option("--target", help="What elements are compiled to.")]
 ParameterOption = Annotated[
     list[str] | None,

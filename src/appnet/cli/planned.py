@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from appnet.application.application import load_application
-from appnet.application.edge import load_edge
-from appnet.application.placement import Chain
-from appnet.application.specification import is_spec
-from appnet.compile import ChainCompiler, CompileSettings, plan_application
+from appnet.application.load import load
+from appnet.application.model import Chain
+from appnet.compile import CompileSettings, plan_application
+from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, CostModel, OptimizedPlan, Profile
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.placement import OptLevel
@@ -21,7 +20,6 @@ from appnet.optimize.prices import DEFAULT, load_prices
 from appnet.optimize.profile import load_profiles
 from appnet.processors.envoy.build import Target
 
-PlannedArgument = Annotated[Path, typer.Argument(help="An AppNetConfig, or an application's specification (.yaml).")]
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
 ProfileOption = Annotated[
     Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
@@ -33,7 +31,7 @@ AlgorithmOption = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algori
 class Planned:
     """The plans of an application's chains, each with what was seen of the chain.
 
-    ``edges``: client and server of each edge of the application's graph, where that is known.
+    ``edges``: client and server of each edge of the application's graph.
     """
 
     application: str
@@ -46,29 +44,23 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(file: Path, settings: CompileSettings, profile: Path | None) -> Planned:
-    """The plans for the AppNetConfig or the specification in ``file``. Raises `DiagnosticError`."""
-    if is_spec(file):
-        application = load_application(file)
-        chains = [it.spec.chain for it in application.chains]
-        seen = profiles_of(profile, chains)
-        plans = plan_application(application, settings, profiles=seen)
-        edges = tuple((client.value, server.value) for client, server in application.spec.edges)
-        return Planned(application.spec.name, edges, tuple(zip(plans, seen, strict=True)))
-    edge = load_edge(file)
-    (seen_here,) = profiles_of(profile, [edge.chain])
-    found = ChainCompiler(settings).plan(edge, seen_here)
-    return Planned(edge.config.app_name, (), ((found, seen_here),))
+def planned(files: Sequence[Path], settings: CompileSettings, profile: Path | None) -> Planned:
+    """The plans for the application that the files say. Raises `DiagnosticError`."""
+    loaded = load(*map(FileSource, files))
+    seen = profiles_of(profile, [it.chain for it in loaded.chains])
+    plans = plan_application(loaded, settings, profiles=seen)
+    edges = tuple((client.value, server.value) for client, server in loaded.application.edges)
+    return Planned(loaded.application.name, edges, tuple(zip(plans, seen, strict=True)))
 
 
 def model_of(prices: Path | None) -> CostModel:
     """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
-    return DEFAULT if prices is None else load_prices(prices, [it.value for it in Target])
+    return DEFAULT if prices is None else load_prices(FileSource(prices), [it.value for it in Target])
 
 
 def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
     """What the file says of each chain; nothing where there is no file. Raises `DiagnosticError`."""
-    return [Profile()] * len(chains) if file is None else load_profiles(file, chains)
+    return [Profile()] * len(chains) if file is None else load_profiles(FileSource(file), chains)
 
 
 def plan_json(found: Planned) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appnet.application.application import ApplicationChain
-from appnet.application.appnet_config import ALL_METHODS
-from appnet.application.placement import Edge
+from appnet.application.load import LoadedChain
+from appnet.application.model import Edge
 from appnet.compile.chains import Code, CompiledApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import FileSource
 from appnet.ir.workers import per_worker
 from appnet.optimize.placement import Segment
 from appnet.processors.envoy.build import Target
@@ -31,7 +31,7 @@ class Module:
     """A built segment. ``stem``: where it stands among the generated files, without a suffix."""
 
     stem: str
-    chain: ApplicationChain
+    chain: LoadedChain
     segment: Segment
     code: Code
     binary: bytes
@@ -44,19 +44,19 @@ class Module:
     @property
     def needs_one_worker(self) -> bool:
         """Whether its elements share what each worker thread of a wasm proxy has for itself; code by hand may."""
-        elements = self.chain.loaded.elements
+        elements = self.chain.elements
         alone = any(per_worker(elements[it.name.value]) for it in self.segment.elements)
         return self.code.target is Target.WASM and (alone or self.code.by_hand)
 
     @property
     def edge(self) -> Edge:
         """The edge whose calls it judges."""
-        return self.chain.spec.chain.edge
+        return self.chain.chain.edge
 
     @property
     def method(self) -> str:
         """The method whose calls it judges, for names of files and objects."""
-        return _method(self.chain)
+        return self.chain.chain.method
 
     @property
     def service(self) -> str:
@@ -100,14 +100,9 @@ def _parts(compiled: CompiledApplication, by_hand: Path | None) -> Iterator[Modu
             yield Module(stem, chain, segment, code, b"")
 
 
-def _stem(chain: ApplicationChain, segment: Segment) -> str:
-    edge = chain.spec.chain.edge
-    return f"{edge.client}_{edge.server}/{_method(chain)}.{segment.name}"
-
-
-def _method(chain: ApplicationChain) -> str:
-    method = chain.spec.method.value
-    return "all" if method == ALL_METHODS else method.strip("/").replace("/", ".")
+def _stem(chain: LoadedChain, segment: Segment) -> str:
+    edge = chain.chain.edge
+    return f"{edge.client}_{edge.server}/{chain.chain.method}.{segment.name}"
 
 
 def _read(path: Path, printed: Code) -> Code:
@@ -137,14 +132,14 @@ def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
     line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
     help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
-    span = Span(path, line, column, line, column + 1)
+    span = Span(FileSource(path), line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)
 
 
 def _no_code(folder: Path, parts: list[Module]) -> Diagnostic:
     title = f"no code for any module in {folder}"
     help_ = f"name files as they are written: `{parts[0].stem}.c`" if parts else "there are no modules"
-    return Diagnostic("C065", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)
+    return Diagnostic("C065", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)
 
 
 def _stray(folder: Path, parts: list[Module]) -> Iterator[Diagnostic]:
@@ -154,4 +149,4 @@ def _stray(folder: Path, parts: list[Module]) -> Iterator[Diagnostic]:
         name = path.relative_to(folder).as_posix()
         if name not in names:
             title, help_ = f"{name} belongs to no module", suggestion(name, names, what="modules' files")
-            yield Diagnostic("C085", Severity.ERROR, title, Span(path, 1, 1, 1, 2), "", help_)
+            yield Diagnostic("C085", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)

@@ -10,8 +10,7 @@ from weakref import WeakValueDictionary
 
 from appnet.analysis import DecisionCache
 from appnet.analysis.overrides import Overrides
-from appnet.application.application import Application, ApplicationChain
-from appnet.application.edge import LoadedChain
+from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.optimize import Algorithm, CostModel, OptimizedPlan, OptLevel, Planner, Profile, Settings
 from appnet.optimize.placement import Segment
 from appnet.optimize.prices import DEFAULT
@@ -49,8 +48,8 @@ class CompiledChain:
 class CompiledApplication:
     """``chains``: what was written, and what was made of it."""
 
-    application: Application
-    chains: tuple[tuple[ApplicationChain, CompiledChain], ...]
+    application: LoadedApplication
+    chains: tuple[tuple[LoadedChain, CompiledChain], ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class ChainCompiler:
 
 
 def compile_application(
-    application: Application,
+    application: LoadedApplication,
     settings: CompileSettings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
@@ -110,34 +109,34 @@ def compile_application(
     chains = []
     for chain, compiler, profile in _work(application, settings, cache, profiles):
         began = time.monotonic()
-        compiled = compiler.compile(chain.loaded, profile)
+        compiled = compiler.compile(chain, profile)
         took = (time.monotonic() - began) * 1e3
-        _log.debug("%s %s: planned and printed in %.1f ms", chain.spec.chain.edge, chain.spec.method, took)
+        _log.debug("%s %s: planned and printed in %.1f ms", chain.chain.edge, chain.chain.method, took)
         chains.append((chain, compiled))
     return CompiledApplication(application, tuple(chains))
 
 
 def plan_application(
-    application: Application,
+    application: LoadedApplication,
     settings: CompileSettings,
     cache: DecisionCache | None = None,
     profiles: Sequence[Profile] | None = None,
 ) -> list[OptimizedPlan]:
     """The plan of each chain, as `compile_application` chooses it."""
     work = _work(application, settings, cache, profiles)
-    return [compiler.plan(chain.loaded, profile) for chain, compiler, profile in work]
+    return [compiler.plan(chain, profile) for chain, compiler, profile in work]
 
 
 def _work(
-    application: Application,
+    application: LoadedApplication,
     settings: CompileSettings,
     cache: DecisionCache | None,
     profiles: Sequence[Profile] | None,
-) -> Iterator[tuple[ApplicationChain, ChainCompiler, Profile | None]]:
+) -> Iterator[tuple[LoadedChain, ChainCompiler, Profile | None]]:
     """Each chain with who compiles it, and what was seen of it."""
     compilers: dict[str, ChainCompiler] = {}
     for number, chain in enumerate(application.chains):
-        target = Target.NATIVE.value if chain.spec.native else settings.target
+        target = Target.NATIVE.value if chain.chain.native else settings.target
         if target not in compilers:
             compilers[target] = ChainCompiler(replace(settings, target=target), cache)
         yield chain, compilers[target], profiles[number] if profiles is not None else None

@@ -2,61 +2,75 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from appnet.application.application import load_application
-from appnet.application.edge import load_edge
+from appnet.application.load import LoadedApplication, load
 from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
-from appnet.application.specification import is_spec
 from appnet.application.uses import Use, uses_of
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
-from appnet.ir.compile import compile_element
+from appnet.diagnostics.source import Source, stem
+from appnet.ir.compile import compile_program
+from appnet.ir.workers import worker_notes
 from appnet.language import parse
 from appnet.language.assume import check_assuming
 from appnet.language.messages import MethodSignature
+from appnet.language.syntax import Program
 
 
-def check_file(file: Path, proto: Path | None = None, method: str = "", source: str | None = None) -> list[Diagnostic]:
-    """Errors and warnings of the AppNetConfig, specification of an application, element or .proto in ``file``.
+def check_source(source: Source, proto: Source | None = None, method: str = "") -> list[Diagnostic]:
+    """Errors and warnings of an AppNetConfig, a specification of an application, an element or a .proto.
 
-    An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the AppNetConfigs
-    near it use it; where none does, without a method: its fields are taken as given. ``source`` is an element's text
-    where that is not what the file holds.
+    An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the files of
+    applications near it use it; where none does, without a method: its fields are taken as given.
     """
     try:
-        if file.suffix == ".appnet":
-            return _check_element(file, proto, method, source)
-        if file.suffix == ".proto":
-            load_proto(file)
-            return []
-        return list(load_application(file).warnings if is_spec(file) else load_edge(file).warnings)
+        match PurePosixPath(source.name).suffix:
+            case ".appnet":
+                return _check_element(source, proto, method)
+            case ".proto":
+                load_proto(source)
+                return []
+            case _:
+                return list(load(source).warnings)
     except DiagnosticError as error:
         return error.diagnostics
 
 
-def _check_element(file: Path, proto: Path | None, method: str, source: str | None) -> list[Diagnostic]:
-    program = parse(file, source)
+def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic]:
+    """What proxies of several workers keep or give up of each element on ``target``."""
+    return list(dict.fromkeys(_notes(loaded, target)))
+
+
+def _notes(loaded: LoadedApplication, target: str) -> Iterator[Diagnostic]:
+    for it in loaded.chains:
+        for spec in (stop.spec for stop in it.chain.stops):
+            yield from worker_notes(it.elements[spec.name.value], parse(spec.source), target)
+
+
+def _check_element(source: Source, proto: Source | None, method: str) -> list[Diagnostic]:
+    program = parse(source)
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
-        return told_once({it.full_name: check_assuming(program, it, name=file.stem) for it in methods})
-    uses = uses_of(file)
+        return told_once({it.full_name: check_assuming(program, it, name=stem(source)) for it in methods})
+    uses = uses_of(source)
     if not uses:
-        return check_assuming(program, None, name=file.stem)
+        return check_assuming(program, None, name=stem(source))
     found: list[Diagnostic] = []
     for use in uses:
         try:
-            found += told_once({it.full_name: _for(use, it, source) for it in use.methods()})
+            found += told_once({it.full_name: _for(use, it, program) for it in use.methods()})
         except DiagnosticError as error:
             found += error.diagnostics
     return list(dict.fromkeys(found))
 
 
-def _for(use: Use, method: MethodSignature, source: str | None) -> list[Diagnostic]:
+def _for(use: Use, method: MethodSignature, program: Program) -> list[Diagnostic]:
     spec = use.element
     try:
-        compiled = compile_element(spec.file, method, name=spec.name.value, parameters=spec.parameters, source=source)
+        compiled = compile_program(program, method, name=spec.name.value, parameters=spec.parameters)
     except DiagnosticError as error:
         return error.diagnostics
     return list(compiled.warnings)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appnet.diagnostics.render import Line, lines_of
+
+if TYPE_CHECKING:
+    from appnet.diagnostics.source import Source
 
 
 @dataclass(frozen=True)
 class Span:
-    """A place in a source file. Lines and columns count from 1; ``end_column`` is exclusive."""
+    """A place in a source. Lines and columns count from 1; ``end_column`` is exclusive."""
 
-    file: Path
+    source: Source
     line: int
     column: int
     end_line: int
     end_column: int
+
+    @staticmethod
+    def whole(source: Source) -> Span:
+        """The source as such: it is shown at its beginning."""
+        return Span(source, 1, 1, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,21 @@ class Diagnostic:
         """All places, the one that it is about first."""
         return (Label(self.span, self.label), *self.places)
 
-    def render(self, source: str | None = None) -> str:
-        """Text for people, without colour.
+    def render(self) -> str:
+        """Text for people, without colour; of what cannot be read no line is shown."""
+        return "\n".join("".join(piece.text for piece in line) for line in self.lines())
 
-        ``source`` is the text of the diagnostic's file; without it files are read, and where that fails no line is
-        shown.
-        """
-        return "\n".join("".join(piece.text for piece in line) for line in self.lines(source))
-
-    def lines(self, source: str | None = None) -> Iterator[Line]:
+    def lines(self) -> Iterator[Line]:
         """The text that `render` gives, line by line, each in pieces for those who colour them."""
-        return lines_of(self, source)
+        return lines_of(self, {it.span.source: shown_text(it.span.source) for it in self.labels})
+
+
+def shown_text(source: Source) -> str:
+    """As much of its text as can be shown."""
+    try:
+        return source.text()
+    except UnreadableError as error:
+        return error.shown
 
 
 class DiagnosticError(Exception):
@@ -79,6 +91,15 @@ class DiagnosticError(Exception):
 
     def __str__(self) -> str:
         return "\n\n".join(it.render() for it in self.diagnostics)
+
+
+class UnreadableError(DiagnosticError):
+    """A source whose text cannot be had. ``reason``: why, in a few words; ``shown``: as much as can be shown of it."""
+
+    def __init__(self, diagnostic: Diagnostic, reason: str, shown: str = "") -> None:
+        super().__init__([diagnostic])
+        self.reason = reason
+        self.shown = shown
 
 
 class InternalError(AssertionError):

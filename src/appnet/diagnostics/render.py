@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from appnet.diagnostics.diagnostic import Diagnostic, Label
+    from appnet.diagnostics.source import Source
 
 _MAX_LINE = 120  # characters of a line that are shown
 _TAB = 4
@@ -53,37 +53,35 @@ class _Mark:
         return Role.PRIMARY if self.primary else Role.SECONDARY
 
 
-def lines_of(diagnostic: Diagnostic, source: str | None) -> Iterator[Line]:
-    """The lines of the text; ``source``: that of the diagnostic's file, where it is not to be read."""
+def lines_of(diagnostic: Diagnostic, texts: Mapping[Source, str]) -> Iterator[Line]:
+    """The lines of the text; ``texts``: of the sources that its places are in, that of the first one first."""
     first, *_ = labels = diagnostic.labels
-    texts = {it.span.file: _text_of(it.span.file, None) for it in labels if it.span.file != first.span.file}
-    texts = {first.span.file: _text_of(first.span.file, source), **texts}
-    shown = [it for it in labels if 0 < it.span.line <= len(texts[it.span.file])]
+    lines = {source: _split(text) for source, text in texts.items()}
+    shown = [it for it in labels if 0 < it.span.line <= len(lines[it.span.source])]
     gutter = " " * len(str(max(it.span.line for it in (first, *shown))))
     yield [
         Piece(f"{diagnostic.severity.value}[{diagnostic.code}]", Role.SEVERITY),
         Piece(f": {diagnostic.title}", Role.TITLE),
     ]
-    for file, text in texts.items():
-        begin = next(it for it in labels if it.span.file == file).span
+    for source, its in lines.items():
+        begin = next(it for it in labels if it.span.source == source).span
         arrow = "-->"
-        if file != first.span.file:
+        if source != first.span.source:
             arrow = ":::"
             yield [Piece(f"{gutter} |", Role.GUTTER)]
-        yield [Piece(f"{gutter}{arrow} ", Role.GUTTER), Piece(f"{file}:{begin.line}:{begin.column}", Role.SOURCE)]
-        yield from _excerpt(text, [it for it in shown if it.span.file == file], first, gutter)
+        yield [
+            Piece(f"{gutter}{arrow} ", Role.GUTTER),
+            Piece(f"{source.name}:{begin.line}:{begin.column}", Role.SOURCE),
+        ]
+        yield from _excerpt(its, [it for it in shown if it.span.source == source], first, gutter)
     if diagnostic.help:
         yield [Piece(f"{gutter} |", Role.GUTTER)]
         yield [Piece(f"{gutter} = ", Role.GUTTER), Piece("help", Role.HELP), Piece(f": {diagnostic.help}", Role.SOURCE)]
 
 
-def _text_of(file: Path, source: str | None) -> list[str]:
-    if source is None:
-        try:
-            source = file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return []
-    lines = source.removesuffix("\n").split("\n") if source else []  # as the lexer counts lines
+def _split(text: str) -> list[str]:
+    """Its lines, as the lexer counts them."""
+    lines = text.removesuffix("\n").split("\n") if text else []
     return [line.removesuffix("\r") for line in lines]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import yaml
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source, base_name
 
 _TAGS = {
     "tag:yaml.org,2002:str": "a text",
@@ -40,42 +40,37 @@ class Located:
 
 
 class Problems:
-    """Collects what is wrong with one file."""
+    """Collects what is wrong with one source."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._found: list[Diagnostic] = []
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.found: list[Diagnostic] = []
 
     def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "", *places: Label) -> None:
         """Adds an error."""
-        self._found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places))
+        self.found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places))
 
     def raise_any(self) -> None:
         """Raises ``DiagnosticError`` with all that was added, in the order of the file, if anything was."""
-        if self._found:
-            raise DiagnosticError(sorted(self._found, key=lambda it: (it.span.line, it.span.column)))
+        if self.found:
+            raise DiagnosticError(sorted(self.found, key=lambda it: (it.span.line, it.span.column)))
 
 
-def read_documents(file: Path) -> list[yaml.Node]:
-    """The YAML documents in ``file``, empty ones left out. Raises ``DiagnosticError`` for an unreadable file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _unreadable(
-            file,
-            f"no file {file}" if isinstance(error, FileNotFoundError) else f"{file} cannot be read: {error.strerror}",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _unreadable(file, f"{file.name} is not UTF-8 text") from error
+def read_documents(source: Source) -> list[yaml.Node]:
+    """The YAML documents in ``source``, empty ones left out. Raises ``DiagnosticError`` for one that has none."""
+    text = source.text()
     try:
         return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(file, error) from error
+        raise _syntax_error(source, text, error) from error
     except yaml.reader.ReaderError as error:
-        raise _bad_character(file, text, error) from error
+        raise _bad_character(source, text, error) from error
     except RecursionError as error:
-        help_ = "take out a level: nothing that AppNet reads is that deep"
-        raise DiagnosticError([_error("C002", f"{file.name} is nested too deep", _start(file), "", help_)]) from error
+        help_, title = (
+            "take out a level: nothing that AppNet reads is that deep",
+            f"{base_name(source)} is nested too deep",
+        )
+        raise DiagnosticError([_error("C002", title, Span.whole(source), "", help_)]) from error
 
 
 class Section:
@@ -83,11 +78,11 @@ class Section:
 
     def __init__(self, node: yaml.MappingNode, problems: Problems, place: Span | None = None) -> None:
         self.problems = problems
-        self.span = place or node_span(problems.file, node)
+        self.span = place or node_span(problems.source, node)
         """The key that the mapping belongs to, or its first line."""
         self._entries: dict[str, tuple[Span, yaml.Node]] = {}
         for key, value in node.value:
-            span = node_span(problems.file, key)
+            span = node_span(problems.source, key)
             if not isinstance(key, yaml.ScalarNode):
                 problems.add("C004", "a key that is no text", span, f"it is {_kind(key)}", "write a plain word")
             elif key.value in self._entries:
@@ -126,7 +121,7 @@ class Section:
         node = self._value(key, needed)
         if node is None:
             return None
-        span = node_span(self.problems.file, node)
+        span = node_span(self.problems.source, node)
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
             self.problems.add("C017", f"`{key}` is empty", self.key_span(key), "no value", f"give {needed or 'a text'}")
         elif not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
@@ -175,7 +170,7 @@ class Section:
         if section is None:
             return found
         for name, node in section.values():
-            span = node_span(self.problems.file, node)
+            span = node_span(self.problems.source, node)
             value = scalar_value(node)
             if value is not None:
                 found[name] = (
@@ -199,7 +194,7 @@ class Section:
         if value is None:
             self._wrong_type(key, node, "one value", "give a text, a number, true or false")
             return None
-        return value, node_span(self.problems.file, node)
+        return value, node_span(self.problems.source, node)
 
     def _value(self, key: str, needed: str) -> yaml.Node | None:
         if key in self._entries:
@@ -209,16 +204,16 @@ class Section:
         return None
 
     def _wrong_type(self, key: str, node: yaml.Node, wanted: str, help_: str) -> None:
-        span = node_span(self.problems.file, node)
+        span = node_span(self.problems.source, node)
         self.problems.add("C012", f"`{key}` takes {wanted}", span, f"this is {_kind(node)}", help_)
 
 
-def node_span(file: Path, node: yaml.Node) -> Span:
+def node_span(source: Source, node: yaml.Node) -> Span:
     """Where a node stands; of one that fills several lines its first."""
     start, end = node.start_mark, node.end_mark
     if end.line != start.line:
-        return Span(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-    return Span(file, start.line + 1, start.column + 1, start.line + 1, max(end.column, start.column + 1) + 1)
+        return Span(source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+    return Span(source, start.line + 1, start.column + 1, start.line + 1, max(end.column, start.column + 1) + 1)
 
 
 def scalar_value(node: yaml.Node) -> Scalar | None:
@@ -246,25 +241,16 @@ def _in_quotes(node: yaml.ScalarNode) -> str:
     return f'write it in quotes: "{_shown(node.value)}"'
 
 
-def _start(file: Path) -> Span:
-    return Span(file, 1, 1, 1, 1)
-
-
 def _error(code: str, title: str, span: Span, label: str = "", help_: str = "") -> Diagnostic:
     return Diagnostic(code, Severity.ERROR, title, span, label, help_)
 
 
-def _unreadable(file: Path, title: str) -> DiagnosticError:
-    help_ = "name the files in it" if file.is_dir() else "give the path of a YAML file"
-    return DiagnosticError([_error("C001", title, _start(file), "", help_)])
-
-
-def _bad_character(file: Path, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:
+def _bad_character(source: Source, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:
     before = text[: error.position]
     line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
     label = f"the character U+{ord(text[error.position]):04X} cannot stand in YAML"
-    span = Span(file, line, column, line, column + 1)
-    return DiagnosticError([_error("C002", f"{file.name} is no YAML", span, label, "remove it")])
+    span = Span(source, line, column, line, column + 1)
+    return DiagnosticError([_error("C002", f"{base_name(source)} is no YAML", span, label, "remove it")])
 
 
 _SYNTAX_ADVICE = (
@@ -281,17 +267,18 @@ _SYNTAX_ADVICE = (
 )
 
 
-def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> DiagnosticError:
+def _syntax_error(source: Source, text: str, error: yaml.MarkedYAMLError) -> DiagnosticError:
     mark, began = error.problem_mark, error.context_mark
     problem = error.problem or "it ends too early"
-    if began is not None and (mark is None or mark.index >= len(file.read_text(encoding="utf-8"))):
+    if began is not None and (mark is None or mark.index >= len(text)):
         mark, problem = began, f"{problem} {error.context}"  # what never ended is shown where it began
-    span = Span(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else _start(file)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    span = Span(source, line, column, line, column + 1)
     help_ = next((advice for words, advice in _SYNTAX_ADVICE if words in problem), "")
     places: tuple[Label, ...] = ()
     if began is not None and mark is not began:
-        begin = Span(file, began.line + 1, began.column + 1, began.line + 1, began.column + 2)
+        begin = Span(source, began.line + 1, began.column + 1, began.line + 1, began.column + 2)
         what = (error.context or "").removeprefix("while ").removeprefix("parsing ").removeprefix("scanning ")
         places = (Label(begin, f"{what} begins here"),)
-    title = f"{file.name} is no YAML"
+    title = f"{base_name(source)} is no YAML"
     return DiagnosticError([Diagnostic("C002", Severity.ERROR, title, span, problem, help_, places)])

@@ -6,11 +6,11 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.source import Source, stem
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
 from appnet.language import check, parse
 from appnet.language.assume import check_assuming
@@ -52,10 +52,9 @@ class Completion:
 class ElementText:
     """The text of an element in an editor, saved or not, right or not."""
 
-    def __init__(self, path: Path, source: str) -> None:
-        self._path = path
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._lines = source.split("\n")
+        self._lines = source.text().split("\n")
         self._mentions: list[Mention] | None = None
 
     def hover(self, line: int, column: int) -> str:
@@ -104,10 +103,10 @@ class ElementText:
     def _found(self) -> list[Mention]:
         found = Findings()
         with contextlib.suppress(DiagnosticError):
-            program = parse(self._path, self._source)
-            use = next(iter(uses_of(self._path)), None)
+            program = parse(self._source)
+            use = next(iter(uses_of(self._source)), None)
             if use is None:
-                check_assuming(program, None, name=self._path.stem, found=found)
+                check_assuming(program, None, name=stem(self._source), found=found)
             else:
                 spec = use.element
                 check(program, use.methods()[0], name=spec.name.value, parameters=spec.parameters, found=found)
@@ -144,16 +143,16 @@ class ElementText:
 
     def _method(self) -> MethodSignature | None:
         with contextlib.suppress(DiagnosticError):
-            return next((use.methods()[0] for use in uses_of(self._path)), None)
+            return next((use.methods()[0] for use in uses_of(self._source)), None)
         return None
 
     def _place_of_field(self, field: Field, section: str) -> Span | None:
         method = self._method()
-        use = next(iter(uses_of(self._path)), None)
+        use = next(iter(uses_of(self._source)), None)
         if method is None or use is None:
             return None
         message = method.response if section == "resp" else method.request
-        return load_proto(use.config.proto).place(message.full_name, field.path)
+        return load_proto(use.chain.proto).place(message.full_name, field.path)
 
     def _variables(self, line: int) -> list[Completion]:
         """State variables, and what is assigned above in the same block; the text need not be a program."""

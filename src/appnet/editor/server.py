@@ -12,8 +12,9 @@ from pygls.workspace import TextDocument
 
 from appnet import __version__
 from appnet.application.appnet_config import KIND
-from appnet.compile.check import check_file
+from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.source import FileSource, TextSource, base_name
 from appnet.editor.element import Completion, ElementText
 from appnet.language.formatter import format_program
 
@@ -61,8 +62,8 @@ class AppNetServer(LanguageServer):
         path = _path(uri)
         if path.suffix in {".yaml", ".yml"} and KIND not in document.source:
             return  # of another program
-        found = check_file(path, source=document.source if path.suffix == ".appnet" else None)
-        told = [self._diagnostic(document, it) for it in found]
+        source = TextSource(path, document.source)
+        told = [self._diagnostic(document, it) for it in check_source(source)]
         self.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri=uri, diagnostics=told, version=document.version)
         )
@@ -76,22 +77,23 @@ class AppNetServer(LanguageServer):
         """The element's text, and the line and column of ``position`` in it, from 1."""
         document = self.document(uri)
         place = document.position_codec.position_from_client_units(document.lines, position)
-        return ElementText(_path(uri), document.source), place.line + 1, place.character + 1
+        return ElementText(TextSource(_path(uri), document.source)), place.line + 1, place.character + 1
 
     def location(self, uri: str, span: Span) -> lsp.Location:
         """The place, in the document ``uri`` or another file, as the client counts it."""
-        there = uri if span.file == _path(uri) else from_fs_path(str(span.file.resolve())) or uri
+        here = span.source == FileSource(_path(uri))
+        there = uri if here else _uri(span) or uri
         return lsp.Location(there, _range(self.document(there), span))
 
     def _diagnostic(self, document: TextDocument, found: Diagnostic) -> lsp.Diagnostic:
         """As the client shows it; of what lies in another file, where it lies is told in the first line."""
-        path = _path(document.uri)
+        source = FileSource(_path(document.uri))
         message = "\n".join(filter(None, (found.title, found.label, f"help: {found.help}" if found.help else "")))
         related, place = list(found.places), found.span
-        if found.span.file.resolve() != path.resolve():
+        if found.span.source != source:
             related.insert(0, Label(found.span, found.title))
-            place = Span(path, 1, 1, 1, 1)
-            message = f"{found.span.file.name}:{found.span.line}: {message}"
+            place = Span.whole(source)
+            message = f"{base_name(found.span.source)}:{found.span.line}: {message}"
         return lsp.Diagnostic(
             range=_range(document, place),
             message=message,
@@ -165,7 +167,7 @@ def _answer(server: AppNetServer) -> None:
             return None
         document = server.document(params.text_document.uri)
         try:
-            text = format_program(_path(params.text_document.uri), document.source)
+            text = format_program(TextSource(_path(params.text_document.uri), document.source))
         except DiagnosticError:
             return None  # what is wrong with it is told already
         whole = lsp.Range(lsp.Position(0, 0), lsp.Position(len(document.lines), 0))
@@ -174,6 +176,12 @@ def _answer(server: AppNetServer) -> None:
 
 def _path(uri: str) -> Path:
     return Path(to_fs_path(uri) or uri)
+
+
+def _uri(span: Span) -> str:
+    """The file that the place is in; empty where it is in none."""
+    path = span.source.path
+    return (from_fs_path(str(path.resolve())) or "") if path is not None else ""
 
 
 def _is_element(uri: str) -> bool:

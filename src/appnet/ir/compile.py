@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.source import Source, stem
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
 from appnet.language import Given, check, parse
 from appnet.language.messages import MethodSignature
+from appnet.language.syntax import Program
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,22 @@ class CompiledElement:
 
 
 def compile_element(
-    path: Path,
+    source: Source,
     method: MethodSignature,
     *,
     name: str | None = None,
     parameters: Mapping[str, Given] | None = None,
-    source: str | None = None,
 ) -> CompiledElement:
-    """The element in the file at ``path`` (or in ``source``), for ``method``; ``name`` is by default the file's.
+    """The element in ``source``, for ``method``; ``name`` is by default the source's.
 
     Raises `DiagnosticError` with every error found.
     """
-    checked = check(parse(path, source), method, name=name or path.stem, parameters=parameters)
+    return compile_program(parse(source), method, name=name, parameters=parameters)
+
+
+def compile_program(
+    program: Program, method: MethodSignature, *, name: str | None = None, parameters: Mapping[str, Given] | None = None
+) -> CompiledElement:
+    """As `compile_element`, of a program that is parsed."""
+    checked = check(program, method, name=name or stem(program.source), parameters=parameters)
     return CompiledElement(lower(checked), checked.warnings)

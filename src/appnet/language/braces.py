@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from lark import Token
 
+from appnet.diagnostics.source import Source
 from appnet.language.lexer import BEFORE_MAPS, COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, TOKEN, Lexer
 
 _BLANK = r"(?:\s|#[^\n]*\n|//[^\n]*\n)*"
@@ -35,7 +35,7 @@ def has_braces(source: str) -> bool:
     return _BEGINNING.match(source) is not None
 
 
-def lexer_for(file: Path, source: str) -> Lexer:
+def lexer_for(file: Source, source: str) -> Lexer:
     """The lexer of the syntax that ``source`` is written in."""
     return _BraceLexer(file, source) if has_braces(source) else Lexer(file, source)
 

@@ -42,7 +42,7 @@ def check(
     given = checkers[Part.INIT].parameters(program, parameters or {})
     bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
     if found.errors:
-        found.errors.sort(key=lambda it: (it.span.file != program.file, it.span.line, it.span.column))
+        found.errors.sort(key=lambda it: (it.span.source != program.source, it.span.line, it.span.column))
         raise DiagnosticError(found.errors)
     return CheckedElement(
         name,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from lark import Token
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.source import Source
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.lexer import COMMENT, SECTIONS, TAB
-from appnet.language.parser import parse
+from appnet.language.parser import parse, read_program
 
 _INDENT = 4
 _WIDTH = 100  # a longer line keeps the line ends that stand between its parentheses
@@ -27,14 +27,14 @@ _CLOSING = frozenset({"_RPAR", "_RSQB", "_RBRACE"})
 _HEADS = frozenset({"IF", "ELIF", "ELSE", "FOREACH", *SECTIONS.values()})
 
 
-def format_program(path: Path, source: str, *, upgrade: bool = False) -> str:
-    """``source`` in the canonical layout: the same program with the same comments.
+def format_program(file: Source, *, upgrade: bool = False) -> str:
+    """The text of ``file`` in the canonical layout: the same program with the same comments.
 
     Raises `DiagnosticError` for text that is no program, and unless ``upgrade`` for one in the older syntax.
     """
-    program = parse(path, source)
-    source = source.removeprefix("\ufeff")
-    tokens: Iterable[Token] = lexer_for(path, source).tokens()
+    program = parse(file)
+    source = read_program(file).removeprefix("\ufeff")
+    tokens: Iterable[Token] = lexer_for(file, source).tokens()
     if not has_braces(source):
         tokens = _settled(tokens, source)
     elif not upgrade:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lark import Token
 
 from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.diagnostics.source import Source
 
 TAB = 4
 COMMENT = "COMMENT"
@@ -99,7 +99,7 @@ class Lexer:
     not fit to be parsed.
     """
 
-    def __init__(self, file: Path, source: str) -> None:
+    def __init__(self, file: Source, source: str) -> None:
         self._file = file
         self._source = source
         self._line = 1

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span, UnreadableError
+from appnet.diagnostics.source import NOT_TEXT, Source
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
@@ -42,29 +43,24 @@ _FRIENDLY_IN_BRACES = _FRIENDLY | {
 }
 
 
-def parse(path: Path, source: str | None = None) -> syntax.Program:
-    """The program in ``source``, or in the file at ``path``.
-
-    Raises `DiagnosticError` for text that is no program, and for a file that is no text.
-    """
-    if source is None:
-        source = read_program(path)
-    source = source.removeprefix("\ufeff")  # some editors begin a file with it
-    lexer = lexer_for(path, source)
+def parse(file: Source) -> syntax.Program:
+    """The program in ``file``. Raises `DiagnosticError` for text that is no program, and for what is no text."""
+    source = read_program(file).removeprefix("\ufeff")  # some editors begin a file with it
+    lexer = lexer_for(file, source)
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
     if lexer.errors:
         raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
-    return _TreeReader(path, source).program(_tree_of(path, source, tokens))
+    return _TreeReader(file, source).program(_tree_of(file, source, tokens))
 
 
-def _tree_of(path: Path, source: str, tokens: list[Token]) -> Tree[Token]:
+def _tree_of(file: Source, source: str, tokens: list[Token]) -> Tree[Token]:
     """Lark's tree, or every syntax error that is no consequence of one before it."""
     errors: list[Diagnostic] = []
     while True:
         try:
             tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
         except UnexpectedToken as error:
-            found = _unexpected(path, source, error, tokens)
+            found = _unexpected(file, source, error, tokens)
             if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
                 break
             errors.append(found)
@@ -95,27 +91,24 @@ def _parser() -> Lark:
     return Lark(grammar, start="program", parser="lalr", lexer=_PassThrough, maybe_placeholders=False)
 
 
-def read_program(path: Path) -> str:
-    """The text of a program's file. Raises `DiagnosticError` where it cannot be read as text."""
-    span = Span(path, 1, 1, 1, 2)
+def read_program(file: Source) -> str:
+    """The text of a program. Raises `DiagnosticError` where it cannot be read as text."""
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        title = f"cannot read the file: {error.strerror}"
-    except UnicodeDecodeError:
-        title = "the file is not UTF-8 text"
-    help_ = "name an element's .appnet file"
-    raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, span, help=help_)])
+        return file.text()
+    except UnreadableError as error:
+        title = f"the file is {NOT_TEXT}" if error.reason == NOT_TEXT else f"cannot read the file: {error.reason}"
+        help_ = "name an element's .appnet file"
+        raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)]) from error
 
 
-def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
+def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[Token]) -> Diagnostic:
     token, braces = error.token, has_braces(source)
     names = _FRIENDLY_IN_BRACES if braces else _FRIENDLY
     if token.type == "$END" and tokens:
         last = tokens[-1]
-        span = Span(path, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
+        span = Span(file, last.line or 1, last.column or 1, last.line or 1, (last.column or 1) + 1)
     else:
-        span = _token_span(path, token)
+        span = _token_span(file, token)
     accepted = error.accepts or error.expected
     expected = sorted({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
@@ -133,9 +126,9 @@ def _unexpected(path: Path, source: str, error: UnexpectedToken, tokens: list[To
     return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_)
 
 
-def _token_span(path: Path, token: Token) -> Span:
+def _token_span(file: Source, token: Token) -> Span:
     line, column = token.line or 1, token.column or 1
-    return Span(path, line, column, token.end_line or line, token.end_column or column + 1)
+    return Span(file, line, column, token.end_line or line, token.end_column or column + 1)
 
 
 Node: TypeAlias = Tree[Token] | Token
@@ -144,7 +137,7 @@ Node: TypeAlias = Tree[Token] | Token
 class _TreeReader:
     """Lark's tree to our own, with places."""
 
-    def __init__(self, file: Path, source: str) -> None:
+    def __init__(self, file: Source, source: str) -> None:
         self._file = file
         self._source = source
         self._depth = 0
@@ -175,7 +168,6 @@ class _TreeReader:
             raise DiagnosticError(errors)
         program = syntax.Program(
             self._file,
-            self._source,
             _token_span(self._file, first),
             tuple(self._declaration(it) for it in _trees(sections["STATE"]) if it.data == "state_declaration"),
             tuple(self._parameter(it) for it in _trees(sections["INIT"]) if it.data == "parameter"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.source import Source
 
 # --- types and expressions -------------------------------------------------------------------
 
@@ -221,8 +221,7 @@ class HandlerBlock:
 class Program:
     """One element's file. ``span`` is its first token."""
 
-    file: Path
-    source: str = field(repr=False)
+    source: Source
     span: Span
     state: tuple[StateDeclaration, ...]
     parameters: tuple[Parameter, ...]

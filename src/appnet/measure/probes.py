@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from appnet.diagnostics.source import TextSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import Field, MessageSchema, MethodSignature
@@ -71,7 +72,7 @@ def _probe(finds: str, request: list[str] | None = None, response: list[str] | N
     handlers = (("req", request, "Down"), ("resp", response, "Up"))
     blocks = ("\n    ".join([f"{name}(rpc):", *(lines or []), f"send(rpc, {way})"]) for name, lines, way in handlers)
     source = _STATE + "\n\n".join(blocks) + "\n"
-    return Probe(finds, compile_element(Path(f"{finds}.appnet"), METHOD, source=source).element, copies)
+    return Probe(finds, compile_element(TextSource(Path(f"{finds}.appnet"), source), METHOD).element, copies)
 
 
 def _repeated(times: int, *lines: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.cost import Costs, entering
 from appnet.optimize.placement import Place
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.language.types import BOOL, FLOAT, STRING

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide, infer
 from appnet.analysis.overrides import Overrides
 from appnet.analysis.properties import Properties
-from appnet.application.edge import BoundMethod
+from appnet.application.load import BoundMethod
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.optimize.explain import Explanation
 
 _ROW, _HEADING, _STEP, _BOX, _GAP, _LETTER, _MARGIN = 92, 24, 56, 30, 10, 7.2, 16
@@ -18,17 +18,17 @@ _STYLE = (
 def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]] = ()) -> str:
     """The SVG text. Elements in another place, or elsewhere in the order, than as written are green.
 
-    Each chain before and after; of an application, all of whose ``edges`` are given as client and server, first the
-    graph of its services, with the costs of the chains.
+    Each chain before and after; of an application of several ``edges``, client and server of each, first the graph of
+    its services, with the costs of the chains.
     """
     parts: list[str] = []
     width, top = 0.0, 0.0
-    if edges:
+    if len(edges) > 1:
         graph = _Graph(edges, explanations)
         parts += graph.draw()
         width, top = graph.width, graph.height
     for it in explanations:
-        if edges:
+        if len(edges) > 1:
             parts.append(f'<text class="title" x="{_MARGIN}" y="{top + 20:.0f}">{escape(it.edge)}</text>')
             top += _HEADING
         for row in _rows(it):

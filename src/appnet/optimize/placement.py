@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from appnet.application.appnet_config import ElementSpec
-from appnet.application.placement import Edge, Side
+from appnet.application.model import Edge, ElementSpec, Side
 from appnet.ir.needs import Capability
 from appnet.optimize.cost import TargetCosts
 

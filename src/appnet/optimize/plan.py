@@ -9,7 +9,7 @@ from functools import partial
 
 from appnet.analysis import Strength
 from appnet.analysis.overrides import Overrides
-from appnet.application.edge import LoadedChain
+from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Element
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import Profile
@@ -116,7 +116,7 @@ def _stating(
     stops = chain.chain.stops
     asked = [known.asked(chain.methods, it.name) for it in elements]
     properties = [known.properties(it) for it in elements]
-    stand = standing(stops, asked, places, [chain.chain.processor])
+    stand = standing(stops, asked, places, [it.value for it in chain.chain.processors])
     suits = [
         suiting if stop.fixed is not None else beside_callers(suiting, it, places)
         for stop, suiting, it in zip(stops, stand.suits, properties, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from appnet.analysis import DecisionCache
-from appnet.application.edge import LoadedChain
+from appnet.application.load import LoadedChain
 from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
 from appnet.optimize.placement import OptLevel, Place, plan_of
@@ -53,7 +53,7 @@ def _key(
         tuple((it.signature.digest, *(it.elements[name].digest for name in names)) for it in chain.methods),
         tuple((it.fixed, it.side) for it in stops),
         tuple(profile.refused.get(it) for it in names) if profile is not None else None,
-        chain.chain.processor,
+        tuple(it.value for it in chain.chain.processors),
         tuple(places),
         running and (running.arrangement, tuple(it.name for it in running.problem.elements), _where(running.places)),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource, Source, base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 
@@ -27,16 +28,16 @@ def write_prices(model: CostModel, file: Path) -> None:
     file.write_text(_HEAD + yaml.safe_dump(plain, sort_keys=False, width=120), encoding="utf-8")
 
 
-def load_prices(file: Path, needed: Iterable[str]) -> CostModel:
+def load_prices(source: Source, needed: Iterable[str]) -> CostModel:
     """Reads what `write_prices` wrote: every price of the targets that it has, among them those ``needed``.
 
     Raises `DiagnosticError` with all that is wrong with the file.
     """
-    documents = read_documents(file)
-    problems = Problems(file)
+    documents = read_documents(source)
+    problems = Problems(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        title, help_ = f"{file.name} is no file of prices", "write one with `appnetctl calibrate FILE`"
-        raise DiagnosticError([Diagnostic("C083", Severity.ERROR, title, Span(file, 1, 1, 1, 2), "", help_)])
+        title, help_ = f"{base_name(source)} is no file of prices", "write one with `appnetctl calibrate FILE`"
+        raise DiagnosticError([Diagnostic("C083", Severity.ERROR, title, Span.whole(source), "", help_)])
     top = Section(documents[0], problems)
     top.only(["measured", "crossing", "targets"])
     measured = top.text("measured", needed="where the prices were measured")
@@ -79,5 +80,5 @@ def _price(section: Section, key: str) -> float:
     return float(value)
 
 
-DEFAULT = load_prices(Path(__file__).parent / "prices.yaml", ["native", "wasm"])
+DEFAULT = load_prices(FileSource(Path(__file__).parent / "prices.yaml"), ["native", "wasm"])
 """What plans are made by where no prices are given; the file says where they were measured."""

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 
 from appnet.analysis import Decision, Proved, Strength, infer
 from appnet.analysis.properties import ANY, Properties
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.ir.nodes import Element
 from appnet.optimize.placement import Place
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import yaml
 
-from appnet.application.placement import Chain
+from appnet.application.model import Chain
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source, base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.optimize.cost import Profile
 
 
-def load_profiles(file: Path, chains: Sequence[Chain]) -> list[Profile]:
+def load_profiles(source: Source, chains: Sequence[Chain]) -> list[Profile]:
     """What the file says of each of the chains, in their order.
 
     ``elements: {NAME: {refused: SHARE}}``: of the RPCs that reached the element, the share that it ended, on whatever
@@ -24,11 +24,11 @@ def load_profiles(file: Path, chains: Sequence[Chain]) -> list[Profile]:
 
     Raises `DiagnosticError` for what is wrong with the file, or names nothing that is there.
     """
-    documents = read_documents(file)
-    problems = Problems(file)
+    documents = read_documents(source)
+    problems = Problems(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        title, help_ = f"{file.name} is no profile", "write `elements:` and under it `NAME: {refused: 0.1}`"
-        raise DiagnosticError([Diagnostic("C080", Severity.ERROR, title, Span(file, 1, 1, 1, 2), "", help_)])
+        title, help_ = f"{base_name(source)} is no profile", "write `elements:` and under it `NAME: {refused: 0.1}`"
+        raise DiagnosticError([Diagnostic("C080", Severity.ERROR, title, Span.whole(source), "", help_)])
     top = Section(documents[0], problems)
     top.only(["elements", "edges"])
     everywhere = _elements(top, chains, needed="" if "edges" in top else "the elements that were observed")
@@ -52,7 +52,7 @@ def _entries(top: Section, chains: Sequence[Chain]) -> Iterator[tuple[int, Secti
             continue
         for node in edges.items(edge, "list what was seen of its chains: `- rate: 100`") or ():
             if not isinstance(node, yaml.MappingNode):
-                span = node_span(top.problems.file, node)
+                span = node_span(top.problems.source, node)
                 top.problems.add("C012", "a list of mappings", span, "no mapping", "write `- rate: 100`")
                 continue
             entry = Section(node, top.problems)

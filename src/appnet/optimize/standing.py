@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appnet.application.appnet_config import ElementSpec
-from appnet.application.placement import Side, Stop
+from appnet.application.model import ElementSpec, Side, Stop
 from appnet.ir.needs import Asked, Need
 from appnet.optimize.placement import Place
 

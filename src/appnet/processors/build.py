@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from appnet.application.edge import LoadedChain, LoadedEdge, load_edge
-from appnet.application.placement import Chain, Side
+from appnet.application.load import LoadedApplication, LoadedChain, load
+from appnet.application.model import Chain, Side
+from appnet.application.processors import carrier
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.source import FileSource
 from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
 from appnet.optimize import CostModel, OptimizedPlan, Place, Planner, Settings
@@ -33,11 +35,16 @@ class CompiledSegment:
 class CompiledEdge:
     """``version`` is that of all segments together."""
 
-    edge: LoadedEdge
+    application: LoadedApplication
     optimized: OptimizedPlan
     target: Target
     segments: tuple[CompiledSegment, ...]
     version: str
+
+    @property
+    def edge(self) -> LoadedChain:
+        """The chain on the edge."""
+        return self.application.chains[0]
 
     @property
     def plan(self) -> Plan:
@@ -62,20 +69,21 @@ def compile_edge(
     ``running``: what the edge ran so far, whose plan stays where it may. ``model``: the prices it is planned by.
     Raises `DiagnosticError` with every error found.
     """
-    edge = load_edge(path)
+    application = load(FileSource(path))
+    edge = application.chains[0]
     before = running.optimized if running is not None else None
     planner = Planner(Settings(level, model.crossing))
     optimized = planner.plan(edge, sidecars(edge.chain, target, model), running=before)
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         segments = tuple(pool.map(lambda it: _build(it, edge, target), optimized.plan.segments))
     version = _digest(f"{it.segment.name}={it.version}" for it in segments)
-    return CompiledEdge(edge, optimized, target, segments, version)
+    return CompiledEdge(application, optimized, target, segments, version)
 
 
 def sidecars(chain: Chain, target: Target, model: CostModel) -> tuple[Place, ...]:
     """Where the elements of a chain can run: beside the client, and beside the server."""
     prices = model.targets[target.value]
-    return tuple(Place(side, chain.processor, target.value, frozenset(Need), prices) for side in Side)
+    return tuple(Place(side, carrier(chain), target.value, frozenset(Need), prices) for side in Side)
 
 
 def print_segment(segment: Segment, chain: LoadedChain, target: Target) -> tuple[str, str]:
@@ -101,7 +109,7 @@ def _check_replies(segment: Segment, chain: LoadedChain) -> None:
         raise DiagnosticError(wrong)
 
 
-def _build(segment: Segment, edge: LoadedEdge, target: Target) -> CompiledSegment:
+def _build(segment: Segment, edge: LoadedChain, target: Target) -> CompiledSegment:
     version, source = print_segment(segment, edge, target)
     return CompiledSegment(segment, build(source, target), version)
 

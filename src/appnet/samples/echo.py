@@ -22,6 +22,7 @@ import grpc
 from aiohttp import web
 
 from appnet.application.proto import load_proto
+from appnet.diagnostics.source import FileSource
 
 _SERVICE = "echo.EchoService"
 _METHOD = "echo"
@@ -33,7 +34,7 @@ _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 async def serve_echo(proto: Path, name: str) -> None:
     """The server: answers every call with the ``Body`` "You've hit NAME" until SIGTERM or SIGINT."""
-    message = load_proto(proto).message_class(_MESSAGE)
+    message = load_proto(FileSource(proto)).message_class(_MESSAGE)
 
     async def echo(_request: Any, _context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         return message(Body=f"You've hit {name}")
@@ -55,7 +56,7 @@ async def serve_frontend(proto: Path, server: str, port: int) -> None:
     A failed call is answered with "Echo server returns an error." and its status in the headers ``grpc-status`` and
     ``grpc-message`` (percent-encoded), so that a tool can tell an injected fault from a failure.
     """
-    message = load_proto(proto).message_class(_MESSAGE)
+    message = load_proto(FileSource(proto)).message_class(_MESSAGE)
     # One direct connection: no proxy of the environment may stand between the frontend and its sidecar.
     async with grpc.aio.insecure_channel(server, options=[("grpc.enable_http_proxy", 0)]) as channel:
         call = channel.unary_unary(

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import aiohttp
 
-from appnet.application.edge import LoadedEdge
+from appnet.application.load import LoadedApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc
 from appnet.ir.nodes import Element
@@ -114,14 +114,16 @@ class EchoApplication:
         return [sys.executable, "-m", "appnet.samples.echo"]
 
 
-def application_for(edge: LoadedEdge) -> EchoApplication:
-    """The application whose calls ``edge`` carries; raises ``DiagnosticError`` where no programs of it are here."""
-    if any(it.signature.full_name == ECHO_METHOD for it in edge.methods):
-        return EchoApplication(edge.config.proto, replicas=edge.manifest.replicas(edge.config.server_service.value))
-    title = f"no programs here that call `{edge.method.full_name}`"
+def application_for(loaded: LoadedApplication) -> EchoApplication:
+    """The programs of the application; raises ``DiagnosticError`` where none of it are here."""
+    first, *others = loaded.chains
+    proto = first.chain.proto.path
+    if not others and proto is not None and any(it.signature.full_name == ECHO_METHOD for it in first.methods):
+        return EchoApplication(proto, replicas=loaded.manifest.replicas(first.chain.edge.server))
+    title = f"no programs here that call `{first.method.full_name}`"
     help_ = f"on one machine the echo application can be run: `{ECHO_METHOD}`"
     raise DiagnosticError(
-        [Diagnostic("C061", Severity.ERROR, title, edge.config.methods[0].span, "this method", help_)]
+        [Diagnostic("C061", Severity.ERROR, title, first.chain.methods[0].span, "this method", help_)]
     )
 
 

@@ -69,7 +69,7 @@ def _plain(diagnostic: Diagnostic) -> dict[str, object]:
 
 def _place(span: Span) -> dict[str, object]:
     return {
-        "file": str(span.file),
+        "file": span.source.name,
         "line": span.line,
         "column": span.column,
         "end_line": span.end_line,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from appnet.analysis import Vocabulary, load_overrides
-from appnet.application.application import Application, load_application
+from appnet.application.load import LoadedApplication, load
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption
 from appnet.cli.planned import model_of, profiles_of
@@ -20,6 +20,7 @@ from appnet.cli.screen import show_diagnostics
 from appnet.compile import CompileSettings, build, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
+from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
@@ -105,13 +106,13 @@ def command(
     screens = open_screens()
     level = OptLevel.NO if no_optimize else opt_level
     with told_errors(), _told_steps(debug=debug):
-        application = load_application(spec)
+        application = load(FileSource(spec))
         show_diagnostics(screens.err, list(application.warnings))
         settings = CompileSettings(level, target.value, model_of(prices), algorithm=opt_algorithm)
         if pseudo_property is not None:
-            by_hand = load_overrides(pseudo_property, _elements(application))
+            by_hand = load_overrides(FileSource(pseudo_property), _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
-        profiles = profiles_of(profile, [it.spec.chain for it in application.chains])
+        profiles = profiles_of(profile, [it.chain for it in application.chains])
         compiled = compile_application(application, settings, profiles=profiles)
         if verbose:
             made = [explain(it.optimized, seen) for (_, it), seen in zip(compiled.chains, profiles, strict=True)]
@@ -142,10 +143,10 @@ def _told_steps(*, debug: bool) -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
-def _elements(application: Application) -> dict[str, Vocabulary]:
+def _elements(application: LoadedApplication) -> dict[str, Vocabulary]:
     """What properties of each element may name, on all chains that it stands on."""
     found: dict[str, Vocabulary] = {}
-    for method in (method for chain in application.chains for method in chain.loaded.methods):
+    for method in (method for chain in application.chains for method in chain.methods):
         for name, element in method.elements.items():
             words = Vocabulary.of(element, [method.signature])
             found[name] = found[name] | words if name in found else words

@@ -18,6 +18,7 @@ from appnet.cli.screen import show_diagnostics
 from appnet.cli.views import View, views
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
@@ -56,8 +57,8 @@ def build_element(
 
     Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
     """
-    signature = load_proto(proto).method(method)
-    compiled = compile_element(file, signature, parameters=parameters)
+    signature = load_proto(FileSource(proto)).method(method)
+    compiled = compile_element(FileSource(file), signature, parameters=parameters)
     element = compiled.element
     source = print_chain(ChainSource(element.name, "1", [(signature, [element])]))
     found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}

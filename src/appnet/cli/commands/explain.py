@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import told_errors, writing
-from appnet.cli.options import PricesOption, TargetOption
+from appnet.cli.options import FilesArgument, PricesOption, TargetOption
 from appnet.cli.planned import (
     AlgorithmOption,
     LevelOption,
-    PlannedArgument,
     ProfileOption,
     application_json,
     model_of,
@@ -28,7 +27,7 @@ from appnet.processors.envoy.build import Target
 
 
 def command(
-    file: PlannedArgument,
+    files: FilesArgument,
     *,
     opt_level: LevelOption = OptLevel.STRONG,
     target: TargetOption = Target.NATIVE,
@@ -41,7 +40,7 @@ def command(
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
         settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        found = planned(file, settings, profile)
+        found = planned(files, settings, profile)
         if svg is not None:
             with writing(svg):
                 svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")

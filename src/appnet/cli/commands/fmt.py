@@ -13,6 +13,7 @@ import typer
 from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.language.formatter import format_program
 from appnet.language.parser import read_program
 
@@ -45,8 +46,8 @@ def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
 
     Raises `DiagnosticError` where it is no program.
     """
-    text = read_program(file)
-    return Formatted(file, text, format_program(file, text, upgrade=upgrade))
+    text = read_program(FileSource(file))
+    return Formatted(file, text, format_program(TextSource(file, text), upgrade=upgrade))
 
 
 def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import typer
 
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource
 from appnet.samples.copies import SAMPLES
 
 
@@ -51,4 +52,4 @@ def command(
 
 def _there(file: Path, folder: Path) -> Diagnostic:
     title, help_ = f"{file} is there already", "name another folder: `appnetctl init` overwrites nothing"
-    return Diagnostic("C086", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)
+    return Diagnostic("C086", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)

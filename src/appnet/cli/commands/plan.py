@@ -7,11 +7,10 @@ import json
 import typer
 
 from appnet.cli.errors import told_errors
-from appnet.cli.options import PricesOption, TargetOption
+from appnet.cli.options import FilesArgument, PricesOption, TargetOption
 from appnet.cli.planned import (
     AlgorithmOption,
     LevelOption,
-    PlannedArgument,
     ProfileOption,
     model_of,
     plan_json,
@@ -24,7 +23,7 @@ from appnet.processors.envoy.build import Target
 
 
 def command(
-    file: PlannedArgument,
+    files: FilesArgument,
     *,
     opt_level: LevelOption = OptLevel.STRONG,
     target: TargetOption = Target.NATIVE,
@@ -35,4 +34,4 @@ def command(
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
         settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        typer.echo(json.dumps(plan_json(planned(file, settings, profile)), indent=2))
+        typer.echo(json.dumps(plan_json(planned(files, settings, profile)), indent=2))

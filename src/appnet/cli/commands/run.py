@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import PricesOption, TargetOption
 from appnet.cli.planned import LevelOption, model_of
@@ -27,6 +27,7 @@ from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunS
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import base_name
 from appnet.optimize.explain import explain, told_changes, told_reasons
 from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.build import Target
@@ -57,7 +58,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
     async with _running(settings, screens) as runner:
         for it in _expectations(runner):
             await _guide_call(runner, it, screens)
-        files = ", ".join(sorted({it.name for it in runner.running.edge.files}))
+        files = ", ".join(sorted({base_name(it) for it in runner.running.application.sources}))
         out.print(f"\nup: curl '{runner.url}/?key=hello'", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
         async with asyncio.TaskGroup() as group:
@@ -77,7 +78,7 @@ async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[Loc
         with tempfile.TemporaryDirectory(prefix="appnet-") as folder:
             async with LocalRunner(replace(settings, folder=Path(folder)), steps.begin) as runner:
                 steps.end()
-                show_diagnostics(screens.err, runner.running.edge.warnings)
+                show_diagnostics(screens.err, runner.running.application.warnings)
                 _show_plan(runner, screens.out)
                 yield runner
     finally:
@@ -97,7 +98,7 @@ def _show_plan(runner: LocalRunner, out: Console) -> None:
     )
     for line in (*told_changes(found), *told_reasons(found)):
         out.print(f"  {line}", markup=False)
-    out.print(f"[dim]  appnetctl explain {compiled.edge.config.path} tells the RPCs that show it[/]")
+    out.print(f"[dim]  appnetctl explain {compiled.application.application.source.name} tells the RPCs that show it[/]")
 
 
 def _expectations(runner: LocalRunner) -> list[Expectation]:
@@ -156,14 +157,15 @@ async def _upgrade_on_save(runner: LocalRunner, screens: Screens) -> None:
     broken: set[Path] = set()
 
     def files() -> set[Path]:
-        return {*runner.running.edge.files, *broken}
+        read = (it.path for it in runner.running.application.sources)
+        return {*(it for it in read if it is not None), *broken}
 
     async for saved in saves(files, asyncio.Event()):
         names = ", ".join(sorted(it.name for it in saved))
         try:
             rollout = await runner.upgrade()
         except DiagnosticError as error:
-            broken = {it.span.file for it in error.diagnostics}
+            broken = {it.span.source.path for it in error.diagnostics if it.span.source.path is not None}
             show_diagnostics(screens.err, error.diagnostics)
             screens.err.print(f"{names}: not taken; version {runner.running.version} runs on", markup=False)
             continue
@@ -172,7 +174,7 @@ async def _upgrade_on_save(runner: LocalRunner, screens: Screens) -> None:
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:
-            show_diagnostics(screens.err, rollout.compiled.edge.warnings)
+            show_diagnostics(screens.err, rollout.compiled.application.warnings)
             _show_rollout(runner, rollout, names, screens.out)
         elif mended or saved & {it.resolve() for it in files()}:
             screens.out.print(f"{names}: nothing changes for the proxies", markup=False)

@@ -20,7 +20,7 @@ from appnet.language.messages import MessageSchema
 
 def trace_text(behaviour: Behaviour, case: Case) -> Iterator[str]:
     """The case as lines: what came, which rows fired, what changed, what went on."""
-    yield f"{behaviour.path}: {case.name}"
+    yield f"{behaviour.source.name}: {case.name}"
     for number, trace in enumerate(trace_case(behaviour, case), start=1):
         schema = _schema(behaviour, trace.step)
         yield f"{number:3}  {_event(trace.step, schema)}"
@@ -37,7 +37,7 @@ def trace_json(behaviour: Behaviour, case: Case) -> Iterator[dict[str, Any]]:
     for trace in trace_case(behaviour, case):
         schema = _schema(behaviour, trace.step)
         yield {
-            "file": str(behaviour.path),
+            "file": behaviour.source.name,
             "case": case.name,
             "line": trace.step.span.line,
             "event": _event(trace.step, schema),

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.compile.build import BuiltApplication, Module
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.checks import check_sidecars
@@ -47,7 +47,7 @@ class _Writer:
         self._application = built.compiled.application
         self._manifest = self._application.manifest
         self._settings = settings
-        text = self._manifest.path.read_text(encoding="utf-8")
+        text = self._manifest.source.text()
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def files(self) -> dict[str, list[Object]]:
@@ -87,7 +87,7 @@ class _Writer:
 
     def _set_replicas(self, replicas: int) -> None:
         """Of services that call others or have elements before them: stores, which only answer, stay as they are."""
-        calling = {client.value for client, _ in self._application.spec.edges}
+        calling = {client.value for client, _ in self._application.application.edges}
         for name in sorted(calling | {it.edge.server for it in self._modules}):
             for deployment in self._behind(name):
                 deployment["spec"]["replicas"] = replicas

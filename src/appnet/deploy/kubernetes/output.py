@@ -13,6 +13,7 @@ import yaml
 from appnet.compile.build import BuiltApplication
 from appnet.deploy.kubernetes.objects import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.istio.envoy_filters import Object
@@ -53,7 +54,7 @@ def files(built: BuiltApplication, settings: ManifestSettings) -> dict[str, byte
     paths = [f"kubernetes/{name}" for name in objects]
     found[_MARK] = yaml.safe_dump({"apply": paths, "remove": paths[::-1]}, sort_keys=False).encode()
     found["plan.json"] = (json.dumps(plan_json(built), indent=2) + "\n").encode()
-    found["README.md"] = _readme(built.compiled.application.spec.name, paths).encode()
+    found["README.md"] = _readme(built.compiled.application.application.name, paths).encode()
     return found
 
 
@@ -64,7 +65,7 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
         title, help_ = f"{folder} holds what AppNet did not write", "name another folder: --output FOLDER"
-        raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, Span(folder, 1, 1, 1, 2), "", help_)])
+        raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)])
     for name in _FOLDERS:  # modules and manifests that are no more
         shutil.rmtree(folder / name, ignore_errors=True)
     for path, content in found.items():
@@ -75,7 +76,7 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
 def plan_json(built: BuiltApplication) -> dict[str, Any]:
     """What was made of the application, for programs: the segments of each chain, and why they are so."""
     return {
-        "application": built.compiled.application.spec.name,
+        "application": built.compiled.application.application.name,
         "chains": [
             {
                 "edge": str(made.optimized.plan.edge),

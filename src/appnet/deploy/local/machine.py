@@ -12,8 +12,9 @@ from pathlib import Path
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
 from appnet.analysis.properties import infer
-from appnet.application.edge import LoadedEdge
-from appnet.application.placement import Side
+from appnet.application.load import LoadedApplication
+from appnet.application.model import Side
+from appnet.compile.check import application_notes
 from appnet.deploy.local.program import ApplicationProcess
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.observe.receiver import OtlpReceiver
@@ -92,7 +93,7 @@ class LocalRunner:
     The server runs as often as the manifest has replicas of it, each behind a sidecar of its own; ``proxies`` are all
     sidecars by name.
 
-    ``progress`` is told in a few words what is being done; ``application`` gives the programs for an edge. Start it
+    ``progress`` is told in a few words what is being done; ``application`` gives its programs. Start it
     from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``EnvoyError``, ``ApplicationError`` or
     ``RolloutError`` where a part does not come up.
@@ -102,7 +103,7 @@ class LocalRunner:
         self,
         settings: RunSettings,
         progress: Callable[[str], None] = lambda _: None,
-        application: Callable[[LoadedEdge], EchoApplication] = application_for,
+        application: Callable[[LoadedApplication], EchoApplication] = application_for,
     ) -> None:
         self.settings = settings
         self.records = RecordStore()
@@ -148,7 +149,7 @@ class LocalRunner:
         settings = self.settings
         self._progress(f"compiling {settings.config.name} to {settings.target.value} modules")
         self._compiled = await self._compile()
-        self._application = self._application_for(self._compiled.edge)
+        self._application = self._application_for(self._compiled.application)
         edge = self._compiled.plan.edge
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
@@ -169,7 +170,7 @@ class LocalRunner:
         compiled = await asyncio.to_thread(
             compile_edge, settings.config, settings.target, settings.level, self._compiled, settings.model
         )
-        notes = compiled.edge.worker_notes(settings.target.value) if settings.workers > 1 else []
+        notes = application_notes(compiled.application, settings.target.value) if settings.workers > 1 else []
         wrong = [replace(it, code="C064", severity=Severity.ERROR) for it in notes if it.code == "N001"]
         if wrong:
             raise DiagnosticError(wrong)
@@ -233,7 +234,7 @@ class LocalRunner:
         started = time.monotonic()
         compiled = await self._compile()
         before = self.running
-        application = self._application_for(compiled.edge)
+        application = self._application_for(compiled.application)
         same = application.proto == self.application.proto and application.replicas == self.application.replicas
         if compiled.plan.edge != before.plan.edge or not same:
             raise DiagnosticError([_another_edge(compiled)])
@@ -295,7 +296,8 @@ def _versions(compiled: CompiledEdge) -> dict[Side, dict[str, str]]:
 
 
 def _another_edge(compiled: CompiledEdge) -> Diagnostic:
-    config = compiled.edge.config
     title = "the configuration is for another edge, .proto or number of replicas now"
     help_ = "end this run and start it again"
-    return Diagnostic("C062", Severity.ERROR, title, config.client_service.span, str(compiled.plan.edge), help_)
+    return Diagnostic(
+        "C062", Severity.ERROR, title, compiled.application.application.edges[0][0].span, str(compiled.plan.edge), help_
+    )

@@ -8,6 +8,7 @@ from appnet.codegen.c.printer.body import BodyPrinter
 from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
 from appnet.codegen.c.printer.text import comment, indent, view
 from appnet.codegen.c.printer.types import is_flat
+from appnet.diagnostics.source import base_name
 from appnet.ir.nodes import Block, Forward, Handler, StateClass, StateVariable
 from appnet.language.types import MapType, OptionType, VecType
 
@@ -31,7 +32,7 @@ class ElementPrinter:
     def source(self) -> str:
         """The element as people know it: its name, and its file where it is known."""
         span = self.element.span
-        return f"{self.element.name} ({span.file.name})" if span is not None else self.element.name
+        return f"{self.element.name} ({base_name(span.source)})" if span is not None else self.element.name
 
     @property
     def has_init(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from appnet.analysis import infer
 from appnet.application.manifest import Manifest
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.compile.build import BuiltApplication, Module
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
 from appnet.processors.envoy.listeners import DELAY_HEADER
@@ -35,7 +35,7 @@ def _selected(module: Module, manifest: Manifest) -> Iterator[Diagnostic]:
 def _set_up(module: Module) -> Iterator[Diagnostic]:
     """Nothing is asked of the module's proxy that Istio's do not do."""
     for spec in module.segment.elements:
-        written = infer(module.chain.loaded.elements[spec.name.value]).request.metadata_written
+        written = infer(module.chain.elements[spec.name.value]).request.metadata_written
         for header in sorted(written & _SET_UP_BY.keys()):
             title = f"`{spec.name}` {_SET_UP_BY[header]}, which Istio's sidecars are not set up for yet"
             help_ = "leave it out of this chain; `appnetctl run` runs it"
@@ -51,7 +51,7 @@ def _told_apart(modules: tuple[Module, ...], manifest: Manifest) -> Iterator[Dia
     seen: dict[tuple[object, ...], Module] = {}
     for it in modules:
         edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
-        for method in it.chain.loaded.methods:
+        for method in it.chain.methods:
             name = method.signature.full_name
             for port in manifest.services[edge.server].ports.values() if leaves else (None,):
                 before = seen.setdefault((it.service, leaves, port, name), it)
@@ -60,6 +60,6 @@ def _told_apart(modules: tuple[Module, ...], manifest: Manifest) -> Iterator[Dia
                     title = f"a sidecar cannot tell `{name}` on `{edge}` from that on `{other}`"
                     label = f"both leave by port {port}" if leaves else "both arrive at one proxy"
                     help_ = "give the two Services different ports" if leaves else "bind the elements to the clients"
-                    places = (Label(before.chain.spec.method.span, "the other chain is here"),)
-                    span = it.chain.spec.method.span
+                    places = (Label(before.chain.chain.methods[0].span, "the other chain is here"),)
+                    span = it.chain.chain.methods[0].span
                     yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)

@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from appnet.application.manifest import Service
-from appnet.application.placement import Side
+from appnet.application.model import Side
 from appnet.compile.build import Module
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter

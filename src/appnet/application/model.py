@@ -1,0 +1,98 @@
+"""An application as its files say it, whatever form they have: services, edges between them, chains of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from appnet.diagnostics.source import Source
+from appnet.diagnostics.yaml_reader import Located
+from appnet.language import Given
+
+ALL_METHODS = "*"
+"""Stands for every method of the .proto."""
+
+
+class Side(Enum):
+    """An end of an edge."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Calls of ``methods`` (as the user wrote them) from service ``client`` to service ``server``."""
+
+    client: str
+    server: str
+    methods: tuple[str, ...]
+
+    def service(self, side: Side) -> str:
+        """The service on ``side``."""
+        return self.client if side is Side.CLIENT else self.server
+
+    def __str__(self) -> str:
+        return f"{self.client}->{self.server}"
+
+
+@dataclass(frozen=True)
+class ElementSpec:
+    """An element as a chain names it.
+
+    ``parameters`` are given to its ``init``. ``processors``: those that it may run on, as written; empty where that is
+    not said of the element.
+    """
+
+    name: Located
+    source: Source
+    parameters: Mapping[str, Given] = field(default_factory=dict)
+    processors: tuple[Located, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stop:
+    """An element on the way of a request. ``fixed``: the side it was bound to; ``side``: where it runs as written."""
+
+    spec: ElementSpec
+    fixed: Side | None
+    side: Side
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The elements on calls of an edge, in request order, as written.
+
+    ``methods``: their names as written, one of them may be `ALL_METHODS`; an element has one state for all of them.
+    ``processors``: those that all elements may run on, the first that is there carries them; empty where any will do.
+    ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
+    others make of the .proto; AppNet needs none.
+    """
+
+    edge: Edge
+    methods: tuple[Located, ...]
+    proto: Source
+    stops: tuple[Stop, ...]
+    processors: tuple[Located, ...] = ()
+    native: bool = False
+    proto_module: str = ""
+    proto_module_folder: str = ""
+
+    @property
+    def method(self) -> str:
+        """What stands for its methods in names of files and objects: the first; no other chain of the edge has it."""
+        first, *more = self.edge.methods
+        name = "all" if first == ALL_METHODS else first.strip("/").replace("/", ".")
+        return f"{name}+{len(more)}" if more else name
+
+
+@dataclass(frozen=True)
+class Application:
+    """What one or several files say. ``source``: the first of them; ``edges``: client and server, in their order."""
+
+    name: str
+    source: Source
+    manifest: Source
+    edges: tuple[tuple[Located, Located], ...]
+    chains: tuple[Chain, ...]

@@ -1,0 +1,148 @@
+"""Where what users write comes from: a file, a text in place of a file, or one of several texts held in memory."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span, UnreadableError
+
+NOT_TEXT = "not UTF-8 text"
+"""The reason for which bytes cannot be read."""
+
+
+class Source(Protocol):
+    """A text that has a place. Two sources are equal where they are the same place, whatever stands there."""
+
+    @property
+    def name(self) -> str:
+        """As diagnostics show it; of a file, its path as it was given."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file to be watched or edited, where it is one."""
+
+    def text(self) -> str:
+        """What stands there now. Raises `UnreadableError`."""
+
+    def beside(self, name: str) -> Source:
+        """What it names: a path that is relative to the folder that it stands in."""
+
+
+class _Placed:
+    """Equality by place."""
+
+    _place: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return self._place == other._place if isinstance(other, _Placed) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+
+class FileSource(_Placed):
+    """A file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = ("file", os.path.realpath(path))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return str(self._path)
+
+    @property
+    def path(self) -> Path:
+        """The path as it was given."""
+        return self._path
+
+    def text(self) -> str:
+        """What the file holds, which has to be UTF-8. Raises `UnreadableError`."""
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            reason, missing = error.strerror or str(error), isinstance(error, FileNotFoundError)
+            title = f"no file {self.name}" if missing else f"{self.name} cannot be read: {reason}"
+            help_ = "name the files in it" if self._path.is_dir() else "give the path of a file that can be read"
+            raise _unreadable(self, title, help_, reason) from error
+        try:
+            return _universal_line_ends(content.decode())
+        except UnicodeDecodeError as error:
+            shown = _universal_line_ends(content.decode(errors="replace"))
+            raise _unreadable(self, f"{base_name(self)} is {NOT_TEXT}", "write it in UTF-8", NOT_TEXT, shown) from error
+
+    def beside(self, name: str) -> FileSource:
+        """The file at ``name``, from the folder of this one."""
+        return FileSource(self._path.parent / name)
+
+
+class TextSource(FileSource):
+    """A text in place of what the file holds, such as an editor's; the file need not be there."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(path)
+        self._text = text
+
+    def text(self) -> str:
+        """The text that was given."""
+        return self._text
+
+
+class MemorySource(_Placed):
+    """One of the ``texts`` by name, such as those of a ConfigMap; names may be paths. ``origin`` is where they are."""
+
+    def __init__(self, entry: str, texts: Mapping[str, str], origin: str = "") -> None:
+        self._entry = posixpath.normpath(entry)
+        self._texts = texts
+        self._origin = origin
+        self._place = ("memory", origin, self._entry)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The entry, behind the origin."""
+        return posixpath.join(self._origin, self._entry)
+
+    @property
+    def path(self) -> None:
+        """It is no file."""
+        return
+
+    def text(self) -> str:
+        """The text of this name. Raises `UnreadableError` where there is none."""
+        found = self._texts.get(self._entry)
+        if found is None:
+            raise _unreadable(self, f"no text {self.name}", "give its text, too", "no such text")
+        return found
+
+    def beside(self, name: str) -> MemorySource:
+        """The text at ``name``, from the folder in this one's name."""
+        return MemorySource(posixpath.join(posixpath.dirname(self._entry), name), self._texts, self._origin)
+
+
+def base_name(source: Source) -> str:
+    """The last part of its name: ``echo.yaml``."""
+    return PurePosixPath(source.name).name
+
+
+def stem(source: Source) -> str:
+    """The last part of its name, without what follows the last dot: ``echo``."""
+    return PurePosixPath(source.name).stem
+
+
+def _unreadable(source: Source, title: str, help_: str, reason: str, shown: str = "") -> UnreadableError:
+    return UnreadableError(Diagnostic("C001", Severity.ERROR, title, Span.whole(source), "", help_), reason, shown)
+
+
+def _universal_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
