@@ -7,10 +7,10 @@ from appnet.analysis.machine import bare_machine
 from appnet.analysis.meanings import Context, evaluate
 from appnet.analysis.pair import Pair
 from appnet.analysis.store import Message, Store
-from appnet.analysis.symbols import BITS, FALSE, STREAM, TEXT, Option, World
+from appnet.analysis.symbols import BITS, FALSE, STREAM, TEXT, Option, World, sort_of
 from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call, Local
-from appnet.language.types import BOOL, INT, STRING, UINT, Type
+from appnet.language.types import BOOL, FLOAT, INT, STRING, UINT, Type
 from tests.analysis.pairs import TOO_LAX, TOO_STRICT
 from tests.support.signatures import KV
 
@@ -22,6 +22,7 @@ def context() -> Context:
         z3.Const("metadata", z3.ArraySort(TEXT, TEXT)),
         z3.K(TEXT, FALSE),
         Option(FALSE, z3.Const("d", TEXT)),
+        Option(FALSE, z3.Const("w", sort_of(FLOAT))),
     )
     return Context(World(), "first", "req", z3.BitVec("call", BITS), b"/m", Store({}, message))
 

@@ -196,6 +196,8 @@ class _Writer(Expressions):
             self._match_option,
             self._loop,
         ]
+        if self.block == "req":
+            kinds.append(self._delay)
         if self.block != "init":
             kinds += [self._write_field, self._write_field, self._set_metadata, self._keep_for_call, self._look_at_call]
             kinds += [self._take_many]
@@ -318,6 +320,9 @@ class _Writer(Expressions):
     def _set_metadata(self) -> list[str]:
         function = self.pick(("set_metadata", "set_rpc_header"))
         return [f"{function}(rpc, '{self.pick(METADATA)}', {self.expression(STRING)})"]
+
+    def _delay(self) -> list[str]:
+        return [f"delay(rpc, {self.expression(FLOAT)})"]
 
     def _keep_for_call(self) -> list[str]:
         calls = self.in_role("call")

@@ -408,12 +408,10 @@ def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None
     key = _lower(world, key)
     fits = both(_test(world, "key", is_header_key, key), _test(world, "value", is_header_value, value))
     sets = both(fits, negated(message.made_here))
-    chooses = both(sets, world.equal(key, world.literal(b"dst", STRING)))
     changed = replace(
         message,
         metadata=when(sets, z3.Store(message.metadata, key, value), message.metadata),
         metadata_set=when(sets, z3.Store(message.metadata_set, key, TRUE), message.metadata_set),
-        destination=when(chooses, Option(z3.BoolVal(True), value), message.destination),
     )
     context.store = replace(context.store, message=changed)
 

@@ -16,6 +16,7 @@ from appnet.processors.envoy.build import Target, build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import CallUnderTest, Harness, Passed, Replied, Responded
+from appnet.processors.envoy.headers import read
 
 _HARNESSES = {Target.NATIVE: native_harness.ModuleUnderTest, Target.WASM: wasm_harness.ModuleUnderTest}
 
@@ -69,7 +70,7 @@ class ModuleSubject(Subject):
             fields = decode(got.body[FRAME_SIZE:], self._method.response, self._proto)
             return Replies(changed({}, fields, self._method.response))
         fields = changed(step.fields, decode(got.body[FRAME_SIZE:], schema, self._proto), schema) if got.body else {}
-        return Passes(fields, set_headers(step.metadata, got.metadata))
+        return Passes(fields, *read(set_headers(step.metadata, got.metadata)))
 
     def state(self) -> dict[str, str]:
         """The instance's state now."""

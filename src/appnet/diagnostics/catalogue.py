@@ -35,6 +35,7 @@ CODES: dict[str, str] = {
     "E033": "`rpc` used as a value.",
     "E034": "The message or the call used where there is none.",
     "E035": "A reply where there can be none, or used as a value.",
+    "E036": "A delay of something else than a request.",
     # declarations
     "E040": "A decorator that does not exist, or a value it does not take.",
     "E041": "A parameter that the element does not have, or that is not given.",

@@ -15,6 +15,7 @@ from appnet.ir.nodes import (
     Computation,
     Consistency,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -29,6 +30,7 @@ from appnet.ir.nodes import (
     Pattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -70,6 +72,13 @@ def lower(checked: typed.CheckedElement) -> Element:
     return element
 
 
+_PLAIN: dict[type, Statement] = {
+    typed.Forward: Forward(),
+    typed.NewReply: NewReply(),
+    typed.Answer: Answer(),
+}
+
+
 class _Body:
     """Lowers one block of the program; knows which names are taken in it."""
 
@@ -106,14 +115,13 @@ class _Body:
             case typed.ForEach(item=item, items=items, body=body):
                 atom = self._atom(items)
                 self._out.append(Foreach(self._local(item), atom, self.lower(body)))
-            case typed.Forward():
-                self._out.append(Forward())
-            case typed.NewReply():
-                self._out.append(NewReply())
+            case typed.Forward() | typed.NewReply() | typed.Answer():
+                self._out.append(_PLAIN[type(statement)])
             case typed.SetReplyField(path=path, value=value, clears=clears):
                 self._out.append(WriteReply(path, self._atom(value), clears))
-            case typed.Answer():
-                self._out.append(Answer())
+            case typed.Route(host=value) | typed.Delay(seconds=value):
+                atom = self._atom(value)
+                self._out.append(Route(atom) if isinstance(statement, typed.Route) else Delay(atom))
             case typed.Refuse(message=message, code=code):
                 self._out.append(Refuse(self._atom(message), code))
 

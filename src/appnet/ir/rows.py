@@ -14,6 +14,7 @@ from appnet.ir.nodes import (
     Block,
     Call,
     Computation,
+    Delay,
     Do,
     Foreach,
     Forward,
@@ -23,6 +24,7 @@ from appnet.ir.nodes import (
     NewReply,
     ReadField,
     Refuse,
+    Route,
     SetState,
     Statement,
     WriteField,
@@ -124,6 +126,10 @@ class _Rows:
                 return []
             case WriteReply(path=path, value=value):
                 return [f"reply.{path} = {self._atom(value)}"]
+            case Route(host=host):
+                return [f"route to {self._atom(host)}"]
+            case Delay(seconds=seconds):
+                return [f"delay by {self._atom(seconds)} s"]
             case Forward():
                 return ["forward"]
             case Answer():

@@ -216,8 +216,32 @@ class Answer:
     """The reply is sent."""
 
 
+@dataclass(frozen=True)
+class Route:
+    """``host``: the text that names the host."""
+
+    host: Value
+
+
+@dataclass(frozen=True)
+class Delay:
+    seconds: Value
+
+
 Statement = (
-    SetLocal | SetState | SetField | Run | Match | ForEach | Forward | Refuse | NewReply | SetReplyField | Answer
+    SetLocal
+    | SetState
+    | SetField
+    | Run
+    | Match
+    | ForEach
+    | Forward
+    | Refuse
+    | NewReply
+    | SetReplyField
+    | Answer
+    | Route
+    | Delay
 )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.analysis.properties import infer
 from appnet.application.load import LoadedApplication
 from appnet.application.model import Side
 from appnet.compile.check import application_notes
@@ -25,7 +24,7 @@ from appnet.optimize.prices import DEFAULT
 from appnet.processors.build import CompiledEdge, CompiledSegment, compile_edge
 from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
-from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
+from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
@@ -213,7 +212,7 @@ class LocalRunner:
         segments = compiled.on(side)
         names = [it.segment.name for it in segments]
         elements = (compiled.edge.elements[spec.name.value] for it in segments for spec in it.segment.elements)
-        delays = any(DELAY_HEADER in infer(it).request.metadata_written for it in elements)
+        delays = any(it.req.effects.delays for it in elements)
         sidecar = Sidecar(_LISTENERS[side], names, upstream, chooses_host=len(upstream) > 1, delays=delays)
         service, hosts = compiled.plan.edge.service(side), len(upstream)
         filters = (self._filter(it, ChainOptions(service, node, it.version, backend_count=hosts)) for it in segments)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appnet.analysis import infer
 from appnet.application.manifest import Manifest
 from appnet.application.model import Side
 from appnet.compile.build import BuiltApplication, Module
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
-from appnet.processors.envoy.listeners import DELAY_HEADER
-
-_SET_UP_BY = {"dst": "chooses a host", DELAY_HEADER: "delays RPCs"}
 
 
 def check_sidecars(built: BuiltApplication) -> None:
@@ -35,11 +31,14 @@ def _selected(module: Module, manifest: Manifest) -> Iterator[Diagnostic]:
 def _set_up(module: Module) -> Iterator[Diagnostic]:
     """Nothing is asked of the module's proxy that Istio's do not do."""
     for spec in module.segment.elements:
-        written = infer(module.chain.elements[spec.name.value]).request.metadata_written
-        for header in sorted(written & _SET_UP_BY.keys()):
-            title = f"`{spec.name}` {_SET_UP_BY[header]}, which Istio's sidecars are not set up for yet"
-            help_ = "leave it out of this chain; `appnetctl run` runs it"
-            yield Diagnostic("C049", Severity.ERROR, title, spec.name.span, f"it sets `{header}`", help_)
+        effects = module.chain.elements[spec.name.value].req.effects
+        for does, what in ((effects.chooses_host, "chooses a host"), (effects.delays, "delays RPCs")):
+            if does:
+                title = f"`{spec.name}` {what}, which Istio's sidecars are not set up for yet"
+                help_ = "leave it out of this chain; `appnetctl run` runs it"
+                yield Diagnostic(
+                    "C049", Severity.ERROR, title, spec.name.span, "its proxies have to be set up for it", help_
+                )
 
 
 def _told_apart(modules: tuple[Module, ...], manifest: Manifest) -> Iterator[Diagnostic]:
