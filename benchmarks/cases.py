@@ -22,9 +22,10 @@ from google.protobuf.message import Message
 from appnet.application.load import load
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
 
 SAMPLE = Path(__file__).parent.parent / "config" / "samples" / "echo" / "sample_echo_sidecar.yaml"
@@ -65,10 +66,10 @@ def all_cases() -> list[Case]:
     own = frozenset({(_ABORTED, "fault filter abort"), (7, "RBAC: access denied")})
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", chain_module(Target.NATIVE), options, loader)
-    wasm = wasm_filter("wasm", chain_module(Target.WASM), options)
-    quiet_native = native_filter("native-quiet", chain_module(Target.NATIVE, _WITHOUT_NOTES), options, loader)
-    quiet_wasm = wasm_filter("wasm-quiet", chain_module(Target.WASM, _WITHOUT_NOTES), options)
+    native = native_filter("native", chain_module(NATIVE), options, loader)
+    wasm = wasm_filter("wasm", chain_module(WASM), options)
+    quiet_native = native_filter("native-quiet", chain_module(NATIVE, _WITHOUT_NOTES), options, loader)
+    quiet_wasm = wasm_filter("wasm-quiet", chain_module(WASM, _WITHOUT_NOTES), options)
     return [
         Case(BASELINE, "router only", omits="everything"),
         Case("native", "AppNet, native module", discovered=(native,), refusals=chain),
@@ -98,7 +99,7 @@ def all_cases() -> list[Case]:
     ]
 
 
-def chain_module(target: Target, names: Sequence[str] = _CHAIN) -> bytes:
+def chain_module(target: str, names: Sequence[str] = _CHAIN) -> bytes:
     """These elements of the sample as one chain, built as users get it."""
     edge = load(FileSource(SAMPLE)).chains[0]
     elements = tuple(edge.elements[name] for name in names)

@@ -16,9 +16,10 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from appnet.processors.envoy.build import HOSTS, Target
+from appnet.processors.envoy.build import HOSTS
 from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.native.loader import dynamic_module
+from appnet.processors.envoy.targets import WASM
 from appnet.processors.options import ChainOptions
 from appnet.system.zig import compile_c
 from benchmarks.cases import BASELINE, Case
@@ -65,7 +66,7 @@ def _by_hand(name: str, flags: Sequence[str] = ()) -> TypedExtensionConfig:
 
 
 def _wasm_floor(name: str, flags: Sequence[str]) -> TypedExtensionConfig:
-    wasm = HOSTS[Target.WASM]
+    wasm = HOSTS[WASM]
     module = compile_c('#include "floor_wasm.c"\n', [_FILTERS], ["-O2", "-target", wasm.triple, *wasm.link, *flags])
     return wasm_filter(name, module.read_bytes(), ChainOptions("benchmark", "benchmark", "1", backend_count=1))
 

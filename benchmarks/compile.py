@@ -28,12 +28,13 @@ from appnet.application.appnet_config import ElementSpec
 from appnet.application.load import BoundMethod, LoadedChain
 from appnet.application.model import Chain, Edge, Side, Stop
 from appnet.application.proto import load_proto
-from appnet.compile import ChainCompiler, CompileSettings
-from appnet.compile.chains import Code
+from appnet.compile.fit import Where, crossing, places_of
+from appnet.compile.pipeline import print_artifacts
 from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element
+from appnet.optimize import Planner, Settings
 from appnet.optimize.placement import OptLevel
 from benchmarks import report, results
 
@@ -100,10 +101,10 @@ def measure(application: Sequence[LoadedChain], cache: DecisionCache) -> Measure
     """Plans and prints all chains, with nothing known but what is on disk."""
     gc.collect()
     began, cpu_began = time.perf_counter(), time.process_time()
-    compiler = ChainCompiler(CompileSettings(LEVEL, TARGET), cache)
-    code: list[Code] = []  # as an application's compilation holds it
-    for chain in application:
-        code += compiler.compile(chain).code
+    where = Where(TARGET)
+    planner = Planner(Settings(LEVEL), crossing(where), cache)
+    plans = [planner.plan(it, places_of(it.chain, where)) for it in application]
+    code = [it.code for it in print_artifacts(application, plans)]  # held as an application's compilation holds it
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     distinct = len({tuple(it.spec.name.value for it in chain.chain.stops) for chain in application})
     text_bytes = sum(len(it.text) for it in {id(it): it for it in code}.values())

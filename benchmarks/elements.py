@@ -20,9 +20,10 @@ from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
 from appnet.measure.load import Request
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
@@ -87,22 +88,20 @@ def cases_of(all_of_it: Sequence[Work]) -> list[Case]:
     for work in all_of_it:
         elements = [_element(it) for it in work.elements]
         replies = any(it.req.effects.can_reply for it in elements)
-        targets = (Target.NATIVE,) if replies else (Target.NATIVE, Target.WASM)  # no wasm module can reply
+        targets = (NATIVE,) if replies else (NATIVE, WASM)  # no wasm module can reply
         cases += [_case(work, elements, target) for target in targets]
     return cases
 
 
-def _case(work: Work, elements: Sequence[Element], target: Target) -> Case:
-    name = f"{work.name}-{target.value}"
+def _case(work: Work, elements: Sequence[Element], target: str) -> Case:
+    name = f"{work.name}-{target}"
     module = build(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    filter_ = (
-        native_filter(name, module, options, loader) if target is Target.NATIVE else wasm_filter(name, module, options)
-    )
+    filter_ = native_filter(name, module, options, loader) if target == NATIVE else wasm_filter(name, module, options)
     return Case(
         name,
-        f"{work.title}, {target.value}",
+        f"{work.title}, {target}",
         discovered=(filter_,),
         refusals=frozenset(REFUSALS[it] for it in work.elements if it in REFUSALS),
         chooses_host=not _CHOOSE_HOST.isdisjoint(work.elements),

@@ -21,10 +21,11 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir.compile import compile_element
 from appnet.measure.load import LoadResult, LoadSettings, Request, run_load
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.dataplane import message
@@ -50,8 +51,8 @@ resp(rpc):
     send(rpc, Up)
 """
 _ELEMENTS = {
-    Target.NATIVE: ("cache", "sticky", "metrics"),
-    Target.WASM: ("sticky", "metrics"),  # whose answers cannot come from a cache
+    NATIVE: ("cache", "sticky", "metrics"),
+    WASM: ("sticky", "metrics"),  # whose answers cannot come from a cache
 }
 _STEPS = 100
 _SHOWN = (0, 1, 10, 25, 50, 75, 100)
@@ -62,8 +63,8 @@ def chains(server: Chain) -> dict[str, Chain]:
     """The chain of each case; ``server`` is the one without elements."""
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", _module(Target.NATIVE), options, loader)
-    wasm = wasm_filter("wasm", _module(Target.WASM), options)
+    native = native_filter("native", _module(NATIVE), options, loader)
+    wasm = wasm_filter("wasm", _module(WASM), options)
     return {
         "router": server,
         "native": Chain([native], server.upstream, chooses_host=True),
@@ -71,7 +72,7 @@ def chains(server: Chain) -> dict[str, Chain]:
     }
 
 
-def _module(target: Target) -> bytes:
+def _module(target: str) -> bytes:
     distinct = compile_element(TextSource(Path("distinct.appnet"), _DISTINCT), METHOD).element
     names = _ELEMENTS[target]
     others = (compile_element(FileSource(SAMPLES / "elements" / f"{it}.appnet"), METHOD).element for it in names)

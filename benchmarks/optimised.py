@@ -29,12 +29,13 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource
 from appnet.measure.load import LoadResult, LoadSettings, run_load
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT, load_prices
-from appnet.processors.envoy.build import Target
+from appnet.optimize.prices import load_prices
 from appnet.processors.envoy.build import build as build_module
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.sidecar import PROCESSOR
+from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.plans import AT, METHOD, Application, Plan, Planner, applications
@@ -46,7 +47,7 @@ RANKED = "rank correlation of predicted and measured CPU"
 TABLES = ((CPU, ADDED_CPU, P50, P99, ADDED_P50), (PREDICTED, MEASURED), (RANKED,))
 
 _RANKED_EDGE = "early"
-_LEVELS = ((Target.WASM, tuple(OptLevel)), (Target.NATIVE, (OptLevel.NO, OptLevel.WEAK)))
+_LEVELS = ((WASM, tuple(OptLevel)), (NATIVE, (OptLevel.NO, OptLevel.WEAK)))
 _TITLES = {OptLevel.NO: "as written", OptLevel.STRONG: "strong", OptLevel.WEAK: "weak", OptLevel.IGNORE: "ignore"}
 
 
@@ -57,7 +58,7 @@ class Case:
     name: str
     title: str
     application: Application
-    target: Target = Target.NATIVE
+    target: str = NATIVE
     plan: Plan | None = None
     paced: bool = True
 
@@ -73,22 +74,20 @@ class Samples:
 
 def all_cases(options: argparse.Namespace) -> list[Case]:
     """Envoys alone; each edge at each level; and plans of one edge between its cheapest and its dearest."""
-    model = load_prices(FileSource(options.prices), [it.value for it in Target]) if options.prices else DEFAULT
+    model = load_prices(FileSource(options.prices), list(TARGETS)) if options.prices else PROCESSOR.prices
     cases: list[Case] = []
     for application in applications():
         name, title = application.name, application.title
         cases.append(Case(f"{name}-router", f"{title}: Envoys alone", application))
         for target, levels in _LEVELS:
-            planner = Planner(application, model, target.value)
+            planner = Planner(application, model, target)
             for level in levels:
-                label = f"{title}: {_TITLES[level]}, {target.value}"
-                cases.append(
-                    Case(f"{name}-{target.value}-{level.value}", label, application, target, planner.at(level))
-                )
+                label = f"{title}: {_TITLES[level]}, {target}"
+                cases.append(Case(f"{name}-{target}-{level.value}", label, application, target, planner.at(level)))
         if name == _RANKED_EDGE:
-            for number, plan in enumerate(Planner(application, model, Target.WASM.value).spread(options.plans), 1):
+            for number, plan in enumerate(Planner(application, model, WASM).spread(options.plans), 1):
                 label = f"{title}: plan {number}, wasm"
-                cases.append(Case(f"{name}-plan{number:02}", label, application, Target.WASM, plan, paced=False))
+                cases.append(Case(f"{name}-plan{number:02}", label, application, WASM, plan, paced=False))
     return cases
 
 
@@ -112,7 +111,7 @@ def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionCon
             elements = tuple(case.application.stops[it].element for it in stops)
             module = build_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
             name = f"{case.name}-{side.value}-{number}"
-            wasm = case.target is Target.WASM
+            wasm = case.target == WASM
             filters.append(wasm_filter(name, module, options) if wasm else native_filter(name, module, options, loader))
         return filters
 
@@ -181,7 +180,7 @@ def rows(cases: Sequence[Case], samples: Mapping[str, Samples]) -> Iterator[resu
     """What came of it. Ratios are to the edge as written, as wasm."""
     for name in dict.fromkeys(it.application.name for it in cases):
         levels = [it.name for it in cases if it.application.name == name and it.paced]
-        written = f"{name}-{Target.WASM.value}-{OptLevel.NO.value}"
+        written = f"{name}-{WASM}-{OptLevel.NO.value}"
         for metric, added, all_values in (
             (CPU, ADDED_CPU, {it: samples[it].cpu for it in levels}),
             (P50, ADDED_P50, {it: samples[it].p50 for it in levels}),

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from appnet.measure.load import Request
-from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, Case, chain_module
@@ -31,8 +31,8 @@ def all_cases() -> list[Case]:
     """Router alone, and the firewall on both targets."""
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", chain_module(Target.NATIVE, ("firewall",)), options, loader)
-    wasm = wasm_filter("wasm", chain_module(Target.WASM, ("firewall",)), options)
+    native = native_filter("native", chain_module(NATIVE, ("firewall",)), options, loader)
+    wasm = wasm_filter("wasm", chain_module(WASM, ("firewall",)), options)
     return [
         Case(BASELINE, "router only"),
         Case("native", "firewall, native", discovered=(native,)),

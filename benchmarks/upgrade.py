@@ -27,11 +27,14 @@ from rich.progress import Progress
 
 from appnet.application.load import LoadedApplication
 from appnet.application.model import Side
-from appnet.deploy.local.machine import LocalRunner, RunSettings
+from appnet.compile.fit import Where
+from appnet.control.controller import Controller
+from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.watch import saves
+from appnet.diagnostics.source import FileSource
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
 from appnet.measure.load.build import program
-from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.targets import TARGETS
 from appnet.samples.guide import EchoApplication
 from benchmarks import report, results
 from benchmarks.cases import REFUSED_KEY, SAMPLE
@@ -149,7 +152,7 @@ def _application(loaded: LoadedApplication) -> EchoApplication:
     return _StampingApplication(proto)
 
 
-async def run(target: Target, edits: int, interval: float, tick: Callable[[str], None]) -> Upgrades:
+async def run(target: str, edits: int, interval: float, tick: Callable[[str], None]) -> Upgrades:
     """Edits the firewall ``edits`` times, one every ``interval`` seconds."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upgrade-")))
@@ -157,13 +160,12 @@ async def run(target: Target, edits: int, interval: float, tick: Callable[[str],
         shutil.copytree(SAMPLE.parent, sample)
         element = sample / "firewall.appnet"
         element.write_text(firewall(0))
-        settings = RunSettings(sample / SAMPLE.name, folder / "run", target)
-        runner = await stack.enter_async_context(LocalRunner(settings, tick, application=_application))
+        settings = RunSettings((FileSource(sample / SAMPLE.name),), folder / "run", where=Where(target))
+        machine = await stack.enter_async_context(LocalMachine(settings, tick, programs=_application))
         stop = asyncio.Event()
-        upgrading = asyncio.create_task(_upgrade_on_save(runner, stop))
+        upgrading = asyncio.create_task(_upgrade_on_save(machine.controller, stop))
         stack.callback(stop.set)
-        (egress,) = runner.nodes(Side.CLIENT)
-        address = await runner.proxies[egress].process.listener_address("egress")
+        (address,) = (it.address for it in machine.nodes.values() if it.side is Side.CLIENT)
         requests = [Request(message("hello"), weight=9), Request(message(REFUSED_KEY))]
         load = stack.enter_context(Load(address.port, requests, _SETTINGS))
         await asyncio.sleep(interval)
@@ -182,17 +184,17 @@ async def run(target: Target, edits: int, interval: float, tick: Callable[[str],
         return judge(outcome, saved_ns)
 
 
-async def _upgrade_on_save(runner: LocalRunner, stop: asyncio.Event) -> None:
+async def _upgrade_on_save(controller: Controller, stop: asyncio.Event) -> None:
     def files() -> list[Path]:
-        return [it.path for it in runner.running.application.sources if it.path is not None]
+        return [it.path for it in controller.running.application.sources if it.path is not None]
 
     async for _ in saves(files, stop):
-        await runner.upgrade()
+        await controller.upgrade()
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upgrade", description="Live upgrades under load.")
-    parser.add_argument("--target", choices=[it.value for it in Target], help="only this one")
+    parser.add_argument("--target", choices=list(TARGETS), help="only this one")
     parser.add_argument("--edits", type=int, default=20)
     parser.add_argument("--interval", type=float, default=2.0, help="seconds from one save to the next")
     parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
@@ -203,11 +205,11 @@ def main() -> None:
     """Measures, prints the table, writes the results; the exit code says whether all was as it should be."""
     arguments, console = _parse(), Console()
     rows, right = [], True
-    for target in Target:
-        if arguments.target not in (None, target.value):
+    for target in TARGETS:
+        if arguments.target not in (None, target):
             continue
         done = _shown(target, arguments, console)
-        rows += done.rows(target.value)
+        rows += done.rows(target)
         right = right and done.right
     console.print(report.table(rows, TITLES, "live upgrades at full load"))
     if not arguments.dry_run:
@@ -217,7 +219,7 @@ def main() -> None:
         raise SystemExit("not as it should be: see the table")
 
 
-def _shown(target: Target, arguments: argparse.Namespace, console: Console) -> Upgrades:
+def _shown(target: str, arguments: argparse.Namespace, console: Console) -> Upgrades:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         tick: Callable[[str], None] = lambda what: progress.update(task, description=what)  # noqa: E731

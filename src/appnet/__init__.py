@@ -11,6 +11,7 @@ The road from text to traffic, from the ground up; a room imports only from room
 ``measure``, ``samples``
 ``processors``
 ``behaviour``, ``compile``
+``control``
 ``deploy``, ``editor``
 ``cli``
 """

@@ -8,7 +8,6 @@ import pytest
 from appnet.application.load import load, read_applications
 from appnet.application.manifest import load_manifest
 from appnet.application.named import project_root
-from appnet.application.processors import PROCESSORS, ready
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.diagnostics.yaml_reader import Located
@@ -135,11 +134,6 @@ def test_manifest_services_and_ports(tmp_path: Path) -> None:
     assert manifest.service(Located("c", place)).name == "c"
     with pytest.raises(DiagnosticError, match="C040"):
         manifest.service(Located("b", place))
-
-
-def test_processors_are_a_table() -> None:
-    assert set(ready()) <= set(PROCESSORS)
-    assert all(name == it.name and it.summary for name, it in PROCESSORS.items())
 
 
 def test_replicas_are_those_of_the_deployments_that_a_service_selects(tmp_path: Path) -> None:

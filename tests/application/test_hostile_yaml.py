@@ -18,6 +18,35 @@ from appnet.diagnostics.source import FileSource
 PARTS = Path(__file__).parent / "bad" / "parts"
 GOOD = (PARTS / "good.yaml").read_text(encoding="utf-8")
 MANIFEST = (PARTS / "echo.yaml").read_text(encoding="utf-8")
+SPECIFICATION = """app_name: echo
+app_manifest: echo.yaml
+app_structure:
+  - frontend->server
+edge:
+  frontend->server:
+    - method: echo
+      name: limit
+      path: limit.appnet
+      parameters:
+        body: hello
+      position: client
+      processor:
+        - sidecar
+      proto: echo.proto
+      envoy_native: true
+link:
+  frontend->server:
+    - method: echo
+      name1: first
+      path1: fault.appnet
+      name2: second
+      path2: fault.appnet
+      proto: echo.proto
+transport:
+  frontend->server:
+    - method: echo
+      name: reliable
+"""
 
 ODD_VALUES = [
     *("~", "''", "' '", "[]", "{}", "[[]]", "{a: {b: c}}", "12", "-0.5", "1e400", ".nan", "0x_", "true", "2020-13-45"),
@@ -47,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(file: Path, text: str) -> None:
-    """Reads ``text`` as a configuration and as a manifest; whatever they report must be showable."""
+    """Reads ``text`` as an application and as a manifest; whatever they report must be showable."""
     file.write_text(text, encoding="utf-8")
     for reader in (read_applications, load_manifest):
         try:
@@ -59,7 +88,7 @@ def read(file: Path, text: str) -> None:
                 assert it.span.line >= 1 <= it.span.column
 
 
-@pytest.mark.parametrize("text", [GOOD, MANIFEST], ids=["configuration", "manifest"])
+@pytest.mark.parametrize("text", [GOOD, SPECIFICATION, MANIFEST], ids=["configuration", "specification", "manifest"])
 @pytest.mark.parametrize("value", ODD_VALUES, ids=lambda it: ascii(it[:16]))
 def test_an_odd_value_anywhere(folder: Path, text: str, value: str) -> None:
     lines = text.splitlines()
@@ -72,7 +101,7 @@ def test_an_odd_value_anywhere(folder: Path, text: str, value: str) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_text_cut_in(folder: Path, data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from([GOOD, MANIFEST]))
+    text = data.draw(st.sampled_from([GOOD, SPECIFICATION, MANIFEST]))
     start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
     piece = data.draw(st.text("ab:- \n\t[]{}&*!|>'\"#%@,?\\~0é\x00", max_size=12))
     read(folder / "cut.yaml", text[:start] + piece + text[end:])
@@ -87,7 +116,7 @@ TREES = st.recursive(
 
 @given(st.data())
 def test_any_tree_put_in(folder: Path, data: st.DataObject) -> None:
-    documents = list(yaml.safe_load_all(data.draw(st.sampled_from([GOOD, MANIFEST]))))
+    documents = list(yaml.safe_load_all(data.draw(st.sampled_from([GOOD, SPECIFICATION, MANIFEST]))))
     document = data.draw(st.sampled_from(documents))
     place = document
     while True:

@@ -9,6 +9,7 @@ import pytest
 
 from appnet.application.load import LoadedApplication, load
 from appnet.application.model import Side
+from appnet.compile.fit import load_application
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource
 from tests.support import snapshots
@@ -29,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("path", INPUTS, ids=lambda it: it.stem)
 def test_diagnostics(path: Path, folder: Path, request: pytest.FixtureRequest) -> None:
     with pytest.raises(DiagnosticError) as caught:
-        load(FileSource(Path(path.name)))
+        load_application(FileSource(Path(path.name)))
     text = str(caught.value).replace(f"{folder}/", "")
     snapshots.compare(text, path.with_suffix(".yaml.txt"), request)
     assert all(it.help for it in caught.value.diagnostics), "a remedy is missing"
@@ -39,7 +40,7 @@ def test_every_code_of_specifications_has_a_bad_one(folder: Path) -> None:
     seen: set[str] = set()
     for path in INPUTS:
         with pytest.raises(DiagnosticError) as caught:
-            load(FileSource(Path(path.name)))
+            load_application(FileSource(Path(path.name)))
         seen |= {it.code for it in caught.value.diagnostics}
     assert seen >= CODES_HERE
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.run import TARGETS, Failure, run_behaviour
+from appnet.behaviour.run import Failure, run_behaviour, targets
 from appnet.behaviour.trace import trace_case
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.ir.rows import match_action_rows
+
+TARGETS = targets()
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "config" / "samples").rglob("*.behaviour.yaml"))

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from appnet.behaviour.captured import captured_case
+from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.tap import captured_case
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, Source
+from appnet.processors.envoy.tap import captured_calls
 from tests.support import snapshots
 
 SNAPSHOTS = Path(__file__).parent / "bad"
 RATE_LIMIT = Path("config/samples/elements/rate_limit.behaviour.yaml")
+
+
+def captured(behaviour: Behaviour, capture: Source) -> Case:
+    return captured_case(behaviour, captured_calls([capture], behaviour.method.full_name))
 
 
 def request_of(path: str = "/echo.EchoService/echo", **body: object) -> str:
@@ -43,12 +49,12 @@ def test_what_cannot_be_traced_is_told(
     capture = Path("tap.json")
     capture.write_text(BAD[name])
     with pytest.raises(DiagnosticError) as caught:
-        captured_case(behaviour, [FileSource(capture)])
+        captured(behaviour, FileSource(capture))
     snapshots.compare(str(caught.value), SNAPSHOTS / f"tap {name}.txt".replace(" ", "_"), request)
 
 
 def test_a_file_may_hold_several_traces_one_after_another(tmp_path: Path) -> None:
     capture = tmp_path / "tap.json"
     capture.write_text(request_of(as_bytes="AAAAAAA=") + "\n" + request_of(as_bytes="AAAAAAMKAWE="))
-    case = captured_case(load_behaviour(FileSource(RATE_LIMIT)), [FileSource(capture)])
+    case = captured(load_behaviour(FileSource(RATE_LIMIT)), FileSource(capture))
     assert [(it.call, it.fields) for it in case.steps] == [("tap.json#1", {}), ("tap.json#2", {"Body": b"a"})]

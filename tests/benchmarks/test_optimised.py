@@ -6,7 +6,6 @@ import pytest
 
 from appnet.application.model import Side
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT
 from benchmarks.optimised import (
     ADDED_CPU,
     CPU,
@@ -15,18 +14,18 @@ from benchmarks.optimised import (
     RANKED,
     Case,
     Samples,
-    Target,
     chains,
     rows,
     spearman,
 )
 from benchmarks.plans import Application, Plan, Planner, applications
+from tests.support.prices import DEFAULT
 
 ECHO, ENCRYPTED, EARLY = applications()
 
 
 def names(application: Application, plan: Plan, side: Side) -> list[list[str]]:
-    case = Case("case", "the case", application, Target.WASM, plan)
+    case = Case("case", "the case", application, "wasm", plan)
     return [[application.stops[it].element.name for it in module] for module in chains(case, side)]
 
 
@@ -75,10 +74,10 @@ def test_what_is_added_is_beyond_the_envoys_alone_in_the_same_round() -> None:
     plan = Planner(EARLY, DEFAULT, "wasm").at(OptLevel.WEAK)
     cases = [
         Case("early-router", "alone", EARLY),
-        Case("early-wasm-no", "as written", EARLY, Target.WASM, plan),
-        Case("early-wasm-weak", "weak", EARLY, Target.WASM, plan),
-        Case("early-plan01", "plan", EARLY, Target.WASM, replace(plan, predicted=1.0), paced=False),
-        Case("early-plan02", "plan", EARLY, Target.WASM, replace(plan, predicted=2.0), paced=False),
+        Case("early-wasm-no", "as written", EARLY, "wasm", plan),
+        Case("early-wasm-weak", "weak", EARLY, "wasm", plan),
+        Case("early-plan01", "plan", EARLY, "wasm", replace(plan, predicted=1.0), paced=False),
+        Case("early-plan02", "plan", EARLY, "wasm", replace(plan, predicted=2.0), paced=False),
     ]
     # The second round was twice as slow for all.
     samples = {

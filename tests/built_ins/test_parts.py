@@ -35,9 +35,13 @@ REPEATABLE = Effect.READS_CONTAINER
 each = pytest.mark.parametrize("name", OPERATIONS)
 
 
+@cache
 def has_c(name: str) -> bool:
+    """Whether there is a template, or a function of the runtime that takes the operands and nothing else."""
     headers = "\n".join(it.read_text(encoding="utf-8") for it in RUNTIME.glob("*.h"))
-    return name in TEMPLATES or name in VALUES or name in EFFECTS or f"an_{name}(" in headers
+    declared = re.search(rf"\ban_{name}\(([^)]*)\)", headers)
+    fits = declared is not None and declared[1].count(",") + 1 == len(signature_of(OPERATIONS[name]).parameters)
+    return fits or any(name in it for it in (TEMPLATES, VALUES, EFFECTS))
 
 
 @each

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from appnet.cli.commands import verify
 from appnet.cli.main import app
-from appnet.optimize.prices import DEFAULT, write_prices
+from appnet.optimize.prices import write_prices
+from appnet.processors import registry
+from appnet.processors.processor import Part
+from tests.support.prices import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 ECHO = ROOT / "config" / "samples" / "echo"
@@ -35,9 +37,9 @@ def test_verify_finds_what_sidecars_need() -> None:
 
 
 def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = [it for it in verify._PARTS if it.name != "Envoy"]
-    lost = verify._Part("Envoy", ("sidecar",), lambda: None, "fetch it")
-    monkeypatch.setattr(verify, "_PARTS", (*parts, lost))
+    sidecar = registry.processor("sidecar")
+    parts = [it for it in sidecar.parts if it.name != "Envoy"]
+    monkeypatch.setattr(sidecar, "parts", (*parts, Part("Envoy", lambda: None, "fetch it")))
     answer = appnetctl("verify")
     assert answer.exit_code == 1
     assert "fetch it" in answer.stdout
@@ -66,6 +68,13 @@ def test_check_as_json() -> None:
     assert [(it["code"], it["line"], it["severity"]) for it in found] == [("C040", 10, "error"), ("C041", 10, "error")]
     assert found[0]["file"].endswith("no_such_service.yaml")
     assert found[0]["end_column"] - found[0]["column"] == len("sever")
+    assert found[0]["places"] == []
+    (place,) = found[1]["places"]
+    assert (place["label"], place["file"], place["line"]) == ("the client is here", found[1]["file"], 9)
+
+
+def test_help_of_check_says_where_codes_are_explained() -> None:
+    assert "appnetctl explain-code CODE" in appnetctl("check", "--help").stdout
 
 
 def test_check_of_an_element_by_a_method_that_is_named(tmp_path: Path) -> None:
@@ -121,9 +130,9 @@ def test_run_refuses_wasm_proxies_of_several_workers_where_elements_need_one(tmp
         "run", tmp_path / "sample_echo_sidecar.yaml", "--target", "wasm", "--concurrency", "2", "--opt-level", "no"
     )
     assert answer.exit_code == 2
-    assert "error[C064]: `fault` needs one worker on wasm" in answer.stderr
+    assert "error[C064]: `fault` keeps one state for all workers, which wasm cannot" in answer.stderr
     assert "--concurrency 1" in answer.stderr
-    assert answer.stderr.count("C064") == 2
+    assert answer.stderr.count("each worker would have one of its own") == 2
 
 
 def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
@@ -239,7 +248,7 @@ def test_what_a_target_cannot_run_is_told() -> None:
     cache = ROOT / "config" / "samples" / "elements" / "cache.appnet"
     answer = appnetctl("test", cache, "--target", "wasm")
     assert answer.exit_code == 0, answer.output
-    assert "(wasm) skipped: cache can reply, which no wasm module can" in " ".join(answer.stdout.split())
+    assert "(wasm) skipped: `cache` replies, which wasm cannot" in " ".join(answer.stdout.split())
     assert ": 0 passed, 0 failed, " in answer.stdout
     lines = appnetctl("test", cache, "--target", "wasm", "--json").stdout.splitlines()
     assert all(json.loads(it)["skipped"] for it in lines)

@@ -14,14 +14,15 @@ from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import CallUnderTest, Passed, Replied
+from appnet.processors.envoy.targets import NATIVE, WASM
 
 HERE = Path(__file__).parent / "c"
 JUDGE, HEADERS, WATCH, STATUS = (f"/fixture.Fixture/{name}" for name in ("Judge", "Headers", "Watch", "Status"))
-BOTH = (Target.NATIVE, Target.WASM)
+BOTH = (NATIVE, WASM)
 
 FIELDS = {
     "name": "string",
@@ -62,14 +63,14 @@ def message_class() -> type[Message]:
 
 
 @cache
-def module(target: Target) -> bytes:
+def module(target: str) -> bytes:
     """The compiled chain."""
     return build((HERE / "fixture.c").read_text(), target)
 
 
-def instance(target: Target, **options: Any) -> Any:
+def instance(target: str, **options: Any) -> Any:
     """A new instance of the chain."""
-    harness: Any = native_harness if target is Target.NATIVE else wasm_harness
+    harness: Any = native_harness if target == NATIVE else wasm_harness
     return harness.ModuleUnderTest(module(target), **options)
 
 

@@ -18,7 +18,8 @@ from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.observe import otlp
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
+from appnet.processors.envoy.targets import NATIVE
 from tests.support.programs import program
 from tests.support.sample import SAMPLE
 
@@ -31,7 +32,7 @@ def chain_of(*sources: str, method: MethodSignature = SAMPLE) -> Chain:
         compile_element(TextSource(Path("e.appnet"), source), method, name=f"e{number}").element
         for number, source in enumerate(sources)
     ]
-    return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), Target.NATIVE))
+    return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), NATIVE))
 
 
 def instance_of(*sources: str, method: MethodSignature = SAMPLE) -> Instance:

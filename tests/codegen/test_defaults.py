@@ -12,10 +12,11 @@ from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.compile import compile_element
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Passed, Replied
+from appnet.processors.envoy.targets import NATIVE, WASM
 from tests.codegen.fixture import frame
 from tests.support.programs import program
 
@@ -65,9 +66,9 @@ def read(message: Any, path: str) -> Any:
     return message
 
 
-@pytest.mark.parametrize("target", [Target.NATIVE, Target.WASM])
+@pytest.mark.parametrize("target", [NATIVE, WASM])
 @pytest.mark.parametrize("present", [False, True])
-def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: Target, present: bool) -> None:
+def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: str, present: bool) -> None:
     message = proto.message_class("old.Old")()
     if present:  # and zeros that are there are no defaults
         message.name, message.low, message.high, message.yes, message.far, message.near = "", 0, 0, False, 0.0, 0.0
@@ -88,8 +89,8 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: T
     call.end()
 
 
-@pytest.mark.parametrize("target", [Target.NATIVE, Target.WASM])
-def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, target: Target) -> None:
+@pytest.mark.parametrize("target", [NATIVE, WASM])
+def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, target: str) -> None:
     signature = proto.method("Keep")
     source = program(resp="send(err(get(rpc, 'name'), DATA_LOSS), Up)")
     element = compile_element(TextSource(Path("it.appnet"), source), signature).element
@@ -104,5 +105,5 @@ def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, targ
     call.end()
 
 
-def harness(target: Target) -> Any:
-    return native_harness.ModuleUnderTest if target is Target.NATIVE else wasm_harness.ModuleUnderTest
+def harness(target: str) -> Any:
+    return native_harness.ModuleUnderTest if target == NATIVE else wasm_harness.ModuleUnderTest

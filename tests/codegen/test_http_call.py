@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Passed, Replied
+from appnet.processors.envoy.targets import WASM
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
 from tests.codegen.test_wire import text
@@ -54,7 +55,7 @@ def test_a_message_in_pieces_is_held_until_its_end(chain: Any, size: int):
 
 
 @given(st.lists(st.integers(0, len(HELLO)), max_size=6), st.sampled_from(BOTH))
-def test_splits_do_not_matter(places: list[int], target: Target):
+def test_splits_do_not_matter(places: list[int], target: str):
     chain, cuts = fixture.instance(target), sorted(places)
     chunks = [HELLO[a:b] for a, b in zip([0, *cuts], [*cuts, len(HELLO)], strict=True)]
     call = chain.call()
@@ -335,7 +336,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS, st.sampled_from(BOTH))
-def test_any_order_of_events_is_survived(events: list[tuple[Any, ...]], target: Target):
+def test_any_order_of_events_is_survived(events: list[tuple[Any, ...]], target: str):
     """And no byte of a judged method's request passes but a whole message that the handlers saw."""
     chain = shared(target)
     before = kept(chain).requests
@@ -359,10 +360,10 @@ def test_any_order_of_events_is_survived(events: list[tuple[Any, ...]], target: 
     call.end()
 
 
-_CHAINS: dict[Target, Any] = {}
+_CHAINS: dict[str, Any] = {}
 
 
-def shared(target: Target) -> Any:
+def shared(target: str) -> Any:
     return _CHAINS.setdefault(target, fixture.instance(target))
 
 
@@ -381,6 +382,6 @@ def test_the_wasm_host_exports_what_a_chain_wants_and_no_more(wanted: int):
         expected |= exported if on else set()
     if "proxy_on_done" not in expected:  # one of the two tells that a call is over
         expected.add("proxy_on_delete")
-    chain = wasm_harness.ModuleUnderTest(build(source, Target.WASM))
+    chain = wasm_harness.ModuleUnderTest(build(source, WASM))
     optional = {"proxy_on_delete"}.union(*hooks.values())
     assert chain.exported & optional == expected

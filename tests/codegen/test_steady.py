@@ -41,7 +41,7 @@ def element(name: str, source: str | None = None) -> Element:
     given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
     path = ELEMENTS / f"{name}.appnet"
     text = FileSource(path) if source is None else TextSource(path, source)
-    return compile_element(FileSource(text), ECHO, parameters=given).element
+    return compile_element(text, ECHO, parameters=given).element
 
 
 @pytest.fixture(scope="module")

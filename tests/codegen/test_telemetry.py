@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.observe import otlp
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.harness.calls import WALL_NS
+from appnet.processors.envoy.targets import NATIVE
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, WATCH, frame, message_class
 
@@ -26,7 +26,7 @@ def watch(chain: Any, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize("target", BOTH)
-def test_a_batch_has_resource_scopes_and_times(target: Target):
+def test_a_batch_has_resource_scopes_and_times(target: str):
     resource = otlp.Resource()
     resource.attributes.add(key="service.name").value.string_value = "shop"
     chain = fixture.instance(target, resource=resource.SerializeToString())
@@ -38,7 +38,7 @@ def test_a_batch_has_resource_scopes_and_times(target: Target):
     (logs,) = otlp.ExportLogsServiceRequest.FromString(batch).resource_logs
     assert logs.resource == resource
     assert [scope.scope.name for scope in logs.scope_logs] == ["fixture.names", "fixture.blobs"]
-    times = [record.time_unix_nano - WALL_NS for record in logs.scope_logs[0].log_records]
+    times = [record.time_unix_nano - WALL_AHEAD_NS for record in logs.scope_logs[0].log_records]
     assert times == [1_000_001_000, 1_000_002_000, 1_000_003_000]
     first = logs.scope_logs[0].log_records[0].body.array_value.values
     assert first[0].string_value == "n0"
@@ -49,7 +49,7 @@ def test_a_batch_has_resource_scopes_and_times(target: Target):
 
 @pytest.fixture(scope="module")
 def native() -> Any:
-    return fixture.instance(Target.NATIVE)
+    return fixture.instance(NATIVE)
 
 
 @given(st.one_of(st.binary(max_size=40), st.text(max_size=200).map(str.encode), st.binary(min_size=120, max_size=140)))
@@ -64,7 +64,7 @@ def test_texts_are_strings_where_they_are_utf_8(native: Any, text: bytes):
 
 @pytest.mark.parametrize("size", [0, 100, 127, 128, 16_383, 16_384, 300_000])
 @pytest.mark.parametrize("target", BOTH)
-def test_lengths_of_every_size(target: Target, size: int):
+def test_lengths_of_every_size(target: str, size: int):
     chain = fixture.instance(target)
     for _ in range(2):
         watch(chain, name=b"x" * size)
@@ -72,7 +72,7 @@ def test_lengths_of_every_size(target: Target, size: int):
 
 
 @pytest.mark.parametrize("target", BOTH)
-def test_what_nobody_fetches_is_dropped_and_counted(target: Target):
+def test_what_nobody_fetches_is_dropped_and_counted(target: str):
     chain = fixture.instance(target)
     for _ in range(7):
         watch(chain, bytes=b"y" * 700_000)  # the stream takes 4 MiB

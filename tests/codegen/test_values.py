@@ -46,7 +46,7 @@ from appnet.language.types import (
     Type,
     VecType,
 )
-from tests.codegen.values.driver import Driver, signature
+from tests.codegen.values.driver import Driver, Refused, signature
 from tests.support.match_action import FORWARD, do, element, let, number
 
 KINDS: dict[str, tuple[Type, str]] = {
@@ -246,6 +246,7 @@ def _surroundings() -> Element:
         "before": INSTANT,
         "passed": FLOAT,
         "seconds": FLOAT,
+        "wall": FLOAT,
         "load": load,
         "loads": floats,
         "q": FLOAT,
@@ -259,6 +260,8 @@ def _surroundings() -> Element:
         let("seconds", "instant_to_float", Local("now", INSTANT), type=FLOAT),
         SetState(State("seconds", FLOAT), Local("seconds", FLOAT)),
         SetState(State("before", INSTANT), Local("now", INSTANT)),
+        let("wall", "wall_time", type=FLOAT),
+        SetState(State("wall", FLOAT), Local("wall", FLOAT)),
         Let(Local("i", INT), ReadField("i", INT)),
         let("load", "get_load", Local("i", INT), type=load),
         SetState(State("load", load), Local("load", load)),
@@ -375,3 +378,57 @@ def test_nan_has_one_form_in_dumps(calculator: Driver) -> None:
     calculator.request(call, {"f": -struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000123))[0], "g": 1.0})
     calculator.end(call)
     assert "7ff8000000000000" in calculator.dump()
+
+
+def test_a_text_that_would_fill_the_memory_refuses_the_message() -> None:
+    body = (
+        Let(Local("s", STRING), ReadField("s", STRING)),
+        let("more", "replace", Local("s", STRING), Const(b"a", STRING), Local("s", STRING), type=STRING),
+        WriteField("t", Local("more", STRING)),
+    )
+    with Driver([element("doubling", {}, req=(*body, *FORWARD))], METHOD) as driver:
+        for size, refused in ((8_192, False), (8_193, True)):
+            call = driver.begin()
+            outcome = driver.request(call, {"s": b"a" * size})
+            assert (outcome == Refused(8, b"out of memory in doubling")) == refused
+            driver.end(call)
+
+
+def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
+    text = Const(b"a" * 9_000, STRING)
+    init = (
+        let("more", "replace", text, Const(b"a", STRING), text, type=STRING),
+        SetState(State("kept", STRING), Local("more", STRING)),
+    )
+    with Driver([element("large", {"kept": STRING}, init=init)], METHOD) as driver:
+        call = driver.begin()
+        assert driver.request(call, {}) == Refused(8, b"out of memory in init")
+        driver.end(call)
+
+
+def test_no_allocation_is_taken_for_granted() -> None:
+    """Whichever fails first, of an instance's or of a call's: there is none, it is refused, or it can do without."""
+    started = [_survives(fail_at) for fail_at in range(1, 25)]
+    assert not started[0]
+    assert started[-1]
+    with Driver([_surroundings()], METHOD) as driver:
+        answers = {_answer_where_memory_ends(driver, nth) for nth in range(1, 25)}
+    assert answers == {"no memory", "R 8", "F"}
+
+
+def _survives(fail_at: int) -> bool:
+    with Driver([_surroundings()], METHOD, fail_at=fail_at) as driver:
+        return driver.ready
+
+
+def _answer_where_memory_ends(driver: Driver, nth: int) -> str:
+    driver.send(f"fail {nth}")
+    number = driver.send("call")
+    if number.startswith("no memory"):
+        driver.send("fail 0")
+        return "no memory"
+    text = "61" * 3000
+    answer = driver.send(f"req {number} 3={text} 4={text}")
+    driver.send("fail 0")
+    driver.send(f"free {number}")
+    return "R 8" if answer.startswith("R 8 ") else answer[:1]

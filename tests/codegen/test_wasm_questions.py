@@ -10,9 +10,10 @@ from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action
+from appnet.processors.envoy.targets import WASM
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
 
@@ -46,7 +47,7 @@ def element(name: str, parameters: dict[str, str] | None = None, source: str | N
 
 def instance(elements: Sequence[Element]) -> wasm_harness.ModuleUnderTest:
     source = print_chain(ChainSource("questions", "1", [(ECHO, elements)]))
-    return wasm_harness.ModuleUnderTest(build(source, Target.WASM))
+    return wasm_harness.ModuleUnderTest(build(source, WASM))
 
 
 def test_headers_are_asked_for_once_where_handlers_wait_for_the_message():

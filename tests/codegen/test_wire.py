@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.harness.calls import Passed, Replied
+from appnet.processors.envoy.targets import NATIVE
 from tests.codegen import fixture
 from tests.codegen.fixture import FIELDS, bits_of, frame, get, judge, kept, message_class, put, writes
 from tests.codegen.fuzz import fuzz
@@ -23,7 +23,7 @@ VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
 
 @pytest.fixture(scope="module")
 def native() -> Any:
-    return fixture.instance(Target.NATIVE)
+    return fixture.instance(NATIVE)
 
 
 # --- writing wire format by hand ---
@@ -211,7 +211,7 @@ def without_nan(message: Any) -> bytes:
     ],
 )
 @pytest.mark.parametrize("target", fixture.BOTH)
-def test_spliced_bytes(target: Target, before: bytes, written: dict[str, Any], after: bytes):
+def test_spliced_bytes(target: str, before: bytes, written: dict[str, Any], after: bytes):
     assert judge(fixture.instance(target), frame(before), writes(written)) == Passed(frame(after), writes(written))
 
 
@@ -243,7 +243,7 @@ def test_spliced_bytes(target: Target, before: bytes, written: dict[str, Any], a
     ],
 )
 @pytest.mark.parametrize("target", fixture.BOTH)
-def test_malformed_messages_are_refused_with_what_is_wrong(target: Target, body: bytes, reason: str):
+def test_malformed_messages_are_refused_with_what_is_wrong(target: str, body: bytes, reason: str):
     chain = fixture.instance(target)
     assert judge(chain, frame(body)) == Replied(13, f"appnet: request message is malformed: {reason}".encode())
     assert kept(chain).requests == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ import pytest
 import yaml
 
 from appnet.application.load import load
-from appnet.compile import BuiltApplication, CompileSettings, build, compile_application
+from appnet.application.manifest import object_name
+from appnet.compile.fit import Where
+from appnet.compile.pipeline import Version, compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource
+from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.istio.envoy_filters import object_name
 from appnet.system.address import Address
 from tests.support import snapshots
 
@@ -29,8 +29,9 @@ ECHO = CHAIN / "echo.yaml"
 BAD = Path(__file__).parent / "bad"
 
 
-def built(spec: Path, level: OptLevel = OptLevel.WEAK, target: str = "wasm") -> BuiltApplication:
-    return build(compile_application(load(FileSource(spec)), CompileSettings(level, target)))
+def built(spec: Path, level: OptLevel = OptLevel.WEAK, target: str = "wasm", by_hand: Path | None = None) -> Version:
+    where = Where(target, cluster=True)
+    return compile_application(load(FileSource(spec)), Settings(level), where, by_hand=by_hand)
 
 
 def objects(found: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
@@ -48,7 +49,7 @@ def objects(found: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:
 def test_the_examples(name: str, modules: int, filters: int) -> None:
     application = built(CHAIN / f"{name}.yaml")
     found = files(application, ManifestSettings())
-    assert len([it for it in found if it.endswith(".wasm")]) == len(application.modules) == modules
+    assert len([it for it in found if it.endswith(".wasm")]) == len(application.artifacts) == modules
     manifests = objects(found)
     order = yaml.safe_load(found["order.yaml"])
     assert order["apply"] == [f"kubernetes/{it}" for it in sorted(manifests)]
@@ -70,7 +71,7 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     assert code["patch"]["value"]["name"] == place["patch"]["value"]["name"]
     assert place["match"]["context"] == "SIDECAR_INBOUND"
     machine = code["patch"]["value"]["typed_config"]["config"]["vm_config"]
-    assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.modules[1].binary
+    assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
     source = place["patch"]["value"]["config_discovery"]["config_source"]
     assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
@@ -106,7 +107,7 @@ def test_wasm_proxies_have_one_worker_where_elements_need_it() -> None:
 
 def test_native_modules_come_with_their_loader_and_records_with_their_collector() -> None:
     application = built(ECHO, target="native")
-    assert {it.code.target for it in application.modules} == {Target.NATIVE}
+    assert {it.segment.place.target for it in application.artifacts} == {"native"}
     found = files(application, ManifestSettings(collector=Address("otel.observability", 4318)))
     assert found["code/frontend_server/echo.client.so"].startswith(b"\x7fELF")
     manifests = objects(found)
@@ -126,9 +127,7 @@ def test_native_modules_come_with_their_loader_and_records_with_their_collector(
 def test_a_chain_that_asks_for_it_is_native(tmp_path: Path) -> None:
     text = ECHO.read_text().replace("../../", f"{Path.cwd()}/").replace("upgrade: true", "envoy_native: true", 1)
     (tmp_path / "echo.yaml").write_text(text)
-    application = compile_application(load(FileSource(tmp_path / "echo.yaml")), CompileSettings(target="wasm"))
-    ((_, chain),) = application.chains
-    assert {it.target for it in chain.code} == {Target.NATIVE}
+    assert {it.segment.place.target for it in built(tmp_path / "echo.yaml").artifacts} == {"native"}
 
 
 def test_equal_chains_share_plan_and_code(tmp_path: Path) -> None:
@@ -138,47 +137,49 @@ def test_equal_chains_share_plan_and_code(tmp_path: Path) -> None:
     text = structure.replace("->server", "->server\n  - server->frontend") + "edge:\n" + edge
     text += edge.replace("frontend->server", "server->frontend")
     (tmp_path / "echo.yaml").write_text(text)
+    version = built(tmp_path / "echo.yaml")
     first, second = (
-        it for _, it in compile_application(load(FileSource(tmp_path / "echo.yaml")), CompileSettings()).chains
+        [it.code for it in version.artifacts if it.edge is chain.chain.edge] for chain in version.application.chains
     )
-    assert first.code == second.code
-    assert first.optimized.arrangement is second.optimized.arrangement
-    assert [str(it.optimized.plan.edge) for it in (first, second)] == ["frontend->server", "server->frontend"]
+    assert first == second
+    assert first[0] is second[0]
+    one, other = version.plans
+    assert one.arrangement is other.arrangement
+    assert [str(it.plan.edge) for it in (one, other)] == ["frontend->server", "server->frontend"]
 
 
 def test_code_by_hand_takes_the_place_of_what_is_printed(tmp_path: Path) -> None:
-    compiled = compile_application(load(FileSource(ECHO)), CompileSettings(target="wasm"))
-    printed = build(compiled)
-    module = printed.modules[0]
-    file = tmp_path / f"{module.stem}.c"
+    printed = built(ECHO)
+    artifact = printed.artifacts[0]
+    file = tmp_path / f"{artifact.stem}.c"
     file.parent.mkdir()
-    file.write_text(module.code.text.replace("fault_injected", "fault by hand"))
-    by_hand = build(compiled, tmp_path)
-    assert b"fault by hand" in by_hand.modules[0].binary
-    assert by_hand.modules[0].code.version != module.code.version
-    assert by_hand.modules[1].binary == printed.modules[1].binary
+    file.write_text(artifact.code.text.replace("fault_injected", "fault by hand"))
+    by_hand = built(ECHO, by_hand=tmp_path)
+    assert b"fault by hand" in by_hand.artifacts[0].binary
+    assert by_hand.artifacts[0].version != artifact.version
+    assert by_hand.artifacts[1].binary == printed.artifacts[1].binary
 
 
 def test_code_by_hand_that_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    compiled = compile_application(load(FileSource(ECHO)), CompileSettings(target="wasm"))
-    stem = build(compiled).modules[0].stem
+    spec = ECHO.resolve()
+    stem = built(spec).artifacts[0].stem
     monkeypatch.chdir(tmp_path)
     folder = Path("mine")
     (folder / stem).parent.mkdir(parents=True)
     with pytest.raises(DiagnosticError) as caught:
-        build(compiled, folder)
+        built(spec, by_hand=folder)
     snapshots.compare(str(caught.value), BAD / "no_code.txt", request)
     (folder / f"{stem}.c").write_text("int main(void) { return 0; }\n")
     (folder / f"{stem}s.c").write_text("int main(void) { return 0; }\n")
     with pytest.raises(DiagnosticError) as caught:
-        build(compiled, folder)
+        built(spec, by_hand=folder)
     snapshots.compare(str(caught.value), BAD / "code_for_no_module.txt", request)
     (folder / f"{stem}s.c").unlink()
     (folder / f"{stem}.c").write_text("int main(void) {\n  return nothing;\n}\n")
     with pytest.raises(DiagnosticError) as caught:
-        build(compiled, folder)
+        built(spec, by_hand=folder)
     snapshots.compare(str(caught.value), BAD / "code_that_does_not_compile.txt", request)
 
 
@@ -267,8 +268,7 @@ def test_a_chain_on_all_methods(tmp_path: Path) -> None:
     element = f"{Path.cwd()}/examples/elements/key_rules.appnet"
     text = f"{head}edge:\n  frontend->kvstore:\n    - {{method: '*', name: rules, path: {element}, proto: {CHAIN.resolve()}/../proto/kv.proto}}\n"
     (tmp_path / "kv.yaml").write_text(text)
-    application = load(FileSource(tmp_path / "kv.yaml"))
-    ((_, chain),) = compile_application(application, CompileSettings(target="wasm")).chains
-    assert [it.signature.full_name for it in chain.loaded.methods] == ["/kv.KVService/get", "/kv.KVService/set"]
-    (segment,) = replace(chain).segments
-    assert "/kv.KVService/set" in segment[1].text
+    version = built(tmp_path / "kv.yaml")
+    (chain,) = version.application.chains
+    assert [it.signature.full_name for it in chain.methods] == ["/kv.KVService/get", "/kv.KVService/set"]
+    assert [it.stem for it in version.artifacts] == ["frontend_kvstore/all.client"]

@@ -10,7 +10,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.listeners import DEFAULT_MAX_MESSAGE
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.envoy.xds.state import Acceptance
+from appnet.processors.processor import Acceptance
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import LISTENER, bench, options
 from tests.support.raw_grpc import frame

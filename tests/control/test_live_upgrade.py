@@ -19,7 +19,8 @@ from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.xds.server import Connection, Event, XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.envoy.xds.state import Acceptance, Answer
+from appnet.processors.envoy.xds.state import TypeAnswer
+from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous, eventually
 from tests.support.proxies import LISTENER, PATH, Bench, bench, options
@@ -114,7 +115,7 @@ async def test_the_same_content_as_a_new_version_is_accepted_without_a_push(tmp_
         b.xds.observe(answers.append)
         b.xds.set_snapshot(b.node, b.snapshot("v2", wasm("one")))
         assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
-        assert b.xds.delivery(b.node, "v1").acceptance is Acceptance.SUPERSEDED
+        assert b.xds.answer(b.node, "v1").acceptance is Acceptance.SUPERSEDED
         assert answers == []
 
 
@@ -181,7 +182,7 @@ async def test_hosts_move_without_a_new_listener(tmp_path: Path) -> None:
             assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
             await b.call()
             assert (len(b.server.seen), len(other.seen)) == (1, 1)
-            assert [it.type_url.rpartition(".")[2] for it in answers if isinstance(it, Answer)] == [
+            assert [it.type_url.rpartition(".")[2] for it in answers if isinstance(it, TypeAnswer)] == [
                 "ClusterLoadAssignment"
             ]
             assert (await b.envoy.listener_address(LISTENER)).port == port

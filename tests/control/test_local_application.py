@@ -6,24 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from appnet.application.load import LoadedChain, load
+from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource
-from appnet.samples.guide import Answer, EchoApplication, application_for
+from appnet.samples.guide import EchoApplication, FrontendAnswer, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
-FAULT = Answer("Echo server returns an error.", 10, "fault_injected")
+FAULT = FrontendAnswer("Echo server returns an error.", 10, "fault_injected")
+
+
+def loaded(folder: Path) -> LoadedApplication:
+    return load(FileSource(folder / "sample_echo_sidecar.yaml"))
 
 
 @pytest.fixture(scope="module")
 def edge() -> LoadedChain:
-    return load(FileSource(ECHO / "sample_echo_sidecar.yaml")).chains[0]
+    return loaded(ECHO).chains[0]
 
 
 def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedChain) -> None:
     application = EchoApplication(ECHO / "echo.proto", "server-1")
     expected = application.expect(list(edge.elements.values()), edge.method, "hello")
-    assert expected.usual == Answer("You've hit server-1")
+    assert expected.usual == FrontendAnswer("You've hit server-1")
     assert expected.by_chance == {FAULT}
     assert expected.streams == {"logging.record_req", "logging.record_resp", "metrics.latency"}
 
@@ -31,7 +35,7 @@ def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedCh
 def test_the_firewall_refuses_and_says_so(edge: LoadedChain) -> None:
     application = EchoApplication(ECHO / "echo.proto")
     expected = application.expect([edge.elements["firewall"]], edge.method, "test")
-    assert expected.usual == Answer("Echo server returns an error.", 10, "firewall")
+    assert expected.usual == FrontendAnswer("Echo server returns an error.", 10, "firewall")
     assert expected.by_chance == frozenset()
     assert expected.streams == frozenset()
 
@@ -40,4 +44,4 @@ def test_other_applications_have_no_programs(tmp_path: Path) -> None:
     for it in ECHO.iterdir():
         (tmp_path / it.name).write_text(it.read_text().replace("package echo", "package other"))
     with pytest.raises(DiagnosticError, match="C061"):
-        application_for(load(FileSource(tmp_path / "sample_echo_sidecar.yaml")))
+        application_for(loaded(tmp_path))

@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
-from appnet.processors.envoy.xds.state import Acceptance
+from appnet.processors.processor import Acceptance
 from tests.control.test_live_upgrade import SWAPS, stamp_server, swap_under_load
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options

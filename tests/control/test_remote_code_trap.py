@@ -6,15 +6,15 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from appnet.control import xds_server
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 
 from appnet.processors.envoy.filters import RemoteCodeError, native_filter, refuse_remote_code, wasm_filter
+from appnet.processors.envoy.xds import server as xds_server
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.envoy.xds.state import Acceptance
+from appnet.processors.processor import Acceptance
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options
 from tests.support.tiny_modules import STAMP, stamping_wasm

@@ -25,7 +25,8 @@ from appnet.processors.envoy.xds.snapshot import (
     Resource,
     Snapshot,
 )
-from appnet.processors.envoy.xds.state import Acceptance, NodeState, StreamState
+from appnet.processors.envoy.xds.state import NodeState, StreamState
+from appnet.processors.processor import Acceptance
 
 
 def extensions(contents: Mapping[str, str]) -> dict[str, Resource]:
@@ -81,17 +82,17 @@ def test_a_version_is_accepted_when_every_type_of_it_is(node: NodeState) -> None
     stream.receive(ask(CLUSTERS))
     (response,) = stream.due()
     stream.receive(ask(CLUSTERS, nonce=response.nonce))
-    assert node.delivery("v1").acceptance is Acceptance.PENDING
+    assert node.answer("v1").acceptance is Acceptance.PENDING
     stream.receive(ask(EXTENSIONS, "a"))
     (response,) = stream.due()
     assert names_of(response) == ["a"]
     stream.receive(ask(EXTENSIONS, "a", nonce=response.nonce))
-    assert node.delivery("v1").acceptance is Acceptance.PENDING  # nobody has asked for `b` yet
+    assert node.answer("v1").acceptance is Acceptance.PENDING  # nobody has asked for `b` yet
     stream.receive(ask(EXTENSIONS, "a", "b", nonce=response.nonce))
     (response,) = stream.due()
     assert names_of(response) == ["b"]
     stream.receive(ask(EXTENSIONS, "a", "b", nonce=response.nonce))
-    assert node.delivery("v1").acceptance is Acceptance.ACKED
+    assert node.answer("v1").acceptance is Acceptance.ACKED
     assert stream.due() == []
 
 
@@ -103,7 +104,7 @@ def test_a_refusal_is_told_with_its_reason_and_not_sent_again(node: NodeState) -
     answer = stream.receive(ask(EXTENSIONS, "a", nonce=response.nonce, error="bad code"))
     assert answer is not None
     assert (answer.version, answer.acceptance, answer.error) == ("v1", Acceptance.NACKED, "bad code")
-    delivery = node.delivery("v1")
+    delivery = node.answer("v1")
     assert (delivery.acceptance, delivery.error) == (Acceptance.NACKED, "bad code")
     assert stream.due() == []
     assert node.set_type(EXTENSIONS, extensions({"a": "1"}), "v2")  # told to try the same again, it does
@@ -123,10 +124,10 @@ def test_what_was_sent_and_overtaken_is_never_taken_for_accepted(node: NodeState
     (third,) = stream.due()
     assert names_of(third) == ["a"]
     assert stream.receive(ask(EXTENSIONS, "a", nonce=second.nonce)) is None  # stale
-    assert node.delivery("v3").acceptance is Acceptance.PENDING
-    assert node.delivery("v2").acceptance is Acceptance.SUPERSEDED
+    assert node.answer("v3").acceptance is Acceptance.PENDING
+    assert node.answer("v2").acceptance is Acceptance.SUPERSEDED
     stream.receive(ask(EXTENSIONS, "a", nonce=third.nonce))
-    assert node.delivery("v3").acceptance is Acceptance.ACKED
+    assert node.answer("v3").acceptance is Acceptance.ACKED
 
 
 @pytest.mark.parametrize("error", ["", "bad code"])
@@ -139,9 +140,9 @@ def test_an_answer_to_an_older_version_says_nothing_of_one_that_waits_to_be_sent
     answer = stream.receive(ask(EXTENSIONS, "a", nonce=first.nonce, error=error))
     assert answer is not None
     assert answer.version == "v1"
-    assert node.delivery("v2").acceptance is Acceptance.PENDING
+    assert node.answer("v2").acceptance is Acceptance.PENDING
     node.set_type(EXTENSIONS, extensions({"a": "1"}), "v3")  # as v1, but not known to be so before it is sent
-    assert node.delivery("v3").acceptance is Acceptance.PENDING
+    assert node.answer("v3").acceptance is Acceptance.PENDING
 
 
 def test_a_removal_is_not_accepted_before_it_was_sent(node: NodeState) -> None:
@@ -151,10 +152,10 @@ def test_a_removal_is_not_accepted_before_it_was_sent(node: NodeState) -> None:
     (first,) = stream.due()
     node.set_type(CLUSTERS, clusters("a"), "v2")
     stream.receive(ask(CLUSTERS, nonce=first.nonce))
-    assert node.delivery("v2").acceptance is Acceptance.PENDING
+    assert node.answer("v2").acceptance is Acceptance.PENDING
     (second,) = stream.due()
     stream.receive(ask(CLUSTERS, nonce=second.nonce))
-    assert node.delivery("v2").acceptance is Acceptance.ACKED
+    assert node.answer("v2").acceptance is Acceptance.ACKED
 
 
 def test_a_removed_resource_leaves_nothing_to_wait_for(node: NodeState) -> None:
@@ -165,7 +166,7 @@ def test_a_removed_resource_leaves_nothing_to_wait_for(node: NodeState) -> None:
     stream.receive(ask(ENDPOINTS, "a", nonce=response.nonce))
     node.set_type(ENDPOINTS, {}, "v2")
     assert stream.due() == []
-    assert node.delivery("v2").acceptance is Acceptance.ACKED
+    assert node.answer("v2").acceptance is Acceptance.ACKED
 
 
 def test_a_proxy_that_warms_a_cluster_gets_its_endpoints_again(node: NodeState) -> None:
@@ -183,7 +184,7 @@ def test_an_unknown_type_and_an_unknown_version_are_no_error(node: NodeState) ->
     stream = StreamState(node)
     assert stream.receive(ask("type.googleapis.com/some.Other")) is None
     assert stream.due() == []
-    assert node.delivery("v9").acceptance is Acceptance.PENDING
+    assert node.answer("v9").acceptance is Acceptance.PENDING
 
 
 class ModelProxy:
@@ -236,13 +237,13 @@ def test_whatever_happens_a_proxy_ends_with_the_last_version_or_refuses_it(steps
             proxy = ModelProxy(node, NAMES)
             proxy.runs = dict(runs)
         proxy.exchange()
-        delivery = node.delivery(node.types[EXTENSIONS].version)
+        delivery = node.answer(node.types[EXTENSIONS].version)
         if delivery.acceptance is Acceptance.ACKED:
             assert proxy.runs == wanted
     while proxy.inbox:
         proxy.work()
     assert proxy.runs == wanted
-    assert node.delivery(node.types[EXTENSIONS].version).acceptance is Acceptance.ACKED
+    assert node.answer(node.types[EXTENSIONS].version).acceptance is Acceptance.ACKED
 
 
 def test_a_snapshot_groups_its_resources_by_type() -> None:

@@ -21,7 +21,7 @@ from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Ou
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
@@ -49,8 +49,8 @@ class Subject:
     harness: type[NativeModule] | type[WasmModule] | type[SlotsUnderTest]
 
 
-NATIVE = Subject("native", partial(build, target=Target.NATIVE), NativeModule)
-WASM = Subject("wasm", partial(build, target=Target.WASM), WasmModule)
+NATIVE = Subject("native", partial(build, target="native"), NativeModule)
+WASM = Subject("wasm", partial(build, target="wasm"), WasmModule)
 SLOTS = Subject("slots", NATIVE.compile, SlotsUnderTest)
 """The native module again, for a host that has decoded messages."""
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from appnet.codegen.c import slots
 from appnet.codegen.c.slots import Chain, Instance, Judgement, Message, Numbers, Verdict
+from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
 from appnet.processors.envoy.harness.calls import (
-    WALL_NS,
     Action,
     CallUnderTest,
     Direction,
@@ -39,7 +39,7 @@ class SlotsUnderTest(Harness):
         self.instance = Instance(
             self.chain,
             now_ns=lambda: self.now_ns,
-            wall_ns=lambda: self.now_ns + WALL_NS,
+            wall_ns=lambda: self.now_ns + WALL_AHEAD_NS,
             seed=seed,
             backend_count=backend_count,
         )

@@ -14,7 +14,7 @@ for `decrypt` and `decompress`, where None ends the handler. [The language refer
 
 The last line of each example holds: tests run them, in `req` of an element with the state variables `seen: Map<string, int>`,
 `items: Vec<int>` and `loads: Vec<float>`, on the first call of `/sample.Probe/Call` from a caller whose metadata says `user: ann`, in a proxy
-with three hosts upstream whose clock stands at 5 seconds.
+with three hosts upstream whose clock stands at 5 seconds, its wall clock at 1700000005.
 """
 _EFFECTS = {
     Effect.RANDOM: "draws a random number",

@@ -18,12 +18,13 @@ from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
-from appnet.processors.envoy.build import Target, build
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.targets import NATIVE, TARGETS
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
@@ -160,13 +161,13 @@ class Proxied:
 StartProxied = Callable[..., Proxied]
 
 
-def _compile(element: str, target: Target, method: MethodSignature) -> bytes:
+def _compile(element: str, target: str, method: MethodSignature) -> bytes:
     compiled = compile_element(TextSource(Path(f"{element}.appnet"), ELEMENTS[element]), method).element
     return build(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
 
 
 @contextlib.contextmanager
-def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
+def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     """Starts proxies in an event loop that stands still while the test's blocking client and server talk."""
     loop = asyncio.new_event_loop()
     stack = contextlib.AsyncExitStack()
@@ -176,7 +177,7 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
     ) -> Proxied:
         options = ChainOptions("echo", "node", "1", backend_count=len(servers))
         module = _compile(element, target, method)
-        if target is Target.NATIVE:
+        if target == NATIVE:
             extension = native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
         else:
             extension = wasm_filter("chain", module, options)
@@ -219,18 +220,18 @@ def proxies(target: Target, folder: Path) -> Iterator[StartProxied]:
         loop.close()
 
 
-@pytest.fixture(scope="session", params=list(Target), ids=lambda target: target.value)
-def target(request: pytest.FixtureRequest) -> Target:
+@pytest.fixture(scope="session", params=list(TARGETS), ids=lambda target: target)
+def target(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def start_proxied(target: Target, tmp_path: Path) -> Iterator[StartProxied]:
+def start_proxied(target: str, tmp_path: Path) -> Iterator[StartProxied]:
     with proxies(target, tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def start_module_proxied(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxied]:
+def start_module_proxied(target: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxied]:
     with proxies(target, tmp_path_factory.mktemp("proxies")) as start:
         yield start

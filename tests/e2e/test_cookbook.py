@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.targets import TARGETS
 
 COOKBOOK = Path("config/samples/cookbook")
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("target", [it.value for it in Target])
+@pytest.mark.parametrize("target", list(TARGETS))
 @pytest.mark.parametrize("name", sorted(it.stem for it in COOKBOOK.glob("*.yaml")))
 def test_a_recipe_runs(name: str, target: str) -> None:
     command = [sys.executable, "-m", "appnet", "run", str(COOKBOOK / f"{name}.yaml"), "--once", "--target", target]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from appnet.deploy.local.machine import LocalRunner, RunSettings
+from appnet.deploy.local.machine import LocalMachine
 from appnet.processors.envoy.listeners import DELAY_HEADER
 from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, ELEMENTS, Proxied, StartProxied
-from tests.quickstart.support import sample
+from tests.quickstart.support import sample, settings_of
 from tests.support.asynchronous import asynchronous
 from tests.support.raw_grpc import RawClient, frame, string_field
 
@@ -34,13 +34,13 @@ async def test_an_edit_adds_the_delay_to_a_running_application(tmp_path: Path) -
     config = sample(tmp_path)
     fault = config.with_name("fault.appnet")
     fault.write_text(ELEMENTS["headers"])
-    async with LocalRunner(RunSettings(config, tmp_path / "run")) as runner:
-        assert (await get(runner.url, "hello")).status == 0
+    async with LocalMachine(settings_of(config, tmp_path)) as machine:
+        assert (await get(machine.url, "hello")).status == 0
         fault.write_text(ELEMENTS["delay_all"])
-        await runner.upgrade()
+        await machine.controller.upgrade()
         began = time.monotonic()
-        assert (await get(runner.url, "hello")).status == 0
+        assert (await get(machine.url, "hello")).status == 0
         assert time.monotonic() - began >= DELAY_SECONDS
         fault.write_text(ELEMENTS["headers"])
-        await runner.upgrade()
-        assert (await get(runner.url, "hello")).status == 0
+        await machine.controller.upgrade()
+        assert (await get(machine.url, "hello")).status == 0

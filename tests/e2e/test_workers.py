@@ -6,8 +6,8 @@ from pathlib import Path
 
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
-from appnet.ir.workers import per_worker
-from appnet.processors.envoy.build import Target
+from appnet.ir.needs import one_state
+from appnet.processors.envoy.targets import NATIVE, WASM
 from tests.e2e.conftest import ELEMENTS, proxies
 from tests.support.load import LoadSettings, Request, Upstream, run_load
 from tests.support.raw_grpc import string_field
@@ -24,7 +24,7 @@ LOAD = LoadSettings(connections=32, streams=8, count=CALLS)
 
 
 def test_a_quota_is_one_for_all_workers(tmp_path: Path) -> None:
-    with Upstream() as upstream, proxies(Target.NATIVE, tmp_path) as start:
+    with Upstream() as upstream, proxies(NATIVE, tmp_path) as start:
         proxied = start("quota", upstream, workers=WORKERS)
         result = run_load(proxied.port, USERS, LOAD)
         busy = [count for count in proxied.stats("worker_.*downstream_cx_total").values() if count > 0]
@@ -36,9 +36,9 @@ def test_a_quota_is_one_for_all_workers(tmp_path: Path) -> None:
 
 
 def test_a_wasm_proxy_gives_up_what_the_note_says(tmp_path: Path) -> None:
-    with Upstream() as upstream, proxies(Target.WASM, tmp_path) as start:
+    with Upstream() as upstream, proxies(WASM, tmp_path) as start:
         proxied = start("quota", upstream, workers=WORKERS)
         run_load(proxied.port, USERS, LOAD)
         assert upstream.stop().calls > PASSING, "each worker has a quota of its own"
     element = compile_element(TextSource(Path("quota.appnet"), ELEMENTS["quota"]), ECHO).element
-    assert [it.name for it in per_worker(element)] == ["used", "by_user"]
+    assert [it.name for it in one_state(element)] == ["used", "by_user"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from appnet.interpret.compression import MOST_CONTENT
 from appnet.interpret.operations import MEANINGS, Machine
+from appnet.interpret.operations.text import MOST_TEXT
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Environment, Message, Rpc
 from appnet.interpret.values import DEFAULT_CAPACITY, Value, float_bits
@@ -152,6 +153,46 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("contains", (b"", b"a"), BOOL, False),
     ("starts_with", (b"abc", b"ab"), BOOL, True),
     ("starts_with", (b"ab", b"abc"), BOOL, False),
+    ("ends_with", (b"abc", b"bc"), BOOL, True),
+    ("ends_with", (b"abc", b""), BOOL, True),
+    ("ends_with", (b"bc", b"abc"), BOOL, False),
+    ("lower", ("AZ[@`É\xff".encode(),), STRING, "az[@`É\xff".encode()),
+    ("upper", ("az{@`é\xff".encode(),), STRING, "AZ{@`é\xff".encode()),
+    ("trim", (b" \t\n\v\f\r",), STRING, b""),
+    ("trim", (b"\r\n a b\0 ",), STRING, b"a b\0"),
+    ("trim", ("\u00a0a\x1c".encode(),), STRING, "\u00a0a\x1c".encode()),
+    ("substring", (b"abcde", 1, 3), STRING, b"bc"),
+    ("substring", (b"abcde", -5, 2), STRING, b"ab"),
+    ("substring", (b"abcde", 3, MOST), STRING, b"de"),
+    ("substring", (b"abcde", 3, 2), STRING, b""),
+    ("substring", (b"abcde", 2, -1), STRING, b""),
+    ("substring", (b"abcde", LEAST, MOST), STRING, b"abcde"),
+    ("substring", (b"", 0, 1), STRING, b""),
+    ("replace", (b"a-b-", b"-", b"::"), STRING, b"a::b::"),
+    ("replace", (b"aaaa", b"aa", b"a"), STRING, b"aa"),
+    ("replace", (b"aba", b"a", b""), STRING, b"b"),
+    ("replace", (b"aaa", b"aaa", b""), STRING, b""),
+    ("replace", (b"abc", b"", b"x"), STRING, b"abc"),
+    ("replace", (b"", b"a", b"x"), STRING, b""),
+    ("replace", (b"ab", b"b", b"ab"), STRING, b"aab"),
+    ("split", (b"a,b,,c", b","), INT, [b"a", b"b", b"", b"c"]),
+    ("split", (b",", b","), INT, [b"", b""]),
+    ("split", (b"", b","), INT, [b""]),
+    ("split", (b"", b""), INT, [b""]),
+    ("split", (b"abc", b""), INT, [b"abc"]),
+    ("split", (b"aaa", b"aa"), INT, [b"", b"a"]),
+    ("join", ([b"a", b"", b"b"], b", "), STRING, b"a, , b"),
+    ("join", ([b"a"], b", "), STRING, b"a"),
+    ("join", ([], b", "), STRING, b""),
+    ("base64_encode", (b"",), STRING, b""),
+    ("base64_encode", (b"\xff\xfe\xfd\xfc",), STRING, b"//79/A=="),
+    ("base64_decode", (b"//79/A==",), INT, (b"\xff\xfe\xfd\xfc",)),
+    ("base64_decode", (b"",), INT, (b"",)),
+    ("base64_decode", (b"//79/A",), INT, None),  # no padding
+    ("base64_decode", (b"//79/B==",), INT, None),  # unused bits are set
+    ("base64_decode", (b"__79_A==",), INT, None),  # the other alphabet
+    ("base64_decode", (b"//79\n/A==",), INT, None),
+    ("base64_decode", (b"=",), INT, None),
     ("matches", (b"user-7", b"[a-z]+-[0-9]+$"), BOOL, True),
     ("matches", (b"user-7x", b"[a-z]+-[0-9]+$"), BOOL, False),
     ("matches", ("é".encode(), b"^.$"), BOOL, True),
@@ -189,6 +230,7 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("first", ((1, b"a"),), INT, 1),
     ("second", ((1, b"a"),), INT, b"a"),
     ("now", (), INT, 5_000_000_000),
+    ("wall_time", (), FLOAT, 1_700_000_005.0),
     ("rpc_id", (), UINT, 41),
     ("method", (), STRING, b"/sample.Probe/Call"),
     ("get_metadata", (b"User",), STRING, b"ann"),
@@ -221,6 +263,30 @@ def test_what_an_operation_gives(operation: str, operands: tuple[Value, ...], ty
     else:
         assert got == expected
         assert type(got) is type(expected)
+
+
+def test_the_last_of_very_many_parts_has_the_rest():
+    parts = run("split", b"," * 70_000, b",")
+    assert parts == [b""] * 65_535 + [b"," * 4_465]
+    assert run("join", parts, b",") == b"," * 70_000
+
+
+@pytest.mark.parametrize(
+    ("operation", "operands"),
+    [
+        ("concat", (b"a" * MOST_TEXT, b"a")),
+        ("lower", (b"a" * (MOST_TEXT + 1),)),
+        ("upper", (b"a" * (MOST_TEXT + 1),)),
+        ("replace", (b"a" * 10_000, b"a", b"b" * 10_000)),
+        ("join", ([b"a" * 4_000_000] * 20, b"")),
+        ("base64_encode", (b"a" * (MOST_TEXT // 4 * 3 + 1),)),
+    ],
+    ids=lambda it: it if isinstance(it, str) else "",
+)
+def test_no_text_is_made_that_would_fill_the_memory(operation: str, operands: tuple[Value, ...]):
+    on = machine(STRING)
+    assert MEANINGS[operation](on, *operands) == b""
+    assert on.exhausted
 
 
 def test_metadata_that_is_set_travels_with_the_message_in_hand():

@@ -4,9 +4,9 @@ import pytest
 
 from appnet.measure.probes import METHOD, all_probes
 from appnet.optimize.cost import KINDS, Costs, TargetCosts, costs_of, entering
-from appnet.optimize.prices import DEFAULT
-from appnet.processors.envoy.build import Target
 from appnet.processors.envoy.calibrate.calibrate import Effort, calibrate, solve
+from appnet.processors.envoy.targets import TARGETS
+from tests.support.prices import DEFAULT
 
 PROBES = all_probes()
 
@@ -25,7 +25,7 @@ def test_every_price_has_a_probe() -> None:
     assert METHOD.request.fields
 
 
-@pytest.mark.parametrize("target", [it.value for it in Target])
+@pytest.mark.parametrize("target", list(TARGETS))
 def test_prices_are_such_that_the_model_says_what_was_measured(target: str) -> None:
     assert solve(PROBES, charged(DEFAULT.targets[target])) == DEFAULT.targets[target]
 

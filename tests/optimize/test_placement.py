@@ -19,8 +19,8 @@ from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need
 from appnet.optimize import Lack, UnsuitedError
 from appnet.optimize.placement import OptLevel, Place, Plan, plan_of
-from appnet.optimize.prices import DEFAULT
 from appnet.optimize.standing import lacking, standing
+from tests.support.prices import DEFAULT
 
 SPAN = Span.whole(FileSource(Path("c.yaml")))
 

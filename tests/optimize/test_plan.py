@@ -23,11 +23,11 @@ from appnet.optimize import Algorithm, OptimizedPlan, Place, Planner, Profile, S
 from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, told_reasons, total
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import problem_of
 from appnet.optimize.profile import load_profiles
 from appnet.optimize.search import inverted
 from tests.support import snapshots
+from tests.support.prices import DEFAULT
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 
@@ -50,7 +50,7 @@ def optimize(
     profile: Profile | None = None,
     running: OptimizedPlan | None = None,
 ) -> OptimizedPlan:
-    planner = Planner(Settings(level, DEFAULT.crossing, algorithm))
+    planner = Planner(Settings(level, algorithm), DEFAULT.crossing)
     return planner.plan(edge, places(edge, target), profile, running)
 
 
@@ -135,7 +135,7 @@ SEVERAL = (
 
 @pytest.fixture(scope="module")
 def over_several(edge: LoadedChain) -> OptimizedPlan:
-    return Planner(Settings(OptLevel.IGNORE, DEFAULT.crossing)).plan(edge, SEVERAL)
+    return Planner(Settings(OptLevel.IGNORE), DEFAULT.crossing).plan(edge, SEVERAL)
 
 
 def test_of_several_places_the_cheapest_is_taken(over_several: OptimizedPlan) -> None:
@@ -151,7 +151,7 @@ def test_what_replies_runs_where_it_may(edge: LoadedChain) -> None:
     text = "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    send(reply(), Up)\nresp(rpc):\n    send(rpc, Up)\n"
     replies = compile_element(TextSource(Path("replies.appnet"), text), edge.method).element
     chain = alone(edge, replies, Side.CLIENT, Side.CLIENT)
-    planner = Planner(Settings(OptLevel.STRONG, DEFAULT.crossing))
+    planner = Planner(Settings(OptLevel.STRONG), DEFAULT.crossing)
     assert [it.name for it in planner.plan(chain, SEVERAL).plan.segments] == ["client-sidecar"]
     with pytest.raises(UnsuitedError) as caught:
         planner.plan(chain, SEVERAL[:1])
@@ -191,7 +191,7 @@ def test_a_move_names_the_places_that_it_is_between(
 
 
 def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedChain) -> None:
-    planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
+    planner = Planner(Settings(OptLevel.WEAK), DEFAULT.crossing)
     first = planner.plan(edge, places(edge), Profile({"fault": 0.5}, rate=1.0))
     other = replace(edge, chain=replace(edge.chain, edge=Edge("a", "b", ("echo",))))
     second = planner.plan(other, places(edge), Profile({"fault": 0.5}, rate=2.0))
@@ -354,7 +354,7 @@ def test_an_edited_edge_moves_back_what_may_not_stay(edge: LoadedChain) -> None:
 
 def test_where_there_are_other_places_the_plan_that_runs_tells_nothing(edge: LoadedChain) -> None:
     running = optimize(edge, OptLevel.WEAK)
-    planner = Planner(Settings(OptLevel.WEAK, DEFAULT.crossing))
+    planner = Planner(Settings(OptLevel.WEAK), DEFAULT.crossing)
     again = planner.plan(edge, SEVERAL, running=running)
     assert again == planner.plan(edge, SEVERAL)
 

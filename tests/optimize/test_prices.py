@@ -12,8 +12,9 @@ from appnet.ir.needs import Need
 from appnet.optimize import CostModel, Place, Planner, Settings
 from appnet.optimize.cost import KINDS, TargetCosts
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT, load_prices, write_prices
+from appnet.optimize.prices import load_prices, write_prices
 from tests.support import snapshots
+from tests.support.prices import DEFAULT
 
 BAD = Path(__file__).parent / "bad"
 GOOD = CostModel(
@@ -84,7 +85,7 @@ def test_what_is_written_is_read(tmp_path: Path, model: CostModel) -> None:
 def test_plans_are_made_by_the_prices_given() -> None:
     edge = load(FileSource(Path("config/samples/echo/sample_echo_sidecar.yaml"))).chains[0]
     at = [Place(side, "sidecar", "native", frozenset(Need), GOOD.targets["native"]) for side in Side]
-    usual, far = (Planner(Settings(OptLevel.NO, it)).plan(edge, at) for it in (GOOD.crossing, 1000.0))
+    usual, far = (Planner(Settings(OptLevel.NO), it).plan(edge, at) for it in (GOOD.crossing, 1000.0))
     assert far.cost == pytest.approx(usual.cost + 960 * 0.99)  # but for those that the fault element is taken to end
 
 

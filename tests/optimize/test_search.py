@@ -11,9 +11,9 @@ from appnet.application.model import Side
 from appnet.optimize import Place
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import KINDS, Costs, TargetCosts
-from appnet.optimize.prices import DEFAULT
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement, as_written, by_constraints, by_rules, cheapest, exhaustive
+from tests.support.prices import DEFAULT
 
 Search = Callable[[Problem, ChainCosts], Arrangement]
 TOLERANCE = 1e-4  # microseconds: the solver counts picoseconds
@@ -93,7 +93,7 @@ def test_it_costs_as_little_as_the_best_of_all(search: Search, count: int, at: l
 @pytest.mark.parametrize("search", [cheapest, by_constraints])
 def test_whatever_places_there_are(search: Search, at: list[Place]) -> None:
     source = random.Random(len(at))
-    for count in (1, 2, 3, 3, 4, 4, 5):
+    for count in (1, 2, 3, 3, 4, 4, 5, *[3] * (100 if search is cheapest else 0)):
         problem, costs = random_chain(source, count, at)
         found = search(problem, costs)
         assert problem.is_legal(found.order, found.at)
@@ -146,6 +146,13 @@ def test_rules_of_thumb_are_legal_and_no_worse_than_nothing(at: list[Place]) -> 
     assert better > 10
 
 
+def test_by_rules_what_has_to_come_after_an_element_follows_it_over_the_wire() -> None:
+    costs = ChainCosts([element(5.0), element(0.1, 0.5), element(1.0), element(1.0)], NATIVE, 20.0)
+    suits = tuple(map(frozenset, ({0}, {0}, {1}, {0, 1})))
+    problem = Problem((), suits, (0, 0, 1, 1), frozenset({(2, 3)}), {})
+    assert by_rules(problem, costs) == Arrangement((1, 0, 2, 3), (0, 0, 1, 1))
+
+
 def element(own: float, keeps: float = 1.0, *, reads: bool = False) -> Costs:
     return Costs((own, own), keeps, reads_request=reads, reads_response=False)
 
@@ -176,6 +183,17 @@ def test_an_element_runs_where_it_costs_least() -> None:
     problem = Problem((), (frozenset({0, 1}),), (0,), frozenset(), {})
     for search in (cheapest, by_constraints, exhaustive):
         assert search(problem, costs).at == (1,)
+
+
+def test_a_place_between_costs_what_its_elements_read_and_no_more() -> None:
+    none = dict.fromkeys(KINDS, 0.0)
+    entered, read = TargetCosts(3.0, 0.0, 0.0, none), TargetCosts(0.0, 5.0, 5.0, none)
+    one, other = (Costs((1.0,) * 3, 1.0, reads_request=it, reads_response=not it) for it in (True, False))
+    blind = Costs((2.0, 0.0, 2.0), 1.0, reads_request=False, reads_response=False)
+    costs = ChainCosts([one, other, blind], places(CLIENT, CLIENT, SERVER, prices=[entered, read, entered]), 20.0)
+    problem = Problem((), (frozenset({0, 1}),) * 3, (0, 0, 0), frozenset(), {})
+    for search in (cheapest, by_constraints, exhaustive):
+        assert search(problem, costs).at == (0, 0, 1)
 
 
 def test_the_wire_is_paid_for_once_by_what_gets_there() -> None:

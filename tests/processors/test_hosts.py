@@ -16,7 +16,8 @@ from appnet.codegen.c.build import build as build_for
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
-from appnet.processors.envoy.build import HOSTS, HTTP, Target
+from appnet.processors.envoy.build import HOSTS, HTTP
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.system import zig
 from tests.support.signatures import ECHO
 
@@ -73,10 +74,10 @@ def test_all_folders_are_told_to_the_compiler(chain: str, monkeypatch: pytest.Mo
         return Path(__file__)
 
     monkeypatch.setattr("appnet.codegen.c.build.compile_c", compile_c)
-    build_for(chain, HOSTS[Target.NATIVE])
-    assert told == [HOSTS[Target.NATIVE].folders] * 2  # the runtime, and the chain
+    build_for(chain, HOSTS[NATIVE])
+    assert told == [HOSTS[NATIVE].folders] * 2  # the runtime, and the chain
 
 
 def test_a_folder_that_is_not_listed_is_told() -> None:
     with pytest.raises(InternalError, match="lists the folders of its files"):
-        replace(HOSTS[Target.WASM], include=(HTTP,))
+        replace(HOSTS[WASM], include=(HTTP,))

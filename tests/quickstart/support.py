@@ -13,6 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from appnet.compile.fit import DEFAULT_TARGET, Where
+from appnet.deploy.local.machine import RunSettings
+from appnet.diagnostics.source import FileSource
+
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 CONFIG = "sample_echo_sidecar.yaml"
 APPNETCTL = [sys.executable, "-m", "appnet"]
@@ -22,6 +26,11 @@ def sample(folder: Path) -> Path:
     """A copy of the echo sample that tests may change; its configuration."""
     shutil.copytree(ECHO, folder / "echo")
     return folder / "echo" / CONFIG
+
+
+def settings_of(config: Path, folder: Path, target: str = DEFAULT_TARGET) -> RunSettings:
+    """How to run the application of the configuration below ``folder``."""
+    return RunSettings((FileSource(config),), folder / "run", where=Where(target))
 
 
 class Running:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.samples.guide import Answer, get
+from appnet.samples.guide import FrontendAnswer, get
 from tests.quickstart.support import APPNETCTL, Running, gone, left_behind, running, sample
 
 pytestmark = pytest.mark.e2e
@@ -30,10 +30,10 @@ req(rpc):
 resp(rpc):
     send(rpc, Up)
 """
-REFUSED = Answer("Echo server returns an error.", 10, "firewall")
+REFUSED = FrontendAnswer("Echo server returns an error.", 10, "firewall")
 
 
-def call(it: Running, key: str) -> Answer:
+def call(it: Running, key: str) -> FrontendAnswer:
     """The answer to a call, again where the fault element made it."""
     answer = asyncio.run(get(it.url, key))
     return call(it, key) if answer.message == "fault_injected" else answer

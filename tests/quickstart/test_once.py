@@ -13,7 +13,7 @@ import pytest
 
 from appnet.cli.commands import run
 from appnet.cli.main import app
-from appnet.samples.guide import Answer, EchoApplication, Expectation
+from appnet.samples.guide import EchoApplication, Expectation, FrontendAnswer
 from tests.quickstart.support import APPNETCTL, CONFIG, ECHO, gone, running, sample
 
 pytestmark = pytest.mark.e2e
@@ -53,8 +53,12 @@ def test_an_injected_fault_is_no_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "change", "says"),
     [
-        ("test", {"usual": Answer("never said")}, "failed: 'Echo server returns an error.' with gRPC status 10"),
-        ("hello", {"usual": Answer("You've hit server-9")}, 'expected "You\'ve hit server-9"'),
+        (
+            "test",
+            {"usual": FrontendAnswer("never said")},
+            "failed: 'Echo server returns an error.' with gRPC status 10",
+        ),
+        ("hello", {"usual": FrontendAnswer("You've hit server-9")}, 'expected "You\'ve hit server-9"'),
         ("test", {"streams": frozenset({"logging.nothing"})}, "failed: no records of logging.nothing"),
     ],
 )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from appnet.deploy.local.machine import LocalRunner, RunSettings
+from appnet.deploy.local.machine import LocalMachine
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.processors.envoy.build import Target
+from appnet.processors.envoy.targets import TARGETS
 from appnet.samples.guide import get
-from tests.quickstart.support import running, sample
+from tests.quickstart.support import running, sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
@@ -43,28 +43,28 @@ def replicated(folder: Path) -> Path:
     return config
 
 
-@pytest.mark.parametrize("target", list(Target))
+@pytest.mark.parametrize("target", list(TARGETS))
 @asynchronous
-async def test_the_chain_chooses_the_replica(tmp_path: Path, target: Target) -> None:
+async def test_the_chain_chooses_the_replica(tmp_path: Path, target: str) -> None:
     config = replicated(tmp_path)
     config.with_name("fault.appnet").write_text(CHOOSER)
-    async with LocalRunner(RunSettings(config, tmp_path / "run", target)) as runner:
-        names = runner.application.server_names
-        assert list(runner.proxies) == [*(f"server-{it}-sidecar" for it in range(REPLICAS)), "frontend-sidecar"]
+    async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
+        names = machine.application.server_names
+        assert list(machine.nodes) == [*(f"server-{it}-sidecar" for it in range(REPLICAS)), "frontend-sidecar"]
         for _ in range(2):
-            answers = [(await get(runner.url, str(number))).text for number in range(REPLICAS)]
+            answers = [(await get(machine.url, str(number))).text for number in range(REPLICAS)]
             assert answers == [f"You've hit {name}" for name in names]
         firewall = config.with_name("firewall.appnet")
         firewall.write_text(firewall.read_text().replace("'test', 'No'", "'1', 'No'"))
-        rollout = await runner.upgrade()
+        rollout = await machine.controller.upgrade()
         assert rollout is not None
         assert list(rollout.accept_seconds) == [f"server-{it}-sidecar" for it in range(REPLICAS)]
-        judged = [(await get(runner.url, str(number))).message for number in range(REPLICAS)]
+        judged = [(await get(machine.url, str(number))).message for number in range(REPLICAS)]
         assert judged == ["", "firewall", ""]
         manifest = config.with_name("echo.yaml")
         manifest.write_text(manifest.read_text().replace(f"replicas: {REPLICAS}", "replicas: 2"))
         with pytest.raises(DiagnosticError, match="number of replicas"):
-            await runner.upgrade()
+            await machine.controller.upgrade()
 
 
 def test_the_guide_takes_the_answer_of_any_replica(tmp_path: Path) -> None:

@@ -6,46 +6,49 @@ from pathlib import Path
 
 import pytest
 
-from appnet.deploy.local.machine import LocalRunner, RolloutError, RunSettings
-from appnet.processors import build as processors_build
-from appnet.processors.envoy.build import Target, build
-from appnet.samples.guide import Answer, get
-from tests.quickstart.support import sample
+from appnet.codegen.c import Code
+from appnet.control.rollout import RolloutError
+from appnet.deploy.local.machine import LocalMachine
+from appnet.processors.envoy.sidecar import EnvoySidecar
+from appnet.processors.envoy.targets import TARGETS
+from appnet.samples.guide import FrontendAnswer, get
+from tests.quickstart.support import sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
 
 
-async def judged(runner: LocalRunner, key: str) -> Answer:
-    answer = await get(runner.url, key)
-    return await judged(runner, key) if answer.message == "fault_injected" else answer
+async def judged(machine: LocalMachine, key: str) -> FrontendAnswer:
+    answer = await get(machine.url, key)
+    return await judged(machine, key) if answer.message == "fault_injected" else answer
 
 
-@pytest.mark.parametrize("target", list(Target))
+@pytest.mark.parametrize("target", list(TARGETS))
 @asynchronous
-async def test_a_module_that_does_not_load(tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_module_that_does_not_load(tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = sample(tmp_path)
     firewall, logging = config.with_name("firewall.appnet"), config.with_name("logging.appnet")
+    build = EnvoySidecar.build
 
-    def damaged_firewall(source: str, to: Target) -> bytes:
-        module = build(source, to)
-        return b"damaged" + module[7:] if "evil" in source else module
+    def damaged_firewall(processor: EnvoySidecar, code: Code, to: str) -> bytes:
+        module = build(processor, code, to)
+        return b"damaged" + module[7:] if "evil" in code.text else module
 
-    async with LocalRunner(RunSettings(config, tmp_path / "run", target)) as runner:
-        before = runner.running.version
+    async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
+        before = machine.controller.running.id
         firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
         logging.write_text(logging.read_text().replace("record_req", "record_requests"))
-        monkeypatch.setattr(processors_build, "build", damaged_firewall)
+        monkeypatch.setattr(EnvoySidecar, "build", damaged_firewall)
         with pytest.raises(RolloutError, match="server-sidecar refused version"):
-            await runner.upgrade()
-        assert runner.running.version == before
-        assert (await judged(runner, "test")).message == "firewall"
-        assert (await judged(runner, "evil")).status == 0
+            await machine.controller.upgrade()
+        assert machine.controller.running.id == before
+        assert (await judged(machine, "test")).message == "firewall"
+        assert (await judged(machine, "evil")).status == 0
 
         monkeypatch.undo()
-        rollout = await runner.upgrade()
+        rollout = await machine.controller.upgrade()
         assert rollout is not None
-        assert set(rollout.accept_seconds) == set(runner.proxies)
-        assert set(rollout.changed) == {"client", "server"}
-        assert (await judged(runner, "evil")).message == "firewall"
-        assert await runner.upgrade() is None
+        assert set(rollout.accept_seconds) == set(machine.nodes)
+        assert set(rollout.changed) == {"frontend_server/echo.client", "frontend_server/echo.server"}
+        assert (await judged(machine, "evil")).message == "firewall"
+        assert await machine.controller.upgrade() is None

@@ -21,6 +21,7 @@ from appnet.language.types import (
     STRING,
     UINT,
     MapType,
+    OptionType,
     PairType,
     Type,
     VecType,
@@ -194,6 +195,7 @@ class _Writer(Expressions):
             self._branch,
             self._match_literal,
             self._match_option,
+            self._match_function,
             self._loop,
         ]
         if self.block == "req":
@@ -370,6 +372,10 @@ class _Writer(Expressions):
         place = self.pick(places)
         key = place.type.key if isinstance(place.type, MapType) else INT
         return self._options(f"get({place.name}, {self.expression(key)})", place.type)
+
+    def _match_function(self) -> list[str]:
+        type_ = OptionType(STRING)
+        return self._options(self.call_of(self.pick(self.functions_for(type_)), type_, 1), type_)
 
     def _options(self, subject: str, container: Type) -> list[str]:
         lines = []

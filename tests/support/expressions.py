@@ -40,9 +40,9 @@ PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\b
 FUNCTIONS = tuple(
     it.operations[0]
     for it in dict.fromkeys(BUILT_INS.values())
-    if it.resolve is None and not it.operations[0].effects & (OF_THE_CALL | Effect.TIME | Effect.READS_BACKENDS)
+    if it.resolve is None and not it.operations[0].effects & (OF_THE_CALL | Effect.READS_BACKENDS)
 )
-_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "T": (INT, FLOAT)}
+_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "T": (INT, FLOAT, STRING)}
 
 _COMPARED = (INT, UINT, FLOAT, STRING, INSTANT, BYTES)
 _NUMBERS = (INT, UINT, FLOAT)
@@ -136,6 +136,10 @@ class Expressions:
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
+        if type_ == VecType(STRING) and self.flip():
+            return [f"split({self.expression(STRING, 0)}, '{self.pick(WORDS)}')"]
+        if type_ == VecType(BYTES) and self.flip():
+            return [f"split({self._some_bytes()}, '{self.pick(WORDS)}')"]
         if isinstance(type_, VecType | MapType):
             return [self._container(type_, 0)]
         if type_ == UINT:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from appnet.processors.envoy.build import HOSTS, Target
+from appnet.processors.envoy.build import HOSTS
+from appnet.processors.envoy.targets import NATIVE
 
-_HOST = HOSTS[Target.NATIVE]
+_HOST = HOSTS[NATIVE]
 INCLUDE = tuple(f"-I{folder}" for folder in _HOST.folders)
 
 

@@ -5,6 +5,7 @@ What it compares a header with, such as a token, is often one; random texts woul
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Mapping
 
@@ -25,7 +26,7 @@ _EVALUATED = (Effect.PURE, Effect.READS_CALL, Effect.READS_METADATA, Effect.READ
 
 
 class Computed:
-    """What an element computes, if state is as `init` left it. ``texts``: what it may have to decrypt or decompress."""
+    """What an element computes, if state is as `init` left it. ``texts``: what it may have to unpack."""
 
     def __init__(self, element: Element, method: MethodSignature, texts: list[bytes], source: random.Random) -> None:
         self._element = element
@@ -35,7 +36,7 @@ class Computed:
         self._state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
 
     def texts(self, event: Event) -> list[bytes]:
-        """Those of the handler that the event runs; with a text that it can decrypt or decompress, if it does."""
+        """Those of the handler that the event runs; with a text that it can decrypt, decompress or decode."""
         request = event.kind == "request"
         handler = self._element.req if request else self._element.resp
         schema = self._method.request if request else self._method.response
@@ -52,6 +53,8 @@ class Computed:
             match statement.value:
                 case Call(op="decrypt", args=(_, key)) if (phrase := self._value(key, known)) is not None:
                     found.append(self._sealed(phrase[0]))
+                case Call(op="base64_decode"):
+                    found.append(base64.b64encode(self._source.choice(self._texts)))
                 case Call(op="decompress", args=(text,)):
                     packed = bare_machine(text.type, seed=0)
                     found.append(bytes(MEANINGS["compress"](packed, self._source.choice(self._texts))))

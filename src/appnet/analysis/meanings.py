@@ -29,6 +29,7 @@ from appnet.analysis.symbols import (
     both,
     either,
     negated,
+    sort_of,
     when,
 )
 from appnet.interpret.operations import MEANINGS as INTERPRETED
@@ -375,6 +376,11 @@ def _time_diff(context: Context, call: Call, a: Term, b: Term) -> Term:
 @_operation
 def _now(context: Context, _call: Call) -> Term:
     return context.now
+
+
+@_operation
+def _wall_time(context: Context, call: Call) -> Term:
+    return z3.Const(f"{context.place} wall clock", sort_of(call.type))
 
 
 # --- the RPC ---------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from appnet.application.model import ALL_METHODS, Application, Chain, Edge, ElementSpec, Side, Stop
+from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
-from appnet.application.processors import ready
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
@@ -138,12 +137,12 @@ class _SpecReader:
         if "processors" not in spec:
             self._problems.add(
                 *("C011", "`processors` is missing", spec.span, "no `processors` here"),
-                f"add `processors:` with `- {ready()[0]}` under it",
+                f"add `processors:` with `- {USUAL_PROCESSOR}` under it",
             )
             return ()
-        nodes = spec.items("processors", f"list at least one: `- {ready()[0]}`") or []
+        nodes = spec.items("processors", f"list at least one: `- {USUAL_PROCESSOR}`") or []
         taken: dict[str, Located] = {}
-        for it in self._names(nodes, "a processor", ready()[0]):
+        for it in self._names(nodes, "a processor", USUAL_PROCESSOR):
             if it.value in taken:
                 title, first = f"`{it}` stands here twice", Label(taken[it.value].span, "the first is here")
                 self._problems.add("C022", title, it.span, "once is enough", "remove it", first)

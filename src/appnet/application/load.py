@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from appnet.application.appnet_config import read_config
+from appnet.application.appnet_config import KIND, read_config
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
-from appnet.application.model import Application, Chain, ElementSpec
-from appnet.application.processors import wrong_processors
+from appnet.application.model import Application, Chain, ElementSpec, Form
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import is_specification, read_specification
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
@@ -18,11 +18,12 @@ from appnet.diagnostics.source import Source
 from appnet.diagnostics.yaml_reader import Located, Problems, read_documents
 from appnet.ir.compile import CompiledElement, compile_program
 from appnet.ir.nodes import Element
-from appnet.language import parse
+from appnet.language import read
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
 T = TypeVar("T")
+_OURS = re.compile(rf"^(?:kind: *{KIND}|app_name:)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,17 @@ class LoadedApplication:
     sources: tuple[Source, ...]
 
 
-def load(*sources: Source) -> LoadedApplication:
+Judge = Callable[[Application], Iterable[Diagnostic]]
+"""What else is wrong with an application as its files say it, to be told beside what is wrong with them."""
+
+
+def load(*sources: Source, judge: Judge = lambda _: ()) -> LoadedApplication:
     """Reads one application from a specification, or from one AppNetConfig or several, and everything that they name.
 
     Each is read once, and each element compiled once for a method that it stands on with the same parameters.
     Raises ``DiagnosticError`` with what is wrong in any of them; elements are looked at once their method is known.
     """
-    return _Loader(sources).load()
+    return _Loader(sources, judge).load()
 
 
 def read_applications(source: Source) -> list[Application]:
@@ -84,13 +89,23 @@ def read_applications(source: Source) -> list[Application]:
 
     Raises ``DiagnosticError`` with everything that is wrong with it, in its order.
     """
-    found, wrong = _read(source)
+    found, wrong = _read(source, lambda _: ())
     if wrong:
         raise DiagnosticError(wrong)
     return found
 
 
-def _read(source: Source) -> tuple[list[Application], list[Diagnostic]]:
+def says_so(text: str) -> bool:
+    """Whether a YAML text says that it is an application's: others, such as manifests, are not ours to judge."""
+    return _OURS.search(text) is not None
+
+
+def form_of(source: Source) -> Form:
+    """How the file is written, by its own words. Raises ``DiagnosticError`` for one that cannot be read."""
+    return Form.SPECIFICATION if is_specification(read_documents(source)) else Form.APPNETCONFIG
+
+
+def _read(source: Source, judge: Judge) -> tuple[list[Application], list[Diagnostic]]:
     """What can be read of the file, and what is wrong with it."""
     problems = Problems(source)
     try:
@@ -102,7 +117,7 @@ def _read(source: Source) -> tuple[list[Application], list[Diagnostic]]:
         found = [one] if one is not None else []
     else:
         found = read_config(documents, problems)
-    wrong = [*problems.found, *(it for one in found for it in wrong_processors(one))]
+    wrong = [*problems.found, *(it for one in found for it in judge(one))]
     return found, sorted(dict.fromkeys(wrong), key=_place)
 
 
@@ -113,8 +128,8 @@ def _place(diagnostic: Diagnostic) -> tuple[int, int]:
 class _Loader:
     """Reads each source once, and compiles each element once for each method that it stands on under that name."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sequence[Source], judge: Judge) -> None:
+        self._sources, self._judge = sources, judge
         self._wrong: list[Diagnostic] = []
         self._methods: dict[tuple[Source, str], MethodSignature] = {}
         self._protos: dict[Source, ProtoFile | None] = {}
@@ -141,7 +156,7 @@ class _Loader:
     def _application(self) -> Application | None:
         found: list[Application] = []
         for source in dict.fromkeys(self._sources):
-            applications, wrong = _read(source)
+            applications, wrong = _read(source, self._judge)
             self._wrong += wrong
             found += applications
         if not found:
@@ -177,7 +192,7 @@ class _Loader:
     def _element(
         self, spec: ElementSpec, proto: Source, method: MethodSignature
     ) -> tuple[CompiledElement | None, list[Diagnostic]]:
-        program = self._once(self._programs, spec.source, parse)
+        program = self._once(self._programs, spec.source, read)
         if program is None:
             return None, []
         given = tuple((name, type(it.value), it.value) for name, it in spec.parameters.items())
@@ -222,13 +237,14 @@ class _Loader:
 
 
 def _joined(found: Sequence[Application]) -> tuple[Application, list[Diagnostic]]:
-    """The application that all of them are parts of, and what is wrong with those that are not."""
+    """The application that the first of them is a part of, and what is wrong with those that are not."""
     first = found[0]
-    wrong = [_another(first, it) for it in found if (it.name, it.manifest) != (first.name, first.manifest)]
+    own = [it for it in found if (it.name, it.manifest) == (first.name, first.manifest)]
+    wrong = [_another(first, it) for it in found if it not in own]
     edges: dict[tuple[str, str], tuple[Located, Located]] = {}
-    for client, server in (edge for one in found for edge in one.edges):
+    for client, server in (edge for one in own for edge in one.edges):
         edges.setdefault((client.value, server.value), (client, server))
-    chains = tuple(chain for one in found for chain in one.chains)
+    chains = tuple(chain for one in own for chain in one.chains)
     return Application(first.name, first.source, first.manifest, tuple(edges.values()), chains), wrong
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, n
 _MAX_PORT = 65_535
 _MAX_REPLICAS = 1_000
 _PORT = re.compile("[0-9]{1,5}")
+_LONGEST_NAME = 253  # of an object in Kubernetes
 
 
 @dataclass(frozen=True)
@@ -146,3 +148,11 @@ def _ports(spec: Section | None) -> dict[str, int]:
             help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"
             spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
     return found
+
+
+def object_name(text: str) -> str:
+    """``text`` as Kubernetes takes it in names; what does not fit is told apart by a hash."""
+    name = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    if name == text and len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

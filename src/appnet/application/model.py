@@ -13,6 +13,16 @@ from appnet.language import Given
 ALL_METHODS = "*"
 """Stands for every method of the .proto."""
 
+USUAL_PROCESSOR = "sidecar"
+"""What carries a chain that names no processor."""
+
+
+class Form(Enum):
+    """How an application is written: as AppNetConfigs, or as the chain compiler's specification."""
+
+    APPNETCONFIG = "appnetconfig"
+    SPECIFICATION = "specification"
+
 
 class Side(Enum):
     """An end of an edge."""

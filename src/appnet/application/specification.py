@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from appnet.application.model import Application, Chain, Edge, ElementSpec, Side, Stop
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
-from appnet.application.processors import ready
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.source import Source, base_name
@@ -201,12 +200,12 @@ class _SpecReader:
         if "processor" not in section:
             return ()
         names: list[Located] = []
-        for node in section.items("processor", f"list at least one: `- {ready()[0]}`") or ():
+        for node in section.items("processor", f"list at least one: `- {USUAL_PROCESSOR}`") or ():
             span = node_span(self._source, node)
             if isinstance(node, yaml.ScalarNode):
                 names.append(Located(node.value, span))
             else:
-                help_ = f"write `- {ready()[0]}`"
+                help_ = f"write `- {USUAL_PROCESSOR}`"
                 self._problems.add("C012", "a processor is a name", span, "no name", help_)
         return tuple(names)
 

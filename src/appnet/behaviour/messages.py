@@ -1,4 +1,4 @@
-"""Messages between bytes and fields by path, and how gRPC frames them."""
+"""Messages between bytes and fields by path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from appnet.behaviour.document import Fields
 from appnet.interpret.values import Value
 from appnet.language.messages import MessageSchema
 from appnet.language.types import STRING, MapType, Type, VecType
-
-FRAME_SIZE = 5
-"""Bytes before each message of a gRPC body: whether it is compressed, and its length."""
 
 
 def encode(fields: Fields, schema: MessageSchema, proto: ProtoFile) -> bytes:
@@ -29,11 +26,6 @@ def decode(body: bytes, schema: MessageSchema, proto: ProtoFile) -> Fields:
     message = proto.message_class(schema.full_name)()
     message.ParseFromString(body)
     return {path: _get(message, path, it.type) for path, it in schema.fields.items()}
-
-
-def frame(message: bytes) -> bytes:
-    """The message as a gRPC body."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 def _put(message: Message, path: str, value: Value, type_: Type) -> None:

@@ -133,7 +133,8 @@ def _chain_of(
     if len(found) == 1:
         return found[0]
     title = f"no chain of {config} has the method `{method}`" if not found else f"method `{method}` is not clear"
-    help_ = suggestion(method.value, methods, what="methods")
+    short = {name.rpartition("/")[2]: name for name in methods}
+    help_ = suggestion(method.value, methods if found or len(short) < len(methods) else short, what="methods")
     raise DiagnosticError([Diagnostic("C051", Severity.ERROR, title, method.span, "not there", help_)])
 
 

@@ -15,20 +15,20 @@ from appnet.behaviour.document import (
     Replies,
     StateCheck,
 )
-from appnet.behaviour.module_subject import ModuleSubject
+from appnet.behaviour.driven import DrivenSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump
 from appnet.diagnostics.source import Source
 from appnet.interpret.dump import value_text
 from appnet.interpret.shown import shown
+from appnet.ir.needs import needs
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, VecType
-from appnet.processors.envoy.build import Target
+from appnet.processors import registry
+from appnet.processors.gaps import title_of
 
 INTERPRETER = "interpreter"
-TARGETS = (INTERPRETER, *(it.value for it in Target))
-"""What cases can be tried on."""
 
 _CODE_NAMES = {code: name for name, code in STATUS_CODES.items()}
 
@@ -57,6 +57,11 @@ class Result:
     skipped: str = ""
 
 
+def targets() -> tuple[str, ...]:
+    """What cases can be tried on: the interpreter, and all that chains can be compiled to."""
+    return (INTERPRETER, *registry.targets())
+
+
 def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Result]:
     """Each case on each target, on a fresh instance; where a target cannot run its elements, it is skipped.
 
@@ -64,10 +69,9 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
     """
     for case in behaviour.cases:
         for target in targets:
-            replying = [it.name for it in case.elements if it.req.effects.can_reply]
-            if target == Target.WASM.value and replying:
-                reason = f"{', '.join(replying)} can reply, which no wasm module can"
-                yield Result(behaviour.source, case.name, target, skipped=reason)
+            reasons = _reasons_to_skip(case, behaviour.method, target)
+            if reasons:
+                yield Result(behaviour.source, case.name, target, skipped="; ".join(reasons))
                 continue
             failures = tuple(_Trial(behaviour, case, target, _subject(behaviour, case, target)).failures())
             yield Result(behaviour.source, case.name, target, failures)
@@ -76,7 +80,17 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
 def _subject(behaviour: Behaviour, case: Case, target: str) -> Subject:
     if target == INTERPRETER:
         return InterpreterSubject(case, behaviour.method)
-    return ModuleSubject(behaviour, case, Target(target))
+    processor, _ = registry.targets()[target]
+    return DrivenSubject(behaviour, case, processor, target)
+
+
+def _reasons_to_skip(case: Case, method: MethodSignature, name: str) -> list[str]:
+    """What the elements need and the target does not give; it is driven with a single worker."""
+    if name == INTERPRETER:
+        return []
+    _, target = registry.targets()[name]
+    asked = {(it.name, one.need): None for it in case.elements for one in needs(it, method)}
+    return [title_of(need, element, name) for element, need in asked if need not in target.alone]
 
 
 @dataclass(frozen=True)

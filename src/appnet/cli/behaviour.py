@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from appnet.application.load import load
+from appnet.application.load import LoadedApplication, says_so
+from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
-from appnet.behaviour.tap import captured_case
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.compile.fit import Where, load_application
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, shown_text
 from appnet.diagnostics.source import FileSource
-
-_OURS = re.compile(rb"^(?:kind: *AppNetConfig|app_name:)", re.MULTILINE)
+from appnet.processors import registry
+from appnet.processors.processor import CapturedCall
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -45,17 +45,38 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def captured(path: Path, taps: Sequence[Path]) -> Behaviour:
-    """The captured RPCs as the one case of the chain that an AppNetConfig, behaviour file or element names."""
+def captured(path: Path, taps: Sequence[Path]) -> list[Behaviour]:
+    """The captured RPCs as a case of each chain that sees some: of an application, a behaviour file or an element."""
     if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
-        source = FileSource(path)
-        edge = load(source).chains[0]
-        elements = tuple(edge.elements[it.spec.name.value] for it in edge.chain.stops)
-        empty = Case("captured", Span.whole(source), elements, seed=1, backends=1, steps=())
-        behaviour = Behaviour(source, edge.proto, edge.method, (empty,))
+        behaviours = list(_of_chains(load_application(FileSource(path))))
     else:
-        (behaviour,) = load_all(behaviour_files([path]))
-    return replace(behaviour, cases=(captured_case(behaviour, [FileSource(it) for it in taps]),))
+        behaviours = load_all(behaviour_files([path]))
+    found: list[Behaviour] = []
+    wrong: list[Diagnostic] = []
+    for it in behaviours:
+        try:
+            found.append(replace(it, cases=(captured_case(it, _captured_by_any(it, taps)),)))
+        except NothingCapturedError as error:
+            wrong += error.diagnostics
+    if not found:
+        raise DiagnosticError(wrong)
+    return found
+
+
+def _captured_by_any(behaviour: Behaviour, taps: Sequence[Path]) -> Iterator[CapturedCall]:
+    """The calls of the behaviour's method, whichever processor captured them."""
+    for it in registry.processors().values():
+        yield from it.captured(map(FileSource, taps), behaviour.method.full_name)
+
+
+def _of_chains(loaded: LoadedApplication) -> Iterator[Behaviour]:
+    """The chains of an application on each of their methods, without any step yet."""
+    source = loaded.application.source
+    for chain in loaded.chains:
+        for method in chain.methods:
+            elements = tuple(method.elements[it.spec.name.value] for it in chain.chain.stops)
+            empty = Case("captured", Span.whole(source), elements, seed=1, backends=1, steps=())
+            yield Behaviour(source, chain.proto, method.signature, (empty,))
 
 
 def checkable(paths: Iterable[Path]) -> list[Path]:
@@ -78,7 +99,7 @@ def _is_ours(file: Path) -> bool:
         return file.is_file()
     if file.suffix not in {".yaml", ".yml"} or not file.is_file():
         return False
-    return _OURS.search(file.read_bytes()) is not None  # others, such as manifests, are not ours to judge
+    return says_so(shown_text(FileSource(file)))
 
 
 def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:
@@ -90,7 +111,8 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
         if file.name.endswith(SUFFIX):
             load_behaviour(FileSource(file))
             return []
-        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method)
+        where = Where(target) if target else Where()
+        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method, where)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:

@@ -8,19 +8,18 @@ from types import MappingProxyType
 
 import yaml
 
-from appnet.application.load import load
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import SUFFIX, load_behaviour
-from appnet.compile.check import application_notes
+from appnet.compile.fit import application_notes, load_application, worker_notes
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import scalar_value
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.ir.workers import worker_notes
 from appnet.language import Given, parse
 from appnet.language.messages import MethodSignature
+from appnet.processors import registry
 
 
 def compile_file(
@@ -60,11 +59,12 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
+    _, place = registry.targets()[target]
     if file.suffix != ".appnet":
-        return application_notes(load(FileSource(file)), target)
+        return application_notes(load_application(FileSource(file)), place)
     name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
     element, _ = compile_file(file, proto, name)
-    return worker_notes(element, parse(FileSource(file)), target)
+    return worker_notes(element, parse(FileSource(file)), place)
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, Given]:

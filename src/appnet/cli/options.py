@@ -7,18 +7,27 @@ from typing import Annotated
 
 import typer
 
-from appnet.application.processors import PROCESSORS
 from appnet.cli.elements import given_parameters
 from appnet.language import Given
-from appnet.processors.envoy.build import Target
+from appnet.processors import registry
+
+_COMPILED_TO = "What elements are compiled to, on processors that have it."
 
 
 def _backend(name: str) -> str:
     if name == "envoy":
         return name
-    if name in PROCESSORS:
-        raise typer.BadParameter(f"{name} is not compiled for yet: {PROCESSORS[name].summary}; use envoy")
+    entry = registry.ENTRIES.get(name)
+    if entry is not None:
+        raise typer.BadParameter(f"{name} is not compiled for yet: {entry.summary}; use envoy")
     raise typer.BadParameter(f"{name!r} is no backend; use envoy")
+
+
+def target_named(name: str) -> str:
+    """The name, if it is that of a target."""
+    if name not in registry.targets():
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.targets())}")
+    return name
 
 
 BackendOption = Annotated[
@@ -27,7 +36,12 @@ BackendOption = Annotated[
 FilesArgument = Annotated[
     list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
-TargetOption = Annotated[Target, typer.Option("--target", help="What elements are compiled to.")]
+TargetOption = Annotated[
+    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.targets()), help=_COMPILED_TO)
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")
+]
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated."),

@@ -9,16 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from appnet.application.load import load
 from appnet.application.model import Chain
-from appnet.compile import CompileSettings, plan_application
+from appnet.compile.fit import Where, load_application
+from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
-from appnet.optimize import Algorithm, CostModel, OptimizedPlan, Profile
+from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
 from appnet.optimize.placement import OptLevel
-from appnet.optimize.prices import DEFAULT, load_prices
+from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profiles
-from appnet.processors.envoy.build import Target
 
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
 ProfileOption = Annotated[
@@ -44,18 +43,19 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(files: Sequence[Path], settings: CompileSettings, profile: Path | None) -> Planned:
+def planned(files: Sequence[Path], settings: Settings, where: Where, profile: Path | None) -> Planned:
     """The plans for the application that the files say. Raises `DiagnosticError`."""
-    loaded = load(*map(FileSource, files))
+    loaded = load_application(*map(FileSource, files))
     seen = profiles_of(profile, [it.chain for it in loaded.chains])
-    plans = plan_application(loaded, settings, profiles=seen)
+    plans = plan_application(loaded, settings, where, profiles=seen)
     edges = tuple((client.value, server.value) for client, server in loaded.application.edges)
     return Planned(loaded.application.name, edges, tuple(zip(plans, seen, strict=True)))
 
 
-def model_of(prices: Path | None) -> CostModel:
-    """The prices in the file; those that AppNet comes with where there is none. Raises `DiagnosticError`."""
-    return DEFAULT if prices is None else load_prices(FileSource(prices), [it.value for it in Target])
+def where_of(target: str, prices: Path | None, *, workers: int = 1, cluster: bool = False) -> Where:
+    """What is compiled for; by the prices in the file, where there is one. Raises `DiagnosticError`."""
+    measured = load_prices(FileSource(prices), [target]) if prices is not None else None
+    return Where(target, workers, cluster, measured)
 
 
 def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:

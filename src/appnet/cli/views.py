@@ -13,10 +13,10 @@ from rich.text import Text
 
 from appnet.cli.elements import compile_file
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.ir.needs import one_state
 from appnet.ir.nodes import Element, Handler
 from appnet.ir.printer import handler_notes, state_notes
 from appnet.ir.rows import match_action_rows
-from appnet.ir.workers import per_worker
 from appnet.language import Given
 from appnet.language.messages import MethodSignature
 
@@ -61,7 +61,7 @@ def _states(element: Element) -> RenderableType:
     if not element.state:
         return Text(f"{element.name} keeps no state")
     table = _table(f"{element.name}: state", "variable", "type", "class", "on wasm")
-    alone = {it.name for it in per_worker(element)}
+    alone = {it.name for it in one_state(element)}
     for variable in element.state:
         workers = "needs one worker" if variable.name in alone else "any number of workers"
         table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)), workers)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from appnet.application.load import LoadedApplication, load
 from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
 from appnet.application.uses import Use, uses_of
+from appnet.compile.fit import Where, load_application, unfit
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.source import Source, stem
 from appnet.ir.compile import compile_program
-from appnet.ir.workers import worker_notes
-from appnet.language import parse
+from appnet.language import read
 from appnet.language.assume import check_assuming
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
+ANYWHERE = Where()
 
-def check_source(source: Source, proto: Source | None = None, method: str = "") -> list[Diagnostic]:
+
+def check_source(
+    source: Source, proto: Source | None = None, method: str = "", where: Where = ANYWHERE
+) -> list[Diagnostic]:
     """Errors and warnings of an AppNetConfig, a specification of an application, an element or a .proto.
 
+    An application is checked against the places that it has by ``where``.
     An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the files of
     applications near it use it; where none does, without a method: its fields are taken as given.
     """
@@ -33,24 +36,14 @@ def check_source(source: Source, proto: Source | None = None, method: str = "") 
                 load_proto(source)
                 return []
             case _:
-                return list(load(source).warnings)
+                loaded = load_application(source)
+                return [*loaded.warnings, *unfit(loaded, where)]
     except DiagnosticError as error:
         return error.diagnostics
 
 
-def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic]:
-    """What proxies of several workers keep or give up of each element on ``target``."""
-    return list(dict.fromkeys(_notes(loaded, target)))
-
-
-def _notes(loaded: LoadedApplication, target: str) -> Iterator[Diagnostic]:
-    for it in loaded.chains:
-        for spec in (stop.spec for stop in it.chain.stops):
-            yield from worker_notes(it.elements[spec.name.value], parse(spec.source), target)
-
-
 def _check_element(source: Source, proto: Source | None, method: str) -> list[Diagnostic]:
-    program = parse(source)
+    program = read(source)
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]

@@ -100,7 +100,7 @@ class MemorySource(_Placed):
     """One of the ``texts`` by name, such as those of a ConfigMap; names may be paths. ``origin`` is where they are."""
 
     def __init__(self, entry: str, texts: Mapping[str, str], origin: str = "") -> None:
-        self._entry = posixpath.normpath(entry)
+        self._entry = posixpath.normpath(entry).lstrip("/")
         self._texts = texts
         self._origin = origin
         self._place = ("memory", origin, self._entry)

@@ -11,7 +11,7 @@ from pygls.uris import from_fs_path, to_fs_path
 from pygls.workspace import TextDocument
 
 from appnet import __version__
-from appnet.application.appnet_config import KIND
+from appnet.application.load import says_so
 from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.source import FileSource, TextSource, base_name
@@ -60,7 +60,7 @@ class AppNetServer(LanguageServer):
         self._waiting.pop(uri, None)
         document = self.document(uri)
         path = _path(uri)
-        if path.suffix in {".yaml", ".yml"} and KIND not in document.source:
+        if path.suffix in {".yaml", ".yml"} and not says_so(document.source):
             return  # of another program
         source = TextSource(path, document.source)
         told = [self._diagnostic(document, it) for it in check_source(source)]

@@ -10,8 +10,7 @@ from appnet.interpret.element import Answers, ElementInstance, Forwards, Record,
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
-
-_UNAVAILABLE = 14
+from appnet.language.statuses import STATUS_CODES
 
 
 class ChainInstance:
@@ -37,14 +36,16 @@ class ChainInstance:
         ]
         self._others = others
         self._calls = 0
-        for element in self._elements:
-            element.start()
+        started = [element.start() for element in self._elements]
+        self._started = all(started)
 
     def request(self, rpc: Rpc) -> Outcome:
         """Judges the request that is in ``rpc``, and changes it as the elements do."""
         self._begin(rpc)
         message = Message(rpc.signature.request, rpc.message, rpc.metadata)
         rpc.forwarded = 0
+        if not self._started:
+            return Refused(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in init")
         for element, code in zip(self._elements, self._code(rpc), strict=True):
             verdict = element.run(code.req.body, rpc, message)
             if isinstance(verdict, Answers):
@@ -138,7 +139,7 @@ class ChainInstance:
 def _refusal(element: ElementInstance, verdict: Verdict | None) -> Refused:
     if isinstance(verdict, Refuses):
         return Refused(verdict.code, verdict.text)
-    return Refused(_UNAVAILABLE, b"dropped by " + element.element.name.encode())
+    return Refused(STATUS_CODES["UNAVAILABLE"], b"dropped by " + element.element.name.encode())
 
 
 def _error(rpc: Rpc, refused: Refused) -> Message:

@@ -44,6 +44,7 @@ from appnet.ir.nodes import (
 )
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import OPERATIONS
+from appnet.language.statuses import STATUS_CODES
 
 _ON_CONTAINER = frozenset(
     name for name, it in OPERATIONS.items() if it.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER)
@@ -117,9 +118,11 @@ class ElementInstance:
         """How many hosts the upstream cluster has."""
         return self._environment.backend_count
 
-    def start(self) -> None:
-        """Runs ``init``."""
-        _Run(self, None, None).block(self.element.init)
+    def start(self) -> bool:
+        """Runs ``init``; whether there was memory for it."""
+        run = _Run(self, None, None)
+        run.block(self.element.init)
+        return not run.exhausted
 
     def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
@@ -128,7 +131,11 @@ class ElementInstance:
             self._generator = coupled_generator(self._environment.seed, self.element.name, rpc.rpc_id, handler)
         if self._watcher is not None:
             self._watcher.enters(self, body)
-        return _Run(self, rpc, message).block(body)
+        run = _Run(self, rpc, message)
+        verdict = run.block(body)
+        if run.exhausted:
+            return Refuses(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in " + self.element.name.encode())
+        return verdict
 
     def take(self, arm: Arm) -> None:
         """Tells the watcher of a handler that the arm fits."""
@@ -171,6 +178,7 @@ class _Run:
     message: Message | None
     locals: dict[str, Value] = field(default_factory=dict)
     reply: dict[str, Value] = field(default_factory=dict)
+    exhausted: bool = False
 
     def block(self, block: Block) -> Verdict | None:
         for statement in block.statements:
@@ -266,6 +274,7 @@ class _Run:
         ]
         machine = self.instance.machine(call, self.rpc, self.message)
         result = MEANINGS[call.op](machine, *operands)
+        self.exhausted |= machine.exhausted
         if call.op == "vec_append" or machine.evicted:
             self.instance.note(call, operands, machine.evicted)
         return copy_value(result)

@@ -10,6 +10,9 @@ from appnet.interpret.values import Value, absent_value, copy_value, hold
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.operations.metadata import is_header_key, is_header_value
 
+WALL_AHEAD_NS = 1_700_000_000_000_000_000
+"""The wall clock of whatever is run without a proxy, ahead of its monotonic clock."""
+
 _MOST_DIGITS = 20  # more make a number that no host has
 _MOST_WAIT = 86_400.0  # seconds
 
@@ -18,7 +21,8 @@ _MOST_WAIT = 86_400.0  # seconds
 class Environment:
     """What a processor instance gives its elements.
 
-    ``now_ns``: the monotonic clock. ``backend_count``: hosts of the upstream cluster, numbered from 0.
+    ``now_ns``: the monotonic clock. ``wall_ahead_ns``: what the wall clock, which counts from the Unix epoch, is ahead
+    of it. ``backend_count``: hosts of the upstream cluster, numbered from 0.
     ``coupled``: an element's draws for a call depend on nothing but the element, the call and the handler, so that
     chains of the same elements in another order can be compared (docs/analysis.md).
     """
@@ -27,6 +31,7 @@ class Environment:
     seed: int = 0
     backend_count: int = 0
     coupled: bool = False
+    wall_ahead_ns: int = WALL_AHEAD_NS
 
 
 @dataclass(frozen=True)

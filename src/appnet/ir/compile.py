@@ -9,7 +9,7 @@ from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.source import Source, stem
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
-from appnet.language import Given, check, parse
+from appnet.language import Given, check, read
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
@@ -31,12 +31,12 @@ def compile_element(
 
     Raises `DiagnosticError` with every error found.
     """
-    return compile_program(parse(source), method, name=name, parameters=parameters)
+    return compile_program(read(source), method, name=name, parameters=parameters)
 
 
 def compile_program(
     program: Program, method: MethodSignature, *, name: str | None = None, parameters: Mapping[str, Given] | None = None
 ) -> CompiledElement:
-    """As `compile_element`, of a program that is parsed."""
+    """As `compile_element`, of a program that is read."""
     checked = check(program, method, name=name or stem(program.source), parameters=parameters)
     return CompiledElement(lower(checked), checked.warnings)

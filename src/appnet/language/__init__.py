@@ -2,6 +2,6 @@
 
 from appnet.language.checker import check
 from appnet.language.declarations import Given
-from appnet.language.parser import parse
+from appnet.language.parser import parse, read
 
-__all__ = ["Given", "check", "parse"]
+__all__ = ["Given", "check", "parse", "read"]

@@ -124,8 +124,9 @@ class _Search:
 
 
 def _fields(program: syntax.Program) -> list[_Unknown]:
-    """The fields that ``req`` and ``resp`` name, in the order of the program."""
+    """The fields that ``req`` and ``resp`` name, and those of replies, in the order of the program."""
     found: dict[_Unknown, None] = {}
+    replies = set(syntax.names_given(program.req.body, "reply"))
     for part, block in ((Part.REQ, program.req), (Part.RESP, program.resp)):
         for call in syntax.applications(block.body):
             if call.function.name not in _FIELD_FUNCTIONS:
@@ -135,4 +136,6 @@ def _fields(program: syntax.Program) -> list[_Unknown]:
                     path = field.value.decode("utf-8", "replace") if isinstance(field, syntax.Text) else field.name
                     if (call.function.name, path) not in _PSEUDO_FIELDS:
                         found[part, path] = None
+                case (syntax.Name(name=name), syntax.Text() as field, _) if name in replies:
+                    found[Part.RESP, field.value.decode("utf-8", "replace")] = None
     return list(found)

@@ -83,6 +83,7 @@ class _BraceLexer(Lexer):
         start = self._source.rfind("\n", 0, token.start_pos) + 1
         self._line, self._line_start = token.line or 1, start
         self._error("E003", title, token.start_pos or 0, token.end_pos or 0, help_)
+        self.gave_up = True
 
 
 class _Layout:

@@ -16,6 +16,7 @@ from appnet.language.independent import independent_errors
 from appnet.language.messages import MethodSignature
 from appnet.language.operations.containers import not_in_place
 from appnet.language.operations.registry import apply
+from appnet.language.recovery import LOST
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
@@ -38,9 +39,15 @@ def check(
     """
     found = Findings() if found is None else found
     state, lost = _state(program, found)
+    lost |= program.lost_state - state.keys()
     checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply, lost)) for part in Part}
+    for it in checkers.values():
+        it.scope.give_up(program.lost - state.keys())
     given = checkers[Part.INIT].parameters(program, parameters or {})
     bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
+    found.errors += program.errors
+    if program.lost:  # what would have told the type, or set the name, is among what is lost, perhaps
+        found.errors[:] = [it for it in found.errors if it.code not in {"E011", "E025"}]
     if found.errors:
         found.errors.sort(key=lambda it: (it.span.source != program.source, it.span.line, it.span.column))
         raise DiagnosticError(found.errors)
@@ -138,7 +145,7 @@ class _Body:
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
         for index, statement in enumerate(statements):
-            if typed.ends(tuple(checked[-1:])):
+            if typed.ends(tuple(checked[-1:])) and not self.scope.gave_up(LOST):
                 help_ = "every path above ends with `send`; leave it out, or move it up"
                 last = Label(statements[index - 1].span, "every path ends here")
                 self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
@@ -359,20 +366,20 @@ class _Body:
         if not isinstance(node.value, syntax.Name) or node.value.name != self.scope.rpc:
             help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
             raise CheckError("E031", "only the RPC, an error or a reply can be sent", node.value.span, help_=help_)
-        if node.direction != way.lower():
+        if node.direction not in {way.lower(), ""}:
             title = f"`{self.scope.part.value}` sends the {'request' if way == 'Down' else 'response'} {way}"
             help_ = f"write send({self.scope.rpc}, {way})"
             raise CheckError("E030", title, node.direction_span, "the wrong way", help_)
         return typed.Forward()
 
     def _answer(self, node: syntax.Send) -> typed.Statement:
-        if node.direction != "up":
+        if node.direction == "down":
             raise CheckError("E030", "a reply goes back to the caller", node.direction_span, help_="write Up")
         return typed.Answer()
 
     def _refuse(self, node: syntax.Send, err: syntax.Apply) -> typed.Statement:
         with self._guard():
-            if node.direction != "up":
+            if node.direction == "down":
                 raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
         if len(err.arguments) not in {1, 2}:
             help_ = "write err('text') or err('text', PERMISSION_DENIED)"
@@ -402,7 +409,7 @@ class _Body:
         arms: list[typed.Arm] = []
         spans: list[Span] = []
         for arm in node.arms:
-            if typed.is_exhaustive(tuple(arms)):
+            if typed.is_exhaustive(tuple(arms)) and not self.scope.gave_up(LOST):
                 help_ = "the arms above fit everything; leave it out, or move it up"
                 last = Label(spans[-1], "nothing is left after this")
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])

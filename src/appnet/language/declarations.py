@@ -145,7 +145,7 @@ def parameter_values(
     declared = {it.name.name: it for it in program.parameters}
     errors = scope.found.errors
     for name, value in given.items():
-        if name not in declared:
+        if name not in declared and name not in program.lost:
             title = f"the element has no parameter `{name}`"
             help_ = suggestion(name, declared, what="parameters") if declared else "its `init` takes none"
             init = [Label(program.init.span, "its `init` is here")] if value.span is not None else []

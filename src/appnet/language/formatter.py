@@ -14,12 +14,11 @@ from lark import Token
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.source import Source
 from appnet.language.braces import has_braces, lexer_for
-from appnet.language.lexer import COMMENT, SECTIONS, TAB
+from appnet.language.lexer import COMMENT, LAYOUT, SECTIONS, TAB
 from appnet.language.parser import parse, read_program
 
 _INDENT = 4
 _WIDTH = 100  # a longer line keeps the line ends that stand between its parentheses
-_LAYOUT = frozenset({"_NEWLINE", "_INDENT", "_DEDENT"})
 _CALLED = frozenset({"NAME", "SEND", "FOREACH", "LAMBDA", "SOME", *SECTIONS.values()})
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB", "_RBRACE"})
 _OPENING = frozenset({"_LPAR", "_LSQB", "_LBRACE"})
@@ -102,7 +101,7 @@ class _Printer:
                 line = []
             elif token.type == COMMENT and not line:
                 self._comment(token)
-            elif token.type in _LAYOUT:
+            elif token.type in LAYOUT:
                 self._depth += 1 if token.type == "_INDENT" else -1
             else:
                 line.append(token)

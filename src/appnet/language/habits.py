@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lark import Token
 
-from appnet.language.lexer import SECTIONS
+from appnet.language.lexer import LAYOUT, SECTIONS
 
-_LAYOUT = frozenset({"_NEWLINE", "_INDENT", "_DEDENT"})
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
 _LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`, or a Map: `foreach(m, lambda(k, v): …)`"
 _LOCAL = "a local needs no declaration: write `x = 1`, and it has the type of its value"
@@ -28,6 +28,8 @@ _FIRST_WORDS = {
     "switch": "write `match value:` and arms: `1 => …`",
     **dict.fromkeys(("import", "from", "use"), "leave it out: all functions are built in"),
 }
+
+_HEAD = re.compile(r"[^#]*?:[ \t]*(?:#.*|//.*)?$")  # a line over a block
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], s
     """What surrounds ``token``, where the grammar expected something else."""
     at = next((index for index, it in enumerate(tokens) if it is token), len(tokens))
     start = at
-    while start > 0 and tokens[start - 1].type not in _LAYOUT:
+    while start > 0 and tokens[start - 1].type not in LAYOUT:
         start -= 1
     section = next((it.type for it in reversed(tokens[:at]) if it.type in SECTIONS.values()), "")
     lines = source.split("\n")
@@ -116,6 +118,12 @@ _RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
         "leave the type out: a parameter has that of its default, or of the state variable of its name",
     ),
     # statements
+    (
+        lambda it: (
+            "STATE" in it.expected and it.token.type != "$END" and not (_is("NAME")(it) and _HEAD.match(it.text))
+        ),
+        "indent it, if it belongs to the block above; blocks are `state:`, `init():`, `req(rpc):` and `resp(rpc):`",
+    ),
     (lambda it: it.token.type == "_NEWLINE" and "_COLON" in it.expected, "end the line with `:`; a block follows"),
     (_is("_INDENT"), "go back to the column of the line above: only what follows a `:` or `=>` is indented further"),
     (_after("SEND"), _SEND),

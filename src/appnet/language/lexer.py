@@ -26,6 +26,7 @@ KEYWORDS = {
     "None": "NONE",
     "_": "UNDERSCORE",
 }
+LAYOUT = frozenset({"_NEWLINE", "_INDENT", "_DEDENT"})
 SECTIONS = {"state": "STATE", "init": "INIT", "req": "REQ", "resp": "RESP"}
 PUNCTUATION = {
     "=>": "_ARROW",
@@ -83,20 +84,38 @@ _HINTS = {
 }
 
 
+_RESTART = re.compile(  # what no line within brackets begins with
+    r"""[ \t\f\r]*(?:
+        (?:send|match|pass|foreach|if|elif|else)\b
+      | (?P<assign>[^\W\d]\w*[ \t]*=(?![=>]))
+      | (?:None|Some[ \t]*\([^()\n]*\)|_|true|false|-?[0-9][0-9_.]*|'[^'\n]*'|"[^"\n]*")[ \t]*=>
+    )""",
+    re.VERBOSE,
+)
+_CLOSING = {"_LPAR": "_RPAR", "_LSQB": "_RSQB", "_LBRACE": "_RBRACE"}
+_BLANKS = re.compile(r"[ \t\f\r]*")
+_SECTION = re.compile(rf"(?:{'|'.join(SECTIONS)})[ \t]*[(:]")
+
+
 @dataclass
 class _Context:
-    """What encloses the text at hand: the program, or a lambda's body; each has its own indentation."""
+    """What encloses the text at hand: the program, or a lambda's body; each has its own indentation.
+
+    ``brackets``: those that are open. ``columns``: of lines that fit no open block, and those that they are taken for.
+    """
 
     indents: list[int] = field(default_factory=lambda: [0])
-    open_brackets: int = 0
-    misaligned: bool = False  # whether a line was found that fits no open block
+    brackets: list[Token] = field(default_factory=list)
+    columns: dict[int, int] = field(default_factory=dict)
 
 
 class Lexer:
     """Tokens of one source text: those of the grammar, and COMMENT, which the parser leaves out.
 
-    What is no token is noted in ``errors`` and left out, so that one run tells all of it; with errors, the tokens are
-    not fit to be parsed.
+    What is no token is noted in ``errors`` and left out, so that one run tells all of it, and ``bad_lines`` are the
+    numbers of the lines where that may be why the parser finds something. ``unclosed`` are brackets that nothing
+    closes, each with the number of the last line that it may have swallowed: a closing one without text stands for what
+    is missing. With ``gave_up`` the tokens are not fit to be parsed.
     """
 
     def __init__(self, file: Source, source: str) -> None:
@@ -107,11 +126,17 @@ class Lexer:
         self._contexts = [_Context()]
         self._recent: list[str] = []  # types of the tokens of this line
         self.errors: list[Diagnostic] = []
+        self.bad_lines: set[int] = set()
+        self.unclosed: list[tuple[Token, int]] = []
+        self.gave_up = False
+        self._cut = 0  # the last line with a string without an end
 
     def tokens(self) -> Iterator[Token]:
         """All tokens; the last line ends in _NEWLINE and all blocks are closed, whatever the text ends with."""
         position = 0
         while position < len(self._source):
+            if position == self._line_start:
+                yield from self._missing_brackets(position)
             if self._at_line_start(position):
                 position, indents = self._indentation(position)
                 yield from indents
@@ -119,7 +144,9 @@ class Lexer:
                     break
             found = TOKEN.match(self._source, position)
             if found is None or self._is_of_a_block(found.group()):
-                position = self._unknown(position)
+                before, position = position, self._unknown(position)
+                if self._source[before] in "'\"":
+                    yield self._token("STRING", "", before, position)
                 continue
             yield from self._tokens_of(found)
             position = found.end()
@@ -129,7 +156,7 @@ class Lexer:
         return position == self._line_start and not self._joined()
 
     def _joined(self) -> bool:
-        return self._contexts[-1].open_brackets > 0
+        return bool(self._contexts[-1].brackets)
 
     def _tokens_of(self, found: re.Match[str]) -> Iterator[Token]:
         kind, text, start = found.lastgroup, found.group(), found.start()
@@ -166,14 +193,15 @@ class Lexer:
 
     def _punctuation(self, text: str, start: int, end: int) -> Iterator[Token]:
         context = self._contexts[-1]
-        if text in "([{":
-            context.open_brackets += 1
-        elif text in ")]}":
-            if text == ")" and context.open_brackets == 0 and len(self._contexts) > 1:
+        if text in ")]}":
+            if text == ")" and not context.brackets and len(self._contexts) > 1:
                 yield from self._close_lambda(start)
                 context = self._contexts[-1]
-            context.open_brackets = max(0, context.open_brackets - 1)
-        yield self._token(PUNCTUATION[text], text, start, end)
+            del context.brackets[-1:]
+        token = self._token(PUNCTUATION[text], text, start, end)
+        if text in "([{":
+            context.brackets.append(token)
+        yield token
         if text == ":" and any(self._recent[-len(head) :] == head for head in _LAMBDA_HEADS):
             self._contexts.append(_Context(indents=[self._contexts[-1].indents[-1]]))
 
@@ -183,8 +211,45 @@ class Lexer:
         for _ in context.indents[1:]:
             yield self._token("_DEDENT", "", start, start)
 
+    def _missing_brackets(self, position: int) -> Iterator[Token]:
+        """Closes what must have been closed before the line that begins here."""
+        if self._joined():
+            restart = _RESTART.match(self._source, position)
+            cut = self._cut == self._line - 1  # by a string that may have swallowed them
+            if (
+                cut
+                or _SECTION.match(self._source, position)
+                or (restart and not (restart["assign"] and "INIT" in self._recent))
+            ):
+                yield from self._close_brackets(position, None if cut else self._line - 1)
+        while len(self._contexts) > 1 and not self._joined() and self._ends_lambda(position):
+            yield from self._close_lambda(position)
+            brackets = self._contexts[-1].brackets
+            yield from self._close_brackets(position, brackets[-1].line if brackets else None)
+
+    def _ends_lambda(self, position: int) -> bool:
+        """Whether the line that begins here can be none of the lambda's body, and does not close it."""
+        if _SECTION.match(self._source, position):
+            return True
+        found = _BLANKS.match(self._source, position)
+        blanks = found.group() if found else ""
+        rest = self._source[position + len(blanks) : position + len(blanks) + 2]
+        if rest[:1] in {"", "\n", "#", ")"} or rest == "//":
+            return False
+        indents = self._contexts[-1].indents
+        return len(indents) > 1 and len(blanks.expandtabs(TAB)) <= indents[0]
+
+    def _close_brackets(self, position: int, last_line: int | None) -> Iterator[Token]:
+        """Ends the line and its brackets here; unless ``last_line`` is None, notes the innermost of them."""
+        brackets = self._contexts[-1].brackets
+        if brackets and last_line is not None:
+            self.unclosed.append((brackets[-1], last_line))
+        while brackets:
+            yield self._token(_CLOSING[brackets.pop().type], "", position, position)
+        yield from self._newline(position)
+
     def _newline(self, position: int) -> Iterator[Token]:
-        if self._recent and self._recent[-1] not in {"_NEWLINE", "_INDENT", "_DEDENT"}:
+        if self._recent and self._recent[-1] not in LAYOUT:
             yield self._token("_NEWLINE", "\n", position, position + 1)
         self._recent.clear()
 
@@ -206,6 +271,9 @@ class Lexer:
         return end, self._indent(len(blanks.expandtabs(TAB)), context, position, end)
 
     def _indent(self, width: int, context: _Context, start: int, end: int) -> list[Token]:
+        if width in context.columns:
+            self.bad_lines.add(self._line)
+            width = context.columns[width]
         if width > context.indents[-1]:
             context.indents.append(width)
             return [self._token("_INDENT", "", start, end)]
@@ -215,20 +283,22 @@ class Lexer:
             context.indents.pop()
             closed.append(self._token("_DEDENT", "", start, end))
         if width != context.indents[-1]:
-            if context.misaligned:  # what follows may well come from the line told
-                return closed
-            context.misaligned = True
-            title = f"indentation of {width} columns fits no open block"
-            self._error("E002", title, start, end, f"go back to one of the columns {levels} (a tab counts up to {TAB})")
-            context.indents.append(width)  # so that the lines beside it bring no errors of their own
+            if not context.columns:  # another may well come from the first
+                title = f"indentation of {width} columns fits no open block"
+                help_ = f"go back to one of the columns {levels} (a tab counts up to {TAB})"
+                self._error("E002", title, start, end, help_)
+            self.bad_lines.add(self._line)
+            context.columns[width] = context.indents[-1]
         return closed
 
     def _end(self, position: int) -> Iterator[Token]:
-        yield from self._newline(position)
-        while self._contexts:
-            context = self._contexts.pop()
-            for _ in context.indents[1:]:
-                yield self._token("_DEDENT", "", position, position)
+        while True:
+            yield from self._close_brackets(position, None if self._cut >= self._line - 1 else self._line)
+            if len(self._contexts) == 1:
+                break
+            yield from self._close_lambda(position)
+        for _ in self._contexts[0].indents[1:]:
+            yield self._token("_DEDENT", "", position, position)
 
     def _unescape(self, text: str, start: int) -> str:
         def character(found: re.Match[str]) -> str:
@@ -257,10 +327,12 @@ class Lexer:
         character = self._source[position]
         if character in "{}":
             self._error("E001", f"unexpected character {character!r}", position, position + 1, _HINTS[character])
+            self.gave_up = True
             return len(self._source)  # a block in braces: nothing after it is meant for this lexer
         if character in "'\"":
             self._error("E001", "a string without an end", position, position + 1, _HINTS[character])
             end = self._source.find("\n", position)
+            self._cut = self._line
             return end if end >= 0 else len(self._source)
         help_ = _HINTS.get(character, "leave it out")
         self._error("E001", f"unexpected character {character!r}", position, position + 1, help_)
@@ -272,3 +344,4 @@ class Lexer:
         column = start - self._line_start + 1
         span = Span(self._file, self._line, column, self._line, column + end - start)
         self.errors.append(Diagnostic(code, Severity.ERROR, title, span, help=help_))
+        self.bad_lines.add(self._line)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -17,12 +20,14 @@ from appnet.diagnostics.source import NOT_TEXT, Source
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
-from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS
-from appnet.language.recovery import without_line_of
+from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
 _MAX_DIGITS = 40  # of a whole number
-_MAX_ERRORS = 10
+_MAX_ERRORS = 50
+_MAX_REPAIRS = 250
+_WORD = re.compile(r"[^\W\d]\w*")
 _FRIENDLY = {
     "_NEWLINE": "the end of the line",
     "_INDENT": "an indented block",
@@ -33,6 +38,10 @@ _FRIENDLY = {
     "FLOAT": "a number",
     "STRING": "a string",
     **{token: f"`{text}`" for text, token in (KEYWORDS | SECTIONS | PUNCTUATION).items()},
+}
+_VALUES = {_FRIENDLY[it] for it in ("NAME", "INT", "STRING", "TRUE", "FALSE", "NOT", "MINUS", "_LPAR", "_LSQB")}
+_OPERATORS = {
+    _FRIENDLY[it] for it in ("EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "AND", "OR")
 }
 _FRIENDLY_IN_BRACES = _FRIENDLY | {
     "_NEWLINE": "`;`",
@@ -45,34 +54,133 @@ _FRIENDLY_IN_BRACES = _FRIENDLY | {
 
 def parse(file: Source) -> syntax.Program:
     """The program in ``file``. Raises `DiagnosticError` for text that is no program, and for what is no text."""
+    program = read(file)
+    if program.errors:
+        raise DiagnosticError(list(program.errors))
+    return program
+
+
+def read(file: Source) -> syntax.Program:
+    """As `parse`, but lines that cannot be read are among the program's ``errors``; raises `DiagnosticError` where too
+    little is left without them.
+    """
     source = read_program(file).removeprefix("\ufeff")  # some editors begin a file with it
     lexer = lexer_for(file, source)
     tokens = [it for it in lexer.tokens() if it.type != COMMENT]
-    if lexer.errors:
+    if lexer.gave_up or (lexer.errors and has_braces(source)):
         raise DiagnosticError(lexer.errors[:_MAX_ERRORS])
-    return _TreeReader(file, source).program(_tree_of(file, source, tokens))
+    parsing = _Parsing(file, source, lexer)
+    tree = parsing.tree(tokens)
+    reader = _TreeReader(file, source, parsing)
+    errors = [*_not_following(lexer.errors, parsing.out_of_line, tokens), *parsing.errors]
+    program = reader.program(tree, broken=bool(errors)) if tree is not None else None
+    errors = sorted([*errors, *reader.errors], key=lambda it: (it.span.line, it.span.column))[:_MAX_ERRORS]
+    if program is None:
+        raise DiagnosticError(errors)
+    return dataclasses.replace(program, errors=tuple(errors))
 
 
-def _tree_of(file: Source, source: str, tokens: list[Token]) -> Tree[Token]:
-    """Lark's tree, or every syntax error that is no consequence of one before it."""
-    errors: list[Diagnostic] = []
-    while True:
-        try:
-            tree = _parser().parse(tokens)  # our lexer has run: Lark passes the list through
-        except UnexpectedToken as error:
-            found = _unexpected(file, source, error, tokens)
-            if errors and (error.token.type == "$END" or found.span.line <= errors[-1].span.line):
-                break
-            errors.append(found)
-            rest = without_line_of(error.token, tokens)
-            if rest is None or len(errors) == _MAX_ERRORS:
-                break
-            tokens = rest
-        else:
-            if not errors:
-                return tree
-            break
-    raise DiagnosticError(errors)
+def _not_following(errors: list[Diagnostic], out_of_line: list[int], tokens: list[Token]) -> list[Diagnostic]:
+    """Those of the lexer's that do not come of a line that should have been indented, before them in their section."""
+    sections = [it.line or 1 for it in tokens if it.type in SECTIONS.values()]
+
+    def follows(error: Diagnostic) -> bool:
+        begin = max((it for it in sections if it <= error.span.line), default=0)
+        return error.code == "E002" and any(begin <= it < error.span.line for it in out_of_line)
+
+    return [it for it in errors if not follows(it)]
+
+
+class _Parsing:
+    """Parses tokens; after an error once more, with the line that it is in put right.
+
+    ``errors`` are those that are no consequence of others, and of the lexer's. ``lost`` are the names in the lines that
+    had to be put right, ``lost_state`` those of them in `state`. ``out_of_line`` are lines that were not indented as
+    far as the one above asks for.
+    """
+
+    def __init__(self, file: Source, source: str, lexer: Lexer) -> None:
+        self._file = file
+        self._source = source
+        self._told = set(lexer.bad_lines)
+        self._unreadable = {it.span.line for it in lexer.errors if it.code == "E001"}
+        self._unclosed = [it for it in lexer.unclosed if it[0].line not in self._unreadable]
+        self._attempts: Counter[tuple[int, str]] = Counter()
+        self.out_of_line: list[int] = []
+        self.errors: list[Diagnostic] = []
+        self.lost: set[str] = set()
+        self.lost_state: set[str] = set()
+
+    def tree(self, tokens: list[Token]) -> Tree[Token] | None:
+        """Lark's tree; None where nothing can be read, or too much is wrong."""
+        lines = self._source.split("\n")
+        for line in self._unreadable:
+            tokens = self._unread(tokens, line)
+            self.lost |= set(_WORD.findall(lines[line - 1]))  # some may be in a string without an end
+        rest: list[Token] | None = tokens
+        while rest is not None and len(self.errors) < _MAX_ERRORS and self._attempts.total() < _MAX_REPAIRS:
+            try:
+                found = _parser().parse(rest)  # our lexer has run: Lark passes the list through
+            except UnexpectedToken as error:
+                rest = self._after(error, rest)
+            else:
+                if not self._unclosed:
+                    return found
+                bracket, _ = self._unclosed.pop()
+                self.errors.append(_without_end(self._file, bracket, tokens))
+                rest = self._unread(rest, bracket.line or 1)
+        self.errors += [_without_end(self._file, bracket, tokens) for bracket, _ in self._unclosed]
+        return None
+
+    def _unread(self, tokens: list[Token], line: int) -> list[Token]:
+        """The tokens without what stands in the line, in which nothing can be told."""
+        at = next((at for at, it in enumerate(tokens) if it.line == line and it.type not in LAYOUT), None)
+        if at is None:
+            return tokens
+        found = unread(tokens, at)
+        self._lose(found)
+        return found.tokens
+
+    def _lose(self, found: Repaired) -> None:
+        self.lost |= found.names
+        self.lost_state |= found.state
+
+    def _after(self, error: UnexpectedToken, tokens: list[Token]) -> list[Token] | None:
+        token, accepts = error.token, error.accepts or error.expected
+        at = next((index for index, it in enumerate(tokens) if it is token), len(tokens))
+        fault = tokens[line_at_fault(tokens, at, accepts)].line or 1 if tokens else 1
+        key = (fault, kind_of_fault(token, accepts))
+        if self._is_new(token, fault):
+            self.errors.append(_unexpected(self._file, self._source, error, tokens))
+        self._told |= {fault, token.line or fault}
+        if (token.type == "_DEDENT" and "_INDENT" in accepts) or "STATE" in accepts:
+            self.out_of_line.append(token.line or fault)
+        found = repaired(tokens, at, accepts, self._attempts[key]) if tokens else None
+        self._attempts[key] += 1
+        if found is None:
+            return None
+        self._lose(found)
+        return found.tokens
+
+    def _is_new(self, token: Token, fault: int) -> bool:
+        if token.type in {"_RPAR", "_RSQB"} and not token.value:  # a bracket that is missing
+            return False
+        line = token.line or fault
+        for it in self._unclosed:
+            if (it[0].line or 1) <= line <= it[1]:
+                if line > (it[0].line or 1):
+                    return False
+                self._unclosed.remove(it)  # what is wrong in its line may be why
+                return True
+        return not self._told & {fault, line}
+
+
+def _without_end(file: Source, bracket: Token, tokens: list[Token]) -> Diagnostic:
+    closing = "]" if bracket.type == "_LSQB" else ")"
+    of_loop = any(it.type == "LAMBDA" and it.line == bracket.line for it in tokens)
+    help_ = "close it behind the block of the loop" if of_loop else "close it in the line where what it holds ends"
+    title = f"a `{bracket}` without its `{closing}`"
+    return Diagnostic("E003", Severity.ERROR, title, _token_span(file, bracket), "nothing closes it", help_)
 
 
 class _PassThrough(LarkLexer):
@@ -110,7 +218,7 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
     else:
         span = _token_span(file, token)
     accepted = error.accepts or error.expected
-    expected = sorted({names.get(name, name) for name in accepted} - {"`@`"})
+    expected = _shortened({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
     if not braces:
         help_ = advice(place_of(token, tokens, accepted, source)) or f"expected here: {wanted}"
@@ -126,6 +234,14 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
     return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_)
 
 
+def _shortened(names: set[str]) -> list[str]:
+    """The names, with a word for all values and one for all operators where any of them can stand."""
+    for word, group in (("a value", _VALUES), ("an operator", _OPERATORS)):
+        if len(names & group) > len(group) // 2:
+            names = (names - group) | {word}
+    return sorted(names)
+
+
 def _token_span(file: Source, token: Token) -> Span:
     line, column = token.line or 1, token.column or 1
     return Span(file, line, column, token.end_line or line, token.end_column or column + 1)
@@ -137,16 +253,27 @@ Node: TypeAlias = Tree[Token] | Token
 class _TreeReader:
     """Lark's tree to our own, with places."""
 
-    def __init__(self, file: Source, source: str) -> None:
+    def __init__(self, file: Source, source: str, parsing: _Parsing) -> None:
         self._file = file
         self._source = source
+        self._parsing = parsing
         self._depth = 0
-        self._errors: list[Diagnostic] = []
+        self.errors: list[Diagnostic] = []
 
-    def program(self, tree: Tree[Token]) -> syntax.Program:
+    def program(self, tree: Tree[Token], *, broken: bool) -> syntax.Program | None:
+        """The program; None where blocks are missing, which is told unless it may come of what has made it ``broken``.
+        What is wrong is in ``errors``.
+        """
+        try:
+            return self._program(tree, broken=broken)
+        except DiagnosticError as error:
+            self.errors += error.diagnostics
+            return None
+
+    def _program(self, tree: Tree[Token], *, broken: bool) -> syntax.Program | None:
         sections: dict[str, Tree[Token]] = {}
         order = list(SECTIONS.values())
-        errors = []
+        errors = self.errors
         for node in tree.children:
             section = _tree(_tree(node).children[0])
             keyword = _token(section.children[0])
@@ -161,12 +288,12 @@ class _TreeReader:
                 errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_, place))
             sections.setdefault(keyword.type, section)
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
-        for text, name in SECTIONS.items():
-            if name not in sections:
-                errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
-        if errors:
-            raise DiagnosticError(errors)
-        program = syntax.Program(
+        missing = [text for text, name in SECTIONS.items() if name not in sections]
+        for text in missing if not broken else ():
+            errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
+        if missing:
+            return None
+        return syntax.Program(
             self._file,
             _token_span(self._file, first),
             tuple(self._declaration(it) for it in _trees(sections["STATE"]) if it.data == "state_declaration"),
@@ -174,10 +301,9 @@ class _TreeReader:
             self._handler(sections["INIT"]),
             self._handler(sections["REQ"]),
             self._handler(sections["RESP"]),
+            frozenset(self._parsing.lost | {LOST}) if broken else frozenset(),
+            frozenset(self._parsing.lost_state),
         )
-        if self._errors:
-            raise DiagnosticError(sorted(self._errors, key=lambda it: it.span.line)[:_MAX_ERRORS])
-        return program
 
     def _beginning(self, section: str) -> str:
         """Advice to add a section."""
@@ -188,7 +314,7 @@ class _TreeReader:
 
     def _error(self, code: str, title: str, span: Span, help_: str) -> Diagnostic:
         diagnostic = Diagnostic(code, Severity.ERROR, title, span, help=help_)
-        self._errors.append(diagnostic)
+        self.errors.append(diagnostic)
         return diagnostic
 
     @contextmanager
@@ -265,11 +391,13 @@ class _TreeReader:
     def _send(self, tree: Tree[Token]) -> syntax.Send:
         value, direction = _trees(tree)
         name = self._name(direction)
-        if name.name.lower() not in {"up", "down"}:
+        way = name.name.lower()
+        if way not in {"up", "down"}:
             title = f"`{name.name}` is no direction"
             help_ = "a request goes `Down`, an answer goes `Up`"
             self._error("E030", title, name.span, help_)
-        return syntax.Send(self._span(tree), self.expression(value), name.name.lower(), name.span)
+            way = ""
+        return syntax.Send(self._span(tree), self.expression(value), way, name.span)
 
     def _match(self, tree: Tree[Token]) -> syntax.MatchOn:
         subject, *arms = _trees(tree)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import near_names, suggestion
 from appnet.language import syntax
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
@@ -190,5 +190,7 @@ class Scope:
         if name.lower() in _CONSTANTS:
             return CheckError("E010", f"`{name}` is not defined", span, help_=_CONSTANTS[name.lower()])
         names = [*self.state, *(known for block in self._blocks for known in block)]
-        help_ = suggestion(name, names, what="names known here")
+        if near_names(name, self._broken):  # what is wrong is perhaps where it is declared
+            names += self._broken
+        help_ = suggestion(name, names, what="names known here") if names else f"give it a value first: `{name} = …`"
         return CheckError("E010", f"`{name}` is not defined", span, help_=help_)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.diagnostic import Diagnostic, Span
 from appnet.diagnostics.source import Source
 
 # --- types and expressions -------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Send:
-    """``direction`` is ``up`` or ``down``."""
+    """``direction`` is ``up`` or ``down``, or empty where it is neither, which has been told."""
 
     span: Span
     value: Expression
@@ -219,7 +219,11 @@ class HandlerBlock:
 
 @dataclass(frozen=True)
 class Program:
-    """One element's file. ``span`` is its first token."""
+    """One element's file. ``span`` is its first token.
+
+    ``errors``: of lines that cannot be read. ``lost``: names in these; ``lost_state``: those of them that may have been
+    declared as state.
+    """
 
     source: Source
     span: Span
@@ -228,6 +232,9 @@ class Program:
     init: HandlerBlock
     req: HandlerBlock
     resp: HandlerBlock
+    lost: frozenset[str] = frozenset()
+    lost_state: frozenset[str] = frozenset()
+    errors: tuple[Diagnostic, ...] = ()
 
 
 def is_empty(node: Expression) -> bool:
@@ -245,6 +252,19 @@ def parts(node: Expression) -> Iterator[Expression]:
         for it in value if isinstance(value, tuple) else (value,):
             if isinstance(it, Expression) and field_.name != "function":
                 yield it
+
+
+def names_given(node: Any, function: str) -> Iterator[str]:
+    """The names that are given what ``function`` gives, in ``node``, which may be a tuple, and all below it."""
+    if isinstance(node, tuple):
+        for it in node:
+            yield from names_given(it, function)
+    elif isinstance(node, Assign):
+        if isinstance(node.value, Apply) and node.value.function.name == function:
+            yield from (it.name for it in node.targets)
+    elif dataclasses.is_dataclass(node):
+        for field_ in dataclasses.fields(node):
+            yield from names_given(getattr(node, field_.name), function)
 
 
 def applications(node: Any) -> Iterator[Apply]:

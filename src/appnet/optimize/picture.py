@@ -18,8 +18,8 @@ _STYLE = (
 def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]] = ()) -> str:
     """The SVG text. Elements in another place, or elsewhere in the order, than as written are green.
 
-    Each chain before and after; of an application of several ``edges``, client and server of each, first the graph of
-    its services, with the costs of the chains.
+    Each chain before and after; of an application with several ``edges``, given as client and server, first the graph
+    of its services, with the costs of the chains.
     """
     parts: list[str] = []
     width, top = 0.0, 0.0
@@ -28,7 +28,7 @@ def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]
         parts += graph.draw()
         width, top = graph.width, graph.height
     for it in explanations:
-        if len(edges) > 1:
+        if len(edges) > 1 or len(explanations) > 1:
             parts.append(f'<text class="title" x="{_MARGIN}" y="{top + 20:.0f}">{escape(it.edge)}</text>')
             top += _HEADING
         for row in _rows(it):

@@ -41,12 +41,10 @@ _SEARCHES: Mapping[Algorithm, Callable[[Problem, ChainCosts], Arrangement]] = {
 class Settings:
     """What plans are chosen by, whatever the chain.
 
-    ``crossing``: what an RPC costs behind the client's side, as in `CostModel`. ``by_hand``: properties that replace
-    inferred ones.
+    ``by_hand``: properties that replace inferred ones.
     """
 
-    level: OptLevel
-    crossing: float
+    level: OptLevel = OptLevel.STRONG
     algorithm: Algorithm = Algorithm.COST
     by_hand: Overrides | None = None
 
@@ -71,6 +69,7 @@ class OptimizedPlan:
 def optimize(
     chain: LoadedChain,
     places: Sequence[Place],
+    crossing: float,
     settings: Settings,
     known: Known,
     profile: Profile | None = None,
@@ -78,16 +77,16 @@ def optimize(
 ) -> OptimizedPlan:
     """The plan for the chain over the places, which are in request order.
 
-    ``known``: what was found out about elements, of this chain and others. ``profile``: what was seen of the chain.
-    ``running``: the plan that an edited edge ran by so far; where it is still legal it stays, so that an upgrade waits
-    for no other proofs than those that show this.
+    ``crossing``: what an RPC costs behind the client's side. ``known``: what was found out about elements, of this
+    chain and others. ``profile``: what was seen of the chain. ``running``: the plan that an edited edge ran by so far;
+    where it is still legal it stays, so that an upgrade waits for no other proofs than those that show this.
 
     Raises `UnsuitedError` where the chain cannot run as written.
     """
     seen = profile if profile is not None else Profile()
     stops, prices = chain.chain.stops, tuple(it.prices for it in places)
     elements = [chain.elements[it.spec.name.value] for it in stops]
-    costs = ChainCosts([known.costs(it, prices, seen) for it in elements], places, settings.crossing)
+    costs = ChainCosts([known.costs(it, prices, seen) for it in elements], places, crossing)
     state = _stating(chain, elements, places, settings, known)
     fused = settings.level is not OptLevel.NO
     kept = _still_legal(running, elements, places, state) if running is not None and fused else None

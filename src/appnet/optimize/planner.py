@@ -16,11 +16,12 @@ from appnet.optimize.plan import OptimizedPlan, Settings, optimize
 class Planner:
     """Plans chains by the same settings. Equal chains, on whatever edges, are planned once.
 
-    Decisions about pairs are kept in ``cache``, by default the user's.
+    ``crossing``: what an RPC costs behind the client's side, as in `CostModel`. Decisions about pairs are kept in
+    ``cache``, by default the user's.
     """
 
-    def __init__(self, settings: Settings, cache: DecisionCache | None = None) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, crossing: float, cache: DecisionCache | None = None) -> None:
+        self._settings, self._crossing = settings, crossing
         self._known = Known(cache, settings.by_hand)
         self._plans: dict[tuple[object, ...], OptimizedPlan] = {}
 
@@ -35,7 +36,9 @@ class Planner:
         key = _key(chain, places, profile, running)
         found = self._plans.get(key)
         if found is None:
-            found = self._plans[key] = optimize(chain, places, self._settings, self._known, profile, running)
+            found = self._plans[key] = optimize(
+                chain, places, self._crossing, self._settings, self._known, profile, running
+            )
             return found
         stops, arrangement = chain.chain.stops, found.arrangement
         placed = [(stops[it].spec, arrangement.at[it]) for it in arrangement.order]

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
-from appnet.diagnostics.source import FileSource, Source, base_name
+from appnet.diagnostics.source import Source, base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 
@@ -78,7 +78,3 @@ def _price(section: Section, key: str) -> float:
         section.problems.add("C084", f"`{key}` is no price", span, f"this is {value}", help_)
         return 0.0
     return float(value)
-
-
-DEFAULT = load_prices(FileSource(Path(__file__).parent / "prices.yaml"), ["native", "wasm"])
-"""What plans are made by where no prices are given; the file says where they were measured."""

@@ -29,7 +29,7 @@ _CALL_TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
 @dataclass(frozen=True)
-class Answer:
+class FrontendAnswer:
     """What the frontend says to a caller; ``status`` and ``message`` are those of the gRPC call behind it."""
 
     text: str
@@ -47,9 +47,9 @@ class Expectation:
     """
 
     key: str
-    usual: Answer
-    alike: frozenset[Answer] = frozenset()
-    by_chance: frozenset[Answer] = frozenset()
+    usual: FrontendAnswer
+    alike: frozenset[FrontendAnswer] = frozenset()
+    by_chance: frozenset[FrontendAnswer] = frozenset()
     streams: frozenset[str] = frozenset()
 
 
@@ -94,7 +94,7 @@ class EchoApplication:
 
     def _judge(
         self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int, server: str
-    ) -> tuple[Answer, frozenset[str]]:
+    ) -> tuple[FrontendAnswer, frozenset[str]]:
         clock = count(_CLOCK_STEP_NS, _CLOCK_STEP_NS)
         chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=self.replicas))
         rpc = Rpc(method, {"Body": key.encode()})
@@ -104,10 +104,10 @@ class EchoApplication:
             outcome = chain.response(rpc, 0)
         streams = frozenset(name for name, _ in chain.records())
         if isinstance(outcome, Refused):
-            return Answer(_FAILED, outcome.code, outcome.text.decode("utf-8", "replace")), streams
+            return FrontendAnswer(_FAILED, outcome.code, outcome.text.decode("utf-8", "replace")), streams
         body = rpc.message["Body"]
         assert isinstance(body, bytes)
-        return Answer(body.decode("utf-8", "replace")), streams
+        return FrontendAnswer(body.decode("utf-8", "replace")), streams
 
     @property
     def _module(self) -> list[str]:
@@ -116,20 +116,23 @@ class EchoApplication:
 
 def application_for(loaded: LoadedApplication) -> EchoApplication:
     """The programs of the application; raises ``DiagnosticError`` where none of it are here."""
-    first, *others = loaded.chains
-    proto = first.chain.proto.path
-    if not others and proto is not None and any(it.signature.full_name == ECHO_METHOD for it in first.methods):
-        return EchoApplication(proto, replicas=loaded.manifest.replicas(first.chain.edge.server))
-    title = f"no programs here that call `{first.method.full_name}`"
-    help_ = f"on one machine the echo application can be run: `{ECHO_METHOD}`"
-    raise DiagnosticError(
-        [Diagnostic("C061", Severity.ERROR, title, first.chain.methods[0].span, "this method", help_)]
-    )
+    edges = dict.fromkeys((it.chain.edge.client, it.chain.edge.server) for it in loaded.chains)
+    carried = [it for it in loaded.chains if any(one.signature.full_name == ECHO_METHOD for one in it.methods)]
+    if len(edges) == 1 and carried:
+        ((_, server),) = edges
+        proto = carried[0].chain.proto.path
+        assert proto is not None, "`run` reads files"
+        return EchoApplication(proto, replicas=loaded.manifest.replicas(server))
+    other = next((it for it in loaded.chains if it not in carried), loaded.chains[0])
+    title = f"no programs here that call `{other.method.full_name}` on `{other.chain.edge}`"
+    help_ = f"on one machine the echo application can be run, which is one edge: `{ECHO_METHOD}`"
+    span = other.chain.methods[0].span
+    raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, span, "this method", help_)])
 
 
-async def get(url: str, key: str) -> Answer:
+async def get(url: str, key: str) -> FrontendAnswer:
     """Calls the frontend at ``url``. Raises ``aiohttp.ClientError`` or ``TimeoutError`` where it does not answer."""
     async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session, session.get(url, params={"key": key}) as reply:
         text = (await reply.text()).removesuffix("\n")
         status = int(reply.headers.get("grpc-status", "2"))
-        return Answer(text, status, unquote(reply.headers.get("grpc-message", "")))
+        return FrontendAnswer(text, status, unquote(reply.headers.get("grpc-message", "")))

@@ -2,8 +2,8 @@
  *
  *   now NS                              sets the clock
  *   fail N                              the Nth allocation from now fails, and all after it; 0 ends that
- *   call                                begins a call                              -> its number
- *   req CALL METHOD NUMBER=VALUE… KEY:HEX…      judges its request               -> F NUMBER=VALUE… KEY:HEX… | R CODE HEX
+ *   call                                begins a call of the only method           -> its number, or "no memory for" it
+ *   req CALL NUMBER=VALUE… KEY:HEX…      judges its request               -> F NUMBER=VALUE… KEY:HEX… | R CODE HEX
  *   resp CALL STATUS NUMBER=VALUE… KEY:HEX…     judges its response              -> likewise
  *   free CALL
  *   dump                                -> the state, hexadecimal
@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "chain_calls.h"
 #include "instance.h"
-#include "lifecycle.h"
 #include "telemetry.h"
 
 enum { DRIVER_CALLS = 4096, DRIVER_HEADERS = 32 };
@@ -29,6 +29,7 @@ typedef struct driver_header {
 
 typedef struct driver_call {
   an_call *call;
+  an_slot *slots;
   driver_header headers[DRIVER_HEADERS];
   size_t header_count;
   uint8_t *owned[256]; /* what headers and messages refer to */
@@ -41,13 +42,18 @@ static uint64_t clock_ns;
 static long failing;
 static an_instance *instance;
 
-static bool driver_fails(void) { return failing > 0 && (failing == 1 || --failing == 0 || (failing = 1, false)); }
+static bool driver_fails(void) {
+  if (failing <= 1) return failing == 1;
+  failing--;
+  return false;
+}
 
 void *an_alloc(size_t size) { return driver_fails() || size > (size_t)1 << 40 ? NULL : malloc(size); }
 void *an_realloc(void *block, size_t size) { return driver_fails() ? NULL : realloc(block, size); }
 void an_free(void *block) { free(block); }
 
 static uint64_t driver_now(void *host) { (void)host; return clock_ns; }
+static uint64_t driver_wall(void *host) { (void)host; return clock_ns + 1700000000000000000u; }
 
 static driver_header *find_header(driver_call *call, an_metadata_map map, an_view key) {
   for (size_t i = 0; i < call->header_count; i++) {
@@ -109,7 +115,7 @@ static void take_argument(driver_call *call, const an_side *side, an_metadata_ma
   unsigned long number = strtoul(argument, NULL, 10);
   for (size_t i = 0; i < side->field_count; i++) {
     if (side->fields[i].numbers[0] != number) continue;
-    an_slot *slot = &call->call->slots[i];
+    an_slot *slot = &call->slots[i];
     slot->present = true;
     if (is_text(&side->fields[i])) {
       slot->value.s = take_hex(call, equals + 1);
@@ -123,14 +129,15 @@ static void take_argument(driver_call *call, const an_side *side, an_metadata_ma
 
 static void print_outcome(driver_call *call, const an_side *side, an_metadata_map map, an_verdict verdict) {
   if (verdict == AN_REFUSE) {
-    printf("R %d ", call->call->reply_code);
-    print_hex(call->call->reply_text.data, call->call->reply_text.size);
+    an_view text;
+    printf("R %d ", an_refusal(call->call, &text));
+    print_hex(text.data, text.size);
     printf("\n");
     return;
   }
   printf("F");
   for (size_t i = 0; i < side->field_count; i++) {
-    const an_slot *slot = &call->call->slots[i];
+    const an_slot *slot = &call->slots[i];
     if (!slot->written) continue;
     printf(" %u=", side->fields[i].numbers[0]);
     if (is_text(&side->fields[i])) {
@@ -147,35 +154,25 @@ static void print_outcome(driver_call *call, const an_side *side, an_metadata_ma
   printf("\n");
 }
 
-static void begin_side(an_call *call, const an_side *side) {
-  memset(call->slots, 0, side->field_count * sizeof(an_slot));
+static void take_arguments(driver_call *call, const an_side *side, an_metadata_map map, char *arguments) {
+  for (char *one = strtok(arguments, " \n"); one != NULL; one = strtok(NULL, " \n")) {
+    take_argument(call, side, map, one);
+  }
 }
 
-static void run_request(driver_call *call, size_t method, char *arguments) {
-  an_call *it = call->call;
-  it->method = &appnet_program.methods[method];
-  it->rpc_id = ++instance->rpc_count;
-  begin_side(it, &it->method->request);
-  for (char *one = strtok(arguments, " \n"); one != NULL; one = strtok(NULL, " \n")) {
-    take_argument(call, &it->method->request, AN_REQUEST_METADATA, one);
-  }
-  an_verdict verdict = it->method->on_request(it);
-  if (verdict == AN_FORWARD) an_call_count(it);
-  print_outcome(call, &it->method->request, AN_REQUEST_METADATA, verdict);
+static void run_request(driver_call *call, char *arguments) {
+  const an_side *side = &call->call->method->request;
+  call->slots = an_message_new(call->call, AN_REQUEST);
+  take_arguments(call, side, AN_REQUEST_METADATA, arguments);
+  print_outcome(call, side, AN_REQUEST_METADATA, an_judge_request(call->call));
 }
 
 static void run_response(driver_call *call, int32_t status, char *arguments) {
-  an_call *it = call->call;
-  an_call_uncount(it);
-  it->response_begun = true;
-  it->status = status;
-  it->is_error = status != 0;
-  begin_side(it, &it->method->response);
-  for (char *one = strtok(arguments, " \n"); one != NULL; one = strtok(NULL, " \n")) {
-    take_argument(call, &it->method->response, AN_RESPONSE_METADATA, one);
-  }
-  if (it->is_error) begin_side(it, &it->method->response);
-  print_outcome(call, &it->method->response, AN_RESPONSE_METADATA, it->method->on_response(it));
+  const an_side *side = &call->call->method->response;
+  call->slots = an_message_new(call->call, AN_RESPONSE);
+  take_arguments(call, side, AN_RESPONSE_METADATA, arguments);
+  an_verdict verdict = status == 0 ? an_judge_response(call->call) : an_end_response(call->call, status);
+  print_outcome(call, side, AN_RESPONSE_METADATA, verdict);
 }
 
 static void free_call(driver_call *call) {
@@ -204,10 +201,10 @@ static void run_line(char *line) {
   } else if (strncmp(line, "call", 4) == 0) {
     if (call_count == DRIVER_CALLS) exit(3);
     driver_call *call = calls[call_count] = calloc(1, sizeof *call);
-    call->call = an_call_new(instance, call);
-    printf("%zu\n", call_count++);
-  } else if (sscanf(line, "req %llu %llu %n", &first, &second, &used) == 2) {
-    run_request(calls[first], second, line + used);
+    call->call = an_chain_call_new(instance, 0, call);
+    printf(call->call != NULL ? "%zu\n" : "no memory for %zu\n", call_count++);
+  } else if (sscanf(line, "req %llu %n", &first, &used) == 1) {
+    run_request(calls[first], line + used);
   } else if (sscanf(line, "resp %llu %llu %n", &first, &second, &used) == 2) {
     run_response(calls[first], (int32_t)second, line + used);
   } else if (sscanf(line, "free %llu", &first) == 1) {
@@ -224,11 +221,11 @@ static void run_line(char *line) {
 
 int main(int argc, char **argv) {
   if (argc != 4) return 2;
-  an_services services = {.now_ns = driver_now, .wall_ns = driver_now, .metadata_get = driver_get, .metadata_set = driver_set};
+  an_services services = {.now_ns = driver_now, .wall_ns = driver_wall, .metadata_get = driver_get, .metadata_set = driver_set};
   an_options options = {.seed = strtoull(argv[1], NULL, 10), .max_message = 1 << 20,
                         .backend_count = (uint32_t)strtoul(argv[2], NULL, 10)};
   failing = strtol(argv[3], NULL, 10);
-  instance = an_instance_new(&services, &options, sizeof(an_call));
+  instance = an_chain_instance_new(&services, &options);
   failing = 0;
   printf(instance == NULL ? "no memory\n" : "ready\n");
   fflush(stdout);

@@ -124,7 +124,7 @@ class Driver:
         rpc = self._calls[call]
         rpc.message, rpc.metadata = dict(message), dict(metadata or {})
         fields = self._arguments(self.method.request, rpc.message, rpc.metadata)
-        answer = self.send(f"req {call} 0 {fields}")
+        answer = self.send(f"req {call} {fields}")
         return self._compare(answer, self.reference.request(rpc), self.method.request, rpc.metadata)
 
     def response(

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import FAILURE, check_writable, open_screens, told_errors
 from appnet.cli.supervise import supervised
+from appnet.measure.solve import CalibrationError, Effort
 from appnet.optimize.prices import write_prices
-from appnet.processors.envoy.calibrate.calibrate import CalibrationError, Effort
-from appnet.processors.envoy.calibrate.calibrate import calibrate as measure_prices
-from appnet.processors.envoy.proxy.process import EnvoyError
+from appnet.processors import registry
+from appnet.processors.processor import ProcessorError
 
 
 def command(
@@ -22,11 +23,11 @@ def command(
     rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
 ) -> None:
     """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
-    screens = open_screens()
-    with told_errors(CalibrationError, EnvoyError):
+    screens, processor = open_screens(), registry.processor(USUAL_PROCESSOR)
+    with told_errors(CalibrationError, ProcessorError):
         check_writable(file)
         with screens.err.status("") as status:
-            model = asyncio.run(supervised(measure_prices(Effort(rounds), status.update)))
+            model = asyncio.run(supervised(processor.calibrate(Effort(rounds), status.update)))
         if model is not None:
             write_prices(model, file)
     screens.out.print(f"wrote {file}" if model is not None else "stopped", markup=False)

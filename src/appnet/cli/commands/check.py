@@ -11,9 +11,10 @@ import typer
 
 from appnet.cli.behaviour import check_any, checkable
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
+from appnet.cli.options import target_named
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
-from appnet.processors.envoy.build import Target
+from appnet.processors import registry
 
 
 def command(
@@ -27,17 +28,24 @@ def command(
     proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
     method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
     target: Annotated[
-        Target | None, typer.Option(help="Also note what this target keeps or gives up of each element.")
+        str | None,
+        typer.Option(
+            parser=target_named,
+            metavar="|".join(registry.targets()),
+            help="Check that elements can be compiled to this target, and note what it keeps or gives up of each.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files."""
+    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files.
+
+    `appnetctl explain-code CODE` says what a code means, with an example and how to mend it.
+    """
     if method and proto is None:
         raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
-    noted = target.value if target is not None else ""
     with told_errors():
         files = checkable(files)
-    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, noted)))
+    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target or "")))
     screens = open_screens()
     if as_json:
         for diagnostic in found:
@@ -45,7 +53,7 @@ def command(
     else:
         show_diagnostics(screens.err, found)
         count = Counter(it.severity for it in found)
-        notes = f", {count[Severity.NOTE]} notes" if noted else ""
+        notes = f", {count[Severity.NOTE]} notes" if target else ""
         told_count = f"{count[Severity.ERROR]} errors, {count[Severity.WARNING]} warnings{notes}"
         screens.out.print(f"{_count(files, 'file')}: {told_count}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)

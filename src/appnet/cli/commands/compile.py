@@ -12,19 +12,20 @@ from typing import Annotated
 import typer
 
 from appnet.analysis import Vocabulary, load_overrides
-from appnet.application.load import LoadedApplication, load
+from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
-from appnet.cli.options import BackendOption
-from appnet.cli.planned import model_of, profiles_of
+from appnet.cli.options import BackendOption, PricesOption, TargetOption
+from appnet.cli.planned import AlgorithmOption, ProfileOption, profiles_of, where_of
 from appnet.cli.screen import show_diagnostics
-from appnet.compile import CompileSettings, build, compile_application
+from appnet.compile.fit import DEFAULT_TARGET, load_application
+from appnet.compile.pipeline import compile_application
 from appnet.deploy.kubernetes.objects import ManifestSettings
-from appnet.deploy.kubernetes.output import files, write
+from appnet.deploy.kubernetes.output import files as output_files
+from appnet.deploy.kubernetes.output import write
 from appnet.diagnostics.source import FileSource
-from appnet.optimize import Algorithm
+from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
-from appnet.processors.envoy.build import Target
 from appnet.system.address import Address
 
 
@@ -39,8 +40,11 @@ def _address(text: str) -> Address:
         raise typer.BadParameter(str(error)) from None
 
 
+_Files = Annotated[
+    list[Path] | None, typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
+]
 _Spec = Annotated[
-    Path, typer.Option("--spec", "-s", "--spec_path", help="The application's edges and elements (.yaml).")
+    Path | None, typer.Option("--spec", "-s", "--spec_path", help="The same as FILES, as the public compiler has it.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
@@ -64,16 +68,7 @@ _NoOptimize = Annotated[
 _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
 ]
-_Algorithm = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How plans are chosen.")]
-_Prices = Annotated[Path | None, typer.Option("--prices", help="What RPCs cost, as `appnetctl calibrate` wrote it.")]
-_ProfileFile = Annotated[
-    Path | None,
-    typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse."),
-]
 _Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
-_Target = Annotated[
-    Target, typer.Option(help="What elements are compiled to, but for those with `envoy_native: true`.")
-]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
 _Collector = Annotated[
     Address | None,
@@ -82,43 +77,49 @@ _Collector = Annotated[
 
 
 def command(
+    files: _Files = None,
     *,
-    spec: _Spec,
+    spec: _Spec = None,
     backend: BackendOption = "envoy",
     verbose: _Verbose = False,
     pseudo_property: _Properties = None,
     pseudo_impl: _Code = None,
     mrpc_dir: _Mrpc = None,
     dry_run: _DryRun = False,
-    opt_level: _Level = OptLevel.WEAK,
+    opt_level: _Level = OptLevel.STRONG,
     no_optimize: _NoOptimize = False,
     replica: _Replica = None,
-    opt_algorithm: _Algorithm = Algorithm.COST,
-    prices: _Prices = None,
-    profile: _ProfileFile = None,
+    opt_algorithm: AlgorithmOption = Algorithm.COST,
+    prices: PricesOption = None,
+    profile: ProfileOption = None,
     debug: _Debug = False,
-    target: _Target = Target.WASM,
+    target: TargetOption = DEFAULT_TARGET,
     output: _Output = Path("generated"),
     collector: _Collector = None,
 ) -> None:
-    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests."""
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests.
+
+    Native modules need Istio 1.31 or newer; for older proxies take --target wasm.
+    """
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
+    named = [*(files or ()), *([spec] if spec is not None else ())]
+    if not named:
+        raise typer.BadParameter("name the application's files, or one with --spec", param_hint="FILES")
     screens = open_screens()
-    level = OptLevel.NO if no_optimize else opt_level
+    settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(), _told_steps(debug=debug):
-        application = load(FileSource(spec))
+        where = where_of(target, prices, cluster=True)
+        application = load_application(*map(FileSource, named))
         show_diagnostics(screens.err, list(application.warnings))
-        settings = CompileSettings(level, target.value, model_of(prices), algorithm=opt_algorithm)
         if pseudo_property is not None:
             by_hand = load_overrides(FileSource(pseudo_property), _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
         profiles = profiles_of(profile, [it.chain for it in application.chains])
-        compiled = compile_application(application, settings, profiles=profiles)
+        version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
         if verbose:
-            made = [explain(it.optimized, seen) for (_, it), seen in zip(compiled.chains, profiles, strict=True)]
-            for line in told_application(made):
+            for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
                 typer.echo(line)
-        found = files(build(compiled, pseudo_impl), ManifestSettings(replica, collector))
+        found = output_files(version, ManifestSettings(replica, collector))
         if not dry_run:
             with writing(output):
                 write(found, output)

@@ -16,15 +16,13 @@ from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.options import BackendOption, ParameterOption, given_by
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.views import View, views
-from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
-from appnet.processors.envoy.build import Target, build
-
-_SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
+from appnet.processors import registry
 
 
 class Placement(Enum):
@@ -53,22 +51,22 @@ def build_element(
     placement: Placement,
     folder: Path,
 ) -> BuiltElement:
-    """Compiles the element and writes ``NAME.c``, ``NAME.so``, ``NAME.wasm`` and ``NAME.json`` into ``folder``.
+    """Compiles the element and writes ``NAME.c``, a file for each target and ``NAME.json`` into ``folder``.
 
     Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
     """
     signature = load_proto(FileSource(proto)).method(method)
     compiled = compile_element(FileSource(file), signature, parameters=parameters)
     element = compiled.element
-    source = print_chain(ChainSource(element.name, "1", [(signature, [element])]))
+    printed = print_by_content(ChainSource(element.name, "", [(signature, [element])]), "")
     found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}
     folder.mkdir(parents=True, exist_ok=True)
     code = folder / f"{element.name}.c"
-    code.write_text(source, encoding="utf-8")
+    code.write_text(printed.text, encoding="utf-8")
     written = [code]
-    for target in Target:
-        module = folder / f"{element.name}.{_SUFFIX[target]}"
-        module.write_bytes(build(source, target))
+    for name, (processor, target) in registry.targets().items():
+        module = folder / f"{element.name}.{target.suffix}"
+        module.write_bytes(processor.build(printed, name))
         written.append(module)
     description = folder / f"{element.name}.json"
     description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

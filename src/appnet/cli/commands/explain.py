@@ -15,22 +15,21 @@ from appnet.cli.planned import (
     LevelOption,
     ProfileOption,
     application_json,
-    model_of,
     planned,
+    where_of,
 )
-from appnet.compile import CompileSettings
-from appnet.optimize import Algorithm
+from appnet.compile.fit import DEFAULT_TARGET
+from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
-from appnet.processors.envoy.build import Target
 
 
 def command(
     files: FilesArgument,
     *,
     opt_level: LevelOption = OptLevel.STRONG,
-    target: TargetOption = Target.NATIVE,
+    target: TargetOption = DEFAULT_TARGET,
     profile: ProfileOption = None,
     prices: PricesOption = None,
     algorithm: AlgorithmOption = Algorithm.COST,
@@ -39,8 +38,8 @@ def command(
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
-        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        found = planned(files, settings, profile)
+        settings, where = Settings(opt_level, algorithm), where_of(target, prices)
+        found = planned(files, settings, where, profile)
         if svg is not None:
             with writing(svg):
                 svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")

@@ -12,26 +12,25 @@ from appnet.cli.planned import (
     AlgorithmOption,
     LevelOption,
     ProfileOption,
-    model_of,
     plan_json,
     planned,
+    where_of,
 )
-from appnet.compile import CompileSettings
-from appnet.optimize import Algorithm
+from appnet.compile.fit import DEFAULT_TARGET
+from appnet.optimize import Algorithm, Settings
 from appnet.optimize.placement import OptLevel
-from appnet.processors.envoy.build import Target
 
 
 def command(
     files: FilesArgument,
     *,
     opt_level: LevelOption = OptLevel.STRONG,
-    target: TargetOption = Target.NATIVE,
+    target: TargetOption = DEFAULT_TARGET,
     profile: ProfileOption = None,
     prices: PricesOption = None,
     algorithm: AlgorithmOption = Algorithm.COST,
 ) -> None:
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
-        settings = CompileSettings(opt_level, target.value, model_of(prices), algorithm=algorithm)
-        typer.echo(json.dumps(plan_json(planned(files, settings, profile)), indent=2))
+        settings, where = Settings(opt_level, algorithm), where_of(target, prices)
+        typer.echo(json.dumps(plan_json(planned(files, settings, where, profile)), indent=2))

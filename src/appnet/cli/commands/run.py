@@ -16,23 +16,25 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.model import Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.options import PricesOption, TargetOption
-from appnet.cli.planned import LevelOption, model_of
+from appnet.cli.options import ConcurrencyOption, FilesArgument, PricesOption, TargetOption
+from appnet.cli.planned import LevelOption, where_of
 from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
-from appnet.deploy.local.machine import LocalRunner, Rollout, RolloutError, RunSettings
+from appnet.compile.fit import DEFAULT_TARGET
+from appnet.compile.pipeline import elements_on
+from appnet.control.rollout import Rollout, RolloutError, artifacts_of
+from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import base_name
+from appnet.diagnostics.source import FileSource, base_name
+from appnet.optimize import Settings
 from appnet.optimize.explain import explain, told_changes, told_reasons
 from appnet.optimize.placement import OptLevel
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.proxy.process import EnvoyError
-from appnet.samples.guide import ECHO_METHOD, Answer, Expectation, get
+from appnet.processors.processor import ProcessorError
+from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -43,11 +45,11 @@ _LINES_SECONDS = 5.0
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
     """Makes the calls of the application's guide, shows what they brought, and says whether all was as it should be."""
-    async with _running(settings, screens) as runner:
-        expectations = _expectations(runner)
-        good = [await _guide_call(runner, it, screens) for it in expectations]
+    async with _running(settings, screens) as machine:
+        expectations = _expectations(machine)
+        good = [await _guide_call(machine, it, screens) for it in expectations]
         streams = frozenset[str]().union(*(it.streams for it in expectations))
-        good.append(await _show_records(runner, streams, screens))
+        good.append(await _show_records(machine, streams, screens))
         screens.out.print("\nall as it should be" if all(good) else "\nnot as it should be")
         return all(good)
 
@@ -55,16 +57,16 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
 async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
     """Stays up and brings every save to the proxies; ends, with False, only where a program or a proxy ends."""
     out = screens.out
-    async with _running(settings, screens) as runner:
-        for it in _expectations(runner):
-            await _guide_call(runner, it, screens)
-        files = ", ".join(sorted({base_name(it) for it in runner.running.application.sources}))
-        out.print(f"\nup: curl '{runner.url}/?key=hello'", markup=False)
+    async with _running(settings, screens) as machine:
+        for it in _expectations(machine):
+            await _guide_call(machine, it, screens)
+        files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
+        out.print(f"\nup: curl '{machine.url}/?key=hello'", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_upgrade_on_save(runner, screens))
-            showing = group.create_task(_show_live(runner, out))
-            what = await runner.ended()
+            watching = group.create_task(_upgrade_on_save(machine, screens))
+            showing = group.create_task(_show_live(machine, out))
+            what = await machine.ended()
             watching.cancel()
             showing.cancel()
         screens.err.print(f"error: {what}", markup=False)
@@ -72,49 +74,49 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[LocalRunner]:
+async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[LocalMachine]:
     steps = Steps(screens.out)
     try:
         with tempfile.TemporaryDirectory(prefix="appnet-") as folder:
-            async with LocalRunner(replace(settings, folder=Path(folder)), steps.begin) as runner:
+            async with LocalMachine(replace(settings, folder=Path(folder)), steps.begin) as machine:
                 steps.end()
-                show_diagnostics(screens.err, runner.running.application.warnings)
-                _show_plan(runner, screens.out)
-                yield runner
+                show_diagnostics(screens.err, machine.controller.running.application.warnings)
+                _show_plan(machine, screens.out)
+                yield machine
     finally:
         steps.abandon()
 
 
-def _show_plan(runner: LocalRunner, out: Console) -> None:
-    compiled = runner.running
-    for side in Side:
-        modules = [" + ".join(it.name.value for it in segment.elements) for segment in compiled.plan.on(side)]
-        what = ", then ".join(modules) or "no element"
-        for node in runner.nodes(side):
-            out.print(f"  {node} runs {what}", markup=False)
-    found = explain(compiled.optimized)
-    out.print(
-        f"  an RPC costs {found.cost:.1f} us of CPU, {found.written_cost:.1f} as written, by expectation", markup=False
-    )
-    for line in (*told_changes(found), *told_reasons(found)):
-        out.print(f"  {line}", markup=False)
-    out.print(f"[dim]  appnetctl explain {compiled.application.application.source.name} tells the RPCs that show it[/]")
+def _show_plan(machine: LocalMachine, out: Console) -> None:
+    version = machine.controller.running
+    for name, node in machine.nodes.items():
+        artifacts = artifacts_of(node.service, node.side, node.processor, version)
+        modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
+        out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
+    for plan in version.plans:
+        found = explain(plan)
+        costs = f"{found.cost:.1f} us of CPU, {found.written_cost:.1f} as written, by expectation"
+        out.print(f"  an RPC costs {costs}", markup=False)
+        for line in (*told_changes(found), *told_reasons(found)):
+            out.print(f"  {line}", markup=False)
+    names = " ".join(str(it.path) for it in machine.settings.sources)
+    out.print(f"[dim]  appnetctl explain {names} tells the RPCs that show it[/]")
 
 
-def _expectations(runner: LocalRunner) -> list[Expectation]:
-    compiled, application = runner.running, runner.application
-    elements, method = compiled.elements(ECHO_METHOD), compiled.edge.on(ECHO_METHOD).signature
+def _expectations(machine: LocalMachine) -> list[Expectation]:
+    version, application = machine.controller.running, machine.application
+    elements, method = elements_on(version, ECHO_METHOD)
     return [application.expect(elements, method, key) for key in application.guide]
 
 
-async def _guide_call(runner: LocalRunner, expected: Expectation, screens: Screens) -> bool:
+async def _guide_call(machine: LocalMachine, expected: Expectation, screens: Screens) -> bool:
     """Calls as a user would, again where an element answered by chance; says whether the answer was right."""
     for _ in range(_MAX_CALLS):
-        screens.out.print(f"\n$ curl '{runner.url}/?key={expected.key}'", markup=False)
+        screens.out.print(f"\n$ curl '{machine.url}/?key={expected.key}'", markup=False)
         try:
-            answer = await get(runner.url, expected.key)
+            answer = await get(machine.url, expected.key)
         except (aiohttp.ClientError, TimeoutError) as error:
-            screens.err.print(f"failed: {runner.url} does not answer: {error}", markup=False)
+            screens.err.print(f"failed: {machine.url} does not answer: {error}", markup=False)
             return False
         screens.out.print(answer.text, markup=False)
         if answer == expected.usual or answer in expected.alike:
@@ -126,24 +128,24 @@ async def _guide_call(runner: LocalRunner, expected: Expectation, screens: Scree
     return False
 
 
-def _described(answer: Answer) -> str:
+def _described(answer: FrontendAnswer) -> str:
     status = f" with gRPC status {answer.status}, {answer.message!r}" if answer.status else ""
     return f"{answer.text!r}{status}"
 
 
-async def _show_records(runner: LocalRunner, wanted: frozenset[str], screens: Screens) -> bool:
+async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: Screens) -> bool:
     """Waits for a record of each stream in ``wanted`` and shows all; says whether they came."""
 
     def missing() -> frozenset[str]:
-        return wanted - {stream_name(it) for it in runner.records.counts()}
+        return wanted - {stream_name(it) for it in machine.records.counts()}
 
     deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
     while missing() and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     screens.out.print("\nrecords:")
-    for summary in runner.records.summaries():
+    for summary in machine.records.summaries():
         screens.out.print(f"  {stream_line(summary)}", markup=False)
-        for record in runner.records.records(*summary.key)[-_SHOWN_RECORDS:]:
+        for record in machine.records.records(*summary.key)[-_SHOWN_RECORDS:]:
             place = value_text(record.resource.get("appnet.processor"))
             screens.out.print(f"    {value_text(record.value)}  at {place}", markup=False)
     if missing():
@@ -152,38 +154,38 @@ async def _show_records(runner: LocalRunner, wanted: frozenset[str], screens: Sc
     return not missing()
 
 
-async def _upgrade_on_save(runner: LocalRunner, screens: Screens) -> None:
+async def _upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
     """Upgrades on every save that concerns the application."""
-    broken: set[Path] = set()
+    broken: set[Path | None] = set()
 
     def files() -> set[Path]:
-        read = (it.path for it in runner.running.application.sources)
-        return {*(it for it in read if it is not None), *broken}
+        paths = {it.path for it in machine.controller.running.application.sources}
+        return {it for it in paths | broken if it is not None}
 
     async for saved in saves(files, asyncio.Event()):
         names = ", ".join(sorted(it.name for it in saved))
         try:
-            rollout = await runner.upgrade()
+            rollout = await machine.controller.upgrade()
         except DiagnosticError as error:
-            broken = {it.span.source.path for it in error.diagnostics if it.span.source.path is not None}
+            broken = {it.span.source.path for it in error.diagnostics}
             show_diagnostics(screens.err, error.diagnostics)
-            screens.err.print(f"{names}: not taken; version {runner.running.version} runs on", markup=False)
+            screens.err.print(f"{names}: not taken; version {machine.controller.running.id} runs on", markup=False)
             continue
         except RolloutError as error:
-            screens.err.print(f"{names}: {error}; version {runner.running.version} runs on", markup=False)
+            screens.err.print(f"{names}: {error}; version {machine.controller.running.id} runs on", markup=False)
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:
-            show_diagnostics(screens.err, rollout.compiled.application.warnings)
-            _show_rollout(runner, rollout, names, screens.out)
+            show_diagnostics(screens.err, rollout.version.application.warnings)
+            _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & {it.resolve() for it in files()}:
             screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
 
 
-def _show_rollout(runner: LocalRunner, rollout: Rollout, names: str, out: Console) -> None:
+def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
     what = ", ".join(rollout.changed) or "the order of elements"
-    out.print(f"{names}: version {rollout.compiled.version}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
-    for node in (node for side in Side for node in runner.nodes(side)):
+    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
+    for node in machine.nodes:
         seconds = rollout.accept_seconds.get(node)
         state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
         out.print(f"  {node} {state}", markup=False)
@@ -193,47 +195,49 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.0f} ms"
 
 
-async def _show_live(runner: LocalRunner, out: Console) -> None:
+async def _show_live(machine: LocalMachine, out: Console) -> None:
     if out.is_terminal:
-        await _show_table(runner, out)
+        await _show_table(machine, out)
     else:
-        await _show_lines(runner, lambda line: out.print(line, markup=False))
+        await _show_lines(machine, lambda line: out.print(line, markup=False))
 
 
-async def _show_table(runner: LocalRunner, out: Console) -> None:
+async def _show_table(machine: LocalMachine, out: Console) -> None:
     rates = Rates()
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
-            summaries = runner.records.summaries()
+            summaries = machine.records.summaries()
             live.update(stream_table(summaries, rates.look(summaries)), refresh=True)
             await asyncio.sleep(_TABLE_SECONDS)
 
 
-async def _show_lines(runner: LocalRunner, write: Callable[[str], None]) -> None:
+async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:
     """A line for each stream that has something new, every few seconds."""
-    shown = runner.records.counts()
+    shown = machine.records.counts()
     while True:
         await asyncio.sleep(_LINES_SECONDS)
-        for summary in runner.records.summaries():
+        for summary in machine.records.summaries():
             if shown.get(summary.key) != summary.count:
                 write(stream_line(summary))
-        shown = runner.records.counts()
+        shown = machine.records.counts()
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="An AppNetConfig (.yaml).")],
+    files: FilesArgument,
     *,
-    target: TargetOption = Target.NATIVE,
+    target: TargetOption = DEFAULT_TARGET,
     once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
     opt_level: LevelOption = OptLevel.STRONG,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Worker threads of each Envoy.")] = 1,
+    concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
     screens = open_screens()
-    with told_errors(ApplicationError, EnvoyError, RolloutError):
-        settings = RunSettings(file, Path(), target, opt_level, concurrency, port, model_of(prices))
+    with told_errors(ApplicationError, ProcessorError, RolloutError):
+        where = where_of(target, prices, workers=concurrency)
+        sources = tuple(map(FileSource, files))
+        settings = RunSettings(sources, Path(), Settings(opt_level), where, port)
         work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
     if good is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from appnet.behaviour.run import TARGETS
+from appnet.behaviour.run import targets as all_targets
 from appnet.cli.behaviour import behaviour_files, load_all, try_all
 from appnet.cli.errors import FAILURE, open_screens, told_errors
 
@@ -19,10 +19,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
 ) -> None:
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
-    if target not in {"all", *TARGETS}:
-        raise typer.BadParameter(f"{target!r} is none of {', '.join(TARGETS)} and all", param_hint="--target")
+    every = all_targets()
+    if target not in {"all", *every}:
+        raise typer.BadParameter(f"{target!r} is none of {', '.join(every)} and all", param_hint="--target")
     with told_errors():
         behaviours = load_all(behaviour_files(files or [Path()]))
-    targets = TARGETS if target == "all" else [target]
+    targets = every if target == "all" else [target]
     good = try_all(behaviours, targets, open_screens().out, as_json=as_json)
     raise typer.Exit(0 if good else FAILURE)

@@ -79,7 +79,9 @@ def _row(row: Row) -> str:
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements and AppNetConfigs that have one.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Behaviour files, or elements and applications' files that have one.")
+    ],
     *,
     case: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
     taps: Annotated[
@@ -89,8 +91,8 @@ def command(
 ) -> None:
     """Step a chain through RPCs of behaviour files or captures: the rows that fire, the state before and after."""
     with told_errors():
-        behaviours = [captured(it, taps) for it in files] if taps else load_all(behaviour_files(files))
-    chosen = [(behaviour, it) for behaviour in behaviours for it in behaviour.cases if case in it.name]
+        every = [it for file in files for it in captured(file, taps)] if taps else load_all(behaviour_files(files))
+    chosen = [(behaviour, it) for behaviour in every for it in behaviour.cases if case in it.name]
     if not chosen:
         raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")
     for behaviour, one in chosen:

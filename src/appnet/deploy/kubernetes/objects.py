@@ -1,25 +1,20 @@
-"""Kubernetes manifests: the application's own, and what gives its sidecars their modules, in order."""
+"""Kubernetes manifests: the application's own, and what gives its processors their artifacts, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from appnet.application.manifest import object_name
 from appnet.application.model import Side
-from appnet.compile.build import BuiltApplication, Module
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.istio.checks import check_sidecars
-from appnet.processors.envoy.istio.envoy_filters import (
-    Object,
-    chain_filter,
-    loader_map,
-    object_name,
-    set_up_proxy,
-    telemetry_filter,
-)
+from appnet.compile.pipeline import Version
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.processors import registry
+from appnet.processors.artifact import Artifact
+from appnet.processors.processor import ClusterObjects, Object
 from appnet.system.address import Address
 
 
@@ -31,64 +26,82 @@ class ManifestSettings:
     collector: Address | None = None
 
 
-def manifests(built: BuiltApplication, settings: ManifestSettings) -> dict[str, list[Object]]:
+def manifests(version: Version, settings: ManifestSettings) -> dict[str, list[Object]]:
     """The objects by the name of their file; files are to be applied in the order of their names.
 
     What judges calls comes before the application, so that no pod begins without it; the server's before the client's.
-    Raises `DiagnosticError` where sidecars cannot be told what to do.
+    Raises `DiagnosticError` where processors cannot be told what to do.
     """
-    check_sidecars(built)
-    return _Writer(built, settings).files()
+    writer = _Writer(version, settings)
+    writer.check()
+    return writer.files()
 
 
 class _Writer:
-    def __init__(self, built: BuiltApplication, settings: ManifestSettings) -> None:
-        self._modules = built.modules
-        self._application = built.compiled.application
-        self._manifest = self._application.manifest
+    def __init__(self, version: Version, settings: ManifestSettings) -> None:
+        self._artifacts = version.artifacts
+        self._application = version.application.application
+        self._manifest = version.application.manifest
         self._settings = settings
-        text = self._manifest.source.text()
+        text = self._application.manifest.text()
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
+    def check(self) -> None:
+        wrong = [
+            it
+            for objects, artifacts in self._by_processor()
+            for it in objects.problems(artifacts, self._manifest.services)
+        ]
+        if wrong:
+            raise DiagnosticError(list(dict.fromkeys(wrong)))
+
     def files(self) -> dict[str, list[Object]]:
-        for name in dict.fromkeys(it.service for it in self._modules):
+        for name in dict.fromkeys(it.service for it in self._artifacts):
             for deployment in self._behind(name):
-                set_up_proxy(deployment["spec"]["template"], [it for it in self._modules if it.service == name])
-        native = {it.service for it in self._modules if it.code.target is Target.NATIVE}
+                for objects, artifacts in self._by_processor():
+                    objects.set_up(deployment["spec"]["template"], [it for it in artifacts if it.service == name])
         if self._settings.replicas is not None:
             self._set_replicas(self._settings.replicas)
         namespaces = [it for it in self._objects if it.get("kind") == "Namespace"]
-        files = {
-            "00-namespaces": namespaces,
-            "10-telemetry": list(self._telemetry()),
-            "20-loader": [loader_map(it) for it in sorted({self._namespace(name) for name in native})],
-            **dict(self._chains("30", Side.SERVER)),
-            **dict(self._chains("40", Side.CLIENT)),
-            "50-application": [it for it in self._objects if it not in namespaces],
-        }
+        files: dict[str, list[Object]] = {"00-namespaces": namespaces}
+        for name, found in (*self._shared(), *self._chains("30", Side.SERVER), *self._chains("40", Side.CLIENT)):
+            files.setdefault(name, []).append(found)
+        files["50-application"] = [it for it in self._objects if it not in namespaces]
         return {f"{name}.yaml": objects for name, objects in sorted(files.items()) if objects}
 
-    def _telemetry(self) -> Iterator[Object]:
-        if self._settings.collector is not None:
-            for it in sorted({self._namespace(it.service) for it in self._modules}):
-                yield telemetry_filter(it, self._settings.collector)
+    def _by_processor(self) -> Iterator[tuple[ClusterObjects, list[Artifact]]]:
+        for name in dict.fromkeys(it.segment.place.processor for it in self._artifacts):
+            artifacts = [it for it in self._artifacts if it.segment.place.processor == name]
+            yield registry.processor(name).objects(), artifacts
 
-    def _chains(self, number: str, side: Side) -> Iterator[tuple[str, list[Object]]]:
-        chains: dict[tuple[str, str, str], list[Module]] = {}
-        for it in self._modules:
-            if it.segment.place.side is side:
-                chains.setdefault((it.edge.client, it.edge.server, it.method), []).append(it)
-        for (client, server, method), modules in chains.items():
-            service = modules[0].service
-            hosts = self._settings.replicas or self._manifest.replicas(server)
-            services = self._manifest.services[service], self._manifest.services[server]
-            found = chain_filter(modules, *services, self._namespace(service), hosts)
-            yield f"{number}-{object_name(f'{client}.{server}.{method}')}.{side.value}", [found]
+    def _shared(self) -> Iterator[tuple[str, Object]]:
+        """What a namespace needs once."""
+        for objects, artifacts in self._by_processor():
+            for namespace in sorted({self._namespace(it.service) for it in artifacts}):
+                here = [it for it in artifacts if self._namespace(it.service) == namespace]
+                yield from objects.shared(namespace, here, self._settings.collector)
+
+    def _chains(self, number: str, side: Side) -> Iterator[tuple[str, Object]]:
+        for objects, artifacts in self._by_processor():
+            chains: dict[str, list[Artifact]] = {}
+            for it in artifacts:
+                if it.segment.place.side is side:
+                    chains.setdefault(f"{it.edge.client}.{it.edge.server}.{it.method}", []).append(it)
+            for name, here in chains.items():
+                yield (
+                    f"{number}-{object_name(name)}.{side.value}",
+                    self._chain(objects, here, f"appnet.{name}.{side.value}"),
+                )
+
+    def _chain(self, objects: ClusterObjects, artifacts: Sequence[Artifact], name: str) -> Object:
+        service, server = (self._manifest.services[it] for it in (artifacts[0].service, artifacts[0].edge.server))
+        hosts = self._settings.replicas or self._manifest.replicas(server.name)
+        return objects.chain(artifacts, object_name(name), service, server, self._namespace(service.name), hosts)
 
     def _set_replicas(self, replicas: int) -> None:
         """Of services that call others or have elements before them: stores, which only answer, stay as they are."""
-        calling = {client.value for client, _ in self._application.application.edges}
-        for name in sorted(calling | {it.edge.server for it in self._modules}):
+        calling = {client.value for client, _ in self._application.edges}
+        for name in sorted(calling | {it.edge.server for it in self._artifacts}):
             for deployment in self._behind(name):
                 deployment["spec"]["replicas"] = replicas
 

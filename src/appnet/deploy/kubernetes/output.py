@@ -10,15 +10,15 @@ from typing import Any
 
 import yaml
 
-from appnet.compile.build import BuiltApplication
+from appnet.compile.pipeline import Version
 from appnet.deploy.kubernetes.objects import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.istio.envoy_filters import Object
+from appnet.processors import registry
+from appnet.processors.artifact import Artifact
+from appnet.processors.processor import Object
 
-_SUFFIX = {Target.NATIVE: "so", Target.WASM: "wasm"}
 _MARK = "order.yaml"
 _FOLDERS = ("code", "kubernetes")
 _README = """# {name}, compiled by AppNet
@@ -42,19 +42,20 @@ Remove all of it:
 """
 
 
-def files(built: BuiltApplication, settings: ManifestSettings) -> dict[str, bytes]:
+def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     """What is to be written, by paths in the folder. Raises `DiagnosticError` as `manifests` does."""
     found: dict[str, bytes] = {}
-    for it in built.modules:
+    for it in version.artifacts:
+        target = registry.processor(it.segment.place.processor).targets[it.segment.place.target]
         found[f"code/{it.stem}.c"] = it.code.text.encode()
-        found[f"code/{it.stem}.{_SUFFIX[it.code.target]}"] = it.binary
-    objects = manifests(built, settings)
+        found[f"code/{it.stem}.{target.suffix}"] = it.binary
+    objects = manifests(version, settings)
     for name, listed in objects.items():
         found[f"kubernetes/{name}"] = _yaml(listed)
     paths = [f"kubernetes/{name}" for name in objects]
     found[_MARK] = yaml.safe_dump({"apply": paths, "remove": paths[::-1]}, sort_keys=False).encode()
-    found["plan.json"] = (json.dumps(plan_json(built), indent=2) + "\n").encode()
-    found["README.md"] = _readme(built.compiled.application.application.name, paths).encode()
+    found["plan.json"] = (json.dumps(plan_json(version), indent=2) + "\n").encode()
+    found["README.md"] = _readme(version.application.application.name, paths).encode()
     return found
 
 
@@ -73,28 +74,30 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
         (folder / path).write_bytes(content)
 
 
-def plan_json(built: BuiltApplication) -> dict[str, Any]:
+def plan_json(version: Version) -> dict[str, Any]:
     """What was made of the application, for programs: the segments of each chain, and why they are so."""
     return {
-        "application": built.compiled.application.application.name,
+        "application": version.application.application.name,
         "chains": [
             {
-                "edge": str(made.optimized.plan.edge),
-                "methods": [it.signature.full_name for it in made.loaded.methods],
-                "segments": [
-                    {
-                        "side": segment.place.side.value,
-                        "processor": segment.place.processor,
-                        "target": code.target.value,
-                        "version": code.version,
-                        "elements": [it.name.value for it in segment.elements],
-                    }
-                    for segment, code in made.segments
-                ],
-                "explanation": explanation_json(explain(made.optimized)),
+                "edge": str(chain.chain.edge),
+                "methods": [it.signature.full_name for it in chain.methods],
+                "segments": [_segment_json(it) for it in version.artifacts if it.chain is chain],
+                "explanation": explanation_json(explain(plan)),
             }
-            for _, made in built.compiled.chains
+            for chain, plan in zip(version.application.chains, version.plans, strict=True)
         ],
+    }
+
+
+def _segment_json(artifact: Artifact) -> dict[str, Any]:
+    place = artifact.segment.place
+    return {
+        "side": place.side.value,
+        "processor": place.processor,
+        "target": place.target,
+        "version": artifact.version,
+        "elements": [it.name.value for it in artifact.segment.elements],
     }
 
 

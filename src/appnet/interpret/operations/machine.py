@@ -25,6 +25,7 @@ class Machine:
 
     ``type``: of the result. ``capacity``: of the container that is the first operand. ``evicted``: how many entries and
     items it let go.
+    ``exhausted``: whether there was no memory for a result.
     ``rpc``, ``message``: those in hand; None in ``init``, where no operation asks for them.
     """
 
@@ -36,6 +37,7 @@ class Machine:
     rpc: Rpc | None
     message: Message | None
     evicted: int = 0
+    exhausted: bool = False
 
     def call(self) -> Rpc:
         """The call in hand."""

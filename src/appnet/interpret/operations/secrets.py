@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from appnet.interpret.compression import compress, decompress
 from appnet.interpret.operations.machine import Machine, Meanings
+from appnet.interpret.operations.text import decoded
 from appnet.interpret.values import Value
 from appnet.language.types import STRING, OptionType
 
@@ -30,22 +30,13 @@ def _encrypt(machine: Machine, text: bytes, pass_phrase: bytes) -> bytes:
 @MEANINGS
 def _decrypt(_machine: Machine, text: bytes, pass_phrase: bytes) -> Value:
     key = hashlib.sha256(pass_phrase).digest()
-    data = _decoded(text)
+    data = decoded(text)
     if data is None:
         return None
     try:
         return (ChaCha20Poly1305(key).decrypt(data[:_NONCE], data[_NONCE:], None),)
     except (InvalidTag, ValueError):
         return None
-
-
-def _decoded(text: bytes) -> bytes | None:
-    """The bytes of a base64 text; None where unused bits are set, by which a text could be altered unseen."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    return data if base64.b64encode(data) == text else None
 
 
 @MEANINGS
@@ -56,7 +47,7 @@ def _compress(machine: Machine, plain: bytes) -> bytes:
 
 @MEANINGS
 def _decompress(machine: Machine, packed: bytes) -> Value:
-    frame = _decoded(packed) if machine.type == OptionType(STRING) else packed
+    frame = decoded(packed) if machine.type == OptionType(STRING) else packed
     plain = None if frame is None else decompress(frame)
     return None if plain is None else (plain,)
 

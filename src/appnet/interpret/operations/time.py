@@ -13,5 +13,11 @@ def _now(machine: Machine) -> int:
 
 
 @MEANINGS
+def _wall_time(machine: Machine) -> float:
+    environment = machine.environment
+    return float(environment.now_ns() + environment.wall_ahead_ns) / 1e9
+
+
+@MEANINGS
 def _time_diff(_machine: Machine, a: int, b: int) -> float:
     return float(a - b) / 1e9

@@ -197,7 +197,10 @@ class _Arguments:
         letter = shape.parts[0].head
         if letter not in LETTERS:
             return coerce(value, self.type(shape), self._span(index))
-        self._letters[letter] = self._allowed(letter, type_.item, self._span(index))
+        allowed = LETTERS[letter]
+        if allowed is not None and type_.item not in allowed:
+            raise mismatch(type_, VecType(_NEEDED[letter]), self._span(index))
+        self._letters[letter] = type_.item
         return value
 
     def _join(self, found: list[Value], letter: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from appnet.language import syntax
 from appnet.language.expressions import mismatch, type_of
 from appnet.language.operations.call import Call, by_signature, function, to_text
-from appnet.language.operations.declaration import Chapter, Operation
+from appnet.language.operations.declaration import Chapter, Effect, Operation
 from appnet.language.patterns import PatternError, compile_pattern
 from appnet.language.scope import CheckError
 from appnet.language.typed import Literal, Operate, Value
@@ -88,7 +88,19 @@ CHAPTERS = (
                     "Whether the first begins with the second.",
                     "starts_with('abc', 'ab')",
                     opaque=True,
-                )
+                ),
+                elsewhere=("startswith", "has_prefix"),
+            ),
+            function(
+                Operation(
+                    "ends_with",
+                    "(S, S) -> bool",
+                    "ends_with(text, part)",
+                    "Whether the first ends with the second.",
+                    "ends_with('abc', 'bc')",
+                    opaque=True,
+                ),
+                elsewhere=("endswith", "has_suffix"),
             ),
             function(
                 Operation(
@@ -100,6 +112,108 @@ CHAPTERS = (
                     opaque=True,
                 ),
                 _matches,
+            ),
+            function(
+                Operation(
+                    "lower",
+                    "(S) -> S",
+                    "lower(text)",
+                    "Its ASCII letters in lower case; all other bytes as they are.",
+                    "lower('GET /É') == 'get /É'",
+                    opaque=True,
+                ),
+                elsewhere=("lowercase", "to_lower", "tolower", "downcase"),
+            ),
+            function(
+                Operation(
+                    "upper",
+                    "(S) -> S",
+                    "upper(text)",
+                    "Its ASCII letters in upper case; all other bytes as they are.",
+                    "upper('get /é') == 'GET /é'",
+                    opaque=True,
+                ),
+                elsewhere=("uppercase", "to_upper", "toupper", "upcase"),
+            ),
+            function(
+                Operation(
+                    "trim",
+                    "(S) -> S",
+                    "trim(text)",
+                    "The text without the ASCII spaces, tabs and line ends (0x09-0x0d, 0x20) at either end.",
+                    "trim('  a b\\n') == 'a b'",
+                    opaque=True,
+                ),
+                elsewhere=("strip",),
+            ),
+            function(
+                Operation(
+                    "substring",
+                    "(S, int, int) -> S",
+                    "substring(text, start, end)",
+                    "The bytes from start up to, and without, end, as far as there are any: bytes are counted from 0.",
+                    "substring('user-7', 5, 99) == '7'",
+                    opaque=True,
+                ),
+                elsewhere=("substr", "slice"),
+            ),
+            function(
+                Operation(
+                    "replace",
+                    "(S, S, S) -> S",
+                    "replace(text, part, by)",
+                    "The text with another one in each place of the part: from the left, where none overlaps one "
+                    "before. An empty part has no place.",
+                    "replace('a-b-c', '-', '::') == 'a::b::c'",
+                    opaque=True,
+                ),
+                elsewhere=("replace_all", "gsub"),
+            ),
+            function(
+                Operation(
+                    "split",
+                    "(S, S) -> Vec<S>",
+                    "split(text, separator)",
+                    "What stands between the separators: one more than there are, so one for an empty text. An empty "
+                    "separator is nowhere. There are 65,536 at most, of which the last has the rest.",
+                    "tags = split('a,b,,c', ',')\nsize(tags) == 4 and get(tags, 1, '') == 'b'",
+                    cost="container",
+                    opaque=True,
+                ),
+            ),
+            function(
+                Operation(
+                    "join",
+                    "(Vec<S>, S) -> S",
+                    "join(vec, separator)",
+                    "The items one after the other, with the separator between them; empty for an empty Vec.",
+                    "join(split('a,b,c', ','), '; ') == 'a; b; c'",
+                    effects=Effect.READS_CONTAINER,
+                    opaque=True,
+                ),
+            ),
+            function(
+                Operation(
+                    "base64_encode",
+                    "(S) -> string",
+                    "base64_encode(text)",
+                    "Its bytes in base64, with padding.",
+                    "base64_encode('user:7') == 'dXNlcjo3'",
+                    opaque=True,
+                ),
+                elsewhere=("base64", "b64encode", "encode_base64"),
+            ),
+            function(
+                Operation(
+                    "base64_decode",
+                    "(string) -> Option<string>",
+                    "base64_decode(text)",
+                    "The bytes that the base64 text stands for; None where it is none. Padding is needed, and unused "
+                    "bits are 0.",
+                    "plain = 'none'\nmatch base64_decode('dXNlcjo3'):\n    Some(x) => plain = x\nplain == 'user:7'",
+                    opaque=True,
+                ),
+                elsewhere=("b64decode", "decode_base64", "unbase64"),
             ),
             function(
                 Operation(

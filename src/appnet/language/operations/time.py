@@ -36,6 +36,17 @@ CHAPTERS = (
             ),
             function(
                 Operation(
+                    "wall_time",
+                    "() -> float",
+                    "wall_time()",
+                    "Seconds since the Unix epoch: the nanoseconds made double, divided by 1e9. It may be set back.",
+                    "wall_time() == 1700000005.0",
+                    Effect.TIME,
+                ),
+                elsewhere=("now", "time", "unix_time", "timestamp"),
+            ),
+            function(
+                Operation(
                     "time_diff",
                     "(Instant, Instant) -> float",
                     "time_diff(later, earlier)",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 
 from appnet.codegen.c import build as c
 from appnet.codegen.c.build import RUNTIME, Host
+from appnet.processors.envoy.targets import NATIVE, WASM
 
 _HERE = Path(__file__).parent
 HTTP = _HERE / "http"
@@ -16,21 +16,14 @@ _NATIVE, _WASM = _HERE / "native", _HERE / "wasm"
 _CALLS = (HTTP / "http_call.c", HTTP / "http_status.c")
 
 
-class Target(Enum):
-    """What a chain is compiled to: a shared library, or a proxy-wasm module."""
-
-    NATIVE = "native"
-    WASM = "wasm"
-
-
 HOSTS = {
-    Target.NATIVE: c.shared_object(
+    NATIVE: c.shared_object(
         "native",
         sources=(RUNTIME / "hosted.c", *_CALLS),
         exports=(RUNTIME / "chain_table.c", _NATIVE / "host_module.c"),
         include=(HTTP, _NATIVE),
     ),
-    Target.WASM: Host(
+    WASM: Host(
         "wasm",
         sources=_CALLS,
         exports=(RUNTIME / "freestanding.c", _WASM / "event.c", _WASM / "records.c", _WASM / "host_wasm.c"),
@@ -42,6 +35,6 @@ HOSTS = {
 }
 
 
-def build(code: str, target: Target) -> bytes:
+def build(code: str, target: str) -> bytes:
     """The printed chain as Envoy loads it. Raises `InternalError` where it does not compile."""
     return c.build(code, HOSTS[target])

@@ -17,6 +17,9 @@ from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.protobuf.wrappers_pb2 import BytesValue
 
+from appnet.processors.artifact import Artifact
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.options import ChainOptions
 
 WASM_TYPE = f"type.googleapis.com/{Wasm.DESCRIPTOR.full_name}"
@@ -66,6 +69,14 @@ def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensi
     config = TypedExtensionConfig(name=name)
     config.typed_config.Pack(wasm)
     return config
+
+
+def chain_filter(artifact: Artifact, options: ChainOptions) -> TypedExtensionConfig:
+    """The filter that runs the artifact: its code travels inside."""
+    if artifact.segment.place.target == NATIVE:
+        loader = loader_library().stem.removeprefix("lib")
+        return native_filter(artifact.name, artifact.binary, options, loader)
+    return wasm_filter(artifact.name, artifact.binary, options)
 
 
 def refuse_remote_code(config: TypedExtensionConfig) -> None:

@@ -1,5 +1,5 @@
 """Match-action form to C."""
 
-from appnet.codegen.c.printer.chain import ChainSource, print_by_content, print_chain
+from appnet.codegen.c.printer.chain import ChainSource, Code, print_by_content, print_chain
 
-__all__ = ["ChainSource", "print_by_content", "print_chain"]
+__all__ = ["ChainSource", "Code", "print_by_content", "print_chain"]

@@ -25,8 +25,10 @@ _INCLUDES = (
     "map.h",
     "lists.h",
     "text.h",
+    "string_ops.h",
     "metadata.h",
     "response.h",
+    "base64.h",
     "crypto.h",
     "compress.h",
     "wire.h",
@@ -46,6 +48,16 @@ class ChainSource:
     methods: Sequence[tuple[MethodSignature, Sequence[Element]]]
 
 
+@dataclass(frozen=True)
+class Code:
+    """A chain and its C text; ``version`` follows from the text. ``by_hand``: it was not printed, but written."""
+
+    chain: ChainSource
+    text: str
+    version: str
+    by_hand: bool = False
+
+
 def print_chain(chain: ChainSource) -> str:
     """The chain as C11, for `appnet.codegen.c.build.build`.
 
@@ -57,13 +69,13 @@ def print_chain(chain: ChainSource) -> str:
     return "\n".join([*printer.head(chain.version), *body])
 
 
-def print_by_content(chain: ChainSource, salt: str) -> tuple[str, str]:
-    """A version that follows from the text and ``salt``, and the text with that version instead of the chain's."""
+def print_by_content(chain: ChainSource, salt: str) -> Code:
+    """The chain with a version that follows from the text and ``salt``, instead of its own."""
     printer = _ChainPrinter(chain)
     body = printer.body()
     content = "\n".join([salt, *printer.head(""), *body])
     version = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return version, "\n".join([*printer.head(version), *body])
+    return Code(chain, "\n".join([*printer.head(version), *body]), version)
 
 
 class _ChainPrinter:

@@ -51,10 +51,12 @@ typedef enum an_metadata_map {
   AN_RESPONSE_TRAILERS = 2,
 } an_metadata_map;
 
+/* Called while a function of the table runs, by the same thread. A host whose language is not to be called back brings C
+ * functions of its own behind the table, which read and write what it left with `host` and `call_host`. */
 typedef struct an_services {
   void *host;
   uint64_t (*now_ns)(void *host);  /* monotonic clock */
-  uint64_t (*wall_ns)(void *host); /* since the Unix epoch, stamps records */
+  uint64_t (*wall_ns)(void *host); /* since the Unix epoch */
   /* Keys come in lower case. The value stays valid until the event that asked for it returns. False where absent. */
   bool (*metadata_get)(void *call_host, an_metadata_map map, an_view key, an_view *value);
   void (*metadata_set)(void *call_host, an_metadata_map map, an_view key, an_view value);

@@ -1,6 +1,6 @@
 #include "compress.h"
 
-#include "crypto.h"
+#include "base64.h"
 #include "octets.h"
 
 enum {
@@ -192,10 +192,9 @@ static bool unpack_frame(an_scope *scope, an_view frame, an_view *plain) {
 bool an_decompress(an_scope *scope, an_view packed, bool encoded, an_view *plain) {
   *plain = (an_view){NULL, 0};
   if (encoded) {
-    uint8_t *bytes = an_scope_alloc(scope, NULL, packed.size / 4 * 3);
-    size_t size = 0;
-    if (bytes == NULL || !an_base64_decode(packed, bytes, &size)) return false;
-    packed = (an_view){bytes, size};
+    an_view bytes;
+    if (!an_base64_bytes(scope, packed, &bytes)) return false;
+    packed = bytes;
   }
   if (unpack_frame(scope, packed, plain)) return true;
   *plain = (an_view){NULL, 0};

@@ -1,4 +1,4 @@
-/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439), in constant time, and base64. HMAC-SHA-256 (RFC 2104). */
+/* Authenticated encryption: ChaCha20-Poly1305 (RFC 8439), in constant time. HMAC-SHA-256 (RFC 2104). */
 #ifndef AN_CRYPTO_H
 #define AN_CRYPTO_H
 
@@ -12,13 +12,6 @@ void an_seal(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE],
 /* Decrypts in place; false, with the bytes as they were, where the tag is not theirs. */
 bool an_open(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE], uint8_t *bytes, size_t size,
              const uint8_t tag[AN_TAG_SIZE]);
-
-/* The length of the base64 text of so many bytes; SIZE_MAX where it is none. */
-size_t an_base64_size(size_t size);
-void an_base64_encode(const uint8_t *bytes, size_t size, uint8_t *text);
-/* The bytes of a text with padding and without any other freedom; false where it is none. `bytes` has room for
- * text.size / 4 * 3. */
-bool an_base64_decode(an_view text, uint8_t *bytes, size_t *size);
 
 /* Base64 of nonce, ciphertext and tag; the nonce is drawn by the element, the key is the pass phrase's SHA-256. */
 an_view an_encrypt(an_scope *scope, size_t element, an_view text, an_view pass_phrase);

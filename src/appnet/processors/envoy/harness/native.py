@@ -18,7 +18,8 @@ from ctypes import (
 )
 
 from appnet.codegen.c.chain_abi import MetadataGet, MetadataSet, NowNs, Options, Services, View, open_library
-from appnet.processors.envoy.harness.calls import WALL_NS, Action, CallUnderTest, Direction, Harness, Passed, Replied
+from appnet.interpret.rpc import WALL_AHEAD_NS
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, Passed, Replied
 
 __all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
 
@@ -98,7 +99,7 @@ class ModuleUnderTest(Harness):
             return module.now_ns if module else 0
 
         def wall_ns(host: int) -> int:
-            return now_ns(host) + WALL_NS
+            return now_ns(host) + WALL_AHEAD_NS
 
         def metadata_get(call: int, header_map: int, key: View, value: View) -> bool:
             module = this()

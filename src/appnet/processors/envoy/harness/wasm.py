@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import wasmtime
 
+from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.processors.envoy.harness.calls import (
-    WALL_NS,
     Action,
     CallUnderTest,
     Direction,
@@ -302,7 +302,7 @@ def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
 
 
 def _clock(module: ModuleUnderTest, clock: int, _precision: int, place: int) -> int:
-    module.put_u64(place, module.now_ns + (WALL_NS if clock == _REALTIME else 0))
+    module.put_u64(place, module.now_ns + (WALL_AHEAD_NS if clock == _REALTIME else 0))
     return _OK
 
 

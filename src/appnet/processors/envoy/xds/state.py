@@ -9,31 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
 from appnet.processors.envoy.xds.snapshot import ENDPOINTS, RESOURCE_TYPES, ROUTES, WILDCARD_TYPES, Resources, digests
-
-
-class Acceptance(Enum):
-    """How a proxy stands to a version."""
-
-    PENDING = "pending"
-    ACKED = "acked"
-    NACKED = "nacked"
-    SUPERSEDED = "superseded"
-    """A later version of everything in it was set before the proxy had answered."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A proxy's answer to a version; ``error`` is Envoy's own text where it refused."""
-
-    node: str
-    version: str
-    acceptance: Acceptance
-    error: str = ""
+from appnet.processors.processor import Acceptance, Answer
 
 
 @dataclass
@@ -68,21 +48,21 @@ class NodeState:
         self.types[type_url] = TypeState(dict(resources), version, state.serial + 1)
         return True
 
-    def delivery(self, version: str) -> Delivery:
+    def answer(self, version: str) -> Answer:
         """How the proxy stands to ``version``: refused if any type of it was, accepted once all types were."""
         concerned = [state for state in self.types.values() if state.serial and state.version == version]
         refused = [state.error for state in concerned if state.acceptance is Acceptance.NACKED]
         if refused:
-            return Delivery(self.name, version, Acceptance.NACKED, "; ".join(refused))
+            return Answer(self.name, version, Acceptance.NACKED, "; ".join(refused))
         if concerned:
             accepted = all(state.acceptance is Acceptance.ACKED for state in concerned)
-            return Delivery(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
+            return Answer(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
         known = version in self._versions
-        return Delivery(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
+        return Answer(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
 
 
 @dataclass(frozen=True)
-class Answer:
+class TypeAnswer:
     """An ACK or a NACK of one type's version, for whoever watches."""
 
     node: str
@@ -123,7 +103,7 @@ class StreamState:
         self._subscriptions: dict[str, _Subscription] = {}
         self._nonces = itertools.count(1)
 
-    def receive(self, request: DiscoveryRequest) -> Answer | None:
+    def receive(self, request: DiscoveryRequest) -> TypeAnswer | None:
         """Takes a request; returns the answer in it to the response last sent, if it is one."""
         type_url = request.type_url
         if type_url not in RESOURCE_TYPES:
@@ -153,7 +133,7 @@ class StreamState:
                 self._refresh(state, subscription)
         return responses
 
-    def _settle(self, subscription: _Subscription, request: DiscoveryRequest) -> Answer:
+    def _settle(self, subscription: _Subscription, request: DiscoveryRequest) -> TypeAnswer:
         subscription.pending = False
         refused = request.HasField("error_detail")
         error = request.error_detail.message if refused else ""
@@ -165,7 +145,7 @@ class StreamState:
             state.acceptance = Acceptance.NACKED
             state.error = error
         acceptance = Acceptance.NACKED if refused else Acceptance.ACKED
-        return Answer(self.node.name, request.type_url, subscription.version, acceptance, error)
+        return TypeAnswer(self.node.name, request.type_url, subscription.version, acceptance, error)
 
     @staticmethod
     def _refresh(state: TypeState, subscription: _Subscription) -> None:

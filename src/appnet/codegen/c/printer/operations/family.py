@@ -90,3 +90,10 @@ class Family:
         """Decorates the function of the operation of its name."""
         self.effects[function.__name__.strip("_")] = function
         return function
+
+
+def option(body: Body, call: Call, function: str, *arguments: str) -> str:
+    """What a function of the runtime gives that says whether it can, and writes what it gives to its last argument."""
+    answer = body.temporary(body.types.name(call.type), "answer")
+    body.line(f"{answer}.some = {function}({', '.join([body.scope(), *arguments])}, &{answer}.value);")
+    return answer

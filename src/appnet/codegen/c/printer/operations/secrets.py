@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.codegen.c.printer.operations.family import Body, Family
+from appnet.codegen.c.printer.operations.family import Body, Family, option
 from appnet.ir.nodes import Call
 from appnet.language.types import STRING, Type
 
@@ -17,12 +17,7 @@ FAMILY = Family(
 
 @FAMILY.value
 def _decrypt(body: Body, call: Call) -> str:
-    plain = body.temporary(body.types.name(call.type), "plain")
-    body.line(
-        f"{plain}.some = an_decrypt({body.scope()}, {body.atom(call.args[0])}, {body.atom(call.args[1])}, "
-        f"&{plain}.value);"
-    )
-    return plain
+    return option(body, call, "an_decrypt", *map(body.atom, call.args))
 
 
 def _encoded(type_: Type) -> str:
@@ -36,9 +31,5 @@ def _compress(body: Body, call: Call) -> str:
 
 @FAMILY.value
 def _decompress(body: Body, call: Call) -> str:
-    plain = body.temporary(body.types.name(call.type), "plain")
     packed = call.args[0]
-    body.line(
-        f"{plain}.some = an_decompress({body.scope()}, {body.atom(packed)}, {_encoded(packed.type)}, &{plain}.value);"
-    )
-    return plain
+    return option(body, call, "an_decompress", body.atom(packed), _encoded(packed.type))

@@ -1,0 +1,198 @@
+"""An application as text: a specification, or an AppNetConfig for each of its chains. The readers' counterpart."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from appnet.application.appnet_config import API_VERSION, KIND
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.source import Source
+from appnet.diagnostics.yaml_reader import Located
+
+
+@dataclass(frozen=True)
+class Written:
+    """``text``: YAML, for a file in the folder that it was written for. ``left_out``: notes on what it does not say."""
+
+    text: str
+    left_out: tuple[Diagnostic, ...] = ()
+
+
+def write(application: Application, form: Form, folder: Path) -> Written:
+    """The application in this form; paths in it start at ``folder``.
+
+    Raises `DiagnosticError` with everything whose meaning the form cannot say.
+    """
+    if form is Form.SPECIFICATION:
+        return _specification(application, folder)
+    return _configurations(application, folder)
+
+
+# --- as a specification -----------------------------------------------------------------------------------------------
+
+
+def _specification(application: Application, folder: Path) -> Written:
+    wrong = [_one_state(it) for it in application.chains if len(it.methods) > 1]
+    if wrong:
+        raise DiagnosticError(wrong)
+    edges: dict[str, list[dict[str, Any]]] = {}
+    for chain in application.chains:
+        edges.setdefault(str(chain.edge), []).extend(_entry(it, chain, folder) for it in chain.stops)
+    top = {
+        "app_name": application.name,
+        "app_manifest": _reference(application.manifest, folder),
+        "app_structure": [f"{client}->{server}" for client, server in application.edges],
+        "edge": edges,
+    }
+    return Written(_yaml([top]))
+
+
+def _one_state(chain: Chain) -> Diagnostic:
+    title = f"a specification cannot say that elements have one state for {len(chain.methods)} methods"
+    help_ = "write an AppNetConfig for each method, or `'*'` for all methods of the .proto"
+    return _cannot(title, chain.methods[1].span, "each method has a chain of its own there", help_)
+
+
+def _entry(stop: Stop, chain: Chain, folder: Path) -> dict[str, Any]:
+    processors = stop.spec.processors or chain.processors
+    return {
+        "method": chain.methods[0].value,
+        "name": stop.spec.name.value,
+        "path": _reference(stop.spec.source, folder),
+        **_parameters(stop.spec),
+        "position": stop.fixed.value if stop.fixed is not None else "any",
+        "proto": _reference(chain.proto, folder),
+        **({"proto_mod_name": chain.proto_module} if chain.proto_module else {}),
+        **({"proto_mod_location": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
+        **({"processor": [it.value for it in processors]} if processors else {}),
+        **({"envoy_native": True} if chain.native else {}),
+    }
+
+
+# --- as AppNetConfigs -------------------------------------------------------------------------------------------------
+
+
+def _configurations(application: Application, folder: Path) -> Written:
+    documents: list[dict[str, Any]] = []
+    wrong: list[Diagnostic] = []
+    for chain in application.chains:
+        if chain.native:
+            title = f"an AppNetConfig cannot ask for native code on `{chain.edge}` {chain.methods[0]}"
+            help_ = "take `envoy_native` out; native is what chains are compiled to unless `--target` says otherwise"
+            wrong.append(_cannot(title, chain.methods[0].span, "one of its elements has `envoy_native: true`", help_))
+        try:
+            documents.append(_configuration(application, chain, folder))
+        except DiagnosticError as error:
+            wrong += error.diagnostics
+    if wrong:
+        raise DiagnosticError(wrong)
+    with_chains = {(it.edge.client, it.edge.server) for it in application.chains}
+    empty = [it for it in application.edges if (it[0].value, it[1].value) not in with_chains]
+    return Written(_yaml(documents), tuple(map(_left_out, empty)))
+
+
+def _left_out(edge: tuple[Located, Located]) -> Diagnostic:
+    client, server = edge
+    title = f"`{client}->{server}` is left out: an AppNetConfig has elements"
+    help_ = "keep the specification where `compile --replica` or a picture should know the edge"
+    return Diagnostic("N003", Severity.NOTE, title, client.span, "no element is on it", help_)
+
+
+def _configuration(application: Application, chain: Chain, folder: Path) -> dict[str, Any]:
+    methods = [it.value for it in chain.methods]
+    edge = chain.edge
+    name = re.sub(r"[^a-z0-9]+", "-", f"{edge.client}-{edge.server}-{chain.method}".lower()).strip("-")
+    spec = {
+        "processors": [it.value for it in chain.processors] or [USUAL_PROCESSOR],
+        "appName": application.name,
+        "clientService": edge.client,
+        "serverService": edge.server,
+        "method": methods if len(methods) > 1 else methods[0],
+        "appManifestFile": _reference(application.manifest, folder),
+        **{key: [_element(it, folder) for it in listed] for key, listed in _chains(chain).items() if listed},
+        "proto": _reference(chain.proto, folder),
+        **({"protoModName": chain.proto_module} if chain.proto_module else {}),
+        **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
+    }
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
+
+
+def _chains(chain: Chain) -> dict[str, list[Stop]]:
+    """The stops as an AppNetConfig lists them. Raises `DiagnosticError` for an order that it cannot say."""
+    client, rest = _run(chain.stops, Side.CLIENT)
+    free, rest = _run(rest, None)
+    before, rest = _run(rest, Side.CLIENT)
+    after, rest = _run(rest, Side.SERVER)
+    if rest:
+        help_ = "put it before what is bound to the server's side, or bind it to that side"
+        raise _misplaced(rest[0], "behind what is bound to the server's side", help_)
+    help_ = "put it before what is bound to no side, or bind that to a side"
+    if len(before) > len(after):  # what stands behind the any chain is the first of a pair
+        raise _misplaced(before[0], "behind what is bound to no side", help_)
+    home = Side.SERVER if after and not client and not before else Side.CLIENT
+    stray = next((it for it in free if it.side is not home), None)
+    if stray is not None:
+        raise _misplaced(stray, f"it runs on the {stray.side.value}'s side", "bind it to that side")
+    seconds = after[: len(before)][::-1]
+    pairs = [it for both in zip(before, seconds, strict=True) for it in both]
+    return {"clientChain": client, "anyChain": free, "pairChain": pairs, "serverChain": after[len(before) :]}
+
+
+def _run(stops: Sequence[Stop], side: Side | None) -> tuple[list[Stop], list[Stop]]:
+    """The first stops, as far as they are bound to ``side``, and the rest."""
+    end = next((number for number, it in enumerate(stops) if it.fixed is not side), len(stops))
+    return list(stops[:end]), list(stops[end:])
+
+
+def _misplaced(stop: Stop, label: str, help_: str) -> DiagnosticError:
+    title = f"an AppNetConfig cannot say where `{stop.spec.name}` stands"
+    return DiagnosticError([_cannot(title, stop.spec.name.span, label, help_)])
+
+
+def _element(stop: Stop, folder: Path) -> dict[str, Any]:
+    spec = stop.spec
+    return {"name": spec.name.value, "file": _reference(spec.source, folder), **_parameters(spec)}
+
+
+# --- both -------------------------------------------------------------------------------------------------------------
+
+
+def _parameters(spec: ElementSpec) -> dict[str, Any]:
+    return {"parameters": {name: it.value for name, it in spec.parameters.items()}} if spec.parameters else {}
+
+
+def _reference(source: Source, folder: Path) -> str:
+    if source.path is None:
+        return source.name
+    return PurePath(os.path.relpath(source.path.resolve(), folder.resolve())).as_posix()
+
+
+def _module_folder(chain: Chain, folder: Path) -> str:
+    """The folder as it is written, which need not be there; a relative one from ``folder``."""
+    written, path = chain.proto_module_folder, chain.methods[0].span.source.path
+    if path is None or written.startswith(("/", "<")):
+        return written
+    return PurePath(os.path.relpath(path.resolve().parent / written, folder.resolve())).as_posix()
+
+
+def _cannot(title: str, span: Span, label: str, help_: str) -> Diagnostic:
+    return Diagnostic("C026", Severity.ERROR, title, span, label, help_)
+
+
+def _yaml(documents: Iterable[Any]) -> str:
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists stand under their keys, a level deeper."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, indentless=False)

@@ -1,0 +1,83 @@
+"""Chains compiled for a processor, and driven without it, as subjects of behaviour files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Replies, Step
+from appnet.behaviour.messages import decode, encode
+from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
+from appnet.codegen.c.printer import ChainSource, print_by_content
+from appnet.interpret.shown import CLOCK_START_NS
+from appnet.interpret.values import Value, wrap_uint
+from appnet.language.messages import MessageSchema
+from appnet.language.types import UINT, PairType, Type, VecType
+from appnet.processors.processor import Delivered, Denied, Judgement, Processor, Substituted
+
+
+class DrivenSubject(Subject):
+    """The case's chain as an artifact of the processor's target.
+
+    Raises `InternalError` where it does not compile.
+    """
+
+    def __init__(self, behaviour: Behaviour, case: Case, processor: Processor, target: str) -> None:
+        self._method, self._proto = behaviour.method, behaviour.proto
+        code = print_by_content(ChainSource("behaviour", "", [(behaviour.method, case.elements)]), target)
+        binary = processor.build(code, target)
+        self._driver = processor.drive(binary, target, seed=case.seed, hosts=case.backends, now_ns=CLOCK_START_NS)
+        self._types = {
+            f"{element.name}.{variable.name}": variable.type for element in case.elements for variable in element.state
+        }
+        self._records: dict[str, list[Value]] = {}
+
+    def run(self, step: Step) -> Outcome | None:
+        """Lets the artifact judge the step's message."""
+        self._driver.now_ns += step.after_ns
+        match step.kind:
+            case "request":
+                message = encode(step.fields, self._method.request, self._proto)
+                got = self._driver.request(step.call, self._method.full_name, step.metadata, message)
+                return self._outcome(step, got, self._method.request)
+            case "response":
+                message = b"" if step.status else encode(step.fields, self._method.response, self._proto)
+                got = self._driver.response(step.call, step.metadata, message, step.status)
+                return self._outcome(step, got, self._method.response)
+        self._driver.end(step.call)
+        return None
+
+    def _outcome(self, step: Step, got: Judgement, schema: MessageSchema) -> Outcome:
+        match got:
+            case Denied(code=code, text=text):
+                return Refuses(code, text)
+            case Substituted(message=message):
+                return Replies(changed({}, decode(message, self._method.response, self._proto), self._method.response))
+            case Delivered(message=message, metadata=metadata, host=host, wait=wait):
+                fields = {} if step.status else changed(step.fields, decode(message, schema, self._proto), schema)
+                return Passes(fields, set_headers(step.metadata, metadata), host, wait)
+
+    def state(self) -> dict[str, str]:
+        """The instance's state now."""
+        return parse_dump(self._driver.state())
+
+    def records(self) -> dict[str, list[Value]]:
+        """What the instance has recorded."""
+        for stream, item in self._driver.records():
+            if stream not in self._types:
+                continue  # the runtime's own, such as "appnet.evicted"
+            vec = self._types[stream]
+            assert isinstance(vec, VecType)
+            self._records.setdefault(stream, []).append(_from_telemetry(item, vec.item))
+        return self._records
+
+
+def _from_telemetry(item: Any, type_: Type) -> Value:
+    """The value whose form in an OTLP record is ``item``."""
+    match type_:
+        case PairType(first=first, second=second):
+            return (_from_telemetry(item[0], first), _from_telemetry(item[1], second))
+        case VecType(item=inner):
+            return [_from_telemetry(it, inner) for it in item]
+    if type_ == UINT:
+        return wrap_uint(item)
+    return item.encode() if isinstance(item, str) else item

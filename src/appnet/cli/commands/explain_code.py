@@ -1,0 +1,46 @@
+"""`appnetctl explain-code`: the page of a diagnostic's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from appnet.cli.errors import open_screens
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.pages import Page, codes, page
+
+
+def command(
+    wanted: Annotated[
+        list[str] | None, typer.Argument(metavar="[CODE]…", help="Codes, such as E014; without any, all are listed.")
+    ] = None,
+) -> None:
+    """Explain codes of diagnostics: what each means, an example, why it is refused and how to mend it."""
+    out = open_screens().out
+    if not wanted:
+        for code in codes():
+            out.print(Text.assemble((code, "bold"), f"  {page(code).title}"))
+        return
+    known = codes()
+    unknown = [it for it in wanted if it.upper() not in known]
+    for it in unknown:
+        raise typer.BadParameter(f"there is no code {it}; {suggestion(it.upper(), known, what='codes')}")
+    for number, it in enumerate(wanted):
+        out.print(Text("\n" if number else "").append(Text("\n").join(_lines(page(it.upper())))))
+
+
+def _lines(found: Page) -> Iterator[Text]:
+    """The page without the signs of Markdown: headings bold, examples indented."""
+    yield Text.assemble((found.code, "bold"), ": ", (found.title, "bold"))
+    yield Text()
+    fenced = False
+    for line in found.body.split("\n"):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced:
+            yield Text(f"    {line}".rstrip(), "cyan")
+        else:
+            yield Text(line.removeprefix("## "), "bold" if line.startswith("## ") else "")

@@ -1,0 +1,79 @@
+"""C that someone wrote, in the place of what would be printed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import FileSource
+from appnet.processors import registry
+from appnet.processors.artifact import Artifact
+
+_ERROR = re.compile(r"\.c:(\d+):(\d+): (?:fatal )?error: (.*)")
+
+
+class CodeByHand:
+    """The C files in a folder, each by the name that the printed file would have."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def in_place_of(self, printed: Sequence[Artifact]) -> list[Artifact]:
+        """The artifacts, with the code of those that have a file.
+
+        Raises `DiagnosticError` where the folder has none for any of them, or some for none.
+        """
+        taken = [self._taken(it) for it in printed]
+        if not any(it.code.by_hand for it in taken):
+            raise DiagnosticError([self._no_code(printed)])
+        stray = list(self._stray(printed))
+        if stray:
+            raise DiagnosticError(stray)
+        return taken
+
+    def build(self, artifact: Artifact) -> bytes:
+        """The artifact's code as its processor loads it. Raises `DiagnosticError` for code by hand that is wrong."""
+        place = artifact.segment.place
+        try:
+            return registry.processor(place.processor).build(artifact.code, place.target)
+        except InternalError as error:
+            if not artifact.code.by_hand:
+                raise
+            raise DiagnosticError([_does_not_compile(self._file(artifact), str(error))]) from error
+
+    def _file(self, artifact: Artifact) -> Path:
+        return self._folder / f"{artifact.stem}.c"
+
+    def _taken(self, artifact: Artifact) -> Artifact:
+        if not self._file(artifact).is_file():
+            return artifact
+        text = self._file(artifact).read_text(encoding="utf-8")
+        version = hashlib.sha256(f"{artifact.segment.place.target}\n{text}".encode()).hexdigest()[:12]
+        return replace(artifact, code=replace(artifact.code, text=text, version=version, by_hand=True))
+
+    def _no_code(self, printed: Sequence[Artifact]) -> Diagnostic:
+        title = f"no code for any module in {self._folder}"
+        help_ = f"name files as they are written: `{printed[0].stem}.c`" if printed else "there are no modules"
+        return Diagnostic("C065", Severity.ERROR, title, Span.whole(FileSource(self._folder)), "", help_)
+
+    def _stray(self, printed: Sequence[Artifact]) -> Iterator[Diagnostic]:
+        """An error for each file that belongs to no module: most likely, its name is mistyped."""
+        names = [f"{it.stem}.c" for it in printed]
+        for path in sorted(self._folder.rglob("*.c")):
+            name = path.relative_to(self._folder).as_posix()
+            if name not in names:
+                title, help_ = f"{name} belongs to no module", suggestion(name, names, what="modules' files")
+                yield Diagnostic("C085", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)
+
+
+def _does_not_compile(path: Path, text: str) -> Diagnostic:
+    found = _ERROR.search(text)
+    line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
+    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
+    span = Span(FileSource(path), line, column, line, column + 1)
+    return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)

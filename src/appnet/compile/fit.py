@@ -1,0 +1,242 @@
+"""Where a chain may run: its places, and what its elements need that these do not give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from appnet.application.load import LoadedApplication, LoadedChain, load
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.source import Source
+from appnet.diagnostics.yaml_reader import Located
+from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
+from appnet.ir.nodes import Element
+from appnet.language import parse
+from appnet.language.syntax import Apply, Expression, Name, Program, applications
+from appnet.optimize.cost import CostModel
+from appnet.optimize.placement import Place
+from appnet.optimize.standing import Lack, lacking
+from appnet.processors import registry
+from appnet.processors.gaps import GAPS, remedy_of, title_of
+from appnet.processors.processor import Processor, Target
+
+DEFAULT_TARGET = "native"
+
+_LEAVE_OUT = "leave it out of this chain"
+
+
+@dataclass(frozen=True)
+class Where:
+    """What chains are compiled for.
+
+    ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
+    ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
+    of those that come with the processors.
+    """
+
+    target: str = DEFAULT_TARGET
+    workers: int = 1
+    cluster: bool = False
+    prices: CostModel | None = None
+
+
+# --- places ---
+
+
+def places_of(chain: Chain, where: Where) -> tuple[Place, ...]:
+    """The places that the chain's processors give, in the order in which a request passes them.
+
+    Processors that are not there yet give none; a chain that names none runs on the first that is there.
+    """
+    ready = registry.ready()
+    named = {it.value for it in chain.processors} & set(ready) or {USUAL_PROCESSOR}
+    outwards = [registry.processor(name) for name in ready if name in named]
+    sides = ((Side.CLIENT, outwards), (Side.SERVER, outwards[::-1]))
+    return tuple(_place(it, side, chain, where) for side, there in sides for it in there)
+
+
+def wrong_processors(application: Application) -> Iterator[Diagnostic]:
+    """An error for each processor that is none, for those that are not there yet, and where elements share none."""
+    for chain in application.chains:
+        listed = dict.fromkeys(stop.spec.processors for stop in chain.stops if stop.spec.processors)
+        wrong = [it for names in listed or (chain.processors,) for it in _unknown(names)]
+        wrong += [it for names in listed or (chain.processors,) for it in _not_ready(names, any_will_do=bool(listed))]
+        yield from wrong
+        if listed and not chain.processors and not wrong:
+            last = list(listed)[-1][0]
+            title = f"the elements on `{chain.edge}` {chain.methods[0]} have no processor in common"
+            help_ = "list one that all of them may run on"
+            yield _error("C025", title, last.span, "not what the others list", help_)
+
+
+def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
+    for it in names:
+        if it.value not in registry.ENTRIES:
+            help_ = suggestion(it.value, registry.ENTRIES, what="processors")
+            yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
+
+
+def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Diagnostic]:
+    """Of names of which each is meant to run; or, where any will do, of those of which none does."""
+    ready = registry.ready()
+    later = [it for it in names if it.value in registry.ENTRIES and it.value not in ready]
+    if any_will_do and len(later) < len(names):
+        return
+    able = " or ".join(f"`{it}`" for it in ready)
+    for it in later[:1] if any_will_do else later:
+        if any_will_do:
+            title, label, help_ = "none of these processors is there yet", "not yet", f"add {able}"
+        else:
+            title, label = f"processor `{it}` is not there yet", f"{registry.ENTRIES[it.value].summary}: not yet"
+            help_ = f"use {able}"
+        yield _error("C021", title, it.span, label, help_)
+
+
+def crossing(where: Where) -> float:
+    """What an RPC costs behind the client's side; see `CostModel`."""
+    model = where.prices if where.prices is not None else registry.processor(USUAL_PROCESSOR).prices
+    return model.crossing
+
+
+def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Place:
+    target = target_of(processor, "native" if chain.native else where.target)
+    gives = target.alone if where.workers == 1 else target.gives
+    if where.cluster:
+        gives -= processor.objects().cannot_say
+    prices = processor.prices.targets[target.name]
+    if where.prices is not None:
+        prices = where.prices.targets.get(target.name, prices)
+    return Place(side, processor.name, target.name, gives, prices)
+
+
+def target_of(processor: Processor, name: str) -> Target:
+    """The processor's target of this name; its first one where it has none of it."""
+    return processor.targets.get(name) or next(iter(processor.targets.values()))
+
+
+# --- what is not given ---
+
+
+def gaps(chain: LoadedChain, places: Sequence[Place], where: Where) -> list[Diagnostic]:
+    """An error for each thing that keeps the chain's elements from running in these places."""
+    stops = chain.chain.stops
+    asked = [_asked(chain, it.spec.name.value) for it in stops]
+    return [it for lack in lacking(stops, asked, places) for it in _told(lack, where)]
+
+
+def _asked(chain: LoadedChain, name: str) -> tuple[Asked, ...]:
+    return tuple(dict.fromkeys(one for it in chain.methods for one in needs(it.elements[name], it.signature)))
+
+
+def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
+    span = lack.spec.name.span
+    if lack.place is None:
+        title = f"`{lack.spec.name}` is bound to a side without a processor"
+        yield _error("C088", title, span, "no place for it", "name a processor that stands on both sides")
+    elif lack.after is not None:
+        title = f"`{lack.spec.name}` cannot run behind `{lack.after.name}`"
+        label, help_ = f"only {lack.place.processor} suits it, which the request has passed", "put it before"
+        yield Diagnostic("C088", Severity.ERROR, title, span, label, help_, (Label(lack.after.name.span, "before it"),))
+    else:
+        for need in dict.fromkeys(it.need for it in lack.asked):
+            yield _gap(lack, need, lack.place, where)
+
+
+def _gap(lack: Lack, need: Need, place: Place, where: Where) -> Diagnostic:
+    spec, code = lack.spec, GAPS[need].code
+    asked = [it for it in lack.asked if it.need is need]
+    objects = registry.processor(place.processor).objects() if where.cluster else None
+    if objects is not None and need in objects.cannot_say:
+        title, help_ = (
+            title_of(need, str(spec.name), objects.name),
+            "leave it out of this chain; `appnetctl run` runs it",
+        )
+    else:
+        title, help_ = title_of(need, str(spec.name), place.target), remedy_of(need) or "leave it out of this chain"
+    spans = _places(parse(spec.source), frozenset())
+    places = tuple(Label(spans[it.name], it.cause) for it in asked if it.name in spans)
+    label = "this element" if places else asked[0].cause
+    return Diagnostic(code, Severity.ERROR, title, spec.name.span, label, help_, places)
+
+
+# --- workers ---
+
+
+def worker_notes(element: Element, program: Program, target: Target) -> list[Diagnostic]:
+    """A note for each part of the element that each worker of a processor would have for itself; where there are none,
+    one that says so. ``program``: what ``element`` was made of.
+    """
+    found = one_state(element) if Need.ONE_STATE not in target.gives else ()
+    if not found:
+        classes = dict.fromkeys(it.state_class.value for it in element.state)
+        label = f"its state: {', '.join(classes)}" if classes else "it keeps no state"
+        title = f"`{element.name}` means the same on {target.name} with any number of workers"
+        help_ = "choose as many workers as the load needs"
+        return [Diagnostic("N002", Severity.NOTE, title, program.span, label, help_)]
+    places = _places(program, in_calls(element))
+    title = f"`{element.name}` needs one worker on {target.name}"
+    help_ = f"give its {target.name} proxies one worker (`--concurrency 1`)"
+    others = [it for it, (_, other) in registry.targets().items() if Need.ONE_STATE in other.gives]
+    help_ += f", or compile it to {' or '.join(others)}, whose workers share state" if others else ""
+    spans = (places.get(it.name, program.span) for it in found)
+    return [
+        Diagnostic("N001", Severity.NOTE, title, span, it.cause, help_) for it, span in zip(found, spans, strict=True)
+    ]
+
+
+def _places(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:
+    """Where state is declared, and functions are first called for anything but a place in a Map of ``in_calls``."""
+    places = {it.name.name: it.name.span for it in program.state}
+    calls = list(applications((program.init, program.req, program.resp)))
+    keys = {id(key) for it in calls if (key := _key(it, in_calls)) is not None}
+    for call in calls:
+        if id(call) not in keys:
+            places.setdefault(call.function.name, call.function.span)
+    return places
+
+
+def _key(call: Apply, in_calls: frozenset[str]) -> Expression | None:
+    match call.arguments:
+        case (Name(name=name), key, *_) if name in in_calls:
+            return key
+        case _:
+            return None
+
+
+def _error(code: str, title: str, span: Span, label: str, help_: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, title, span, label, help_)
+
+
+# --- all of an application ---
+
+
+def load_application(*sources: Source) -> LoadedApplication:
+    """The application in the sources, whose processors are there. Raises `DiagnosticError` as `load` does."""
+    return load(*sources, judge=wrong_processors)
+
+
+def fitted(application: LoadedApplication, where: Where) -> list[tuple[Place, ...]]:
+    """The places of each chain. Raises `DiagnosticError` with everything that keeps chains from running there."""
+    wrong = unfit(application, where)
+    if wrong:
+        raise DiagnosticError(wrong)
+    return [places_of(it.chain, where) for it in application.chains]
+
+
+def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
+    """What keeps chains from running there."""
+    every = (it for chain in application.chains for it in gaps(chain, places_of(chain.chain, where), where))
+    return list(dict.fromkeys(every))
+
+
+def application_notes(loaded: LoadedApplication, target: Target) -> list[Diagnostic]:
+    """What processors of several workers keep or give up of each element on the target."""
+    notes = (
+        note
+        for it in loaded.chains
+        for spec in (stop.spec for stop in it.chain.stops)
+        for note in worker_notes(it.elements[spec.name.value], parse(spec.source), target)
+    )
+    return list(dict.fromkeys(notes))

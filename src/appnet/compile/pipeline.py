@@ -1,0 +1,134 @@
+"""The whole road in one function: an application to a version of its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from appnet.analysis import DecisionCache
+from appnet.application.load import LoadedApplication, LoadedChain
+from appnet.compile.by_hand import CodeByHand
+from appnet.compile.fit import Where, crossing, fitted
+from appnet.ir.nodes import Element
+from appnet.language.messages import MethodSignature
+from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
+from appnet.processors import registry
+from appnet.processors.artifact import Artifact, print_segment
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Version:
+    """An application as it is to run.
+
+    ``plans``: of each chain. ``artifacts``: chain by chain, in request order. ``id`` follows from all of their code.
+    """
+
+    id: str
+    application: LoadedApplication
+    plans: tuple[OptimizedPlan, ...]
+    artifacts: tuple[Artifact, ...]
+
+
+def plan_application(
+    application: LoadedApplication,
+    settings: Settings,
+    where: Where,
+    *,
+    running: Version | None = None,
+    profiles: Sequence[Profile] | None = None,
+    cache: DecisionCache | None = None,
+) -> list[OptimizedPlan]:
+    """The plan of each chain.
+
+    ``running``: what ran so far, whose plans stay where they may. ``profiles``: what was seen of each chain; by
+    default as ``settings`` say. Raises `DiagnosticError` for elements that no place suits.
+    """
+    planner = Planner(settings, crossing(where), cache)
+    places = fitted(application, where)
+    found = []
+    for number, chain in enumerate(application.chains):
+        began = time.monotonic()
+        profile = profiles[number] if profiles is not None else None
+        found.append(planner.plan(chain, places[number], profile, _plan_so_far(chain, running)))
+        _log.debug("%s: planned in %.1f ms", chain.chain.edge, (time.monotonic() - began) * 1e3)
+    return found
+
+
+def _plan_so_far(chain: LoadedChain, running: Version | None) -> OptimizedPlan | None:
+    plans = running.plans if running is not None else ()
+    return next((it for it in plans if it.plan.edge == chain.chain.edge), None)
+
+
+def compile_application(
+    application: LoadedApplication,
+    settings: Settings,
+    where: Where,
+    *,
+    running: Version | None = None,
+    by_hand: Path | None = None,
+    profiles: Sequence[Profile] | None = None,
+    cache: DecisionCache | None = None,
+) -> Version:
+    """Plans, prints and builds all chains; arguments as of `plan_application`.
+
+    ``by_hand``: a folder with C files that take the place of what would be printed, by the names that it would have.
+    Raises `DiagnosticError` for elements that no place suits, and for what is wrong with code by hand.
+    """
+    plans = plan_application(application, settings, where, running=running, profiles=profiles, cache=cache)
+    printed = list(print_artifacts(application.chains, plans))
+    written = CodeByHand(by_hand) if by_hand is not None else None
+    artifacts = _built(written.in_place_of(printed) if written is not None else printed, written)
+    digest = hashlib.sha256("\n".join(f"{it.name}={it.version}" for it in artifacts).encode())
+    return Version(digest.hexdigest()[:12], application, tuple(plans), artifacts)
+
+
+def elements_on(version: Version, method: str) -> tuple[tuple[Element, ...], MethodSignature]:
+    """The elements that calls of the method (its full name) pass, in request order, and the method."""
+    for chain, plan in zip(version.application.chains, version.plans, strict=True):
+        for bound in chain.methods:
+            if bound.signature.full_name == method:
+                segments = plan.plan.segments
+                names = (spec.name.value for segment in segments for spec in segment.elements)
+                return tuple(bound.elements[it] for it in names), bound.signature
+    raise KeyError(method)
+
+
+def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan]) -> Iterator[Artifact]:
+    """The artifacts of the chains by these plans, before they are built; what is equal is printed once."""
+    seen: dict[tuple[object, ...], Artifact] = {}
+    for chain, plan in zip(chains, plans, strict=True):
+        for segment in plan.plan.segments:
+            elements = [it.elements[spec.name.value].digest for it in chain.methods for spec in segment.elements]
+            methods = [it.signature.digest for it in chain.methods]
+            key = (segment.name, segment.place.processor, segment.place.target, *elements, *methods)
+            if key not in seen:
+                seen[key] = Artifact(chain, segment, print_segment(segment, chain))
+            yield replace(seen[key], chain=chain, segment=segment)
+
+
+def _built(artifacts: Sequence[Artifact], written: CodeByHand | None) -> tuple[Artifact, ...]:
+    """With what they are built to; equal text is built once."""
+
+    def build(artifact: Artifact) -> bytes:
+        began = time.monotonic()
+        place = artifact.segment.place
+        processor = registry.processor(place.processor)
+        binary = processor.build(artifact.code, place.target) if written is None else written.build(artifact)
+        took = time.monotonic() - began
+        _log.debug("%s: %d bytes for %s in %.2f s", artifact.stem, len(binary), place.target, took)
+        return binary
+
+    def key(artifact: Artifact) -> tuple[str, str, str]:
+        return artifact.segment.place.processor, artifact.segment.place.target, artifact.code.text
+
+    distinct = {key(it): it for it in artifacts}
+    with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
+        built = dict(zip(distinct, pool.map(build, distinct.values()), strict=True))
+    return tuple(replace(it, binary=built[key(it)]) for it in artifacts)

@@ -1,0 +1,1 @@
+"""Desired against running: versions brought to nodes, and back where one refuses. Knows no processor by name."""

@@ -1,0 +1,90 @@
+"""A version brought to nodes: to all of them, or to none."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from appnet.application.model import Side
+from appnet.compile.pipeline import Version
+from appnet.processors.artifact import Artifact
+from appnet.processors.processor import Acceptance, Node
+
+_ANSWER_TIMEOUT_SECONDS = 10.0
+
+
+class RolloutError(Exception):
+    """A node refused a version, or gave no answer in time; the version before it runs on."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A version that every node runs.
+
+    ``changed`` names the artifacts that are new. ``accept_seconds`` went by until each node that got something new had
+    accepted it, by the node's name; ``compile_seconds`` until there was a version to bring, where it was compiled.
+    """
+
+    version: Version
+    changed: tuple[str, ...]
+    accept_seconds: Mapping[str, float]
+    compile_seconds: float = 0.0
+
+
+async def roll_out(version: Version, before: Version, nodes: Sequence[Node]) -> Rollout:
+    """Brings every node what it is to run of ``version``, and waits for those that get something new.
+
+    Raises `RolloutError` where one refuses or does not answer in time: then every node is back on ``before``.
+    """
+    concerned = [it for it in nodes if _digests(_of(it, version)) != _digests(_of(it, before))]
+    for it in nodes:
+        it.offer(version.id, _of(it, version))
+    try:
+        accepted = await accepted_by(concerned, version.id)
+    except RolloutError:
+        for it in nodes:
+            it.offer(before.id, _of(it, before))
+        await asyncio.gather(*(it.answer(before.id, _ANSWER_TIMEOUT_SECONDS) for it in concerned))
+        raise
+    old = dict(_digests(before.artifacts))
+    changed = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.version)
+    return Rollout(version, changed, accepted)
+
+
+def artifacts_of(service: str, side: Side, processor: str, version: Version) -> tuple[Artifact, ...]:
+    """What a processor beside the service is to run on this side of its edges, in request order."""
+    here = (service, side, processor)
+    places = ((it, it.segment.place) for it in version.artifacts)
+    return tuple(it for it, place in places if (it.service, place.side, place.processor) == here)
+
+
+def _of(node: Node, version: Version) -> tuple[Artifact, ...]:
+    return artifacts_of(node.service, node.side, node.processor, version)
+
+
+async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:
+    """Waits until the nodes have accepted the version they were offered: after how many seconds, by node.
+
+    Raises `RolloutError` where one refuses, or does not answer in time.
+    """
+    started = time.monotonic()
+
+    async def one(node: Node) -> tuple[str, float]:
+        answer = await node.answer(version, _ANSWER_TIMEOUT_SECONDS)
+        if answer.acceptance is Acceptance.NACKED:
+            raise RolloutError(f"{node.name} refused version {version}: {answer.error}")
+        if answer.acceptance is not Acceptance.ACKED:
+            raise RolloutError(f"{node.name} did not answer to {version} within {_ANSWER_TIMEOUT_SECONDS:.0f} s")
+        return node.name, time.monotonic() - started
+
+    answers = await asyncio.gather(*map(one, nodes), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return dict(answer for answer in answers if not isinstance(answer, BaseException))
+
+
+def _digests(artifacts: Iterable[Artifact]) -> list[tuple[str, str]]:
+    return [(it.name, it.version) for it in artifacts]

@@ -1,0 +1,60 @@
+"""What each code means: a page of Markdown for each in ``pages/``, which is all that there is to say of it.
+
+A page is a title, ``# E014: …``, that says when the code is told; why what it tells of is refused; an example, how to
+mend it, and the mended example. What a fence says of an example:
+
+``appnet``                       blocks of an element on the method of the echo sample; others do nothing
+``appnet whole``                 a program
+``appnet shop``                  as the first, for a message with ``repeated Item items`` and ``string user``
+``yaml config``                  keys of an AppNetConfig; the others are those of the echo sample
+``yaml application``             the same of a specification
+``yaml manifest``, ``behaviour``, ``profile``, ``prices``, ``properties``, and ``proto``
+``console``, ``yaml``            what takes a command, a proxy or several files: no test runs it
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = Path(__file__).with_name("pages")
+_GROUPS = "EWCN"
+_EXAMPLE = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Example:
+    """``kind``: what its fence says."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """``title`` says when the code is told; ``body`` is the Markdown below it."""
+
+    code: str
+    title: str
+    body: str
+
+    @property
+    def examples(self) -> tuple[Example, Example]:
+        """What brings the code, and what does not."""
+        before, after = (Example(it["kind"], it["text"]) for it in _EXAMPLE.finditer(self.body))
+        return before, after
+
+
+def codes() -> list[str]:
+    """All codes: errors and warnings of elements, errors of what stands around them, notes."""
+    return sorted((it.stem for it in _FOLDER.glob("*.md")), key=lambda it: (_GROUPS.index(it[0]), it))
+
+
+def page(code: str) -> Page:
+    """The page of a code. Raises KeyError for one that there is not."""
+    file = _FOLDER / f"{code}.md"
+    if not file.is_file():
+        raise KeyError(code)
+    heading, body = file.read_text(encoding="utf-8").split("\n", 1)
+    return Page(code, heading.removeprefix(f"# {code}: "), body.strip("\n"))

@@ -1,0 +1,71 @@
+"""A segment of a chain as its processor loads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appnet.application.load import LoadedChain
+from appnet.application.model import Edge
+from appnet.codegen.c.printer import ChainSource, Code, print_by_content
+from appnet.ir.needs import Asked, needs
+from appnet.ir.nodes import Element
+from appnet.optimize.placement import Segment
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """``binary`` is what the code was built to."""
+
+    chain: LoadedChain
+    segment: Segment
+    code: Code
+    binary: bytes = b""
+
+    @property
+    def stem(self) -> str:
+        """Where it stands among generated files, without a suffix: ``CLIENT_SERVER/METHOD.SEGMENT``."""
+        return f"{self.edge.client}_{self.edge.server}/{self.method}.{self.segment.name}"
+
+    @property
+    def name(self) -> str:
+        """By what a processor knows it; the same in all versions."""
+        return "appnet." + self.stem.replace("/", ".")
+
+    @property
+    def version(self) -> str:
+        """What tells its code from all other code."""
+        return self.code.version
+
+    @property
+    def edge(self) -> Edge:
+        """The edge whose calls it judges."""
+        return self.chain.chain.edge
+
+    @property
+    def method(self) -> str:
+        """The methods whose calls it judges, for names of files and objects."""
+        return self.chain.chain.method
+
+    @property
+    def service(self) -> str:
+        """The service that its processors stand beside."""
+        return self.edge.service(self.segment.place.side)
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """In request order, as the chain's first method has them."""
+        return tuple(self.chain.elements[it.name.value] for it in self.segment.elements)
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """What its elements ask of the place where they run."""
+        names = [it.name.value for it in self.segment.elements]
+        asked = (one for it in self.chain.methods for name in names for one in needs(it.elements[name], it.signature))
+        return tuple(dict.fromkeys(asked))
+
+
+def print_segment(segment: Segment, chain: LoadedChain) -> Code:
+    """The C text of a segment; equal elements in equal order on equal methods give equal ones."""
+    names = [it.name.value for it in segment.elements]
+    methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
+    return print_by_content(ChainSource(segment.name, "", methods), segment.place.target)

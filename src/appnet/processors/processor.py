@@ -1,0 +1,284 @@
+"""The seam: what AppNet asks of whatever carries chains, be it a proxy, a library or a service.
+
+A processor is a folder beside this file and one line in `registry`. Compiling, rolling out, trying and pricing know it
+by these types alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from appnet.application.manifest import Service
+from appnet.application.model import Side
+from appnet.codegen.c.printer import Code
+from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.source import Source
+from appnet.ir.needs import Capability
+from appnet.measure.solve import Effort
+from appnet.optimize.cost import CostModel
+from appnet.processors.artifact import Artifact
+from appnet.system.address import Address
+
+
+class ProcessorError(Exception):
+    """A processor did not start, ended, or did not do in time what it was asked."""
+
+
+# --- what it is ---
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that a processor loads code as.
+
+    ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
+    """
+
+    name: str
+    suffix: str
+    gives: Capability
+    alone: Capability
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that has to be installed. ``find`` gives its version, or None where it is missing."""
+
+    name: str
+    find: Callable[[], str | None]
+    remedy: str
+
+
+# --- a node: a processor that runs beside a service ---
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
+
+    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP.
+    """
+
+    name: str
+    service: str
+    side: Side
+    upstream: tuple[Address, ...]
+    folder: Path
+    records: Address
+    workers: int = 1
+
+
+class Acceptance(Enum):
+    """How a node stands to a version."""
+
+    PENDING = "pending"
+    ACKED = "acked"
+    NACKED = "nacked"
+    SUPERSEDED = "superseded"
+    """A later version of everything in it was offered before the node had answered."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A node's answer to a version; ``error`` is the processor's own text where it refused."""
+
+    node: str
+    version: str
+    acceptance: Acceptance
+    error: str = ""
+
+
+class Node(Protocol):
+    """A processor beside a service."""
+
+    @property
+    def name(self) -> str:
+        """Its own, among all nodes of an application."""
+
+    @property
+    def processor(self) -> str:
+        """What it is, by the name that configurations use."""
+
+    @property
+    def service(self) -> str:
+        """The service that it stands beside."""
+
+    @property
+    def side(self) -> Side:
+        """The end of its edges that it is on."""
+
+    @property
+    def address(self) -> Address:
+        """Where it takes calls."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+
+    def last_words(self) -> str:
+        """The end of its log."""
+
+    def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
+        """Makes these, in request order, all that it is to run, code included."""
+
+    async def answer(self, version: str, timeout_seconds: float) -> Answer:
+        """Waits until it has accepted or refused the version; `Acceptance.PENDING` after the timeout."""
+
+
+class Nodes(Protocol):
+    """Starts nodes on this machine; they end with the context that it came from."""
+
+    async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> Node:
+        """A node that judges calls by the version. Raises `ProcessorError` with what it said."""
+
+
+# --- a driver: a module without a processor around it ---
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The message went on, as these bytes and with this metadata.
+
+    ``host``: the number of the host that was chosen for it; ``wait``: the seconds it was delayed by.
+    """
+
+    message: bytes
+    metadata: Mapping[str, bytes]
+    host: int | None = None
+    wait: float | None = None
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The caller got this status."""
+
+    code: int
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Substituted:
+    """The caller got this message, which the chain made."""
+
+    message: bytes
+
+
+Judgement = Delivered | Denied | Substituted
+
+
+class Driver(Protocol):
+    """One instance of an artifact, given messages one by one. ``now_ns`` is its clock and may be set at any time.
+
+    Calls are told apart by names of the caller's choice. An answer or a response ends a call.
+    """
+
+    now_ns: int
+
+    def request(self, call: str, method: str, metadata: Mapping[str, bytes], message: bytes) -> Judgement:
+        """What becomes of the request of a new call; ``method`` is its full name."""
+
+    def response(self, call: str, metadata: Mapping[str, bytes], message: bytes, status: int) -> Judgement:
+        """What becomes of its response; there is no message where ``status`` is an error."""
+
+    def end(self, call: str) -> None:
+        """The call was cut off."""
+
+    def state(self) -> str:
+        """All state, as `appnet.interpret.dump` writes it."""
+
+    def records(self) -> list[tuple[str, Any]]:
+        """What was recorded since the last time: ("ELEMENT.VARIABLE", value); pairs are tuples."""
+
+
+@dataclass(frozen=True)
+class CapturedMessage:
+    """A request or a response as a processor captured it; ``at_ns``: when, 0 where that was not recorded."""
+
+    at_ns: int
+    metadata: Mapping[str, bytes]
+    message: bytes
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class CapturedCall:
+    """``name`` says where it was found."""
+
+    source: Source
+    name: str
+    request: CapturedMessage
+    response: CapturedMessage | None
+
+
+# --- what a cluster is told ---
+
+Object = dict[str, Any]
+"""A Kubernetes object, or a part of one."""
+
+
+class ClusterObjects(Protocol):
+    """What gives a cluster's processors their artifacts: plain Kubernetes objects."""
+
+    name: str
+    """Of what they set up, as messages have it."""
+    cannot_say: Capability
+    """What these objects cannot ask of a processor, though it gives that where AppNet starts it."""
+
+    def problems(self, artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterable[Diagnostic]:
+        """What stands in the way of these artifacts in a cluster with these services."""
+
+    def shared(
+        self, namespace: str, artifacts: Sequence[Artifact], collector: Address | None
+    ) -> Iterator[tuple[str, Object]]:
+        """What a namespace needs once, each object with the name of its file, which tells its turn.
+
+        ``collector``: where elements' records go.
+        """
+
+    def chain(
+        self, artifacts: Sequence[Artifact], name: str, service: Service, server: Service, namespace: str, hosts: int
+    ) -> Object:
+        """The object that has the pods of ``service`` run the artifacts on calls to ``server``'s ``hosts``."""
+
+    def set_up(self, template: Object, artifacts: Sequence[Artifact]) -> None:
+        """Has the pods of a template run these artifacts."""
+
+
+# --- the processor ---
+
+
+class Processor(Protocol):
+    """Something that carries chains."""
+
+    name: str
+    """As configurations have it."""
+    targets: Mapping[str, Target]
+    """By name; the first is the one to take where nobody says."""
+    parts: Sequence[Part]
+
+    @property
+    def prices(self) -> CostModel:
+        """What RPCs cost in it, by target, on the machine that the model names."""
+
+    def build(self, code: Code, target: str) -> bytes:
+        """The code as the processor loads it. Raises `InternalError` with the compiler's text."""
+
+    def drive(self, binary: bytes, target: str, *, seed: int, hosts: int, now_ns: int) -> Driver:
+        """An instance of what was built."""
+
+    def nodes(self) -> AbstractAsyncContextManager[Nodes]:
+        """What starts its nodes on this machine, and tells them their versions."""
+
+    def objects(self) -> ClusterObjects:
+        """What a cluster is told."""
+
+    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
+        """The calls of the method in files that it captured. Raises `DiagnosticError` for a file that is none."""
+
+    async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:
+        """What RPCs cost in it here. Raises `ProcessorError` or `CalibrationError` where that cannot be measured."""

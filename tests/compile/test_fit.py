@@ -1,0 +1,101 @@
+"""What a place does not give is told where the application asks for it, by every command alike."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appnet.application.load import load
+from appnet.compile.fit import Where, fitted, load_application, worker_notes
+from appnet.diagnostics.diagnostic import DiagnosticError, Severity
+from appnet.diagnostics.source import FileSource
+from appnet.ir import compile_element
+from appnet.ir.needs import Need, one_state
+from appnet.language import parse
+from appnet.processors import registry
+from appnet.processors.registry import Entry
+from tests.support.signatures import ECHO
+from tests.support.snapshots import compare
+
+BAD = Path(__file__).parent / "bad"
+NOTES = sorted((Path(__file__).parent / "notes").glob("*.appnet"))
+SAMPLES = Path("config/samples")
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """The echo sample with an element for each thing that some place lacks."""
+    shutil.copytree(SAMPLES / "echo", tmp_path / "echo")
+    for name in ("cache", "sticky", "delay"):
+        shutil.copy(SAMPLES / "elements" / f"{name}.appnet", tmp_path / "echo")
+    return tmp_path / "echo" / "sample_echo_sidecar.yaml"
+
+
+def with_element(sample: Path, name: str) -> Path:
+    text = sample.read_text().replace("- name: fault\n      file: fault.", f"- name: {name}\n      file: {name}.")
+    sample.write_text(text)
+    return sample
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("cache", Where("wasm")),
+        ("sticky", Where("native", cluster=True)),
+        ("delay", Where("wasm", cluster=True)),
+        ("sticky", Where("wasm", workers=2)),
+    ],
+    ids=["reply", "route", "delay", "one_state"],
+)
+def test_what_no_place_gives(sample: Path, name: str, where: Where, request: pytest.FixtureRequest) -> None:
+    application = load(FileSource(with_element(sample, name)))
+    with pytest.raises(DiagnosticError) as caught:
+        fitted(application, where)
+    text = str(caught.value).replace(f"{sample.parent}/", "")
+    compare(text, BAD / f"gap_{request.node.callspec.id}.txt", request)
+
+
+@pytest.mark.parametrize("name", ["cache", "sticky", "delay"])
+def test_native_sidecars_give_everything(sample: Path, name: str) -> None:
+    client, server = fitted(load(FileSource(with_element(sample, name))), Where("native", workers=4))[0]
+    assert client.gives == server.gives == frozenset(Need)
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize("path", NOTES, ids=lambda it: it.stem)
+def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
+    source = FileSource(path)
+    _, place = registry.targets()[target]
+    found = worker_notes(compile_element(source, ECHO).element, parse(source), place)
+    assert all(it.severity is Severity.NOTE and it.label and it.help for it in found)
+    text = "\n\n".join(it.render() for it in found).replace(str(path), path.name)
+    compare(text, path.with_name(f"{path.stem}.{target}.txt"), request)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("firewall", []),
+        ("logging", []),
+        ("metrics", []),
+        ("timeout", []),
+        ("mirror", ["marked"]),
+        ("sticky", ["hosts"]),
+        ("concurrency_limit", ["inside", "queue", "head", "tail", "rpc_id"]),
+    ],
+)
+def test_what_workers_have_for_themselves(name: str, parts: list[str]) -> None:
+    element = compile_element(FileSource(SAMPLES / "elements" / f"{name}.appnet"), ECHO).element
+    assert [it.name for it in one_state(element)] == parts
+
+
+def test_elements_that_share_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.ENTRIES, "mrpc", Entry("for the test", "appnet.processors.envoy.sidecar"))
+    text = Path("examples/chain/echo.yaml").read_text().replace("../../", f"{Path.cwd()}/")
+    spec = tmp_path / "echo.yaml"
+    spec.write_text(text.replace("- sidecar", "- mrpc", 1))
+    with pytest.raises(DiagnosticError) as caught:
+        load_application(FileSource(spec))
+    assert [it.code for it in caught.value.diagnostics] == ["C025"]

@@ -1,0 +1,5 @@
+pub fn req(body: String) -> i64 {
+    let total: i64;
+    total = body;
+    total
+}

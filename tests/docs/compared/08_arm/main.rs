@@ -1,0 +1,6 @@
+pub fn req(body: &str) -> bool {
+    match body {
+        _ => true,
+        "no" => false,
+    }
+}

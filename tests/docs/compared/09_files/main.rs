@@ -1,0 +1,7 @@
+mod limit {
+    pub fn init(_limit: i64) {}
+}
+
+pub fn configure() {
+    limit::init("many");
+}
