@@ -22,6 +22,7 @@ from appnet.ir.nodes import (
     Local,
     Match,
     ReadField,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -73,7 +74,7 @@ TEXTS = st.binary(max_size=70) | DECIMALS | st.sampled_from([b"", b"0", b"-0", b
 VALUES = {INT: INTS, UINT: UINTS, FLOAT: FLOATS, STRING: TEXTS, BYTES: TEXTS, BOOL: st.booleans()}
 
 
-_OF_LETTERS = {"N": (INT, UINT, FLOAT), "S": (STRING, BYTES), "C": tuple(SCALARS)}
+_OF_LETTERS = {"N": (INT, UINT, FLOAT), "I": (INT, UINT), "S": (STRING, BYTES), "C": tuple(SCALARS)}
 _ELSEWHERE = Effect.TIME | Effect.READS_BACKENDS | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
 
 
@@ -277,7 +278,7 @@ def _surroundings() -> Element:
         let("q", "quantile", Local("loads", floats), Local("g", FLOAT), type=FLOAT),
         SetState(State("q", FLOAT), Local("q", FLOAT)),
         let("dst", "int_to_string", Local("i", INT), type=STRING),
-        do("set_metadata", Const(b"DST", STRING), Local("dst", STRING)),
+        Route(Local("dst", STRING)),
         Let(Local("s", STRING), ReadField("s", STRING)),
         Let(Local("t", STRING), ReadField("t", STRING)),
         let("plain", "decrypt", Local("s", STRING), Local("t", STRING), type=plain),

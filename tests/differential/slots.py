@@ -20,6 +20,7 @@ from appnet.processors.envoy.harness.calls import (
     Harness,
     Replied,
 )
+from appnet.processors.envoy.headers import DELAY, DESTINATION
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
 from tests.support.wire import fields_of, parse, put
@@ -137,8 +138,18 @@ class _SlotCall(CallUnderTest):
         if judgement.verdict is Verdict.ANSWER:
             self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
             return Action.RESPOND
+        if direction is self.request:
+            self._mark()
         self._instead = frame(_written(body, schema.full_name, judgement.written) if judgement.written else body)
         return Action.REPLACE
+
+    def _mark(self) -> None:
+        """Shows what a library would do with the request as Envoy is told it."""
+        assert self._call
+        if self._call.destination is not None:
+            self.request.headers[DESTINATION] = b"%d" % self._call.destination
+        if (milliseconds := int(self._call.wait * 1e3)) > 0:
+            self.request.headers[DELAY] = b"%d" % milliseconds
 
     def _ended(self, headers: dict[str, bytes]) -> Action:
         assert self._call

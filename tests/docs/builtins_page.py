@@ -9,7 +9,7 @@ _HEAD = """\
 # The built-ins
 
 What each function and operator takes, gives and does. In signatures `T`, `K` and `V` stand for any type, `C` for any type but
-a container or a pair, `N` for `int`, `uint` or `float`, and `S` for `string` or `bytes`. What gives an `Option` is taken apart by `match`, but
+a container or a pair, `N` for `int`, `uint` or `float`, `I` for `int` or `uint`, and `S` for `string` or `bytes`. What gives an `Option` is taken apart by `match`, but
 for `decrypt` and `decompress`, where None ends the handler. [The language reference](language.md) says more of regular expressions and of compression.
 
 The last line of each example holds: tests run them, in `req` of an element with the state variables `seen: Map<string, int>`,

@@ -3,7 +3,7 @@
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.nodes import Element, Let, Local, ReadField, SetState, State, Statement, WriteField
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, STRING, UINT, PairType, VecType
-from tests.support.match_action import FORWARD, METHOD, chain, do, element, integer, let, refuse, text, when
+from tests.support.match_action import FORWARD, METHOD, chain, do, element, integer, let, refuse, route, text, when
 
 LOG = State("log", VecType(STRING))
 STATUS = let("code", "status", type=INT)
@@ -215,7 +215,7 @@ def load_of(host: int) -> tuple[Statement, ...]:
 
 
 def test_a_call_counts_for_the_host_that_a_handler_chose_until_its_response():
-    choose = do("set_metadata", text("dst"), text("1"))
+    choose = route("1")
     instance = chain(element(req=(*load_of(1), choose, *FORWARD), resp=(*load_of(1), *FORWARD)), backends=2)
     first, second, third = Rpc(METHOD), Rpc(METHOD), Rpc(METHOD)
     assert instance.request(first) == Forwarded({"count": 0})
@@ -228,7 +228,7 @@ def test_a_call_counts_for_the_host_that_a_handler_chose_until_its_response():
 def test_only_a_host_that_a_handler_chose_and_all_forwarded_counts():
     def loads(value: str, *then: Statement) -> object:
         instance = chain(
-            element("set", req=(*load_of(1), do("set_metadata", text("dst"), text(value)), *FORWARD)),
+            element("set", req=(*load_of(1), route(value), *FORWARD)),
             element("then", req=then or FORWARD),
             backends=2,
         )

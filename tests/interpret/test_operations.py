@@ -68,6 +68,14 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("div", (-1.0, 0.0), FLOAT, -INF),
     ("div", (0.0, 0.0), FLOAT, NAN),
     ("div", (NAN, 0.0), FLOAT, NAN),
+    ("rem", (7, 3), INT, 1),
+    ("rem", (-7, 3), INT, -1),
+    ("rem", (7, -3), INT, 1),
+    ("rem", (-7, -3), INT, -1),
+    ("rem", (7, 0), INT, 0),
+    ("rem", (LEAST, -1), INT, 0),
+    ("rem", (ALL, 10), UINT, 5),
+    ("rem", (7, 0), UINT, 0),
     ("neg", (LEAST,), INT, LEAST),
     ("neg", (1,), UINT, ALL),
     ("neg", (0.0,), FLOAT, -0.0),
@@ -212,6 +220,8 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("vec_get_or", ([1, 2], 0, 9), INT, 1),
     ("vec_size", ([1, 2],), UINT, 2),
     ("vec_new", (), INT, []),
+    ("map_new", (), INT, {}),
+    ("map_entries", ({b"b": 1, b"a": 2},), INT, [(b"b", 1), (b"a", 2)]),
     ("map_get", ({b"a": 1}, b"a"), INT, (1,)),
     ("map_get", ({b"a": 1}, b"b"), INT, None),
     ("map_get_or", ({b"a": 1}, b"b", 2), INT, 2),
@@ -309,6 +319,13 @@ def test_content_beyond_the_bound_is_not_decompressed():
 def test_int_division_goes_towards_zero_and_wraps(a: int, b: int):
     got = run("div", a, b)
     assert got == (0 if b == 0 else LEAST if (a, b) == (LEAST, -1) else int(Fraction(a, b)))
+
+
+@given(ints, ints)
+def test_a_remainder_is_what_division_leaves(a: int, b: int):
+    rest = run("rem", a, b)
+    assert rest == (0 if b == 0 else a - b * int(Fraction(a, b)))
+    assert rest == 0 or (rest < 0) == (a < 0)
 
 
 @given(ints, ints)

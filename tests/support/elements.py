@@ -31,18 +31,11 @@ from tests.support.sample import SAMPLE
 
 CODES = ("PERMISSION_DENIED", "NOT_FOUND", "UNAVAILABLE", "INTERNAL", "UNAUTHENTICATED", "CANCELLED")
 
-_LOCAL_TYPES = (
-    INT,
-    UINT,
-    FLOAT,
-    STRING,
-    BOOL,
-    BYTES,
-    INSTANT,
-    PairType(INT, STRING),
-    VecType(INT),
-    VecType(FLOAT),
-    VecType(STRING),
+_LOCAL_TYPES = (INT, UINT, FLOAT, STRING, BOOL, BYTES, INSTANT, PairType(INT, STRING))
+_LOCAL_CONTAINERS = (
+    *(VecType(it) for it in (INT, FLOAT, STRING, UINT, PairType(INT, STRING), VecType(INT))),
+    *(MapType(STRING, it) for it in (INT, FLOAT, STRING, VecType(INT))),
+    *(MapType(key, INT) for key in (INT, UINT, FLOAT, BOOL)),
 )
 _STATE_TYPES = (
     INT,
@@ -189,6 +182,7 @@ class _Writer(Expressions):
     def statement(self) -> list[str]:
         kinds = [
             self._new_local,
+            self._new_container,
             self._assign_local,
             self._assign_state,
             self._count,
@@ -204,6 +198,8 @@ class _Writer(Expressions):
             self._match_function,
             self._loop,
         ]
+        if self.block == "req":
+            kinds.append(self._delay)
         if self.block != "init":
             kinds += [self._write_field, self._write_field, self._set_metadata, self._keep_for_call, self._look_at_call]
             kinds += [self._take_many]
@@ -215,6 +211,20 @@ class _Writer(Expressions):
         name = self.fresh()
         self.locals.append((name, type_))
         return [f"{name} = {value}"]
+
+    def _new_container(self) -> list[str]:
+        type_ = self.pick(_LOCAL_CONTAINERS)
+        name = self.fresh()
+        if not self.once_in(3):
+            lines = [f"{name} = {self.expression(type_, anchored=True)}"]
+        elif isinstance(type_, VecType):
+            item = self.expression(type_.item, anchored=True)
+            lines = [f"{name} = []", f"set({name}, size({name}), {item})"]
+        else:
+            key = self.expression(type_.key, anchored=True)
+            lines = [f"{name} = {{}}", f"set({name}, {key}, {self.expression(type_.value, anchored=True)})"]
+        self.locals.append((name, type_))
+        return lines
 
     def _take_many(self) -> list[str]:
         path, used = self.pick(_MANY)
@@ -230,16 +240,16 @@ class _Writer(Expressions):
         return [f"{name} = {self._assigned(type_)}"]
 
     def _assign_state(self) -> list[str]:
-        targets = self.writable(lambda type_: not isinstance(type_, MapType) or bool(self._names(type_)))
+        targets = self.writable(lambda _type: True)
         if not targets:
             return []
         target = self.pick(targets)
         return [f"{target.name} = {self._assigned(target.type)}"]
 
     def _assigned(self, type_: Type) -> str:
-        if isinstance(type_, MapType):
-            return self.pick(self._names(type_))
-        return "[]" if isinstance(type_, VecType) and self.once_in(3) else self.expression(type_)
+        if isinstance(type_, VecType | MapType) and self.once_in(3):
+            return "[]" if isinstance(type_, VecType) else "{}"
+        return self.expression(type_)
 
     def _count(self) -> list[str]:
         counters = self.in_role("counter")
@@ -305,15 +315,16 @@ class _Writer(Expressions):
         return [f"set(rpc, '{path}', {self._for_field(type_)})"]
 
     def _for_field(self, type_: Type) -> str:
-        if not isinstance(type_, VecType | MapType):
-            return self.expression(type_)
-        if isinstance(type_, VecType) and self.once_in(5):
-            return "[]"
-        return self.pick(self._names(type_))
+        if isinstance(type_, VecType | MapType) and self.once_in(5):
+            return "[]" if isinstance(type_, VecType) else "{}"
+        return self.expression(type_)
 
     def _set_metadata(self) -> list[str]:
         function = self.pick(("set_metadata", "set_rpc_header"))
         return [f"{function}(rpc, '{self.pick(METADATA)}', {self.expression(STRING)})"]
+
+    def _delay(self) -> list[str]:
+        return [f"delay(rpc, {self.expression(FLOAT)})"]
 
     def _keep_for_call(self) -> list[str]:
         calls = self.in_role("call")
@@ -391,13 +402,14 @@ class _Writer(Expressions):
         return [f"    {pattern} =>", *(f"    {line}" for line in body)]
 
     def _loop(self) -> list[str]:
-        strings = [VecType(STRING)] if self.readable(lambda kept: kept == VecType(STRING)) else []
-        type_ = self.pick((VecType(INT), VecType(FLOAT), *strings))
+        kept = [it.type for it in self.readable(lambda type_: isinstance(type_, VecType | MapType))]
+        type_ = self.pick([VecType(INT), VecType(FLOAT), VecType(STRING), MapType(STRING, INT), *kept])
         items = self.expression(type_, anchored=True)
-        name = self.fresh()
-        self.locals.append((name, type_.item))
+        parts = (type_.key, type_.value) if isinstance(type_, MapType) else (type_.item,)
+        names = [self.fresh() for _ in parts]
+        self.locals += zip(names, parts, strict=True)
         self.loops += 1
         body = self.inner()
         self.loops -= 1
-        self.locals.pop()
-        return [f"foreach({items}, lambda({name}):", *body, ")"]
+        del self.locals[-len(names) :]
+        return [f"foreach({items}, lambda({', '.join(names)}):", *body, ")"]

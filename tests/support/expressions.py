@@ -97,6 +97,8 @@ class Expressions:
     def expression(self, type_: Type, depth: int = 2, *, anchored: bool = False) -> str:
         """An expression of the type; where ``anchored``, one whose type shows without its surroundings."""
         simple = self._names(type_)
+        if isinstance(type_, VecType | MapType) and (not simple or self.once_in(3)):
+            simple.append(self._container(type_, depth))
         if not anchored or type_ not in (UINT, BYTES):
             simple += self._literals(type_)
         if depth > 0 and (not simple or self.flip()):
@@ -134,15 +136,34 @@ class Expressions:
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
-        if type_ == VecType(STRING):
+        if type_ == VecType(STRING) and self.flip():
             return [f"split({self.expression(STRING, 0)}, '{self.pick(WORDS)}')"]
-        if type_ == VecType(BYTES):
+        if type_ == VecType(BYTES) and self.flip():
             return [f"split({self._some_bytes()}, '{self.pick(WORDS)}')"]
+        if isinstance(type_, VecType | MapType):
+            return [self._container(type_, 0)]
         if type_ == UINT:
             return [f"hash('{self.pick(WORDS)}')", f"size('{self.pick(WORDS)}')"]
         if type_ == BOOL:
             return [f"({self._number()} < {self._number()})"]
         return ["current_time()"] if type_ == INSTANT else [f"concat({self._some_bytes()}, '{self.pick(WORDS)}')"]
+
+    def _container(self, type_: VecType | MapType, depth: int) -> str:
+        """The literal of a Vec or a Map that has something in it, which shows its type; of a Map's keys, a second may
+        be the same as another, where that does not show."""
+        depth = max(depth - 1, 0)
+        if isinstance(type_, VecType):
+            items = [self.expression(type_.item, depth) for _ in range(self.source.randrange(3))]
+            return f"[{', '.join([self.expression(type_.item, depth, anchored=True), *items])}]"
+        pool = {STRING: [f"'{word}'" for word in WORDS], BOOL: ["true", "false"], FLOAT: list(REALS)}
+        plain = pool.get(type_.key, [str(number) for number in NUMBERS])
+        keys = self.source.sample(plain, self.source.randrange(3))
+        names = self._names(type_.key)
+        keys += [self.pick(names)] if names else []
+        if type_.key == UINT or not keys:
+            keys.append(self.pick(self._anchors(UINT)) if type_.key == UINT else plain[0])
+        values = [self.expression(type_.value, depth, anchored=True) for _ in keys]
+        return f"{{{', '.join(f'{key}: {value}' for key, value in zip(keys, values, strict=True))}}}"
 
     def _number(self) -> str:
         return self.expression(INT, 0)
@@ -153,14 +174,10 @@ class Expressions:
         names += [variable.name for variable in self.readable(lambda kept: kept == type_)]
         if names:
             return self.pick(names)
-        made = self.pick(self._anchors(type_))
+        made = self.pick([*self._anchors(type_), self._container(type_, 0)])
         name = self.fresh()
         self.before.append(f"{name} = {made}")
         return name
-
-    def _is_odd_vec(self, type_: Type) -> bool:
-        """Whether nothing but a name gives such a Vec."""
-        return isinstance(type_, VecType) and type_.item not in (INT, FLOAT, STRING, BYTES)
 
     def has_bytes(self) -> bool:
         """Whether something in scope is of type bytes; no literal shows that it is."""
@@ -189,8 +206,9 @@ class Expressions:
             return [self._bool]
         if type_ == BYTES:
             joined = [lambda depth: f"concat({self._some_bytes()}, {self.expression(BYTES, depth)})"]
+            joined.append(lambda depth: f"({self.expression(BYTES, depth)} + {self._some_bytes()})")
             return joined if self.has_bytes() else []
-        return [] if self._is_odd_vec(type_) else [lambda _depth: self.pick(self._anchors(type_))]
+        return [lambda _depth: self.pick(self._anchors(type_))]
 
     def functions_for(self, type_: Type) -> list[Operation]:
         """Functions that give the type, by their signatures, and may stand here."""
@@ -230,7 +248,7 @@ class Expressions:
 
     def _arithmetic(self, type_: Type, depth: int) -> str:
         a, b = self.expression(type_, depth, anchored=True), self.expression(type_, depth)
-        forms = [f"({a} {operator} {b})" for operator in "+-*/"]
+        forms = [f"({a} {operator} {b})" for operator in ("+-*/" if type_ == FLOAT else "+-*/%")]
         forms += [f"(-{a})"] if type_ != UINT else []
         return self.pick(forms)
 
@@ -261,6 +279,7 @@ class Expressions:
     def _string(self, depth: int) -> str:
         source = self.pick((INT, UINT, FLOAT, BOOL))
         forms = [f"concat({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"]
+        forms.append(f"({self.expression(STRING, depth)} + {self.expression(STRING, depth)})")
         forms.append(f"to_string({self.expression(source, depth, anchored=True)})")
         if self.block != "init":
             forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
@@ -291,8 +310,7 @@ class Expressions:
         places = [(kept.name, kept.type) for kept in self.readable(lambda kept: _item(kept) == type_)]
         places += [(name, kept) for name, kept in self.locals if _item(kept) == type_]
         if not places:
-            shows = self.has_bytes() if type_ == BYTES else not self._is_odd_vec(type_)
-            return self.expression(type_, 0, anchored=shows)
+            return self.expression(type_, 0, anchored=type_ != BYTES or self.has_bytes())
         name, container = self.pick(places)
         key = container.key if isinstance(container, MapType) else INT
         return f"get({name}, {self.expression(key, depth)}, {self.expression(type_, 0)})"

@@ -19,6 +19,7 @@ from appnet.ir.nodes import (
     Local,
     Match,
     Refuse,
+    Route,
     Statement,
     StateVariable,
 )
@@ -56,6 +57,10 @@ def do(op: str, *args: Atom) -> Do:
 
 def refuse(message: str, code: int = 10) -> Refuse:
     return Refuse(text(message), code)
+
+
+def route(host: str) -> Route:
+    return Route(text(host))
 
 
 def when(subject: Atom, *then: Statement) -> Match:

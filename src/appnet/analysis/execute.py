@@ -16,6 +16,7 @@ from appnet.analysis.symbols import (
     FALSE,
     TRUE,
     MapValue,
+    Option,
     Symbolic,
     Term,
     World,
@@ -35,6 +36,7 @@ from appnet.ir.nodes import (
     Call,
     Computation,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -48,6 +50,7 @@ from appnet.ir.nodes import (
     NonePattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -137,10 +140,8 @@ class Execution:
                 return self._write(statement, store)
             case Do(call=call):
                 return self._call(call, store)[1]
-            case Match():
-                return self._match(statement, store)
-            case Foreach():
-                return self._foreach(statement, store)
+            case Match() | Foreach():
+                return self._branches(statement, store)
             case Forward():
                 return store.forward()
             case Refuse(message=text, code=code):
@@ -151,6 +152,15 @@ class Execution:
                 return self._write_reply(statement, store)
             case Answer():
                 return store.answer()
+            case Route() | Delay():
+                return self._send_on(statement, store)
+
+    def _send_on(self, statement: Route | Delay, store: Store) -> Store:
+        if isinstance(statement, Route):
+            told = replace(store.message, destination=Option(TRUE, self._value(statement.host, store)))
+        else:
+            told = replace(store.message, wait=Option(TRUE, self._value(statement.seconds, store)))
+        return replace(store, message=told)
 
     def _let(self, local: Local, value: Computation, store: Store) -> Store:
         match value:
@@ -225,6 +235,9 @@ class Execution:
 
     # --- branches ---
 
+    def _branches(self, statement: Match | Foreach, store: Store) -> Store:
+        return self._match(statement, store) if isinstance(statement, Match) else self._foreach(statement, store)
+
     def _match(self, statement: Match, store: Store) -> Store:
         subject = self._value(statement.subject, store)
         taken: list[tuple[Term, Store]] = []
@@ -279,7 +292,8 @@ class Execution:
         reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
-        reads += [message.metadata, message.metadata_set, message.destination, store.draws]
+        reads += [message.metadata, message.metadata_set, message.destination, message.wait]
+        reads.append(store.draws)
         reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
         summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
@@ -293,8 +307,11 @@ class Execution:
                 changed,
                 metadata=summary.after("metadata", message.metadata),
                 metadata_set=summary.after("metadata set", message.metadata_set),
-                destination=summary.after("destination", message.destination),
             )
+        if effects.chooses_host:
+            changed = replace(changed, destination=summary.after("destination", message.destination))
+        if effects.delays:
+            changed = replace(changed, wait=summary.after("wait", message.wait))
         return replace(
             store,
             locals={

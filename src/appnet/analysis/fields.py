@@ -17,8 +17,7 @@ def absent(world: World, field: Field) -> Symbolic:
         case VecType():
             return apply_typed("vec_new", [], field.type)
         case MapType():
-            empty = maps.constant(world, field.type, {})
-            return empty if empty is not None else apply_typed("empty map", [], field.type)
+            return maps.empty(field.type)
         case _:
             return world.literal(absent_value(field), field.type)
 

@@ -16,6 +16,7 @@ from appnet.ir.nodes import (
     Block,
     Call,
     Const,
+    Delay,
     Element,
     Foreach,
     Forward,
@@ -24,6 +25,7 @@ from appnet.ir.nodes import (
     Match,
     NewReply,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -85,7 +87,7 @@ class _Flows:
                 self._from[self._place(local)] |= sources | ({_DRAWS} if random else set())
             case SetState(state=state):
                 self._from[self._place(state)] |= sources
-            case WriteField() | Forward() | Refuse() | NewReply() | WriteReply() | Answer():
+            case WriteField() | Forward() | Refuse() | NewReply() | WriteReply() | Answer() | Route() | Delay():
                 self._from[_SEEN] |= sources
             case Match(arms=arms):
                 for arm in arms:

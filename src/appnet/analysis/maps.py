@@ -75,14 +75,20 @@ def limit(world: World, held: MapValue, capacity: int) -> None:
         world.facts.append(z3.ULE(held.size, capacity))
 
 
+def empty(type_: MapType) -> MapValue:
+    """A Map with no entries."""
+    key = sort_of(type_.key)
+    leaves = tuple(z3.K(key, _default(sort)) for sort in leaf_sorts(type_.value))
+    return MapValue(type_, z3.K(key, FALSE), leaves, z3.BitVecVal(0, BITS), apply(f"empty {type_.key}", [], HISTORY))
+
+
 def constant(world: World, type_: MapType, entries: dict[Value, Value]) -> MapValue | None:
     """A Map that is known; None where it is too large to be spelt out or holds containers."""
     sorts = leaf_sorts(type_.value)
     if len(entries) > _SMALL or any(sort.kind() == z3.Z3_UNINTERPRETED_SORT and "<" in str(sort) for sort in sorts):
         return None
-    present = z3.K(sort_of(type_.key), FALSE)
-    leaves = [z3.K(sort_of(type_.key), _default(sort)) for sort in sorts]
-    history = apply(f"empty {type_.key}", [], HISTORY)
+    none = empty(type_)
+    present, leaves, history = none.present, list(none.leaves), none.history
     for key, value in entries.items():
         place = _key(type_, world.literal(key, type_.key))
         present = z3.Store(present, place, True)

@@ -37,7 +37,7 @@ from appnet.ir.nodes import Call
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.metadata import is_header_key, is_header_value
 from appnet.language.operations.registry import OPERATIONS
-from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, OptionType, PairType, Type
+from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, MapType, OptionType, PairType, Type
 
 
 @dataclass
@@ -143,6 +143,10 @@ def _divide(call: Call, a: Term, b: Term) -> Term:
     return z3.If(b == 0, z3.BitVecVal(0, BITS), a / b if _signed(call) else z3.UDiv(a, b))
 
 
+def _remain(call: Call, a: Term, b: Term) -> Term:
+    return z3.If(b == 0, z3.BitVecVal(0, BITS), z3.SRem(a, b) if _signed(call) else z3.URem(a, b))
+
+
 def _less(call: Call, a: Term, b: Term) -> Term:
     return a < b if _signed(call) else z3.ULT(a, b)
 
@@ -151,6 +155,7 @@ _number("add", lambda _call, a, b: a + b, commutes=True)
 _number("sub", lambda _call, a, b: a - b)
 _number("mul", lambda _call, a, b: a * b, commutes=True)
 _number("div", _divide)
+_number("rem", _remain)
 _number("min", lambda call, a, b: z3.If(_less(call, b, a), b, a))
 _number("max", lambda call, a, b: z3.If(_less(call, a, b), b, a))
 
@@ -265,6 +270,12 @@ def _contains(context: Context, call: Call, text: Term, part: Term) -> Term:
 
 
 # --- containers ------------------------------------------------------------------------------
+
+
+@_operation
+def _map_new(_context: Context, call: Call) -> MapValue:
+    assert isinstance(call.type, MapType)
+    return maps.empty(call.type)
 
 
 @_operation
@@ -403,12 +414,10 @@ def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None
     key = _lower(world, key)
     fits = both(_test(world, "key", is_header_key, key), _test(world, "value", is_header_value, value))
     sets = both(fits, negated(message.made_here))
-    chooses = both(sets, world.equal(key, world.literal(b"dst", STRING)))
     changed = replace(
         message,
         metadata=when(sets, z3.Store(message.metadata, key, value), message.metadata),
         metadata_set=when(sets, z3.Store(message.metadata_set, key, TRUE), message.metadata_set),
-        destination=when(chooses, Option(z3.BoolVal(True), value), message.destination),
     )
     context.store = replace(context.store, message=changed)
 

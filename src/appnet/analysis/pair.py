@@ -25,13 +25,14 @@ from appnet.analysis.symbols import (
     both,
     narrowed,
     negated,
+    sort_of,
     variable,
     when,
 )
 from appnet.ir.nodes import Element
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.types import MapType, VecType
+from appnet.language.types import FLOAT, MapType, VecType
 
 State = Mapping[str, Symbolic]
 
@@ -125,9 +126,10 @@ class Pair:
             self._world.facts.append(z3.ULE(status, MOST_STATUS))
         metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
         destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
+        wait = Option(z3.Bool(f"{direction} wait set"), z3.Const(f"{direction} wait", sort_of(FLOAT)))
         fields = {path: self._field(direction, path) for path in self._paths(direction)}
         untouched = z3.K(TEXT, FALSE)
-        return Message(status, made_here, metadata, untouched, destination, fields, dict.fromkeys(fields, FALSE))
+        return Message(status, made_here, metadata, untouched, destination, wait, fields, dict.fromkeys(fields, FALSE))
 
     def _error(self, code: Term) -> Message:
         """The error response that the chain makes of a refusal."""
@@ -138,7 +140,7 @@ class Pair:
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self._message("response")
-        headers = any_response.metadata, any_response.metadata_set, any_response.destination
+        headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
         return Message(zero, TRUE, *headers, *reply)
 
     def _paths(self, direction: str) -> list[str]:

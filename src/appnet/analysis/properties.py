@@ -32,6 +32,8 @@ class HandlerProperties:
     random: bool = False
     time: bool = False
     backends: bool = False
+    chooses_host: bool = False
+    delays: bool = False
 
     @property
     def can_end(self) -> bool:
@@ -99,6 +101,8 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
         random=effects.uses_random,
         time=effects.uses_time,
         backends=effects.reads_backends,
+        chooses_host=effects.chooses_host,
+        delays=effects.delays,
     )
 
 

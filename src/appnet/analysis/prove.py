@@ -73,9 +73,12 @@ class _Comparison:
                 self._differ(a.message.metadata, b.message.metadata),
                 self._differ(a.message.metadata_set, b.message.metadata_set),
             ),
-            self._differ(a.message.destination, b.message.destination),
+            either(
+                self._differ(a.message.destination, b.message.destination),
+                self._differ(a.message.wait, b.message.wait),
+            ),
         )
-        yield _Question("metadata", both(passes, headers))
+        yield _Question("metadata, host or delay", both(passes, headers))
         refused = negated(either(passes, a.answered))
         if self.strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))

@@ -21,7 +21,8 @@ class Message:
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
     ``made_here``: a response that the chain made. ``metadata``: each header's text, of an absent one the empty text;
-    ``metadata_set``: whether a handler set it. ``destination``: what ``dst`` was set to.
+    ``metadata_set``: whether a handler set it. ``destination``: the text of the host that handlers chose; ``wait``: the
+    seconds that they delayed it by.
     """
 
     status: Term
@@ -29,6 +30,7 @@ class Message:
     metadata: Term
     metadata_set: Term
     destination: Option
+    wait: Option
     fields: Mapping[str, Symbolic] = field(default_factory=dict)
     written: Mapping[str, Term] = field(default_factory=dict)
 
@@ -107,6 +109,7 @@ def merge_messages(condition: Term, then: Message, otherwise: Message) -> Messag
         when(condition, then.metadata, otherwise.metadata),
         when(condition, then.metadata_set, otherwise.metadata_set),
         when(condition, then.destination, otherwise.destination),
+        when(condition, then.wait, otherwise.wait),
         merge_named(condition, then.fields, otherwise.fields),
         merge_named(condition, then.written, otherwise.written),
     )

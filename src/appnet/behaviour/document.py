@@ -18,10 +18,15 @@ Fields = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Passes:
-    """The message goes on with these fields changed, and these headers set."""
+    """The message goes on with these fields changed, and these headers set.
+
+    ``host``: the number of the host that was chosen for it; ``wait``: the seconds it was delayed by.
+    """
 
     fields: Fields
     metadata: Mapping[str, bytes]
+    host: int | None = None
+    wait: float | None = None
 
 
 @dataclass(frozen=True)

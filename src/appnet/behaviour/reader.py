@@ -61,6 +61,8 @@ _STEP_KEYS = (
     "status",
     "forwards",
     "sets",
+    "host",
+    "waits",
     "refuses",
     "replies",
     "state",
@@ -288,8 +290,10 @@ class _Reader:
         if "replies" in section:
             return self._reply(section)
         if "refuses" not in section:
-            return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"))
-        for key in ("forwards", "sets"):
+            host = int(self._number(section, "host", 0)) if "host" in section else None
+            wait = float(self._number(section, "waits", 0.0, real=True)) if "waits" in section else None
+            return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"), host, wait)
+        for key in ("forwards", "sets", "host", "waits"):
             if key in section:
                 span = section.key_span(key)
                 self._problems.add(
@@ -304,7 +308,7 @@ class _Reader:
         return Refuses(STATUS_CODES[code], message.encode())
 
     def _reply(self, section: Section) -> Outcome:
-        for key in ("forwards", "sets", "refuses", "response"):
+        for key in ("forwards", "sets", "host", "waits", "refuses", "response"):
             if key in section:
                 span = section.key_span(key)
                 help_ = f"remove `{key}` or `replies`"

@@ -146,10 +146,13 @@ def told(outcome: Outcome, kind: str, method: MethodSignature) -> str:
     if isinstance(outcome, Replies):
         return f"replies: {told_fields(outcome.fields, method.response)}"
     schema = method.request if kind == "request" else method.response
-    text = f"forwards: {told_fields(outcome.fields, schema)}"
-    if not outcome.metadata:
-        return text
-    return f"{text}, sets: {{{', '.join(f'{key}: {shown(it, STRING)}' for key, it in outcome.metadata.items())}}}"
+    parts = [f"forwards: {told_fields(outcome.fields, schema)}"]
+    if outcome.metadata:
+        headers = ", ".join(f"{key}: {shown(it, STRING)}" for key, it in outcome.metadata.items())
+        parts.append(f"sets: {{{headers}}}")
+    parts += [f"host: {outcome.host}"] if outcome.host is not None else []
+    parts += [f"waits: {outcome.wait:g}"] if outcome.wait is not None else []
+    return ", ".join(parts)
 
 
 def told_fields(fields: Fields, schema: MessageSchema) -> str:

@@ -12,8 +12,6 @@ from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
 from appnet.language.statuses import STATUS_CODES
 
-_MOST_DIGITS = 20  # more make a number that no host has
-
 
 class ChainInstance:
     """The elements of a chain, in order from client to server, in one processor instance.
@@ -31,7 +29,7 @@ class ChainInstance:
         watcher: Watcher | None = None,
         others: Mapping[str, Sequence[Element]] = MappingProxyType({}),
     ) -> None:
-        self._loads = _Loads(environment.backend_count)
+        self._loads = _Loads()
         self._records: list[Record] = []
         self._elements = [
             ElementInstance(element, environment, self._loads, self._records, watcher) for element in elements
@@ -55,8 +53,8 @@ class ChainInstance:
             if not isinstance(verdict, Forwards):
                 return self._refuse(rpc, _refusal(element, verdict))
             rpc.forwarded += 1
-        if message.destination is not None and rpc.backend is None:
-            self._loads.add(rpc, message.destination)
+        if rpc.destination is not None and rpc.backend is None:
+            self._loads.add(rpc, rpc.destination)
         return Forwarded(message.written)
 
     def response(self, rpc: Rpc, status: int) -> Outcome:
@@ -151,20 +149,16 @@ def _error(rpc: Rpc, refused: Refused) -> Message:
 class _Loads:
     """Calls in flight to each host of the upstream cluster."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self) -> None:
         self._in_flight: Counter[int] = Counter()
 
     def load(self, host: int) -> int:
         return self._in_flight[host]
 
-    def add(self, rpc: Rpc, destination: bytes) -> None:
-        """The call goes to the host that the text names in decimal; any other text names no host."""
+    def add(self, rpc: Rpc, host: int) -> None:
         self.remove(rpc)
-        host = int(destination.lstrip(b"0")[:_MOST_DIGITS] or b"0") if destination.isdigit() else self._count
-        if host < self._count:
-            rpc.backend = host
-            self._in_flight[host] += 1
+        rpc.backend = host
+        self._in_flight[host] += 1
 
     def remove(self, rpc: Rpc) -> None:
         if rpc.backend is not None:

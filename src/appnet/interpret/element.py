@@ -19,6 +19,7 @@ from appnet.ir.nodes import (
     Call,
     Computation,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -32,6 +33,7 @@ from appnet.ir.nodes import (
     Pattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -110,6 +112,11 @@ class ElementInstance:
         self._environment = environment
         self._backends = backends
         self._generator = Generator(environment.seed, element.name)
+
+    @property
+    def host_count(self) -> int:
+        """How many hosts the upstream cluster has."""
+        return self._environment.backend_count
 
     def start(self) -> bool:
         """Runs ``init``; whether there was memory for it."""
@@ -190,17 +197,14 @@ class _Run:
                 self._message().write(path, self._value(value), clears)
             case Do(call=call):
                 self._call(call)
-            case Match():
-                return self._match(statement)
-            case Foreach():
-                return self._foreach(statement)
+            case Match() | Foreach():
+                return self._match(statement) if isinstance(statement, Match) else self._foreach(statement)
             case NewReply():
                 self.reply = {}
-            case WriteReply(path=path, value=value, clears=clears):
-                assert self.rpc is not None, "init has no caller"
-                for rival in clears:
-                    self.reply.pop(rival, None)
-                self.reply[path] = hold(self._value(value), self.rpc.signature.response.fields[path])
+            case WriteReply():
+                self._write_reply(statement)
+            case Route() | Delay():
+                self._send_on(statement)
             case Forward():
                 return Forwards()
             case Answer():
@@ -208,6 +212,21 @@ class _Run:
             case Refuse(message=message, code=code):
                 return Refuses(code, self._value(message))
         return None
+
+    def _send_on(self, statement: Route | Delay) -> None:
+        """Where and when the request goes on."""
+        assert self.rpc is not None, "init has no call"
+        if isinstance(statement, Route):
+            self.rpc.route(self._value(statement.host), self.instance.host_count)
+        else:
+            self.rpc.delay(self._value(statement.seconds))
+
+    def _write_reply(self, statement: WriteReply) -> None:
+        assert self.rpc is not None, "init has no caller"
+        for rival in statement.clears:
+            self.reply.pop(rival, None)
+        field_ = self.rpc.signature.response.fields[statement.path]
+        self.reply[statement.path] = hold(self._value(statement.value), field_)
 
     def _match(self, statement: Match) -> Verdict | None:
         subject = self._value(statement.subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from appnet.language.operations.metadata import is_header_key, is_header_value
 
 WALL_AHEAD_NS = 1_700_000_000_000_000_000
 """The wall clock of whatever is run without a proxy, ahead of its monotonic clock."""
+
+_MOST_DIGITS = 20  # more make a number that no host has
+_MOST_WAIT = 86_400.0  # seconds
 
 
 @dataclass
@@ -63,7 +67,6 @@ class Message:
     ``status``: the gRPC status of a response; other than 0 it is an error response, in which fields read as
     defaults and writing one has no effect. ``made_here``: a response that an element of the chain made;
     it has no headers, and setting one has no effect.
-    ``destination``: what a handler set the metadata ``dst`` to.
     """
 
     schema: MessageSchema
@@ -72,7 +75,6 @@ class Message:
     status: int = 0
     made_here: bool = False
     written: dict[str, Value] = field(default_factory=dict)
-    destination: bytes | None = None
 
     def read(self, path: str) -> Value:
         """The value of the field; its default in an error response."""
@@ -98,8 +100,6 @@ class Message:
         if self.made_here or not is_header_key(key) or not is_header_value(value):
             return
         self.metadata[key.decode()] = value
-        if key == b"dst":
-            self.destination = value
 
 
 @dataclass
@@ -109,7 +109,9 @@ class Rpc:
     ``message`` and ``metadata`` are the request's, and handlers change them. Before the chain is asked about
     the response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about
     each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``forwarded`` counts
-    the elements that the response will pass, ``backend`` is the host that the call counts for.
+    the elements that the response will pass, ``backend`` is the host that the call counts for. ``routed``: whether
+    handlers chose a host, and ``destination`` which, if it is one; ``wait``: for how many seconds the request waits
+    before it goes on, where they delayed it.
     """
 
     signature: MethodSignature
@@ -119,3 +121,16 @@ class Rpc:
     rpc_id: int = 0
     forwarded: int = 0
     backend: int | None = None
+    routed: bool = False
+    destination: int | None = None
+    wait: float | None = None
+
+    def route(self, host: bytes, count: int) -> None:
+        """Chooses the host that the text names in decimal, of so many; any other text names none."""
+        number = int(host.lstrip(b"0")[:_MOST_DIGITS] or b"0") if host.isdigit() else count
+        self.routed = True
+        self.destination = number if number < count else None
+
+    def delay(self, seconds: float) -> None:
+        """Has the request wait, for a day at most."""
+        self.wait = 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _MOST_WAIT)

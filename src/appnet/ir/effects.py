@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from appnet.ir.nodes import (
     Answer,
     Block,
+    Delay,
     FieldUse,
     Forward,
     HandlerEffects,
     Match,
     Refuse,
+    Route,
     SetState,
     State,
     Statement,
@@ -49,6 +51,8 @@ def handler_effects(body: Block) -> HandlerEffects:
         can_refuse=found.refuses,
         can_drop=not ends(body),
         can_reply=found.replies,
+        chooses_host=found.chooses_host,
+        delays=found.delays,
     )
 
 
@@ -72,6 +76,8 @@ class _Found:
     operations: Effect = Effect.PURE
     refuses: bool = False
     replies: bool = False
+    chooses_host: bool = False
+    delays: bool = False
     reply_fields: dict[str, FieldUse] = field(default_factory=dict)
 
     def add(self, statement: Statement) -> None:
@@ -87,6 +93,8 @@ class _Found:
         self.read.update(atom.name for atom in atoms if isinstance(atom, State))
         self.refuses |= isinstance(statement, Refuse)
         self.replies |= isinstance(statement, Answer)
+        self.chooses_host |= isinstance(statement, Route)
+        self.delays |= isinstance(statement, Delay)
         if isinstance(statement, WriteReply):
             use = FieldUse(statement.path, statement.value.type, read=False, written=True)
             self.reply_fields[statement.path] = use

@@ -15,6 +15,7 @@ from appnet.ir.nodes import (
     Computation,
     Consistency,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -29,6 +30,7 @@ from appnet.ir.nodes import (
     Pattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -42,7 +44,7 @@ from appnet.ir.verify import verify
 from appnet.language import typed
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import FALLIBLE, OPERATIONS
-from appnet.language.types import BOOL, STRING, UNIT, OptionType, Type
+from appnet.language.types import BOOL, STRING, UNIT, MapType, OptionType, Type
 
 _INVALID_ARGUMENT = 3
 _ASKING = Effect.READS_CONTAINER | Effect.READS_CALL | Effect.READS_METADATA | Effect.READS_STATUS
@@ -70,6 +72,13 @@ def lower(checked: typed.CheckedElement) -> Element:
     return element
 
 
+_PLAIN: dict[type, Statement] = {
+    typed.Forward: Forward(),
+    typed.NewReply: NewReply(),
+    typed.Answer: Answer(),
+}
+
+
 class _Body:
     """Lowers one block of the program; knows which names are taken in it."""
 
@@ -88,6 +97,8 @@ class _Body:
 
     def _statement(self, statement: typed.Statement) -> None:
         match statement:
+            case typed.SetLocal(variable=variable, value=(typed.VecOf() | typed.MapOf()) as value):
+                self._fill(value, variable)
             case typed.SetLocal(variable=variable, value=value):
                 computed = self._computation(value)  # before the name: the value may use what it held
                 self._out.append(Let(self._local(variable), computed))
@@ -104,14 +115,13 @@ class _Body:
             case typed.ForEach(item=item, items=items, body=body):
                 atom = self._atom(items)
                 self._out.append(Foreach(self._local(item), atom, self.lower(body)))
-            case typed.Forward():
-                self._out.append(Forward())
-            case typed.NewReply():
-                self._out.append(NewReply())
+            case typed.Forward() | typed.NewReply() | typed.Answer():
+                self._out.append(_PLAIN[type(statement)])
             case typed.SetReplyField(path=path, value=value, clears=clears):
                 self._out.append(WriteReply(path, self._atom(value), clears))
-            case typed.Answer():
-                self._out.append(Answer())
+            case typed.Route(host=value) | typed.Delay(seconds=value):
+                atom = self._atom(value)
+                self._out.append(Route(atom) if isinstance(statement, typed.Route) else Delay(atom))
             case typed.Refuse(message=message, code=code):
                 self._out.append(Refuse(self._atom(message), code))
 
@@ -155,8 +165,10 @@ class _Body:
                 return State(name, type_)
             case typed.FieldValue(path=path, type=type_):
                 return ReadField(path, type_)
-            case typed.NewVec():
-                return Call("vec_new", (), value.type)
+            case typed.Empty() | typed.VecOf(items=()) | typed.MapOf(entries=()):
+                return _new(value.type)
+            case typed.VecOf() | typed.MapOf():
+                return self._fill(value)
             case typed.Operate(op=op) if op in FALLIBLE:
                 return self._fallible(value)
             case typed.Operate(op=("and" | "or") as op, arguments=(left, right)) if _has_effects(right):
@@ -167,6 +179,18 @@ class _Body:
     def _operands(self, values: tuple[typed.Value, ...]) -> list[Atom]:
         """The values' atoms, evaluated left to right."""
         return [self._atom(value) for value in values]
+
+    def _fill(self, value: typed.VecOf | typed.MapOf, variable: typed.Variable | None = None) -> Local:
+        """The local that holds the container, after statements that put into it what the literal has: the variable's,
+        where it has one. What goes in is computed first, so that it may use what the variable held.
+        """
+        parts = [(it,) for it in value.items] if isinstance(value, typed.VecOf) else value.entries
+        operands = [self._operands(it) for it in parts]
+        local = self._fresh("t", value.type) if variable is None else self._local(variable)
+        self._out.append(Let(local, _new(value.type)))
+        op = "vec_append" if isinstance(value, typed.VecOf) else "map_set"
+        self._out += [Do(Call(op, (local, *it), UNIT)) for it in operands]
+        return local
 
     def _short_circuit(self, op: str, left: typed.Value, right: typed.Value) -> Local:
         """``and`` and ``or`` whose right side draws a number or may end the handler: it runs only when it counts."""
@@ -207,7 +231,15 @@ class _Body:
         return Local(unique, type_)
 
 
+def _new(type_: Type) -> Call:
+    """An empty container."""
+    return Call("map_new" if isinstance(type_, MapType) else "vec_new", (), type_)
+
+
 def _has_effects(value: typed.Value) -> bool:
+    if isinstance(value, typed.VecOf | typed.MapOf):
+        parts = value.items if isinstance(value, typed.VecOf) else [it for entry in value.entries for it in entry]
+        return any(map(_has_effects, parts))
     if not isinstance(value, typed.Operate):
         return False
     effects = OPERATIONS[value.op].effects & ~_ASKING

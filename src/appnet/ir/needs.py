@@ -68,21 +68,12 @@ def one_state(element: Element) -> tuple[Asked, ...]:
 def _of_calls(element: Element, method: MethodSignature) -> Iterator[Asked]:
     if element.req.effects.can_reply:
         yield Asked(Need.REPLY, "reply", "it answers with a message of its own")
-    written = set(_metadata_written(element))
-    if "dst" in written:
-        yield Asked(Need.ROUTE, "dst", "it chooses the host")
-    if "x-envoy-fault-delay-request" in written:
-        yield Asked(Need.DELAY, "", "it holds calls back")
+    if element.req.effects.chooses_host:
+        yield Asked(Need.ROUTE, "", "it chooses the host")
+    if element.req.effects.delays:
+        yield Asked(Need.DELAY, "delay", "it holds calls back")
     if method.client_streaming or method.server_streaming:
         yield Asked(Need.STREAM, "", f"`{method.full_name}` is a stream")
-
-
-def _metadata_written(element: Element) -> Iterator[str]:
-    for it in statements(element.req.body):
-        call = call_of(it)
-        if call is not None and call.op == "set_metadata" and isinstance(call.args[0], Const):
-            assert isinstance(call.args[0].value, bytes)
-            yield call.args[0].value.decode("utf-8", "replace").lower()
 
 
 def _state(element: Element) -> Iterator[Asked]:

@@ -189,7 +189,35 @@ class Answer:
     """Ends the handler: the caller is answered with the reply instead."""
 
 
-Statement = Let | SetState | WriteField | Do | Match | Foreach | Forward | Refuse | NewReply | WriteReply | Answer
+@dataclass(frozen=True)
+class Route:
+    """The request goes to the host whose number the text is, in decimal; to any where it names none."""
+
+    host: Atom
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The request waits for so many seconds before it goes on."""
+
+    seconds: Atom
+
+
+Statement = (
+    Let
+    | SetState
+    | WriteField
+    | Do
+    | Match
+    | Foreach
+    | Forward
+    | Refuse
+    | NewReply
+    | WriteReply
+    | Answer
+    | Route
+    | Delay
+)
 
 
 @dataclass(frozen=True)
@@ -255,6 +283,8 @@ class HandlerEffects:
     can_refuse: bool = False
     can_drop: bool = False
     can_reply: bool = False
+    chooses_host: bool = False
+    delays: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from appnet.ir.nodes import (
     Call,
     Computation,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -25,6 +26,7 @@ from appnet.ir.nodes import (
     Pattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -120,10 +122,10 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return [f"{margin}new reply"]
         case WriteReply(path=path, value=value, clears=clears):
             return [f"{margin}reply.{path} = {show_atom(value)}{_clears(clears)}"]
-        case Forward():
-            return [f"{margin}forward"]
-        case Answer():
-            return [f"{margin}reply"]
+        case Route(host=atom) | Delay(seconds=atom):
+            return [f"{margin}{'route' if isinstance(statement, Route) else 'delay'} {show_atom(atom)}"]
+        case Forward() | Answer():
+            return [f"{margin}{'forward' if isinstance(statement, Forward) else 'reply'}"]
         case Refuse(message=message, code=code):
             return [f"{margin}refuse {show_atom(message)} code {code}"]
 

@@ -14,6 +14,7 @@ from appnet.ir.nodes import (
     Block,
     Call,
     Computation,
+    Delay,
     Do,
     Foreach,
     Forward,
@@ -23,6 +24,7 @@ from appnet.ir.nodes import (
     NewReply,
     ReadField,
     Refuse,
+    Route,
     SetState,
     Statement,
     WriteField,
@@ -33,7 +35,8 @@ from appnet.ir.walk import atoms_of, binders, statements
 from appnet.language.operations.registry import OPERATIONS
 
 _INFIX = {name: it.usage.split()[1] for name, it in OPERATIONS.items() if re.fullmatch(r"a \S+ b", it.usage)}
-_NAMES = {name: it.function or name for name, it in OPERATIONS.items() if name != "vec_append"}  # which has no index
+_OWN = frozenset({"vec_append", "map_entries"})  # programs write more than a call
+_NAMES = {name: it.function or name for name, it in OPERATIONS.items() if name not in _OWN}
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,10 @@ class _Rows:
                 return []
             case WriteReply(path=path, value=value):
                 return [f"reply.{path} = {self._atom(value)}"]
+            case Route(host=host):
+                return [f"route to {self._atom(host)}"]
+            case Delay(seconds=seconds):
+                return [f"delay by {self._atom(seconds)} s"]
             case Forward():
                 return ["forward"]
             case Answer():

@@ -19,6 +19,7 @@ from appnet.ir.nodes import (
     Call,
     Computation,
     Const,
+    Delay,
     Do,
     Element,
     Foreach,
@@ -31,6 +32,7 @@ from appnet.ir.nodes import (
     NonePattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -70,7 +72,9 @@ def verify(element: Element) -> None:
     _verify_state(element)
     variables = {variable.name: variable.type for variable in element.state}
     _Body(variables, in_handler=False).block(element.init)
-    _require(not element.resp.effects.can_reply, "only requests are answered", element)
+    resp = element.resp.effects
+    _require(not resp.can_reply, "only requests are answered", element)
+    _require(not (resp.chooses_host or resp.delays), "only requests are sent to a host, and held back", element)
     for handler in (element.req, element.resp):
         _Body(variables, in_handler=True).block(handler.body)
         _require(handler.effects == handler_effects(handler.body), "effects must be those of the body", handler.effects)
@@ -152,6 +156,11 @@ class _Body:
                 self._atom(value)
             case NewReply():
                 _require(self._in_handler, "init has no caller", statement)
+            case Route(host=atom) | Delay(seconds=atom):
+                _require(self._in_handler, "init has no call", statement)
+                self._atom(atom)
+                wanted = STRING if isinstance(statement, Route) else FLOAT
+                _require(atom.type == wanted, "a host is a text, a delay a float", statement)
             case Forward() | Answer():
                 _require(self._in_handler, "only handlers give verdicts", statement)
                 return False

@@ -11,6 +11,7 @@ from appnet.ir.nodes import (
     Block,
     Call,
     Const,
+    Delay,
     Do,
     Foreach,
     Let,
@@ -20,6 +21,7 @@ from appnet.ir.nodes import (
     NonePattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -59,6 +61,8 @@ def atoms_of(statement: Statement) -> tuple[Atom, ...]:
         case Let(value=(Const() | Local() | State()) as atom):
             return (atom,)
         case SetState(value=atom) | WriteField(value=atom) | WriteReply(value=atom) | Refuse(message=atom):
+            return (atom,)
+        case Route(host=atom) | Delay(seconds=atom):
             return (atom,)
         case Match(subject=atom) | Foreach(items=atom):
             return (atom,)

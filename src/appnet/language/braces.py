@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from lark import Token
 
 from appnet.diagnostics.source import Source
-from appnet.language.lexer import COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, TOKEN, Lexer
+from appnet.language.lexer import BEFORE_MAPS, COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, TOKEN, Lexer
 
 _BLANK = r"(?:\s|#[^\n]*\n|//[^\n]*\n)*"
 _BEGINNING = re.compile(rf"\ufeff?{_BLANK}(?:(?:state|internal)\b{_BLANK}\{{|fn\b)")
@@ -49,9 +49,9 @@ class _BraceLexer(Lexer):
 
     def _words(self) -> Iterator[Token]:
         """Names, signs and comments, in the order of the text."""
-        position = 0
+        position = literals = 0  # of Maps, that are open
         while position < len(self._source):
-            own = _OWN.match(self._source, position)
+            own = None if self._is_of_a_literal(position, literals) else _OWN.match(self._source, position)
             found = own or TOKEN.match(self._source, position)
             if found is None:
                 position = self._unknown(position)
@@ -63,7 +63,15 @@ class _BraceLexer(Lexer):
                 self._line += 1
                 self._line_start = position
             else:
+                literals += (text == "{") - (text == "}")
                 yield from self._tokens_of(found)
+
+    def _is_of_a_literal(self, position: int, literals: int) -> bool:
+        """Whether a brace stands there that belongs to a Map's literal, of which so many are open."""
+        sign = self._source[position]
+        before = self._recent[-1] if self._recent else ""
+        begins = before in BEFORE_MAPS and (before != "_COLON" or literals > 0)
+        return (sign == "{" and begins) or (sign == "}" and literals > 0)
 
     def _name_type(self, text: str, start: int) -> str:  # noqa: ARG002  # `fn` tells which is a section's
         return KEYWORDS.get(text, "NAME")

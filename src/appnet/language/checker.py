@@ -20,7 +20,7 @@ from appnet.language.recovery import LOST
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
-from appnet.language.types import BOOL, REPLY, SCALARS, STRING, UNIT, OptionType, PairType, VecType
+from appnet.language.types import BOOL, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, VecType
 
 _WAY = {Part.REQ: "Down", Part.RESP: "Up"}
 
@@ -123,7 +123,10 @@ class _Body:
             return body
         for variable in self.scope.untold():
             title = f"nothing tells what `{variable.name}` holds"
-            help_ = f"add an item: set({variable.name}, size({variable.name}), x), or leave it out"
+            adds = f"set({variable.name}, size({variable.name}), x)"
+            if variable.began is MapType:
+                adds = f"set({variable.name}, key, value)"
+            help_ = f"put something into it, {adds}, or leave it out"
             errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
         if self.scope.part is not Part.INIT and not errors and not typed.ends(body):
             self._warn_of_drop(block, body)
@@ -203,17 +206,18 @@ class _Body:
         if isinstance(node, syntax.Apply) and node.function.name == "reply":
             return self._begin_reply(target, found, node)
         if isinstance(found, StateValue):
-            return typed.SetState(found, self._stored(node, found))
+            self._warn_of_excess(node, found)
+            return typed.SetState(found, coerce(expression(self.scope, node, found.type), found.type, node.span, found))
         if isinstance(found, Variable):
-            if isinstance(node, syntax.EmptyVec):
-                self._rebind(found, target, None)
-                return typed.SetLocal(found, typed.NewVec(found))
+            if syntax.is_empty(node) and found.type is None and found.began is _began(node):
+                return typed.SetLocal(found, typed.Empty(found))
             value, origin = self._remember_origin(expression(self.scope, node, found.type), node.span)
             self._rebind(found, target, origin)
-            return typed.SetLocal(found, self._as_before(value, found, node.span))
-        if isinstance(node, syntax.EmptyVec):
+            return typed.SetLocal(found, _as_before(value, found, node.span))
+        if syntax.is_empty(node):
             variable = self.scope.declare(target.name, target.span, None)
-            return typed.SetLocal(variable, typed.NewVec(variable))
+            variable.began = _began(node)
+            return typed.SetLocal(variable, typed.Empty(variable))
         value = expression(self.scope, node)
         if type_of(value, node.span) == UNIT:
             raise no_value(node.span)
@@ -260,20 +264,17 @@ class _Body:
             self.scope.mention(name.span, found)
         return found
 
-    def _stored(self, node: syntax.Expression, state: StateValue) -> typed.Value:
-        if isinstance(node, syntax.EmptyVec) and isinstance(state.type, VecType):
-            variable = Variable("empty", node.span, state.type)
-            self.scope.hoisted.append(typed.SetLocal(variable, typed.NewVec(variable)))
-            return typed.Local(variable)
-        return self._as_declared(expression(self.scope, node, state.type), state, node.span)
-
-    def _as_before(self, value: typed.Value, variable: Variable, span: Span) -> typed.Value:
-        """The value as what the local has been since it was first assigned."""
-        return coerce(value, variable.type, span, variable) if variable.type is not None else value
-
-    def _as_declared(self, value: typed.Value, state: StateValue, span: Span) -> typed.Value:
-        """The value as what the state variable is declared as."""
-        return coerce(value, state.type, span, state)
+    def _warn_of_excess(self, node: syntax.Expression, state: StateValue) -> None:
+        match node:
+            case syntax.VecOf(items=held) | syntax.MapOf(entries=held):
+                count = len(held)
+            case _:
+                count = 0
+        declaration = self.scope.state[state.name]
+        if count > declaration.capacity:
+            title = f"`{state.name}` keeps {declaration.capacity} of these {count}"
+            help_ = f"give it room, `@capacity({count})`, or leave out what goes: the first ones"
+            self.scope.found.warn("W007", title, node.span, "the last ones", help_)
 
     def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
         """Keeps the key of ``get(map, key)`` on a state Map of containers: what is got may be changed in place."""
@@ -324,7 +325,7 @@ class _Body:
             return typed.SetState(found, coerce(value, found.type, name.span))
         if isinstance(found, Variable):
             self._rebind(found, name, None)
-            return typed.SetLocal(found, self._as_before(value, found, name.span))
+            return typed.SetLocal(found, _as_before(value, found, name.span))
         return typed.SetLocal(self.scope.declare(name.name, name.span, value.type), value)
 
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
@@ -464,16 +465,68 @@ class _Body:
         with self._guard(values=(node.items,)):
             items = expression(self.scope, node.items)
             type_ = type_of(items, node.items.span)
-            if not isinstance(type_, VecType):
-                title, label = "foreach goes over a Vec", f"this is {type_}"
-                raise CheckError("E020", title, node.items.span, label, "name a Vec", declared(items))
+            _check_names(node, items)
             with self.scope.loop():
-                item = self.scope.declare(node.item.name, node.item.span, type_.item)
+                if isinstance(type_, MapType):
+                    return [self._foreach_entry(node, items, type_)]
+                assert isinstance(type_, VecType)
+                item = self.scope.declare(node.names[0].name, node.names[0].span, type_.item)
                 return [typed.ForEach(item, items, self.body(node.body))]
         with self.scope.loop():  # what is gone over is wrong; what is done is looked at all the same
-            self.scope.give_up([node.item.name])
+            self.scope.give_up(it.name for it in node.names)
             self.body(node.body)
         return []
+
+    def _foreach_entry(self, node: syntax.ForEach, map_: typed.Value, type_: MapType) -> typed.ForEach:
+        pair = PairType(type_.key, type_.value)
+        entry = Variable("entry", node.items.span, pair)
+        parts = zip(node.names, ("first", "second"), (type_.key, type_.value), strict=True)
+        taken = tuple(
+            typed.SetLocal(
+                self.scope.declare(name.name, name.span, part), typed.Operate(op, (typed.Local(entry),), part)
+            )
+            for name, op, part in parts
+        )
+        entries = typed.Operate("map_entries", (map_,), VecType(pair))
+        return typed.ForEach(entry, entries, (*taken, *self.body(node.body)))
+
+
+def _as_before(value: typed.Value, variable: Variable, span: Span) -> typed.Value:
+    """The value as what the local has been since it was first assigned; tells its type where nothing has yet."""
+    want = variable.type
+    if want is None:
+        want = type_of(value, span)
+        coerce(typed.Local(variable), want, span)
+    return coerce(value, want, span, variable)
+
+
+def _began(node: syntax.Expression) -> typed.ContainerKind:
+    """What an empty literal is."""
+    return MapType if isinstance(node, syntax.MapOf) else VecType
+
+
+def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
+    """Raises `CheckError` where a loop over the items names other things than they have."""
+    names, type_, places = ", ".join(it.name for it in node.names), items.type, declared(items)
+    if not isinstance(type_, VecType | MapType):
+        title, label, help_ = "foreach goes over a Vec or a Map", f"this is {type_}", "name a Vec or a Map"
+        if isinstance(type_, OptionType):
+            help_ = "match it, `Some(x) =>` … `None =>` …, and loop where it is there"
+        raise CheckError("E020", title, node.items.span, label, help_, places)
+    wanted = 2 if isinstance(type_, MapType) else 1
+    if len(node.names) < wanted:
+        help_ = f"name the key and the value: lambda({names}, value)"
+        raise CheckError(
+            "E022", "an entry of a Map is a key and a value", node.names[0].span, "one name", help_, places
+        )
+    if len(node.names) > wanted:
+        help_ = f"name it alone: lambda({node.names[0].name})"
+        if isinstance(type_, VecType) and isinstance(type_.item, PairType):
+            help_ = f"name the pair and take it apart: lambda(pair), then ({names}) = pair"
+        raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_, places)
+    if len({it.name for it in node.names}) < wanted:
+        title = f"`{node.names[0].name}` names the key and the value"
+        raise CheckError("E012", title, node.names[1].span, help_="give each a name of its own")
 
 
 def _values(statement: syntax.Statement) -> tuple[syntax.Expression, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
 from appnet.language import syntax
-from appnet.language.expressions import expression
+from appnet.language.expressions import check_key, expression
 from appnet.language.independent import independent_errors
 from appnet.language.scope import CheckError, Findings, Follows, Scope
 from appnet.language.typed import CheckedState, Literal, StateValue
@@ -127,9 +127,8 @@ def _made_of(node: syntax.TypeName, parts: list[Type | None]) -> Type | None:
         write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
         raise CheckError("E021", f"`{node.name}` takes {wanted} types", node.span, help_=f"write {write}")
     known = [it for it in parts if it is not None]
-    if node.name == "Map" and parts[0] not in {*SCALARS, None}:
-        help_ = "key by a string, a number, a bool or bytes"
-        raise CheckError("E021", f"{parts[0]} cannot be a key", node.parts[0].span, help_=help_)
+    if node.name == "Map" and parts[0] is not None:
+        check_key(parts[0], node.parts[0].span)
     if len(known) < len(parts):
         return None
     if node.name == "Map":

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.language import syntax
 from appnet.language.scope import CheckError, Scope
-from appnet.language.typed import FieldValue, Literal, Local, NewVec, Operate, StateValue, Value, Variable
+from appnet.language.typed import (
+    Empty,
+    FieldValue,
+    Literal,
+    Local,
+    MapOf,
+    Operate,
+    StateValue,
+    Value,
+    Variable,
+    VecOf,
+)
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -20,13 +31,14 @@ from appnet.language.types import (
     STRING,
     UINT,
     UNIT,
+    MapType,
     OptionType,
     PairType,
     Type,
     VecType,
 )
 
-_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "rem"}
 _COMPARISON = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _RANGE = {INT: (-(1 << 63), (1 << 63) - 1), UINT: (0, (1 << 64) - 1)}
 _CONVERSION = {
@@ -62,14 +74,10 @@ def expression(scope: Scope, node: syntax.Expression, want: Type | None = None) 
             _no_unit(a, first.span)
             _no_unit(b, second.span)
             return Operate("pair", (a, b), PairType(type_of(a, first.span), type_of(b, second.span)))
-        case syntax.EmptyVec() if isinstance(want, VecType):
-            return Operate("vec_new", (), want)
-        case syntax.EmptyVec(span=span) if want is not None:
-            title = f"a Vec where {want} is needed"
-            raise CheckError("E020", title, span, help_=f"a value of type {want} is needed")
-        case syntax.EmptyVec(span=span):
-            help_ = "give it a name first: `items = []`, then `set(items, size(items), x)`"
-            raise CheckError("E025", "nothing tells what `[]` holds here", span, help_=help_)
+        case syntax.VecOf():
+            return _vec(scope, node, want)
+        case syntax.MapOf():
+            return _map(scope, node, want)
         case syntax.Apply():
             return scope.apply(scope, node, want)
 
@@ -80,8 +88,8 @@ def typed(scope: Scope, node: syntax.Expression, want: Type) -> Value:
 
 
 def type_of(value: Value, span: Span) -> Type:
-    """The value's type; an error for a Vec whose items nothing has told yet."""
-    if isinstance(value, Local | NewVec) and value.variable.type is None:
+    """The value's type; an error for a Vec or Map where nothing has told yet what it holds."""
+    if isinstance(value, Local | Empty) and value.variable.type is None:
         title = f"nothing has told yet what `{value.variable.name}` holds"
         raise CheckError("E025", title, span, help_="add an item to it first, or declare it as state")
     return value.type
@@ -92,7 +100,7 @@ def coerce(value: Value, want: Type, span: Span, target: Variable | StateValue |
 
     ``target``: the variable that it is given to, which the error shows.
     """
-    if isinstance(value, Local) and value.variable.type is None and isinstance(want, VecType):
+    if isinstance(value, Local) and value.variable.type is None and isinstance(want, value.variable.began):
         value.variable.type = want
     have = type_of(value, span)
     if have == want:
@@ -108,6 +116,11 @@ def coerce(value: Value, want: Type, span: Span, target: Variable | StateValue |
     if isinstance(value, Operate) and value.op == "pair" and isinstance(want, PairType):
         first, second = value.arguments
         return Operate("pair", (coerce(first, want.first, span), coerce(second, want.second, span)), want)
+    if isinstance(value, VecOf) and isinstance(want, VecType):
+        return VecOf(tuple(coerce(it, want.item, span) for it in value.items), want)
+    if isinstance(value, MapOf) and isinstance(want, MapType):
+        held = ((coerce(key, want.key, span), coerce(it, want.value, span)) for key, it in value.entries)
+        return MapOf(tuple(held), want)
     at_target = (_since(target, want),) if target is not None else ()
     raise mismatch(have, want, span, (*at_target, *declared(value)))
 
@@ -232,6 +245,86 @@ def _no_unit(value: Value, span: Span) -> None:
         raise no_value(span)
 
 
+# --- literals of containers ------------------------------------------------------------------
+
+
+def _vec(scope: Scope, node: syntax.VecOf, want: Type | None) -> VecOf:
+    if isinstance(want, VecType):
+        return VecOf(tuple(typed(scope, it, want.item) for it in node.items), want)
+    if not node.items:
+        raise _untold("[]", "a Vec", "`items = []`, then `set(items, size(items), x)`", node.span, want)
+    items, type_ = _of_one_type(scope, node.items)
+    return VecOf(items, VecType(type_))
+
+
+def _map(scope: Scope, node: syntax.MapOf, want: Type | None) -> MapOf:
+    keys, values = tuple(key for key, _ in node.entries), tuple(value for _, value in node.entries)
+    if isinstance(want, MapType):
+        pairs = ((typed(scope, key, want.key), typed(scope, value, want.value)) for key, value in node.entries)
+        made = MapOf(tuple(pairs), want)
+    elif not node.entries:
+        raise _untold("{}", "a Map", "`seen = {}`, then `set(seen, key, value)`", node.span, want)
+    else:
+        key_values, key_type = _of_one_type(scope, keys)
+        check_key(key_type, keys[0].span)
+        held, value_type = _of_one_type(scope, values)
+        made = MapOf(tuple(zip(key_values, held, strict=True)), MapType(key_type, value_type))
+    _refuse_doubled(made, keys)
+    return made
+
+
+def _untold(literal: str, what: str, example: str, span: Span, want: Type | None) -> CheckError:
+    if want is not None:
+        help_ = f"a value of type {want} is needed"
+        return CheckError("E020", f"{what} where {want} is needed", span, help_=help_)
+    help_ = f"give it a name first: {example}"
+    return CheckError("E025", f"nothing tells what `{literal}` holds here", span, help_=help_)
+
+
+def _of_one_type(scope: Scope, nodes: tuple[syntax.Expression, ...]) -> tuple[tuple[Value, ...], Type]:
+    """The values, as two of them would meet in a sum; what literals are for is told by those that are none."""
+    values = [expression(scope, it) for it in nodes]
+    whole, at = values[0], nodes[0].span
+    type_ = _storable(whole, at)
+    for value, node in zip(values[1:], nodes[1:], strict=True):
+        _storable(value, node.span)
+        whole, other, type_ = unify(whole, value, (at, node.span))
+        if isinstance(whole, Literal):
+            whole, at = other, node.span
+    return tuple(coerce(value, type_, node.span) for value, node in zip(values, nodes, strict=True)), type_
+
+
+def _storable(value: Value, span: Span) -> Type:
+    """The value's type, if a container can hold such."""
+    type_ = type_of(value, span)
+    if isinstance(type_, OptionType):
+        raise mismatch(type_, type_.item, span)
+    if type_ == UNIT:
+        raise no_value(span)
+    return type_
+
+
+def check_key(type_: Type, span: Span) -> None:
+    """Raises `CheckError` where a Map can have no keys of the type."""
+    if type_ not in SCALARS:
+        help_ = "key by a string, a number, a bool or bytes"
+        raise CheckError("E021", f"{type_} cannot be a key", span, help_=help_)
+
+
+def _refuse_doubled(made: MapOf, keys: tuple[syntax.Expression, ...]) -> None:
+    lines: dict[bool | int | float | bytes, int] = {}
+    for (key, _), node in zip(made.entries, keys, strict=True):
+        if not isinstance(key, Literal):
+            continue
+        if key.value in lines:
+            title, label = "this key stands there twice", f"first in line {lines[key.value]}"
+            raise CheckError("E027", title, node.span, label, "leave one of the two entries out")
+        lines[key.value] = node.span.line
+
+
+# --- operators ---------------------------------------------------------------------------------
+
+
 def _unary(scope: Scope, node: syntax.Unary, want: Type | None) -> Value:
     if node.operator == "not":
         return Operate("not", (typed(scope, node.operand, BOOL),), BOOL)
@@ -249,23 +342,48 @@ def _binary(scope: Scope, node: syntax.Binary, want: Type | None) -> Value:
         operands = typed(scope, node.left, BOOL), typed(scope, node.right, BOOL)
         return Operate(node.operator, operands, BOOL)
     arithmetic = _ARITHMETIC.get(node.operator)
-    wanted = want if arithmetic else None
+    wanted = want if arithmetic and not (arithmetic == "rem" and want == FLOAT) else None
     left, right = expression(scope, node.left, wanted), expression(scope, node.right, wanted)
+    if arithmetic == "add":
+        _refuse_text_and_number((left, right), (node.left.span, node.right.span))
     left, right, type_ = unify(left, right, (node.left.span, node.right.span), wanted)
     if arithmetic is None:
         if type_ not in SCALARS:
             help_ = "compare what it holds" if isinstance(type_, OptionType) else "compare numbers, strings or bools"
             raise CheckError("E020", f"{type_} cannot be compared", node.span, help_=help_)
         return Operate(_COMPARISON[node.operator], (left, right), BOOL)
-    if type_ not in NUMERIC:
-        help_ = "use concat(a, b)" if type_ in {STRING, BYTES} and node.operator == "+" else "calculate with numbers"
-        if type_ == INSTANT:
-            help_ = "use time_diff(a, b), which gives seconds"
-        raise CheckError("E020", f"`{node.operator}` does not take {type_}", node.span, help_=help_)
-    if arithmetic == "div" and type_ != FLOAT and not _nonzero(right):
+    if arithmetic == "add" and type_ in {STRING, BYTES}:
+        return Operate("concat", (left, right), type_)
+    if type_ not in NUMERIC or (arithmetic == "rem" and type_ == FLOAT):
+        raise _not_taken(node, type_)
+    if arithmetic in {"div", "rem"} and type_ != FLOAT and not _nonzero(right):
         help_ = "an integer divided by 0 is 0; divide floats, or check the divisor first"
+        if arithmetic == "rem":
+            help_ = "the remainder is then 0; check the divisor first"
         scope.found.warn("W003", "the divisor may be 0", node.right.span, "an integer", help_)
     return Operate(arithmetic, (left, right), type_)
+
+
+def _refuse_text_and_number(operands: tuple[Value, Value], spans: tuple[Span, Span]) -> None:
+    """Of a text and what can be written out, the text tells what is meant."""
+    types = [type_of(value, span) for value, span in zip(operands, spans, strict=True)]
+    read = any(isinstance(it, Operate) and it.op == "get_metadata" for it in operands)
+    for index, other in ((0, 1), (1, 0)):
+        if types[index] in {BOOL, *NUMERIC} and types[other] == STRING and not read:
+            places = (Label(spans[other], "this is string"), *declared(operands[index]))
+            raise mismatch(types[index], STRING, spans[index], places)
+
+
+def _not_taken(node: syntax.Binary, type_: Type) -> CheckError:
+    """The error for an operator of arithmetic on what it does not take."""
+    help_ = "calculate with numbers"
+    if type_ == INSTANT:
+        help_ = "use time_diff(a, b), which gives seconds"
+    elif type_ == FLOAT:
+        help_ = "take integers: to_int(…)"
+    elif node.operator == "+" and isinstance(type_, VecType):
+        help_ = "add items one at a time: set(v, size(v), x)"
+    return CheckError("E020", f"`{node.operator}` does not take {type_}", node.span, help_=help_)
 
 
 def _nonzero(value: Value) -> bool:

@@ -20,7 +20,9 @@ from appnet.language.parser import parse, read_program
 _INDENT = 4
 _WIDTH = 100  # a longer line keeps the line ends that stand between its parentheses
 _CALLED = frozenset({"NAME", "SEND", "FOREACH", "LAMBDA", "SOME", *SECTIONS.values()})
-_OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
+_OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB", "_RBRACE"})
+_OPENING = frozenset({"_LPAR", "_LSQB", "_LBRACE"})
+_CLOSING = frozenset({"_RPAR", "_RSQB", "_RBRACE"})
 _HEADS = frozenset({"IF", "ELIF", "ELSE", "FOREACH", *SECTIONS.values()})
 
 
@@ -146,7 +148,7 @@ class _Printer:
         if tokens[0].type in _HEADS:
             depth = 0
             for index, it in enumerate(tokens):
-                depth += {"_LPAR": 1, "_RPAR": -1}.get(it.type, 0)
+                depth += (it.type in _OPENING) - (it.type in _CLOSING)
                 if it.type == "_COLON" and depth == (1 if tokens[0].type == "FOREACH" else 0):
                     body = tokens[index + 1 :]
                     return tokens[: index + 1], body, 1 if body else 0
@@ -161,21 +163,21 @@ class _Printer:
     def _with_spaces(self, tokens: list[Token], *, kept_line_ends: bool) -> Iterator[str]:
         depth = 0
         for index, token in enumerate(tokens):
-            if token.type in {"_RPAR", "_RSQB"}:
+            if token.type in _CLOSING:
                 depth -= 1
             if index:
                 between = " " if self._space(tokens[:index], token) else ""
-                if kept_line_ends and token.line != tokens[index - 1].end_line and (depth or token.type == "_RPAR"):
+                if kept_line_ends and token.line != tokens[index - 1].end_line and (depth or token.type in _CLOSING):
                     between = "\n" + " " * (_INDENT * (self._depth + depth))
                 yield between
             yield self._source[token.start_pos : token.end_pos] if token.type == "STRING" else str(token)
-            if token.type in {"_LPAR", "_LSQB"}:
+            if token.type in _OPENING:
                 depth += 1
 
     def _space(self, before: list[Token], token: Token) -> bool:
         """Whether a space stands between what is ``before`` on the line and ``token``."""
         last = before[-1].type
-        if last in {"_LPAR", "_LSQB", "_AT"} or token.type in {"_RPAR", "_RSQB", "_COMMA", "_COLON"}:
+        if last in _OPENING or last == "_AT" or token.type in _CLOSING or token.type in {"_COMMA", "_COLON"}:
             return False
         if token.type == "_LPAR" and last in _CALLED:
             return False

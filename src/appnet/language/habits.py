@@ -11,7 +11,7 @@ from lark import Token
 from appnet.language.lexer import LAYOUT, SECTIONS
 
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
-_LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`; there is no other loop"
+_LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`, or a Map: `foreach(m, lambda(k, v): …)`"
 _LOCAL = "a local needs no declaration: write `x = 1`, and it has the type of its value"
 _HANDLERS = "blocks are `state:`, `init():`, `req(rpc):` and `resp(rpc):`"
 _SEND = "write send(rpc, Down), send(rpc, Up) or send(err('text'), Up)"
@@ -99,7 +99,7 @@ _RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
         "indent what belongs to the line above; write `pass` where there is nothing to do",
     ),
     (lambda it: it.written("/*"), "a comment begins with `#` or `//` and ends with its line"),
-    (lambda it: any(map(it.written, ("+=", "-=", "*=", "/="))), "write the name twice: `x = x + 1`"),
+    (lambda it: any(map(it.written, ("+=", "-=", "*=", "/=", "%="))), "write the name twice: `x = x + 1`"),
     (lambda it: it.written("++") or it.written("--"), "write `x = x + 1`"),
     (lambda it: it.written(":="), "write `=`"),
     (lambda it: "_ARROW" in it.expected, "write `=>` between a pattern and what is done"),
@@ -141,8 +141,11 @@ _RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
         "patterns are literals, `Some(x)`, `None` and `_`; a pair is taken apart by `(a, b) = p`",
     ),
     # expressions
-    (_after("LAMBDA"), "write `lambda(x): …`"),
-    (_after("_LSQB"), "`[]` is a Vec with no items: give it a name, and add each by `set(v, size(v), x)`"),
+    (_after("LAMBDA"), "write `lambda(x): …`, for a Map `lambda(key, value): …`"),
+    (
+        lambda it: it.token.type in {"_COMMA", "_RBRACE"} and any(before.type == "_LBRACE" for before in it.line),
+        "in `{…}` write `key: value`; a Vec is `[a, b]`",
+    ),
     (
         lambda it: it.token.type == "_LSQB" and it.type(1) in _OPERANDS,
         "write get(map, key), get(vec, index) or set(map, key, value)",
@@ -154,7 +157,7 @@ _RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
     ),
     (
         lambda it: it.token.type == "STRING" and it.type(1) == "NAME",
-        "a string has nothing before its quote; join texts by concat(a, b)",
+        "a string has nothing before its quote; join texts by a + b",
     ),
     (
         lambda it: "_NEWLINE" in it.expected and it.type(1) in _OPERANDS and it.token.type in {"NAME", "SEND", "PASS"},

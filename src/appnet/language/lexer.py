@@ -41,14 +41,20 @@ PUNCTUATION = {
     "-": "MINUS",
     "*": "STAR",
     "/": "SLASH",
+    "%": "PERCENT",
     "(": "_LPAR",
     ")": "_RPAR",
     "[": "_LSQB",
     "]": "_RSQB",
+    "{": "_LBRACE",
+    "}": "_RBRACE",
     ",": "_COMMA",
     ":": "_COLON",
     "@": "_AT",
 }
+BEFORE_MAPS = frozenset({"_LPAR", "_LSQB", "_LBRACE", "_COMMA", "_COLON", "_ASSIGN", "EQ", "NE", "PLUS"})
+"""What the literal of a Map can stand behind: a brace that stands elsewhere belongs to a block."""
+_LAMBDA_HEADS = [["LAMBDA", "_LPAR", *names, "_RPAR", "_COLON"] for names in (["NAME"], ["NAME", "_COMMA", "NAME"])]
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\", "'": "'", '"': '"'}
 TOKEN = re.compile(
     r"""
@@ -59,7 +65,7 @@ TOKEN = re.compile(
   | (?P<int>[0-9][0-9_]*)
   | (?P<name>[^\W\d]\w*)
   | (?P<string>'(?:[^'\\\n]|\\[^\n])*'|"(?:[^"\\\n]|\\[^\n])*")
-  | (?P<punctuation>=>|==|!=|<=|>=|[<>=+\-*/()\[\],:@])
+  | (?P<punctuation>=>|==|!=|<=|>=|[<>=+\-*/%()\[\]{},:@])
     """,
     re.VERBOSE,
 )
@@ -70,7 +76,6 @@ _HINTS = {
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`, or `!=` for unequal",
-    "%": "there is no remainder; keep a count and compare it",
     ".": "for a field write get(rpc, 'field'); for a function of a variable function(x, …)",
     "?": "there is no `? :`; use `if` and `else`",
     **dict.fromkeys("‘’“”`´", "write the quotes ' or \""),
@@ -87,6 +92,7 @@ _RESTART = re.compile(  # what no line within brackets begins with
     )""",
     re.VERBOSE,
 )
+_CLOSING = {"_LPAR": "_RPAR", "_LSQB": "_RSQB", "_LBRACE": "_RBRACE"}
 _BLANKS = re.compile(r"[ \t\f\r]*")
 _SECTION = re.compile(rf"(?:{'|'.join(SECTIONS)})[ \t]*[(:]")
 
@@ -137,7 +143,7 @@ class Lexer:
                 if position >= len(self._source):
                     break
             found = TOKEN.match(self._source, position)
-            if found is None:
+            if found is None or self._is_of_a_block(found.group()):
                 before, position = position, self._unknown(position)
                 if self._source[before] in "'\"":
                     yield self._token("STRING", "", before, position)
@@ -178,18 +184,25 @@ class Lexer:
             return SECTIONS[text]
         return KEYWORDS.get(text, "NAME")
 
+    def _is_of_a_block(self, text: str) -> bool:
+        """Whether a brace belongs to no Map's literal, so that it can but be meant for a block."""
+        if text == "}":
+            return not self._joined()
+        before = self._recent[-1] if self._recent else ""
+        return text == "{" and (before not in BEFORE_MAPS or (before == "_COLON" and not self._joined()))
+
     def _punctuation(self, text: str, start: int, end: int) -> Iterator[Token]:
         context = self._contexts[-1]
-        if text in ")]":
-            if not context.brackets and len(self._contexts) > 1:
+        if text in ")]}":
+            if text == ")" and not context.brackets and len(self._contexts) > 1:
                 yield from self._close_lambda(start)
                 context = self._contexts[-1]
             del context.brackets[-1:]
         token = self._token(PUNCTUATION[text], text, start, end)
-        if text in "([":
+        if text in "([{":
             context.brackets.append(token)
         yield token
-        if text == ":" and self._recent[-5:] == ["LAMBDA", "_LPAR", "NAME", "_RPAR", "_COLON"]:
+        if text == ":" and any(self._recent[-len(head) :] == head for head in _LAMBDA_HEADS):
             self._contexts.append(_Context(indents=[self._contexts[-1].indents[-1]]))
 
     def _close_lambda(self, start: int) -> Iterator[Token]:
@@ -232,7 +245,7 @@ class Lexer:
         if brackets and last_line is not None:
             self.unclosed.append((brackets[-1], last_line))
         while brackets:
-            yield self._token("_RSQB" if brackets.pop().type == "_LSQB" else "_RPAR", "", position, position)
+            yield self._token(_CLOSING[brackets.pop().type], "", position, position)
         yield from self._newline(position)
 
     def _newline(self, position: int) -> Iterator[Token]:

@@ -443,9 +443,9 @@ class _TreeReader:
         return statement
 
     def _foreach(self, tree: Tree[Token]) -> syntax.ForEach:
-        items, item, body = _trees(tree)
+        items, *names, body = _trees(tree)
         expression = self.expression(items)
-        return syntax.ForEach(expression.span, expression, self._name(item), self._body(body))
+        return syntax.ForEach(expression.span, expression, tuple(map(self._name, names)), self._body(body))
 
     # --- expressions ---
 
@@ -490,8 +490,14 @@ class _TreeReader:
             case "pair":
                 first, second = _trees(tree)
                 return syntax.PairOf(span, self.expression(first), self.expression(second))
+            case "vec":
+                return syntax.VecOf(span, tuple(self.expression(it) for it in _trees(tree)))
             case _:
-                return syntax.EmptyVec(span)
+                return syntax.MapOf(span, tuple(self._entry(it) for it in _trees(tree)))
+
+    def _entry(self, tree: Tree[Token]) -> tuple[syntax.Expression, syntax.Expression]:
+        key, value = _trees(tree)
+        return self.expression(key), self.expression(value)
 
 
 def _tree(node: Any) -> Tree[Token]:

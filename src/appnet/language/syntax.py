@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,11 +81,22 @@ class PairOf:
 
 
 @dataclass(frozen=True)
-class EmptyVec:
+class VecOf:
+    """``[a, b]``."""
+
     span: Span
+    items: tuple[Expression, ...]
 
 
-Expression = Name | Number | Text | Truth | Unary | Binary | Apply | PairOf | EmptyVec
+@dataclass(frozen=True)
+class MapOf:
+    """``{k: v}``: pairs of a key and its value."""
+
+    span: Span
+    entries: tuple[tuple[Expression, Expression], ...]
+
+
+Expression = Name | Number | Text | Truth | Unary | Binary | Apply | PairOf | VecOf | MapOf
 
 # --- statements ------------------------------------------------------------------------------
 
@@ -161,9 +173,11 @@ class MatchOn:
 
 @dataclass(frozen=True)
 class ForEach:
+    """``names``: of an item of a Vec, or of a key of a Map and its value."""
+
     span: Span
     items: Expression
-    item: Name
+    names: tuple[Name, ...]
     body: tuple[Statement, ...]
 
 
@@ -223,8 +237,16 @@ class Program:
     errors: tuple[Diagnostic, ...] = ()
 
 
+def is_empty(node: Expression) -> bool:
+    """Whether it is ``[]`` or ``{}``, which does not tell what it holds."""
+    return (isinstance(node, VecOf) and not node.items) or (isinstance(node, MapOf) and not node.entries)
+
+
 def parts(node: Expression) -> Iterator[Expression]:
     """The expressions of which the expression is made, in the order of the text."""
+    if isinstance(node, MapOf):
+        yield from itertools.chain.from_iterable(node.entries)
+        return
     for field_ in dataclasses.fields(node):
         value = getattr(node, field_.name)
         for it in value if isinstance(value, tuple) else (value,):

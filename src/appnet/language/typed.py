@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from appnet.diagnostics.diagnostic import Diagnostic, Span
 from appnet.language.messages import MethodSignature
-from appnet.language.types import Type
+from appnet.language.types import MapType, Type, VecType
+
+ContainerKind: TypeAlias = type[VecType] | type[MapType]
 
 
 @dataclass(eq=False)
 class Variable:
     """A local of one handler. Two of one name are two objects.
 
-    ``type`` is None only while it is checked: for a Vec that began as ``[]`` until something tells its items' type.
+    ``type`` is None only while it is checked: for a Vec or Map that ``began`` as ``[]`` or ``{}``, until something
+    tells what it holds.
     ``origin`` is the entry of a state Map that it was got from: changing it in place changes the entry too.
     """
 
@@ -21,6 +25,7 @@ class Variable:
     span: Span
     type: Type | None
     origin: Origin | None = None
+    began: ContainerKind = VecType
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class FieldValue:
 
 
 @dataclass(frozen=True)
-class NewVec:
-    """``[]``; its type is that of the variable it is given to."""
+class Empty:
+    """``[]`` or ``{}``; its type is that of the variable it is given to."""
 
     variable: Variable
 
@@ -66,6 +71,22 @@ class NewVec:
         """The variable's type, known once the program is checked."""
         assert self.variable.type is not None
         return self.variable.type
+
+
+@dataclass(frozen=True)
+class VecOf:
+    """``[a, b]``, evaluated left to right."""
+
+    items: tuple[Value, ...]
+    type: VecType
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """``{k: v}``: pairs of a key and its value, evaluated left to right."""
+
+    entries: tuple[tuple[Value, Value], ...]
+    type: MapType
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,7 @@ class Operate:
     type: Type
 
 
-Value = Literal | Local | StateValue | FieldValue | NewVec | Operate
+Value = Literal | Local | StateValue | FieldValue | Empty | VecOf | MapOf | Operate
 
 
 @dataclass(eq=False)
@@ -195,8 +216,32 @@ class Answer:
     """The reply is sent."""
 
 
+@dataclass(frozen=True)
+class Route:
+    """``host``: the text that names the host."""
+
+    host: Value
+
+
+@dataclass(frozen=True)
+class Delay:
+    seconds: Value
+
+
 Statement = (
-    SetLocal | SetState | SetField | Run | Match | ForEach | Forward | Refuse | NewReply | SetReplyField | Answer
+    SetLocal
+    | SetState
+    | SetField
+    | Run
+    | Match
+    | ForEach
+    | Forward
+    | Refuse
+    | NewReply
+    | SetReplyField
+    | Answer
+    | Route
+    | Delay
 )
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appnet.ir.nodes import Block, Element, Foreach, Handler, Match, StateClass, Statement, WriteField
+from appnet.ir.nodes import Block, Delay, Element, Foreach, Handler, Match, Route, StateClass, Statement, WriteField
 from appnet.ir.walk import call_of, read_field_of
 from appnet.language.operations.registry import OPERATIONS
 
@@ -128,6 +128,8 @@ def _count(block: Block, share: float, kinds: Mapping[str, str], found: dict[str
 def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]:
     if isinstance(statement, WriteField):
         return ("write",)
+    if isinstance(statement, Route | Delay):
+        return ("metadata",)  # a header, for Envoy
     call = call_of(statement)
     if call is not None:
         place = getattr(call.args[0], "name", "") if call.args else ""

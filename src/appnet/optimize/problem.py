@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from appnet.analysis import Decision, Proved, Strength, infer
-from appnet.analysis.properties import ANY, Properties
+from appnet.analysis.properties import Properties
 from appnet.application.model import Side
 from appnet.ir.nodes import Element
 from appnet.optimize.placement import Place
@@ -77,4 +77,4 @@ def beside_callers(suits: frozenset[int], properties: Properties, places: Sequen
 def _chooses_host(properties: Properties) -> bool:
     """Whether it looks at hosts, or may choose one: they are those behind the client's side."""
     asks = properties.request.backends or properties.response.backends
-    return asks or bool(properties.request.metadata_written & {"dst", ANY})
+    return asks or properties.request.chooses_host

@@ -142,10 +142,15 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True)
 class Delivered:
-    """The message went on, as these bytes and with this metadata."""
+    """The message went on, as these bytes and with this metadata.
+
+    ``host``: the number of the host that was chosen for it; ``wait``: the seconds it was delayed by.
+    """
 
     message: bytes
     metadata: Mapping[str, bytes]
+    host: int | None = None
+    wait: float | None = None
 
 
 @dataclass(frozen=True)

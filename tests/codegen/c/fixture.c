@@ -4,7 +4,7 @@
  *                             number in FIELDS the metadata names: `w3: HEX` (bytes, or the 8 bytes of a number).
  *                             A name beginning with "deny" is refused with PERMISSION_DENIED "denied: NAME". The
  *                             response likewise, with "deny" answered by ABORTED.
- *   /fixture.Fixture/Headers  reads metadata alone: `deny` refuses, `dst` is passed on. No response handler.
+ *   /fixture.Fixture/Headers  reads metadata alone: `deny` refuses, `to` is the host. No response handler.
  *   /fixture.Fixture/Watch    holds no response: records its name with the status, and keeps the fields.
  *   /fixture.Fixture/Status   needs the response's status: UNAVAILABLE becomes ABORTED "retry", and otherwise the
  *                             response's metadata `seen` is set.
@@ -150,7 +150,7 @@ static an_verdict judge_response_of(an_call *call) {
 static an_verdict headers_request(an_call *call) {
   an_view value;
   if (an_metadata_get(call, AN_REQUEST, TEXT("deny"), &value)) return refuse(call, 7, value);
-  if (an_metadata_get(call, AN_REQUEST, TEXT("to"), &value)) an_metadata_set(call, AN_REQUEST, TEXT("dst"), value);
+  if (an_metadata_get(call, AN_REQUEST, TEXT("to"), &value)) an_route(call, value);
   call->forwarded = 1;
   return AN_FORWARD;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ class ToyDriver:
         if isinstance(outcome, Answered):
             self._calls.pop(call)
             return Substituted(encode(b"", outcome.fields, signature.response))
-        return self._judgement(call, outcome, message, signature.request, rpc.metadata)
+        judgement = self._judgement(call, outcome, message, signature.request, rpc.metadata)
+        if isinstance(judgement, Delivered):
+            return replace(judgement, host=rpc.destination, wait=rpc.wait)
+        return judgement
 
     def response(self, call: str, metadata: Mapping[str, bytes], message: bytes, status: int) -> Judgement:
         rpc = self._calls[call]

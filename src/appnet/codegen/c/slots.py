@@ -242,6 +242,12 @@ class Call:
         chosen: int = self._table.destination(self._handle)
         return chosen if chosen >= 0 else None
 
+    @property
+    def wait(self) -> float:
+        """For how many seconds the request waits before it goes on."""
+        seconds: float = self._table.wait(self._handle)
+        return seconds
+
     def end(self) -> None:
         """The call has ended, in whatever way."""
         self._table.call_free(self._handle)

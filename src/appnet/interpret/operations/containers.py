@@ -16,6 +16,16 @@ def _string_size(_machine: Machine, a: bytes) -> int:
 
 
 @MEANINGS
+def _map_new(_machine: Machine) -> dict[Value, Value]:
+    return {}
+
+
+@MEANINGS
+def _map_entries(_machine: Machine, entries: dict[Value, Value]) -> list[Value]:
+    return list(entries.items())
+
+
+@MEANINGS
 def _map_get(_machine: Machine, entries: dict[Value, Value], key: Value) -> Value:
     key = as_key(key)
     return (entries[key],) if key in entries else None

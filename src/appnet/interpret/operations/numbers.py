@@ -36,6 +36,14 @@ def _div(machine: Machine, a: Value, b: Value) -> Value:
     return wrap(quotient if (a < 0) == (b < 0) else -quotient, machine.type)
 
 
+@MEANINGS
+def _rem(_machine: Machine, a: int, b: int) -> int:
+    if b == 0:
+        return 0
+    rest = abs(a) % abs(b)
+    return -rest if a < 0 else rest
+
+
 def _divide(a: float, b: float) -> float:
     """IEEE 754 division, which Python refuses for a divisor of zero."""
     if b != 0.0:

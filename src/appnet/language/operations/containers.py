@@ -5,7 +5,7 @@ from __future__ import annotations
 from appnet.diagnostics.diagnostic import Label, Span
 from appnet.language import syntax
 from appnet.language import typed as tree
-from appnet.language.expressions import coerce, declared, describe, mismatch, type_of
+from appnet.language.expressions import check_key, coerce, declared, describe, mismatch, type_of
 from appnet.language.operations.call import Call, function
 from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Form, Operation
 from appnet.language.operations.messages import get_field, set_field, set_reply_field
@@ -42,11 +42,22 @@ def _set(call: Call) -> Value:
     type_ = container.variable.type if isinstance(container, Local) else type_of(container, call.span(0))
     if isinstance(type_, MapType):
         run = Operate("map_set", (container, call.typed(1, type_.key), call.typed(2, type_.value)), UNIT)
+    elif type_ is None and isinstance(container, Local) and container.variable.began is MapType:
+        run = _set_first_entry(call, container)
     elif isinstance(type_, VecType) or type_ is None:
         run = _set_item(call, container, type_)
     else:
         raise _no_container(call, container, type_, "set")
     return _write_back(call, container, run)
+
+
+def _set_first_entry(call: Call, container: Local) -> Operate:
+    """``set`` on a Map of which nothing has told yet what it holds."""
+    key, value = call.any(1), call.any(2)
+    key_type = type_of(key, call.span(1))
+    check_key(key_type, call.span(1))
+    coerce(container, MapType(key_type, type_of(value, call.span(2))), call.span(0))
+    return Operate("map_set", (container, key, value), UNIT)
 
 
 def _set_item(call: Call, container: Value, type_: VecType | None) -> Operate:
@@ -132,7 +143,7 @@ def _size(call: Call) -> Value:
     call.count(1)
     value = call.any(0)
     if isinstance(value, Local) and value.variable.type is None:
-        return Operate("vec_size", (value,), UINT)
+        return Operate("map_size" if value.variable.began is MapType else "vec_size", (value,), UINT)
     type_ = type_of(value, call.span(0))
     if type_ in {STRING, BYTES}:
         return Operate("string_size", (value,), UINT)
@@ -244,7 +255,28 @@ CHAPTERS = (
         "Fields, Maps and Vecs",
         (
             Operation(
-                "vec_new", "() -> Vec<T>", "[]", "A Vec with no items.", "items = []\nsize(items) == 0", opaque=True
+                "vec_new",
+                "() -> Vec<T>",
+                "[]",
+                "A Vec with no items; [a, b] is one with items.",
+                "primes = [2, 3, 5]\nget(primes, 2, 0) == 5",
+                opaque=True,
+            ),
+            Operation(
+                "map_new",
+                "() -> Map<K, V>",
+                "{}",
+                "A Map with no keys; {a: x, b: y} is one with keys, set in this order.",
+                "ports = {'http': 80, 'https': 443}\nget(ports, 'https', 0) == 443",
+            ),
+            Operation(
+                "map_entries",
+                "(Map<K, V>) -> Vec<<K, V>>",
+                "foreach(map, lambda(key, value): …)",
+                "Its keys with their values, from the key least recently set to the one set last.",
+                "order = ''\nforeach({'b': 1, 'a': 2}, lambda(k, v): order = order + k)\norder == 'ba'",
+                Effect.READS_CONTAINER,
+                opaque=True,
             ),
             _GET,
             _SET,

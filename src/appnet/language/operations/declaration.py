@@ -44,11 +44,11 @@ OF_THE_CALL = Effect.READS_CALL | Effect.READS_METADATA | Effect.WRITES_METADATA
 class Operation:
     """One operation.
 
-    ``signature``: the letters T, K and V stand for any type, C for any scalar, N for int, uint or float, and S for
-    string or bytes. ``usage``: how a program writes it. ``meaning``: a sentence for the reference. ``example``: lines
-    of a program, of which the last is true. ``cost``: its kind, where the effects do not tell it. ``opaque``: proofs
-    know nothing of it but that equal operands give equal results. ``fallible``: where it gives None, the handler ends
-    and the caller gets INVALID_ARGUMENT, "NAME failed in ELEMENT".
+    ``signature``: the letters T, K and V stand for any type, C for any scalar, N for int, uint or float, I for int or
+    uint, and S for string or bytes. ``usage``: how a program writes it. ``meaning``: a sentence for the reference.
+    ``example``: lines of a program, of which the last is true. ``cost``: its kind, where the effects do not tell it.
+    ``opaque``: proofs know nothing of it but that equal operands give equal results. ``fallible``: where it gives None,
+    the handler ends and the caller gets INVALID_ARGUMENT, "NAME failed in ELEMENT".
     """
 
     name: str

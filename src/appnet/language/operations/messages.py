@@ -10,9 +10,12 @@ from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.operations.call import Call
 from appnet.language.operations.declaration import BuiltIn, Chapter, Form
-from appnet.language.scope import CheckError, Follows, Scope
+from appnet.language.scope import CheckError, Follows, Part, Scope
 from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
 from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
+
+DESTINATION = b"dst"
+"""What programs set to choose the host of a request: a field that messages need not have, or metadata."""
 
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
     **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
@@ -65,20 +68,29 @@ def set_reply_field(call: Call) -> Value:
 
 def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
     """Has what is wrong with the value told, though the type of its field is not known."""
-    if path in message.unknown and not isinstance(call.arguments[2], syntax.EmptyVec):
+    if path in message.unknown and not syntax.is_empty(call.arguments[2]):
         call.any(2)
 
 
 def set_field(call: Call) -> Value:
     """``set(rpc, 'field', value)``."""
     path, span = _field_name(call, 1)
-    if path == "dst" and _find_field(call.scope.message, path) is None:
-        return Operate("set_metadata", (Literal(b"dst", STRING), call.text(2)), UNIT)
+    if path == DESTINATION.decode() and _find_field(call.scope.message, path) is None:
+        return choose_host(call, call.text(2))
     _look_at_value(call, call.scope.message, path)
     found = _field(call.scope, call.scope.message, path, span)
     rivals = call.scope.message.rivals(found.path)
     call.scope.hoisted.append(SetField(found.path, call.typed(2, found.type), rivals))
     return Operate("nothing", (), UNIT)
+
+
+def choose_host(call: Call, host: Value) -> Value:
+    """``set(rpc, 'dst', host)``: of a request; a response has no host to go to."""
+    if call.scope.part is Part.REQ:
+        call.scope.hoisted.append(tree.Route(host))
+        return Operate("nothing", (), UNIT)
+    call.scope.found.warn("W006", "no host is chosen here", call.node.span, "of a response", "choose it in `req`")
+    return Operate("set_metadata", (Literal(DESTINATION, STRING), host), UNIT)
 
 
 def _byte_size(call: Call) -> Value:

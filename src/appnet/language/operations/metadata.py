@@ -7,12 +7,13 @@ import re
 from appnet.language.expressions import coerce
 from appnet.language.operations.call import Call, by_signature, function
 from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.messages import DESTINATION, choose_host
 from appnet.language.typed import Literal, Operate, Value
 from appnet.language.types import BOOL, NUMERIC, STRING, UNIT
 
 _KEY = re.compile(rb"[a-z0-9._-]+")
 _TEXT = re.compile(rb"[\x20-\x7e]*")
-_RESERVED = re.compile(rb"grpc-.*|content-type|te")
+_RESERVED = re.compile(rb"grpc-.*|content-type|te|" + DESTINATION)
 
 
 def is_header_key(key: bytes) -> bool:
@@ -33,6 +34,8 @@ def _get_metadata(call: Call) -> Value:
 def _set_metadata(call: Call) -> Value:
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
+    if isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == DESTINATION:
+        return choose_host(call, value)
     title = "this header is not set"
     if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
         help_ = "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own"
@@ -63,7 +66,9 @@ CHAPTERS = (
                     "(string, string) -> unit",
                     "set_metadata(rpc, 'key', value)",
                     "Sets the value in the headers of the message in hand, lower-case key. Left alone are reserved "
-                    "keys (':…', 'grpc-…', 'content-type', 'te'), keys not of [a-z0-9._-], values not of 0x20-0x7e.",
+                    "keys (':…', 'grpc-…', 'content-type', 'te', 'dst'), keys not of [a-z0-9._-], and values "
+                    "not of 0x20-0x7e. "
+                    "The literal key 'dst' in req chooses the host, as set(rpc, 'dst', host) does.",
                     "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
                     Effect.WRITES_METADATA,
                 ),

@@ -18,6 +18,13 @@ ARITHMETIC = Chapter(
             "The quotient, towards zero for integers; an integer divided by 0 is 0.",
             "-7 / 2 == -3",
         ),
+        Operation(
+            "rem",
+            "(I, I) -> I",
+            "a % b",
+            "What a / b leaves, with the sign of a; the remainder of a division by 0 is 0.",
+            "-7 % 3 == -1",
+        ),
         Operation("neg", "(N) -> N", "-a", "The negation; integers wrap around.", "n = 7\n-n + 7 == 0"),
         function(
             Operation(

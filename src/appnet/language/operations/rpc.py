@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.call import function
-from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.call import Call, function
+from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Form, Operation
+from appnet.language.scope import CheckError, Part
+from appnet.language.typed import Delay, Operate, Value
+from appnet.language.types import FLOAT, UNIT
+
+
+def _delay(call: Call) -> Value:
+    call.in_handler()
+    call.count(2)
+    if not call.is_rpc():
+        title = "the first argument of `delay` is the RPC"
+        raise CheckError("E022", title, call.span(0), help_=f"write {call.usage}")
+    if call.scope.part is not Part.REQ:
+        title, help_ = "a response cannot be delayed", "delay the request: delay(rpc, seconds) in `req`"
+        raise CheckError("E036", title, call.node.span, help_=help_)
+    call.scope.hoisted.append(Delay(call.typed(1, FLOAT)))
+    return Operate("nothing", (), UNIT)
+
+
+_DELAY = Form(
+    "delay(rpc, seconds)",
+    "Holds the request back for so many seconds, a day at most, before it goes on, without holding anything else. Of "
+    "several delays of one request the last counts.",
+)
 
 CHAPTERS = (
     Chapter(
@@ -39,6 +62,7 @@ CHAPTERS = (
                     Effect.READS_STATUS,
                 ),
             ),
+            BuiltIn("delay", _delay, forms=(_DELAY,)),
         ),
     ),
 )

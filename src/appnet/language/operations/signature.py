@@ -7,10 +7,31 @@ from dataclasses import dataclass
 from functools import cache
 
 from appnet.language.operations.declaration import Operation
-from appnet.language.types import BYTES, NUMERIC, SCALARS, STRING, UNIT, MapType, OptionType, PairType, Type, VecType
+from appnet.language.types import (
+    BYTES,
+    INT,
+    NUMERIC,
+    SCALARS,
+    STRING,
+    UINT,
+    UNIT,
+    MapType,
+    OptionType,
+    PairType,
+    Type,
+    VecType,
+)
 
 _TOKEN = re.compile(r"->|\w+|[<>(),|]")
-LETTERS = {"T": None, "K": None, "V": None, "C": SCALARS, "N": NUMERIC, "S": frozenset({STRING, BYTES})}
+LETTERS = {
+    "T": None,
+    "K": None,
+    "V": None,
+    "C": SCALARS,
+    "N": NUMERIC,
+    "I": (INT, UINT),
+    "S": frozenset({STRING, BYTES}),
+}
 """The types that each letter stands for; None is any."""
 NAMED: dict[str, Type] = {type_.name: type_ for type_ in (*SCALARS, UNIT)}
 

@@ -14,12 +14,17 @@ from appnet.language.typed import Literal, Operate, Value
 from appnet.language.types import BOOL, BYTES, STRING, UINT
 
 _CONCAT = Operation(
-    "concat", "(S, S) -> S", "concat(a, b)", "The second after the first.", "concat('ab', 'c') == 'abc'", opaque=True
+    "concat",
+    "(S, S) -> S",
+    "concat(a, b) or a + b",
+    "The second after the first.",
+    "concat('ab', 'c') == 'abc' and 'ab' + 'c' == 'abc'",
+    opaque=True,
 )
 
 
 def _concat(call: Call) -> Value:
-    several = "; join two at a time: concat(a, concat(b, c))" if len(call.arguments) > 2 else ""
+    several = "; join more by a + b + c" if len(call.arguments) > 2 else ""
     call.count(2, advice=several)
     return by_signature(call, _CONCAT)
 

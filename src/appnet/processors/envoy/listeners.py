@@ -28,20 +28,17 @@ from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
 from appnet.processors.envoy.filters import FILTER_TYPES
+from appnet.processors.envoy.headers import DELAY, DESTINATION
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
 DEFAULT_MAX_MESSAGE = 4 << 20
 """Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""
 
-DELAY_HEADER = "x-envoy-fault-delay-request"
-"""Holds how many milliseconds Envoy's fault filter is to delay a request."""
-
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
 _STREAM_IDLE_SECONDS = 300
 _MANY = 1 << 20
-_DESTINATION = "dst"
 _DELAY = "delay"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
@@ -54,9 +51,9 @@ class Sidecar:
     ``filters`` are the names of its chain's filters in request order; each arrives by ECDS under that name, and the
     listener does not open before all have. ``upstream`` are the hosts calls leave to, at any time replaceable.
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
-    ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header ``dst``; to any host
-    where that is no host's number, or not there. No server sees that header.
-    ``delays``: a call waits for as long as the header `DELAY_HEADER` says. No server sees that header either.
+    ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `DESTINATION`; to
+    any host where that is no host's number, or not there. No server sees that header.
+    ``delays``: a call waits for as long as the header `DELAY` says. No server sees that header either.
     """
 
     listener: str
@@ -91,7 +88,7 @@ def upstream_cluster(sidecar: Sidecar) -> Cluster:
     if sidecar.chooses_host:
         subsets = cluster.lb_subset_config
         subsets.fallback_policy = Cluster.LbSubsetConfig.ANY_ENDPOINT
-        subsets.subset_selectors.add(keys=[_DESTINATION], single_host_per_subset=True)
+        subsets.subset_selectors.add(keys=[DESTINATION], single_host_per_subset=True)
     return cluster
 
 
@@ -103,7 +100,7 @@ def upstream_endpoints(sidecar: Sidecar) -> ClusterLoadAssignment:
         host = group.lb_endpoints.add()
         host.endpoint.address.CopyFrom(envoy_address(address))
         if sidecar.chooses_host:
-            host.metadata.filter_metadata[_LB_NAMESPACE][_DESTINATION] = str(number)
+            host.metadata.filter_metadata[_LB_NAMESPACE][DESTINATION] = str(number)
     return assignment
 
 
@@ -142,7 +139,7 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     routes.virtual_hosts.append(_all_calls_to(sidecar.cluster))
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
-        routes.request_headers_to_remove.append(DELAY_HEADER)
+        routes.request_headers_to_remove.append(DELAY)
     return routes
 
 
@@ -169,9 +166,9 @@ def _delay_by_header() -> HTTPFault:
 def _destination_from_header() -> HeaderToMetadata:
     """Makes the header that the chain sets what the cluster's subsets are chosen by."""
     filter_ = HeaderToMetadata()
-    rule = filter_.request_rules.add(header=_DESTINATION)
+    rule = filter_.request_rules.add(header=DESTINATION)
     rule.on_header_present.metadata_namespace = _LB_NAMESPACE
-    rule.on_header_present.key = _DESTINATION
+    rule.on_header_present.key = DESTINATION
     rule.remove = True
     return filter_
 

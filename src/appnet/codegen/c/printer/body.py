@@ -23,6 +23,7 @@ from appnet.ir.nodes import (
     Call,
     Computation,
     Const,
+    Delay,
     Do,
     Foreach,
     Forward,
@@ -35,6 +36,7 @@ from appnet.ir.nodes import (
     Pattern,
     ReadField,
     Refuse,
+    Route,
     SetState,
     SomePattern,
     State,
@@ -237,10 +239,11 @@ class BodyPrinter:
                 self._match(statement, at)
             case Foreach():
                 self._foreach(statement, at)
-            case Forward():
-                self.line("return AN_FORWARD;")
-            case Answer():
-                self.line("return AN_ANSWER;")
+            case Route(host=atom) | Delay(seconds=atom):
+                function = "an_route" if isinstance(statement, Route) else "an_delay"
+                self.line(f"{function}({self.call()}, {self.atom(atom)});")
+            case Forward() | Answer():
+                self.line(f"return {'AN_FORWARD' if isinstance(statement, Forward) else 'AN_ANSWER'};")
             case Refuse(message=message, code=code):
                 self.line(f"return an_refuse(scope, {code}, {self._lasting(message, Lifetime.EVENT)});")
 

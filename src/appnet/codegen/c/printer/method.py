@@ -233,7 +233,8 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
     _add_rivals(slots, schema)
     needs_message = bool(slots)
     needs_status = direction is Direction.RESPONSE and any(one.reads_status for one in effects)
-    changes = any(one.can_refuse or one.can_drop or one.can_reply or one.metadata_written for one in effects)
+    ends = any(one.can_refuse or one.can_drop or one.can_reply for one in effects)
+    changes = ends or any(one.metadata_written or one.chooses_host or one.delays for one in effects)
     writes = any(use.written for one in effects for use in one.fields)
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)

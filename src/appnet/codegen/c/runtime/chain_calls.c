@@ -109,3 +109,5 @@ int32_t an_refusal(const an_call *call, an_view *text) {
 }
 
 int64_t an_destination(const an_call *call) { return call->destination; }
+
+double an_wait(const an_call *call) { return call->wait; }

@@ -23,6 +23,7 @@ const an_chain appnet_chain = {
     .values = an_values,
     .refusal = an_refusal,
     .destination = an_destination,
+    .wait = an_wait,
     .telemetry_take = an_records_take,
     .telemetry_pending = an_records_pending,
     .state_dump = an_state_dump,

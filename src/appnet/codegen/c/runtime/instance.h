@@ -113,7 +113,10 @@ struct an_call {
   an_arena kept;  /* of a stream's call, what its rpc-scoped state holds */
   int32_t reply_code; /* with AN_REFUSE */
   an_view reply_text; /* with AN_REFUSE; in the arena, static, or state that outlives the event */
-  int64_t destination; /* host that a handler chose by the metadata `dst`, or -1 */
+  bool routed;         /* a handler chose a host, be it none */
+  bool delayed;        /* a handler chose a wait, be it none */
+  int64_t destination; /* the host that was chosen, or -1 */
+  double wait;         /* seconds before the request goes on */
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */
   an_call *next_spare;
 };

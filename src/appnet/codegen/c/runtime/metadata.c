@@ -20,7 +20,7 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
 
 static bool can_set(an_view key, an_view value) {
   if (key.size == 0 || an_starts_with(key, AN_TEXT("grpc-"))) return false;
-  if (an_equal(key, AN_TEXT("content-type")) || an_equal(key, AN_TEXT("te"))) return false;
+  if (an_equal(key, AN_TEXT("content-type")) || an_equal(key, AN_TEXT("te")) || an_equal(key, AN_TEXT("dst"))) return false;
   for (size_t i = 0; i < value.size; i++) {
     if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
   }
@@ -60,12 +60,14 @@ static int64_t parse_backend(an_view text, uint32_t count) {
   return text.size > 0 && value < count ? (int64_t)value : -1;
 }
 
+void an_route(an_call *call, an_view host) {
+  call->routed = true;
+  call->destination = parse_backend(host, call->instance->options.backend_count);
+}
+
 void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value) {
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower);
   if (!can_set(known, value) || !metadata_is_there(call, direction)) return;
-  if (direction == AN_REQUEST && an_equal(known, AN_TEXT("dst"))) {
-    call->destination = parse_backend(value, call->instance->options.backend_count);
-  }
   call->instance->services.metadata_set(call->host, map_of(direction), known, value);
 }

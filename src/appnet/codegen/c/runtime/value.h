@@ -42,6 +42,8 @@ static inline int64_t an_int_neg(int64_t a) { return (int64_t)(0 - (uint64_t)a);
 static inline int64_t an_int_abs(int64_t a) { return a < 0 ? an_int_neg(a) : a; }
 static inline int64_t an_int_div(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? an_int_neg(a) : a / b; }
 static inline uint64_t an_uint_div(uint64_t a, uint64_t b) { return b == 0 ? 0 : a / b; }
+static inline int64_t an_int_rem(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
+static inline uint64_t an_uint_rem(uint64_t a, uint64_t b) { return b == 0 ? 0 : a % b; }
 static inline int64_t an_int_min(int64_t a, int64_t b) { return b < a ? b : a; }
 static inline int64_t an_int_max(int64_t a, int64_t b) { return b > a ? b : a; }
 static inline uint64_t an_uint_min(uint64_t a, uint64_t b) { return b < a ? b : a; }

@@ -97,6 +97,28 @@ void an_vec_store(an_scope *scope, an_heap *heap, const an_type *type, an_vec *p
   an_vec_own(scope, heap, type, place, capacity);
 }
 
+/* ---- entries of a Map --------------------------------------------------------------------------------- */
+
+static void entry_key(const an_type *key, const an_map_entry *entry, void *place) {
+  if (key->kind == AN_BOOL) {
+    *(bool *)place = *(const uint64_t *)(const void *)(entry + 1) != 0;
+  } else {
+    memcpy(place, entry + 1, key->size);
+  }
+}
+
+an_vec an_map_entries(an_scope *scope, const an_type *type, const an_type *pair, an_map map) {
+  an_vec entries = {0};
+  if (map.size == 0 || !vec_room(scope, NULL, pair->size, map.size, &entries)) return entries;
+  for (uint32_t name = map.oldest; name != 0; name = an_map_entry_at(&map, type, name)->newer) {
+    const an_map_entry *entry = an_map_entry_at(&map, type, name);
+    uint8_t *place = entries.items + (size_t)entries.size++ * pair->size;
+    entry_key(type->first, entry, place);
+    memcpy(place + pair->offset, (const uint8_t *)entry + type->offset, type->second->size);
+  }
+  return entries;
+}
+
 /* ---- random choice, quantiles --------------------------------------------------------------------------- */
 
 an_vec an_vec_choices(an_scope *scope, size_t element, size_t item_size, an_vec vec, int64_t count) {

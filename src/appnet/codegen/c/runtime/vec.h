@@ -2,6 +2,7 @@
 #ifndef AN_VEC_H
 #define AN_VEC_H
 
+#include "map.h"
 #include "value.h"
 
 /* All zero is an empty Vec. */
@@ -38,6 +39,9 @@ void an_vec_own(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec
 /* Of an_type. */
 void an_vec_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *vec);
 void an_vec_disown(an_heap *heap, const an_type *type, void *vec);
+
+/* The entries of a Map as pairs (`pair`: their type), that least recently set first. They share what the Map refers to. */
+an_vec an_map_entries(an_scope *scope, const an_type *type, const an_type *pair, an_map map);
 
 /* n of the items, chosen by the element's draws. */
 an_vec an_vec_choices(an_scope *scope, size_t element, size_t item_size, an_vec vec, int64_t count);

@@ -8,6 +8,7 @@ from typing import Any
 from appnet.processors.envoy.framing import FRAME_SIZE, framed
 from appnet.processors.envoy.harness import native, wasm
 from appnet.processors.envoy.harness.calls import CallUnderTest, Harness, Passed, Replied, Responded
+from appnet.processors.envoy.headers import read
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
 
@@ -66,4 +67,4 @@ def _judgement(got: Passed | Replied | Responded) -> Judgement:
         case Responded(body=body):
             return Substituted(body[FRAME_SIZE:])
         case Passed(body=body, metadata=metadata):
-            return Delivered(body[FRAME_SIZE:], metadata)
+            return Delivered(body[FRAME_SIZE:], *read(metadata))

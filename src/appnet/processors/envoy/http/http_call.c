@@ -177,6 +177,20 @@ static const char *splice_flaw(an_splice splice) {
   return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
 }
 
+/* Tells Envoy where the request goes and how long it waits: for both it looks at headers, which no server sees. */
+static void mark_request(an_http_call *call) {
+  an_scope scope = {.call = &call->base};
+  const an_services *services = &call->base.instance->services;
+  if (call->base.routed) {
+    an_view host = call->base.destination < 0 ? AN_TEXT("any") : an_int_text(&scope, call->base.destination);
+    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("dst"), host);
+  }
+  if (call->base.delayed) {
+    an_view milliseconds = an_uint_text(&scope, (uint64_t)(call->base.wait * 1e3));
+    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("x-envoy-fault-delay-request"), milliseconds);
+  }
+}
+
 /* ---- streams: each message is judged as it comes --------------------------------------------------------- */
 
 static const char *name_of(an_direction direction) { return direction == AN_REQUEST ? "request" : "response"; }
@@ -217,7 +231,10 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
   const an_method *method = call->base.method;
   an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
   if (verdict == AN_REFUSE) return end_stream_refused(call);
-  if (direction == AN_REQUEST) an_call_count(&call->base);
+  if (direction == AN_REQUEST) {
+    mark_request(call);
+    an_call_count(&call->base);
+  }
   an_splice splice;
   if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
   if (splice != AN_SPLICE_DONE) {
@@ -370,6 +387,7 @@ static an_action judge_request(an_http_call *call) {
   an_splice splice = AN_SPLICE_DONE;
   an_action action = call->base.method->request.needs_message ? pass_message(call, AN_REQUEST, &splice) : AN_CONTINUE;
   if (splice != AN_SPLICE_DONE) return refuse_request(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+  mark_request(call);
   an_call_count(&call->base);
   return action;
 }

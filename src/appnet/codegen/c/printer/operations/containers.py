@@ -11,6 +11,7 @@ FAMILY = Family(
     {
         "string_size": "(uint64_t){0}.size",
         "vec_new": "(an_vec){{0}}",
+        "map_new": "(an_map){{0}}",
         "vec_size": "(uint64_t){0}.size",
         "map_size": "(uint64_t){0}.size",
         "first": "{0}.first",
@@ -82,6 +83,14 @@ def _map_delete(body: Body, call: Call) -> None:
     kind, key_text = _key(body, key)
     descriptor = body.types.descriptor(place.type)
     body.line(f"an_map_delete_{kind}({body.heap(place)}, {descriptor}, &{body.place(place)}, {key_text});")
+
+
+@FAMILY.value
+def _map_entries(body: Body, call: Call) -> str:
+    place = call.args[0]
+    assert isinstance(call.type, VecType)
+    types = f"{body.types.descriptor(place.type)}, {body.types.descriptor(call.type.item)}"
+    return f"an_map_entries({body.scope()}, {types}, {body.place(place)})"
 
 
 def _container(body: Body, place: Atom) -> str:

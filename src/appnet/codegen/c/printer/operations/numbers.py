@@ -21,6 +21,7 @@ _BY_TYPE: dict[str, dict[Type, str]] = {
     "sub": {INT: "an_int_sub({0}, {1})", UINT: "{0} - {1}", FLOAT: "{0} - {1}"},
     "mul": {INT: "an_int_mul({0}, {1})", UINT: "{0} * {1}", FLOAT: "{0} * {1}"},
     "div": {INT: "an_int_div({0}, {1})", UINT: "an_uint_div({0}, {1})", FLOAT: "an_float_div({0}, {1})"},
+    "rem": {INT: "an_int_rem({0}, {1})", UINT: "an_uint_rem({0}, {1})"},
     "neg": {INT: "an_int_neg({0})", UINT: "0 - {0}", FLOAT: "-({0})"},
     "min": {INT: "an_int_min({0}, {1})", UINT: "an_uint_min({0}, {1})", FLOAT: "an_float_min({0}, {1})"},
     "max": {INT: "an_int_max({0}, {1})", UINT: "an_uint_max({0}, {1})", FLOAT: "an_float_max({0}, {1})"},
