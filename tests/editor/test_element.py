@@ -167,3 +167,8 @@ def test_text_that_is_no_program_has_no_types_but_built_ins(path: Path) -> None:
     source = "state:\n    pass\nreq(rpc):\n    x = concat("
     assert ElementText(TextSource(path, source)).hover(4, 6) == ""
     assert "concat(a, b)" in ElementText(TextSource(path, source)).hover(4, 11)
+
+
+def test_a_line_that_cannot_be_read_does_not_hide_what_the_others_say(path: Path) -> None:
+    source = SOURCE.replace("send(rpc, Down)", "send(rpc Down)")
+    assert ElementText(TextSource(path, source)).hover(*place(source, "us|er = ")) == "local `user`: `string`"

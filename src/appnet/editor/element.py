@@ -12,7 +12,7 @@ from appnet.application.uses import uses_of
 from appnet.diagnostics.diagnostic import DiagnosticError, Span
 from appnet.diagnostics.source import Source, stem
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
-from appnet.language import check, parse
+from appnet.language import check, read
 from appnet.language.assume import check_assuming
 from appnet.language.declarations import DECORATORS
 from appnet.language.lexer import KEYWORDS, SECTIONS
@@ -103,7 +103,7 @@ class ElementText:
     def _found(self) -> list[Mention]:
         found = Findings()
         with contextlib.suppress(DiagnosticError):
-            program = parse(self._source)
+            program = read(self._source)
             use = next(iter(uses_of(self._source)), None)
             if use is None:
                 check_assuming(program, None, name=stem(self._source), found=found)
