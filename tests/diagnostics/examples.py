@@ -18,6 +18,7 @@ from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.optimize import prices
+from appnet.optimize.cost import CostModel
 from appnet.optimize.profile import load_profiles
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +141,7 @@ def _profile(text: str, echo: Path) -> Iterable[Diagnostic]:
 
 def _prices(text: str, echo: Path) -> Iterable[Diagnostic]:
     file = echo / "prices.yaml"
-    prices.write_prices(prices.DEFAULT, file)
+    prices.write_prices(CostModel("for a test", {}, 20.0), file)
     file.write_text(text if text.startswith("-") else _merged(file.read_text(), text))
     prices.load_prices(FileSource(file), ())
     return ()

@@ -24,7 +24,7 @@ def independent_errors(scope: Scope, expressions: Iterable[syntax.Expression]) -
     try:
         for want in _WANTED:
             scope.reached, scope.found, scope.hoisted = dict(reached), Findings(), []
-            told.append(_of_parts(scope, nodes, want))
+            told.append([*_of_parts(scope, nodes, want), *scope.found.errors])
     finally:
         scope.reached, scope.found, scope.hoisted = reached, found, hoisted
     first, second = told

@@ -9,13 +9,13 @@ import typer
 from rich.text import Text
 
 from appnet.cli.errors import open_screens
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import near_names, suggestion
 from appnet.diagnostics.pages import Page, codes, page
 
 
 def command(
     wanted: Annotated[
-        list[str] | None, typer.Argument(metavar="[CODE]…", help="Codes, such as E014; without any, all are listed.")
+        list[str] | None, typer.Argument(metavar="CODE", help="Codes, such as E014; without any, all are listed.")
     ] = None,
 ) -> None:
     """Explain codes of diagnostics: what each means, an example, why it is refused and how to mend it."""
@@ -25,9 +25,11 @@ def command(
             out.print(Text.assemble((code, "bold"), f"  {page(code).title}"))
         return
     known = codes()
-    unknown = [it for it in wanted if it.upper() not in known]
-    for it in unknown:
-        raise typer.BadParameter(f"there is no code {it}; {suggestion(it.upper(), known, what='codes')}")
+    for it in wanted:
+        if it.upper() not in known:
+            near = near_names(it.upper(), known)
+            help_ = suggestion(it.upper(), near, what="codes") if near else "`appnetctl explain-code` lists all"
+            raise typer.BadParameter(f"there is no code {it}; {help_}")
     for number, it in enumerate(wanted):
         out.print(Text("\n" if number else "").append(Text("\n").join(_lines(page(it.upper())))))
 

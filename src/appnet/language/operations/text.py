@@ -9,7 +9,7 @@ from appnet.language.expressions import mismatch, type_of
 from appnet.language.operations.call import Call, by_signature, function, to_text
 from appnet.language.operations.declaration import Chapter, Effect, Operation
 from appnet.language.patterns import PatternError, compile_pattern
-from appnet.language.scope import CheckError
+from appnet.language.scope import CheckError, Follows
 from appnet.language.typed import Literal, Operate, Value
 from appnet.language.types import BOOL, BYTES, STRING, UINT
 
@@ -31,10 +31,20 @@ def _concat(call: Call) -> Value:
 
 def _matches(call: Call) -> Value:
     call.count(2)
+    pattern: Literal | None = None
+    try:
+        pattern = _pattern(call.arguments[1])
+    except CheckError as error:  # what is wrong with the text is told all the same
+        call.scope.found.errors.append(error.diagnostic)
     text = call.any(0)
     if type_of(text, call.span(0)) not in {STRING, BYTES}:
         raise mismatch(text.type, STRING, call.span(0))
-    node = call.arguments[1]
+    if pattern is None:
+        raise Follows
+    return Operate("matches", (text, pattern), BOOL)
+
+
+def _pattern(node: syntax.Expression) -> Literal:
     if not isinstance(node, syntax.Text):
         help_ = "write the pattern as a literal: it is compiled with the program"
         raise CheckError("E026", "a pattern is a literal string", node.span, help_=help_)
@@ -42,7 +52,7 @@ def _matches(call: Call) -> Value:
         compile_pattern(node.value)
     except PatternError as error:
         raise _bad_pattern(node, error) from None
-    return Operate("matches", (text, Literal(node.value, STRING)), BOOL)
+    return Literal(node.value, STRING)
 
 
 def _bad_pattern(node: syntax.Text, error: PatternError) -> CheckError:
