@@ -20,7 +20,7 @@ from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.filters import native_filter, wasm_filter
-from appnet.processors.envoy.listeners import DELAY_HEADER, Sidecar, sidecar_resources
+from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
@@ -183,7 +183,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
             extension = wasm_filter("chain", module, options)
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
-        delays = DELAY_HEADER in ELEMENTS[element]
+        delays = "delay(" in ELEMENTS[element]
         sidecar = Sidecar("ingress", ["chain"], upstream, chooses_host=len(servers) > 1, delays=delays)
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
         settings = EnvoySettings(

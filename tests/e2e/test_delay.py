@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from appnet.deploy.local.machine import LocalMachine
-from appnet.processors.envoy.listeners import DELAY_HEADER
+from appnet.processors.envoy.headers import DELAY
 from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, ELEMENTS, Proxied, StartProxied
 from tests.quickstart.support import sample, settings_of
@@ -26,7 +26,7 @@ def seconds_of_call(proxied: Proxied) -> float:
 def test_a_marked_call_waits_and_its_server_sees_no_mark(start_proxied: StartProxied) -> None:
     proxied = start_proxied("delay_all")
     assert seconds_of_call(proxied) >= DELAY_SECONDS
-    assert proxied.server.seen[-1].header(DELAY_HEADER) is None
+    assert proxied.server.seen[-1].header(DELAY) is None
 
 
 @asynchronous
