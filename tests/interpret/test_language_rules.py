@@ -324,3 +324,31 @@ def test_backends_are_chosen_by_metadata_and_counted_while_in_flight():
     assert [instance.request(rpc) for rpc in rpcs] == [Forwarded({"count": count}) for count in range(3)]
     instance.response(rpcs[0], 0)
     assert instance.request(Rpc(SAMPLE)) == Forwarded({"count": 2})
+
+
+def test_a_loop_over_a_map_goes_from_the_key_set_longest_ago_to_the_one_set_last():
+    program = """
+        m = {'a': 1, 'b': 2, 'c': 3, 'd': 4}
+        set(m, 'b', 5)
+        foreach(m, lambda(k, v):
+            order = order + k + to_string(v)
+            delete(m, 'd')
+            set(m, 'late', 0)
+        )
+        set(rpc, 'text', order)
+    """
+    state = "@capacity(3)\nm: Map<string, int>\norder: string"
+    assert ask(program, state=state) == Forwarded({"text": b"c3d4b5"})
+
+
+def test_the_last_choice_of_a_host_and_the_last_delay_count():
+    rpc = Rpc(SAMPLE)
+    program = "set(rpc, 'dst', 1)\nset_metadata(rpc, 'DST', 'none')\ndelay(rpc, 2)\ndelay(rpc, 0.0 - 1)"
+    chain(program, backends=2).request(rpc)
+    assert (rpc.routed, rpc.destination, rpc.wait, rpc.metadata) == (True, None, 0.0, {})
+
+
+def test_a_computed_key_chooses_no_host():
+    rpc = Rpc(SAMPLE)
+    chain("set_metadata(rpc, 'd' + 'st', '1')", backends=2).request(rpc)
+    assert (rpc.routed, rpc.metadata) == (False, {})

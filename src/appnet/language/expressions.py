@@ -282,16 +282,20 @@ def _untold(literal: str, what: str, example: str, span: Span, want: Type | None
 
 
 def _of_one_type(scope: Scope, nodes: tuple[syntax.Expression, ...]) -> tuple[tuple[Value, ...], Type]:
-    """The values, as two of them would meet in a sum; what literals are for is told by those that are none."""
-    values = [expression(scope, it) for it in nodes]
-    whole, at = values[0], nodes[0].span
+    """The values, as two of them would meet in a sum; what literals, and empty ones, are for is told by others."""
+    telling = [it for it in nodes if not syntax.is_empty(it)] or [nodes[0]]
+    values = {id(it): expression(scope, it) for it in telling}
+    whole, at = values[id(telling[0])], telling[0].span
     type_ = _storable(whole, at)
-    for value, node in zip(values[1:], nodes[1:], strict=True):
+    for node in telling[1:]:
+        value = values[id(node)]
         _storable(value, node.span)
         whole, other, type_ = unify(whole, value, (at, node.span))
         if isinstance(whole, Literal):
             whole, at = other, node.span
-    return tuple(coerce(value, type_, node.span) for value, node in zip(values, nodes, strict=True)), type_
+    empty = {id(it): expression(scope, it, type_) for it in nodes if id(it) not in values}
+    found = values | empty
+    return tuple(coerce(found[id(node)], type_, node.span) for node in nodes), type_
 
 
 def _storable(value: Value, span: Span) -> Type:

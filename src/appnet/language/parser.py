@@ -39,9 +39,12 @@ _FRIENDLY = {
     "STRING": "a string",
     **{token: f"`{text}`" for text, token in (KEYWORDS | SECTIONS | PUNCTUATION).items()},
 }
-_VALUES = {_FRIENDLY[it] for it in ("NAME", "INT", "STRING", "TRUE", "FALSE", "NOT", "MINUS", "_LPAR", "_LSQB")}
+_VALUES = {
+    _FRIENDLY[it] for it in ("NAME", "INT", "STRING", "TRUE", "FALSE", "NOT", "MINUS", "_LPAR", "_LSQB", "_LBRACE")
+}
 _OPERATORS = {
-    _FRIENDLY[it] for it in ("EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "AND", "OR")
+    _FRIENDLY[it]
+    for it in ("EQ", "NE", "LT", "LE", "GT", "GE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "AND", "OR")
 }
 _FRIENDLY_IN_BRACES = _FRIENDLY | {
     "_NEWLINE": "`;`",
@@ -176,7 +179,7 @@ class _Parsing:
 
 
 def _without_end(file: Source, bracket: Token, tokens: list[Token]) -> Diagnostic:
-    closing = "]" if bracket.type == "_LSQB" else ")"
+    closing = {"(": ")", "[": "]", "{": "}"}[str(bracket)]
     of_loop = any(it.type == "LAMBDA" and it.line == bracket.line for it in tokens)
     help_ = "close it behind the block of the loop" if of_loop else "close it in the line where what it holds ends"
     title = f"a `{bracket}` without its `{closing}`"
