@@ -22,7 +22,7 @@ from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir.compile import compile_element
 from appnet.measure.load import LoadResult, LoadSettings, Request, run_load
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
+from appnet.processors.envoy.calibrate.rig import MeasuredChain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE, WASM
@@ -59,7 +59,7 @@ _SHOWN = (0, 1, 10, 25, 50, 75, 100)
 _CHECKED = 2_000
 
 
-def chains(server: Chain) -> dict[str, Chain]:
+def chains(server: MeasuredChain) -> dict[str, MeasuredChain]:
     """The chain of each case; ``server`` is the one without elements."""
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
@@ -67,8 +67,8 @@ def chains(server: Chain) -> dict[str, Chain]:
     wasm = wasm_filter("wasm", _module(WASM), options)
     return {
         "router": server,
-        "native": Chain([native], server.upstream, chooses_host=True),
-        "wasm": Chain([wasm], server.upstream, chooses_host=True),
+        "native": MeasuredChain([native], server.upstream, chooses_host=True),
+        "wasm": MeasuredChain([wasm], server.upstream, chooses_host=True),
     }
 
 
@@ -89,7 +89,9 @@ async def run(calls: int, tick: Callable[[str], None]) -> dict[str, list[float]]
     """Resident memory in MiB at the start and after each hundredth of the calls, by case."""
     found: dict[str, list[float]] = {it: [] for it in TITLES}
     async with rig(echo_headers=[KEY]) as around:
-        proxies = {name: await around.start(name, {name: it}) for name, it in chains(Chain([], around.server)).items()}
+        proxies = {
+            name: await around.start(name, {name: it}) for name, it in chains(MeasuredChain([], around.server)).items()
+        }
         for name, proxy in proxies.items():
             check_keys(name, await _load(proxy, LoadSettings(8, 8, count=_CHECKED, capture=(KEY,))))
             found[name].append(_mebibytes(proxy))

@@ -31,7 +31,7 @@ from appnet.measure.load import LoadResult, LoadSettings, run_load
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import load_prices
 from appnet.processors.envoy.build import build as build_module
-from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, Rig, rig
+from appnet.processors.envoy.calibrate.rig import MeasuredChain, MeasuredProxy, Rig, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.sidecar import PROCESSOR
@@ -137,9 +137,9 @@ def check_outcomes(case: Case, result: LoadResult) -> None:
 async def start(around: Rig, cases: Sequence[Case]) -> tuple[MeasuredProxy, MeasuredProxy]:
     """The client's and the server's sidecar, with all cases; the first forwards each case to the second."""
     filters = {side: await asyncio.to_thread(build, cases, side) for side in Side}
-    behind = {name: Chain(it, around.server) for name, it in filters[Side.SERVER].items()}
+    behind = {name: MeasuredChain(it, around.server) for name, it in filters[Side.SERVER].items()}
     server = await around.start("server-sidecar", behind)
-    before = {name: Chain(it, server.listeners[name]) for name, it in filters[Side.CLIENT].items()}
+    before = {name: MeasuredChain(it, server.listeners[name]) for name, it in filters[Side.CLIENT].items()}
     return await around.start("client-sidecar", before), server
 
 

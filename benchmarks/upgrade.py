@@ -33,7 +33,7 @@ from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.source import FileSource
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
-from appnet.measure.load.build import program
+from appnet.measure.load.programs import program
 from appnet.processors.envoy.targets import TARGETS
 from appnet.samples.guide import EchoApplication
 from benchmarks import report, results

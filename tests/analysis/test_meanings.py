@@ -5,8 +5,8 @@ import z3
 
 from appnet.analysis.machine import bare_machine
 from appnet.analysis.meanings import Context, evaluate
-from appnet.analysis.pair import Pair
-from appnet.analysis.store import Message, Store
+from appnet.analysis.pair import SymbolicPair
+from appnet.analysis.store import Store, SymbolicMessage
 from appnet.analysis.symbols import BITS, FALSE, STREAM, TEXT, Option, World, sort_of
 from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call, Local
@@ -16,7 +16,7 @@ from tests.support.signatures import KV
 
 
 def context() -> Context:
-    message = Message(
+    message = SymbolicMessage(
         z3.BitVec("status", BITS),
         FALSE,
         z3.Const("metadata", z3.ArraySort(TEXT, TEXT)),
@@ -83,7 +83,7 @@ def test_draws_of_one_handler_follow_each_other():
 def test_what_is_taken_for_granted_can_be_so(pair):
     # From facts that contradict each other, everything would follow.
     world = World()
-    both = Pair(pair.first, pair.second, KV, world)
+    both = SymbolicPair(pair.first, pair.second, KV, world)
     both.note_new_call()
     outcomes = [
         step(order) for step in (both.request, both.response) for order in (("first", "second"), ("second", "first"))

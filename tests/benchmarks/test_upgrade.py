@@ -10,19 +10,19 @@ from appnet.ir import compile_element
 from appnet.measure.load import Latency
 from benchmarks.cases import SAMPLE
 from benchmarks.upgrade import firewall, judge
-from tests.support.load import LoadResult, Outcome
+from tests.support.load import CallOutcome, LoadResult
 
 MS = 1_000_000
 
 
 def outcome(
     status: int | None, message: str, stamps: tuple[str, str], count: int, start_ms: int, end_ms: int
-) -> Outcome:
+) -> CallOutcome:
     first, last = start_ms * MS, end_ms * MS
-    return Outcome(status, message, stamps, b"", count, first, last - MS, first + MS, last)
+    return CallOutcome(status, message, stamps, b"", count, first, last - MS, first + MS, last)
 
 
-def result(*outcomes: Outcome, overflowed: int = 0) -> LoadResult:
+def result(*outcomes: CallOutcome, overflowed: int = 0) -> LoadResult:
     calls = sum(it.count for it in outcomes) + overflowed
     return LoadResult(calls, 0, 0, overflowed, 1, 1.0, Latency(0, 0, 0, 0, 0, 0), outcomes)
 
@@ -56,7 +56,7 @@ def test_an_answer_with_two_stamps_is_a_mixture_of_both() -> None:
         outcome(10, "refused by nobody", ("", ""), 2, 0, 10),
     ],
 )
-def test_any_other_answer_is_a_failure(broken: Outcome) -> None:
+def test_any_other_answer_is_a_failure(broken: CallOutcome) -> None:
     found = judge(result(outcome(0, "", ("0", "0"), 1, 0, 10), outcome(0, "", ("1", "1"), 1, 0, 10), broken), [5 * MS])
     assert found.failed == 2
     assert not found.right

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from appnet.cli.main import app
 from appnet.optimize.prices import write_prices
 from appnet.processors import registry
-from appnet.processors.processor import Part
+from appnet.processors.processor import Requirement
 from tests.support.prices import DEFAULT
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_verify_finds_what_sidecars_need() -> None:
 def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     sidecar = registry.processor("sidecar")
     parts = [it for it in sidecar.parts if it.name != "Envoy"]
-    monkeypatch.setattr(sidecar, "parts", (*parts, Part("Envoy", lambda: None, "fetch it")))
+    monkeypatch.setattr(sidecar, "parts", (*parts, Requirement("Envoy", lambda: None, "fetch it")))
     answer = appnetctl("verify")
     assert answer.exit_code == 1
     assert "fetch it" in answer.stdout

@@ -13,7 +13,7 @@ import pytest
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.build import RUNTIME, compile_library
-from appnet.codegen.c.slots import Call, Chain, Instance, Judgement, SlotField, Verdict
+from appnet.codegen.c.slots import Instance, Judgement, SlotCall, SlotChain, SlotField, Verdict
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
@@ -27,12 +27,12 @@ FIELDS = {path: it.numbers for path, it in SAMPLE.request.fields.items()}
 BACKENDS = 3
 
 
-def chain_of(*sources: str, method: MethodSignature = SAMPLE) -> Chain:
+def chain_of(*sources: str, method: MethodSignature = SAMPLE) -> SlotChain:
     elements = [
         compile_element(TextSource(Path("e.appnet"), source), method, name=f"e{number}").element
         for number, source in enumerate(sources)
     ]
-    return Chain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), NATIVE))
+    return SlotChain(build(print_chain(ChainSource("chain", "7", [(method, elements)])), NATIVE))
 
 
 def instance_of(*sources: str, method: MethodSignature = SAMPLE) -> Instance:
@@ -42,7 +42,7 @@ def instance_of(*sources: str, method: MethodSignature = SAMPLE) -> Instance:
 
 def call_of(
     instance: Instance, metadata: dict[str, bytes] | None = None, answered: dict[str, bytes] | None = None
-) -> Call:
+) -> SlotCall:
     (method,) = instance.chain.methods.values()
     return instance.call(method, {} if metadata is None else metadata, {} if answered is None else answered)
 
@@ -89,7 +89,7 @@ def test_a_table_of_another_abi_is_refused(tmp_path: Path) -> None:
     source.write_text('#include "chain.h"\n__attribute__((visibility("default"))) extern const an_chain appnet_chain;\n'
                       "const an_chain appnet_chain = {.abi = AN_CHAIN_ABI + 1, .size = sizeof(an_chain)};\n")  # fmt: skip
     with pytest.raises(ValueError, match="a chain of ABI 1 is needed, not of 2"):
-        Chain(compile_library([source], include=[RUNTIME]))
+        SlotChain(compile_library([source], include=[RUNTIME]))
 
 
 def test_no_call_is_made_of_a_method_that_there_is_not() -> None:

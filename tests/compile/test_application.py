@@ -15,7 +15,7 @@ from appnet.application.load import load
 from appnet.application.manifest import object_name
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import Version, compile_application
-from appnet.deploy.kubernetes.objects import ManifestSettings
+from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource

@@ -9,7 +9,7 @@ import ctypes
 from typing import Any
 
 from appnet.codegen.c import slots
-from appnet.codegen.c.slots import Chain, Instance, Judgement, Message, Numbers, Verdict
+from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotChain, Verdict
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
@@ -35,7 +35,7 @@ class SlotsUnderTest(Harness):
 
     def __init__(self, module: bytes, *, seed: int = 1, backend_count: int = 0, now_ns: int = 1_000_000_000) -> None:
         self.now_ns = now_ns
-        self.chain = Chain(module)
+        self.chain = SlotChain(module)
         self.instance = Instance(
             self.chain,
             now_ns=lambda: self.now_ns,
@@ -55,7 +55,7 @@ class SlotsUnderTest(Harness):
         return [batch] if batch else []
 
 
-class _Call(slots.Call):
+class _Call(slots.SlotCall):
     """What is lent for an event is spoilt after it, so that nobody can go on using it."""
 
     def _forget(self, lent: list[ctypes.Array[ctypes.c_char]]) -> None:
@@ -110,7 +110,7 @@ class _SlotCall(CallUnderTest):
     def _at(self, direction: Direction) -> str:
         return AT_REQUEST if direction is self.request else AT_RESPONSE
 
-    def _side(self, direction: Direction) -> slots.Side:
+    def _side(self, direction: Direction) -> slots.SlotSide:
         assert self._call
         return self._call.method.request if direction is self.request else self._call.method.response
 

@@ -9,7 +9,7 @@ import pytest
 
 from appnet.diagnostics.source import TextSource, base_name
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
-from appnet.editor.element import Completion, ElementText
+from appnet.editor.document import Completion, ElementText
 from appnet.language.statuses import STATUS_CODES
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from appnet.editor.built_ins import FUNCTIONS
-from appnet.editor.element import TYPES
+from appnet.editor.document import TYPES
 from appnet.language.declarations import DECORATORS
 from appnet.language.lexer import KEYWORDS, SECTIONS
 from appnet.language.statuses import STATUS_CODES

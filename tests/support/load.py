@@ -7,6 +7,6 @@ with Load(port, requests, LoadSettings(seconds=30, capture=("version",))) as loa
     result = load.result()
 """
 
-from appnet.measure.load import Load, LoadError, LoadResult, LoadSettings, Outcome, Request, Upstream, run_load
+from appnet.measure.load import CallOutcome, Load, LoadError, LoadResult, LoadSettings, Request, Upstream, run_load
 
-__all__ = ["Load", "LoadError", "LoadResult", "LoadSettings", "Outcome", "Request", "Upstream", "run_load"]
+__all__ = ["CallOutcome", "Load", "LoadError", "LoadResult", "LoadSettings", "Request", "Upstream", "run_load"]

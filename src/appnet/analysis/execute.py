@@ -10,7 +10,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.fields import absent, hold
 from appnet.analysis.meanings import Context, equals, evaluate
-from appnet.analysis.store import Message, Store, merge
+from appnet.analysis.store import Store, SymbolicMessage, merge
 from appnet.analysis.symbols import (
     BITS,
     FALSE,
@@ -102,7 +102,7 @@ class Execution:
     schema: MessageSchema
     answers: Mapping[str, Field]
 
-    def run(self, state: Mapping[str, Symbolic], message: Message) -> Store:
+    def run(self, state: Mapping[str, Symbolic], message: SymbolicMessage) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
         self._context = Context(self.world, self.place, self.handler, self.call, self.method, Store({}, message))
         self._capacities = {

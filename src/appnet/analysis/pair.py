@@ -11,7 +11,7 @@ from appnet.analysis import maps
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
 from appnet.analysis.replay import MOST_STATUS
-from appnet.analysis.store import Message, Store, merge_messages, merge_named
+from appnet.analysis.store import Store, SymbolicMessage, merge_messages, merge_named
 from appnet.analysis.symbols import (
     BITS,
     FALSE,
@@ -38,7 +38,7 @@ State = Mapping[str, Symbolic]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SymbolicOutcome:
     """What comes of a message.
 
     It is ``forwarded`` as ``message``, the caller is ``answered`` with the fields of ``reply``, or told ``code``
@@ -46,15 +46,15 @@ class Outcome:
     """
 
     forwarded: Term
-    message: Message
+    message: SymbolicMessage
     code: Term
     text: Term
     states: Mapping[str, State]
     answered: Term
-    reply: Message
+    reply: SymbolicMessage
 
 
-class Pair:
+class SymbolicPair:
     """Two elements, each in any state, and any message; ``elements`` by place, "first" and "second"."""
 
     def __init__(self, first: Element, second: Element, method: MethodSignature, world: World) -> None:
@@ -66,7 +66,7 @@ class Pair:
             place: any_state(it, place, world, constants(it)) for place, it in self.elements.items()
         }
 
-    def request(self, order: tuple[str, str]) -> Outcome:
+    def request(self, order: tuple[str, str]) -> SymbolicOutcome:
         """Any request, in the order from client to server."""
         outer, inner = order
         message = self._message("request")
@@ -77,7 +77,7 @@ class Pair:
         reached = one.forwards()
         told_on = both(reached, negated(other.forwards()))
         code, text = _told(told, other)
-        return Outcome(
+        return SymbolicOutcome(
             both(reached, other.forwards()),
             other.message,
             when(reached, code, one.code),
@@ -90,7 +90,7 @@ class Pair:
             merge_messages(reached, told.message, self._answer(one)),
         )
 
-    def response(self, order: tuple[str, str]) -> Outcome:
+    def response(self, order: tuple[str, str]) -> SymbolicOutcome:
         """Any response, or error response, of a call whose request both forwarded."""
         outer, inner = order
         message = self._message("response")
@@ -99,7 +99,9 @@ class Pair:
         other = self._run(outer, "resp", self.states[outer], seen)
         code, text = _told(other, one)
         states = {inner: one.state, outer: other.state}
-        return Outcome(both(one.forwards(), other.forwards()), other.message, code, text, states, FALSE, other.message)
+        return SymbolicOutcome(
+            both(one.forwards(), other.forwards()), other.message, code, text, states, FALSE, other.message
+        )
 
     def note_new_call(self) -> None:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
@@ -110,14 +112,14 @@ class Pair:
                 if isinstance(held, MapValue):
                     self._world.facts.append(negated(maps.get(self._world, held, self.call).present))
 
-    def _run(self, place: str, handler: str, state: State, message: Message) -> Store:
+    def _run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
         schema = self._schema("request" if handler == "req" else "response")
         method = self._method.full_name.encode()
         answers = {path: self._method.response.fields[path] for path in self._paths("response")}
         execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema, answers)
         return execution.run(state, message)
 
-    def _message(self, direction: str) -> Message:
+    def _message(self, direction: str) -> SymbolicMessage:
         """Any message of the direction; a response that another element made is one, too, be it an error or a reply."""
         zero = z3.BitVecVal(0, BITS)
         status = zero if direction == "request" else z3.BitVec("response status", BITS)
@@ -129,19 +131,21 @@ class Pair:
         wait = Option(z3.Bool(f"{direction} wait set"), z3.Const(f"{direction} wait", sort_of(FLOAT)))
         fields = {path: self._field(direction, path) for path in self._paths(direction)}
         untouched = z3.K(TEXT, FALSE)
-        return Message(status, made_here, metadata, untouched, destination, wait, fields, dict.fromkeys(fields, FALSE))
+        return SymbolicMessage(
+            status, made_here, metadata, untouched, destination, wait, fields, dict.fromkeys(fields, FALSE)
+        )
 
-    def _error(self, code: Term) -> Message:
+    def _error(self, code: Term) -> SymbolicMessage:
         """The error response that the chain makes of a refusal."""
         return replace(self._message("response"), status=code, made_here=TRUE)
 
-    def _answer(self, replying: Store) -> Message:
+    def _answer(self, replying: Store) -> SymbolicMessage:
         """The response that the chain makes of a reply."""
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self._message("response")
         headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
-        return Message(zero, TRUE, *headers, *reply)
+        return SymbolicMessage(zero, TRUE, *headers, *reply)
 
     def _paths(self, direction: str) -> list[str]:
         """The fields that the two use."""

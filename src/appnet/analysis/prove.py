@@ -10,8 +10,8 @@ import z3
 from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
 from appnet.analysis.maps import get
-from appnet.analysis.pair import Outcome, Pair
-from appnet.analysis.store import Message
+from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
+from appnet.analysis.store import SymbolicMessage
 from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, flatten, negated
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MethodSignature
@@ -28,7 +28,7 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
     status_may_differ = False
     for direction in ("request", "response"):
         world = World()
-        pair = Pair(first, second, method, world)
+        pair = SymbolicPair(first, second, method, world)
         if direction == "request" and not method.client_streaming:
             pair.note_new_call()
         step = pair.request if direction == "request" else pair.response
@@ -53,11 +53,11 @@ class _Question:
 class _Comparison:
     """Two outcomes of one message, from equal states."""
 
-    pair: Pair
+    pair: SymbolicPair
     world: World
     strength: Strength
-    written: Outcome
-    swapped: Outcome
+    written: SymbolicOutcome
+    swapped: SymbolicOutcome
 
     def questions(self) -> Iterator[_Question]:
         """All that has to be the same."""
@@ -92,7 +92,7 @@ class _Comparison:
         ends = either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))
         return both(negated(ends), self._differ(a.code, b.code))
 
-    def _fields(self, what: str, where: Term, a: Message, b: Message) -> Iterator[_Question]:
+    def _fields(self, what: str, where: Term, a: SymbolicMessage, b: SymbolicMessage) -> Iterator[_Question]:
         for path, value in a.fields.items():
             differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
             yield _Question(f"{what} `{path}`", both(where, differs))

@@ -16,7 +16,7 @@ _NO_TEXT = z3.Const("no text", TEXT)
 
 
 @dataclass(frozen=True)
-class Message:
+class SymbolicMessage:
     """The message in hand.
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
@@ -44,7 +44,7 @@ class Store:
     """
 
     state: Mapping[str, Symbolic]
-    message: Message
+    message: SymbolicMessage
     locals: Mapping[str, Symbolic] = field(default_factory=dict)
     draws: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
     ended: Term = FALSE
@@ -101,9 +101,9 @@ def merge(condition: Term, then: Store, otherwise: Store) -> Store:
     )
 
 
-def merge_messages(condition: Term, then: Message, otherwise: Message) -> Message:
+def merge_messages(condition: Term, then: SymbolicMessage, otherwise: SymbolicMessage) -> SymbolicMessage:
     """The same for messages; both have read or written the same fields, or these are as they came."""
-    return Message(
+    return SymbolicMessage(
         when(condition, then.status, otherwise.status),
         when(condition, then.made_here, otherwise.made_here),
         when(condition, then.metadata, otherwise.metadata),

@@ -44,7 +44,7 @@ class Replies:
     fields: Fields
 
 
-Outcome = Passes | Refuses | Replies
+StepOutcome = Passes | Refuses | Replies
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Step:
     fields: Fields
     metadata: Mapping[str, bytes]
     status: int
-    outcome: Outcome | None
+    outcome: StepOutcome | None
     checks: Sequence[StateCheck | RecordCheck] = ()
 
 

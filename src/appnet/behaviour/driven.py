@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appnet.behaviour.document import Behaviour, Case, Outcome, Passes, Refuses, Replies, Step
+from appnet.behaviour.document import Behaviour, Case, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.behaviour.messages import decode, encode
 from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.codegen.c.printer import ChainSource, print_by_content
@@ -31,7 +31,7 @@ class DrivenSubject(Subject):
         }
         self._records: dict[str, list[Value]] = {}
 
-    def run(self, step: Step) -> Outcome | None:
+    def run(self, step: Step) -> StepOutcome | None:
         """Lets the artifact judge the step's message."""
         self._driver.now_ns += step.after_ns
         match step.kind:
@@ -46,7 +46,7 @@ class DrivenSubject(Subject):
         self._driver.end(step.call)
         return None
 
-    def _outcome(self, step: Step, got: Judgement, schema: MessageSchema) -> Outcome:
+    def _outcome(self, step: Step, got: Judgement, schema: MessageSchema) -> StepOutcome:
         match got:
             case Denied(code=code, text=text):
                 return Refuses(code, text)

@@ -15,13 +15,13 @@ from appnet.behaviour.document import (
     Behaviour,
     Case,
     Fields,
-    Outcome,
     Passes,
     RecordCheck,
     Refuses,
     Replies,
     StateCheck,
     Step,
+    StepOutcome,
 )
 from appnet.behaviour.values import WrongValue, from_yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
@@ -286,7 +286,7 @@ class _Reader:
             self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of what?", help_)
         return name
 
-    def _outcome(self, section: Section, schema: MessageSchema) -> Outcome:
+    def _outcome(self, section: Section, schema: MessageSchema) -> StepOutcome:
         if "replies" in section:
             return self._reply(section)
         if "refuses" not in section:
@@ -307,7 +307,7 @@ class _Reader:
             return Refuses(0, b"")
         return Refuses(STATUS_CODES[code], message.encode())
 
-    def _reply(self, section: Section) -> Outcome:
+    def _reply(self, section: Section) -> StepOutcome:
         for key in ("forwards", "sets", "host", "waits", "refuses", "response"):
             if key in section:
                 span = section.key_span(key)

@@ -9,11 +9,11 @@ from appnet.behaviour.document import (
     Behaviour,
     Case,
     Fields,
-    Outcome,
     RecordCheck,
     Refuses,
     Replies,
     StateCheck,
+    StepOutcome,
 )
 from appnet.behaviour.driven import DrivenSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
@@ -139,7 +139,7 @@ def status_name(code: int) -> str:
     return _CODE_NAMES[code]
 
 
-def told(outcome: Outcome, kind: str, method: MethodSignature) -> str:
+def told(outcome: StepOutcome, kind: str, method: MethodSignature) -> str:
     """What became of a request or response (``kind``), as a behaviour file writes it."""
     if isinstance(outcome, Refuses):
         return f"refuses: {status_name(outcome.code)} {outcome.text.decode(errors='backslashreplace')}".rstrip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from appnet.behaviour.document import Case, Fields, Outcome, Passes, Refuses, Replies, Step
+from appnet.behaviour.document import Case, Fields, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, absent_value
@@ -18,7 +18,7 @@ RESPONSE_HEADERS = {"content-type": b"application/grpc"}
 class Subject(Protocol):
     """An instance of a chain under test; time stands still between steps."""
 
-    def run(self, step: Step) -> Outcome | None:
+    def run(self, step: Step) -> StepOutcome | None:
         """Lets the step's time pass and its event happen, once; None at an end."""
 
     def state(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class InterpreterSubject(Subject):
         self._chain = ChainInstance(case.elements, environment, watcher)
         self._calls: dict[str, Rpc] = {}
 
-    def run(self, step: Step) -> Outcome | None:
+    def run(self, step: Step) -> StepOutcome | None:
         """Lets the interpreter judge the step's message."""
         self._now_ns += step.after_ns
         match step.kind:
@@ -68,7 +68,7 @@ class InterpreterSubject(Subject):
         self._chain.end(self._calls.pop(step.call))
         return None
 
-    def _request(self, step: Step) -> Outcome:
+    def _request(self, step: Step) -> StepOutcome:
         rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
         self._calls[step.call] = rpc
         outcome = self._chain.request(rpc)
@@ -79,7 +79,7 @@ class InterpreterSubject(Subject):
         headers = set_headers({**REQUEST_HEADERS, **step.metadata}, rpc.metadata)
         return Passes(changed(step.fields, rpc.message, self._method.request), headers, rpc.destination, rpc.wait)
 
-    def _response(self, step: Step) -> Outcome:
+    def _response(self, step: Step) -> StepOutcome:
         rpc = self._calls.pop(step.call)
         rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
         outcome = self._chain.response(rpc, step.status)

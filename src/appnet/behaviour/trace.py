@@ -6,9 +6,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from appnet.behaviour.document import Behaviour, Case, Outcome, Refuses, Replies, Step
+from appnet.behaviour.document import Behaviour, Case, Refuses, Replies, Step, StepOutcome
 from appnet.behaviour.subject import InterpreterSubject
-from appnet.interpret.element import ElementInstance
+from appnet.interpret.instance import ElementInstance
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Arm, Block, StateVariable
@@ -40,7 +40,7 @@ class StepTrace:
 
     step: Step
     handlers: tuple[HandlerTrace, ...]
-    outcome: Outcome | None
+    outcome: StepOutcome | None
 
 
 def trace_case(behaviour: Behaviour, case: Case) -> Iterator[StepTrace]:

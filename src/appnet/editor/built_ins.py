@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.declaration import Form
+from appnet.language.operations.declaration import SpecialForm
 from appnet.language.operations.registry import BUILT_INS
 
 _STATEMENTS = {
-    "send": Form(
+    "send": SpecialForm(
         "send(rpc, Down)",
         "Ends the handler: `send(rpc, Down)` in `req` and `send(rpc, Up)` in `resp` forward, send(err(…), Up) refuses.",
     ),
-    "err": Form("err('text', CODE)", "An answer with a gRPC status: ABORTED, or the code that is named."),
-    "foreach": Form("foreach(vec, lambda(x): …)", "Runs the body for each item of the Vec as it was at the start."),
+    "err": SpecialForm("err('text', CODE)", "An answer with a gRPC status: ABORTED, or the code that is named."),
+    "foreach": SpecialForm(
+        "foreach(vec, lambda(x): …)", "Runs the body for each item of the Vec as it was at the start."
+    ),
 }
 FUNCTIONS = tuple(sorted({*BUILT_INS, *_STATEMENTS}))
 
@@ -24,7 +26,7 @@ def documentation(function: str) -> str:
         return ""
     built_in = BUILT_INS[function]
     same = [f"`{function}` is `{built_in.name}`."] if function != built_in.name else []
-    operations = [_shown(Form(it.usage, it.meaning), it.signature) for it in built_in.operations]
+    operations = [_shown(SpecialForm(it.usage, it.meaning), it.signature) for it in built_in.operations]
     return "\n\n".join([*same, *map(_shown, built_in.forms), *operations])
 
 
@@ -34,5 +36,5 @@ def usage(function: str) -> str:
     return first[1] if len(first) > 1 else function
 
 
-def _shown(form: Form, signature: str = "") -> str:
+def _shown(form: SpecialForm, signature: str = "") -> str:
     return f"`{form.usage}`" + (f" — `{signature}`" if signature else "") + f"  \n{form.meaning}"

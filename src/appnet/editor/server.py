@@ -15,7 +15,7 @@ from appnet.application.load import says_so
 from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
 from appnet.diagnostics.source import FileSource, TextSource, base_name
-from appnet.editor.element import Completion, ElementText
+from appnet.editor.document import Completion, ElementText
 from appnet.language.formatter import format_program
 
 _DELAY = 0.15  # seconds after the last keystroke until a program is checked

@@ -2,7 +2,7 @@
 
 from appnet.interpret.chain import ChainInstance
 from appnet.interpret.dump import dump
-from appnet.interpret.element import Watcher
+from appnet.interpret.instance import Watcher
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Outcome, Refused, Rpc
 
 __all__ = ["Answered", "ChainInstance", "Environment", "Forwarded", "Outcome", "Refused", "Rpc", "Watcher", "dump"]

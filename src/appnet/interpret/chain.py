@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from appnet.interpret.element import Answers, ElementInstance, Forwards, Record, Refuses, Verdict, Watcher
+from appnet.interpret.instance import Answers, ElementInstance, Forwards, Record, RefusalVerdict, Verdict, Watcher
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
@@ -137,7 +137,7 @@ class ChainInstance:
 
 
 def _refusal(element: ElementInstance, verdict: Verdict | None) -> Refused:
-    if isinstance(verdict, Refuses):
+    if isinstance(verdict, RefusalVerdict):
         return Refused(verdict.code, verdict.text)
     return Refused(STATUS_CODES["UNAVAILABLE"], b"dropped by " + element.element.name.encode())
 

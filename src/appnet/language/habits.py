@@ -33,7 +33,7 @@ _HEAD = re.compile(r"[^#]*?:[ \t]*(?:#.*|//.*)?$")  # a line over a block
 
 
 @dataclass(frozen=True)
-class Place:
+class Stumble:
     """Where a program stops being one.
 
     ``line``: the tokens before ``token`` in its line; ``expected``: types of tokens that could stand there;
@@ -61,7 +61,7 @@ class Place:
         return any(self.text.startswith(sign, self.column - back) for back in range(len(sign)) if back <= self.column)
 
 
-def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], source: str) -> Place:
+def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], source: str) -> Stumble:
     """What surrounds ``token``, where the grammar expected something else."""
     at = next((index for index, it in enumerate(tokens) if it is token), len(tokens))
     start = at
@@ -71,29 +71,29 @@ def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], s
     lines = source.split("\n")
     number = (token.line or 1) - 1
     text = lines[number] if number < len(lines) else ""
-    return Place(token, tokens[start:at], expected, section, text, (token.column or 1) - 1)
+    return Stumble(token, tokens[start:at], expected, section, text, (token.column or 1) - 1)
 
 
-def advice(place: Place) -> str:
+def advice(place: Stumble) -> str:
     """What to write instead; empty where nothing is known but what was expected."""
     if place.first in _FIRST_WORDS:
         return _FIRST_WORDS[place.first]
     return next((text for applies, text in _RULES if applies(place)), "")
 
 
-def _is(type_: str) -> Callable[[Place], bool]:
+def _is(type_: str) -> Callable[[Stumble], bool]:
     return lambda it: it.token.type == type_
 
 
-def _after(type_: str) -> Callable[[Place], bool]:
+def _after(type_: str) -> Callable[[Stumble], bool]:
     return lambda it: it.type(1) == type_
 
 
-def _in_state(place: Place) -> bool:
+def _in_state(place: Stumble) -> bool:
     return place.section == "STATE" and bool(place.line)
 
 
-_RULES: tuple[tuple[Callable[[Place], bool], str], ...] = (
+_RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
     (
         lambda it: "_INDENT" in it.expected,
         "indent what belongs to the line above; write `pass` where there is nothing to do",

@@ -20,7 +20,7 @@ from appnet.optimize.search import Arrangement
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairStory:
     """Two elements in the order as written. ``status``: ``swapped``, ``free`` (they may swap, and did not) or ``kept``.
 
     ``story``: how the two orders are told apart, where that was shown.
@@ -61,7 +61,7 @@ class Explanation:
     written_cost: float
     cost: float
     moves: tuple[Move, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairStory, ...]
     rate: float | None = None
 
     @property
@@ -104,12 +104,12 @@ def _placed(
     return {label: [names[it] for it in order if at[it] == number] for number, label in enumerate(places)}
 
 
-def _pairs(problem: Problem, found: Arrangement) -> Iterator[Pair]:
+def _pairs(problem: Problem, found: Arrangement) -> Iterator[PairStory]:
     position = {it: number for number, it in enumerate(found.order)}
     for (i, j), decision in problem.decisions.items():
         status = "swapped" if position[i] > position[j] else "kept" if (i, j) in problem.kept else "free"
         first, second = problem.elements[i].name, problem.elements[j].name
-        yield Pair(first, second, status, *_reason(decision, kept=status == "kept"))
+        yield PairStory(first, second, status, *_reason(decision, kept=status == "kept"))
 
 
 @dataclass(frozen=True)

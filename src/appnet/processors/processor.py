@@ -46,7 +46,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Part:
+class Requirement:
     """Something that has to be installed. ``find`` gives its version, or None where it is missing."""
 
     name: str
@@ -84,7 +84,7 @@ class Acceptance(Enum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class NodeAnswer:
     """A node's answer to a version; ``error`` is the processor's own text where it refused."""
 
     node: str
@@ -126,7 +126,7 @@ class Node(Protocol):
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
         """Makes these, in request order, all that it is to run, code included."""
 
-    async def answer(self, version: str, timeout_seconds: float) -> Answer:
+    async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version; `Acceptance.PENDING` after the timeout."""
 
 
@@ -259,7 +259,7 @@ class Processor(Protocol):
     """As configurations have it."""
     targets: Mapping[str, Target]
     """By name; the first is the one to take where nobody says."""
-    parts: Sequence[Part]
+    parts: Sequence[Requirement]
 
     @property
     def prices(self) -> CostModel:

@@ -23,8 +23,8 @@ from appnet.processors.processor import (
     Driver,
     Judgement,
     Nodes,
-    Part,
     Processor,
+    Requirement,
     Substituted,
     Target,
 )
@@ -95,7 +95,7 @@ class Toy:
 
     name = "toy"
     targets: Mapping[str, Target] = {"interpreted": Target("interpreted", "toy", gives=_GIVES, alone=_GIVES)}
-    parts = (Part("Toy", lambda: "1.0", "play"),)
+    parts = (Requirement("Toy", lambda: "1.0", "play"),)
 
     @property
     def prices(self) -> CostModel:

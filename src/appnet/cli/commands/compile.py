@@ -19,7 +19,7 @@ from appnet.cli.planned import AlgorithmOption, ProfileOption, profiles_of, wher
 from appnet.cli.screen import show_diagnostics
 from appnet.compile.fit import DEFAULT_TARGET, load_application
 from appnet.compile.pipeline import compile_application
-from appnet.deploy.kubernetes.objects import ManifestSettings
+from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files as output_files
 from appnet.deploy.kubernetes.output import write
 from appnet.diagnostics.source import FileSource

@@ -9,19 +9,21 @@ from rich.table import Table
 
 from appnet.cli.errors import FAILURE, open_screens
 from appnet.processors import registry
-from appnet.processors.processor import Part
+from appnet.processors.processor import Requirement
 from appnet.system.installed import package_version_of
 
 _FOR_ALL = (
-    Part("Python", lambda: ".".join(map(str, sys.version_info[:3])), ""),
-    Part("protoc", package_version_of("grpcio-tools"), "install AppNet again; in a clone: make clean quickstart"),
+    Requirement("Python", lambda: ".".join(map(str, sys.version_info[:3])), ""),
+    Requirement(
+        "protoc", package_version_of("grpcio-tools"), "install AppNet again; in a clone: make clean quickstart"
+    ),
 )
 
 
 def verify_tables() -> tuple[Table, Table, bool]:
     """A table of all parts, one of the processors, and whether those that AppNet runs have all their parts."""
     parts = _table("part", "found", "needed by", "how to get it")
-    needed_by: dict[Part, list[str]] = {it: [] for it in _FOR_ALL}
+    needed_by: dict[Requirement, list[str]] = {it: [] for it in _FOR_ALL}
     for name, processor in registry.processors().items():
         for part in (*_FOR_ALL, *processor.parts):
             needed_by.setdefault(part, []).append(name)

@@ -1,8 +1,8 @@
 """A host of compiled chains in Python, for whoever has decoded messages: fields in, verdict out, through ``chain.h``.
 
-    chain = Chain(binary)
+    chain = SlotChain(binary)
     instance = Instance(chain, now_ns=time.monotonic_ns, wall_ns=time.time_ns)
-    call = instance.call(chain.methods["/echo.Echo/Call"], metadata, response_metadata)
+    call = instance.call(chain.methods["/echo.Echo/SlotCall"], metadata, response_metadata)
     judgement = call.request({(1,): b"hello"})
 
 A message is known by the fields that it has: their numbers from the message inwards, with a bool, int, float or bytes,
@@ -61,7 +61,7 @@ class SlotField:
 
 
 @dataclass(frozen=True)
-class Side:
+class SlotSide:
     """One direction of a method, as ``an_side`` has it."""
 
     fields: tuple[SlotField, ...]
@@ -78,12 +78,12 @@ class Method:
 
     path: str
     index: int
-    request: Side
-    response: Side
-    reply: Side
+    request: SlotSide
+    response: SlotSide
+    reply: SlotSide
 
 
-class Chain:
+class SlotChain:
     """A chain that was built for a native host. Raises `ValueError` where it is for another version of ``chain.h``."""
 
     def __init__(self, binary: bytes) -> None:
@@ -102,9 +102,9 @@ def _method(table: abi.MethodTable, index: int) -> Method:
     return Method(table.path.read().decode(), index, *sides)
 
 
-def _side(table: abi.SideTable) -> Side:
+def _side(table: abi.SideTable) -> SlotSide:
     fields = tuple(_field(table.fields[index]) for index in range(table.field_count))
-    return Side(fields, table.needs_message, table.needs_status, table.holds, table.empty, table.streams)
+    return SlotSide(fields, table.needs_message, table.needs_status, table.holds, table.empty, table.streams)
 
 
 def _field(table: abi.FieldTable) -> SlotField:
@@ -118,7 +118,7 @@ class Instance:
 
     def __init__(
         self,
-        chain: Chain,
+        chain: SlotChain,
         *,
         now_ns: Callable[[], int],
         wall_ns: Callable[[], int],
@@ -139,9 +139,9 @@ class Instance:
         # The services are kept by the finalizer: the chain may use them to its end.
         weakref.finalize(self, lambda _services, free: free(handle), services, chain.table.instance_free)
 
-    def call(self, method: Method, metadata: Metadata, response_metadata: Metadata) -> Call:
+    def call(self, method: Method, metadata: Metadata, response_metadata: Metadata) -> SlotCall:
         """A call of this method. Keys of metadata are in lower case; the response's may be filled when it comes."""
-        return Call(self, method, metadata, response_metadata)
+        return SlotCall(self, method, metadata, response_metadata)
 
     def enter(self, metadata: _CallMetadata) -> int:
         """A number by which the chain asks for the metadata of a call."""
@@ -203,7 +203,7 @@ def _services(
     )
 
 
-class Call:
+class SlotCall:
     """A call through an instance: its messages one after another, and `end` in any case."""
 
     def __init__(self, instance: Instance, method: Method, metadata: Metadata, response_metadata: Metadata) -> None:
@@ -253,7 +253,7 @@ class Call:
         self._table.call_free(self._handle)
         self._instance.leave(self._number)
 
-    def _fill(self, direction: int, side: Side, message: Message) -> Any:
+    def _fill(self, direction: int, side: SlotSide, message: Message) -> Any:
         slots = self._table.message_new(self._handle, direction)
         for index, it in enumerate(side.fields):
             given = message.get(it.numbers)
@@ -287,7 +287,7 @@ class Call:
             given = abi.view_of(lent, len(given))
         setattr(value, member, given)
 
-    def _written(self, part: int, side: Side, slots: Any) -> Iterator[tuple[Numbers, FieldValue]]:
+    def _written(self, part: int, side: SlotSide, slots: Any) -> Iterator[tuple[Numbers, FieldValue]]:
         for index, it in enumerate(side.fields):
             slot = slots[index]
             if slot.written:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from appnet.compile.pipeline import Version
-from appnet.deploy.kubernetes.objects import ManifestSettings, manifests
+from appnet.deploy.kubernetes.manifests import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
 from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json

@@ -7,7 +7,7 @@ from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import check_key, coerce, declared, describe, mismatch, type_of
 from appnet.language.operations.call import Call, function
-from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Form, Operation
+from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Operation, SpecialForm
 from appnet.language.operations.messages import get_field, set_field, set_reply_field
 from appnet.language.scope import CheckError
 from appnet.language.typed import Literal, Local, Operate, Run, StateValue, Value, Variable
@@ -191,7 +191,7 @@ _GET = BuiltIn(
             opaque=True,
         ),
     ),
-    (Form("get(rpc, 'field')", "The field of the message in hand, in the type of the .proto."),),
+    (SpecialForm("get(rpc, 'field')", "The field of the message in hand, in the type of the .proto."),),
 )
 _SET = BuiltIn(
     "set",
@@ -222,7 +222,7 @@ _SET = BuiltIn(
             Effect.WRITES_CONTAINER,
         ),
     ),
-    (Form("set(rpc, 'field', value)", "Writes the field of the message in hand."),),
+    (SpecialForm("set(rpc, 'field', value)", "Writes the field of the message in hand."),),
 )
 _SIZE = BuiltIn(
     "size",

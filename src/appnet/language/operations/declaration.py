@@ -84,7 +84,7 @@ Resolver = Callable[["Call"], "Value"]
 
 
 @dataclass(frozen=True)
-class Form:
+class SpecialForm:
     """A way to call a function that becomes no operation, such as reading a field."""
 
     usage: str
@@ -103,7 +103,7 @@ class BuiltIn:
     name: str
     resolve: Resolver | None
     operations: tuple[Operation, ...] = ()
-    forms: tuple[Form, ...] = ()
+    forms: tuple[SpecialForm, ...] = ()
     aliases: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
 

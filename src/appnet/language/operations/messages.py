@@ -9,7 +9,7 @@ from appnet.language import typed as tree
 from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.operations.call import Call
-from appnet.language.operations.declaration import BuiltIn, Chapter, Form
+from appnet.language.operations.declaration import BuiltIn, Chapter, SpecialForm
 from appnet.language.scope import CheckError, Follows, Part, Scope
 from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
 from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
@@ -167,7 +167,7 @@ CHAPTERS = (
             BuiltIn(
                 "byte_size",
                 _byte_size,
-                forms=(Form("byte_size(rpc, 'field')", "The length of a string or bytes in bytes."),),
+                forms=(SpecialForm("byte_size(rpc, 'field')", "The length of a string or bytes in bytes."),),
             ),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appnet.language.operations.call import Call, function
-from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Form, Operation
+from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Operation, SpecialForm
 from appnet.language.scope import CheckError, Part
 from appnet.language.typed import Delay, Operate, Value
 from appnet.language.types import FLOAT, UNIT
@@ -22,7 +22,7 @@ def _delay(call: Call) -> Value:
     return Operate("nothing", (), UNIT)
 
 
-_DELAY = Form(
+_DELAY = SpecialForm(
     "delay(rpc, seconds)",
     "Holds the request back for so many seconds, a day at most, before it goes on, without holding anything else. Of "
     "several delays of one request the last counts.",

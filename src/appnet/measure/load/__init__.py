@@ -4,16 +4,25 @@ Both are small C programs (``c/``), built once with the compiler that builds App
 is little beside the proxy between them. Traffic never leaves the loopback interface.
 """
 
-from appnet.measure.load.generator import Latency, Load, LoadError, LoadResult, LoadSettings, Outcome, Request, run_load
+from appnet.measure.load.generator import (
+    CallOutcome,
+    Latency,
+    Load,
+    LoadError,
+    LoadResult,
+    LoadSettings,
+    Request,
+    run_load,
+)
 from appnet.measure.load.upstream import Upstream, UpstreamReport
 
 __all__ = [
+    "CallOutcome",
     "Latency",
     "Load",
     "LoadError",
     "LoadResult",
     "LoadSettings",
-    "Outcome",
     "Request",
     "Upstream",
     "UpstreamReport",

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from appnet.measure.load.build import program
+from appnet.measure.load.programs import program
 
 _GRACE_SECONDS = 30.0
 
@@ -77,7 +77,7 @@ class LoadSettings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallOutcome:
     """Calls that ended alike.
 
     ``status`` is the gRPC status, None where the transport failed, and then ``message`` says how. ``captured`` are
@@ -96,7 +96,7 @@ class Outcome:
     last_end: int
 
     @classmethod
-    def parse(cls, entry: dict[str, Any]) -> Outcome:
+    def parse(cls, entry: dict[str, Any]) -> CallOutcome:
         """From client.c's JSON."""
         message, *captured, body = (bytes.fromhex(part) for part in entry["parts"])
         times = (entry[key] for key in ("count", "first_start", "last_start", "first_end", "last_end"))
@@ -137,7 +137,7 @@ class LoadResult:
     connects: int
     seconds: float
     latency: Latency
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CallOutcome, ...]
 
     @property
     def rate(self) -> float:
@@ -156,7 +156,7 @@ class LoadResult:
     def parse(cls, text: str) -> LoadResult:
         """From client.c's JSON."""
         data = json.loads(text)
-        outcomes = sorted((Outcome.parse(entry) for entry in data.pop("outcomes")), key=lambda it: it.first_start)
+        outcomes = sorted((CallOutcome.parse(entry) for entry in data.pop("outcomes")), key=lambda it: it.first_start)
         return cls(latency=Latency(**data.pop("latency_ns")), outcomes=tuple(outcomes), **data)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from appnet.measure.load.build import program
+from appnet.measure.load.programs import program
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
-from appnet.processors.processor import Acceptance, Answer, Nodes, NodeSettings
+from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
 from appnet.system.address import Address
 
 _START_SECONDS = 30.0
@@ -92,7 +92,7 @@ class EnvoyNode:
         options = ChainOptions(self.service, self.name, artifact.version, backend_count=len(self._settings.upstream))
         return chain_filter(artifact, options)
 
-    async def answer(self, version: str, timeout_seconds: float) -> Answer:
+    async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version."""
         return (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appnet.processors.envoy.proxy.binary import envoy_binary
-from appnet.processors.processor import Part, ProcessorError
+from appnet.processors.processor import ProcessorError, Requirement
 from appnet.system.installed import package_version_of, program_version
 
 _REINSTALL = "install AppNet again; in a clone: make clean quickstart"
@@ -17,7 +17,7 @@ def _envoy() -> str | None:
 
 
 PARTS = (
-    Part("Envoy", _envoy, _REINSTALL),
-    Part("C compiler (zig)", package_version_of("ziglang"), _REINSTALL),
-    Part("gRPC", package_version_of("grpcio"), _REINSTALL),
+    Requirement("Envoy", _envoy, _REINSTALL),
+    Requirement("C compiler (zig)", package_version_of("ziglang"), _REINSTALL),
+    Requirement("gRPC", package_version_of("grpcio"), _REINSTALL),
 )

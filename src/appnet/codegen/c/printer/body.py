@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
+from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
 from appnet.codegen.c.printer.facts import facts_of
 from appnet.codegen.c.printer.lifetimes import Lifetime, must_print
 from appnet.codegen.c.printer.operations import computation, run
@@ -70,7 +70,7 @@ class BodyPrinter:
     def __init__(
         self,
         element: ElementContext,
-        direction: Direction,
+        direction: InHand,
         body: Block,
         slots: Mapping[str, Slot],
         reply_slots: Mapping[str, Slot] = MappingProxyType({}),
@@ -94,7 +94,7 @@ class BodyPrinter:
     def print(self) -> list[str]:
         """The lines between the function's braces; the parameter is ``an_scope *scope``."""
         self._block(self._body, (), 0)
-        if self.direction is not Direction.INIT and not ends(self._body):
+        if self.direction is not InHand.INIT and not ends(self._body):
             text = view(b"dropped by " + self.element.element.name.encode())
             self.line(f"return an_refuse(scope, {_UNAVAILABLE}, {text});")
         return [*self._prelude(), *self._lines]
@@ -268,7 +268,7 @@ class BodyPrinter:
                 slot = self._slots[path]
                 if not is_container(type_):
                     return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{MEMBERS.get(type_, 's')}"
-                direction = "AN_RESPONSE" if self.direction is Direction.RESPONSE else "AN_REQUEST"
+                direction = "AN_RESPONSE" if self.direction is InHand.RESPONSE else "AN_REQUEST"
                 text = f"an_read_{_container(type_)}({self.scope()}, {direction}, {slot.index} {comment(path)})"
                 shared = True
             case _:
@@ -307,8 +307,8 @@ class BodyPrinter:
             self.line(f"an_store({self.scope()}, {self.heap(state)}, {descriptor}, &{place}, {self.pointer(value)});")
 
     def _write_field(self, path: str, value: Atom) -> None:
-        guard = f"if (!{self.call()}->is_error) " if self.direction is Direction.RESPONSE else ""
-        side = "response" if self.direction is Direction.RESPONSE else "request"
+        guard = f"if (!{self.call()}->is_error) " if self.direction is InHand.RESPONSE else ""
+        side = "response" if self.direction is InHand.RESPONSE else "request"
         self._write_slot(side, "slots", self._slots[path], value, guard)
 
     def _write_slot(self, side: str, slots: str, slot: Slot, value: Atom, guard: str = "") -> None:

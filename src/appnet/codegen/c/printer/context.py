@@ -11,7 +11,7 @@ from appnet.ir.nodes import Element, StateClass, StateVariable
 from appnet.language.messages import Field, MethodSignature
 
 
-class Direction(Enum):
+class InHand(Enum):
     """Which message is in hand; none in ``init``."""
 
     INIT = "init"

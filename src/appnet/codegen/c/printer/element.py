@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appnet.codegen.c.printer.body import BodyPrinter
-from appnet.codegen.c.printer.context import Direction, ElementContext, Slot
+from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
 from appnet.codegen.c.printer.text import comment, indent, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
@@ -82,7 +82,7 @@ class ElementPrinter:
         """``static void NAME_init(an_scope *)``."""
         if not self.has_init:
             return []
-        body = BodyPrinter(self.context, Direction.INIT, self.element.init, {}).print()
+        body = BodyPrinter(self.context, InHand.INIT, self.element.init, {}).print()
         return [
             comment(f"{self.source}: init"),
             f"static void {self.context.name}_init(an_scope *scope) {{",
@@ -90,20 +90,20 @@ class ElementPrinter:
             "}",
         ]
 
-    def is_trivial(self, direction: Direction) -> bool:
+    def is_trivial(self, direction: InHand) -> bool:
         """Whether the handler just forwards, so that there is no function."""
         return self.handler(direction).body == Block((Forward(),))
 
-    def handler(self, direction: Direction) -> Handler:
+    def handler(self, direction: InHand) -> Handler:
         """The handler of messages in this direction."""
-        return self.element.req if direction is Direction.REQUEST else self.element.resp
+        return self.element.req if direction is InHand.REQUEST else self.element.resp
 
-    def function(self, direction: Direction) -> str:
+    def function(self, direction: InHand) -> str:
         """The name of the handler's function."""
         return f"{self.context.functions}_{direction.value}"
 
     def handler_function(
-        self, direction: Direction, slots: Mapping[str, Slot], reply_slots: Mapping[str, Slot]
+        self, direction: InHand, slots: Mapping[str, Slot], reply_slots: Mapping[str, Slot]
     ) -> list[str]:
         """``static an_verdict NAME_req(an_call *)``, and the function of its body."""
         if self.is_trivial(direction):

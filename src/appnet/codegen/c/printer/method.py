@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appnet.codegen.c.printer.context import Direction, Slot
+from appnet.codegen.c.printer.context import InHand, Slot
 from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.text import comment, constant, indent, literal, view
 from appnet.codegen.c.printer.types import MEMBERS
@@ -18,7 +18,7 @@ _RESOURCE_EXHAUSTED = 8
 
 
 @dataclass(frozen=True)
-class Side:
+class MethodSide:
     """One direction of a method: an ``an_side``. ``reads_late``: handlers that wait read metadata."""
 
     slots: dict[str, Slot]
@@ -42,8 +42,8 @@ class MethodPrinter:
         self, method: MethodSignature, number: int, elements: Sequence[ElementPrinter], *, broken: bool
     ) -> None:
         self.method = method
-        self.request = _side(method, elements, Direction.REQUEST, refuses=broken)
-        self.response = _side(method, elements, Direction.RESPONSE, refuses=False)
+        self.request = _side(method, elements, InHand.REQUEST, refuses=broken)
+        self.response = _side(method, elements, InHand.RESPONSE, refuses=False)
         self.reply = _reply(method, elements)
         self._name = f"method_{number}"
         self._elements = elements
@@ -53,7 +53,7 @@ class MethodPrinter:
         """The functions of the elements' handlers."""
         lines: list[str] = []
         for element in self._elements:
-            for direction, side in ((Direction.REQUEST, self.request), (Direction.RESPONSE, self.response)):
+            for direction, side in ((InHand.REQUEST, self.request), (InHand.RESPONSE, self.response)):
                 function = element.handler_function(direction, side.slots, self.reply.slots)
                 lines += [*function, ""] if function else []
         return lines
@@ -112,7 +112,7 @@ class MethodPrinter:
             "},",
         ]
 
-    def _side_text(self, name: str, side: Side) -> str:
+    def _side_text(self, name: str, side: MethodSide) -> str:
         fields = f"{self._name}_{name}_fields" if side.slots else "NULL"
         if any(slot.field.default is not None for slot in side.slots.values()):
             fields += f", .absent = {self._name}_{name}_absent"
@@ -127,10 +127,10 @@ class MethodPrinter:
         """Runs resp, in reverse order, of the elements that forwarded; whether one of them refused."""
         lines = ["bool refused = false;"]
         for number, element in reversed(list(enumerate(self._elements))):
-            if element.is_trivial(Direction.RESPONSE):
+            if element.is_trivial(InHand.RESPONSE):
                 continue
             lines += [
-                f"if (passed > {number} && {element.function(Direction.RESPONSE)}(call) == AN_REFUSE) {{",
+                f"if (passed > {number} && {element.function(InHand.RESPONSE)}(call) == AN_REFUSE) {{",
                 "  an_call_fail(call, call->reply_code);",
                 "  refused = true;",
                 "}",
@@ -148,20 +148,20 @@ class MethodPrinter:
                 "}",
             ]
         for number, element in enumerate(self._elements):
-            if element.is_trivial(Direction.REQUEST):
+            if element.is_trivial(InHand.REQUEST):
                 continue
-            asked = f"{element.function(Direction.REQUEST)}(call)"
+            asked = f"{element.function(InHand.REQUEST)}(call)"
             if element.element.req.effects.can_reply:
                 asked = f"verdict_{number}"
                 lines += [
-                    f"const an_verdict {asked} = {element.function(Direction.REQUEST)}(call);",
+                    f"const an_verdict {asked} = {element.function(InHand.REQUEST)}(call);",
                     f"if ({asked} == AN_ANSWER) {{",
                     f"  call->forwarded = {number};",
                     "  return AN_ANSWER;",
                     "}",
                 ]
             refused = f"if ({asked} == AN_REFUSE) "
-            if any(not before.is_trivial(Direction.RESPONSE) for before in self._elements[:number]):
+            if any(not before.is_trivial(InHand.RESPONSE) for before in self._elements[:number]):
                 lines += [
                     refused + "{",
                     "  an_call_fail(call, call->reply_code);",
@@ -201,13 +201,13 @@ def _path(method: MethodSignature) -> str:
     return view(method.full_name.encode()).removeprefix("AN_TEXT(").removesuffix(")")
 
 
-def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> Side:
+def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> MethodSide:
     """The fields of the response that replies set."""
     slots: dict[str, Slot] = {}
     for element in elements:
         for use in element.element.req.effects.reply_fields:
             slots.setdefault(use.path, Slot(len(slots), method.response.fields[use.path]))
-    return Side(
+    return MethodSide(
         slots, needs_message=False, needs_status=False, reads_late=False, holds=False, empty=not slots, streams=False
     )
 
@@ -221,8 +221,10 @@ def _add_rivals(slots: dict[str, Slot], schema: MessageSchema) -> None:
                 slots[member.path] = Slot(len(slots), member)
 
 
-def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: Direction, *, refuses: bool) -> Side:
-    schema = method.request if direction is Direction.REQUEST else method.response
+def _side(
+    method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand, *, refuses: bool
+) -> MethodSide:
+    schema = method.request if direction is InHand.REQUEST else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
     effects = [handler.effects for handler in handlers]
     slots: dict[str, Slot] = {}
@@ -232,12 +234,12 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
         slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
     _add_rivals(slots, schema)
     needs_message = bool(slots)
-    needs_status = direction is Direction.RESPONSE and any(one.reads_status for one in effects)
+    needs_status = direction is InHand.RESPONSE and any(one.reads_status for one in effects)
     ends = any(one.can_refuse or one.can_drop or one.can_reply for one in effects)
     changes = ends or any(one.metadata_written or one.chooses_host or one.delays for one in effects)
     writes = any(use.written for one in effects for use in one.fields)
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     holds = refuses or changes or writes or reads_late
-    streams = method.client_streaming if direction is Direction.REQUEST else method.server_streaming
-    return Side(slots, needs_message, needs_status, reads_late, holds, not handlers and not refuses, streams)
+    streams = method.client_streaming if direction is InHand.REQUEST else method.server_streaming
+    return MethodSide(slots, needs_message, needs_status, reads_late, holds, not handlers and not refuses, streams)

@@ -26,7 +26,7 @@ from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
 from appnet.measure.solve import CalibrationError, Effort, Measured, solve
 from appnet.optimize.cost import CostModel
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.calibrate.rig import Chain, MeasuredProxy, rig
+from appnet.processors.envoy.calibrate.rig import MeasuredChain, MeasuredProxy, rig
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
@@ -60,7 +60,7 @@ async def measure(probes: Sequence[Probe], effort: Effort, progress: Callable[[s
     filters = await asyncio.to_thread(_build, probes)
     async with rig() as around:
         progress("starting Envoy")
-        proxy = await around.start(_NODE, {name: Chain(it, around.server) for name, it in filters.items()})
+        proxy = await around.start(_NODE, {name: MeasuredChain(it, around.server) for name, it in filters.items()})
         return await _loaded(proxy, around.upstream, effort, progress)
 
 

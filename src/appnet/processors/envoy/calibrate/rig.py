@@ -23,7 +23,7 @@ from appnet.system.address import Address
 
 
 @dataclass(frozen=True)
-class Chain:
+class MeasuredChain:
     """A listener's filters in request order, and where its calls leave to. Names of filters are unique in a proxy.
 
     ``chooses_host``: calls go to the host that the filters name.
@@ -58,7 +58,7 @@ class Rig:
         """Where the upstream is."""
         return Address("127.0.0.1", self.upstream.port)
 
-    async def start(self, node: str, chains: Mapping[str, Chain]) -> MeasuredProxy:
+    async def start(self, node: str, chains: Mapping[str, MeasuredChain]) -> MeasuredProxy:
         """An Envoy on the proxies' core with a listener for each chain. Raises `EnvoyError`."""
         sidecars = {
             name: Sidecar(name, [it.name for it in chain.filters], [chain.upstream], chooses_host=chain.chooses_host)

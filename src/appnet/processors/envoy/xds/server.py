@@ -18,7 +18,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from appnet.processors.envoy.filters import refuse_remote_code
 from appnet.processors.envoy.xds.snapshot import EXTENSIONS, Resource, Snapshot
 from appnet.processors.envoy.xds.state import NodeState, StreamState, TypeAnswer
-from appnet.processors.processor import Acceptance, Answer
+from appnet.processors.processor import Acceptance, NodeAnswer
 from appnet.system.address import Address
 
 _log = logging.getLogger(__name__)
@@ -118,11 +118,11 @@ class XdsServer:
         state.set_type(EXTENSIONS, resources, version)
         self._wake(node)
 
-    def answer(self, node: str, version: str) -> Answer:
+    def answer(self, node: str, version: str) -> NodeAnswer:
         """How ``node`` stands to ``version`` now."""
         return self._node(node).answer(version)
 
-    async def wait(self, version: str, nodes: Iterable[str], timeout_seconds: float) -> dict[str, Answer]:
+    async def wait(self, version: str, nodes: Iterable[str], timeout_seconds: float) -> dict[str, NodeAnswer]:
         """Waits until every one of ``nodes`` has accepted or refused ``version``, or ``timeout_seconds`` are over.
 
         Never raises for a proxy's answer; those that gave none are ``PENDING`` in what is returned. An accepted

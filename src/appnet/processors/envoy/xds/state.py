@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
 from appnet.processors.envoy.xds.snapshot import ENDPOINTS, RESOURCE_TYPES, ROUTES, WILDCARD_TYPES, Resources, digests
-from appnet.processors.processor import Acceptance, Answer
+from appnet.processors.processor import Acceptance, NodeAnswer
 
 
 @dataclass
@@ -48,17 +48,17 @@ class NodeState:
         self.types[type_url] = TypeState(dict(resources), version, state.serial + 1)
         return True
 
-    def answer(self, version: str) -> Answer:
+    def answer(self, version: str) -> NodeAnswer:
         """How the proxy stands to ``version``: refused if any type of it was, accepted once all types were."""
         concerned = [state for state in self.types.values() if state.serial and state.version == version]
         refused = [state.error for state in concerned if state.acceptance is Acceptance.NACKED]
         if refused:
-            return Answer(self.name, version, Acceptance.NACKED, "; ".join(refused))
+            return NodeAnswer(self.name, version, Acceptance.NACKED, "; ".join(refused))
         if concerned:
             accepted = all(state.acceptance is Acceptance.ACKED for state in concerned)
-            return Answer(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
+            return NodeAnswer(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
         known = version in self._versions
-        return Answer(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
+        return NodeAnswer(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from appnet.codegen.c.printer.context import Direction, ElementContext
+from appnet.codegen.c.printer.context import ElementContext, InHand
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Atom, Call
 
@@ -23,7 +23,7 @@ class Body(Protocol):
         """The C types of the chain."""
 
     @property
-    def direction(self) -> Direction:
+    def direction(self) -> InHand:
         """Of the message in hand."""
 
     def line(self, text: str) -> None:

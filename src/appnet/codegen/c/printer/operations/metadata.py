@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.codegen.c.printer.context import Direction
+from appnet.codegen.c.printer.context import InHand
 from appnet.codegen.c.printer.operations.family import Body, Family
 from appnet.ir.nodes import Call
 
@@ -10,7 +10,7 @@ FAMILY = Family()
 
 
 def _metadata_direction(body: Body) -> str:
-    return "AN_REQUEST" if body.direction is Direction.REQUEST else "AN_RESPONSE"
+    return "AN_REQUEST" if body.direction is InHand.REQUEST else "AN_RESPONSE"
 
 
 @FAMILY.value

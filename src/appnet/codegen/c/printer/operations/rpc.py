@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.codegen.c.printer.context import Direction
+from appnet.codegen.c.printer.context import InHand
 from appnet.codegen.c.printer.operations.family import Body, Family
 from appnet.codegen.c.printer.text import view
 from appnet.ir.nodes import Call
@@ -22,4 +22,4 @@ def _method(body: Body, _call: Call) -> str:
 
 @FAMILY.value
 def _status(body: Body, _call: Call) -> str:
-    return f"(int64_t){body.call()}->status" if body.direction is Direction.RESPONSE else "0"
+    return f"(int64_t){body.call()}->status" if body.direction is InHand.RESPONSE else "0"

@@ -57,7 +57,7 @@ class Forwards:
 
 
 @dataclass(frozen=True)
-class Refuses:
+class RefusalVerdict:
     """The verdict of a handler that answers the caller with a gRPC status."""
 
     code: int
@@ -71,7 +71,7 @@ class Answers:
     fields: dict[str, Value]
 
 
-Verdict = Forwards | Refuses | Answers
+Verdict = Forwards | RefusalVerdict | Answers
 
 
 class Watcher(Protocol):
@@ -134,7 +134,7 @@ class ElementInstance:
         run = _Run(self, rpc, message)
         verdict = run.block(body)
         if run.exhausted:
-            return Refuses(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in " + self.element.name.encode())
+            return RefusalVerdict(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in " + self.element.name.encode())
         return verdict
 
     def take(self, arm: Arm) -> None:
@@ -210,7 +210,7 @@ class _Run:
             case Answer():
                 return Answers(self.reply)
             case Refuse(message=message, code=code):
-                return Refuses(code, self._value(message))
+                return RefusalVerdict(code, self._value(message))
         return None
 
     def _send_on(self, statement: Route | Delay) -> None:
