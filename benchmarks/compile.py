@@ -30,7 +30,7 @@ from appnet.application.model import Chain, Edge, Side, Stop
 from appnet.application.proto import load_proto
 from appnet.compile.fit import Where, crossing, places_of
 from appnet.compile.pipeline import print_artifacts
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element

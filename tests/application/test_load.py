@@ -9,7 +9,8 @@ import pytest
 
 from appnet.application.load import LoadedApplication, load
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource, MemorySource, Source
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import FileSource, MemorySource
 from tests.support import snapshots
 from tests.support.applications import said
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from appnet.application.proto import ProtoFile, load_proto
-from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, VecType
 

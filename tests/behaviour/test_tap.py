@@ -11,7 +11,8 @@ from appnet.behaviour.captured import captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource, Source
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.tap import captured_calls
 from tests.support import snapshots
 

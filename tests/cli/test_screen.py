@@ -9,7 +9,8 @@ from rich.console import Console
 
 from appnet.cli.errors import open_screens
 from appnet.cli.screen import Steps, show_diagnostics
-from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.source import FileSource
 
 

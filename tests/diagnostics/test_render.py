@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.source import FileSource, TextSource
 
 FILE = Path("it.appnet")

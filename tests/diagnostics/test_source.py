@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span, UnreadableError
-from appnet.diagnostics.source import FileSource, MemorySource, Source, TextSource, base_name, stem
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, UnreadableError
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import FileSource, MemorySource, TextSource, base_name, stem
 
 
 def test_the_same_place_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from appnet.application.load import read_applications
 from appnet.application.model import Chain, Edge, ElementSpec, Side, Stop
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource, MemorySource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need

@@ -13,7 +13,8 @@ from appnet.analysis import Proved, Refuted, Strength
 from appnet.analysis.decision import Counterexample, Event
 from appnet.application.load import BoundMethod, LoadedChain, load
 from appnet.application.model import Chain, Edge, ElementSpec, Side, Stop
-from appnet.diagnostics.diagnostic import DiagnosticError, Span
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir import compile_element

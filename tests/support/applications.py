@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from appnet.application.model import Application, Chain
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.processors.registry import ready
 
 

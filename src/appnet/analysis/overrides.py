@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from appnet.analysis.properties import HandlerProperties, Properties
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents, scalar_value
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature

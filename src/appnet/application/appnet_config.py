@@ -8,7 +8,7 @@ import yaml
 
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
-from appnet.diagnostics.diagnostic import Label, Span
+from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given

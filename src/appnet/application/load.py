@@ -13,8 +13,8 @@ from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.application.specification import is_specification, read_specification
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located, Problems, read_documents
 from appnet.ir.compile import CompiledElement, compile_program
 from appnet.ir.nodes import Element

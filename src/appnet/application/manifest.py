@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import yaml
 
 from appnet.application.named import config_error
-from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
 
 _MAX_PORT = 65_535

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from appnet.application.model import ALL_METHODS
 from appnet.application.proto import ProtoFile
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Label
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language.messages import MethodSignature

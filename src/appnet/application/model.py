@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language import Given
 

@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, UnreadableError
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.near import near_names
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.yaml_reader import Located, Problems, Section
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")

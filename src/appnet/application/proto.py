@@ -19,12 +19,12 @@ from appnet.diagnostics.diagnostic import (
     Diagnostic,
     DiagnosticError,
     Severity,
-    Span,
     UnreadableError,
     shown_text,
 )
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import NOT_TEXT, Source, base_name
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import NOT_TEXT, base_name
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
 

@@ -9,9 +9,9 @@ import yaml
 
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
-from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
 

@@ -12,7 +12,8 @@ from appnet.application.model import Application, Chain, ElementSpec
 from appnet.application.named import project_root
 from appnet.application.proto import load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource, Source
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import FileSource
 from appnet.language.messages import MethodSignature
 
 

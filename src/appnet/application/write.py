@@ -13,8 +13,8 @@ import yaml
 
 from appnet.application.appnet_config import API_VERSION, KIND
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.yaml_reader import Located
 
 

@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError
 from appnet.behaviour.document import Behaviour, Case, Fields, Step
 from appnet.behaviour.messages import decode
 from appnet.behaviour.subject import changed
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Span
 from appnet.language.messages import MessageSchema
 from appnet.processors.processor import CapturedCall, CapturedMessage
 

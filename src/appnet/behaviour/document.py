@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appnet.application.proto import ProtoFile
-from appnet.diagnostics.diagnostic import Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source, Span
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element, StateVariable
 from appnet.language.messages import MethodSignature

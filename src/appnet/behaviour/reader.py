@@ -24,9 +24,10 @@ from appnet.behaviour.document import (
     StepOutcome,
 )
 from appnet.behaviour.values import WrongValue, from_yaml
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name, stem
+from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.source import base_name, stem
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
 from appnet.interpret.values import Value

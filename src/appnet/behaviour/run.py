@@ -18,7 +18,7 @@ from appnet.behaviour.document import (
 from appnet.behaviour.driven import DrivenSubject
 from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.interpret.dump import value_text
 from appnet.interpret.shown import shown
 from appnet.ir.needs import needs

@@ -18,7 +18,8 @@ from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, shown_text
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, shown_text
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
 from appnet.processors.processor import CapturedCall

@@ -12,7 +12,8 @@ from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import SUFFIX, load_behaviour
 from appnet.compile.fit import application_notes, load_application, worker_notes
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import scalar_value
 from appnet.ir import compile_element

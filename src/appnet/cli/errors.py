@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from appnet.cli.screen import show_diagnostics
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 
 FAILURE = 1

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact

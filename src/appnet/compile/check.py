@@ -9,7 +9,8 @@ from appnet.application.proto import load_proto
 from appnet.application.uses import Use, uses_of
 from appnet.compile.fit import Where, load_application, unfit
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
-from appnet.diagnostics.source import Source, stem
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import stem
 from appnet.ir.compile import compile_program
 from appnet.language import read
 from appnet.language.assume import check_assuming

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
 from appnet.ir.nodes import Element

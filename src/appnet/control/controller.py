@@ -11,8 +11,8 @@ from appnet.application.model import Application
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import Version, compile_application
 from appnet.control.rollout import Rollout, roll_out
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Source, Span
 from appnet.optimize import Settings
 from appnet.processors.processor import Node
 

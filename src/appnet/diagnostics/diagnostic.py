@@ -5,36 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
+from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.render import Line, lines_of
-
-if TYPE_CHECKING:
-    from appnet.diagnostics.source import Source
-
-
-@dataclass(frozen=True)
-class Span:
-    """A place in a source. Lines and columns count from 1; ``end_column`` is exclusive."""
-
-    source: Source
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-
-    @staticmethod
-    def whole(source: Source) -> Span:
-        """The source as such: it is shown at its beginning."""
-        return Span(source, 1, 1, 1, 2)
-
-
-@dataclass(frozen=True)
-class Label:
-    """Another place that explains a diagnostic, and what it has to do with it: "declared here"."""
-
-    span: Span
-    text: str
 
 
 class Severity(Enum):
@@ -71,7 +44,8 @@ class Diagnostic:
 
     def lines(self) -> Iterator[Line]:
         """The text that `render` gives, line by line, each in pieces for those who colour them."""
-        return lines_of(self, {it.span.source: shown_text(it.span.source) for it in self.labels})
+        texts = {it.span.source: shown_text(it.span.source) for it in self.labels}
+        return lines_of((self.severity.value, self.code, self.title), self.labels, self.help, texts)
 
 
 def shown_text(source: Source) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from appnet.diagnostics.diagnostic import Diagnostic, Label
-    from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Label, Source
 
 _MAX_LINE = 120  # characters of a line that are shown
 _TAB = 4
@@ -53,15 +51,21 @@ class _Mark:
         return Role.PRIMARY if self.primary else Role.SECONDARY
 
 
-def lines_of(diagnostic: Diagnostic, texts: Mapping[Source, str]) -> Iterator[Line]:
-    """The lines of the text; ``texts``: of the sources that its places are in, that of the first one first."""
-    first, *_ = labels = diagnostic.labels
+def lines_of(
+    head: tuple[str, str, str], labels: Sequence[Label], help_: str, texts: Mapping[Source, str]
+) -> Iterator[Line]:
+    """The lines of the text. ``head``: severity, code and title; ``labels``: the primary one first.
+
+    ``texts``: of the sources that the labels are in, that of the first one first.
+    """
+    severity, code, title = head
+    first = labels[0]
     lines = {source: _split(text) for source, text in texts.items()}
     shown = [it for it in labels if 0 < it.span.line <= len(lines[it.span.source])]
     gutter = " " * len(str(max(it.span.line for it in (first, *shown))))
     yield [
-        Piece(f"{diagnostic.severity.value}[{diagnostic.code}]", Role.SEVERITY),
-        Piece(f": {diagnostic.title}", Role.TITLE),
+        Piece(f"{severity}[{code}]", Role.SEVERITY),
+        Piece(f": {title}", Role.TITLE),
     ]
     for source, its in lines.items():
         begin = next(it for it in labels if it.span.source == source).span
@@ -74,9 +78,9 @@ def lines_of(diagnostic: Diagnostic, texts: Mapping[Source, str]) -> Iterator[Li
             Piece(f"{source.name}:{begin.line}:{begin.column}", Role.SOURCE),
         ]
         yield from _excerpt(its, [it for it in shown if it.span.source == source], first, gutter)
-    if diagnostic.help:
+    if help_:
         yield [Piece(f"{gutter} |", Role.GUTTER)]
-        yield [Piece(f"{gutter} = ", Role.GUTTER), Piece("help", Role.HELP), Piece(f": {diagnostic.help}", Role.SOURCE)]
+        yield [Piece(f"{gutter} = ", Role.GUTTER), Piece("help", Role.HELP), Piece(f": {help_}", Role.SOURCE)]
 
 
 def _split(text: str) -> list[str]:

@@ -6,30 +6,12 @@ import os
 import posixpath
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span, UnreadableError
+from appnet.diagnostics.diagnostic import Diagnostic, Severity, UnreadableError
+from appnet.diagnostics.place import Source, Span
 
 NOT_TEXT = "not UTF-8 text"
 """The reason for which bytes cannot be read."""
-
-
-class Source(Protocol):
-    """A text that has a place. Two sources are equal where they are the same place, whatever stands there."""
-
-    @property
-    def name(self) -> str:
-        """As diagnostics show it; of a file, its path as it was given."""
-
-    @property
-    def path(self) -> Path | None:
-        """The file to be watched or edited, where it is one."""
-
-    def text(self) -> str:
-        """What stands there now. Raises `UnreadableError`."""
-
-    def beside(self, name: str) -> Source:
-        """What it names: a path that is relative to the folder that it stands in."""
 
 
 class _Placed:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.source import base_name
 
 _TAGS = {
     "tag:yaml.org,2002:str": "a text",

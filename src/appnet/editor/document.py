@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
-from appnet.diagnostics.diagnostic import DiagnosticError, Span
-from appnet.diagnostics.source import Source, stem
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import stem
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
 from appnet.language import check, read
 from appnet.language.assume import check_assuming

@@ -13,7 +13,8 @@ from pygls.workspace import TextDocument
 from appnet import __version__
 from appnet.application.load import says_so
 from appnet.compile.check import check_source
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.source import FileSource, TextSource, base_name
 from appnet.editor.document import Completion, ElementText
 from appnet.language.formatter import format_program

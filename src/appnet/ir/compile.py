@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appnet.diagnostics.diagnostic import Diagnostic
-from appnet.diagnostics.source import Source, stem
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import stem
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
 from appnet.language import Given, check, read

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.place import Span
 from appnet.language.types import Type
 
 # --- atoms -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 
 from lark import Token
 
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.language.lexer import BEFORE_MAPS, COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, TOKEN, Lexer
 
 _BLANK = r"(?:\s|#[^\n]*\n|//[^\n]*\n)*"

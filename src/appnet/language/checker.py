@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from appnet.diagnostics.diagnostic import DiagnosticError, Label, Span
+from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import near_names, suggestion
+from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax, typed
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from appnet.diagnostics.diagnostic import Label, Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language.expressions import check_key, expression
 from appnet.language.independent import independent_errors

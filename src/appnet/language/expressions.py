@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appnet.diagnostics.diagnostic import Label, Span
+from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language.scope import CheckError, Scope
 from appnet.language.typed import (

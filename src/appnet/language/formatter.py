@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.lexer import COMMENT, LAYOUT, SECTIONS, TAB
 from appnet.language.parser import parse, read_program

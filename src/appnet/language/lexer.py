@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Source, Span
 
 TAB = 4
 COMMENT = "COMMENT"

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree, UnexpectedToken
 from lark.lexer import Lexer as LarkLexer
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Label, Severity, Span, UnreadableError
-from appnet.diagnostics.source import NOT_TEXT, Source
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
+from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.source import NOT_TEXT
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.near import near_names, suggestion
+from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable

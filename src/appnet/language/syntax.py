@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from appnet.diagnostics.diagnostic import Diagnostic, Span
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.place import Source, Span
 
 # --- types and expressions -------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from appnet.diagnostics.diagnostic import Diagnostic, Span
+from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.place import Span
 from appnet.language.messages import MethodSignature
 from appnet.language.types import MapType, Type, VecType
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import yaml
 
 from appnet.application.model import Chain
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, node_span, read_documents
 from appnet.optimize.cost import Profile
 

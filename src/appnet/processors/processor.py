@@ -17,7 +17,7 @@ from appnet.application.manifest import Service
 from appnet.application.model import Side
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic
-from appnet.diagnostics.source import Source
+from appnet.diagnostics.place import Source
 from appnet.ir.needs import Capability
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel

@@ -13,7 +13,8 @@ from appnet.cli.behaviour import check_any, checkable
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.options import target_named
 from appnet.cli.screen import show_diagnostics
-from appnet.diagnostics.diagnostic import Diagnostic, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Span
 from appnet.processors import registry
 
 

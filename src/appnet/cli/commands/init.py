@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import open_screens, told_errors, writing
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.samples.copies import SAMPLES
 

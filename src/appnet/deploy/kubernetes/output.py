@@ -12,7 +12,8 @@ import yaml
 
 from appnet.compile.pipeline import Version
 from appnet.deploy.kubernetes.manifests import ManifestSettings, manifests
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json
 from appnet.processors import registry

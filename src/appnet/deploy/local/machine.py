@@ -15,7 +15,8 @@ from appnet.compile.pipeline import Version
 from appnet.control.controller import Controller
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.program import ApplicationProcess
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import base_name
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.optimize import Settings

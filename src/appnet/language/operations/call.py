@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appnet.diagnostics.diagnostic import Span
+from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language.expressions import coerce, expression, mismatch, type_of, typed, unify
 from appnet.language.operations.declaration import OF_THE_CALL, BuiltIn, Operation, Resolver

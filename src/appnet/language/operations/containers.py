@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.diagnostic import Label, Span
+from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import check_key, coerce, declared, describe, mismatch, type_of

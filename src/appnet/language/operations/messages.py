@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.diagnostic import Span
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import type_of

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from appnet.codegen.c.printer import Code
-from appnet.diagnostics.source import FileSource, Source
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import FileSource
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.envoy.parts import PARTS

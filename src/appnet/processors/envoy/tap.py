@@ -9,8 +9,9 @@ from typing import Any
 from envoy.data.tap.v3.wrapper_pb2 import TraceWrapper
 from google.protobuf import json_format
 
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, Span, UnreadableError
-from appnet.diagnostics.source import Source, base_name
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.processors.envoy.framing import FRAME_SIZE, is_framed
 from appnet.processors.processor import CapturedCall, CapturedMessage
 

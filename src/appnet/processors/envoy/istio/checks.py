@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from appnet.application.manifest import Service
 from appnet.application.model import Side
-from appnet.diagnostics.diagnostic import Diagnostic, Label, Severity
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Label
 from appnet.processors.artifact import Artifact
 
 
