@@ -14,7 +14,7 @@ from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.codegen.c.build import RUNTIME, compile_library
 from appnet.codegen.c.slots import Instance, Judgement, SlotCall, SlotChain, SlotField, Verdict
-from appnet.diagnostics.source import TextSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
 from appnet.observe import otlp
@@ -155,7 +155,7 @@ def test_absent_fields_read_as_declared(tmp_path: Path) -> None:
     proto = tmp_path / "old.proto"
     proto.write_text('syntax = "proto2";\npackage old;\nservice S { rpc Do(M) returns (M); }\n'
                      'message M { optional string name = 1 [default = "ann"]; optional int32 age = 2 [default = -3]; }\n')  # fmt: skip
-    method = load_proto(proto).method("Do")
+    method = load_proto(FileSource(proto)).method("Do")
     call = call_of(
         instance_of(program("send(err(concat(get(rpc, 'name'), to_string(get(rpc, 'age')))), Up)"), method=method)
     )

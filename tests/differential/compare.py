@@ -265,7 +265,7 @@ def _check(
 
 def _headers(rpc: Rpc, subject: str) -> dict[str, bytes]:
     """A request's headers as they go on. A host of decoded messages is not told of no host and of no wait."""
-    nothing = {DESTINATION: b"any", DELAY: b"0"} if subject == "slots" else {}
+    nothing = {DESTINATION: b"any", DELAY: b"0"} if subject.startswith("slots") else {}
     return {**rpc.metadata, **{key: value for key, value in marks(rpc).items() if nothing.get(key) != value}}
 
 
