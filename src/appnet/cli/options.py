@@ -25,8 +25,8 @@ def _backend(name: str) -> str:
 
 def target_named(name: str) -> str:
     """The name, if it is that of a target."""
-    if name not in registry.targets():
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.targets())}")
+    if name not in registry.target_names():
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.target_names())}")
     return name
 
 
@@ -37,7 +37,7 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
 TargetOption = Annotated[
-    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.targets()), help=_COMPILED_TO)
+    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.target_names()), help=_COMPILED_TO)
 ]
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")

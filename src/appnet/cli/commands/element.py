@@ -65,8 +65,8 @@ def build_element(
     code.write_text(printed.text, encoding="utf-8")
     written = [code]
     for name, (processor, target) in registry.targets().items():
-        module = folder / f"{element.name}.{target.suffix}"
-        module.write_bytes(processor.build(printed, name))
+        module = folder / f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
+        module.write_bytes(processor.build(printed, target.name))
         written.append(module)
     description = folder / f"{element.name}.json"
     description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
