@@ -9,9 +9,11 @@ import typer
 
 from appnet.cli.elements import given_parameters
 from appnet.language import Given
+from appnet.optimize import Algorithm
+from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
 
-_COMPILED_TO = "What elements are compiled to, on processors that have it."
+_COMPILED_TO = "What elements are compiled to, where their processor has it."
 
 
 def _backend(name: str) -> str:
@@ -45,6 +47,11 @@ ConcurrencyOption = Annotated[
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated."),
+]
+LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
+AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How the plan is chosen.")]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
 ]
 PricesOption = Annotated[
     Path | None, typer.Option("--prices", help="What RPCs cost here, as `appnetctl calibrate` wrote it.")

@@ -230,6 +230,8 @@ class ClusterObjects(Protocol):
 
     name: str
     """Of what they set up, as messages have it."""
+    preparation: str
+    """What people do to a cluster before they apply the objects, in Markdown."""
     cannot_say: Capability
     """What these objects cannot ask of a processor, though it gives that where AppNet starts it."""
 

@@ -130,6 +130,7 @@ class ToyObjects:
     """A ConfigMap for each chain."""
 
     name = "toys in a cluster"
+    preparation = "Toys are for children of three years and older."
     cannot_say = frozenset[Need]()
 
     def problems(self, artifacts: Any, services: Any) -> Iterable[Any]:

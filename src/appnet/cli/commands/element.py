@@ -103,7 +103,7 @@ def command(
     *,
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
     proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
-    method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
+    method: Annotated[str, typer.Option("--method", "--method-name", help="The method in it.")],
     backend: BackendOption = "envoy",
     placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
     parameter: ParameterOption = None,
@@ -114,10 +114,10 @@ def command(
     screens, given = open_screens(), given_by(parameter)
     with told_errors():
         built = build_element(
-            element, proto, method_name, parameters=given, backend=backend, placement=placement, folder=output
+            element, proto, method, parameters=given, backend=backend, placement=placement, folder=output
         )
         if verbose:
-            for view in views(element, proto, method_name, given, [View.EFFECTS, View.STATES, View.TABLE]):
+            for view in views(element, proto, method, given, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
     show_diagnostics(screens.err, built.warnings)
     typer.echo(json.dumps(built.properties, indent=2))
