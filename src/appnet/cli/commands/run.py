@@ -27,7 +27,7 @@ from appnet.compile.pipeline import elements_on
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
-from appnet.deploy.local.watch import saves
+from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
@@ -179,7 +179,7 @@ async def _upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
         if rollout is not None:
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
-        elif mended or saved & {it.resolve() for it in files()}:
+        elif mended or saved & set(map(real, files())):
             screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
 
 
