@@ -65,4 +65,4 @@ async def bench(
 
 
 def options(version: str) -> ChainOptions:
-    return ChainOptions(service="echo", processor="node-1", version=version)
+    return ChainOptions(service="echo", node="node-1", version=version)

@@ -13,12 +13,13 @@ from rich.text import Text
 
 from appnet.cli.elements import compile_file
 from appnet.codegen.c.printer import ChainSource, print_chain
-from appnet.ir.needs import one_state
+from appnet.ir.needs import Need, one_state
 from appnet.ir.nodes import Element, Handler
 from appnet.ir.printer import handler_notes, state_notes
 from appnet.ir.rows import match_action_rows
 from appnet.language import Given
 from appnet.language.messages import MethodSignature
+from appnet.processors import registry
 
 
 class View(Enum):
@@ -60,7 +61,8 @@ def _effects(element: Element) -> Table:
 def _states(element: Element) -> RenderableType:
     if not element.state:
         return Text(f"{element.name} keeps no state")
-    table = _table(f"{element.name}: state", "variable", "type", "class", "on wasm")
+    apart = [name for name, (_, it) in registry.targets().items() if Need.ONE_STATE not in it.gives]
+    table = _table(f"{element.name}: state", "variable", "type", "class", f"on {', '.join(apart)}")
     alone = {it.name for it in one_state(element)}
     for variable in element.state:
         workers = "needs one worker" if variable.name in alone else "any number of workers"

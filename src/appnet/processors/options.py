@@ -15,13 +15,13 @@ _VERSION = 1
 class ChainOptions:
     """What one instance of a chain is told when it is made.
 
-    ``service`` is the service the proxy stands beside, ``processor`` the proxy's node id and ``version`` the version
+    ``service`` is the service the proxy stands beside, ``node`` the proxy's node id and ``version`` the version
     of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
     ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
     """
 
     service: str
-    processor: str
+    node: str
     version: str
     max_message: int = 4 << 20
     backend_count: int = 0
@@ -37,7 +37,7 @@ class ChainOptions:
         resource = Resource()
         attributes = {
             "service.name": self.service,
-            "appnet.processor": self.processor,
+            "appnet.processor": self.node,
             "appnet.version": self.version,
         }
         for key, value in attributes.items():

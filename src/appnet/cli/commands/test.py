@@ -15,7 +15,7 @@ from appnet.cli.errors import FAILURE, open_screens, told_errors
 def command(
     files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
     *,
-    target: Annotated[str, typer.Option(help="interpreter, native, wasm or all.")] = "all",
+    target: Annotated[str, typer.Option(help="`interpreter`, what elements are compiled to, or `all`.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
 ) -> None:
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
