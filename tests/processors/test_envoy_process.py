@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -51,8 +50,7 @@ async def test_a_proxy_starts_answers_and_ends(tmp_path: Path) -> None:
         pid = b.envoy.pid
         stats = await b.envoy.admin.stats("^server.concurrency$")
         assert stats == {"server.concurrency": 2}
-        dump = json.dumps(await b.envoy.admin.config_dump())
-        assert "ingress-upstream" in dump
+        assert "ingress-upstream" in await b.envoy.admin.get("/config_dump")
         before = b.envoy.cpu_nanoseconds()
         await b.call()
         assert b.envoy.cpu_nanoseconds() > before > 0
@@ -85,7 +83,6 @@ async def test_errors_of_the_admin_interface_say_what_was_asked(tmp_path: Path) 
     async with EnvoyProcess(settings(tmp_path)) as envoy:
         with pytest.raises(AdminError, match=r"GET /nothing at .*: 404"):
             await envoy.admin.get("/nothing")
-        assert (await envoy.admin.post("/reset_counters")).strip() == "OK"
 
 
 PARENT = """

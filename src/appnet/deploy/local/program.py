@@ -16,7 +16,7 @@ _LAST_WORDS_SECONDS = 0.5
 
 
 class ApplicationError(Exception):
-    """The program did not start or did not say where it is."""
+    """The program did not start or did not print its address."""
 
 
 class ApplicationProcess:
@@ -47,7 +47,9 @@ class ApplicationProcess:
             with contextlib.suppress(TimeoutError):  # what fails says why before it ends
                 await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
             await self.stop()
-            raise ApplicationError(f"{self.name} did not say where it is; its log ends:\n{self._log_tail()}") from error
+            raise ApplicationError(
+                f"{self.name} did not print its address; its log ends:\n{self._log_tail()}"
+            ) from error
         except BaseException:
             await self.stop()
             raise
