@@ -12,7 +12,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.processor import Acceptance
-from tests.processors.xds.test_live_upgrade import SWAPS, stamp_server, swap_under_load
+from tests.processors.envoy.xds.test_live_upgrade import SWAPS, stamp_server, swap_under_load
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options
 from tests.support.tiny_modules import STAMP, stamping_native, stamping_wasm
