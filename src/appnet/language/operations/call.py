@@ -70,9 +70,9 @@ class Call:
         """The argument as text: numbers and bools are written out."""
         return to_text(self.any(index), self.span(index))
 
-    def is_rpc(self, index: int = 0) -> bool:
-        """Whether the argument is the RPC, and there is one."""
-        node = self.arguments[index] if index < len(self.arguments) else None
+    def is_rpc(self) -> bool:
+        """Whether the first argument is the RPC, and there is one."""
+        node = self.arguments[0] if self.arguments else None
         if not isinstance(node, syntax.Name) or node.name != self.scope.rpc or self.scope.find(node.name) is not None:
             return False
         self.in_handler()

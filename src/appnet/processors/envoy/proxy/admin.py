@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from appnet.system.address import Address
 
+_TIMEOUT_SECONDS = 5.0
+
 
 class AdminError(Exception):
     """The admin interface could not be reached or answered with an error."""
@@ -17,9 +19,8 @@ class AdminError(Exception):
 class Admin:
     """The admin interface at ``address``. Every question is one short HTTP request; errors are ``AdminError``."""
 
-    def __init__(self, address: Address, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, address: Address) -> None:
         self.address = address
-        self._timeout = timeout_seconds
 
     async def get(self, path: str) -> str:
         """The body of the answer to GET ``path``."""
@@ -47,7 +48,7 @@ class Admin:
         return found
 
     def _get_blocking(self, path: str) -> str:
-        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=self._timeout)
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

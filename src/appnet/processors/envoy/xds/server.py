@@ -16,7 +16,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.envoy.xds.state import NodeState, StreamState
 from appnet.processors.processor import Acceptance, NodeAnswer
-from appnet.system.address import Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class XdsServer:
     what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._bind = Address(host, port)
+    def __init__(self, port: int = 0) -> None:
+        self._bind = Address(ANY_LOCAL_PORT.host, port)
         self._bound: Address | None = None
         self._server: grpc.aio.Server | None = None
         self._nodes: dict[str, NodeState] = {}
