@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from appnet.cli.main import app
+from appnet.cli.main import load_command
 
 if __name__ == "__main__":
     given = sys.argv[1:]
     command = "element" if any(it.split("=")[0] == "--element" for it in given) else "compile"
-    app([command, *given], prog_name="python compiler/")
+    load_command(command)(given, prog_name="python compiler/")

@@ -21,7 +21,7 @@ RATE_LIMIT = Path("config/samples/elements/rate_limit.behaviour.yaml")
 
 
 def captured(behaviour: Behaviour, capture: Source) -> Case:
-    return captured_case(behaviour, captured_calls([capture], behaviour.method.full_name))
+    return captured_case(behaviour, captured_calls(capture, behaviour.method.full_name))
 
 
 def request_of(path: str = "/echo.EchoService/echo", **body: object) -> str:

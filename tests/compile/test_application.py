@@ -188,12 +188,25 @@ def test_files_replace_those_of_before_and_nothing_else(
 ) -> None:
     application = built(ECHO)
     found = files(application, ManifestSettings())
+    others = files(built(CHAIN / "hotel.yaml"), ManifestSettings())
     monkeypatch.chdir(tmp_path)
     output = Path("generated")
-    write({**found, "code/old.c": b""}, output)
+    write(others, output)
     write(found, output)
     assert {str(it.relative_to(output)) for it in output.rglob("*") if it.is_file()} == set(found)
-    (output / "order.yaml").unlink()
+    for path in ("notes.txt", "kubernetes/10-own.yaml", "code/own/own.c"):
+        own = output / path
+        own.parent.mkdir(exist_ok=True)
+        own.write_text("of the user")
+        with pytest.raises(DiagnosticError, match=own.name):
+            write(found, output)
+        assert own.read_text() == "of the user"
+        own.unlink()
+    (output / "order.yaml").write_text("no order")
+    (output / "kubernetes").rename(tmp_path / "kubernetes")
+    (output / "code").rename(tmp_path / "code")
+    (output / "plan.json").unlink()
+    (output / "README.md").unlink()
     with pytest.raises(DiagnosticError) as caught:
         write(found, output)
     snapshots.compare(str(caught.value), BAD / "folder_of_others.txt", request)

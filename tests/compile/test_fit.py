@@ -67,8 +67,7 @@ def test_native_sidecars_give_everything(sample: Path, name: str) -> None:
 @pytest.mark.parametrize("path", NOTES, ids=lambda it: it.stem)
 def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
     source = FileSource(path)
-    _, place = registry.targets()[target]
-    found = worker_notes(compile_element(source, ECHO).element, parse(source), place)
+    found = worker_notes(compile_element(source, ECHO).element, parse(source), target)
     assert all(it.severity is Severity.NOTE and it.label and it.help for it in found)
     text = "\n\n".join(it.render() for it in found).replace(str(path), path.name)
     compare(text, path.with_name(f"{path.stem}.{target}.txt"), request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_the_behaviour_suite_tries_it(path: Path) -> None:
     assert not [it.failures for it in results if it.failures]
     for it in results:  # what it cannot is skipped in the words that errors have
         assert not it.skipped or it.skipped.endswith(", which interpreted cannot")
+
+
+def test_targets_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = registry.processors()["toy"]
+    monkeypatch.setattr(toy, "targets", {"native": replace(toy.targets["interpreted"], name="native")})
+    targets = registry.targets()
+    assert {"toy/native", "sidecar/native", "wasm"} <= set(targets)
+    assert "native" not in targets
+    assert targets["toy/native"][0] is toy
+    assert registry.target_names().count("native") == 1
+    assert len(registry.targets_named("native")) == 2
 
 
 def test_a_plan_is_made_and_explained_by_its_prices(config: Path) -> None:

@@ -75,7 +75,8 @@ class Chain:
     """The elements on calls of an edge, in request order, as written.
 
     ``methods``: their names as written, one of them may be `ALL_METHODS`; an element has one state for all of them.
-    ``processors``: those that all elements may run on, the first that is there carries them; empty where any will do.
+    ``processors``: those that all elements may run on, which of them carries which is chosen by
+    cost; empty where none is named (`USUAL_PROCESSOR`), or none is common to all.
     ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
     others make of the .proto; AppNet needs none.
     """

@@ -80,8 +80,8 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
 def _subject(behaviour: Behaviour, case: Case, target: str) -> Subject:
     if target == INTERPRETER:
         return InterpreterSubject(case, behaviour.method)
-    processor, _ = registry.targets()[target]
-    return DrivenSubject(behaviour, case, processor, target)
+    processor, built = registry.targets()[target]
+    return DrivenSubject(behaviour, case, processor, built.name)
 
 
 def _reasons_to_skip(case: Case, method: MethodSignature, name: str) -> list[str]:

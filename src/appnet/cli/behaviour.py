@@ -19,10 +19,10 @@ from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, shown_text
-from appnet.diagnostics.place import Span
+from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
-from appnet.processors.processor import CapturedCall
+from appnet.processors.processor import CapturedCall, ForeignCaptureError
 
 
 def behaviour_files(paths: Iterable[Path]) -> list[Path]:
@@ -66,8 +66,19 @@ def captured(path: Path, taps: Sequence[Path]) -> list[Behaviour]:
 
 def _captured_by_any(behaviour: Behaviour, taps: Sequence[Path]) -> Iterator[CapturedCall]:
     """The calls of the behaviour's method, whichever processor captured them."""
+    for tap in taps:
+        yield from _captured_in(FileSource(tap), behaviour.method.full_name)
+
+
+def _captured_in(file: Source, method: str) -> list[CapturedCall]:
+    """The calls in a file, which one of the processors captured."""
+    foreign: list[ForeignCaptureError] = []
     for it in registry.processors().values():
-        yield from it.captured(map(FileSource, taps), behaviour.method.full_name)
+        try:
+            return list(it.captured(file, method))
+        except ForeignCaptureError as error:
+            foreign.append(error)
+    raise foreign[0]
 
 
 def _of_chains(loaded: LoadedApplication) -> Iterator[Behaviour]:

@@ -20,7 +20,6 @@ from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language import Given, parse
 from appnet.language.messages import MethodSignature
-from appnet.processors import registry
 
 
 def compile_file(
@@ -60,12 +59,11 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
-    _, place = registry.targets()[target]
     if file.suffix != ".appnet":
-        return application_notes(load_application(FileSource(file)), place)
+        return application_notes(load_application(FileSource(file)), target)
     name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
     element, _ = compile_file(file, proto, name)
-    return worker_notes(element, parse(FileSource(file)), place)
+    return worker_notes(element, parse(FileSource(file)), target)
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, Given]:

@@ -48,6 +48,10 @@ class _Commands(TyperGroup):
         return name, load_command(name) if name else None, rest
 
 
+_MANNERS = {"token_normalize_func": lambda name: name.replace("_", "-")}
+"""Options are taken with ``_`` for ``-``, too: the public compiler has them so."""
+
+
 def _typer(**settings: Any) -> typer.Typer:
     """With the manners of all commands. Help is plain text: what draws boxes takes longer to load than all else."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings)
@@ -57,7 +61,7 @@ def load_command(name: str) -> Any:
     """The command ``name`` with its options, ready to be called."""
     alone = _typer()
     module = import_module(f"appnet.cli.commands.{name.replace('-', '_')}")
-    alone.command(name)(module.command)
+    alone.command(name, context_settings=_MANNERS)(module.command)
     return typer.main.get_command(alone)
 
 
@@ -67,7 +71,7 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP)
+app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, context_settings=_MANNERS)
 
 
 @app.callback()

@@ -9,9 +9,11 @@ import typer
 
 from appnet.cli.elements import given_parameters
 from appnet.language import Given
+from appnet.optimize import Algorithm
+from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
 
-_COMPILED_TO = "What elements are compiled to, on processors that have it."
+_COMPILED_TO = "What elements are compiled to, where their processor has it."
 
 
 def _backend(name: str) -> str:
@@ -25,8 +27,8 @@ def _backend(name: str) -> str:
 
 def target_named(name: str) -> str:
     """The name, if it is that of a target."""
-    if name not in registry.targets():
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.targets())}")
+    if name not in registry.target_names():
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.target_names())}")
     return name
 
 
@@ -37,7 +39,7 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
 TargetOption = Annotated[
-    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.targets()), help=_COMPILED_TO)
+    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.target_names()), help=_COMPILED_TO)
 ]
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")
@@ -45,6 +47,11 @@ ConcurrencyOption = Annotated[
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated."),
+]
+LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
+AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How the plan is chosen.")]
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
 ]
 PricesOption = Annotated[
     Path | None, typer.Option("--prices", help="What RPCs cost here, as `appnetctl calibrate` wrote it.")

@@ -1,29 +1,20 @@
-"""What is made of a configuration or an application: `appnetctl explain` and `appnetctl plan`, and their options."""
+"""What is made of a configuration or an application: `appnetctl explain` and `appnetctl plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from appnet.application.model import Chain
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
-from appnet.optimize import Algorithm, OptimizedPlan, Profile, Settings
+from appnet.optimize import OptimizedPlan, Profile, Settings
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
-from appnet.optimize.placement import OptLevel
 from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profiles
-
-LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
-ProfileOption = Annotated[
-    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
-]
-AlgorithmOption = Annotated[Algorithm, typer.Option("--opt_algorithm", "--algorithm", help="How the plan is chosen.")]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Where:
 def places_of(chain: Chain, where: Where) -> tuple[Place, ...]:
     """The places that the chain's processors give, in the order in which a request passes them.
 
-    Processors that are not there yet give none; a chain that names none runs on the first that is there.
+    Processors that are not there yet give none; a chain that names none runs on `USUAL_PROCESSOR`.
     """
     ready = registry.ready()
     named = {it.value for it in chain.processors} & set(ready) or {USUAL_PROCESSOR}
@@ -146,55 +146,47 @@ def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
 
 def _gap(lack: Lack, need: Need, place: Place, where: Where) -> Diagnostic:
     spec, code = lack.spec, GAPS[need].code
-    asked = [it for it in lack.asked if it.need is need]
     objects = registry.processor(place.processor).objects() if where.cluster else None
     if objects is not None and need in objects.cannot_say:
-        title, help_ = (
-            title_of(need, str(spec.name), objects.name),
-            "leave it out of this chain; `appnetctl run` runs it",
-        )
+        title, help_ = title_of(need, str(spec.name), objects.name), f"{_LEAVE_OUT}; `appnetctl run` runs it"
     else:
-        title, help_ = title_of(need, str(spec.name), place.target), remedy_of(need) or "leave it out of this chain"
-    spans = _places(parse(spec.source), frozenset())
-    places = tuple(Label(spans[it.name], it.cause) for it in asked if it.name in spans)
-    label = "this element" if places else asked[0].cause
-    return Diagnostic(code, Severity.ERROR, title, spec.name.span, label, help_, places)
+        title, help_ = title_of(need, str(spec.name), place.target), remedy_of(need) or _LEAVE_OUT
+    asked = [it for it in lack.asked if it.need is need]
+    spans = _spans(parse(spec.source), frozenset())
+    labels = tuple(Label(spans[it.name], it.cause) for it in asked if it.name in spans)
+    label = "this element" if labels else asked[0].cause
+    return Diagnostic(code, Severity.ERROR, title, spec.name.span, label, help_, labels)
 
 
 # --- workers ---
 
 
-def worker_notes(element: Element, program: Program, target: Target) -> list[Diagnostic]:
-    """A note for each part of the element that each worker of a processor would have for itself; where there are none,
-    one that says so. ``program``: what ``element`` was made of.
+def worker_notes(element: Element, program: Program, target: str) -> list[Diagnostic]:
+    """A note for each part of the element that each worker of a processor would have for itself on the target; where
+    there are none, one that says so. ``program``: what ``element`` was made of.
     """
-    found = one_state(element) if Need.ONE_STATE not in target.gives else ()
+    shared = all(Need.ONE_STATE in it.gives for it in registry.targets_named(target))
+    found = () if shared else one_state(element)
     if not found:
         classes = dict.fromkeys(it.state_class.value for it in element.state)
         label = f"its state: {', '.join(classes)}" if classes else "it keeps no state"
-        title = f"`{element.name}` means the same on {target.name} with any number of workers"
+        title = f"`{element.name}` means the same on {target} with any number of workers"
         help_ = "choose as many workers as the load needs"
         return [Diagnostic("N002", Severity.NOTE, title, program.span, label, help_)]
-    places = _places(program, in_calls(element))
-    title = f"`{element.name}` needs one worker on {target.name}"
-    help_ = f"give its {target.name} proxies one worker (`--concurrency 1`)"
-    others = [it for it, (_, other) in registry.targets().items() if Need.ONE_STATE in other.gives]
-    help_ += f", or compile it to {' or '.join(others)}, whose workers share state" if others else ""
-    spans = (places.get(it.name, program.span) for it in found)
-    return [
-        Diagnostic("N001", Severity.NOTE, title, span, it.cause, help_) for it, span in zip(found, spans, strict=True)
-    ]
+    spans = _spans(program, in_calls(element))
+    title, help_ = f"`{element.name}` needs one worker on {target}", remedy_of(Need.ONE_STATE)
+    return [Diagnostic("N001", Severity.NOTE, title, spans.get(it.name, program.span), it.cause, help_) for it in found]
 
 
-def _places(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:
+def _spans(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:
     """Where state is declared, and functions are first called for anything but a place in a Map of ``in_calls``."""
-    places = {it.name.name: it.name.span for it in program.state}
+    spans = {it.name.name: it.name.span for it in program.state}
     calls = list(applications((program.init, program.req, program.resp)))
     keys = {id(key) for it in calls if (key := _key(it, in_calls)) is not None}
     for call in calls:
         if id(call) not in keys:
-            places.setdefault(call.function.name, call.function.span)
-    return places
+            spans.setdefault(call.function.name, call.function.span)
+    return spans
 
 
 def _key(call: Apply, in_calls: frozenset[str]) -> Expression | None:
@@ -231,7 +223,7 @@ def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
     return list(dict.fromkeys(every))
 
 
-def application_notes(loaded: LoadedApplication, target: Target) -> list[Diagnostic]:
+def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic]:
     """What processors of several workers keep or give up of each element on the target."""
     notes = (
         note

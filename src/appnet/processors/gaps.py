@@ -34,6 +34,6 @@ def title_of(need: Need, element: str, place: str) -> str:
 
 def remedy_of(need: Need) -> str:
     """The targets that give it, and what else helps."""
-    others = [name for name, (_, target) in registry.targets().items() if need in target.gives]
+    others = dict.fromkeys(target.name for _, target in registry.targets().values() if need in target.gives)
     compiled = " or ".join(f"to {it}, `--target {it}`" for it in others)
     return "; or ".join(it for it in (f"compile it {compiled}" if compiled else "", GAPS[need].remedy) if it)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from appnet.application.manifest import Service
 from appnet.application.model import Side
 from appnet.codegen.c.printer import Code
-from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.place import Source
 from appnet.ir.needs import Capability
 from appnet.measure.solve import Effort
@@ -195,6 +195,10 @@ class Driver(Protocol):
         """What was recorded since the last time: ("ELEMENT.VARIABLE", value); pairs are tuples."""
 
 
+class ForeignCaptureError(DiagnosticError):
+    """A file is none that the processor captured."""
+
+
 @dataclass(frozen=True)
 class CapturedMessage:
     """A request or a response as a processor captured it; ``at_ns``: when, 0 where that was not recorded."""
@@ -226,6 +230,8 @@ class ClusterObjects(Protocol):
 
     name: str
     """Of what they set up, as messages have it."""
+    preparation: str
+    """What people do to a cluster before they apply the objects, in Markdown."""
     cannot_say: Capability
     """What these objects cannot ask of a processor, though it gives that where AppNet starts it."""
 
@@ -277,8 +283,12 @@ class Processor(Protocol):
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""
 
-    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
-        """The calls of the method in files that it captured. Raises `DiagnosticError` for a file that is none."""
+    def captured(self, file: Source, method: str) -> Iterator[CapturedCall]:
+        """The calls of the method in a file that it captured.
+
+        Raises `ForeignCaptureError` for a file that is none of its captures, and `DiagnosticError` for calls that
+        cannot be read.
+        """
 
     async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:
         """What RPCs cost in it here. Raises `ProcessorError` or `CalibrationError` where that cannot be measured."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -48,10 +49,18 @@ def ready() -> list[str]:
     return [name for name, it in ENTRIES.items() if it.room]
 
 
+def target_names() -> list[str]:
+    """The names of all targets, each once."""
+    return list(dict.fromkeys(name for it in processors().values() for name in it.targets))
+
+
 def targets() -> Mapping[str, tuple[Processor, Target]]:
-    """All targets by name, each with the first processor that has it."""
-    found: dict[str, tuple[Processor, Target]] = {}
-    for it in processors().values():
-        for name, target in it.targets.items():
-            found.setdefault(name, (it, target))
-    return found
+    """All targets by name; by ``PROCESSOR/NAME`` where several processors have one of the name."""
+    every = [(it, target) for it in processors().values() for target in it.targets.values()]
+    count = Counter(target.name for _, target in every)
+    return {it.name if count[it.name] == 1 else f"{owner.name}/{it.name}": (owner, it) for owner, it in every}
+
+
+def targets_named(name: str) -> list[Target]:
+    """The targets of this name, of whatever processors; there is one at least."""
+    return [it.targets[name] for it in processors().values() if name in it.targets]

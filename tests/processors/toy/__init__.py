@@ -6,10 +6,12 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from appnet.codegen.c.printer import Code
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import base_name
 from appnet.interpret import Answered, ChainInstance, Environment, Outcome, Refused, Rpc, dump
 from appnet.ir.needs import Need
 from appnet.language.messages import MessageSchema
@@ -21,6 +23,7 @@ from appnet.processors.processor import (
     Delivered,
     Denied,
     Driver,
+    ForeignCaptureError,
     Judgement,
     Nodes,
     Processor,
@@ -115,8 +118,9 @@ class Toy:
     def objects(self) -> ClusterObjects:
         return ToyObjects()
 
-    def captured(self, files: Iterable[Path], method: str) -> Iterator[CapturedCall]:
-        raise NotImplementedError("nothing here captures")
+    def captured(self, file: Source, method: str) -> Iterator[CapturedCall]:
+        title, help_ = f"{base_name(file)} is no capture of a toy", "toys capture nothing"
+        raise ForeignCaptureError([Diagnostic("C076", Severity.ERROR, title, Span.whole(file), "", help_)])
 
     async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:
         return self.prices
@@ -126,6 +130,7 @@ class ToyObjects:
     """A ConfigMap for each chain."""
 
     name = "toys in a cluster"
+    preparation = "Toys are for children of three years and older."
     cannot_say = frozenset[Need]()
 
     def problems(self, artifacts: Any, services: Any) -> Iterable[Any]:

@@ -32,7 +32,7 @@ def command(
         str | None,
         typer.Option(
             parser=target_named,
-            metavar="|".join(registry.targets()),
+            metavar="|".join(registry.target_names()),
             help="Check that elements can be compiled to this target, and note what it keeps or gives up of each.",
         ),
     ] = None,

@@ -14,8 +14,8 @@ import typer
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
-from appnet.cli.options import BackendOption, PricesOption, TargetOption
-from appnet.cli.planned import AlgorithmOption, ProfileOption, profiles_of, where_of
+from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
+from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics
 from appnet.compile.fit import DEFAULT_TARGET, load_application
 from appnet.compile.pipeline import compile_application
@@ -44,27 +44,20 @@ _Files = Annotated[
     list[Path] | None, typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
 _Spec = Annotated[
-    Path | None, typer.Option("--spec", "-s", "--spec_path", help="The same as FILES, as the public compiler has it.")
+    Path | None, typer.Option("--spec", "-s", "--spec-path", help="The same as FILES, as the public compiler has it.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
     Path | None,
-    typer.Option("--pseudo_property", "--pseudo-property", help="Properties by hand, in place of inferred ones."),
+    typer.Option("--pseudo-property", help="Properties by hand, in place of inferred ones."),
 ]
 _Code = Annotated[
     Path | None,
-    typer.Option("--pseudo_impl", "--pseudo-impl", help="A folder with C by hand, in place of what would be printed."),
+    typer.Option("--pseudo-impl", help="A folder with C by hand, in place of what would be printed."),
 ]
-_Mrpc = Annotated[
-    Path | None, typer.Option("--mrpc_dir", "--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not yet.")
-]
-_DryRun = Annotated[bool, typer.Option("--dry_run", "--dry-run", help="Do all but write; say what would be written.")]
-_Level = Annotated[
-    OptLevel, typer.Option("--opt_level", "--opt-level", help="What has to stay the same when elements move.")
-]
-_NoOptimize = Annotated[
-    bool, typer.Option("--no_optimize", "--no-optimize", help="The same as --opt_level no, whatever that says.")
-]
+_Mrpc = Annotated[Path | None, typer.Option("--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not yet.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Do all but write; say what would be written.")]
+_NoOptimize = Annotated[bool, typer.Option("--no-optimize", help="The same as --opt-level no, whatever that says.")]
 _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
 ]
@@ -86,7 +79,7 @@ def command(
     pseudo_impl: _Code = None,
     mrpc_dir: _Mrpc = None,
     dry_run: _DryRun = False,
-    opt_level: _Level = OptLevel.STRONG,
+    opt_level: LevelOption = OptLevel.STRONG,
     no_optimize: _NoOptimize = False,
     replica: _Replica = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,

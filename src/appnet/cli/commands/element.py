@@ -58,8 +58,8 @@ def build_element(
     code.write_text(printed.text, encoding="utf-8")
     written = [code]
     for name, (processor, target) in registry.targets().items():
-        module = folder / f"{element.name}.{target.suffix}"
-        module.write_bytes(processor.build(printed, name))
+        module = folder / f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
+        module.write_bytes(processor.build(printed, target.name))
         written.append(module)
     description = folder / f"{element.name}.json"
     description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -96,7 +96,7 @@ def command(
     *,
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
     proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
-    method_name: Annotated[str, typer.Option("--method_name", "--method-name", help="The method in it.")],
+    method: Annotated[str, typer.Option("--method", "--method-name", help="The method in it.")],
     backend: BackendOption = "envoy",
     placement: Annotated[Side, typer.Option(help="The side that runs it.")] = Side.CLIENT,
     parameter: ParameterOption = None,
@@ -107,10 +107,10 @@ def command(
     screens, given = open_screens(), given_by(parameter)
     with told_errors():
         built = build_element(
-            element, proto, method_name, parameters=given, backend=backend, placement=placement, folder=output
+            element, proto, method, parameters=given, backend=backend, placement=placement, folder=output
         )
         if verbose:
-            for view in views(element, proto, method_name, given, [View.EFFECTS, View.STATES, View.TABLE]):
+            for view in views(element, proto, method, given, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
     show_diagnostics(screens.err, built.warnings)
     typer.echo(json.dumps(built.properties, indent=2))

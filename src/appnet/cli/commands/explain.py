@@ -9,11 +9,8 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import told_errors, writing
-from appnet.cli.options import FilesArgument, PricesOption, TargetOption
+from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.planned import (
-    AlgorithmOption,
-    LevelOption,
-    ProfileOption,
     application_json,
     planned,
     where_of,
@@ -32,13 +29,13 @@ def command(
     target: TargetOption = DEFAULT_TARGET,
     profile: ProfileOption = None,
     prices: PricesOption = None,
-    algorithm: AlgorithmOption = Algorithm.COST,
+    opt_algorithm: AlgorithmOption = Algorithm.COST,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
     with told_errors():
-        settings, where = Settings(opt_level, algorithm), where_of(target, prices)
+        settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
         found = planned(files, settings, where, profile)
         if svg is not None:
             with writing(svg):

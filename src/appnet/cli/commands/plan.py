@@ -7,11 +7,8 @@ import json
 import typer
 
 from appnet.cli.errors import told_errors
-from appnet.cli.options import FilesArgument, PricesOption, TargetOption
+from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.planned import (
-    AlgorithmOption,
-    LevelOption,
-    ProfileOption,
     plan_json,
     planned,
     where_of,
@@ -28,9 +25,9 @@ def command(
     target: TargetOption = DEFAULT_TARGET,
     profile: ProfileOption = None,
     prices: PricesOption = None,
-    algorithm: AlgorithmOption = Algorithm.COST,
+    opt_algorithm: AlgorithmOption = Algorithm.COST,
 ) -> None:
     """Print plans as JSON: which elements run where, in which order, at what expected cost."""
     with told_errors():
-        settings, where = Settings(opt_level, algorithm), where_of(target, prices)
+        settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
         typer.echo(json.dumps(plan_json(planned(files, settings, where, profile)), indent=2))

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.live import Live
 
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.options import ConcurrencyOption, FilesArgument, PricesOption, TargetOption
-from appnet.cli.planned import LevelOption, where_of
+from appnet.cli.options import ConcurrencyOption, FilesArgument, LevelOption, PricesOption, TargetOption
+from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,16 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Object
 
 _MARK = "order.yaml"
-_FOLDERS = ("code", "kubernetes")
 _README = """# {name}, compiled by AppNet
 
 | | |
 |---|---|
-| `code/CLIENT_SERVER/METHOD.SEGMENT` | each module: its C text (`.c`), and what it was built into (`.wasm` or `.so`) |
+| `code/CLIENT_SERVER/METHOD.SEGMENT` | each module: its C text (`.c`), and what it was built into ({built}) |
 | `kubernetes/` | manifests, named in the order to apply them |
-| `order.yaml` | the same order, and the one to remove them, for programs |
+| `order.yaml` | the same order, and the one to remove them, for programs; and what the next compilation replaces |
 | `plan.json` | which element runs where, and why |
 
-Istio has to inject sidecars into the application's pods (`kubectl label namespace default istio-injection=enabled`).
+{preparations}
 
 Apply, from this folder; a second time, after another compilation, this upgrades running proxies:
 
@@ -54,9 +52,10 @@ def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     for name, listed in objects.items():
         found[f"kubernetes/{name}"] = _yaml(listed)
     paths = [f"kubernetes/{name}" for name in objects]
-    found[_MARK] = yaml.safe_dump({"apply": paths, "remove": paths[::-1]}, sort_keys=False).encode()
     found["plan.json"] = (json.dumps(plan_json(version), indent=2) + "\n").encode()
-    found["README.md"] = _readme(version.application.application.name, paths).encode()
+    found["README.md"] = _readme(version, paths).encode()
+    order = {"apply": paths, "remove": paths[::-1], "written": [*found, _MARK]}
+    found[_MARK] = yaml.safe_dump(order, sort_keys=False).encode()
     return found
 
 
@@ -65,14 +64,33 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
 
     Raises OSError, and `DiagnosticError` for a folder that holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
-        title, help_ = f"{folder} holds what AppNet did not write", "name another folder: --output FOLDER"
-        raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)])
-    for name in _FOLDERS:  # modules and manifests that are no more
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for path, content in found.items():
+    earlier = _written(folder)
+    no_more = []
+    for it in folder.rglob("*"):
+        path = it.relative_to(folder).as_posix()
+        if it.is_dir():
+            continue
+        if path not in earlier:
+            title, help_ = f"no earlier compilation wrote {it}", "move it, or name another folder: --output FOLDER"
+            place = Span.whole(FileSource(folder))
+            raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, place, "", help_)])
+        if path not in found:
+            no_more.append(it)
+    for it in no_more:
+        it.unlink()
+    for path, content in sorted(found.items(), key=lambda it: it[0] != _MARK):  # what is cut short can be repeated
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
+
+
+def _written(folder: Path) -> set[str]:
+    """The paths that an earlier compilation wrote into the folder."""
+    try:
+        order = yaml.safe_load((folder / _MARK).read_bytes())
+    except (FileNotFoundError, yaml.YAMLError):
+        return set()
+    written = order.get("written") if isinstance(order, dict) else None
+    return set(map(str, written)) if isinstance(written, list) else set()
 
 
 def plan_json(version: Version) -> dict[str, Any]:
@@ -106,9 +124,18 @@ def _yaml(objects: list[Object]) -> bytes:
     return yaml.safe_dump_all(objects, sort_keys=False, width=2**31, allow_unicode=True).encode()
 
 
-def _readme(name: str, paths: list[str]) -> str:
+def _readme(version: Version, paths: list[str]) -> str:
+    places = {it.segment.place for it in version.artifacts}
+    processors = [registry.processor(name) for name in sorted({it.processor for it in places})]
+    suffixes = sorted({registry.processor(it.processor).targets[it.target].suffix for it in places})
     apply, remove = (
         "\n".join(f"    kubectl {verb} -f {it}" for it in order)
         for verb, order in (("apply", paths), ("delete", paths[::-1]))
     )
-    return _README.format(name=name, apply=apply, remove=remove)
+    return _README.format(
+        name=version.application.application.name,
+        built=" or ".join(f"`.{it}`" for it in suffixes),
+        preparations="\n\n".join(it.objects().preparation for it in processors),
+        apply=apply,
+        remove=remove,
+    )

@@ -26,7 +26,6 @@ from appnet.samples.guide import EchoApplication, application_for
 from appnet.system.address import Address
 
 _ALIVE_POLL_SECONDS = 0.2
-_LOG_TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class LocalMachine:
             server = await self._program(instance, self._application.server_command(name))
             hosts.append(await self._before(instance, edge, Side.SERVER, [server], version))
         self._progress(f"starting {edge.client} and what stands behind it")
-        (egress,) = [await self._before(edge.client, edge, Side.CLIENT, hosts, version)]
+        egress = await self._before(edge.client, edge, Side.CLIENT, hosts, version)
         await self._program(edge.client, self._application.frontend_command(egress, settings.port))
 
     async def _program(self, name: str, command: Sequence[str | Path]) -> Address:
@@ -155,8 +154,7 @@ class LocalMachine:
         while True:
             for program in self._programs:
                 if not program.running:
-                    log = program.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
-                    return "\n".join((f"{program.name} has ended; its log ends:", *log))
+                    return f"{program.name} has ended; its log ends:\n{program.last_words()}"
             for name, node in self.nodes.items():
                 if not node.running:
                     return f"{name} has ended; its log ends:\n{node.last_words()}"

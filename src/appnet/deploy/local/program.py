@@ -48,7 +48,7 @@ class ApplicationProcess:
                 await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
             await self.stop()
             raise ApplicationError(
-                f"{self.name} did not print its address; its log ends:\n{self._log_tail()}"
+                f"{self.name} did not print its address; its log ends:\n{self.last_words()}"
             ) from error
         except BaseException:
             await self.stop()
@@ -89,7 +89,8 @@ class ApplicationProcess:
         """Whether the program was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
-    def _log_tail(self) -> str:
+    def last_words(self) -> str:
+        """The end of its log."""
         return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
@@ -57,11 +57,11 @@ class EnvoySidecar:
 
         return IstioObjects()
 
-    def captured(self, files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
+    def captured(self, file: Source, method: str) -> Iterator[CapturedCall]:
         """Calls as Envoy's tap filter captures them."""
         from appnet.processors.envoy.tap import captured_calls
 
-        return captured_calls(files, method)
+        return captured_calls(file, method)
 
     async def calibrate(self, effort: Effort, progress: Callable[[str], None]) -> CostModel:
         """Probes in a real Envoy under load."""

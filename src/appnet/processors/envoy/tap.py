@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from envoy.data.tap.v3.wrapper_pb2 import TraceWrapper
@@ -13,21 +13,21 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity,
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.processors.envoy.framing import FRAME_SIZE, is_framed
-from appnet.processors.processor import CapturedCall, CapturedMessage
+from appnet.processors.processor import CapturedCall, CapturedMessage, ForeignCaptureError
 
 _FORMAT = "JSON_BODY_AS_BYTES"
 _UNKNOWN = 2
 
 
-def captured_calls(files: Iterable[Source], method: str) -> Iterator[CapturedCall]:
-    """The calls of the method (its full name) in the files, in their order.
+def captured_calls(file: Source, method: str) -> Iterator[CapturedCall]:
+    """The calls of the method (its full name) in the file.
 
-    Raises ``DiagnosticError`` for files that are no captures, and for bodies that are no whole message.
+    Raises `ForeignCaptureError` for a file that is no capture, and ``DiagnosticError`` for bodies that are no whole
+    message.
     """
-    for file in files:
-        for number, trace in enumerate(_traces(file), 1):
-            if _headers(trace.request.headers).get(":path") == method:
-                yield _call(file, f"{base_name(file)}#{number}", trace)
+    for number, trace in enumerate(_traces(file), 1):
+        if _headers(trace.request.headers).get(":path") == method:
+            yield _call(file, f"{base_name(file)}#{number}", trace)
 
 
 def _traces(file: Source) -> Iterator[Any]:
@@ -42,7 +42,8 @@ def _traces(file: Source) -> Iterator[Any]:
     except (ValueError, json_format.ParseError) as error:
         reason = str(error).splitlines()[0]
     help_ = f"capture with `format: {_FORMAT}` and without `streaming` in output_config"
-    raise _wrong(file, f"{base_name(file)} is no capture of Envoy's tap filter", reason, help_)
+    wrong = _wrong(file, f"{base_name(file)} is no capture of Envoy's tap filter", reason, help_)
+    raise ForeignCaptureError(wrong.diagnostics)
 
 
 def _objects(text: str) -> Iterator[Any]:

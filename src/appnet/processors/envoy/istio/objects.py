@@ -24,6 +24,10 @@ class IstioObjects:
     """EnvoyFilters, and the loader as a ConfigMap."""
 
     name = "Istio's sidecars"
+    preparation = (
+        "Istio has to inject sidecars into the application's pods: "
+        "`kubectl label namespace default istio-injection=enabled`."
+    )
     cannot_say = frozenset({Need.ROUTE, Need.DELAY})
     """Both need clusters and routes of their own shape."""
 
