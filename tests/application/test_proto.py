@@ -120,6 +120,27 @@ def test_message_classes(shop: ProtoFile) -> None:
         shop.message_class("shop.Nothing")
 
 
+def test_bytes_in_place_of_strings(tmp_path: Path) -> None:
+    file = tmp_path / "it.proto"
+    file.write_text(
+        'syntax = "proto2"; message M { optional string a = 1 [default = "\\"\\xc3\\xa9"]; map<string, string> b = 2; }'
+    )
+    cut = load_proto(FileSource(file)).bytes_class("M").FromString(b"\x12\x06\n\x01k\x12\x01\xc3")
+    assert cut.a == '"é'.encode()
+    assert dict(cut.b) == {"k": b"\xc3"}
+
+
+def test_what_is_too_much_for_the_library_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "it.proto"
+    fields = "".join(f"string a{number} = {number + 1}; " for number in range(15_000))
+    file.write_text(f'syntax = "proto3"; message M {{ {fields} }}')
+    with pytest.raises(DiagnosticError) as caught:
+        load_proto(FileSource(file))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "C050"
+    assert diagnostic.help
+
+
 def test_files_it_was_read_from(shop: ProtoFile) -> None:
     folder = Path(shop.source.name).parent
     assert shop.sources == (FileSource(folder / "shop.proto"), FileSource(folder / "parts" / "money.proto"))

@@ -73,11 +73,12 @@ def test_every_row_of_every_standard_element_fires_in_its_behaviour_files() -> N
     assert rows - fired == set()
 
 
-def failures(folder: Path, steps: str) -> list[Failure]:
-    (folder / "it.appnet").write_text(ELEMENT)
-    (folder / "it.proto").write_text(PROTO)
+def failures(folder: Path, steps: str, element: str = ELEMENT, proto: str = PROTO) -> list[Failure]:
+    (folder / "it.appnet").write_text(element)
+    (folder / "it.proto").write_text(proto)
     (folder / "it.behaviour.yaml").write_text(HEAD + steps)
-    results = run_behaviour(load_behaviour(FileSource(folder / "it.behaviour.yaml")), TARGETS)
+    results = list(run_behaviour(load_behaviour(FileSource(folder / "it.behaviour.yaml")), TARGETS))
+    assert {it.target for it in results} == set(TARGETS)
     return [failure for it in results for failure in it.failures]
 
 
@@ -121,12 +122,7 @@ MANY_STEPS = """\
 
 
 def test_fields_of_many_values_and_members_of_oneofs(tmp_path: Path) -> None:
-    (tmp_path / "it.appnet").write_text(MANY)
-    (tmp_path / "it.proto").write_text(MANY_PROTO)
-    (tmp_path / "it.behaviour.yaml").write_text(HEAD + MANY_STEPS)
-    results = list(run_behaviour(load_behaviour(FileSource(tmp_path / "it.behaviour.yaml")), TARGETS))
-    assert {it.target for it in results} == set(TARGETS)
-    assert [failure for it in results for failure in it.failures] == []
+    assert failures(tmp_path, MANY_STEPS, MANY, MANY_PROTO) == []
 
 
 @pytest.mark.parametrize(
@@ -157,3 +153,40 @@ def test_a_wrong_outcome_is_told(tmp_path: Path, steps: str, line: int, subject:
 def test_a_repeated_step_must_come_to_the_same_each_time(tmp_path: Path) -> None:
     steps = "      - request: {body: changed}\n        times: 3\n        sets: {x-count: '1'}\n"
     assert [it.got for it in failures(tmp_path, steps)] == ['forwards: {}, sets: {x-count: "2"}'] * len(TARGETS)
+
+
+CUT = """\
+state:
+    pass
+init():
+    pass
+req(rpc):
+    set(rpc, 'text', substring(get(rpc, 'text'), 0, 1))
+    send(rpc, Down)
+resp(rpc):
+    set(rpc, 'number', 0.0 / get(rpc, 'number'))
+    send(rpc, Up)
+"""
+CUT_PROTO = """syntax = "proto3"; service S { rpc Do(M) returns (M); }
+message M { string text = 1; double number = 2; repeated double others = 3; }
+"""
+CUT_STEPS = """\
+      - request: {text: é, number: .nan, others: [.nan]}
+        forwards: {text: e}
+"""
+NAN_STEPS = """\
+      - request: {text: e, number: .nan, others: [.nan]}
+        forwards: {}
+      - response: {text: é, others: [.nan]}
+        forwards: {number: .nan}
+"""
+
+
+def test_a_text_cut_inside_a_character(tmp_path: Path) -> None:
+    found = failures(tmp_path, CUT_STEPS, CUT, CUT_PROTO)
+    assert len(found) == len(TARGETS)
+    assert {it.got for it in found} == {r'forwards: {text: "\\xc3"}'}
+
+
+def test_a_nan_is_the_same_as_another(tmp_path: Path) -> None:
+    assert failures(tmp_path, NAN_STEPS, CUT, CUT_PROTO) == []

@@ -95,3 +95,15 @@ async def test_a_link_is_told_by_what_it_leads_to(tmp_path: Path) -> None:
     async with watching(lambda: [link / "x.appnet"]) as told:
         real.write_text("x")
         assert await next_of(told) == {real}
+
+
+@asynchronous
+async def test_a_link_that_leads_to_itself_is_told_and_survived(tmp_path: Path) -> None:
+    element = tmp_path / "x.appnet"
+    element.write_text("")
+    async with watching(lambda: [element]) as told:
+        element.unlink()
+        element.symlink_to(element)
+        assert await next_of(told) == {element}
+        element.unlink()
+        assert await next_of(told) == {element}

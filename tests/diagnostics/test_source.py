@@ -91,3 +91,9 @@ def test_a_diagnostic_shows_what_its_source_says() -> None:
 
 def test_names() -> None:
     assert (base_name(FileSource(Path("a/it.b.yaml"))), stem(FileSource(Path("a/it.b.yaml")))) == ("it.b.yaml", "it.b")
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(UnreadableError) as caught:
+        FileSource(Path("/dev/zero")).text()
+    assert caught.value.reason == "too large"

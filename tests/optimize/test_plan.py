@@ -21,7 +21,7 @@ from appnet.ir import compile_element
 from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
 from appnet.optimize import Algorithm, OptimizedPlan, Place, Planner, Profile, Settings, UnsuitedError
-from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, told_reasons, total
+from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, total
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.problem import problem_of
@@ -211,17 +211,6 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
         "kept in order\n  fault, logging: the caller, the server or a state tells the orders apart\n    request 1 {}\n"
         in text
     )
-
-
-def test_each_pair_in_order_and_each_that_swapped_has_its_reason_in_a_line(edge: LoadedChain) -> None:
-    weak = list(told_reasons(explain(optimize(edge, OptLevel.WEAK))))
-    assert weak == ["metrics, firewall may swap: they touch nothing in common"]
-    strong = list(told_reasons(explain(optimize(edge, OptLevel.STRONG))))
-    pairs = ("fault before logging", "fault before metrics", "fault before firewall")
-    assert [it.split(": ")[0].replace(" stays", "") for it in strong[:3]] == list(pairs)
-    assert "as written: fault draws and refuses; `record_req` of logging is []; swapped: " in strong[0]
-    assert '`record_req` of logging is ["test"]' in strong[3]
-    assert all(": as written: " in it and "; swapped: " in it for it in strong)
 
 
 def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:

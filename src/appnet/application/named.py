@@ -94,4 +94,4 @@ def _missing(source: Source) -> str:
 
 def project_root(path: Path) -> Path | None:
     """The nearest folder above ``path`` that has ``config/samples``."""
-    return next((it for it in path.resolve().parents if (it / _ROOT_MARK).is_dir()), None)
+    return next((it for it in Path(os.path.realpath(path)).parents if (it / _ROOT_MARK).is_dir()), None)

@@ -8,12 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
+from google.protobuf.text_encoding import CEscape
 
 from appnet.diagnostics.diagnostic import (
     Diagnostic,
@@ -99,6 +101,21 @@ class ProtoFile:
     def message_class(self, full_name: str) -> type[Message]:
         """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
+
+    def bytes_class(self, full_name: str) -> type[Message]:
+        """As `message_class`, with bytes for strings: programs may cut a text inside a character."""
+        return message_factory.GetMessageClass(self._bytes_pool.FindMessageTypeByName(full_name))
+
+    @cached_property
+    def _bytes_pool(self) -> DescriptorPool:
+        pool = DescriptorPool()
+        for name in (*self.imports, base_name(self.source)):
+            file = descriptor_pb2.FileDescriptorProto()
+            self._pool.FindFileByName(name).CopyToProto(file)
+            for message in file.message_type:
+                _strings_to_bytes(message)
+            pool.Add(file)
+        return pool
 
     def place(self, message: str, path: str) -> Span | None:
         """Where the field at the dotted ``path`` in ``message`` (``package.Message``) is declared."""
@@ -203,7 +220,12 @@ def _compile(source: Source) -> ProtoFile:
         compiled = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
     pool = DescriptorPool()
     for file in compiled.file:
-        pool.Add(file)
+        try:
+            pool.Add(file)
+        except TypeError as error:  # some limits are the library's, not protoc's
+            title, help_ = f"{file.name} cannot be used: {error}", "make its messages smaller"
+            place = Span.whole(written.get(file.name) or source)
+            raise DiagnosticError([Diagnostic("C050", Severity.ERROR, title, place, "", help_)]) from error
     *imports, own = compiled.file  # protoc puts each file after those it imports
     services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
     places = {
@@ -212,6 +234,17 @@ def _compile(source: Source) -> ProtoFile:
         for name, place in _places(written.get(it.name) or source.beside(it.name), it)
     }
     return ProtoFile(source, tuple(it.name for it in imports), pool, tuple(services), places)
+
+
+def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
+    for it in message.field:
+        key = message.options.map_entry and it.number == 1  # which cannot be bytes
+        if it.type == it.TYPE_STRING and not key:
+            it.type = it.TYPE_BYTES
+            if it.HasField("default_value"):
+                it.default_value = CEscape(it.default_value.encode(), as_utf8=True)
+    for nested in message.nested_type:
+        _strings_to_bytes(nested)
 
 
 def _places(source: Source, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Source, int, int]]]:

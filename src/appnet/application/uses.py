@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def uses_of(element: Source) -> list[Use]:
     """
     if element.path is None:
         return []
-    for folder in _folders(element.path.resolve()):
+    for folder in _folders(Path(os.path.realpath(element.path))):
         found = [
             Use(application.source, chain, stop.spec)
             for application in _applications(folder)

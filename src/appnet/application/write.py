@@ -172,7 +172,7 @@ def _parameters(spec: ElementSpec) -> dict[str, Any]:
 def _reference(source: Source, folder: Path) -> str:
     if source.path is None:
         return source.name
-    return PurePath(os.path.relpath(source.path.resolve(), folder.resolve())).as_posix()
+    return PurePath(os.path.relpath(os.path.realpath(source.path), os.path.realpath(folder))).as_posix()
 
 
 def _module_folder(chain: Chain, folder: Path) -> str:
@@ -180,7 +180,7 @@ def _module_folder(chain: Chain, folder: Path) -> str:
     written, path = chain.proto_module_folder, chain.methods[0].span.source.path
     if path is None or written.startswith(("/", "<")):
         return written
-    return PurePath(os.path.relpath(path.resolve().parent / written, folder.resolve())).as_posix()
+    return PurePath(os.path.relpath(Path(os.path.realpath(path)).parent / written, os.path.realpath(folder))).as_posix()
 
 
 def _cannot(title: str, span: Span, label: str, help_: str) -> Diagnostic:

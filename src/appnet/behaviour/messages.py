@@ -15,7 +15,7 @@ from appnet.language.types import STRING, MapType, Type, VecType
 
 def encode(fields: Fields, schema: MessageSchema, proto: ProtoFile) -> bytes:
     """The message with these fields."""
-    message = proto.message_class(schema.full_name)()
+    message = proto.bytes_class(schema.full_name)()
     for path, value in fields.items():
         _put(message, path, value, schema.fields[path].type)
     return message.SerializeToString(deterministic=True)
@@ -23,7 +23,7 @@ def encode(fields: Fields, schema: MessageSchema, proto: ProtoFile) -> bytes:
 
 def decode(body: bytes, schema: MessageSchema, proto: ProtoFile) -> Fields:
     """All fields that programs can use. Raises protobuf's ``DecodeError``."""
-    message = proto.message_class(schema.full_name)()
+    message = proto.bytes_class(schema.full_name)()
     message.ParseFromString(body)
     return {path: _get(message, path, it.type) for path, it in schema.fields.items()}
 
@@ -33,16 +33,12 @@ def _put(message: Message, path: str, value: Value, type_: Type) -> None:
     for name in outer:
         message = getattr(message, name)
     match type_:
-        case VecType(item=item):
-            getattr(message, last).extend(_to_protobuf(it, item) for it in value)
-        case MapType(key=key, value=kept):
-            getattr(message, last).update({_to_protobuf(k, key): _to_protobuf(it, kept) for k, it in value.items()})
+        case VecType():
+            getattr(message, last).extend(value)
+        case MapType(key=key):
+            getattr(message, last).update({it.decode() if key == STRING else it: value[it] for it in value})
         case _:
-            setattr(message, last, _to_protobuf(value, type_))
-
-
-def _to_protobuf(value: Value, type_: Type) -> Value:
-    return value.decode() if type_ == STRING else value
+            setattr(message, last, value)
 
 
 def _get(message: Message, path: str, type_: Type) -> Value:
@@ -51,12 +47,8 @@ def _get(message: Message, path: str, type_: Type) -> Value:
         value = getattr(value, name)
     match type_:
         case VecType():
-            return [_from_protobuf(it) for it in value]
+            return list(value)
         case MapType():
-            return {_from_protobuf(key): _from_protobuf(it) for key, it in value.items()}
+            return {key.encode() if isinstance(key, str) else key: it for key, it in value.items()}
         case _:
-            return _from_protobuf(value)
-
-
-def _from_protobuf(value: Any) -> Value:
-    return value.encode() if isinstance(value, str) else value
+            return value

@@ -8,7 +8,7 @@ from typing import Protocol
 from appnet.behaviour.document import Case, Fields, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
 from appnet.interpret.shown import CLOCK_START_NS
-from appnet.interpret.values import Value, absent_value
+from appnet.interpret.values import Value, absent_value, same_value
 from appnet.language.messages import MessageSchema, MethodSignature
 
 REQUEST_HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
@@ -33,7 +33,7 @@ def changed(before: Mapping[str, Value], after: Mapping[str, Value], schema: Mes
     return {
         path: after.get(path, absent_value(it))
         for path, it in schema.fields.items()
-        if after.get(path, absent_value(it)) != before.get(path, absent_value(it))
+        if not same_value(after.get(path, absent_value(it)), before.get(path, absent_value(it)))
     }
 
 

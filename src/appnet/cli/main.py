@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -86,4 +87,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the `appnetctl` script."""
-    app()
+    try:
+        app()
+    except OSError as error:  # such as a full disk behind standard output
+        sys.exit(f"error: {error}")

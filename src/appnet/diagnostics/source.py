@@ -13,6 +13,8 @@ from appnet.diagnostics.place import Source, Span
 NOT_TEXT = "not UTF-8 text"
 """The reason for which bytes cannot be read."""
 
+_MOST_BYTES = 64 << 20
+
 
 class _Placed:
     """Equality by place."""
@@ -49,12 +51,16 @@ class FileSource(_Placed):
     def text(self) -> str:
         """What the file holds, which has to be UTF-8. Raises `UnreadableError`."""
         try:
-            content = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
         except OSError as error:
             reason, missing = error.strerror or str(error), isinstance(error, FileNotFoundError)
             title = f"no file {self.name}" if missing else f"{self.name} cannot be read: {reason}"
             help_ = "name the files in it" if self._path.is_dir() else "give the path of a file that can be read"
             raise _unreadable(self, title, help_, reason) from error
+        if len(content) > _MOST_BYTES:
+            title = f"{self.name} is larger than {_MOST_BYTES >> 20} MiB"
+            raise _unreadable(self, title, "give the path of a file that people wrote", "too large")
         try:
             return _universal_line_ends(content.decode())
         except UnicodeDecodeError as error:

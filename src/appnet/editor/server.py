@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from lsprotocol import types as lsp
@@ -182,7 +183,7 @@ def _path(uri: str) -> Path:
 def _uri(span: Span) -> str:
     """The file that the place is in; empty where it is in none."""
     path = span.source.path
-    return (from_fs_path(str(path.resolve())) or "") if path is not None else ""
+    return (from_fs_path(os.path.realpath(path)) or "") if path is not None else ""
 
 
 def _is_element(uri: str) -> bool:

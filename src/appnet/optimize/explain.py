@@ -183,16 +183,6 @@ def told_changes(explanation: Explanation) -> Iterator[str]:
             yield f"{pair.second} runs before {pair.first}"
 
 
-def told_reasons(explanation: Explanation) -> Iterator[str]:
-    """Which pairs were swapped and which were kept in order, each with its reason, in a line each."""
-    for pair in explanation.pairs:
-        if pair.status == "swapped":
-            yield f"{pair.first}, {pair.second} may swap: {pair.reason}"
-        elif pair.status == "kept":
-            why = "; ".join(pair.story[-2:]) or pair.reason  # the last two lines of a story say what differs
-            yield f"{pair.first} stays before {pair.second}: {why}"
-
-
 def _moved(explanation: Explanation, move: Move) -> str:
     """Where to, and where from: by sides, where each of the two has one place."""
     before, after = explanation.places[move.before], explanation.places[move.after]

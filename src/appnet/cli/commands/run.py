@@ -27,11 +27,11 @@ from appnet.compile.pipeline import elements_on
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
-from appnet.deploy.local.watch import saves
+from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
-from appnet.optimize.explain import explain, told_changes, told_reasons
+from appnet.optimize.explain import explain, told_changes
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
@@ -95,12 +95,13 @@ def _show_plan(machine: LocalMachine, out: Console) -> None:
         out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
     for plan in version.plans:
         found = explain(plan)
-        costs = f"{found.cost:.1f} us of CPU, {found.written_cost:.1f} as written, by expectation"
-        out.print(f"  an RPC costs {costs}", markup=False)
-        for line in (*told_changes(found), *told_reasons(found)):
+        out.print(
+            f"  expected CPU of an RPC: {found.cost:.1f} us; as written: {found.written_cost:.1f} us", markup=False
+        )
+        for line in told_changes(found):
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
-    out.print(f"[dim]  appnetctl explain {names} tells the RPCs that show it[/]")
+    out.print(f"[dim]  appnetctl explain {names} says why[/]")
 
 
 def _expectations(machine: LocalMachine) -> list[Expectation]:
@@ -178,7 +179,7 @@ async def _upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
         if rollout is not None:
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
-        elif mended or saved & {it.resolve() for it in files()}:
+        elif mended or saved & set(map(real, files())):
             screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
 
 
@@ -189,6 +190,9 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
         seconds = rollout.accept_seconds.get(node)
         state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
         out.print(f"  {node} {state}", markup=False)
+    new = [it for it in rollout.version.artifacts if it.stem in rollout.changed]
+    if emptied := sorted({it.name for artifact in new for it in artifact.elements if it.state}):
+        out.print(f"  the state of {', '.join(emptied)} starts anew", markup=False)
 
 
 def _ms(seconds: float) -> str:

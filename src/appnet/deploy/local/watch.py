@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ async def saves(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> Asy
             recursive=False,
         )
         async for changes in watcher:
-            saved = frozenset(Path(name).resolve() for _, name in changes if Path(name).suffix in SUFFIXES)
+            saved = frozenset(real(Path(name)) for _, name in changes if Path(name).suffix in SUFFIXES)
             if saved or unsure:
                 unsure = False
                 yield saved
@@ -43,6 +44,11 @@ async def saves(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> Asy
                     break
 
 
+def real(path: Path) -> Path:
+    """The path without symbolic links, as far as they lead anywhere."""
+    return Path(os.path.realpath(path))
+
+
 def _folders(files: Iterable[Path]) -> frozenset[Path]:
     found = {it.absolute().parent for it in files}
-    return frozenset(it for it in found | {folder.resolve() for folder in found} if it.is_dir())
+    return frozenset(it for it in found | set(map(real, found)) if it.is_dir())
