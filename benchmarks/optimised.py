@@ -1,10 +1,10 @@
-"""What optimising saves: edges as written, a wasm filter for each element, against the plans of each level.
+"""What optimising saves: chains as written, a wasm filter for each element, against the plans of each level.
 
     python -m benchmarks.optimised [--rounds N] [--seconds X] [--rate X] [--plans N] [--prices FILE] [--dry-run]
 
 Calls go through two Envoys, the client's sidecar and the server's, which have a listener for each plan. In every round
 each plan is loaded once as hard as it takes and once at a steady rate, in shuffled order. What a call takes more than
-through the two Envoys without elements, in the same round, is what its processing takes. The plans of one edge from
+through the two Envoys without elements, in the same round, is what its processing takes. The plans of one chain from
 the cheapest to the dearest, as wasm, say whether the cost model orders plans as they are measured.
 """
 
@@ -73,7 +73,7 @@ class Samples:
 
 
 def all_cases(options: argparse.Namespace) -> list[Case]:
-    """Envoys alone; each edge at each level; and plans of one edge between its cheapest and its dearest."""
+    """Envoys alone; each chain at each level; and plans of one chain between its cheapest and its dearest."""
     model = load_prices(FileSource(options.prices), list(TARGETS)) if options.prices else PROCESSOR.prices
     cases: list[Case] = []
     for application in applications():
@@ -120,7 +120,7 @@ def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionCon
 
 
 class WrongOutcomeError(Exception):
-    """Calls did not end as the edge's elements have it, so the numbers would mean nothing."""
+    """Calls did not end as the chain's elements have it, so the numbers would mean nothing."""
 
 
 def check_outcomes(case: Case, result: LoadResult) -> None:
@@ -177,7 +177,7 @@ async def measure(
 
 
 def rows(cases: Sequence[Case], samples: Mapping[str, Samples]) -> Iterator[results.Row]:
-    """What came of it. Ratios are to the edge as written, as wasm."""
+    """What came of it. Ratios are to the chain as written, as wasm."""
     for name in dict.fromkeys(it.application.name for it in cases):
         levels = [it.name for it in cases if it.application.name == name and it.paced]
         written = f"{name}-{WASM}-{OptLevel.NO.value}"
@@ -202,7 +202,7 @@ def rows(cases: Sequence[Case], samples: Mapping[str, Samples]) -> Iterator[resu
 
 
 def _added(values: Mapping[str, Sequence[float]], metric: str, written: str) -> list[results.Row]:
-    """With ratios where those of the edge as written mean something: noise can be more than what is added."""
+    """With ratios where those of the chain as written mean something: noise can be more than what is added."""
     if min(values[written]) > 0:
         return results.summarize(values, metric, "us", written)
     return [results.Row(it, metric, results.rounded(statistics.median(values[it])), "us") for it in values]
@@ -239,14 +239,14 @@ def main() -> None:
     }
     for metrics in TABLES:
         shown = [it for it in found if it.metric in metrics]
-        console.print(report.table(shown, titles, "medians over rounds; ratio to the edge as written, as wasm"))
+        console.print(report.table(shown, titles, "medians over rounds; ratio to the chain as written, as wasm"))
     if not options.dry_run:
         context = {
             "rounds": options.rounds, "seconds": options.seconds, "rate": options.rate,
             "titles": titles, "tables": TABLES, "prices": str(options.prices or "AppNet's own"),
         }  # fmt: skip
         file = results.save("optimised", found, context)
-        report.plot(found, titles, file.with_suffix(".svg"), "the edge as written, WebAssembly")
+        report.plot(found, titles, file.with_suffix(".svg"), "the chain as written, WebAssembly")
         console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 

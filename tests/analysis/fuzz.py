@@ -18,12 +18,12 @@ from pathlib import Path
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Strength, decide
 from appnet.analysis.replay import Parting, replay
-from appnet.analysis.runs import random_runs
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from tests.analysis.standard import METHOD, standard_elements
+from tests.analysis.support import random_runs
 from tests.support.elements import make_program
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic

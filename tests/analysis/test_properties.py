@@ -11,7 +11,7 @@ def test_a_handler_s_fields_headers_and_ways_out():
     assert found.request.can_end
     assert not found.request.drops
     assert not found.response.can_end
-    assert not found.symmetric
+    assert found.request != found.response
     assert infer(STAMP).request.metadata_written == {"x-stamp"}
 
 
@@ -25,9 +25,9 @@ def test_a_key_in_a_parameter_is_known_and_a_computed_one_is_any():
 def test_records_and_counters_influence_nothing():
     found = infer(LOG)
     assert found.state == {"keys": StateClass.RECORD}
-    assert found.record_only == {"keys"}
+    assert found.influencing == set()
     assert found.lasting() == {"keys"}
-    assert infer(COUNTER).record_only == {"calls"}
+    assert infer(COUNTER).influencing == set()
 
 
 def test_what_decides_a_verdict_influences_by_way_of_other_variables():

@@ -4,9 +4,8 @@ import pytest
 
 from appnet.analysis import Proved, Refuted, Strength, decide
 from appnet.analysis.replay import Parting, replay
-from appnet.analysis.runs import random_runs
 from appnet.ir.nodes import Element
-from tests.analysis.support import COUNTER, FAULT, FIREWALL, STAMP, element
+from tests.analysis.support import COUNTER, FAULT, FIREWALL, STAMP, element, random_runs
 from tests.support.signatures import KV
 
 STRONG, WEAK = Strength.STRONG, Strength.WEAK

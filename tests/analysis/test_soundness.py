@@ -8,9 +8,9 @@ import pytest
 from appnet.analysis import Proved, Strength
 from appnet.analysis.decide import proved_or_unknown
 from appnet.analysis.replay import replay
-from appnet.analysis.runs import random_runs
 from tests.analysis.fuzz import judge_seed
 from tests.analysis.standard import METHOD, standard_elements
+from tests.analysis.support import random_runs
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -23,7 +23,7 @@ from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import OPERATIONS
 from appnet.language.operations.signature import signature_of
 from appnet.optimize.cost import KINDS
-from appnet.processors.envoy.harness.calls import Passed
+from appnet.processors.envoy.harness.calls import DeliveredBody
 from tests.built_ins.examples import BACKENDS, NOW_NS, SEED, compiled, method_of
 from tests.differential.compare import TARGETS, Subject
 from tests.support.elements import make_program
@@ -92,7 +92,7 @@ def test_its_example_holds_in_c(name: str, target: Subject) -> None:
     assert has_c(name), "there is no C"
     harness = target.harness(module(target), seed=SEED, backend_count=BACKENDS, now_ns=NOW_NS)
     call = harness.call()
-    assert isinstance(call.run_request(method_of(name).full_name, {"user": b"ann"}, [b"\0\0\0\0\0"]), Passed)
+    assert isinstance(call.run_request(method_of(name).full_name, {"user": b"ann"}, [b"\0\0\0\0\0"]), DeliveredBody)
     call.end()
 
 

@@ -17,8 +17,9 @@ from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
-from appnet.processors.envoy.harness.calls import CallUnderTest, Passed, Replied
+from appnet.processors.envoy.harness.calls import CallUnderTest, DeliveredBody
 from appnet.processors.envoy.targets import NATIVE, WASM
+from appnet.processors.processor import Denied
 
 HERE = Path(__file__).parent / "c"
 JUDGE, HEADERS, WATCH, STATUS = (f"/fixture.Fixture/{name}" for name in ("Judge", "Headers", "Watch", "Status"))
@@ -138,7 +139,7 @@ def writes(values: Mapping[str, Any]) -> dict[str, bytes]:
     return metadata
 
 
-def judge(chain: Any, body: bytes, metadata: Mapping[str, bytes] | None = None) -> Passed | Replied:
+def judge(chain: Any, body: bytes, metadata: Mapping[str, bytes] | None = None) -> DeliveredBody | Denied:
     """What becomes of a request with this body, in one piece."""
     call: CallUnderTest = chain.call()
     try:

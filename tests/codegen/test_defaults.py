@@ -15,8 +15,9 @@ from appnet.ir.compile import compile_element
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native as native_harness
 from appnet.processors.envoy.harness import wasm as wasm_harness
-from appnet.processors.envoy.harness.calls import Passed, Replied
+from appnet.processors.envoy.harness.calls import DeliveredBody
 from appnet.processors.envoy.targets import NATIVE, WASM
+from appnet.processors.processor import Denied
 from tests.codegen.fixture import frame
 from tests.support.programs import program
 
@@ -83,7 +84,7 @@ def test_absent_fields_read_as_the_declared_defaults(proto: ProtoFile, target: s
     assert outcome == Refused(10, expected)
     chain = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = chain.call()
-    assert call.run_request(signature.full_name, {}, [frame(message.SerializePartialToString())]) == Replied(
+    assert call.run_request(signature.full_name, {}, [frame(message.SerializePartialToString())]) == Denied(
         10, expected
     )
     call.end()
@@ -100,8 +101,8 @@ def test_an_error_response_reads_as_the_declared_defaults(proto: ProtoFile, targ
     assert chain.response(rpc, 14) == Refused(15, "café".encode())
     module = harness(target)(build(print_chain(ChainSource("it", "1", [(signature, [element])])), target))
     call = module.call()
-    assert isinstance(call.run_request(signature.full_name, {}, [frame(b"")]), Passed)
-    assert call.run_response({}, [], 14) == Replied(15, "café".encode())
+    assert isinstance(call.run_request(signature.full_name, {}, [frame(b"")]), DeliveredBody)
+    assert call.run_response({}, [], 14) == Denied(15, "café".encode())
     call.end()
 
 

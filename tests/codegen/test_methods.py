@@ -10,7 +10,7 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.interpret import ChainInstance, Environment, Refused, Rpc, dump
 from appnet.ir import compile_element
-from appnet.processors.envoy.harness.native import Replied
+from appnet.processors.processor import Denied
 from tests.differential.compare import AS_HTTP, BACKENDS, SEED, Subject
 from tests.support.calls import Clock
 from tests.support.raw_grpc import frame, string_field
@@ -73,9 +73,9 @@ def test_one_state_for_all_methods(subject: Subject, methods):
         got = call.run_request(signature.full_name, {}, [frame(string_field(KEY_NUMBERS[name], key.encode()))])
         refused = isinstance(expected, Refused)
         refusals.append(refused)
-        assert isinstance(got, Replied) is refused
+        assert isinstance(got, Denied) is refused
         if isinstance(expected, Refused):
-            assert got == Replied(expected.code, expected.text)
+            assert got == Denied(expected.code, expected.text)
         call.end()
     assert refusals == [False, False, True, True, False, False, True]
     assert module.state_dump() == dump(reference)

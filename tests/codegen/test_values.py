@@ -239,9 +239,23 @@ def test_fields_of_32_bits_keep_32_bits(
 # --- time, backends, decryption -------------------------------------------------------------------
 
 
+def _kept(name: str, op: str, *args: Atom, type_: Type) -> tuple[Statement, ...]:
+    """The operation's result, in a local and in the state of that name."""
+    return let(name, op, *args, type=type_), SetState(State(name, type_), Local(name, type_))
+
+
+def _kept_if_some(name: str, op: str, *args: Atom, type_: Type) -> tuple[Statement, ...]:
+    """What the operation finds, in the state of that name; where it finds nothing, the word none."""
+    option, found, state = OptionType(type_), Local(f"of_{name}", type_), State(name, type_)
+    return (
+        let(f"maybe_{name}", op, *args, type=option),
+        SetState(state, Const(b"none", type_)),
+        Match(Local(f"maybe_{name}", option), (Arm(SomePattern(found), Block((SetState(state, found),))),)),
+    )
+
+
 def _surroundings() -> Element:
-    floats, load = VecType(FLOAT), PairType(INT, INSTANT)
-    plain = OptionType(STRING)
+    floats, hosts, load = VecType(FLOAT), VecType(INT), PairType(INT, INSTANT)
     state = {
         "before": INSTANT,
         "passed": FLOAT,
@@ -251,58 +265,37 @@ def _surroundings() -> Element:
         "loads": floats,
         "q": FLOAT,
         "plain": STRING,
+        "hosts": hosts,
+        "chosen": hosts,
+        "status": INT,
+        "text": STRING,
+        "frame": BYTES,
     }
-    state |= {"hosts": VecType(INT), "chosen": VecType(INT), "status": INT}
-    body = (
-        let("now", "now", type=INSTANT),
-        let("passed", "time_diff", State("before", INSTANT), Local("now", INSTANT), type=FLOAT),
-        SetState(State("passed", FLOAT), Local("passed", FLOAT)),
-        let("seconds", "instant_to_float", Local("now", INSTANT), type=FLOAT),
-        SetState(State("seconds", FLOAT), Local("seconds", FLOAT)),
-        SetState(State("before", INSTANT), Local("now", INSTANT)),
-        let("wall", "wall_time", type=FLOAT),
-        SetState(State("wall", FLOAT), Local("wall", FLOAT)),
-        Let(Local("i", INT), ReadField("i", INT)),
-        let("load", "get_load", Local("i", INT), type=load),
-        SetState(State("load", load), Local("load", load)),
-        let("hosts", "get_backends", type=VecType(INT)),
-        SetState(State("hosts", VecType(INT)), Local("hosts", VecType(INT))),
-        let("chosen", "random_choices", Local("hosts", VecType(INT)), Local("i", INT), type=VecType(INT)),
-        SetState(State("chosen", VecType(INT)), Local("chosen", VecType(INT))),
-        let("loads", "estimate_rif", Local("chosen", VecType(INT)), type=floats),
-        SetState(State("loads", floats), Local("loads", floats)),
-        Let(Local("f", FLOAT), ReadField("f", FLOAT)),
-        do("vec_append", Local("loads", floats), Local("f", FLOAT)),
-        do("vec_append", Local("loads", floats), number(-0.0)),
-        Let(Local("g", FLOAT), ReadField("g", FLOAT)),
-        let("q", "quantile", Local("loads", floats), Local("g", FLOAT), type=FLOAT),
-        SetState(State("q", FLOAT), Local("q", FLOAT)),
-        let("dst", "int_to_string", Local("i", INT), type=STRING),
-        Route(Local("dst", STRING)),
-        Let(Local("s", STRING), ReadField("s", STRING)),
-        Let(Local("t", STRING), ReadField("t", STRING)),
-        let("plain", "decrypt", Local("s", STRING), Local("t", STRING), type=plain),
-        SetState(State("plain", STRING), Const(b"none", STRING)),
-        Match(
-            Local("plain", plain),
-            (Arm(SomePattern(Local("p", STRING)), Block((SetState(State("plain", STRING), Local("p", STRING)),))),),
-        ),
+    now, i, f, g, s, t, b = (
+        Local(name, type_)
+        for name, type_ in [("now", INSTANT), *((name, KINDS[name][0]) for name in ("i", "f", "g", "s", "t", "b"))]
     )
-    for kept, packed in (("text", Local("s", STRING)), ("frame", Local("b", BYTES))):
-        unpacked = OptionType(packed.type)
-        state[kept] = packed.type
-        found = Local(f"of_{kept}", packed.type)
-        body += (
-            Let(packed, ReadField(packed.name, packed.type)),
-            let(f"unpacked_{kept}", "decompress", packed, type=unpacked),
-            SetState(State(kept, packed.type), Const(b"none", packed.type)),
-            Match(
-                Local(f"unpacked_{kept}", unpacked),
-                (Arm(SomePattern(found), Block((SetState(State(kept, packed.type), found),))),),
-            ),
-        )
-    status = (let("status", "status", type=INT), SetState(State("status", INT), Local("status", INT)))
-    return element("surroundings", state, req=(*body, *FORWARD), resp=(*status, *FORWARD))
+    body = (
+        *(Let(it, ReadField(it.name, it.type)) for it in (i, f, g, s, t, b)),
+        let("now", "now", type=INSTANT),
+        *_kept("passed", "time_diff", State("before", INSTANT), now, type_=FLOAT),
+        *_kept("seconds", "instant_to_float", now, type_=FLOAT),
+        SetState(State("before", INSTANT), now),
+        *_kept("wall", "wall_time", type_=FLOAT),
+        *_kept("load", "get_load", i, type_=load),
+        *_kept("hosts", "get_backends", type_=hosts),
+        *_kept("chosen", "random_choices", Local("hosts", hosts), i, type_=hosts),
+        *_kept("loads", "estimate_rif", Local("chosen", hosts), type_=floats),
+        do("vec_append", Local("loads", floats), f),
+        do("vec_append", Local("loads", floats), number(-0.0)),
+        *_kept("q", "quantile", Local("loads", floats), g, type_=FLOAT),
+        let("dst", "int_to_string", i, type=STRING),
+        Route(Local("dst", STRING)),
+        *_kept_if_some("plain", "decrypt", s, t, type_=STRING),
+        *_kept_if_some("text", "decompress", s, type_=STRING),
+        *_kept_if_some("frame", "decompress", b, type_=BYTES),
+    )
+    return element("surroundings", state, req=(*body, *FORWARD), resp=(*_kept("status", "status", type_=INT), *FORWARD))
 
 
 @pytest.fixture(scope="module")

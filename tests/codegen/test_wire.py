@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from appnet.processors.envoy.harness.calls import Passed, Replied
+from appnet.processors.envoy.harness.calls import DeliveredBody
 from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.processor import Denied
 from tests.codegen import fixture
 from tests.codegen.fixture import FIELDS, bits_of, frame, get, judge, kept, message_class, put, writes
 from tests.codegen.fuzz import fuzz
@@ -99,7 +100,7 @@ def test_the_scan_reads_what_protobuf_reads(native: Any, body: bytes):
     except DecodeError:
         expected = None
     outcome = judge(native, frame(body))
-    if isinstance(outcome, Replied) and outcome.code != 7:
+    if isinstance(outcome, Denied) and outcome.code != 7:
         assert outcome.code == 13
         assert expected is None or any(reason in outcome.text.decode() for reason in STRICTER)
         return
@@ -110,7 +111,7 @@ def test_the_scan_reads_what_protobuf_reads(native: Any, body: bytes):
         if isinstance(theirs, bytes):
             theirs = theirs[:512]
         assert same_number(kind, values.get(path, b"" if isinstance(theirs, bytes) else 0), theirs), path
-    if isinstance(outcome, Passed):
+    if isinstance(outcome, DeliveredBody):
         assert outcome.body == frame(body)
 
 
@@ -137,8 +138,8 @@ def test_a_splice_changes_the_written_fields_alone(native: Any, body: bytes, wri
     except DecodeError:
         assume(False)
     outcome = judge(native, frame(body), writes(written))
-    assume(not isinstance(outcome, Replied))  # a name that begins with "deny", or a varint that not all parsers take
-    assert isinstance(outcome, Passed)
+    assume(not isinstance(outcome, Denied))  # a name that begins with "deny", or a varint that not all parsers take
+    assert isinstance(outcome, DeliveredBody)
     assert outcome.body[:5] == frame(outcome.body[5:])[:5]
     for path, value in written.items():
         put(expected, path, value)
@@ -212,7 +213,9 @@ def without_nan(message: Any) -> bytes:
 )
 @pytest.mark.parametrize("target", fixture.BOTH)
 def test_spliced_bytes(target: str, before: bytes, written: dict[str, Any], after: bytes):
-    assert judge(fixture.instance(target), frame(before), writes(written)) == Passed(frame(after), writes(written))
+    assert judge(fixture.instance(target), frame(before), writes(written)) == DeliveredBody(
+        frame(after), writes(written)
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,7 +248,7 @@ def test_spliced_bytes(target: str, before: bytes, written: dict[str, Any], afte
 @pytest.mark.parametrize("target", fixture.BOTH)
 def test_malformed_messages_are_refused_with_what_is_wrong(target: str, body: bytes, reason: str):
     chain = fixture.instance(target)
-    assert judge(chain, frame(body)) == Replied(13, f"appnet: request message is malformed: {reason}".encode())
+    assert judge(chain, frame(body)) == Denied(13, f"appnet: request message is malformed: {reason}".encode())
     assert kept(chain).requests == 0
 
 
@@ -267,7 +270,7 @@ def test_malformed_messages_are_refused_with_what_is_wrong(target: str, body: by
     ],
 )
 def test_values_as_protobuf_reads_them(native: Any, body: bytes, path: str, bits: int):
-    assert isinstance(judge(native, frame(body)), Passed)
+    assert isinstance(judge(native, frame(body)), DeliveredBody)
     assert kept(native).values[path] == bits
     assert bits_of(get(parsed(body), path), FIELDS[path]) == bits
 

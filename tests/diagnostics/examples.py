@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.analysis import Vocabulary, load_overrides
@@ -13,7 +14,7 @@ from appnet.application.proto import load_proto
 from appnet.behaviour.reader import load_behaviour
 from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
-from appnet.diagnostics.pages import Example
+from appnet.diagnostics.pages import page
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.language.messages import MethodSignature
@@ -21,6 +22,7 @@ from appnet.optimize import prices
 from appnet.optimize.cost import CostModel
 from appnet.optimize.profile import load_profiles
 
+_EXAMPLE = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 ROOT = Path(__file__).parents[2]
 SHOP = """syntax = "proto3";
 message Order { repeated Item items = 1; string user = 2; }
@@ -41,6 +43,20 @@ edge:
   frontend->server:
     - {method: echo, name: fault, path: fault.appnet, proto: echo.proto}
 """
+
+
+@dataclass(frozen=True)
+class Example:
+    """``kind``: what its fence says."""
+
+    kind: str
+    text: str
+
+
+def examples(code: str) -> tuple[Example, Example]:
+    """What brings the code, and what does not, as its page has them."""
+    before, after = (Example(it["kind"], it["text"]) for it in _EXAMPLE.finditer(page(code).body))
+    return before, after
 
 
 def run_example(example: Example, folder: Path) -> list[Diagnostic]:

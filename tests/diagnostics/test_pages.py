@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from appnet.cli.main import app
 from appnet.diagnostics.pages import codes, page
-from tests.diagnostics.examples import ROOT, RUN, run_example
+from tests.diagnostics.examples import ROOT, RUN, examples, run_example
 
 NOT_RUN = {"console", "yaml"}
 OF_COMMANDS = {  # they take a command, a proxy or several files; other tests bring them
@@ -27,19 +27,19 @@ def test_a_page_is_short_and_whole(code: str) -> None:
     headings = re.findall(r"^## (.*)$", found.body, re.MULTILINE)
     assert headings[0] in {"Refused", "Warned of", "Noted"}
     assert headings[1:] in (["Mended"], ["What to do"])
-    assert all(it.kind in RUN | NOT_RUN and it.text.strip() for it in found.examples)
+    assert all(it.kind in RUN | NOT_RUN and it.text.strip() for it in examples(code))
     assert len(found.body.split("\n")) < 60
 
 
 @pytest.mark.parametrize("code", sorted(set(codes()) - OF_COMMANDS))
 def test_its_example_brings_the_code_and_the_mended_one_nothing(code: str, tmp_path: Path) -> None:
-    wrong, mended = page(code).examples
+    wrong, mended = examples(code)
     assert code in {it.code for it in run_example(wrong, tmp_path / "wrong")}
     assert run_example(mended, tmp_path / "mended") == []
 
 
 def test_all_others_say_that_they_are_not_run() -> None:
-    assert {it for it in codes() if not {example.kind for example in page(it).examples} <= RUN} == OF_COMMANDS
+    assert {it for it in codes() if not {example.kind for example in examples(it)} <= RUN} == OF_COMMANDS
 
 
 def test_every_code_in_the_source_has_a_page_and_none_has_one_for_nothing() -> None:

@@ -22,10 +22,11 @@ from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.harness.calls import Passed, Replied, Responded
+from appnet.processors.envoy.harness.calls import BodyJudgement, DeliveredBody, SubstitutedBody
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
 from appnet.processors.envoy.headers import DELAY, DESTINATION, marks
+from appnet.processors.processor import Denied
 from tests.differential.slots import SlotsUnderTest
 from tests.support.calls import Clock
 from tests.support.sample import SAMPLE
@@ -242,20 +243,20 @@ def _cut(source: random.Random, body: bytes) -> list[bytes]:
 
 def _check(
     expected: Outcome,
-    got: Passed | Replied | Responded,
+    got: BodyJudgement,
     body: bytes,
     schema: str,
     headers: dict[str, bytes],
     where: str,
 ) -> None:
     if isinstance(expected, Refused):
-        assert got == Replied(expected.code, expected.text), where
+        assert got == Denied(expected.code, expected.text), where
         return
     if isinstance(expected, Answered):
-        assert isinstance(got, Responded), f"{got} for {expected}\n{where}"
+        assert isinstance(got, SubstitutedBody), f"{got} for {expected}\n{where}"
         _check_written(Forwarded(expected.fields), got.body, _framed(b""), SAMPLE.response.full_name, where)
         return
-    assert isinstance(got, Passed), f"{got} for {expected}\n{where}"
+    assert isinstance(got, DeliveredBody), f"{got} for {expected}\n{where}"
     assert got.metadata == {key: value for key, value in headers.items() if key not in _REQUEST_HEADERS}, where
     if not expected.written:
         assert got.body == body, where

@@ -13,14 +13,9 @@ from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotCh
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
-from appnet.processors.envoy.harness.calls import (
-    Action,
-    CallUnderTest,
-    Direction,
-    Harness,
-    Replied,
-)
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
 from appnet.processors.envoy.headers import DELAY, DESTINATION
+from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
 from tests.support.wire import fields_of, parse, put
@@ -72,7 +67,7 @@ class _SlotCall(CallUnderTest):
         self._response_headers: dict[str, bytes] = {}
         self._come = {AT_REQUEST: b"", AT_RESPONSE: b""}  # bytes of messages that are not judged yet
         self._instead = b""
-        self._replied = Replied(0, b"")
+        self._denied = Denied(0, b"")
 
     def end(self) -> None:
         if self._call is not None:
@@ -102,8 +97,8 @@ class _SlotCall(CallUnderTest):
     def _replacement(self) -> bytes:
         return self._instead
 
-    def _reply(self) -> Replied:
-        return self._replied
+    def _denial(self) -> Denied:
+        return self._denied
 
     # --- what a gRPC library would do ---
 
@@ -157,7 +152,7 @@ class _SlotCall(CallUnderTest):
         return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.CONTINUE
 
     def _refused(self, judgement: Judgement) -> Action:
-        self._replied = Replied(judgement.code, judgement.text)
+        self._denied = Denied(judgement.code, judgement.text)
         return Action.REPLY
 
 

@@ -13,7 +13,8 @@ from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, dump
 from appnet.ir import compile_element
 from appnet.ir.nodes import Block, Forward
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Replied
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest
+from appnet.processors.processor import Denied
 from tests.differential.compare import BACKENDS, SEED, Subject, _check_written, _plain
 from tests.support.calls import Clock
 from tests.support.raw_grpc import frame
@@ -79,7 +80,7 @@ class _Stream:
     def check(self, kind: str) -> None:
         """Compares the outcome so far."""
         if self.refused is not None:
-            assert self.call.reply == Replied(self.refused.code, self.refused.text)
+            assert self.call.reply == Denied(self.refused.code, self.refused.text)
             return
         assert self.call.reply is None
         got = self.call.request.passed if kind == "request" else self.call.response.passed
@@ -102,7 +103,7 @@ class _Stream:
         if isinstance(expected, Refused):
             reply = self.call.reply
             if reply is None:  # what has begun can only end
-                reply = Replied(int(trailers["grpc-status"]), unquote_to_bytes(trailers["grpc-message"]))
+                reply = Denied(int(trailers["grpc-status"]), unquote_to_bytes(trailers["grpc-message"]))
                 assert self.response_passed
             assert reply.code == expected.code
             assert expected.text.startswith(reply.text) or reply.text == expected.text

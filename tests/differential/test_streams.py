@@ -9,7 +9,7 @@ import pytest
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
-from appnet.processors.envoy.harness.calls import Replied
+from appnet.processors.processor import Denied
 from tests.differential.compare import AS_HTTP, BACKENDS, SEED, TARGETS, Subject
 from tests.differential.streams import run_streams
 from tests.support.elements import make_program
@@ -65,6 +65,6 @@ def test_what_is_no_message_ends_the_call(subject: Subject, piece: bytes, code: 
     before = call.request.passed
     assert before
     call.request_body(piece, end=True)
-    assert call.reply == Replied(code, text)
+    assert call.reply == Denied(code, text)
     assert call.request.passed == before
     call.end()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.declaration import BuiltIn, Effect, Operation
+from appnet.language.operations.built_in import BuiltIn
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.operations.registry import CHAPTERS
 
 _HEAD = """\

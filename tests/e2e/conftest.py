@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
@@ -166,6 +167,15 @@ def _compile(element: str, target: str, method: MethodSignature) -> bytes:
     return build(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
 
 
+def _extension(element: str, target: str, method: MethodSignature, hosts: int) -> TypedExtensionConfig:
+    """The filter that runs the element."""
+    options = ChainOptions("echo", "node", "1", backend_count=hosts)
+    module = _compile(element, target, method)
+    if target == NATIVE:
+        return native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
+    return wasm_filter("chain", module, options)
+
+
 @contextlib.contextmanager
 def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     """Starts proxies in an event loop that stands still while the test's blocking client and server talk."""
@@ -175,12 +185,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     async def start(
         element: str, servers: Sequence[Any], number: int, workers: int, method: MethodSignature
     ) -> Proxied:
-        options = ChainOptions("echo", "node", "1", backend_count=len(servers))
-        module = _compile(element, target, method)
-        if target == NATIVE:
-            extension = native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
-        else:
-            extension = wasm_filter("chain", module, options)
+        extension = _extension(element, target, method, len(servers))
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
         delays = "delay(" in ELEMENTS[element]
@@ -204,7 +209,6 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         return envoy.running
 
     numbers = iter(range(100))
-
     echo = load_proto(FileSource(Path("config/samples/echo/echo.proto"))).method("echo")
 
     def start_blocking(

@@ -13,7 +13,7 @@ from tests.support.raw_grpc import RawClient, frame, string_field
 @pytest.fixture
 def native_only(target: str) -> None:
     if target != NATIVE:
-        pytest.skip("wasm modules cannot reply (tests/processors/test_build.py)")
+        pytest.skip("wasm modules cannot reply (tests/compile/test_fit.py)")
 
 
 @pytest.mark.usefixtures("native_only")

@@ -13,7 +13,6 @@ import pytest
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from appnet.language.messages import MethodSignature
 from appnet.processors.envoy.targets import NATIVE
 from tests.e2e.conftest import Proxied, StartProxied
 from tests.support.raw_grpc import string_field
@@ -77,9 +76,6 @@ class Chat:
     proxied: Proxied
     server: ChatServer
     channel: grpc.Channel
-
-
-Methods = dict[str, MethodSignature]
 
 
 @pytest.fixture

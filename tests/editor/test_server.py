@@ -46,6 +46,17 @@ class Editor:
         """Those that are published next."""
         return list((await asyncio.wait_for(self.published.get(), PATIENCE)).diagnostics)
 
+    async def hover(self, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> str:
+        found = await self.client.text_document_hover_async(lsp.HoverParams(document, place))
+        assert found is not None
+        assert isinstance(found.contents, lsp.MarkupContent)
+        return found.contents.value
+
+    async def definition(self, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> lsp.Location:
+        found = await self.client.text_document_definition_async(lsp.DefinitionParams(document, place))
+        assert isinstance(found, lsp.Location)
+        return found
+
 
 @asynccontextmanager
 async def editor() -> AsyncIterator[Editor]:
@@ -93,21 +104,15 @@ async def test_a_conversation(echo: Path) -> None:
 
         it.change(document, text)
         assert await it.diagnostics() == []
-        hover = await it.client.text_document_hover_async(lsp.HoverParams(document, place))
-        assert hover is not None
-        assert isinstance(hover.contents, lsp.MarkupContent)
-        assert hover.contents.value.startswith("field `Body`: `string`")
+        assert (await it.hover(document, place)).startswith("field `Body`: `string`")
 
         lines = text.split("\n")
         use = next(number for number, line in enumerate(lines) if "get(acl" in line)
         there = lsp.Position(use, lines[use].index("acl"))
-        found = await it.client.text_document_definition_async(lsp.DefinitionParams(document, there))
-        assert isinstance(found, lsp.Location)
+        found = await it.definition(document, there)
         assert (found.uri, lines[found.range.start.line].strip()) == (document.uri, "acl: Map<string, string>")
 
-        found = await it.client.text_document_definition_async(lsp.DefinitionParams(document, place))
-        assert isinstance(found, lsp.Location)
-        assert found.uri == (echo / "echo.proto").resolve().as_uri()
+        assert (await it.definition(document, place)).uri == (echo / "echo.proto").resolve().as_uri()
 
         it.change(document, text.replace("    ", "\t"))
         await it.diagnostics()

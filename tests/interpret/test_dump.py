@@ -1,7 +1,7 @@
 import math
 
 from appnet.interpret import Rpc, dump
-from appnet.ir.nodes import Const, Let, Local, ReadField, SetState, State
+from appnet.ir.nodes import Const, Element, Let, Local, ReadField, SetState, State
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -16,7 +16,7 @@ from appnet.language.types import (
 )
 from tests.support.match_action import FORWARD, METHOD, chain, do, element, integer, let, number, text, truth
 
-EXPECTED = """\
+FIRST = """\
 first.yes = true
 first.no = false
 first.n = -3
@@ -29,13 +29,16 @@ first.text = "686920ff"
 first.none = ""
 first.pair = (1, "61")
 first.empty = {}
+"""
+SECOND = """\
 second.vec = [1, 2]
 second.map = {"62": [], "61": []}
 second.hits = 1
 """
 
 
-def test_every_type_is_dumped_in_declaration_order_and_chain_order():
+def first() -> Element:
+    """A variable of each type that has no items, and an empty container."""
     constants = {
         "yes": truth(True),
         "no": truth(False),
@@ -49,7 +52,7 @@ def test_every_type_is_dumped_in_declaration_order_and_chain_order():
         "none": text(""),
     }
     pair = PairType(INT, STRING)
-    first = element(
+    return element(
         "first",
         {**{name: value.type for name, value in constants.items()}, "pair": pair, "empty": MapType(BOOL, FLOAT)},
         (
@@ -58,10 +61,14 @@ def test_every_type_is_dumped_in_declaration_order_and_chain_order():
             SetState(State("pair", pair), Local("p", pair)),
         ),
     )
+
+
+def second() -> Element:
+    """Containers that `init` fills; of what calls write, records and state of a call are not dumped."""
     vec, map_ = State("vec", VecType(INT)), State("map", MapType(STRING, VecType(INT)))
     calls, log, hits = State("calls", MapType(UINT, INT)), State("log", VecType(INT)), State("hits", INT)
     empty = Local("e", VecType(INT))
-    second = element(
+    return element(
         "second",
         {"vec": vec.type, "calls": calls.type, "map": map_.type, "log": log.type, "hits": INT},
         (
@@ -81,6 +88,9 @@ def test_every_type_is_dumped_in_declaration_order_and_chain_order():
             *FORWARD,
         ),
     )
-    instance = chain(first, second)
+
+
+def test_every_type_is_dumped_in_declaration_order_and_chain_order():
+    instance = chain(first(), second())
     instance.request(Rpc(METHOD))
-    assert dump(instance) == EXPECTED
+    assert dump(instance) == FIRST + SECOND

@@ -10,9 +10,9 @@ from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element, StateClass
-from appnet.ir.printer import print_element
 from tests.support.calls import Clock, run
 from tests.support.elements import make_program, programs
+from tests.support.printer import print_element
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Traffic, make_traffic
 

@@ -24,7 +24,6 @@ NAN, INF = math.nan, math.inf
 
 floats = st.floats(width=64)
 ints = st.integers(LEAST, MOST)
-uints = st.integers(0, ALL)
 
 
 class Loads:

@@ -10,7 +10,7 @@ import pytest
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import StateClass
-from appnet.ir.printer import print_element
+from tests.support.printer import print_element
 from tests.support.programs import program
 from tests.support.signatures import KV
 

@@ -16,9 +16,9 @@ from appnet.ir.nodes import (
     State,
     WriteField,
 )
-from appnet.ir.printer import print_element
 from appnet.language.types import FLOAT, INT, STRING, MapType, OptionType, VecType
 from tests.support.match_action import FORWARD, do, element, let, number, refuse, text
+from tests.support.printer import print_element
 
 NAMES = State("names", MapType(STRING, STRING))
 

@@ -68,7 +68,8 @@ def texts(svg: str) -> list[str]:
 
 def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
     return {
-        side.value: [[it.name.value for it in segment.elements] for segment in found.plan.on(side)] for side in Side
+        side.value: [[it.name.value for it in part.elements] for part in found.plan.segments if part.place.side is side]
+        for side in Side
     }
 
 

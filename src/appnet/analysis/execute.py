@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import z3
@@ -42,6 +42,7 @@ from appnet.ir.nodes import (
     Foreach,
     Forward,
     Handler,
+    HandlerEffects,
     Let,
     LiteralPattern,
     Local,
@@ -297,21 +298,6 @@ class Execution:
         reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
         summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
-        changed = replace(
-            message,
-            fields={**message.fields, **summary.all("field", message.fields, changing)},
-            written={**message.written, **summary.all("written", message.written, changing)},
-        )
-        if effects.metadata_written:
-            changed = replace(
-                changed,
-                metadata=summary.after("metadata", message.metadata),
-                metadata_set=summary.after("metadata set", message.metadata_set),
-            )
-        if effects.chooses_host:
-            changed = replace(changed, destination=summary.after("destination", message.destination))
-        if effects.delays:
-            changed = replace(changed, wait=summary.after("wait", message.wait))
         return replace(
             store,
             locals={
@@ -320,7 +306,7 @@ class Execution:
             },
             state={**store.state, **summary.all("state", store.state, sorted(effects.state_written))},
             draws=summary.after("draws", store.draws) if effects.uses_random else store.draws,
-            message=changed,
+            message=_message_after(summary, message, changing, effects),
             **(_reply_after(summary, store) if any(isinstance(it, NewReply | WriteReply) for it in inner) else {}),
         )
 
@@ -350,6 +336,28 @@ class _Summary:
 
 def _unless(condition: Term, values: Mapping[str, Symbolic], otherwise: Mapping[str, Symbolic]) -> dict[str, Symbolic]:
     return {name: when(condition, otherwise[name], value) for name, value in values.items()}
+
+
+def _message_after(
+    summary: _Summary, message: SymbolicMessage, changing: Sequence[str], effects: HandlerEffects
+) -> SymbolicMessage:
+    """``changing``: the paths of fields that the loop may change."""
+    changed = replace(
+        message,
+        fields={**message.fields, **summary.all("field", message.fields, changing)},
+        written={**message.written, **summary.all("written", message.written, changing)},
+    )
+    if effects.metadata_written:
+        changed = replace(
+            changed,
+            metadata=summary.after("metadata", message.metadata),
+            metadata_set=summary.after("metadata set", message.metadata_set),
+        )
+    if effects.chooses_host:
+        changed = replace(changed, destination=summary.after("destination", message.destination))
+    if effects.delays:
+        changed = replace(changed, wait=summary.after("wait", message.wait))
+    return changed
 
 
 def _reply_after(summary: _Summary, store: Store) -> dict[str, Mapping[str, Symbolic]]:

@@ -56,16 +56,6 @@ class Properties:
     influencing: frozenset[str] = frozenset()
     by_hand: bool = False
 
-    @property
-    def record_only(self) -> frozenset[str]:
-        """State that no verdict and no message depends on."""
-        return frozenset(self.state) - self.influencing
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether both directions are treated alike."""
-        return self.request == self.response
-
     def lasting(self) -> frozenset[str]:
         """State that handlers write and that outlives a call."""
         written = self.request.state_written | self.response.state_written

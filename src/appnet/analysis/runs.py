@@ -18,15 +18,6 @@ _LIKE_BEFORE = 0.5
 _VARIED = 0.3
 
 
-def random_runs(
-    first: Element, second: Element, method: MethodSignature, *, seed: int, from_init: int, from_states: int
-) -> Iterator[Counterexample]:
-    """So many random runs, of values that the two elements may care about; what came of them is left empty."""
-    runs = Runs(first, second, method, seed)
-    for number in range(from_init + from_states):
-        yield runs.one(from_init=number < from_init)
-
-
 class Runs:
     """Makes random runs of two elements, the same ones for the same seed."""
 

@@ -9,7 +9,7 @@ it is a term of an uninterpreted sort, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -265,8 +265,3 @@ def _when(condition: Term, then: Term, otherwise: Term) -> Term:
     if z3.is_false(then) and z3.is_true(otherwise):
         return negated(condition)
     return z3.If(condition, then, otherwise)
-
-
-def map_leaves(value: Symbolic, change: Callable[[Term], Term]) -> Symbolic:
-    """The value with each leaf changed."""
-    return alike(value, [change(leaf) for leaf in flatten(value)])

@@ -57,7 +57,7 @@ def _read(document: yaml.Node, problems: Problems, place: Span) -> Application |
     if metadata is not None:
         metadata.text("name", needed="the configuration's name")
     spec = top.section("spec", needed="a `spec` with the application and its chains")
-    return _SpecReader(spec).read() if spec else None
+    return _ConfigReader(spec).read() if spec else None
 
 
 def _check_header(top: Section) -> None:
@@ -68,7 +68,7 @@ def _check_header(top: Section) -> None:
             top.problems.add("C014", title, found.span, f"`{wanted}` is expected", f"write `{key}: {wanted}`")
 
 
-class _SpecReader:
+class _ConfigReader:
     """Reads ``spec``. A value that is wrong is told and left out."""
 
     def __init__(self, spec: Section) -> None:

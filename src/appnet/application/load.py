@@ -52,10 +52,6 @@ class LoadedChain:
         """The elements as the first method has them; for the others they differ in nothing but the messages."""
         return self.methods[0].elements
 
-    def on(self, method: str) -> BoundMethod:
-        """The method of this full name."""
-        return next(it for it in self.methods if it.signature.full_name == method)
-
 
 @dataclass(frozen=True)
 class LoadedApplication:

@@ -58,7 +58,7 @@ def read_specification(documents: Sequence[yaml.Node], problems: Problems) -> Ap
         title = f"{base_name(source)} is no specification of an application"
         problems.add("C018", title, span, "not one mapping", help_)
         return None
-    return _SpecReader(Section(document, problems, Span.whole(problems.source))).read()
+    return _SpecificationReader(Section(document, problems, Span.whole(problems.source))).read()
 
 
 def is_specification(documents: Sequence[yaml.Node]) -> bool:
@@ -69,7 +69,7 @@ def is_specification(documents: Sequence[yaml.Node]) -> bool:
     return "kind" not in keys and not keys.isdisjoint(_TOP_KEYS)
 
 
-class _SpecReader:
+class _SpecificationReader:
     """Reads the file. A value that is wrong is told and left out."""
 
     def __init__(self, top: Section) -> None:

@@ -15,8 +15,8 @@ from appnet.cli.elements import compile_file
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.ir.needs import Need, one_state
 from appnet.ir.nodes import Element, Handler
-from appnet.ir.printer import handler_notes, state_notes
 from appnet.ir.rows import match_action_rows
+from appnet.ir.words import handler_notes, state_notes
 from appnet.language import Given
 from appnet.language.messages import MethodSignature
 from appnet.processors import registry

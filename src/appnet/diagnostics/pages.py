@@ -14,21 +14,11 @@ mend it, and the mended example. What a fence says of an example:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 _FOLDER = Path(__file__).with_name("pages")
 _GROUPS = "EWCN"
-_EXAMPLE = re.compile(r"^```(?P<kind>[^\n]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Example:
-    """``kind``: what its fence says."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -38,12 +28,6 @@ class Page:
     code: str
     title: str
     body: str
-
-    @property
-    def examples(self) -> tuple[Example, Example]:
-        """What brings the code, and what does not."""
-        before, after = (Example(it["kind"], it["text"]) for it in _EXAMPLE.finditer(self.body))
-        return before, after
 
 
 def codes() -> list[str]:

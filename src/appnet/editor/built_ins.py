@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.declaration import SpecialForm
+from appnet.language.operations.built_in import SpecialForm
 from appnet.language.operations.registry import BUILT_INS
 
 _STATEMENTS = {

@@ -30,8 +30,8 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
-from appnet.ir.printer import show_atom, show_pattern
 from appnet.ir.walk import atoms_of, binders, statements
+from appnet.ir.words import show_atom, show_pattern
 from appnet.language.operations.registry import OPERATIONS
 
 _INFIX = {name: it.usage.split()[1] for name, it in OPERATIONS.items() if re.fullmatch(r"a \S+ b", it.usage)}

@@ -1,1 +1,1 @@
-"""Measurements on a real Envoy: load, what stands around the proxy, and what the cost model's prices are taken from."""
+"""Measurements of processors: load, what stands around them, and what the cost model's prices are taken from."""

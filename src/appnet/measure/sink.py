@@ -16,7 +16,6 @@ class Sink:
     """An HTTP/1.1 server on a free port that answers every request with an empty 200; an async context manager."""
 
     def __init__(self) -> None:
-        self.posts = 0
         self.bytes = 0
         self._server: asyncio.Server | None = None
 
@@ -38,7 +37,6 @@ class Sink:
         try:
             while True:
                 self.bytes += await _read_request(reader)
-                self.posts += 1
                 writer.write(_ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

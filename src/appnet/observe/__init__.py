@@ -1,4 +1,4 @@
-"""Records that leave the proxies, received as OTLP, kept and summed up for display."""
+"""Records that leave processors, received as OTLP, kept and summed up for display."""
 
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.records import MalformedTelemetryError, Record, RecordValue, decode_logs

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from appnet.observe.otlp import ExportLogsServiceResponse
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
-from appnet.system.address import Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ class OtlpReceiver:
     ``port`` 0 takes a free one; ``address`` tells which after ``start``.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._host = host
+    def __init__(self, port: int = 0) -> None:
         self._port = port
         self._subscribers: list[Subscriber] = []
         self._runner: web.AppRunner | None = None
@@ -39,7 +38,7 @@ class OtlpReceiver:
         runner = web.AppRunner(application, access_log=None, auto_decompress=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            await web.TCPSite(runner, ANY_LOCAL_PORT.host, self._port).start()
         except OSError:
             await runner.cleanup()
             raise

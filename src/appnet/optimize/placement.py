@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Segment:
-    """Elements that run one after the other in one place as one module. ``name`` is unique on its edge."""
+    """Elements that run one after the other in one place as one module. ``name`` is unique in its plan."""
 
     name: str
     place: Place
@@ -56,14 +56,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Plan:
-    """All segments of an edge, in request order."""
+    """All segments of a chain, in request order."""
 
     edge: Edge
     segments: tuple[Segment, ...]
-
-    def on(self, side: Side) -> tuple[Segment, ...]:
-        """The segments of one side, in request order."""
-        return tuple(it for it in self.segments if it.place.side is side)
 
 
 def plan_of(edge: Edge, places: Sequence[Place], placed: Iterable[tuple[ElementSpec, int]], *, fused: bool) -> Plan:

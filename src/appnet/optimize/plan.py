@@ -1,4 +1,4 @@
-"""The plan of an edge that costs least among those that mean the same."""
+"""The plan of a chain that costs least among those that mean the same."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def optimize(
     """The plan for the chain over the places, which are in request order.
 
     ``crossing``: what an RPC costs behind the client's side. ``known``: what was found out about elements, of this
-    chain and others. ``profile``: what was seen of the chain. ``running``: the plan that an edited edge ran by so far;
+    chain and others. ``profile``: what was seen of the chain. ``running``: the plan that an edited chain ran by so far;
     where it is still legal it stays, so that an upgrade waits for no other proofs than those that show this.
 
     Raises `UnsuitedError` where the chain cannot run as written.

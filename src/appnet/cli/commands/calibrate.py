@@ -20,7 +20,9 @@ from appnet.processors.processor import ProcessorError
 def command(
     file: Annotated[Path, typer.Argument(help="Where the prices go.")] = Path("prices.yaml"),
     *,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each probe is measured; more bear more noise.")] = 8,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often each probe is measured; more rounds average out noise.")
+    ] = 8,
 ) -> None:
     """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
     screens, processor = open_screens(), registry.processor(USUAL_PROCESSOR)

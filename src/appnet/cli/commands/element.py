@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.options import BackendOption, ParameterOption, given_by
@@ -23,13 +23,6 @@ from appnet.ir import compile_element
 from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
 from appnet.processors import registry
-
-
-class Placement(Enum):
-    """The side of the edge whose processor runs the element."""
-
-    CLIENT = "client"
-    SERVER = "server"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +41,7 @@ def build_element(
     *,
     parameters: Mapping[str, Given],
     backend: str,
-    placement: Placement,
+    placement: Side,
     folder: Path,
 ) -> BuiltElement:
     """Compiles the element and writes ``NAME.c``, a file for each target and ``NAME.json`` into ``folder``.
@@ -105,7 +98,7 @@ def command(
     proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
     method: Annotated[str, typer.Option("--method", "--method-name", help="The method in it.")],
     backend: BackendOption = "envoy",
-    placement: Annotated[Placement, typer.Option(help="The side that runs it.")] = Placement.CLIENT,
+    placement: Annotated[Side, typer.Option(help="The side that runs it.")] = Side.CLIENT,
     parameter: ParameterOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,

@@ -1,4 +1,4 @@
-"""C into shared libraries and wasm modules; what was built once is taken from the cache."""
+"""C built for a host, as a shared library, a wasm module or whatever it loads; what was built once is cached."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _field(table: abi.FieldTable) -> SlotField:
 
 
 class Instance:
-    """One instance of a chain: its state. Clocks are in nanoseconds; ``resource`` is an encoded OTLP ``Resource``."""
+    """One instance of a chain: its state. Clocks are in nanoseconds."""
 
     def __init__(
         self,
@@ -124,14 +124,12 @@ class Instance:
         wall_ns: Callable[[], int],
         seed: int = 1,
         backend_count: int = 0,
-        resource: bytes = b"",
     ) -> None:
         self.chain = chain
         self._numbers = itertools.count(1)
         self._metadata: dict[int, _CallMetadata] = {}
         services = _services(self._metadata, now_ns, wall_ns)
-        kept = ctypes.create_string_buffer(resource, len(resource))
-        options = abi.Options(seed, 0, backend_count, abi.view_of(kept, len(resource)))
+        options = abi.Options(seed, 0, backend_count, abi.View())
         handle = chain.table.instance_new(ctypes.byref(services), ctypes.byref(options))
         if not handle:
             raise MemoryError(f"no memory for chain {chain.name}")

@@ -1,1 +1,1 @@
-"""Applications and their proxies on one machine."""
+"""Applications and the processors beside their services, on one machine."""

@@ -16,7 +16,7 @@ _LAST_WORDS_SECONDS = 0.5
 
 
 class ApplicationError(Exception):
-    """The program did not start or did not say where it is."""
+    """The program did not start or did not print its address."""
 
 
 class ApplicationProcess:
@@ -48,7 +48,7 @@ class ApplicationProcess:
                 await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
             await self.stop()
             raise ApplicationError(
-                f"{self.name} did not say where it is; its log ends:\n{self.last_words()}"
+                f"{self.name} did not print its address; its log ends:\n{self.last_words()}"
             ) from error
         except BaseException:
             await self.stop()

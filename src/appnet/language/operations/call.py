@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language.expressions import coerce, expression, mismatch, type_of, typed, unify
-from appnet.language.operations.declaration import OF_THE_CALL, BuiltIn, Operation, Resolver
+from appnet.language.operations.declaration import OF_THE_CALL, Operation
 from appnet.language.operations.signature import LETTERS, NAMED, Shape, signature_of
 from appnet.language.scope import CheckError, Part, Scope
 from appnet.language.typed import Operate, Value
@@ -20,12 +20,12 @@ _TEXTS = {1: "a text", 2: "two texts", 3: "three texts"}
 
 @dataclass(frozen=True)
 class Call:
-    """``want``: the type that is needed where it stands, if one is. ``function``: what it calls."""
+    """``want``: the type that is needed where it stands, if one is. ``usage``: how its function is written."""
 
     scope: Scope
     node: syntax.Apply
     want: Type | None
-    function: BuiltIn
+    usage: str
 
     @property
     def name(self) -> str:
@@ -36,11 +36,6 @@ class Call:
     def arguments(self) -> tuple[syntax.Expression, ...]:
         """Its arguments, not checked yet."""
         return self.node.arguments
-
-    @property
-    def usage(self) -> str:
-        """How the function is written."""
-        return self.function.usage(self.name)
 
     def count(self, *allowed: int, advice: str = "") -> int:
         """How many arguments there are, if that is one of ``allowed``; ``advice``: what else helps where it is not."""
@@ -75,9 +70,9 @@ class Call:
         """The argument as text: numbers and bools are written out."""
         return to_text(self.any(index), self.span(index))
 
-    def is_rpc(self, index: int = 0) -> bool:
-        """Whether the argument is the RPC, and there is one."""
-        node = self.arguments[index] if index < len(self.arguments) else None
+    def is_rpc(self) -> bool:
+        """Whether the first argument is the RPC, and there is one."""
+        node = self.arguments[0] if self.arguments else None
         if not isinstance(node, syntax.Name) or node.name != self.scope.rpc or self.scope.find(node.name) is not None:
             return False
         self.in_handler()
@@ -116,23 +111,6 @@ def to_text(value: Value, span: Span) -> Value:
         return Operate(f"{type_}_to_string", (value,), STRING)
     help_ = "numbers, bools and bytes can be written out"
     raise CheckError("E020", f"{type_} cannot be made a string", span, help_=help_)
-
-
-def function(
-    operation: Operation,
-    resolve: Resolver | None = None,
-    *,
-    aliases: tuple[str, ...] = (),
-    elsewhere: tuple[str, ...] = (),
-) -> BuiltIn:
-    """The function of one operation; its signature tells what arguments it takes, where ``resolve`` does not."""
-    return BuiltIn(
-        operation.function,
-        resolve,
-        (operation,),
-        aliases=aliases,
-        elsewhere=elsewhere,
-    )
 
 
 def by_signature(call: Call, operation: Operation) -> Value:

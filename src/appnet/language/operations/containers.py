@@ -6,8 +6,9 @@ from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import check_key, coerce, declared, describe, mismatch, type_of
-from appnet.language.operations.call import Call, function
-from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Operation, SpecialForm
+from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm, function
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.operations.messages import get_field, set_field, set_reply_field
 from appnet.language.scope import CheckError
 from appnet.language.typed import Literal, Local, Operate, Run, StateValue, Value, Variable

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from appnet.language.expressions import mismatch, type_of
+from appnet.language.operations.built_in import BuiltIn, Chapter, Resolver
 from appnet.language.operations.call import Call
-from appnet.language.operations.declaration import BuiltIn, Chapter, Operation, Resolver
+from appnet.language.operations.declaration import Operation
 from appnet.language.typed import Operate, Value
 from appnet.language.types import FLOAT, INSTANT, INT, NUMERIC, STRING, UINT, Type
 

@@ -1,20 +1,14 @@
-"""What is said of an operation and of a built-in function, in one record that every stage reads.
+"""What is said of an operation, in one record that every stage reads.
 
-A built-in or an operator of the surface language is resolved by the checker to an operation, by its name and the types
-of its arguments. The interpreter, each code generator and the analysis give every operation a meaning of their own;
-`tests/built_ins` names what is missing.
+The checker resolves operators and functions of the surface language to operations. The interpreter, each code generator
+and the analysis give every operation a meaning of their own; `tests/built_ins` names what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from appnet.language.operations.call import Call
-    from appnet.language.typed import Value
+from typing import Literal
 
 CostKind = Literal["plain", "container", "metadata", "time", "crypto", "compression"]
 """Operations of one kind have one price."""
@@ -77,55 +71,3 @@ class Operation:
         if self.effects & (Effect.READS_METADATA | Effect.WRITES_METADATA):
             return "metadata"
         return "time" if Effect.TIME in self.effects else "plain"
-
-
-Resolver = Callable[["Call"], "Value"]
-"""The value of a call of a function; unit where it is called for its effect."""
-
-
-@dataclass(frozen=True)
-class SpecialForm:
-    """A way to call a function that becomes no operation, such as reading a field."""
-
-    usage: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class BuiltIn:
-    """A built-in function.
-
-    ``resolve``: what it becomes; None where the signature of its one operation tells what arguments it takes.
-    ``operations``: those that its record declares. ``forms``: its other ways to be written. ``aliases``: its other
-    names. ``elsewhere``: what other languages call it, in lower case.
-    """
-
-    name: str
-    resolve: Resolver | None
-    operations: tuple[Operation, ...] = ()
-    forms: tuple[SpecialForm, ...] = ()
-    aliases: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
-
-    def usage(self, name: str) -> str:
-        """All ways to write it, under one of its names."""
-        written = dict.fromkeys((*(it.usage for it in self.forms), *(it.usage for it in self.operations)))
-        *others, last = (name + it.removeprefix(self.name) for it in written)
-        return f"{', '.join(others)} or {last}" if others else last
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """Operators and functions that the reference tells of together."""
-
-    title: str
-    entries: tuple[Operation | BuiltIn, ...]
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """The operations of all its entries."""
-        return tuple(
-            operation
-            for entry in self.entries
-            for operation in (entry.operations if isinstance(entry, BuiltIn) else (entry,))
-        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.call import Call, function
-from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.built_in import Chapter, function
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.typed import Operate, Value
 from appnet.language.types import INT, VecType
 

@@ -8,8 +8,8 @@ from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import type_of
 from appnet.language.messages import Field, MessageSchema
+from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm
 from appnet.language.operations.call import Call
-from appnet.language.operations.declaration import BuiltIn, Chapter, SpecialForm
 from appnet.language.scope import CheckError, Follows, Part, Scope
 from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
 from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from appnet.language.expressions import coerce
-from appnet.language.operations.call import Call, by_signature, function
-from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.built_in import Chapter, function
+from appnet.language.operations.call import Call, by_signature
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.operations.messages import DESTINATION, choose_host
 from appnet.language.typed import Literal, Operate, Value
 from appnet.language.types import BOOL, NUMERIC, STRING, UNIT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.call import function
-from appnet.language.operations.declaration import Chapter, Operation
+from appnet.language.operations.built_in import Chapter, function
+from appnet.language.operations.declaration import Operation
 
 ARITHMETIC = Chapter(
     "Numbers",

@@ -17,8 +17,8 @@ from appnet.language.operations import (
     text,
     time,
 )
+from appnet.language.operations.built_in import BuiltIn
 from appnet.language.operations.call import Call, by_signature
-from appnet.language.operations.declaration import BuiltIn
 from appnet.language.operations.signature import signature_of
 from appnet.language.scope import CheckError, Scope
 from appnet.language.typed import Value
@@ -66,7 +66,7 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
     name = node.function.name
     found = BUILT_INS.get(name)
     if found is not None:
-        call = Call(scope, node, want, found)
+        call = Call(scope, node, want, found.usage(name))
         return found.resolve(call) if found.resolve is not None else by_signature(call, found.operations[0])
     if name == "reply":
         raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.call import Call, function
-from appnet.language.operations.declaration import BuiltIn, Chapter, Effect, Operation, SpecialForm
+from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm, function
+from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.scope import CheckError, Part
 from appnet.language.typed import Delay, Operate, Value
 from appnet.language.types import FLOAT, UNIT

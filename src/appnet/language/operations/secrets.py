@@ -7,8 +7,8 @@ base64 text.
 
 from __future__ import annotations
 
-from appnet.language.operations.call import function
-from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.built_in import Chapter, function
+from appnet.language.operations.declaration import Effect, Operation
 
 CHAPTERS = (
     Chapter(

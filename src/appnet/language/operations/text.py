@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from appnet.language import syntax
 from appnet.language.expressions import mismatch, type_of
-from appnet.language.operations.call import Call, by_signature, function, to_text
-from appnet.language.operations.declaration import Chapter, Effect, Operation
+from appnet.language.operations.built_in import Chapter, function
+from appnet.language.operations.call import Call, by_signature, to_text
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.patterns import PatternError, compile_pattern
 from appnet.language.scope import CheckError, Follows
 from appnet.language.typed import Literal, Operate, Value

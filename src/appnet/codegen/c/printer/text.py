@@ -6,9 +6,8 @@ import math
 import re
 
 from appnet.ir.nodes import Const
-from appnet.language.types import BOOL, FLOAT, INT, Type
+from appnet.language.types import BOOL, FLOAT, INT
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\?')
 
 
@@ -79,16 +78,6 @@ def comment(text: str) -> str:
     return f"/* {plain.replace('*/', '* /').replace('/*', '/ *').replace('??', '? ?')} */"
 
 
-def is_name(text: str) -> bool:
-    """Whether the text is a C identifier as it stands."""
-    return _NAME.fullmatch(text) is not None
-
-
 def indent(lines: list[str]) -> list[str]:
     """The lines one step to the right."""
     return [f"  {line}" if line else line for line in lines]
-
-
-def type_comment(type_: Type) -> str:
-    """The type as programs write it, as a comment."""
-    return comment(str(type_))

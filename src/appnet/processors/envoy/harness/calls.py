@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from appnet.observe import otlp
+from appnet.processors.processor import Denied
 
 _REQUEST_HEADERS = {":method": b"POST", ":scheme": b"http", "te": b"trailers", "content-type": b"application/grpc"}
 _RESPONSE_HEADERS = {":status": b"200", "content-type": b"application/grpc"}
@@ -30,26 +31,21 @@ class Action(IntEnum):
 
 
 @dataclass(frozen=True)
-class Passed:
-    """The message went on, as these bytes and with these headers (those of HTTP and gRPC left out)."""
+class DeliveredBody:
+    """The message went on, as this gRPC body and with these headers (those of HTTP and gRPC left out)."""
 
     body: bytes
     metadata: dict[str, bytes]
 
 
 @dataclass(frozen=True)
-class Replied:
-    """The caller was answered in the place of the message."""
-
-    code: int
-    text: bytes
-
-
-@dataclass(frozen=True)
-class Responded:
-    """The caller was answered with a message, these bytes, in the place of the server's."""
+class SubstitutedBody:
+    """The caller got this gRPC body, which the chain made."""
 
     body: bytes
+
+
+BodyJudgement = DeliveredBody | Denied | SubstitutedBody
 
 
 @dataclass
@@ -69,7 +65,7 @@ class CallUnderTest(ABC):
     def __init__(self) -> None:
         self.request = Direction()
         self.response = Direction()
-        self.reply: Replied | Responded | None = None
+        self.reply: Denied | SubstitutedBody | None = None
 
     # --- one event; what the module answered ---
 
@@ -106,9 +102,7 @@ class CallUnderTest(ABC):
 
     # --- a whole direction ---
 
-    def run_request(
-        self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]
-    ) -> Passed | Replied | Responded:
+    def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> BodyJudgement:
         """A request of these body chunks, the last of which ends it; without any, its headers do."""
         headers = {":path": path.encode(), **_REQUEST_HEADERS}
         actions = [self.request_headers({**headers, **metadata}, end=not chunks)]
@@ -117,9 +111,7 @@ class CallUnderTest(ABC):
                 actions.append(self.request_body(chunk, end=number == len(chunks)))
         return self._outcome(self.request, headers, actions)
 
-    def run_response(
-        self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int
-    ) -> Passed | Replied | Responded:
+    def run_response(self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int) -> BodyJudgement:
         """A response of these body chunks and then trailers; an error without any chunk is all in its headers."""
         grpc_status = {"grpc-status": str(status).encode()}
         if status and not chunks:
@@ -153,8 +145,8 @@ class CallUnderTest(ABC):
         """The body that a REPLACE puts in the place of what is held."""
 
     @abstractmethod
-    def _reply(self) -> Replied:
-        """The answer that a REPLY gives."""
+    def _denial(self) -> Denied:
+        """The status that a REPLY gives."""
 
     def _body_event(self, direction: Direction, chunk: bytes, end: bool) -> Action:
         held = [*direction.held, chunk]
@@ -169,21 +161,20 @@ class CallUnderTest(ABC):
         elif action is Action.REPLACE:
             direction.passed += self._replacement()
         elif action is Action.REPLY:
-            self.reply = self._reply()
+            self.reply = self._denial()
         elif action is Action.RESPOND:
-            self.reply = Responded(self._replacement())
+            self.reply = SubstitutedBody(self._replacement())
         if action is not Action.HOLD:
             direction.held = []
         return action
 
-    def _outcome(
-        self, direction: Direction, own: Mapping[str, bytes], actions: list[Action]
-    ) -> Passed | Replied | Responded:
+    def _outcome(self, direction: Direction, own: Mapping[str, bytes], actions: list[Action]) -> BodyJudgement:
         if self.reply is not None:
             reply, self.reply = self.reply, None
             return reply
         assert not direction.holding, f"still held at the end: {actions}"
-        return Passed(direction.passed, {key: value for key, value in direction.headers.items() if key not in own})
+        metadata = {key: value for key, value in direction.headers.items() if key not in own}
+        return DeliveredBody(direction.passed, metadata)
 
 
 class Harness(ABC):

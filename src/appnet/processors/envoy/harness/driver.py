@@ -7,7 +7,7 @@ from typing import Any
 
 from appnet.processors.envoy.framing import FRAME_SIZE, framed
 from appnet.processors.envoy.harness import native, wasm
-from appnet.processors.envoy.harness.calls import CallUnderTest, Harness, Passed, Replied, Responded
+from appnet.processors.envoy.harness.calls import BodyJudgement, CallUnderTest, DeliveredBody, Harness, SubstitutedBody
 from appnet.processors.envoy.headers import read
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
@@ -60,11 +60,11 @@ class EnvoyDriver:
         return self._module.records()
 
 
-def _judgement(got: Passed | Replied | Responded) -> Judgement:
+def _judgement(got: BodyJudgement) -> Judgement:
     match got:
-        case Replied(code=code, text=text):
-            return Denied(code, text)
-        case Responded(body=body):
+        case Denied():
+            return got
+        case SubstitutedBody(body=body):
             return Substituted(body[FRAME_SIZE:])
-        case Passed(body=body, metadata=metadata):
+        case DeliveredBody(body=body, metadata=metadata):
             return Delivered(body[FRAME_SIZE:], *read(metadata))

@@ -19,9 +19,8 @@ from ctypes import (
 
 from appnet.codegen.c.chain_abi import MetadataGet, MetadataSet, NowNs, Options, Services, View, open_library
 from appnet.interpret.rpc import WALL_AHEAD_NS
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, Passed, Replied
-
-__all__ = ["Action", "ModuleUnderTest", "Passed", "Replied"]
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
+from appnet.processors.processor import Denied
 
 _ABI = 2
 
@@ -194,7 +193,7 @@ class _Call(CallUnderTest):
             self._body_outcome = self._outcome_now().body.read()
         if action is Action.REPLY:
             outcome = self._outcome_now()
-            self._replied = Replied(outcome.code, outcome.text.read())
+            self._denied = Denied(outcome.code, outcome.text.read())
         self._module.alive.clear()
         return action
 
@@ -205,5 +204,5 @@ class _Call(CallUnderTest):
     def _replacement(self) -> bytes:
         return self._body_outcome
 
-    def _reply(self) -> Replied:
-        return self._replied
+    def _denial(self) -> Denied:
+        return self._denied

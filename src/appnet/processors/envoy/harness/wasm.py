@@ -9,14 +9,8 @@ from collections.abc import Callable
 import wasmtime
 
 from appnet.interpret.rpc import WALL_AHEAD_NS
-from appnet.processors.envoy.harness.calls import (
-    Action,
-    CallUnderTest,
-    Direction,
-    Harness,
-    Replied,
-    encode_options,
-)
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, encode_options
+from appnet.processors.processor import Denied
 
 _OK, _NOT_FOUND, _BAD_ARGUMENT = 0, 1, 2
 _ROOT = 1
@@ -137,7 +131,7 @@ class _Call(CallUnderTest):
         self.showing = self.request
         self.shown: bytes | None = None
         self.replaced: bytes | None = None
-        self.replied: Replied | None = None
+        self.denied: Denied | None = None
 
     def end(self) -> None:
         self._module.run("proxy_on_done", self._context)
@@ -158,13 +152,13 @@ class _Call(CallUnderTest):
         return self._event(direction, "trailers", b"".join(direction.held), len(direction.trailers))
 
     def _event(self, direction: Direction, kind: str, shown: bytes | None, *arguments: int) -> Action:
-        self.showing, self.shown, self.replaced, self.replied = direction, shown, None, None
+        self.showing, self.shown, self.replaced, self.denied = direction, shown, None, None
         self._module.current = self
         name = f"proxy_on_{'request' if direction is self.request else 'response'}_{kind}"
         result = self._module.run(name, self._context, *arguments)
         self._module.current = None
         assert result in (_CONTINUE, _PAUSE)
-        if self.replied is not None:
+        if self.denied is not None:
             return Action.REPLY
         if result == _PAUSE:
             return Action.HOLD if self.replaced is None else Action.TAKE
@@ -174,9 +168,9 @@ class _Call(CallUnderTest):
         assert self.replaced is not None
         return self.replaced
 
-    def _reply(self) -> Replied:
-        assert self.replied is not None
-        return self.replied
+    def _denial(self) -> Denied:
+        assert self.denied is not None
+        return self.denied
 
 
 # --- what the host offers ------------------------------------------------------------------------
@@ -290,7 +284,7 @@ def _send_local_response(
 ) -> int:
     if module.current is None:
         return _BAD_ARGUMENT
-    module.current.replied = Replied(grpc_status, module.read(body, body_size))
+    module.current.denied = Denied(grpc_status, module.read(body, body_size))
     return _OK
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from typing import Any
 from urllib.parse import quote
 
 from appnet.system.address import Address
+
+_TIMEOUT_SECONDS = 5.0
 
 
 class AdminError(Exception):
@@ -18,17 +19,12 @@ class AdminError(Exception):
 class Admin:
     """The admin interface at ``address``. Every question is one short HTTP request; errors are ``AdminError``."""
 
-    def __init__(self, address: Address, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, address: Address) -> None:
         self.address = address
-        self._timeout = timeout_seconds
 
     async def get(self, path: str) -> str:
         """The body of the answer to GET ``path``."""
-        return await self._ask("GET", path)
-
-    async def post(self, path: str) -> str:
-        """The body of the answer to POST ``path``, for what changes the proxy."""
-        return await self._ask("POST", path)
+        return await asyncio.to_thread(self._get_blocking, path)
 
     async def is_live(self) -> bool:
         """Whether the proxy has finished its initialisation and serves."""
@@ -42,11 +38,6 @@ class Admin:
         answer = await self.get(f"/stats?format=json&filter={quote(pattern)}")
         return {entry["name"]: entry["value"] for entry in json.loads(answer)["stats"] if "value" in entry}
 
-    async def config_dump(self, query: str = "") -> dict[str, Any]:
-        """The running configuration; ``query`` is what may follow the question mark (``resource=…``)."""
-        parsed: dict[str, Any] = json.loads(await self.get(f"/config_dump?{query}"))
-        return parsed
-
     async def listeners(self) -> dict[str, Address]:
         """Where each active listener is bound, by name. Listeners that still warm are not in it."""
         found: dict[str, Address] = {}
@@ -56,19 +47,16 @@ class Admin:
                 found[status["name"]] = Address(socket["address"], socket["port_value"])
         return found
 
-    async def _ask(self, method: str, path: str) -> str:
-        return await asyncio.to_thread(self._ask_blocking, method, path)
-
-    def _ask_blocking(self, method: str, path: str) -> str:
-        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=self._timeout)
+    def _get_blocking(self, path: str) -> str:
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=_TIMEOUT_SECONDS)
         try:
-            connection.request(method, path)
+            connection.request("GET", path)
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise AdminError(f"{method} {path} at {self.address}: {error}") from error
+            raise AdminError(f"GET {path} at {self.address}: {error}") from error
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise AdminError(f"{method} {path} at {self.address}: {response.status} {body.strip()[:200]}")
+            raise AdminError(f"GET {path} at {self.address}: {response.status} {body.strip()[:200]}")
         return body

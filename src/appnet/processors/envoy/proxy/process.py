@@ -153,11 +153,11 @@ class EnvoyProcess:
             used += int(schedule.read_text().split()[0])
         return used
 
-    def log_tail(self, lines: int = _LOG_TAIL_LINES) -> str:
+    def log_tail(self) -> str:
         """The last lines of the proxy's log."""
         if not self.log_path.exists():
             return ""
-        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-lines:])
+        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:])
 
     def _check_running(self) -> None:
         if not self.running:

@@ -6,36 +6,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any
 
 import grpc
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-from appnet.processors.envoy.filters import refuse_remote_code
-from appnet.processors.envoy.xds.snapshot import EXTENSIONS, Resource, Snapshot
-from appnet.processors.envoy.xds.state import NodeState, StreamState, TypeAnswer
+from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.envoy.xds.state import NodeState, StreamState
 from appnet.processors.processor import Acceptance, NodeAnswer
-from appnet.system.address import Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 _log = logging.getLogger(__name__)
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-
-
-@dataclass(frozen=True)
-class Connection:
-    """A proxy has connected to the controller, or is no longer connected."""
-
-    node: str
-    connected: bool
-
-
-Event = TypeAnswer | Connection
-Observer = Callable[[Event], None]
 
 
 class XdsServer:
@@ -46,13 +31,12 @@ class XdsServer:
     what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._bind = Address(host, port)
+    def __init__(self, port: int = 0) -> None:
+        self._bind = Address(ANY_LOCAL_PORT.host, port)
         self._bound: Address | None = None
         self._server: grpc.aio.Server | None = None
         self._nodes: dict[str, NodeState] = {}
         self._streams: dict[str, set[_Stream]] = {}
-        self._observers: list[Observer] = []
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
@@ -107,17 +91,6 @@ class XdsServer:
             state.set_type(type_url, resources, snapshot.version)
         self._wake(node)
 
-    def update_extension(self, node: str, config: TypedExtensionConfig, version: str) -> None:
-        """Makes ``config`` the configuration of ``node``'s filter of that name, as ``version``.
-
-        Sends nothing where the proxy runs the same already. Raises ``RemoteCodeError`` for code by reference.
-        """
-        refuse_remote_code(config)
-        state = self._node(node)
-        resources = {**state.types[EXTENSIONS].resources, config.name: Resource.of(config)}
-        state.set_type(EXTENSIONS, resources, version)
-        self._wake(node)
-
     def answer(self, node: str, version: str) -> NodeAnswer:
         """How ``node`` stands to ``version`` now."""
         return self._node(node).answer(version)
@@ -143,14 +116,6 @@ class XdsServer:
         """The nodes that have a stream open."""
         return frozenset(node for node, streams in self._streams.items() if streams)
 
-    def observe(self, observer: Observer) -> Callable[[], None]:
-        """Calls ``observer`` with every event from now on; the function returned ends that.
-
-        Observers run in the event loop and must not block; one that raises is logged and does no harm.
-        """
-        self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
-
     def _node(self, name: str) -> NodeState:
         return self._nodes.setdefault(name, NodeState(name))
 
@@ -158,13 +123,6 @@ class XdsServer:
         for stream in self._streams.get(node, ()):
             stream.wake.set()
         self._notify()
-
-    def _tell(self, event: Event) -> None:
-        for observer in tuple(self._observers):
-            try:
-                observer(event)
-            except Exception:
-                _log.exception("an xDS observer failed")
 
     async def _serve_stream(
         self, requests: AsyncIterator[DiscoveryRequest], context: grpc.aio.ServicerContext[Any, Any]
@@ -190,19 +148,15 @@ class XdsServer:
     def _open(self, node: str) -> _Stream:
         stream = _Stream(StreamState(self._node(node)))
         self._streams.setdefault(node, set()).add(stream)
-        self._tell(Connection(node, connected=True))
         return stream
 
     def _close(self, stream: _Stream) -> None:
-        node = stream.state.node.name
-        self._streams[node].discard(stream)
-        self._tell(Connection(node, connected=bool(self._streams[node])))
+        self._streams[stream.state.node.name].discard(stream)
 
     def _receive(self, stream: _Stream, request: DiscoveryRequest) -> None:
         answer = stream.state.receive(request)
         stream.wake.set()
         if answer is not None:
-            self._tell(answer)
             self._notify()
 
     async def _write(self, stream: _Stream, context: grpc.aio.ServicerContext[Any, Any]) -> None:

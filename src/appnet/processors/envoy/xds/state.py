@@ -63,7 +63,7 @@ class NodeState:
 
 @dataclass(frozen=True)
 class TypeAnswer:
-    """An ACK or a NACK of one type's version, for whoever watches."""
+    """An ACK or a NACK of one type's version."""
 
     node: str
     type_url: str

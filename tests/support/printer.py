@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from appnet.ir.nodes import (
     Answer,
-    AnyPattern,
-    Atom,
     Block,
     Call,
     Computation,
-    Const,
     Delay,
     Do,
     Element,
@@ -19,22 +16,18 @@ from appnet.ir.nodes import (
     Forward,
     Handler,
     Let,
-    LiteralPattern,
     Match,
     NewReply,
-    NonePattern,
-    Pattern,
     ReadField,
     Refuse,
     Route,
     SetState,
-    SomePattern,
-    State,
     Statement,
     StateVariable,
     WriteField,
     WriteReply,
 )
+from appnet.ir.words import handler_notes, show_atom, show_pattern, state_notes
 
 _INDENT = "  "
 
@@ -53,45 +46,9 @@ def _variable(variable: StateVariable) -> str:
     return f"state {variable.name}: {variable.type}  ({', '.join(state_notes(variable))})"
 
 
-def state_notes(variable: StateVariable) -> list[str]:
-    """The variable's class and what its declaration adds."""
-    notes = [variable.state_class.value]
-    if variable.capacity != StateVariable.capacity:
-        notes.append(f"capacity {variable.capacity}")
-    if variable.consistency.value != "local":
-        notes.append(variable.consistency.value)
-    if variable.combiner is not None:
-        notes.append(f"combined by {variable.combiner}")
-    if variable.persistent:
-        notes.append("persistent")
-    return notes
-
-
 def _effects(handler: Handler) -> str:
     notes = handler_notes(handler)
     return f"  ({', '.join(notes)})" if notes else ""
-
-
-def handler_notes(handler: Handler) -> list[str]:
-    """What the handler can do besides forwarding, a few words each."""
-    effects = handler.effects
-    notes = [f"reads {use.path}" for use in effects.fields if use.read]
-    notes += [f"writes {use.path}" for use in effects.fields if use.written]
-    notes += [text for name, text in _EFFECT_NOTES if getattr(effects, name)]
-    return notes
-
-
-_EFFECT_NOTES = (
-    ("metadata_read", "reads metadata"),
-    ("metadata_written", "writes metadata"),
-    ("reads_status", "reads status"),
-    ("reads_backends", "reads backends"),
-    ("uses_random", "random"),
-    ("uses_time", "time"),
-    ("can_refuse", "can refuse"),
-    ("can_drop", "can drop"),
-    ("can_reply", "can reply"),
-)
 
 
 def _block(block: Block, depth: int) -> list[str]:
@@ -138,35 +95,6 @@ def _computation(value: Computation) -> str:
             return f"rpc.{path}"
         case _:
             return show_atom(value)
-
-
-def show_atom(atom: Atom) -> str:
-    """A constant, a local, or ``state.NAME``."""
-    if isinstance(atom, Const):
-        return _constant(atom)
-    return f"state.{atom.name}" if isinstance(atom, State) else atom.name
-
-
-def _constant(constant: Const) -> str:
-    value = constant.value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, bytes):
-        return repr(value)[1:]
-    return repr(value)
-
-
-def show_pattern(pattern: Pattern) -> str:
-    """As programs write it."""
-    match pattern:
-        case LiteralPattern(value=value):
-            return _constant(value)
-        case SomePattern(local=local):
-            return f"Some({local.name if local is not None else '_'})"
-        case NonePattern():
-            return "None"
-        case AnyPattern():
-            return "_"
 
 
 def _clears(paths: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.system import zig
 from tests.support.signatures import ECHO
 
-SOURCES = Path(__file__).parents[2] / "src/appnet"
+SOURCES = Path(__file__).parents[3] / "src/appnet"
 
 each_host = pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
 

@@ -11,7 +11,7 @@ from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 
 from appnet.processors.envoy.filters import RemoteCodeError, native_filter, refuse_remote_code, wasm_filter
-from appnet.processors.envoy.xds import server as xds_server
+from appnet.processors.envoy.xds import snapshot
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.processor import Acceptance
@@ -52,8 +52,8 @@ async def test_envoy_reports_success_and_lets_calls_pass_unjudged(
         b.xds.set_snapshot(b.node, b.snapshot("v1", wasm_filter("appnet", stamping_wasm("one"), options("v1"))))
         await b.envoy.ready()
         await b.call()
-        monkeypatch.setattr(xds_server, "refuse_remote_code", lambda _config: None)
-        b.xds.update_extension(b.node, remote_wasm(stamping_wasm("two")), "v2")
+        monkeypatch.setattr(snapshot, "refuse_remote_code", lambda _config: None)
+        b.xds.set_snapshot(b.node, b.snapshot("v2", remote_wasm(stamping_wasm("two"))))
         assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         assert (await b.call()).grpc_status == 0
         assert [it.header(STAMP) for it in b.server.seen] == ["one", None]
@@ -64,11 +64,8 @@ async def test_envoy_reports_success_and_lets_calls_pass_unjudged(
 @pytest.mark.parametrize("config", [remote_wasm(b"code"), remote_native()], ids=["wasm", "native"])
 @asynchronous
 async def test_the_controller_refuses_to_send_it(config: TypedExtensionConfig) -> None:
-    server = XdsServer()
     with pytest.raises(RemoteCodeError, match="'appnet'"):
-        server.update_extension("node", config, "v1")
-    with pytest.raises(RemoteCodeError, match="'appnet'"):
-        server.set_snapshot("node", Snapshot("v1", (config,)))
+        XdsServer().set_snapshot("node", Snapshot("v1", (config,)))
 
 
 def test_our_own_filters_carry_their_code() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Passed, Replied
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, DeliveredBody
 from appnet.processors.envoy.targets import WASM
+from appnet.processors.processor import Denied
 from tests.codegen import fixture
 from tests.codegen.fixture import BOTH, HEADERS, JUDGE, STATUS, WATCH, frame, kept
 from tests.codegen.test_wire import text
@@ -34,7 +35,7 @@ def headers(path: str, **more: bytes) -> dict[str, bytes]:
 def forwarded(chain: Any, path: str) -> CallUnderTest:
     """A call whose request passed."""
     call: CallUnderTest = chain.call()
-    assert isinstance(call.run_request(path, {}, [HELLO]), Passed)
+    assert isinstance(call.run_request(path, {}, [HELLO]), DeliveredBody)
     return call
 
 
@@ -61,8 +62,8 @@ def test_splits_do_not_matter(places: list[int], target: str):
     call = chain.call()
     written = {"w00": b"6869"}
     changed = frame(text(1, b"hi") + text(900, b"unknown"))
-    assert call.run_request(JUDGE, written, chunks) == Passed(changed, written)
-    assert call.run_response(written, chunks, 0) == Passed(changed, written)
+    assert call.run_request(JUDGE, written, chunks) == DeliveredBody(changed, written)
+    assert call.run_response(written, chunks, 0) == DeliveredBody(changed, written)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_splits_do_not_matter(places: list[int], target: str):
 def test_what_cannot_be_read_is_refused(chain: Any, body: bytes, code: int, reason: bytes, split: bool):
     call = chain.call()
     pieces = [body[at : at + 1] for at in range(len(body))] if split else [body]
-    assert call.run_request(JUDGE, {}, [*pieces, b""]) == Replied(code, b"appnet: " + reason)
+    assert call.run_request(JUDGE, {}, [*pieces, b""]) == Denied(code, b"appnet: " + reason)
     assert call.request.passed == b""
     assert kept(chain).requests == 0
     # The reply passes this filter on its way out, and no handler has a part in it.
@@ -105,11 +106,11 @@ def test_a_bad_frame_header_is_refused_before_its_message_comes(chain: Any, head
 def test_the_longest_message_passes(chain: Any):
     body = frame(text(1, b"x" * 997))
     assert len(body) == 1005
-    assert chain.call().run_request(JUDGE, {}, [body[:500], body[500:]]) == Passed(body, {})
+    assert chain.call().run_request(JUDGE, {}, [body[:500], body[500:]]) == DeliveredBody(body, {})
 
 
 def test_an_empty_message_is_a_message(chain: Any):
-    assert chain.call().run_request(JUDGE, {}, [frame(b"")]) == Passed(frame(b""), {})
+    assert chain.call().run_request(JUDGE, {}, [frame(b"")]) == DeliveredBody(frame(b""), {})
     assert kept(chain).requests == 1
 
 
@@ -163,17 +164,17 @@ def test_headers_alone_are_judged_at_once(chain: Any):
     assert call.request_body(b"anything", end=True) is Action.CONTINUE
     refused = chain.call()
     assert refused.request_headers(headers(HEADERS, deny=b"not you")) is Action.REPLY
-    assert refused.reply == Replied(7, b"not you")
+    assert refused.reply == Denied(7, b"not you")
 
 
 def test_a_refusal_carries_its_text(chain: Any):
-    assert fixture.judge(chain, frame(text(1, b"deny \xff\n%"))) == Replied(7, b"denied: deny \xff\n%")
+    assert fixture.judge(chain, frame(text(1, b"deny \xff\n%"))) == Denied(7, b"denied: deny \xff\n%")
 
 
 def test_a_mebibyte_of_metadata(chain: Any):
     big = b"x" * (1 << 20)
     call = chain.call()
-    assert call.run_request(HEADERS, {"deny": big}, [HELLO]) == Replied(7, big)
+    assert call.run_request(HEADERS, {"deny": big}, [HELLO]) == Denied(7, big)
 
 
 # --- responses ---
@@ -193,7 +194,7 @@ def test_a_held_response_waits_for_its_status(chain: Any, size: int):
 
 def test_a_response_may_be_refused(chain: Any):
     call = forwarded(chain, JUDGE)
-    assert call.run_response({}, [frame(text(1, b"deny"))], 0) == Replied(10, b"response denied")
+    assert call.run_response({}, [frame(text(1, b"deny"))], 0) == Denied(10, b"response denied")
     assert call.response.passed == b""
 
 
@@ -213,12 +214,12 @@ def test_a_response_may_be_refused(chain: Any):
 def test_responses_that_cannot_be_read(chain: Any, body: bytes, code: int, reason: bytes, split: bool):
     pieces = [body[at : at + 1] for at in range(len(body))] if split else [body]
     held = forwarded(chain, JUDGE)
-    assert held.run_response({}, pieces, 0) == Replied(code, b"appnet: " + reason)
+    assert held.run_response({}, pieces, 0) == Denied(code, b"appnet: " + reason)
     assert kept(chain).status == code
     assert kept(chain).values == {}
     # Where nothing is held the response passes, and the handlers see an error.
     watched = forwarded(chain, WATCH)
-    assert watched.run_response({}, pieces, 0) == Passed(body, {})
+    assert watched.run_response({}, pieces, 0) == DeliveredBody(body, {})
     assert chain.records() == [("fixture.names", ("", (code, 0.0))), ("fixture.blobs", b"")]
 
 
@@ -238,7 +239,7 @@ def test_watching_does_not_delay(chain: Any, size: int):
 def test_an_error_status_makes_an_error_response(chain: Any, with_message: bool):
     call = forwarded(chain, JUDGE)
     body = [HELLO] if with_message else []
-    assert call.run_response({}, body, 5) == Passed(b"".join(body), {})
+    assert call.run_response({}, body, 5) == DeliveredBody(b"".join(body), {})
     assert (kept(chain).status, kept(chain).values) == (5, {})
 
 
@@ -277,7 +278,7 @@ def test_the_status_alone_can_be_needed(chain: Any):
     assert call.response_body(b"\1compressed, and nobody minds") is Action.HOLD
     assert call.response_trailers(OK) is Action.CONTINUE
     assert call.response.headers["seen"] == b"yes"
-    assert forwarded(chain, STATUS).run_response({}, [], 14) == Replied(10, b"retry")
+    assert forwarded(chain, STATUS).run_response({}, [], 14) == Denied(10, b"retry")
 
 
 # --- the rest ---

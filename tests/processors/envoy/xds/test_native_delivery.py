@@ -12,7 +12,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.processor import Acceptance
-from tests.processors.xds.test_live_upgrade import SWAPS, stamp_server, swap_under_load
+from tests.processors.envoy.xds.test_live_upgrade import SWAPS, stamp_server, swap_under_load
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench, options
 from tests.support.tiny_modules import STAMP, stamping_native, stamping_wasm
@@ -71,12 +71,12 @@ async def test_what_the_loader_refuses_leaves_the_old_version_running(tmp_path: 
     async with bench(tmp_path, ["appnet"], module_path=loader_library().parent) as b:
         b.xds.set_snapshot(b.node, b.snapshot("v1", native("one")))
         await b.envoy.ready()
-        b.xds.update_extension(b.node, bad(), "v2")  # type: ignore[operator]
+        b.xds.set_snapshot(b.node, b.snapshot("v2", bad()))  # type: ignore[operator]
         delivery = (await b.xds.wait("v2", [b.node], 10))[b.node]
         assert delivery.acceptance is Acceptance.NACKED
         assert delivery.error
         await b.call()
-        b.xds.update_extension(b.node, native("three"), "v3")
+        b.xds.set_snapshot(b.node, b.snapshot("v3", native("three")))
         assert (await b.xds.wait("v3", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         await b.call()
         assert [it.header(STAMP) for it in b.server.seen] == ["one", "three"]
@@ -90,7 +90,7 @@ async def test_a_proxy_goes_from_native_to_wasm_and_back(tmp_path: Path) -> None
         await b.envoy.ready()
         await b.call()
         for number, config in enumerate(versions[1:], 1):
-            b.xds.update_extension(b.node, config, f"v{number}")
+            b.xds.set_snapshot(b.node, b.snapshot(f"v{number}", config))
             assert (await b.xds.wait(f"v{number}", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
             await b.call()
         assert [it.header(STAMP) for it in b.server.seen] == ["one", "two", "three"]

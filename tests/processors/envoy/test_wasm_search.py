@@ -13,7 +13,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
-from appnet.processors.envoy.harness.calls import Action, Passed
+from appnet.processors.envoy.harness.calls import Action, DeliveredBody
 from appnet.processors.envoy.targets import WASM
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
@@ -90,5 +90,5 @@ def splice() -> wasm_harness.ModuleUnderTest:
 def test_every_place_of_a_part_is_found(splice: wasm_harness.ModuleUnderTest, text: bytes, part: bytes):
     passed = splice.call().run_request("/echo.EchoService/echo", {"part": part}, [frame(string_field(1, text))])
     replaced, parts = (text.replace(part, b"<>"), text.split(part)) if part else (text, [text])
-    assert isinstance(passed, Passed)
+    assert isinstance(passed, DeliveredBody)
     assert passed.body == frame(string_field(1, replaced + b"|".join(parts)))

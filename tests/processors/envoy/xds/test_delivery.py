@@ -38,7 +38,7 @@ async def test_nothing_passes_before_the_first_version(tmp_path: Path) -> None:
         with pytest.raises(ConnectionRefusedError):
             await b.call()
         assert b.server.seen == []
-        b.xds.update_extension(b.node, wasm_filter("appnet", stamping_wasm("one"), options("v2")), "v2")
+        b.xds.set_snapshot(b.node, b.snapshot("v2", wasm_filter("appnet", stamping_wasm("one"), options("v2"))))
         assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         await b.envoy.ready()
         assert (await b.call()).grpc_status == 0
@@ -51,12 +51,12 @@ async def test_a_refused_version_leaves_the_old_one_running(tmp_path: Path) -> N
         b.xds.set_snapshot(b.node, b.snapshot("v1", wasm_filter("appnet", stamping_wasm("one"), options("v1"))))
         await b.envoy.ready()
         for version, module in [("v2", b"not wasm at all"), ("v3", stamping_wasm("three", accepts=False))]:
-            b.xds.update_extension(b.node, wasm_filter("appnet", module, options(version)), version)
+            b.xds.set_snapshot(b.node, b.snapshot(version, wasm_filter("appnet", module, options(version))))
             delivery = (await b.xds.wait(version, [b.node], 10))[b.node]
             assert delivery.acceptance is Acceptance.NACKED
             assert "wasm" in delivery.error.lower()
             assert (await b.call()).grpc_status == 0
-        b.xds.update_extension(b.node, wasm_filter("appnet", stamping_wasm("four"), options("v4")), "v4")
+        b.xds.set_snapshot(b.node, b.snapshot("v4", wasm_filter("appnet", stamping_wasm("four"), options("v4"))))
         assert (await b.xds.wait("v4", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         await b.call()
         assert [it.header(STAMP) for it in b.server.seen] == ["one", "one", "four"]
@@ -71,7 +71,7 @@ async def test_a_proxy_whose_first_version_is_refused_passes_nothing(tmp_path: P
         reply = await b.call()
         assert reply.grpc_status not in (0, None)
         assert b.server.seen == []
-        b.xds.update_extension(b.node, wasm_filter("appnet", stamping_wasm("two"), options("v2")), "v2")
+        b.xds.set_snapshot(b.node, b.snapshot("v2", wasm_filter("appnet", stamping_wasm("two"), options("v2"))))
         assert (await b.xds.wait("v2", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
         assert (await b.call()).grpc_status == 0
         assert [it.header(STAMP) for it in b.server.seen] == ["two"]

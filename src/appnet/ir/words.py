@@ -1,0 +1,81 @@
+"""Words for parts of an element: its state, what its handlers can do, atoms and patterns."""
+
+from __future__ import annotations
+
+from appnet.ir.nodes import (
+    AnyPattern,
+    Atom,
+    Const,
+    Handler,
+    LiteralPattern,
+    NonePattern,
+    Pattern,
+    SomePattern,
+    State,
+    StateVariable,
+)
+
+
+def state_notes(variable: StateVariable) -> list[str]:
+    """The variable's class and what its declaration adds."""
+    notes = [variable.state_class.value]
+    if variable.capacity != StateVariable.capacity:
+        notes.append(f"capacity {variable.capacity}")
+    if variable.consistency.value != "local":
+        notes.append(variable.consistency.value)
+    if variable.combiner is not None:
+        notes.append(f"combined by {variable.combiner}")
+    if variable.persistent:
+        notes.append("persistent")
+    return notes
+
+
+def handler_notes(handler: Handler) -> list[str]:
+    """What the handler can do besides forwarding, a few words each."""
+    effects = handler.effects
+    notes = [f"reads {use.path}" for use in effects.fields if use.read]
+    notes += [f"writes {use.path}" for use in effects.fields if use.written]
+    notes += [text for name, text in _EFFECT_NOTES if getattr(effects, name)]
+    return notes
+
+
+_EFFECT_NOTES = (
+    ("metadata_read", "reads metadata"),
+    ("metadata_written", "writes metadata"),
+    ("reads_status", "reads status"),
+    ("reads_backends", "reads backends"),
+    ("uses_random", "random"),
+    ("uses_time", "time"),
+    ("can_refuse", "can refuse"),
+    ("can_drop", "can drop"),
+    ("can_reply", "can reply"),
+)
+
+
+def show_atom(atom: Atom) -> str:
+    """A constant, a local, or ``state.NAME``."""
+    if isinstance(atom, Const):
+        return _constant(atom)
+    return f"state.{atom.name}" if isinstance(atom, State) else atom.name
+
+
+def _constant(constant: Const) -> str:
+    value = constant.value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return repr(value)[1:]
+    return repr(value)
+
+
+def show_pattern(pattern: Pattern) -> str:
+    """As programs write it."""
+    match pattern:
+        case LiteralPattern(value=value):
+            return _constant(value)
+        case SomePattern(local=local):
+            return f"Some({local.name if local is not None else '_'})"
+        case NonePattern():
+            return "None"
+        case AnyPattern():
+            return "_"
