@@ -327,7 +327,7 @@ def test_fmt_rewrites_what_is_not_in_the_canonical_layout(tmp_path: Path) -> Non
     assert (answer.exit_code, answer.output) == (1, f"would reformat {messy}\n")
     answer = appnetctl("fmt", "--diff", messy)
     assert answer.exit_code == 0
-    assert f"--- a/{messy}" in answer.stdout
+    assert f"--- a{messy}" in answer.stdout
     assert messy.read_text() != neat
     answer = appnetctl("fmt", messy, broken)
     assert answer.exit_code == 2

@@ -173,11 +173,10 @@ def _compile(source: Source) -> ProtoFile:
     try:
         source.text()
     except UnreadableError as error:
-        if error.reason == NOT_TEXT:
-            title = f"{base_name(source)} does not compile"
-            raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
-        title = f"no file {source.name}"
-        raise _error("C033", title, Span.whole(source), "", "give the path of a .proto file") from error
+        if error.reason != NOT_TEXT:
+            raise
+        title = f"{base_name(source)} does not compile"
+        raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "set")
         texts = Path(folder, "texts")
