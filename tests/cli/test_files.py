@@ -20,6 +20,7 @@ WRONG = [
     "show .",
     "show echo.yaml",
     "fmt falt.appnet echo.yaml",
+    "check fault.appnet --proto echo.proto --method ecco",
     "fmt empty",
     "test nope",
     "test emty",
@@ -34,6 +35,7 @@ WRONG = [
     "explain sample_echo_sidecar.behaviour.yaml",
     "convert echo.proto",
     "convert nearly.behavior.yaml",
+    f"convert {CONFIG} -o echo.yaml",
 ]
 
 

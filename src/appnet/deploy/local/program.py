@@ -46,8 +46,10 @@ class ApplicationProcess:
         except (TimeoutError, ValueError, KeyError, TypeError) as error:
             with contextlib.suppress(TimeoutError):  # what fails says why before it ends
                 await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
+            ended = process.returncode is not None
             await self.stop()
-            raise ApplicationError(f"{self.name} did not say where it is; its log ends:\n{self._log_tail()}") from error
+            what = "did not start" if ended else "did not say where it is"
+            raise ApplicationError(f"{self.name} {what}{self._last_words()}") from error
         except BaseException:
             await self.stop()
             raise
@@ -87,8 +89,10 @@ class ApplicationProcess:
         """Whether the program was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
-    def _log_tail(self) -> str:
-        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:])
+    def _last_words(self) -> str:
+        """The end of its log, to follow what is said of it."""
+        lines = self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+        return f": {lines[0]}" if len(lines) == 1 else "\n".join(("; its log ends:", *lines))
 
 
 async def _discard(stream: asyncio.StreamReader) -> None:
