@@ -145,7 +145,7 @@ def test_convert_tells_what_it_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([CONFIG, "-o", CONFIG.parent / ".." / "echo" / CONFIG.name], "is one of the files to convert"),
+        ([CONFIG, "-o", CONFIG.parent / ".." / "echo" / CONFIG.name], "is there already"),
         ([CONFIG, "examples/chain/echo.yaml"], "FILES are of both forms"),
         (["examples/chain/hotel.yaml"], "error[C026]"),
         (["nothing.yaml"], "error[C001]"),

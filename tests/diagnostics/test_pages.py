@@ -77,3 +77,9 @@ def test_an_unknown_code_has_near_ones() -> None:
     status, text, told = explained("E14")
     assert (status, text) == (2, "")
     assert "there is no code E14; did you mean `E014`" in re.sub(r"[\s│]+", " ", told)
+
+
+def test_an_unknown_code_leaves_the_others_explained() -> None:
+    status, text, told = explained("X1", "E014")
+    assert (status, text.startswith("E014: ")) == (2, True)
+    assert "there is no code X1" in told

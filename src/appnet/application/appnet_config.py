@@ -6,15 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
+from appnet.application.kinds import API_VERSION, KIND, no_config
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
-
-API_VERSION = "api.core.appnet.io/v1"
-KIND = "AppNetConfig"
 
 CHAINS = ("clientChain", "anyChain", "pairChain", "serverChain")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -36,6 +34,10 @@ def read_config(documents: Sequence[yaml.Node], problems: Problems) -> list[Appl
     if not documents:
         title, span = f"{base_name(problems.source)} has 0 documents", Span.whole(problems.source)
         problems.add("C003", title, span, "nothing in it", "write one AppNetConfig")
+    foreign = no_config(problems.source, documents)
+    if foreign is not None:
+        problems.found.append(foreign)
+        return []
     place = Span.whole(problems.source)
     found: list[Application | None] = []
     for it in documents:
@@ -45,12 +47,13 @@ def read_config(documents: Sequence[yaml.Node], problems: Problems) -> list[Appl
 
 def _read(document: yaml.Node, problems: Problems, place: Span) -> Application | None:
     source = problems.source
-    if not isinstance(document, yaml.MappingNode):
+    top = Section(document, problems, place) if isinstance(document, yaml.MappingNode) else None
+    if top is None or not any(it in top for it in _TOP_KEYS):
         title = f"{base_name(source)} is no {KIND}"
+        label = "no mapping" if top is None else "none of its keys"
         help_ = f"begin with `apiVersion: {API_VERSION}`, or a specification of an application with `app_name: …`"
-        problems.add("C014", title, node_span(source, document), "no mapping", help_)
+        problems.add("C014", title, node_span(source, document), label, help_)
         return None
-    top = Section(document, problems, place)
     top.only(_TOP_KEYS)
     _check_header(top)
     metadata = top.section("metadata", needed="a `metadata` with the configuration's `name`")

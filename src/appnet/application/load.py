@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from appnet.application.appnet_config import KIND, read_config
+import yaml
+
+from appnet.application.appnet_config import read_config
+from appnet.application.kinds import no_application
 from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
@@ -23,7 +25,6 @@ from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
 T = TypeVar("T")
-_OURS = re.compile(rf"^(?:kind: *{KIND}|app_name:)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -91,21 +92,16 @@ def read_applications(source: Source) -> list[Application]:
     return found
 
 
-def says_so(text: str) -> bool:
-    """Whether a YAML text says that it is an application's: others, such as manifests, are not ours to judge."""
-    return _OURS.search(text) is not None
-
-
 def form_of(source: Source) -> Form:
     """How the file is written, by its own words. Raises ``DiagnosticError`` for one that cannot be read."""
-    return Form.SPECIFICATION if is_specification(read_documents(source)) else Form.APPNETCONFIG
+    return Form.SPECIFICATION if is_specification(_documents(source)) else Form.APPNETCONFIG
 
 
 def _read(source: Source, judge: Judge) -> tuple[list[Application], list[Diagnostic]]:
     """What can be read of the file, and what is wrong with it."""
     problems = Problems(source)
     try:
-        documents = read_documents(source)
+        documents = _documents(source)
     except DiagnosticError as error:
         return [], error.diagnostics
     if is_specification(documents):
@@ -115,6 +111,14 @@ def _read(source: Source, judge: Judge) -> tuple[list[Application], list[Diagnos
         found = read_config(documents, problems)
     wrong = [*problems.found, *(it for one in found for it in judge(one))]
     return found, sorted(dict.fromkeys(wrong), key=_place)
+
+
+def _documents(source: Source) -> list[yaml.Node]:
+    other = no_application(source)
+    if other is None:
+        return read_documents(source)
+    source.text()  # what is not there is of no kind
+    raise DiagnosticError([other])
 
 
 def _place(diagnostic: Diagnostic) -> tuple[int, int]:

@@ -38,11 +38,12 @@ class Service:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A Kubernetes Deployment: ``replicas`` pods with ``labels``."""
+    """A Kubernetes Deployment: ``replicas`` pods with ``labels``. ``span``: of the number, or else of the name."""
 
     name: str
     replicas: int
     labels: Mapping[str, Scalar]
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,15 @@ class Manifest:
 
     def replicas(self, service: str) -> int:
         """How many pods stand behind ``service``: at least one, as it may run where this manifest does not say."""
+        return max(1, sum(it.replicas for it in self._behind(service)))
+
+    def replicas_span(self, service: str) -> Span:
+        """Where the manifest says how many; the service's name, where it does not."""
+        return next((it.span for it in self._behind(service)), self.services[service].span)
+
+    def _behind(self, service: str) -> list[Deployment]:
         selector = self.services[service].selector.items()
-        behind = (it.replicas for it in self.deployments if selector and selector <= it.labels.items())
-        return max(1, sum(behind))
+        return [it for it in self.deployments if selector and selector <= it.labels.items()]
 
 
 def load_manifest(source: Source) -> Manifest:
@@ -86,7 +93,7 @@ def load_manifest(source: Source) -> Manifest:
         if kind is None or metadata is None or name is None:
             continue
         if kind.value == "Deployment":
-            deployments.append(_deployment(name.value, section.section("spec")))
+            deployments.append(_deployment(name, section.section("spec")))
         else:
             namespace = metadata.text("namespace") if "namespace" in metadata else None
             spec = section.section("spec")
@@ -113,18 +120,18 @@ def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = 
             yield section
 
 
-def _deployment(name: str, spec: Section | None) -> Deployment:
+def _deployment(name: Located, spec: Section | None) -> Deployment:
     template = spec.section("template") if spec else None
     labels = _labels(template.section("metadata") if template else None, "labels")
     found = spec.scalar("replicas") if spec else None
     if spec is None or found is None:
-        return Deployment(name, 1, labels)
+        return Deployment(name.value, 1, labels, name.span)
     replicas, span = found
     if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MAX_REPLICAS:
         help_ = f"give a number from 0 to {_MAX_REPLICAS}: `replicas: 3`"
         spec.problems.add("C012", "`replicas` takes a number of pods", span, "no such number", help_)
-        return Deployment(name, 1, labels)
-    return Deployment(name, replicas, labels)
+        return Deployment(name.value, 1, labels, name.span)
+    return Deployment(name.value, replicas, labels, span)
 
 
 def _labels(section: Section | None, key: str) -> dict[str, Scalar]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
-from appnet.diagnostics.near import near_names
+from appnet.diagnostics.near import did_you_mean, near_paths
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.yaml_reader import Located, Problems, Section
 
@@ -61,18 +61,11 @@ def _resolve(text: Located, problems: Problems) -> Source | None:
 
 
 def _near(source: Source, here: Source) -> str:
-    """Help that names the files in the folder of ``source`` whose names are near it; empty if there are none."""
-    path = source.path
-    if path is None or here.path is None:
+    """Help that names what is there near ``source``, from the folder of ``here``; empty if there is nothing."""
+    if source.path is None or here.path is None:
         return ""
-    try:
-        files = sorted(it for it in path.parent.iterdir() if it.is_file())
-    except OSError:
-        return ""
-    there = {it.stem: it.name for it in files if path.suffix in {"", it.suffix}}
-    folder = os.path.relpath(path.parent, here.path.parent)
-    near = [Path(folder, there[it]) for it in near_names(path.stem, there)]
-    return "did you mean " + " or ".join(f"`{it}`" for it in near) + "?" if near else ""
+    folder = here.path.parent
+    return did_you_mean(Path(os.path.relpath(it, folder)) for it in near_paths(source.path))
 
 
 def _missing(source: Source) -> str:

@@ -33,7 +33,13 @@ from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType
 _MAX_DEPTH = 8
 _MAX_PATHS = 10_000
 _PROTOC_TAB = 8
-_MESSAGES, _NESTED, _FIELDS, _NAME = 4, 3, 2, 1  # field numbers of descriptors, as paths in source_code_info have them
+_MESSAGES, _SERVICES, _NESTED, _FIELDS, _NAME = (
+    4,
+    6,
+    3,
+    2,
+    1,
+)  # field numbers in paths of source_code_info
 _ERROR_LINE = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?!warning:)(?P<text>.*)$")
 
 _KINDS: dict[int, tuple[str, Type]] = {
@@ -80,14 +86,14 @@ class ProtoFile:
         """The method called ``name``: ``echo``, ``EchoService.echo``, ``echo.EchoService/echo`` or its full path.
 
         Raises ``DiagnosticError`` where the file has no such method or more than one; it points at ``span``, where
-        the name was written, or else at the .proto.
+        the name was written, or else at the first service.
         """
         wanted = name.strip().removeprefix("/").replace("/", ".")
         found = [it for it in self._methods() if f".{it.full_name}".endswith(f".{wanted}")]
         exact = [it for it in found if it.full_name == wanted]
         if len(found) == 1 or exact:
             return _signature((exact or found)[0])
-        place = span or Span.whole(self.source)
+        place = span or self._service_place()
         if found:
             full = " or ".join(f"`{_full_name(it)}`" for it in found)
             raise _error("C052", f"method `{name}` is not clear", place, "several services have it", f"write {full}")
@@ -126,6 +132,10 @@ class ProtoFile:
             inner = found.message_type if found is not None else None
         place = self._places.get(found.full_name) if found is not None else None
         return _span(*place) if place is not None and _content(place[0]) is not None else None
+
+    def _service_place(self) -> Span:
+        place = self._places.get(self._services[0]) if self._services else None
+        return _span(*place) if place is not None else Span.whole(self.source)
 
     def _methods(self) -> Iterator[MethodDescriptor]:
         for service in self._services:
@@ -190,11 +200,10 @@ def _compile(source: Source) -> ProtoFile:
     try:
         source.text()
     except UnreadableError as error:
-        if error.reason == NOT_TEXT:
-            title = f"{base_name(source)} does not compile"
-            raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
-        title = f"no file {source.name}"
-        raise _error("C033", title, Span.whole(source), "", "give the path of a .proto file") from error
+        if error.reason != NOT_TEXT:
+            raise
+        title = f"{base_name(source)} does not compile"
+        raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "set")
         texts = Path(folder, "texts")
@@ -248,9 +257,12 @@ def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
 
 
 def _places(source: Source, file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, tuple[Source, int, int]]]:
-    """The full name of each field of the file, with line and column of its name as protoc counts them, from 1."""
+    """The full name of each field and service, with line and column of its name as protoc counts them, from 1."""
     for location in file.source_code_info.location:
         at = list(location.path)
+        if len(at) == 3 and at[0] == _SERVICES and at[2] == _NAME:
+            full_name = ".".join(filter(None, (file.package, file.service[at[1]].name)))
+            yield full_name, (source, location.span[0] + 1, location.span[1] + 1)
         if len(at) < 5 or at[0] != _MESSAGES or at[-3] != _FIELDS or at[-1] != _NAME:
             continue
         message, names = file.message_type[at[1]], [file.message_type[at[1]].name]

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from appnet.application.appnet_config import API_VERSION, KIND
+from appnet.application.kinds import API_VERSION, KIND
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span

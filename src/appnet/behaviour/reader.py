@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from appnet.application.kinds import BEHAVIOUR, misnamed
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import ElementSpec
 from appnet.application.proto import ProtoFile, load_proto
@@ -37,8 +38,6 @@ from appnet.language import Given
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, PairType, Type, VecType
-
-SUFFIX = ".behaviour.yaml"
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ def load_behaviour(source: Source) -> Behaviour:
     """Reads a behaviour file and compiles its elements. Raises ``DiagnosticError`` with everything that is wrong."""
     problems = Problems(source)
     documents = read_documents(source)
+    if (wrong := misnamed(source)) is not None:
+        raise DiagnosticError([wrong])
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         span = Span.whole(source)
         help_ = "begin with `proto: FILE`, `method: NAME` and `cases:`"
@@ -179,7 +180,7 @@ class _Reader:
         if self._configured:
             return self._configured
         if "chain" not in top:
-            tried = base_name(self._source).removesuffix(SUFFIX)
+            tried = base_name(self._source).removesuffix(BEHAVIOUR)
             return [_Link(tried, self._source.beside(f"{tried}.appnet"), _given(top))]
         if "parameters" in top:
             span = top.key_span("parameters")

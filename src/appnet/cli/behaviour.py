@@ -10,17 +10,18 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.load import LoadedApplication, says_so
+from appnet.application.kinds import BEHAVIOUR, is_behaviour
+from appnet.application.load import LoadedApplication
 from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
-from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, shown_text
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, check_there
 from appnet.processors import registry
 from appnet.processors.processor import CapturedCall, ForeignCaptureError
 
@@ -34,12 +35,13 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            here = sorted(path.rglob(f"*{SUFFIX}"))
+            here = [it for it in sorted(path.rglob("*")) if is_behaviour(it.name)]
         else:
-            file = path if path.name.endswith(SUFFIX) else path.with_name(path.stem + SUFFIX)
+            file = path if is_behaviour(path.name) else path.parent / f"{path.stem}{BEHAVIOUR}"
             here = [file] if file.is_file() else []
         if not here:
-            help_ = f"write NAME{SUFFIX} beside NAME.appnet: docs/behaviour.md says how"
+            check_there(path)
+            help_ = f"write NAME{BEHAVIOUR} beside NAME.appnet: docs/behaviour.md says how"
             title = f"no behaviour file for {path}"
             raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
         found += here
@@ -48,7 +50,7 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
 
 def captured(path: Path, taps: Sequence[Path]) -> list[Behaviour]:
     """The captured RPCs as a case of each chain that sees some: of an application, a behaviour file or an element."""
-    if path.suffix in {".yaml", ".yml"} and not path.name.endswith(SUFFIX):
+    if path.suffix in {".yaml", ".yml"} and not is_behaviour(path.name):
         behaviours = list(_of_chains(load_application(FileSource(path))))
     else:
         behaviours = load_all(behaviour_files([path]))
@@ -91,36 +93,13 @@ def _of_chains(loaded: LoadedApplication) -> Iterator[Behaviour]:
             yield Behaviour(source, chain.proto, method.signature, (empty,))
 
 
-def checkable(paths: Iterable[Path]) -> list[Path]:
-    """The files that the paths name: files themselves, and what AppNet reads in all folders.
-
-    Raises ``DiagnosticError`` for a folder without any.
-    """
-    found: list[Path] = []
-    for path in paths:
-        here = [it for it in sorted(path.rglob("*")) if _is_ours(it)] if path.is_dir() else [path]
-        if not here:
-            title, help_ = f"nothing in {path} that AppNet reads", "name a folder with elements (.appnet) in it"
-            raise DiagnosticError([Diagnostic("C001", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
-        found += here
-    return list(dict.fromkeys(found))
-
-
-def _is_ours(file: Path) -> bool:
-    if file.suffix in {".appnet", ".proto"} or file.name.endswith(SUFFIX):
-        return file.is_file()
-    if file.suffix not in {".yaml", ".yml"} or not file.is_file():
-        return False
-    return says_so(shown_text(FileSource(file)))
-
-
 def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:
     """What is wrong with a file of any kind; of a behaviour file, with what it names too.
 
     ``target``: with notes of what it keeps or gives up of elements that are right.
     """
     try:
-        if file.name.endswith(SUFFIX):
+        if file.name.endswith(BEHAVIOUR):
             load_behaviour(FileSource(file))
             return []
         where = Where(target) if target else Where()

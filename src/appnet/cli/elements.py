@@ -8,9 +8,10 @@ from types import MappingProxyType
 
 import yaml
 
+from appnet.application.kinds import BEHAVIOUR
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
-from appnet.behaviour.reader import SUFFIX, load_behaviour
+from appnet.behaviour.reader import load_behaviour
 from appnet.compile.fit import application_notes, load_application, worker_notes
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
@@ -38,7 +39,7 @@ def compile_file(
         signature, spec = use.methods()[0], use.element
         given = {**spec.parameters, **parameters}
         return compile_element(source, signature, name=spec.name.value, parameters=given).element, signature
-    tried = file.with_name(file.stem + SUFFIX)
+    tried = file.parent / f"{file.stem}{BEHAVIOUR}"
     if tried.is_file():
         behaviour = load_behaviour(FileSource(tried))
         found = (it for case in behaviour.cases for it in case.elements if it.name == file.stem)

@@ -64,6 +64,13 @@ def check_writable(file: Path) -> None:
             file.unlink()
 
 
+def check_new(file: Path, help_: str) -> None:
+    """Raises `DiagnosticError` where there is such a file already: what a user may have written is never replaced."""
+    if os.path.lexists(file):
+        title = f"{file} is there already"
+        raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, Span.whole(FileSource(file)), "", help_)])
+
+
 def open_screens() -> Screens:
     """Standard output and standard error."""
     return Screens(_console(), _console(stderr=True))

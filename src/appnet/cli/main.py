@@ -37,6 +37,17 @@ _HELP = """Program the network between microservices.
 Exit codes: 0 success, 1 something failed while it ran, 2 the input or the command line is wrong."""
 
 
+class _Command(TyperCommand):
+    """A command that tells in our words what its options do not take."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            import_module("appnet.cli.values").reword(error)
+            raise
+
+
 class _Commands(TyperGroup):
     """The commands by name and summary, until one of them is typed."""
 
@@ -62,7 +73,7 @@ def load_command(name: str) -> Any:
     """The command ``name`` with its options, ready to be called."""
     alone = _typer()
     module = import_module(f"appnet.cli.commands.{name.replace('-', '_')}")
-    alone.command(name, context_settings=_MANNERS)(module.command)
+    alone.command(name, cls=_Command, context_settings=_MANNERS)(module.command)
     return typer.main.get_command(alone)
 
 

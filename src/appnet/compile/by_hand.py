@@ -11,7 +11,7 @@ from pathlib import Path
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Span
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, check_there
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 
@@ -27,8 +27,9 @@ class CodeByHand:
     def in_place_of(self, printed: Sequence[Artifact]) -> list[Artifact]:
         """The artifacts, with the code of those that have a file.
 
-        Raises `DiagnosticError` where the folder has none for any of them, or some for none.
+        Raises `DiagnosticError` where the folder is not there, has none for any of them, or some for none.
         """
+        check_there(self._folder)
         taken = [self._taken(it) for it in printed]
         if not any(it.code.by_hand for it in taken):
             raise DiagnosticError([self._no_code(printed)])

@@ -49,6 +49,8 @@ class Controller:
         before, version = self.running, await self._compile()
         if _shape(version) != _shape(before):
             raise DiagnosticError([_another_application(version)])
+        if replicas := _other_replicas(version, before):
+            raise DiagnosticError(replicas)
         if version.id == before.id:
             return None
         seconds = time.monotonic() - began
@@ -65,15 +67,28 @@ class Controller:
 
 def _shape(version: Version) -> object:
     """What running nodes and programs were started by."""
-    application, manifest = version.application.application, version.application.manifest
+    application = version.application.application
     edges = [(client.value, server.value) for client, server in application.edges]
     chains = [(it.edge, it.proto, tuple(one.value for one in it.processors)) for it in application.chains]
-    return edges, chains, {service: manifest.replicas(service) for edge in edges for service in edge}
+    return edges, chains
+
+
+def _other_replicas(version: Version, before: Version) -> list[Diagnostic]:
+    """An error for each service that has not as many replicas as it was started with."""
+    found: list[Diagnostic] = []
+    for service in dict.fromkeys(it.value for edge in version.application.application.edges for it in edge):
+        now, running = (it.application.manifest.replicas(service) for it in (version, before))
+        if now != running:
+            title = f"`{service}` was started with another number of replicas"
+            span, label = version.application.manifest.replicas_span(service), f"it runs with {running}"
+            help_ = "end this run and start it again: replicas are started with it"
+            found.append(Diagnostic("C062", Severity.ERROR, title, span, label, help_))
+    return found
 
 
 def _another_application(version: Version) -> Diagnostic:
     application: Application = version.application.application
-    title = "the configuration is for another edge, .proto, processor or number of replicas now"
+    title = "the configuration is for another edge, .proto or processor now"
     help_ = "end this run and start it again"
     edges = ", ".join(str(it.edge) for it in application.chains)
     span: Span = application.chains[0].methods[0].span

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from appnet.diagnostics.diagnostic import Diagnostic, Severity, UnreadableError
+from appnet.diagnostics.near import did_you_mean, near_paths
 from appnet.diagnostics.place import Source, Span
 
 NOT_TEXT = "not UTF-8 text"
@@ -54,10 +55,7 @@ class FileSource(_Placed):
             with self._path.open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
         except OSError as error:
-            reason, missing = error.strerror or str(error), isinstance(error, FileNotFoundError)
-            title = f"no file {self.name}" if missing else f"{self.name} cannot be read: {reason}"
-            help_ = "name the files in it" if self._path.is_dir() else "give the path of a file that can be read"
-            raise _unreadable(self, title, help_, reason) from error
+            raise not_readable(self._path, error) from error
         if len(content) > _MOST_BYTES:
             title = f"{self.name} is larger than {_MOST_BYTES >> 20} MiB"
             raise _unreadable(self, title, "give the path of a file that people wrote", "too large")
@@ -116,6 +114,26 @@ class MemorySource(_Placed):
     def beside(self, name: str) -> MemorySource:
         """The text at ``name``, from the folder in this one's name."""
         return MemorySource(posixpath.join(posixpath.dirname(self._entry), name), self._texts, self._origin)
+
+
+def not_readable(path: Path, error: OSError) -> UnreadableError:
+    """That the system cannot read the path; of one that is not there, with those near it."""
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        title = f"no {'file' if path.suffix else 'file or folder'} {path}"
+        help_ = did_you_mean(near_paths(path)) or "give the path of what is there"
+    else:
+        title = f"{path} cannot be read: {reason}"
+        help_ = "name the files in it" if path.is_dir() else "give the path of a file that can be read"
+    return _unreadable(FileSource(path), title, help_, reason)
+
+
+def check_there(path: Path) -> None:
+    """Raises `UnreadableError` where there is no such file or folder."""
+    try:
+        path.stat()
+    except OSError as error:
+        raise not_readable(path, error) from error
 
 
 def base_name(source: Source) -> str:

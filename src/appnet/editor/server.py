@@ -12,7 +12,7 @@ from pygls.uris import from_fs_path, to_fs_path
 from pygls.workspace import TextDocument
 
 from appnet import __version__
-from appnet.application.load import says_so
+from appnet.application.kinds import is_meant
 from appnet.compile.check import check_source
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Label, Span
@@ -62,7 +62,7 @@ class AppNetServer(LanguageServer):
         self._waiting.pop(uri, None)
         document = self.document(uri)
         path = _path(uri)
-        if path.suffix in {".yaml", ".yml"} and not says_so(document.source):
+        if path.suffix in {".yaml", ".yml"} and not is_meant(document.source):
             return  # of another program
         source = TextSource(path, document.source)
         told = [self._diagnostic(document, it) for it in check_source(source)]

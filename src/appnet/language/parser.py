@@ -17,13 +17,14 @@ from lark.lexer import Lexer as LarkLexer
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.place import Label, Source, Span
-from appnet.diagnostics.source import NOT_TEXT
+from appnet.diagnostics.source import NOT_TEXT, base_name
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
 from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIONS, Lexer
 from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
+_OF_OTHERS = (".yaml", ".yml", ".proto")
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
 _MAX_DIGITS = 40  # of a whole number
 _MAX_ERRORS = 50
@@ -204,12 +205,17 @@ def _parser() -> Lark:
 
 
 def read_program(file: Source) -> str:
-    """The text of a program. Raises `DiagnosticError` where it cannot be read as text."""
+    """The text of a program. Raises `DiagnosticError` where it cannot be read as text, or is named as no element is."""
+    help_ = "name an element's .appnet file"
+    if file.name.endswith(_OF_OTHERS):
+        title = f"{base_name(file)} is no element"
+        raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)])
     try:
         return file.text()
     except UnreadableError as error:
-        title = f"the file is {NOT_TEXT}" if error.reason == NOT_TEXT else f"cannot read the file: {error.reason}"
-        help_ = "name an element's .appnet file"
+        if error.reason != NOT_TEXT:
+            raise
+        title = f"the file is {NOT_TEXT}"
         raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)]) from error
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import signal
 from pathlib import Path
@@ -83,7 +84,9 @@ async def serve_frontend(proto: Path, server: str, port: int) -> None:
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
         except OSError as error:
-            raise SystemExit(f"cannot listen on port {port}: {error.strerror}") from None
+            raise SystemExit(
+                f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; take another --port"
+            ) from None
         await _run_at(*runner.addresses[0][:2])
         await runner.cleanup()
 

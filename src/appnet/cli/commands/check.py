@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from appnet.cli.behaviour import check_any, checkable
+from appnet.cli.behaviour import check_any
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
+from appnet.cli.files import checkable
 from appnet.cli.options import target_named
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Severity

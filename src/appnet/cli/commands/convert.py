@@ -10,7 +10,7 @@ import typer
 from appnet.application.load import form_of, load
 from appnet.application.model import Form
 from appnet.application.write import write
-from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.errors import check_new, open_screens, told_errors, writing
 from appnet.cli.options import FilesArgument
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.source import FileSource
@@ -27,9 +27,9 @@ def command(
     """Write AppNetConfigs as a specification, or a specification as AppNetConfigs. Comments are not kept."""
     screens = open_screens()
     sources = [FileSource(it) for it in files]
-    if output is not None and FileSource(output) in sources:
-        raise typer.BadParameter(f"{output} is one of the files to convert", param_hint="--output")
     with told_errors():
+        if output is not None:
+            check_new(output, "name another file, or remove this one: `appnetctl convert` overwrites nothing")
         form = to or _other({form_of(it) for it in sources})
         written = write(load(*sources).application, form, output.parent if output is not None else Path())
         show_diagnostics(screens.err, list(written.left_out))

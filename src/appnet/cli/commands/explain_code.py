@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from appnet.cli.errors import open_screens
-from appnet.diagnostics.near import near_names, suggestion
+from appnet.diagnostics.near import did_you_mean, near_names
 from appnet.diagnostics.pages import Page, codes, page
 
 
@@ -25,13 +25,15 @@ def command(
             out.print(Text.assemble((code, "bold"), f"  {page(code).title}"))
         return
     known = codes()
-    for it in wanted:
-        if it.upper() not in known:
-            near = near_names(it.upper(), known)
-            help_ = suggestion(it.upper(), near, what="codes") if near else "`appnetctl explain-code` lists all"
-            raise typer.BadParameter(f"there is no code {it}; {help_}")
-    for number, it in enumerate(wanted):
+    for number, it in enumerate(it for it in wanted if it.upper() in known):
         out.print(Text("\n" if number else "").append(Text("\n").join(_lines(page(it.upper())))))
+    unknown = [it for it in wanted if it.upper() not in known]
+    if unknown:
+        raise typer.BadParameter("; ".join(f"there is no code {it}; {_near(it.upper(), known)}" for it in unknown))
+
+
+def _near(code: str, known: list[str]) -> str:
+    return did_you_mean(near_names(code, known)) or "`appnetctl explain-code` lists all"
 
 
 def _lines(found: Page) -> Iterator[Text]:

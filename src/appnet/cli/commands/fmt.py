@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens
+from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
+from appnet.cli.files import elements
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
@@ -34,7 +35,8 @@ class Formatted:
     def diff(self) -> str:
         """The difference, as `patch` reads it."""
         lines = (self.before.splitlines(keepends=True), self.after.splitlines(keepends=True))
-        return "".join(_with_line_ends(difflib.unified_diff(*lines, f"a/{self.file}", f"b/{self.file}")))
+        name = self.file.as_posix().lstrip("/")
+        return "".join(_with_line_ends(difflib.unified_diff(*lines, f"a/{name}", f"b/{name}")))
 
     def write(self) -> None:
         """Replaces the file's text. Raises OSError."""
@@ -56,7 +58,7 @@ def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet).")],
+    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet), or folders of them.")],
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
@@ -66,6 +68,8 @@ def command(
     screens = open_screens()
     changed: list[Formatted] = []
     wrong: list[Diagnostic] = []
+    with told_errors():
+        files = elements(files)
     for file in files:
         try:
             formatted = format_file(file, upgrade=upgrade)

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from appnet.cli.errors import open_screens, told_errors, writing
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.place import Span
-from appnet.diagnostics.source import FileSource
+from appnet.cli.errors import check_new, open_screens, told_errors, writing
+from appnet.cli.values import none_of
 from appnet.samples.copies import SAMPLES
 
 
 def _known(name: str) -> str:
     if name not in SAMPLES:
-        raise typer.BadParameter(f"{name!r} is no sample; there are {' and '.join(SAMPLES)}")
+        raise typer.BadParameter(none_of(name, SAMPLES))
     return name
 
 
@@ -41,16 +39,10 @@ def command(
     places = [folder / it for _, it in chosen.files()]
     with told_errors(), writing(folder):
         for place in places:
-            if place.exists():
-                raise DiagnosticError([_there(place, folder)])
+            check_new(place, "name another folder: `appnetctl init` overwrites nothing")
         chosen.copy(folder)
     out = open_screens().out
     out.print(f"wrote {len(places)} files to {folder.absolute()}: {chosen.summary}", markup=False)
     out.print("\nNext:", markup=False)
     for line in (f"check {folder}", f"test {folder}", f"run {folder / chosen.config}"):
         out.print(f"  appnetctl {line}", markup=False)
-
-
-def _there(file: Path, folder: Path) -> Diagnostic:
-    title, help_ = f"{file} is there already", "name another folder: `appnetctl init` overwrites nothing"
-    return Diagnostic("C086", Severity.ERROR, title, Span.whole(FileSource(folder)), "", help_)

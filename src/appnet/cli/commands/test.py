@@ -10,6 +10,7 @@ import typer
 from appnet.behaviour.run import targets as all_targets
 from appnet.cli.behaviour import behaviour_files, load_all, try_all
 from appnet.cli.errors import FAILURE, open_screens, told_errors
+from appnet.cli.values import none_of
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
     every = all_targets()
     if target not in {"all", *every}:
-        raise typer.BadParameter(f"{target!r} is none of {', '.join(every)} and all", param_hint="--target")
+        raise typer.BadParameter(none_of(target, [*every, "all"]), param_hint="--target")
     with told_errors():
         behaviours = load_all(behaviour_files(files or [Path()]))
     targets = every if target == "all" else [target]

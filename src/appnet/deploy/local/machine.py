@@ -154,7 +154,7 @@ class LocalMachine:
         while True:
             for program in self._programs:
                 if not program.running:
-                    return f"{program.name} has ended; its log ends:\n{program.last_words()}"
+                    return f"{program.name} has ended{program.last_words()}"
             for name, node in self.nodes.items():
                 if not node.running:
                     return f"{name} has ended; its log ends:\n{node.last_words()}"

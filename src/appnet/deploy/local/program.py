@@ -46,10 +46,10 @@ class ApplicationProcess:
         except (TimeoutError, ValueError, KeyError, TypeError) as error:
             with contextlib.suppress(TimeoutError):  # what fails says why before it ends
                 await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
+            ended = process.returncode is not None
             await self.stop()
-            raise ApplicationError(
-                f"{self.name} did not print its address; its log ends:\n{self.last_words()}"
-            ) from error
+            what = "did not start" if ended else "did not print its address"
+            raise ApplicationError(f"{self.name} {what}{self.last_words()}") from error
         except BaseException:
             await self.stop()
             raise
@@ -90,8 +90,9 @@ class ApplicationProcess:
         return self._process is not None and self._process.returncode is None
 
     def last_words(self) -> str:
-        """The end of its log."""
-        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:])
+        """The end of its log, to follow what is said of it."""
+        lines = self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+        return f": {lines[0]}" if len(lines) == 1 else "\n".join(("; its log ends:", *lines))
 
 
 async def _discard(stream: asyncio.StreamReader) -> None:

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.source import base_name
+from appnet.diagnostics.source import NOT_TEXT, base_name
 from appnet.processors.envoy.framing import FRAME_SIZE, is_framed
 from appnet.processors.processor import CapturedCall, CapturedMessage, ForeignCaptureError
 
@@ -38,6 +38,8 @@ def _traces(file: Source) -> Iterator[Any]:
         if found and all(it.HasField("http_buffered_trace") for it in found):
             return (it.http_buffered_trace for it in found)
     except UnreadableError as error:
+        if error.reason != NOT_TEXT:
+            raise
         reason = error.reason
     except (ValueError, json_format.ParseError) as error:
         reason = str(error).splitlines()[0]
