@@ -13,6 +13,7 @@ from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotCh
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
+from appnet.language.operations.metadata import DELAY
 from appnet.processors.envoy.harness.calls import (
     Action,
     CallUnderTest,
@@ -20,7 +21,7 @@ from appnet.processors.envoy.harness.calls import (
     Harness,
     Replied,
 )
-from appnet.processors.envoy.headers import DELAY, DESTINATION
+from appnet.processors.envoy.headers import DESTINATION
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
 from tests.support.wire import fields_of, parse, put
@@ -148,8 +149,8 @@ class _SlotCall(CallUnderTest):
         assert self._call
         if self._call.destination is not None:
             self.request.headers[DESTINATION] = b"%d" % self._call.destination
-        if (milliseconds := int(self._call.wait * 1e3)) > 0:
-            self.request.headers[DELAY] = b"%d" % milliseconds
+        if self._call.wait_ms:
+            self.request.headers[DELAY] = b"%d" % self._call.wait_ms
 
     def _ended(self, headers: dict[str, bytes]) -> Action:
         assert self._call
