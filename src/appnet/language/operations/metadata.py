@@ -19,7 +19,7 @@ DELAY = "x-envoy-fault-delay-request"
 """Holds how many milliseconds Envoy's fault filter is to delay a request."""
 
 HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage"})
-"""Headers that are between AppNet and its proxies: elements see none, and what a caller sends of them is taken away."""
+"""Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
 
 
 def is_header_key(key: bytes) -> bool:

@@ -5,8 +5,8 @@
 #include "value.h"
 
 /* Keys match in lower case, reserved keys (grpc-*, te, content-type, dst) and what HTTP cannot carry are not set, those by
- * which Envoy delays requests are not read either, an error made by the chain has none. Values stay valid until the event returns. Hosts may forget headers that have passed: only
- * a side that `holds` can rely on the response's. */
+ * which Envoy delays requests are not read either, an error made by the chain has none. Values stay valid until the event
+ * returns. Hosts may forget headers that have passed: only a side that `holds` can rely on the response's. */
 bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value);
 void an_metadata_set(an_call *call, an_direction direction, an_view key, an_view value);
 
