@@ -80,6 +80,18 @@ TOO_STRICT = (
         STRONG,
     ),
     Pair(
+        "two that delay",
+        element("one", "delay(rpc, to_float(get(rpc, 'score')))\nset_metadata(rpc, 'via', 'x')"),
+        element("two", "delay(rpc, 0.5)\nset_metadata(rpc, 'via', 'x')"),
+        STRONG,
+    ),
+    Pair(
+        "no header of theirs",
+        element("sets", "set_metadata(rpc, 'x-envoy-fault-delay-request', '9000')"),
+        element("reads", "set(rpc, 'score', size(get_metadata(rpc, 'x-envoy-fault-delay-request')))"),
+        STRONG,
+    ),
+    Pair(
         "computed keys",
         element("one", "set_metadata(rpc, concat('x-', 'a'), get(rpc, 'key'))"),
         element("two", "set_metadata(rpc, concat('x-', 'b'), get(rpc, 'key'))"),
@@ -134,6 +146,12 @@ TOO_STRICT = (
 """Proved, where the rule on what is read and written keeps the order."""
 
 TOO_LAX = (
+    Pair(
+        "a delay by a field",
+        element("delays", "delay(rpc, to_float(get(rpc, 'score')))"),
+        element("writes", "set(rpc, 'score', 3)"),
+        WEAK,
+    ),
     Pair("two that only refuse", FIREWALL, FAULT, STRONG),
     Pair("limiter and fault", LIMITER, FAULT, WEAK),
     Pair("breaker and firewall", BREAKER, FIREWALL, WEAK),

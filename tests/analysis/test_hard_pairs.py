@@ -44,6 +44,17 @@ def test_not_proved_on_headers_and_status(first: Element, second: Element, stren
     assert not isinstance(decide(first, second, KV, strength), Proved)
 
 
+DELAYS = ("delay(rpc, get(rpc, 'ratio'))", "foreach(get(rpc, 'tags'), lambda(_tag):\n    delay(rpc, 0.5)\n)")
+
+
+@pytest.mark.parametrize("one", DELAYS)
+@pytest.mark.parametrize("other", DELAYS)
+def test_delays_add_up_in_loops_too(one: str, other: str) -> None:
+    both = "\nset(rpc, 'big', 1)"  # so that only a proof lets them swap
+    decision = decide(on_sample("one", one + both), on_sample("other", other + both), SAMPLE, Strength.STRONG)
+    assert isinstance(decision, Proved)
+
+
 APPEND = "t = get(rpc, 'tags')\nset(t, size(t), '{}')\nset(rpc, 'tags', t)"
 
 

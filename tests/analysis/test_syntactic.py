@@ -23,6 +23,7 @@ READ_HEADER = element("read", "set(rpc, 'score', to_int(get_metadata(rpc, 'user'
         (FIREWALL, REWRITE, WEAK, False),
         (ANY_HEADER, READ_HEADER, STRONG, False),
         (ANY_HEADER, COUNTER, STRONG, True),
+        (element("one", "delay(rpc, 0.5)"), element("other", "delay(rpc, 1.5)"), STRONG, True),
     ],
 )
 def test_the_cheap_rule(first: Element, second: Element, strength: Strength, swaps: bool):

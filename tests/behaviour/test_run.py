@@ -11,6 +11,7 @@ from appnet.behaviour.run import Failure, run_behaviour, targets
 from appnet.behaviour.trace import trace_case
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.ir.rows import match_action_rows
+from tests.support.programs import program
 
 TARGETS = targets()
 
@@ -87,6 +88,16 @@ GOOD = "      - request: {body: a, size: 1}\n        forwards: {body: changed}\n
 
 def test_the_right_outcome_is_no_failure(tmp_path: Path) -> None:
     assert failures(tmp_path, GOOD + "    records: {seen: [a]}\n    state: {count: 1, total: {all: [1, 0.5]}}\n") == []
+
+
+def test_waits_are_of_all_delays_and_of_none_that_the_caller_asks_for(tmp_path: Path) -> None:
+    element = program("delay(rpc, 0.0019)\ndelay(rpc, 0.25)")
+    step = "      - request: {body: a}\n        metadata: {x-envoy-fault-delay-request: soon}\n        waits: %s\n"
+    assert failures(tmp_path, step % "0.251", element) == []
+    assert [it.got for it in failures(tmp_path, step % "0.25", element)] == ["forwards: {}, waits: 0.251"] * len(
+        TARGETS
+    )
+    assert failures(tmp_path, step % "0", program()) == []
 
 
 MANY = """\

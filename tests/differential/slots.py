@@ -13,8 +13,9 @@ from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotCh
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
+from appnet.language.operations.metadata import DELAY
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
-from appnet.processors.envoy.headers import DELAY, DESTINATION
+from appnet.processors.envoy.headers import DESTINATION
 from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
@@ -143,8 +144,8 @@ class _SlotCall(CallUnderTest):
         assert self._call
         if self._call.destination is not None:
             self.request.headers[DESTINATION] = b"%d" % self._call.destination
-        if (milliseconds := int(self._call.wait * 1e3)) > 0:
-            self.request.headers[DELAY] = b"%d" % milliseconds
+        if self._call.wait_ms:
+            self.request.headers[DELAY] = b"%d" % self._call.wait_ms
 
     def _ended(self, headers: dict[str, bytes]) -> Action:
         assert self._call

@@ -111,6 +111,9 @@ ELEMENTS = {
     "delay_all": Path("config/samples/elements/delay.appnet")
     .read_text(encoding="utf-8")
     .replace("share = 0.01, milliseconds = 100", "share = 1.0, milliseconds = 400"),
+    "delay_none": Path("config/samples/elements/delay.appnet")
+    .read_text(encoding="utf-8")
+    .replace("share = 0.01", "share = 0.0"),
     "number": textwrap.dedent("""\
         state:
             first: Map<uint, string>

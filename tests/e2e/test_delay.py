@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from appnet.deploy.local.machine import LocalMachine
-from appnet.processors.envoy.headers import DELAY
+from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
 from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, ELEMENTS, Proxied, StartProxied
 from tests.quickstart.support import sample, settings_of
 from tests.support.asynchronous import asynchronous
 from tests.support.raw_grpc import RawClient, frame, string_field
 
+LONG_SECONDS = 30.0
 DELAY_SECONDS = 0.39  # Envoy's timers round to its loop's time: a little less than the 400 ms that are asked for
 
 
-def seconds_of_call(proxied: Proxied) -> float:
+def seconds_of_call(proxied: Proxied, **headers: str) -> float:
+    """Makes a call, whose server sees nothing of how it was delayed."""
     began = time.monotonic()
     with RawClient(proxied.port) as client:
-        assert client.call(ECHO, frame(string_field(1, b"hello"))).grpc_status == 0
+        assert client.call(ECHO, frame(string_field(1, b"hello")), list(headers.items())).grpc_status == 0
+    assert [proxied.server.seen[-1].header(it) for it in HIDDEN_KEYS] == [None, None]
     return time.monotonic() - began
 
 
-def test_a_marked_call_waits_and_its_server_sees_no_mark(start_proxied: StartProxied) -> None:
+def test_a_marked_call_waits_whatever_its_caller_says(start_proxied: StartProxied) -> None:
     proxied = start_proxied("delay_all")
     assert seconds_of_call(proxied) >= DELAY_SECONDS
-    assert proxied.server.seen[-1].header(DELAY) is None
+    never = {DELAY: "0", f"{DELAY}-percentage": "0"}
+    assert seconds_of_call(proxied, **never) >= DELAY_SECONDS
+    assert seconds_of_call(proxied, **{DELAY: "60000"}) < LONG_SECONDS
+
+
+def test_a_caller_delays_nothing(start_proxied: StartProxied) -> None:
+    for element in ("delay_none", "headers"):
+        assert seconds_of_call(start_proxied(element), **{DELAY: "60000"}) < LONG_SECONDS
+
+
+def test_delays_of_both_sides_add_up(start_proxied: StartProxied) -> None:
+    ingress = start_proxied("delay_all")
+    egress = start_proxied("delay_all", ingress)
+    assert seconds_of_call(replace(egress, server=ingress.server)) >= 2 * DELAY_SECONDS
 
 
 @asynchronous

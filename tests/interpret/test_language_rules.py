@@ -1,5 +1,6 @@
 """The rules of the language, each as a small program and what comes of it."""
 
+import math
 from pathlib import Path
 from textwrap import dedent
 
@@ -9,6 +10,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.ir.compile import compile_element
 from appnet.language import Given
+from appnet.language.operations.metadata import DELAY
 from tests.support.sample import SAMPLE
 
 
@@ -341,11 +343,40 @@ def test_a_loop_over_a_map_goes_from_the_key_set_longest_ago_to_the_one_set_last
     assert ask(program, state=state) == Forwarded({"text": b"c3d4b5"})
 
 
-def test_the_last_choice_of_a_host_and_the_last_delay_count():
+def test_the_last_choice_of_a_host_counts():
     rpc = Rpc(SAMPLE)
-    program = "set(rpc, 'dst', 1)\nset_metadata(rpc, 'DST', 'none')\ndelay(rpc, 2)\ndelay(rpc, 0.0 - 1)"
-    chain(program, backends=2).request(rpc)
-    assert (rpc.routed, rpc.destination, rpc.wait, rpc.metadata) == (True, None, 0.0, {})
+    chain("set(rpc, 'dst', 1)\nset_metadata(rpc, 'DST', 'none')", backends=2).request(rpc)
+    assert (rpc.routed, rpc.destination, rpc.metadata) == (True, None, {})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait_ms"),
+    [
+        ((2.0, 0.25), 2250),
+        ((2.0, -1.0), 2000),
+        ((2.0, math.nan), 2000),
+        ((-0.0,), 0),
+        ((0.0019999, 0.0019999), 2),
+        ((math.inf, 86_401.0, 0.5), 172_800_500),
+    ],
+)
+def test_delays_add_up_each_in_whole_milliseconds_and_a_day_at_most(seconds: tuple[float, ...], wait_ms: int):
+    rpc = Rpc(SAMPLE)
+    for it in seconds:
+        rpc.message = {"ratio": it}
+        chain("delay(rpc, get(rpc, 'ratio'))").request(rpc)
+    assert rpc.wait_ms == wait_ms
+
+
+@pytest.mark.parametrize("key", ["'X-Envoy-Fault-Delay-Request'", "'x-envoy-fault-' + 'delay-request'"])
+def test_elements_neither_see_nor_set_what_tells_a_proxy_to_delay(key: str):
+    rpc = Rpc(SAMPLE, metadata={DELAY: b"9"}, response_metadata={DELAY: b"9"})
+    look = f"    set(rpc, 'text', get_metadata(rpc, {key}) + '.')\n    set_metadata(rpc, {key}, '5')\n"
+    tried = chain(f"req(rpc):\n{look}    send(rpc, Down)\nresp(rpc):\n{look}    send(rpc, Up)")
+    assert tried.request(rpc) == Forwarded({"text": b"."})
+    assert (rpc.wait_ms, rpc.metadata) == (0, {})
+    assert tried.response(rpc, 0) == Forwarded({"text": b"."})
+    assert rpc.response_metadata == {DELAY: b"9"}
 
 
 def test_a_computed_key_chooses_no_host():

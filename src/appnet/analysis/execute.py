@@ -9,7 +9,7 @@ import z3
 
 from appnet.analysis import maps
 from appnet.analysis.fields import absent, hold
-from appnet.analysis.meanings import Context, equals, evaluate
+from appnet.analysis.meanings import Context, equals, evaluate, milliseconds
 from appnet.analysis.store import Store, SymbolicMessage, merge
 from appnet.analysis.symbols import (
     BITS,
@@ -160,7 +160,8 @@ class Execution:
         if isinstance(statement, Route):
             told = replace(store.message, destination=Option(TRUE, self._value(statement.host, store)))
         else:
-            told = replace(store.message, wait=Option(TRUE, self._value(statement.seconds, store)))
+            longer = milliseconds(self.world, self._value(statement.seconds, store))
+            told = replace(store.message, wait=store.message.wait + longer)
         return replace(store, message=told)
 
     def _let(self, local: Local, value: Computation, store: Store) -> Store:
@@ -293,7 +294,7 @@ class Execution:
         reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
-        reads += [message.metadata, message.metadata_set, message.destination, message.wait]
+        reads += [message.metadata, message.metadata_set, message.destination]
         reads.append(store.draws)
         reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
@@ -356,7 +357,7 @@ def _message_after(
     if effects.chooses_host:
         changed = replace(changed, destination=summary.after("destination", message.destination))
     if effects.delays:
-        changed = replace(changed, wait=summary.after("wait", message.wait))
+        changed = replace(changed, wait=message.wait + summary.after("wait", z3.IntVal(0)))
     return changed
 
 

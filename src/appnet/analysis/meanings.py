@@ -33,9 +33,10 @@ from appnet.analysis.symbols import (
     when,
 )
 from appnet.interpret.operations import MEANINGS as INTERPRETED
+from appnet.interpret.rpc import whole_milliseconds
 from appnet.ir.nodes import Call
 from appnet.language.operations.declaration import Effect
-from appnet.language.operations.metadata import is_header_key, is_header_value
+from appnet.language.operations.metadata import is_header_key, is_header_value, is_hidden_key
 from appnet.language.operations.registry import OPERATIONS
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, SCALARS, STRING, UINT, MapType, OptionType, PairType, Type
 
@@ -404,15 +405,17 @@ def _status(context: Context, _call: Call) -> Term:
 @_operation
 def _get_metadata(context: Context, _call: Call, key: Term) -> Term:
     message, world = context.store.message, context.world
-    value = z3.simplify(z3.Select(message.metadata, _lower(world, key)))
-    return when(message.made_here, world.literal(b"", STRING), value)
+    key = _lower(world, key)
+    value = z3.simplify(z3.Select(message.metadata, key))
+    absent_ = either(message.made_here, _test(world, "hidden key", is_hidden_key, key))
+    return when(absent_, world.literal(b"", STRING), value)
 
 
 @_operation
 def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None:
     message, world = context.store.message, context.world
     key = _lower(world, key)
-    fits = both(_test(world, "key", is_header_key, key), _test(world, "value", is_header_value, value))
+    fits = both(_test(world, "header key", is_header_key, key), _test(world, "header value", is_header_value, value))
     sets = both(fits, negated(message.made_here))
     changed = replace(
         message,
@@ -422,6 +425,14 @@ def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None
     context.store = replace(context.store, message=changed)
 
 
+def milliseconds(world: World, seconds: Term) -> Term:
+    """How long a delay of so many seconds is."""
+    known = world.value_of(seconds, FLOAT)
+    if known is not None:
+        return z3.IntVal(whole_milliseconds(known[0]))
+    return apply("milliseconds", [seconds], z3.IntSort())
+
+
 def _lower(world: World, key: Term) -> Term:
     known = world.value_of(key, STRING)
     return world.literal(known[0].lower(), STRING) if known is not None else apply("lower", [key], TEXT)
@@ -429,7 +440,7 @@ def _lower(world: World, key: Term) -> Term:
 
 def _test(world: World, name: str, test: Callable[[bytes], bool], text: Term) -> Term:
     known = world.value_of(text, STRING)
-    return z3.BoolVal(test(known[0])) if known is not None else apply(f"is header {name}", [text], z3.BoolSort())
+    return z3.BoolVal(test(known[0])) if known is not None else apply(f"is {name}", [text], z3.BoolSort())
 
 
 # --- backends: what is in flight is the same for both elements, and stands still while a message passes ---

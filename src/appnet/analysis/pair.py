@@ -25,14 +25,13 @@ from appnet.analysis.symbols import (
     both,
     narrowed,
     negated,
-    sort_of,
     variable,
     when,
 )
 from appnet.ir.nodes import Element
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.types import FLOAT, MapType, VecType
+from appnet.language.types import MapType, VecType
 
 State = Mapping[str, Symbolic]
 
@@ -128,11 +127,10 @@ class SymbolicPair:
             self._world.facts.append(z3.ULE(status, MOST_STATUS))
         metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
         destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
-        wait = Option(z3.Bool(f"{direction} wait set"), z3.Const(f"{direction} wait", sort_of(FLOAT)))
         fields = {path: self._field(direction, path) for path in self._paths(direction)}
         untouched = z3.K(TEXT, FALSE)
         return SymbolicMessage(
-            status, made_here, metadata, untouched, destination, wait, fields, dict.fromkeys(fields, FALSE)
+            status, made_here, metadata, untouched, destination, z3.IntVal(0), fields, dict.fromkeys(fields, FALSE)
         )
 
     def _error(self, code: Term) -> SymbolicMessage:

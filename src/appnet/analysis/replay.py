@@ -124,7 +124,7 @@ class _Seen:
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
             found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
         found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
-        wait = {"after a wait of": f"{self.rpc.wait:g} s"} if self.rpc.wait is not None else {}
+        wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
         return {**found, **wait, "to host": str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:
@@ -154,7 +154,7 @@ class _Seen:
         if not isinstance(self.outcome, Forwarded):
             return repr(self.outcome)
         named = (self.rpc.message, self.outcome.written, self.metadata)
-        return repr([self.rpc.backend, self.rpc.wait, *(sorted(it.items()) for it in named)])
+        return repr([self.rpc.backend, self.rpc.wait_ms, *(sorted(it.items()) for it in named)])
 
 
 class _Side:

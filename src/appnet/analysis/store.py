@@ -21,8 +21,8 @@ class SymbolicMessage:
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
     ``made_here``: a response that the chain made. ``metadata``: each header's text, of an absent one the empty text;
-    ``metadata_set``: whether a handler set it. ``destination``: the text of the host that handlers chose; ``wait``: the
-    seconds that they delayed it by.
+    ``metadata_set``: whether a handler set it. ``destination``: the text of the host that handlers chose; ``wait``: by
+    how many milliseconds they delayed it since it came.
     """
 
     status: Term
@@ -30,7 +30,7 @@ class SymbolicMessage:
     metadata: Term
     metadata_set: Term
     destination: Option
-    wait: Option
+    wait: Term
     fields: Mapping[str, Symbolic] = field(default_factory=dict)
     written: Mapping[str, Term] = field(default_factory=dict)
 

@@ -47,9 +47,7 @@ def _conflict(first: HandlerProperties, second: HandlerProperties) -> str | None
             return f"field `{min(clash)}` is written by one and used by the other"
         if clash := _common(one.metadata_written, other.metadata_read | other.metadata_written):
             return f"metadata `{min(clash)}` is written by one and used by the other"
-    if first.chooses_host and second.chooses_host:
-        return "both choose the host"
-    return "both delay requests" if first.delays and second.delays else None
+    return "both choose the host" if first.chooses_host and second.chooses_host else None
 
 
 def _common(written: frozenset[str], used: frozenset[str]) -> frozenset[str]:

@@ -19,13 +19,13 @@ Fields = Mapping[str, Value]
 class Passes:
     """The message goes on with these fields changed, and these headers set.
 
-    ``host``: the number of the host that was chosen for it; ``wait``: the seconds it was delayed by.
+    ``host``: the number of the host that was chosen for it; ``wait_ms``: the milliseconds it was delayed by.
     """
 
     fields: Fields
     metadata: Mapping[str, bytes]
     host: int | None = None
-    wait: float | None = None
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True)

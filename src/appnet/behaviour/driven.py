@@ -52,9 +52,9 @@ class DrivenSubject(Subject):
                 return Refuses(code, text)
             case Substituted(message=message):
                 return Replies(changed({}, decode(message, self._method.response, self._proto), self._method.response))
-            case Delivered(message=message, metadata=metadata, host=host, wait=wait):
+            case Delivered(message=message, metadata=metadata, host=host, wait_ms=wait_ms):
                 fields = {} if step.status else changed(step.fields, decode(message, schema, self._proto), schema)
-                return Passes(fields, set_headers(step.metadata, metadata), host, wait)
+                return Passes(fields, set_headers(step.metadata, metadata), host, wait_ms)
 
     def state(self) -> dict[str, str]:
         """The instance's state now."""

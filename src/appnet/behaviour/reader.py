@@ -31,6 +31,7 @@ from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.source import base_name, stem
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
+from appnet.interpret.rpc import whole_milliseconds
 from appnet.interpret.values import Value
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element, StateClass, StateVariable
@@ -293,8 +294,8 @@ class _Reader:
             return self._reply(section)
         if "refuses" not in section:
             host = int(self._number(section, "host", 0)) if "host" in section else None
-            wait = float(self._number(section, "waits", 0.0, real=True)) if "waits" in section else None
-            return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"), host, wait)
+            wait_ms = whole_milliseconds(float(self._number(section, "waits", 0.0, real=True)))
+            return Passes(self._fields(section, "forwards", schema), self._headers(section, "sets"), host, wait_ms)
         for key in ("forwards", "sets", "host", "waits"):
             if key in section:
                 span = section.key_span(key)

@@ -153,7 +153,7 @@ def told(outcome: StepOutcome, kind: str, method: MethodSignature) -> str:
         headers = ", ".join(f"{key}: {shown(it, STRING)}" for key, it in outcome.metadata.items())
         parts.append(f"sets: {{{headers}}}")
     parts += [f"host: {outcome.host}"] if outcome.host is not None else []
-    parts += [f"waits: {outcome.wait:g}"] if outcome.wait is not None else []
+    parts += [f"waits: {outcome.wait_ms / 1e3:.12g}"] if outcome.wait_ms else []
     return ", ".join(parts)
 
 

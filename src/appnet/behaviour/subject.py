@@ -77,7 +77,7 @@ class InterpreterSubject(Subject):
         if isinstance(outcome, Refused):
             return Refuses(outcome.code, outcome.text)
         headers = set_headers({**REQUEST_HEADERS, **step.metadata}, rpc.metadata)
-        return Passes(changed(step.fields, rpc.message, self._method.request), headers, rpc.destination, rpc.wait)
+        return Passes(changed(step.fields, rpc.message, self._method.request), headers, rpc.destination, rpc.wait_ms)
 
     def _response(self, step: Step) -> StepOutcome:
         rpc = self._calls.pop(step.call)

@@ -42,6 +42,7 @@ class ChainInstance:
     def request(self, rpc: Rpc) -> Outcome:
         """Judges the request that is in ``rpc``, and changes it as the elements do."""
         self._begin(rpc)
+        rpc.drop_hidden()
         message = Message(rpc.signature.request, rpc.message, rpc.metadata)
         rpc.forwarded = 0
         if not self._started:

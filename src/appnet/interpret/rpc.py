@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 
 from appnet.interpret.values import Value, absent_value, copy_value, hold
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.operations.metadata import is_header_key, is_header_value
+from appnet.language.operations.metadata import HIDDEN_KEYS, is_header_key, is_header_value, is_hidden_key
 
 WALL_AHEAD_NS = 1_700_000_000_000_000_000
 """The wall clock of whatever is run without a proxy, ahead of its monotonic clock."""
 
 _MOST_DIGITS = 20  # more make a number that no host has
-_MOST_WAIT = 86_400.0  # seconds
+_MOST_WAIT = 86_400.0  # seconds, of one delay
+
+
+def whole_milliseconds(seconds: float) -> int:
+    """How long a delay of so many seconds is."""
+    return 0 if math.isnan(seconds) else int(min(max(seconds, 0.0), _MOST_WAIT) * 1e3)
 
 
 @dataclass
@@ -91,8 +96,9 @@ class Message:
         self.fields[path] = self.written[path] = hold(value, self.schema.fields[path])
 
     def get_metadata(self, key: bytes) -> bytes:
-        """The header's value; empty where absent."""
-        return b"" if self.made_here else self.metadata.get(key.lower().decode("latin-1"), b"")
+        """The header's value; empty where absent or hidden."""
+        key = key.lower()
+        return b"" if self.made_here or is_hidden_key(key) else self.metadata.get(key.decode("latin-1"), b"")
 
     def set_metadata(self, key: bytes, value: bytes) -> None:
         """Sets the header; reserved keys and what HTTP cannot carry are left alone."""
@@ -110,8 +116,8 @@ class Rpc:
     the response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about
     each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``forwarded`` counts
     the elements that the response will pass, ``backend`` is the host that the call counts for. ``routed``: whether
-    handlers chose a host, and ``destination`` which, if it is one; ``wait``: for how many seconds the request waits
-    before it goes on, where they delayed it.
+    handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
+    waits before it goes on.
     """
 
     signature: MethodSignature
@@ -123,7 +129,7 @@ class Rpc:
     backend: int | None = None
     routed: bool = False
     destination: int | None = None
-    wait: float | None = None
+    wait_ms: int = 0
 
     def route(self, host: bytes, count: int) -> None:
         """Chooses the host that the text names in decimal, of so many; any other text names none."""
@@ -132,5 +138,10 @@ class Rpc:
         self.destination = number if number < count else None
 
     def delay(self, seconds: float) -> None:
-        """Has the request wait, for a day at most."""
-        self.wait = 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _MOST_WAIT)
+        """Has the request wait so much longer."""
+        self.wait_ms += whole_milliseconds(seconds)
+
+    def drop_hidden(self) -> None:
+        """Takes away what a caller has no business to tell a proxy."""
+        for key in HIDDEN_KEYS:
+            self.metadata.pop(key, None)

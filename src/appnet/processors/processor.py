@@ -144,13 +144,13 @@ class Nodes(Protocol):
 class Delivered:
     """The message went on, as these bytes and with this metadata.
 
-    ``host``: the number of the host that was chosen for it; ``wait``: the seconds it was delayed by.
+    ``host``: the number of the host that was chosen for it; ``wait_ms``: the milliseconds it was delayed by.
     """
 
     message: bytes
     metadata: Mapping[str, bytes]
     host: int | None = None
-    wait: float | None = None
+    wait_ms: int = 0
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class ToyDriver:
             return Substituted(encode(b"", outcome.fields, signature.response))
         judgement = self._judgement(call, outcome, message, signature.request, rpc.metadata)
         if isinstance(judgement, Delivered):
-            return replace(judgement, host=rpc.destination, wait=rpc.wait)
+            return replace(judgement, host=rpc.destination, wait_ms=rpc.wait_ms)
         return judgement
 
     def response(self, call: str, metadata: Mapping[str, bytes], message: bytes, status: int) -> Judgement:

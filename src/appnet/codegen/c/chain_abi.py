@@ -164,7 +164,7 @@ class ChainTable(Structure):
         ("values", CFUNCTYPE(POINTER(Value), c_void_p, c_int, c_size_t, POINTER(c_size_t))),
         ("refusal", CFUNCTYPE(c_int32, c_void_p, POINTER(View))),
         ("destination", CFUNCTYPE(c_int64, c_void_p)),
-        ("wait", CFUNCTYPE(c_double, c_void_p)),
+        ("wait_ms", CFUNCTYPE(c_uint64, c_void_p)),
         ("telemetry_take", _Take),
         ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
         ("state_dump", _Take),

@@ -241,10 +241,10 @@ class SlotCall:
         return chosen if chosen >= 0 else None
 
     @property
-    def wait(self) -> float:
-        """For how many seconds the request waits before it goes on."""
-        seconds: float = self._table.wait(self._handle)
-        return seconds
+    def wait_ms(self) -> int:
+        """For how many milliseconds the request waits before it goes on."""
+        milliseconds: int = self._table.wait_ms(self._handle)
+        return milliseconds
 
     def end(self) -> None:
         """The call has ended, in whatever way."""

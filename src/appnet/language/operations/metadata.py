@@ -16,10 +16,21 @@ _KEY = re.compile(rb"[a-z0-9._-]+")
 _TEXT = re.compile(rb"[\x20-\x7e]*")
 _RESERVED = re.compile(rb"grpc-.*|content-type|te|" + DESTINATION)
 
+DELAY = "x-envoy-fault-delay-request"
+"""Holds how many milliseconds Envoy's fault filter is to delay a request."""
+
+HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage"})
+"""Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
+
 
 def is_header_key(key: bytes) -> bool:
     """Whether handlers can set a header of this lower-case key."""
-    return bool(_KEY.fullmatch(key)) and not _RESERVED.fullmatch(key)
+    return bool(_KEY.fullmatch(key)) and not _RESERVED.fullmatch(key) and not is_hidden_key(key)
+
+
+def is_hidden_key(key: bytes) -> bool:
+    """Whether no element sees headers of this lower-case key."""
+    return key.decode("latin-1") in HIDDEN_KEYS
 
 
 def is_header_value(value: bytes) -> bool:
@@ -39,7 +50,10 @@ def _set_metadata(call: Call) -> Value:
         return choose_host(call, value)
     title = "this header is not set"
     if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
-        help_ = "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own"
+        help_ = (
+            "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
+            f"`{DELAY}` the proxies'"
+        )
         call.scope.found.warn("W006", title, call.span(offset), "no key that programs can set", help_)
     if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
         help_ = "take printable ASCII: HTTP carries nothing else"
@@ -51,7 +65,8 @@ _GET = Operation(
     "get_metadata",
     "(string) -> string",
     "get_metadata(rpc, 'key')",
-    "The value in the headers of the message in hand, lower-case key; the empty string where absent.",
+    "The value in the headers of the message in hand, lower-case key; the empty string where absent, as "
+    f"'{DELAY}' always is.",
     "get_metadata(rpc, 'user') == 'ann'",
     Effect.READS_METADATA,
 )
@@ -67,8 +82,8 @@ CHAPTERS = (
                     "(string, string) -> unit",
                     "set_metadata(rpc, 'key', value)",
                     "Sets the value in the headers of the message in hand, lower-case key. Left alone are reserved "
-                    "keys (':…', 'grpc-…', 'content-type', 'te', 'dst'), keys not of [a-z0-9._-], and values "
-                    "not of 0x20-0x7e. "
+                    f"keys (':…', 'grpc-…', 'content-type', 'te', 'dst', '{DELAY}'), keys not of [a-z0-9._-], "
+                    "and values not of 0x20-0x7e. "
                     "The literal key 'dst' in req chooses the host, as set(rpc, 'dst', host) does.",
                     "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
                     Effect.WRITES_METADATA,

@@ -25,8 +25,8 @@ def _delay(call: Call) -> Value:
 
 _DELAY = SpecialForm(
     "delay(rpc, seconds)",
-    "Holds the request back for so many seconds, a day at most, before it goes on, without holding anything else. Of "
-    "several delays of one request the last counts.",
+    "Holds the request back for so many seconds before it goes on, without holding anything else. Each delay counts in "
+    "whole milliseconds, rounded down, and is a day at most; those of one request add up.",
 )
 
 CHAPTERS = (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import RoutingPriority
 from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
@@ -24,11 +25,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
     HttpFilter,
 )
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
+from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
 from appnet.processors.envoy.filters import FILTER_TYPES
-from appnet.processors.envoy.headers import DELAY, DESTINATION
+from appnet.processors.envoy.headers import DESTINATION
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
@@ -53,7 +56,8 @@ class Sidecar:
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `DESTINATION`; to
     any host where that is no host's number, or not there. No server sees that header.
-    ``delays``: a call waits for as long as the header `DELAY` says. No server sees that header either.
+    ``delays``: a call waits for as long as the chain has put in the header `DELAY`. No server sees that header either,
+    and a caller's has no effect.
     """
 
     listener: str
@@ -123,6 +127,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
+    manager.early_header_mutation_extensions.append(_without_hidden_headers())
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -139,7 +144,7 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     routes.virtual_hosts.append(_all_calls_to(sidecar.cluster))
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
-        routes.request_headers_to_remove.append(DELAY)
+    routes.request_headers_to_remove.append(DELAY)
     return routes
 
 
@@ -152,6 +157,16 @@ def _all_calls_to(cluster: str) -> VirtualHost:
     route.route.timeout.FromSeconds(0)
     route.route.max_stream_duration.grpc_timeout_header_max.FromSeconds(0)
     return host
+
+
+def _without_hidden_headers() -> TypedExtensionConfig:
+    """Takes away what callers send of `HIDDEN_KEYS`, before any filter sees the call."""
+    mutations = HeaderMutation()
+    for key in sorted(HIDDEN_KEYS):
+        mutations.mutations.add(remove=key)
+    extension = TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation")
+    extension.typed_config.Pack(mutations)
+    return extension
 
 
 def _delay_by_header() -> HTTPFault:

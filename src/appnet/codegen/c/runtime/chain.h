@@ -166,7 +166,7 @@ typedef struct an_chain {
   const an_value *(*values)(an_call *call, an_part part, size_t field, size_t *count);
   int32_t (*refusal)(const an_call *call, an_view *text); /* gRPC status code, and message */
   int64_t (*destination)(const an_call *call);            /* the host that the request goes to, or -1 */
-  double (*wait)(const an_call *call);                    /* the seconds that the request waits before it goes on */
+  uint64_t (*wait_ms)(const an_call *call);               /* how long the request waits before it goes on */
   /* Takes the records gathered so far as an encoded ExportLogsServiceRequest; *size is 0 where there are none.
    * The caller owns the bytes and gives them back to `release`. */
   uint8_t *(*telemetry_take)(an_instance *instance, size_t *size);

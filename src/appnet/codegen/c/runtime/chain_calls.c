@@ -110,4 +110,4 @@ int32_t an_refusal(const an_call *call, an_view *text) {
 
 int64_t an_destination(const an_call *call) { return call->destination; }
 
-double an_wait(const an_call *call) { return call->wait; }
+uint64_t an_wait_ms(const an_call *call) { return call->wait_ms; }

@@ -16,6 +16,6 @@ const an_slot *an_reply(an_call *call);
 const an_value *an_values(an_call *call, an_part part, size_t field, size_t *count);
 int32_t an_refusal(const an_call *call, an_view *text);
 int64_t an_destination(const an_call *call);
-double an_wait(const an_call *call);
+uint64_t an_wait_ms(const an_call *call);
 
 #endif

@@ -114,9 +114,8 @@ struct an_call {
   int32_t reply_code; /* with AN_REFUSE */
   an_view reply_text; /* with AN_REFUSE; in the arena, static, or state that outlives the event */
   bool routed;         /* a handler chose a host, be it none */
-  bool delayed;        /* a handler chose a wait, be it none */
   int64_t destination; /* the host that was chosen, or -1 */
-  double wait;         /* seconds before the request goes on */
+  uint64_t wait_ms;    /* before the request goes on */
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */
   an_call *next_spare;
 };

@@ -18,8 +18,13 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
   return (an_view){lower, key.size};
 }
 
+/* What is between the chain and its proxy: no element sees it. */
+static bool is_hidden(an_view key) {
+  return an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) || an_equal(key, AN_TEXT("x-envoy-fault-delay-request-percentage"));
+}
+
 static bool can_set(an_view key, an_view value) {
-  if (key.size == 0 || an_starts_with(key, AN_TEXT("grpc-"))) return false;
+  if (key.size == 0 || is_hidden(key) || an_starts_with(key, AN_TEXT("grpc-"))) return false;
   if (an_equal(key, AN_TEXT("content-type")) || an_equal(key, AN_TEXT("te")) || an_equal(key, AN_TEXT("dst"))) return false;
   for (size_t i = 0; i < value.size; i++) {
     if (value.data[i] < 0x20 || value.data[i] > 0x7e) return false;
@@ -39,7 +44,7 @@ static an_metadata_map map_of(an_direction direction) {
 bool an_metadata_get(an_call *call, an_direction direction, an_view key, an_view *value) {
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower), found;
-  if (known.size == 0 || !metadata_is_there(call, direction)) return false;
+  if (known.size == 0 || is_hidden(known) || !metadata_is_there(call, direction)) return false;
   if (!call->instance->services.metadata_get(call->host, map_of(direction), known, &found)) return false;
   /* A copy: the host's own value may end where the same key is set. */
   uint8_t *copy = an_arena_alloc(&call->arena, found.size);

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from appnet.language.operations.metadata import HIDDEN_KEYS
 from appnet.observe import otlp
 from appnet.processors.processor import Denied
 
@@ -103,9 +104,13 @@ class CallUnderTest(ABC):
     # --- a whole direction ---
 
     def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> BodyJudgement:
-        """A request of these body chunks, the last of which ends it; without any, its headers do."""
+        """A request of these body chunks, the last of which ends it; without any, its headers do.
+
+        It comes as a listener lets it in: without the headers that are not a caller's.
+        """
         headers = {":path": path.encode(), **_REQUEST_HEADERS}
-        actions = [self.request_headers({**headers, **metadata}, end=not chunks)]
+        let_in = {key: value for key, value in metadata.items() if key not in HIDDEN_KEYS}
+        actions = [self.request_headers({**headers, **let_in}, end=not chunks)]
         for number, chunk in enumerate(chunks, 1):
             if self.reply is None:
                 actions.append(self.request_body(chunk, end=number == len(chunks)))

@@ -177,6 +177,22 @@ static const char *splice_flaw(an_splice splice) {
   return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
 }
 
+static uint64_t number_in(an_view digits) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < digits.size; i++) number = number * 10 + (uint64_t)(digits.data[i] - '0');
+  return number;
+}
+
+/* The request waits so much longer, whatever chain before this one had it wait: the header is AppNet's alone. */
+static void mark_wait(an_http_call *call, an_scope *scope) {
+  const an_view key = AN_TEXT("x-envoy-fault-delay-request");
+  an_view before = {NULL, 0};
+  an_header_get(&call->base, AN_REQUEST_METADATA, key, &before);
+  an_view milliseconds = an_uint_text(scope, number_in(before) + call->base.wait_ms);
+  call->base.instance->services.metadata_set(call->base.host, AN_REQUEST_METADATA, key, milliseconds);
+  call->base.wait_ms = 0;
+}
+
 /* Tells Envoy where the request goes and how long it waits: for both it looks at headers, which no server sees. */
 static void mark_request(an_http_call *call) {
   an_scope scope = {.call = &call->base};
@@ -185,10 +201,7 @@ static void mark_request(an_http_call *call) {
     an_view host = call->base.destination < 0 ? AN_TEXT("any") : an_int_text(&scope, call->base.destination);
     services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("dst"), host);
   }
-  if (call->base.delayed) {
-    an_view milliseconds = an_uint_text(&scope, (uint64_t)(call->base.wait * 1e3));
-    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("x-envoy-fault-delay-request"), milliseconds);
-  }
+  if (call->base.wait_ms > 0) mark_wait(call, &scope);
 }
 
 /* ---- streams: each message is judged as it comes --------------------------------------------------------- */
