@@ -25,6 +25,7 @@ from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIO
 from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
+_MAX_ITEMS = 4_096  # of a literal: C compilers take four times as long for twice as many statements
 _MAX_DIGITS = 40  # of a whole number
 _MAX_ERRORS = 50
 _MAX_REPAIRS = 250
@@ -495,9 +496,17 @@ class _TreeReader:
                 first, second = _trees(tree)
                 return syntax.PairOf(span, self.expression(first), self.expression(second))
             case "vec":
-                return syntax.VecOf(span, tuple(self.expression(it) for it in _trees(tree)))
+                return syntax.VecOf(span, tuple(self.expression(it) for it in self._items(tree)))
             case _:
-                return syntax.MapOf(span, tuple(self._entry(it) for it in _trees(tree)))
+                return syntax.MapOf(span, tuple(self._entry(it) for it in self._items(tree)))
+
+    def _items(self, tree: Tree[Token]) -> list[Tree[Token]]:
+        """What the literal holds; where that is too much, the first of it, so that no other error follows."""
+        items = _trees(tree)
+        if len(items) > _MAX_ITEMS:
+            title = f"a literal of more than {_MAX_ITEMS:,} items"
+            self._error("E003", title, self._span(tree), "split what it holds among several elements")
+        return items[:_MAX_ITEMS]
 
     def _entry(self, tree: Tree[Token]) -> tuple[syntax.Expression, syntax.Expression]:
         key, value = _trees(tree)
