@@ -25,7 +25,7 @@ from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIO
 from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
-_MAX_ITEMS = 4_096  # of a literal: C compilers take four times as long for twice as many statements
+_MAX_ITEMS = 4_096  # of a literal: for twice as many, the C compiler takes four times as long
 _MAX_DIGITS = 40  # of a whole number
 _MAX_ERRORS = 50
 _MAX_REPAIRS = 250
@@ -458,7 +458,8 @@ class _TreeReader:
         return syntax.Name(self._span(tree), str(_token(tree.children[0])))
 
     def expression(self, tree: Tree[Token]) -> syntax.Expression:
-        with self._nested(tree, 1, "give a part a name of its own"):
+        chained = "each operator holds all that stands before it: " if tree.data == "binary" else ""
+        with self._nested(tree, 1, f"{chained}give a part a name of its own"):
             return self._read_expression(tree)
 
     def _number(self, token: Token, span: Span) -> syntax.Number:
