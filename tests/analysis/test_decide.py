@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.analysis import Proved, Refuted, Strength, Unknown, decide, infer
+from appnet.analysis import Counterexample, Event, Proved, Refuted, Strength, Unknown, decide, infer
 from appnet.analysis.replay import Parting, replay
 from appnet.analysis.syntactic import decide_by_properties
 from tests.analysis.pairs import TOO_LAX, TOO_STRICT, Pair
@@ -92,3 +92,15 @@ def test_loops_are_functions_of_what_they_read():
     rewrite = element("rewrite", "set(rpc, 'key', 'x')")
     assert isinstance(decide(looping, stamp, KV, Strength.STRONG), Proved)
     assert isinstance(decide(looping, rewrite, KV, Strength.STRONG), Refuted)
+
+
+def test_what_is_refused_for_want_of_memory_is_not_judged():
+    grows = element("grows", "set(rpc, 'key', replace(get(rpc, 'key'), 'a', get(rpc, 'key')))")
+    refuses = "if calls > 1:\n    send(err('limit'), Up)"
+    limit = element("limit", f"calls = calls + 1\n{refuses}", state="calls: int")
+    for size, parts in ((8_000, False), (9_000, True)):
+        calls = tuple(Event("request", call, fields={"key": key}) for call, key in ((1, b"a" * size), (2, b"b")))
+        parting = replay(grows, limit, KV, Strength.WEAK, Counterexample(calls[: 1 + parts], "", ""))
+        assert (parting is not None) == parts
+    assert isinstance(decide(grows, limit, KV, Strength.STRONG), Proved)
+    assert "What is refused for want of memory is not judged" in DOCS.read_text(encoding="utf-8")

@@ -208,3 +208,18 @@ def test_warnings_come_with_the_program():
     )
     warnings = compile_element(TextSource(Path("probe.appnet"), source), ECHO).warnings
     assert [it.code for it in warnings] == ["W003", "W001"]
+
+
+@pytest.mark.parametrize("one", ["[{}]", "{{{}}}"])
+def test_a_literal_has_an_end(one: str) -> None:
+    items = [f"{it}: {it}" if one[0] == "{" else str(it) for it in range(4_097)]
+    compiled(f"x = {one.format(', '.join(items[:-1]))}")
+    assert codes(f"x = {one.format(', '.join(items))}") == ["E003"]
+
+
+def test_a_chain_that_is_too_long_is_told_why_it_is_deep() -> None:
+    for chain in (" + ".join(["'a'"] * 3_000), " and ".join(["flag"] * 3_000)):
+        with pytest.raises(DiagnosticError) as caught:
+            compiled(f"x = {chain}")
+        (told,) = caught.value.diagnostics
+        assert told.help.startswith("each operator holds all that stands before it")

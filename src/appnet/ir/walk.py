@@ -92,15 +92,20 @@ def read_field_of(statement: Statement) -> ReadField | None:
 
 def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
     """Whether one of the arms fits, whatever the subject is."""
-    patterns = [arm.pattern for arm in arms]
-    if any(isinstance(pattern, AnyPattern) for pattern in patterns):
-        return True
-    if any(isinstance(pattern, NonePattern) for pattern in patterns):
-        return any(isinstance(pattern, SomePattern) for pattern in patterns)
-    literals = {
-        pattern.value.value
-        for pattern in patterns
-        if isinstance(pattern, LiteralPattern)
-        if pattern.value.type.name == "bool"
-    }
-    return literals == {True, False}
+    return closing(arms) is not None
+
+
+def closing(arms: tuple[Arm, ...]) -> int | None:
+    """The index of the arm after which nothing is left to fit; None where something is."""
+    seen: set[object] = set()
+    for index, arm in enumerate(arms):
+        pattern = arm.pattern
+        if isinstance(pattern, AnyPattern):
+            return index
+        if not isinstance(pattern, LiteralPattern):
+            seen.add(type(pattern))
+        elif pattern.value.type.name == "bool":
+            seen.add(pattern.value.value)
+        if seen >= {SomePattern, NonePattern} or seen >= {True, False}:
+            return index
+    return None

@@ -408,22 +408,21 @@ class _Body:
 
     def _arms(self, node: syntax.MatchOn, subject: typed.Value, origin: typed.Origin | None) -> tuple[typed.Arm, ...]:
         arms: list[typed.Arm] = []
-        spans: list[Span] = []
+        seen: dict[object, Span] = {}
         for arm in node.arms:
-            if typed.is_exhaustive(tuple(arms)) and not self.scope.gave_up(LOST):
+            if typed.leave_nothing(seen) and not self.scope.gave_up(LOST):
                 help_ = "the arms above fit everything; leave it out, or move it up"
-                last = Label(spans[-1], "nothing is left after this")
+                last = Label(next(reversed(seen.values())), "nothing is left after this")
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])
                 break
             checked = self._arm(arm, subject, origin)
             if checked is not None:
-                covering = typed.covering(checked.pattern, tuple(arms))
-                if covering is not None:
+                first = seen.setdefault(typed.fitted(checked.pattern), arm.case.span)
+                if first is not arm.case.span:
                     help_ = "an arm above fits the same; leave one of them out"
-                    first = Label(spans[covering], "this one fits first")
-                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [first])
+                    label = Label(first, "this one fits first")
+                    self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [label])
                 arms.append(checked)
-                spans.append(arm.case.span)
         return tuple(arms)
 
     def _arm(self, arm: syntax.MatchArm, subject: typed.Value, origin: typed.Origin | None) -> typed.Arm | None:

@@ -26,6 +26,7 @@ from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_faul
 
 _OF_OTHERS = (".yaml", ".yml", ".proto")
 _MAX_NESTING = 100  # what every stage can take, whatever calls it
+_MAX_ITEMS = 4_096  # of a literal: for twice as many, the C compiler takes four times as long
 _MAX_DIGITS = 40  # of a whole number
 _MAX_ERRORS = 50
 _MAX_REPAIRS = 250
@@ -463,7 +464,8 @@ class _TreeReader:
         return syntax.Name(self._span(tree), str(_token(tree.children[0])))
 
     def expression(self, tree: Tree[Token]) -> syntax.Expression:
-        with self._nested(tree, 1, "give a part a name of its own"):
+        chained = "each operator holds all that stands before it: " if tree.data == "binary" else ""
+        with self._nested(tree, 1, f"{chained}give a part a name of its own"):
             return self._read_expression(tree)
 
     def _number(self, token: Token, span: Span) -> syntax.Number:
@@ -501,9 +503,17 @@ class _TreeReader:
                 first, second = _trees(tree)
                 return syntax.PairOf(span, self.expression(first), self.expression(second))
             case "vec":
-                return syntax.VecOf(span, tuple(self.expression(it) for it in _trees(tree)))
+                return syntax.VecOf(span, tuple(self.expression(it) for it in self._items(tree)))
             case _:
-                return syntax.MapOf(span, tuple(self._entry(it) for it in _trees(tree)))
+                return syntax.MapOf(span, tuple(self._entry(it) for it in self._items(tree)))
+
+    def _items(self, tree: Tree[Token]) -> list[Tree[Token]]:
+        """What the literal holds; where that is too much, the first of it, so that no other error follows."""
+        items = _trees(tree)
+        if len(items) > _MAX_ITEMS:
+            title = f"a literal of more than {_MAX_ITEMS:,} items"
+            self._error("E003", title, self._span(tree), "split what it holds among several elements")
+        return items[:_MAX_ITEMS]
 
     def _entry(self, tree: Tree[Token]) -> tuple[syntax.Expression, syntax.Expression]:
         key, value = _trees(tree)

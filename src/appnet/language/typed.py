@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.place import Span
 from appnet.language.messages import MethodSignature
-from appnet.language.types import MapType, Type, VecType
+from appnet.language.types import BOOL, MapType, Type, VecType
 
 ContainerKind: TypeAlias = type[VecType] | type[MapType]
 
@@ -271,20 +272,22 @@ class CheckedElement:
     warnings: tuple[Diagnostic, ...] = field(default=())
 
 
+_ENOUGH = ((AnyArm,), (SomeArm, NoneArm), tuple(LiteralArm(Literal(it, BOOL)) for it in (True, False)))
+
+
 def is_exhaustive(arms: tuple[Arm, ...]) -> bool:
     """Whether one of the arms fits whatever is matched."""
-    patterns = [arm.pattern for arm in arms]
-    truths = {it.value.value for it in patterns if isinstance(it, LiteralArm) and isinstance(it.value.value, bool)}
-    options = {type(it) for it in patterns}
-    return AnyArm in options or truths == {True, False} or {SomeArm, NoneArm} <= options
+    return leave_nothing({fitted(arm.pattern) for arm in arms})
 
 
-def covering(pattern: ArmPattern, arms: tuple[Arm, ...]) -> int | None:
-    """The index of the first arm that fits all that the pattern fits."""
-    for index, arm in enumerate(arms):
-        if arm.pattern == pattern if isinstance(pattern, LiteralArm) else type(arm.pattern) is type(pattern):
-            return index
-    return None
+def fitted(pattern: ArmPattern) -> object:
+    """What the pattern fits: equal for patterns that fit the same."""
+    return pattern if isinstance(pattern, LiteralArm) else type(pattern)
+
+
+def leave_nothing(seen: Collection[object]) -> bool:
+    """Whether patterns that fit these, as `fitted` has it, together fit whatever is matched."""
+    return any(all(it in seen for it in enough) for enough in _ENOUGH)
 
 
 def falls_through(statements: tuple[Statement, ...]) -> Match | None:

@@ -45,7 +45,7 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
-from appnet.ir.walk import is_exhaustive
+from appnet.ir.walk import closing
 from appnet.language.operations.registry import OPERATIONS
 from appnet.language.operations.signature import signature_of
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
@@ -336,9 +336,9 @@ class BodyPrinter:
     def _match(self, statement: Match, at: tuple[Step, ...]) -> None:
         subject = statement.subject
         opened = False
+        last = closing(statement.arms)
         for number, arm in enumerate(statement.arms):
-            closes = is_exhaustive(statement.arms[: number + 1])
-            test = None if closes else self._test(subject, arm.pattern)
+            test = None if last is not None and number >= last else self._test(subject, arm.pattern)
             head = "{" if test is None else f"if ({test}) {{"
             self.line(f"}} else {head}" if opened else head)
             self._arm(subject, arm, (*at,), number)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from appnet.ir.effects import ends
 from appnet.ir.nodes import Block, Foreach, Let, Match, SetState, Statement
-from appnet.ir.walk import is_exhaustive
+from appnet.ir.walk import closing
 
 
 def reachable(block: Block) -> Block:
@@ -34,8 +34,9 @@ def _does_nothing(statement: Statement) -> bool:
 def _reachable_in(statement: Statement) -> Statement:
     match statement:
         case Match(arms=arms):
-            count = next((n for n in range(1, len(arms)) if is_exhaustive(arms[:n])), len(arms))
-            left = [replace(arm, body=reachable(arm.body)) for arm in arms[:count]]
+            last = closing(arms)
+            reached = arms if last is None else arms[: last + 1]
+            left = [replace(arm, body=reachable(arm.body)) for arm in reached]
             while left and not left[-1].body.statements:
                 left.pop()
             return replace(statement, arms=tuple(left))
