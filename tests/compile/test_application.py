@@ -181,6 +181,9 @@ def test_code_by_hand_that_is_none(
     with pytest.raises(DiagnosticError) as caught:
         built(spec, by_hand=folder)
     snapshots.compare(str(caught.value), BAD / "code_that_does_not_compile.txt", request)
+    (folder / f"{stem}.c").write_bytes(b"/* \xff */")
+    with pytest.raises(DiagnosticError, match=f"C001.*{Path(stem).name}.c is not UTF-8 text"):
+        built(spec, by_hand=folder)
 
 
 def test_files_replace_those_of_before_and_nothing_else(

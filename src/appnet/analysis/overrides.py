@@ -1,4 +1,4 @@
-"""Properties written by hand (``--pseudo_property``): docs/analysis.md has the keys of the file."""
+"""Properties written by hand (``--pseudo-property``): docs/analysis.md has the keys of the file."""
 
 from __future__ import annotations
 
@@ -121,19 +121,9 @@ def _overridden(section: Section, inferred: Properties) -> Properties:
 
 def _direction(section: Section, inferred: HandlerProperties) -> HandlerProperties:
     section.only(sorted(_FLAGS | _NAMES))
-    flags = {name: _flag(section, name, getattr(inferred, name)) for name in _FLAGS}
+    flags = {name: section.flag(name, otherwise=getattr(inferred, name)) for name in _FLAGS}
     names = {name: _names(section, name, getattr(inferred, name)) for name in _NAMES}
     return HandlerProperties(**names, **flags)  # type: ignore[arg-type]
-
-
-def _flag(section: Section, key: str, inferred: bool) -> bool:
-    found = section.scalar(key)
-    if found is None:
-        return inferred
-    value, span = found
-    if not isinstance(value, bool):
-        section.problems.add("C012", f"`{key}` takes true or false", span, "this is neither", "write true or false")
-    return value is True
 
 
 def _names(section: Section, key: str, inferred: frozenset[str]) -> frozenset[str]:

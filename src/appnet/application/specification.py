@@ -182,8 +182,8 @@ class _SpecificationReader:
             section.text(it) if it in section else None for it in ("proto_mod_name", "proto_mod_location")
         )
         processors = self._processors(section)
-        self._flag(section, "upgrade")  # true of every element, whatever it says
-        native = self._flag(section, "envoy_native")
+        section.flag("upgrade")  # true of every element, whatever it says
+        native = section.flag("envoy_native")
         if name is None or file is None or method is None or proto is None or len(self._problems.found) > before:
             return []
         parameters = {key: Given(value, span) for key, (value, span) in given.items()}
@@ -208,15 +208,6 @@ class _SpecificationReader:
                 help_ = f"write `- {USUAL_PROCESSOR}`"
                 self._problems.add("C012", "a processor is a name", span, "no name", help_)
         return tuple(names)
-
-    def _flag(self, section: Section, key: str) -> bool:
-        found = section.scalar(key) if key in section else None
-        if found is None:
-            return False
-        value, span = found
-        if not isinstance(value, bool):
-            self._problems.add("C012", f"`{key}` takes true or false", span, "this is neither", "write true or false")
-        return value is True
 
     def _check_transport(self, section: Section) -> None:
         section.only(("method", "name"))

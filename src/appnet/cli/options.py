@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appnet.cli.elements import given_parameters
+from appnet.cli.values import none_of
 from appnet.language import Given
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
@@ -28,7 +29,7 @@ def _backend(name: str) -> str:
 def target_named(name: str) -> str:
     """The name, if it is that of a target."""
     if name not in registry.target_names():
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(registry.target_names())}")
+        raise typer.BadParameter(none_of(name, registry.target_names()))
     return name
 
 

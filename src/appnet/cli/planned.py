@@ -12,7 +12,7 @@ from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import OptimizedPlan, Profile, Settings
-from appnet.optimize.explain import Explanation, Total, explain, explanation_json, total
+from appnet.optimize.explain import Explanation, Total, explain, explanation_json, segment_json, total
 from appnet.optimize.prices import load_prices
 from appnet.optimize.profile import load_profiles
 
@@ -61,14 +61,7 @@ def plan_json(found: Planned) -> dict[str, Any]:
             "edge": str(optimized.plan.edge),
             "methods": list(optimized.plan.edge.methods),
             **_costs(total([explain(optimized, profile)])),
-            "segments": [
-                {
-                    "side": it.place.side.value,
-                    "processor": it.place.processor,
-                    "elements": [one.name.value for one in it.elements],
-                }
-                for it in optimized.plan.segments
-            ],
+            "segments": [segment_json(it) for it in optimized.plan.segments],
         }
         for optimized, profile in found.plans
     ]

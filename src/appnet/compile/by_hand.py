@@ -12,7 +12,6 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalE
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource, check_there
-from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 
 _ERROR = re.compile(r"\.c:(\d+):(\d+): (?:fatal )?error: (.*)")
@@ -38,15 +37,9 @@ class CodeByHand:
             raise DiagnosticError(stray)
         return taken
 
-    def build(self, artifact: Artifact) -> bytes:
-        """The artifact's code as its processor loads it. Raises `DiagnosticError` for code by hand that is wrong."""
-        place = artifact.segment.place
-        try:
-            return registry.processor(place.processor).build(artifact.code, place.target)
-        except InternalError as error:
-            if not artifact.code.by_hand:
-                raise
-            raise DiagnosticError([_does_not_compile(self._file(artifact), str(error))]) from error
+    def refused(self, artifact: Artifact, error: InternalError) -> DiagnosticError:
+        """What the C compiler says of the artifact's code, at its place in the file."""
+        return DiagnosticError([_does_not_compile(self._file(artifact), str(error))])
 
     def _file(self, artifact: Artifact) -> Path:
         return self._folder / f"{artifact.stem}.c"
@@ -54,7 +47,7 @@ class CodeByHand:
     def _taken(self, artifact: Artifact) -> Artifact:
         if not self._file(artifact).is_file():
             return artifact
-        text = self._file(artifact).read_text(encoding="utf-8")
+        text = FileSource(self._file(artifact)).text()
         version = hashlib.sha256(f"{artifact.segment.place.target}\n{text}".encode()).hexdigest()[:12]
         return replace(artifact, code=replace(artifact.code, text=text, version=version, by_hand=True))
 
@@ -76,6 +69,6 @@ class CodeByHand:
 def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
     line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
-    help_ = "begin with what is written without --pseudo_impl, and keep its last table, `appnet_program`"
+    help_ = "begin with what is written without --pseudo-impl, and keep its last table, `appnet_program`"
     span = Span(FileSource(path), line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)

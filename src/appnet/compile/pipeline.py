@@ -14,6 +14,7 @@ from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.compile.by_hand import CodeByHand
 from appnet.compile.fit import Where, crossing, fitted
+from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
@@ -120,7 +121,12 @@ def _built(artifacts: Sequence[Artifact], written: CodeByHand | None) -> tuple[A
         began = time.monotonic()
         place = artifact.segment.place
         processor = registry.processor(place.processor)
-        binary = processor.build(artifact.code, place.target) if written is None else written.build(artifact)
+        try:
+            binary = processor.build(artifact.code, place.target)
+        except InternalError as error:
+            if written is not None and artifact.code.by_hand:
+                raise written.refused(artifact, error) from error
+            raise
         took = time.monotonic() - began
         _log.debug("%s: %d bytes for %s in %.2f s", artifact.stem, len(binary), place.target, took)
         return binary

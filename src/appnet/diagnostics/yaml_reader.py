@@ -197,6 +197,16 @@ class Section:
             return None
         return value, node_span(self.problems.source, node)
 
+    def flag(self, key: str, *, otherwise: bool = False) -> bool:
+        """The truth value at ``key``; ``otherwise`` where there is none."""
+        found = self.scalar(key)
+        if found is None:
+            return otherwise
+        value, span = found
+        if not isinstance(value, bool):
+            self.problems.add("C012", f"`{key}` takes true or false", span, "this is neither", "write true or false")
+        return value is True
+
     def _value(self, key: str, needed: str) -> yaml.Node | None:
         if key in self._entries:
             return self._entries[key][1]

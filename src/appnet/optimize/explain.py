@@ -13,7 +13,7 @@ from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
-from appnet.optimize.placement import labels
+from appnet.optimize.placement import Segment, labels
 from appnet.optimize.plan import OptimizedPlan
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement
@@ -135,6 +135,15 @@ def total(explanations: Sequence[Explanation]) -> Total:
         for costs in ([it.written_cost for it in explanations], [it.cost for it in explanations])
     )
     return Total(sum(it.written_cost for it in explanations), sum(it.cost for it in explanations), written_cores, cores)
+
+
+def segment_json(segment: Segment) -> dict[str, Any]:
+    """Where a segment runs, and its elements in request order, for programs."""
+    return {
+        "side": segment.place.side.value,
+        "processor": segment.place.processor,
+        "elements": [it.name.value for it in segment.elements],
+    }
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from appnet.deploy.kubernetes.manifests import ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
-from appnet.optimize.explain import explain, explanation_json
+from appnet.optimize.explain import explain, explanation_json, segment_json
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Object
@@ -110,14 +110,8 @@ def plan_json(version: Version) -> dict[str, Any]:
 
 
 def _segment_json(artifact: Artifact) -> dict[str, Any]:
-    place = artifact.segment.place
-    return {
-        "side": place.side.value,
-        "processor": place.processor,
-        "target": place.target,
-        "version": artifact.version,
-        "elements": [it.name.value for it in artifact.segment.elements],
-    }
+    target = artifact.segment.place.target
+    return {**segment_json(artifact.segment), "target": target, "version": artifact.version}
 
 
 def _yaml(objects: list[Object]) -> bytes:
