@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from appnet.application.proto import load_proto
+from appnet.behaviour.messages import decode, encode
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import Failure, run_behaviour, targets
 from appnet.behaviour.trace import trace_case
@@ -197,6 +199,14 @@ def test_a_text_cut_inside_a_character(tmp_path: Path) -> None:
     found = failures(tmp_path, CUT_STEPS, CUT, CUT_PROTO)
     assert len(found) == len(TARGETS)
     assert {it.got for it in found} == {r'forwards: {text: "\\xc3"}'}
+
+
+def test_messages_hold_texts_that_are_cut(tmp_path: Path) -> None:
+    (tmp_path / "it.proto").write_text(CUT_PROTO)
+    proto = load_proto(FileSource(tmp_path / "it.proto"))
+    schema = proto.method("Do").request
+    fields = {"text": b"\xc3", "number": 0.5, "others": [1.0]}
+    assert decode(encode(fields, schema, proto), schema, proto) == fields
 
 
 def test_a_nan_is_the_same_as_another(tmp_path: Path) -> None:
