@@ -71,7 +71,7 @@ def test_the_table_tells_what_a_host_needs_to_know() -> None:
         SlotField((1,), "string", False, None),
         SlotField((13, 2047, 16), "uint32", False, None),
     }
-    assert (request.needs_message, request.holds, request.empty, request.streams) == (True, True, False, False)
+    assert (request.needs_message, request.holds, request.empty, request.streams) == (True, False, False, False)
     assert method.response.fields == (SlotField((31,), "int64", True, "string"),)
     assert method.response.needs_status
     assert method.reply.fields == ()

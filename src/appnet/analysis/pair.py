@@ -106,7 +106,7 @@ class SymbolicPair:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
         for place, element in self.elements.items():
             variables = {it.name: it.type for it in element.state}
-            for name in keyed_by_call(element.init, element.req.body, element.resp.body, variables):
+            for name in keyed_by_call(element.init, element.bodies, variables):
                 held = self.states[place][name]
                 if isinstance(held, MapValue):
                     self._world.facts.append(negated(maps.get(self._world, held, self.call).present))

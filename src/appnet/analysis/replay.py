@@ -146,7 +146,7 @@ class _Seen:
     def draw(self) -> str:
         """What to say first where an element that draws refused it; otherwise nothing."""
         it = self.refused_by
-        draws = it is not None and (it.req.effects.uses_random or it.resp.effects.uses_random)
+        draws = it is not None and any(handler.effects.uses_random for handler in it.handlers.values())
         return f"{it.name} draws and refuses; " if it is not None and draws else ""
 
     def _raw(self) -> str:
@@ -180,7 +180,7 @@ class _Side:
             outcome = self.chain.request(rpc)
             if not isinstance(outcome, Forwarded):
                 del self._rpcs[event.call]
-            refused_by = self._order[rpc.forwarded] if isinstance(outcome, Refused) else None
+            refused_by = self._order[rpc.refused_by] if rpc.refused_by is not None else None
             return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by)
         if event.call not in self._rpcs:
             return None

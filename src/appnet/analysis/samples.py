@@ -162,13 +162,13 @@ class Samples:
 
 def _by_call(element: Element) -> frozenset[str]:
     variables = {it.name: it.type for it in element.state}
-    return keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+    return keyed_by_call(element.init, element.bodies, variables)
 
 
 def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:
     """Literals of the code, and what state is after `init`."""
     for element in elements:
-        for body in (element.init, element.req.body, element.resp.body):
+        for body in (element.init, *element.bodies):
             yield from _literals(body)
         state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
         for it in element.state:
