@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import z3
 
@@ -12,8 +13,9 @@ from appnet.analysis.influence import influencing
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
 from appnet.analysis.store import SymbolicMessage
-from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, flatten, negated
+from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, flatten, negated
 from appnet.ir.nodes import Element, StateClass
+from appnet.ir.stages import holds_headers
 from appnet.language.messages import MethodSignature
 
 BUDGET_MS = 2_000
@@ -26,19 +28,47 @@ _SWAPPED = ("second", "first")
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
     status_may_differ = False
-    for direction in ("request", "response"):
+    for event in _events(first, second, method):
         world = World()
         pair = SymbolicPair(first, second, method, world)
-        if direction == "request" and not method.client_streaming:
+        if event.is_new_call:
             pair.note_new_call()
-        step = pair.request if direction == "request" else pair.response
-        comparison = _Comparison(pair, world, strength, step(_WRITTEN), step(_SWAPPED))
+        comparison = _Comparison(pair, world, strength, event.step(pair, _WRITTEN), event.step(pair, _SWAPPED))
         for question in comparison.questions():
             if not _never(world, question.differs):
-                return Unknown(f"{direction}: {question.what} could not be shown to be the same")
+                return Unknown(f"{event.name}: {question.what} could not be shown to be the same")
         if strength is Strength.WEAK and not status_may_differ:
             status_may_differ = not _never(world, comparison.refusals_differ())
     return Proved("every step from every state comes to the same", status_may_differ)
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Something that happens to a call. ``is_new_call``: nothing was kept for the call before."""
+
+    name: str
+    step: Callable[[SymbolicPair, tuple[str, str]], SymbolicOutcome]
+    is_new_call: bool = False
+
+
+def _events(first: Element, second: Element, method: MethodSignature) -> Iterator[_Event]:
+    """What together is all that can happen to a call.
+
+    Where one of the two sees calls begin, a call comes to a handler of theirs at its headers, and then at its message,
+    or at both at once, where one waits for the other.
+    """
+    request = _Event("request", SymbolicPair.request, is_new_call=not method.client_streaming)
+    if first.open is None and second.open is None:
+        yield request
+    else:
+        waits = any(one.open is not None and holds_headers(other) for one, other in ((first, second), (second, first)))
+        if not waits:
+            yield _Event("open", SymbolicPair.open, is_new_call=True)
+        yield _Event("request", SymbolicPair.request)
+        yield _Event("open and request", partial(SymbolicPair.whole, early=False), is_new_call=True)
+        if not method.client_streaming:
+            yield _Event("open and request", partial(SymbolicPair.whole, early=True), is_new_call=True)
+    yield _Event("response", SymbolicPair.response)
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,7 @@ class _Comparison:
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes)
+            yield from self._end(place)
 
     def refusals_differ(self) -> Term:
         """When both refuse, with another status."""
@@ -96,6 +127,20 @@ class _Comparison:
         for path, value in a.fields.items():
             differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
             yield _Question(f"{what} `{path}`", both(where, differs))
+
+    def _end(self, place: str) -> Iterator[_Question]:
+        element = self.pair.elements[place]
+        if element.end is None:
+            return
+        a, b = self.written, self.swapped
+        if place in a.ends:
+            yield _Question(f"whether `end` of {element.name} runs", self._differ(a.ends[place], b.ends[place]))
+        if element.end.effects.reads_status:
+            over = negated(both(a.forwarded, b.forwarded))
+            differs = both(both(over, a.ends.get(place, TRUE)), self._differ(a.left[place], b.left[place]))
+            if not a.ends:  # a response may be the last
+                differs = self._differ(a.left[place], b.left[place])
+            yield _Question(f"the status that `end` of {element.name} sees", differs)
 
     def _states(self, place: str, passes: Term) -> Iterator[_Question]:
         element = self.pair.elements[place]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appnet.ir.nodes import Block, Element, Forward, Handler
+from appnet.ir.nodes import Block, Element, Forward, Handler, StateClass
 from appnet.language.messages import MethodSignature
 
 _FORWARDS = Block((Forward(),))
@@ -30,6 +30,20 @@ def holds_headers(element: Element) -> bool:
     effects = element.req.effects
     touches = effects.metadata_read or effects.metadata_written or effects.chooses_host or effects.delays
     return can_end_call(element.req) or touches
+
+
+def depends_on_time(handler: Handler, element: Element) -> bool:
+    """Whether it can be told when the handler runs: it changes state, or looks at what may change meanwhile."""
+    effects = handler.effects
+    fixed = {it.name for it in element.state if it.state_class is StateClass.READ_ONLY}
+    changing = effects.state_written or effects.state_read - fixed
+    return bool(changing or effects.uses_time or effects.reads_backends)
+
+
+def opens_elsewhere(element: Element, other: Element) -> bool:
+    """Whether it can be told that ``element`` sees calls begin after ``other`` instead of before it."""
+    waits = element.open is not None and holds_headers(other)
+    return waits and element.open is not None and depends_on_time(element.open, element)
 
 
 def judged_at_headers(elements: Sequence[Element], method: MethodSignature) -> int:
