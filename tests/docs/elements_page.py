@@ -71,7 +71,19 @@ def logic_lines(source: str) -> int:
     """How many lines of the program say what it does."""
     body = source[source.index("\ninit(") :].splitlines()[2:]
     lines = [it.strip() for it in body if not it.lstrip().startswith(("#", "//"))]
-    idle = {"", "pass", ")", "open(rpc):", "req(rpc):", "resp(rpc):", "end(rpc):", "send(rpc, Up)", "send(rpc, Down)", "None => pass", "_ => pass"}
+    idle = {
+        "",
+        "pass",
+        ")",
+        "open(rpc):",
+        "req(rpc):",
+        "resp(rpc):",
+        "end(rpc):",
+        "send(rpc, Up)",
+        "send(rpc, Down)",
+        "None => pass",
+        "_ => pass",
+    }
     return sum(it not in idle for it in lines)
 
 
