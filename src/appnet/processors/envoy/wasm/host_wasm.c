@@ -252,7 +252,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
   an_view header = body_bytes(RESPONSE_BODY, FRAME_HEADER);
-  if (header.size != FRAME_HEADER || header.data[0] != 0) return false;
+  if (header.size != FRAME_HEADER || header.data[0] > 1) return false;
   uint32_t length = 0;
   for (unsigned i = 1; i < FRAME_HEADER; i++) length = length << 8 | header.data[i];
   return length <= instance->options.max_message && size - FRAME_HEADER < length;
