@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
@@ -74,7 +74,9 @@ def wrong_processors(application: Application) -> Iterator[Diagnostic]:
 def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
     for it in names:
         if it.value not in registry.ENTRIES:
-            help_ = suggestion(it.value, registry.ENTRIES, what="processors")
+            meant = did_you_mean(near_names(it.value, registry.ENTRIES))
+            known = suggestion("", registry.ENTRIES, what="processors")
+            help_ = " ".join(text for text in (meant, known) if text)
             yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
 
 
