@@ -203,6 +203,16 @@ def test_empty_documents_of_a_manifest_are_passed_over(tmp_path: Path) -> None:
     assert list(load_manifest(FileSource(file)).services) == ["one", "two"]
 
 
+@pytest.mark.parametrize("value", ["!chart name", "!!binary x", "2026-13-45", "!!int many"])
+def test_a_value_that_is_none_is_told_where_it_stands(tmp_path: Path, value: str) -> None:
+    (tmp_path / "app.yaml").write_text(f"kind: ConfigMap\nmetadata:\n  name: one\ndata: {value}\n")
+    with pytest.raises(DiagnosticError) as caught:
+        load_manifest(FileSource(tmp_path / "app.yaml"))
+    (found,) = caught.value.diagnostics
+    assert found.code == "C042"
+    assert found.label
+
+
 def test_a_document_that_says_null_is_no_object(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text("--- null\n")
     with pytest.raises(DiagnosticError) as caught:

@@ -251,6 +251,19 @@ def scalar_value(node: yaml.Node) -> Scalar | None:
     return value
 
 
+def unreadable(node: yaml.Node, source: Source) -> tuple[str, Span] | None:
+    """The first value in the node that cannot be read as what it says it is: why, and where; None where all can."""
+    try:
+        yaml.SafeLoader("").construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        span = Span(source, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else None
+        return error.problem or "no such value", span or node_span(source, node)
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError):  # as PyYAML fails by its kind
+        return "a value in it is not what it looks like, or what its tag says", node_span(source, node)
+    return None
+
+
 def _kind(node: yaml.Node) -> str:
     return _TAGS.get(node.tag, f"of the type {node.tag}")
 
