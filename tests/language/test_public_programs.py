@@ -396,7 +396,7 @@ def test_a_parameter_that_init_overwrites_is_warned_of_and_need_not_be_given() -
             send(rpc, Down)
     """
     element = place(program, kept="k")
-    assert [(it.code, it.span.line) for it in element.warnings] == [("W010", 7), ("W010", 8)]
+    assert [(it.code, it.span.line) for it in element.warnings] == [("W020", 7), ("W020", 8)]
     _, chain = run(element)
     assert chain.state_of("it") == {"prob": 0.5, "seen": {b"a": 1, b"k": 1}}
     _, chain = run(place(program, kept="k", prob=0.25))

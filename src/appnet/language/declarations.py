@@ -181,7 +181,7 @@ def _warn_of_overwriting(parameter: syntax.Parameter, again: syntax.Assign, scop
     title = f"`init` overwrites its parameter `{name}`"
     help_ = f"leave this line out and write init({name} = {number}), so that a configuration can set it"
     places = [Label(parameter.span, "what is given here is not used")]
-    scope.found.warn("W010", title, again.span, "whatever is given", help_, places)
+    scope.found.warn("W020", title, again.span, "whatever is given", help_, places)
 
 
 def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Literal:

@@ -54,22 +54,23 @@ class MessageSchema:
     unknown: frozenset[str] = frozenset()
     oneofs: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
 
-    def spelled(self, path: str) -> list[Field]:
-        """The fields that ``path`` may mean: the one of this name, or else those of it in another case, or else those
-        whose words are joined in another way (``userName`` for ``user_name``). More than one: it is not clear.
-        """
-        if path in self.fields:
-            return [self.fields[path]]
-        for form in (str.lower, folded):
-            found = [it for name, it in self.fields.items() if form(name) == form(path)]
-            if found:
-                return found
-        return []
-
     def rivals(self, path: str) -> tuple[str, ...]:
         """The fields that a message loses when this one is set."""
         one = self.fields[path]
         return tuple(it.path for it in self.fields.values() if it.is_rival(one)) if one.oneofs else ()
+
+
+def spelled(fields: Mapping[str, Field], path: str) -> list[Field]:
+    """The fields that ``path`` may mean: the one of this name, or else those of it in another case, or else those whose
+    words are joined in another way (``userName`` for ``user_name``). More than one: it is not clear.
+    """
+    if path in fields:
+        return [fields[path]]
+    for form in (str.lower, folded):
+        found = [it for name, it in fields.items() if form(name) == form(path)]
+        if found:
+            return found
+    return []
 
 
 def folded(path: str) -> str:

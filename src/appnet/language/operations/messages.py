@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import call_number_text, coerce, type_of
-from appnet.language.messages import Field, MessageSchema, folded
+from appnet.language.messages import Field, MessageSchema, folded, spelled
 from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm
 from appnet.language.operations.call import Call
 from appnet.language.scope import CheckError, Follows, Part, Scope
@@ -59,7 +61,7 @@ def _said_type(node: syntax.Expression) -> str:
 def _pseudo_field(call: Call, path: str, span: Span) -> Value | None:
     """What the public AppNet takes for a field of every message; None for others, and where the message has one."""
     message, name = call.scope.message, folded(path)
-    own = message.spelled(path) or path in message.unknown or _unusable(message, path)
+    own = spelled(message.fields, path) or path in message.unknown or _unusable(message, path)
     if own and not _has_no_message(call):
         return None
     if name == _CALL_NUMBER:
@@ -69,7 +71,7 @@ def _pseudo_field(call: Call, path: str, span: Span) -> Value | None:
     if name == "metaresponse":
         title, label = f"reading `{path}` counts nothing down", "it only tells 'success' or 'failure'"
         help_ = "write what `resp` is to change, such as `pending_req = pending_req - 1`"
-        call.scope.found.warn("W011", title, span, label, help_)
+        call.scope.found.warn("W021", title, span, label, help_)
     return _status_text(call)
 
 
@@ -104,7 +106,7 @@ def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
 def set_field(call: Call) -> Value:
     """``set(rpc, 'field', value)``."""
     path, span = _field_name(call, 1)
-    if path == DESTINATION.decode() and (_has_no_message(call) or not call.scope.message.spelled(path)):
+    if path == DESTINATION.decode() and (_has_no_message(call) or _find_field(call.scope.message.fields, path) is None):
         return choose_host(call, call.text(2))
     _message_in_hand(call)
     _look_at_value(call, call.scope.message, path)
@@ -172,13 +174,19 @@ def _field_name(call: Call, index: int) -> tuple[str, Span]:
     raise CheckError("E020", "a field is named by a literal string", node.span, help_=help_)
 
 
+def _find_field(fields: Mapping[str, Field], path: str) -> Field | None:
+    found = spelled(fields, path)
+    return found[0] if len(found) == 1 else None
+
+
 def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field:
-    found = message.spelled(path)
-    if len(found) == 1:
-        scope.mention(span, found[0])
-        return found[0]
-    if found:
-        help_ = "write " + " or ".join(f"`{it.path}`" for it in found)
+    found = _find_field(message.fields, path)
+    if found is not None:
+        scope.mention(span, found)
+        return found
+    several = spelled(message.fields, path)
+    if several:
+        help_ = "write " + " or ".join(f"`{it.path}`" for it in several)
         raise CheckError("E014", f"field `{path}` of {message.full_name} is not clear", span, "several fit", help_)
     if path in message.unknown:
         raise Follows
