@@ -166,6 +166,14 @@ def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
     assert [json.loads(line)["code"] for line in answer.stdout.splitlines()] == ["N002"]
 
 
+def test_check_tells_what_an_element_needs_and_a_target_lacks() -> None:
+    arguments = ("check", ELEMENTS / "cache.appnet", "--proto", ECHO / "echo.proto", "--target")
+    answer = appnetctl(*arguments, "wasm")
+    assert answer.exit_code == 2
+    assert "error[C068]: `cache` replies, which wasm cannot" in answer.stderr
+    assert appnetctl(*arguments, "native").exit_code == 0
+
+
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:
     answer = appnetctl("run", BAD / "processor_ambient.yaml")
     assert answer.exit_code == 2

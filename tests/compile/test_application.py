@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,6 +123,34 @@ def test_native_modules_come_with_their_loader_and_records_with_their_collector(
     (telemetry,) = manifests["10-telemetry.yaml"]
     cluster = telemetry["spec"]["configPatches"][0]["patch"]["value"]
     assert cluster["name"] == "appnet-telemetry"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "volumes"),
+    [
+        ("", ["appnet-loader"]),
+        ("{}", ["appnet-loader"]),
+        ("{sidecar.istio.io/userVolume: }", ["appnet-loader"]),
+        (
+            """{sidecar.istio.io/userVolume: '[{"name": "keys"}, {"name": "appnet-loader"}]'}""",
+            ["keys", "appnet-loader"],
+        ),
+        ("""{sidecar.istio.io/userVolume: '{"keys": {"emptyDir": {}}}'}""", ["keys", "appnet-loader"]),
+    ],
+    ids=["empty", "none", "an empty one", "a list", "by name"],
+)
+def test_the_loader_joins_what_a_pod_is_annotated_with(tmp_path: Path, annotations: str, volumes: list[str]) -> None:
+    shutil.copytree("config/samples/echo", tmp_path / "echo")
+    manifest = tmp_path / "echo" / "echo.yaml"
+    labels = "    metadata:\n      labels:"
+    assert labels in manifest.read_text()
+    manifest.write_text(
+        manifest.read_text().replace(labels, f"    metadata:\n      annotations: {annotations}\n      labels:")
+    )
+    found = objects(files(built(tmp_path / "echo" / "sample_echo_sidecar.yaml", target="native"), ManifestSettings()))
+    template = next(it for it in found["50-application.yaml"] if it["kind"] == "Deployment")["spec"]["template"]
+    listed = json.loads(template["metadata"]["annotations"]["sidecar.istio.io/userVolume"])
+    assert [it["name"] for it in listed] == volumes
 
 
 def test_a_chain_that_asks_for_it_is_native(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import load
-from appnet.compile.fit import Where, fitted, load_application, worker_notes
+from appnet.compile.fit import Where, element_gaps, fitted, load_application, worker_notes
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
@@ -71,6 +71,23 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
     assert all(it.severity is Severity.NOTE and it.label and it.help for it in found)
     text = "\n\n".join(it.render() for it in found).replace(str(path), path.name)
     compare(text, path.with_name(f"{path.stem}.{target}.txt"), request)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "told"),
+    [
+        ("cache", "wasm", ["C068"]),
+        ("cache", "native", []),
+        ("sticky", "wasm", []),
+        ("delay", "wasm", []),
+    ],
+)
+def test_what_an_element_needs_and_no_processor_gives_on_a_target(name: str, target: str, told: list[str]) -> None:
+    path = SAMPLES / "elements" / f"{name}.appnet"
+    element = compile_element(FileSource(path), ECHO).element
+    found = element_gaps(element, ECHO, parse(FileSource(path)), target)
+    assert [it.code for it in found] == told
+    assert all(it.severity is Severity.ERROR and it.help and it.span.line > 1 for it in found)
 
 
 @pytest.mark.parametrize(

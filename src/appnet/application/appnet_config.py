@@ -95,7 +95,7 @@ class _ConfigReader:
         manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
         stops = self._stops()
         proto = named_source(spec, "proto", "the .proto that declares the method")
-        module, folder = (spec.text(it) if it in spec else None for it in ("protoModName", "protoModLocation"))
+        module, folder = (spec.text_or_empty(it) for it in ("protoModName", "protoModLocation"))
         if not (app_name and client and server and methods and manifest and proto):
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))

@@ -178,9 +178,7 @@ class _SpecificationReader:
         proto = named_source(section, "proto", "the .proto that declares the method")
         if name is not None:
             check_element_name(name, self._problems)
-        module, folder = (
-            section.text(it) if it in section else None for it in ("proto_mod_name", "proto_mod_location")
-        )
+        module, folder = (section.text_or_empty(it) for it in ("proto_mod_name", "proto_mod_location"))
         processors = self._processors(section)
         section.flag("upgrade")  # true of every element, whatever it says
         native = section.flag("envoy_native")

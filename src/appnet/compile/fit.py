@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.language import parse
+from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 from appnet.optimize.cost import CostModel
 from appnet.optimize.placement import Place
@@ -74,7 +75,9 @@ def wrong_processors(application: Application) -> Iterator[Diagnostic]:
 def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
     for it in names:
         if it.value not in registry.ENTRIES:
-            help_ = suggestion(it.value, registry.ENTRIES, what="processors")
+            meant = did_you_mean(near_names(it.value, registry.ENTRIES))
+            known = suggestion("", registry.ENTRIES, what="processors")
+            help_ = " ".join(text for text in (meant, known) if text)
             yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
 
 
@@ -176,6 +179,20 @@ def worker_notes(element: Element, program: Program, target: str) -> list[Diagno
     spans = _spans(program, in_calls(element))
     title, help_ = f"`{element.name}` needs one worker on {target}", remedy_of(Need.ONE_STATE)
     return [Diagnostic("N001", Severity.NOTE, title, spans.get(it.name, program.span), it.cause, help_) for it in found]
+
+
+def element_gaps(element: Element, method: MethodSignature, program: Program, target: str) -> list[Diagnostic]:
+    """An error for each thing that the element needs on calls of the method and no processor gives on the target."""
+    given = frozenset[Need]().union(*(it.alone for it in registry.targets_named(target)))
+    lacking_here = [it for it in needs(element, method) if it.need not in given]
+    spans = _spans(program, frozenset())
+    return [
+        _error(
+            *(GAPS[it.need].code, title_of(it.need, element.name, target), spans.get(it.name, program.span), it.cause),
+            remedy_of(it.need) or _LEAVE_OUT,
+        )
+        for it in lacking_here
+    ]
 
 
 def _spans(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from appnet.language.expressions import coerce
+from appnet.language.expressions import call_number_text, coerce
 from appnet.language.operations.built_in import Chapter, function
 from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import Effect, Operation
@@ -18,6 +18,9 @@ _RESERVED = re.compile(rb"grpc-.*|content-type|te|" + DESTINATION)
 
 DELAY = "x-envoy-fault-delay-request"
 """Holds how many milliseconds Envoy's fault filter is to delay a request."""
+
+PUBLIC_CALL_NUMBER = b"appnet-rpc-id"
+"""The public AppNet has the number of the call in the metadata of this key; here reading it is `rpc_id()`."""
 
 HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage"})
 """Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
@@ -40,14 +43,20 @@ def is_header_value(value: bytes) -> bool:
 
 def _get_metadata(call: Call) -> Value:
     value = by_signature(call, _GET)
+    if isinstance(value, Operate) and _is_literal(value.arguments[0], PUBLIC_CALL_NUMBER):
+        value = call_number_text()
     return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
+
+
+def _is_literal(key: Value, text: bytes) -> bool:
+    return isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == text
 
 
 def _set_metadata(call: Call) -> Value:
     call.has_metadata()
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
-    if isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == DESTINATION:
+    if _is_literal(key, DESTINATION):
         return choose_host(call, value)
     title = "this header is not set"
     if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):

@@ -85,18 +85,37 @@ def set_up_proxy(template: Object, artifacts: Sequence[Artifact]) -> None:
     alone = any(_needs_one_worker(it) for it in artifacts)
     if not native and not alone:
         return
-    annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
-    written = yaml.safe_load(annotations.get("proxy.istio.io/config", ""))
+    annotations = _mapping(_mapping(template, "metadata"), "annotations")
+    written = yaml.safe_load(str(annotations.get("proxy.istio.io/config") or ""))
     config: Object = written if isinstance(written, dict) else {}
     if alone:
         config["concurrency"] = 1
     if native:
-        config.setdefault("proxyMetadata", {})["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
+        _mapping(config, "proxyMetadata")["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
         volume = {"name": _LOADER, "configMap": {"name": _LOADER}}
         mount = {"name": _LOADER, "mountPath": _LOADER_FOLDER, "readOnly": True}
-        annotations["sidecar.istio.io/userVolume"] = json.dumps([volume])
-        annotations["sidecar.istio.io/userVolumeMount"] = json.dumps([mount])
+        for key, entry in (("sidecar.istio.io/userVolume", volume), ("sidecar.istio.io/userVolumeMount", mount)):
+            annotations[key] = json.dumps([*_others(annotations.get(key), entry["name"]), entry])
     annotations["proxy.istio.io/config"] = yaml.safe_dump(config, sort_keys=False)
+
+
+def _others(written: object, name: object) -> list[Object]:
+    """The entries of a JSON list, or of a mapping by name, but the one of this name; both forms are Istio's."""
+    try:
+        found = json.loads(str(written or "[]"))
+    except ValueError:
+        return []
+    if isinstance(found, dict):
+        found = [{"name": key, **it} for key, it in found.items() if isinstance(it, dict)]
+    return [it for it in found if isinstance(it, dict) and it.get("name") != name] if isinstance(found, list) else []
+
+
+def _mapping(object_: Object, key: str) -> Object:
+    """The mapping at the key, put there where there is none."""
+    if not isinstance(object_.get(key), dict):
+        object_[key] = {}
+    found: Object = object_[key]
+    return found
 
 
 def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
