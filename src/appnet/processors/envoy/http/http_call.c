@@ -536,6 +536,13 @@ an_action an_request_trailers(an_http_call *call) {
 
 /* ---- response --------------------------------------------------------------------------------------- */
 
+/* The caller gets a status in the place of the response; what is still to come of the request goes nowhere. */
+static an_action replaces_response(an_http_call *call) {
+  call->response_phase = AN_PHASE_REPLIED;
+  if (call->request_phase != AN_PHASE_JUDGED) call->request_phase = AN_PHASE_REPLIED;
+  return AN_REPLY;
+}
+
 /* Runs the resp handlers once the status is known, or not needed. */
 static an_action judge_response(an_http_call *call, int32_t status) {
   bool held = call->response_held;
@@ -551,16 +558,16 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   an_call_uncount(&call->base);
   if (response_refused(call)) {
     if (!held) return AN_CONTINUE;
-    call->response_phase = AN_PHASE_REPLIED;
-    return refusal_of(call);
+    refusal_of(call);
+    return replaces_response(call);
   }
   if (!held) return AN_CONTINUE;
   an_splice splice = AN_SPLICE_DONE;
   an_action action = AN_CONTINUE;
   if (!unread && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
   if (splice == AN_SPLICE_DONE) return action;
-  call->response_phase = AN_PHASE_REPLIED;
-  return http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "response", splice_flaw(splice)));
+  http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "response", splice_flaw(splice)));
+  return replaces_response(call);
 }
 
 /* Whether elements may have let something of the call pass, so that its response is theirs. */
