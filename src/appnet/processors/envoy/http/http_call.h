@@ -3,7 +3,8 @@
  * Every function may come in any order and with any bytes. No message passes before it was judged, nor do the headers
  * where handlers can still refuse the call or change them; and what cannot be read is refused:
  *
- *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there
+ *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there;
+ *                                                     on a stream where nobody reads it, it passes
  *   it is compressed                                  UNIMPLEMENTED
  *   it is missing, cut off, malformed, or not alone   INTERNAL
  *   the content-type is not application/grpc          INVALID_ARGUMENT
@@ -38,6 +39,7 @@ struct an_http_call {
   int32_t flaw_code;        /* gRPC status that says so */
   an_buffer seen;           /* response bytes gathered where nothing is held */
   an_buffer parts[2];       /* of a stream, for each direction: the start of a message that is not whole yet */
+  uint64_t passing_by[2];   /* of a stream, for each direction: bytes of a long message that nobody reads, still to come */
   an_buffer passing;        /* of a stream: messages that go on in the place of what arrived */
   an_outcome outcome;
 };
