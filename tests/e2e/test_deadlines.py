@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.e2e.conftest import Proxied, StartProxied
-from tests.support.calls import TICK, WAIT, CallsServer, message, methods
+from tests.support.lasting_calls import TICK, WAIT, CallsServer, message, methods
 
 RIGHT = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 YOUNG_RESETS = 300  # of so many, Envoy by itself closes their connection

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, Limits
+from appnet.deploy.local.machine import LocalMachine
+from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
-from tests.support.calls import ANY_SIZE, TALK, WAIT, CallsServer, message, methods
+from tests.quickstart.support import sample, settings_of
+from tests.support.asynchronous import asynchronous
+from tests.support.lasting_calls import ANY_SIZE, TALK, WAIT, CallsServer, message, methods
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field, varint
 
 MIB = 1 << 20
@@ -66,6 +71,19 @@ def test_what_nobody_reads_has_any_length(start_proxied: StartProxied, server: C
     assert talked(counting, message("a"), longest, message("b"), longest) == [
         *(message("a"), longest, message("b"), longest)
     ]
+
+
+@asynchronous
+async def test_an_edit_of_the_limit_reaches_a_running_application(tmp_path: Path, target: str) -> None:
+    config = sample(tmp_path)
+    written = config.read_text()
+    config.write_text(written + "  maxMessage: 1KiB\n")
+    async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
+        assert (await get(machine.url, "x" * 2000)).status == RESOURCE_EXHAUSTED
+        config.write_text(written + "  maxMessage: 4KiB\n")
+        assert await machine.controller.upgrade() is not None
+        assert (await get(machine.url, "x" * 2000)).status == 0
+        assert await machine.controller.upgrade() is None
 
 
 def test_a_stream_that_is_read_has_a_limit(start_proxied: StartProxied, server: CallsServer) -> None:

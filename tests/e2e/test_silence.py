@@ -10,7 +10,7 @@ import pytest
 
 from appnet.application.model import Limits
 from tests.e2e.conftest import StartProxied
-from tests.support.calls import TALK, WAIT, CallsServer, message, methods
+from tests.support.lasting_calls import TALK, WAIT, CallsServer, message, methods
 
 IDLE_SECONDS = 1.0
 

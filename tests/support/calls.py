@@ -1,77 +1,44 @@
-"""A gRPC service whose calls last as long as their callers let them, by gRPC's own server."""
+"""Runs traffic through the interpreter, as a processor would bring it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import grpc
-
-from appnet.application.proto import load_proto
-from appnet.diagnostics.source import TextSource
-from appnet.language.messages import MethodSignature
-from tests.support.raw_grpc import string_field
-
-PROTO = """syntax = "proto3";
-package calls;
-service Calls {
-  rpc wait(Msg) returns (Msg);
-  rpc tick(Msg) returns (stream Msg);
-  rpc talk(stream Msg) returns (stream Msg);
-}
-message Msg { string body = 1; }
-"""
-WAIT, TICK, TALK = (f"/calls.Calls/{it}" for it in ("wait", "tick", "talk"))
-ANY_SIZE = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
-_LONGEST_SECONDS = 60.0  # of a call whose end nobody told
+from appnet.interpret import ChainInstance, Forwarded, Outcome, Rpc
+from tests.support.sample import SAMPLE
+from tests.support.traffic import Exchange, Step, Traffic
 
 
-def methods() -> dict[str, MethodSignature]:
-    """Those of the service, by path."""
-    read = load_proto(TextSource(Path("calls.proto"), PROTO))
-    return {it: read.method(it.rpartition("/")[2]) for it in (WAIT, TICK, TALK)}
+class Clock:
+    """A monotonic clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
 
 
-def message(body: str) -> bytes:
-    return string_field(1, body.encode())
-
-
-class CallsServer:
-    """``wait`` answers once its call has ended or was `released`; ``tick`` sends messages until then; ``talk`` echoes."""
-
-    def __init__(self, threads: int = 512) -> None:
-        self.released = threading.Event()
-        handlers = {
-            "wait": grpc.unary_unary_rpc_method_handler(self._wait),
-            "tick": grpc.unary_stream_rpc_method_handler(self._tick),
-            "talk": grpc.stream_stream_rpc_method_handler(self._talk),
-        }
-        self._server = grpc.server(ThreadPoolExecutor(threads), options=ANY_SIZE)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("calls.Calls", handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
-
-    def _wait(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        ended = threading.Event()
-        context.add_callback(ended.set)
-        for _ in range(int(_LONGEST_SECONDS / 0.02)):
-            if self.released.is_set() or ended.wait(0.02):
-                break
-        return request
-
-    def _tick(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        ended = threading.Event()
-        context.add_callback(ended.set)
-        for _ in range(int(_LONGEST_SECONDS / 0.02)):
-            yield request
-            if ended.wait(0.02):
-                return
-
-    def _talk(self, requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
-        yield from requests
-
-    def close(self) -> None:
-        self.released.set()
-        self._server.stop(None)
+def run(chain: ChainInstance, clock: Clock, traffic: Traffic) -> Iterator[tuple[Step, Exchange, Rpc, Outcome | None]]:
+    """Each step with the state of its call after it; a refused call has no further steps, an "end" no outcome."""
+    rpcs: dict[int, Rpc] = {}
+    over: set[int] = set()
+    for step in traffic.steps:
+        clock.now_ns += step.after_ns
+        exchange = traffic.exchanges[step.exchange]
+        if step.kind == "request":
+            rpcs[step.exchange] = Rpc(SAMPLE, dict(exchange.request), dict(exchange.metadata))
+        elif step.exchange in over:
+            continue
+        rpc = rpcs[step.exchange]
+        outcome: Outcome | None = None
+        if step.kind == "request":
+            outcome = chain.request(rpc)
+        elif step.kind == "response":
+            rpc.message, rpc.response_metadata = dict(exchange.response), dict(exchange.response_metadata)
+            outcome = chain.response(rpc, exchange.status)
+        else:
+            chain.end(rpc)
+        if not isinstance(outcome, Forwarded) or step.kind == "response":
+            over.add(step.exchange)
+        yield step, exchange, rpc, outcome

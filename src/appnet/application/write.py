@@ -53,7 +53,7 @@ def _specification(application: Application, folder: Path) -> Written:
         "app_name": application.name,
         "app_manifest": _reference(application.manifest, folder),
         "app_structure": [f"{client}->{server}" for client, server in application.edges],
-        **_limits(application.chains[0], "max_message", "idle_timeout"),
+        **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
         "edge": edges,
     }
     return Written(_yaml([top]))
