@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import RoutingPriority
@@ -25,6 +26,7 @@ from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
+    ResponseMapper,
 )
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.type.v3.percent_pb2 import FractionalPercent
@@ -130,6 +132,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
+    manager.local_reply_config.mappers.append(_unavailable_for_silence())
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -183,6 +186,14 @@ def _without_hidden_headers() -> TypedExtensionConfig:
     extension = TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation")
     extension.typed_config.Pack(mutations)
     return extension
+
+
+def _unavailable_for_silence() -> ResponseMapper:
+    """One gRPC code for calls that end for their silence, whether the request had ended or not."""
+    mapper = ResponseMapper()
+    mapper.filter.response_flag_filter.flags.append("SI")
+    mapper.status_code.value = HTTPStatus.GATEWAY_TIMEOUT
+    return mapper
 
 
 def _delay_by_header() -> HTTPFault:
