@@ -14,12 +14,13 @@ from appnet.samples.guide import get
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
 from tests.quickstart.support import sample, settings_of
 from tests.support.asynchronous import asynchronous
-from tests.support.lasting_calls import ANY_SIZE, TALK, WAIT, CallsServer, message, methods
+from tests.support.lasting_calls import ANY_SIZE, TALK, TICK, WAIT, CallsServer, message, methods
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field, varint
 
 MIB = 1 << 20
 FIVE_MIB = string_field(1, b"hello") + b"\x7a" + varint(5 * MIB) + b"x" * (5 * MIB)
 RESOURCE_EXHAUSTED = 8
+INTERNAL = 13
 
 
 def exchange(proxied: Proxied, body: bytes, method: str = ECHO) -> grpc.StatusCode | bytes:
@@ -84,6 +85,18 @@ async def test_an_edit_of_the_limit_reaches_a_running_application(tmp_path: Path
         assert await machine.controller.upgrade() is not None
         assert (await get(machine.url, "x" * 2000)).status == 0
         assert await machine.controller.upgrade() is None
+
+
+def test_what_passes_unread_still_has_to_be_whole(start_proxied: StartProxied) -> None:
+    whole, short = frame(b"x" * 3000), frame(b"x" * 10)
+    server = RecordingServer()
+    proxied = start_proxied("counted_messages", server, method=methods()[TICK], limits=Limits(1000))
+    with RawClient(proxied.port) as client:
+        for reply, status in ((short + whole + short, 0), (short + whole[:-1], INTERNAL), (whole[:5], INTERNAL)):
+            for size in (7, 1000, 16_000):
+                server.reply, server.reply_frame_size = reply, size
+                answer = client.call(TICK, short)
+                assert (answer.body, answer.grpc_status) == (reply, status)
 
 
 def test_a_stream_that_is_read_has_a_limit(start_proxied: StartProxied, server: CallsServer) -> None:
