@@ -131,6 +131,8 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
         (["compile", CONFIG, "--replica", "0"], "'0' is no whole number of at least 1"),
         (["show", ECHO / "fault.appnet", "--what", "tabel"], "did you mean `table`?"),
         (["test", "--target", "wasn"], "is none of interpreter, native, wasm, all; did you mean `wasm`?"),
+        (["run", CONFIG, "--max-message", "2 TB"], "'2 TB' is not a size from 1 byte to 1 GiB"),
+        (["run", CONFIG, "--idle-timeout", "soon"], "'soon' is not a time up to 365 days"),
         (["init", "--sample", "eco"], "'eco' is none of echo, cookbook; did you mean `echo`?"),
     ],
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
-from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
+from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application, Chain, Limits, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
@@ -34,13 +34,14 @@ class Where:
 
     ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
-    of those that come with the processors.
+    of those that come with the processors. ``limits``: of all calls, in place of what the application says.
     """
 
     target: str = DEFAULT_TARGET
     workers: int = 1
     cluster: bool = False
     prices: CostModel | None = None
+    limits: Limits = USUAL_LIMITS
 
 
 # --- places ---
@@ -232,6 +233,13 @@ def fitted(application: LoadedApplication, where: Where) -> list[tuple[Place, ..
     if wrong:
         raise DiagnosticError(wrong)
     return [places_of(it.chain, where) for it in application.chains]
+
+
+def limited(application: LoadedApplication, limits: Limits) -> LoadedApplication:
+    """With these limits in place of the application's own, where they say something."""
+    loaded = [replace(it, chain=replace(it.chain, limits=limits.over(it.chain.limits))) for it in application.chains]
+    read = replace(application.application, chains=tuple(it.chain for it in loaded))
+    return replace(application, application=read, chains=tuple(loaded))
 
 
 def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.language.operations.metadata import HOST
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, DeliveredBody
@@ -358,7 +359,7 @@ def test_calls_in_flight_count_for_their_host(chain: Any):
     calls = [chain.call() for _ in range(3)]
     for call, host in zip(calls, (b"1", b"1", b"9"), strict=True):
         call.run_request(HEADERS, {"to": host}, [HELLO])
-        assert call.request.headers["dst"] == (host if host == b"1" else b"any")
+        assert call.request.headers[HOST] == (host if host == b"1" else b"any")
     assert kept(chain).load == 2
     calls[0].response_headers(RESPONSE)
     assert kept(chain).load == 1

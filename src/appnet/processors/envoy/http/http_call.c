@@ -1,5 +1,6 @@
 #include "http_call.h"
 
+#include "grpc_message.h"
 #include "http_status.h"
 #include "inflate.h"
 #include "lifecycle.h"
@@ -100,7 +101,7 @@ static void copy_out(const an_body *body, size_t from, uint8_t *to, size_t size)
   }
 }
 
-typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_FLAWED } frame_state;
+typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_LONG, FRAME_FLAWED } frame_state;
 
 static frame_state spoil(an_http_call *call, int32_t code, const char *flaw) {
   call->flaw_code = code;
@@ -113,7 +114,7 @@ static const an_side *side_of(const an_http_call *call, an_direction direction) 
 }
 
 /* Whether exactly one readable message is there, or of a stream the next; what is wrong stands in call->flaw.
- * `ended`: no byte follows. */
+ * `ended`: no byte follows. FRAME_LONG: too long to hold, but nobody has to read it. */
 static frame_state check_frame(an_http_call *call, an_direction direction, const an_body *body, bool ended,
                                size_t *message_size) {
   if (body->size < HEADER_SIZE) {
@@ -128,6 +129,10 @@ static frame_state check_frame(an_http_call *call, an_direction direction, const
   if (header[0] > 1) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
   call->packed = header[0] == 1;
   if (length > call->base.instance->options.max_message) {
+    const an_side *side = side_of(call, direction);
+    *message_size = length;
+    bool must_be_read = side->needs_message && (direction == AN_REQUEST || side->holds);
+    if (side->streams && !must_be_read) return FRAME_LONG;
     return spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
   }
   if (rest > length && !side_of(call, direction)->streams) {
@@ -183,6 +188,10 @@ static bool unpack(an_http_call *call, an_direction direction) {
 /* Fills the slots from the message in hand; false with call->flaw set where it cannot be read. */
 static bool read_message(an_http_call *call, an_direction direction) {
   call->malformed = false;
+  if (call->too_long) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
+    return false;
+  }
   if (call->packed && !unpack(call, direction)) return false;
   const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
   if (flaw == NULL) return true;
@@ -245,7 +254,7 @@ static void mark_request(an_http_call *call) {
   const an_services *services = &call->base.instance->services;
   if (call->base.routed) {
     an_view host = call->base.destination < 0 ? AN_TEXT("any") : an_int_text(&scope, call->base.destination);
-    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("dst"), host);
+    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("x-appnet-host"), host);
   }
   if (call->base.wait_ms > 0) mark_wait(call, &scope);
 }
@@ -317,18 +326,34 @@ static an_action stream_response_headers(an_http_call *call) {
   return call->base.method->response.holds ? AN_HOLD : AN_CONTINUE;
 }
 
+/* How many bytes of so many belong to the long message that was judged by its header. */
+static size_t pass_by(an_http_call *call, an_direction direction, size_t size) {
+  size_t part = call->passing_by[direction] < size ? (size_t)call->passing_by[direction] : size;
+  call->passing_by[direction] -= part;
+  return part;
+}
+
 /* Judges the messages in `all`, as many as are whole; what goes on is in call->passing, but for the bytes from
  * *passed to *judged, which go on as they are. */
 static an_action judge_messages(an_http_call *call, an_direction direction, an_view all, bool ended, size_t *passed,
                                 size_t *judged) {
   while (*judged < all.size) {
     an_view rest = {all.data + *judged, all.size - *judged}, framed, instead;
+    if (call->passing_by[direction] > 0) {
+      *judged += pass_by(call, direction, rest.size);
+      continue;
+    }
     an_body body = body_of(&rest, 1);
     size_t size = 0;
     frame_state state = check_frame(call, direction, &body, ended, &size);
     if (state == FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
     if (state == FRAME_PART) return AN_CONTINUE;
     framed = (an_view){rest.data, HEADER_SIZE + size};
+    call->too_long = state == FRAME_LONG;
+    if (call->too_long) {
+      call->passing_by[direction] = framed.size;
+      framed.size = pass_by(call, direction, rest.size);
+    }
     an_mark mark = call->base.arena;
     an_view waiting = call->base.message; /* a response to the whole stream, which its status will have judged */
     an_action action = judge_of_stream(call, direction, framed, &instead);
@@ -384,7 +409,7 @@ static an_action stream_body(an_http_call *call, an_direction direction, const a
 
 /* The response stream has ended with this status; the handlers see what is an error. */
 static an_action finish_stream(an_http_call *call, int32_t status) {
-  if (status == 0 && call->parts[AN_RESPONSE].size > 0) {
+  if (status == 0 && (call->parts[AN_RESPONSE].size > 0 || call->passing_by[AN_RESPONSE] > 0)) {
     spoil(call, GRPC_INTERNAL, "ends within a message");
     return end_spoilt_stream(call, name_of(AN_RESPONSE));
   }
@@ -412,11 +437,8 @@ static const an_method *find_method(an_http_call *call) {
 }
 
 static bool speaks_grpc(an_http_call *call) {
-  const an_view grpc = AN_TEXT("application/grpc");
   an_view type;
-  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type)) return false;
-  if (!an_starts_with(type, grpc)) return false;
-  return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
+  return an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
 }
 
 /* The reply in reply_slots as a framed message. */

@@ -107,8 +107,8 @@ static uint32_t reply(stream *it) {
   static const uint8_t no_headers[4];
   const an_outcome *outcome = &it->call->outcome;
   it->replied = true;
-  /* Envoy makes a gRPC reply of it, with the text as its grpc-message; 403 is for callers that do not speak gRPC. */
-  proxy_send_local_response(403, details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
+  /* Envoy makes a gRPC reply of it, with the text as its grpc-message, unless the caller does not speak gRPC. */
+  proxy_send_local_response(an_http_status_of(outcome->code), details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
                             sizeof no_headers, outcome->code);
   return PAUSE;
 }
