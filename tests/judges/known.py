@@ -67,6 +67,7 @@ KNOWN = (
         "message is malformed",
         "A message in a compression that was not announced is refused as malformed: INTERNAL, not UNIMPLEMENTED.",
         _MESSAGES,
+        always=False,
     ),
     Known(
         "conformance",
