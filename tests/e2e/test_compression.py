@@ -115,7 +115,7 @@ def test_compressed_streams_pass(open_channel, element: str):
 UNREADABLE = frame(b"not snappy at all", flags=1)
 
 
-@pytest.mark.parametrize(("reader", "code"), [("logging", 0), ("response_firewall", 12)])
+@pytest.mark.parametrize(("reader", "code"), [("logging", 0), ("response_firewall", 13)])
 @pytest.mark.parametrize("cut", [False, True])
 def test_what_cannot_be_read_is_the_same_however_the_chain_is_cut(
     start_proxied: StartProxied, reader: str, code: int, cut: bool
