@@ -21,14 +21,24 @@ from appnet.analysis.replay import Parting, replay
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.language.messages import MethodSignature
+from appnet.language.messages import Field, MethodSignature
+from appnet.language.types import Type
 from tests.analysis.standard import METHOD, standard_elements
 from tests.analysis.support import random_runs
 from tests.support.elements import make_program
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
 
-_FEW = {field.type: path for path, field in SAMPLE.request.fields.items()}  # a field of each type
+
+def _kind(field: Field) -> tuple[Type, bool, bool, bool]:
+    return (field.type, field.is_message, bool(field.within), field.presence)
+
+
+_ALIKE = {
+    _kind(it): it.path
+    for it in sorted(SAMPLE.request.all_fields(), key=lambda it: (it.within == "items", it.oneofs == ("means",)))
+}
+"""A field of each kind: where there are such, of one that stands in the items, or is a member of the oneof."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,8 @@ def judge_standard(first: Element, second: Element, sequences: int) -> list[tupl
 def random_element(source: random.Random, name: str, budget: int) -> tuple[Element, str]:
     """An element of up to so many statements a block, with its text; it uses few fields, so that two elements meet."""
     text = make_program(source, budget, replies=source.random() < 0.5)
-    for path, field in SAMPLE.request.fields.items():
-        text = text.replace(f"'{path}'", f"'{_FEW[field.type]}'")
+    for it in SAMPLE.request.all_fields():
+        text = text.replace(f"'{it.path}'", f"'{_ALIKE[_kind(it)]}'")
     return compile_element(TextSource(Path(f"{name}.appnet"), text), SAMPLE).element, text
 
 

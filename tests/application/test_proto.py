@@ -146,7 +146,7 @@ def test_files_it_was_read_from(shop: ProtoFile) -> None:
     assert shop.sources == (FileSource(folder / "shop.proto"), FileSource(folder / "parts" / "money.proto"))
 
 
-def test_proto2_groups_and_closed_enums_cannot_be_used_and_defaults_can(tmp_path: Path) -> None:
+def test_proto2_has_groups_closed_enums_and_defaults(tmp_path: Path) -> None:
     path = tmp_path / "old.proto"
     path.write_text(
         'syntax = "proto2"; service S { rpc M(In) returns (In); } message In { optional int32 a = 1 [default = 7];'
@@ -158,9 +158,40 @@ def test_proto2_groups_and_closed_enums_cannot_be_used_and_defaults_can(tmp_path
         "a": 7,
         "b": None,
         "d": None,
+        "e": 1,
         "f": b"\xc3\xa9",
+        "g.c": None,
     }
-    assert request.unsupported == {"g": "it is a group", "e": "it is a closed enum"}
+    assert all(it.presence for it in request.all_fields())
+    assert request.fields["e"].names == (1,)
+    assert request.fields["g.c"].groups == (True, False)
+    assert request.unsupported == {"g": "it is a message: name a field in it"}
+
+
+def test_fields_within_many_messages(tmp_path: Path) -> None:
+    path = tmp_path / "many.proto"
+    path.write_text(
+        'syntax = "proto3"; service S { rpc M(In) returns (In); } message Part { int32 id = 1; repeated string tags = 2;'
+        " map<string, int32> counts = 3; repeated Part parts = 4; } message In { repeated Part parts = 5;"
+        " map<int32, Part> by_number = 6; optional string note = 7; string text = 8; }"
+    )
+    request = load_proto(FileSource(path)).method("M").request
+    shapes = {it.path: (it.type, it.numbers, it.within, it.presence) for it in request.all_fields()}
+    assert shapes == {
+        "note": (STRING, (7,), "", True),
+        "text": (STRING, (8,), "", False),
+        "parts.id": (VecType(INT), (5, 1), "parts", False),
+        "parts.tags": (VecType(STRING), (5, 2), "parts", False),
+        "by_number.values.id": (VecType(INT), (6, 2, 1), "by_number", False),
+        "by_number.values.tags": (VecType(STRING), (6, 2, 2), "by_number", False),
+        "parts": (UINT, (5,), "", False),
+        "by_number": (UINT, (6,), "", False),
+        "parts.parts": (UINT, (5, 4), "parts", False),
+        "by_number.values.parts": (UINT, (6, 2, 4), "by_number", False),
+    }
+    assert request.unsupported["parts.counts"] == "it is a map, and there is one for each of `parts`"
+    assert request.unsupported["parts.parts"] == "`Part` contains itself"
+    assert load_proto(FileSource(path)).place("In", "by_number.values.id") is not None
 
 
 def test_features_of_editions(tmp_path: Path) -> None:
@@ -172,12 +203,15 @@ def test_features_of_editions(tmp_path: Path) -> None:
         " Closed d = 4; Part e = 5; Part f = 6 [features.message_encoding = DELIMITED]; }"
     )
     request = load_proto(FileSource(path)).method("M").request
-    assert {path: it.default for path, it in request.fields.items()} == {"a": 7, "b": None, "c": None, "e.n": None}
-    assert request.unsupported == {
-        "d": "it is a closed enum",
-        "e": "it is a message: name a field in it",
-        "f": "it is a group",
+    assert {path: (it.default, it.presence, it.names) for path, it in request.fields.items()} == {
+        "a": (7, True, ()),
+        "b": (None, False, ()),
+        "c": (None, True, ()),
+        "d": (None, True, (0,)),
+        "e.n": (None, True, ()),
+        "f.n": (None, True, ()),
     }
+    assert request.fields["f.n"].groups == (True, False)
 
 
 def test_a_deep_message_is_read_to_eight_levels(tmp_path: Path) -> None:

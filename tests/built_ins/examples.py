@@ -9,7 +9,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
-from appnet.language.operations.registry import OPERATIONS
+from appnet.language.operations.registry import BUILT_INS, OPERATIONS
 from tests.support.programs import program
 from tests.support.sample import SAMPLE
 
@@ -20,6 +20,14 @@ SEED, BACKENDS, NOW_NS = 1, 3, 5_000_000_000
 def method_of(name: str) -> MethodSignature:
     """The method that the example of the operation runs on."""
     return replace(SAMPLE, full_name=f"/sample.Probe/{name}")
+
+
+FORMS = {
+    f"form_{number}": form.example
+    for number, form in enumerate(form for it in dict.fromkeys(BUILT_INS.values()) for form in it.forms)
+    if form.example
+}
+"""The examples of ways to call functions that become no operation, each with a name for its method."""
 
 
 def compiled(name: str, example: str | None = None) -> Element:

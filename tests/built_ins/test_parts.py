@@ -24,7 +24,7 @@ from appnet.language.operations.registry import OPERATIONS
 from appnet.language.operations.signature import signature_of
 from appnet.optimize.cost import KINDS
 from appnet.processors.envoy.harness.calls import DeliveredBody
-from tests.built_ins.examples import BACKENDS, NOW_NS, SEED, compiled, method_of
+from tests.built_ins.examples import BACKENDS, FORMS, NOW_NS, SEED, compiled, method_of
 from tests.differential.compare import TARGETS, Subject
 from tests.support.elements import make_program
 from tests.support.sample import SAMPLE
@@ -69,6 +69,20 @@ def test_its_example_uses_it_and_holds(name: str) -> None:
     assert isinstance(chain.request(Rpc(method_of(name), metadata={"user": b"ann"})), Forwarded)
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_the_example_of_a_form_holds(name: str) -> None:
+    chain = ChainInstance([compiled(name, FORMS[name])], Environment(lambda: NOW_NS, SEED, BACKENDS))
+    assert isinstance(chain.request(Rpc(method_of(name), metadata={"user": b"ann"})), Forwarded)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda it: it.name)
+@pytest.mark.parametrize("name", FORMS)
+def test_the_example_of_a_form_holds_in_c(name: str, target: Subject) -> None:
+    call = target.harness(module(target), seed=SEED, backend_count=BACKENDS, now_ns=NOW_NS).call()
+    assert isinstance(call.run_request(method_of(name).full_name, {"user": b"ann"}, [b"\0\0\0\0\0"]), DeliveredBody)
+    call.end()
+
+
 @each
 def test_a_case_of_the_interpreter_judges_it(name: str) -> None:
     assert f'"{name}"' in CASES.read_text(encoding="utf-8"), f"add a case to {CASES}"
@@ -83,6 +97,7 @@ def test_c_has_it(name: str) -> None:
 def module(target: Subject) -> bytes:
     """All examples that can be printed, each as a method of its own."""
     methods = [(method_of(name), [compiled(name)]) for name in OPERATIONS if has_c(name)]
+    methods += [(method_of(name), [compiled(name, example)]) for name, example in FORMS.items()]
     return target.compile(print_chain(ChainSource("examples", "1", methods)))
 
 

@@ -9,7 +9,7 @@ import ctypes
 from typing import Any
 
 from appnet.codegen.c import slots
-from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotChain, Verdict
+from appnet.codegen.c.slots import Instance, Judgement, Numbers, SlotChain, Verdict
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
@@ -18,9 +18,9 @@ from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Directi
 from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
-from tests.support.wire import fields_of, parse, put
+from tests.support.wire import fields_of, parse, put, take_away
 
-_PATHS = {it.numbers: path for path, it in SAMPLE.request.fields.items()}
+_PATHS = {it.numbers: it.path for it in SAMPLE.request.all_fields()}
 _HEADER = 5
 AT_REQUEST, AT_RESPONSE = "request", "response"
 
@@ -145,15 +145,16 @@ class _SlotCall(CallUnderTest):
         schema = SAMPLE.request if direction is self.request else SAMPLE.response
         message = _decoded(body, schema) if self._side(direction).needs_message else {}
         judge = self._call.request if direction is self.request else self._call.response
-        judgement = judge(message)
+        judgement = judge(message, len(body))
         if judgement.verdict is Verdict.REFUSE:
             return self._refused(judgement)
         if judgement.verdict is Verdict.ANSWER:
-            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
+            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement))
             return Action.RESPOND
         if direction is self.request:
             self._mark()
-        self._instead = frame(_written(body, schema.full_name, judgement.written) if judgement.written else body)
+        changed = judgement.written or judgement.cleared
+        self._instead = frame(_written(body, schema.full_name, judgement) if changed else body)
         return Action.REPLACE
 
     def _mark(self) -> None:
@@ -176,16 +177,18 @@ class _SlotCall(CallUnderTest):
 
 def _decoded(body: bytes, schema: MessageSchema) -> dict[Numbers, Any]:
     """The fields that the message has; one that reads as if it were absent is left out."""
-    fields = fields_of(body, schema.full_name)
+    used = ((schema.field(path), value) for path, value in fields_of(body, schema.full_name).items())
     return {
-        schema.fields[path].numbers: value
-        for path, value in fields.items()
-        if repr(value) != repr(absent_value(schema.fields[path]))  # -0.0 is no 0.0
+        it.numbers: value
+        for it, value in used
+        if it.presence or repr(value) != repr(absent_value(it))  # -0.0 is no 0.0
     }
 
 
-def _written(body: bytes, full_name: str, written: Message) -> bytes:
+def _written(body: bytes, full_name: str, judgement: Judgement) -> bytes:
     message = parse(body, full_name)
-    for numbers, value in written.items():
+    for numbers in judgement.cleared:
+        take_away(message, _PATHS[numbers])
+    for numbers, value in judgement.written.items():
         put(message, _PATHS[numbers], value)
     return message.SerializeToString()

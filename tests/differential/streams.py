@@ -71,6 +71,7 @@ class _Stream:
         for framed in whole:
             if self.refused is None:
                 self.rpc.message = fields_of(framed[5:], schema.full_name)
+                self.rpc.size = len(framed) - 5
                 judged = self.reference.request(self.rpc) if kind == "request" else self.reference.response(self.rpc, 0)
                 if isinstance(judged, Refused):
                     self.refused = judged
@@ -96,7 +97,7 @@ class _Stream:
         for framed, judged in self.passed[kind]:
             size = 5 + int.from_bytes(got[1:5], "big")
             this, got = got[:size], got[size:]
-            if judged.written:
+            if judged.written or judged.cleared:
                 _check_written(judged, this, framed, schema.full_name, kind)
             else:
                 assert this == framed

@@ -44,6 +44,19 @@ def test_no_module_reads_or_writes_out_of_place():
     assert "60 programs" in run.stdout
 
 
+def test_messages_that_were_tampered_with():
+    if sanitizer_library("address") is None:
+        pytest.skip("needs gcc with its sanitizers: apt install gcc")
+    command = [sys.executable, "-m", "tests.differential.hostile", "--messages", "2000"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    seen = {
+        what: int(count.replace(",", "")) for count, what in (it.split(maxsplit=1) for it in run.stdout.splitlines())
+    }
+    assert seen["judged"] > 3_000
+    assert seen["refused"] > 1_000
+
+
 def test_a_disagreement_is_shrunk_to_what_shows_it(monkeypatch: pytest.MonkeyPatch):
     """Where the interpreter is made wrong, the modules are told apart, by the one line that matters."""
     bystander = "x = 3 * 4\nif x == 12:\n    set(rpc, 'count', 5)\n"

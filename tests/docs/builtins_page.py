@@ -40,12 +40,17 @@ def page() -> str:
 def _entry(entry: Operation | BuiltIn) -> str:
     if isinstance(entry, Operation):
         return _operation(entry)
-    forms = (f"\n### `{it.usage}`\n\n{it.meaning}\n" for it in entry.forms)
+    forms = (f"\n### `{it.usage}`\n\n{it.meaning}\n{_example(it.example)}" for it in entry.forms)
     return "".join(forms) + "".join(map(_operation, entry.operations))
 
 
 def _operation(operation: Operation) -> str:
     effects = [text for effect, text in _EFFECTS.items() if effect in operation.effects]
     told = f" It {' and '.join(effects)}." if effects else ""
-    code = "".join(f"    {line}\n" for line in operation.example.splitlines())
-    return f"\n### `{operation.usage}`\n\n`{operation.signature}` · {operation.meaning}{told}\n\n{code}"
+    meaning = f"`{operation.signature}` · {operation.meaning}{told}"
+    return f"\n### `{operation.usage}`\n\n{meaning}\n{_example(operation.example)}"
+
+
+def _example(example: str) -> str:
+    code = "".join(f"    {line}\n" for line in example.splitlines())
+    return f"\n{code}" if code else ""

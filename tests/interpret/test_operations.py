@@ -231,6 +231,7 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("now", (), INT, 5_000_000_000),
     ("wall_time", (), FLOAT, 1_700_000_005.0),
     ("rpc_id", (), UINT, 41),
+    ("message_size", (), UINT, 0),
     ("method", (), STRING, b"/sample.Probe/Call"),
     ("get_metadata", (b"User",), STRING, b"ann"),
     ("get_metadata", (b"other",), STRING, b""),
@@ -293,6 +294,14 @@ def test_metadata_that_is_set_travels_with_the_message_in_hand():
     MEANINGS["set_metadata"](on, b"X-User", b"bob")
     MEANINGS["set_metadata"](on, b"grpc-status", b"0")
     assert on.in_hand().metadata == {"user": b"ann", "x-user": b"bob"}
+
+
+def test_the_size_is_that_of_a_message_that_came():
+    on = machine()
+    on.in_hand().size = 9
+    assert MEANINGS["message_size"](on) == 9
+    on.in_hand().made_here = True
+    assert MEANINGS["message_size"](on) == 0
 
 
 def test_status_is_that_of_the_message_in_hand():

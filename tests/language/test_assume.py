@@ -50,6 +50,10 @@ def test_a_right_program_is_right_without_its_method(source: str) -> None:
         ("set(rpc, 'a', get(rpc, 'b') - 1)", "set(names, size(names), get(rpc, 'a'))"),
         ("x = get(rpc, 'a.b') + get(rpc, 'c')", "if get(rpc, 'ok') and get(rpc, 'n') > 0.5: pass"),
         ("set(names, size(names), concat(get(rpc, 'x'), to_string(get(rpc, 'y'))))", "limit = get(rpc, 'x') * limit"),
+        (
+            "clear(rpc, 'a')\n    limit = to_float(size(rpc, 'b')) + to_float(size(rpc, 'c.d'))",
+            "if has(rpc, 'x.y'): pass",
+        ),
         ("set(rpc, dst, 3)", "if get(rpc, 'meta_status') == 'success': pass"),
     ],
 )

@@ -62,7 +62,9 @@ _STATE_TYPES = (
 _KEPT = (STRING, INSTANT, INT, PairType(FLOAT, INSTANT))
 _RECORDED = (STRING, FLOAT, UINT, BYTES, BOOL, INSTANT, PairType(INT, STRING))
 _FIELD_PATHS = tuple(SAMPLE.request.fields)
-_REPLY_PATHS = tuple(SAMPLE.response.fields)
+_REPLY_PATHS = tuple(path for path, it in SAMPLE.response.fields.items() if not it.within)
+_CLEARED = tuple(it.path for it in SAMPLE.request.all_fields() if not it.within)
+_EACH = [(path, it) for path, it in SAMPLE.request.fields.items() if it.within]
 _MANY = [(path, it) for path, it in SAMPLE.request.fields.items() if isinstance(it.type, VecType | MapType)]
 
 
@@ -215,6 +217,7 @@ class _Writer(Expressions):
             kinds.append(self._set_metadata)
         if self.has_message:
             kinds += [self._write_field, self._write_field, self._take_many]
+            kinds += [self._clear_field, self._write_in_each]
         return self.pick(kinds)()
 
     def _new_local(self) -> list[str]:
@@ -243,6 +246,22 @@ class _Writer(Expressions):
         name = self.fresh()
         self.locals.append((name, used.type))
         return [f"{name} = get(rpc, '{path}')"]
+
+    def _clear_field(self) -> list[str]:
+        return [f"clear(rpc, '{self.pick(_CLEARED)}')"]
+
+    def _write_in_each(self) -> list[str]:
+        """What each of many messages has, changed or exchanged."""
+        path, used = self.pick(_EACH)
+        if self.once_in(2):
+            same = [other for other, it in _EACH if it.type == used.type and it.within == used.within and not it.many]
+            return [f"set(rpc, '{path}', get(rpc, '{self.pick(same or [path])}'))"]
+        name = self.fresh()
+        assert isinstance(used.type, VecType)
+        item = self.expression(used.type.item)
+        self.locals.append((name, used.type))
+        number = self.pick(("0", "1", "2"))
+        return [f"{name} = get(rpc, '{path}')", f"set({name}, {number}, {item})", f"set(rpc, '{path}', {name})"]
 
     def _assign_local(self) -> list[str]:
         assignable = [local for local in self.locals if local[0] not in self.entries]

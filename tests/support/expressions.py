@@ -36,6 +36,8 @@ REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "
 METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key", DELAY, HOST)
 PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\bb\\\\b", "^.{1,2}$", "é|\\\\d\\\\.")
 
+ASKED = tuple(it.path for it in SAMPLE.request.all_fields() if it.presence and not it.within)
+
 # Functions whose signature tells what arguments they take. Others, and those that seldom do anything to random operands,
 # are written below.
 FUNCTIONS = tuple(
@@ -276,7 +278,10 @@ class Expressions:
         forms += [f"{self.pick(('size', 'len'))}({self.pick(names)})"] * 2 if names else []
         forms.append(f"to_uint({self.expression(self.pick((INT, FLOAT)), depth, anchored=True)})")
         forms += ["rpc_id()"] if self.block != "init" else []
-        forms += ["byte_size(rpc, 'text')"] if self.has_message else []
+        if self.has_message:
+            counted = [it for it in SAMPLE.request.all_fields() if it.many]
+            forms += ["byte_size(rpc, 'text')", "byte_size(rpc)"]
+            forms += [f"size(rpc, '{self.pick(counted).path}')"] * 2
         return self.pick(forms)
 
     def _float(self, depth: int) -> str:
@@ -305,8 +310,11 @@ class Expressions:
         return self.pick(forms)
 
     def _bool(self, depth: int) -> str:
-        kinds = ("compare", "compare", "compare", "logic", "not", "search")
+        kinds = ["compare", "compare", "compare", "logic", "not", "search"]
+        kinds += ["has", "has"] if self.has_message else []
         kind = self.pick(kinds)
+        if kind == "has":
+            return f"has(rpc, '{self.pick(ASKED)}')"
         if kind == "compare":
             type_ = self.pick(_COMPARED if self.has_bytes() else _COMPARED[:-1])
             operator = self.pick(("==", "!=", "<", "<=", ">", ">="))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,10 @@ _HEADER_VALUES = (b"0", b"1", b"7", b"ann", b"a b", b"-3.5")
 
 @dataclass(frozen=True)
 class Exchange:
-    """What a client asks and a server would answer: fields by dotted path (absent ones left out), headers, status."""
+    """What a client asks and a server would answer: fields by dotted path, headers, status.
+
+    Absent fields are left out. A message that is there has true, of many there is their number.
+    """
 
     request: Fields
     metadata: dict[str, bytes]
@@ -107,10 +111,30 @@ def _headers(source: random.Random) -> dict[str, bytes]:
 
 
 def make_fields(source: random.Random) -> Fields:
-    """Fields of an `Ask` or an `Answer`."""
-    fields = SAMPLE.request.fields
-    paths = source.sample(list(fields), source.choice((0, 1, 2, 4, 8, len(fields))))
-    return {path: make_field(source, fields[path]) for path in paths}
+    """Fields of an `Ask` or an `Answer`; of those within many messages, as many as there are of these."""
+    known = {it.path: it for it in SAMPLE.request.all_fields()}
+    paths = source.sample(list(known), source.choice((0, 1, 2, 4, 8, len(known))))
+    counts: dict[str, int] = {}
+    return {path: _value(source, known[path], counts) for path in paths} | counts
+
+
+def _value(source: random.Random, used: Field, counts: dict[str, int]) -> Any:
+    if used.is_message:
+        return _count(source, used.path, counts) if used.many else True
+    if not used.within:
+        return make_field(source, used)
+    count = _count(source, used.within, counts)
+    if used.many:
+        count = source.randint(0, 4) if count else 0
+    return [make_value(source, used.kind, used.names) for _ in range(count)]
+
+
+def _count(source: random.Random, path: str, counts: dict[str, int]) -> int:
+    """How many messages the field has, the same whenever it is asked; none where there are none around them."""
+    around = SAMPLE.request.messages[path].within
+    if around and not _count(source, around, counts):
+        counts[path] = 0
+    return counts.setdefault(path, source.choice((0, 1, 2, 3)))
 
 
 def make_field(source: random.Random, used: Field) -> Any:
@@ -118,15 +142,17 @@ def make_field(source: random.Random, used: Field) -> Any:
     count = source.choice((0, 1, 2, 5))
     match used.type:
         case VecType():
-            return [make_value(source, used.kind) for _ in range(count)]
+            return [make_value(source, used.kind, used.names) for _ in range(count)]
         case MapType():
             return {make_value(source, used.key_kind): make_value(source, used.kind) for _ in range(count)}
         case _:
-            return make_value(source, used.kind)
+            return make_value(source, used.kind, used.names)
 
 
-def make_value(source: random.Random, kind: str) -> Any:
-    """A value that a field of this kind can have on the wire; strings need not be UTF-8."""
+def make_value(source: random.Random, kind: str, names: Sequence[int] = ()) -> Any:
+    """A value that a field of this kind can have on the wire; strings need not be UTF-8. ``names``: of a closed enum."""
+    if names:
+        return source.choice(names)
     if kind in ("string", "bytes"):
         return source.choice(_WORDS) if source.random() < 0.8 else source.randbytes(source.randint(0, 20))
     if kind == "bool":

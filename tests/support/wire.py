@@ -23,10 +23,10 @@ from appnet.diagnostics.source import FileSource
 from appnet.language.messages import Field
 from appnet.language.types import MapType, VecType
 from tests.support.sample import SAMPLE
-from tests.support.traffic import Fields, make_field
+from tests.support.traffic import Fields, make_field, make_value
 
 _MAP = re.compile(r"map<(\w+), (\w+)> (\w+) = (\d+);")
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = 0, 1, 2, 3, 4, 5
 _MASK = 2**64 - 1
 _PACK = {"fixed32": "<I", "sfixed32": "<i", "float": "<f", "fixed64": "<Q", "sfixed64": "<q", "double": "<d"}
 
@@ -51,18 +51,89 @@ def parse(body: bytes, full_name: str) -> Message:
 
 
 def fields_of(body: bytes, full_name: str) -> Fields:
-    """Every field of the message that programs can use, by path, absent ones with their defaults."""
+    """Every field of the message that programs can use, by path; absent ones are left out where that can be told."""
     message = parse(body, full_name)
-    return {path: _get(message, path) for path in SAMPLE.request.fields}
+    return {it.path: value for it in SAMPLE.request.all_fields() if (value := _get(message, it)) is not None}
+
+
+def _holders(message: Any, names: Sequence[str]) -> list[Any]:
+    """The messages at the end of a path: none where one on the way is not there; of a map, the last for each key."""
+    held = [message]
+    for name, following in zip(names, [*names, ""][1:], strict=True):
+        if name == "values":
+            held = [it.value for it in held]
+            continue
+        found: list[Any] = []
+        for it in held:
+            inner = getattr(it, name)
+            if not isinstance(inner, Message):
+                found += _living(inner) if following == "values" or _is_map(inner) else list(inner)
+            elif it.HasField(name):
+                found.append(inner)
+        held = found
+    return held
+
+
+def _is_map(items: Any) -> bool:
+    return any(type(it).DESCRIPTOR.name.endswith("Entry") for it in items)
+
+
+def _living(entries: Any) -> list[Any]:
+    """Those that count, the last for each key, in order."""
+    return list({entry.key: entry for entry in sorted_by_last(entries)}.values())
+
+
+def sorted_by_last(entries: Any) -> list[Any]:
+    """One entry for each key, in the order in which keys were last set."""
+    last = {entry.key: number for number, entry in enumerate(entries)}
+    return [entry for number, entry in enumerate(entries) if last[entry.key] == number]
+
+
+def _get(message: Any, field: Field) -> Any:
+    names = field.path.split(".")
+    if field.is_message:
+        count = len(_holders(message, names))
+        return count if field.many else True if count and not field.within else None
+    *outer, last = names
+    holders = _holders(message, outer)
+    if field.within:
+        values = [getattr(it, last) for it in _each(message, field)]
+        return [it for value in values for it in value] if field.many else values
+    if not holders or (field.presence and not holders[0].HasField(last)):
+        return None
+    value = getattr(holders[0], last)
+    if isinstance(field.type, MapType):
+        return {it.key: it.value for it in sorted_by_last(value)}
+    return list(value) if isinstance(field.type, VecType) else value
+
+
+def _each(message: Any, field: Field, *, make: bool = False) -> list[Any]:
+    """What holds the field in each of the many messages that it stands within: where it has none, an empty one."""
+    many = field.within.split(".")
+    inner = field.path.split(".")[len(many) : -1]
+    found = []
+    for it in _holders(message, many):
+        held = it
+        for name in inner:
+            held = getattr(held, "value" if name == "values" else name)
+            if make:
+                held.SetInParent()
+        found.append(held)
+    return found
 
 
 def put(message: Message, path: str, value: Any) -> None:
-    """Sets the field of this path."""
+    """Sets the field of this path; of one that stands within many messages, in each."""
+    field = SAMPLE.request.fields[path]
+    if field.within:
+        _put_each(message, field, value)
+        return
     *outer, last = path.split(".")
+    if value in ([], {}) and not field.oneofs and not _holders(message, outer):
+        return
     for name in outer:
         message = getattr(message, name)
-        if any(SAMPLE.request.fields[path].oneofs):
-            message.SetInParent()  # even where nothing is set in it, it is the member that counts
+        message.SetInParent()  # even where nothing is set in it
     if isinstance(value, list):
         getattr(message, last)[:] = value
     elif isinstance(value, dict):
@@ -71,6 +142,26 @@ def put(message: Message, path: str, value: Any) -> None:
             getattr(message, last).add(key=key, value=it)
     else:
         setattr(message, last, value)
+
+
+def _put_each(message: Message, field: Field, value: list[Any]) -> None:
+    last, left = field.path.split(".")[-1], list(value)
+    for holder in _each(message, field, make=not field.many):
+        if not field.many:
+            setattr(holder, last, left.pop(0))
+            continue
+        count = len(getattr(holder, last))
+        getattr(holder, last)[:] = left[:count]
+        del left[:count]
+    assert not left
+
+
+def take_away(message: Message, path: str) -> None:
+    """Clears the field of this path; within many messages, in each."""
+    field = SAMPLE.request.field(path)
+    *outer, last = path.split(".")
+    for holder in _each(message, field) if field.within else _holders(message, outer):
+        holder.ClearField(last)
 
 
 def same(a: Message, b: Message) -> bool:
@@ -87,23 +178,7 @@ def _bytes_of(message: Message) -> bytes:
     copy.ratios[:] = [math.nan if math.isnan(it) else it for it in copy.ratios]
     for entry in copy.weights:
         entry.value = math.nan if math.isnan(entry.value) else entry.value
-    for outer in ("inner.deep", "inner"):  # an empty message and none read the same
-        holder, _, name = outer.rpartition(".")
-        parent = getattr(copy, holder) if holder else copy
-        if (not holder or copy.HasField(holder)) and not getattr(parent, name).ByteSize():
-            parent.ClearField(name)
     return copy.SerializeToString(deterministic=True)
-
-
-def _get(message: Message, path: str) -> Any:
-    value: Any = message
-    for name in path.split("."):
-        value = getattr(value, name)
-    if isinstance(SAMPLE.request.fields[path].type, MapType):
-        keys = reversed(dict.fromkeys(it.key for it in reversed(value)))  # a key counts where it comes last
-        last = {it.key: it.value for it in value}
-        return {key: last[key] for key in keys}
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, bytes) else value
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -112,49 +187,125 @@ def _get(message: Message, path: str) -> Any:
 def encode(source: random.Random, fields: Fields) -> bytes:
     """The message in one of its many encodings.
 
-    Fields stand in any order among unknown, repeated and map fields; some stand twice, and the last counts;
-    a nested message may come in pieces; varints may be longer than need be.
+    Fields stand in any order among unknown ones; some stand twice, and the last counts; a nested message may come in
+    pieces; varints may be longer than need be; closed enums have numbers that they have no name for.
     """
-    stale = [path for path in fields if source.random() < 0.1]
-    early = [it for path in stale for it in _records(source, path, make_field(source, SAMPLE.request.fields[path]))]
-    late = [it for path, value in fields.items() if "." not in path for it in _records(source, path, value)]
-    for number in {SAMPLE.request.fields[path].numbers[0] for path in fields if "." in path}:
-        nested = {
-            path: it for path, it in fields.items() if "." in path and number in SAMPLE.request.fields[path].numbers
-        }
+    return _encode(source, fields, "", 0)
+
+
+def _encode(source: random.Random, fields: Fields, within: str, start: int) -> bytes:
+    """One of the many messages at the path ``within``, whose fields have ``start`` numbers before their own."""
+    own = [SAMPLE.request.field(path) for path in fields if SAMPLE.request.field(path).within == within]
+    early = [
+        it
+        for used in own
+        if not used.is_message and source.random() < 0.1
+        for it in _records(source, used, _stale(source, used), start)
+    ]
+    late = [it for used in own if len(used.numbers) == start + 1 for it in _of(source, used, fields, start)]
+    nested = [used for used in own if len(used.numbers) > start + 1]
+    for number in dict.fromkeys(used.numbers[start] for used in nested):
+        inside = [used for used in nested if used.numbers[start] == number]
         whole = source.random() < 0.5
-        parts = [it for path, value in nested.items() for it in _records(source, path, value, skip=int(whole))]
+        parts = [it for used in inside for it in _of(source, used, fields, start, skip=int(whole))]
         source.shuffle(parts)
-        late += [_delimited(number, b"".join(parts))] if whole else parts
-    others = [_other(source) for _ in range(source.choice((0, 0, 1, 4)))]
-    source.shuffle(late)
-    for other in others:
+        late += [_around(inside[0], start, b"".join(parts))] if whole else parts
+    for other in [_other(source) for _ in range(source.choice((0, 0, 1, 4)))]:
         late.insert(source.randint(0, len(late)), other)
+    source.shuffle(late)
     return b"".join(early + late)
 
 
+def _stale(source: random.Random, used: Field) -> Any:
+    """A value that is there no more."""
+    if not used.within or used.many:
+        return make_field(source, used)
+    return make_value(source, used.kind, used.names)
+
+
 def _other(source: random.Random) -> bytes:
-    """A field that programs cannot use, or that the .proto does not know."""
+    """A field that the .proto does not know, or that has a number without a name."""
     return source.choice(
         (
-            _delimited(32, _delimited(1, b"inner of its own")),
+            _tag(65, _VARINT) + _varint(7),
+            _tag(66, _VARINT) + _varint(source.choice((7, 9))),
+            _delimited(66, b"\2\5\11"),
+            _tag(44, _VARINT) + _varint(1),
             _tag(100, _VARINT) + _varint(source.getrandbits(64)),
             _delimited(101, source.randbytes(source.choice((0, 1, 200)))),
             _tag(102, _FIXED32) + source.randbytes(4),
             _tag(2**29 - 1, _FIXED64) + source.randbytes(8),
-            _tag(104, 3) + _delimited(1, b"in a group") + _tag(104, 4),
+            _tag(104, _GROUP) + _delimited(1, b"in a group") + _tag(104, _GROUP_END),
         )
     )
 
 
-def _records(source: random.Random, path: str, value: Any, skip: int = 0) -> list[bytes]:
+def _of(source: random.Random, used: Field, fields: Fields, start: int, skip: int = 0) -> list[bytes]:
+    """The field as records, each in its submessages but for the outermost ``skip``."""
+    if not used.is_message:
+        value = fields[used.path]
+        if used.within and not used.many:
+            (value,) = value  # of one of many messages
+        return _records(source, used, value, start, skip)
+    if not used.many:
+        return [_wrapped(used, _around(used, len(used.numbers) - 1, b""), start, skip)]
+    keys = _keys(source, used, fields[used.path])
+    items = _divided(source, used.path, fields)
+    records = []
+    for key, item in zip(keys, items, strict=True):
+        content = _encode(source, item, used.path, len(used.numbers))
+        if used.key_kind:
+            parts = [_leaf(source, 1, used.key_kind, key), *_split(source, content)]
+            content = b"".join(parts)
+        records.append(_around(used, len(used.numbers) - 1, content))
+    if used.key_kind and records and source.random() < 0.2:
+        records.insert(0, _around(used, len(used.numbers) - 1, _leaf(source, 1, used.key_kind, source.choice(keys))))
+    return [_wrapped(used, record, start, skip) for record in records]
+
+
+def _split(source: random.Random, content: bytes) -> list[bytes]:
+    """What stands in an entry of a map: its value, or nothing, which is the same as an empty one."""
+    return [content] if content or source.random() < 0.5 else []
+
+
+def _keys(source: random.Random, used: Field, count: int) -> list[Any]:
+    keys: dict[Any, None] = {}
+    while used.key_kind and len(keys) < count:
+        keys[make_value(source, used.key_kind)] = None
+    return list(keys) or [None] * count
+
+
+def _divided(source: random.Random, path: str, fields: Fields) -> list[Fields]:
+    """The fields of each of the many messages at the path."""
+    count = fields[path]
+    items: list[Fields] = [{} for _ in range(count)]
+    inside = [SAMPLE.request.field(it) for it in fields if SAMPLE.request.field(it).is_inside(path) and it != path]
+    for used in (it for it in inside if it.within == path):
+        value = fields[used.path]
+        cuts = sorted(source.randint(0, value if used.is_message else len(value)) for _ in range(count - 1))
+        for number, item in enumerate(items):
+            first, last = [0, *cuts][number], [*cuts, value if used.is_message else len(value)][number]
+            if used.is_message and used.many:
+                item[used.path] = last - first
+                item |= {
+                    it.path: fields[it.path][first:last]
+                    for it in inside
+                    if it.within == used.path and not it.many and not it.is_message
+                }
+            elif used.many:
+                item[used.path] = value[first:last]
+            elif not used.is_message and source.random() < 0.9:
+                item[used.path] = [value[number]]
+    return items
+
+
+def _records(source: random.Random, used: Field, value: Any, start: int = 0, skip: int = 0) -> list[bytes]:
     """The field as records, each in its submessages but for the outermost ``skip``; a Vec or a Map has any number."""
-    used = SAMPLE.request.fields[path]
-    *outer, number = used.numbers
+    number = used.numbers[-1]
     match used.type:
-        case VecType() if used.kind in ("string", "bytes") or source.random() < 0.5:
+        case VecType() if used.many and (used.kind in ("string", "bytes") or source.random() < 0.5):
             records = [_leaf(source, number, used.kind, it) for it in value]
-        case VecType():
+        case VecType() if used.many:
             cut = source.randint(0, len(value))
             bare = [_bare(source, used.kind, it) for it in value]
             records = [_delimited(number, b"".join(part)) for part in (bare[:cut], bare[cut:])]
@@ -162,9 +313,22 @@ def _records(source: random.Random, path: str, value: Any, skip: int = 0) -> lis
             records = [_delimited(number, _entry(source, used, key, it)) for key, it in value.items()]
         case _:
             records = [_leaf(source, number, used.kind, value)]
-    for around in reversed(outer[skip:]):
-        records = [_delimited(around, record) for record in records]
-    return records
+    return [_wrapped(used, record, start, skip) for record in records]
+
+
+def _wrapped(used: Field, record: bytes, start: int, skip: int) -> bytes:
+    """The record in the messages around it, from ``start`` on but for the outermost ``skip``."""
+    for level in reversed(range(start + skip, len(used.numbers) - 1)):
+        record = _around(used, level, record)
+    return record
+
+
+def _around(used: Field, level: int, content: bytes) -> bytes:
+    """The message of the field's number at the level, with this in it."""
+    number = used.numbers[level]
+    if used.groups and used.groups[level]:
+        return _tag(number, _GROUP) + content + _tag(number, _GROUP_END)
+    return _delimited(number, content)
 
 
 def _entry(source: random.Random, used: Field, key: Any, value: Any) -> bytes:

@@ -15,7 +15,7 @@ from appnet.interpret import ChainInstance, Environment, Rpc
 from appnet.interpret.operations import MEANINGS
 from appnet.interpret.rpc import Message
 from appnet.interpret.values import Value
-from appnet.ir.nodes import Atom, Call, Const, Element, Let, Local, ReadField
+from appnet.ir.nodes import Atom, Call, Const, Element, HasField, Let, Local, ReadField
 from appnet.ir.walk import statements
 from appnet.language.messages import MethodSignature
 from appnet.language.operations.declaration import Effect
@@ -64,6 +64,8 @@ class Computed:
         match statement.value:
             case ReadField(path=path):
                 return (message.read(path),)
+            case HasField(path=path):
+                return (message.has(path),)
             case Call(op=op, args=args, type=type_) if OPERATIONS[op].effects in _EVALUATED:
                 operands = [self._value(atom, known) for atom in args]
                 if None not in operands:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import z3
 
 from appnet.analysis import maps
-from appnet.analysis.fields import absent, hold
+from appnet.analysis.fields import absent, hold, is_named, items_of, makes_messages
 from appnet.analysis.meanings import Context, equals, evaluate, milliseconds
 from appnet.analysis.store import Store, SymbolicMessage, merge
 from appnet.analysis.symbols import (
@@ -22,6 +22,8 @@ from appnet.analysis.symbols import (
     World,
     alike,
     apply,
+    apply_typed,
+    both,
     flatten,
     negated,
     variable,
@@ -34,6 +36,7 @@ from appnet.ir.nodes import (
     Arm,
     Atom,
     Call,
+    ClearField,
     Computation,
     Const,
     Delay,
@@ -43,6 +46,7 @@ from appnet.ir.nodes import (
     Forward,
     Handler,
     HandlerEffects,
+    HasField,
     Let,
     LiteralPattern,
     Local,
@@ -139,6 +143,8 @@ class Execution:
                 return store.assign(state.name, self._fitted(self._value(value, store), state))
             case WriteField():
                 return self._write(statement, store)
+            case ClearField():
+                return self._clear(statement, store)
             case Do(call=call):
                 return self._call(call, store)[1]
             case Match() | Foreach():
@@ -169,22 +175,65 @@ class Execution:
             case Call():
                 result, store = self._call(value, store)
             case ReadField(path=path):
-                default = absent(self.world, self.schema.fields[path])
+                default = absent(self.world, self.schema.field(path))
                 result = when(self._is_error(store), default, store.message.fields[path])
+            case HasField(path=path):
+                result = both(negated(self._is_error(store)), store.message.present[path])
             case _:
                 result = self._value(value, store)
         return store.bind(local.name, result)
 
     def _write(self, statement: WriteField, store: Store) -> Store:
-        message, error = store.message, self._is_error(store)
-        cleared = [path for path in statement.clears if path in message.fields]
-        fields = {path: absent(self.world, self.schema.fields[path]) for path in cleared}
-        fields[statement.path] = hold(self._value(statement.value, store), self.schema.fields[statement.path])
-        written = {**dict.fromkeys(cleared, FALSE), statement.path: TRUE}
+        message, written = store.message, self.schema.fields[statement.path]
+        value = hold(self._value(statement.value, store), written)
+        takes = both(negated(self._is_error(store)), is_named(value, written))
+        if written.within:
+            before = items_of(message.fields[written.path], written)
+            count = items_of(value, written)
+            takes = both(takes, both(self.world.equal(count, before), negated(count == z3.BitVecVal(0, BITS))))
+        lost = self._lost(statement.clears, message, written.within)
+        made = makes_messages(value, written)
+        present = {path: FALSE for path in message.present if path in statement.clears}
+        if not written.within:
+            around = [path for path in message.present if written.is_inside(path)]
+            present |= {path: when(made, TRUE, message.present[path]) for path in around}
+        return self._changed(store, takes, {**lost, written.path: value}, present, statement.clears, written.path)
+
+    def _clear(self, statement: ClearField, store: Store) -> Store:
+        inside = [it for it in statement.clears if self.schema.field(it).is_inside(statement.path)]
+        lost = self._lost(inside, store.message, "")
+        present = {path: FALSE for path in store.message.present if path in inside}
+        return self._changed(store, negated(self._is_error(store)), lost, present, statement.clears)
+
+    def _lost(self, clears: Iterable[str], message: SymbolicMessage, within: str) -> dict[str, Symbolic]:
+        """What fields are that a message has no more; of many messages, each of them."""
+        lost: dict[str, Symbolic] = {}
+        for field in (self.schema.field(path) for path in clears if path in message.fields):
+            if within and field.within == within and not field.is_message:
+                lost[field.path] = apply_typed(f"in none {field.path}", [message.fields[field.path]], field.type)
+            else:
+                lost[field.path] = absent(self.world, field)
+        return lost
+
+    def _changed(
+        self,
+        store: Store,
+        takes: Term,
+        fields: Mapping[str, Symbolic],
+        present: Mapping[str, Term],
+        clears: Iterable[str],
+        path: str = "",
+    ) -> Store:
+        """The store after the message was changed so, if that ``takes`` place; ``path``: the field that is written."""
+        message, stays = store.message, negated(takes)
+        written = {it: z3.BoolVal(it == path) for it in fields}
+        cleared = dict.fromkeys(clears, TRUE)
         changed = replace(
             message,
-            fields={**message.fields, **_unless(error, fields, message.fields)},
-            written={**message.written, **_unless(error, written, message.written)},
+            fields={**message.fields, **_unless(stays, fields, message.fields)},
+            written={**message.written, **_unless(stays, written, message.written)},
+            present={**message.present, **_unless(stays, present, message.present)},
+            cleared={**message.cleared, **_unless(stays, cleared, message.cleared)},
         )
         return replace(store, message=changed)
 
@@ -197,7 +246,12 @@ class Execution:
         fields = {path: absent(self.world, self.answers[path]) for path in cleared}
         fields[statement.path] = hold(self._value(statement.value, store), self.answers[statement.path])
         is_set = {**dict.fromkeys(cleared, FALSE), statement.path: TRUE}
-        return replace(store, reply={**store.reply, **fields}, set_in_reply={**store.set_in_reply, **is_set})
+        stays = negated(is_named(fields[statement.path], self.answers[statement.path]))
+        return replace(
+            store,
+            reply={**store.reply, **_unless(stays, fields, store.reply)},
+            set_in_reply={**store.set_in_reply, **_unless(stays, is_set, store.set_in_reply)},
+        )
 
     def _is_error(self, store: Store) -> Term:
         return negated(self.world.equal(store.message.status, z3.BitVecVal(0, BITS)))
@@ -287,13 +341,14 @@ class Execution:
         outer = sorted((bound | named) & set(store.locals))
         state = sorted(effects.state_read | effects.state_written)
         message = store.message
-        paths = [it.path for it in effects.fields]
+        paths = [it.path for it in effects.fields if it.path in message.fields]
         paths += [it for it in sorted(effects.fields_cleared) if it in message.fields and it not in paths]
-        changing = [it.path for it in effects.fields if it.written]
+        changing = [it.path for it in effects.fields if it.written and it.path in message.fields]
         changing += [it for it in paths if it in effects.fields_cleared and it not in changing]
         reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
+        reads += [*message.present.values(), *message.cleared.values(), message.size]
         reads += [message.metadata, message.metadata_set, message.destination]
         reads.append(store.draws)
         reads += [*store.reply.values(), *store.set_in_reply.values()]
@@ -348,6 +403,12 @@ def _message_after(
         fields={**message.fields, **summary.all("field", message.fields, changing)},
         written={**message.written, **summary.all("written", message.written, changing)},
     )
+    if any(it.written or it.cleared for it in effects.fields):
+        changed = replace(
+            changed,
+            present=summary.all("present", message.present, message.present),
+            cleared=summary.all("cleared", message.cleared, message.cleared),
+        )
     if effects.metadata_written:
         changed = replace(
             changed,

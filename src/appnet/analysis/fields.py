@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import z3
+
 from appnet.analysis import maps
-from appnet.analysis.symbols import Symbolic, World, alike, apply, apply_typed, flatten, narrowed
+from appnet.analysis.symbols import (
+    BITS,
+    TRUE,
+    MapValue,
+    Symbolic,
+    Term,
+    World,
+    alike,
+    apply,
+    apply_typed,
+    flatten,
+    narrowed,
+    negated,
+)
 from appnet.interpret.values import absent_value
 from appnet.language.messages import Field
-from appnet.language.types import MapType, VecType
+from appnet.language.types import UINT, MapType, VecType
 
+_MOST_NAMES = 32
 _EXACT = frozenset({"string", "bytes", "bool", "int64", "sint64", "sfixed64", "uint64", "fixed64", "double", ""})
 
 
@@ -20,6 +36,30 @@ def absent(world: World, field: Field) -> Symbolic:
             return maps.empty(field.type)
         case _:
             return world.literal(absent_value(field), field.type)
+
+
+def is_named(value: Symbolic, field: Field) -> Term:
+    """Whether a closed enum has names for all that is in the value, which the field holds."""
+    if not field.names:
+        return TRUE
+    if isinstance(field.type, VecType | MapType) or len(field.names) > _MOST_NAMES:
+        return apply(f"named {field.names}", flatten(value), z3.BoolSort())
+    return z3.simplify(z3.Or([value == z3.BitVecVal(it, BITS) for it in field.names]))
+
+
+def items_of(value: Symbolic, field: Field) -> Term:
+    """How many there are in a Vec or Map."""
+    if isinstance(value, MapValue):
+        return value.size
+    name = "vec_size" if isinstance(field.type, VecType) else "map_size"
+    return apply_typed(f"{name} {field.type}", [value], UINT)
+
+
+def makes_messages(value: Symbolic, field: Field) -> Term:
+    """Whether writing the value makes the messages around the field."""
+    if field.oneofs or not isinstance(field.type, VecType | MapType):
+        return TRUE
+    return negated(items_of(value, field) == z3.BitVecVal(0, BITS))
 
 
 def hold(value: Symbolic, field: Field) -> Symbolic:

@@ -15,6 +15,7 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Const,
     Delay,
     Element,
@@ -87,7 +88,17 @@ class _Flows:
                 self._from[self._place(local)] |= sources | ({_DRAWS} if random else set())
             case SetState(state=state):
                 self._from[self._place(state)] |= sources
-            case WriteField() | Forward() | Refuse() | NewReply() | WriteReply() | Answer() | Route() | Delay():
+            case (
+                ClearField()
+                | WriteField()
+                | Forward()
+                | Refuse()
+                | NewReply()
+                | WriteReply()
+                | Answer()
+                | Route()
+                | Delay()
+            ):
                 self._from[_SEEN] |= sources
             case Match(arms=arms):
                 for arm in arms:

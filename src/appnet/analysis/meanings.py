@@ -398,6 +398,13 @@ def _method(context: Context, _call: Call) -> Term:
 
 
 @_operation
+def _message_size(context: Context, _call: Call) -> Term:
+    message, none = context.store.message, z3.BitVecVal(0, BITS)
+    came = both(negated(message.made_here), context.world.equal(message.status, none))
+    return when(came, message.size, none)
+
+
+@_operation
 def _status(context: Context, _call: Call) -> Term:
     return context.store.message.status
 

@@ -11,6 +11,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
+from appnet.analysis.fields import absent, makes_messages
 from appnet.analysis.replay import MOST_STATUS
 from appnet.analysis.store import Store, SymbolicMessage, merge_messages, merge_named
 from appnet.analysis.symbols import (
@@ -24,12 +25,14 @@ from appnet.analysis.symbols import (
     Term,
     World,
     both,
+    either,
+    flatten,
     narrowed,
     negated,
     variable,
     when,
 )
-from appnet.ir.nodes import Element
+from appnet.ir.nodes import Element, Handler
 from appnet.ir.stages import judged_at_headers, reached_together
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
@@ -197,7 +200,8 @@ class SymbolicPair:
     def _run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
         schema = self._schema("response" if handler == "resp" else "request")
         method = self._method.full_name.encode()
-        answers = {path: self._method.response.fields[path] for path in self._paths("response")}
+        known = self._method.response.fields
+        answers = {path: known[path] for path in self._paths("response") if path in known}
         execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema, answers)
         return execution.run(state, message)
 
@@ -211,10 +215,34 @@ class SymbolicPair:
         metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
         destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
         fields = {path: self._field(direction, path) for path in self._paths(direction)}
+        present = {path: z3.Bool(f"{direction} has {path}") for path in self._asked(direction)}
+        self._note_absent(direction, fields, present)
         untouched = z3.K(TEXT, FALSE)
         return SymbolicMessage(
-            status, made_here, metadata, untouched, destination, z3.IntVal(0), fields, dict.fromkeys(fields, FALSE)
+            status,
+            made_here,
+            metadata,
+            untouched,
+            destination,
+            z3.IntVal(0),
+            fields,
+            dict.fromkeys(fields, FALSE),
+            present,
+            dict.fromkeys(self._cleared(direction), FALSE),
+            z3.BitVec(f"{direction} size", BITS),
         )
+
+    def _note_absent(self, direction: str, fields: Mapping[str, Symbolic], present: Mapping[str, Term]) -> None:
+        """Notes that what is not there reads so."""
+        schema = self._schema(direction)
+        for path, there in present.items():
+            for inside in (it for it in fields if schema.field(it).is_inside(path)):
+                one, other = flatten(fields[inside]), flatten(absent(self._world, schema.field(inside)))
+                if [it.sort() for it in one] == [it.sort() for it in other]:
+                    same = z3.And([a == b for a, b in zip(one, other, strict=True)])
+                    self._world.facts.append(z3.Or(there, same))
+            for outer in (it for it in present if it != path and schema.field(path).is_inside(it)):
+                self._world.facts.append(z3.Or(present[outer], z3.Not(there)))
 
     def _error(self, code: Term) -> SymbolicMessage:
         """The error response that the chain makes of a refusal."""
@@ -226,22 +254,43 @@ class SymbolicPair:
         reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self._message("response")
         headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
-        return SymbolicMessage(zero, TRUE, *headers, *reply)
+        present = {path: self._in_reply(path, replying) for path in any_response.present}
+        return SymbolicMessage(zero, TRUE, *headers, *reply, present, any_response.cleared)
+
+    def _in_reply(self, path: str, replying: Store) -> Term:
+        """Whether the reply has a field, or makes a message."""
+        schema, there = self._method.response, FALSE
+        for it, is_set in replying.set_in_reply.items():
+            if schema.field(it).is_inside(path):
+                made = TRUE if it == path else makes_messages(replying.reply[it], schema.fields[it])
+                there = either(there, both(is_set, made))
+        return there
 
     def _paths(self, direction: str) -> list[str]:
-        """The fields that the two use."""
-        handlers = [it.req if direction == "request" else it.resp for it in self.elements.values()]
-        used = [it for handler in handlers for it in handler.effects.fields]
+        """The fields that the two read or write."""
+        used = [it for handler in self._handlers(direction) for it in handler.effects.fields if it.read or it.written]
         if direction == "response":
             used += [it for element in self.elements.values() for it in element.req.effects.reply_fields]
         return list(dict.fromkeys(it.path for it in used))
 
     def _field(self, direction: str, path: str) -> Symbolic:
         """Any value that the wire holds in the field."""
-        field = self._schema(direction).fields[path]
+        field = self._schema(direction).field(path)
         value = variable(f"{direction} {path}", field.type)
         many = isinstance(field.type, VecType | MapType)
         return value if many or field.kind == "float" else narrowed(value, field.kind)
+
+    def _asked(self, direction: str) -> list[str]:
+        """The fields of which one of the two asks whether they are there."""
+        asked = (it.path for handler in self._handlers(direction) for it in handler.effects.fields if it.asked)
+        return list(dict.fromkeys(asked))
+
+    def _cleared(self, direction: str) -> list[str]:
+        """The fields that one of the two may take away."""
+        return sorted(frozenset().union(*(it.effects.fields_cleared for it in self._handlers(direction))))
+
+    def _handlers(self, direction: str) -> list[Handler]:
+        return [it.req if direction == "request" else it.resp for it in self.elements.values()]
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response

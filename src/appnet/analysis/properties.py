@@ -29,6 +29,7 @@ class HandlerProperties:
     drops: bool = False
     replies: bool = False
     reads_status: bool = False
+    reads_size: bool = False
     random: bool = False
     time: bool = False
     backends: bool = False
@@ -90,8 +91,8 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
     effects: HandlerEffects = handler.effects
     calls = [call for statement in statements(handler.body) if (call := call_of(statement)) is not None]
     return HandlerProperties(
-        reads=frozenset(it.path for it in effects.fields if it.read),
-        writes=effects.fields_cleared | {it.path for it in effects.fields if it.written},
+        reads=frozenset(it.path for it in effects.fields if it.read or it.asked),
+        writes=effects.fields_cleared | {it.path for it in effects.fields if it.written or it.cleared},
         metadata_read=_keys(calls, "get_metadata", known),
         metadata_written=_keys(calls, "set_metadata", known),
         state_read=effects.state_read,
@@ -100,6 +101,7 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
         drops=effects.can_drop,
         replies=effects.can_reply,
         reads_status=effects.reads_status,
+        reads_size=effects.reads_size,
         random=effects.uses_random,
         time=effects.uses_time,
         backends=effects.reads_backends,

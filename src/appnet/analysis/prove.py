@@ -28,6 +28,11 @@ _SWAPPED = ("second", "first")
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
     status_may_differ = False
+    for direction in ("request", "response"):
+        if _size_is_seen(first, second, direction) or _size_is_seen(second, first, direction):
+            return Unknown(
+                f"{direction}: one reads the message's size, which is another after what the other one writes"
+            )
     for event in _events(first, second, method):
         world = World()
         pair = SymbolicPair(first, second, method, world)
@@ -40,6 +45,12 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
         if strength is Strength.WEAK and not status_may_differ:
             status_may_differ = not _never(world, comparison.refusals_differ())
     return Proved("every step from every state comes to the same", status_may_differ)
+
+
+def _size_is_seen(reader: Element, writer: Element, direction: str) -> bool:
+    """Whether one reads the size that a message came with: in another proxy it has what the other one wrote."""
+    read, wrote = ((it.req if direction == "request" else it.resp).effects for it in (reader, writer))
+    return read.reads_size and any(it.written or it.cleared for it in wrote.fields)
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,9 @@ class _Comparison:
         for path, value in a.fields.items():
             differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
             yield _Question(f"{what} `{path}`", both(where, differs))
+        for kind, one, other in (("there", a.present, b.present), ("cleared", a.cleared, b.cleared)):
+            for path, value in one.items():
+                yield _Question(f"whether {what} `{path}` is {kind}", both(where, self._differ(value, other[path])))
 
     def _end(self, place: str) -> Iterator[_Question]:
         element = self.pair.elements[place]

@@ -123,6 +123,7 @@ class _Seen:
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
             found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
+        found |= {f"without field `{path}`": "" for path in self.outcome.cleared}
         found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
         return {**found, **wait, "to host": str(self.rpc.backend)}
@@ -154,7 +155,8 @@ class _Seen:
         if not isinstance(self.outcome, Forwarded):
             return repr(self.outcome)
         named = (self.rpc.message, self.outcome.written, self.metadata)
-        return repr([self.rpc.backend, self.rpc.wait_ms, *(sorted(it.items()) for it in named)])
+        cleared = sorted(self.outcome.cleared)
+        return repr([cleared, self.rpc.backend, self.rpc.wait_ms, *(sorted(it.items()) for it in named)])
 
 
 class _Side:

@@ -11,7 +11,7 @@ from appnet.analysis.properties import ANY, infer
 from appnet.analysis.replay import BACKENDS, MOST_STATUS
 from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.shown import CLOCK_START_NS
-from appnet.interpret.values import Value, hold
+from appnet.interpret.values import Value, hold, is_named
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
 from appnet.ir.state_classes import keyed_by_call
 from appnet.ir.walk import atoms_of, statements
@@ -100,11 +100,32 @@ class Samples:
     def fields(self, schema: MessageSchema, used: Sequence[str]) -> dict[str, Value]:
         """Some of the used fields of a message, as the wire holds them."""
         fields: dict[str, Value] = {}
+        counts: dict[str, int] = {}
         for path in used:
+            one = schema.field(path)
             if self._source.random() < 0.8:
-                fields = {it: value for it, value in fields.items() if it not in schema.rivals(path)}
-                fields[path] = self._field(schema.fields[path])
+                fields = {it: value for it, value in fields.items() if not schema.field(it).is_rival(one)}
+                fields[path] = self._in_message(schema, one, counts)
         return fields
+
+    def _in_message(self, schema: MessageSchema, field: Field, counts: dict[str, int]) -> Value:
+        """What a message has of the field. ``counts``: of many messages, how many it has."""
+        if field.is_message:
+            return self._count(schema, field.path, counts) if field.many else True
+        if not field.within:
+            return self._field(field)
+        assert isinstance(field.type, VecType)
+        count = self._count(schema, field.within, counts)
+        if field.many:
+            count = self._source.randint(0, 3) if count else 0
+        items = [self.pick(field.names) if field.names else self.value(field.type.item) for _ in range(count)]
+        return hold(items, field)
+
+    def _count(self, schema: MessageSchema, path: str, counts: dict[str, int]) -> int:
+        around = schema.messages[path].within
+        if around and not self._count(schema, around, counts):
+            counts[path] = 0
+        return counts.setdefault(path, self._source.randint(0, 3))
 
     def headers(self) -> dict[str, bytes]:
         """Some headers that the elements ask for or set."""
@@ -154,7 +175,18 @@ class Samples:
         return {_FAR_CALL + number: self.value(type_.value) for number in range(count)}
 
     def _field(self, field: Field) -> Value:
-        return hold(self.value(field.type), field)
+        value = hold(self.value(field.type), field)
+        return value if is_named(value, field) else hold(self._named(field), field)
+
+    def _named(self, field: Field) -> Value:
+        """A value of a closed enum, for each that there is one."""
+        match field.type:
+            case VecType():
+                return [self.pick(field.names)]
+            case MapType(key=key):
+                return {self._key(key): self.pick(field.names)}
+            case _:
+                return self.pick(field.names)
 
     def _header(self) -> bytes:
         return bytes(self.pick([text for text in self._texts if text.isascii() and text.isalnum()] or [b"1"]))

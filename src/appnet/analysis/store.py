@@ -22,7 +22,8 @@ class SymbolicMessage:
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
     ``made_here``: a response that the chain made. ``metadata``: each header's text, of an absent one the empty text;
     ``metadata_set``: whether a handler set it. ``destination``: the text of the host that handlers chose; ``wait``: by
-    how many milliseconds they delayed it since it came.
+    how many milliseconds they delayed it since it came. ``present``: whether a field is there that handlers ask for;
+    ``cleared``: whether a handler has taken it away, or another member of its oneof has. ``size``: as it came.
     """
 
     status: Term
@@ -33,6 +34,9 @@ class SymbolicMessage:
     wait: Term
     fields: Mapping[str, Symbolic] = field(default_factory=dict)
     written: Mapping[str, Term] = field(default_factory=dict)
+    present: Mapping[str, Term] = field(default_factory=dict)
+    cleared: Mapping[str, Term] = field(default_factory=dict)
+    size: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,9 @@ def merge_messages(condition: Term, then: SymbolicMessage, otherwise: SymbolicMe
         when(condition, then.wait, otherwise.wait),
         merge_named(condition, then.fields, otherwise.fields),
         merge_named(condition, then.written, otherwise.written),
+        merge_named(condition, then.present, otherwise.present),
+        merge_named(condition, then.cleared, otherwise.cleared),
+        when(condition, then.size, otherwise.size),
     )
 
 

@@ -43,11 +43,22 @@ def _ends(properties: Properties) -> bool:
 
 def _conflict(first: HandlerProperties, second: HandlerProperties) -> str | None:
     for one, other in ((first, second), (second, first)):
-        if clash := one.writes & (other.reads | other.writes):
+        if clash := _meeting(one.writes, other.reads | other.writes):
             return f"field `{min(clash)}` is written by one and used by the other"
+        if one.writes and other.reads_size:
+            return "one writes a field, and the other reads the message's size"
         if clash := _common(one.metadata_written, other.metadata_read | other.metadata_written):
             return f"metadata `{min(clash)}` is written by one and used by the other"
     return "both choose the host" if first.chooses_host and second.chooses_host else None
+
+
+def _meeting(written: frozenset[str], used: frozenset[str]) -> frozenset[str]:
+    """The fields written that are used, or have used ones in them, or are in such."""
+    return frozenset(
+        it
+        for it in written
+        if any(it == other or it.startswith(f"{other}.") or other.startswith(f"{it}.") for other in used)
+    )
 
 
 def _common(written: frozenset[str], used: frozenset[str]) -> frozenset[str]:

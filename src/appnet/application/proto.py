@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +33,7 @@ from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType
 _MAX_DEPTH = 8
 _MAX_PATHS = 10_000
 _PROTOC_TAB = 8
+_VALUE = 2  # the number of the value in an entry of a map
 _MESSAGES, _SERVICES, _NESTED, _FIELDS, _NAME = (
     4,
     6,
@@ -109,7 +110,9 @@ class ProtoFile:
         return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
 
     def bytes_class(self, full_name: str) -> type[Message]:
-        """As `message_class`, with bytes for strings: programs may cut a text inside a character."""
+        """As `message_class`, with bytes for strings: programs may cut a text inside a character. Maps of messages are
+        the entries that they are on the wire, in their order.
+        """
         return message_factory.GetMessageClass(self._bytes_pool.FindMessageTypeByName(full_name))
 
     @cached_property
@@ -128,7 +131,8 @@ class ProtoFile:
         inner: Descriptor | None = self._pool.FindMessageTypeByName(message)
         found: FieldDescriptor | None = None
         for name in path.split("."):
-            found = inner.fields_by_name.get(name) if inner is not None else None
+            in_map = inner is not None and inner.GetOptions().map_entry and name == "values"
+            found = inner.fields_by_name.get("value" if in_map else name) if inner is not None else None
             inner = found.message_type if found is not None else None
         place = self._places.get(found.full_name) if found is not None else None
         return _span(*place) if place is not None and _content(place[0]) is not None else None
@@ -246,6 +250,9 @@ def _compile(source: Source) -> ProtoFile:
 
 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
+    for nested in message.nested_type:
+        if nested.options.map_entry and nested.field[1].type == nested.field[1].TYPE_MESSAGE:
+            nested.options.ClearField("map_entry")
     for it in message.field:
         key = message.options.map_entry and it.number == 1  # which cannot be bytes
         if it.type == it.TYPE_STRING and not key:
@@ -263,7 +270,7 @@ def _places(source: Source, file: descriptor_pb2.FileDescriptorProto) -> Iterato
         if len(at) == 3 and at[0] == _SERVICES and at[2] == _NAME:
             full_name = ".".join(filter(None, (file.package, file.service[at[1]].name)))
             yield full_name, (source, location.span[0] + 1, location.span[1] + 1)
-        if len(at) < 5 or at[0] != _MESSAGES or at[-3] != _FIELDS or at[-1] != _NAME:
+        if len(at) < 5 or len(at) % 2 == 0 or at[0] != _MESSAGES or at[-3] != _FIELDS or at[-1] != _NAME:
             continue
         message, names = file.message_type[at[1]], [file.message_type[at[1]].name]
         for kind, index in zip(at[2:-3:2], at[3:-3:2], strict=True):
@@ -292,64 +299,142 @@ def _full_name(method: MethodDescriptor) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """A message somewhere in another: what paths and field numbers lead to it and which types lie around it."""
+    """A message somewhere in another.
+
+    ``prefix``, ``numbers``, ``oneofs``, ``groups``: of what leads to it, as `Field` has them. ``above``: the types that
+    lie around it. ``within``: the path of the many messages that it is, or is inside of.
+    """
 
     message: Descriptor
-    prefix: str
-    numbers: tuple[int, ...]
     above: frozenset[str]
+    prefix: str = ""
+    numbers: tuple[int, ...] = ()
     oneofs: tuple[str, ...] = ()
+    groups: tuple[bool, ...] = ()
+    within: str = ""
+
+    def field(self, it: FieldDescriptor) -> Field:
+        """The message's field, as the outermost message has it."""
+        oneof = _oneof(it)
+        oneofs = (*self.oneofs, f"{self.prefix}{oneof.name}" if oneof is not None else "")
+        groups = (*self.groups, it.type == FieldDescriptor.TYPE_GROUP)
+        around = Field(
+            self.prefix + it.name, BOOL, (*self.numbers, it.number), "message",
+            oneofs=oneofs if any(oneofs) else (), groups=groups if any(groups) else (), within=self.within,
+        )  # fmt: skip
+        return _of_message(it, around) if _holds_messages(it) else _of_scalars(it, around)
+
+    def inner(self, it: FieldDescriptor, field: Field) -> _Place:
+        """The place of a message of the field; of a map's, that of its values."""
+        step = 1 if field.key_kind else 0
+        message = _message_of(it)
+        filled = len(field.numbers) + step
+        return _Place(
+            message,
+            self.above | {message.full_name},
+            f"{field.path}.values." if step else f"{field.path}.",
+            (*field.numbers, *[_VALUE] * step),
+            (*field.oneofs, *[""] * (filled - len(field.oneofs))),
+            (*field.groups, *[False] * (filled - len(field.groups))),
+            self.within if field.type == BOOL else field.path,
+        )
 
 
 def _schema(message: Descriptor) -> MessageSchema:
     fields: dict[str, Field] = {}
+    messages: dict[str, Field] = {}
     unsupported: dict[str, str] = {}
     members: dict[str, list[Field]] = {}
     # Breadth first, so that the fields nearest to the message come first in every list of names.
-    level = [_Place(message, "", (), frozenset({message.full_name}))]
+    level = [_Place(message, frozenset({message.full_name}))]
     for depth in range(1, _MAX_DEPTH + 1):
         inner = []
         for place in level:
             for it in place.message.fields:
-                path, numbers = place.prefix + it.name, (*place.numbers, it.number)
-                oneof = _oneof(it)
-                oneofs = (*place.oneofs, f"{place.prefix}{oneof.name}" if oneof is not None else "")
-                if oneof is not None:
-                    members.setdefault(oneofs[-1], []).append(_field(it, path, numbers, oneofs))
-                reason = _unsupported(it, place.above, depth)
-                if reason:
+                field_ = place.field(it)
+                path = field_.path
+                if field_.oneofs and field_.oneofs[-1]:
+                    members.setdefault(field_.oneofs[-1], []).append(field_)
+                reason = _unsupported(it, place, depth)
+                if field_.is_message:
+                    messages[path] = field_
+                    if not reason and len(fields) + len(unsupported) > _MAX_PATHS:
+                        # Messages that hold many messages each have millions of paths within a few levels.
+                        reason = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
+                    if not reason:
+                        inner.append(place.inner(it, field_))
+                    unsupported[path] = reason or _SHAPES[field_.type == BOOL, bool(field_.key_kind)]
+                elif reason:
                     unsupported[path] = reason
-                elif _is_message(it) and len(fields) + len(unsupported) > _MAX_PATHS:
-                    # Messages that hold many messages each have millions of paths within a few levels.
-                    unsupported[path] = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
-                elif it.message_type is not None and _is_message(it):
-                    unsupported[path] = "it is a message: name a field in it"
-                    above = place.above | {it.message_type.full_name}
-                    inner.append(_Place(it.message_type, f"{path}.", numbers, above, oneofs))
                 else:
-                    fields[path] = _field(it, path, numbers, oneofs)
+                    fields[path] = field_
         level = inner
     return MessageSchema(
-        message.full_name, fields, unsupported, oneofs={name: tuple(them) for name, them in members.items()}
+        message.full_name,
+        fields,
+        unsupported,
+        oneofs={name: tuple(them) for name, them in members.items()},
+        messages=messages,
     )
 
 
-def _field(it: FieldDescriptor, path: str, numbers: tuple[int, ...], oneofs: tuple[str, ...]) -> Field:
-    oneofs = oneofs if any(oneofs) else ()
+_SHAPES = {
+    (True, False): "it is a message: name a field in it",
+    (False, False): "it is repeated, and a message: name a field in it, and `get` gives a Vec of what each has",
+    (False, True): "it is a map of messages: name a field in its `values`, and `get` gives a Vec of what each has",
+}
+"""Why a field of messages is no value: by whether it is one, and whether it is a map."""
+
+
+def _holds_messages(it: FieldDescriptor) -> bool:
+    """Whether it is a message, many, or a map of them."""
+    nested = it.message_type
+    if nested is None or not nested.GetOptions().map_entry:
+        return nested is not None
+    return nested.fields_by_name["value"].message_type is not None
+
+
+def _message_of(it: FieldDescriptor) -> Descriptor:
+    """The type of the messages that it holds."""
+    message = it.message_type
+    if message is not None and message.GetOptions().map_entry:
+        message = message.fields_by_name["value"].message_type
+    assert message is not None, "it holds messages"
+    return message
+
+
+def _key_of(it: FieldDescriptor) -> FieldDescriptor | None:
+    """The key of its entries, where it is a map."""
     entry = it.message_type
-    if entry is not None and entry.GetOptions().map_entry:
-        (key_kind, key), (kind, value) = (_KINDS[entry.fields_by_name[name].type] for name in ("key", "value"))
-        return Field(path, MapType(key, value), numbers, kind, key_kind=key_kind, oneofs=oneofs)
+    return entry.fields_by_name["key"] if entry is not None and entry.GetOptions().map_entry else None
+
+
+def _of_message(it: FieldDescriptor, around: Field) -> Field:
+    if field_key := _key_of(it):
+        kind, _ = _KINDS[field_key.type]
+        return replace(around, type=UINT, key_kind=kind, many=True)
+    return replace(around, type=UINT, many=True) if it.is_repeated else replace(around, presence=True)
+
+
+def _of_scalars(it: FieldDescriptor, around: Field) -> Field:
+    entry = it.message_type
     if entry is not None:
-        return Field(path, BYTES, numbers, "message", oneofs=oneofs)
+        (key_kind, key), (kind, value) = (_KINDS[entry.fields_by_name[name].type] for name in ("key", "value"))
+        names = _names(entry.fields_by_name["value"])
+        return replace(around, type=MapType(key, value), kind=kind, key_kind=key_kind, names=names, many=True)
     kind, type_ = _KINDS[it.type]
+    field_ = replace(around, type=type_, kind=kind, names=_names(it))
     if it.is_repeated:
-        return Field(path, VecType(type_), numbers, kind, packed=it.is_packed, oneofs=oneofs)
-    return Field(path, type_, numbers, kind, _default(it), oneofs=oneofs)
+        return replace(field_, type=VecType(type_), packed=it.is_packed, many=True)
+    if around.within:
+        return replace(field_, type=VecType(type_), default=_default(it))
+    return replace(field_, default=_default(it), presence=it.has_presence)
 
 
-def _is_message(it: FieldDescriptor) -> bool:
-    return it.message_type is not None and not it.message_type.GetOptions().map_entry
+def _names(it: FieldDescriptor) -> tuple[int, ...]:
+    """The numbers that its enum has names for, where that is closed."""
+    enum = it.enum_type
+    return tuple(sorted({value.number for value in enum.values})) if enum is not None and enum.is_closed else ()
 
 
 def _oneof(it: FieldDescriptor) -> OneofDescriptor | None:
@@ -358,33 +443,18 @@ def _oneof(it: FieldDescriptor) -> OneofDescriptor | None:
     return None if oneof is None or (len(oneof.fields) == 1 and oneof.name == f"_{it.name}") else oneof
 
 
-def _unsupported(it: FieldDescriptor, above: frozenset[str], depth: int) -> str:
+def _unsupported(it: FieldDescriptor, place: _Place, depth: int) -> str:
     """Why programs cannot use ``it``, nor anything in it; empty if they can."""
     nested = it.message_type
-    if it.type == FieldDescriptor.TYPE_GROUP:
-        return "it is a group"
-    if nested is not None and nested.GetOptions().map_entry:
-        value = nested.fields_by_name["value"]
-        return _closed(value) or ("it is a map of messages" if value.message_type is not None else "")
-    if _closed(it):
-        return _closed(it)
-    oneof = _oneof(it)
-    for other in oneof.fields if oneof is not None else ():
-        if other.type == FieldDescriptor.TYPE_GROUP or _closed(other):
-            # Whether that member is the one that counts is not the same for all receivers.
-            return f"a member of its oneof, `{other.name}`, is a {'closed enum' if _closed(other) else 'group'}"
     if nested is None:
         return ""
-    if it.is_repeated:
-        return "it is repeated, and a message"
-    if nested.full_name in above:
+    if nested.GetOptions().map_entry:
+        nested = nested.fields_by_name["value"].message_type
+        if nested is None:
+            return f"it is a map, and there is one for each of `{place.within}`" if place.within else ""
+    if nested.full_name in place.above:
         return f"`{nested.full_name}` contains itself"
     return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
-
-
-def _closed(it: FieldDescriptor) -> str:
-    # What a number that the enum does not name means is not the same for all receivers: some take it as absent.
-    return "it is a closed enum" if it.enum_type is not None and it.enum_type.is_closed else ""
 
 
 def _default(it: FieldDescriptor) -> bool | int | float | bytes | None:

@@ -79,7 +79,7 @@ def run_behaviour(behaviour: Behaviour, targets: Sequence[str]) -> Iterator[Resu
 
 def _subject(behaviour: Behaviour, case: Case, target: str) -> Subject:
     if target == INTERPRETER:
-        return InterpreterSubject(case, behaviour.method)
+        return InterpreterSubject(case, behaviour.method, behaviour.proto)
     processor, built = registry.targets()[target]
     return DrivenSubject(behaviour, case, processor, built.name)
 

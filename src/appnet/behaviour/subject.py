@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from appnet.application.proto import ProtoFile
 from appnet.behaviour.document import Case, Fields, Passes, Refuses, Replies, Step, StepOutcome
+from appnet.behaviour.messages import encode
 from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, absent_value, same_value
@@ -50,8 +52,9 @@ def parse_dump(text: str) -> dict[str, str]:
 class InterpreterSubject(Subject):
     """The reference meaning."""
 
-    def __init__(self, case: Case, method: MethodSignature, watcher: Watcher | None = None) -> None:
+    def __init__(self, case: Case, method: MethodSignature, proto: ProtoFile, watcher: Watcher | None = None) -> None:
         self._method = method
+        self._proto = proto
         self._now_ns = CLOCK_START_NS
         environment = Environment(lambda: self._now_ns, case.seed, case.backends)
         self._chain = ChainInstance(case.elements, environment, watcher)
@@ -70,6 +73,7 @@ class InterpreterSubject(Subject):
 
     def _request(self, step: Step) -> StepOutcome:
         rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
+        rpc.size = self._size(step, self._method.request)
         self._calls[step.call] = rpc
         outcome = self._chain.request(rpc)
         if isinstance(outcome, Answered):
@@ -81,12 +85,16 @@ class InterpreterSubject(Subject):
 
     def _response(self, step: Step) -> StepOutcome:
         rpc = self._calls.pop(step.call)
+        rpc.size = self._size(step, self._method.response)
         rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
         outcome = self._chain.response(rpc, step.status)
         if isinstance(outcome, Refused):
             return Refuses(outcome.code, outcome.text)
         headers = set_headers({**RESPONSE_HEADERS, **step.metadata}, rpc.response_metadata)
         return Passes(changed(step.fields, rpc.message, self._method.response), headers)
+
+    def _size(self, step: Step, schema: MessageSchema) -> int:
+        return 0 if step.status else len(encode(step.fields, schema, self._proto))
 
     def state(self) -> dict[str, str]:
         """The instance's state now."""

@@ -46,7 +46,7 @@ class StepTrace:
 def trace_case(behaviour: Behaviour, case: Case) -> Iterator[StepTrace]:
     """Runs the case on the interpreter; every event counts, also those of a repeated step."""
     recorder = _Recorder()
-    subject = InterpreterSubject(case, behaviour.method, recorder)
+    subject = InterpreterSubject(case, behaviour.method, behaviour.proto, recorder)
     refused: set[str] = set()
     for step in case.steps:
         if step.kind != "request" and step.call in refused:

@@ -32,7 +32,9 @@ _ASSIGNED = (
     re.compile(r"\bSome\((\w+)\)"),
     re.compile(r"\blambda\((\w+)\)"),
 )
-_IN_FIELD = re.compile(r"(?:\b(?:get|set|byte_size)\(\s*\w+\s*,\s*|\b\w+\.(?:get|set)\(\s*)['\"]([\w.]*)$")
+_IN_FIELD = re.compile(
+    r"(?:\b(?:get|set|byte_size|has|clear|size)\(\s*\w+\s*,\s*|\b\w+\.(?:get|set)\(\s*)['\"]([\w.]*)$"
+)
 _IN_CODE = re.compile(r"\berr\((?:'[^']*'|\"[^\"]*\"|[^,'\"])*,\s*\w*$")
 _IN_DIRECTION = re.compile(r"\bsend\(.*,\s*\w*$")
 _IN_STRING = re.compile(r"""^(?:[^'"]|'[^']*'|"[^"]*")*['"][^'"]*$""")
@@ -138,9 +140,10 @@ class ElementText:
             return
         message = method.response if section == "resp" else method.request
         prefix = begun.rpartition(".")[0]
-        for path, field in message.fields.items():
-            if path.startswith(f"{prefix}." if prefix else ""):
-                yield Completion(path[len(prefix) + 1 :] if prefix else path, "field", f"{field.type} ({field.kind})")
+        for field in message.all_fields():
+            if field.path.startswith(f"{prefix}." if prefix else ""):
+                text = field.path[len(prefix) + 1 :] if prefix else field.path
+                yield Completion(text, "field", _kind(field) if field.is_message else f"{field.type} ({field.kind})")
 
     def _method(self) -> MethodSignature | None:
         with contextlib.suppress(DiagnosticError):
@@ -172,9 +175,18 @@ def _holds(span: Span, line: int, column: int) -> bool:
     return span.line == line == span.end_line and span.column <= column <= span.end_column
 
 
+def _kind(field: Field) -> str:
+    """What a field of messages holds."""
+    if not field.many:
+        return "a message"
+    return "a map of messages" if field.key_kind else "repeated messages"
+
+
 def _described(mention: Mention) -> str:
     target = mention.target
     match target:
+        case Field(is_message=True):
+            return f"field `{target.path}`: {_kind(target)}"
         case Field():
             return f"field `{target.path}`: `{target.type}`  \n{target.kind} in the .proto"
         case CheckedState():

@@ -66,7 +66,7 @@ class ChainInstance:
                 return begins
         self._number(rpc)
         code = self._code(rpc)
-        message = Message(rpc.signature.request, rpc.message, rpc.metadata)
+        message = Message(rpc.signature.request, rpc.message, rpc.metadata, size=rpc.size)
         for number in range(0 if rpc.signature.client_streaming else rpc.begun, len(code)):
             reaches = number == rpc.opened
             refused = self._reach(rpc, message, reached_together(code, number)) if reaches else None
@@ -88,14 +88,16 @@ class ChainInstance:
         status 0, and how it ends only where that is an error.
         """
         self._number(rpc)
-        message = Message(rpc.signature.response, rpc.message, rpc.response_metadata, status)
+        message = Message(
+            rpc.signature.response, rpc.message, rpc.response_metadata, status, size=0 if status else rpc.size
+        )
         last = bool(status) or not rpc.signature.server_streaming
         if last:
             self._loads.remove(rpc)
         refused = self._respond(rpc, message, len(self._elements), last=last)
         if last or refused is not None:
             self._end(rpc)
-        return refused if refused is not None else Forwarded(message.written)
+        return refused if refused is not None else message.outcome()
 
     def end(self, rpc: Rpc, status: int | None = None) -> None:
         """The call is over: with this status, which no `resp` sees, or cut off where that is None."""
@@ -152,7 +154,7 @@ class ChainInstance:
     def _passed(self, rpc: Rpc, message: Message) -> Forwarded:
         if rpc.destination is not None and rpc.backend is None:
             self._loads.add(rpc, rpc.destination)
-        return Forwarded(message.written)
+        return message.outcome()
 
     def _end(self, rpc: Rpc) -> None:
         """Runs the ``end`` handlers, once, of the elements that the call had passed the beginning of."""
@@ -193,7 +195,7 @@ class ChainInstance:
         rpc.statuses = {number: STATUS_CODES["OK"]}
         refused = self._respond(rpc, message, number, last=True)
         self._end(rpc)
-        return refused if refused is not None else Answered(message.fields)
+        return refused if refused is not None else Answered(message.values())
 
     def _respond(self, rpc: Rpc, message: Message, limit: int, *, last: bool) -> Refused | None:
         """Runs the ``resp`` handlers of the elements before ``limit``; the last refusal, if one of them refused.

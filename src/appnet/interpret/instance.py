@@ -8,8 +8,8 @@ from typing import Protocol
 
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator, coupled_generator
-from appnet.interpret.rpc import Environment, Message, Rpc
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, hold
+from appnet.interpret.rpc import Environment, Message, Rpc, put
+from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, hold, is_named
 from appnet.ir.nodes import (
     Answer,
     AnyPattern,
@@ -17,6 +17,7 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Computation,
     Const,
     Delay,
@@ -24,6 +25,7 @@ from appnet.ir.nodes import (
     Element,
     Foreach,
     Forward,
+    HasField,
     Let,
     LiteralPattern,
     Local,
@@ -195,6 +197,8 @@ class _Run:
                 self.instance.set_state(state, self._value(value))
             case WriteField(path=path, value=value, clears=clears):
                 self._message().write(path, self._value(value), clears)
+            case ClearField(path=path, clears=clears):
+                self._message().clear(path, clears)
             case Do(call=call):
                 self._call(call)
             case Match() | Foreach():
@@ -223,10 +227,13 @@ class _Run:
 
     def _write_reply(self, statement: WriteReply) -> None:
         assert self.rpc is not None, "init has no caller"
+        field_ = self.rpc.signature.response.fields[statement.path]
+        held = hold(self._value(statement.value), field_)
+        if not is_named(held, field_):
+            return
         for rival in statement.clears:
             self.reply.pop(rival, None)
-        field_ = self.rpc.signature.response.fields[statement.path]
-        self.reply[statement.path] = hold(self._value(statement.value), field_)
+        put(self.reply, self.rpc.signature.response, statement.path, held)
 
     def _match(self, statement: Match) -> Verdict | None:
         subject = self._value(statement.subject)
@@ -264,6 +271,8 @@ class _Run:
                 return self._call(value)
             case ReadField(path=path):
                 return self._message().read(path)
+            case HasField(path=path):
+                return self._message().has(path)
             case _:
                 return self._value(value)
 

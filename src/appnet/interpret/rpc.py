@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from appnet.interpret.values import Value, absent_value, copy_value, hold
+from appnet.interpret.values import Value, absent_value, copy_value, each_absent, hold, is_named
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.operations.metadata import HIDDEN_KEYS, is_header_key, is_header_value, is_hidden_key
 
@@ -41,9 +41,14 @@ class Environment:
 
 @dataclass(frozen=True)
 class Forwarded:
-    """The message goes on. ``written``: the fields that handlers wrote, by path, with the values they now have."""
+    """The message goes on.
+
+    ``cleared``: the fields that it loses first, by path; ``written``: those that handlers wrote, with the values they
+    now have.
+    """
 
     written: dict[str, Value]
+    cleared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,21 @@ class Answered:
 Outcome = Forwarded | Refused | Answered
 
 
+def put(fields: dict[str, Value], schema: MessageSchema, path: str, held: Value) -> None:
+    """Sets a field of a message, and that the messages around it are there; for a Vec or Map with nothing in it they
+    are only made where a oneof tells which one counts."""
+    fields[path] = held
+    field_ = schema.field(path)
+    if not field_.within and (held not in ([], {}) or field_.oneofs):
+        fields.update(dict.fromkeys(schema.around(path), True))
+
+
 @dataclass
 class Message:
     """The message in hand, with the headers that travel with it.
 
-    ``fields``: dotted path to value; an absent field reads as its default.
+    ``fields``: dotted path to value; an absent field reads as its default. A message that is there has true, of many
+    there is their number; where these are left out, what is inside tells. ``size``: in bytes, as it came.
     ``status``: the gRPC status of a response; other than 0 it is an error response, in which fields read as
     defaults and writing one has no effect. ``made_here``: a response that an element of the chain made;
     it has no headers, and setting one has no effect.
@@ -80,20 +95,83 @@ class Message:
     status: int = 0
     made_here: bool = False
     written: dict[str, Value] = field(default_factory=dict)
+    size: int = 0
+    cleared: set[str] = field(default_factory=set)
 
     def read(self, path: str) -> Value:
-        """The value of the field; its default in an error response."""
-        absent = absent_value(self.schema.fields[path])
-        return absent if self.status else copy_value(self.fields.get(path, absent))
+        """The value of the field; its default in an error response. Of many messages, how many there are."""
+        field_ = self.schema.field(path)
+        if self.status:
+            return absent_value(field_)
+        if field_.is_message:
+            return self._count(path)
+        if path in self.fields:
+            return copy_value(self.fields[path])
+        return each_absent(field_, self._count(field_.within)) if field_.within else absent_value(field_)
+
+    def has(self, path: str) -> bool:
+        """Whether the field is there; never in an error response."""
+        if self.status or path in self.fields:
+            return not self.status
+        return any(value not in ([], {}) and self.schema.field(it).is_inside(path) for it, value in self.fields.items())
 
     def write(self, path: str, value: Value, clears: Iterable[str] = ()) -> None:
-        """Sets the field, as its kind in the .proto holds it, and clears others; in an error response, nothing."""
-        if self.status:
+        """Sets the field, as its kind in the .proto holds it, and clears others; in an error response, nothing.
+
+        Nor where a closed enum has no name for a number, or where many messages have another number of values.
+        """
+        field_ = self.schema.field(path)
+        held = hold(value, field_)
+        if self.status or not is_named(held, field_):
+            return
+        if field_.within and (len(held) != len(self.read(path)) or not held):
             return
         for rival in clears:
-            self.fields.pop(rival, None)
-            self.written.pop(rival, None)
-        self.fields[path] = self.written[path] = hold(value, self.schema.fields[path])
+            self._lose(rival, field_.within)
+        put(self.fields, self.schema, path, held)
+        self.written[path] = held
+
+    def clear(self, path: str, clears: Iterable[str]) -> None:
+        """Takes the field away, if it is there; in an error response, nothing."""
+        if self.status or not any(self.schema.field(it).is_inside(path) for it in self.fields):
+            return
+        for it in clears:
+            self._lose(it, "")
+            self.cleared.add(it)
+
+    def values(self) -> dict[str, Value]:
+        """The fields of scalars that it has."""
+        return {path: it for path, it in self.fields.items() if path in self.schema.fields}
+
+    def outcome(self) -> Forwarded:
+        """What becomes of the message where it goes on. What is inside a field that is cleared is not told of, nor what
+        is written anyway."""
+        schema = self.schema
+        lost = {
+            it
+            for it in self.cleared
+            if not any(it != other and schema.field(it).is_inside(other) for other in self.cleared)
+        }
+        written = [schema.field(it) for it in self.written]
+        lost -= {it for it in lost if it in self.written or any(schema.field(it).is_rival(other) for other in written)}
+        return Forwarded(self.written, frozenset(lost))
+
+    def _count(self, path: str) -> int:
+        """How many messages there are."""
+        if path in self.fields:
+            return int(self.fields[path])
+        known = ((self.schema.field(it), value) for it, value in self.fields.items())
+        inside = [value for it, value in known if it.within == path and not it.many and not it.is_message]
+        return max(map(len, inside), default=0)
+
+    def _lose(self, path: str, within: str) -> None:
+        """The field is there no more: in the message or, if it stands ``within`` many, in none of them."""
+        field_ = self.schema.field(path)
+        if within and field_.within == within and not field_.is_message and path in self.fields:
+            self.fields[path] = each_absent(field_, self._count(within))
+        elif self.fields.pop(path, None) is not None and not within:
+            self.cleared.add(path)
+        self.written.pop(path, None)
 
     def get_metadata(self, key: bytes) -> bytes:
         """The header's value; empty where absent or hidden."""
@@ -119,7 +197,7 @@ class Rpc:
     let a message pass. ``refused_by``: the number of the element that ended it. ``statuses``: with which gRPC status
     the call ended, for elements by number that the response passed. ``routed``: whether
     handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
-    waits before it goes on.
+    waits before it goes on. ``size``: of the message in hand as it came, in bytes.
     """
 
     signature: MethodSignature
@@ -136,6 +214,7 @@ class Rpc:
     routed: bool = False
     destination: int | None = None
     wait_ms: int = 0
+    size: int = 0
 
     def route(self, host: bytes, count: int) -> None:
         """Chooses the host that the text names in decimal, of so many; any other text names none."""

@@ -43,7 +43,15 @@ def default_value(type_: Type) -> Value:
 
 def absent_value(field: Field) -> Value:
     """What the field reads as where a message does not have it."""
-    return default_value(field.type) if field.default is None else field.default
+    return default_value(field.type) if field.default is None or field.within else field.default
+
+
+def each_absent(field: Field, count: int) -> Value:
+    """What a field inside many messages reads as, where none of so many has it."""
+    if field.many:
+        return []
+    assert isinstance(field.type, VecType)
+    return [default_value(field.type.item) if field.default is None else field.default] * count
 
 
 def copy_value(value: Value) -> Value:
@@ -97,6 +105,14 @@ def hold(value: Value, field: Field) -> Value:
             return held
         case _:
             return narrow(value, field.kind)
+
+
+def is_named(value: Value, field: Field) -> bool:
+    """Whether a closed enum has names for all that is in the value, which the field holds."""
+    if not field.names:
+        return True
+    numbers = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return all(it in field.names for it in numbers)
 
 
 def as_key(value: Value) -> Value:

@@ -47,7 +47,7 @@ def compile_program(
 
 def _notes(element: Element, method: MethodSignature, program: Program) -> Iterator[Diagnostic]:
     """What runs as written, but for each message of a stream, where `open` would do it once for the call."""
-    unseeing = can_end_call(element.req) and not element.req.effects.fields
+    unseeing = can_end_call(element.req) and not element.req.effects.reads_message
     if method.client_streaming and unseeing and element.open is None:
         title = f"`{element.name}` decides at every message of `{method.full_name}`, and looks at none"
         help_ = "decide in `open(rpc):`, once for the call and before its first message"

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from appnet.ir.nodes import (
     Answer,
     Block,
+    ClearField,
     Delay,
     FieldUse,
     Forward,
     HandlerEffects,
+    HasField,
+    Let,
     Match,
     Refuse,
     Route,
@@ -23,7 +26,7 @@ from appnet.ir.nodes import (
 from appnet.ir.walk import atoms_of, call_of, is_exhaustive, read_field_of, statements
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import OPERATIONS
-from appnet.language.types import Type
+from appnet.language.types import BOOL, Type
 
 
 def handler_effects(body: Block) -> HandlerEffects:
@@ -42,6 +45,7 @@ def handler_effects(body: Block) -> HandlerEffects:
         reply_fields=tuple(found.reply_fields.values()),
         state_read=frozenset(found.read),
         state_written=frozenset(found.written),
+        reads_size=Effect.READS_MESSAGE in effects,
         metadata_read=Effect.READS_METADATA in effects,
         metadata_written=Effect.WRITES_METADATA in effects,
         reads_status=Effect.READS_STATUS in effects,
@@ -103,9 +107,30 @@ class _Found:
         if isinstance(statement, WriteField):
             self._use(statement.path, statement.value.type, written=True)
             self.cleared.update(statement.clears)
+        elif isinstance(statement, ClearField):
+            self._use(statement.path, BOOL, cleared=True)
+            self.cleared.update(statement.clears)
+        elif isinstance(statement, Let) and isinstance(statement.value, HasField):
+            self._use(statement.value.path, BOOL, asked=True)
         elif (value := read_field_of(statement)) is not None:
             self._use(value.path, value.type, read=True)
 
-    def _use(self, path: str, type_: Type, *, read: bool = False, written: bool = False) -> None:
+    def _use(
+        self,
+        path: str,
+        type_: Type,
+        *,
+        read: bool = False,
+        written: bool = False,
+        asked: bool = False,
+        cleared: bool = False,
+    ) -> None:
         before = self.fields.get(path, FieldUse(path, type_, read=False, written=False))
-        self.fields[path] = FieldUse(path, before.type, read or before.read, written or before.written)
+        self.fields[path] = FieldUse(
+            path,
+            type_ if read or written else before.type,
+            read or before.read,
+            written or before.written,
+            asked or before.asked,
+            cleared or before.cleared,
+        )

@@ -12,6 +12,7 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Computation,
     Consistency,
     Const,
@@ -21,6 +22,7 @@ from appnet.ir.nodes import (
     Foreach,
     Forward,
     Handler,
+    HasField,
     Let,
     LiteralPattern,
     Local,
@@ -47,7 +49,9 @@ from appnet.language.operations.registry import FALLIBLE, OPERATIONS
 from appnet.language.types import BOOL, STRING, UNIT, MapType, OptionType, Type
 
 _INVALID_ARGUMENT = 3
-_ASKING = Effect.READS_CONTAINER | Effect.READS_CALL | Effect.READS_METADATA | Effect.READS_STATUS
+_ASKING = (
+    Effect.READS_CONTAINER | Effect.READS_CALL | Effect.READS_METADATA | Effect.READS_STATUS | Effect.READS_MESSAGE
+)
 
 
 def lower(checked: typed.CheckedElement) -> Element:
@@ -109,6 +113,8 @@ class _Body:
                 self._out.append(SetState(State(state.name, state.type), self._atom(value)))
             case typed.SetField(path=path, value=value, clears=clears):
                 self._out.append(WriteField(path, self._atom(value), clears))
+            case typed.ClearField(path=path, clears=clears):
+                self._out.append(ClearField(path, clears))
             case typed.Run(value=value):
                 self._run(value)
             case typed.Match(subject=subject, arms=arms):
@@ -168,6 +174,8 @@ class _Body:
                 return State(name, type_)
             case typed.FieldValue(path=path, type=type_):
                 return ReadField(path, type_)
+            case typed.HasField(path=path):
+                return HasField(path)
             case typed.Empty() | typed.VecOf(items=()) | typed.MapOf(entries=()):
                 return _new(value.type)
             case typed.VecOf() | typed.MapOf():

@@ -29,7 +29,7 @@ from enum import Enum
 from functools import cached_property
 
 from appnet.diagnostics.place import Span
-from appnet.language.types import Type
+from appnet.language.types import BOOL, Type
 
 # --- atoms -----------------------------------------------------------------------------------
 
@@ -72,13 +72,28 @@ class Call:
 
 @dataclass(frozen=True)
 class ReadField:
-    """The value of a field of the message in hand; ``path`` is as in the .proto, nested with dots."""
+    """The value of a field of the message in hand; ``path`` is as in the .proto, nested with dots.
+
+    Of many messages, how many there are. A path that leads through many reads as a Vec.
+    """
 
     path: str
     type: Type
 
 
-Computation = Atom | Call | ReadField
+@dataclass(frozen=True)
+class HasField:
+    """Whether the message in hand has the field, which may be a message."""
+
+    path: str
+
+    @property
+    def type(self) -> Type:
+        """It is a bool."""
+        return BOOL
+
+
+Computation = Atom | Call | ReadField | HasField
 
 # --- statements ------------------------------------------------------------------------------
 
@@ -99,11 +114,23 @@ class SetState:
 
 @dataclass(frozen=True)
 class WriteField:
-    """``clears``: the fields that the message loses, which are other members of its oneofs."""
+    """``clears``: the fields that the message loses, which are other members of its oneofs.
+
+    A Vec is written through many messages where they have as many values; otherwise nothing is.
+    """
 
     path: str
     value: Atom
     clears: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClearField:
+    """Takes a field away, if it is there. ``clears``: it, what is inside it, and the other members of its oneofs, which
+    must not come back."""
+
+    path: str
+    clears: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -207,6 +234,7 @@ Statement = (
     Let
     | SetState
     | WriteField
+    | ClearField
     | Do
     | Match
     | Foreach
@@ -257,12 +285,18 @@ class StateVariable:
 
 @dataclass(frozen=True)
 class FieldUse:
-    """A field of the request or response message that a handler reads or writes."""
+    """A field of the request or response message that a handler reads or writes.
+
+    ``asked``: whether it is there; ``cleared``: it is taken away. The type of one that is neither read nor written, and
+    may be a message, is bool.
+    """
 
     path: str
     type: Type
     read: bool
     written: bool
+    asked: bool = False
+    cleared: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,6 +308,7 @@ class HandlerEffects:
     reply_fields: tuple[FieldUse, ...] = ()
     state_read: frozenset[str] = frozenset()
     state_written: frozenset[str] = frozenset()
+    reads_size: bool = False
     metadata_read: bool = False
     metadata_written: bool = False
     reads_status: bool = False
@@ -285,6 +320,11 @@ class HandlerEffects:
     can_reply: bool = False
     chooses_host: bool = False
     delays: bool = False
+
+    @property
+    def reads_message(self) -> bool:
+        """Whether it needs the message."""
+        return bool(self.fields) or self.reads_size
 
 
 @dataclass(frozen=True)

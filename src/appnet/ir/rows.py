@@ -13,11 +13,13 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Computation,
     Delay,
     Do,
     Foreach,
     Forward,
+    HasField,
     Let,
     Local,
     Match,
@@ -124,8 +126,8 @@ class _Rows:
                 return [self._computation(call)]
             case NewReply():
                 return []
-            case WriteReply(path=path, value=value):
-                return [f"reply.{path} = {self._atom(value)}"]
+            case WriteReply() | ClearField():
+                return [self._change(statement)]
             case Route(host=host):
                 return [f"route to {self._atom(host)}"]
             case Delay(seconds=seconds):
@@ -138,6 +140,11 @@ class _Rows:
                 return [f"refuse {self._atom(message)} with code {code}"]
         raise AssertionError(statement)
 
+    def _change(self, statement: WriteReply | ClearField) -> str:
+        if isinstance(statement, ClearField):
+            return f"clear rpc.{statement.path}"
+        return f"reply.{statement.path} = {self._atom(statement.value)}"
+
     def _computation(self, value: Computation) -> str:
         match value:
             case Call(op=op, args=(left, right)) if op in _INFIX:
@@ -148,6 +155,8 @@ class _Rows:
                 return f"{_NAMES.get(op, op)}({', '.join(map(self._atom, args))})"
             case ReadField(path=path):
                 return f"rpc.{path}"
+            case HasField(path=path):
+                return f"has rpc.{path}"
             case _:
                 return self._atom(value)
 

@@ -35,7 +35,7 @@ def holds_headers(element: Element) -> bool:
 def holds_response(handler: Handler) -> bool:
     """Whether a response waits for the handler, which may refuse or change it."""
     effects = handler.effects
-    return can_end_call(handler) or effects.metadata_written or any(it.written for it in effects.fields)
+    return can_end_call(handler) or effects.metadata_written or any(it.written or it.cleared for it in effects.fields)
 
 
 def depends_on_time(handler: Handler, element: Element) -> bool:
@@ -59,7 +59,7 @@ def judged_at_headers(elements: Sequence[Element], method: MethodSignature) -> i
     """
     if method.client_streaming:
         return 0
-    readers = (number for number, it in enumerate(elements) if it.req.effects.fields)
+    readers = (number for number, it in enumerate(elements) if it.req.effects.reads_message)
     return next(readers, len(elements))
 
 

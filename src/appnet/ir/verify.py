@@ -17,6 +17,7 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Computation,
     Const,
     Delay,
@@ -24,6 +25,7 @@ from appnet.ir.nodes import (
     Element,
     Foreach,
     Forward,
+    HasField,
     Let,
     LiteralPattern,
     Local,
@@ -79,7 +81,9 @@ def verify(element: Element) -> None:
         _require(not effects.can_reply or name == "req", "only requests are answered", element)
         sends_on = effects.chooses_host or effects.delays
         _require(not sends_on or name in {"open", "req"}, "only requests are sent to a host, and held back", element)
-        _require(not effects.fields or name in {"req", "resp"}, "a call begins and ends without a message", element)
+        _require(
+            not effects.reads_message or name in {"req", "resp"}, "a call begins and ends without a message", element
+        )
     if element.end is not None:
         gives = element.end.effects
         _require(not (gives.can_refuse or gives.can_drop), "a call that ends is not refused", element)
@@ -150,6 +154,9 @@ class _Body:
             case WriteField(value=value):
                 self._field(statement, value.type)
                 self._atom(value)
+            case ClearField(path=path, clears=clears):
+                self._field(statement, BOOL)
+                _require(path in clears, "a field that is cleared is lost", statement)
             case Do(call=call):
                 self._call(call)
                 _require(call.type == UNIT, "what is done for its effect gives no value", statement)
@@ -195,12 +202,12 @@ class _Body:
             case Call():
                 self._call(value)
                 _require(value.type != UNIT, "a local gets a value", value)
-            case ReadField():
+            case ReadField() | HasField():
                 self._field(value, value.type)
             case _:
                 self._atom(value)
 
-    def _field(self, node: ReadField | WriteField | WriteReply, type_: Type) -> None:
+    def _field(self, node: ReadField | HasField | WriteField | ClearField | WriteReply, type_: Type) -> None:
         _require(self._in_handler, "init has no message", node)
         _require(bool(node.path), "a field has a path", node)
         match type_:

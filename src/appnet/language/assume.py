@@ -120,7 +120,7 @@ class _Search:
     def _schema(self, name: str, part: Part, types: _Types) -> MessageSchema:
         fields = {path: Field(path, type_, (1,), str(type_)) for (its, path), type_ in types.items() if its is part}
         unknown = frozenset(path for its, path in self._unknown if its is part) - fields.keys()
-        return MessageSchema(name, fields, unknown=unknown)
+        return MessageSchema(name, fields, unknown=unknown, assumed=True)
 
 
 def _fields(program: syntax.Program) -> list[_Unknown]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,13 +12,19 @@ from appnet.language.types import Type
 
 @dataclass(frozen=True)
 class Field:
-    """A field of scalars: one, many (a Vec), or a map of them.
+    """A field of scalars: one, many (a Vec), or a map of them; or a field of messages.
 
     ``path`` is dotted as in the .proto, ``numbers`` are its field numbers from the message inwards, ``kind`` is
-    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …) or ``enum``; a map's is that of its
-    values, and ``key_kind`` that of its keys. ``packed``: many numbers are written as one record. ``default`` is what
-    it reads as where it is absent, if that is not the type's zero. ``oneofs``: for each number, the path of the oneof
-    that has it as a member, or nothing; empty where there is none at all.
+    how it stands on the wire: the .proto type's name (``string``, ``sint32``, …), ``enum`` or ``message``; a map's is
+    that of its values, and ``key_kind`` that of its keys. ``packed``: many numbers are written as one record.
+    ``default`` is what it reads as where it is absent, if that is not the type's zero. ``oneofs``: for each number, the
+    path of the oneof that has it as a member, or nothing; empty where there is none at all. ``groups``: for each
+    number, whether it is a group's; empty likewise. ``presence``: whether a message can tell that it has the field.
+    ``names``: the numbers that a closed enum has names for.
+
+    The type of a message is ``bool``, whether it is there; that of many is ``uint``, how many there are. ``within``:
+    the path of the field of many messages that it stands in; its type is then a Vec of what each of those has.
+    ``many``: whether a message has any number of it.
     """
 
     path: str
@@ -29,11 +35,30 @@ class Field:
     key_kind: str = ""
     packed: bool = False
     oneofs: tuple[str, ...] = ()
+    groups: tuple[bool, ...] = ()
+    presence: bool = False
+    names: tuple[int, ...] = ()
+    within: str = ""
+    many: bool = False
 
-    def is_rival(self, other: Field) -> bool:
-        """Whether a message that has the one cannot have the other: a oneof has them in different members."""
+    @property
+    def is_message(self) -> bool:
+        """Whether it holds a message, or many."""
+        return self.kind == "message"
+
+    def is_inside(self, path: str) -> bool:
+        """Whether it is the field at the path, or one inside it."""
+        return self.path == path or self.path.startswith(f"{path}.")
+
+    def is_rival(self, other: Field, start: int = 0) -> bool:
+        """Whether a message that has the one cannot have the other: a oneof has them in different members. ``start``:
+        the number from which on that is looked for."""
         return any(
-            name and self.numbers[:at] == other.numbers[:at] and other.oneofs[at : at + 1] == (name,) and mine != theirs
+            at >= start
+            and name
+            and self.numbers[:at] == other.numbers[:at]
+            and other.oneofs[at : at + 1] == (name,)
+            and mine != theirs
             for at, (name, mine, theirs) in enumerate(zip(self.oneofs, self.numbers, other.numbers, strict=False))
         )
 
@@ -42,10 +67,10 @@ class Field:
 class MessageSchema:
     """A message type.
 
-    ``fields`` holds every field of scalars reachable through singular messages, by dotted path;
-    ``unsupported`` says of the other paths why programs cannot use them. Of the paths in ``unknown`` nothing is known:
-    a statement with one is taken to be right. ``oneofs`` has the members of each oneof, by its path; the kind of one
-    that is a message is ``message``.
+    ``fields`` holds every field of scalars, by dotted path, and ``messages`` those of messages; the path of what is in
+    a map of messages goes through ``values``. ``unsupported`` says of paths why programs cannot read and write them. Of
+    the paths in ``unknown`` nothing is known: a statement with one is taken to be right. ``oneofs`` has the members of
+    each oneof, by its path. ``assumed``: there is no .proto; whatever is asked of a field is taken to be right.
     """
 
     full_name: str
@@ -53,11 +78,37 @@ class MessageSchema:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
     oneofs: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
+    messages: Mapping[str, Field] = field(default_factory=dict)
+    assumed: bool = False
+
+    def field(self, path: str) -> Field:
+        """The field at the path, of scalars or of messages."""
+        return self.fields.get(path) or self.messages[path]
+
+    def all_fields(self) -> Iterator[Field]:
+        """Those of scalars, then those of messages."""
+        yield from self.fields.values()
+        yield from self.messages.values()
 
     def rivals(self, path: str) -> tuple[str, ...]:
-        """The fields that a message loses when this one is set."""
-        one = self.fields[path]
-        return tuple(it.path for it in self.fields.values() if it.is_rival(one)) if one.oneofs else ()
+        """The fields that a message loses when this one is set, those of messages too: inside many messages, each of
+        those."""
+        one = self.field(path)
+        if not one.oneofs or (one.within and one.many):  # what has some of it has no rival of it
+            return ()
+        start = len(self.messages[one.within].numbers) if one.within else 0
+        return tuple(it.path for it in self.all_fields() if it.is_rival(one, start))
+
+    def around(self, path: str) -> tuple[str, ...]:
+        """The messages that a field stands in, outermost first; of a field inside many, those inside the same."""
+        names = path.split(".")
+        outer = (".".join(names[:count]) for count in range(1, len(names)))
+        within = self.field(path).within
+        return tuple(it for it in outer if it in self.messages and self.messages[it].within == within and it != within)
+
+    def inside(self, path: str) -> tuple[str, ...]:
+        """The fields that a message loses with this one: itself, and what is inside it."""
+        return tuple(it.path for it in self.all_fields() if it.is_inside(path))
 
 
 def spelled(fields: Mapping[str, Field], path: str) -> list[Field]:
@@ -91,6 +142,6 @@ class MethodSignature:
     @cached_property
     def digest(self) -> str:
         """A hash of what programs can tell of it: the same in every process."""
-        messages = [(it.full_name, sorted(map(repr, it.fields.values()))) for it in (self.request, self.response)]
+        messages = [(it.full_name, sorted(map(repr, it.all_fields()))) for it in (self.request, self.response)]
         text = repr((self.full_name, self.client_streaming, self.server_streaming, messages))
         return hashlib.sha256(text.encode()).hexdigest()

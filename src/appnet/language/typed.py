@@ -69,6 +69,18 @@ class FieldValue:
 
 
 @dataclass(frozen=True)
+class HasField:
+    """Whether the message has the field."""
+
+    path: str
+
+    @property
+    def type(self) -> Type:
+        """It is a bool."""
+        return BOOL
+
+
+@dataclass(frozen=True)
 class Empty:
     """``[]`` or ``{}``; its type is that of the variable it is given to."""
 
@@ -113,7 +125,7 @@ class CallNumberText(Operate):
     """The number of the call as text; where a number is needed, itself."""
 
 
-Value = Literal | Local | StateValue | FieldValue | Empty | VecOf | MapOf | Operate
+Value = Literal | Local | StateValue | FieldValue | HasField | Empty | VecOf | MapOf | Operate
 
 
 @dataclass(eq=False)
@@ -148,6 +160,14 @@ class SetField:
     path: str
     value: Value
     clears: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClearField:
+    """``clears``: all that the message loses or, of the field's oneofs, has lost before."""
+
+    path: str
+    clears: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -244,6 +264,7 @@ Statement = (
     SetLocal
     | SetState
     | SetField
+    | ClearField
     | Run
     | Match
     | ForEach

@@ -55,7 +55,7 @@ def _uses(probe: Probe) -> dict[str, float]:
     element = probe.element
     found: dict[str, float] = defaultdict(float, module=1.0)
     for part, handler in (("request_message", element.req), ("response_message", element.resp)):
-        if handler.effects.fields:
+        if handler.effects.reads_message:
             found[part] = 1.0
     for operations in operations_of(element):
         for kind, count in operations.items():

@@ -6,7 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from appnet.ir.nodes import Block, Delay, Element, Foreach, Handler, Match, Route, StateClass, Statement, WriteField
+from appnet.ir.nodes import (
+    Block,
+    ClearField,
+    Delay,
+    Element,
+    Foreach,
+    Handler,
+    Match,
+    Route,
+    StateClass,
+    Statement,
+    WriteField,
+)
 from appnet.ir.walk import call_of, read_field_of
 from appnet.language.operations.registry import OPERATIONS
 
@@ -108,7 +120,7 @@ def entering(here: Iterable[Costs], prices: TargetCosts) -> float:
 
 
 def _uses_message(handler: Handler) -> bool:
-    return bool(handler.effects.fields)
+    return handler.effects.reads_message
 
 
 def _count(block: Block, share: float, kinds: Mapping[str, str], found: dict[str, float]) -> None:
@@ -126,7 +138,7 @@ def _count(block: Block, share: float, kinds: Mapping[str, str], found: dict[str
 
 
 def _kinds_of(statement: Statement, kinds: Mapping[str, str]) -> tuple[str, ...]:
-    if isinstance(statement, WriteField):
+    if isinstance(statement, WriteField | ClearField):
         return ("write",)
     if isinstance(statement, Route | Delay):
         return ("metadata",)  # a header, for Envoy

@@ -134,7 +134,7 @@ static void run(an_instance *instance, an_call *call, const uint8_t *letters) {
       slots[index].written = true;
       add_field(&writes, index, slots[index].value);
     }
-    if (an_wire_splice(plan, view, slots, &call->arena, &spliced) != AN_SPLICE_DONE) exit(1);
+    if (an_wire_splice(plan, view, slots, call, &spliced) != AN_SPLICE_DONE) exit(1);
     uint32_t length = (uint32_t)spliced.data[1] << 24 | (uint32_t)spliced.data[2] << 16 |
                       (uint32_t)spliced.data[3] << 8 | spliced.data[4];
     if (spliced.data[0] != 0 || length != spliced.size - 5) exit(1);

@@ -51,6 +51,7 @@ class ToyDriver:
     def request(self, call: str, method: str, metadata: Mapping[str, bytes], message: bytes) -> Judgement:
         signature, _ = self._methods[method]
         rpc = Rpc(signature, decode(message, signature.request), {**_HEADERS, "te": b"trailers", **metadata})
+        rpc.size = len(message)
         self._calls[call] = rpc
         outcome = self._chain.request(rpc)
         if isinstance(outcome, Answered):
@@ -65,6 +66,7 @@ class ToyDriver:
         rpc = self._calls[call]
         schema = rpc.signature.response
         rpc.message = {} if status else decode(message, schema)
+        rpc.size = len(message)
         rpc.response_metadata = {**_HEADERS, **metadata}
         outcome = self._chain.response(rpc, status)
         judgement = self._judgement(call, outcome, message, schema, rpc.response_metadata)

@@ -18,6 +18,7 @@ from ctypes import (
     c_int64,
     c_size_t,
     c_uint8,
+    c_uint16,
     c_uint32,
     c_uint64,
     c_void_p,
@@ -26,7 +27,7 @@ from ctypes import (
 ABI = 2
 REQUEST, RESPONSE, REPLY = range(3)  # an_direction, an_metadata_map and an_part agree on them
 FORWARD, REFUSE, ANSWER = range(3)  # an_verdict
-NOT_MANY, ITEMS, ENTRIES = range(3)  # an_many
+NOT_MANY, ITEMS, ENTRIES, MESSAGES, KEYED_MESSAGES = range(5)  # an_many
 NO_MEMORY = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1  # the count of values that could not be had
 
 KINDS = (
@@ -92,7 +93,7 @@ class Value(Union):
 class Slot(Structure):
     """A field's value while handlers run."""
 
-    _fields_ = (("value", Value), ("present", c_bool), ("written", c_bool))
+    _fields_ = (("value", Value), ("present", c_bool), ("written", c_bool), ("cleared", c_bool))
 
 
 class FieldTable(Structure):
@@ -105,8 +106,11 @@ class FieldTable(Structure):
         ("many", c_uint8),
         ("key_kind", c_uint8),
         ("packed", c_bool),
+        ("groups", c_uint16),
+        ("within", c_uint16),
         ("type", c_void_p),
         ("oneofs", c_void_p),
+        ("names", c_void_p),
     )
 
 
@@ -158,7 +162,7 @@ class ChainTable(Structure):
         ("instance_free", CFUNCTYPE(None, c_void_p)),
         ("call_new", CFUNCTYPE(c_void_p, c_void_p, c_size_t, c_void_p)),
         ("call_free", CFUNCTYPE(None, c_void_p)),
-        ("message_new", CFUNCTYPE(POINTER(Slot), c_void_p, c_int)),
+        ("message_new", CFUNCTYPE(POINTER(Slot), c_void_p, c_int, c_size_t)),
         ("give_values", CFUNCTYPE(c_bool, c_void_p, c_int, c_size_t, POINTER(Value), c_size_t)),
         ("judge_open", CFUNCTYPE(c_int, c_void_p)),
         ("judge_request", CFUNCTYPE(c_int, c_void_p)),

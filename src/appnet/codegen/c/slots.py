@@ -6,7 +6,8 @@
     judgement = call.request({(1,): b"hello"})
 
 A message is known by the fields that it has: their numbers from the message inwards, with a bool, int, float or bytes,
-or a list or dict of these.
+or a list or dict of these. A message that is there has True, of many there is their number; what stands within many is
+a list of what all of them have, whether it is there or not. Numbers lead through entries of maps, whose values' is 2.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Verdict(IntEnum):
 class Judgement:
     """What handlers made of a message.
 
-    ``written``: the fields to set in it before it goes on or, with ANSWER, in an empty response, which is the answer;
-    in this order, since members of a oneof put an end to each other. ``code``, ``text``: the gRPC status that the call
+    ``cleared``: the fields to take from it first. ``written``: the fields to set in it before it goes on or, with
+    ANSWER, in an empty response, which is the answer; in this order, since members of a oneof put an end to each other.
+    Those within many messages are set in one after the other. ``code``, ``text``: the gRPC status that the call
     ends with, on REFUSE.
     """
 
@@ -48,11 +50,12 @@ class Judgement:
     written: Message = field(default_factory=dict)
     code: int = 0
     text: bytes = b""
+    cleared: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True)
 class SlotField:
-    """A field that a chain reads or writes. ``many``: it is a list, or a dict if there is a ``key_kind``."""
+    """A field that a chain uses. ``many``: it is a list, or a dict if there is a ``key_kind``."""
 
     numbers: Numbers
     kind: str
@@ -103,14 +106,19 @@ def _method(table: abi.MethodTable, index: int) -> Method:
 
 
 def _side(table: abi.SideTable) -> SlotSide:
-    fields = tuple(_field(table.fields[index]) for index in range(table.field_count))
+    fields = tuple(_field(table, table.fields[index]) for index in range(table.field_count))
     return SlotSide(fields, table.needs_message, table.needs_status, table.holds, table.empty, table.streams)
 
 
-def _field(table: abi.FieldTable) -> SlotField:
+def _field(side: abi.SideTable, table: abi.FieldTable) -> SlotField:
     key_kind = abi.KINDS[table.key_kind] if table.many == abi.ENTRIES else None
-    many = table.many != abi.NOT_MANY
-    return SlotField(tuple(table.numbers[: table.depth]), abi.KINDS[table.kind], many, key_kind)
+    many = table.many in {abi.ITEMS, abi.ENTRIES} or (table.within > 0 and abi.KINDS[table.kind] != "message")
+    return SlotField(_numbers(side, table), abi.KINDS[table.kind], many, key_kind)
+
+
+def _numbers(side: abi.SideTable, table: abi.FieldTable) -> Numbers:
+    around = _numbers(side, side.fields[table.within - 1]) if table.within else ()
+    return (*around, *table.numbers[: table.depth])
 
 
 class Instance:
@@ -219,37 +227,38 @@ class SlotCall:
     def open(self) -> Judgement:
         """Judges the beginning of the call; all of a request that no handler looks into."""
         self._begun = True
-        slots = self._table.message_new(self._handle, abi.REQUEST)
-        return self._of_request(Verdict(self._table.judge_open(self._handle)), (), slots)
+        slots = self._table.message_new(self._handle, abi.REQUEST, 0)
+        return self._of_request(Verdict(self._table.judge_open(self._handle)), slots)
 
-    def request(self, message: Message) -> Judgement:
+    def request(self, message: Message, size: int = 0) -> Judgement:
         """Judges the request, or the next message of a stream of them; at first, the beginning of the call.
 
         Fields that no handler uses may be left out. A stream of requests without any is judged by an empty one.
+        ``size``: how many bytes it had, encoded as it came.
         """
         if not self._begun:
             begins = self.open()
             if begins.verdict is not Verdict.FORWARD:
                 return begins
-        slots = self._fill(abi.REQUEST, self.method.request, message)
+        slots = self._fill(abi.REQUEST, self.method.request, message, size)
         verdict = Verdict(self._table.judge_request(self._handle))
-        return self._of_request(verdict, self._written(abi.REQUEST, self.method.request, slots), slots)
+        return self._of_request(verdict, slots)
 
-    def _of_request(self, verdict: Verdict, written: Iterable[tuple[Numbers, FieldValue]], slots: Any) -> Judgement:
+    def _of_request(self, verdict: Verdict, slots: Any) -> Judgement:
         if verdict is not Verdict.ANSWER:
-            return self._judged(verdict, written)
-        reply = self._written(abi.REPLY, self.method.reply, self._table.reply(self._handle))
-        return self._judged(verdict, [*reply, *self._written(abi.RESPONSE, self.method.response, slots)])
+            return self._judged(verdict, abi.REQUEST, self.method.request, slots)
+        reply = list(self._written(abi.REPLY, self.method.reply, self._table.reply(self._handle)))
+        return self._judged(verdict, abi.RESPONSE, self.method.response, slots, reply)
 
-    def response(self, message: Message) -> Judgement:
+    def response(self, message: Message, size: int = 0) -> Judgement:
         """Judges the response, or the next message of a stream of them."""
-        slots = self._fill(abi.RESPONSE, self.method.response, message)
+        slots = self._fill(abi.RESPONSE, self.method.response, message, size)
         verdict = Verdict(self._table.judge_response(self._handle))
-        return self._judged(verdict, self._written(abi.RESPONSE, self.method.response, slots))
+        return self._judged(verdict, abi.RESPONSE, self.method.response, slots)
 
     def end_response(self, status: int) -> Judgement:
         """The response is an error; or the stream of responses has ended, with this status."""
-        return self._judged(Verdict(self._table.end_response(self._handle, status)), ())
+        return self._judged(Verdict(self._table.end_response(self._handle, status)), abi.RESPONSE, None, None)
 
     @property
     def destination(self) -> int | None:
@@ -268,8 +277,8 @@ class SlotCall:
         self._table.call_free(self._handle)
         self._instance.leave(self._number)
 
-    def _fill(self, direction: int, side: SlotSide, message: Message) -> Any:
-        slots = self._table.message_new(self._handle, direction)
+    def _fill(self, direction: int, side: SlotSide, message: Message, size: int) -> Any:
+        slots = self._table.message_new(self._handle, direction, size)
         for index, it in enumerate(side.fields):
             given = message.get(it.numbers)
             if given is None:
@@ -280,8 +289,11 @@ class SlotCall:
                     raise MemoryError(f"no memory for field {it.numbers} of {self.method.path}")
                 continue
             slot = slots[index]
-            self._set(slot.value, it.kind, given)
-            slot.present = True
+            slot.present = bool(given) or it.kind != "message"
+            if it.kind == "message":
+                slot.value.u = int(given)
+            else:
+                self._set(slot.value, it.kind, given)
         return slots
 
     def _values(self, it: SlotField, given: Any) -> Any:
@@ -318,9 +330,20 @@ class SlotCall:
         pairs = range(0, 2 * size.value, 2)
         return {_get(values[at], it.key_kind): _get(values[at + 1], it.kind) for at in pairs}
 
-    def _judged(self, verdict: Verdict, written: Iterable[tuple[Numbers, FieldValue]]) -> Judgement:
-        judgement = Judgement(verdict, {} if verdict is Verdict.REFUSE else dict(written))
-        if verdict is Verdict.REFUSE:
+    def _judged(
+        self,
+        verdict: Verdict,
+        part: int,
+        side: SlotSide | None,
+        slots: Any,
+        reply: Iterable[tuple[Numbers, FieldValue]] = (),
+    ) -> Judgement:
+        if verdict is not Verdict.REFUSE and side is not None:
+            cleared = tuple(it.numbers for index, it in enumerate(side.fields) if slots[index].cleared)
+            judgement = Judgement(verdict, dict([*reply, *self._written(part, side, slots)]), cleared=cleared)
+        elif verdict is not Verdict.REFUSE:
+            judgement = Judgement(verdict)
+        else:
             text = abi.View()
             code = self._table.refusal(self._handle, ctypes.byref(text))
             judgement = Judgement(verdict, {}, code, text.read())

@@ -18,5 +18,10 @@ def _method(machine: Machine) -> bytes:
 
 
 @MEANINGS
+def _message_size(machine: Machine) -> int:
+    return 0 if machine.in_hand().made_here else machine.in_hand().size
+
+
+@MEANINGS
 def _status(machine: Machine) -> int:
     return machine.in_hand().status

@@ -15,10 +15,14 @@ Resolver = Callable[[Call], Value]
 
 @dataclass(frozen=True)
 class SpecialForm:
-    """A way to call a function that becomes no operation, such as reading a field."""
+    """A way to call a function that becomes no operation, such as reading a field.
+
+    ``example``: as an `Operation` has it; empty where others show it.
+    """
 
     usage: str
     meaning: str
+    example: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from appnet.language.expressions import check_key, coerce, declared, describe, m
 from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm, function
 from appnet.language.operations.call import Call
 from appnet.language.operations.declaration import Effect, Operation
-from appnet.language.operations.messages import get_field, set_field, set_reply_field
+from appnet.language.operations.messages import field_size, get_field, set_field, set_reply_field
 from appnet.language.scope import CheckError
 from appnet.language.typed import Literal, Local, Operate, Run, StateValue, Value, Variable
 from appnet.language.types import BYTES, INT, REPLY, STRING, UINT, UNIT, MapType, OptionType, Type, VecType
@@ -141,7 +141,11 @@ def _need_place(call: Call, container: Value) -> None:
 
 
 def _size(call: Call) -> Value:
-    call.count(1)
+    if call.count(1, 2) == 2:
+        if not call.is_rpc():
+            title = f"`{call.name}` of two arguments takes the RPC and a field"
+            raise CheckError("E022", title, call.node.span, help_=f"write {call.usage}")
+        return field_size(call)
     value = call.any(0)
     if isinstance(value, Local) and value.variable.type is None:
         return Operate("map_size" if value.variable.began is MapType else "vec_size", (value,), UINT)
@@ -192,7 +196,14 @@ _GET = BuiltIn(
             opaque=True,
         ),
     ),
-    (SpecialForm("get(rpc, 'field')", "The field of the message in hand, in the type of the .proto."),),
+    (
+        SpecialForm(
+            "get(rpc, 'field')",
+            "The field of the message in hand, in the type of the .proto; a path through repeated messages, or through "
+            "the `values` of a map of messages, gives a Vec of what is at its end in each of them, in order.",
+            "total = 0\nforeach(get(rpc, 'items.count'), lambda(n): total = total + n)\ntotal == 0",
+        ),
+    ),
 )
 _SET = BuiltIn(
     "set",
@@ -223,7 +234,14 @@ _SET = BuiltIn(
             Effect.WRITES_CONTAINER,
         ),
     ),
-    (SpecialForm("set(rpc, 'field', value)", "Writes the field of the message in hand."),),
+    (
+        SpecialForm(
+            "set(rpc, 'field', value)",
+            "Writes the field of the message in hand; through repeated messages, a Vec with a value for each. A Vec of "
+            "another size writes nothing, nor does a number that a closed enum has no name for.",
+            "set(rpc, 'tags', ['a', 'b'])\nget(get(rpc, 'tags'), 1, '') == 'b'",
+        ),
+    ),
 )
 _SIZE = BuiltIn(
     "size",
@@ -247,6 +265,14 @@ _SIZE = BuiltIn(
             opaque=True,
         ),
         Operation("string_size", "(S) -> uint", "size(text)", "Its length in bytes.", "size('é') == 2", opaque=True),
+    ),
+    (
+        SpecialForm(
+            "size(rpc, 'field')",
+            "How many there are of a repeated field, a map, repeated messages or a map of messages; of a text, its "
+            "length in bytes.",
+            "size(rpc, 'items') == 0",
+        ),
     ),
     aliases=("len",),
 )

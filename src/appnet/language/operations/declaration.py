@@ -24,13 +24,16 @@ class Effect(Flag):
     READS_METADATA = auto()
     WRITES_METADATA = auto()
     READS_STATUS = auto()
+    READS_MESSAGE = auto()  # the message as a whole
     READS_CONTAINER = auto()  # its first argument is a container place
     WRITES_CONTAINER = auto()
     READS_BACKENDS = auto()
     COUNTS_CALLS = auto()  # of this processor instance
 
 
-OF_THE_CALL = Effect.READS_CALL | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
+OF_THE_CALL = (
+    Effect.READS_CALL | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS | Effect.READS_MESSAGE
+)
 """What `init` cannot do: it runs before there is a call."""
 
 

@@ -1,4 +1,4 @@
-"""Fields of messages, which `get` and `set` of the RPC read and write."""
+"""Fields of messages, which functions of the RPC read, ask for and change, and the message as a whole."""
 
 from __future__ import annotations
 
@@ -12,9 +12,21 @@ from appnet.language.expressions import call_number_text, coerce, type_of
 from appnet.language.messages import Field, MessageSchema, folded, spelled
 from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm
 from appnet.language.operations.call import Call
+from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.scope import CheckError, Follows, Part, Scope
-from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, StatusText, Value
-from appnet.language.types import BOOL, BYTES, INT, NUMERIC, STRING, UINT, UNIT
+from appnet.language.typed import (
+    ClearField,
+    FieldValue,
+    HasField,
+    Literal,
+    Local,
+    Operate,
+    SetField,
+    SetReplyField,
+    StatusText,
+    Value,
+)
+from appnet.language.types import BOOL, BYTES, INT, NUMERIC, STRING, UINT, UNIT, MapType, VecType
 
 DESTINATION = b"dst"
 """What programs set to choose the host of a request: a field that messages need not have, or metadata."""
@@ -93,6 +105,9 @@ def set_reply_field(call: Call) -> Value:
     message = call.scope.signature.response
     _look_at_value(call, message, path)
     found = _field(call.scope, message, path, span)
+    if found.within:
+        title, label = f"`{path}` of a reply cannot be set", f"a reply begins with no `{found.within}`"
+        raise CheckError("E045", title, span, label, "set a field of the reply itself")
     call.scope.hoisted.append(SetReplyField(found.path, call.typed(2, found.type), message.rivals(found.path)))
     return Operate("nothing", (), UNIT)
 
@@ -126,8 +141,54 @@ def choose_host(call: Call, host: Value) -> Value:
     return Operate("set_metadata", (Literal(DESTINATION, STRING), host), UNIT)
 
 
+def _has(call: Call) -> Value:
+    """``has(rpc, 'field')``."""
+    found = _asked_field(call)
+    if not isinstance(found, Field):
+        return HasField(found)
+    if not found.presence:
+        raise _no_presence(call, found)
+    return HasField(found.path)
+
+
+def _clear(call: Call) -> Value:
+    """``clear(rpc, 'field')``."""
+    found = _asked_field(call)
+    if not isinstance(found, Field):
+        call.scope.hoisted.append(ClearField(found, (found,)))
+        return Operate("nothing", (), UNIT)
+    if found.within:
+        title, label = f"`{found.path}` cannot be cleared", f"each of `{found.within}` has one"
+        raise CheckError("E045", title, call.span(1), label, f"clear all of them: clear(rpc, '{found.within}')")
+    message = call.scope.message
+    call.scope.hoisted.append(ClearField(found.path, (*message.inside(found.path), *message.rivals(found.path))))
+    return Operate("nothing", (), UNIT)
+
+
+def field_size(call: Call) -> Value:
+    """``size(rpc, 'field')``: of many messages, how many there are."""
+    _message_in_hand(call)
+    path, span = _field_name(call, 1)
+    message = call.scope.message
+    if message.assumed and path not in message.fields and path not in message.unknown:
+        return FieldValue(path, UINT)
+    found = _find_field(message.messages, path)
+    if found is None or found.type != UINT:
+        found = _field(call.scope, message, path, span)
+    else:
+        call.scope.mention(span, found)
+        return FieldValue(found.path, UINT)
+    value = FieldValue(found.path, found.type)
+    if isinstance(found.type, VecType | MapType):
+        return Operate("vec_size" if isinstance(found.type, VecType) else "map_size", (value,), UINT)
+    if found.type in {STRING, BYTES}:
+        return Operate("string_size", (value,), UINT)
+    title, help_ = f"{found.type} has no size", "strings, bytes and what is repeated have one"
+    raise CheckError("E020", title, span, help_=help_)
+
+
 def _byte_size(call: Call) -> Value:
-    """``byte_size(rpc, 'field')``, or of a value."""
+    """``byte_size(rpc)``, ``byte_size(rpc, 'field')``, or of a value."""
     if call.count(1, 2) == 2:
         if not call.is_rpc():
             raise CheckError("E022", "`byte_size` of two arguments takes the RPC and a field", call.node.span)
@@ -136,8 +197,8 @@ def _byte_size(call: Call) -> Value:
         found = _field(call.scope, call.scope.message, path, span)
         value: Value = FieldValue(found.path, found.type)
     elif call.is_rpc():
-        title, help_ = "programs see no whole message", f"write {call.usage}, for each field that counts"
-        raise CheckError("E033", title, call.span(0), help_=help_)
+        _message_in_hand(call)
+        return Operate("message_size", (), UINT)
     else:
         value = call.any(0)
         span = call.span(0)
@@ -162,6 +223,38 @@ def _message_in_hand(call: Call) -> None:
     if call.scope.part is Part.OPEN:
         help_ = "look at it in `req`; `open` has metadata, method() and rpc_id()"
     raise CheckError("E037", title, call.node.span, f"the call {when} here", help_)
+
+
+def _asked_field(call: Call) -> Field | str:
+    """The field that `has` or `clear` is about, be it a message; its path, where nothing is known of it."""
+    call.in_handler()
+    call.count(2)
+    if not call.is_rpc():
+        title = f"the first argument of `{call.name}` is the RPC"
+        raise CheckError("E022", title, call.span(0), help_=f"write {call.usage}")
+    _message_in_hand(call)
+    path, span = _field_name(call, 1)
+    message = call.scope.message
+    found = _find_field(message.messages, path)
+    if found is not None:
+        call.scope.mention(span, found)
+        return found
+    if path in message.unknown or (message.assumed and path not in message.fields):
+        return path
+    found = _field(call.scope, message, path, span)
+    return found.path if message.assumed else found
+
+
+def _no_presence(call: Call, found: Field) -> CheckError:
+    if found.within:
+        label, help_ = f"each of `{found.within}` has one", f"how many there are tells size(rpc, '{found.within}')"
+    elif found.many:
+        label, help_ = "it is repeated: there may be none of it", f"write size(rpc, '{found.path}') > 0"
+    else:
+        label = "one that was set to this and one that was not set are the same on the wire"
+        help_ = "compare its value with it, or make it `optional` in the .proto"
+    title = f"whether there is a `{found.path}` cannot be told"
+    return CheckError("E045", title, call.span(1), label, help_)
 
 
 def _field_name(call: Call, index: int) -> tuple[str, Span]:
@@ -221,9 +314,51 @@ CHAPTERS = (
         "Messages",
         (
             BuiltIn(
+                "has",
+                _has,
+                forms=(
+                    SpecialForm(
+                        "has(rpc, 'field')",
+                        "Whether the message in hand has the field: a message, a member of a oneof, or one that the "
+                        ".proto makes `optional`, as all of proto2 are. In an error response there is none.",
+                        "set(rpc, 'title', '')\nhas(rpc, 'title')",
+                    ),
+                ),
+            ),
+            BuiltIn(
+                "clear",
+                _clear,
+                forms=(
+                    SpecialForm(
+                        "clear(rpc, 'field')",
+                        "Takes the field away, whatever it is: of a message all that is in it, of what is repeated all "
+                        "of it. It then reads as where the message never had it.",
+                        "set(rpc, 'title', 'a')\nclear(rpc, 'title')\nnot has(rpc, 'title')",
+                    ),
+                ),
+                elsewhere=("unset", "remove", "clear_field", "clearfield"),
+            ),
+            BuiltIn(
                 "byte_size",
                 _byte_size,
-                forms=(SpecialForm("byte_size(rpc, 'field')", "The length of a string or bytes in bytes."),),
+                (
+                    Operation(
+                        "message_size",
+                        "() -> uint",
+                        "byte_size(rpc)",
+                        "The length of the message in hand in bytes, as it came; 0 of an error response, and of a "
+                        "reply that an element makes.",
+                        "byte_size(rpc) == 0",
+                        Effect.READS_MESSAGE,
+                    ),
+                ),
+                (
+                    SpecialForm(
+                        "byte_size(rpc, 'field')",
+                        "The length of a string or bytes in bytes.",
+                        "set(rpc, 'text', 'é')\nbyte_size(rpc, 'text') == 2",
+                    ),
+                ),
             ),
         ),
     ),

@@ -21,12 +21,14 @@ from appnet.ir.nodes import (
     Atom,
     Block,
     Call,
+    ClearField,
     Computation,
     Const,
     Delay,
     Do,
     Foreach,
     Forward,
+    HasField,
     Let,
     LiteralPattern,
     Local,
@@ -46,6 +48,7 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.walk import closing
+from appnet.language.messages import Field
 from appnet.language.operations.registry import OPERATIONS
 from appnet.language.operations.signature import signature_of
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
@@ -229,10 +232,13 @@ class BodyPrinter:
                 self._set_state(state, value)
             case WriteField(path=path, value=value):
                 self._write_field(path, value)
+            case ClearField(path=path):
+                table = self._table("slots", self._slots[path])
+                self.line(f"{self._guard()}an_wire_remove({table});")
             case NewReply():
                 self.line(f"an_reply_begin({self.call()});")
             case WriteReply(path=path, value=value):
-                self._write_slot("reply", "reply_slots", self._reply_slots[path], value)
+                self._write_slot("reply_slots", self._reply_slots, path, value)
             case Do(call=call):
                 run(self, call)
             case Match():
@@ -266,11 +272,16 @@ class BodyPrinter:
                 shared = not signature_of(OPERATIONS[value.op]).makes_container
             case ReadField(path=path, type=type_):
                 slot = self._slots[path]
+                place = f"{self._direction()}, {slot.index} {comment(path)}"
+                if slot.field.is_message:
+                    return f"an_count_messages({self.scope()}, {place})"
                 if not is_container(type_):
                     return f"{self.call()}->slots[{slot.index} {comment(path)}].value.{MEMBERS.get(type_, 's')}"
-                direction = "AN_RESPONSE" if self.direction is InHand.RESPONSE else "AN_REQUEST"
-                text = f"an_read_{_container(type_)}({self.scope()}, {direction}, {slot.index} {comment(path)})"
+                kind = "each" if slot.field.within else _container(type_)
+                text = f"an_read_{kind}({self.scope()}, {place})"
                 shared = True
+            case HasField(path=path):
+                return f"{self.call()}->slots[{self._slots[path].index} {comment(path)}].present"
             case _:
                 text = self.atom(value)
                 shared = text == self.place(value)
@@ -306,24 +317,42 @@ class BodyPrinter:
             descriptor = self.types.descriptor(state.type)
             self.line(f"an_store({self.scope()}, {self.heap(state)}, {descriptor}, &{place}, {self.pointer(value)});")
 
-    def _write_field(self, path: str, value: Atom) -> None:
-        guard = f"if (!{self.call()}->is_error) " if self.direction is InHand.RESPONSE else ""
-        side = "response" if self.direction is InHand.RESPONSE else "request"
-        self._write_slot(side, "slots", self._slots[path], value, guard)
+    def _direction(self) -> str:
+        return "AN_RESPONSE" if self.direction is InHand.RESPONSE else "AN_REQUEST"
 
-    def _write_slot(self, side: str, slots: str, slot: Slot, value: Atom, guard: str = "") -> None:
-        table = f"&{self.call()}->method->{side}, {self.call()}->{slots}, {slot.index} {comment(slot.field.path)}"
+    def _guard(self) -> str:
+        """Nothing is changed in an error response."""
+        return f"if (!{self.call()}->is_error) " if self.direction is InHand.RESPONSE else ""
+
+    def _write_field(self, path: str, value: Atom) -> None:
+        self._write_slot("slots", self._slots, path, value, self._guard())
+
+    def _table(self, slots: str, slot: Slot) -> str:
+        """The first arguments of what changes a slot."""
+        side = "reply" if slots == "reply_slots" else "response" if self.direction is InHand.RESPONSE else "request"
+        return f"&{self.call()}->method->{side}, {self.call()}->{slots}, {slot.index} {comment(slot.field.path)}"
+
+    def _write_slot(self, slots: str, known: Mapping[str, Slot], path: str, value: Atom, guard: str = "") -> None:
+        slot = known[path]
+        if slot.field.within:
+            place = f"{self._direction()}, {slot.index} {comment(path)}"
+            self.line(f"{guard}an_write_each({self.scope()}, {place}, {self.atom(value)});")
+            return
+        table = self._table(slots, slot)
         if is_container(value.type):
             name = f"an_write_{_container(value.type)}"
             self.line(f"{guard}{name}({self.scope()}, {table}, {self.atom(value)});")
             return
-        if slot.field.oneofs:
-            self.line(f"{guard}an_wire_clear_rivals({table});")
         text = self._lasting(value, Lifetime.EVENT) if value.type in TEXTS else self.atom(value)
-        narrow = _NARROW.get(slot.field.kind, "")
+        text = _NARROW.get(slot.field.kind, "") + text
+        if slot.field.names:
+            fields = f"{self.call()}->method->{table.split('->method->')[1].split(',')[0]}.fields"
+            guard = f"{guard}if (an_wire_named(&{fields}[{slot.index}], {text})) "
+        if slot.field.oneofs or any(_is_around(it.field, slot.field) for it in known.values()):
+            self.line(f"{guard}an_wire_claim({table});")
         member = MEMBERS.get(value.type, "s")
-        place = f"{self.call()}->{slots}[{slot.index} {comment(slot.field.path)}]"
-        self.line(f"{guard}{place} = (an_slot){{.value.{member} = {narrow}{text}, .present = true, .written = true}};")
+        place = f"{self.call()}->{slots}[{slot.index} {comment(path)}]"
+        self.line(f"{guard}{place} = (an_slot){{.value.{member} = {text}, .present = true, .written = true}};")
 
     def _lasting(self, text: Atom, lifetime: Lifetime) -> str:
         """The string, copied into the arena where it does not last as long by itself."""
@@ -396,3 +425,8 @@ class BodyPrinter:
 def _container(type_: Type) -> str:
     """What the runtime's functions for containers of the type have in their names."""
     return "vec" if isinstance(type_, VecType) else "map"
+
+
+def _is_around(message: Field, field: Field) -> bool:
+    """Whether the field stands in the message, which is one."""
+    return message.is_message and not message.many and message != field and field.is_inside(message.path)

@@ -16,6 +16,7 @@ from appnet.ir.nodes import (
     Const,
     Do,
     Foreach,
+    HasField,
     Let,
     Local,
     Match,
@@ -61,6 +62,8 @@ class Lifetimes:
                 return Lifetime.CALL
             case Local(name=name):
                 return self._found[name]
+            case HasField():
+                return Lifetime.CALL
             case State(name=name):
                 fixed = self._classes[name] in {StateClass.READ_ONLY, StateClass.RPC_SCOPED}
                 return Lifetime.CALL if fixed else Lifetime.HANDLER

@@ -78,33 +78,54 @@ class MethodPrinter:
         for name, side in (("request", self.request), ("response", self.response), ("reply", self.reply)):
             if not side.slots:
                 continue
-            entries = []
             oneofs = ["", *dict.fromkeys(it for slot in side.slots.values() for it in slot.field.oneofs if it)]
-            for slot in side.slots.values():
-                numbers = f"{self._name}_{name}_{slot.index}"
-                values = ", ".join(str(number) for number in slot.field.numbers)
-                lines.append(f"static const uint32_t {numbers}[] = {{{values}}}; {comment(slot.field.path)}")
-                depth, kind = len(slot.field.numbers), f"AN_FIELD_{slot.field.kind.upper()}"
-                entry = f".numbers = {numbers}, .depth = {depth}, .kind = {kind}{self._many(slot.field)}"
-                if slot.field.oneofs:
-                    values = ", ".join(str(oneofs.index(it)) for it in slot.field.oneofs)
-                    lines.append(f"static const uint16_t {numbers}_oneofs[] = {{{values}}};")
-                    entry += f", .oneofs = {numbers}_oneofs"
-                entries.append(f"{{{entry}}},")
+            names = [f"{self._name}_{name}_{slot.index}" for slot in side.slots.values()]
+            entries = [
+                f"{{{self._entry(it, slot, side, oneofs, lines)}}},"
+                for it, slot in zip(names, side.slots.values(), strict=True)
+            ]
             lines += [f"static const an_field {self._name}_{name}_fields[] = {{", *indent(entries), "};"]
             if any(slot.field.default is not None for slot in side.slots.values()):
                 absent = [f"{_absent(slot.field)}," for slot in side.slots.values()]
                 lines += [f"static const an_value {self._name}_{name}_absent[] = {{", *indent(absent), "};"]
         return lines
 
+    def _entry(self, name: str, slot: Slot, side: MethodSide, oneofs: Sequence[str], lines: list[str]) -> str:
+        """An ``an_field``, whose tables are added to the lines; ``name`` begins their names."""
+        field = slot.field
+        start = len(side.slots[field.within].field.numbers) if field.within else 0
+        values = ", ".join(str(number) for number in field.numbers[start:])
+        lines.append(f"static const uint32_t {name}[] = {{{values}}}; {comment(field.path)}")
+        entry = f".numbers = {name}, .depth = {len(field.numbers) - start}, .kind = AN_FIELD_{field.kind.upper()}"
+        entry += self._many(field)
+        if field.within:
+            entry += f", .within = {side.slots[field.within].index + 1}"
+        if any(field.groups[start:]):
+            entry += f", .groups = {sum(group << level for level, group in enumerate(field.groups[start:]))}"
+        if any(field.oneofs[start:]):
+            values = ", ".join(str(oneofs.index(it)) for it in field.oneofs[start:])
+            lines.append(f"static const uint16_t {name}_oneofs[] = {{{values}}};")
+            entry += f", .oneofs = {name}_oneofs"
+        if field.names:
+            lines.append(f"static const int32_t {name}_numbers[] = {{{', '.join(map(_int32, field.names))}}};")
+            lines.append(f"static const an_names {name}_names = {{{name}_numbers, {len(field.names)}}};")
+            entry += f", .names = &{name}_names"
+        return entry
+
     def _many(self, field: Field) -> str:
-        """The rest of an ``an_field`` of many values."""
+        """The rest of an ``an_field`` that has many values, or stands within many messages."""
+        key = f", .key_kind = AN_FIELD_{field.key_kind.upper()}" if field.key_kind else ""
+        if field.is_message:
+            many = "AN_MANY_KEYED_MESSAGES" if field.key_kind else "AN_MANY_MESSAGES"
+            return f", .many = {many}{key}" if field.many else ""
         if not isinstance(field.type, VecType | MapType):
             return ""
-        many = f", .type = {self._elements[0].context.types.descriptor(field.type)}"
-        if isinstance(field.type, MapType):
-            return f"{many}, .many = AN_MANY_ENTRIES, .key_kind = AN_FIELD_{field.key_kind.upper()}"
-        return f"{many}, .many = AN_MANY_ITEMS, .packed = {str(field.packed).lower()}"
+        type_ = f", .type = {self._elements[0].context.types.descriptor(field.type)}"
+        if not field.many:
+            return type_
+        if key:
+            return f"{type_}, .many = AN_MANY_ENTRIES{key}"
+        return f"{type_}, .many = AN_MANY_ITEMS, .packed = {str(field.packed).lower()}"
 
     def entry(self) -> list[str]:
         """The ``an_method`` of the table of methods."""
@@ -158,7 +179,7 @@ class MethodPrinter:
         """The verdict of the handler; of a message that cannot be read, of what stands for one that would read it."""
         runs = f"{element.function(direction)}(call)"
         effects = element.handler(direction).effects
-        if not effects.fields:
+        if not effects.reads_message:
             return runs
         only_looks = direction is InHand.RESPONSE and not holds_response(element.handler(direction))
         instead = "AN_FORWARD" if only_looks else "an_refuse_unread(call)"
@@ -288,7 +309,12 @@ def _absent(field: Field) -> str:
         return "{0}"
     if isinstance(value, bytes):
         return f"{{.s = {{(const uint8_t *){literal(value)}, {len(value)}}}}}"
-    return f"{{.{MEMBERS[field.type]} = {constant(Const(value, field.type))}}}"
+    type_ = field.type.item if isinstance(field.type, VecType) else field.type
+    return f"{{.{MEMBERS[type_]} = {constant(Const(value, type_))}}}"
+
+
+def _int32(number: int) -> str:
+    return str(number) if number > -(2**31) else "INT32_MIN"
 
 
 def _path(method: MethodSignature) -> str:
@@ -306,13 +332,18 @@ def _reply(method: MethodSignature, elements: Sequence[ElementPrinter]) -> Metho
     )
 
 
-def _add_rivals(slots: dict[str, Slot], schema: MessageSchema) -> None:
-    """The other members of oneofs must be noticed on the wire: they put an end to the one that was there."""
-    for name in dict.fromkeys(it for slot in slots.values() for it in slot.field.oneofs if it):
-        for member in schema.oneofs[name]:
-            level = len(member.numbers)
-            if all(slot.field.numbers[:level] != member.numbers for slot in slots.values()):
-                slots[member.path] = Slot(len(slots), member)
+def _add_others(slots: dict[str, Slot], schema: MessageSchema) -> None:
+    """Adds what must be noticed on the wire: the many messages that fields stand in, and the other members of oneofs,
+    which put an end to the one that was there."""
+    waiting = [slot.field for slot in slots.values()]
+    while waiting:
+        used = waiting.pop(0)
+        others = [schema.messages[used.within]] if used.within else []
+        others += [member for name in used.oneofs if name for member in schema.oneofs[name]]
+        for other in others:
+            if other.path not in slots:
+                slots[other.path] = Slot(len(slots), other)
+                waiting.append(other)
 
 
 def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand) -> MethodSide:
@@ -322,11 +353,11 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
     effects = [handler.effects for handler in handlers]
     slots: dict[str, Slot] = {}
     for use in (use for one in effects for use in one.fields):
-        if use.path not in schema.fields:
+        if use.path not in schema.fields and use.path not in schema.messages:
             raise InternalError("a handler uses fields of its message", use)
-        slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
-    _add_rivals(slots, schema)
-    needs_message = bool(slots)
+        slots.setdefault(use.path, Slot(len(slots), schema.field(use.path)))
+    _add_others(slots, schema)
+    needs_message = bool(slots) or any(one.reads_size for one in effects)
     told = not request and any(element.tells_end for element in elements)
     needs_status = not request and (told or any(one.reads_status for one in effects))
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.

@@ -5,15 +5,16 @@
  *   chain->judge_open(call);                                      the call begins: AN_FORWARD or AN_REFUSE, and where no
  *                                                                 field of the request matters, all that judge_request
  *                                                                 can give. Unless request.holds, the headers go on
- *   an_slot *slots = chain->message_new(call, AN_REQUEST);        a slot for each of method.request.fields; the host
+ *   an_slot *slots = chain->message_new(call, AN_REQUEST, size);  a slot for each of method.request.fields; the host
  *                                                                 fills those that the message has
  *   switch (chain->judge_request(call)) {
- *     case AN_FORWARD: slots that are `written` go into the message, which goes on
+ *     case AN_FORWARD: what slots say is `cleared` is taken from the message, then those `written` go into it, and it
+ *                      goes on
  *     case AN_REFUSE:  chain->refusal(call, &text): the call ends with this status, and nothing of it goes on
  *     case AN_ANSWER:  the answer is a new response: what of chain->reply(call) is written, then what of
  *                      message_new's slots is, which are the response's now; the request does not go on
  *   }
- *   slots = chain->message_new(call, AN_RESPONSE);                when a response comes; filled likewise
+ *   slots = chain->message_new(call, AN_RESPONSE, size);          when a response comes; filled likewise
  *   chain->judge_response(call);                                  AN_FORWARD or AN_REFUSE
  *   chain->end_response(call, status);                            in the place of these two, for an error response
  *   chain->call_free(call);                                       the call has ended, in whatever way: end runs here
@@ -79,11 +80,13 @@ typedef enum an_field_kind {
   AN_FIELD_BOOL, AN_FIELD_INT32, AN_FIELD_INT64, AN_FIELD_UINT32, AN_FIELD_UINT64, AN_FIELD_SINT32, AN_FIELD_SINT64,
   AN_FIELD_ENUM, AN_FIELD_FIXED32, AN_FIELD_FIXED64, AN_FIELD_SFIXED32, AN_FIELD_SFIXED64, AN_FIELD_FLOAT,
   AN_FIELD_DOUBLE, AN_FIELD_STRING, AN_FIELD_BYTES,
-  AN_FIELD_MESSAGE, /* only to be noticed on the wire: a member of a oneof that puts an end to the others */
+  AN_FIELD_MESSAGE, /* a message, which is there or not, or many, of which there are `value.u` */
 } an_field_kind;
 
-/* How many values a field has: one, the items of a Vec, or the entries of a Map. */
-typedef enum an_many { AN_MANY_NOT, AN_MANY_ITEMS, AN_MANY_ENTRIES } an_many;
+/* How many values a field has: one, the items of a Vec, the entries of a Map, messages, or messages by a key. */
+typedef enum an_many {
+  AN_MANY_NOT, AN_MANY_ITEMS, AN_MANY_ENTRIES, AN_MANY_MESSAGES, AN_MANY_KEYED_MESSAGES,
+} an_many;
 
 typedef union an_value {
   bool b;
@@ -96,23 +99,36 @@ typedef union an_value {
 
 typedef struct an_type an_type; /* the runtime's own */
 
-/* A field that the chain reads or writes: its field numbers from the message inwards. */
+/* The numbers that a closed enum has names for, in ascending order. */
+typedef struct an_names {
+  const int32_t *numbers;
+  size_t count;
+} an_names;
+
+/* A field that the chain reads, asks for or changes: its field numbers from the message inwards.
+ *
+ * One that stands `within` another, which is of many messages, has its numbers from such a message inwards; of a map's,
+ * from the entry inwards, so that they begin with 2. Its slot has a Vec: what each of them has, one after the other. */
 typedef struct an_field {
   const uint32_t *numbers;
   uint8_t depth;
   uint8_t kind;     /* an_field_kind; of many values, that of each */
-  uint8_t many;     /* an_many */
+  uint8_t many;     /* an_many; of one that stands within many messages, in each of them */
   uint8_t key_kind; /* of the keys of entries */
   bool packed;      /* items are written as one record */
+  uint16_t groups;  /* bit i: the message of number i stands between a group's tags */
+  uint16_t within;  /* 1 + the index of the field of many messages that it stands in; 0: in the message itself */
   const an_type *type;     /* of many values: the Vec's or the Map's */
   const uint16_t *oneofs;  /* for each number, which oneof of its message it is a member of; 0: none; NULL: all 0 */
+  const an_names *names;   /* of a closed enum: a number that it has no name for counts as an unknown field */
 } an_field;
 
-/* A field's value while handlers run: the default where it is absent. Handlers may set `value` and `written`. */
+/* A field's value while handlers run: the default where it is absent. */
 typedef struct an_slot {
   an_value value;
   bool present;
   bool written;
+  bool cleared; /* what the message has of it, and all that is in it, goes before anything is written */
 } an_slot;
 
 typedef enum an_verdict { AN_FORWARD = 0, AN_REFUSE = 1, AN_ANSWER = 2 } an_verdict;
@@ -159,9 +175,12 @@ typedef struct an_chain {
   void (*instance_free)(an_instance *instance); /* after its last call */
   an_call *(*call_new)(an_instance *instance, size_t method, void *call_host); /* NULL: out of memory */
   void (*call_free)(an_call *call); /* also ends a call that was cut off: of its handlers only end runs */
-  /* The slots of the message that is judged next, as an empty message has them. Ends the event before. */
-  an_slot *(*message_new)(an_call *call, an_direction direction);
-  /* Fills the slot of a field of many: `count` items, or entries as key and value in turn. False: out of memory. */
+  /* The slots of the message that is judged next, as an empty message has them. Ends the event before. `size`: how many
+   * bytes the message has, encoded as it came. Of a message that is there the slot is `present`, of many it has their
+   * number as well, and of a Map's those that count, one for each key. */
+  an_slot *(*message_new)(an_call *call, an_direction direction, size_t size);
+  /* Fills the slot of a field of many, or within many messages: `count` items, or entries as key and value in turn.
+   * False: out of memory. */
   bool (*give_values)(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
   an_verdict (*judge_open)(an_call *call); /* AN_ANSWER: as after judge_request */
   an_verdict (*judge_request)(an_call *call);

@@ -34,8 +34,9 @@ static void end_event(an_call *call) {
   if (streams_at_all(call->method)) an_arena_release(&call->arena, &((an_chain_call *)call)->start);
 }
 
-an_slot *an_message_new(an_call *call, an_direction direction) {
+an_slot *an_message_new(an_call *call, an_direction direction, size_t size) {
   end_event(call);
+  call->decoded_size = size;
   an_wire_clear(side_of_part(call->method, (an_part)direction), call->slots);
   if (direction == AN_RESPONSE) call->response_begun = true;
   return call->slots;
@@ -62,14 +63,29 @@ static const an_slot *replied(const an_call *call, const an_field *field) {
   return NULL;
 }
 
+/* Whether the reply makes this message of the response: something in it is written, be it nothing in a oneof. */
+static bool makes_message(const an_call *call, const an_field *message) {
+  const an_side *reply = &call->method->reply;
+  for (size_t i = 0; i < reply->field_count; i++) {
+    const an_field *it = &reply->fields[i];
+    const an_slot *slot = &call->reply_slots[i];
+    bool inside = slot->written && it->depth > message->depth;
+    for (unsigned level = 0; inside && level < message->depth; level++) inside = it->numbers[level] == message->numbers[level];
+    if (inside && (it->oneofs != NULL || an_list_size(it, slot) > 0)) return true;
+  }
+  return false;
+}
+
 /* The reply passes the elements that had forwarded the request, as a response that has no metadata. */
 static an_verdict answer(an_call *call) {
   const an_side *response = &call->method->response;
   call->made_here = true;
   an_wire_clear(response, call->slots);
   for (size_t i = 0; i < response->field_count; i++) {
-    const an_slot *slot = replied(call, &response->fields[i]);
+    const an_field *field = &response->fields[i];
+    const an_slot *slot = field->within == 0 ? replied(call, field) : NULL;
     if (slot != NULL) call->slots[i] = (an_slot){.value = slot->value, .present = true};
+    if (field->within == 0 && field->kind == AN_FIELD_MESSAGE) call->slots[i].present = makes_message(call, field);
   }
   return call->method->on_response(call) == AN_REFUSE ? AN_REFUSE : AN_ANSWER;
 }

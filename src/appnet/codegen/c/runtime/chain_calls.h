@@ -7,7 +7,7 @@
 
 an_instance *an_chain_instance_new(const an_services *services, const an_options *options);
 an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);
-an_slot *an_message_new(an_call *call, an_direction direction);
+an_slot *an_message_new(an_call *call, an_direction direction, size_t size);
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
 an_verdict an_judge_open(an_call *call);
 an_verdict an_judge_request(an_call *call);

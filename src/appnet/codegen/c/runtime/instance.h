@@ -103,6 +103,7 @@ struct an_call {
   an_slot *slots;          /* of the side being judged, in the order of an_side.fields */
   an_slot *reply_slots;    /* of an_method.reply */
   an_view message;         /* in hand: a protobuf message without its gRPC frame, where the host has it encoded */
+  size_t decoded_size;     /* of the message in hand, where the host has it decoded */
   uint32_t opened;         /* elements that let the call begin: see program.h */
   uint32_t begun;          /* elements that let a message pass */
   uint32_t forwarded;      /* no more elements than these are passed by a response */

@@ -221,12 +221,9 @@ static void mark_unread(an_http_call *call, an_direction direction) {
 static an_action pass_message(an_http_call *call, an_direction direction, an_splice *splice) {
   const an_plan *plan = an_plan_of(&call->base, direction);
   *splice = AN_SPLICE_DONE;
-  for (size_t i = 0; i < plan->side->field_count; i++) {
-    if (!call->base.slots[i].written) continue;
-    *splice = an_wire_splice(plan, call->base.message, call->base.slots, &call->base.arena, &call->outcome.body);
-    return AN_REPLACE;
-  }
-  return AN_CONTINUE;
+  if (!an_wire_changed(plan->side, call->base.slots)) return AN_CONTINUE;
+  *splice = an_wire_splice(plan, call->base.message, call->base.slots, &call->base, &call->outcome.body);
+  return AN_REPLACE;
 }
 
 static const char *splice_flaw(an_splice splice) {
@@ -446,7 +443,7 @@ static bool speaks_grpc(an_http_call *call) {
 static an_splice frame_reply(an_http_call *call, an_view *framed) {
   static const uint8_t nothing[1];
   const an_plan *plan = an_reply_plan(&call->base);
-  return an_wire_splice(plan, (an_view){nothing, 0}, call->base.reply_slots, &call->base.arena, framed);
+  return an_wire_splice(plan, (an_view){nothing, 0}, call->base.reply_slots, &call->base, framed);
 }
 
 /* Answers with the reply of an element, as the elements that had forwarded the request leave it. */

@@ -10,6 +10,7 @@ from appnet.ir.nodes import Call
 FAMILY = Family(
     {
         "rpc_id": "{call}->rpc_id",
+        "message_size": "an_message_size({call})",
     },
     lasting=frozenset({"method"}),
 )
