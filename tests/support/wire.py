@@ -151,8 +151,9 @@ def _put_each(message: Message, field: Field, value: list[Any]) -> None:
             setattr(holder, last, left.pop(0))
             continue
         count = len(getattr(holder, last))
-        getattr(holder, last)[:] = left[:count]
-        del left[:count]
+        if count:  # nothing is made for nothing
+            getattr(holder, last)[:] = left[:count]
+            del left[:count]
     assert not left
 
 
