@@ -15,7 +15,8 @@ from appnet.interpret.operations import MEANINGS, Machine
 from appnet.interpret.operations.text import MOST_TEXT
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Environment, Message, Rpc
-from appnet.interpret.values import DEFAULT_CAPACITY, Value, float_bits
+from appnet.interpret.values import Value, float_bits
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type
 from tests.support.match_action import METHOD
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appnet.analysis import maps
-from appnet.analysis.symbols import Symbolic, World, alike, apply, apply_typed, flatten, narrowed
+from appnet.analysis.symbols import MapValue, Symbolic, World, alike, apply, apply_typed, flatten, narrowed
 from appnet.interpret.values import absent_value
 from appnet.language.messages import Field
 from appnet.language.types import MapType, VecType
@@ -29,5 +31,8 @@ def hold(value: Symbolic, field: Field) -> Symbolic:
     if field.kind in _EXACT and field.key_kind in _EXACT:
         return value
     leaves = flatten(value)
-    name = f"hold {field.type} {field.key_kind} {field.kind}"
-    return alike(value, [apply(f"{name}#{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+    name = f"hold {field.type} {field.key_kind} {field.kind}#"
+    if all(it.decl().name().startswith(name) for it in leaves):
+        return value  # it was held before: that changes nothing a second time
+    held = alike(value, [apply(f"{name}{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+    return replace(held, most=value.most) if isinstance(value, MapValue) else held

@@ -10,6 +10,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
+from appnet.analysis.fields import hold
 from appnet.analysis.replay import MOST_STATUS
 from appnet.analysis.store import Store, SymbolicMessage, merge_messages, merge_named
 from appnet.analysis.symbols import (
@@ -23,7 +24,6 @@ from appnet.analysis.symbols import (
     Term,
     World,
     both,
-    narrowed,
     negated,
     variable,
     when,
@@ -31,7 +31,6 @@ from appnet.analysis.symbols import (
 from appnet.ir.nodes import Element
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.types import MapType, VecType
 
 State = Mapping[str, Symbolic]
 
@@ -156,9 +155,7 @@ class SymbolicPair:
     def _field(self, direction: str, path: str) -> Symbolic:
         """Any value that the wire holds in the field."""
         field = self._schema(direction).fields[path]
-        value = variable(f"{direction} {path}", field.type)
-        many = isinstance(field.type, VecType | MapType)
-        return value if many or field.kind == "float" else narrowed(value, field.kind)
+        return hold(variable(f"{direction} {path}", field.type), field)
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import z3
 
+from appnet.analysis import orders
 from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
 from appnet.analysis.maps import get
@@ -123,5 +124,5 @@ def _never(world: World, condition: Term) -> bool:
         return True
     solver = z3.Solver()
     solver.set("timeout", BUDGET_MS)
-    solver.add(*world.facts, *world.distinct(), condition)
+    solver.add(*world.facts, *world.distinct(), *orders.of_literals(world), condition)
     return bool(solver.check() == z3.unsat)

@@ -29,6 +29,7 @@ from enum import Enum
 from functools import cached_property
 
 from appnet.diagnostics.place import Span
+from appnet.language.capacity import DEFAULT_CAPACITY, UNBOUNDED
 from appnet.language.types import Type
 
 # --- atoms -----------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ class StateVariable:
     name: str
     type: Type
     state_class: StateClass
-    capacity: int = 65_536
+    capacity: int = DEFAULT_CAPACITY
     consistency: Consistency = Consistency.LOCAL
     combiner: str | None = None
     persistent: bool = False
@@ -298,7 +299,7 @@ class Element:
     """One element, specialised to a method and to its parameters.
 
     A handler's path that ends without `Forward`, `Refuse` or `Answer` drops the RPC:
-    UNAVAILABLE, "dropped by NAME".
+    UNAVAILABLE, "dropped by NAME". ``local_capacity``: of containers that are no state variable themselves.
     """
 
     name: str
@@ -307,6 +308,19 @@ class Element:
     req: Handler
     resp: Handler
     span: Span | None = None
+    local_capacity: int = DEFAULT_CAPACITY
+
+    def capacity_of(self, place: Atom) -> int:
+        """How many entries the container may have. This is all that decides when one drops its oldest entry:
+
+        an operation that adds one to a container that has so many, or more, drops one; one that adds none drops none.
+        A container that is assigned to a state variable is cut down to the variable's capacity. What comes of a
+        message, or out of another container, may have more.
+        """
+        if not isinstance(place, State):
+            return self.local_capacity
+        variable = next(it for it in self.state if it.name == place.name)
+        return UNBOUNDED if variable.state_class is StateClass.RPC_SCOPED else variable.capacity
 
     @cached_property
     def digest(self) -> str:
