@@ -24,7 +24,7 @@ from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from tests.analysis.standard import METHOD, standard_elements
 from tests.analysis.support import random_runs
-from tests.support.elements import make_program
+from tests.support.elements import make_program, with_capacity
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
 
@@ -45,6 +45,7 @@ def judge_seed(seed: int, sequences: int) -> tuple[Judged, str]:
     source = random.Random(seed)
     budget = source.choice((1, 1, 2, 3, 6, 12))
     (first, one), (second, other) = (random_element(source, name, budget) for name in ("first", "second"))
+    first, second = (_lowered(it, random.Random(f"{it.name} {seed}")) for it in (first, second))
     strength = source.choice(list(Strength))
     decision = decide(first, second, SAMPLE, strength)
     own = 2 * sequences // 3
@@ -68,6 +69,12 @@ def random_element(source: random.Random, name: str, budget: int) -> tuple[Eleme
     for path, field in SAMPLE.request.fields.items():
         text = text.replace(f"'{path}'", f"'{_FEW[field.type]}'")
     return compile_element(TextSource(Path(f"{name}.appnet"), text), SAMPLE).element, text
+
+
+def _lowered(element: Element, source: random.Random) -> Element:
+    """The element, sometimes with containers that hold few entries."""
+    capacity = source.choice((None, None, 1, 2, 3, 4))
+    return element if capacity is None else with_capacity(element, capacity)
 
 
 def judge(

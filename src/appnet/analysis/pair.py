@@ -24,11 +24,13 @@ from appnet.analysis.symbols import (
     Term,
     World,
     both,
+    either,
+    equal_all,
     negated,
     variable,
     when,
 )
-from appnet.ir.nodes import Element
+from appnet.ir.nodes import Element, StateClass
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
 
@@ -110,23 +112,54 @@ class SymbolicPair:
                 if isinstance(held, MapValue):
                     self._world.facts.append(negated(maps.get(self._world, held, self.call).present))
 
+    def note_asked_call(self) -> None:
+        """Notes what holds when the response of a unary call comes: `req` ran once before, and left what is kept."""
+        for place, element in self.elements.items():
+            variables = {it.name: it.type for it in element.state}
+            by_call = keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+            kept = {it.name: it.state_class for it in element.state if it.name in by_call}
+            if kept:
+                self._note_kept(place, kept)
+
+    def _note_kept(self, place: str, kept: Mapping[str, StateClass]) -> None:
+        """Notes of Maps that are set at the number of the call alone what the request left there."""
+        earlier, world = f"{place} earlier", self._world
+        element = self.elements[place]
+        before = any_state(element, earlier, world, constants(element))
+        for name in kept:
+            world.facts.append(negated(maps.get(world, before[name], self.call).present))
+        asked = self._execution(place, "req", earlier).run(before, self._message("request", earlier))
+        world.facts += [asked.forwards(), z3.BitVec(f"{earlier} now", BITS) <= z3.BitVec(f"{place} now", BITS)]
+        for name, state_class in kept.items():
+            now, then = (maps.get(world, state[name], self.call) for state in (self.states[place], asked.state))
+            same = both(then.present, equal_all(world, now.value, then.value))
+            known = now.present if state_class is not StateClass.RPC_SCOPED else either(now.present, then.present)
+            world.facts.append(either(negated(known), both(now.present, same)))
+
     def _run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
+        return self._execution(place, handler, place).run(state, message)
+
+    def _execution(self, place: str, handler: str, name: str) -> Execution:
+        """A run of the element in the place. ``name``: tells its clock and its draws from others."""
         schema = self._schema("request" if handler == "req" else "response")
         method = self._method.full_name.encode()
         answers = {path: self._method.response.fields[path] for path in self._paths("response")}
-        execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema, answers)
-        return execution.run(state, message)
+        return Execution(self.elements[place], name, handler, self._world, self.call, method, schema, answers)
 
-    def _message(self, direction: str) -> SymbolicMessage:
-        """Any message of the direction; a response that another element made is one, too, be it an error or a reply."""
+    def _message(self, direction: str, when_: str = "") -> SymbolicMessage:
+        """Any message of the direction; a response that another element made is one, too, be it an error or a reply.
+
+        ``when_``: tells it from the one that the pair sees now.
+        """
         zero = z3.BitVecVal(0, BITS)
         status = zero if direction == "request" else z3.BitVec("response status", BITS)
         made_here = FALSE if direction == "request" else z3.Bool("response made here")
         if direction == "response":
             self._world.facts.append(z3.ULE(status, MOST_STATUS))
-        metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
-        destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
-        fields = {path: self._field(direction, path) for path in self._paths(direction)}
+        name = f"{when_} {direction}".strip()
+        metadata = z3.Const(f"{name} metadata", z3.ArraySort(TEXT, TEXT))
+        destination = Option(z3.Bool(f"{name} destination set"), z3.Const(f"{name} destination", TEXT))
+        fields = {path: self._field(direction, path, name) for path in self._paths(direction)}
         untouched = z3.K(TEXT, FALSE)
         return SymbolicMessage(
             status, made_here, metadata, untouched, destination, z3.IntVal(0), fields, dict.fromkeys(fields, FALSE)
@@ -152,10 +185,10 @@ class SymbolicPair:
             used += [it for element in self.elements.values() for it in element.req.effects.reply_fields]
         return list(dict.fromkeys(it.path for it in used))
 
-    def _field(self, direction: str, path: str) -> Symbolic:
+    def _field(self, direction: str, path: str, name: str) -> Symbolic:
         """Any value that the wire holds in the field."""
         field = self._schema(direction).fields[path]
-        return hold(variable(f"{direction} {path}", field.type), field)
+        return hold(variable(f"{name} {path}", field.type), field)
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response

@@ -13,7 +13,7 @@ from appnet.analysis.influence import influencing
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
 from appnet.analysis.store import SymbolicMessage
-from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, flatten, negated
+from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MethodSignature
 
@@ -26,20 +26,25 @@ _SWAPPED = ("second", "first")
 
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
-    status_may_differ = False
+    status_may_differ, settled = False, True
     for direction in ("request", "response"):
         world = World()
         pair = SymbolicPair(first, second, method, world)
         if direction == "request" and not method.client_streaming:
             pair.note_new_call()
+        elif direction == "response" and not (method.client_streaming or method.server_streaming):
+            pair.note_asked_call()
         step = pair.request if direction == "request" else pair.response
         comparison = _Comparison(pair, world, strength, step(_WRITTEN), step(_SWAPPED))
         for question in comparison.questions():
-            if not _never(world, question.differs):
-                return Unknown(f"{direction}: {question.what} could not be shown to be the same")
+            never = _never(world, question.differs)
+            if not never:
+                reason = f"{direction}: {question.what} could not be shown to be the same"
+                return Unknown(reason, settled=never is not None)
         if strength is Strength.WEAK and not status_may_differ:
-            status_may_differ = not _never(world, comparison.refusals_differ())
-    return Proved("every step from every state comes to the same", status_may_differ)
+            never = _never(world, comparison.refusals_differ())
+            status_may_differ, settled = not never, never is not None
+    return Proved("every step from every state comes to the same", status_may_differ, settled)
 
 
 @dataclass(frozen=True)
@@ -112,17 +117,15 @@ class _Comparison:
                 yield _Question(f"`{it.name}` of {element.name}", both(passes, self._differ(*at_call)))
 
     def _differ(self, a: Symbolic, b: Symbolic) -> Term:
-        differs = z3.BoolVal(False)
-        for one, other in zip(flatten(a), flatten(b), strict=True):
-            differs = either(differs, negated(self.world.equal(one, other)))
-        return differs
+        return negated(equal_all(self.world, a, b))
 
 
-def _never(world: World, condition: Term) -> bool:
-    """Whether the solver shows, in time, that the condition never holds."""
+def _never(world: World, condition: Term) -> bool | None:
+    """Whether the solver shows that the condition never holds; None where it cannot say in time."""
     if z3.is_false(condition):
         return True
     solver = z3.Solver()
     solver.set("timeout", BUDGET_MS)
     solver.add(*world.facts, *world.distinct(), *orders.of_literals(world), condition)
-    return bool(solver.check() == z3.unsat)
+    found = solver.check()
+    return None if found == z3.unknown else bool(found == z3.unsat)

@@ -15,6 +15,7 @@ from appnet.interpret.values import Value, hold
 from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
 from appnet.ir.state_classes import keyed_by_call
 from appnet.ir.walk import atoms_of, statements
+from appnet.language.capacity import UNBOUNDED
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.types import (
     BOOL,
@@ -38,6 +39,8 @@ _TEXTS = (b"", b"a", b"1")
 _STATUSES = (0, 0, 0, 0, 2, 14)
 _STEPS_NS = (0, 0, 1, 1_000_000, 1_000_000_000)
 _FAR_CALL = 1_000_000  # numbers of calls from before the run
+_MOST_COUNT = 3  # entries of a container, where no capacity is near
+_MOST_NEAR = 12  # capacities around which sizes are tried
 _MOST_ENTRIES = 200
 _MOST_FULL = 1_000  # a Map of no more entries is tried full
 
@@ -69,6 +72,7 @@ class Samples:
         self._steps = [*_STEPS_NS, *(near for it in spans for near in (it, it - 1))]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= MOST_STATUS)]
         self._by_call = {it.name: _by_call(it) for it in elements}
+        self._counts = [*range(_MOST_COUNT + 1), *_near_capacities(elements)]
         calls = [_FAR_CALL + number for number in range(3)] if any(self._by_call.values()) else []
         self._uints = [*(it % 2**64 for it in self._ints), *calls]
         self._all = self._ints, self._uints, self._floats, self._texts
@@ -120,15 +124,15 @@ class Samples:
             if it.state_class in general
         }
 
-    def value(self, type_: Type, capacity: int = 3) -> Value:
-        """A value of the type; a container has few entries."""
+    def value(self, type_: Type, capacity: int = UNBOUNDED) -> Value:
+        """A value of the type; a container has few entries, or about as many as one of the elements can hold."""
         match type_:
             case PairType(first=first, second=second):
                 return (self.value(first), self.value(second))
             case VecType(item=item):
-                return [self.value(item) for _ in range(min(self._source.randint(0, 3), capacity))]
+                return [self.value(item) for _ in range(min(self.pick(self._counts), capacity))]
             case MapType(key=key, value=kept):
-                count = min(self._source.randint(0, 3), capacity)
+                count = min(self.pick(self._counts), capacity)
                 return {self._key(key): self.value(kept) for _ in range(count)}
         if type_ == BOOL:
             return self._source.random() < 0.5
@@ -163,6 +167,14 @@ class Samples:
 def _by_call(element: Element) -> frozenset[str]:
     variables = {it.name: it.type for it in element.state}
     return keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+
+
+def _near_capacities(elements: Sequence[Element]) -> Iterator[int]:
+    """Sizes around what the elements' containers can hold, as far as that is little."""
+    for element in elements:
+        for capacity in (element.local_capacity, *(it.capacity for it in element.state)):
+            if capacity <= _MOST_NEAR:
+                yield from (capacity - 1, capacity, capacity + 1, capacity + 2)
 
 
 def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:

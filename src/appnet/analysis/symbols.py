@@ -297,6 +297,14 @@ def _narrowed_float(value: Term) -> Term:
     return apply("narrow", [value], value.sort())
 
 
+def equal_all(world: World, a: Symbolic, b: Symbolic) -> Term:
+    """That two values of one type are the same."""
+    same = TRUE
+    for one, other in zip(flatten(a), flatten(b), strict=True):
+        same = both(same, world.equal(one, other))
+    return same
+
+
 # --- connectives that see through what is known ----------------------------------------------
 
 
