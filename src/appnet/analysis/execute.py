@@ -70,7 +70,9 @@ def any_state(element: Element, place: str, world: World, known: Mapping[str, Va
         value: Symbolic = None
         if it.name in known and isinstance(it.type, MapType):
             value = maps.constant(world, it.type, known[it.name])
-        elif it.name in known and not isinstance(it.type, VecType) and "Vec" not in it.type.name:
+        elif it.name in known and isinstance(it.type, VecType):
+            value = vecs.of_size(world, variable(f"{place}.{it.name}", it.type), it.type, len(known[it.name]))
+        elif it.name in known and "Vec" not in it.type.name:
             value = world.literal(known[it.name], it.type)
         if value is None:
             value = maps.within(

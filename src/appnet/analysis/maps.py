@@ -105,10 +105,12 @@ def empty(type_: MapType) -> MapValue:
 
 def constant(world: World, type_: MapType, entries: dict[Value, Value]) -> MapValue | None:
     """A Map that is known; None where it is too large to be spelt out or holds containers."""
+    none = empty(type_)
     sorts = leaf_sorts(type_.value)
+    if not entries:
+        return none
     if len(entries) > _SMALL or any(sort.kind() == z3.Z3_UNINTERPRETED_SORT and "<" in str(sort) for sort in sorts):
         return None
-    none = empty(type_)
     present, leaves, history = none.present, list(none.leaves), none.history
     for key, value in entries.items():
         place = _key(type_, world.literal(key, type_.key))

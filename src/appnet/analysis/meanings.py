@@ -29,6 +29,7 @@ from appnet.analysis.symbols import (
     apply_typed,
     both,
     either,
+    is_choice,
     negated,
     sort_of,
     when,
@@ -293,6 +294,21 @@ def _concat(context: Context, call: Call, a: Term, b: Term) -> Term:
     return _opaque(context, call, a, b)
 
 
+@_operation
+def _string_size(context: Context, call: Call, a: Term) -> Term:
+    if is_choice(a):
+        condition, one, other = a.children()
+        return when(condition, _string_size(context, call, one), _string_size(context, call, other))
+    known = context.world.value_of(a, STRING)
+    if known is not None:
+        return z3.BitVecVal(len(known[0]), BITS)
+    if _is_joined(a):
+        return _string_size(context, call, a.arg(0)) + _string_size(context, call, a.arg(1))
+    size = apply("string_size", [a], z3.BitVecSort(BITS))
+    context.world.facts += [z3.ULE(size, vecs.LARGEST), (size == 0) == (a == context.world.literal(b"", STRING))]
+    return size
+
+
 def _is_joined(text: Term) -> bool:
     return bool(text.decl().name().startswith("concat ")) and text.num_args() == 2
 
@@ -348,18 +364,32 @@ def _map_size(_context: Context, _call: Call, held: MapValue) -> Term:
 
 
 @_operation
+def _vec_get(context: Context, call: Call, held: Term, index: Term) -> Option:
+    item = apply_typed("item", [held, index], call.args[0].type.item)  # type: ignore[attr-defined]
+    return Option(vecs.holds(context.world, held, index), item)
+
+
+@_operation
+def _vec_get_or(context: Context, call: Call, held: Term, index: Term, default: Symbolic) -> Symbolic:
+    return when(vecs.holds(context.world, held, index), apply_typed("item", [held, index], call.type), default)
+
+
+@_operation
+def _vec_size(context: Context, _call: Call, held: Term) -> Term:
+    return vecs.size(context.world, held)
+
+
+@_operation
 def _vec_set(context: Context, call: Call, held: Term, index: Term, item: Symbolic) -> Term:
-    return _changed(context, call, held, index, item)
+    world = context.world
+    changed = world.note_most(apply_typed("vec_set", [held, index, item], call.args[0].type), world.most(held))
+    at_end = world.equal(index, vecs.size(world, held))
+    return when(vecs.holds(world, held, index), changed, when(at_end, _vec_append(context, call, held, item), held))
 
 
 @_operation
 def _vec_append(context: Context, call: Call, held: Term, item: Symbolic) -> Term:
-    return _changed(context, call, held, item)
-
-
-def _changed(context: Context, call: Call, held: Term, *operands: Symbolic) -> Term:
-    """What a Vec becomes: one that is not full may be longer."""
-    vec = apply_typed(f"{call.op} {context.capacity}", [held, *operands], call.args[0].type)
+    vec = apply_typed(f"vec_append {context.capacity}", [held, item], call.args[0].type)
     most = context.world.most(held)
     return context.world.note_most(vec, most if most >= context.capacity else most + 1)
 

@@ -12,9 +12,9 @@ from appnet.analysis.replay import BACKENDS, MOST_STATUS
 from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, hold
-from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
+from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, State, StateClass
 from appnet.ir.state_classes import keyed_by_call
-from appnet.ir.walk import atoms_of, statements
+from appnet.ir.walk import atoms_of, call_of, statements
 from appnet.language.capacity import UNBOUNDED
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.types import (
@@ -41,6 +41,7 @@ _STEPS_NS = (0, 0, 1, 1_000_000, 1_000_000_000)
 _FAR_CALL = 1_000_000  # numbers of calls from before the run
 _MOST_COUNT = 3  # entries of a container, where no capacity is near
 _MOST_NEAR = 12  # capacities around which sizes are tried
+_MOST_LETTERS = 100
 _MOST_ENTRIES = 200
 _MOST_FULL = 1_000  # a Map of no more entries is tried full
 
@@ -67,7 +68,8 @@ class Samples:
             *map(float, sizes),
             *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2)),
         ]
-        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
+        of_size = [b"x" * it for it in numbers if 1 < it <= _MOST_LETTERS]
+        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts, *of_size]))
         spans = [int(it * 1e9) for it in floats if 0 < it < 1e6]
         self._steps = [*_STEPS_NS, *(near for it in spans for near in (it, it - 1))]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= MOST_STATUS)]
@@ -165,8 +167,15 @@ class Samples:
 
 
 def _by_call(element: Element) -> frozenset[str]:
+    """Maps that are set for calls; one that is never set may hold what an earlier version of the element left there."""
     variables = {it.name: it.type for it in element.state}
-    return keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+    is_set = {
+        call.args[0].name
+        for handler in (element.req, element.resp)
+        for it in statements(handler.body)
+        if (call := call_of(it)) is not None and call.op == "map_set" and isinstance(call.args[0], State)
+    }
+    return keyed_by_call(element.init, element.req.body, element.resp.body, variables) & is_set
 
 
 def _near_capacities(elements: Sequence[Element]) -> Iterator[int]:
