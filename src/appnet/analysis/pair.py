@@ -69,11 +69,11 @@ class SymbolicPair:
     def request(self, order: tuple[str, str]) -> SymbolicOutcome:
         """Any request, in the order from client to server."""
         outer, inner = order
-        message = self._message("request")
-        one = self._run(outer, "req", self.states[outer], message)
-        other = self._run(inner, "req", self.states[inner], one.message)
+        message = self.message("request")
+        one = self.run(outer, "req", self.states[outer], message)
+        other = self.run(inner, "req", self.states[inner], one.message)
         seen = merge_messages(other.answered, self._answer(other), self._error(other.code))
-        told = self._run(outer, "resp", one.state, seen)  # what is told passes who forwarded
+        told = self.run(outer, "resp", one.state, seen)  # what is told passes who forwarded
         reached = one.forwards()
         told_on = both(reached, negated(other.forwards()))
         code, text = _told(told, other)
@@ -93,10 +93,10 @@ class SymbolicPair:
     def response(self, order: tuple[str, str]) -> SymbolicOutcome:
         """Any response, or error response, of a call whose request both forwarded."""
         outer, inner = order
-        message = self._message("response")
-        one = self._run(inner, "resp", self.states[inner], message)
+        message = self.message("response")
+        one = self.run(inner, "resp", self.states[inner], message)
         seen = merge_messages(one.forwards(), one.message, self._error(one.code))
-        other = self._run(outer, "resp", self.states[outer], seen)
+        other = self.run(outer, "resp", self.states[outer], seen)
         code, text = _told(other, one)
         states = {inner: one.state, outer: other.state}
         return SymbolicOutcome(
@@ -128,7 +128,7 @@ class SymbolicPair:
         before = any_state(element, earlier, world, constants(element))
         for name in kept:
             world.facts.append(negated(maps.get(world, before[name], self.call).present))
-        asked = self._execution(place, "req", earlier).run(before, self._message("request", earlier))
+        asked = self._execution(place, "req", earlier).run(before, self.message("request", earlier))
         world.facts += [asked.forwards(), z3.BitVec(f"{earlier} now", BITS) <= z3.BitVec(f"{place} now", BITS)]
         for name, state_class in kept.items():
             now, then = (maps.get(world, state[name], self.call) for state in (self.states[place], asked.state))
@@ -136,7 +136,8 @@ class SymbolicPair:
             known = now.present if state_class is not StateClass.RPC_SCOPED else either(now.present, then.present)
             world.facts.append(either(negated(known), both(now.present, same)))
 
-    def _run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
+    def run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
+        """The handler of one of the elements."""
         return self._execution(place, handler, place).run(state, message)
 
     def _execution(self, place: str, handler: str, name: str) -> Execution:
@@ -146,7 +147,7 @@ class SymbolicPair:
         answers = {path: self._method.response.fields[path] for path in self._paths("response")}
         return Execution(self.elements[place], name, handler, self._world, self.call, method, schema, answers)
 
-    def _message(self, direction: str, when_: str = "") -> SymbolicMessage:
+    def message(self, direction: str, when_: str = "") -> SymbolicMessage:
         """Any message of the direction; a response that another element made is one, too, be it an error or a reply.
 
         ``when_``: tells it from the one that the pair sees now.
@@ -167,13 +168,13 @@ class SymbolicPair:
 
     def _error(self, code: Term) -> SymbolicMessage:
         """The error response that the chain makes of a refusal."""
-        return replace(self._message("response"), status=code, made_here=TRUE)
+        return replace(self.message("response"), status=code, made_here=TRUE)
 
     def _answer(self, replying: Store) -> SymbolicMessage:
         """The response that the chain makes of a reply."""
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
-        any_response = self._message("response")
+        any_response = self.message("response")
         headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
         return SymbolicMessage(zero, TRUE, *headers, *reply)
 

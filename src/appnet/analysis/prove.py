@@ -10,6 +10,7 @@ import z3
 from appnet.analysis import orders
 from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
+from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
 from appnet.analysis.store import SymbolicMessage
@@ -26,33 +27,74 @@ _SWAPPED = ("second", "first")
 
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
+    weak = strength is Strength.WEAK
+    hidden = {it.name: _Hidden(it, method) if weak else None for it in (first, second)}
     status_may_differ, settled = False, True
     for direction in ("request", "response"):
-        world = World()
-        pair = SymbolicPair(first, second, method, world)
-        if direction == "request" and not method.client_streaming:
-            pair.note_new_call()
-        elif direction == "response" and not (method.client_streaming or method.server_streaming):
-            pair.note_asked_call()
-        step = pair.request if direction == "request" else pair.response
-        comparison = _Comparison(pair, world, strength, step(_WRITTEN), step(_SWAPPED))
-        for question in comparison.questions():
-            never = _never(world, question.differs)
-            if not never:
-                reason = f"{direction}: {question.what} could not be shown to be the same"
-                return Unknown(reason, settled=never is not None)
-        if strength is Strength.WEAK and not status_may_differ:
-            never = _never(world, comparison.refusals_differ())
+        comparison = _compared(first, second, method, direction)
+        for question in comparison.questions(strength):
+            never = _never(comparison.world, question.differs)
+            if never:
+                continue
+            flows = hidden[question.element] if question.element is not None else None
+            if flows is not None and flows.hides(question.variable):
+                continue
+            if weak and direction == "request" and not method.server_streaming and comparison.nothing_passes():
+                return Proved("all RPCs are refused in either order", status_may_differ=True)
+            reason = f"{direction}: {question.what} could not be shown to be the same"
+            return Unknown(reason, settled=never is not None and (flows is None or flows.settled))
+        if weak and not status_may_differ:
+            never = _never(comparison.world, comparison.refusals_differ())
             status_may_differ, settled = not never, never is not None
     return Proved("every step from every state comes to the same", status_may_differ, settled)
 
 
+def _compared(first: Element, second: Element, method: MethodSignature, direction: str) -> _Comparison:
+    """What both orders make of a message of the direction."""
+    world = World()
+    pair = SymbolicPair(first, second, method, world)
+    if direction == "request" and not method.client_streaming:
+        pair.note_new_call()
+    elif direction == "response" and not (method.client_streaming or method.server_streaming):
+        pair.note_asked_call()
+    step = pair.request if direction == "request" else pair.response
+    return _Comparison(pair, world, step(_WRITTEN), step(_SWAPPED))
+
+
+class _Hidden:
+    """State of an element that can never show: what does not flow anywhere, and what the solver finds besides.
+
+    ``settled``: whether the solver always had time for an answer.
+    """
+
+    def __init__(self, element: Element, method: MethodSignature) -> None:
+        self._element = element
+        self._method = method
+        self.settled = True
+        self._found = frozenset(it.name for it in element.state) - influencing(element)
+
+    def hides(self, variable: str) -> bool:
+        """Whether the variable is such a one, too."""
+        if variable in self._found:
+            return True
+        more = self._found | {variable}
+        for world, differ in seen_differences(self._element, self._method, more):
+            never = _never(world, differ)
+            self.settled &= never is not None
+            if not never:
+                return False
+        self._found = more
+        return True
+
+
 @dataclass(frozen=True)
 class _Question:
-    """``differs``: when the orders are told apart by this."""
+    """``differs``: when the orders are told apart by this; it may be about the ``variable`` of an ``element``."""
 
     what: str
     differs: Term
+    element: str | None = None
+    variable: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,11 +103,10 @@ class _Comparison:
 
     pair: SymbolicPair
     world: World
-    strength: Strength
     written: SymbolicOutcome
     swapped: SymbolicOutcome
 
-    def questions(self) -> Iterator[_Question]:
+    def questions(self, strength: Strength) -> Iterator[_Question]:
         """All that has to be the same."""
         a, b = self.written, self.swapped
         yield _Question("whether the RPC passes", self._differ(a.forwarded, b.forwarded))
@@ -86,11 +127,16 @@ class _Comparison:
         )
         yield _Question("metadata, host or delay", both(passes, headers))
         refused = negated(either(passes, a.answered))
-        if self.strength is Strength.STRONG:
+        if strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
-            yield from self._states(place, passes)
+            yield from self._states(place, passes, strength)
+
+    def nothing_passes(self) -> bool:
+        """Whether no order ever lets an RPC pass, or answers one."""
+        a, b = self.written, self.swapped
+        return bool(_never(self.world, either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))))
 
     def refusals_differ(self) -> Term:
         """When both refuse, with another status."""
@@ -103,18 +149,21 @@ class _Comparison:
             differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
             yield _Question(f"{what} `{path}`", both(where, differs))
 
-    def _states(self, place: str, passes: Term) -> Iterator[_Question]:
+    def _states(self, place: str, passes: Term, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]
-        matters = influencing(element) if self.strength is Strength.WEAK else {it.name for it in element.state}
+        matters = influencing(element) if strength is Strength.WEAK else {it.name for it in element.state}
         for it in element.state:
             if it.name not in matters:
                 continue
             a, b = self.written.states[place][it.name], self.swapped.states[place][it.name]
             if it.state_class is not StateClass.RPC_SCOPED:
-                yield _Question(f"`{it.name}` of {element.name}", self._differ(a, b))
+                differs = self._differ(a, b)
             elif isinstance(a, MapValue) and isinstance(b, MapValue):  # seen by its call alone, while that lasts
                 at_call = [get(self.world, held, self.pair.call) for held in (a, b)]
-                yield _Question(f"`{it.name}` of {element.name}", both(passes, self._differ(*at_call)))
+                differs = both(passes, self._differ(*at_call))
+            else:
+                continue
+            yield _Question(f"`{it.name}` of {element.name}", differs, element.name, it.name)
 
     def _differ(self, a: Symbolic, b: Symbolic) -> Term:
         return negated(equal_all(self.world, a, b))
