@@ -14,6 +14,7 @@ from appnet.interpret.shown import CLOCK_START_NS, shown
 from appnet.interpret.values import Value, absent_value
 from appnet.ir.nodes import Arm, Block, Element, StateClass
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.statuses import status_name
 from appnet.language.types import STRING as _STRING
 from appnet.language.types import Type
 
@@ -120,19 +121,19 @@ class _Seen:
         """
         if isinstance(self.outcome, Answered):
             types = self.rpc.signature.response.fields
-            return {f"field `{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            return {f"`{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
         if not isinstance(self.outcome, Forwarded):
-            return {"with code": str(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            return {"with": status_name(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
         found = {}
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
-            found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
+            found[f"`{path}`"] = written + (" (set anew)" if path in self.outcome.written else "")
         if not self.first:
             return found
         found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
-        return {**found, **wait, "to host": str(self.rpc.backend)}
+        return {**found, **wait, "to host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:
         """Whether nobody can tell the two apart."""
@@ -142,13 +143,18 @@ class _Seen:
 
     def words(self, other: _Seen) -> str:
         """It, as far as the other one differs."""
-        theirs = other.content() if type(other.outcome) is type(self.outcome) else {}
-        readable = self.content(shown)
-        parts = [f"{name} {_short(readable[name])}" for name, it in self.content().items() if theirs.get(name) != it]
         if other.passed != self.passed and self.passed:
             return "passes"
-        became = "answered, " if isinstance(self.outcome, Answered) else "passes, " if self.passed else "refused, "
-        return became + (", ".join(parts) if parts else "without the rest")
+        like = type(other.outcome) is type(self.outcome)
+        mine, theirs = self.content(), other.content() if like else {}
+        readable = self.content(shown)
+        parts = [f"{name} {_short(readable[name])}" for name, it in mine.items() if theirs.get(name) != it]
+        if isinstance(self.outcome, Refused):
+            return " ".join(["refused", *parts])
+        lacks = [name for name in theirs if name not in mine]
+        became = "passes" if self.passed else "answered"
+        text = f"{became} with {', '.join(parts)}" if parts else became
+        return f"{text}, without {', '.join(lacks)}" if lacks else text
 
     def draw(self) -> str:
         """What to say first where an element that draws refused it; otherwise nothing."""

@@ -66,12 +66,14 @@ class Costs:
 def costs_of(element: Element, prices: Sequence[TargetCosts], refused: float | None = None) -> Costs:
     """What the element costs, expected from its code, at the prices of each place.
 
-    ``refused``: the share of RPCs that it was seen to end.
+    ``refused``: the share of RPCs that it was seen to end. One that ends no request lets all of them on, whatever was
+    seen: what it ended were responses, or another version of it did.
     """
     effects = element.req.effects
-    can_end = effects.can_refuse or effects.can_drop or effects.can_reply
-    if refused is None:
-        refused = _REFUSED if can_end else 0.0
+    if not (effects.can_refuse or effects.can_drop or effects.can_reply):
+        refused = 0.0
+    elif refused is None:
+        refused = _REFUSED
     request, response = operations_of(element)
     keeps = 1.0 - refused
     own = tuple(_priced(request, it) + keeps * _priced(response, it) for it in prices)
