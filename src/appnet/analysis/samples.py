@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -42,6 +43,7 @@ _FAR_CALL = 1_000_000  # numbers of calls from before the run
 _MOST_COUNT = 3  # entries of a container, where no capacity is near
 _MOST_NEAR = 12  # capacities around which sizes are tried
 _MOST_LETTERS = 100
+_FAR_KEY = 7_000
 _MOST_ENTRIES = 200
 _MOST_FULL = 1_000  # a Map of no more entries is tried full
 
@@ -135,7 +137,9 @@ class Samples:
                 return [self.value(item) for _ in range(min(self.pick(self._counts), capacity))]
             case MapType(key=key, value=kept):
                 count = min(self.pick(self._counts), capacity)
-                return {self._key(key): self.value(kept) for _ in range(count)}
+                entries = {self._key(key): self.value(kept) for _ in range(count)}
+                lacking = count - len(entries) if count > _MOST_COUNT else 0
+                return entries | {it: self.value(kept) for it in itertools.islice(_further_keys(key), lacking)}
         if type_ == BOOL:
             return self._source.random() < 0.5
         if type_ == INSTANT:
@@ -176,6 +180,13 @@ def _by_call(element: Element) -> frozenset[str]:
         if (call := call_of(it)) is not None and call.op == "map_set" and isinstance(call.args[0], State)
     }
     return keyed_by_call(element.init, element.req.body, element.resp.body, variables) & is_set
+
+
+def _further_keys(type_: Type) -> Iterator[Value]:
+    """Keys that pools do not have, for Maps that are to be large."""
+    if type_ != BOOL:
+        for number in itertools.count(_FAR_KEY):
+            yield b"%d" % number if type_ in (STRING, BYTES) else float(number) if type_ == FLOAT else number
 
 
 def _near_capacities(elements: Sequence[Element]) -> Iterator[int]:
