@@ -22,8 +22,8 @@ foreach(get(rpc, 'tags'), lambda({item}):
     if {item} == get(rpc, 'text'):
         found = found + 1
 )
-if found > 0:
-    send(err('found'), Up)
+if found {condition}:
+    set(rpc, 'points', {value})
 """
 
 
@@ -49,8 +49,8 @@ SAME = {
         on_sample("behind", "set(rpc, 'text', concat(get(rpc, 'text'), 'b'))"),
     ),
     "loops of the same text": (
-        on_sample("one", f"unused = 1\n{LOOP.format(item='tag')}"),
-        on_sample("other", LOOP.format(item="word")),
+        on_sample("one", f"unused = 1\n{LOOP.format(item='tag', condition='> 0', value=1)}"),
+        on_sample("other", LOOP.format(item="word", condition="<= 0", value=2)),
     ),
     "less, or not less": (
         on_sample("less", _writes("get(rpc, 'ratio') < 0.5", "1")),
@@ -83,7 +83,7 @@ SAME = {
             state="seen: Map<uint, string>",
             resp="if get(seen, rpc_id(), '') != 'x':\n    send(err('never asked'), Up)",
         ),
-        on_sample("notes", "pass", state="n: int", resp="n = n + 1"),
+        on_sample("notes", "pass", state="n: int", resp="if status(rpc) == 0:\n    n = n + 1"),
     ),
 }
 
@@ -123,7 +123,7 @@ def test_not_proved_where_a_nan_is_neither() -> None:
     assert isinstance(decide(less, other, SAMPLE, WEAK), Refuted)
 
 
-MAP_OF_MAPS = "outer: Map<string, Map<string, int>>\nlast: Map<string, int>"
+MAP_OF_MAPS = "last: Map<string, int>\nouter: Map<string, Map<string, int>>"
 TAKES = on_sample(
     "takes",
     "match get(outer, get(rpc, 'text')):\n    Some(v) => last = v\n    None => pass",
