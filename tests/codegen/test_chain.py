@@ -71,7 +71,7 @@ def test_the_table_tells_what_a_host_needs_to_know() -> None:
         SlotField((1,), "string", False, None),
         SlotField((13, 2047, 16), "uint32", False, None),
     }
-    assert (request.needs_message, request.holds, request.empty, request.streams) == (True, True, False, False)
+    assert (request.needs_message, request.holds, request.empty, request.streams) == (True, False, False, False)
     assert method.response.fields == (SlotField((31,), "int64", True, "string"),)
     assert method.response.needs_status
     assert method.reply.fields == ()
@@ -88,7 +88,7 @@ def test_a_table_of_another_abi_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "other.c"
     source.write_text('#include "chain.h"\n__attribute__((visibility("default"))) extern const an_chain appnet_chain;\n'
                       "const an_chain appnet_chain = {.abi = AN_CHAIN_ABI + 1, .size = sizeof(an_chain)};\n")  # fmt: skip
-    with pytest.raises(ValueError, match="a chain of ABI 1 is needed, not of 2"):
+    with pytest.raises(ValueError, match="a chain of ABI 2 is needed, not of 3"):
         SlotChain(compile_library([source], include=[RUNTIME]))
 
 

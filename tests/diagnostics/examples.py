@@ -32,8 +32,10 @@ service Shop { rpc Buy(Order) returns (Order); }
 BLOCKS = {
     "state": "state:\n    pass\n",
     "init": "init():\n    pass\n",
+    "open": "",
     "req": "req(rpc):\n    send(rpc, Down)\n",
     "resp": "resp(rpc):\n    send(rpc, Up)\n",
+    "end": "",
 }
 APPLICATION = """app_name: echo
 app_manifest: echo.yaml

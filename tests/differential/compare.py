@@ -125,6 +125,7 @@ class Comparison:
         """Compares every step of the traffic on the chain of this number; how many requests there were."""
         source = random.Random(seed)
         open_calls: dict[int, _Pair] = {}
+        self._over: set[int] = set()
         requests = 0
         for step in traffic.steps:
             if self._text_kept(index) > MOST_STATE:
@@ -132,7 +133,7 @@ class Comparison:
             self.clock.now_ns += step.after_ns
             for module in self._modules.values():
                 module.now_ns = self.clock.now_ns
-            requests += step.kind == "request"
+            requests += step.kind in {"open", "request"} and step.exchange not in open_calls
             self._step(index, step, traffic.exchanges[step.exchange], open_calls, source)
         for pair in open_calls.values():
             self._instances[index].end(pair.rpc)
@@ -160,12 +161,19 @@ class Comparison:
     ) -> None:
         instance, signature = self._instances[index], self.chains[index].signature
         where = self._where(index, step)
-        if step.kind == "request":
-            self.calls_made += 1
-            calls = {name: module.call() for name, module in self._modules.items()}
-            pair = open_calls[step.exchange] = _Pair(calls, Rpc(signature, rpc_id=self.calls_made))
-            pair.rpc.metadata = {**_REQUEST_HEADERS, **exchange.metadata}
-            refused = self._message(pair, instance, exchange, source, "request", where)
+        if step.kind in {"open", "request"}:
+            pair = open_calls.get(step.exchange)
+            if pair is None:
+                if step.exchange in self._over:
+                    return
+                self.calls_made += 1
+                calls = {name: module.call() for name, module in self._modules.items()}
+                pair = open_calls[step.exchange] = _Pair(calls, Rpc(signature, rpc_id=self.calls_made))
+                pair.rpc.metadata = {**_REQUEST_HEADERS, **exchange.metadata}
+            if step.kind == "open":
+                refused = self._open(pair, instance, exchange, where)
+            else:
+                refused = self._message(pair, instance, exchange, source, "request", where)
         elif step.exchange not in open_calls:
             return
         elif step.kind == "response":
@@ -177,7 +185,20 @@ class Comparison:
             instance.end(open_calls[step.exchange].rpc)
             refused = True
         if refused:
+            self._over.add(step.exchange)
             open_calls.pop(step.exchange).end()
+
+    def _open(self, pair: _Pair, instance: ChainInstance, exchange: Exchange, where: str) -> bool:
+        """Compares what becomes of a call at its beginning; whether it was refused."""
+        expected = instance.open(pair.rpc)
+        for name, call in pair.calls.items():
+            got = call.begin_request(pair.rpc.signature.full_name, exchange.metadata)
+            if isinstance(expected, Forwarded):
+                assert got is None, f"{name}, {where}"
+            else:
+                assert got is not None, f"{name}, {where}"
+                _check(expected, got, b"", "", {}, f"{name}, {where}")
+        return not isinstance(expected, Forwarded)
 
     def _message(
         self, pair: _Pair, instance: ChainInstance, exchange: Exchange, source: random.Random, kind: str, where: str

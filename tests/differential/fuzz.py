@@ -48,7 +48,7 @@ def run_all(chains: Sequence[Chain], calls: int, first_seed: int = 0, *, subject
     for round_ in range(ROUNDS):
         for index in range(len(chains)):
             seed = first_seed + round_ * 1000 + index
-            requests += comparison.run(index, make_traffic(seed, calls // ROUNDS), seed)
+            requests += comparison.run(index, make_traffic(seed, calls // ROUNDS, whole=round_ > 0), seed)
         comparison.check_state()
     return requests
 
@@ -71,7 +71,7 @@ def written_chains() -> list[Chain]:
 def texts_of(seed: int) -> list[list[str]]:
     """The chains of a batch: each program alone, and some of them together."""
     source = random.Random(seed)
-    texts = [make_program(source) for _ in range(PROGRAMS_A_BATCH)]
+    texts = [make_program(source, whole=number % 2 == 1) for number in range(PROGRAMS_A_BATCH)]
     texts = [lower_capacity(source, it) for it in texts]
     together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
     return [*([text] for text in texts), *together]
@@ -86,10 +86,11 @@ def run_replies(seed: int, subjects: Sequence[Subject] = REPLYING) -> int:
     return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=subjects)
 
 
-def texts_of_streams(seed: int) -> list[str]:
-    """Programs for streams."""
+def texts_of_streams(seed: int) -> list[list[str]]:
+    """Chains for streams."""
     source = random.Random(~seed)
-    return [make_program(source) for _ in range(PROGRAMS_A_BATCH)]
+    texts = [make_program(source, whole=number % 2 == 1) for number in range(PROGRAMS_A_BATCH)]
+    return [*([text] for text in texts), *(texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6))]
 
 
 def run_batch(seed: int, subjects: Sequence[Subject] = TARGETS) -> int:

@@ -67,6 +67,7 @@ class _SlotCall(CallUnderTest):
         self._call: _Call | None = None
         self._response_headers: dict[str, bytes] = {}
         self._come = {AT_REQUEST: b"", AT_RESPONSE: b""}  # bytes of messages that are not judged yet
+        self._asked = False
         self._instead = b""
         self._denied = Denied(0, b"")
 
@@ -78,7 +79,7 @@ class _SlotCall(CallUnderTest):
         if direction is self.request:
             method = self._instance.chain.methods[direction.headers[":path"].decode()]
             self._call = _Call(self._instance, method, direction.headers, self._response_headers)
-            return Action.HOLD
+            return self._opened(self._call.open())
         self._response_headers.update(direction.headers)
         direction.headers = self._response_headers
         return self._ended(direction.headers) if end else Action.HOLD
@@ -87,7 +88,9 @@ class _SlotCall(CallUnderTest):
         assert self._call
         self._come[self._at(direction)] += b"".join(chunks)
         if self._side(direction).streams:
-            return self._messages(direction)
+            action = self._messages(direction)
+            over = direction is self.request and end and action is Action.REPLACE
+            return self._without_message() if over and not self._asked else action
         return self._messages(direction) if end else Action.TAKE
 
     def _trailers(self, direction: Direction) -> Action:
@@ -110,18 +113,33 @@ class _SlotCall(CallUnderTest):
         assert self._call
         return self._call.method.request if direction is self.request else self._call.method.response
 
+    def _without_message(self) -> Action:
+        """The request ended without a message: it is judged all the same, and nothing goes on."""
+        assert self._call
+        judgement = self._call.request({})
+        return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.REPLACE
+
     def _messages(self, direction: Direction) -> Action:
         """Judges the messages that are whole; what goes on of them is the replacement."""
         at, gone = self._at(direction), b""
         while len(come := self._come[at]) >= _HEADER and len(come) - _HEADER >= int.from_bytes(come[1:_HEADER], "big"):
             size = _HEADER + int.from_bytes(come[1:_HEADER], "big")
             self._come[at] = come[size:]
+            self._asked |= direction is self.request
             action = self._judged(direction, come[_HEADER:size])
             if action is not Action.REPLACE:
                 return action
             gone += self._instead
         self._instead = gone
         return Action.REPLACE
+
+    def _opened(self, judgement: Judgement) -> Action:
+        if judgement.verdict is Verdict.REFUSE:
+            return self._refused(judgement)
+        if judgement.verdict is Verdict.ANSWER:
+            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
+            return Action.RESPOND
+        return Action.HOLD
 
     def _judged(self, direction: Direction, body: bytes) -> Action:
         assert self._call

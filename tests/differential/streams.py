@@ -12,7 +12,7 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, dump
 from appnet.ir import compile_element
-from appnet.ir.nodes import Block, Forward
+from appnet.ir.stages import only_forwards
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest
 from appnet.processors.processor import Denied
 from tests.differential.compare import BACKENDS, SEED, Subject, _check_written, _plain
@@ -53,14 +53,17 @@ class _Stream:
     """One call, in the module and in the interpreter."""
 
     def __init__(self, call: CallUnderTest, reference: ChainInstance, rpc: Rpc) -> None:
-        (element,) = reference.elements()
         self.call, self.reference, self.rpc = call, reference, rpc
         self.call.request_headers({":path": rpc.signature.full_name.encode(), ":method": b"POST", **rpc.metadata})
+        self.asked = 0
         self.passed: dict[str, list[tuple[bytes, Forwarded]]] = {"request": [], "response": []}
-        self.refused: Refused | None = None
         self.response_passed = False
-        handlers = {"request": element.req, "response": element.resp}
-        self.unjudged = {kind for kind, it in handlers.items() if it.body == Block((Forward(),))}
+        elements = reference.elements()
+        handlers = {"request": [it.req for it in elements], "response": [it.resp for it in elements]}
+        self.unjudged = {kind for kind, them in handlers.items() if all(only_forwards(it) for it in them)}
+        begins = reference.open(rpc)
+        self.refused = begins if isinstance(begins, Refused) else None
+        self.check("request")
 
     def send(self, kind: str, piece: bytes, whole: list[bytes], *, end: bool = False) -> None:
         """The piece to both; the interpreter sees the messages that are whole."""
@@ -73,6 +76,11 @@ class _Stream:
                     self.refused = judged
                 else:
                     self.passed[kind].append((framed, judged))
+        if kind == "request":
+            self.asked += len(whole)
+            if end and not self.asked and self.refused is None:
+                judged = self.reference.no_request(self.rpc)
+                self.refused = judged if isinstance(judged, Refused) else None
         action = self.call.request_body(piece, end) if kind == "request" else self.call.response_body(piece)
         self.response_passed |= kind == "response" and action in {Action.CONTINUE, Action.REPLACE}
         self.check(kind)
@@ -119,7 +127,10 @@ def _frames(source: random.Random, fields: list, most: int) -> list[bytes]:
 def _run_call(source: random.Random, stream: _Stream, requests: list[bytes], responses: list[bytes], status: int):
     going, coming = _Messages(source, requests), _Messages(source, responses)
     half_closed = answered = False
+    cut_off = source.random() < 0.15
     while stream.refused is None and not (half_closed and coming.over):
+        if cut_off and source.random() < 0.3:
+            break
         if not half_closed and (source.random() < 0.5 or (coming.over and answered)):
             piece, whole = going.next_piece()
             half_closed = going.over and source.random() < 0.7
@@ -129,27 +140,29 @@ def _run_call(source: random.Random, stream: _Stream, requests: list[bytes], res
                 answered = True
                 stream.call.response_headers({":status": b"200", **stream.rpc.response_metadata})
             stream.send("response", *coming.next_piece())
-    if stream.refused is None:
+    over = half_closed and coming.over
+    if stream.refused is None and over:
         if not answered:
             stream.call.response_headers({":status": b"200", **stream.rpc.response_metadata})
         stream.finish(status)
-    stream.reference.end(stream.rpc)
+    stream.reference.end(stream.rpc, 0 if over else None)
     stream.call.end()
 
 
-def run_streams(texts: Sequence[str], calls: int, subject: Subject, seed: int = 0) -> tuple[int, int]:
-    """``calls`` streams for each program, each alone in its chain; how many messages went on, and calls were refused.
+def run_streams(texts: Sequence[Sequence[str]], calls: int, subject: Subject, seed: int = 0) -> tuple[int, int]:
+    """``calls`` streams for each chain of programs; how many messages went on, and calls were refused.
 
     Raises AssertionError where the module and the interpreter disagree.
     """
     source = random.Random(seed)
     streaming = replace(SAMPLE, client_streaming=True, server_streaming=True)
     chains = []
-    for number, text in enumerate(texts):
+    for number, programs in enumerate(texts):
         signature = replace(streaming, full_name=f"/sample.Probe/s{number}")
-        chains.append(
-            (signature, [compile_element(TextSource(Path("s.appnet"), text), signature, name=f"s{number}").element])
-        )
+        sources = [TextSource(Path("s.appnet"), text) for text in programs]
+        names = [f"s{number}_{place}" for place in range(len(sources))]
+        elements = [compile_element(it, signature, name=name).element for it, name in zip(sources, names, strict=True)]
+        chains.append((signature, elements))
     clock = Clock()
     module = subject.harness(
         subject.compile(print_chain(ChainSource("streams", "1", chains))),
@@ -165,7 +178,6 @@ def run_streams(texts: Sequence[str], calls: int, subject: Subject, seed: int = 
         exchanges = make_traffic(call_number, 3).exchanges
         signature, reference = chains[index][0], references[index]
         rpc = Rpc(signature, metadata={**REQUEST_HEADERS, **exchanges[0].metadata}, rpc_id=call_number + 1)
-        rpc.forwarded = 1  # as the interpreter has it for a call that it numbers itself
         rpc.response_metadata = {**RESPONSE_HEADERS, **exchanges[0].response_metadata}
         clock.now_ns += source.randint(0, 10**9)
         module.now_ns = clock.now_ns

@@ -27,15 +27,20 @@ each_target = pytest.mark.parametrize("subject", TARGETS, ids=lambda subject: su
 
 @each_target
 def test_written_programs(subject: Subject):
-    judged, refused = run_streams([it.read_text() for it in WRITTEN], CALLS, subject)
+    judged, refused = run_streams([[it.read_text()] for it in WRITTEN], CALLS, subject)
     assert judged > CALLS * len(WRITTEN)
     assert refused > len(WRITTEN) // 4
+
+
+def make_chains(source: random.Random) -> list[list[str]]:
+    texts = [make_program(source, whole=number % 2 == 1) for number in range(GENERATED)]
+    return [*([text] for text in texts), *(texts[start : start + 3] for start in range(0, GENERATED, 6))]
 
 
 @each_target
 def test_generated_programs(subject: Subject):
     source = random.Random(7)
-    judged, refused = run_streams([make_program(source) for _ in range(GENERATED)], CALLS, subject)
+    judged, refused = run_streams(make_chains(source), CALLS, subject)
     assert judged > CALLS * GENERATED
     assert refused > GENERATED // 4
 

@@ -38,7 +38,7 @@ of such elements, a file of `config/samples/cookbook` that runs as it is, in fro
 
 ![Two chains of standard elements](images/chains.svg)
 
-The lines counted are those of `init`, `req` and `resp`, without their heads, comments, `pass` and what only forwards. Beside them stand public
+The lines counted are those of `init` and the handlers, without their heads, comments, `pass` and what only forwards. Beside them stand public
 Envoy filters and EnvoyFilters that come closest to the same function, where there are any, counted without empty lines, comments and tests. The
 authors of AppNet report 7 to 28 lines for common elements (NSDI 2025, "High-level Programming for Application Networks").
 
@@ -61,8 +61,6 @@ _TAIL = """\
 
 * **Waiting.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. `delay` has Envoy's own fault filter do
   it, after the whole chain; `appnetctl run` puts that filter where an element sets its header, and keeps the header from servers.
-* **What hung up.** When a caller goes away, no handler runs. Elements that count calls by their answers say how they forget such calls
-  (`concurrency_limit`), or count them until they are pushed out (`prequal_server`, `servicerouter_server`: at most a thousand).
 * **A host that is gone.** A call to a chosen host that cannot be reached ends with `UNAVAILABLE`; the next call may choose another. `dst`
   that is no host's number leaves the choice to Envoy. `appnetctl run` starts as many servers as the manifest has `replicas`.
 * **Retries and mirroring themselves** are the proxy's: elements decide which (`retry_budget`, `mirror`), routes do it.
@@ -73,7 +71,19 @@ def logic_lines(source: str) -> int:
     """How many lines of the program say what it does."""
     body = source[source.index("\ninit(") :].splitlines()[2:]
     lines = [it.strip() for it in body if not it.lstrip().startswith(("#", "//"))]
-    idle = {"", "pass", ")", "req(rpc):", "resp(rpc):", "send(rpc, Up)", "send(rpc, Down)", "None => pass", "_ => pass"}
+    idle = {
+        "",
+        "pass",
+        ")",
+        "open(rpc):",
+        "req(rpc):",
+        "resp(rpc):",
+        "end(rpc):",
+        "send(rpc, Up)",
+        "send(rpc, Down)",
+        "None => pass",
+        "_ => pass",
+    }
     return sum(it not in idle for it in lines)
 
 

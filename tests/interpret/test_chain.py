@@ -1,5 +1,7 @@
 """Which elements a message passes, who sees an error, and what the caller gets."""
 
+from dataclasses import replace
+
 from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc
 from appnet.ir.nodes import Element, Let, Local, ReadField, SetState, State, Statement, WriteField
 from appnet.language.types import BOOL, FLOAT, INSTANT, INT, STRING, UINT, PairType, VecType
@@ -193,7 +195,7 @@ def test_calls_are_numbered_from_one_and_keep_their_number():
 def test_in_a_stream_each_message_is_judged_and_the_call_keeps_its_number():
     keep = (let("id", "rpc_id", type=UINT), WriteField("big", Local("id", UINT)), *FORWARD)
     instance = chain(element(req=keep, resp=keep))
-    rpc = Rpc(METHOD, {"text": b"first"})
+    rpc = Rpc(replace(METHOD, client_streaming=True, server_streaming=True), {"text": b"first"})
     assert instance.request(rpc) == Forwarded({"big": 1})
     rpc.message = {"text": b"second"}
     assert instance.request(rpc) == Forwarded({"big": 1})

@@ -1,6 +1,7 @@
 """The rules of the language, each as a small program and what comes of it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -361,7 +362,7 @@ def test_the_last_choice_of_a_host_counts():
     ],
 )
 def test_delays_add_up_each_in_whole_milliseconds_and_a_day_at_most(seconds: tuple[float, ...], wait_ms: int):
-    rpc = Rpc(SAMPLE)
+    rpc = Rpc(replace(SAMPLE, client_streaming=True))
     for it in seconds:
         rpc.message = {"ratio": it}
         chain("delay(rpc, get(rpc, 'ratio'))").request(rpc)

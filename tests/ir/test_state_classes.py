@@ -11,7 +11,7 @@ ID_LOCAL = Local("id", UINT)
 
 
 def class_of(type_: Type, *req: Statement, init: tuple[Statement, ...] = (), resp: tuple[Statement, ...] = ()):
-    return classify(Block(init), Block((*req, *FORWARD)), Block((*resp, *FORWARD)), {"x": type_})["x"]
+    return classify(Block(init), (Block((*req, *FORWARD)), Block((*resp, *FORWARD))), {"x": type_})["x"]
 
 
 def x(type_: Type) -> State:

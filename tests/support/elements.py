@@ -75,14 +75,23 @@ def programs() -> st.SearchStrategy[str]:
     return st.randoms(use_true_random=False).map(make_program)
 
 
-def make_program(source: random.Random, budget: int = 12, *, replies: bool = False) -> str:
-    """The text of one program; ``budget``: of statements in each block, ``replies``: whether it may reply."""
+def make_program(source: random.Random, budget: int = 12, *, replies: bool = False, whole: bool = False) -> str:
+    """The text of one program; ``budget``: of statements in each block, ``replies``: whether it may reply.
+
+    ``whole``: whether it may look at the beginning and the end of calls, and sometimes at nothing else.
+    """
     variables = _make_variables(source)
     lines = ["state:"]
     lines += [f"    {variable.declaration()}" for variable in variables] or ["    pass"]
-    for block in ("init", "req", "resp"):
+    blocks = ["init", "req", "resp"]
+    only = set()
+    if whole:
+        blocks = ["init", *(["open"] if source.random() < 0.7 else []), "req", "resp"]
+        blocks += ["end"] if source.random() < 0.7 else []
+        only = {it for it in ("req", "resp") if source.random() < 0.4}
+    for block in blocks:
         writer = _Writer(source, variables, block, budget=budget, replies=replies)
-        body = writer.body()
+        body = writer.whole(writer.verdict) if block in only and not replies else writer.body()
         lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"
 
@@ -151,7 +160,7 @@ class _Writer(Expressions):
 
     def body(self) -> list[str]:
         lines = self.statements(at_least=2)
-        if self.block != "init" and not self.once_in(10):
+        if self.has_metadata and not self.once_in(10):
             lines += self.whole(self.verdict)
         return lines or ["pass"]
 
@@ -176,12 +185,12 @@ class _Writer(Expressions):
     def inner(self) -> list[str]:
         """The body of an arm: statements, and sometimes a verdict."""
         lines = self.statements()
-        if self.block != "init" and not self.loops and self.once_in(4):
+        if self.has_metadata and not self.loops and self.once_in(4):
             lines += self.whole(self.verdict)
         return [f"    {line}" for line in lines or ["pass"]]
 
     def verdict(self) -> list[str]:
-        onward = "send(rpc, Down)" if self.block == "req" else "send(rpc, Up)"
+        onward = "send(rpc, Up)" if self.block == "resp" else "send(rpc, Down)"
         if self.replies and self.block == "req" and self.once_in(3):
             return self._reply()
         if not self.once_in(4):
@@ -220,11 +229,14 @@ class _Writer(Expressions):
             self._match_function,
             self._loop,
         ]
-        if self.block == "req":
+        if self.block in {"open", "req"}:
             kinds.append(self._delay)
         if self.block != "init":
-            kinds += [self._write_field, self._write_field, self._set_metadata, self._keep_for_call, self._look_at_call]
-            kinds += [self._take_many]
+            kinds += [self._keep_for_call, self._look_at_call]
+        if self.has_metadata:
+            kinds.append(self._set_metadata)
+        if self.has_message:
+            kinds += [self._write_field, self._write_field, self._take_many]
         return self.pick(kinds)()
 
     def _new_local(self) -> list[str]:

@@ -65,7 +65,7 @@ class Variable:
 
 @dataclass
 class Expressions:
-    """Writes expressions inside one block: ``init``, ``req`` or ``resp``.
+    """Writes expressions inside one block: ``init`` or a handler.
 
     ``before`` gathers statements that must stand before the one that the expressions are for.
     """
@@ -111,7 +111,7 @@ class Expressions:
     def _names(self, type_: Type) -> list[str]:
         names = [name for name, local in self.locals if local == type_]
         names += [variable.name for variable in self.readable(lambda kept: kept == type_)]
-        if self.block != "init":
+        if self.has_message:
             paths = [path for path, used in SAMPLE.request.fields.items() if used.type == type_]
             names += [f"get(rpc, '{self.pick(paths)}')"] if paths else []
         return names
@@ -180,10 +180,20 @@ class Expressions:
         self.before.append(f"{name} = {made}")
         return name
 
+    @property
+    def has_message(self) -> bool:
+        """Whether fields can be used here."""
+        return self.block in {"req", "resp"}
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether metadata can be used here."""
+        return self.block in {"open", "req", "resp"}
+
     def has_bytes(self) -> bool:
         """Whether something in scope is of type bytes; no literal shows that it is."""
         kept = self.readable(lambda kept: kept == BYTES)
-        return self.block != "init" or bool(kept) or any(local == BYTES for _, local in self.locals)
+        return self.has_message or bool(kept) or any(local == BYTES for _, local in self.locals)
 
     def _some_bytes(self) -> str:
         return self.pick(self._names(BYTES))
@@ -213,7 +223,7 @@ class Expressions:
 
     def functions_for(self, type_: Type) -> list[Operation]:
         """Functions that give the type, by their signatures, and may stand here."""
-        lasting = self.block == "init" or self.loops > 0
+        lasting = self.block in {"init", "end"} or self.loops > 0
         return [it for it in FUNCTIONS if not (it.fallible and lasting) and self._letters(it, type_) is not None]
 
     def _letters(self, operation: Operation, type_: Type) -> dict[str, Type] | None:
@@ -256,7 +266,7 @@ class Expressions:
     def _int(self, depth: int) -> str:
         source = self.pick((UINT, FLOAT, STRING))
         forms = [f"to_int({self.expression(source, depth, anchored=True)})"]
-        forms += ["status(rpc)"] if self.block == "resp" else []
+        forms += ["status(rpc)"] if self.block in {"resp", "end"} else []
         return self.pick(forms)
 
     def _uint(self, depth: int) -> str:
@@ -265,7 +275,8 @@ class Expressions:
         names += [name for name, local in self.locals if isinstance(local, MapType | VecType)]
         forms += [f"{self.pick(('size', 'len'))}({self.pick(names)})"] * 2 if names else []
         forms.append(f"to_uint({self.expression(self.pick((INT, FLOAT)), depth, anchored=True)})")
-        forms += ["rpc_id()", "byte_size(rpc, 'text')"] if self.block != "init" else []
+        forms += ["rpc_id()"] if self.block != "init" else []
+        forms += ["byte_size(rpc, 'text')"] if self.has_message else []
         return self.pick(forms)
 
     def _float(self, depth: int) -> str:
@@ -282,7 +293,7 @@ class Expressions:
         forms = [f"concat({self.expression(STRING, depth)}, {self.expression(STRING, depth)})"]
         forms.append(f"({self.expression(STRING, depth)} + {self.expression(STRING, depth)})")
         forms.append(f"to_string({self.expression(source, depth, anchored=True)})")
-        if self.block != "init":
+        if self.has_metadata:
             forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
             forms.append("method()")
             if not self.loops:

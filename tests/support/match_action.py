@@ -75,19 +75,22 @@ def element(
     req: tuple[Statement, ...] = FORWARD,
     resp: tuple[Statement, ...] = FORWARD,
     capacity: Mapping[str, int] | None = None,
+    open_: tuple[Statement, ...] | None = None,
+    end: tuple[Statement, ...] | None = None,
 ) -> Element:
     """A verified element with the effects and state classes that its blocks have."""
     variables = dict(state or {})
-    blocks = Block(init), Block(req), Block(resp)
-    classes = classify(*blocks, variables)
+    parts = {"open": open_, "req": req, "resp": resp, "end": None if end is None else (*end, *FORWARD)}
+    bodies = {part: Block(it) for part, it in parts.items() if it is not None}
+    classes = classify(Block(init), bodies.values(), variables)
     made = Element(
         name,
         tuple(
             StateVariable(variable, type_, classes[variable], (capacity or {}).get(variable, StateVariable.capacity))
             for variable, type_ in variables.items()
         ),
-        blocks[0],
-        *(Handler(block, handler_effects(block)) for block in blocks[1:]),
+        Block(init),
+        **{part: Handler(body, handler_effects(body)) for part, body in bodies.items()},
     )
     verify(made)
     return made

@@ -118,6 +118,11 @@ class RawClient:
             self._h2.send_data(stream, piece, end_stream=end_stream and index == len(pieces) - 1)
             self._flush()
 
+    def reset(self, stream: int) -> None:
+        """The caller gives the call up."""
+        self._h2.reset_stream(stream, error_code=8)
+        self._flush()
+
     def ping(self) -> None:
         """Sends a ping and waits until it is answered: all that was sent before has been read by then."""
         self._h2.ping(b"appnet!!")

@@ -49,7 +49,9 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Step:
-    """What happens next: "request" or "response" of the exchange of this number, or its "end" half-way."""
+    """What happens next: the exchange of this number begins ("open"), its "request" or "response" comes, or it is cut off
+    half-way ("end").
+    """
 
     kind: str
     exchange: int
@@ -67,20 +69,29 @@ def traffic(most: int) -> st.SearchStrategy[Traffic]:
     return st.builds(make_traffic, st.integers(0, 2**32), st.integers(1, most))
 
 
-def make_traffic(seed: int, calls: int) -> Traffic:
-    """The traffic of this seed."""
+def make_traffic(seed: int, calls: int, *, whole: bool = False) -> Traffic:
+    """The traffic of this seed; ``whole``: some calls begin before their message comes, and may end before that."""
     source = random.Random(seed)
     exchanges = [_exchange(source) for _ in range(calls)]
     steps: list[Step] = []
     waiting, flying = list(range(calls)), []
+    begun: set[int] = set()
     while waiting or flying:
         after = source.choice(_TIMES)
         if waiting and (not flying or (len(flying) < 6 and source.random() < 0.5)):
             flying.append(waiting.pop(0))
-            steps.append(Step("request", flying[-1], after))
+            if whole and source.random() < 0.4:
+                begun.add(flying[-1])
+            steps.append(Step("open" if flying[-1] in begun else "request", flying[-1], after))
+            continue
+        exchange = flying.pop(source.randrange(len(flying)))
+        cut_off = source.random() < (0.3 if exchange in begun else 0.1)
+        if exchange in begun and not cut_off:
+            begun.remove(exchange)
+            flying.append(exchange)
+            steps.append(Step("request", exchange, after))
         else:
-            exchange = flying.pop(source.randrange(len(flying)))
-            steps.append(Step("end" if source.random() < 0.1 else "response", exchange, after))
+            steps.append(Step("end" if cut_off else "response", exchange, after))
     return Traffic(exchanges, steps)
 
 

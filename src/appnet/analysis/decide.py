@@ -11,6 +11,7 @@ from appnet.analysis.prove import prove
 from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
 from appnet.ir.nodes import Element
+from appnet.ir.stages import opens_elsewhere
 from appnet.language.messages import MethodSignature
 
 
@@ -44,6 +45,12 @@ def decide(
 
 def proved_or_unknown(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """The same without a search for a run that tells the orders apart."""
+    for one, other in ((first, second), (second, first)):
+        if opens_elsewhere(one, other):
+            reason = (
+                f"{one.name} would see calls begin at another time: their headers wait for the `req` of {other.name}"
+            )
+            return Unknown(reason)
     at_once = decide_by_properties(infer(first), infer(second), strength)
     if isinstance(at_once, Proved) and not at_once.status_may_differ:
         return at_once

@@ -109,7 +109,7 @@ class Execution:
 
     @property
     def _body(self) -> Handler:
-        return self.element.req if self.handler == "req" else self.element.resp
+        return self.element.handlers[self.handler]
 
     # --- statements ---
 

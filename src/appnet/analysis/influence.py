@@ -47,7 +47,7 @@ _Place = tuple[str, str]
 def influencing(element: Element) -> frozenset[str]:
     """The state variables that can influence a verdict or a message, now or later."""
     flows = _Flows()
-    for name, handler in (("req", element.req), ("resp", element.resp)):
+    for name, handler in element.handlers.items():
         flows.handler = name
         flows.block(handler.body, frozenset())
     found = flows.into(_SEEN)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import z3
 
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import any_state
 from appnet.analysis.pair import SymbolicPair
 from appnet.analysis.store import Store, SymbolicMessage
-from appnet.analysis.symbols import FALSE, Symbolic, Term, World, both, either, equal_all, negated
+from appnet.analysis.symbols import BITS, FALSE, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 
@@ -18,13 +21,15 @@ def seen_differences(element: Element, method: MethodSignature, hidden: frozense
 
     If that is never, two instances that differ in these variables alone do so for ever, and nobody can tell.
     """
-    for handler, direction in (("req", "request"), ("resp", "response")):
+    for handler in element.handlers:
         world = World()
         pair = SymbolicPair(element, element, method, world)
         one = pair.states["first"]
         another = any_state(element, "other", world, constants(element))
         other = {name: another[name] if name in hidden else value for name, value in one.items()}
-        message = pair.message(direction)
+        message = pair.message("response" if handler == "resp" else "request")
+        if handler == "end":
+            message = replace(message, status=z3.BitVec("status at the end", BITS))
         a, b = (pair.run("first", handler, state, message) for state in (one, other))
         yield world, _differ(world, a, b, hidden)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -31,8 +32,10 @@ from appnet.analysis.symbols import (
     when,
 )
 from appnet.ir.nodes import Element, StateClass
+from appnet.ir.stages import judged_at_headers, reached_together
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.statuses import STATUS_CODES
 
 State = Mapping[str, Symbolic]
 
@@ -42,7 +45,8 @@ class SymbolicOutcome:
     """What comes of a message.
 
     It is ``forwarded`` as ``message``, the caller is ``answered`` with the fields of ``reply``, or told ``code``
-    and ``text``. ``states``: of the elements afterwards, by their place.
+    and ``text``. ``states``: of the elements afterwards, by their place. ``ends``: whether its ``end`` will run,
+    and ``left``: with which status the call leaves it, if it does.
     """
 
     forwarded: Term
@@ -52,6 +56,49 @@ class SymbolicOutcome:
     states: Mapping[str, State]
     answered: Term
     reply: SymbolicMessage
+    ends: Mapping[str, Term]
+    left: Mapping[str, Term]
+
+
+class _Played:
+    """How far a call has come. ``flags``: whether a handler of a place let it pass."""
+
+    def __init__(self, message: SymbolicMessage, reply: SymbolicMessage, states: dict[str, State]) -> None:
+        self.message, self.reply, self.states = message, reply, states
+        self.alive, self.answered, self._failed = TRUE, FALSE, FALSE
+        self.code: Term = z3.BitVecVal(0, BITS)
+        self.text: Term = z3.Const("no text", TEXT)
+        self.flags: defaultdict[tuple[str, str], Term] = defaultdict(lambda: FALSE)
+        self.left: dict[str, Term] = dict.fromkeys(states, z3.BitVecVal(STATUS_CODES["CANCELLED"], BITS))
+
+    def passed(self, place: str, handler: str, when_: Term) -> None:
+        """The handler lets the call pass under the condition."""
+        self.flags[place, handler] = when_
+
+    def step(self, place: str, handler: str, store: Store, answer: SymbolicMessage) -> None:
+        """The handler has run, where the call came to it."""
+        came, passes = self.alive, both(self.alive, store.forwards())
+        self._failed = both(came, negated(store.forwards()))
+        self.states[place] = merge_named(came, store.state, self.states[place])
+        self.message = merge_messages(came, store.message, self.message)
+        self.code, self.text = when(self._failed, store.code, self.code), when(self._failed, store.text, self.text)
+        answers = both(came, store.answered)
+        self.answered = when(answers, TRUE, self.answered)
+        self.reply = merge_messages(answers, answer, self.reply)
+        if handler == "req":
+            self.left[place] = when(self._failed, store.code, self.left[place])
+        self.passed(place, handler, passes)
+        self.alive = passes
+
+    def tell(self, outer: str, told: Store) -> None:
+        """The element before, which had let the call pass, has seen how the last step ended it."""
+        status = self.code
+        refused = both(self._failed, negated(told.forwards()))
+        self.states[outer] = merge_named(self._failed, told.state, self.states[outer])
+        self.code, self.text = when(refused, told.code, self.code), when(refused, told.text, self.text)
+        self.reply = merge_messages(self._failed, told.message, self.reply)
+        self.answered = both(self.answered, negated(refused))
+        self.left[outer] = when(self._failed, when(refused, told.code, status), self.left[outer])
 
 
 class SymbolicPair:
@@ -67,27 +114,62 @@ class SymbolicPair:
         }
 
     def request(self, order: tuple[str, str]) -> SymbolicOutcome:
-        """Any request, in the order from client to server."""
+        """Any request of a call that both let begin, in the order from client to server."""
+        return self._play(order, [(place, "req") for place in order])
+
+    def open(self, order: tuple[str, str]) -> SymbolicOutcome:
+        """The beginning of any call, where both see it before a message."""
+        return self._play(order, [(place, "open") for place in order])
+
+    def whole(self, order: tuple[str, str], *, early: bool) -> SymbolicOutcome:
+        """The beginning of any call and its request at once.
+
+        ``early``: nothing before the two waits for the message, so that a `req` that looks at none runs at the headers.
+        """
+        elements = [self.elements[place] for place in order]
+        judged = judged_at_headers(elements, self._method) if early else 0
+        steps = [(place, handler) for place in order[:judged] for handler in ("open", "req")]
+        opened = judged
+        for number in range(judged, len(order)):
+            if number == opened:
+                opened = reached_together(elements, number)
+                steps += [(place, "open") for place in order[number:opened]]
+                steps += [(order[number], "req")]
+            else:
+                steps += [(order[number], "req")]
+        return self._play(order, steps)
+
+    def _play(self, order: tuple[str, str], steps: list[tuple[str, str]]) -> SymbolicOutcome:
+        """Handlers of the way there, one after another, as long as none ends the call."""
         outer, inner = order
-        message = self.message("request")
-        one = self.run(outer, "req", self.states[outer], message)
-        other = self.run(inner, "req", self.states[inner], one.message)
-        seen = merge_messages(other.answered, self._answer(other), self._error(other.code))
-        told = self.run(outer, "resp", one.state, seen)  # what is told passes who forwarded
-        reached = one.forwards()
-        told_on = both(reached, negated(other.forwards()))
-        code, text = _told(told, other)
+        played = _Played(self.message("request"), self.message("response"), dict(self.states))
+        for place, handler in steps:
+            if handler not in self.elements[place].handlers:
+                played.passed(place, handler, played.alive)
+                continue
+            store = self.run(place, handler, played.states[place], played.message)
+            told = None
+            if place == inner and (outer, "req") in steps[: steps.index((place, handler))]:
+                seen = merge_messages(store.answered, self._answer(store), self._error(store.code))
+                told = self.run(outer, "resp", played.states[outer], seen)  # what is told passes who forwarded
+            played.step(place, handler, store, self._answer(store))
+            if told is not None:
+                played.tell(outer, told)
+        ends = {
+            place: played.flags[place, "open" if it.open is not None else "req"]
+            for place, it in self.elements.items()
+            if it.end is not None
+        }
         return SymbolicOutcome(
-            both(reached, other.forwards()),
-            other.message,
-            when(reached, code, one.code),
-            when(reached, text, one.text),
-            {
-                outer: merge_named(told_on, told.state, one.state),
-                inner: merge_named(reached, other.state, self.states[inner]),
-            },
-            when(reached, both(told.forwards(), other.answered), one.answered),
-            merge_messages(reached, told.message, self._answer(one)),
+            played.alive,
+            played.message,
+            played.code,
+            played.text,
+            played.states,
+            played.answered,
+            played.reply,
+            ends,
+            played.left,
         )
 
     def response(self, order: tuple[str, str]) -> SymbolicOutcome:
@@ -99,15 +181,16 @@ class SymbolicPair:
         other = self.run(outer, "resp", self.states[outer], seen)
         code, text = _told(other, one)
         states = {inner: one.state, outer: other.state}
-        return SymbolicOutcome(
-            both(one.forwards(), other.forwards()), other.message, code, text, states, FALSE, other.message
-        )
+        left = {inner: when(one.forwards(), message.status, one.code)}
+        left[outer] = when(other.forwards(), seen.status, other.code)
+        passes = both(one.forwards(), other.forwards())
+        return SymbolicOutcome(passes, other.message, code, text, states, FALSE, other.message, {}, left)
 
     def note_new_call(self) -> None:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
         for place, element in self.elements.items():
             variables = {it.name: it.type for it in element.state}
-            for name in keyed_by_call(element.init, element.req.body, element.resp.body, variables):
+            for name in keyed_by_call(element.init, element.bodies, variables):
                 held = self.states[place][name]
                 if isinstance(held, MapValue):
                     self._world.facts.append(negated(maps.get(self._world, held, self.call).present))
@@ -116,9 +199,9 @@ class SymbolicPair:
         """Notes what holds when the response of a unary call comes: `req` ran once before, and left what is kept."""
         for place, element in self.elements.items():
             variables = {it.name: it.type for it in element.state}
-            by_call = keyed_by_call(element.init, element.req.body, element.resp.body, variables)
+            by_call = keyed_by_call(element.init, element.bodies, variables)
             kept = {it.name: it.state_class for it in element.state if it.name in by_call}
-            if kept:
+            if kept and element.open is None:
                 self._note_kept(place, kept)
 
     def _note_kept(self, place: str, kept: Mapping[str, StateClass]) -> None:
@@ -142,7 +225,7 @@ class SymbolicPair:
 
     def _execution(self, place: str, handler: str, name: str) -> Execution:
         """A run of the element in the place. ``name``: tells its clock and its draws from others."""
-        schema = self._schema("request" if handler == "req" else "response")
+        schema = self._schema("response" if handler == "resp" else "request")
         method = self._method.full_name.encode()
         answers = {path: self._method.response.fields[path] for path in self._paths("response")}
         return Execution(self.elements[place], name, handler, self._world, self.call, method, schema, answers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 
 from appnet.analysis.constants import constants
 from appnet.analysis.influence import influencing
@@ -40,10 +40,15 @@ class HandlerProperties:
         """Whether an RPC may end here instead of going on."""
         return self.refuses or self.drops or self.replies
 
+    def joined(self, other: HandlerProperties) -> HandlerProperties:
+        """What two handlers do together."""
+        pairs = {it.name: (getattr(self, it.name), getattr(other, it.name)) for it in fields(self)}
+        return HandlerProperties(**{name: one | two for name, (one, two) in pairs.items()})
+
 
 @dataclass(frozen=True)
 class Properties:
-    """Both directions of one element.
+    """Both directions of one element: `open` with `req`, and `resp` with `end`.
 
     ``influencing``: state that can influence a verdict or a message; the rest is record-only.
     ``by_hand``: whether any of it was overridden.
@@ -67,11 +72,18 @@ def infer(element: Element) -> Properties:
     known = constants(element)
     return Properties(
         element.name,
-        _handler(element.req, known),
-        _handler(element.resp, known),
+        _handlers([element.open, element.req], known),
+        _handlers([element.resp, element.end], known),
         {it.name: it.state_class for it in element.state},
         influencing(element),
     )
+
+
+def _handlers(handlers: Iterable[Handler | None], known: Mapping[str, Value]) -> HandlerProperties:
+    found = HandlerProperties()
+    for it in handlers:
+        found = found.joined(_handler(it, known)) if it is not None else found
+    return found
 
 
 def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:

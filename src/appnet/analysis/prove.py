@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import z3
 
@@ -14,8 +15,9 @@ from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
 from appnet.analysis.store import SymbolicMessage
-from appnet.analysis.symbols import MapValue, Symbolic, Term, World, both, either, equal_all, negated
+from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
+from appnet.ir.stages import holds_headers
 from appnet.language.messages import MethodSignature
 
 BUDGET_MS = 2_000
@@ -30,8 +32,8 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
     weak = strength is Strength.WEAK
     hidden = {it.name: _Hidden(it, method) if weak else None for it in (first, second)}
     status_may_differ, settled = False, True
-    for direction in ("request", "response"):
-        comparison = _compared(first, second, method, direction)
+    for event in _events(first, second, method):
+        comparison = _compared(first, second, method, event)
         for question in comparison.questions(strength):
             never = _never(comparison.world, question.differs)
             if never:
@@ -39,9 +41,9 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
             flows = hidden[question.element] if question.element is not None else None
             if flows is not None and flows.hides(question.variable):
                 continue
-            if weak and direction == "request" and not method.server_streaming and comparison.nothing_passes():
+            if weak and event.decides_all and comparison.nothing_passes():
                 return Proved("all RPCs are refused in either order", status_may_differ=True)
-            reason = f"{direction}: {question.what} could not be shown to be the same"
+            reason = f"{event.name}: {question.what} could not be shown to be the same"
             return Unknown(reason, settled=never is not None and (flows is None or flows.settled))
         if weak and not status_may_differ:
             never = _never(comparison.world, comparison.refusals_differ())
@@ -49,16 +51,15 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
     return Proved("every step from every state comes to the same", status_may_differ, settled)
 
 
-def _compared(first: Element, second: Element, method: MethodSignature, direction: str) -> _Comparison:
-    """What both orders make of a message of the direction."""
+def _compared(first: Element, second: Element, method: MethodSignature, event: _Event) -> _Comparison:
+    """What both orders make of the event."""
     world = World()
     pair = SymbolicPair(first, second, method, world)
-    if direction == "request" and not method.client_streaming:
+    if event.is_new_call:
         pair.note_new_call()
-    elif direction == "response" and not (method.client_streaming or method.server_streaming):
+    if event.is_only_response:
         pair.note_asked_call()
-    step = pair.request if direction == "request" else pair.response
-    return _Comparison(pair, world, step(_WRITTEN), step(_SWAPPED))
+    return _Comparison(pair, world, event.step(pair, _WRITTEN), event.step(pair, _SWAPPED))
 
 
 class _Hidden:
@@ -85,6 +86,43 @@ class _Hidden:
                 return False
         self._found = more
         return True
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Something that happens to a call.
+
+    ``is_new_call``: nothing was kept for the call before. ``is_only_response``: its one request has passed before.
+    ``decides_all``: nothing else happens to a call that is refused here.
+    """
+
+    name: str
+    step: Callable[[SymbolicPair, tuple[str, str]], SymbolicOutcome]
+    is_new_call: bool = False
+    is_only_response: bool = False
+    decides_all: bool = False
+
+
+def _events(first: Element, second: Element, method: MethodSignature) -> Iterator[_Event]:
+    """What together is all that can happen to a call.
+
+    Where one of the two sees calls begin, a call comes to a handler of theirs at its headers, and then at its message,
+    or at both at once, where one waits for the other.
+    """
+    alone = not method.server_streaming  # no server speaks first
+    new = not method.client_streaming
+    request = _Event("request", SymbolicPair.request, is_new_call=new, decides_all=alone)
+    if first.open is None and second.open is None:
+        yield request
+    else:
+        waits = any(one.open is not None and holds_headers(other) for one, other in ((first, second), (second, first)))
+        if not waits:
+            yield _Event("open", SymbolicPair.open, is_new_call=True)
+        yield _Event("request", SymbolicPair.request)
+        yield _Event("open and request", partial(SymbolicPair.whole, early=False), is_new_call=True)
+        if not method.client_streaming:
+            yield _Event("open and request", partial(SymbolicPair.whole, early=True), is_new_call=True)
+    yield _Event("response", SymbolicPair.response, is_only_response=new and alone)
 
 
 @dataclass(frozen=True)
@@ -132,6 +170,7 @@ class _Comparison:
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes, strength)
+            yield from self._end(place)
 
     def nothing_passes(self) -> bool:
         """Whether no order ever lets an RPC pass, or answers one."""
@@ -148,6 +187,20 @@ class _Comparison:
         for path, value in a.fields.items():
             differs = either(self._differ(value, b.fields[path]), self._differ(a.written[path], b.written[path]))
             yield _Question(f"{what} `{path}`", both(where, differs))
+
+    def _end(self, place: str) -> Iterator[_Question]:
+        element = self.pair.elements[place]
+        if element.end is None:
+            return
+        a, b = self.written, self.swapped
+        if place in a.ends:
+            yield _Question(f"whether `end` of {element.name} runs", self._differ(a.ends[place], b.ends[place]))
+        if element.end.effects.reads_status:
+            over = negated(both(a.forwarded, b.forwarded))
+            differs = both(both(over, a.ends.get(place, TRUE)), self._differ(a.left[place], b.left[place]))
+            if not a.ends:  # a response may be the last
+                differs = self._differ(a.left[place], b.left[place])
+            yield _Question(f"the status that `end` of {element.name} sees", differs)
 
     def _states(self, place: str, passes: Term, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]

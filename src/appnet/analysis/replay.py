@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from appnet.analysis.decision import Counterexample, Event, Strength
 from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.interpret.dump import value_text
-from appnet.interpret.instance import ElementInstance
 from appnet.interpret.shown import CLOCK_START_NS, shown
 from appnet.interpret.values import Value, absent_value
-from appnet.ir.nodes import Arm, Block, Element, StateClass
+from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import status_name
 from appnet.language.types import STRING as _STRING
@@ -159,7 +158,7 @@ class _Seen:
     def draw(self) -> str:
         """What to say first where an element that draws refused it; otherwise nothing."""
         it = self.refused_by
-        draws = it is not None and (it.req.effects.uses_random or it.resp.effects.uses_random)
+        draws = it is not None and any(handler.effects.uses_random for handler in it.handlers.values())
         return f"{it.name} draws and refuses; " if it is not None and draws else ""
 
     def _raw(self) -> str:
@@ -176,13 +175,13 @@ class _Side:
 
     def __init__(self, order: tuple[Element, Element], method: MethodSignature, run: Counterexample) -> None:
         self._now_ns = CLOCK_START_NS
-        self._entered: list[Element] = []
+        self._order = order
         self._method = method
         self._rpcs: dict[int, Rpc] = {}
         self._messages: Counter[tuple[str, int]] = Counter()
         self._seed = run.seed
         self._environment = Environment(lambda: self._now_ns, run.seed, BACKENDS, coupled=True)
-        self.chain = ChainInstance(order, self._environment, watcher=self)
+        self.chain = ChainInstance(order, self._environment)
         for name, values in run.start.items():
             self.chain.set_state_of(name, values)
 
@@ -196,14 +195,6 @@ class _Side:
             return self._ask(event, first=before == 0)
         return self._answer(event, first=before == 0) if event.call in self._rpcs else None
 
-    def enters(self, element: ElementInstance, body: Block) -> None:
-        """Remembers who saw a request last, as a `Watcher`."""
-        if body is element.element.req.body:
-            self._entered.append(element.element)
-
-    def takes(self, arm: Arm) -> None:
-        """Which way it took does not matter."""
-
     def _ask(self, event: Event, *, first: bool) -> _Seen | None:
         if first:
             self._rpcs[event.call] = Rpc(self._method, metadata=dict(event.metadata), rpc_id=event.call)
@@ -214,7 +205,7 @@ class _Side:
         outcome = self.chain.request(rpc)
         if not isinstance(outcome, Forwarded):
             del self._rpcs[event.call]
-        refused_by = self._entered[-1] if isinstance(outcome, Refused) else None
+        refused_by = self._order[rpc.refused_by] if rpc.refused_by is not None else None
         return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by, first)
 
     def _answer(self, event: Event, *, first: bool) -> _Seen:

@@ -109,7 +109,7 @@ class Runs:
         drawing = [
             (it.name, name)
             for it in self._elements
-            for name, handler in (("req", it.req), ("resp", it.resp))
+            for name, handler in it.handlers.items()
             if handler.effects.uses_random
         ]
         if not drawing or source.random() < 0.3:

@@ -175,11 +175,11 @@ def _by_call(element: Element) -> frozenset[str]:
     variables = {it.name: it.type for it in element.state}
     is_set = {
         call.args[0].name
-        for handler in (element.req, element.resp)
-        for it in statements(handler.body)
+        for body in element.bodies
+        for it in statements(body)
         if (call := call_of(it)) is not None and call.op == "map_set" and isinstance(call.args[0], State)
     }
-    return keyed_by_call(element.init, element.req.body, element.resp.body, variables) & is_set
+    return keyed_by_call(element.init, element.bodies, variables) & is_set
 
 
 def _further_keys(type_: Type) -> Iterator[Value]:
@@ -200,7 +200,7 @@ def _near_capacities(elements: Sequence[Element]) -> Iterator[int]:
 def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:
     """Literals of the code, and what state is after `init`."""
     for element in elements:
-        for body in (element.init, element.req.body, element.resp.body):
+        for body in (element.init, *element.bodies):
             yield from _literals(body)
         state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
         for it in element.state:

@@ -72,7 +72,7 @@ class _Run:
         by_arm = {id(row.arm): row for row in rows if row.arm is not None}
         fired = [by_arm[id(arm)] for arm in self.arms] or rows[:1]
         changes = [change for it in element.state if (change := self._change(it)) is not None]
-        handler = "req" if self.body is element.req.body else "resp"
+        handler = next(name for name, it in element.handlers.items() if it.body is self.body)
         return HandlerTrace(element.name, handler, tuple(fired), tuple(changes))
 
     def _change(self, variable: StateVariable) -> Change | None:

@@ -83,7 +83,7 @@ def _generated(element: Element, signature: MethodSignature) -> Text:
 
 
 def _handlers(element: Element) -> list[tuple[str, Handler]]:
-    return [("req", element.req), ("resp", element.resp)]
+    return list(element.handlers.items())
 
 
 def _table(title: str, *columns: str) -> Table:

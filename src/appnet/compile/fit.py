@@ -181,7 +181,7 @@ def worker_notes(element: Element, program: Program, target: str) -> list[Diagno
 def _spans(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:
     """Where state is declared, and functions are first called for anything but a place in a Map of ``in_calls``."""
     spans = {it.name.name: it.name.span for it in program.state}
-    calls = list(applications((program.init, program.req, program.resp)))
+    calls = list(applications(tuple(program.blocks().values())))
     keys = {id(key) for it in calls if (key := _key(it, in_calls)) is not None}
     for call in calls:
         if id(call) not in keys:

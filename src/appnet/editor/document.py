@@ -25,7 +25,7 @@ from appnet.language.types import SCALARS, MapType, VecType
 
 TYPES = (*sorted(it.name for it in SCALARS), "Map", "Vec")
 _WORD = re.compile(r"\w+")
-_SECTION = re.compile(r"(?:fn\s+)?(state|internal|init|req|resp)\b[^\n]*[:{]")
+_SECTION = re.compile(r"(?:fn\s+)?(state|internal|init|open|req|resp|end)\b[^\n]*[:{]")
 _DECLARED = re.compile(r"\s+(?:@\w+\([^)]*\)\s*)*(\w+)\s*:\s*(.+)")
 _ASSIGNED = (
     re.compile(r"^\s*\(?(\w+)(?:\s*,\s*(\w+)\)?)?\s*:?=(?![=>])"),

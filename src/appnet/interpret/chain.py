@@ -10,6 +10,7 @@ from appnet.interpret.instance import Answers, ElementInstance, Forwards, Record
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
+from appnet.ir.stages import holds_headers, judged_at_headers, only_forwards, reached_together
 from appnet.language.statuses import STATUS_CODES
 
 
@@ -39,24 +40,46 @@ class ChainInstance:
         started = [element.start() for element in self._elements]
         self._started = all(started)
 
-    def request(self, rpc: Rpc) -> Outcome:
-        """Judges the request that is in ``rpc``, and changes it as the elements do."""
-        self._begin(rpc)
+    def open(self, rpc: Rpc) -> Outcome:
+        """Judges the beginning of the call: its headers, which are in ``rpc``, as far as no element waits for more."""
+        self._number(rpc)
         rpc.drop_hidden()
-        message = Message(rpc.signature.request, rpc.message, rpc.metadata)
-        rpc.forwarded = 0
         if not self._started:
+            rpc.ended = True
             return Refused(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in init")
-        for element, code in zip(self._elements, self._code(rpc), strict=True):
-            verdict = element.run(code.req.body, rpc, message)
-            if isinstance(verdict, Answers):
-                return self._answer(rpc, verdict)
-            if not isinstance(verdict, Forwards):
-                return self._refuse(rpc, _refusal(element, verdict))
-            rpc.forwarded += 1
-        if rpc.destination is not None and rpc.backend is None:
-            self._loads.add(rpc, rpc.destination)
-        return Forwarded(message.written)
+        code = self._code(rpc)
+        message = Message(rpc.signature.request, {}, rpc.metadata)
+        early = judged_at_headers(code, rpc.signature)
+        while rpc.begun < early and rpc.begun == rpc.opened:
+            ended = self._reach(rpc, message, rpc.opened + 1) or self._judge(rpc, message, rpc.begun)
+            if ended is not None:
+                return ended
+        ended = self._reach(rpc, message, reached_together(code, rpc.opened))
+        waits = any(holds_headers(it) for it in code[rpc.begun :])
+        return ended or (Forwarded({}) if waits else self._passed(rpc, message))
+
+    def request(self, rpc: Rpc) -> Outcome:
+        """Judges the request in ``rpc``, before a first one the call's beginning, and changes it as the elements do."""
+        if rpc.opened == 0 and self._elements:
+            begins = self.open(rpc)
+            if not isinstance(begins, Forwarded):
+                return begins
+        self._number(rpc)
+        code = self._code(rpc)
+        message = Message(rpc.signature.request, rpc.message, rpc.metadata)
+        for number in range(0 if rpc.signature.client_streaming else rpc.begun, len(code)):
+            reaches = number == rpc.opened
+            refused = self._reach(rpc, message, reached_together(code, number)) if reaches else None
+            ended = refused or self._judge(rpc, message, number)
+            if ended is not None:
+                return ended
+        return self._passed(rpc, message)
+
+    def no_request(self, rpc: Rpc) -> Outcome:
+        """Judges a stream of requests that ended without a message, as if a message without fields had come."""
+        rpc.message = {}
+        outcome = self.request(rpc)
+        return Forwarded({}) if isinstance(outcome, Forwarded) else outcome
 
     def response(self, rpc: Rpc, status: int) -> Outcome:
         """Judges the response that is in ``rpc``, and changes it as the elements do.
@@ -64,17 +87,21 @@ class ChainInstance:
         ``status``: its gRPC status; other than 0 makes it an error response. Of a stream each message is judged with
         status 0, and how it ends only where that is an error.
         """
-        self._begin(rpc)
-        if not rpc.signature.server_streaming or status:
-            self._loads.remove(rpc)
+        self._number(rpc)
         message = Message(rpc.signature.response, rpc.message, rpc.response_metadata, status)
-        refused = self._respond(rpc, message)
+        last = bool(status) or not rpc.signature.server_streaming
+        if last:
+            self._loads.remove(rpc)
+        refused = self._respond(rpc, message, len(self._elements), last=last)
+        if last or refused is not None:
+            self._end(rpc)
         return refused if refused is not None else Forwarded(message.written)
 
-    def end(self, rpc: Rpc) -> None:
-        """The call was cut off, or its stream is over: no handler runs for it any more."""
-        self._loads.remove(rpc)
-        rpc.forwarded = 0
+    def end(self, rpc: Rpc, status: int | None = None) -> None:
+        """The call is over: with this status, which no `resp` sees, or cut off where that is None."""
+        if status is not None and not rpc.ended:
+            rpc.statuses = dict.fromkeys(range(rpc.opened), status)
+        self._end(rpc)
 
     def state_of(self, element: str) -> dict[str, Value]:
         """The values of the element's state variables now, by name."""
@@ -96,12 +123,53 @@ class ChainInstance:
         """The elements, in order from client to server."""
         return [element.element for element in self._elements]
 
-    def _begin(self, rpc: Rpc) -> None:
-        """Numbers the call; until a request of it is refused, responses pass all elements."""
+    def _number(self, rpc: Rpc) -> None:
         if rpc.rpc_id == 0:
             self._calls += 1
             rpc.rpc_id = self._calls
-            rpc.forwarded = len(self._elements)
+
+    def _reach(self, rpc: Rpc, message: Message, limit: int) -> Refused | None:
+        """The headers reach the elements up to ``limit``; the refusal of one that does not let the call begin."""
+        code = self._code(rpc)
+        while rpc.opened < limit:
+            number, opening = rpc.opened, code[rpc.opened].open
+            verdict = Forwards() if opening is None else self._elements[number].run(opening.body, rpc, message)
+            if not isinstance(verdict, Forwards):
+                return self._refuse(rpc, number, verdict)
+            rpc.opened += 1
+        return None
+
+    def _judge(self, rpc: Rpc, message: Message, number: int) -> Outcome | None:
+        """The message reaches an element; what it makes of the call where it ends it."""
+        verdict = self._elements[number].run(self._code(rpc)[number].req.body, rpc, message)
+        if isinstance(verdict, Answers):
+            return self._answer(rpc, number, verdict)
+        if not isinstance(verdict, Forwards):
+            return self._refuse(rpc, number, verdict)
+        rpc.begun = max(rpc.begun, number + 1)
+        return None
+
+    def _passed(self, rpc: Rpc, message: Message) -> Forwarded:
+        if rpc.destination is not None and rpc.backend is None:
+            self._loads.add(rpc, rpc.destination)
+        return Forwarded(message.written)
+
+    def _end(self, rpc: Rpc) -> None:
+        """Runs the ``end`` handlers, once, of the elements that the call had passed the beginning of."""
+        self._loads.remove(rpc)
+        if rpc.ended:
+            return
+        rpc.ended = True
+        for number, code in enumerate(self._code(rpc)):
+            began = number < rpc.opened if code.open is not None else self._let_pass(rpc, number)
+            if code.end is not None and began:
+                status = rpc.statuses.get(number, STATUS_CODES["CANCELLED"])
+                message = Message(rpc.signature.response, status=status, made_here=True)
+                self._elements[number].run(code.end.body, rpc, message)
+
+    def _let_pass(self, rpc: Rpc, number: int) -> bool:
+        """Whether the element's ``req`` forwarded a message; one that only forwards lets all pass before they come."""
+        return number < (rpc.opened if only_forwards(self._code(rpc)[number].req) else rpc.begun)
 
     def _code(self, rpc: Rpc) -> Sequence[Element]:
         """The elements as compiled for the call's method."""
@@ -110,30 +178,41 @@ class ChainInstance:
     def _named(self, name: str) -> ElementInstance:
         return next(element for element in self._elements if element.element.name == name)
 
-    def _refuse(self, rpc: Rpc, refused: Refused) -> Refused:
-        """Lets the elements that forwarded the request see the error that a later one made."""
-        later = self._respond(rpc, _error(rpc, refused))
-        rpc.forwarded = 0
+    def _refuse(self, rpc: Rpc, number: int, verdict: Verdict | None) -> Refused:
+        """The element ends the call; lets those before it see the error."""
+        refused = _refusal(self._elements[number], verdict)
+        rpc.refused_by = number
+        rpc.statuses = {number: refused.code}
+        later = self._respond(rpc, _error(rpc, refused), number, last=True)
+        self._end(rpc)
         return later if later is not None else refused
 
-    def _answer(self, rpc: Rpc, answer: Answers) -> Outcome:
-        """Lets the elements that forwarded the request see, and change, the response that a later one made."""
+    def _answer(self, rpc: Rpc, number: int, answer: Answers) -> Outcome:
+        """The element ends the call with a response; lets those before it see, and change, it."""
         message = Message(rpc.signature.response, dict(answer.fields), made_here=True)
-        refused = self._respond(rpc, message)
-        rpc.forwarded = 0
+        rpc.statuses = {number: STATUS_CODES["OK"]}
+        refused = self._respond(rpc, message, number, last=True)
+        self._end(rpc)
         return refused if refused is not None else Answered(message.fields)
 
-    def _respond(self, rpc: Rpc, message: Message) -> Refused | None:
-        """Runs the ``resp`` handlers; the last refusal, if one of them refused."""
+    def _respond(self, rpc: Rpc, message: Message, limit: int, *, last: bool) -> Refused | None:
+        """Runs the ``resp`` handlers of the elements before ``limit``; the last refusal, if one of them refused.
+
+        ``last``: whether the call ends with this response.
+        """
         refused: Refused | None = None
-        passed = list(zip(self._elements, self._code(rpc), strict=True))[: rpc.forwarded]
-        for element, code in reversed(passed):
-            verdict = element.run(code.resp.body, rpc, message)
-            if not isinstance(verdict, Forwards):
-                refused = _refusal(element, verdict)
-                message = _error(rpc, refused)
-        if refused is not None:
-            rpc.forwarded = 0
+        passed = list(zip(self._elements, self._code(rpc), strict=True))[:limit]
+        for number, (element, code) in reversed(list(enumerate(passed))):
+            if rpc.ended:
+                break
+            if self._let_pass(rpc, number):
+                verdict = element.run(code.resp.body, rpc, message)
+                if not isinstance(verdict, Forwards):
+                    refused = _refusal(element, verdict)
+                    message = _error(rpc, refused)
+                    rpc.refused_by = number
+            if last or refused is not None:
+                rpc.statuses[number] = message.status
         return refused
 
 

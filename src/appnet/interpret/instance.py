@@ -127,7 +127,7 @@ class ElementInstance:
     def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
         if self._environment.coupled:
-            handler = "req" if body is self.element.req.body else "resp"
+            handler = next(name for name, it in self.element.handlers.items() if it.body is body)
             self._generator = coupled_generator(self._environment.seed, self.element.name, rpc.rpc_id, handler)
         if self._watcher is not None:
             self._watcher.enters(self, body)

@@ -114,8 +114,10 @@ class Rpc:
 
     ``message`` and ``metadata`` are the request's, and handlers change them. Before the chain is asked about
     the response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about
-    each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``forwarded`` counts
-    the elements that the response will pass, ``backend`` is the host that the call counts for. ``routed``: whether
+    each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``backend`` is the host
+    that the call counts for. ``opened``: how many elements, from the first on, let the call begin; ``begun``: how many
+    let a message pass. ``refused_by``: the number of the element that ended it. ``statuses``: with which gRPC status
+    the call ended, for elements by number that the response passed. ``routed``: whether
     handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
     waits before it goes on.
     """
@@ -125,7 +127,11 @@ class Rpc:
     metadata: dict[str, bytes] = field(default_factory=dict)
     response_metadata: dict[str, bytes] = field(default_factory=dict)
     rpc_id: int = 0
-    forwarded: int = 0
+    opened: int = 0
+    begun: int = 0
+    refused_by: int | None = None
+    ended: bool = False
+    statuses: dict[int, int] = field(default_factory=dict)
     backend: int | None = None
     routed: bool = False
     destination: int | None = None

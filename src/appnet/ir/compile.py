@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from appnet.diagnostics.diagnostic import Diagnostic
+from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import stem
 from appnet.ir.lower import lower
 from appnet.ir.nodes import Element
+from appnet.ir.stages import can_end_call
 from appnet.language import Given, check, read
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
@@ -40,4 +41,14 @@ def compile_program(
 ) -> CompiledElement:
     """As `compile_element`, of a program that is read."""
     checked = check(program, method, name=name or stem(program.source), parameters=parameters)
-    return CompiledElement(lower(checked), checked.warnings)
+    element = lower(checked)
+    return CompiledElement(element, (*checked.warnings, *_notes(element, method, program)))
+
+
+def _notes(element: Element, method: MethodSignature, program: Program) -> Iterator[Diagnostic]:
+    """What runs as written, but for each message of a stream, where `open` would do it once for the call."""
+    unseeing = can_end_call(element.req) and not element.req.effects.fields
+    if method.client_streaming and unseeing and element.open is None:
+        title = f"`{element.name}` decides at every message of `{method.full_name}`, and looks at none"
+        help_ = "decide in `open(rpc):`, once for the call and before its first message"
+        yield Diagnostic("N004", Severity.NOTE, title, program.req.span, "this runs for each message", help_)

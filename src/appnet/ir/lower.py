@@ -52,8 +52,11 @@ _ASKING = Effect.READS_CONTAINER | Effect.READS_CALL | Effect.READS_METADATA | E
 
 def lower(checked: typed.CheckedElement) -> Element:
     """The element in match-action form, verified."""
-    init, req, resp = (_Body(checked.name).lower(it) for it in (checked.init, checked.req, checked.resp))
-    classes = classify(init, req, resp, {it.name: it.type for it in checked.state})
+    ending = None if checked.end is None else (*checked.end, typed.Forward())
+    parts = {"open": checked.open, "req": checked.req, "resp": checked.resp, "end": ending}
+    init = _Body(checked.name).lower(checked.init)
+    bodies = {name: _Body(checked.name).lower(it) for name, it in parts.items() if it is not None}
+    classes = classify(init, bodies.values(), {it.name: it.type for it in checked.state})
     state = tuple(
         StateVariable(
             it.name,
@@ -66,8 +69,17 @@ def lower(checked: typed.CheckedElement) -> Element:
         )
         for it in checked.state
     )
-    handlers = [Handler(body, handler_effects(body)) for body in (req, resp)]
-    element = Element(checked.name, state, init, handlers[0], handlers[1], checked.span)
+    handlers = {name: Handler(body, handler_effects(body)) for name, body in bodies.items()}
+    element = Element(
+        checked.name,
+        state,
+        init,
+        handlers["req"],
+        handlers["resp"],
+        checked.span,
+        handlers.get("open"),
+        handlers.get("end"),
+    )
     verify(element)
     return element
 

@@ -66,11 +66,12 @@ def one_state(element: Element) -> tuple[Asked, ...]:
 
 
 def _of_calls(element: Element, method: MethodSignature) -> Iterator[Asked]:
+    asking = [it.effects for it in (element.open, element.req) if it is not None]
     if element.req.effects.can_reply:
         yield Asked(Need.REPLY, "reply", "it answers with a message of its own")
-    if element.req.effects.chooses_host:
+    if any(it.chooses_host for it in asking):
         yield Asked(Need.ROUTE, "", "it chooses the host")
-    if element.req.effects.delays:
+    if any(it.delays for it in asking):
         yield Asked(Need.DELAY, "delay", "it holds calls back")
     if method.client_streaming or method.server_streaming:
         yield Asked(Need.STREAM, "", f"`{method.full_name}` is a stream")
@@ -106,7 +107,7 @@ def in_calls(element: Element) -> frozenset[str]:
 
 
 def _counting(element: Element) -> Iterator[Asked]:
-    bodies = (element.init, element.req.body, element.resp.body)
+    bodies = (element.init, *element.bodies)
     if any(uses_call_number(body, in_calls(element)) for body in bodies):
         yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique in one worker alone")
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}

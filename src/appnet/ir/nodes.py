@@ -24,7 +24,7 @@ Option     ``None`` or a one-tuple
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
@@ -299,7 +299,8 @@ class Element:
     """One element, specialised to a method and to its parameters.
 
     A handler's path that ends without `Forward`, `Refuse` or `Answer` drops the RPC:
-    UNAVAILABLE, "dropped by NAME". ``local_capacity``: of containers that are no state variable themselves.
+    UNAVAILABLE, "dropped by NAME". ``open`` and ``end``: None where the program has none. Each path of `end` ends
+    with `Forward`. ``local_capacity``: of containers that are no state variable themselves.
     """
 
     name: str
@@ -308,7 +309,20 @@ class Element:
     req: Handler
     resp: Handler
     span: Span | None = None
+    open: Handler | None = None
+    end: Handler | None = None
     local_capacity: int = DEFAULT_CAPACITY
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """Its handlers by name, in the order in which a call meets them."""
+        named = {"open": self.open, "req": self.req, "resp": self.resp, "end": self.end}
+        return {name: handler for name, handler in named.items() if handler is not None}
+
+    @property
+    def bodies(self) -> tuple[Block, ...]:
+        """What its handlers run."""
+        return tuple(it.body for it in self.handlers.values())
 
     def capacity_of(self, place: Atom) -> int:
         """How many entries the container may have. This is all that decides when one drops its oldest entry:
@@ -325,5 +339,6 @@ class Element:
     @cached_property
     def digest(self) -> str:
         """A hash of what it means: the same in every process, wherever its text stands."""
-        bare = replace(self, span=None, req=Handler(self.req.body), resp=Handler(self.resp.body))
-        return hashlib.sha256(repr(bare).encode()).hexdigest()
+        bodies = ((name, it.body) for name, it in self.handlers.items())
+        parts = (self.name, self.state, self.init, self.local_capacity, *bodies)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -13,7 +13,7 @@ place for the variable without anyone being able to tell:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 from appnet.ir.nodes import Block, Call, Let, Local, SetState, State, StateClass, Statement
@@ -38,19 +38,19 @@ _READS = {_Use.READ, _Use.READ_AT_CALL}
 _AT_CALL = {_Use.READ_AT_CALL, _Use.WRITE_AT_CALL}
 
 
-def classify(init: Block, req: Block, resp: Block, variables: Mapping[str, Type]) -> dict[str, StateClass]:
+def classify(init: Block, handlers: Iterable[Block], variables: Mapping[str, Type]) -> dict[str, StateClass]:
     """The class of every variable, by name: the first of those above that fits, else general."""
     at_start = _uses(init)
-    in_handlers = _uses(req)
-    for name, uses in _uses(resp).items():
+    in_handlers: defaultdict[str, set[_Use]] = defaultdict(set)
+    for name, uses in (it for body in handlers for it in _uses(body).items()):
         in_handlers[name] |= uses
     return {name: _class_of(type_, at_start[name], in_handlers[name]) for name, type_ in variables.items()}
 
 
-def keyed_by_call(init: Block, req: Block, resp: Block, variables: Mapping[str, Type]) -> frozenset[str]:
+def keyed_by_call(init: Block, handlers: Iterable[Block], variables: Mapping[str, Type]) -> frozenset[str]:
     """The Maps that hold nothing but entries set at the number of the call in hand, however they are read."""
     setting = {_Use.WRITE, _Use.ASSIGN}
-    uses = [_uses(body) for body in (init, req, resp)]
+    uses = [_uses(body) for body in (init, *handlers)]
     return frozenset(
         name
         for name, type_ in variables.items()

@@ -72,13 +72,19 @@ def verify(element: Element) -> None:
     _verify_state(element)
     variables = {variable.name: variable.type for variable in element.state}
     _Body(variables, in_handler=False).block(element.init)
-    resp = element.resp.effects
-    _require(not resp.can_reply, "only requests are answered", element)
-    _require(not (resp.chooses_host or resp.delays), "only requests are sent to a host, and held back", element)
-    for handler in (element.req, element.resp):
+    for name, handler in element.handlers.items():
+        effects = handler.effects
         _Body(variables, in_handler=True).block(handler.body)
-        _require(handler.effects == handler_effects(handler.body), "effects must be those of the body", handler.effects)
-    classes = classify(element.init, element.req.body, element.resp.body, variables)
+        _require(effects == handler_effects(handler.body), "effects must be those of the body", effects)
+        _require(not effects.can_reply or name == "req", "only requests are answered", element)
+        sends_on = effects.chooses_host or effects.delays
+        _require(not sends_on or name in {"open", "req"}, "only requests are sent to a host, and held back", element)
+        _require(not effects.fields or name in {"req", "resp"}, "a call begins and ends without a message", element)
+    if element.end is not None:
+        gives = element.end.effects
+        _require(not (gives.can_refuse or gives.can_drop), "a call that ends is not refused", element)
+        _require(not (gives.metadata_read or gives.metadata_written), "a call that ends has no metadata", element)
+    classes = classify(element.init, element.bodies, variables)
     for variable in element.state:
         _require(variable.state_class is classes[variable.name], "a state class must hold for all uses", variable)
 

@@ -22,6 +22,8 @@ from lark import Token
 from appnet.diagnostics.place import Source
 from appnet.language.lexer import BEFORE_MAPS, COMMENT, KEYWORDS, PUNCTUATION, SECTIONS, TOKEN, Lexer
 
+_HANDLERS = ", ".join(name for name in SECTIONS if name not in {"state", "init"})
+
 _BLANK = r"(?:\s|#[^\n]*\n|//[^\n]*\n)*"
 _BEGINNING = re.compile(rf"\ufeff?{_BLANK}(?:(?:state|internal)\b{_BLANK}\{{|fn\b)")
 _OWN = re.compile(r"(?P<assign>:=)|(?P<and>&&)|(?P<or>\|\|)|(?P<sign>[{};]|\.(?=\s*[^\W\d]))")
@@ -109,7 +111,7 @@ class _Layout:
             elif word == ";":
                 self._at += 1
             else:
-                help_ = "blocks are `state { … }`, `fn init(…) { … }`, `fn req(rpc) { … }` and `fn resp(rpc) { … }`"
+                help_ = f"blocks are `state {{ … }}`, `fn init(…) {{ … }}` and `fn HANDLER(rpc) {{ … }}`: {_HANDLERS}"
                 self._complain(word, f"unexpected `{word}` outside all blocks", help_)
                 break
         return self._out

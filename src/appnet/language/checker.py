@@ -23,7 +23,8 @@ from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedElement, CheckedState, StateValue, Variable
 from appnet.language.types import BOOL, REPLY, SCALARS, STRING, UNIT, MapType, OptionType, PairType, VecType
 
-_WAY = {Part.REQ: "Down", Part.RESP: "Up"}
+_WAY = {Part.OPEN: "Down", Part.REQ: "Down", Part.RESP: "Up"}
+_IN_HAND = {Part.OPEN: "call", Part.REQ: "request", Part.RESP: "response"}
 
 
 def check(
@@ -41,11 +42,12 @@ def check(
     found = Findings() if found is None else found
     state, lost = _state(program, found)
     lost |= program.lost_state - state.keys()
-    checkers = {part: _Body(Scope(part, _block(program, part).rpc, method, state, found, apply, lost)) for part in Part}
+    blocks = {Part(name): block for name, block in program.blocks().items()}
+    checkers = {part: _Body(Scope(part, it.rpc, method, state, found, apply, lost)) for part, it in blocks.items()}
     for it in checkers.values():
         it.scope.give_up(program.lost - state.keys())
     given = checkers[Part.INIT].parameters(program, parameters or {})
-    bodies = {part: checkers[part].handler(_block(program, part)) for part in Part}
+    bodies = {part: checkers[part].handler(block) for part, block in blocks.items()}
     found.errors += program.errors
     if program.lost:  # what would have told the type, or set the name, is among what is lost, perhaps
         found.errors[:] = [it for it in found.errors if it.code not in {"E011", "E025"}]
@@ -60,12 +62,10 @@ def check(
         (*given, *bodies[Part.INIT]),
         bodies[Part.REQ],
         bodies[Part.RESP],
+        bodies.get(Part.OPEN),
+        bodies.get(Part.END),
         tuple(found.warnings),
     )
-
-
-def _block(program: syntax.Program, part: Part) -> syntax.HandlerBlock:
-    return {Part.INIT: program.init, Part.REQ: program.req, Part.RESP: program.resp}[part]
 
 
 def _state(program: syntax.Program, found: Findings) -> tuple[dict[str, CheckedState], set[str]]:
@@ -129,7 +129,7 @@ class _Body:
                 adds = f"set({variable.name}, key, value)"
             help_ = f"put something into it, {adds}, or leave it out"
             errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
-        if self.scope.part is not Part.INIT and not errors and not typed.ends(body):
+        if self.scope.part in _WAY and not errors and not typed.ends(body):
             self._warn_of_drop(block, body)
         return body
 
@@ -251,7 +251,9 @@ class _Body:
             help_ = "write reply(), and set its fields: set(r, 'field', value)"
             raise CheckError("E022", "`reply` takes no arguments", node.span, help_=help_)
         if self.scope.part is not Part.REQ:
-            help_ = "reply in `req`; a `resp` changes the response that is there: set(rpc, 'field', value)"
+            help_ = "reply in `req`"
+            if self.scope.part is Part.RESP:
+                help_ += "; a `resp` changes the response that is there: set(rpc, 'field', value)"
             raise CheckError("E035", f"`{self.scope.part.value}` cannot reply", node.span, help_=help_)
         if self.scope.signature.client_streaming or self.scope.signature.server_streaming:
             title = f"`{self.scope.signature.full_name}` is a streaming method, which takes no reply"
@@ -347,8 +349,9 @@ class _Body:
     # --- verdicts ---
 
     def _send(self, node: syntax.Send) -> typed.Statement:
-        if self.scope.part is Part.INIT:
-            raise CheckError("E031", "`init` has no RPC to send", node.span, help_="send in `req` and `resp`")
+        if self.scope.part not in _WAY:
+            title = "`init` has no RPC to send" if self.scope.part is Part.INIT else "`end` has nothing to send"
+            raise CheckError("E031", title, node.span, help_="send in `open`, `req` or `resp`")
         if self.scope.loops:
             help_ = "note in a variable what was found, and send after the loop"
             raise CheckError("E031", "`send` inside foreach", node.span, help_=help_)
@@ -368,7 +371,7 @@ class _Body:
             help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
             raise CheckError("E031", "only the RPC, an error or a reply can be sent", node.value.span, help_=help_)
         if node.direction not in {way.lower(), ""}:
-            title = f"`{self.scope.part.value}` sends the {'request' if way == 'Down' else 'response'} {way}"
+            title = f"`{self.scope.part.value}` sends the {_IN_HAND[self.scope.part]} {way}"
             help_ = f"write send({self.scope.rpc}, {way})"
             raise CheckError("E030", title, node.direction_span, "the wrong way", help_)
         return typed.Forward()

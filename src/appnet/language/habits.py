@@ -13,7 +13,7 @@ from appnet.language.lexer import LAYOUT, SECTIONS
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
 _LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`, or a Map: `foreach(m, lambda(k, v): …)`"
 _LOCAL = "a local needs no declaration: write `x = 1`, and it has the type of its value"
-_HANDLERS = "blocks are `state:`, `init():`, `req(rpc):` and `resp(rpc):`"
+_HANDLERS = "blocks are `state:`, `init():`, `open(rpc):`, `req(rpc):`, `resp(rpc):` and `end(rpc):`"
 _SEND = "write send(rpc, Down), send(rpc, Up) or send(err('text'), Up)"
 _DECLARATION = "write `name: type`, such as `limit: int`"
 
@@ -122,7 +122,7 @@ _RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
         lambda it: (
             "STATE" in it.expected and it.token.type != "$END" and not (_is("NAME")(it) and _HEAD.match(it.text))
         ),
-        "indent it, if it belongs to the block above; blocks are `state:`, `init():`, `req(rpc):` and `resp(rpc):`",
+        f"indent it, if it belongs to the block above; {_HANDLERS}",
     ),
     (lambda it: it.token.type == "_NEWLINE" and "_COLON" in it.expected, "end the line with `:`; a block follows"),
     (_is("_INDENT"), "go back to the column of the line above: only what follows a `:` or `=>` is indented further"),

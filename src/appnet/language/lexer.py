@@ -27,7 +27,8 @@ KEYWORDS = {
     "_": "UNDERSCORE",
 }
 LAYOUT = frozenset({"_NEWLINE", "_INDENT", "_DEDENT"})
-SECTIONS = {"state": "STATE", "init": "INIT", "req": "REQ", "resp": "RESP"}
+SECTIONS = {"state": "STATE", "init": "INIT", "open": "OPEN", "req": "REQ", "resp": "RESP", "end": "END"}
+OPTIONAL_SECTIONS = frozenset({"open", "end"})
 PUNCTUATION = {
     "=>": "_ARROW",
     "==": "EQ",

@@ -21,7 +21,7 @@ from appnet.diagnostics.source import NOT_TEXT, base_name
 from appnet.language import syntax
 from appnet.language.braces import has_braces, lexer_for
 from appnet.language.habits import advice, place_of
-from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, PUNCTUATION, SECTIONS, Lexer
+from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, OPTIONAL_SECTIONS, PUNCTUATION, SECTIONS, Lexer
 from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
 _OF_OTHERS = (".yaml", ".yml", ".proto")
@@ -295,11 +295,11 @@ class _TreeReader:
             elif late := [it for it in sections if order.index(it) > order.index(keyword.type)]:
                 after = _token(sections[late[0]].children[0])
                 place = Label(self._span(after), f"it belongs before `{after}`")
-                help_ = "the order is state, init, req, resp"
+                help_ = f"the order is {', '.join(SECTIONS)}"
                 errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_, place))
             sections.setdefault(keyword.type, section)
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
-        missing = [text for text, name in SECTIONS.items() if name not in sections]
+        missing = [text for text, name in SECTIONS.items() if name not in sections and text not in OPTIONAL_SECTIONS]
         for text in missing if not broken else ():
             errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
         if missing:
@@ -314,6 +314,8 @@ class _TreeReader:
             self._handler(sections["RESP"]),
             frozenset(self._parsing.lost | {LOST}) if broken else frozenset(),
             frozenset(self._parsing.lost_state),
+            open=self._handler(sections["OPEN"]) if "OPEN" in sections else None,
+            end=self._handler(sections["END"]) if "END" in sections else None,
         )
 
     def _beginning(self, section: str) -> str:

@@ -41,8 +41,10 @@ class Part(Enum):
     """The block of the program that is being checked."""
 
     INIT = "init"
+    OPEN = "open"
     REQ = "req"
     RESP = "resp"
+    END = "end"
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,13 @@ class Program:
     lost: frozenset[str] = frozenset()
     lost_state: frozenset[str] = frozenset()
     errors: tuple[Diagnostic, ...] = ()
+    open: HandlerBlock | None = None
+    end: HandlerBlock | None = None
+
+    def blocks(self) -> dict[str, HandlerBlock]:
+        """``init`` and the handlers that it has, by name, in the order of the text."""
+        named = {"init": self.init, "open": self.open, "req": self.req, "resp": self.resp, "end": self.end}
+        return {name: block for name, block in named.items() if block is not None}
 
 
 def is_empty(node: Expression) -> bool:

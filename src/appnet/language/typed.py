@@ -270,6 +270,8 @@ class CheckedElement:
     init: tuple[Statement, ...]
     req: tuple[Statement, ...]
     resp: tuple[Statement, ...]
+    open: tuple[Statement, ...] | None = None
+    end: tuple[Statement, ...] | None = None
     warnings: tuple[Diagnostic, ...] = field(default=())
 
 

@@ -69,8 +69,8 @@ def costs_of(element: Element, prices: Sequence[TargetCosts], refused: float | N
     ``refused``: the share of RPCs that it was seen to end. One that ends no request lets all of them on, whatever was
     seen: what it ended were responses, or another version of it did.
     """
-    effects = element.req.effects
-    if not (effects.can_refuse or effects.can_drop or effects.can_reply):
+    asking = [it.effects for it in (element.open, element.req) if it is not None]
+    if not any(it.can_refuse or it.can_drop or it.can_reply for it in asking):
         refused = 0.0
     elif refused is None:
         refused = _REFUSED
@@ -81,7 +81,7 @@ def costs_of(element: Element, prices: Sequence[TargetCosts], refused: float | N
 
 
 def operations_of(element: Element) -> tuple[dict[str, float], dict[str, float]]:
-    """How many operations of each kind an RPC is expected to cost in `req` and in `resp`."""
+    """How many operations of each kind an RPC is expected to cost on its way there and back."""
     kinds = {
         it.name: kind
         for it in element.state
@@ -90,8 +90,8 @@ def operations_of(element: Element) -> tuple[dict[str, float], dict[str, float]]
     }
     request: dict[str, float] = defaultdict(float)
     response: dict[str, float] = defaultdict(float)
-    _count(element.req.body, 1.0, kinds, request)
-    _count(element.resp.body, 1.0, kinds, response)
+    for name, handler in element.handlers.items():
+        _count(handler.body, 1.0, kinds, request if name in {"open", "req"} else response)
     return request, response
 
 

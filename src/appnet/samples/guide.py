@@ -83,7 +83,7 @@ class EchoApplication:
 
     def expect(self, elements: Sequence[Element], method: MethodSignature, key: str) -> Expectation:
         """What ``elements``, all of the edge in request order, make of the call with ``key``."""
-        random = any(it.req.effects.uses_random or it.resp.effects.uses_random for it in elements)
+        random = any(handler.effects.uses_random for it in elements for handler in it.handlers.values())
         first, *others = self.server_names
         judged = [self._judge(elements, method, key, seed, first) for seed in range(_TRIALS if random else 1)]
         seen = Counter(judged)

@@ -234,13 +234,13 @@ static void dump(an_instance *instance, struct an_text *out) {
 
 static const an_method METHODS[APPNET_METHOD_COUNT] = {
     {METHOD_PATH("/fixture.Fixture/Judge"), .request = {EVERY_FIELD, .holds = true}, .response = {EVERY_FIELD, .holds = true},
-     .on_request = judge_request_of, .on_response = judge_response_of},
+     .on_open = forward, .on_request = judge_request_of, .on_response = judge_response_of},
     {METHOD_PATH("/fixture.Fixture/Headers"), .request = {.holds = true}, .response = {.empty = true},
-     .on_request = headers_request, .on_response = forward},
+     .on_open = headers_request, .on_request = forward, .on_response = forward},
     {METHOD_PATH("/fixture.Fixture/Watch"), .request = {.empty = true}, .response = {EVERY_FIELD, .needs_status = true},
-     .on_request = forward, .on_response = watch_response},
+     .on_open = forward, .on_request = forward, .on_response = watch_response},
     {METHOD_PATH("/fixture.Fixture/Status"), .request = {.empty = true}, .response = {.needs_status = true, .holds = true},
-     .on_request = forward, .on_response = status_response},
+     .on_open = forward, .on_request = forward, .on_response = status_response},
 };
 
 static const char *const ELEMENTS[] = {"fixture"};

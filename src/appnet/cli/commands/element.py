@@ -66,14 +66,16 @@ def build_element(
     return BuiltElement(found, [*written, description], list(compiled.warnings))
 
 
+_SHOWN_AS = {"req": "request", "resp": "response"}
+
+
 def properties(element: Element, method: str) -> dict[str, Any]:
     """What the compiler infers about the element; nothing of it is declared."""
     return {
         "element": element.name,
         "method": method,
         "state": {it.name: {"type": str(it.type), "class": it.state_class.value} for it in element.state},
-        "request": _handler(element.req),
-        "response": _handler(element.resp),
+        **{_SHOWN_AS.get(name, name): _handler(it) for name, it in element.handlers.items()},
     }
 
 

@@ -23,7 +23,7 @@ from ctypes import (
     c_void_p,
 )
 
-ABI = 1
+ABI = 2
 REQUEST, RESPONSE, REPLY = range(3)  # an_direction, an_metadata_map and an_part agree on them
 FORWARD, REFUSE, ANSWER = range(3)  # an_verdict
 NOT_MANY, ITEMS, ENTRIES = range(3)  # an_many
@@ -122,6 +122,7 @@ class SideTable(Structure):
         ("holds", c_bool),
         ("empty", c_bool),
         ("streams", c_bool),
+        ("quiet", c_bool),
     )
 
 
@@ -133,8 +134,10 @@ class MethodTable(Structure):
         ("request", SideTable),
         ("response", SideTable),
         ("reply", SideTable),
+        ("on_open", c_void_p),
         ("on_request", c_void_p),
         ("on_response", c_void_p),
+        ("on_end", c_void_p),
     )
 
 
@@ -157,6 +160,7 @@ class ChainTable(Structure):
         ("call_free", CFUNCTYPE(None, c_void_p)),
         ("message_new", CFUNCTYPE(POINTER(Slot), c_void_p, c_int)),
         ("give_values", CFUNCTYPE(c_bool, c_void_p, c_int, c_size_t, POINTER(Value), c_size_t)),
+        ("judge_open", CFUNCTYPE(c_int, c_void_p)),
         ("judge_request", CFUNCTYPE(c_int, c_void_p)),
         ("judge_response", CFUNCTYPE(c_int, c_void_p)),
         ("end_response", CFUNCTYPE(c_int, c_void_p, c_int32)),

@@ -214,13 +214,30 @@ class SlotCall:
         self._handle = self._table.call_new(instance.handle, method.index, self._number)
         if not self._handle:
             raise MemoryError(f"no memory for a call of {method.path}")
+        self._begun = False
+
+    def open(self) -> Judgement:
+        """Judges the beginning of the call; all of a request that no handler looks into."""
+        self._begun = True
+        slots = self._table.message_new(self._handle, abi.REQUEST)
+        return self._of_request(Verdict(self._table.judge_open(self._handle)), (), slots)
 
     def request(self, message: Message) -> Judgement:
-        """Judges the request, or the next message of a stream of them. Fields that no handler uses may be left out."""
+        """Judges the request, or the next message of a stream of them; at first, the beginning of the call.
+
+        Fields that no handler uses may be left out. A stream of requests without any is judged by an empty one.
+        """
+        if not self._begun:
+            begins = self.open()
+            if begins.verdict is not Verdict.FORWARD:
+                return begins
         slots = self._fill(abi.REQUEST, self.method.request, message)
         verdict = Verdict(self._table.judge_request(self._handle))
+        return self._of_request(verdict, self._written(abi.REQUEST, self.method.request, slots), slots)
+
+    def _of_request(self, verdict: Verdict, written: Iterable[tuple[Numbers, FieldValue]], slots: Any) -> Judgement:
         if verdict is not Verdict.ANSWER:
-            return self._judged(verdict, self._written(abi.REQUEST, self.method.request, slots))
+            return self._judged(verdict, written)
         reply = self._written(abi.REPLY, self.method.reply, self._table.reply(self._handle))
         return self._judged(verdict, [*reply, *self._written(abi.RESPONSE, self.method.response, slots)])
 

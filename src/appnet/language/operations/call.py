@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language.expressions import coerce, expression, mismatch, type_of, typed, unify
-from appnet.language.operations.declaration import OF_THE_CALL, Operation
+from appnet.language.operations.declaration import OF_THE_CALL, Effect, Operation
 from appnet.language.operations.signature import LETTERS, NAMED, Shape, signature_of
 from appnet.language.scope import CheckError, Part, Scope
 from appnet.language.typed import Operate, Value
@@ -82,11 +82,19 @@ class Call:
         """Raises `CheckError` in ``init``, where there is no call."""
         if self.scope.part is Part.INIT:
             title = f"`{self.name}` needs a call, and `init` runs before there is one"
-            raise CheckError("E034", title, self.node.span, help_="move it into `req` or `resp`")
+            raise CheckError("E034", title, self.node.span, help_="move it into a handler")
+
+    def has_metadata(self) -> None:
+        """Raises `CheckError` where the call is over, and its metadata gone."""
+        self.in_handler()
+        if self.scope.part is Part.END:
+            title = "`end` sees no metadata"
+            help_ = "read it in `open`, `req` or `resp`, and remember it in a Map at rpc_id()"
+            raise CheckError("E037", title, self.node.span, "the call ends here", help_)
 
     def may_end(self) -> None:
         """Raises `CheckError` where a handler cannot end, as it does where the function fails."""
-        if self.scope.part is Part.INIT or self.scope.loops:
+        if self.scope.part in {Part.INIT, Part.END} or self.scope.loops:
             title = f"`{self.name}` can end a handler, which cannot end here"
             help_ = f"{self.name} in `req` or `resp`, before or after the loop"
             raise CheckError("E031", title, self.node.span, help_=help_)
@@ -117,6 +125,8 @@ def by_signature(call: Call, operation: Operation) -> Value:
     """The operation on the arguments, each as the signature has it."""
     if operation.fallible:
         call.may_end()
+    if operation.effects & (Effect.READS_METADATA | Effect.WRITES_METADATA):
+        call.has_metadata()
     signature = signature_of(operation)
     count = len(signature.parameters)
     offset = call.after_rpc(count) if operation.effects & OF_THE_CALL else 0

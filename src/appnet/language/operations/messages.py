@@ -38,8 +38,9 @@ def get_field(call: Call, count: int) -> Value:
         if not isinstance(node, syntax.Text) or node.value.decode("utf-8", "replace") not in _FIELD_TYPES:
             title = "the third argument names the field's type"
             raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
-    if path == "meta_status" and _find_field(call.scope.message, path) is None:
+    if path == "meta_status" and (_has_no_message(call) or _find_field(call.scope.message, path) is None):
         return _meta_status(call)
+    _message_in_hand(call)
     found = _field(call.scope, call.scope.message, path, span)
     return FieldValue(found.path, found.type)
 
@@ -75,8 +76,9 @@ def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
 def set_field(call: Call) -> Value:
     """``set(rpc, 'field', value)``."""
     path, span = _field_name(call, 1)
-    if path == DESTINATION.decode() and _find_field(call.scope.message, path) is None:
+    if path == DESTINATION.decode() and (_has_no_message(call) or _find_field(call.scope.message, path) is None):
         return choose_host(call, call.text(2))
+    _message_in_hand(call)
     _look_at_value(call, call.scope.message, path)
     found = _field(call.scope, call.scope.message, path, span)
     rivals = call.scope.message.rivals(found.path)
@@ -86,10 +88,11 @@ def set_field(call: Call) -> Value:
 
 def choose_host(call: Call, host: Value) -> Value:
     """``set(rpc, 'dst', host)``: of a request; a response has no host to go to."""
-    if call.scope.part is Part.REQ:
+    if call.scope.part in {Part.OPEN, Part.REQ}:
         call.scope.hoisted.append(tree.Route(host))
         return Operate("nothing", (), UNIT)
-    call.scope.found.warn("W006", "no host is chosen here", call.node.span, "of a response", "choose it in `req`")
+    help_ = "choose it in `open` or `req`"
+    call.scope.found.warn("W006", "no host is chosen here", call.node.span, "of a response", help_)
     return Operate("set_metadata", (Literal(DESTINATION, STRING), host), UNIT)
 
 
@@ -99,6 +102,7 @@ def _byte_size(call: Call) -> Value:
         if not call.is_rpc():
             raise CheckError("E022", "`byte_size` of two arguments takes the RPC and a field", call.node.span)
         path, span = _field_name(call, 1)
+        _message_in_hand(call)
         found = _field(call.scope, call.scope.message, path, span)
         value: Value = FieldValue(found.path, found.type)
     elif call.is_rpc():
@@ -111,6 +115,23 @@ def _byte_size(call: Call) -> Value:
         title = f"{type_of(value, span)} has no size in bytes"
         raise CheckError("E020", title, span, help_="strings and bytes have one")
     return Operate("string_size", (value,), UINT)
+
+
+def _has_no_message(call: Call) -> bool:
+    return call.scope.part in {Part.OPEN, Part.END}
+
+
+def _message_in_hand(call: Call) -> None:
+    """Raises `CheckError` where a call begins or ends: there is no message then."""
+    if not _has_no_message(call):
+        return
+    part = call.scope.part.value
+    title = f"`{part}` sees no message, so it has no fields"
+    when = "begins" if call.scope.part is Part.OPEN else "ends"
+    help_ = "look at it in `req` or `resp`, and remember it in a Map at rpc_id()"
+    if call.scope.part is Part.OPEN:
+        help_ = "look at it in `req`; `open` has metadata, method() and rpc_id()"
+    raise CheckError("E037", title, call.node.span, f"the call {when} here", help_)
 
 
 def _field_name(call: Call, index: int) -> tuple[str, Span]:

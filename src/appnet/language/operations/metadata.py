@@ -44,6 +44,7 @@ def _get_metadata(call: Call) -> Value:
 
 
 def _set_metadata(call: Call) -> Value:
+    call.has_metadata()
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
     if isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == DESTINATION:

@@ -16,8 +16,8 @@ def _delay(call: Call) -> Value:
     if not call.is_rpc():
         title = "the first argument of `delay` is the RPC"
         raise CheckError("E022", title, call.span(0), help_=f"write {call.usage}")
-    if call.scope.part is not Part.REQ:
-        title, help_ = "a response cannot be delayed", "delay the request: delay(rpc, seconds) in `req`"
+    if call.scope.part not in {Part.OPEN, Part.REQ}:
+        title, help_ = "only a request can be delayed", "delay it in `open` or `req`: delay(rpc, seconds)"
         raise CheckError("E036", title, call.node.span, help_=help_)
     call.scope.hoisted.append(Delay(call.typed(1, FLOAT)))
     return Operate("nothing", (), UNIT)

@@ -12,11 +12,13 @@ from appnet.language.messages import Field, MethodSignature
 
 
 class InHand(Enum):
-    """Which message is in hand; none in ``init``."""
+    """Which block is printed, and with it, which message is in hand, if one is."""
 
     INIT = "init"
+    OPEN = "open"
     REQUEST = "req"
     RESPONSE = "resp"
+    END = "end"
 
 
 @dataclass(frozen=True)

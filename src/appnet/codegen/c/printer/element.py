@@ -9,7 +9,8 @@ from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
 from appnet.codegen.c.printer.text import comment, indent, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
-from appnet.ir.nodes import Block, Forward, Handler, StateClass, StateVariable
+from appnet.ir.nodes import Handler, StateClass, StateVariable
+from appnet.ir.stages import only_forwards
 from appnet.language.types import MapType, OptionType, VecType
 
 _RESOURCE_EXHAUSTED = 8
@@ -56,9 +57,9 @@ class ElementPrinter:
 
     def call_struct(self) -> list[str]:
         """The struct of what the element keeps of one call."""
-        if not self._kept:
+        members = ["uint8_t left; /* the status with which the call left it, and 1 */"] if self.tells_end else []
+        if not self._kept and not members:
             return []
-        members = []
         for variable in self._kept:
             assert isinstance(variable.type, MapType)
             option = self.context.types.name(OptionType(variable.type.value))
@@ -91,12 +92,17 @@ class ElementPrinter:
         ]
 
     def is_trivial(self, direction: InHand) -> bool:
-        """Whether the handler just forwards, so that there is no function."""
-        return self.handler(direction).body == Block((Forward(),))
+        """Whether there is no handler or it just forwards, so that there is no function."""
+        return only_forwards(self.element.handlers.get(direction.value))
 
     def handler(self, direction: InHand) -> Handler:
-        """The handler of messages in this direction."""
-        return self.element.req if direction is InHand.REQUEST else self.element.resp
+        """The handler of this name."""
+        return self.element.handlers[direction.value]
+
+    @property
+    def tells_end(self) -> bool:
+        """Whether its ``end`` asks with which status the call left it."""
+        return self.element.end is not None and self.element.end.effects.reads_status
 
     def function(self, direction: InHand) -> str:
         """The name of the handler's function."""

@@ -11,6 +11,7 @@ from appnet.codegen.c.printer.text import comment, constant, indent, literal, vi
 from appnet.codegen.c.printer.types import MEMBERS
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Const
+from appnet.ir.stages import holds_headers, judged_at_headers, reached_together
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import MapType, VecType
 
@@ -19,7 +20,10 @@ _RESOURCE_EXHAUSTED = 8
 
 @dataclass(frozen=True)
 class MethodSide:
-    """One direction of a method: an ``an_side``. ``reads_late``: handlers that wait read metadata."""
+    """One direction of a method: an ``an_side``. ``reads_late``: handlers that wait read metadata.
+
+    ``quiet``: of a stream, no handler looks at messages.
+    """
 
     slots: dict[str, Slot]
     needs_message: bool
@@ -28,11 +32,12 @@ class MethodSide:
     holds: bool
     empty: bool
     streams: bool
+    quiet: bool = False
 
     @property
     def needs_body(self) -> bool:
         """Whether the proxy has to show the messages."""
-        return self.needs_message or (self.streams and not self.empty)
+        return self.needs_message or (self.streams and not self.empty and not self.quiet)
 
 
 class MethodPrinter:
@@ -42,8 +47,8 @@ class MethodPrinter:
         self, method: MethodSignature, number: int, elements: Sequence[ElementPrinter], *, broken: bool
     ) -> None:
         self.method = method
-        self.request = _side(method, elements, InHand.REQUEST, refuses=broken)
-        self.response = _side(method, elements, InHand.RESPONSE, refuses=False)
+        self.request = _side(method, elements, InHand.REQUEST)
+        self.response = _side(method, elements, InHand.RESPONSE)
         self.reply = _reply(method, elements)
         self._name = f"method_{number}"
         self._elements = elements
@@ -52,18 +57,20 @@ class MethodPrinter:
     def handlers(self) -> list[str]:
         """The functions of the elements' handlers."""
         lines: list[str] = []
+        slots = {InHand.REQUEST: self.request.slots, InHand.RESPONSE: self.response.slots}
         for element in self._elements:
-            for direction, side in ((InHand.REQUEST, self.request), (InHand.RESPONSE, self.response)):
-                function = element.handler_function(direction, side.slots, self.reply.slots)
+            for direction in (InHand.OPEN, InHand.REQUEST, InHand.RESPONSE, InHand.END):
+                function = element.handler_function(direction, slots.get(direction, {}), self.reply.slots)
                 lines += [*function, ""] if function else []
         return lines
 
     def dispatch(self) -> list[str]:
-        """``method_N_request`` and ``method_N_response``, and what they share."""
+        """``method_N_open``, ``_request``, ``_response`` and ``_end``, and what they share."""
         lines = [comment(self.method.full_name)]
         if not self.response.empty:
             lines += [*self._unwind(), ""]
-        return [*lines, *self._on_request(), "", *self._on_response(), ""]
+        lines += [*self._on_open(), "", *self._on_request(), "", *self._on_response(), ""]
+        return [*lines, *self._on_end(), ""] if self.ends else lines
 
     def fields(self) -> list[str]:
         """The tables of field numbers and fields."""
@@ -107,8 +114,10 @@ class MethodPrinter:
             f"  .request = {self._side_text('request', self.request)},",
             f"  .response = {self._side_text('response', self.response)},",
             f"  .reply = {self._side_text('reply', self.reply)},",
+            f"  .on_open = {self._name}_open,",
             f"  .on_request = {self._name}_request,",
             f"  .on_response = {self._name}_response,",
+            f"  .on_end = {f'{self._name}_end' if self.ends else 'NULL'},",
             "},",
         ]
 
@@ -118,28 +127,95 @@ class MethodPrinter:
             fields += f", .absent = {self._name}_{name}_absent"
         flags = {
             "needs_message": side.needs_message, "needs_status": side.needs_status, "holds": side.holds,
-            "empty": side.empty, "streams": side.streams,
+            "empty": side.empty, "streams": side.streams, "quiet": side.quiet,
         }  # fmt: skip
         texts = [f".{flag} = {str(value).lower()}" for flag, value in flags.items()]
         return f"{{.fields = {fields}, .field_count = {len(side.slots)}, {', '.join(texts)}}}"
 
+    @property
+    def ends(self) -> bool:
+        """Whether an element looks at how calls end."""
+        return any(not element.is_trivial(InHand.END) for element in self._elements)
+
     def _unwind(self) -> list[str]:
-        """Runs resp, in reverse order, of the elements that forwarded; whether one of them refused."""
+        """Runs resp, in reverse order, of the elements before ``limit`` that forwarded; whether one of them refused."""
         lines = ["bool refused = false;"]
         for number, element in reversed(list(enumerate(self._elements))):
-            if element.is_trivial(InHand.RESPONSE):
-                continue
-            lines += [
-                f"if (passed > {number} && {element.function(InHand.RESPONSE)}(call) == AN_REFUSE) {{",
-                "  an_call_fail(call, call->reply_code);",
-                "  refused = true;",
-                "}",
-            ]
-        head = f"static bool {self._name}_unwind(an_call *call, uint32_t passed) {{"
+            if not element.is_trivial(InHand.RESPONSE):
+                asked = f"limit > {number} && {self._let_pass(number)} && {element.function(InHand.RESPONSE)}(call)"
+                lines += [
+                    f"if ({asked} == AN_REFUSE) {{",
+                    "  an_call_fail(call, call->reply_code);",
+                    "  refused = true;",
+                    "}",
+                ]
+            if element.tells_end:
+                lines.append(f"if (limit > {number} && (call->last || refused)) {self._left(number, 'call->status')}")
+        head = f"static bool {self._name}_unwind(an_call *call, uint32_t limit) {{"
         return [head, *indent([*lines, "return refused;"]), "}"]
 
-    def _on_request(self) -> list[str]:
-        lines = ["call->forwarded = 0;"]
+    def _let_pass(self, number: int) -> str:
+        """The condition that the element's req forwarded a message; one that only forwards lets all pass beforehand."""
+        return f"call->{'opened' if self._elements[number].is_trivial(InHand.REQUEST) else 'begun'} > {number}"
+
+    def _left(self, number: int, status: str) -> str:
+        name = self._elements[number].context.name
+        return f"((struct appnet_call_state *)call->state)->{name}.left = (uint8_t)({status} + 1);"
+
+    def _ended_by(self, *, opened: int | None, begun: int) -> list[str]:
+        """What is noted of a call that the element ends; ``opened``: None where that is noted already."""
+        lines = [f"call->opened = {opened};"] if opened is not None else []
+        return [*lines, *([f"if (call->begun < {begun}) call->begun = {begun};"] if begun else [])]
+
+    def _refused_by(self, number: int, *, opened: int | None, begun: int, judged: bool) -> list[str]:
+        """The element has refused; ``judged``: by its ``req``, so that its ``end`` runs."""
+        lines = self._ended_by(opened=opened, begun=begun)
+        if judged and self._elements[number].tells_end:
+            lines.append(self._left(number, "call->reply_code"))
+        if not self.response.empty:
+            lines += [
+                "an_call_fail(call, call->reply_code);",
+                f"{self._name}_unwind(call, {number});",
+                "call->forwarded = 0;",
+            ]
+        return [*lines, "return AN_REFUSE;"]
+
+    def _opens(self, start: int, stop: int, begun: int) -> list[str]:
+        """The headers reach these elements."""
+        lines = []
+        for number in range(start, stop):
+            element = self._elements[number]
+            if not element.is_trivial(InHand.OPEN):
+                refused = self._refused_by(number, opened=number, begun=begun, judged=False)
+                lines += [f"if ({element.function(InHand.OPEN)}(call) == AN_REFUSE) {{", *indent(refused), "}"]
+        return lines
+
+    def _judges(self, number: int, opened: int | None) -> list[str]:
+        """A message reaches the element."""
+        element = self._elements[number]
+        if element.is_trivial(InHand.REQUEST):
+            return []
+        lines = []
+        asked = f"{element.function(InHand.REQUEST)}(call)"
+        if element.element.req.effects.can_reply:
+            asked = f"verdict_{number}"
+            answered = [*self._ended_by(opened=opened, begun=number), f"call->forwarded = {number};"]
+            if element.tells_end:
+                answered.append(self._left(number, "0"))
+            lines += [
+                f"const an_verdict {asked} = {element.function(InHand.REQUEST)}(call);",
+                f"if ({asked} == AN_ANSWER) {{",
+                *indent([*answered, "return AN_ANSWER;"]),
+                "}",
+            ]
+        refused = self._refused_by(number, opened=opened, begun=number, judged=True)
+        return [*lines, f"if ({asked} == AN_REFUSE) {{", *indent(refused), "}"]
+
+    def _on_open(self) -> list[str]:
+        """The headers, as far as they come without a message; and those req that need none."""
+        elements = [it.element for it in self._elements]
+        early = judged_at_headers(elements, self.method)
+        lines: list[str] = []
         if self._broken:
             lines += [
                 "if (((const struct appnet_state *)call->instance->state)->broken) {",
@@ -147,32 +223,40 @@ class MethodPrinter:
                 f'  return an_refuse(&scope, {_RESOURCE_EXHAUSTED}, AN_TEXT("out of memory in init"));',
                 "}",
             ]
-        for number, element in enumerate(self._elements):
-            if element.is_trivial(InHand.REQUEST):
-                continue
-            asked = f"{element.function(InHand.REQUEST)}(call)"
-            if element.element.req.effects.can_reply:
-                asked = f"verdict_{number}"
-                lines += [
-                    f"const an_verdict {asked} = {element.function(InHand.REQUEST)}(call);",
-                    f"if ({asked} == AN_ANSWER) {{",
-                    f"  call->forwarded = {number};",
-                    "  return AN_ANSWER;",
-                    "}",
-                ]
-            refused = f"if ({asked} == AN_REFUSE) "
-            if any(not before.is_trivial(InHand.RESPONSE) for before in self._elements[:number]):
-                lines += [
-                    refused + "{",
-                    "  an_call_fail(call, call->reply_code);",
-                    f"  {self._name}_unwind(call, {number});",
-                    "  return AN_REFUSE;",
-                    "}",
-                ]
-            else:
-                lines.append(refused + "return AN_REFUSE;")
-        lines += [f"call->forwarded = {len(self._elements)};", "return AN_FORWARD;"]
+        for number in range(early):
+            lines += [*self._opens(number, number + 1, number), *self._judges(number, number + 1)]
+        reached = reached_together(elements, early)
+        lines += [*self._opens(early, reached, early), f"call->opened = {reached};", f"call->begun = {early};"]
+        return [f"static an_verdict {self._name}_open(an_call *call) {{", *indent([*lines, "return AN_FORWARD;"]), "}"]
+
+    def _on_request(self) -> list[str]:
+        """A message, and with the first one, the headers as far as they waited for it."""
+        elements = [it.element for it in self._elements]
+        early = judged_at_headers(elements, self.method)
+        reached = reached_together(elements, early)
+        streams = self.method.client_streaming
+        lines: list[str] = []
+        for number in range(early, len(elements)):
+            if number == reached:
+                reached = reached_together(elements, number)
+                opens = [*self._opens(number, reached, number), f"call->opened = {reached};"]
+                lines += [f"if (call->opened == {number}) {{", *indent(opens), "}"] if streams else opens
+            lines += self._judges(number, None)
+        lines += [f"call->begun = {len(elements)};", "return AN_FORWARD;"]
         return [f"static an_verdict {self._name}_request(an_call *call) {{", *indent(lines), "}"]
+
+    def _on_end(self) -> list[str]:
+        lines: list[str] = []
+        for number, element in enumerate(self._elements):
+            if element.is_trivial(InHand.END):
+                continue
+            began = f"call->opened > {number}" if element.element.open is not None else self._let_pass(number)
+            lines.append(f"if ({began}) {{")
+            if element.tells_end:
+                left = f"((const struct appnet_call_state *)call->state)->{element.context.name}.left"
+                lines.append(f"  call->status = {left} != 0 ? {left} - 1 : call->end_status;")
+            lines += [f"  {element.function(InHand.END)}(call);", "}"]
+        return [f"static void {self._name}_end(an_call *call) {{", *indent(lines), "}"]
 
     def _on_response(self) -> list[str]:
         head = f"static an_verdict {self._name}_response(an_call *call) {{"
@@ -221,10 +305,9 @@ def _add_rivals(slots: dict[str, Slot], schema: MessageSchema) -> None:
                 slots[member.path] = Slot(len(slots), member)
 
 
-def _side(
-    method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand, *, refuses: bool
-) -> MethodSide:
-    schema = method.request if direction is InHand.REQUEST else method.response
+def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand) -> MethodSide:
+    request = direction is InHand.REQUEST
+    schema = method.request if request else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
     effects = [handler.effects for handler in handlers]
     slots: dict[str, Slot] = {}
@@ -234,12 +317,19 @@ def _side(
         slots.setdefault(use.path, Slot(len(slots), schema.fields[use.path]))
     _add_rivals(slots, schema)
     needs_message = bool(slots)
-    needs_status = direction is InHand.RESPONSE and any(one.reads_status for one in effects)
-    ends = any(one.can_refuse or one.can_drop or one.can_reply for one in effects)
-    changes = ends or any(one.metadata_written or one.chooses_host or one.delays for one in effects)
-    writes = any(use.written for one in effects for use in one.fields)
+    told = not request and any(element.tells_end for element in elements)
+    needs_status = not request and (told or any(one.reads_status for one in effects))
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
-    holds = refuses or changes or writes or reads_late
-    streams = method.client_streaming if direction is InHand.REQUEST else method.server_streaming
-    return MethodSide(slots, needs_message, needs_status, reads_late, holds, not handlers and not refuses, streams)
+    if request:
+        early = judged_at_headers([it.element for it in elements], method)
+        holds = any(holds_headers(it.element) for it in elements[early:])
+    else:
+        ends = any(one.can_refuse or one.can_drop for one in effects)
+        writes = any(one.metadata_written or any(use.written for use in one.fields) for one in effects)
+        holds = ends or writes or reads_late
+    streams = method.client_streaming if request else method.server_streaming
+    empty = not handlers and not told
+    return MethodSide(
+        slots, needs_message, needs_status, reads_late, holds, empty, streams, quiet=streams and not handlers
+    )

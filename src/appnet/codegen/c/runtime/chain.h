@@ -2,6 +2,9 @@
  *
  *   an_instance *instance = chain->instance_new(&services, &options);
  *   an_call *call = chain->call_new(instance, method, host);      the method's index in chain->methods
+ *   chain->judge_open(call);                                      the call begins: AN_FORWARD or AN_REFUSE, and where no
+ *                                                                 field of the request matters, all that judge_request
+ *                                                                 can give. Unless request.holds, the headers go on
  *   an_slot *slots = chain->message_new(call, AN_REQUEST);        a slot for each of method.request.fields; the host
  *                                                                 fills those that the message has
  *   switch (chain->judge_request(call)) {
@@ -13,11 +16,11 @@
  *   slots = chain->message_new(call, AN_RESPONSE);                when a response comes; filled likewise
  *   chain->judge_response(call);                                  AN_FORWARD or AN_REFUSE
  *   chain->end_response(call, status);                            in the place of these two, for an error response
- *   chain->call_free(call);                                       the call has ended, in whatever way
+ *   chain->call_free(call);                                       the call has ended, in whatever way: end runs here
  *
- * Of a direction that streams, each message is judged so, in order; end_response then tells the status of a stream of
- * responses, be it 0. A side that is `empty` need not be judged, and where a side does not need its message, no slot
- * has to be filled. Calls may run in any thread, the events of one call one after another.
+ * Of a direction that streams, each message is judged so, in order; a stream of requests without any is judged once, by
+ * message_new and judge_request, before it ends; end_response tells the status of a stream of responses, be it 0. A side
+ * that is `empty` need not be judged, and where a side does not need its message, no slot has to be filled. Calls may run in any thread, the events of one call one after another.
  *
  * Bytes that the host puts into slots or hands out as metadata must stay as they are until the host has read what came
  * of the judgement; what the chain gives is there until the call's next event.
@@ -30,7 +33,7 @@
 #include <stdint.h>
 
 /* Version of the table `an_chain` and of everything it names; a host refuses any other. */
-#define AN_CHAIN_ABI 1u
+#define AN_CHAIN_ABI 2u
 
 typedef struct an_view {
   const uint8_t *data;
@@ -121,9 +124,10 @@ typedef struct an_side {
   size_t field_count;
   bool needs_message; /* a field is read or written: the message must be whole before the handlers run */
   bool needs_status;  /* response only: the gRPC status must be known before the handlers run */
-  bool holds;         /* the handlers can refuse, or write a field or metadata: nothing may pass before they ran */
+  bool holds;         /* the handlers can refuse, or write what has to wait for it: headers may not pass before they ran */
   bool empty;         /* no handler does anything: the direction is not looked at */
   bool streams;       /* any number of messages: the handlers run for each, as soon as it is whole */
+  bool quiet;         /* it streams, but no handler looks at messages */
 } an_side;
 
 typedef struct an_method {
@@ -132,8 +136,10 @@ typedef struct an_method {
   an_side response;
   an_side reply; /* the fields that replies of elements set */
   /* The runtime's own: the generated handlers, see program.h. Hosts judge by the functions of an_chain. */
+  an_verdict (*on_open)(an_call *call);
   an_verdict (*on_request)(an_call *call);
   an_verdict (*on_response)(an_call *call);
+  void (*on_end)(an_call *call); /* NULL: no handler asks how calls end */
 } an_method;
 
 /* ---- the table ---------------------------------------------------------------------------------- */
@@ -152,11 +158,12 @@ typedef struct an_chain {
   an_instance *(*instance_new)(const an_services *services, const an_options *options); /* NULL: out of memory */
   void (*instance_free)(an_instance *instance); /* after its last call */
   an_call *(*call_new)(an_instance *instance, size_t method, void *call_host); /* NULL: out of memory */
-  void (*call_free)(an_call *call); /* also ends a call that was cut off: its resp handlers do not run */
+  void (*call_free)(an_call *call); /* also ends a call that was cut off: of its handlers only end runs */
   /* The slots of the message that is judged next, as an empty message has them. Ends the event before. */
   an_slot *(*message_new)(an_call *call, an_direction direction);
   /* Fills the slot of a field of many: `count` items, or entries as key and value in turn. False: out of memory. */
   bool (*give_values)(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
+  an_verdict (*judge_open)(an_call *call); /* AN_ANSWER: as after judge_request */
   an_verdict (*judge_request)(an_call *call);
   an_verdict (*judge_response)(an_call *call);
   an_verdict (*end_response)(an_call *call, int32_t status);

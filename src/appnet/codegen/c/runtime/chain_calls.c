@@ -25,7 +25,7 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   if (call == NULL) return NULL;
   call->method = &program->methods[method];
   call->rpc_id = __atomic_add_fetch(&instance->rpc_count, 1, __ATOMIC_RELAXED);
-  call->forwarded = UINT32_MAX; /* until a request is judged, responses pass all elements */
+  call->last = !call->method->response.streams;
   ((an_chain_call *)call)->start = call->arena;
   return call;
 }
@@ -74,6 +74,12 @@ static an_verdict answer(an_call *call) {
   return call->method->on_response(call) == AN_REFUSE ? AN_REFUSE : AN_ANSWER;
 }
 
+an_verdict an_judge_open(an_call *call) {
+  an_verdict verdict = call->method->on_open(call);
+  if (verdict == AN_FORWARD && !call->method->request.holds) an_call_count(call);
+  return verdict == AN_ANSWER ? answer(call) : verdict;
+}
+
 an_verdict an_judge_request(an_call *call) {
   an_verdict verdict = call->method->on_request(call);
   if (verdict == AN_FORWARD) an_call_count(call);
@@ -88,7 +94,11 @@ an_verdict an_judge_response(an_call *call) {
 an_verdict an_end_response(an_call *call, int32_t status) {
   end_event(call);
   an_call_uncount(call);
-  if (status == 0) return AN_FORWARD;
+  call->last = true;
+  if (status == 0) {
+    call->end_status = 0;
+    return AN_FORWARD;
+  }
   call->response_begun = true;
   an_call_error(call, status);
   return call->method->on_response(call);

@@ -9,6 +9,7 @@ an_instance *an_chain_instance_new(const an_services *services, const an_options
 an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);
 an_slot *an_message_new(an_call *call, an_direction direction);
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
+an_verdict an_judge_open(an_call *call);
 an_verdict an_judge_request(an_call *call);
 an_verdict an_judge_response(an_call *call);
 an_verdict an_end_response(an_call *call, int32_t status);

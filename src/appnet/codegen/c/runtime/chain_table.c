@@ -16,6 +16,7 @@ const an_chain appnet_chain = {
     .call_free = an_call_free,
     .message_new = an_message_new,
     .give_values = an_give_values,
+    .judge_open = an_judge_open,
     .judge_request = an_judge_request,
     .judge_response = an_judge_response,
     .end_response = an_end_response,

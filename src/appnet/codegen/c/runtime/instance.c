@@ -139,6 +139,8 @@ an_call *an_call_new(an_instance *instance, void *host) {
   call->arena.end = base + instance->call_bytes;
   call->destination = -1;
   call->counted = -1;
+  call->forwarded = UINT32_MAX; /* until something of the call is refused, responses pass all that let it pass */
+  call->end_status = AN_CANCELLED;
   return call;
 }
 
@@ -146,6 +148,7 @@ void an_call_free(an_call *call) {
   if (call == NULL) return;
   an_instance *instance = call->instance;
   an_call_uncount(call);
+  if (call->method != NULL && call->method->on_end != NULL) call->method->on_end(call);
   an_arena_release(&call->arena, &(an_mark){.instance = instance});
   an_arena_release(&call->kept, &(an_mark){.instance = instance});
   an_lock_acquire(&instance->pool_lock);

@@ -103,7 +103,11 @@ struct an_call {
   an_slot *slots;          /* of the side being judged, in the order of an_side.fields */
   an_slot *reply_slots;    /* of an_method.reply */
   an_view message;         /* in hand: a protobuf message without its gRPC frame, where the host has it encoded */
-  uint32_t forwarded;      /* elements that forwarded the request, set by on_request */
+  uint32_t opened;         /* elements that let the call begin: see program.h */
+  uint32_t begun;          /* elements that let a message pass */
+  uint32_t forwarded;      /* no more elements than these are passed by a response */
+  bool last;               /* the call ends with the response in hand */
+  int32_t end_status;      /* with which the call ended, for elements that no response passed */
   int32_t status;          /* gRPC status of the response */
   bool is_error;           /* resp handlers: no message, fields read as defaults */
   bool response_begun;     /* the response has come, so its metadata exists */
@@ -120,9 +124,11 @@ struct an_call {
   an_call *next_spare;
 };
 
+enum { AN_CANCELLED = 1 }; /* gRPC's code for a call whose caller left it */
+
 /* In a struct of the size that calls were laid out for, zero but for the call itself. NULL: out of memory. */
 an_call *an_call_new(an_instance *instance, void *host);
-void an_call_free(an_call *call);
+void an_call_free(an_call *call); /* the end handlers run here */
 /* `call_size`: of the host's struct, which begins with an an_call. */
 void an_calls_lay_out(an_instance *instance, size_t call_size);
 void an_pools_free(an_instance *instance); /* the spare calls and chunks */

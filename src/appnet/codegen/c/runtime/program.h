@@ -6,13 +6,19 @@
 
 /* The handlers of an an_method:
  *
- * on_request runs the elements' req in order. On AN_ANSWER, call->reply_slots hold what the element that replied has
- * written, and call->forwarded counts those before it, whose resp handlers have not run yet. On AN_REFUSE,
- * call->reply_code and reply_text are set, and the resp handlers of the elements that had forwarded have already run on
- * the error response.
+ * on_open runs the elements' open in order, as far as the headers go before a message has come, and the req that need
+ * nothing else. on_request runs the others' req, for each message, and with the first one what of open had to wait for
+ * it. call->opened counts the elements, from the first on, that let the call begin; call->begun those that let a message
+ * pass. On AN_ANSWER, call->reply_slots hold what the element that replied has written, and call->forwarded counts those
+ * before it, whose resp handlers have not run yet. On AN_REFUSE, call->reply_code and reply_text are set, and the resp
+ * handlers of the elements that had forwarded have already run on the error response.
  *
- * on_response runs resp, in reverse order, of exactly those elements that forwarded the request. call->status is the
- * gRPC status; where call->is_error, slots read as defaults and writes are dropped. AN_REFUSE as above. */
+ * on_response runs resp, in reverse order, of exactly those elements that forwarded the request, and no more than
+ * call->forwarded. call->status is the gRPC status; where call->is_error, slots read as defaults and writes are dropped.
+ * call->last: the call ends with this response. AN_REFUSE as above.
+ *
+ * on_end runs end, once, of the elements that let the call begin. call->end_status is the status for those that no
+ * response of it has passed. */
 
 typedef struct an_record_stream {
   const char *element;

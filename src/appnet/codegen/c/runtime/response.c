@@ -4,6 +4,7 @@
 
 void an_call_error(an_call *call, int32_t status) {
   call->is_error = true;
+  call->last = true;
   call->status = status;
   an_wire_clear(&call->method->response, call->slots);
 }

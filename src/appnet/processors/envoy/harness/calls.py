@@ -67,6 +67,7 @@ class CallUnderTest(ABC):
         self.request = Direction()
         self.response = Direction()
         self.reply: Denied | SubstitutedBody | None = None
+        self._begun = False
 
     # --- one event; what the module answered ---
 
@@ -103,14 +104,24 @@ class CallUnderTest(ABC):
 
     # --- a whole direction ---
 
+    def begin_request(self, path: str, metadata: Mapping[str, bytes]) -> Denied | SubstitutedBody | None:
+        """The headers of a request, with a message to come by `run_request`; how the chain answers, if it does."""
+        self._begin(path, metadata, end=False)
+        reply, self.reply = self.reply, None
+        return reply
+
+    def _begin(self, path: str, metadata: Mapping[str, bytes], *, end: bool) -> Action:
+        self._begun = True
+        let_in = {key: value for key, value in metadata.items() if key not in HIDDEN_KEYS}
+        return self.request_headers({":path": path.encode(), **_REQUEST_HEADERS, **let_in}, end=end)
+
     def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> BodyJudgement:
         """A request of these body chunks, the last of which ends it; without any, its headers do.
 
         It comes as a listener lets it in: without the headers that are not a caller's.
         """
         headers = {":path": path.encode(), **_REQUEST_HEADERS}
-        let_in = {key: value for key, value in metadata.items() if key not in HIDDEN_KEYS}
-        actions = [self.request_headers({**headers, **let_in}, end=not chunks)]
+        actions = [] if self._begun else [self._begin(path, metadata, end=not chunks)]
         for number, chunk in enumerate(chunks, 1):
             if self.reply is None:
                 actions.append(self.request_body(chunk, end=number == len(chunks)))

@@ -22,7 +22,7 @@ from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
 from appnet.processors.processor import Denied
 
-_ABI = 2
+_ABI = 3
 
 
 class _Outcome(Structure):

@@ -57,9 +57,17 @@ static an_action refusal_of(an_http_call *call) { return http_reply(call, call->
 
 static bool response_refused(an_http_call *call) { return call->base.method->on_response(&call->base) == AN_REFUSE; }
 
-static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
+/* The request cannot be read: the elements that let the call pass already see an error response. */
+static an_action refuse_unread(an_http_call *call, int32_t code, const char *subject, const char *flaw) {
+  an_view text = http_text(call, subject, flaw);
   call->request_phase = AN_PHASE_REPLIED;
-  return http_reply(call, code, http_text(call, "request", flaw));
+  an_call_fail(&call->base, code);
+  if (response_refused(call)) return refusal_of(call);
+  return http_reply(call, code, text);
+}
+
+static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
+  return refuse_unread(call, code, "request", flaw);
 }
 
 /* ---- framing ---------------------------------------------------------------------------------------- */
@@ -204,6 +212,13 @@ static void mark_request(an_http_call *call) {
   if (call->base.wait_ms > 0) mark_wait(call, &scope);
 }
 
+/* The headers of the request, or a message of it, go on. */
+static void request_passes(an_http_call *call) {
+  call->request_message = true;
+  mark_request(call);
+  an_call_count(&call->base);
+}
+
 /* ---- streams: each message is judged as it comes --------------------------------------------------------- */
 
 static const char *name_of(an_direction direction) { return direction == AN_REQUEST ? "request" : "response"; }
@@ -244,10 +259,7 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
   const an_method *method = call->base.method;
   an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
   if (verdict == AN_REFUSE) return end_stream_refused(call);
-  if (direction == AN_REQUEST) {
-    mark_request(call);
-    an_call_count(&call->base);
-  }
+  if (direction == AN_REQUEST) request_passes(call);
   an_splice splice;
   if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
   if (splice != AN_SPLICE_DONE) {
@@ -258,11 +270,19 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
   return AN_REPLACE;
 }
 
-static an_action stream_headers(an_http_call *call, an_direction direction) {
-  an_phase *phase = direction == AN_REQUEST ? &call->request_phase : &call->response_phase;
-  *phase = AN_PHASE_STREAMING;
+/* The stream of requests has ended without a message: it is judged once all the same. */
+static an_action judge_no_message(an_http_call *call) {
+  an_wire_clear(&call->base.method->request, call->base.slots);
+  call->base.message = (an_view){NULL, 0};
+  if (call->base.method->on_request(&call->base) == AN_REFUSE) return end_stream_refused(call);
+  request_passes(call);
+  return AN_CONTINUE;
+}
+
+static an_action stream_response_headers(an_http_call *call) {
+  call->response_phase = AN_PHASE_STREAMING;
   call->outcome.more = true;
-  return side_of(call, direction)->holds ? AN_HOLD : AN_CONTINUE;
+  return call->base.method->response.holds ? AN_HOLD : AN_CONTINUE;
 }
 
 /* Judges the messages in `all`, as many as are whole; what goes on is in call->passing, but for the bytes from
@@ -320,7 +340,10 @@ static an_action stream_body(an_http_call *call, an_direction direction, const a
     if (judged > 0 && part->size > 0) memmove(part->data, part->data + judged, part->size);
   }
   call->outcome.more = !ended;
-  if (ended && direction == AN_REQUEST) call->request_phase = AN_PHASE_JUDGED;
+  if (ended && direction == AN_REQUEST) {
+    if (!call->request_message && judge_no_message(call) == AN_REPLY) return AN_REPLY;
+    call->request_phase = AN_PHASE_JUDGED;
+  }
   if (as_arrived) return AN_CONTINUE;
   if (call->passing.size == 0 && !ended) return AN_TAKE;
   call->outcome.body = (an_view){call->passing.data, call->passing.size};
@@ -335,7 +358,10 @@ static an_action finish_stream(an_http_call *call, int32_t status) {
   }
   call->response_phase = AN_PHASE_JUDGED;
   an_call_uncount(&call->base);
-  if (status == 0) return AN_CONTINUE;
+  if (status == 0) {
+    call->base.end_status = 0;
+    return AN_CONTINUE;
+  }
   an_call_error(&call->base, status);
   if (response_refused(call)) return end_stream_refused(call);
   return AN_CONTINUE;
@@ -388,29 +414,45 @@ static an_action answer_request(an_http_call *call) {
   return http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "reply", splice_flaw(splice)));
 }
 
-/* Runs the req handlers on slots that are filled, or not needed. */
+/* What the handlers made of the headers, or of the one message: AN_CONTINUE where they forwarded it. */
+static an_action ended_by(an_http_call *call, an_verdict verdict) {
+  if (verdict == AN_FORWARD) return AN_CONTINUE;
+  if (verdict == AN_ANSWER) return answer_request(call);
+  call->request_phase = AN_PHASE_REPLIED;
+  return refusal_of(call);
+}
+
+/* Runs the req handlers on slots that are filled. */
 static an_action judge_request(an_http_call *call) {
   call->request_phase = AN_PHASE_JUDGED;
-  an_verdict verdict = call->base.method->on_request(&call->base);
-  if (verdict == AN_ANSWER) return answer_request(call);
-  if (verdict == AN_REFUSE) {
-    call->request_phase = AN_PHASE_REPLIED;
-    return refusal_of(call);
-  }
+  an_action ended = ended_by(call, call->base.method->on_request(&call->base));
+  if (ended != AN_CONTINUE) return ended;
   an_splice splice = AN_SPLICE_DONE;
-  an_action action = call->base.method->request.needs_message ? pass_message(call, AN_REQUEST, &splice) : AN_CONTINUE;
+  an_action action = pass_message(call, AN_REQUEST, &splice);
   if (splice != AN_SPLICE_DONE) return refuse_request(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
-  mark_request(call);
-  an_call_count(&call->base);
+  request_passes(call);
   return action;
 }
 
-/* Until a message of it is refused, responses pass all elements: more than there are is all. */
-static an_action stream_request(an_http_call *call, bool end_stream) {
-  call->base.forwarded = UINT32_MAX;
-  if (!end_stream) return stream_headers(call, AN_REQUEST);
-  call->request_phase = AN_PHASE_JUDGED;
-  return AN_CONTINUE;
+/* Whether the headers tell how long the body is, which handlers may change. */
+static bool tells_length(an_http_call *call) {
+  an_view length;
+  return an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-length"), &length);
+}
+
+/* The messages of a request are to be judged; its headers wait for the first where something can still change them. */
+static an_action await_messages(an_http_call *call, bool end_stream) {
+  const an_side *side = &call->base.method->request;
+  if (!side->streams && end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
+  if (side->streams && end_stream) return judge_no_message(call);
+  bool holds = side->holds || tells_length(call);
+  if (!holds) {
+    mark_request(call);
+    an_call_count(&call->base);
+  }
+  call->request_phase = side->streams ? AN_PHASE_STREAMING : AN_PHASE_WAITING;
+  call->outcome.more = true;
+  return holds ? AN_HOLD : AN_CONTINUE;
 }
 
 an_action an_request_headers(an_http_call *call, bool end_stream) {
@@ -424,14 +466,17 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   }
   call->base.rpc_id = __atomic_add_fetch(&call->base.instance->rpc_count, 1, __ATOMIC_RELAXED);
   const an_side *side = &call->base.method->request;
-  if (side->streams ? side->empty : !side->needs_message) return judge_request(call);
-  if (!speaks_grpc(call)) {
+  bool judged = side->streams ? side->empty : !side->needs_message;
+  call->base.last = !call->base.method->response.streams;
+  if (!judged && !speaks_grpc(call)) {
     return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
   }
-  if (side->streams) return stream_request(call, end_stream);
-  if (end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
-  call->request_phase = AN_PHASE_WAITING;
-  return AN_HOLD;
+  call->request_phase = AN_PHASE_JUDGED;
+  an_action ended = ended_by(call, call->base.method->on_open(&call->base));
+  if (ended != AN_CONTINUE) return ended;
+  if (!judged) return await_messages(call, end_stream);
+  request_passes(call);
+  return AN_CONTINUE;
 }
 
 an_action an_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
@@ -445,8 +490,7 @@ an_action an_request_body(an_http_call *call, const an_view *chunks, size_t coun
   if (state == FRAME_PART || !end_stream) return AN_HOLD;
   if (!scan_message(call, AN_REQUEST, &body, size)) {
     const char *subject = call->flaw_code == GRPC_INTERNAL ? "request message is malformed:" : "request:";
-    call->request_phase = AN_PHASE_REPLIED;
-    return http_reply(call, call->flaw_code, http_text(call, subject, call->flaw));
+    return refuse_unread(call, call->flaw_code, subject, call->flaw);
   }
   return judge_request(call);
 }
@@ -474,6 +518,7 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   bool spoilt = status == 0 && call->flaw != NULL;
   if (spoilt) status = call->flaw_code;
   if (status != 0) an_call_error(&call->base, status);
+  call->base.last = true;
   an_call_uncount(&call->base);
   if (response_refused(call)) {
     if (!held) return AN_CONTINUE;
@@ -490,20 +535,24 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   return http_reply(call, call->flaw_code, http_text(call, "response", call->flaw));
 }
 
+/* Whether elements may have let something of the call pass, so that its response is theirs. */
+static bool may_have_passed(const an_http_call *call) {
+  return call->request_phase != AN_PHASE_START && call->request_phase != AN_PHASE_REPLIED;
+}
+
 an_action an_response_headers(an_http_call *call, bool end_stream) {
   call->outcome.more = false;
   if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   call->base.response_begun = true;
   /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
-  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
-  if (!passed || call->base.method->response.empty) {
+  if (!may_have_passed(call) || call->base.method->response.empty) {
     call->response_phase = AN_PHASE_JUDGED;
     an_call_uncount(&call->base);
     return AN_CONTINUE;
   }
   const an_side *side = &call->base.method->response;
-  if (side->streams) {
-    if (!end_stream) return stream_headers(call, AN_RESPONSE);
+  if (side->streams && !side->quiet) {
+    if (!end_stream) return stream_response_headers(call);
     return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_METADATA));
   }
   call->response_held = side->holds;
@@ -583,8 +632,7 @@ an_action an_response_trailers(an_http_call *call) {
 void an_local_reply(an_http_call *call, uint32_t http_status) {
   if (call->response_phase == AN_PHASE_JUDGED || call->response_phase == AN_PHASE_REPLIED) return;
   call->response_phase = AN_PHASE_JUDGED;
-  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
-  if (!passed || call->base.method->response.empty) return;
+  if (!may_have_passed(call) || call->base.method->response.empty) return;
   an_call_fail(&call->base, an_status_of_http(http_status));
   an_call_uncount(&call->base);
   call->base.method->on_response(&call->base);

@@ -1,7 +1,7 @@
 /* A unary gRPC call as the proxy reports it: finds the message, judges it, says what the host must do.
  *
- * Every function may come in any order and with any bytes. Nothing of a request passes before it was judged, and
- * what cannot be read is refused:
+ * Every function may come in any order and with any bytes. No message passes before it was judged, nor do the headers
+ * where handlers can still refuse the call or change them; and what cannot be read is refused:
  *
  *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there
  *   it is compressed                                  UNIMPLEMENTED
@@ -9,7 +9,8 @@
  *   the content-type is not application/grpc          INVALID_ARGUMENT
  *
  * A request is judged when it has ended, a response when its status is known: by then nothing can follow that
- * would have been judged otherwise. A side that needs neither is judged at its headers.
+ * would have been judged otherwise. A side that needs neither is judged at its headers. A stream of requests that ends
+ * without a message is judged once, as if an empty one had come.
  */
 #ifndef AN_HTTP_CALL_H
 #define AN_HTTP_CALL_H
@@ -31,6 +32,7 @@ struct an_http_call {
   an_phase request_phase;
   an_phase response_phase;
   bool response_held;       /* its headers wait for the judgement, and so does the body */
+  bool request_message;     /* a message of the request was judged */
   bool message_whole;       /* `base.message` is the response's and stands in the slots, waiting for the status */
   const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */
   int32_t flaw_code;        /* gRPC status that says so */

@@ -11,7 +11,7 @@
 #include "chain.h"
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 2u
+#define AN_MODULE_ABI 3u
 
 typedef struct an_http_call an_http_call;
 
@@ -43,7 +43,7 @@ typedef struct an_module {
   an_instance *(*instance_new)(const an_services *services, const an_options *options); /* NULL: out of memory */
   void (*instance_free)(an_instance *instance);
   an_http_call *(*call_new)(an_instance *instance, void *call_host);
-  void (*call_free)(an_http_call *call); /* also ends a call that was cut off: its resp handlers do not run */
+  void (*call_free)(an_http_call *call); /* the call is over, in whatever way: its end handlers run */
   an_action (*request_headers)(an_http_call *call, bool end_stream);
   /* chunks: every body byte held so far and then what arrived, in order. */
   an_action (*request_body)(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);

@@ -91,6 +91,7 @@ static stream *new_stream(uint32_t context) {
 }
 
 static void end_stream(uint32_t context) {
+  event_begins();
   stream **from = &streams[context % BUCKETS];
   while (*from != NULL && (*from)->context != context) from = &(*from)->next;
   stream *it = *from;

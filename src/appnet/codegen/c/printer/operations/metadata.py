@@ -10,7 +10,7 @@ FAMILY = Family()
 
 
 def _metadata_direction(body: Body) -> str:
-    return "AN_REQUEST" if body.direction is InHand.REQUEST else "AN_RESPONSE"
+    return "AN_RESPONSE" if body.direction is InHand.RESPONSE else "AN_REQUEST"
 
 
 @FAMILY.value

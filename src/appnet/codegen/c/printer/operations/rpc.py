@@ -22,4 +22,4 @@ def _method(body: Body, _call: Call) -> str:
 
 @FAMILY.value
 def _status(body: Body, _call: Call) -> str:
-    return f"(int64_t){body.call()}->status" if body.direction is InHand.RESPONSE else "0"
+    return f"(int64_t){body.call()}->status" if body.direction in {InHand.RESPONSE, InHand.END} else "0"
