@@ -160,6 +160,11 @@ class SymbolicPair:
             for place, it in self.elements.items()
             if it.end is not None
         }
+        for place, ending in ends.items():
+            if ends_at_once(self.elements[place]):  # where the call is over, its end has come with it
+                over = both(ending, negated(played.alive))
+                ended = self.run(place, "end", played.states[place], self._error(played.left[place]))
+                played.states[place] = merge_named(over, ended.state, played.states[place])
         return SymbolicOutcome(
             played.alive,
             played.message,
@@ -276,6 +281,11 @@ class SymbolicPair:
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response
+
+
+def ends_at_once(element: Element) -> bool:
+    """Whether the end of a call, of whose beginning the element has a say, does the same whatever ended it."""
+    return element.open is not None and element.end is not None and not element.end.effects.reads_status
 
 
 def _told(last: Store, before: Store) -> tuple[Term, Term]:

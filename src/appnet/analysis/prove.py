@@ -13,7 +13,7 @@ from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
 from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
-from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
+from appnet.analysis.pair import SymbolicOutcome, SymbolicPair, ends_at_once
 from appnet.analysis.store import SymbolicMessage
 from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
@@ -194,7 +194,10 @@ class _Comparison:
             return
         a, b = self.written, self.swapped
         if place in a.ends:
-            yield _Question(f"whether `end` of {element.name} runs", self._differ(a.ends[place], b.ends[place]))
+            differs = self._differ(a.ends[place], b.ends[place])
+            if ends_at_once(element):  # where the call is over, it has run
+                differs = both(both(a.forwarded, b.forwarded), differs)
+            yield _Question(f"whether `end` of {element.name} runs", differs)
         if element.end.effects.reads_status:
             over = negated(both(a.forwarded, b.forwarded))
             differs = both(both(over, a.ends.get(place, TRUE)), self._differ(a.left[place], b.left[place]))
