@@ -12,13 +12,14 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test fuzz lint format clean
+.PHONY: help quickstart test test-judges fuzz lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
+	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, then property tests, for hours'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
@@ -30,6 +31,9 @@ quickstart: $(BIN)/.runtime
 
 test: $(BIN)/.development
 	$(BIN)/pytest $(ARGS)
+
+test-judges: $(BIN)/.development
+	$(BIN)/pytest -m judges tests/judges $(ARGS)
 
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)

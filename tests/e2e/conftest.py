@@ -204,8 +204,8 @@ StartProxied = Callable[..., Proxied]
 
 
 def _compile(element: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
-    source = TextSource(Path(f"{element}.appnet"), ELEMENTS[element])
-    compiled = tuple((it, (compile_element(source, it).element,)) for it in methods)
+    sources = [TextSource(Path(f"{it}.appnet"), ELEMENTS[it]) for it in element.split("+")]
+    compiled = tuple((it, tuple(compile_element(source, it).element for source in sources)) for it in methods)
     return build(print_chain(ChainSource(element, "1", compiled)), target)
 
 
@@ -247,7 +247,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
             upstream,
             max_message=limits.max_message,
             chooses_host=len(servers) > 1,
-            delays=any("delay(" in ELEMENTS[it] for it in elements),
+            delays=any("delay(" in ELEMENTS[it] for names_ in elements for it in names_.split("+")),
             idle_seconds={it.full_name: limits.idle for it in methods if limits.idle},
         )
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), *extensions)))
@@ -283,7 +283,10 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         methods: Sequence[MethodSignature] = (),
         limits: Limits = USUAL_LIMITS,
     ) -> Proxied:
-        """A proxy with a module for the element and one for each of those ``before`` it; ``methods``: if several."""
+        """A proxy with a module for the element and one for each of those ``before`` it; ``methods``: if several.
+
+        Names joined by "+" are elements of one module.
+        """
         servers = [server or RecordingServer(frame(string_field(1, b"reply"))) for _ in range(hosts)]
         return loop.run_until_complete(
             start([*before, element], servers, next(numbers), workers, methods or (method,), limits)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
-from tests.e2e.conftest import Proxied, StartProxied
+from tests.e2e.conftest import ECHO, Proxied, StartProxied
 from tests.support.lasting_calls import TICK, WAIT, CallsServer, message, methods
+from tests.support.raw_grpc import RawClient, RecordingServer, frame
 
 RIGHT = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 YOUNG_RESETS = 300  # of so many, Envoy by itself closes their connection
@@ -82,3 +83,13 @@ def found(tree: object, key: str) -> Iterator[dict[str, object]]:
         tree = list(tree.values())
     for it in tree if isinstance(tree, list) else ():
         yield from found(it, key)
+
+
+@pytest.mark.parametrize(("error", "code"), [(8, 1), (7, 14)], ids=["cancel", "refused stream"])
+def test_a_call_that_the_server_gives_up_is_cancelled(start_proxied: StartProxied, error: int, code: int):
+    """As a server does at a deadline, and callers read it so without a proxy."""
+    with RecordingServer() as server:
+        server.resets_with = error
+        proxied = start_proxied("header_firewall", server=server)
+        with RawClient(proxied.port) as client:
+            assert client.call(ECHO, frame(b"")).grpc_status == code

@@ -18,7 +18,8 @@ QUIET.log_errors = False
 CORNERS = [
     "", "^$", "a|", "(|a)b", "^*a", "(?:^|x)a", "a{0}b", "a{2,}", "(?i)kS", "(?i)[^k]", r"(?i)[^\w]", r"[\d-z]", "[--/]", "[]a]",
     "[^]a]", r"\bfoo\b", r"\B.\B", "(?m)^b$", "(?m:^)a$", "(?s)a.b", "(?i-s:A.)b", "é+", "[à-ÿ]", "[^é]", r"\x{1F600}", "[[:^alpha:]]",
-    r"[\W\D]", "a.{3}b", r"^[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}$", r"(?P<year>\d{4})-\d\d", "[ࠀ-\U0010ffff]", "[\u0080-\U0010ffff]",
+    r"[\W\D]", r"^\p{Greek}+$", r"\P{Greek}", r"[\p{^Nd}\p{Nd}]", r"(?i)\p{Lu}{2}", r"(?i)[^\p{Lu}]", r"\pN", r"\pC", r"\p{Cs}", r"\PZ", r"\p{Han}|\pM",
+    r"[^\s\S]", r"a[^\s\S]?", r"[^\pL]", r"^\pL\PL$", r"\141\60", r"\0601", "a.{3}b", r"^[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}$", r"(?P<year>\d{4})-\d\d", "[ࠀ-\U0010ffff]", "[\u0080-\U0010ffff]",
 ]  # fmt: skip
 
 
@@ -78,7 +79,12 @@ def test_what_is_taken_re2_takes(text: str) -> None:
         ("(a{100}){20}", "{20}", "the pattern repeats too often"),
         (r"(a)\1", r"\1", r"`\1` is no escape"),
         (r"\q", r"\q", r"`\q` is no escape"),
-        (r"\pL", r"\p", "classes of Unicode are not taken"),
+        (r"\p{Grek}", r"\p{Grek}", "there is no such class of Unicode"),
+        (r"\p{Greek", r"\p{", "there is no such class of Unicode"),
+        (r"\p", r"\p", "there is no such class of Unicode"),
+        (r"\p{L}[é]\p{^}", r"\p{^}", "there is no such class of Unicode"),
+        (r"[a-\pL]", r"a-\p", "a class of characters ends no range"),
+        (r"(\8)", r"\8", r"`\8` is no escape"),
         ("(?=a)", "(?=", "`(?=` is no group of RE2"),
         ("(?i)é", "é", "(?i) knows the cases of ASCII letters only"),
         ("[[:letter:]]", "[:letter:]", "there is no such class of characters"),

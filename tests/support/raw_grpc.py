@@ -192,7 +192,7 @@ class RecordingServer:
     """A gRPC server that writes down every request it sees, headers at once, and answers with ``reply``.
 
     It answers when the request ends: headers, the message in DATA frames of ``reply_frame_size`` bytes, trailers,
-    while it is ``answering``.
+    while it is ``answering``; or resets the stream, where ``resets_with`` is an error code of HTTP/2.
     """
 
     def __init__(self, reply: bytes = frame(b""), *, status: int = 0, reply_frame_size: int = 16_000) -> None:
@@ -201,6 +201,7 @@ class RecordingServer:
         self.reply_headers: Headers = []
         self.reply_frame_size = reply_frame_size
         self.answering = True
+        self.resets_with: int | None = None
         self.seen: list[SeenRequest] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -260,7 +261,9 @@ class RecordingServer:
             state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             requests[event.stream_id].ended = True
-            if self.answering:
+            if self.resets_with is not None:
+                state.reset_stream(event.stream_id, error_code=self.resets_with)
+            elif self.answering:
                 self._answer(state, event.stream_id)
 
     def _answer(self, state: h2.connection.H2Connection, stream: int) -> None:

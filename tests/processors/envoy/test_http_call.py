@@ -267,7 +267,8 @@ def test_what_is_compressed_and_changed_goes_on_plain(chain: Any):
 def test_what_cannot_be_unpacked(chain: Any, encoding: bytes, body: bytes, code: int, reason: bytes):
     named, pieces = {"grpc-encoding": encoding}, [frame(body, flag=1)]
     assert chain.call().run_request(JUDGE, named, pieces) == Denied(code, b"appnet: request " + reason)
-    assert forwarded(chain, JUDGE).run_response(named, pieces, 0) == Denied(code, b"appnet: response " + reason)
+    of_response = 13 if code == 12 else code
+    assert forwarded(chain, JUDGE).run_response(named, pieces, 0) == Denied(of_response, b"appnet: response " + reason)
     assert forwarded(chain, WATCH).run_response(named, pieces, 0) == DeliveredBody(pieces[0], named)
     assert chain.records() == []
 

@@ -5,14 +5,14 @@ Text is UTF-8. As in RE2, a range that covers all beyond ASCII also takes sequen
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 
 from appnet.language.patterns.reader import read
-from appnet.language.patterns.tree import GREATEST, Assertion, Chars, Concat, Either, Node, PatternError, Repeat
+from appnet.language.patterns.tree import GREATEST, Assertion, Chars, Concat, Either, Node, PatternError, Ranges, Repeat
 
 MOST_STATES = 1024
 _MOST_STEPS = 20_000  # of Thompson's construction
@@ -20,6 +20,8 @@ _END = 256  # what stands behind the last byte
 _MATCH = 0
 
 ByteRange = tuple[int, int]
+ByteTree = tuple[tuple[ByteRange, "ByteTree"], ...]
+"""Bytes that may come next, apart from one another, each with what may follow; empty where nothing has to."""
 
 _LINES = frozenset({Assertion.LINE_BEGIN, Assertion.LINE_END})
 _EDGES = frozenset({Assertion.WORD_EDGE, Assertion.NO_WORD_EDGE})
@@ -79,6 +81,7 @@ class _Steps:
     consume: dict[int, tuple[ByteRange, int]] = field(default_factory=dict)
     fork: dict[int, list[int]] = field(default_factory=dict)
     check: dict[int, tuple[Assertion, int]] = field(default_factory=dict)
+    shared: dict[tuple[ByteTree, int], int] = field(default_factory=dict)
     count: int = 1
 
     def new(self) -> int:
@@ -90,10 +93,10 @@ class _Steps:
     def add(self, node: Node, then: int) -> int:
         """The step where the node begins that goes on at ``then``."""
         match node:
+            case Chars(ranges=()):
+                return self.new()  # from which nothing leads on
             case Chars(ranges=ranges):
-                step = self.new()
-                self.fork[step] = [self._bytes(it, then) for low, high in ranges for it in sequences(low, high)]
-                return step
+                return self._bytes(byte_tree(ranges), then)
             case Assertion():
                 step = self.new()
                 self.check[step] = node, then
@@ -125,12 +128,42 @@ class _Steps:
             then = self.add(node.node, then)
         return then
 
-    def _bytes(self, sequence: tuple[ByteRange, ...], then: int) -> int:
-        for wanted in reversed(sequence):
-            step = self.new()
-            self.consume[step] = wanted, then
-            then = step
-        return then
+    def _bytes(self, tree: ByteTree, then: int) -> int:
+        if not tree:
+            return then
+        if (tree, then) not in self.shared:
+            self.shared[tree, then] = step = self.new()
+            self.fork[step] = [self._taken(wanted, self._bytes(rest, then)) for wanted, rest in tree]
+        return self.shared[tree, then]
+
+    def _taken(self, wanted: ByteRange, then: int) -> int:
+        step = self.new()
+        self.consume[step] = wanted, then
+        return step
+
+
+@lru_cache(maxsize=256)
+def byte_tree(ranges: Ranges) -> ByteTree:
+    """How the code points are written: what byte may stand first, and what may follow each."""
+    return _tree(frozenset(it for low, high in ranges for it in sequences(low, high)))
+
+
+@lru_cache(maxsize=4096)
+def _tree(wanted: frozenset[tuple[ByteRange, ...]]) -> ByteTree:
+    if () in wanted:
+        return ()
+    cuts = sorted({it for (low, high), *_ in wanted for it in (low, high + 1)})
+    rests: dict[int, set[tuple[ByteRange, ...]]] = {}
+    for (low, high), *rest in wanted:
+        for place in range(bisect_left(cuts, low), bisect_right(cuts, high)):
+            rests.setdefault(place, set()).add(tuple(rest))
+    found: list[tuple[ByteRange, ByteTree]] = []
+    for place in sorted(rests):
+        piece, tree = (cuts[place], cuts[place + 1] - 1), _tree(frozenset(rests[place]))
+        if found and found[-1][1] == tree and found[-1][0][1] + 1 == piece[0]:
+            piece = (found.pop()[0][0], piece[1])
+        found.append((piece, tree))
+    return tuple(found)
 
 
 def sequences(low: int, high: int) -> Iterator[tuple[ByteRange, ...]]:
@@ -182,6 +215,7 @@ class _Determined:
         self._first = first
         self._asked = frozenset(assertion for assertion, _ in steps.check.values())
         self._numbers: dict[_Kernel, int] = {}
+        self._found: dict[_Kernel, int] = {}
         self._todo: list[_Kernel] = []
 
     def automaton(self) -> Automaton:
@@ -210,6 +244,11 @@ class _Determined:
         return sorted(bounds - {256})
 
     def _number(self, steps: frozenset[int], before: _Before) -> int:
+        if (steps, before) not in self._found:
+            self._found[steps, before] = self._new_number(steps, before)
+        return self._found[steps, before]
+
+    def _new_number(self, steps: frozenset[int], before: _Before) -> int:
         if _MATCH in self._closure(steps, None, None):
             return 0
         kernel = steps, self._told(before)
@@ -231,23 +270,27 @@ class _Determined:
 
     def _row(self, kernel: _Kernel, bounds: list[int]) -> list[int]:
         steps, before = kernel
+        reached = {after: self._closure(steps, before, after) for after in _Before}
+        targets = {after: self._targets(taken, bounds) for after, taken in reached.items()}
         row = []
-        reached: dict[_Before, frozenset[int]] = {}
-        for symbol in (*bounds, _END):
+        for place, symbol in enumerate((*bounds, _END)):
             after = _kind(symbol)
-            if after not in reached:
-                reached[after] = self._closure(steps, before, after)
             if _MATCH in reached[after]:
                 row.append(0)
             elif symbol == _END:
                 row.append(1)
             else:
-                row.append(self._number(self._step(reached[after], symbol), after))
+                row.append(self._number(frozenset([self._first, *targets[after].get(place, ())]), after))
         return row
 
-    def _step(self, steps: frozenset[int], byte: int) -> frozenset[int]:
-        taken = (self._steps.consume[step] for step in steps)
-        return frozenset([self._first, *(then for (low, high), then in taken if low <= byte <= high)])
+    def _targets(self, steps: frozenset[int], bounds: list[int]) -> dict[int, list[int]]:
+        """Where the steps lead, by the places among ``bounds`` of the bytes that lead there."""
+        found: dict[int, list[int]] = {}
+        for step in steps - {_MATCH}:
+            (low, high), then = self._steps.consume[step]
+            for place in range(bisect_left(bounds, low), bisect_right(bounds, high)):
+                found.setdefault(place, []).append(then)
+        return found
 
     def _closure(self, steps: frozenset[int], before: _Before | None, after: _Before | None) -> frozenset[int]:
         """The steps that consume, and the match, which are reached between two bytes; whatever these are if None."""

@@ -19,6 +19,7 @@ from appnet.language.patterns.tree import (
     united,
     without,
 )
+from appnet.language.patterns.unicode import unicode_class
 
 _DEEPEST = 50
 _MOST_REPEATS = 1000  # as in RE2, for nested ones multiplied
@@ -45,6 +46,7 @@ _POSIX: dict[str, Ranges] = {
     "word": _WORD,
     "xdigit": (*_DIGIT, (0x41, 0x46), (0x61, 0x66)),
 }
+_NAME = frozenset(string.ascii_letters + "_")
 _CONTROLS = {"a": 0x07, "f": 0x0C, "n": 0x0A, "r": 0x0D, "t": 0x09, "v": 0x0B}
 _EDGES = {
     "A": Assertion.TEXT_BEGIN,
@@ -304,7 +306,23 @@ class _Reader:
         if letter and letter.lower() in _PERL:
             self._at += 1
             return _class(_PERL[letter.lower()], flags, letter.isupper())
+        if letter and letter in "pP":
+            return self._unicode(flags, begin)
         return self._letter(self._code(begin), flags, begin)
+
+    def _unicode(self, flags: _Flags, begin: int) -> Ranges:
+        negated = self._next() == "P"
+        name = self._next()
+        if name == "{":
+            end = self._text.find("}", self._at)
+            name = self._text[self._at : end] if end >= 0 else ""
+            self._at = max(end + 1, self._at)
+        negated, name = negated != name.startswith("^"), name.removeprefix("^")
+        found = unicode_class(name, fold=flags.fold) if name and set(name) <= _NAME else None
+        if found is None:
+            help_ = "name a category, such as \\pL or \\p{Nd}, or a script, such as \\p{Greek}; \\P is all others"
+            raise self._error("there is no such class of Unicode", help_, begin)
+        return without(found) if negated else found
 
     def _code(self, begin: int) -> int:
         """The one character that the escape stands for, whose backslash is taken."""
@@ -316,11 +334,18 @@ class _Reader:
         if letter and letter in string.punctuation and letter != "_":
             return ord(letter)
         if letter and letter in "pP":
-            raise self._error("classes of Unicode are not taken", "write ranges of characters: [a-zà-ÿ]", begin)
+            raise self._error("a class of characters ends no range", "put it beside the range: [a-z\\pN]", begin)
+        if letter == "0" or (letter and letter in "1234567" and self._peek() and self._peek() in string.octdigits):
+            return self._octal(letter)
         if letter and letter in string.digits:
             help_ = "a match by what a group found has no linear time; write \\x00 for a byte of that number"
             raise self._error(f"`\\{letter}` is no escape", help_, begin)
         raise self._error(f"`\\{letter}` is no escape" if letter else "a lone `\\`", _ESCAPES, begin)
+
+    def _octal(self, digits: str) -> int:
+        while len(digits) < 3 and self._peek() and self._peek() in string.octdigits:
+            digits += self._next()
+        return int(digits, 8)
 
     def _hexadecimal(self, begin: int) -> int:
         if self._take("{"):

@@ -13,13 +13,14 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.base_pb2 import RoutingPriority
+from envoy.config.core.v3.base_pb2 import HeaderValueOption, RoutingPriority
 from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
@@ -34,6 +35,7 @@ from google.protobuf.message import Message
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
+from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.filters import FILTER_TYPES
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
 from appnet.system.address import ANY_LOCAL_PORT, Address
@@ -132,7 +134,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
-    manager.local_reply_config.mappers.append(_unavailable_for_silence())
+    manager.local_reply_config.mappers.extend([_unavailable_for_silence(), _cancelled_for_reset()])
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -193,6 +195,20 @@ def _unavailable_for_silence() -> ResponseMapper:
     mapper = ResponseMapper()
     mapper.filter.response_flag_filter.flags.append("SI")
     mapper.status_code.value = HTTPStatus.GATEWAY_TIMEOUT
+    return mapper
+
+
+def _cancelled_for_reset() -> ResponseMapper:
+    """What callers read without a proxy of a server that gives a call up, as one does at the call's deadline.
+
+    A stream that the server refused, so that another one may try, stays UNAVAILABLE.
+    """
+    mapper = ResponseMapper()
+    given_up = ExpressionFilter(expression='response.code_details.contains("{remote_reset")')
+    mapper.filter.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
+    mapper.filter.extension_filter.typed_config.Pack(given_up)
+    status = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    status.header.key, status.header.value = "grpc-status", str(STATUS_CODES["CANCELLED"])
     return mapper
 
 

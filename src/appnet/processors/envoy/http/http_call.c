@@ -171,8 +171,9 @@ static bool unpack(an_http_call *call, an_direction direction) {
   an_encoding encoding = an_encoding_of(name);
   if (encoding == AN_ENCODING_OTHER) {
     bool named = name.size > 0 && !an_equal(name, AN_TEXT("identity"));
-    spoil(call, named ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL, named ? "message is compressed in a way that this proxy cannot read"
-                                                                  : "message is compressed, and nothing says how");
+    bool asks = direction == AN_REQUEST && named; /* a client may try another one; of a server, gRPC calls it a fault */
+    spoil(call, asks ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL,
+          named ? "message is compressed in a way that this proxy cannot read" : "message is compressed, and nothing says how");
     return false;
   }
   content->size = 0;

@@ -5,7 +5,7 @@
  *
  *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there;
  *                                                     on a stream where nobody has to read it, it passes
- *   it is compressed by anything but gzip or deflate  UNIMPLEMENTED
+ *   it is compressed by anything but gzip or deflate  UNIMPLEMENTED, or INTERNAL of a response
  *   it is missing, cut off, malformed, or not alone   INTERNAL
  *   the content-type is not application/grpc          INVALID_ARGUMENT
  *
