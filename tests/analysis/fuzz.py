@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Strength, decide
@@ -25,9 +25,11 @@ from appnet.language.messages import Field, MethodSignature
 from appnet.language.types import Type
 from tests.analysis.standard import METHOD, standard_elements
 from tests.analysis.support import random_runs
-from tests.support.elements import make_program
+from tests.support.elements import make_program, with_capacity
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
+
+_STREAMING = replace(SAMPLE, client_streaming=True, server_streaming=True)
 
 
 def _kind(field: Field) -> tuple[Type, bool, bool, bool]:
@@ -54,12 +56,14 @@ def judge_seed(seed: int, sequences: int) -> tuple[Judged, str]:
     """The judgement on the random pair of this seed, and the pair's programs."""
     source = random.Random(seed)
     budget = source.choice((1, 1, 2, 3, 6, 12))
-    (first, one), (second, other) = (random_element(source, name, budget) for name in ("first", "second"))
+    method = _STREAMING if seed % 5 == 0 else SAMPLE
+    (first, one), (second, other) = (random_element(source, name, budget, method) for name in ("first", "second"))
+    first, second = (_lowered(it, random.Random(f"{it.name} {seed}")) for it in (first, second))
     strength = source.choice(list(Strength))
-    decision = decide(first, second, SAMPLE, strength)
+    decision = decide(first, second, method, strength)
     own = 2 * sequences // 3
-    runs = itertools.chain(_runs(first, second, SAMPLE, own, seed), _traffic(sequences - own, seed))
-    return judge(first, second, SAMPLE, strength, decision, runs), f"{one}\n{other}"
+    runs = itertools.chain(_runs(first, second, method, own, seed), _traffic(sequences - own, seed))
+    return judge(first, second, method, strength, decision, runs), f"{one}\n{other}"
 
 
 def judge_standard(first: Element, second: Element, sequences: int) -> list[tuple[Judged, str]]:
@@ -72,12 +76,21 @@ def judge_standard(first: Element, second: Element, sequences: int) -> list[tupl
     return judged
 
 
-def random_element(source: random.Random, name: str, budget: int) -> tuple[Element, str]:
+def random_element(
+    source: random.Random, name: str, budget: int, method: MethodSignature = SAMPLE
+) -> tuple[Element, str]:
     """An element of up to so many statements a block, with its text; it uses few fields, so that two elements meet."""
-    text = make_program(source, budget, replies=source.random() < 0.5)
+    replies = source.random() < 0.5 and not method.server_streaming
+    text = make_program(source, budget, replies=replies)
     for it in SAMPLE.request.all_fields():
         text = text.replace(f"'{it.path}'", f"'{_ALIKE[_kind(it)]}'")
-    return compile_element(TextSource(Path(f"{name}.appnet"), text), SAMPLE).element, text
+    return compile_element(TextSource(Path(f"{name}.appnet"), text), method).element, text
+
+
+def _lowered(element: Element, source: random.Random) -> Element:
+    """The element, sometimes with containers that hold few entries."""
+    capacity = source.choice((None, None, 1, 2, 3, 4))
+    return element if capacity is None else with_capacity(element, capacity)
 
 
 def judge(

@@ -3,7 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from appnet.analysis import Counterexample, Decision, DecisionCache, Event, Proved, Refuted, Strength, Unknown, decide
+from appnet.analysis import (
+    Counterexample,
+    Decision,
+    DecisionCache,
+    Event,
+    Proved,
+    Refuted,
+    Strength,
+    Unknown,
+    decide,
+    prove,
+    search,
+)
 from appnet.analysis.cache import decision_key
 from tests.analysis.support import COUNTER, STAMP, element
 from tests.support.signatures import ECHO, KV
@@ -36,6 +48,35 @@ def test_what_cannot_be_read_is_decided_again(tmp_path: Path):
     decision = decide(COUNTER, STAMP, KV, Strength.STRONG, cache=cache)
     assert isinstance(decision, Proved)
     assert cache.get(decision_key(COUNTER, STAMP, KV, Strength.STRONG)) == decision
+
+
+HARD = [
+    element(name, f"s = get(rpc, 'score')\nset(rpc, 'score', ({' * '.join(['s'] * 7)}) {op} 1000003)")
+    for name, op in (("one", "%"), ("other", "/"))
+]
+
+
+@pytest.mark.parametrize("strength", list(Strength))
+def test_what_the_solver_had_no_time_for_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strength: Strength
+):
+    cache = DecisionCache(tmp_path)
+    key = decision_key(*HARD, KV, strength)
+    monkeypatch.setattr(search, "FROM_INIT", 0)
+    monkeypatch.setattr(search, "FROM_STATES", 0)
+    monkeypatch.setattr(prove, "BUDGET_MS", 1)
+    decision = decide(*HARD, KV, strength, cache=cache)
+    assert isinstance(decision, Unknown)
+    assert not decision.settled
+    assert cache.get(key) is None
+    monkeypatch.setattr(prove, "BUDGET_MS", 2_000)
+    open_ = (
+        element("one", "set(rpc, 'key', upper(get(rpc, 'key')))"),
+        element("other", "set(rpc, 'key', trim(get(rpc, 'key')))"),
+    )
+    decision = decide(*open_, KV, strength, cache=cache)  # no run is looked for, so nothing can be shown
+    assert isinstance(decision, Unknown)
+    assert cache.get(decision_key(*open_, KV, strength)) == decision
 
 
 def test_keys_are_of_the_content():

@@ -48,6 +48,17 @@ def test_a_counterexample_is_a_short_story():
     assert "`calls` of counter is 1" in decision.counterexample.swapped
 
 
+@pytest.mark.parametrize("pair", TOO_LAX, ids=lambda pair: pair.name)
+def test_calls_of_a_counterexample_are_numbered_from_1_and_asked_before_they_are_answered(pair: Pair):
+    decision = decide(pair.first, pair.second, KV, pair.strength)
+    assert isinstance(decision, Refuted)
+    calls: list[int] = []
+    for event in decision.counterexample.events:
+        assert event.kind == "request" or event.call in calls
+        calls += [event.call] if event.call not in calls else []
+    assert calls == list(range(1, len(calls) + 1))
+
+
 def test_a_state_that_runs_do_not_reach_soon_is_stated():
     never_soon = element(
         "late",

@@ -82,5 +82,5 @@ def test_refuted(first: Element, second: Element, strength: Strength):
 def test_the_story_tells_of_a_reply():
     decision = decide(HOT, FIREWALL, KV, WEAK)
     assert isinstance(decision, Refuted)
-    assert decision.counterexample.as_written == 'answered, field `key` "no"'
-    assert decision.counterexample.swapped == 'refused, with code 7, saying "firewall"'
+    assert decision.counterexample.as_written == 'answered with `key` "no"'
+    assert decision.counterexample.swapped == 'refused with PERMISSION_DENIED saying "firewall"'

@@ -30,6 +30,7 @@ from appnet.processors.envoy.headers import marks
 from appnet.processors.processor import Denied
 from tests.differential.slots import SlotsUnderTest
 from tests.support.calls import Clock
+from tests.support.elements import as_marked
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Exchange, Fields, Step, Traffic
 from tests.support.wire import encode, fields_of, parse, put, same, take_away
@@ -75,7 +76,10 @@ def make_chain(name: str, sources: Sequence[str]) -> Chain:
     """The chain of these programs, as the method ``/sample.Probe/NAME``; its elements are NAME_0, NAME_1, …"""
     signature = replace(SAMPLE, full_name=f"/sample.Probe/{name}")
     elements = [
-        compile_element(TextSource(Path(f"{name}.appnet"), source), signature, name=f"{name}_{index}").element
+        as_marked(
+            compile_element(TextSource(Path(f"{name}.appnet"), source), signature, name=f"{name}_{index}").element,
+            source,
+        )
         for index, source in enumerate(sources)
     ]
     return Chain(signature, elements, sources)

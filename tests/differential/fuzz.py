@@ -25,7 +25,7 @@ from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from tests.differential import sanitized
 from tests.differential.compare import REPLYING, TARGETS, Chain, Comparison, Subject, make_chain
 from tests.differential.streams import run_streams
-from tests.support.elements import make_program
+from tests.support.elements import lower_capacity, make_program
 from tests.support.traffic import make_traffic
 
 PROGRAMS_A_BATCH = 60
@@ -72,6 +72,7 @@ def texts_of(seed: int) -> list[list[str]]:
     """The chains of a batch: each program alone, and some of them together."""
     source = random.Random(seed)
     texts = [make_program(source, whole=number % 2 == 1) for number in range(PROGRAMS_A_BATCH)]
+    texts = [lower_capacity(source, it) for it in texts]
     together = [texts[start : start + 3] for start in range(0, PROGRAMS_A_BATCH, 6)]
     return [*([text] for text in texts), *together]
 

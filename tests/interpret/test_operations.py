@@ -15,7 +15,8 @@ from appnet.interpret.operations import MEANINGS, Machine
 from appnet.interpret.operations.text import MOST_TEXT
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Environment, Message, Rpc
-from appnet.interpret.values import DEFAULT_CAPACITY, Value, float_bits
+from appnet.interpret.values import Value, float_bits
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type
 from tests.support.match_action import METHOD
 
@@ -384,6 +385,16 @@ def test_setting_a_key_again_in_a_full_map_drops_nothing():
     entries: dict[Value, Value] = {b"a": 1, b"b": 2}
     MEANINGS["map_set"](machine(capacity=2), entries, b"a", 3)
     assert list(entries.items()) == [(b"b", 2), (b"a", 3)]
+
+
+def test_what_came_with_more_than_a_capacity_makes_room_for_new_keys_alone():
+    entries: dict[Value, Value] = {b"a": 1, b"b": 2, b"c": 3}
+    tight = machine(capacity=2)
+    MEANINGS["map_set"](tight, entries, b"a", 4)
+    assert list(entries) == [b"b", b"c", b"a"]
+    MEANINGS["map_set"](tight, entries, b"d", 5)
+    assert list(entries) == [b"c", b"a", b"d"]
+    assert tight.evicted == 1
 
 
 def test_floats_as_keys_are_one_for_both_zeros_and_one_for_all_nans():

@@ -166,19 +166,19 @@ def test_text_from_metadata_is_read_as_what_is_needed():
 
 
 def test_success_is_a_status_of_zero_and_its_name_stays_free():
-    resp = "meta_status = 1\nx = get(rpc, 'meta_status') == 'success'\nset_metadata('m', meta_status)"
+    resp = "status_text = 1\nx = get(rpc, 'meta_status') == 'success'\nset_metadata('m', status_text)"
     element = compile_element(TextSource(Path("probe.appnet"), program(resp=resp)), KV).element
     assert dedent(print_element(element).split("  resp")[1].split("\n", 1)[1]).strip() == expect("""
-        meta_status = 1
+        status_text = 1
         t = status()
         t.2 = eq(t, 0)
         match t.2
           true =>
-            meta_status.2 = 'success'
+            status_text.2 = 'success'
           _ =>
-            meta_status.2 = 'failure'
-        x = eq(meta_status.2, 'success')
-        t.3 = int_to_string(meta_status)
+            status_text.2 = 'failure'
+        x = eq(status_text.2, 'success')
+        t.3 = int_to_string(status_text)
         set_metadata('m', t.3)
         forward
     """)

@@ -21,7 +21,7 @@ from appnet.ir import compile_element
 from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
 from appnet.optimize import Algorithm, OptimizedPlan, Place, Planner, Profile, Settings, UnsuitedError
-from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, total
+from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, told_order, total
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.problem import problem_of
@@ -208,7 +208,7 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics   server: firewall" in text
     assert (
-        "kept in order\n  fault, logging: the caller, the server or a state tells the orders apart\n    request 1 {}\n"
+        "kept in order\n  fault, logging: the order shows\n    a call comes\n    fault first: fault draws and refuses; "
         in text
     )
 
@@ -216,19 +216,46 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
 def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:
     optimized = optimize(edge, OptLevel.STRONG)
     events = (
-        Event("request", 1, 0, {"Body": b"test"}, {"user": b"ann"}),
-        Event("response", 1, 1_500_000_000, status=14),
+        Event("request", 7, 0, {"Body": b"test"}, {"user": b"ann"}),
+        Event("response", 7, 1_500_000_000, status=14),
     )
-    story = Refuted(Counterexample(events, "the caller gets ABORTED", "it arrives", {"acl": {"n": 3}}))
-    optimized.problem.decisions[0, 1] = story  # type: ignore[index]
-    pair = next(it for it in explain(optimized).pairs if (it.first, it.second) == ("fault", "logging"))
-    assert pair.story == (
-        "acl.n is 3",
-        'request 1 {Body: "test"} with metadata {user: "ann"}',
-        "1.5 s later: response 1 {}, status 14",
-        "as written: the caller gets ABORTED",
-        "swapped: it arrives",
+    assert story_of(optimized, events) == (
+        "say that `n` of acl is 3",
+        'a call comes with {Body: "test"} and metadata {user: "ann"}',
+        "1.5 s later, the server fails the call with UNAVAILABLE",
+        "fault first: the caller gets ABORTED",
+        "logging first: it arrives",
     )
+    stream = (Event("request", 9), Event("request", 4), Event("request", 9), Event("response", 4, 0, {"Body": b"x"}))
+    assert story_of(optimized, stream)[1:-2] == (
+        "call 1 comes",
+        "call 2 comes",
+        "call 1 sends a message",
+        'the server answers call 2 with {Body: "x"}',
+    )
+
+
+def story_of(optimized: OptimizedPlan, events: tuple[Event, ...]) -> tuple[str, ...]:
+    """How it is told that these events tell fault and logging apart."""
+    refuted = Refuted(Counterexample(events, "the caller gets ABORTED", "it arrives", {"acl": {"n": 3}}))
+    optimized.problem.decisions[0, 1] = refuted  # type: ignore[index]
+    return next(it for it in explain(optimized).pairs if (it.first, it.second) == ("fault", "logging")).story
+
+
+def test_the_first_screen_has_a_line_on_what_is_kept(edge: LoadedChain) -> None:
+    found = explain(optimize(edge, OptLevel.STRONG))
+    assert told_order([found]) == "order kept for 5 pairs"
+    assert told_order([found, found]) == "order kept for 10 pairs"
+    assert told_order([explain(optimize(edge, OptLevel.IGNORE))]) == ""
+
+
+def test_a_share_that_an_element_cannot_refuse_does_not_count(edge: LoadedChain) -> None:
+    seen = Profile({"logging": 0.9, "metrics": 0.5, "fault": 0.5})
+    plain = Profile({"fault": 0.5})
+    with_shares, without = (optimize(edge, OptLevel.WEAK, profile=it) for it in (seen, plain))
+    assert with_shares.cost == without.cost
+    assert with_shares.arrangement == without.arrangement
+    assert optimize(edge, OptLevel.WEAK).cost != without.cost
 
 
 def test_the_picture_shows_every_element_twice(edge: LoadedChain) -> None:

@@ -6,12 +6,15 @@ A program's state variables each have a role that all accesses keep to, so that 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
+from appnet.ir.nodes import Element
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.types import (
     BOOL,
     BYTES,
@@ -65,6 +68,7 @@ _FIELD_PATHS = tuple(SAMPLE.request.fields)
 _REPLY_PATHS = tuple(path for path, it in SAMPLE.response.fields.items() if not it.within)
 _CLEARED = tuple(it.path for it in SAMPLE.request.all_fields() if not it.within)
 _EACH = [(path, it) for path, it in SAMPLE.request.fields.items() if it.within]
+_CAPACITY_MARK = "# containers hold "
 _MANY = [(path, it) for path, it in SAMPLE.request.fields.items() if isinstance(it.type, VecType | MapType)]
 
 
@@ -92,6 +96,24 @@ def make_program(source: random.Random, budget: int = 12, *, replies: bool = Fal
         body = writer.whole(writer.verdict) if block in only and not replies else writer.body()
         lines += ["", f"{block}({'' if block == 'init' else 'rpc'}):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"
+
+
+def lower_capacity(source: random.Random, text: str) -> str:
+    """The program, sometimes with a mark that its containers hold few entries, so that it meets full ones."""
+    capacity = source.choice((None, None, 1, 2, 3, 4))
+    return text if capacity is None else f"{_CAPACITY_MARK}{capacity}\n{text}"
+
+
+def as_marked(element: Element, text: str) -> Element:
+    """The element of the text with the default capacity that a mark in its first line gives."""
+    found = re.match(rf"{_CAPACITY_MARK}(\d+)\n", text)
+    return element if found is None else with_capacity(element, int(found[1]))
+
+
+def with_capacity(element: Element, capacity: int) -> Element:
+    """The element with another default capacity."""
+    state = (replace(it, capacity=capacity) if it.capacity == DEFAULT_CAPACITY else it for it in element.state)
+    return replace(element, state=tuple(state), local_capacity=capacity)
 
 
 def _make_variables(source: random.Random) -> list[Variable]:

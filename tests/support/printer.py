@@ -8,6 +8,7 @@ from appnet.ir.nodes import (
     Answer,
     Block,
     Call,
+    ClearField,
     Computation,
     Delay,
     Do,
@@ -15,6 +16,7 @@ from appnet.ir.nodes import (
     Foreach,
     Forward,
     Handler,
+    HasField,
     Let,
     Match,
     NewReply,
@@ -66,6 +68,8 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return [f"{margin}state.{state.name} = {show_atom(value)}"]
         case WriteField(path=path, value=value, clears=clears):
             return [f"{margin}rpc.{path} = {show_atom(value)}{_clears(clears)}"]
+        case ClearField(path=path, clears=clears):
+            return [f"{margin}clear rpc.{path}{_clears(clears)}"]
         case Do(call=call):
             return [margin + _computation(call)]
         case Match(subject=subject, arms=arms):
@@ -93,6 +97,8 @@ def _computation(value: Computation) -> str:
             return f"{op}({', '.join(show_atom(atom) for atom in args)})"
         case ReadField(path=path):
             return f"rpc.{path}"
+        case HasField(path=path):
+            return f"has rpc.{path}"
         case _:
             return show_atom(value)
 

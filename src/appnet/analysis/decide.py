@@ -26,7 +26,7 @@ def decide(
 ) -> Decision:
     """Whether a chain with ``first`` right before ``second`` is the same when the two are swapped.
 
-    The answer holds in every chain, whatever stands around the two. With a ``cache`` what was decided before is not
+    The answer holds in every chain, whatever stands around the two. With a ``cache`` what was settled before is not
     decided again; it raises OSError where that cannot be written. Where one of the two is among ``by_hand``, as
     `load_overrides` gives them, its code is not looked at: properties alone decide.
     """
@@ -38,7 +38,7 @@ def decide(
     if known is not None:
         return known
     decision = _decide(first, second, method, strength)
-    if cache is not None:
+    if cache is not None and (isinstance(decision, Refuted) or decision.settled):
         cache.put(key, decision)
     return decision
 

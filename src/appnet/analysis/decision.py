@@ -22,10 +22,12 @@ class Proved:
 
     ``status_may_differ``: where both orders refuse an RPC, the gRPC status may be another one (weak only). An
     element before the two that reads `status` sees it, so such a pair may swap only where there is none.
+    ``settled``: false where the solver was out of time before it could say that the status is the same.
     """
 
     reason: str
     status_may_differ: bool = False
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,13 @@ class Refuted:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Neither was shown; the elements stay in order."""
+    """Neither was shown; the elements stay in order.
+
+    ``settled``: false where the solver was out of time, so that another try, or a faster machine, may say more.
+    """
 
     reason: str
+    settled: bool = True
 
 
 Decision = Proved | Refuted | Unknown

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import z3
 
-from appnet.analysis import maps
+from appnet.analysis import maps, vecs
 from appnet.analysis.fields import absent, hold, is_named, items_of, makes_messages
+from appnet.analysis.loops import after_loop
 from appnet.analysis.meanings import Context, equals, evaluate, milliseconds
 from appnet.analysis.store import Store, SymbolicMessage, merge
 from appnet.analysis.symbols import (
@@ -20,17 +21,13 @@ from appnet.analysis.symbols import (
     Symbolic,
     Term,
     World,
-    alike,
-    apply,
     apply_typed,
     both,
-    flatten,
     negated,
     variable,
     when,
 )
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value
-from appnet.ir.effects import handler_effects
+from appnet.interpret.values import Value
 from appnet.ir.nodes import (
     Answer,
     Arm,
@@ -45,7 +42,6 @@ from appnet.ir.nodes import (
     Foreach,
     Forward,
     Handler,
-    HandlerEffects,
     HasField,
     Let,
     LiteralPattern,
@@ -59,12 +55,10 @@ from appnet.ir.nodes import (
     SetState,
     SomePattern,
     State,
-    StateClass,
     Statement,
     WriteField,
     WriteReply,
 )
-from appnet.ir.walk import atoms_of, binders, statements
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import OPERATIONS
@@ -80,12 +74,14 @@ def any_state(element: Element, place: str, world: World, known: Mapping[str, Va
         value: Symbolic = None
         if it.name in known and isinstance(it.type, MapType):
             value = maps.constant(world, it.type, known[it.name])
-        elif it.name in known and not isinstance(it.type, VecType) and "Vec" not in it.type.name:
+        elif it.name in known and isinstance(it.type, VecType):
+            value = vecs.of_size(world, variable(f"{place}.{it.name}", it.type), it.type, len(known[it.name]))
+        elif it.name in known and "Vec" not in it.type.name:
             value = world.literal(known[it.name], it.type)
         if value is None:
-            value = variable(f"{place}.{it.name}", it.type)
-            if isinstance(value, MapValue):
-                maps.limit(world, value, UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity)
+            value = maps.within(
+                world, variable(f"{place}.{it.name}", it.type), element.capacity_of(State(it.name, it.type))
+            )
         state[it.name] = value
     return state
 
@@ -110,10 +106,6 @@ class Execution:
     def run(self, state: Mapping[str, Symbolic], message: SymbolicMessage) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
         self._context = Context(self.world, self.place, self.handler, self.call, self.method, Store({}, message))
-        self._capacities = {
-            it.name: UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity for it in self.element.state
-        }
-        self._loops = {id(it): number for number, it in enumerate(statements(self._body.body))}
         after = self._block(self._body.body.statements, self._begin_reply(Store(state, message)))
         text = self.world.literal(b"dropped by " + self.element.name.encode(), STRING)
         dropped = after.refuse(z3.BitVecVal(_UNAVAILABLE, BITS), text)
@@ -188,11 +180,11 @@ class Execution:
         value = hold(self._value(statement.value, store), written)
         takes = both(negated(self._is_error(store)), is_named(value, written))
         if written.within:
-            before = items_of(message.fields[written.path], written)
-            count = items_of(value, written)
+            before = items_of(self.world, message.fields[written.path])
+            count = items_of(self.world, value)
             takes = both(takes, both(self.world.equal(count, before), negated(count == z3.BitVecVal(0, BITS))))
         lost = self._lost(statement.clears, message, written.within)
-        made = makes_messages(value, written)
+        made = makes_messages(self.world, value, written)
         present = {path: FALSE for path in message.present if path in statement.clears}
         if not written.within:
             around = [path for path in message.present if written.is_inside(path)]
@@ -258,13 +250,10 @@ class Execution:
 
     def _fitted(self, value: Symbolic, state: State) -> Symbolic:
         """A container cut down to the capacity of the variable."""
-        capacity = self._capacities[state.name]
-        largest = max([DEFAULT_CAPACITY, *(it.capacity for it in self.element.state)])
-        if capacity >= largest or not isinstance(state.type, VecType | MapType):
-            return value
-        leaves = flatten(value)
-        name = f"fit {state.type} {capacity}"
-        return alike(value, [apply(f"{name}#{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+        capacity = self.element.capacity_of(state)
+        if isinstance(value, MapValue):
+            return maps.fit(value, capacity)
+        return vecs.fit(self.world, value, state.type, capacity) if isinstance(state.type, VecType) else value
 
     # --- operations ---
 
@@ -272,7 +261,7 @@ class Execution:
         context = self._context
         place = call.args[0] if call.args else None
         context.store = store
-        context.capacity = self._capacities[place.name] if isinstance(place, State) else DEFAULT_CAPACITY
+        context.capacity = self.element.capacity_of(place) if place is not None else 0
         result = evaluate(context, call, [self._value(atom, store) for atom in call.args])
         store = context.store
         if Effect.WRITES_CONTAINER not in OPERATIONS[call.op].effects:
@@ -330,112 +319,13 @@ class Execution:
             case _:
                 return TRUE
 
-    # --- loops: a function of all that the body reads, for each thing that it changes ---
-
     def _foreach(self, statement: Foreach, store: Store) -> Store:
-        body = statement.body
-        effects = handler_effects(body)
-        inner = list(statements(body))
-        bound = {local.name for it in inner for local in binders(it)} | {statement.item.name}
-        named = {atom.name for it in inner for atom in atoms_of(it) if isinstance(atom, Local)}
-        outer = sorted((bound | named) & set(store.locals))
-        state = sorted(effects.state_read | effects.state_written)
-        message = store.message
-        paths = [it.path for it in effects.fields if it.path in message.fields]
-        paths += [it for it in sorted(effects.fields_cleared) if it in message.fields and it not in paths]
-        changing = [it.path for it in effects.fields if it.written and it.path in message.fields]
-        changing += [it for it in paths if it in effects.fields_cleared and it not in changing]
-        reads: list[Symbolic] = [self._value(statement.items, store), message.status, message.made_here]
-        reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
-        reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
-        reads += [*message.present.values(), *message.cleared.values(), message.size]
-        reads += [message.metadata, message.metadata_set, message.destination]
-        reads.append(store.draws)
-        reads += [*store.reply.values(), *store.set_in_reply.values()]
-        reads += [self._context.now, self._context.stream, self.call]
-        summary = _Summary(f"{self.place} {self.handler} loop {self._loops[id(statement)]}", reads)
-        return replace(
-            store,
-            locals={
-                **store.locals,
-                **summary.all("local", store.locals, (it for it in outer if it in _changes(inner))),
-            },
-            state={**store.state, **summary.all("state", store.state, sorted(effects.state_written))},
-            draws=summary.after("draws", store.draws) if effects.uses_random else store.draws,
-            message=_message_after(summary, message, changing, effects),
-            **(_reply_after(summary, store) if any(isinstance(it, NewReply | WriteReply) for it in inner) else {}),
-        )
-
-
-class _Summary:
-    """What a loop makes of each thing: one function each, of everything that it reads."""
-
-    def __init__(self, name: str, reads: list[Symbolic]) -> None:
-        self._name = name
-        self._reads = [leaf for value in reads for leaf in flatten(value)]
-
-    def after(self, what: str, value: Symbolic) -> Symbolic:
-        """The thing after the loop; ``value``: before it."""
-        leaves = flatten(value)
-        return alike(
-            value,
-            [
-                apply(f"{self._name} {what}#{number}", [*self._reads, leaf], leaf.sort())
-                for number, leaf in enumerate(leaves)
-            ],
-        )
-
-    def all(self, what: str, values: Mapping[str, Symbolic], names: Iterable[str]) -> dict[str, Symbolic]:
-        """The named ones of the values after the loop."""
-        return {name: self.after(f"{what} {name}", values[name]) for name in names}
+        self._context.store = store
+        return after_loop(self.element, self._context, statement, self._value(statement.items, store))
 
 
 def _unless(condition: Term, values: Mapping[str, Symbolic], otherwise: Mapping[str, Symbolic]) -> dict[str, Symbolic]:
     return {name: when(condition, otherwise[name], value) for name, value in values.items()}
-
-
-def _message_after(
-    summary: _Summary, message: SymbolicMessage, changing: Sequence[str], effects: HandlerEffects
-) -> SymbolicMessage:
-    """``changing``: the paths of fields that the loop may change."""
-    changed = replace(
-        message,
-        fields={**message.fields, **summary.all("field", message.fields, changing)},
-        written={**message.written, **summary.all("written", message.written, changing)},
-    )
-    if any(it.written or it.cleared for it in effects.fields):
-        changed = replace(
-            changed,
-            present=summary.all("present", message.present, message.present),
-            cleared=summary.all("cleared", message.cleared, message.cleared),
-        )
-    if effects.metadata_written:
-        changed = replace(
-            changed,
-            metadata=summary.after("metadata", message.metadata),
-            metadata_set=summary.after("metadata set", message.metadata_set),
-        )
-    if effects.chooses_host:
-        changed = replace(changed, destination=summary.after("destination", message.destination))
-    if effects.delays:
-        changed = replace(changed, wait=message.wait + summary.after("wait", z3.IntVal(0)))
-    return changed
-
-
-def _reply_after(summary: _Summary, store: Store) -> dict[str, Mapping[str, Symbolic]]:
-    return {
-        "reply": summary.all("reply", store.reply, store.reply),
-        "set_in_reply": summary.all("set in reply", store.set_in_reply, store.set_in_reply),
-    }
-
-
-def _changes(inner: list[Statement]) -> set[str]:
-    """Locals that statements give another value, or whose container they change."""
-    names = {local.name for it in inner for local in binders(it)}
-    for it in inner:
-        if isinstance(it, Do) and isinstance(it.call.args[0], Local):
-            names.add(it.call.args[0].name)
-    return names
 
 
 def _completes(statement: Match, last: Arm) -> bool:

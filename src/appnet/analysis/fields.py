@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import z3
 
-from appnet.analysis import maps
+from appnet.analysis import maps, vecs
 from appnet.analysis.symbols import (
     BITS,
     TRUE,
@@ -21,7 +23,7 @@ from appnet.analysis.symbols import (
 )
 from appnet.interpret.values import absent_value
 from appnet.language.messages import Field
-from appnet.language.types import UINT, MapType, VecType
+from appnet.language.types import MapType, VecType
 
 _MOST_NAMES = 32
 _EXACT = frozenset({"string", "bytes", "bool", "int64", "sint64", "sfixed64", "uint64", "fixed64", "double", ""})
@@ -47,19 +49,16 @@ def is_named(value: Symbolic, field: Field) -> Term:
     return z3.simplify(z3.Or([value == z3.BitVecVal(it, BITS) for it in field.names]))
 
 
-def items_of(value: Symbolic, field: Field) -> Term:
+def items_of(world: World, value: Symbolic) -> Term:
     """How many there are in a Vec or Map."""
-    if isinstance(value, MapValue):
-        return value.size
-    name = "vec_size" if isinstance(field.type, VecType) else "map_size"
-    return apply_typed(f"{name} {field.type}", [value], UINT)
+    return value.size if isinstance(value, MapValue) else vecs.size(world, value)
 
 
-def makes_messages(value: Symbolic, field: Field) -> Term:
+def makes_messages(world: World, value: Symbolic, field: Field) -> Term:
     """Whether writing the value makes the messages around the field."""
     if field.oneofs or not isinstance(field.type, VecType | MapType):
         return TRUE
-    return negated(items_of(value, field) == z3.BitVecVal(0, BITS))
+    return negated(items_of(world, value) == z3.BitVecVal(0, BITS))
 
 
 def hold(value: Symbolic, field: Field) -> Symbolic:
@@ -69,5 +68,8 @@ def hold(value: Symbolic, field: Field) -> Symbolic:
     if field.kind in _EXACT and field.key_kind in _EXACT:
         return value
     leaves = flatten(value)
-    name = f"hold {field.type} {field.key_kind} {field.kind}"
-    return alike(value, [apply(f"{name}#{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+    name = f"hold {field.type} {field.key_kind} {field.kind}#"
+    if all(it.decl().name().startswith(name) for it in leaves):
+        return value  # it was held before: that changes nothing a second time
+    held = alike(value, [apply(f"{name}{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+    return replace(held, most=value.most) if isinstance(value, MapValue) else held

@@ -6,7 +6,7 @@ from appnet.interpret import Environment, Rpc
 from appnet.interpret.operations import Machine
 from appnet.interpret.random import Generator
 from appnet.interpret.rpc import Message
-from appnet.interpret.values import DEFAULT_CAPACITY
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.types import Type
 
 

@@ -6,6 +6,8 @@ holds for such lists is used: a key added and removed again leaves the list as i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import z3
 
 from appnet.analysis.symbols import (
@@ -18,17 +20,20 @@ from appnet.analysis.symbols import (
     Symbolic,
     Term,
     World,
+    alike,
     apply,
     both,
     build,
     flatten,
     inside,
+    is_choice,
     leaf_sorts,
     negated,
     sort_of,
     when,
 )
-from appnet.interpret.values import UNBOUNDED, Value
+from appnet.interpret.values import Value
+from appnet.language.capacity import UNBOUNDED
 from appnet.language.types import FLOAT, MapType
 
 _SMALL = 32  # entries of a constant Map that are spelt out
@@ -43,7 +48,7 @@ def get(world: World, held: MapValue, key: Term) -> Option:
 
 
 def put(world: World, held: MapValue, key: Term, value: Symbolic, capacity: int) -> MapValue:
-    """The Map after `set`."""
+    """The Map after `set`, which makes room only for a key that is new (`Element.capacity_of`)."""
     key = _key(held.type, key)
     _note(world, held, key)
     known = _has(held, key)
@@ -57,6 +62,7 @@ def put(world: World, held: MapValue, key: Term, value: Symbolic, capacity: int)
         tuple(z3.Store(array, key, leaf) for array, leaf in zip(kept.leaves, leaves, strict=True)),
         when(known, held.size, kept.size + 1),
         apply("push", [history, key], HISTORY),
+        held.most if held.most >= capacity else held.most + 1,
     )
 
 
@@ -64,15 +70,30 @@ def drop(world: World, held: MapValue, key: Term) -> MapValue:
     """The Map after `delete`."""
     key = _key(held.type, key)
     _note(world, held, key)
-    without = MapValue(held.type, *_cleared(held, key), held.size - 1, _removed(held.history, key))
+    without = MapValue(held.type, *_cleared(held, key), held.size - 1, _removed(held.history, key), held.most)
     kept: MapValue = when(_has(held, key), without, held)
     return kept
 
 
-def limit(world: World, held: MapValue, capacity: int) -> None:
-    """Notes that the Map never has more entries than its capacity."""
+def within(world: World, value: Symbolic, capacity: int) -> Symbolic:
+    """The value of a variable that, if it is a container, never has more entries."""
+    if not isinstance(value, MapValue):
+        return world.note_most(value, capacity) if z3.is_expr(value) else value
     if capacity < UNBOUNDED:
-        world.facts.append(z3.ULE(held.size, capacity))
+        world.facts.append(z3.ULE(value.size, capacity))
+    return replace(value, most=capacity)
+
+
+def fit(held: MapValue, capacity: int) -> MapValue:
+    """The Map cut down to the entries that were set last; nothing is known of what stays where some go."""
+    if held.most <= capacity:
+        return held
+    leaves = flatten(held)
+    name = f"fit {held.type} {capacity}"
+    cut = alike(held, [apply(f"{name}#{number}", leaves, it.sort()) for number, it in enumerate(leaves)])
+    full = replace(cut, size=z3.BitVecVal(capacity, BITS))
+    kept: MapValue = when(z3.ULE(held.size, capacity), held, full)
+    return replace(kept, most=capacity)
 
 
 def empty(type_: MapType) -> MapValue:
@@ -84,10 +105,12 @@ def empty(type_: MapType) -> MapValue:
 
 def constant(world: World, type_: MapType, entries: dict[Value, Value]) -> MapValue | None:
     """A Map that is known; None where it is too large to be spelt out or holds containers."""
+    none = empty(type_)
     sorts = leaf_sorts(type_.value)
+    if not entries:
+        return none
     if len(entries) > _SMALL or any(sort.kind() == z3.Z3_UNINTERPRETED_SORT and "<" in str(sort) for sort in sorts):
         return None
-    none = empty(type_)
     present, leaves, history = none.present, list(none.leaves), none.history
     for key, value in entries.items():
         place = _key(type_, world.literal(key, type_.key))
@@ -95,7 +118,7 @@ def constant(world: World, type_: MapType, entries: dict[Value, Value]) -> MapVa
         held = flatten(world.literal(value, type_.value))
         leaves = [z3.Store(array, place, leaf) for array, leaf in zip(leaves, held, strict=True)]
         history = apply("push", [history, place], HISTORY)
-    return MapValue(type_, present, tuple(leaves), z3.BitVecVal(len(entries), BITS), history)
+    return MapValue(type_, present, tuple(leaves), z3.BitVecVal(len(entries), BITS), history, len(entries))
 
 
 def _key(type_: MapType, key: Term) -> Term:
@@ -129,7 +152,7 @@ def _without_oldest(world: World, held: MapValue) -> MapValue:
     oldest = apply("oldest", [held.history], held.present.domain())
     world.facts.append(z3.Implies(z3.UGE(held.size, 1), z3.Select(held.present, oldest)))
     rest = apply("rest", [held.history], HISTORY)
-    return MapValue(held.type, *_cleared(held, oldest), held.size - 1, rest)
+    return MapValue(held.type, *_cleared(held, oldest), held.size - 1, rest, held.most)
 
 
 def _removed(history: Term, key: Term) -> Term:
@@ -138,7 +161,7 @@ def _removed(history: Term, key: Term) -> Term:
         before, last = history.arg(0), history.arg(1)
         same = TRUE if last.eq(key) else last == key
         return before if z3.is_true(same) else when(same, before, apply("push", [_removed(before, key), last], HISTORY))
-    if z3.is_app_of(history, z3.Z3_OP_ITE):
+    if is_choice(history):
         condition, a, b = history.children()
         return when(condition, _removed(a, key), _removed(b, key))
     return apply("remove", [history, key], HISTORY)

@@ -6,12 +6,13 @@ give equal results. Either way, an operation without effects on literals is what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import z3
 
-from appnet.analysis import maps
+from appnet.analysis import maps, orders, vecs
 from appnet.analysis.machine import bare_machine
 from appnet.analysis.store import Store
 from appnet.analysis.symbols import (
@@ -28,6 +29,7 @@ from appnet.analysis.symbols import (
     apply_typed,
     both,
     either,
+    is_choice,
     negated,
     sort_of,
     when,
@@ -46,7 +48,8 @@ class Context:
     """What an operation runs on.
 
     ``place``: tells its element from the other one. ``handler``: tells its draws from those of the element's other
-    handler. ``now``: stands still while a message passes. ``capacity``: of the container that an operation is about.
+    handler. ``now`` and ``wall``: clocks that stand still while a message passes. ``capacity``: of the container that
+    an operation is about.
     """
 
     world: World
@@ -57,10 +60,12 @@ class Context:
     store: Store
     capacity: int = 0
     now: Term = field(init=False)
+    wall: Term = field(init=False)
     stream: Term = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = z3.BitVec(f"{self.place} now", BITS)
+        self.wall = z3.Const(f"{self.place} wall clock", sort_of(FLOAT))
         self.stream = z3.Const(f"{self.place} {self.handler} draws", STREAM)
 
     def draw(self) -> Term:
@@ -82,7 +87,9 @@ def evaluate(context: Context, call: Call, operands: list[Symbolic]) -> Symbolic
     if known is not None:
         return known
     meaning = _opaque if OPERATIONS[call.op].opaque else EXACT[call.op]
-    return meaning(context, call, *operands)
+    value = meaning(context, call, *operands)
+    most = vecs.most_of(context.world, call.op, operands)
+    return value if most is None else context.world.note_most(value, most)
 
 
 def _operation(function: Meaning) -> Meaning:
@@ -148,17 +155,29 @@ def _remain(call: Call, a: Term, b: Term) -> Term:
     return z3.If(b == 0, z3.BitVecVal(0, BITS), z3.SRem(a, b) if _signed(call) else z3.URem(a, b))
 
 
-def _less(call: Call, a: Term, b: Term) -> Term:
-    return a < b if _signed(call) else z3.ULT(a, b)
-
-
 _number("add", lambda _call, a, b: a + b, commutes=True)
 _number("sub", lambda _call, a, b: a - b)
 _number("mul", lambda _call, a, b: a * b, commutes=True)
 _number("div", _divide)
 _number("rem", _remain)
-_number("min", lambda call, a, b: z3.If(_less(call, b, a), b, a))
-_number("max", lambda call, a, b: z3.If(_less(call, a, b), b, a))
+
+
+@_operation
+def _min(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _one_of(context, call, a, b, less(context.world, call.args[0].type, b, a))
+
+
+@_operation
+def _max(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _one_of(context, call, a, b, less(context.world, call.args[0].type, a, b))
+
+
+def _one_of(context: Context, call: Call, a: Term, b: Term, second: Term) -> Term:
+    """The second number where this holds, else the first; of floats a NaN, where one of them is."""
+    chosen = z3.If(second, b, a)
+    if call.type != FLOAT:
+        return chosen
+    return when(either(orders.is_nan(a), orders.is_nan(b)), context.world.literal(math.nan, FLOAT), chosen)
 
 
 @_operation
@@ -186,10 +205,18 @@ EXACT["to_uint"] = _to_int
 
 def equals(world: World, type_: Type, a: Term, b: Term) -> Term:
     """What ``==`` of two scalars says; of floats it is not that they are the same bits."""
-    if type_ != FLOAT:
-        return world.equal(a, b)
-    ordered = sorted((a, b), key=lambda term: int(term.get_id()))
-    return apply("float eq", ordered, z3.BoolSort())
+    return orders.same_number(a, b) if type_ == FLOAT else world.equal(a, b)
+
+
+def less(world: World, type_: Type, a: Term, b: Term) -> Term:
+    """What ``<`` of two scalars says."""
+    if type_ == FLOAT:
+        return orders.smaller_number(a, b)
+    if type_ in (INT, INSTANT):
+        return a < b
+    if type_ == UINT:
+        return z3.ULT(a, b)
+    return both(negated(a), b) if type_ == BOOL else orders.earlier_text(world, a, b)
 
 
 @_operation
@@ -203,32 +230,27 @@ def _ne(context: Context, call: Call, a: Term, b: Term) -> Term:
 
 
 @_operation
-def _lt(_context: Context, call: Call, a: Term, b: Term) -> Term:
-    return _ordered("lt", call, a, b)
+def _lt(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return less(context.world, call.args[0].type, a, b)
 
 
 @_operation
-def _gt(_context: Context, call: Call, a: Term, b: Term) -> Term:
-    return _ordered("lt", call, b, a)
+def _gt(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return less(context.world, call.args[0].type, b, a)
 
 
 @_operation
-def _le(_context: Context, call: Call, a: Term, b: Term) -> Term:
-    return _ordered("le", call, a, b)
-
-
-@_operation
-def _ge(_context: Context, call: Call, a: Term, b: Term) -> Term:
-    return _ordered("le", call, b, a)
-
-
-def _ordered(op: str, call: Call, a: Term, b: Term) -> Term:
+def _le(context: Context, call: Call, a: Term, b: Term) -> Term:
     type_ = call.args[0].type
-    if type_ == BOOL:
-        return both(negated(a), b) if op == "lt" else either(negated(a), b)
-    if type_ not in (INT, UINT, INSTANT):
-        return apply(f"{op} {type_}", [a, b], z3.BoolSort())
-    return _less(call, a, b) if op == "lt" else negated(_less(call, b, a))
+    one_is_smaller = less(context.world, type_, a, b)
+    if type_ == FLOAT:  # neither need be: nothing is greater or less than a NaN
+        return either(one_is_smaller, orders.same_number(a, b))
+    return negated(less(context.world, type_, b, a))
+
+
+@_operation
+def _ge(context: Context, call: Call, a: Term, b: Term) -> Term:
+    return _le(context, call, b, a)
 
 
 @_operation
@@ -258,10 +280,46 @@ EXACT["bytes_to_string"] = _string_to_bytes
 
 
 @_operation
+def _concat(context: Context, call: Call, a: Term, b: Term) -> Term:
+    """Opaque, but the empty text adds nothing, and it does not matter which of three texts are joined first."""
+    before, after = (context.world.value_of(it, STRING) for it in (a, b))
+    if before == (b"",) or after == (b"",):
+        return b if before == (b"",) else a
+    if _is_joined(a):
+        return _concat(context, call, a.arg(0), _concat(context, call, a.arg(1), b))
+    following = context.world.value_of(b.arg(0), STRING) if _is_joined(b) else after
+    if before is not None and following is not None:
+        literal = context.world.literal(before[0] + following[0], STRING)
+        return _opaque(context, call, literal, b.arg(1)) if _is_joined(b) else literal
+    return _opaque(context, call, a, b)
+
+
+@_operation
+def _string_size(context: Context, call: Call, a: Term) -> Term:
+    if is_choice(a):
+        condition, one, other = a.children()
+        return when(condition, _string_size(context, call, one), _string_size(context, call, other))
+    known = context.world.value_of(a, STRING)
+    if known is not None:
+        return z3.BitVecVal(len(known[0]), BITS)
+    if _is_joined(a):
+        return _string_size(context, call, a.arg(0)) + _string_size(context, call, a.arg(1))
+    size = apply("string_size", [a], z3.BitVecSort(BITS))
+    context.world.facts += [z3.ULE(size, vecs.LARGEST), (size == 0) == (a == context.world.literal(b"", STRING))]
+    return size
+
+
+def _is_joined(text: Term) -> bool:
+    return bool(text.decl().name().startswith("concat ")) and text.num_args() == 2
+
+
+@_operation
 def _contains(context: Context, call: Call, text: Term, part: Term) -> Term:
     """Opaque, but looked for in both halves where a literal stands before another text and no find could straddle."""
     sought = context.world.value_of(part, STRING)
-    before = context.world.value_of(text.arg(0), STRING) if text.decl().name().startswith("concat ") else None
+    before = context.world.value_of(text.arg(0), STRING) if _is_joined(text) else None
+    if sought == (b"",):
+        return TRUE
     if sought is None or before is None:
         return _opaque(context, call, text, part)
     if sought[0] in before[0]:
@@ -280,53 +338,60 @@ def _map_new(_context: Context, call: Call) -> MapValue:
 
 
 @_operation
-def _map_get(context: Context, call: Call, held: Symbolic, key: Term) -> Option:
-    if not isinstance(held, MapValue):
-        found: Option = _opaque(context, call, held, key)
-        return found
+def _map_get(context: Context, _call: Call, held: MapValue, key: Term) -> Option:
     return maps.get(context.world, held, key)
 
 
 @_operation
-def _map_get_or(context: Context, call: Call, held: Symbolic, key: Term, default: Symbolic) -> Symbolic:
-    if not isinstance(held, MapValue):
-        return _opaque(context, call, held, key, default)
+def _map_get_or(context: Context, _call: Call, held: MapValue, key: Term, default: Symbolic) -> Symbolic:
     found = maps.get(context.world, held, key)
     return when(found.present, found.value, default)
 
 
 @_operation
-def _map_set(context: Context, call: Call, held: Symbolic, key: Term, value: Symbolic) -> Symbolic:
-    if not isinstance(held, MapValue):
-        return _changed(context, call, held, key, value)
+def _map_set(context: Context, _call: Call, held: MapValue, key: Term, value: Symbolic) -> MapValue:
     return maps.put(context.world, held, key, value, context.capacity)
 
 
 @_operation
-def _map_delete(context: Context, call: Call, held: Symbolic, key: Term) -> Symbolic:
-    if not isinstance(held, MapValue):
-        return _changed(context, call, held, key)
+def _map_delete(context: Context, _call: Call, held: MapValue, key: Term) -> MapValue:
     return maps.drop(context.world, held, key)
 
 
 @_operation
-def _map_size(context: Context, call: Call, held: Symbolic) -> Term:
-    return held.size if isinstance(held, MapValue) else _opaque(context, call, held)
+def _map_size(_context: Context, _call: Call, held: MapValue) -> Term:
+    return held.size
+
+
+@_operation
+def _vec_get(context: Context, call: Call, held: Term, index: Term) -> Option:
+    item = apply_typed("item", [held, index], call.args[0].type.item)  # type: ignore[attr-defined]
+    return Option(vecs.holds(context.world, held, index), item)
+
+
+@_operation
+def _vec_get_or(context: Context, call: Call, held: Term, index: Term, default: Symbolic) -> Symbolic:
+    return when(vecs.holds(context.world, held, index), apply_typed("item", [held, index], call.type), default)
+
+
+@_operation
+def _vec_size(context: Context, _call: Call, held: Term) -> Term:
+    return vecs.size(context.world, held)
 
 
 @_operation
 def _vec_set(context: Context, call: Call, held: Term, index: Term, item: Symbolic) -> Term:
-    return _changed(context, call, held, index, item)
+    world = context.world
+    changed = world.note_most(apply_typed("vec_set", [held, index, item], call.args[0].type), world.most(held))
+    at_end = world.equal(index, vecs.size(world, held))
+    return when(vecs.holds(world, held, index), changed, when(at_end, _vec_append(context, call, held, item), held))
 
 
 @_operation
 def _vec_append(context: Context, call: Call, held: Term, item: Symbolic) -> Term:
-    return _changed(context, call, held, item)
-
-
-def _changed(context: Context, call: Call, *operands: Symbolic) -> Symbolic:
-    """What an opaque container becomes."""
-    return apply_typed(f"{call.op} {context.capacity}", operands, call.args[0].type)
+    vec = apply_typed(f"vec_append {context.capacity}", [held, item], call.args[0].type)
+    most = context.world.most(held)
+    return context.world.note_most(vec, most if most >= context.capacity else most + 1)
 
 
 @_operation
@@ -380,8 +445,8 @@ def _now(context: Context, _call: Call) -> Term:
 
 
 @_operation
-def _wall_time(context: Context, call: Call) -> Term:
-    return z3.Const(f"{context.place} wall clock", sort_of(call.type))
+def _wall_time(context: Context, _call: Call) -> Term:
+    return context.wall
 
 
 # --- the RPC ---------------------------------------------------------------------------------

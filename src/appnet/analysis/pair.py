@@ -11,7 +11,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
-from appnet.analysis.fields import absent, makes_messages
+from appnet.analysis.fields import absent, hold, makes_messages
 from appnet.analysis.replay import MOST_STATUS
 from appnet.analysis.store import Store, SymbolicMessage, merge_messages, merge_named
 from appnet.analysis.symbols import (
@@ -26,18 +26,17 @@ from appnet.analysis.symbols import (
     World,
     both,
     either,
+    equal_all,
     flatten,
-    narrowed,
     negated,
     variable,
     when,
 )
-from appnet.ir.nodes import Element, Handler
+from appnet.ir.nodes import Element, Handler, StateClass
 from appnet.ir.stages import judged_at_headers, reached_together
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
-from appnet.language.types import MapType, VecType
 
 State = Mapping[str, Symbolic]
 
@@ -144,16 +143,16 @@ class SymbolicPair:
     def _play(self, order: tuple[str, str], steps: list[tuple[str, str]]) -> SymbolicOutcome:
         """Handlers of the way there, one after another, as long as none ends the call."""
         outer, inner = order
-        played = _Played(self._message("request"), self._message("response"), dict(self.states))
+        played = _Played(self.message("request"), self.message("response"), dict(self.states))
         for place, handler in steps:
             if handler not in self.elements[place].handlers:
                 played.passed(place, handler, played.alive)
                 continue
-            store = self._run(place, handler, played.states[place], played.message)
+            store = self.run(place, handler, played.states[place], played.message)
             told = None
             if place == inner and (outer, "req") in steps[: steps.index((place, handler))]:
                 seen = merge_messages(store.answered, self._answer(store), self._error(store.code))
-                told = self._run(outer, "resp", played.states[outer], seen)  # what is told passes who forwarded
+                told = self.run(outer, "resp", played.states[outer], seen)  # what is told passes who forwarded
             played.step(place, handler, store, self._answer(store))
             if told is not None:
                 played.tell(outer, told)
@@ -162,6 +161,11 @@ class SymbolicPair:
             for place, it in self.elements.items()
             if it.end is not None
         }
+        for place, ending in ends.items():
+            if ends_at_once(self.elements[place]):  # where the call is over, its end has come with it
+                over = both(ending, negated(played.alive))
+                ended = self.run(place, "end", played.states[place], self._error(played.left[place]))
+                played.states[place] = merge_named(over, ended.state, played.states[place])
         return SymbolicOutcome(
             played.alive,
             played.message,
@@ -177,10 +181,10 @@ class SymbolicPair:
     def response(self, order: tuple[str, str]) -> SymbolicOutcome:
         """Any response, or error response, of a call whose request both forwarded."""
         outer, inner = order
-        message = self._message("response")
-        one = self._run(inner, "resp", self.states[inner], message)
+        message = self.message("response")
+        one = self.run(inner, "resp", self.states[inner], message)
         seen = merge_messages(one.forwards(), one.message, self._error(one.code))
-        other = self._run(outer, "resp", self.states[outer], seen)
+        other = self.run(outer, "resp", self.states[outer], seen)
         code, text = _told(other, one)
         states = {inner: one.state, outer: other.state}
         left = {inner: when(one.forwards(), message.status, one.code)}
@@ -197,25 +201,57 @@ class SymbolicPair:
                 if isinstance(held, MapValue):
                     self._world.facts.append(negated(maps.get(self._world, held, self.call).present))
 
-    def _run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
+    def note_asked_call(self) -> None:
+        """Notes what holds when the response of a unary call comes: `req` ran once before, and left what is kept."""
+        for place, element in self.elements.items():
+            variables = {it.name: it.type for it in element.state}
+            by_call = keyed_by_call(element.init, element.bodies, variables)
+            kept = {it.name: it.state_class for it in element.state if it.name in by_call}
+            if kept and element.open is None:
+                self._note_kept(place, kept)
+
+    def _note_kept(self, place: str, kept: Mapping[str, StateClass]) -> None:
+        """Notes of Maps that are set at the number of the call alone what the request left there."""
+        earlier, world = f"{place} earlier", self._world
+        element = self.elements[place]
+        before = any_state(element, earlier, world, constants(element))
+        for name in kept:
+            world.facts.append(negated(maps.get(world, before[name], self.call).present))
+        asked = self._execution(place, "req", earlier).run(before, self.message("request", earlier))
+        world.facts += [asked.forwards(), z3.BitVec(f"{earlier} now", BITS) <= z3.BitVec(f"{place} now", BITS)]
+        for name, state_class in kept.items():
+            now, then = (maps.get(world, state[name], self.call) for state in (self.states[place], asked.state))
+            same = both(then.present, equal_all(world, now.value, then.value))
+            known = now.present if state_class is not StateClass.RPC_SCOPED else either(now.present, then.present)
+            world.facts.append(either(negated(known), both(now.present, same)))
+
+    def run(self, place: str, handler: str, state: State, message: SymbolicMessage) -> Store:
+        """The handler of one of the elements."""
+        return self._execution(place, handler, place).run(state, message)
+
+    def _execution(self, place: str, handler: str, name: str) -> Execution:
+        """A run of the element in the place. ``name``: tells its clock and its draws from others."""
         schema = self._schema("response" if handler == "resp" else "request")
         method = self._method.full_name.encode()
         known = self._method.response.fields
         answers = {path: known[path] for path in self._paths("response") if path in known}
-        execution = Execution(self.elements[place], place, handler, self._world, self.call, method, schema, answers)
-        return execution.run(state, message)
+        return Execution(self.elements[place], name, handler, self._world, self.call, method, schema, answers)
 
-    def _message(self, direction: str) -> SymbolicMessage:
-        """Any message of the direction; a response that another element made is one, too, be it an error or a reply."""
+    def message(self, direction: str, when_: str = "") -> SymbolicMessage:
+        """Any message of the direction; a response that another element made is one, too, be it an error or a reply.
+
+        ``when_``: tells it from the one that the pair sees now.
+        """
         zero = z3.BitVecVal(0, BITS)
         status = zero if direction == "request" else z3.BitVec("response status", BITS)
         made_here = FALSE if direction == "request" else z3.Bool("response made here")
         if direction == "response":
             self._world.facts.append(z3.ULE(status, MOST_STATUS))
-        metadata = z3.Const(f"{direction} metadata", z3.ArraySort(TEXT, TEXT))
-        destination = Option(z3.Bool(f"{direction} destination set"), z3.Const(f"{direction} destination", TEXT))
-        fields = {path: self._field(direction, path) for path in self._paths(direction)}
-        present = {path: z3.Bool(f"{direction} has {path}") for path in self._asked(direction)}
+        name = f"{when_} {direction}".strip()
+        metadata = z3.Const(f"{name} metadata", z3.ArraySort(TEXT, TEXT))
+        destination = Option(z3.Bool(f"{name} destination set"), z3.Const(f"{name} destination", TEXT))
+        fields = {path: self._field(direction, path, name) for path in self._paths(direction)}
+        present = {path: z3.Bool(f"{name} has {path}") for path in self._asked(direction)}
         self._note_absent(direction, fields, present)
         untouched = z3.K(TEXT, FALSE)
         return SymbolicMessage(
@@ -229,7 +265,7 @@ class SymbolicPair:
             dict.fromkeys(fields, FALSE),
             present,
             dict.fromkeys(self._cleared(direction), FALSE),
-            z3.BitVec(f"{direction} size", BITS),
+            z3.BitVec(f"{name} size", BITS),
         )
 
     def _note_absent(self, direction: str, fields: Mapping[str, Symbolic], present: Mapping[str, Term]) -> None:
@@ -246,13 +282,13 @@ class SymbolicPair:
 
     def _error(self, code: Term) -> SymbolicMessage:
         """The error response that the chain makes of a refusal."""
-        return replace(self._message("response"), status=code, made_here=TRUE)
+        return replace(self.message("response"), status=code, made_here=TRUE)
 
     def _answer(self, replying: Store) -> SymbolicMessage:
         """The response that the chain makes of a reply."""
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
-        any_response = self._message("response")
+        any_response = self.message("response")
         headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
         present = {path: self._in_reply(path, replying) for path in any_response.present}
         return SymbolicMessage(zero, TRUE, *headers, *reply, present, any_response.cleared)
@@ -262,7 +298,7 @@ class SymbolicPair:
         schema, there = self._method.response, FALSE
         for it, is_set in replying.set_in_reply.items():
             if schema.field(it).is_inside(path):
-                made = TRUE if it == path else makes_messages(replying.reply[it], schema.fields[it])
+                made = TRUE if it == path else makes_messages(self._world, replying.reply[it], schema.fields[it])
                 there = either(there, both(is_set, made))
         return there
 
@@ -273,12 +309,10 @@ class SymbolicPair:
             used += [it for element in self.elements.values() for it in element.req.effects.reply_fields]
         return list(dict.fromkeys(it.path for it in used))
 
-    def _field(self, direction: str, path: str) -> Symbolic:
+    def _field(self, direction: str, path: str, name: str) -> Symbolic:
         """Any value that the wire holds in the field."""
         field = self._schema(direction).field(path)
-        value = variable(f"{direction} {path}", field.type)
-        many = isinstance(field.type, VecType | MapType)
-        return value if many or field.kind == "float" else narrowed(value, field.kind)
+        return hold(variable(f"{name} {path}", field.type), field)
 
     def _asked(self, direction: str) -> list[str]:
         """The fields of which one of the two asks whether they are there."""
@@ -294,6 +328,11 @@ class SymbolicPair:
 
     def _schema(self, direction: str) -> MessageSchema:
         return self._method.request if direction == "request" else self._method.response
+
+
+def ends_at_once(element: Element) -> bool:
+    """Whether the end of a call, of whose beginning the element has a say, does the same whatever ended it."""
+    return element.open is not None and element.end is not None and not element.end.effects.reads_status
 
 
 def _told(last: Store, before: Store) -> tuple[Term, Term]:

@@ -8,12 +8,14 @@ from functools import partial
 
 import z3
 
+from appnet.analysis import orders
 from appnet.analysis.decision import Proved, Strength, Unknown
 from appnet.analysis.influence import influencing
+from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
-from appnet.analysis.pair import SymbolicOutcome, SymbolicPair
+from appnet.analysis.pair import SymbolicOutcome, SymbolicPair, ends_at_once
 from appnet.analysis.store import SymbolicMessage
-from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, flatten, negated
+from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
 from appnet.ir.stages import holds_headers
 from appnet.language.messages import MethodSignature
@@ -27,24 +29,68 @@ _SWAPPED = ("second", "first")
 
 def prove(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
-    status_may_differ = False
     for direction in ("request", "response"):
         if _size_is_seen(first, second, direction) or _size_is_seen(second, first, direction):
             return Unknown(
                 f"{direction}: one reads the message's size, which is another after what the other one writes"
             )
+    weak = strength is Strength.WEAK
+    hidden = {it.name: _Hidden(it, method) if weak else None for it in (first, second)}
+    status_may_differ, settled = False, True
     for event in _events(first, second, method):
-        world = World()
-        pair = SymbolicPair(first, second, method, world)
-        if event.is_new_call:
-            pair.note_new_call()
-        comparison = _Comparison(pair, world, strength, event.step(pair, _WRITTEN), event.step(pair, _SWAPPED))
-        for question in comparison.questions():
-            if not _never(world, question.differs):
-                return Unknown(f"{event.name}: {question.what} could not be shown to be the same")
-        if strength is Strength.WEAK and not status_may_differ:
-            status_may_differ = not _never(world, comparison.refusals_differ())
-    return Proved("every step from every state comes to the same", status_may_differ)
+        comparison = _compared(first, second, method, event)
+        for question in comparison.questions(strength):
+            never = _never(comparison.world, question.differs)
+            if never:
+                continue
+            flows = hidden[question.element] if question.element is not None else None
+            if flows is not None and flows.hides(question.variable):
+                continue
+            if weak and event.decides_all and comparison.nothing_passes():
+                return Proved("all RPCs are refused in either order", status_may_differ=True)
+            reason = f"{event.name}: {question.what} could not be shown to be the same"
+            return Unknown(reason, settled=never is not None and (flows is None or flows.settled))
+        if weak and not status_may_differ:
+            never = _never(comparison.world, comparison.refusals_differ())
+            status_may_differ, settled = not never, never is not None
+    return Proved("every step from every state comes to the same", status_may_differ, settled)
+
+
+def _compared(first: Element, second: Element, method: MethodSignature, event: _Event) -> _Comparison:
+    """What both orders make of the event."""
+    world = World()
+    pair = SymbolicPair(first, second, method, world)
+    if event.is_new_call:
+        pair.note_new_call()
+    if event.is_only_response:
+        pair.note_asked_call()
+    return _Comparison(pair, world, event.step(pair, _WRITTEN), event.step(pair, _SWAPPED))
+
+
+class _Hidden:
+    """State of an element that can never show: what does not flow anywhere, and what the solver finds besides.
+
+    ``settled``: whether the solver always had time for an answer.
+    """
+
+    def __init__(self, element: Element, method: MethodSignature) -> None:
+        self._element = element
+        self._method = method
+        self.settled = True
+        self._found = frozenset(it.name for it in element.state) - influencing(element)
+
+    def hides(self, variable: str) -> bool:
+        """Whether the variable is such a one, too."""
+        if variable in self._found:
+            return True
+        more = self._found | {variable}
+        for world, differ in seen_differences(self._element, self._method, more):
+            never = _never(world, differ)
+            self.settled &= never is not None
+            if not never:
+                return False
+        self._found = more
+        return True
 
 
 def _size_is_seen(reader: Element, writer: Element, direction: str) -> bool:
@@ -55,11 +101,17 @@ def _size_is_seen(reader: Element, writer: Element, direction: str) -> bool:
 
 @dataclass(frozen=True)
 class _Event:
-    """Something that happens to a call. ``is_new_call``: nothing was kept for the call before."""
+    """Something that happens to a call.
+
+    ``is_new_call``: nothing was kept for the call before. ``is_only_response``: its one request has passed before.
+    ``decides_all``: nothing else happens to a call that is refused here.
+    """
 
     name: str
     step: Callable[[SymbolicPair, tuple[str, str]], SymbolicOutcome]
     is_new_call: bool = False
+    is_only_response: bool = False
+    decides_all: bool = False
 
 
 def _events(first: Element, second: Element, method: MethodSignature) -> Iterator[_Event]:
@@ -68,7 +120,9 @@ def _events(first: Element, second: Element, method: MethodSignature) -> Iterato
     Where one of the two sees calls begin, a call comes to a handler of theirs at its headers, and then at its message,
     or at both at once, where one waits for the other.
     """
-    request = _Event("request", SymbolicPair.request, is_new_call=not method.client_streaming)
+    alone = not method.server_streaming  # no server speaks first
+    new = not method.client_streaming
+    request = _Event("request", SymbolicPair.request, is_new_call=new, decides_all=alone)
     if first.open is None and second.open is None:
         yield request
     else:
@@ -79,15 +133,17 @@ def _events(first: Element, second: Element, method: MethodSignature) -> Iterato
         yield _Event("open and request", partial(SymbolicPair.whole, early=False), is_new_call=True)
         if not method.client_streaming:
             yield _Event("open and request", partial(SymbolicPair.whole, early=True), is_new_call=True)
-    yield _Event("response", SymbolicPair.response)
+    yield _Event("response", SymbolicPair.response, is_only_response=new and alone)
 
 
 @dataclass(frozen=True)
 class _Question:
-    """``differs``: when the orders are told apart by this."""
+    """``differs``: when the orders are told apart by this; it may be about the ``variable`` of an ``element``."""
 
     what: str
     differs: Term
+    element: str | None = None
+    variable: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,11 +152,10 @@ class _Comparison:
 
     pair: SymbolicPair
     world: World
-    strength: Strength
     written: SymbolicOutcome
     swapped: SymbolicOutcome
 
-    def questions(self) -> Iterator[_Question]:
+    def questions(self, strength: Strength) -> Iterator[_Question]:
         """All that has to be the same."""
         a, b = self.written, self.swapped
         yield _Question("whether the RPC passes", self._differ(a.forwarded, b.forwarded))
@@ -121,12 +176,17 @@ class _Comparison:
         )
         yield _Question("metadata, host or delay", both(passes, headers))
         refused = negated(either(passes, a.answered))
-        if self.strength is Strength.STRONG:
+        if strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
-            yield from self._states(place, passes)
+            yield from self._states(place, passes, strength)
             yield from self._end(place)
+
+    def nothing_passes(self) -> bool:
+        """Whether no order ever lets an RPC pass, or answers one."""
+        a, b = self.written, self.swapped
+        return bool(_never(self.world, either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))))
 
     def refusals_differ(self) -> Term:
         """When both refuse, with another status."""
@@ -148,7 +208,10 @@ class _Comparison:
             return
         a, b = self.written, self.swapped
         if place in a.ends:
-            yield _Question(f"whether `end` of {element.name} runs", self._differ(a.ends[place], b.ends[place]))
+            differs = self._differ(a.ends[place], b.ends[place])
+            if ends_at_once(element):  # where the call is over, it has run
+                differs = both(both(a.forwarded, b.forwarded), differs)
+            yield _Question(f"whether `end` of {element.name} runs", differs)
         if element.end.effects.reads_status:
             over = negated(both(a.forwarded, b.forwarded))
             differs = both(both(over, a.ends.get(place, TRUE)), self._differ(a.left[place], b.left[place]))
@@ -156,31 +219,32 @@ class _Comparison:
                 differs = self._differ(a.left[place], b.left[place])
             yield _Question(f"the status that `end` of {element.name} sees", differs)
 
-    def _states(self, place: str, passes: Term) -> Iterator[_Question]:
+    def _states(self, place: str, passes: Term, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]
-        matters = influencing(element) if self.strength is Strength.WEAK else {it.name for it in element.state}
+        matters = influencing(element) if strength is Strength.WEAK else {it.name for it in element.state}
         for it in element.state:
             if it.name not in matters:
                 continue
             a, b = self.written.states[place][it.name], self.swapped.states[place][it.name]
             if it.state_class is not StateClass.RPC_SCOPED:
-                yield _Question(f"`{it.name}` of {element.name}", self._differ(a, b))
+                differs = self._differ(a, b)
             elif isinstance(a, MapValue) and isinstance(b, MapValue):  # seen by its call alone, while that lasts
                 at_call = [get(self.world, held, self.pair.call) for held in (a, b)]
-                yield _Question(f"`{it.name}` of {element.name}", both(passes, self._differ(*at_call)))
+                differs = both(passes, self._differ(*at_call))
+            else:
+                continue
+            yield _Question(f"`{it.name}` of {element.name}", differs, element.name, it.name)
 
     def _differ(self, a: Symbolic, b: Symbolic) -> Term:
-        differs = z3.BoolVal(False)
-        for one, other in zip(flatten(a), flatten(b), strict=True):
-            differs = either(differs, negated(self.world.equal(one, other)))
-        return differs
+        return negated(equal_all(self.world, a, b))
 
 
-def _never(world: World, condition: Term) -> bool:
-    """Whether the solver shows, in time, that the condition never holds."""
+def _never(world: World, condition: Term) -> bool | None:
+    """Whether the solver shows that the condition never holds; None where it cannot say in time."""
     if z3.is_false(condition):
         return True
     solver = z3.Solver()
     solver.set("timeout", BUDGET_MS)
-    solver.add(*world.facts, *world.distinct(), condition)
-    return bool(solver.check() == z3.unsat)
+    solver.add(*world.facts, *world.distinct(), *orders.of_literals(world), condition)
+    found = solver.check()
+    return None if found == z3.unknown else bool(found == z3.unsat)

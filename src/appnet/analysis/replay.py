@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from appnet.interpret.shown import CLOCK_START_NS, shown
 from appnet.interpret.values import Value, absent_value
 from appnet.ir.nodes import Element, StateClass
 from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.statuses import status_name
 from appnet.language.types import STRING as _STRING
 from appnet.language.types import Type
 
@@ -19,6 +21,7 @@ BACKENDS = 3
 MOST_STATUS = 99
 """A server may answer with any code of two digits, though gRPC has names only for those up to 16."""
 _SHOWN = 60
+_ANOTHER_MESSAGE = 0x9E37_79B9_7F4A_7C15
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class BothOrders:
 class _Seen:
     """What came of one message, which nobody has touched since. ``metadata``: of its direction; ``schema``: its own.
 
-    ``refused_by``: the element that refused it, of a request.
+    ``refused_by``: the element that refused it, of a request. ``first``: of the call's messages of its direction; what
+    elements do to headers, host and wait later on comes too late for anybody to see.
     """
 
     outcome: Outcome
@@ -103,6 +107,7 @@ class _Seen:
     metadata: Mapping[str, bytes]
     schema: MessageSchema
     refused_by: Element | None = None
+    first: bool = True
 
     @property
     def passed(self) -> bool:
@@ -115,18 +120,20 @@ class _Seen:
         """
         if isinstance(self.outcome, Answered):
             types = self.rpc.signature.response.fields
-            return {f"field `{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            return {f"`{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
         if not isinstance(self.outcome, Forwarded):
-            return {"with code": str(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            return {"with": status_name(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
         found = {}
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
-            found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
-        found |= {f"without field `{path}`": "" for path in self.outcome.cleared}
+            found[f"`{path}`"] = written + (" (set anew)" if path in self.outcome.written else "")
+        found |= {f"`{path}`": "(taken away)" for path in self.outcome.cleared}
+        if not self.first:
+            return found
         found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
-        return {**found, **wait, "to host": str(self.rpc.backend)}
+        return {**found, **wait, "to host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:
         """Whether nobody can tell the two apart."""
@@ -136,13 +143,18 @@ class _Seen:
 
     def words(self, other: _Seen) -> str:
         """It, as far as the other one differs."""
-        theirs = other.content() if type(other.outcome) is type(self.outcome) else {}
-        readable = self.content(shown)
-        parts = [f"{name} {_short(readable[name])}" for name, it in self.content().items() if theirs.get(name) != it]
         if other.passed != self.passed and self.passed:
             return "passes"
-        became = "answered, " if isinstance(self.outcome, Answered) else "passes, " if self.passed else "refused, "
-        return became + (", ".join(parts) if parts else "without the rest")
+        like = type(other.outcome) is type(self.outcome)
+        mine, theirs = self.content(), other.content() if like else {}
+        readable = self.content(shown)
+        parts = [f"{name} {_short(readable[name])}" for name, it in mine.items() if theirs.get(name) != it]
+        if isinstance(self.outcome, Refused):
+            return " ".join(["refused", *parts])
+        lacks = [name for name in theirs if name not in mine]
+        became = "passes" if self.passed else "answered"
+        text = f"{became} with {', '.join(parts)}" if parts else became
+        return f"{text}, without {', '.join(lacks)}" if lacks else text
 
     def draw(self) -> str:
         """What to say first where an element that draws refused it; otherwise nothing."""
@@ -154,9 +166,9 @@ class _Seen:
         """A text that only messages with the same content share: quicker to make, but the same content may have two."""
         if not isinstance(self.outcome, Forwarded):
             return repr(self.outcome)
-        named = (self.rpc.message, self.outcome.written, self.metadata)
-        cleared = sorted(self.outcome.cleared)
-        return repr([cleared, self.rpc.backend, self.rpc.wait_ms, *(sorted(it.items()) for it in named)])
+        named = [self.rpc.message, self.outcome.written, *([self.metadata] if self.first else [])]
+        where = [self.rpc.backend, self.rpc.wait_ms] if self.first else []
+        return repr([sorted(self.outcome.cleared), *where, *(sorted(it.items()) for it in named)])
 
 
 class _Side:
@@ -167,30 +179,44 @@ class _Side:
         self._order = order
         self._method = method
         self._rpcs: dict[int, Rpc] = {}
-        environment = Environment(lambda: self._now_ns, run.seed, BACKENDS, coupled=True)
-        self.chain = ChainInstance(order, environment)
+        self._messages: Counter[tuple[str, int]] = Counter()
+        self._seed = run.seed
+        self._environment = Environment(lambda: self._now_ns, run.seed, BACKENDS, coupled=True)
+        self.chain = ChainInstance(order, self._environment)
         for name, values in run.start.items():
             self.chain.set_state_of(name, values)
 
     def step(self, event: Event) -> _Seen | None:
-        """What comes of the event; None for the response of a call that is over."""
+        """What comes of the event; None for a message of a call that is over, or has not begun."""
         self._now_ns += event.after_ns
+        before = self._messages[event.kind, event.call]
+        self._messages[event.kind, event.call] += 1
+        self._environment.seed = self._seed + before * _ANOTHER_MESSAGE  # each message has draws of its own
         if event.kind == "request":
-            rpc = self._rpcs[event.call] = Rpc(
-                self._method, dict(event.fields), dict(event.metadata), rpc_id=event.call
-            )
-            outcome = self.chain.request(rpc)
-            if not isinstance(outcome, Forwarded):
-                del self._rpcs[event.call]
-            refused_by = self._order[rpc.refused_by] if rpc.refused_by is not None else None
-            return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by)
-        if event.call not in self._rpcs:
+            return self._ask(event, first=before == 0)
+        return self._answer(event, first=before == 0) if event.call in self._rpcs else None
+
+    def _ask(self, event: Event, *, first: bool) -> _Seen | None:
+        if first:
+            self._rpcs[event.call] = Rpc(self._method, metadata=dict(event.metadata), rpc_id=event.call)
+        elif event.call not in self._rpcs or not self._method.client_streaming:
             return None
-        rpc = self._rpcs.pop(event.call)
+        rpc = self._rpcs[event.call]
+        rpc.message = dict(event.fields)
+        outcome = self.chain.request(rpc)
+        if not isinstance(outcome, Forwarded):
+            del self._rpcs[event.call]
+        refused_by = self._order[rpc.refused_by] if rpc.refused_by is not None else None
+        return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by, first)
+
+    def _answer(self, event: Event, *, first: bool) -> _Seen:
+        rpc = self._rpcs[event.call]
         rpc.message = {} if event.status else dict(event.fields)
-        rpc.response_metadata = dict(event.metadata)
+        rpc.response_metadata = dict(event.metadata) if first else rpc.response_metadata
         outcome = self.chain.response(rpc, event.status)
-        return _Seen(outcome, rpc, rpc.response_metadata, self._method.response)
+        if event.status or not self._method.server_streaming or not isinstance(outcome, Forwarded):
+            del self._rpcs[event.call]
+        return _Seen(outcome, rpc, rpc.response_metadata, self._method.response, first=first)
 
 
 def _short(text: str) -> str:

@@ -16,6 +16,7 @@ from appnet.language.operations.metadata import is_header_value
 
 _LIKE_BEFORE = 0.5
 _VARIED = 0.3
+_ANOTHER = 0.4  # of a stream: that a message is not the last one
 
 
 class Runs:
@@ -52,7 +53,7 @@ class Runs:
         """Events that may follow the run, without end; many have the content of one that they are `like`."""
         calls = max(it.call for it in run.events)
         asked, answered = ([it.call for it in run.events if it.kind == kind] for kind in ("request", "response"))
-        flying = [call for call in asked if call not in answered]
+        flying = [call for call in dict.fromkeys(asked) if call not in answered]
         while True:
             for event in self._events(range(calls + 1, calls + 4), flying):
                 known = [it for it in like if it.kind == event.kind]
@@ -69,13 +70,21 @@ class Runs:
         while waiting or open_calls:
             if waiting and (not open_calls or source.random() < 0.5):
                 open_calls.append(waiting.pop(0))
-                fields = samples.fields(self._method.request, self._asked)
-                event = Event("request", open_calls[-1], samples.step_ns(), fields, samples.headers())
+                event = self._request(open_calls[-1])
+            elif self._method.client_streaming and source.random() < _ANOTHER:
+                event = self._request(source.choice(open_calls))
             else:
                 call, status = open_calls.pop(source.randrange(len(open_calls))), samples.status()
                 fields = {} if status else samples.fields(self._method.response, self._answered)
                 event = Event("response", call, samples.step_ns(), fields, samples.headers(), status)
+                if self._method.server_streaming and not status and source.random() < _ANOTHER:
+                    open_calls.append(call)
             yield self._adapted(event)
+
+    def _request(self, call: int) -> Event:
+        samples = self._samples
+        fields = samples.fields(self._method.request, self._asked)
+        return Event("request", call, samples.step_ns(), fields, samples.headers())
 
     def _adapted(self, event: Event) -> Event:
         """The event, half of the time with a text that one of the elements would compute of it."""

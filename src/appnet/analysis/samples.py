@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -12,9 +13,10 @@ from appnet.analysis.replay import BACKENDS, MOST_STATUS
 from appnet.interpret import ChainInstance, Environment
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, hold, is_named
-from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, StateClass
+from appnet.ir.nodes import Block, Const, Element, LiteralPattern, Match, State, StateClass
 from appnet.ir.state_classes import keyed_by_call
-from appnet.ir.walk import atoms_of, statements
+from appnet.ir.walk import atoms_of, call_of, statements
+from appnet.language.capacity import UNBOUNDED
 from appnet.language.messages import Field, MessageSchema
 from appnet.language.types import (
     BOOL,
@@ -38,6 +40,10 @@ _TEXTS = (b"", b"a", b"1")
 _STATUSES = (0, 0, 0, 0, 2, 14)
 _STEPS_NS = (0, 0, 1, 1_000_000, 1_000_000_000)
 _FAR_CALL = 1_000_000  # numbers of calls from before the run
+_MOST_COUNT = 3  # entries of a container, where no capacity is near
+_MOST_NEAR = 12  # capacities around which sizes are tried
+_MOST_LETTERS = 100
+_FAR_KEY = 7_000
 _MOST_ENTRIES = 200
 _MOST_FULL = 1_000  # a Map of no more entries is tried full
 
@@ -64,11 +70,13 @@ class Samples:
             *map(float, sizes),
             *(near for it in floats for near in (it, it - 1.0, it + 1.0, it / 2)),
         ]
-        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts]))
+        of_size = [b"x" * it for it in numbers if 1 < it <= _MOST_LETTERS]
+        self._texts = list(dict.fromkeys([*_TEXTS, *texts, *words, *parts, *of_size]))
         spans = [int(it * 1e9) for it in floats if 0 < it < 1e6]
         self._steps = [*_STEPS_NS, *(near for it in spans for near in (it, it - 1))]
         self._statuses = [*_STATUSES, *(it for it in numbers if 0 < it <= MOST_STATUS)]
         self._by_call = {it.name: _by_call(it) for it in elements}
+        self._counts = [*range(_MOST_COUNT + 1), *_near_capacities(elements)]
         calls = [_FAR_CALL + number for number in range(3)] if any(self._by_call.values()) else []
         self._uints = [*(it % 2**64 for it in self._ints), *calls]
         self._all = self._ints, self._uints, self._floats, self._texts
@@ -141,16 +149,18 @@ class Samples:
             if it.state_class in general
         }
 
-    def value(self, type_: Type, capacity: int = 3) -> Value:
-        """A value of the type; a container has few entries."""
+    def value(self, type_: Type, capacity: int = UNBOUNDED) -> Value:
+        """A value of the type; a container has few entries, or about as many as one of the elements can hold."""
         match type_:
             case PairType(first=first, second=second):
                 return (self.value(first), self.value(second))
             case VecType(item=item):
-                return [self.value(item) for _ in range(min(self._source.randint(0, 3), capacity))]
+                return [self.value(item) for _ in range(min(self.pick(self._counts), capacity))]
             case MapType(key=key, value=kept):
-                count = min(self._source.randint(0, 3), capacity)
-                return {self._key(key): self.value(kept) for _ in range(count)}
+                count = min(self.pick(self._counts), capacity)
+                entries = {self._key(key): self.value(kept) for _ in range(count)}
+                lacking = count - len(entries) if count > _MOST_COUNT else 0
+                return entries | {it: self.value(kept) for it in itertools.islice(_further_keys(key), lacking)}
         if type_ == BOOL:
             return self._source.random() < 0.5
         if type_ == INSTANT:
@@ -193,8 +203,30 @@ class Samples:
 
 
 def _by_call(element: Element) -> frozenset[str]:
+    """Maps that are set for calls; one that is never set may hold what an earlier version of the element left there."""
     variables = {it.name: it.type for it in element.state}
-    return keyed_by_call(element.init, element.bodies, variables)
+    is_set = {
+        call.args[0].name
+        for body in element.bodies
+        for it in statements(body)
+        if (call := call_of(it)) is not None and call.op == "map_set" and isinstance(call.args[0], State)
+    }
+    return keyed_by_call(element.init, element.bodies, variables) & is_set
+
+
+def _further_keys(type_: Type) -> Iterator[Value]:
+    """Keys that pools do not have, for Maps that are to be large."""
+    if type_ != BOOL:
+        for number in itertools.count(_FAR_KEY):
+            yield b"%d" % number if type_ in (STRING, BYTES) else float(number) if type_ == FLOAT else number
+
+
+def _near_capacities(elements: Sequence[Element]) -> Iterator[int]:
+    """Sizes around what the elements' containers can hold, as far as that is little."""
+    for element in elements:
+        for capacity in (element.local_capacity, *(it.capacity for it in element.state)):
+            if capacity <= _MOST_NEAR:
+                yield from (capacity - 1, capacity, capacity + 1, capacity + 2)
 
 
 def _constants(elements: Sequence[Element]) -> Iterator[tuple[Type, Value]]:

@@ -36,6 +36,7 @@ LONGER = 8
 
 _MOST_KEPT = 100
 _MOST_TRIES = 400  # to cut one run down
+_MOST_SEEDS = 200  # that are tried to number its calls anew
 
 
 def search(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Counterexample | None:
@@ -128,6 +129,31 @@ def _shrunk(question: _Question, run: Counterexample) -> Counterexample:
             if found is not None:
                 run, smaller = found, True
                 break
+    return _renumbered(question, _without_strays(question, run))
+
+
+def _without_strays(question: _Question, run: Counterexample) -> Counterexample:
+    """The run without responses that no request came before; nobody sees them, but that time passes."""
+    asked: set[int] = set()
+    kept: list[Event] = []
+    waited = 0
+    for event in run.events:
+        if event.kind == "request":
+            asked.add(event.call)
+        if event.call in asked:
+            kept.append(dataclasses.replace(event, after_ns=event.after_ns + waited))
+        waited = 0 if event.call in asked else waited + event.after_ns
+    return question.answer(dataclasses.replace(run, events=tuple(kept))) or run
+
+
+def _renumbered(question: _Question, run: Counterexample) -> Counterexample:
+    """The run with calls numbered from 1, with draws that make it one again, if there are any soon."""
+    numbers: dict[int, int] = {}
+    events = [dataclasses.replace(it, call=numbers.setdefault(it.call, len(numbers) + 1)) for it in run.events]
+    for seed in (run.seed, *range(_MOST_SEEDS)):
+        found = question.answer(dataclasses.replace(run, events=tuple(events), seed=seed))
+        if found is not None and len(found.events) == len(events):
+            return found
     return run
 
 
@@ -146,6 +172,9 @@ def _smaller(run: Counterexample) -> Iterator[Counterexample]:
     for number, event in enumerate(run.events):
         before, after = run.events[:number], run.events[number + 1 :]
         yield dataclasses.replace(run, events=before + after)
+        if after and event.after_ns:
+            later = dataclasses.replace(after[0], after_ns=event.after_ns + after[0].after_ns)
+            yield dataclasses.replace(run, events=(*before, later, *after[1:]))
         for simpler in _simpler(event):
             yield dataclasses.replace(run, events=(*before, simpler, *after))
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc, put
-from appnet.interpret.values import DEFAULT_CAPACITY, UNBOUNDED, Value, copy_value, default_value, fit, hold, is_named
+from appnet.interpret.values import Value, copy_value, default_value, fit, hold, is_named
 from appnet.ir.nodes import (
     Answer,
     AnyPattern,
@@ -146,12 +146,12 @@ class ElementInstance:
 
     def set_state(self, place: State, value: Value) -> None:
         """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
-        self.evicted += fit(value, self._capacity(place))
+        self.evicted += fit(value, self.element.capacity_of(place))
         self.state[place.name] = value
 
     def machine(self, call: Call, rpc: Rpc | None, message: Message | None) -> Machine:
         """What the operation runs on."""
-        capacity = self._capacity(call.args[0]) if call.args else DEFAULT_CAPACITY
+        capacity = self.element.capacity_of(call.args[0]) if call.args else self.element.local_capacity
         return Machine(self._environment, self._generator, self._backends, call.type, capacity, rpc, message)
 
     def note(self, call: Call, operands: Sequence[Value], evicted: int) -> None:
@@ -163,12 +163,6 @@ class ElementInstance:
             self._records.append((f"{self.element.name}.{place.name}", operands[1]))
         else:
             self.evicted += evicted
-
-    def _capacity(self, place: Atom) -> int:
-        if not isinstance(place, State):
-            return DEFAULT_CAPACITY
-        variable = self._variables[place.name]
-        return UNBOUNDED if variable.state_class is StateClass.RPC_SCOPED else variable.capacity
 
 
 @dataclass

@@ -17,12 +17,6 @@ from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT
 Value: TypeAlias = Any
 """bool, int, float, bytes, a tuple, a list, a dict or None, by the type at hand."""
 
-DEFAULT_CAPACITY = 65_536
-"""Entries of a container that is not a state variable itself: of a local, or inside another container."""
-
-UNBOUNDED = 2**63
-"""The capacity of a container that never drops anything."""
-
 _MASK = 2**64 - 1
 _SIGN = 2**63
 _ZEROS: dict[Type, Value] = {BOOL: False, INT: 0, UINT: 0, INSTANT: 0, FLOAT: 0.0, STRING: b"", BYTES: b""}

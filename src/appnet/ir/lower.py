@@ -74,7 +74,16 @@ def lower(checked: typed.CheckedElement) -> Element:
         for it in checked.state
     )
     handlers = {name: Handler(body, handler_effects(body)) for name, body in bodies.items()}
-    element = Element(checked.name, state, init, span=checked.span, **handlers)
+    element = Element(
+        checked.name,
+        state,
+        init,
+        handlers["req"],
+        handlers["resp"],
+        checked.span,
+        handlers.get("open"),
+        handlers.get("end"),
+    )
     verify(element)
     return element
 

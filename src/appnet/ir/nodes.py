@@ -29,6 +29,7 @@ from enum import Enum
 from functools import cached_property
 
 from appnet.diagnostics.place import Span
+from appnet.language.capacity import DEFAULT_CAPACITY, UNBOUNDED
 from appnet.language.types import BOOL, Type
 
 # --- atoms -----------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ class StateVariable:
     name: str
     type: Type
     state_class: StateClass
-    capacity: int = 65_536
+    capacity: int = DEFAULT_CAPACITY
     consistency: Consistency = Consistency.LOCAL
     combiner: str | None = None
     persistent: bool = False
@@ -339,7 +340,7 @@ class Element:
 
     A handler's path that ends without `Forward`, `Refuse` or `Answer` drops the RPC:
     UNAVAILABLE, "dropped by NAME". ``open`` and ``end``: None where the program has none. Each path of `end` ends
-    with `Forward`.
+    with `Forward`. ``local_capacity``: of containers that are no state variable themselves.
     """
 
     name: str
@@ -350,6 +351,7 @@ class Element:
     span: Span | None = None
     open: Handler | None = None
     end: Handler | None = None
+    local_capacity: int = DEFAULT_CAPACITY
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -362,8 +364,21 @@ class Element:
         """What its handlers run."""
         return tuple(it.body for it in self.handlers.values())
 
+    def capacity_of(self, place: Atom) -> int:
+        """How many entries the container may have. This is all that decides when one drops its oldest entry:
+
+        an operation that adds one to a container that has so many, or more, drops one; one that adds none drops none.
+        A container that is assigned to a state variable is cut down to the variable's capacity. What comes of a
+        message, or out of another container, may have more.
+        """
+        if not isinstance(place, State):
+            return self.local_capacity
+        variable = next(it for it in self.state if it.name == place.name)
+        return UNBOUNDED if variable.state_class is StateClass.RPC_SCOPED else variable.capacity
+
     @cached_property
     def digest(self) -> str:
         """A hash of what it means: the same in every process, wherever its text stands."""
-        parts = (self.name, self.state, self.init, *((name, it.body) for name, it in self.handlers.items()))
+        bodies = ((name, it.body) for name, it in self.handlers.items())
+        parts = (self.name, self.state, self.init, self.local_capacity, *bodies)
         return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -105,6 +105,7 @@ def _verify_state(element: Element) -> None:
         _require(variable.capacity >= 1, "a capacity is at least 1", variable)
         _require(is_storable(variable.type), "state has a type that can be stored", variable)
         seen.add(variable.name)
+    _require(element.local_capacity >= 1, "a capacity is at least 1", element)
 
 
 def is_storable(type_: Type) -> bool:

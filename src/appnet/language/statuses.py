@@ -13,3 +13,9 @@ STATUS_CODES = {
     )
 }
 """The number of each code, by its name."""
+
+
+def status_name(code: int) -> str:
+    """The name of the code; of one that has none, its number."""
+    names = {number: name for name, number in STATUS_CODES.items()}
+    return names.get(code, f"status {code}")

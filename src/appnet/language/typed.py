@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.place import Span
+from appnet.language.capacity import DEFAULT_CAPACITY
 from appnet.language.messages import MethodSignature
 from appnet.language.types import BOOL, MapType, Type, VecType
 
@@ -288,7 +289,7 @@ class CheckedState:
     consistency: str = "local"
     combiner: str | None = None
     persistent: bool = False
-    capacity: int = 65_536
+    capacity: int = DEFAULT_CAPACITY
 
 
 @dataclass(frozen=True)

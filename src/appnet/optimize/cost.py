@@ -78,12 +78,14 @@ class Costs:
 def costs_of(element: Element, prices: Sequence[TargetCosts], refused: float | None = None) -> Costs:
     """What the element costs, expected from its code, at the prices of each place.
 
-    ``refused``: the share of RPCs that it was seen to end.
+    ``refused``: the share of RPCs that it was seen to end. One that ends no request lets all of them on, whatever was
+    seen: what it ended were responses, or another version of it did.
     """
     asking = [it.effects for it in (element.open, element.req) if it is not None]
-    can_end = any(it.can_refuse or it.can_drop or it.can_reply for it in asking)
-    if refused is None:
-        refused = _REFUSED if can_end else 0.0
+    if not any(it.can_refuse or it.can_drop or it.can_reply for it in asking):
+        refused = 0.0
+    elif refused is None:
+        refused = _REFUSED
     request, response = operations_of(element)
     keeps = 1.0 - refused
     own = tuple(_priced(request, it) + keeps * _priced(response, it) for it in prices)

@@ -11,6 +11,7 @@ from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Un
 from appnet.application.model import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
+from appnet.language.statuses import status_name
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
 from appnet.optimize.placement import Segment, labels
@@ -109,7 +110,7 @@ def _pairs(problem: Problem, found: Arrangement) -> Iterator[PairStory]:
     for (i, j), decision in problem.decisions.items():
         status = "swapped" if position[i] > position[j] else "kept" if (i, j) in problem.kept else "free"
         first, second = problem.elements[i].name, problem.elements[j].name
-        yield PairStory(first, second, status, *_reason(decision, kept=status == "kept"))
+        yield PairStory(first, second, status, *_reason(decision, (first, second), kept=status == "kept"))
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,12 @@ def told_changes(explanation: Explanation) -> Iterator[str]:
             yield f"{pair.second} runs before {pair.first}"
 
 
+def told_order(explanations: Sequence[Explanation]) -> str:
+    """In a few words, of how many pairs the order is kept; empty where it is of none."""
+    kept = sum(it.status == "kept" for explanation in explanations for it in explanation.pairs)
+    return f"order kept for {kept} {'pair' if kept == 1 else 'pairs'}" if kept else ""
+
+
 def _moved(explanation: Explanation, move: Move) -> str:
     """Where to, and where from: by sides, where each of the two has one place."""
     before, after = explanation.places[move.before], explanation.places[move.after]
@@ -212,35 +219,44 @@ def _chain(places: dict[str, list[str]], joint: str) -> str:
     return "   ".join(f"{label}: {joint.join(names) or '-'}" for label, names in places.items())
 
 
-def _reason(decision: Decision, *, kept: bool) -> tuple[str, tuple[str, ...]]:
+def _reason(decision: Decision, names: tuple[str, str], *, kept: bool) -> tuple[str, tuple[str, ...]]:
     match decision:
         case Proved(reason=reason):
             return (f"{reason}; but an element around them reads the status" if kept else reason), ()
         case Unknown(reason=reason):
             return reason, ()
         case Refuted(counterexample=found):
-            return "the caller, the server or a state tells the orders apart", tuple(_story(found))
+            return "the order shows", tuple(_story(found, *names))
 
 
-def _story(found: Counterexample) -> Iterator[str]:
-    """The RPCs that tell the two orders apart."""
+def _story(found: Counterexample, first: str, second: str) -> Iterator[str]:
+    """How the two orders are told apart: from which state, by which calls, and what comes of the last message."""
     for element, state in found.start.items():
         for variable, value in state.items():
-            yield f"{element}.{variable} is {_shown(value)}"
+            yield f"say that `{variable}` of {element} is {_shown(value)}"
+    numbers: dict[int, int] = {}
+    several = len({it.call for it in found.events}) > 1
     for event in found.events:
-        yield _event(event)
-    yield f"as written: {found.as_written}"
-    yield f"swapped: {found.swapped}"
+        begins = event.call not in numbers
+        number = numbers.setdefault(event.call, len(numbers) + 1)
+        yield _event(event, f"call {number}" if several else "the call", begins=begins)
+    yield f"{first} first: {found.as_written}"
+    yield f"{second} first: {found.swapped}"
 
 
-def _event(event: Event) -> str:
-    later = f"{event.after_ns / 1e9:.9g} s later: " if event.after_ns else ""
+def _event(event: Event, call: str, *, begins: bool) -> str:
+    """What happens, to which call; ``begins``: whether the call does."""
+    later = f"{event.after_ns / 1e9:.9g} s later, " if event.after_ns else ""
     fields = ", ".join(f"{path}: {_shown(it)}" for path, it in event.fields.items())
     headers = ", ".join(f"{key}: {_shown(it)}" for key, it in event.metadata.items())
-    text = f"{later}{event.kind} {event.call} {{{fields}}}"
-    if headers:
-        text += f" with metadata {{{headers}}}"
-    return f"{text}, status {event.status}" if event.status else text
+    if event.kind == "request":
+        what = ("a call comes" if call == "the call" else f"{call} comes") if begins else f"{call} sends a message"
+    else:
+        what = f"the server {'fails' if event.status else 'answers'} {call}"
+    content = [status_name(event.status)] if event.status else []
+    content += [f"{{{fields}}}"] if fields else []
+    content += [f"metadata {{{headers}}}"] if headers else []
+    return later + what + (f" with {' and '.join(content)}" if content else "")
 
 
 def _shown(value: Value) -> str:

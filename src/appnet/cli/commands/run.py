@@ -40,7 +40,7 @@ from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
-from appnet.optimize.explain import explain, told_changes
+from appnet.optimize.explain import explain, told_changes, told_order
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
@@ -102,15 +102,16 @@ def _show_plan(machine: LocalMachine, out: Console) -> None:
         artifacts = artifacts_of(node.service, node.side, node.processor, version)
         modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
         out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
-    for plan in version.plans:
-        found = explain(plan)
+    explanations = [explain(it) for it in version.plans]
+    for found in explanations:
         out.print(
             f"  expected CPU of an RPC: {found.cost:.1f} us; as written: {found.written_cost:.1f} us", markup=False
         )
         for line in told_changes(found):
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
-    out.print(f"[dim]  appnetctl explain {names} says why[/]")
+    kept = told_order(explanations)
+    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
 
 
 def _expectations(machine: LocalMachine) -> list[Expectation]:

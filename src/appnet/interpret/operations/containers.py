@@ -39,8 +39,9 @@ def _map_get_or(_machine: Machine, entries: dict[Value, Value], key: Value, defa
 @MEANINGS
 def _map_set(machine: Machine, entries: dict[Value, Value], key: Value, value: Value) -> None:
     key = as_key(key)
-    entries.pop(key, None)
-    if len(entries) >= machine.capacity:
+    if key in entries:
+        del entries[key]  # it becomes the newest
+    elif len(entries) >= machine.capacity:
         del entries[next(iter(entries))]
         machine.evicted += 1
     entries[key] = value

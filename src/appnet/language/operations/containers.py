@@ -184,7 +184,6 @@ _GET = BuiltIn(
             "The item at the index, from 0; else None.",
             "n = 0\nmatch get(items, 0):\n    Some(x) => n = x\n    None => n = -1\nn == -1",
             Effect.READS_CONTAINER,
-            opaque=True,
         ),
         Operation(
             "vec_get_or",
@@ -193,7 +192,6 @@ _GET = BuiltIn(
             "The item at the index, else the default.",
             "get(items, 3, 5) == 5",
             Effect.READS_CONTAINER,
-            opaque=True,
         ),
     ),
     (
@@ -262,9 +260,8 @@ _SIZE = BuiltIn(
             "How many items it has.",
             "set(items, size(items), 7)\nsize(items) == 1",
             Effect.READS_CONTAINER,
-            opaque=True,
         ),
-        Operation("string_size", "(S) -> uint", "size(text)", "Its length in bytes.", "size('é') == 2", opaque=True),
+        Operation("string_size", "(S) -> uint", "size(text)", "Its length in bytes.", "size('é') == 2"),
     ),
     (
         SpecialForm(

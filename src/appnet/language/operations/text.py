@@ -20,7 +20,6 @@ _CONCAT = Operation(
     "concat(a, b) or a + b",
     "The second after the first.",
     "concat('ab', 'c') == 'abc' and 'ab' + 'c' == 'abc'",
-    opaque=True,
 )
 
 

@@ -54,7 +54,6 @@ from appnet.language.operations.signature import signature_of
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
 
 _UNAVAILABLE = 14
-_LOCAL_CAPACITY = 65_536
 _MOST_CAPACITY = 2**30  # entries that a container of the runtime can hold; a greater capacity is as good as none
 _NARROW = {
     "int32": "(int32_t)",
@@ -189,8 +188,7 @@ class BodyPrinter:
 
     def capacity(self, place: Atom) -> str:
         """The entries that the container may have."""
-        entries = self.element.variable(place.name).capacity if isinstance(place, State) else _LOCAL_CAPACITY
-        return str(min(entries, _MOST_CAPACITY))
+        return str(min(self.element.element.capacity_of(place), _MOST_CAPACITY))
 
     def _is_changed(self, atom: Atom) -> bool:
         return not isinstance(atom, Const) and (type(atom), atom.name) in self._changed

@@ -162,13 +162,11 @@ static uint32_t map_hash(const an_map *map, const an_type *type, const void *key
 }
 
 /* Gives an entry another value and makes it the newest. */
-static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity, uint32_t name,
-                      const void *value) {
+static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t name, const void *value) {
   if (map->newest != name) {
     map_unlink(map, type, name);
     map_link(map, type, name);
   }
-  if (map->size > capacity) map_drop_oldest(heap, type, map);
   void *place = map_value(type, an_map_entry_at(map, type, name));
   if (heap != NULL) {
     an_store(scope, heap, type->second, place, value);
@@ -182,7 +180,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
   if (map->size > 0) {
     uint32_t name = map->table[map_find(map, type, key, map_hash(map, type, key))];
     if (name != 0) {
-      map_renew(scope, heap, type, map, capacity, name, value);
+      map_renew(scope, heap, type, map, name, value);
       return;
     }
   }
