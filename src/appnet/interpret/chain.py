@@ -71,6 +71,14 @@ class ChainInstance:
         refused = self._respond(rpc, message)
         return refused if refused is not None else Forwarded(message.written)
 
+    def passed_back(self, rpc: Rpc, made: Refused | Answered) -> Outcome:
+        """Judges what an element behind this chain made of the call, on another module, process or machine.
+
+        It passes the elements as one that an element of this chain made would.
+        """
+        self._loads.remove(rpc)
+        return self._refuse(rpc, made) if isinstance(made, Refused) else self._answer(rpc, Answers(made.fields))
+
     def end(self, rpc: Rpc) -> None:
         """The call was cut off, or its stream is over: no handler runs for it any more."""
         self._loads.remove(rpc)

@@ -117,7 +117,8 @@ class Rpc:
     each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``forwarded`` counts
     the elements that the response will pass, ``backend`` is the host that the call counts for. ``routed``: whether
     handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
-    waits before it goes on.
+    waits before it goes on. ``drawn_as``: the number that coupled draws depend on, where that is not ``rpc_id``: so
+    two instances, which number calls on their own, draw alike for one call.
     """
 
     signature: MethodSignature
@@ -130,6 +131,7 @@ class Rpc:
     routed: bool = False
     destination: int | None = None
     wait_ms: int = 0
+    drawn_as: int | None = None
 
     def route(self, host: bytes, count: int) -> None:
         """Chooses the host that the text names in decimal, of so many; any other text names none."""

@@ -239,7 +239,7 @@ def _following(state: Sequence[str]) -> str:
     if not state:
         return ""
     names = ", ".join(f"`{it}`" for it in state)
-    return f"; each instance there has {'a ' if len(state) == 1 else ''}{names} of its own"
+    return f"; each instance there has its own {names}"
 
 
 def _moved(explanation: Explanation, move: Move) -> str:
