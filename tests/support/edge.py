@@ -109,6 +109,7 @@ class _Run:
         }
         self._rpcs: dict[tuple[int, Side], Rpc] = {}
         self._hosts: dict[int, int] = {}
+        self._outcomes: dict[int, Outcome] = {}
         self._queue: list[tuple[int, int, str]] = []
 
     def _chain(
@@ -194,7 +195,6 @@ class _Run:
 
     def _back(self, number: int, outcome: Outcome) -> None:
         call = self._world.calls[number]
-        self._outcomes = getattr(self, "_outcomes", {})
         self._outcomes[number] = outcome
         self._later(self._now + call.back, number, "lost" if call.lost == "back" else "return")
 
