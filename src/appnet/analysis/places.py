@@ -54,7 +54,7 @@ SAME_ON_BOTH_SIDES = frozenset({"method"})
 """Of what operations read of the call, what every place on its way sees alike."""
 
 _PROXIES_OWN = re.compile(
-    r":.*|grpc-.*|content-.*|x-envoy-.*|x-forwarded-.*|x-b3-.*|x-ot-.*|x-request-id|x-client-trace-id|traceparent"
+    r":.*|grpc-(?!previous-rpc-attempts|retry-pushback-ms).*|content-.*|x-envoy-.*|x-forwarded-.*|x-b3-.*|x-ot-.*|x-request-id|x-client-trace-id|traceparent"
     r"|tracestate|b3|te|host|via|server|date|dst|forwarded|connection|keep-alive|proxy-connection"
     r"|transfer-encoding|upgrade"
 )
@@ -104,13 +104,15 @@ def notices_answers(element: Element, properties: Properties, strength: Strength
     """Whether it can be told at the element when an answer comes: at once, or after what happened meanwhile.
 
     So it is where `resp` uses state that lasts, or reads the clock, and where the element asks how many calls are
-    under way. Under `Strength.WEAK` only state counts that others can tell.
+    under way. Under `Strength.WEAK` only what shows in a verdict or a message counts.
     """
     used = properties.response.state_read | properties.response.state_written
     lasting = {it.name for it in element.state if it.state_class is StateClass.GENERAL} & used
+    asks_time = properties.response.time
     if strength is Strength.WEAK:
         lasting &= properties.influencing
-    return bool(lasting) or properties.response.time or Effect.COUNTS_CALLS in _effects(element)
+        asks_time = asks_time and (properties.by_hand or clock_is_seen(element))
+    return bool(lasting) or asks_time or Effect.COUNTS_CALLS in _effects(element)
 
 
 def _clock(element: Element, properties: Properties, strength: Strength) -> Iterator[Tie]:
