@@ -115,6 +115,7 @@ PARTS = {
     "delays": Part("delay(rpc, to_float(get(rpc, 'score')) / 10.0)"),
     "chooses": Part("set(rpc, 'dst', get(rpc, 'score'))"),
     "loads": Part("(load, at) = get_load(0)\nif load > 0:\n    set(rpc, 'hot', true)"),
+    "starts": Part("set(starts, size(starts), 1)", state="starts: Vec<int>", init="set(starts, size(starts), 0)"),
     "drawn": Part("set(rpc, 'count', lot)", state="lot: uint", init="lot = to_uint(randomi(0, 1000000))"),
     "shows": Part("seen = seen + 1", "set(rpc, 'count', seen)", "seen: uint"),
 }

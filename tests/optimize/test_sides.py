@@ -49,6 +49,7 @@ TIED = {  # by what each part does, under strong and under weak
     "delays": ({Tied.WAIT}, {Tied.WAIT}),
     "chooses": ({Tied.HOSTS}, {Tied.HOSTS}),
     "loads": ({Tied.HOSTS, Tied.CLOCK}, {Tied.HOSTS, Tied.CLOCK}),
+    "starts": ({Tied.STATE}, set()),
     "drawn": ({Tied.STATE}, set()),
     "shows": ({Tied.STATE}, set()),
 }

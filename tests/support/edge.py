@@ -48,28 +48,44 @@ class Call:
 
 
 @dataclass(frozen=True)
-class World:
-    """``clients``, ``servers``: how many instances there are on each side. ``apart``: their clocks and chance differ."""
+class Setting:
+    """How many instances there are on each side. ``apart``: their clocks differ, and what `init` draws."""
 
-    calls: tuple[Call, ...]
     clients: int = 1
     servers: int = 1
     seed: int = 0
     apart: bool = True
 
 
-@dataclass
-class Seen:
-    """What can be told of a run: ``caller`` and ``server``, what each of them got of a call, by its number.
+@dataclass(frozen=True)
+class World:
+    """What happens, and between whom."""
 
-    ``state``: of each element what it left on each instance, by side and number, but for records; ``records``: of each
-    how often what was noted, as they are sent away in no order. ``crossed``: the calls that the wire carried.
+    calls: tuple[Call, ...]
+    setting: Setting
+
+
+@dataclass
+class Left:
+    """What elements left when all calls were over.
+
+    ``state``: of each element, by side and number of the instance, but for records; ``records``: of each how often what
+    was noted, as records are sent away in no order.
+    """
+
+    state: dict[str, dict[tuple[Side, int], str]] = field(default_factory=dict)
+    records: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Seen(Left):
+    """What can be told of a run: ``caller`` and ``server``, what each of them got of a call, by its number, too.
+
+    ``crossed``: the calls that the wire carried.
     """
 
     caller: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     server: dict[int, tuple[Any, ...]] = field(default_factory=dict)
-    state: dict[str, dict[tuple[Side, int], str]] = field(default_factory=dict)
-    records: dict[str, Counter[str]] = field(default_factory=dict)
     crossed: set[int] = field(default_factory=set)
 
 
@@ -95,96 +111,114 @@ def run(placed: Sequence[tuple[Element, Side]], method: MethodSignature, world: 
     return _Run(placed, method, world).all()
 
 
-class _Run:
-    def __init__(self, placed: Sequence[tuple[Element, Side]], method: MethodSignature, world: World) -> None:
-        self._method, self._world = method, world
-        self._now = 0
-        self._seen = Seen()
+class Sides:
+    """All instances of both sides. ``now``: the time, in nanoseconds."""
+
+    def __init__(self, placed: Sequence[tuple[Element, Side]], setting: Setting) -> None:
+        self.now = 0
+        self._setting = setting
         shared: dict[str, dict[str, Any]] = {}
-        counts = {Side.CLIENT: world.clients, Side.SERVER: world.servers}
-        self._chains = {
+        counts = {Side.CLIENT: setting.clients, Side.SERVER: setting.servers}
+        self.chains = {
             (side, number): self._chain([it for it, where in placed if where is side], side, number, shared)
             for side, count in counts.items()
             for number in range(count)
         }
-        self._rpcs: dict[tuple[int, Side], Rpc] = {}
-        self._hosts: dict[int, int] = {}
-        self._outcomes: dict[int, Outcome] = {}
-        self._queue: list[tuple[int, int, str]] = []
 
     def _chain(
         self, elements: list[Element], side: Side, number: int, shared: dict[str, dict[str, Any]]
     ) -> ChainInstance:
-        skew = _SKEW_NS * (number + 1) if side is Side.SERVER and self._world.apart else 0
-        hosts = self._world.servers if side is Side.CLIENT else 1
-        started = Environment(
-            lambda: self._now + skew, self._world.seed + number * 17 + skew, hosts, True, WALL_AHEAD_NS - skew
-        )
-        chain = ChainInstance(elements, started)
-        started.seed = self._world.seed
+        skew = _SKEW_NS * (number + 1) if side is Side.SERVER and self._setting.apart else 0
+        hosts = self._setting.servers if side is Side.CLIENT else 1
+        drawn = self._setting.seed + number * 17 + skew
+        environment = Environment(lambda: self.now + skew, drawn, hosts, True, WALL_AHEAD_NS - skew)
+        chain = ChainInstance(elements, environment)
+        environment.seed = self._setting.seed
         for it in chain._elements:
             names = [variable.name for variable in it.element.state if variable.consistency is not Consistency.LOCAL]
             values = shared.setdefault(it.element.name, {name: it.state[name] for name in names})
             it.state = _Shared(it.state, values)
         return chain
 
+    def look(self, left: Left) -> None:
+        """Notes what the elements left."""
+        for (side, instance), chain in self.chains.items():
+            for element in chain.elements():
+                state = chain.state_of(element.name)
+                kept = {it.name: state[it.name] for it in element.state if it.state_class not in _ELSEWHERE}
+                left.state.setdefault(element.name, {})[side, instance] = repr(kept)
+                left.records.setdefault(element.name, Counter())
+            for stream, item in chain.records():
+                left.records[stream.partition(".")[0]][f"{stream} {item!r}"] += 1
+
+
+def over_the_wire(metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """The metadata of a request as proxies hand it on."""
+    return {key: it for key, it in metadata.items() if key not in _PROXIES_TAKE} | _PROXIES_ADD
+
+
+def back_over_the_wire(metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """The same of a response."""
+    return metadata | _PROXIES_ADD_BACK
+
+
+class _Run:
+    def __init__(self, placed: Sequence[tuple[Element, Side]], method: MethodSignature, world: World) -> None:
+        self._method, self._world = method, world
+        self._seen = Seen()
+        self._sides = Sides(placed, world.setting)
+        self._rpcs: dict[tuple[int, Side], Rpc] = {}
+        self._hosts: dict[int, int] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._queue: list[tuple[int, int, str]] = []
+
     def all(self) -> Seen:
         for number, call in enumerate(self._world.calls):
             self._later(call.at, number, "request")
         while self._queue:
-            self._now, number, stage = heapq.heappop(self._queue)
+            self._sides.now, number, stage = heapq.heappop(self._queue)
             getattr(self, f"_{stage}")(number, self._world.calls[number])
-        for (side, instance), chain in self._chains.items():
-            self._note(side, instance, chain)
+        self._sides.look(self._seen)
         return self._seen
-
-    def _note(self, side: Side, instance: int, chain: ChainInstance) -> None:
-        for element in chain.elements():
-            state = chain.state_of(element.name)
-            kept = {it.name: state[it.name] for it in element.state if it.state_class not in _ELSEWHERE}
-            self._seen.state.setdefault(element.name, {})[side, instance] = repr(kept)
-            self._seen.records.setdefault(element.name, Counter())
-        for stream, item in chain.records():
-            self._seen.records[stream.partition(".")[0]][f"{stream} {item!r}"] += 1
 
     def _later(self, at: int, number: int, stage: str) -> None:
         heapq.heappush(self._queue, (at, number, stage))
 
     def _at(self, number: int, side: Side) -> tuple[ChainInstance, Rpc]:
         instance = self._world.calls[number].client if side is Side.CLIENT else self._hosts[number]
-        return self._chains[side, instance], self._rpcs[number, side]
+        return self._sides.chains[side, instance], self._rpcs[number, side]
 
     # --- the call on its way ---
 
     def _request(self, number: int, call: Call) -> None:
         rpc = Rpc(self._method, dict(call.fields), dict(call.metadata), drawn_as=number + 1)
         self._rpcs[number, Side.CLIENT] = rpc
-        outcome = self._chains[Side.CLIENT, call.client].request(rpc)
+        outcome = self._sides.chains[Side.CLIENT, call.client].request(rpc)
         if not isinstance(outcome, Forwarded):
             self._answered(number, rpc, outcome)
             return
         self._hosts[number] = call.server if rpc.destination is None else rpc.destination
         self._seen.crossed.add(number)
         stage = "lost" if call.lost == "out" else "arrival"
-        self._later(self._now + rpc.wait_ms * 1_000_000 + call.out, number, stage)
+        self._later(self._sides.now + rpc.wait_ms * 1_000_000 + call.out, number, stage)
 
     def _arrival(self, number: int, call: Call) -> None:
         before = self._rpcs[number, Side.CLIENT]
-        metadata = {key: it for key, it in before.metadata.items() if key not in _PROXIES_TAKE} | _PROXIES_ADD
+        metadata = over_the_wire(before.metadata)
         rpc = Rpc(self._method, dict(before.message), metadata, rpc_id=1000 + number, drawn_as=number + 1)
         rpc.forwarded = 0
         self._rpcs[number, Side.SERVER] = rpc
-        outcome = self._chains[Side.SERVER, self._hosts[number]].request(rpc)
+        outcome = self._sides.chains[Side.SERVER, self._hosts[number]].request(rpc)
         if isinstance(outcome, Forwarded):
-            self._later(self._now + rpc.wait_ms * 1_000_000, number, "service")
+            self._later(self._sides.now + rpc.wait_ms * 1_000_000, number, "service")
         else:
             self._back(number, outcome)
 
     def _service(self, number: int, call: Call) -> None:
         rpc = self._rpcs[number, Side.SERVER]
         waited = rpc.wait_ms + self._rpcs[number, Side.CLIENT].wait_ms
-        self._seen.server[number] = (self._hosts[number], _plain(rpc.message), _plain(rpc.metadata), waited)
-        self._later(self._now + call.serving, number, "answer")
+        self._seen.server[number] = (self._hosts[number], plain(rpc.message), plain(rpc.metadata), waited)
+        self._later(self._sides.now + call.serving, number, "answer")
 
     def _answer(self, number: int, call: Call) -> None:
         chain, rpc = self._at(number, Side.SERVER)
@@ -196,7 +230,7 @@ class _Run:
     def _back(self, number: int, outcome: Outcome) -> None:
         call = self._world.calls[number]
         self._outcomes[number] = outcome
-        self._later(self._now + call.back, number, "lost" if call.lost == "back" else "return")
+        self._later(self._sides.now + call.back, number, "lost" if call.lost == "back" else "return")
 
     def _return(self, number: int, call: Call) -> None:
         chain, rpc = self._at(number, Side.CLIENT)
@@ -206,7 +240,7 @@ class _Run:
             return
         behind = self._rpcs[number, Side.SERVER]
         rpc.message = dict(behind.message)
-        rpc.response_metadata = behind.response_metadata | _PROXIES_ADD_BACK
+        rpc.response_metadata = back_over_the_wire(behind.response_metadata)
         self._answered(number, rpc, chain.response(rpc, call.status), call.status)
 
     def _lost(self, number: int, _: Call) -> None:
@@ -219,10 +253,10 @@ class _Run:
             case Refused(code=code, text=text):
                 self._seen.caller[number] = ("refused", code, text)
             case Answered(fields=fields):
-                self._seen.caller[number] = ("answered", _plain(fields))
+                self._seen.caller[number] = ("answered", plain(fields))
             case Forwarded():
                 message = {} if status else rpc.message
-                self._seen.caller[number] = ("response", status, _plain(message), _plain(rpc.response_metadata))
+                self._seen.caller[number] = ("response", status, plain(message), plain(rpc.response_metadata))
 
 
 class _Shared(dict[str, Any]):
@@ -245,7 +279,7 @@ class _Shared(dict[str, Any]):
         return {**self._values, **dict(super().items())}.items()
 
 
-def _plain(values: dict[str, Any]) -> str:
+def plain(values: dict[str, Any]) -> str:
     return repr(sorted(values.items(), key=lambda it: it[0]))
 
 
@@ -281,7 +315,7 @@ def make_world(source: random.Random, *, calls: int, quiet: bool = False, still:
                 "" if quiet or still else source.choice(("", "", "", "out", "back")),
             )
         )
-    return World(tuple(found), clients, servers, source.getrandbits(32), not still)
+    return World(tuple(found), Setting(clients, servers, source.getrandbits(32), not still))
 
 
 def _fields(source: random.Random) -> dict[str, Any]:

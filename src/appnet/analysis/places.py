@@ -18,7 +18,7 @@ from appnet.analysis.influence import clock_is_kept, clock_is_seen
 from appnet.analysis.properties import ANY, Properties
 from appnet.analysis.wire_errors import Told, told
 from appnet.ir.needs import in_calls, own_state
-from appnet.ir.nodes import Element, StateClass
+from appnet.ir.nodes import Block, Element, StateClass
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
@@ -76,10 +76,10 @@ def ties(element: Element, method: MethodSignature, properties: Properties, stre
     if strength is None:
         return
     if strength is Strength.STRONG:
-        for variable in own_state(element):
-            yield Tie(
-                Tied.STATE, f"each instance has its own `{variable.name}`, and the sides have different instances"
-            )
+        for name in following(element):
+            yield Tie(Tied.STATE, f"each instance has its own `{name}`, and the sides have different instances")
+        if _notes_at_start(element):
+            yield Tie(Tied.STATE, "`init` notes each instance, and the sides have different ones")
     yield from _clock(element, properties, strength)
     yield from _errors(element, properties)
     yield from _metadata(properties)
@@ -181,9 +181,18 @@ def _stream(element: Element, method: MethodSignature, properties: Properties) -
             yield Tie(Tied.STREAM, f"`{name}` shows in which order messages of both directions met")
 
 
+def _notes_at_start(element: Element) -> bool:
+    return any(it.state_class is StateClass.RECORD for it in element.state) and "vec_append" in _operations(
+        element.init
+    )
+
+
 def _used(element: Element) -> set[str]:
-    bodies = (element.req.body, element.resp.body)
-    return {call.op for body in bodies for it in statements(body) if (call := call_of(it)) is not None}
+    return _operations(element.req.body) | _operations(element.resp.body)
+
+
+def _operations(body: Block) -> set[str]:
+    return {call.op for it in statements(body) if (call := call_of(it)) is not None}
 
 
 def _effects(element: Element) -> Effect:
