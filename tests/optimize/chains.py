@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from appnet.analysis import Strength, infer
 from appnet.analysis.decide import proved_or_unknown
@@ -23,7 +24,8 @@ from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written
 from appnet.optimize.sides import at_home, bound_of
 from appnet.optimize.standing import standing
-from tests.support.edge import Seen, World, make_world, run_both
+from tests.support.edge import Left, World, make_world, run_both
+from tests.support.edge_streams import Streams, make_streams, run_both_streams
 from tests.support.prices import DEFAULT
 from tests.support.programs import program
 from tests.support.signatures import KV
@@ -63,6 +65,7 @@ PARTS = {
         "if contains(get(rpc, 'rpcid'), word):\n    set(rpc, 'hot', true)", state="word: string", init="word = 'r'"
     ),
     "stamps": Part("set_metadata(rpc, 'x-a', 'seen')"),
+    "stamps some": Part("if get(rpc, 'hot'):\n    set_metadata(rpc, 'x-b', 'hot')"),
     "asks": Part("if get_metadata(rpc, 'x-a') == 'no':\n    send(err('header', UNAUTHENTICATED), Up)"),
     "hands over": Part("set(rpc, 'rpcid', get_metadata(rpc, 'x-b'))"),
     "good answers": Part(resp="if status(rpc) == 0:\n    set_metadata(rpc, 'x-c', 'good')"),
@@ -119,7 +122,7 @@ PARTS = {
     "drawn": Part("set(rpc, 'count', lot)", state="lot: uint", init="lot = to_uint(randomi(0, 1000000))"),
     "shows": Part("seen = seen + 1", "set(rpc, 'count', seen)", "seen: uint"),
 }
-_FREE = list(PARTS)[:16]
+_FREE = list(PARTS)[:17]
 
 
 def text_of(parts: Sequence[Part]) -> str:
@@ -145,6 +148,7 @@ class Chain:
     elements: tuple[Element, ...]
     fixed: tuple[Side | None, ...]
     does: tuple[tuple[str, ...], ...] = ()
+    method: MethodSignature = KV
 
     def problem(self, strength: Strength, *, tied: bool = True) -> Problem:
         """What may be chosen. ``tied``: elements stay where they are tied."""
@@ -157,13 +161,13 @@ class Chain:
         stand = standing(
             at_home(stops, [asks_for_hosts(it) for it in self.elements]), [()] * len(stops), PLACES, ["sidecar"]
         )
-        bound = [bound_of(it, KV, infer(it), strength) for it in self.elements] if tied else []
+        bound = [bound_of(it, self.method, infer(it), strength) for it in self.elements] if tied else []
         return problem_of(
             self.elements,
             stand.suits,
             stand.at,
             strength,
-            lambda first, second, how: proved_or_unknown(first, second, KV, how),
+            lambda first, second, how: proved_or_unknown(first, second, self.method, how),
             places=PLACES,
             bound=bound,
         )
@@ -190,20 +194,27 @@ def _spec(name: str) -> ElementSpec:
     return ElementSpec(Located(name, Span.whole(source)), source)
 
 
-def random_chain(source: random.Random) -> Chain:
+STREAMS = tuple(
+    replace(KV, full_name=f"/kv.Store/{name}", client_streaming=up, server_streaming=down)
+    for name, up, down in (("Up", True, False), ("Down", False, True), ("Both", True, True))
+)
+
+
+def random_chain(source: random.Random, method: MethodSignature = KV) -> Chain:
     """Three to five elements, of which at least one is bound to no side."""
     count = source.randint(3, 5)
     ends = sorted((source.randint(0, count - 1), source.randint(1, count)))
     fixed = [Side.CLIENT if it < ends[0] else Side.SERVER if it >= ends[1] else None for it in range(count)]
     if None not in fixed:
         fixed[ends[0] if ends[0] < count else -1] = None
-    names = list(PARTS)
+    names = [it for it in PARTS if it != "replies" or method is KV]  # streams take no replies
+    free = [it for it in _FREE if it in names]
     does = []
     for side in fixed:  # those bound to no side are mostly such as can move
-        pool = _FREE if side is None and source.random() < 0.7 else names
+        pool = free if side is None and source.random() < 0.7 else names
         does.append(tuple(source.sample(pool, source.choice((1, 1, 2)))))
-    elements = tuple(element_of(f"e{number}", *parts) for number, parts in enumerate(does))
-    return Chain(elements, tuple(fixed), tuple(does))
+    elements = tuple(element_of(f"e{number}", *parts, method=method) for number, parts in enumerate(does))
+    return Chain(elements, tuple(fixed), tuple(does), method)
 
 
 def legal(problem: Problem) -> Iterator[Arrangement]:
@@ -216,7 +227,9 @@ def legal(problem: Problem) -> Iterator[Arrangement]:
                 yield Arrangement(order, at)
 
 
-def worlds_for(moved: Sequence[Element], strength: Strength, source: random.Random, count: int) -> Iterator[World]:
+def worlds_for(
+    moved: Sequence[Element], strength: Strength, source: random.Random, count: int, method: MethodSignature = KV
+) -> Iterator[World | Streams]:
     """Worlds in which such a move must not be told.
 
     Where state follows its element, the sides have to be alike; where it is shared, calls that overlap, and those that
@@ -225,7 +238,11 @@ def worlds_for(moved: Sequence[Element], strength: Strength, source: random.Rand
     still = strength is Strength.WEAK and any(own_state(it) for it in moved)
     quiet = still or any(_shares(it) for it in moved)
     for _ in range(count):
-        yield make_world(source, calls=source.randint(2, 8), quiet=quiet, still=still)
+        calls = source.randint(2, 8)
+        if method is KV:
+            yield make_world(source, calls=calls, quiet=quiet, still=still)
+        else:
+            yield make_streams(source, method, calls=calls, quiet=quiet, still=still)
 
 
 def _shares(element: Element) -> bool:
@@ -238,34 +255,43 @@ def difference(
     problem: Problem,
     arrangement: Arrangement,
     strength: Strength,
-    world: World,
+    world: World | Streams,
     *,
     all_state: bool = False,
 ) -> str | None:
     """How the chain as written and in the arrangement are told apart in the world; None where they are not.
 
-    ``all_state``: by what moved elements noted of lost calls, too, and by state of their own.
+    ``all_state``: by what moved elements noted of calls that were cut off, too, and by state of their own.
     """
     before, after = chain.placed(as_written(problem)), chain.placed(arrangement)
-    one, other, world = run_both(before, after, KV, world)
-    moved = {it.name for it in chain.moved(problem, arrangement)}
-    if strength is Strength.STRONG:
-        lossy = any(it.lost for it in world.calls)
-        return _differs(one, other, moved if lossy and not all_state else set(), set() if all_state else moved)
-    refused = ("refused",)
-    for number in one.caller:
-        a, b = one.caller[number], other.caller[number]
-        if a != b and not (a[:1] == b[:1] == refused):
-            return f"call {number}: {a}\n        {b}"
-    return None if one.server == other.server else f"the server got {one.server}\n        {other.server}"
-
-
-def _differs(one: Seen, other: Seen, no_records: set[str], no_state: set[str]) -> str | None:
-    for number in one.caller:
-        if one.caller[number] != other.caller[number]:
-            return f"call {number}: {one.caller[number]}\n        {other.caller[number]}"
+    if isinstance(world, Streams):
+        one, other = run_both_streams(before, after, chain.method, world)
+        cut = bool(one.cut | one.broken | other.cut)
+    else:
+        one, other, world = run_both(before, after, chain.method, world)
+        cut = any(it.lost for it in world.calls)
+    weak = strength is Strength.WEAK
+    for number, got in one.caller.items():
+        if _refusals(got, weak=weak) != _refusals(other.caller[number], weak=weak):
+            return f"call {number}: {got}\n        {other.caller[number]}"
     if one.server != other.server:
         return f"the server got {one.server}\n        {other.server}"
+    moved = {it.name for it in chain.moved(problem, arrangement)}
+    if weak:
+        return None
+    return _left(one, other, moved if cut and not all_state else set(), set() if all_state else moved)
+
+
+def _refusals(got: Any, *, weak: bool) -> Any:
+    """What a caller got; under weak it does not matter which element refused."""
+    if not weak:
+        return got
+    if isinstance(got, list):
+        return ["refused" if isinstance(it, str) and it.startswith("Refused") else it for it in got]
+    return got[:1] if got[0] == "refused" else got
+
+
+def _left(one: Left, other: Left, no_records: set[str], no_state: set[str]) -> str | None:
     for name, state in one.state.items():
         if name not in no_state and state != other.state[name]:
             return f"state of {name}: {state}\n        {other.state[name]}"

@@ -1,7 +1,8 @@
 """Plans random chains over both sides of the wire, and has the interpreter tell them from the chains as written.
 
-Each chain has three to five elements. Of its plans that move an element to the other side some are drawn, and run in
-random worlds: one to three instances a side, and a wire that takes time and loses calls.
+Each chain has three to five elements, on calls of one message each way or on streams. Of its plans that move an element
+to the other side some are drawn, and run in random worlds: one to three instances a side, and a wire that takes time
+and loses calls.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 from appnet.analysis import Strength
-from tests.optimize.chains import difference, legal, random_chain, worlds_for
+from tests.optimize.chains import KV, STREAMS, difference, legal, random_chain, worlds_for
 
 _PLANS = 3
 
@@ -22,7 +23,8 @@ _PLANS = 3
 def judge(seed: int, worlds: int) -> tuple[Counter[str], list[str]]:
     """What there was to judge in the chain of this seed, and what is wrong with it."""
     source = random.Random(seed)
-    chain = random_chain(source)
+    method = source.choice((KV, KV, *STREAMS))
+    chain = random_chain(source, method)
     counts, wrong = Counter(chains=1), []
     for strength in Strength:
         problem = chain.problem(strength)
@@ -30,10 +32,10 @@ def judge(seed: int, worlds: int) -> tuple[Counter[str], list[str]]:
         counts[f"{strength.value}: nothing moves" if not moves else f"{strength.value}: moves"] += 1
         for arrangement in source.sample(moves, min(_PLANS, len(moves))):
             counts["plans"] += 1
-            for world in worlds_for(chain.moved(problem, arrangement), strength, source, worlds):
+            for world in worlds_for(chain.moved(problem, arrangement), strength, source, worlds, method):
                 found = difference(chain, problem, arrangement, strength, world)
                 if found is not None:
-                    wrong.append(f"seed {seed}, {strength.value}: {chain}\n{arrangement}\n{found}")
+                    wrong.append(f"seed {seed}, {strength.value}, {method.full_name}: {chain}\n{arrangement}\n{found}")
                     break
     return counts, wrong
 

@@ -22,8 +22,10 @@ from appnet.optimize import OptimizedPlan, Planner, Settings
 from appnet.optimize.explain import explain, explanation_json, told, told_changes
 from appnet.optimize.placement import OptLevel
 from appnet.optimize.search import Arrangement
-from tests.optimize.chains import KV, PARTS, PLACES, Chain, difference, element_of, legal, random_chain, worlds_for
+from tests.optimize.chains import KV, PARTS, PLACES, STREAMS, Chain, difference, element_of
+from tests.optimize.fuzz import judge
 from tests.support.edge import make_world
+from tests.support.edge_streams import make_streams
 from tests.support.prices import DEFAULT
 from tests.support.programs import program
 
@@ -123,16 +125,8 @@ def test_what_answers_calls_may_leave_those_that_cannot_tell_when() -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_moves_are_never_told_apart(seed: int) -> None:
-    """A slice of `python -m tests.optimize.fuzz`."""
-    source = random.Random(seed)
-    chain = random_chain(source)
-    for strength in Strength:
-        problem = chain.problem(strength)
-        moves = [it for it in legal(problem) if chain.moved(problem, it)]
-        for arrangement in source.sample(moves, min(2, len(moves))):
-            for world in worlds_for(chain.moved(problem, arrangement), strength, source, 10):
-                found = difference(chain, problem, arrangement, strength, world)
-                assert found is None, f"{chain}\n{arrangement}\n{found}"
+    _, wrong = judge(seed, worlds=10)
+    assert not wrong, wrong[0]
 
 
 # --- all methods of an edge ---
@@ -215,6 +209,29 @@ def test_what_ties_on_streams(part: str, up: bool, down: bool) -> None:
     client, server = _method("Up", client_streaming=True), _method("Down", server_streaming=True)
     assert kinds(part, STRONG, client) == ({Tied.STREAM} if up else set())
     assert kinds(part, STRONG, server) == ({Tied.STREAM} if down else set())
+
+
+@pytest.mark.parametrize(
+    ("before", "part", "behind", "method"),
+    [
+        ("writes", "refuses", "notes", "Up"),
+        ("writes", "refuses", "notes", "Both"),
+        ("stamps some", "hands over", "notes", "Up"),
+        ("writes", "stamps some", "hands over", "Both"),
+        ("writes", "remembers", "notes", "Both"),
+        ("writes", "checks answers", "notes answers", "Down"),
+    ],
+)
+def test_what_is_tied_on_streams_would_be_told_on_the_other_side(
+    before: str, part: str, behind: str, method: str
+) -> None:
+    stream = next(it for it in STREAMS if it.full_name.endswith(method))
+    elements = [element_of(name, it, method=stream) for name, it in zip("abc", (before, part, behind), strict=True)]
+    chain = Chain(tuple(elements), (Side.CLIENT, None, Side.SERVER), method=stream)
+    assert [it.kind for it in chain.problem(STRONG).bound[1].ties] == [Tied.STREAM]
+    moved, source, free = Arrangement((0, 1, 2), (0, 1, 1)), random.Random(3), chain.problem(STRONG, tied=False)
+    worlds = (make_streams(source, stream, calls=8, quiet=False, still=False) for _ in range(300))
+    assert any(difference(chain, free, moved, STRONG, it) for it in worlds)
 
 
 # --- what people are told ---

@@ -302,10 +302,10 @@ def make_world(source: random.Random, *, calls: int, quiet: bool = False, still:
         found.append(
             Call(
                 at + source.randrange(1000),
-                _fields(source),
-                _metadata(source, ("x-a", "x-b", "dst", "x-request-id", "te", "x-envoy-attempt")),
-                {} if status else _fields(source),
-                _metadata(source, ("x-a", "x-c")),
+                make_fields(source),
+                make_metadata(source, ("x-a", "x-b", "dst", "x-request-id", "te", "x-envoy-attempt")),
+                {} if status else make_fields(source),
+                make_metadata(source, ("x-a", "x-c")),
                 status,
                 source.randrange(clients),
                 source.randrange(servers),
@@ -318,7 +318,7 @@ def make_world(source: random.Random, *, calls: int, quiet: bool = False, still:
     return World(tuple(found), Setting(clients, servers, source.getrandbits(32), not still))
 
 
-def _fields(source: random.Random) -> dict[str, Any]:
+def make_fields(source: random.Random) -> dict[str, Any]:
     drawn = {
         "key": source.choice((b"", b"good", b"bad", b"cached")),
         "score": source.choice((0, 1, 2, 7)),
@@ -328,5 +328,5 @@ def _fields(source: random.Random) -> dict[str, Any]:
     return {name: value for name, value in drawn.items() if source.random() < 0.8}
 
 
-def _metadata(source: random.Random, keys: Sequence[str]) -> dict[str, bytes]:
+def make_metadata(source: random.Random, keys: Sequence[str]) -> dict[str, bytes]:
     return {key: source.choice((b"1", b"no", b"0")) for key in keys if source.random() < 0.4}

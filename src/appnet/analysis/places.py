@@ -174,10 +174,11 @@ def _stream(element: Element, method: MethodSignature, properties: Properties) -
         if it.can_end:
             yield Tie(Tied.STREAM, "it may end a stream, of which more or less has crossed the wire by then")
     if method.client_streaming:
-        both = (properties.request, properties.response)
-        used = [it.state_read | it.state_written for it in both]
+        general = {it.name for it in element.state if it.state_class is StateClass.GENERAL}
+        lasting = in_calls(element) | (general - set(following(element)))
+        used = [it.state_read | it.state_written for it in (properties.request, properties.response)]
         written = properties.request.state_written | properties.response.state_written
-        for name in sorted(in_calls(element) & used[0] & used[1] & written):
+        for name in sorted(lasting & used[0] & used[1] & written):
             yield Tie(Tied.STREAM, f"`{name}` shows in which order messages of both directions met")
 
 
