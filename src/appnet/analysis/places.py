@@ -54,10 +54,12 @@ SAME_ON_BOTH_SIDES = frozenset({"method"})
 """Of what operations read of the call, what every place on its way sees alike."""
 
 _PROXIES_OWN = re.compile(
-    r":.*|grpc-(?!previous-rpc-attempts|retry-pushback-ms).*|content-.*|x-envoy-.*|x-forwarded-.*|x-b3-.*|x-ot-.*|x-request-id|x-client-trace-id|traceparent"
-    r"|tracestate|b3|te|host|via|server|date|dst|forwarded|connection|keep-alive|proxy-connection"
-    r"|transfer-encoding|upgrade"
+    r":.*|grpc-(?!previous-rpc-attempts|retry-pushback-ms).*|content-.*"
+    r"|x-envoy-.*|x-forwarded-.*|x-b3-.*|x-ot-.*|x-request-id|x-client-trace-id|traceparent|tracestate|b3"
+    r"|te|host|via|server|date|dst|forwarded|connection|keep-alive|proxy-connection|transfer-encoding|upgrade"
 )
+"""Keys of metadata that proxies set, change or remove, by themselves or as an operator has them do."""
+
 _ERRORS = {
     Told.REPLACED: "its `resp` may put another error in the place of one that the wire makes",
     Told.MARKED: "its `resp` sets metadata, on errors that the wire makes, too",
