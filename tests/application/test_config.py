@@ -156,3 +156,78 @@ def test_replicas_are_a_number(tmp_path: Path) -> None:
     path.write_text("kind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n")
     with pytest.raises(DiagnosticError, match="`replicas` takes a number of pods"):
         load_manifest(FileSource(path))
+
+
+@pytest.mark.parametrize("empty", ["", ' ""', " ''", " # none"])
+def test_what_programs_leave_empty_is_as_if_it_were_not_there(project: Path, empty: str) -> None:
+    text = PUBLIC_FORM.replace("protoModName: example.com/echo-pb", f"protoModName:{empty}")
+    text = text.replace("protoModLocation: <APPNET_DIR_PATH>/go-lib/echo-pb", f"protoModLocation:{empty}")
+    (project / "public.yaml").write_text(f"---\n{text}\n---\n# nothing\n---\n")
+    (application,) = read_applications(FileSource(project / "public.yaml"))
+    (chain,) = application.chains
+    assert (chain.proto_module, chain.proto_module_folder) == ("", "")
+
+
+@pytest.mark.parametrize("empty", ["", ' ""'])
+def test_empty_module_names_of_a_specification(tmp_path: Path, empty: str) -> None:
+    for name in ("app.yaml", "it.appnet", "it.proto"):
+        (tmp_path / name).write_text("")
+    spec = f"""
+app_name: shop
+app_manifest: app.yaml
+app_structure:
+- front->back
+edge:
+  front->back:
+  - method: Place
+    name: one
+    path: it.appnet
+    parameters:
+    proto: it.proto
+    proto_mod_name:{empty}
+    proto_mod_location:{empty}
+    processor:
+    - sidecar
+"""
+    (tmp_path / "spec.yaml").write_text(spec)
+    (application,) = read_applications(FileSource(tmp_path / "spec.yaml"))
+    (chain,) = application.chains
+    assert (chain.proto_module, chain.proto_module_folder) == ("", "")
+    assert [dict(it.spec.parameters) for it in chain.stops] == [{}]
+
+
+def test_empty_documents_of_a_manifest_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    service = "kind: Service\nmetadata:\n  name: {}\n"
+    file.write_text(f"---\n---\n{service.format('one')}---\n# nothing here\n---\n{service.format('two')}---\n")
+    assert list(load_manifest(FileSource(file)).services) == ["one", "two"]
+
+
+@pytest.mark.parametrize("value", ["!chart name", "!!binary x", "2026-13-45", "!!int many"])
+def test_a_value_that_is_none_is_told_where_it_stands(tmp_path: Path, value: str) -> None:
+    (tmp_path / "app.yaml").write_text(f"kind: ConfigMap\nmetadata:\n  name: one\ndata: {value}\n")
+    with pytest.raises(DiagnosticError) as caught:
+        load_manifest(FileSource(tmp_path / "app.yaml"))
+    (found,) = caught.value.diagnostics
+    assert found.code == "C042"
+    assert found.label
+
+
+def test_a_document_that_says_null_is_no_object(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("--- null\n")
+    with pytest.raises(DiagnosticError) as caught:
+        load_manifest(FileSource(tmp_path / "app.yaml"))
+    assert [it.code for it in caught.value.diagnostics] == ["C042"]
+
+
+def test_a_path_of_another_machine_brings_no_name_of_this_one(project: Path) -> None:
+    (project / "public.yaml").write_text(
+        PUBLIC_FORM.replace("<APPNET_DIR_PATH>/config/samples/echo/echo.proto", "/usrs/a")
+    )
+    with pytest.raises(DiagnosticError) as caught:
+        read_applications(FileSource(project / "public.yaml"))
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.help) == (
+        "C033",
+        "name a file of this machine; relative paths start at the folder of the configuration",
+    )

@@ -97,6 +97,8 @@ spec:
   proto: echo.proto
   protoModName: example.com/echo
   protoModLocation: ../go
+  maxMessage: 16MiB
+  idleTimeout: 1.5m
 """
 
 

@@ -131,6 +131,8 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
         (["compile", CONFIG, "--replica", "0"], "'0' is no whole number of at least 1"),
         (["show", ECHO / "fault.appnet", "--what", "tabel"], "did you mean `table`?"),
         (["test", "--target", "wasn"], "is none of interpreter, native, wasm, all; did you mean `wasm`?"),
+        (["run", CONFIG, "--max-message", "2 TB"], "'2 TB' is not a size from 1 byte to 1 GiB"),
+        (["run", CONFIG, "--idle-timeout", "soon"], "'soon' is not a time up to 365 days"),
         (["init", "--sample", "eco"], "'eco' is none of echo, cookbook; did you mean `echo`?"),
     ],
 )
@@ -164,6 +166,14 @@ def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
     assert answer.stdout.endswith("1 file: 0 errors, 0 warnings, 4 notes\n")
     answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm", "--json")  # by its behaviour file
     assert [json.loads(line)["code"] for line in answer.stdout.splitlines()] == ["N002"]
+
+
+def test_check_tells_what_an_element_needs_and_a_target_lacks() -> None:
+    arguments = ("check", ELEMENTS / "cache.appnet", "--proto", ECHO / "echo.proto", "--target")
+    answer = appnetctl(*arguments, "wasm")
+    assert answer.exit_code == 2
+    assert "error[C068]: `cache` replies, which wasm cannot" in answer.stderr
+    assert appnetctl(*arguments, "native").exit_code == 0
 
 
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:

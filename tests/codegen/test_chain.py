@@ -223,6 +223,7 @@ def test_a_response_passes_all_where_no_request_was_judged() -> None:
     instance = instance_of(program(resp="set(rpc, 'count', get(rpc, 'count') + 1)"))
     call = call_of(instance)
     assert instance.chain.methods[SAMPLE.full_name].request.empty
+    assert call.open().verdict is Verdict.FORWARD
     assert call.response(message({"count": 41})) == forwards(count=42)
     call.end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +14,13 @@ import yaml
 
 from appnet.application.load import load
 from appnet.application.manifest import object_name
+from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import Version, compile_application
 from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files, write
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.system.address import Address
@@ -66,16 +68,35 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     manifests = objects(files(application, ManifestSettings()))
     (filter_,) = manifests["30-frontend.server.echo.server.yaml"]
     assert filter_["spec"]["workloadSelector"] == {"labels": {"app": "server"}}
-    code, place = filter_["spec"]["configPatches"]
+    code, place, room = filter_["spec"]["configPatches"]
     assert (code["applyTo"], place["applyTo"]) == ("EXTENSION_CONFIG", "HTTP_FILTER")
     assert code["patch"]["value"]["name"] == place["patch"]["value"]["name"]
     assert place["match"]["context"] == "SIDECAR_INBOUND"
     machine = code["patch"]["value"]["typed_config"]["config"]["vm_config"]
+    assert (room["applyTo"], room["match"]) == ("LISTENER", {"context": "SIDECAR_INBOUND"})
+    assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > DEFAULT_MAX_MESSAGE
     assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
     source = place["patch"]["value"]["config_discovery"]["config_source"]
     assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
     assert filter_["spec"]["configPatches"][1]["match"]["listener"]["portNumber"] == 9000
+
+
+def test_listeners_keep_the_limits_of_calls() -> None:
+    usual = built(ECHO)
+    limited = TextSource(ECHO, f"max_message: 20MiB\nidle_timeout: 90s\n{ECHO.read_text(encoding='utf-8')}")
+    application = compile_application(load(limited), Settings(OptLevel.WEAK), Where("wasm", cluster=True))
+    assert application.id != usual.id, "nodes are told"
+    assert [it.version for it in application.artifacts] == [it.version for it in usual.artifacts]
+    before, now = (objects(files(it, ManifestSettings())) for it in (usual, application))
+    for name in ("30-frontend.server.echo.server.yaml", "40-frontend.server.echo.client.yaml"):
+        patches = now[name][0]["spec"]["configPatches"]
+        (room,) = (it for it in patches if it["applyTo"] == "LISTENER")
+        assert room["patch"]["operation"] == "MERGE"
+        assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > 20 << 20
+        (silence,) = (it for it in patches if it["applyTo"] == "NETWORK_FILTER")
+        assert silence["patch"]["value"]["typed_config"]["stream_idle_timeout"] == "90s"
+        assert "NETWORK_FILTER" not in {it["applyTo"] for it in before[name][0]["spec"]["configPatches"]}
 
 
 def test_as_written_each_element_is_a_filter_in_request_order() -> None:
@@ -122,6 +143,34 @@ def test_native_modules_come_with_their_loader_and_records_with_their_collector(
     (telemetry,) = manifests["10-telemetry.yaml"]
     cluster = telemetry["spec"]["configPatches"][0]["patch"]["value"]
     assert cluster["name"] == "appnet-telemetry"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "volumes"),
+    [
+        ("", ["appnet-loader"]),
+        ("{}", ["appnet-loader"]),
+        ("{sidecar.istio.io/userVolume: }", ["appnet-loader"]),
+        (
+            """{sidecar.istio.io/userVolume: '[{"name": "keys"}, {"name": "appnet-loader"}]'}""",
+            ["keys", "appnet-loader"],
+        ),
+        ("""{sidecar.istio.io/userVolume: '{"keys": {"emptyDir": {}}}'}""", ["keys", "appnet-loader"]),
+    ],
+    ids=["empty", "none", "an empty one", "a list", "by name"],
+)
+def test_the_loader_joins_what_a_pod_is_annotated_with(tmp_path: Path, annotations: str, volumes: list[str]) -> None:
+    shutil.copytree("config/samples/echo", tmp_path / "echo")
+    manifest = tmp_path / "echo" / "echo.yaml"
+    labels = "    metadata:\n      labels:"
+    assert labels in manifest.read_text()
+    manifest.write_text(
+        manifest.read_text().replace(labels, f"    metadata:\n      annotations: {annotations}\n      labels:")
+    )
+    found = objects(files(built(tmp_path / "echo" / "sample_echo_sidecar.yaml", target="native"), ManifestSettings()))
+    template = next(it for it in found["50-application.yaml"] if it["kind"] == "Deployment")["spec"]["template"]
+    listed = json.loads(template["metadata"]["annotations"]["sidecar.istio.io/userVolume"])
+    assert [it["name"] for it in listed] == volumes
 
 
 def test_a_chain_that_asks_for_it_is_native(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from appnet.application.uses import uses_of
 from appnet.compile.check import check_source
+from appnet.compile.fit import Where, load_application
+from appnet.compile.pipeline import compile_application
+from appnet.deploy.kubernetes.manifests import ManifestSettings
+from appnet.deploy.kubernetes.output import files
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource, TextSource, base_name
+from appnet.optimize import Settings
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 TWO_METHODS = """syntax = "proto3";
@@ -94,3 +100,49 @@ def test_text_that_is_not_saved_yet(echo: Path) -> None:
     element = echo / "fault.appnet"
     assert check_source(FileSource(element)) == []
     assert [it.code for it in check_source(TextSource(element, "state:\n"))] == ["E003"]
+
+
+# --- what can be run here, and what in a cluster ---
+
+CHOOSES = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    {line}\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+
+
+def agree(folder: Path, target: str) -> list[str]:
+    """What `check` warns of, which has to be what compiling for a cluster refuses, and nothing of compiling for here."""
+    config = FileSource(folder / "sample_echo_sidecar.yaml")
+    found = check_source(config, where=Where(target))
+    assert {it.severity for it in found} <= {Severity.WARNING}
+    refused: list[Diagnostic] = []
+    try:
+        version = compile_application(load_application(config), Settings(), Where(target, cluster=True))
+        files(version, ManifestSettings())
+    except DiagnosticError as error:
+        refused = error.diagnostics
+    assert [(it.code, it.title, it.help) for it in found] == [(it.code, it.title, it.help) for it in refused]
+    return [it.code for it in found]
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize("line", ["set(rpc, 'dst', 1)", "set_metadata(rpc, 'dst', '0')", "delay(rpc, 0.5)"])
+def test_what_only_runs_here_is_warned_of(echo: Path, line: str, target: str) -> None:
+    (echo / "fault.appnet").write_text(CHOOSES.format(line=line))
+    assert agree(echo, target) == ["C049"]
+
+
+def test_what_runs_everywhere_is_not_warned_of(echo: Path) -> None:
+    assert agree(echo, "wasm") == []
+
+
+def test_services_that_a_cluster_cannot_tell_are_warned_of(echo: Path) -> None:
+    manifest = echo / "echo.yaml"
+    manifest.write_text(manifest.read_text().replace("  selector:\n    app: server\n", ""))
+    assert agree(echo, "wasm") == ["C047"]
+
+
+def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> None:
+    manifest, config = echo / "echo.yaml", echo / "sample_echo_sidecar.yaml"
+    another = "apiVersion: v1\nkind: Service\nmetadata:\n  name: second\nspec:\n  selector:\n    app: second\n  ports:\n  - port: 9000\n"
+    manifest.write_text(f"{manifest.read_text()}---\n{another}")
+    both = config.read_text()
+    config.write_text(f"{both}---\n{both.replace('serverService: server', 'serverService: second')}")
+    assert set(agree(echo, "wasm")) == {"C048"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import load
-from appnet.compile.fit import Where, fitted, load_application, worker_notes
+from appnet.compile.fit import Where, element_gaps, fitted, load_application, worker_notes
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
@@ -74,6 +74,23 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "target", "told"),
+    [
+        ("cache", "wasm", ["C068"]),
+        ("cache", "native", []),
+        ("sticky", "wasm", []),
+        ("delay", "wasm", []),
+    ],
+)
+def test_what_an_element_needs_and_no_processor_gives_on_a_target(name: str, target: str, told: list[str]) -> None:
+    path = SAMPLES / "elements" / f"{name}.appnet"
+    element = compile_element(FileSource(path), ECHO).element
+    found = element_gaps(element, ECHO, parse(FileSource(path)), target)
+    assert [it.code for it in found] == told
+    assert all(it.severity is Severity.ERROR and it.help and it.span.line > 1 for it in found)
+
+
+@pytest.mark.parametrize(
     ("name", "parts"),
     [
         ("firewall", []),
@@ -82,7 +99,7 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
         ("timeout", []),
         ("mirror", ["marked"]),
         ("sticky", ["hosts"]),
-        ("concurrency_limit", ["inside", "queue", "head", "tail", "rpc_id"]),
+        ("concurrency_limit", ["inside"]),
     ],
 )
 def test_what_workers_have_for_themselves(name: str, parts: list[str]) -> None:

@@ -21,11 +21,12 @@ from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Ou
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
+from appnet.language.operations.metadata import HOST
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness.calls import BodyJudgement, DeliveredBody, SubstitutedBody
 from appnet.processors.envoy.harness.native import ModuleUnderTest as NativeModule
 from appnet.processors.envoy.harness.wasm import ModuleUnderTest as WasmModule
-from appnet.processors.envoy.headers import DESTINATION, marks
+from appnet.processors.envoy.headers import marks
 from appnet.processors.processor import Denied
 from tests.differential.slots import SlotsUnderTest
 from tests.support.calls import Clock
@@ -287,7 +288,7 @@ def _check(
 
 def _headers(rpc: Rpc, subject: str) -> dict[str, bytes]:
     """A request's headers as they go on. A host of decoded messages is not told of no host."""
-    nothing = {DESTINATION: b"any"} if subject.startswith("slots") else {}
+    nothing = {HOST: b"any"} if subject.startswith("slots") else {}
     return {**rpc.metadata, **{key: value for key, value in marks(rpc).items() if nothing.get(key) != value}}
 
 

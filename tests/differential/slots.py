@@ -13,9 +13,8 @@ from appnet.codegen.c.slots import Instance, Judgement, Message, Numbers, SlotCh
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
-from appnet.language.operations.metadata import DELAY
+from appnet.language.operations.metadata import DELAY, HOST
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
-from appnet.processors.envoy.headers import DESTINATION
 from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
@@ -161,7 +160,7 @@ class _SlotCall(CallUnderTest):
         """Shows what a library would do with the request as Envoy is told it."""
         assert self._call
         if self._call.destination is not None:
-            self.request.headers[DESTINATION] = b"%d" % self._call.destination
+            self.request.headers[HOST] = b"%d" % self._call.destination
         if self._call.wait_ms:
             self.request.headers[DELAY] = b"%d" % self._call.wait_ms
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
+from appnet.application.model import USUAL_LIMITS, Limits
 from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource, TextSource
@@ -108,6 +109,42 @@ ELEMENTS = {
         resp(rpc):
             send(rpc, Up)
         """),
+    "to_host_1": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            set(rpc, 'dst', 1)
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
+    "seen_dst": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            set_metadata(rpc, 'x-seen', concat('dst=', get_metadata(rpc, 'dst')))
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
+    "refusing_headers": _HEAD
+    + "req(rpc):\n    match get_metadata(rpc, 'x-refuse'):\n"
+    + "".join(f"        '{name}' => send(err('no: {name}', {name}), Up)\n" for name in list(STATUS_CODES)[1:])
+    + "    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n",
+    "counted_messages": _HEAD.replace("pass", "seen: int", 1)
+    + textwrap.dedent("""\
+        req(rpc):
+            seen = seen + 1
+            if seen > 1000:
+                send(err('enough', RESOURCE_EXHAUSTED), Up)
+            send(rpc, Down)
+
+        resp(rpc):
+            seen = seen + 1
+            if seen > 1000:
+                send(err('enough', RESOURCE_EXHAUSTED), Up)
+            send(rpc, Up)
+        """),
     "delay_all": Path("config/samples/elements/delay.appnet")
     .read_text(encoding="utf-8")
     .replace("share = 0.01, milliseconds = 100", "share = 1.0, milliseconds = 400"),
@@ -160,23 +197,27 @@ class Proxied:
     is_running: Callable[[], bool]
     stats: Callable[[str], dict[str, int]]
     others: Sequence[Any] = ()
+    config_dump: Callable[[], str] = str
 
 
 StartProxied = Callable[..., Proxied]
 
 
-def _compile(element: str, target: str, method: MethodSignature) -> bytes:
-    compiled = compile_element(TextSource(Path(f"{element}.appnet"), ELEMENTS[element]), method).element
-    return build(print_chain(ChainSource(element, "1", ((method, (compiled,)),))), target)
+def _compile(element: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
+    source = TextSource(Path(f"{element}.appnet"), ELEMENTS[element])
+    compiled = tuple((it, (compile_element(source, it).element,)) for it in methods)
+    return build(print_chain(ChainSource(element, "1", compiled)), target)
 
 
-def _extension(element: str, target: str, method: MethodSignature, hosts: int) -> TypedExtensionConfig:
+def _extension(
+    name: str, element: str, target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
+) -> TypedExtensionConfig:
     """The filter that runs the element."""
-    options = ChainOptions("echo", "node", "1", backend_count=hosts)
-    module = _compile(element, target, method)
+    options = ChainOptions("echo", "node", "1", limits.max_message, hosts)
+    module = _compile(element, target, methods)
     if target == NATIVE:
-        return native_filter("chain", module, options, loader_library().stem.removeprefix("lib"))
-    return wasm_filter("chain", module, options)
+        return native_filter(name, module, options, loader_library().stem.removeprefix("lib"))
+    return wasm_filter(name, module, options)
 
 
 @contextlib.contextmanager
@@ -186,14 +227,30 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     stack = contextlib.AsyncExitStack()
 
     async def start(
-        element: str, servers: Sequence[Any], number: int, workers: int, method: MethodSignature
+        elements: Sequence[str],
+        servers: Sequence[Any],
+        number: int,
+        workers: int,
+        methods: Sequence[MethodSignature],
+        limits: Limits,
     ) -> Proxied:
-        extension = _extension(element, target, method, len(servers))
+        names = [f"chain{it}" for it in range(len(elements))]
+        extensions = [
+            _extension(name, element, target, methods, len(servers), limits)
+            for name, element in zip(names, elements, strict=True)
+        ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
-        delays = "delay(" in ELEMENTS[element]
-        sidecar = Sidecar("ingress", ["chain"], upstream, chooses_host=len(servers) > 1, delays=delays)
-        xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), extension)))
+        sidecar = Sidecar(
+            "ingress",
+            names,
+            upstream,
+            max_message=limits.max_message,
+            chooses_host=len(servers) > 1,
+            delays=any("delay(" in ELEMENTS[it] for it in elements),
+            idle_seconds={it.full_name: limits.idle for it in methods if limits.idle},
+        )
+        xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), *extensions)))
         settings = EnvoySettings(
             Identity("node", "echo"),
             folder / str(number),
@@ -205,7 +262,8 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         await envoy.ready()
         address = await envoy.listener_address("ingress")
         stats = lambda pattern: loop.run_until_complete(envoy.admin.stats(pattern))  # noqa: E731
-        return Proxied(address.port, servers[0], lambda: _running(envoy), stats, servers[1:])
+        dump = lambda: loop.run_until_complete(envoy.admin.get("/config_dump"))  # noqa: E731
+        return Proxied(address.port, servers[0], lambda: _running(envoy), stats, servers[1:], dump)
 
     def _running(envoy: EnvoyProcess) -> bool:
         loop.run_until_complete(asyncio.sleep(0.01))  # lets the loop notice a child that ended
@@ -215,10 +273,21 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     echo = load_proto(FileSource(Path("config/samples/echo/echo.proto"))).method("echo")
 
     def start_blocking(
-        element: str, server: Any | None = None, workers: int = 1, hosts: int = 1, method: MethodSignature = echo
+        element: str,
+        server: Any | None = None,
+        workers: int = 1,
+        hosts: int = 1,
+        method: MethodSignature = echo,
+        *,
+        before: Sequence[str] = (),
+        methods: Sequence[MethodSignature] = (),
+        limits: Limits = USUAL_LIMITS,
     ) -> Proxied:
+        """A proxy with a module for the element and one for each of those ``before`` it; ``methods``: if several."""
         servers = [server or RecordingServer(frame(string_field(1, b"reply"))) for _ in range(hosts)]
-        return loop.run_until_complete(start(element, servers, next(numbers), workers, method))
+        return loop.run_until_complete(
+            start([*before, element], servers, next(numbers), workers, methods or (method,), limits)
+        )
 
     try:
         yield start_blocking

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from appnet.language.operations.metadata import HOST
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
 from tests.support.raw_grpc import RawClient, frame, string_field
 
@@ -20,7 +21,8 @@ def call(proxied: Proxied, **headers: str) -> int:
         client.send(stream, MESSAGE, end_stream=True)
         assert client.receive(stream).grpc_status == 0
     (reached,) = [number for number, it in enumerate(servers) if len(it.seen) > before[number]]
-    assert servers[reached].seen[-1].header("dst") is None
+    seen = servers[reached].seen[-1]
+    assert (seen.header("dst"), seen.header(HOST)) == (headers.get("dst"), None)
     return reached
 
 
@@ -75,3 +77,27 @@ def test_the_load_of_a_host_is_its_calls_in_flight(start_proxied: StartProxied) 
         host.answering = True
         assert client.call(ECHO, MESSAGE).grpc_status == 0
         assert load(client) == "0"
+
+
+def test_what_a_caller_calls_dst_is_its_own(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("seen_dst", hosts=3, before=["to_host_1"])
+    for chosen_by_caller in ({}, {"dst": "2"}, {HOST: "2"}, {"dst": "any", HOST: "any"}):
+        assert call(proxied, **chosen_by_caller) == 1
+        assert proxied.others[0].seen[-1].header("x-seen") == f"dst={chosen_by_caller.get('dst', '')}"
+    alone = start_proxied("seen_dst", hosts=3)
+    for name in ("dst", HOST):
+        assert {call(alone, **{name: "2"}) for _ in range(30)} == {0, 1, 2}
+
+
+def test_a_single_host_does_not_see_who_chose_it(start_proxied: StartProxied) -> None:
+    egress = start_proxied("to_host_1", start_proxied("seen_dst"))
+    assert call_of_one(egress.server, egress.port, dst="2") == "dst=2"
+
+
+def call_of_one(behind: Proxied, port: int, **headers: str) -> str | None:
+    """What the element behind a proxy with one host saw."""
+    with RawClient(port) as client:
+        assert client.call(ECHO, MESSAGE, list(headers.items())).grpc_status == 0
+    seen = behind.server.seen[-1]
+    assert seen.header(HOST) is None
+    return seen.header("x-seen")

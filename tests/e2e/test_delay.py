@@ -23,7 +23,7 @@ def seconds_of_call(proxied: Proxied, **headers: str) -> float:
     began = time.monotonic()
     with RawClient(proxied.port) as client:
         assert client.call(ECHO, frame(string_field(1, b"hello")), list(headers.items())).grpc_status == 0
-    assert [proxied.server.seen[-1].header(it) for it in HIDDEN_KEYS] == [None, None]
+    assert {proxied.server.seen[-1].header(it) for it in HIDDEN_KEYS} == {None}
     return time.monotonic() - began
 
 

@@ -11,7 +11,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.ir.compile import compile_element
 from appnet.language import Given
-from appnet.language.operations.metadata import DELAY
+from appnet.language.operations.metadata import DELAY, HOST
 from tests.support.sample import SAMPLE
 
 
@@ -369,15 +369,24 @@ def test_delays_add_up_each_in_whole_milliseconds_and_a_day_at_most(seconds: tup
     assert rpc.wait_ms == wait_ms
 
 
-@pytest.mark.parametrize("key", ["'X-Envoy-Fault-Delay-Request'", "'x-envoy-fault-' + 'delay-request'"])
-def test_elements_neither_see_nor_set_what_tells_a_proxy_to_delay(key: str):
-    rpc = Rpc(SAMPLE, metadata={DELAY: b"9"}, response_metadata={DELAY: b"9"})
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        (DELAY, "'X-Envoy-Fault-Delay-Request'"),
+        (DELAY, "'x-envoy-fault-' + 'delay-request'"),
+        (HOST, "'X-AppNet-Host'"),
+        (HOST, "'x-appnet-' + 'host'"),
+    ],
+)
+def test_elements_neither_see_nor_set_what_tells_a_proxy_what_to_do(header: str, key: str):
+    rpc = Rpc(SAMPLE, metadata={header: b"9"}, response_metadata={header: b"9"})
     look = f"    set(rpc, 'text', get_metadata(rpc, {key}) + '.')\n    set_metadata(rpc, {key}, '5')\n"
     tried = chain(f"req(rpc):\n{look}    send(rpc, Down)\nresp(rpc):\n{look}    send(rpc, Up)")
     assert tried.request(rpc) == Forwarded({"text": b"."})
     assert (rpc.wait_ms, rpc.metadata) == (0, {})
     assert tried.response(rpc, 0) == Forwarded({"text": b"."})
-    assert rpc.response_metadata == {DELAY: b"9"}
+    assert rpc.response_metadata == {header: b"9"}
+    assert not rpc.routed
 
 
 def test_a_computed_key_chooses_no_host():

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import indent
+from textwrap import dedent, indent
 
 import pytest
 
+from appnet.application.proto import load_proto
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import TextSource
+from appnet.interpret import ChainInstance, Environment, Forwarded, Rpc
+from appnet.interpret.values import Value
+from appnet.ir.compile import CompiledElement, compile_program
 from appnet.language import Given, check, parse
 from appnet.language.formatter import format_program
 from tests.support.signatures import KV
@@ -116,7 +120,8 @@ OLDER = (
         req="match (n < 3) {\n true => { n := n + 1 send(rpc, NET) }\n}",
         told=(("E003", 23),),
     ),
-    Row("circuit breaker: a field that the message lacks", resp="x := rpc.get('meta_response');\nsend(rpc, APP);", told=(("E014", 42),)),
+    Row("circuit breaker: meta_response", resp="x := rpc.get('meta_response');\nsend(rpc, APP);"),
+    Row("mutation of ping: a field of another message", req="rpc.set('body', 'x');\nsend(rpc, NET);", told=(("E014", 22),)),
     Row("acl of geo: text as the key of a Map of floats", state="a: Map<float, string>", init="a.set('0.0', 'No');", told=(("E020", 12),)),
     Row("lbsticky of reservation: text as an int", state="t: Map<string, int>", req="t.set('x', '1');\nsend(rpc, NET);", told=(("E020", 22),)),
     Row("bandwidth limit: the size of the RPC in a local", req="bw := rpc.byte_sizes();\nsend(rpc, NET);", told=(("E013", 22),)),
@@ -189,13 +194,16 @@ TODAY = (
     Row("a block that belongs to nothing", state="t: int\n    v: int", req="send(rpc, Down)", told=(("E003", 3),)),
     Row("braces after a colon", req="match(1) {\n}", told=(("E001", 21),)),
     Row("a parameter without a default", parameters="limit", req="send(rpc, Down)", told=(("E041", 11),)),
+    Row("a local of init", init="n = 3", req="x = random_choices(get_backends(0), n)\nsend(rpc, Down)", told=(("E010", 21),)),
+    Row("ciphertext set as a number", req="x = encrypt(get(rpc, 'key'), 'k')\nset(rpc, 'ratio', x)\nsend(rpc, Down)", told=(("E020", 22),)),
+    Row("a load in the message", req="send(rpc, Down)", resp="set(rpc, 'load', 1)\nsend(rpc, Up)", told=(("E014", 42),)),
 )  # fmt: skip
 
 
 def today(row: Row) -> str:
     """The row as a program whose blocks begin in lines 1, 11, 20 and 41."""
     blocks = (("state:", row.state, 10), (f"init({row.parameters}):", row.init, 9))
-    blocks += (("req(rpc):", row.req, 21), ("resp(rpc):", "send(rpc, Up)", 0))
+    blocks += (("req(rpc):", row.req, 21), ("resp(rpc):", row.resp.replace(";", "").replace("APP", "Up"), 0))
     text = ""
     for head, body, lines in blocks:
         block = f"{head}\n{indent(body or 'pass', '    ')}\n"
@@ -207,3 +215,212 @@ def today(row: Row) -> str:
 def test_the_syntax_of_today(row: Row) -> None:
     given = Row(row.name) if row.told else row  # the parameters of rows that are told wrong are not given
     assert outcome(today(row), given) == row.told
+
+
+# --- what they mean ---
+
+ORDER = """
+syntax = "proto3";
+package shop;
+service Orders { rpc Place(Order) returns (Receipt); rpc Cancel(Note) returns (Note); }
+message Order { string customerName = 1; int32 item_count = 2; Where sentTo = 3; string user_id = 4; string userid = 5; }
+message Where { string postCode = 1; }
+message Receipt { int64 total = 1; }
+message Note { string status = 1; string rpc_id = 2; }
+"""
+
+
+SHOP = load_proto(TextSource(Path("shop.proto"), ORDER))
+
+
+def place(program: str, method: str = "Place", **parameters: str | float) -> CompiledElement:
+    """The program as an element of a method of the shop; it may leave out state, `init` and `resp`."""
+    text = dedent(program).lstrip()
+    text = text if text.startswith("state") else f"state:\n    pass\n\ninit():\n    pass\n\n{text}"
+    resp = "" if "resp(rpc):" in text else "\nresp(rpc):\n    send(rpc, Up)\n"
+    given = {key: Given(value) for key, value in parameters.items()}
+    return compile_program(parse(TextSource(IT, text + resp)), SHOP.method(method), name="it", parameters=given)
+
+
+def run(element: CompiledElement, *statuses: int, method: str = "Place", **fields: Value) -> tuple[Rpc, ChainInstance]:
+    """The last of some calls of these fields, whose answers have these statuses, and the chain after it."""
+    chain = ChainInstance([element.element], Environment(lambda: 5_000_000_000))
+    for status in statuses or (0,):
+        rpc = Rpc(SHOP.method(method), dict(fields))
+        assert isinstance(chain.request(rpc), Forwarded)
+        asked, rpc.message = rpc.message, {}
+        chain.response(rpc, status)
+    rpc.message = asked
+    return rpc, chain
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("customerName", "customerName"),
+        ("customer_name", "customerName"),
+        ("CUSTOMERNAME", "customerName"),
+        ("itemCount", "item_count"),
+        ("sent_to.post_code", "sentTo.postCode"),
+        ("user_id", "user_id"),
+        ("userid", "userid"),
+        ("userId", "userid"),
+    ],
+)
+def test_a_field_in_another_spelling(written: str, path: str) -> None:
+    value = "2" if path == "item_count" else "'x'"
+    rpc, _ = run(place(f"req(rpc):\n    set(rpc, '{written}', {value})\n    send(rpc, Down)\n"))
+    assert set(rpc.message) == {path}
+
+
+def test_a_spelling_that_fits_two_fields_is_told_with_both() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        place("req(rpc):\n    x = get(rpc, 'User_Id_')\n    send(rpc, Down)\n")
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.help) == ("E014", "write `user_id` or `userid`")
+
+
+@pytest.mark.parametrize("name", ["status", "meta_status", "metaStatus", "meta_response"])
+def test_the_status_as_a_field_that_the_message_lacks(name: str) -> None:
+    program = f"""
+        state:
+            seen: Vec<string>
+            good: int
+
+        init():
+            pass
+
+        req(rpc):
+            set(seen, size(seen), get(rpc, '{name}'))
+            send(rpc, Down)
+
+        resp(rpc):
+            set(seen, size(seen), get(rpc, '{name}', 'string'))
+            match get(rpc, '{name}', 'string') == 'success':
+                true =>
+                    good = good + 1
+                false =>
+                    pass
+            send(rpc, Up)
+    """
+    _, chain = run(place(program), 0, 14)
+    assert [value for _, value in chain.records()] == [b"success", b"success", b"success", b"failure"]
+    assert chain.state_of("it")["good"] == 1
+
+
+def test_the_status_as_a_field_is_a_number_where_one_is_needed() -> None:
+    program = """
+        state:
+            code: int
+            said: int
+            late: int
+
+        init():
+            pass
+
+        req(rpc):
+            send(rpc, Down)
+
+        resp(rpc):
+            code = get(rpc, 'status')
+            said = get(rpc, 'meta_status', 'int32')
+            match get(rpc, 'status') == 4:
+                true =>
+                    late = late + 1
+                false =>
+                    pass
+            send(rpc, Up)
+    """
+    _, chain = run(place(program), 0, 4)
+    assert chain.state_of("it") == {"code": 4, "said": 4, "late": 1}
+
+
+def test_the_number_of_the_call_as_a_field_or_a_header() -> None:
+    program = """
+        state:
+            texts: Map<string, int>
+            numbers: Map<uint, int>
+            field: int
+            header: int
+
+        init():
+            pass
+
+        req(rpc):
+            rpcid = get(rpc, 'rpcid')
+            set(texts, rpcid, 1)
+            set(numbers, get(rpc, 'rpcid'), 1)
+            set(texts, concat('h', get_rpc_header(rpc, 'appnet-rpc-id')), 1)
+            header = get_rpc_header(rpc, 'appnet-rpc-id')
+            send(rpc, Down)
+
+        resp(rpc):
+            field = get(rpc, 'rpcid', 'int')
+            match get_rpc_header(rpc, 'Appnet-Rpc-Id') == rpc_id():
+                true =>
+                    pass
+                false =>
+                    header = 0
+            send(rpc, Up)
+    """
+    _, chain = run(place(program), 0, 0)
+    after = chain.state_of("it")
+    assert after["texts"] == {b"1": 1, b"h1": 1, b"2": 1, b"h2": 1}
+    assert after["numbers"] == {1: 1, 2: 1}
+    assert (after["field"], after["header"]) == (2, 2)
+
+
+def test_fields_of_these_names_are_the_message_s_own_where_it_has_them() -> None:
+    program = """
+        req(rpc):
+            set(rpc, 'status', concat(get(rpc, 'rpcid'), get(rpc, 'status')))
+            send(rpc, Down)
+    """
+    rpc, _ = run(place(program, "Cancel"), method="Cancel", status=b"b", rpc_id=b"a")
+    assert rpc.message["status"] == b"ab"
+
+
+def test_a_parameter_that_init_overwrites_is_warned_of_and_need_not_be_given() -> None:
+    program = """
+        state:
+            prob: float
+            seen: Map<string, int>
+
+        init(prob, unused, kept):
+            set(seen, 'a', 1)
+            prob = 0.5
+            unused = 'x'
+            set(seen, kept, 1)
+
+        req(rpc):
+            send(rpc, Down)
+    """
+    element = place(program, kept="k")
+    assert [(it.code, it.span.line) for it in element.warnings] == [("W020", 7), ("W020", 8)]
+    _, chain = run(element)
+    assert chain.state_of("it") == {"prob": 0.5, "seen": {b"a": 1, b"k": 1}}
+    _, chain = run(place(program, kept="k", prob=0.25))
+    assert chain.state_of("it")["prob"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "init",
+    ["prob = prob * 2.0", "x = prob\n    prob = 0.5", "if size(seen) == 0:\n        prob = 0.5", "pass"],
+    ids=["used in it", "used before", "on one path", "never"],
+)
+def test_a_parameter_that_init_may_use_has_to_be_given(init: str) -> None:
+    program = f"""state:
+    prob: float
+    seen: Vec<int>
+
+init(prob):
+    {init}
+
+req(rpc):
+    set(seen, size(seen), size(seen))
+    send(rpc, Down)
+"""
+    with pytest.raises(DiagnosticError) as caught:
+        place(program)
+    assert [it.code for it in caught.value.diagnostics] == ["E041"]
+    assert [it.code for it in place(program, prob=0.5).warnings] == []

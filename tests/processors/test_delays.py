@@ -15,7 +15,7 @@ from appnet.diagnostics.source import TextSource
 from appnet.interpret import ChainInstance, Environment, Rpc
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
+from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native, wasm
 from appnet.processors.envoy.harness.driver import EnvoyDriver
@@ -73,4 +73,4 @@ def test_no_proxy_passes_on_what_delays(delays: bool) -> None:
     (extension,) = manager.early_header_mutation_extensions
     extension.typed_config.Unpack(early)
     assert {it.remove for it in early.mutations} == HIDDEN_KEYS
-    assert list(chain_routes(sidecar).request_headers_to_remove) == [DELAY]
+    assert list(chain_routes(sidecar).request_headers_to_remove) == [DELAY, HOST]

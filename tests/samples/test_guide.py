@@ -127,3 +127,30 @@ def test_other_applications_have_no_programs(tmp_path: Path) -> None:
         (tmp_path / it.name).write_text(it.read_text().replace("package echo", "package other"))
     with pytest.raises(DiagnosticError, match="C061"):
         application_for(loaded(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "message"),
+    [
+        ("string Body", "string Text", "Msg"),
+        ("string Body", "bytes Body", "Msg"),
+        ("message Msg", "message Word", "Word"),
+    ],
+    ids=["another field", "another type", "another message"],
+)
+def test_messages_that_the_programs_do_not_know_are_told_before_anything_starts(
+    tmp_path: Path, was: str, becomes: str, message: str
+) -> None:
+    for it in ECHO.iterdir():
+        if it.suffix in {".yaml", ".proto", ".appnet"}:
+            (tmp_path / it.name).write_text(it.read_text())
+    proto = (ECHO / "echo.proto").read_text()
+    assert was in proto
+    (tmp_path / "echo.proto").write_text(proto.replace(was, becomes).replace("(Msg)", f"({message})"))
+    for it in tmp_path.glob("*.appnet"):
+        it.write_text(
+            "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+        )
+    with pytest.raises(DiagnosticError, match="C061") as caught:
+        application_for(loaded(tmp_path))
+    assert "`Body` is a string" in caught.value.diagnostics[0].help

@@ -29,6 +29,7 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "proto": _place(chain.proto),
         "processors": [it.value for it in chain.processors] or ready(),
         "native": chain.native,
+        "limits": chain.limits,
         "module": (chain.proto_module, chain.proto_module_folder),
         "stops": [
             (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from appnet.language.operations.declaration import OF_THE_CALL, Effect, Operation
-from appnet.language.operations.metadata import DELAY
+from appnet.language.operations.metadata import DELAY, HOST
 from appnet.language.operations.registry import BUILT_INS
 from appnet.language.operations.signature import NAMED, signature_of
 from appnet.language.types import (
@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3.5", "422254446.538462294744")
 NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
 REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "1000000000000.0")
-METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key", DELAY)
+METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key", DELAY, HOST)
 PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\bb\\\\b", "^.{1,2}$", "é|\\\\d\\\\.")
 
 # Functions whose signature tells what arguments they take. Others, and those that seldom do anything to random operands,

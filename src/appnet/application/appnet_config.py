@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from appnet.application.kinds import API_VERSION, KIND, no_config
+from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.place import Label, Span
@@ -18,7 +19,7 @@ CHAINS = ("clientChain", "anyChain", "pairChain", "serverChain")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
-    *(*CHAINS, "proto", "protoModName", "protoModLocation"),
+    *(*CHAINS, "proto", "protoModName", "protoModLocation", "maxMessage", "idleTimeout"),
 )
 _SPEC_REFUSED = {"safe": "remove it: AppNet never changes what a chain means"}
 _ELEMENT_REFUSED = {"upgrade": "remove it: every element can be upgraded while it runs"}
@@ -95,7 +96,8 @@ class _ConfigReader:
         manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
         stops = self._stops()
         proto = named_source(spec, "proto", "the .proto that declares the method")
-        module, folder = (spec.text(it) if it in spec else None for it in ("protoModName", "protoModLocation"))
+        module, folder = (spec.text_or_empty(it) for it in ("protoModName", "protoModLocation"))
+        limits = read_limits(spec, "maxMessage", "idleTimeout")
         if not (app_name and client and server and methods and manifest and proto):
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))
@@ -103,6 +105,7 @@ class _ConfigReader:
             *(edge, methods, proto, stops, processors),
             proto_module=module.value if module else "",
             proto_module_folder=folder.value if folder else "",
+            limits=limits,
         )
         return Application(app_name.value, self._source, manifest, ((client, server),), (chain,))
 

@@ -13,7 +13,7 @@ from appnet.application.named import config_error
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
-from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents
+from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents, unreadable
 
 _MAX_PORT = 65_535
 _MAX_REPLICAS = 1_000
@@ -86,7 +86,13 @@ def load_manifest(source: Source) -> Manifest:
     problems = Problems(source)
     services: dict[str, Service] = {}
     deployments: list[Deployment] = []
-    for section in _objects(read_documents(source), problems):
+    documents = read_documents(source)
+    for reason, span in (it for document in documents if (it := unreadable(document, source)) is not None):
+        problems.add(
+            "C042", "a value that Kubernetes does not take", span, reason, "write a plain value: text, a number …"
+        )
+    problems.raise_any()
+    for section in _objects(documents, problems):
         kind = section.text("kind", needed="the object's kind")
         metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
         name = metadata.text("name", needed="the object's name") if metadata else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import Enum
 
 from appnet.diagnostics.place import Source
@@ -15,6 +15,10 @@ ALL_METHODS = "*"
 
 USUAL_PROCESSOR = "sidecar"
 """What carries a chain that names no processor."""
+
+
+DEFAULT_MAX_MESSAGE = 8 << 20
+"""Bytes of the longest message that a chain judges where nobody says: twice what gRPC libraries take by default."""
 
 
 class Form(Enum):
@@ -71,6 +75,32 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a processor allows the calls of a chain; None where nobody says.
+
+    ``longest``: bytes of the longest message that it holds back to judge. What no element reads passes at any length.
+    ``idle``: seconds after which a call ends without a byte either way; nobody says: it may be silent for ever.
+    """
+
+    longest: int | None = None
+    idle: float | None = None
+
+    @property
+    def max_message(self) -> int:
+        """Bytes of the longest message."""
+        return DEFAULT_MAX_MESSAGE if self.longest is None else self.longest
+
+    def over(self, others: Limits) -> Limits:
+        """These, and those of others where these say nothing."""
+        both = zip(astuple(self), astuple(others), strict=True)
+        return Limits(*(other if own is None else own for own, other in both))
+
+
+USUAL_LIMITS = Limits()
+"""Where nobody says anything."""
+
+
+@dataclass(frozen=True)
 class Chain:
     """The elements on calls of an edge, in request order, as written.
 
@@ -89,6 +119,7 @@ class Chain:
     native: bool = False
     proto_module: str = ""
     proto_module_folder: str = ""
+    limits: Limits = USUAL_LIMITS
 
     @property
     def method(self) -> str:

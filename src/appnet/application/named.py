@@ -37,7 +37,10 @@ def named_source(section: Section, key: str, what: str) -> Source | None:
     source = _resolve(text, problems)
     reason = _missing(source) if source is not None else ""
     if source is not None and reason:
-        help_ = _near(source, problems.source) or "relative paths start at the folder of the configuration"
+        advice = "relative paths start at the folder of the configuration"
+        if Path(text.value).is_absolute():
+            advice = f"name a file of this machine; {advice}"
+        help_ = _near(source, problems.source) or advice
         problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
         return None
     return source

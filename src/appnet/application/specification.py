@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
+from appnet.application.limits import read_limits
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.near import suggestion
@@ -15,7 +16,7 @@ from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
 
-_TOP_KEYS = ("app_name", "app_manifest", "app_structure", "edge", "link", "transport")
+_TOP_KEYS = ("app_name", "app_manifest", "app_structure", "edge", "link", "transport", "max_message", "idle_timeout")
 _TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each edge that they belong to")
 _SHARED_KEYS = ("method", "proto", "proto_mod_name", "proto_mod_location", "processor", "upgrade", "envoy_native")
 _ELEMENT_KEYS = ("name", "path", "parameters", "position", *_SHARED_KEYS)
@@ -87,9 +88,11 @@ class _SpecificationReader:
         pairs = self._on_edges("link", edges, self._pair)
         for _, section in self._entries("transport", edges):
             self._check_transport(section)
+        limits = read_limits(top, "max_message", "idle_timeout")
         chains: list[Chain] = []
         for edge, ends in edges.items():
-            chains += self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
+            found = self._chains(ends, listed.get(edge, []), pairs.get(edge, []))
+            chains += (replace(it, limits=limits) for it in found)
         if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
             help_ = "list elements of an edge: `edge:` and under it `client->server:`"
             self._problems.add("C030", "no elements", top.span, "none on any edge", help_)
@@ -178,9 +181,7 @@ class _SpecificationReader:
         proto = named_source(section, "proto", "the .proto that declares the method")
         if name is not None:
             check_element_name(name, self._problems)
-        module, folder = (
-            section.text(it) if it in section else None for it in ("proto_mod_name", "proto_mod_location")
-        )
+        module, folder = (section.text_or_empty(it) for it in ("proto_mod_name", "proto_mod_location"))
         processors = self._processors(section)
         section.flag("upgrade")  # true of every element, whatever it says
         native = section.flag("envoy_native")

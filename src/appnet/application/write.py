@@ -41,6 +41,9 @@ def write(application: Application, form: Form, folder: Path) -> Written:
 
 def _specification(application: Application, folder: Path) -> Written:
     wrong = [_one_state(it) for it in application.chains if len(it.methods) > 1]
+    limits = {it.limits for it in application.chains}
+    if len(limits) > 1:
+        wrong.append(_one_limit(application.chains))
     if wrong:
         raise DiagnosticError(wrong)
     edges: dict[str, list[dict[str, Any]]] = {}
@@ -50,6 +53,7 @@ def _specification(application: Application, folder: Path) -> Written:
         "app_name": application.name,
         "app_manifest": _reference(application.manifest, folder),
         "app_structure": [f"{client}->{server}" for client, server in application.edges],
+        **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
         "edge": edges,
     }
     return Written(_yaml([top]))
@@ -59,6 +63,12 @@ def _one_state(chain: Chain) -> Diagnostic:
     title = f"a specification cannot say that elements have one state for {len(chain.methods)} methods"
     help_ = "write an AppNetConfig for each method, or `'*'` for all methods of the .proto"
     return _cannot(title, chain.methods[1].span, "each method has a chain of its own there", help_)
+
+
+def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
+    other = next(it for it in chains if it.limits != chains[0].limits)
+    title, label = "a specification limits all calls alike", "its calls are not limited as those of others"
+    return _cannot(title, other.methods[0].span, label, "write the same `maxMessage` and `idleTimeout` everywhere")
 
 
 def _entry(stop: Stop, chain: Chain, folder: Path) -> dict[str, Any]:
@@ -121,6 +131,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
         "proto": _reference(chain.proto, folder),
         **({"protoModName": chain.proto_module} if chain.proto_module else {}),
         **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
+        **_limits(chain, "maxMessage", "idleTimeout"),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
 
@@ -163,6 +174,11 @@ def _element(stop: Stop, folder: Path) -> dict[str, Any]:
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
+
+
+def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
+    found = {longest: chain.limits.longest, idle: chain.limits.idle}
+    return {key: it for key, it in found.items() if it is not None}
 
 
 def _parameters(spec: ElementSpec) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from appnet.application.kinds import BEHAVIOUR
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import load_behaviour
-from appnet.compile.fit import application_notes, load_application, worker_notes
+from appnet.compile.fit import application_notes, element_gaps, load_application, worker_notes
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -57,14 +57,17 @@ def compile_file(
 def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
     """What proxies of several workers keep or give up on ``target``: of an element, or of those of an application.
 
+    Of an element that cannot be compiled to it at all, why not.
+
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
     if file.suffix != ".appnet":
         return application_notes(load_application(FileSource(file)), target)
     name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
-    element, _ = compile_file(file, proto, name)
-    return worker_notes(element, parse(FileSource(file)), target)
+    element, signature = compile_file(file, proto, name)
+    program = parse(FileSource(file))
+    return element_gaps(element, signature, program, target) or worker_notes(element, program, target)
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, Given]:

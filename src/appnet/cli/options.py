@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from appnet.application import limits
 from appnet.cli.elements import given_parameters
 from appnet.cli.values import none_of
 from appnet.language import Given
@@ -33,6 +34,20 @@ def target_named(name: str) -> str:
     return name
 
 
+def _size(text: str) -> int:
+    found = limits.size(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not {limits.SIZE}")
+    return found
+
+
+def _seconds(text: str) -> float:
+    found = limits.seconds(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not {limits.TIME}")
+    return found
+
+
 BackendOption = Annotated[
     str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
 ]
@@ -44,6 +59,14 @@ TargetOption = Annotated[
 ]
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")
+]
+MaxMessageOption = Annotated[
+    int | None,
+    typer.Option("--max-message", parser=_size, metavar="SIZE", help="The longest message that is judged: `16MiB`."),
+]
+IdleTimeoutOption = Annotated[
+    float | None,
+    typer.Option("--idle-timeout", parser=_seconds, metavar="TIME", help="How long a call may be silent: `90s`."),
 ]
 ParameterOption = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appnet.application.model import Chain
+from appnet.application.model import USUAL_LIMITS, Chain, Limits
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
@@ -43,10 +43,17 @@ def planned(files: Sequence[Path], settings: Settings, where: Where, profile: Pa
     return Planned(loaded.application.name, edges, tuple(zip(plans, seen, strict=True)))
 
 
-def where_of(target: str, prices: Path | None, *, workers: int = 1, cluster: bool = False) -> Where:
+def where_of(
+    target: str,
+    prices: Path | None,
+    *,
+    workers: int = 1,
+    cluster: bool = False,
+    limits: Limits = USUAL_LIMITS,
+) -> Where:
     """What is compiled for; by the prices in the file, where there is one. Raises `DiagnosticError`."""
     measured = load_prices(FileSource(prices), [target]) if prices is not None else None
-    return Where(target, workers, cluster, measured)
+    return Where(target, workers, cluster, measured, limits)
 
 
 def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:

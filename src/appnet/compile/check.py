@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
 from appnet.application.uses import Use, uses_of
+from appnet.compile.cluster import unfit_for_clusters
 from appnet.compile.fit import Where, load_application, unfit
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.place import Source
@@ -25,7 +26,8 @@ def check_source(
 ) -> list[Diagnostic]:
     """Errors and warnings of an AppNetConfig, a specification of an application, an element or a .proto.
 
-    An application is checked against the places that it has by ``where``.
+    An application is checked against the places that it has by ``where``; what runs there and cannot be compiled for a
+    cluster is warned of.
     An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the files of
     applications near it use it; where none does, without a method: its fields are taken as given.
     """
@@ -38,7 +40,8 @@ def check_source(
                 return []
             case _:
                 loaded = load_application(source)
-                return [*loaded.warnings, *unfit(loaded, where)]
+                wrong = unfit(loaded, where)
+                return [*loaded.warnings, *(wrong or unfit_for_clusters(loaded, where))]
     except DiagnosticError as error:
         return error.diagnostics
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
-from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Side
+from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application, Chain, Limits, Side
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.language import parse
+from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 from appnet.optimize.cost import CostModel
 from appnet.optimize.placement import Place
@@ -34,13 +35,14 @@ class Where:
 
     ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
-    of those that come with the processors.
+    of those that come with the processors. ``limits``: of all calls, in place of what the application says.
     """
 
     target: str = DEFAULT_TARGET
     workers: int = 1
     cluster: bool = False
     prices: CostModel | None = None
+    limits: Limits = USUAL_LIMITS
 
 
 # --- places ---
@@ -75,7 +77,9 @@ def wrong_processors(application: Application) -> Iterator[Diagnostic]:
 def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
     for it in names:
         if it.value not in registry.ENTRIES:
-            help_ = suggestion(it.value, registry.ENTRIES, what="processors")
+            meant = did_you_mean(near_names(it.value, registry.ENTRIES))
+            known = suggestion("", registry.ENTRIES, what="processors")
+            help_ = " ".join(text for text in (meant, known) if text)
             yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
 
 
@@ -182,6 +186,20 @@ def worker_notes(element: Element, program: Program, target: str) -> list[Diagno
     return [Diagnostic("N001", Severity.NOTE, title, spans.get(it.name, program.span), it.cause, help_) for it in found]
 
 
+def element_gaps(element: Element, method: MethodSignature, program: Program, target: str) -> list[Diagnostic]:
+    """An error for each thing that the element needs on calls of the method and no processor gives on the target."""
+    given = frozenset[Need]().union(*(it.alone for it in registry.targets_named(target)))
+    lacking_here = [it for it in needs(element, method) if it.need not in given]
+    spans = _spans(program, frozenset())
+    return [
+        _error(
+            *(GAPS[it.need].code, title_of(it.need, element.name, target), spans.get(it.name, program.span), it.cause),
+            remedy_of(it.need) or _LEAVE_OUT,
+        )
+        for it in lacking_here
+    ]
+
+
 def _spans(program: Program, in_calls: frozenset[str]) -> dict[str, Span]:
     """Where state is declared, and functions are first called for anything but a place in a Map of ``in_calls``."""
     spans = {it.name.name: it.name.span for it in program.state}
@@ -219,6 +237,13 @@ def fitted(application: LoadedApplication, where: Where) -> list[tuple[Place, ..
     if wrong:
         raise DiagnosticError(wrong)
     return [places_of(it.chain, where) for it in application.chains]
+
+
+def limited(application: LoadedApplication, limits: Limits) -> LoadedApplication:
+    """With these limits in place of the application's own, where they say something."""
+    loaded = [replace(it, chain=replace(it.chain, limits=limits.over(it.chain.limits))) for it in application.chains]
+    read = replace(application.application, chains=tuple(it.chain for it in loaded))
+    return replace(application, application=read, chains=tuple(loaded))
 
 
 def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:

@@ -14,7 +14,7 @@ from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import Side
 from appnet.compile.by_hand import CodeByHand
-from appnet.compile.fit import Where, crossing, fitted
+from appnet.compile.fit import Where, crossing, fitted, limited
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Version:
     """An application as it is to run.
 
-    ``plans``: of each chain. ``artifacts``: chain by chain, in request order. ``id`` follows from all of their code.
+    ``plans``: of each chain. ``artifacts``: chain by chain, in request order. ``id`` follows from their editions.
     """
 
     id: str
@@ -83,11 +83,12 @@ def compile_application(
     ``by_hand``: a folder with C files that take the place of what would be printed, by the names that it would have.
     Raises `DiagnosticError` for elements that no place suits, and for what is wrong with code by hand.
     """
+    application = limited(application, where.limits)
     plans = plan_application(application, settings, where, running=running, profiles=profiles, cache=cache)
     printed = list(print_artifacts(application.chains, plans))
     written = CodeByHand(by_hand) if by_hand is not None else None
     artifacts = _built(written.in_place_of(printed) if written is not None else printed, written)
-    digest = hashlib.sha256("\n".join(f"{it.name}={it.version}" for it in artifacts).encode())
+    digest = hashlib.sha256("\n".join(f"{it.name}={it.edition}" for it in artifacts).encode())
     return Version(digest.hexdigest()[:12], application, tuple(plans), artifacts)
 
 

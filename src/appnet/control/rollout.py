@@ -49,7 +49,7 @@ async def roll_out(version: Version, before: Version, nodes: Sequence[Node]) -> 
         await asyncio.gather(*(it.answer(before.id, _ANSWER_TIMEOUT_SECONDS) for it in concerned))
         raise
     old = dict(_digests(before.artifacts))
-    changed = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.version)
+    changed = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.edition)
     return Rollout(version, changed, accepted)
 
 
@@ -87,4 +87,4 @@ async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:
 
 
 def _digests(artifacts: Iterable[Artifact]) -> list[tuple[str, str]]:
-    return [(it.name, it.version) for it in artifacts]
+    return [(it.name, it.edition) for it in artifacts]

@@ -42,10 +42,11 @@ def suggestion(name: str, known: Iterable[str], *, what: str) -> str:
 def near_paths(path: Path) -> list[Path]:
     """What is there under a name near that of the first part of ``path`` that is not, best first; at most three.
 
-    Files with its suffix come before others.
+    Files with its suffix come before others. A path whose first folder is missing is of another machine: nothing is
+    near it.
     """
     missing = next((it for it in (*reversed(path.parents), path) if not os.path.lexists(it)), None)
-    if missing is None:
+    if missing is None or (missing != path and missing.parent == Path(missing.anchor)):
         return []
     try:
         there = sorted(it for it in missing.parent.iterdir() if missing == path or it.is_dir())

@@ -23,6 +23,7 @@ _TAGS = {
     "tag:yaml.org,2002:map": "a mapping",
 }
 
+_TEXT, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 _SCALAR_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("str", "int", "float", "bool"))
 _LONGEST_SHOWN = 40
 
@@ -61,7 +62,7 @@ def read_documents(source: Source) -> list[yaml.Node]:
     """The YAML documents in ``source``, empty ones left out. Raises ``DiagnosticError`` for one that has none."""
     text = source.text()
     try:
-        return [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        return [it for it in yaml.compose_all(text, Loader=yaml.SafeLoader) if it is not None and not _is_nothing(it)]
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(source, text, error) from error
     except yaml.reader.ReaderError as error:
@@ -123,9 +124,9 @@ class Section:
         if node is None:
             return None
         span = node_span(self.problems.source, node)
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
+        if isinstance(node, yaml.ScalarNode) and node.tag == _NULL:
             self.problems.add("C017", f"`{key}` is empty", self.key_span(key), "no value", f"give {needed or 'a text'}")
-        elif not isinstance(node, yaml.ScalarNode) or node.tag != "tag:yaml.org,2002:str":
+        elif not isinstance(node, yaml.ScalarNode) or node.tag != _TEXT:
             help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"give {needed or 'a text'}"
             self._wrong_type(key, node, "a text", help_)
         elif not node.value.strip():
@@ -136,6 +137,12 @@ class Section:
         else:
             return Located(node.value.strip(), span)
         return None
+
+    def text_or_empty(self, key: str) -> Located | None:
+        """The text at ``key``; None where it is not there or empty, as programs that write YAML leave it."""
+        node = self._value(key, "")
+        empty = node is not None and (_is_nothing(node) or (node.tag == _TEXT and not str(node.value).strip()))
+        return None if node is None or empty else self.text(key)
 
     def section(self, key: str, *, needed: str = "") -> Section | None:
         """The mapping at ``key``."""
@@ -154,7 +161,7 @@ class Section:
             return None
         if isinstance(node, yaml.SequenceNode) and node.value:
             return list(node.value)
-        empty = isinstance(node, yaml.SequenceNode) or node.tag == "tag:yaml.org,2002:null"
+        empty = isinstance(node, yaml.SequenceNode) or node.tag == _NULL
         if empty:
             self.problems.add("C032", f"`{key}` is empty", self.key_span(key), "nothing in it", help_)
         else:
@@ -164,9 +171,10 @@ class Section:
     def scalars(self, key: str) -> dict[str, tuple[Scalar, Span]]:
         """The mapping at ``key``, each of its values a text, number or truth value as YAML understands it.
 
-        The places are those of the whole entries.
+        The places are those of the whole entries. A key with nothing after it has no entries.
         """
-        section = self.section(key)
+        node = self._value(key, "")
+        section = None if node is None or _is_nothing(node) else self.section(key)
         found: dict[str, tuple[Scalar, Span]] = {}
         if section is None:
             return found
@@ -227,6 +235,11 @@ def node_span(source: Source, node: yaml.Node) -> Span:
     return Span(source, start.line + 1, start.column + 1, start.line + 1, max(end.column, start.column + 1) + 1)
 
 
+def _is_nothing(node: yaml.Node) -> bool:
+    """Whether nothing is written there."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL and not node.value
+
+
 def scalar_value(node: yaml.Node) -> Scalar | None:
     """The value of a node; None where it has none, or an explicit tag promises another than the text gives."""
     if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALAR_TAGS:
@@ -236,6 +249,19 @@ def scalar_value(node: yaml.Node) -> Scalar | None:
     except (ValueError, KeyError):
         return None
     return value
+
+
+def unreadable(node: yaml.Node, source: Source) -> tuple[str, Span] | None:
+    """The first value in the node that cannot be read as what it says it is: why, and where; None where all can."""
+    try:
+        yaml.SafeLoader("").construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        span = Span(source, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else None
+        return error.problem or "no such value", span or node_span(source, node)
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError):  # as PyYAML fails by its kind
+        return "a value in it is not what it looks like, or what its tag says", node_span(source, node)
+    return None
 
 
 def _kind(node: yaml.Node) -> str:

@@ -32,6 +32,12 @@ def holds_headers(element: Element) -> bool:
     return can_end_call(element.req) or touches
 
 
+def holds_response(handler: Handler) -> bool:
+    """Whether a response waits for the handler, which may refuse or change it."""
+    effects = handler.effects
+    return can_end_call(handler) or effects.metadata_written or any(it.written for it in effects.fields)
+
+
 def depends_on_time(handler: Handler, element: Element) -> bool:
     """Whether it can be told when the handler runs: it changes state, or looks at what may change meanwhile."""
     effects = handler.effects

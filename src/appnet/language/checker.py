@@ -47,7 +47,11 @@ def check(
     for it in checkers.values():
         it.scope.give_up(program.lost - state.keys())
     given = checkers[Part.INIT].parameters(program, parameters or {})
-    bodies = {part: checkers[part].handler(block) for part, block in blocks.items()}
+    bodies = {}
+    for part, block in blocks.items():
+        bodies[part] = checkers[part].handler(block)
+        for later in checkers.values():
+            later.scope.elsewhere = checkers[part].scope.locals()
     found.errors += program.errors
     if program.lost:  # what would have told the type, or set the name, is among what is lost, perhaps
         found.errors[:] = [it for it in found.errors if it.code not in {"E011", "E025"}]
@@ -224,7 +228,7 @@ class _Body:
             raise no_value(node.span)
         value, origin = self._remember_origin(value, node.span)
         variable = self.scope.declare(target.name, target.span, value.type)
-        variable.origin = origin
+        variable.origin, variable.made_by = origin, value.op if isinstance(value, typed.Operate) else ""
         return typed.SetLocal(variable, value)
 
     def _begin_reply(

@@ -153,6 +153,11 @@ def parameter_values(
     values = []
     for name, parameter in declared.items():
         scope.reached = {}
+        again = _overwriting(program.init.body, name)
+        if again is not None:
+            _warn_of_overwriting(parameter, again, scope)
+            if parameter.default is None and name not in given:
+                continue
         try:
             values.append((name, parameter.span, _value(parameter, given.get(name), scope)))
         except (CheckError, Follows) as error:
@@ -160,6 +165,23 @@ def parameter_values(
             errors += independent_errors(scope, [parameter.default] if parameter.default is not None else [])
             scope.give_up([name])
     return values
+
+
+def _overwriting(init: tuple[syntax.Statement, ...], name: str) -> syntax.Assign | None:
+    """The assignment that gives the parameter another value before anything has used the one that was given."""
+    first = next((it for it in init if name in syntax.names_in(it)), None)
+    if not isinstance(first, syntax.Assign) or name in syntax.names_in(first.value):
+        return None
+    return first
+
+
+def _warn_of_overwriting(parameter: syntax.Parameter, again: syntax.Assign, scope: Scope) -> None:
+    name = parameter.name.name
+    number = again.value.value if isinstance(again.value, syntax.Number) and len(again.targets) == 1 else "…"
+    title = f"`init` overwrites its parameter `{name}`"
+    help_ = f"leave this line out and write init({name} = {number}), so that a configuration can set it"
+    places = [Label(parameter.span, "what is given here is not used")]
+    scope.found.warn("W020", title, again.span, "whatever is given", help_, places)
 
 
 def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Literal:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from appnet.diagnostics.place import Label, Span
 from appnet.language import syntax
 from appnet.language.scope import CheckError, Scope
+from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import (
+    CallNumberText,
     Empty,
     FieldValue,
     Literal,
@@ -15,6 +18,7 @@ from appnet.language.typed import (
     MapOf,
     Operate,
     StateValue,
+    StatusText,
     Value,
     Variable,
     VecOf,
@@ -49,6 +53,8 @@ _CONVERSION = {
     (INSTANT, FLOAT): "instant_to_float",
     (STRING, BYTES): "string_to_bytes",
 }
+_SEALED = frozenset({"encrypt", "compress", "hmac", "base64_encode"})
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 INFINITIES = frozenset({"inf", "inf_f"})
 
 
@@ -107,10 +113,9 @@ def coerce(value: Value, want: Type, span: Span, target: Variable | StateValue |
         return value
     if isinstance(value, Literal) and type(value.value) is int and want in NUMERIC:
         return literal_number(value.value, want, span)
-    if isinstance(value, Operate) and value.op == "get_metadata":
-        parsed = _parsed_metadata(value, want)
-        if parsed is not None:
-            return parsed
+    number = _as_number(value, want)
+    if number is not None:
+        return number
     if (have, want) in _CONVERSION:
         return Operate(_CONVERSION[have, want], (value,), want)
     if isinstance(value, Operate) and value.op == "pair" and isinstance(want, PairType):
@@ -122,7 +127,7 @@ def coerce(value: Value, want: Type, span: Span, target: Variable | StateValue |
         held = ((coerce(key, want.key, span), coerce(it, want.value, span)) for key, it in value.entries)
         return MapOf(tuple(held), want)
     at_target = (_since(target, want),) if target is not None else ()
-    raise mismatch(have, want, span, (*at_target, *declared(value)))
+    raise mismatch(have, want, span, (*at_target, *declared(value)), value)
 
 
 def declared(value: Value) -> tuple[Label, ...]:
@@ -137,7 +142,9 @@ def _since(variable: StateValue | Variable, type_: Type) -> Label:
     return Label(variable.span, f"`{variable.name}` {since}")
 
 
-def mismatch(have: Type, want: Type, span: Span, places: Iterable[Label] = ()) -> CheckError:
+def mismatch(
+    have: Type, want: Type, span: Span, places: Iterable[Label] = (), value: Value | None = None
+) -> CheckError:
     """The error for a value of one type where another is needed; ``places`` explain the types."""
     if have == UNIT:
         return no_value(span)
@@ -148,13 +155,31 @@ def mismatch(have: Type, want: Type, span: Span, places: Iterable[Label] = ()) -
         help_ = "convert it: to_string(…)"
     elif want == INT and have == FLOAT:
         help_ = "convert it: to_int(…), or write the other side as a float"
-    elif want == INT and have == STRING:
-        help_ = "convert it: to_int(…)"
+    elif want in NUMERIC and have == STRING:
+        help_ = _number_of_text(value, want)
     elif want == INSTANT:
         help_ = "an Instant comes from current_time(); time_diff(a, b) gives the seconds between two"
-    elif want == FLOAT and have == STRING:
-        help_ = "convert it: to_float(…)"
     return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_, places)
+
+
+def _number_of_text(value: Value | None, want: Type) -> str:
+    """The help for a text where a number is needed."""
+    made_by = ""
+    match value:
+        case Literal(value=bytes() as text):
+            return _without_quotes(text.decode("utf-8", "replace"))
+        case Operate(op=made_by) | Local(variable=Variable(made_by=made_by)):
+            pass
+    if made_by in _SEALED:
+        return f"what `{made_by}` gives is text that stands for no number: keep it where a string is taken"
+    return f"convert it: to_{want}(…)"
+
+
+def _without_quotes(text: str) -> str:
+    if _NUMBER.fullmatch(text):
+        return f"write it without quotes: {text}"
+    code = STATUS_CODES.get(text.upper())
+    return "write a number" if code is None else f"the number of this status is {code}"
 
 
 def no_value(span: Span) -> CheckError:
@@ -186,7 +211,7 @@ def unify(a: Value, b: Value, spans: tuple[Span, Span], want: Type | None = None
         return a, b, types[0]
     target = _common(a, b, types)
     if target is None:
-        raise mismatch(types[1], types[0], spans[1], (Label(spans[0], f"this is {types[0]}"), *declared(b)))
+        raise mismatch(types[1], types[0], spans[1], (Label(spans[0], f"this is {types[0]}"), *declared(b)), b)
     return coerce(a, target, spans[0]), coerce(b, target, spans[1]), target
 
 
@@ -194,7 +219,7 @@ def _common(a: Value, b: Value, types: tuple[Type, Type]) -> Type | None:
     for value, other in ((a, types[1]), (b, types[0])):
         if _is_integer(value) and other in NUMERIC:
             return other
-        if isinstance(value, Operate) and value.op == "get_metadata" and other in {*NUMERIC, BOOL}:
+        if _as_number(value, other) is not None:
             return other
     if FLOAT in types and all(it in {*NUMERIC, INSTANT} for it in types):
         return FLOAT
@@ -207,6 +232,30 @@ def _common(a: Value, b: Value, types: tuple[Type, Type]) -> Type | None:
 
 def _is_integer(value: Value) -> bool:
     return isinstance(value, Literal) and type(value.value) is int
+
+
+def call_number_text() -> Value:
+    """The number of the call, as public programs read it."""
+    return CallNumberText("uint_to_string", (Operate("rpc_id", (), UINT),), STRING)
+
+
+def _as_number(value: Value, want: Type) -> Value | None:
+    """A text that stands for a number or a bool as such; None for other values."""
+    match value:
+        case Operate(op="get_metadata"):
+            return _parsed_metadata(value, want)
+        case CallNumberText(arguments=(Operate() as number,)):
+            return _converted(number, want)
+        case Local(variable=StatusText()):
+            return _converted(Operate("status", (), INT), want)
+        case _:
+            return None
+
+
+def _converted(number: Operate, want: Type) -> Value | None:
+    if number.type == want:
+        return number
+    return Operate(_CONVERSION[number.type, want], (number,), want) if want in NUMERIC else None
 
 
 def _parsed_metadata(value: Value, want: Type) -> Value | None:
@@ -371,7 +420,7 @@ def _binary(scope: Scope, node: syntax.Binary, want: Type | None) -> Value:
 def _refuse_text_and_number(operands: tuple[Value, Value], spans: tuple[Span, Span]) -> None:
     """Of a text and what can be written out, the text tells what is meant."""
     types = [type_of(value, span) for value, span in zip(operands, spans, strict=True)]
-    read = any(isinstance(it, Operate) and it.op == "get_metadata" for it in operands)
+    read = any(_as_number(it, FLOAT) is not None for it in operands)
     for index, other in ((0, 1), (1, 0)):
         if types[index] in {BOOL, *NUMERIC} and types[other] == STRING and not read:
             places = (Label(spans[other], "this is string"), *declared(operands[index]))

@@ -60,6 +60,24 @@ class MessageSchema:
         return tuple(it.path for it in self.fields.values() if it.is_rival(one)) if one.oneofs else ()
 
 
+def spelled(fields: Mapping[str, Field], path: str) -> list[Field]:
+    """The fields that ``path`` may mean: the one of this name, or else those of it in another case, or else those whose
+    words are joined in another way (``userName`` for ``user_name``). More than one: it is not clear.
+    """
+    if path in fields:
+        return [fields[path]]
+    for form in (str.lower, folded):
+        found = [it for name, it in fields.items() if form(name) == form(path)]
+        if found:
+            return found
+    return []
+
+
+def folded(path: str) -> str:
+    """``path`` in the spelling in which ``userName`` and ``user_name`` are the same."""
+    return path.replace("_", "").lower()
+
+
 @dataclass(frozen=True)
 class MethodSignature:
     """A gRPC method; ``full_name`` is its path, ``/package.Service/Method``."""

@@ -106,6 +106,8 @@ class Scope:
         self.lost = frozenset(lost)
         self._broken = set(self.lost)
         self._declared: list[Variable] = []
+        self.elsewhere: dict[str, tuple[Part, Variable]] = {}
+        """Locals of the blocks before this one."""
 
     @property
     def message(self) -> MessageSchema:
@@ -167,6 +169,10 @@ class Scope:
         self.mention(span, variable)
         return variable
 
+    def locals(self) -> dict[str, tuple[Part, Variable]]:
+        """Everything that this block, or one before it, has named."""
+        return self.elsewhere | {it.name: (self.part, it) for it in self._declared}
+
     def untold(self) -> list[Variable]:
         """Variables that began as ``[]`` and that nothing gave an item."""
         return [variable for variable in self._declared if variable.type is None]
@@ -192,8 +198,20 @@ class Scope:
             return CheckError("E033", f"`{name}` is the RPC, not a value", span, help_=help_)
         if name.lower() in _CONSTANTS:
             return CheckError("E010", f"`{name}` is not defined", span, help_=_CONSTANTS[name.lower()])
+        if name in self.elsewhere:
+            return self._of_another_block(name, span)
         names = [*self.state, *(known for block in self._blocks for known in block)]
         if near_names(name, self._broken):  # what is wrong is perhaps where it is declared
             names += self._broken
         help_ = suggestion(name, names, what="names known here") if names else f"give it a value first: `{name} = …`"
         return CheckError("E010", f"`{name}` is not defined", span, help_=help_)
+
+    def _of_another_block(self, name: str, span: Span) -> CheckError:
+        part, variable = self.elsewhere[name]
+        type_ = variable.type or "…"
+        help_ = f"declare it in `state`, `{name}: {type_}`, and it is there in every block"
+        if part is not Part.INIT:
+            help_ = f"keep it in a Map of the state, `{name}_of: Map<uint, {type_}>`, at the key rpc_id()"
+        title, label = f"`{name}` is not defined in `{self.part.value}`", "no longer there"
+        places = [Label(variable.span, f"what `{part.value}` names ends with it")]
+        return CheckError("E010", title, span, label, help_, places)

@@ -274,6 +274,18 @@ def names_given(node: Any, function: str) -> Iterator[str]:
             yield from names_given(getattr(node, field_.name), function)
 
 
+def names_in(node: Any) -> Iterator[str]:
+    """Every name in ``node``, which may be a tuple, and all below it."""
+    if isinstance(node, Name):
+        yield node.name
+    elif isinstance(node, tuple):
+        for it in node:
+            yield from names_in(it)
+    elif dataclasses.is_dataclass(node):
+        for field_ in dataclasses.fields(node):
+            yield from names_in(getattr(node, field_.name))
+
+
 def applications(node: Any) -> Iterator[Apply]:
     """Every application of a function in ``node``, which may be a tuple, and all below it."""
     if isinstance(node, tuple):

@@ -21,6 +21,7 @@ class Variable:
     ``type`` is None only while it is checked: for a Vec or Map that ``began`` as ``[]`` or ``{}``, until something
     tells what it holds.
     ``origin`` is the entry of a state Map that it was got from: changing it in place changes the entry too.
+    ``made_by`` is the operation that gave its first value, if one did.
     """
 
     name: str
@@ -28,6 +29,11 @@ class Variable:
     type: Type | None
     origin: Origin | None = None
     began: ContainerKind = VecType
+    made_by: str = ""
+
+
+class StatusText(Variable):
+    """Holds 'success' or 'failure', by the status of the call; where a number is needed, the status is meant."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,10 @@ class Operate:
     op: str
     arguments: tuple[Value, ...]
     type: Type
+
+
+class CallNumberText(Operate):
+    """The number of the call as text; where a number is needed, itself."""
 
 
 Value = Literal | Local | StateValue | FieldValue | Empty | VecOf | MapOf | Operate

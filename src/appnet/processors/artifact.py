@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedChain
-from appnet.application.model import Edge
+from appnet.application.model import USUAL_LIMITS, Edge, Limits
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
@@ -35,6 +35,16 @@ class Artifact:
     def version(self) -> str:
         """What tells its code from all other code."""
         return self.code.version
+
+    @property
+    def limits(self) -> Limits:
+        """What its calls are limited to."""
+        return self.chain.chain.limits
+
+    @property
+    def edition(self) -> str:
+        """What tells it from all others of its name: its code, and limits of calls that are not the usual ones."""
+        return self.version if self.limits == USUAL_LIMITS else f"{self.version} {self.limits}"
 
     @property
     def edge(self) -> Edge:

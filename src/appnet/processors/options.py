@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.observe.otlp import Resource
 
 _VERSION = 1
@@ -23,7 +24,7 @@ class ChainOptions:
     service: str
     node: str
     version: str
-    max_message: int = 4 << 20
+    max_message: int = DEFAULT_MAX_MESSAGE
     backend_count: int = 0
     seed: int = 0
 

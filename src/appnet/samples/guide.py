@@ -12,10 +12,13 @@ import aiohttp
 
 from appnet.application.load import LoadedApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.language.messages import MethodSignature
+from appnet.language.types import STRING
 from appnet.system.address import Address
 
 ECHO_METHOD = "/echo.EchoService/echo"
 
+_ECHO_MESSAGES = "of `echo.Msg`, whose `Body` is a string"
 FAILED = "Echo server returns an error."
 """What the frontend says of a call that failed."""
 
@@ -83,7 +86,7 @@ class EchoApplication:
 def application_for(loaded: LoadedApplication) -> EchoApplication:
     """The programs of the application; raises ``DiagnosticError`` where none of it are here."""
     edges = dict.fromkeys((it.chain.edge.client, it.chain.edge.server) for it in loaded.chains)
-    carried = [it for it in loaded.chains if any(one.signature.full_name == ECHO_METHOD for one in it.methods)]
+    carried = [it for it in loaded.chains if any(_is_echo(one.signature) for one in it.methods)]
     if len(edges) == 1 and carried:
         ((_, server),) = edges
         proto = carried[0].chain.proto.path
@@ -91,9 +94,17 @@ def application_for(loaded: LoadedApplication) -> EchoApplication:
         return EchoApplication(proto, replicas=loaded.manifest.replicas(server))
     other = next((it for it in loaded.chains if it not in carried), loaded.chains[0])
     title = f"no programs here that call `{other.method.full_name}` on `{other.chain.edge}`"
-    help_ = f"on one machine the echo application can be run, which is one edge: `{ECHO_METHOD}`"
+    help_ = f"on one machine the echo application can be run, which is one edge: `{ECHO_METHOD}` {_ECHO_MESSAGES}"
     span = other.chain.methods[0].span
     raise DiagnosticError([Diagnostic("C061", Severity.ERROR, title, span, "this method", help_)])
+
+
+def _is_echo(method: MethodSignature) -> bool:
+    """Whether the programs can call the method: they know one message, of one text."""
+    messages = (method.request, method.response)
+    bodies = [it.fields.get("Body") for it in messages]
+    named = method.full_name == ECHO_METHOD and all(it.full_name == "echo.Msg" for it in messages)
+    return named and all(it is not None and it.kind == "string" and it.type == STRING for it in bodies)
 
 
 async def get(url: str, key: str) -> FrontendAnswer:

@@ -6,7 +6,7 @@
  *   passed, refused  requests
  *   most_inside      the most calls that had passed and were not answered yet, at any time
  *   headers_set      request headers that were set
- *   unlike           calls whose `dst` was not that of their session's first one
+ *   unlike           calls whose host was not that of their session's first one
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 enum { SESSIONS = 10 };
 
 static atomic_ulong passed, refused, inside, most_inside, headers_set, unlike;
-static atomic_int destinations[SESSIONS]; /* the first `dst` of each session and 1, or 0 */
+static atomic_int destinations[SESSIONS]; /* the first host of each session and 1, or 0 */
 
 typedef struct caller {
   an_instance *instance;
@@ -54,7 +54,7 @@ static void header_set(void *host, an_metadata_map map, an_view key, an_view val
   const request *it = host;
   if (map != AN_REQUEST_METADATA) return;
   atomic_fetch_add(&headers_set, 1);
-  if (!same(key, "dst")) return;
+  if (!same(key, "x-appnet-host")) return;
   int mine = 1 + (value.size > 0 ? value.data[0] : 0), first = 0;
   if (!atomic_compare_exchange_strong(&destinations[it->session], &first, mine) && first != mine) atomic_fetch_add(&unlike, 1);
 }

@@ -16,6 +16,7 @@
 #include "hosted.c"
 #include "http_call.c"
 #include "http_status.c"
+#include "inflate.c"
 
 enum { MAX_CHUNKS = 8, MAX_MESSAGE = 2000 };
 

@@ -112,7 +112,13 @@ static an_verdict refuse(an_call *call, int32_t code, an_view text) {
 
 static bool denies(an_view name) { return name.size >= 4 && memcmp(name.data, "deny", 4) == 0; }
 
+static an_verdict opened(an_call *call) {
+  call->opened = 1;
+  return AN_FORWARD;
+}
+
 static an_verdict judge_request_of(an_call *call) {
+  if (call->unread_code != 0) return an_refuse_unread(call);
   fixture_state *state = call->instance->state;
   an_lock_acquire(&call->instance->locks[0]);
   state->requests++;
@@ -127,7 +133,7 @@ static an_verdict judge_request_of(an_call *call) {
     return refuse(call, 7, (an_view){text, name.size + 8});
   }
   write_fields(call, AN_REQUEST);
-  call->forwarded = 1;
+  call->begun = 1;
   return AN_FORWARD;
 }
 
@@ -141,6 +147,8 @@ static void keep_status(an_call *call, bool with_fields) {
 }
 
 static an_verdict judge_response_of(an_call *call) {
+  if (call->begun == 0) return AN_FORWARD;
+  if (call->unread_code != 0) return an_refuse_unread(call);
   keep_status(call, true);
   if (!call->is_error && denies(call->slots[0].value.s)) return refuse(call, 10, TEXT("response denied"));
   if (!call->is_error) write_fields(call, AN_RESPONSE);
@@ -151,16 +159,17 @@ static an_verdict headers_request(an_call *call) {
   an_view value;
   if (an_metadata_get(call, AN_REQUEST, TEXT("deny"), &value)) return refuse(call, 7, value);
   if (an_metadata_get(call, AN_REQUEST, TEXT("to"), &value)) an_route(call, value);
-  call->forwarded = 1;
+  call->opened = call->begun = 1;
   return AN_FORWARD;
 }
 
 static an_verdict forward(an_call *call) {
-  call->forwarded = 1;
+  call->opened = call->begun = 1;
   return AN_FORWARD;
 }
 
 static an_verdict watch_response(an_call *call) {
+  if (call->unread_code != 0) return AN_FORWARD;
   keep_status(call, true);
   an_record record;
   an_record_begin(&record, call->instance, 0);
@@ -234,7 +243,7 @@ static void dump(an_instance *instance, struct an_text *out) {
 
 static const an_method METHODS[APPNET_METHOD_COUNT] = {
     {METHOD_PATH("/fixture.Fixture/Judge"), .request = {EVERY_FIELD, .holds = true}, .response = {EVERY_FIELD, .holds = true},
-     .on_open = forward, .on_request = judge_request_of, .on_response = judge_response_of},
+     .on_open = opened, .on_request = judge_request_of, .on_response = judge_response_of},
     {METHOD_PATH("/fixture.Fixture/Headers"), .request = {.holds = true}, .response = {.empty = true},
      .on_open = headers_request, .on_request = forward, .on_response = forward},
     {METHOD_PATH("/fixture.Fixture/Watch"), .request = {.empty = true}, .response = {EVERY_FIELD, .needs_status = true},

@@ -28,7 +28,7 @@ static bool run_call(an_instance *instance, unsigned long number, int32_t status
   an_view host = {session, 2};
   an_call *call = appnet_chain.call_new(instance, 0, &host);
   fill(&method->request, appnet_chain.message_new(call, AN_REQUEST), (an_view){user, 6});
-  bool passes = appnet_chain.judge_request(call) == AN_FORWARD;
+  bool passes = appnet_chain.judge_open(call) == AN_FORWARD && appnet_chain.judge_request(call) == AN_FORWARD;
   if (passes && status != 0) appnet_chain.end_response(call, status);
   if (passes && status == 0) {
     fill(&method->response, appnet_chain.message_new(call, AN_RESPONSE), (an_view){user, 6});

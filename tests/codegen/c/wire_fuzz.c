@@ -15,6 +15,7 @@
 #include "hosted.c"
 #include "http_call.c"
 #include "http_status.c"
+#include "inflate.c"
 
 enum { MAX_MESSAGE = 2000, LONGEST_TEXT = 300 };
 

@@ -164,7 +164,9 @@ static void run_request(driver_call *call, char *arguments) {
   const an_side *side = &call->call->method->request;
   call->slots = an_message_new(call->call, AN_REQUEST);
   take_arguments(call, side, AN_REQUEST_METADATA, arguments);
-  print_outcome(call, side, AN_REQUEST_METADATA, an_judge_request(call->call));
+  an_verdict verdict = call->call->opened == 0 ? an_judge_open(call->call) : AN_FORWARD;
+  if (verdict == AN_FORWARD) verdict = an_judge_request(call->call);
+  print_outcome(call, side, AN_REQUEST_METADATA, verdict);
 }
 
 static void run_response(driver_call *call, int32_t status, char *arguments) {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.language.operations.metadata import HOST
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import wasm as wasm_harness
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, DeliveredBody
@@ -75,7 +78,7 @@ def test_splits_do_not_matter(places: list[int], target: str):
         (HELLO + b"\0", 13, b"request has more than its one message"),
         (HELLO + HELLO, 13, b"request has more than its one message"),
         (frame(b"") + HELLO, 13, b"request has more than its one message"),
-        (frame(b"\x0a\x05hello", flag=1), 12, b"request message is compressed and cannot be read"),
+        (frame(b"\x0a\x05hello", flag=1), 13, b"request message is compressed, and nothing says how"),
         (frame(b"", flag=2), 13, b"request message has an unknown frame flag"),
         (frame(b"", flag=0x80), 13, b"request message has an unknown frame flag"),
         (b"\0\xff\xff\xff\xff", 8, b"request message is longer than this proxy accepts"),
@@ -96,7 +99,7 @@ def test_what_cannot_be_read_is_refused(chain: Any, body: bytes, code: int, reas
     assert kept(chain).responses == 0
 
 
-@pytest.mark.parametrize("header", [b"\0\xff\xff\xff\xff", b"\1\0\0\0\5", b"\7\0\0\0\0"])
+@pytest.mark.parametrize("header", [b"\0\xff\xff\xff\xff", b"\1\xff\0\0\5", b"\7\0\0\0\0"])
 def test_a_bad_frame_header_is_refused_before_its_message_comes(chain: Any, header: bytes):
     call = chain.call()
     call.request_headers(headers(JUDGE))
@@ -205,7 +208,7 @@ def test_a_response_may_be_refused(chain: Any):
         (b"\0\0", 13, b"response has no whole message"),
         (HELLO[:-1], 13, b"response has no whole message"),
         (HELLO + b"\0", 13, b"response has more than its one message"),
-        (frame(b"\x0a\x01x", flag=1), 12, b"response message is compressed and cannot be read"),
+        (frame(b"\x0a\x01x", flag=1), 13, b"response message is compressed, and nothing says how"),
         (frame(b"", flag=9), 13, b"response message has an unknown frame flag"),
         (b"\0\xff\xff\xff\xff", 8, b"response message is longer than this proxy accepts"),
     ],
@@ -215,12 +218,80 @@ def test_responses_that_cannot_be_read(chain: Any, body: bytes, code: int, reaso
     pieces = [body[at : at + 1] for at in range(len(body))] if split else [body]
     held = forwarded(chain, JUDGE)
     assert held.run_response({}, pieces, 0) == Denied(code, b"appnet: " + reason)
-    assert kept(chain).status == code
-    assert kept(chain).values == {}
-    # Where nothing is held the response passes, and the handlers see an error.
+    assert kept(chain).responses == 0
+    # Where nothing is held the response passes, and no handler runs.
     watched = forwarded(chain, WATCH)
     assert watched.run_response({}, pieces, 0) == DeliveredBody(body, {})
-    assert chain.records() == [("fixture.names", ("", (code, 0.0))), ("fixture.blobs", b"")]
+    assert chain.records() == []
+
+
+CONTENT = text(1, b"hello") + text(900, b"unknown" * 20)
+
+
+def packed(encoding: str, content: bytes = CONTENT) -> bytes:
+    return gzip.compress(content) if encoding == "gzip" else zlib.compress(content)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_what_is_compressed_is_read_and_goes_on_as_it_came(chain: Any, encoding: str):
+    body, named = frame(packed(encoding), flag=1), {"grpc-encoding": encoding.encode()}
+    call = chain.call()
+    assert call.run_request(JUDGE, named, [body[:9], body[9:]]) == DeliveredBody(body, named)
+    assert kept(chain).values == {"name": b"hello"}
+    assert call.run_response(named, [body[:9], body[9:]], 0) == DeliveredBody(body, named)
+    watched = forwarded(chain, WATCH)
+    assert watched.run_response(named, [body], 0) == DeliveredBody(body, named)
+    assert chain.records() == [("fixture.names", ("hello", (0, 0.0))), ("fixture.blobs", b"")]
+
+
+def test_what_is_compressed_and_changed_goes_on_plain(chain: Any):
+    written = {"w00": b"changed".hex().encode(), "grpc-encoding": b"gzip"}
+    got = chain.call().run_request(JUDGE, written, [frame(packed("gzip"), flag=1)])
+    assert got == DeliveredBody(frame(text(1, b"changed") + text(900, b"unknown" * 20)), written)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "code", "reason"),
+    [
+        (b"snappy", b"x", 12, b"message is compressed in a way that this proxy cannot read"),
+        (b"identity", b"x", 13, b"message is compressed, and nothing says how"),
+        (b"gzip", b"", 13, b"message is malformed: it cannot be decompressed"),
+        (b"gzip", packed("gzip")[:-1], 13, b"message is malformed: it cannot be decompressed"),
+        (b"gzip", packed("gzip") + b"x", 13, b"message is malformed: it cannot be decompressed"),
+        (b"gzip", packed("deflate"), 13, b"message is malformed: it cannot be decompressed"),
+        (b"deflate", packed("gzip"), 13, b"message is malformed: it cannot be decompressed"),
+        (b"gzip", packed("gzip", b"\0" * 100_000), 8, b"message is longer than this proxy accepts"),
+        (b"gzip", packed("gzip", b"\x0a"), 13, b"message is malformed: a varint is cut off"),
+    ],
+)
+def test_what_cannot_be_unpacked(chain: Any, encoding: bytes, body: bytes, code: int, reason: bytes):
+    named, pieces = {"grpc-encoding": encoding}, [frame(body, flag=1)]
+    assert chain.call().run_request(JUDGE, named, pieces) == Denied(code, b"appnet: request " + reason)
+    assert forwarded(chain, JUDGE).run_response(named, pieces, 0) == Denied(code, b"appnet: response " + reason)
+    assert forwarded(chain, WATCH).run_response(named, pieces, 0) == DeliveredBody(pieces[0], named)
+    assert chain.records() == []
+
+
+@given(st.binary(max_size=400), st.integers(0, 9), st.sampled_from(["gzip", "deflate"]), st.data())
+def test_unpacking_is_what_zlib_does(content: bytes, level: int, encoding: str, data: st.DataObject):
+    chain = fixture.instance("native", max_message=1000)
+    made = zlib.compressobj(level, wbits=31 if encoding == "gzip" else 15)
+    body = bytearray(made.compress(text(1, content)) + made.flush())
+    for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=2)):
+        body[place] ^= data.draw(st.integers(0, 255))
+    try:
+        reader = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
+        read = reader.decompress(bytes(body))
+        whole = reader.eof and not reader.unused_data
+    except zlib.error:
+        whole = False
+    pieces, named = [frame(bytes(body), flag=1)], {"grpc-encoding": encoding.encode()}
+    got = chain.call().run_request(JUDGE, named, pieces)
+    if whole and read == text(1, content):
+        assert got == DeliveredBody(pieces[0], named)
+        assert kept(chain).values == {"name": content}
+    elif not whole:
+        assert isinstance(got, Denied)
 
 
 @pytest.mark.parametrize("size", [1, 6, 1000])
@@ -288,7 +359,7 @@ def test_calls_in_flight_count_for_their_host(chain: Any):
     calls = [chain.call() for _ in range(3)]
     for call, host in zip(calls, (b"1", b"1", b"9"), strict=True):
         call.run_request(HEADERS, {"to": host}, [HELLO])
-        assert call.request.headers["dst"] == (host if host == b"1" else b"any")
+        assert call.request.headers[HOST] == (host if host == b"1" else b"any")
     assert kept(chain).load == 2
     calls[0].response_headers(RESPONSE)
     assert kept(chain).load == 1

@@ -16,9 +16,17 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.model import Side
+from appnet.application.model import Limits, Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.options import ConcurrencyOption, FilesArgument, LevelOption, PricesOption, TargetOption
+from appnet.cli.options import (
+    ConcurrencyOption,
+    FilesArgument,
+    IdleTimeoutOption,
+    LevelOption,
+    MaxMessageOption,
+    PricesOption,
+    TargetOption,
+)
 from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
@@ -241,11 +249,14 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
+    max_message: MaxMessageOption = None,
+    idle_timeout: IdleTimeoutOption = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError, RolloutError):
-        where = where_of(target, prices, workers=concurrency)
+        limits = Limits(max_message, idle_timeout)
+        where = where_of(target, prices, workers=concurrency, limits=limits)
         sources = tuple(map(FileSource, files))
         settings = RunSettings(sources, Path(), Settings(opt_level), where, port)
         work = run_once(settings, screens) if once else run_until_told(settings, screens)

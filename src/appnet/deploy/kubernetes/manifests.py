@@ -10,9 +10,9 @@ import yaml
 
 from appnet.application.manifest import object_name
 from appnet.application.model import Side
+from appnet.compile.cluster import by_processor, problems
 from appnet.compile.pipeline import Version
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import ClusterObjects, Object
 from appnet.system.address import Address
@@ -47,18 +47,14 @@ class _Writer:
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def check(self) -> None:
-        wrong = [
-            it
-            for objects, artifacts in self._by_processor()
-            for it in objects.problems(artifacts, self._manifest.services)
-        ]
+        wrong = problems(self._artifacts, self._manifest)
         if wrong:
-            raise DiagnosticError(list(dict.fromkeys(wrong)))
+            raise DiagnosticError(wrong)
 
     def files(self) -> dict[str, list[Object]]:
         for name in dict.fromkeys(it.service for it in self._artifacts):
             for deployment in self._behind(name):
-                for objects, artifacts in self._by_processor():
+                for objects, artifacts in by_processor(self._artifacts):
                     objects.set_up(deployment["spec"]["template"], [it for it in artifacts if it.service == name])
         if self._settings.replicas is not None:
             self._set_replicas(self._settings.replicas)
@@ -69,20 +65,15 @@ class _Writer:
         files["50-application"] = [it for it in self._objects if it not in namespaces]
         return {f"{name}.yaml": objects for name, objects in sorted(files.items()) if objects}
 
-    def _by_processor(self) -> Iterator[tuple[ClusterObjects, list[Artifact]]]:
-        for name in dict.fromkeys(it.segment.place.processor for it in self._artifacts):
-            artifacts = [it for it in self._artifacts if it.segment.place.processor == name]
-            yield registry.processor(name).objects(), artifacts
-
     def _shared(self) -> Iterator[tuple[str, Object]]:
         """What a namespace needs once."""
-        for objects, artifacts in self._by_processor():
+        for objects, artifacts in by_processor(self._artifacts):
             for namespace in sorted({self._namespace(it.service) for it in artifacts}):
                 here = [it for it in artifacts if self._namespace(it.service) == namespace]
                 yield from objects.shared(namespace, here, self._settings.collector)
 
     def _chains(self, number: str, side: Side) -> Iterator[tuple[str, Object]]:
-        for objects, artifacts in self._by_processor():
+        for objects, artifacts in by_processor(self._artifacts):
             chains: dict[str, list[Artifact]] = {}
             for it in artifacts:
                 if it.segment.place.side is side:

@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Span
 from appnet.language import syntax
 from appnet.language import typed as tree
-from appnet.language.expressions import type_of
-from appnet.language.messages import Field, MessageSchema
+from appnet.language.expressions import call_number_text, coerce, type_of
+from appnet.language.messages import Field, MessageSchema, folded, spelled
 from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm
 from appnet.language.operations.call import Call
 from appnet.language.scope import CheckError, Follows, Part, Scope
-from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, Value, Variable
-from appnet.language.types import BOOL, BYTES, INT, STRING, UINT, UNIT
+from appnet.language.typed import FieldValue, Literal, Local, Operate, SetField, SetReplyField, StatusText, Value
+from appnet.language.types import BOOL, BYTES, INT, NUMERIC, STRING, UINT, UNIT
 
 DESTINATION = b"dst"
 """What programs set to choose the host of a request: a field that messages need not have, or metadata."""
 
+_STATUS_TEXTS = frozenset({"status", "metastatus", "metaresponse"})
+_CALL_NUMBER = "rpcid"
+_BESIDE = "what travels beside a message is metadata: get_metadata(rpc, 'KEY'), set_metadata(rpc, 'KEY', value)"
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
-    **dict.fromkeys(("id", "rpcid", "rpc_id"), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
-    **dict.fromkeys(("status", "meta_status"), "for the gRPC status write status(rpc): 0 is success"),
+    **dict.fromkeys(("id", _CALL_NUMBER), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
+    **dict.fromkeys(_STATUS_TEXTS, "for the gRPC status write status(rpc): 0 is success"),
     "method": "for the method's name write method()",
-    **dict.fromkeys(("dst", "load"), "to send it along write set_metadata(rpc, 'KEY', value)"),
+    **dict.fromkeys(("dst", "key", "load"), _BESIDE),
 }
-_FIELD_TYPES = frozenset(
-    {"string", "bytes", "bool", "int", "uint", "float", "double", "enum"}
+_INTEGER_TYPES = frozenset(
+    {"int", "uint", "enum"}
     | {f"{sign}int{bits}" for sign in ("", "u", "s") for bits in (32, 64)}
     | {f"{sign}fixed{bits}" for sign in ("", "s") for bits in (32, 64)}
 )
+_FIELD_TYPES = _INTEGER_TYPES | {"string", "bytes", "bool", "float", "double"}
 
 
 def get_field(call: Call, count: int) -> Value:
     """``get(rpc, 'field')`` of so many arguments."""
     path, span = _field_name(call, 1)
-    if count == 3:
-        node = call.arguments[2]
-        if not isinstance(node, syntax.Text) or node.value.decode("utf-8", "replace") not in _FIELD_TYPES:
-            title = "the third argument names the field's type"
-            raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
-    if path == "meta_status" and (_has_no_message(call) or _find_field(call.scope.message, path) is None):
-        return _meta_status(call)
+    said = _said_type(call.arguments[2]) if count == 3 else ""
+    value = _pseudo_field(call, path, span)
+    if value is not None:
+        wanted = INT if said in _INTEGER_TYPES else call.want
+        return coerce(value, wanted, call.node.span) if wanted in NUMERIC else value
     _message_in_hand(call)
     found = _field(call.scope, call.scope.message, path, span)
     return FieldValue(found.path, found.type)
 
 
-def _meta_status(call: Call) -> Value:
-    """The public AppNet's pseudo-field: 'success' or 'failure', here hoisted into a local."""
-    variable = Variable("meta_status", call.node.span, STRING)
+def _said_type(node: syntax.Expression) -> str:
+    """The type that a program gives a field."""
+    said = node.value.decode("utf-8", "replace") if isinstance(node, syntax.Text) else ""
+    if said not in _FIELD_TYPES:
+        title = "the third argument names the field's type"
+        raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
+    return said
+
+
+def _pseudo_field(call: Call, path: str, span: Span) -> Value | None:
+    """What the public AppNet takes for a field of every message; None for others, and where the message has one."""
+    message, name = call.scope.message, folded(path)
+    own = spelled(message.fields, path) or path in message.unknown or _unusable(message, path)
+    if own and not _has_no_message(call):
+        return None
+    if name == _CALL_NUMBER:
+        return call_number_text()
+    if name not in _STATUS_TEXTS:
+        return None
+    if name == "metaresponse":
+        title, label = f"reading `{path}` counts nothing down", "it only tells 'success' or 'failure'"
+        help_ = "write what `resp` is to change, such as `pending_req = pending_req - 1`"
+        call.scope.found.warn("W021", title, span, label, help_)
+    return _status_text(call)
+
+
+def _status_text(call: Call) -> Value:
+    """'success' or 'failure', hoisted into a local."""
+    variable = StatusText("status_text", call.node.span, STRING)
     succeeded = Operate("eq", (Operate("status", (), INT), Literal(0, INT)), BOOL)
     arms = tuple(
         tree.Arm(pattern, (tree.SetLocal(variable, Literal(text, STRING)),))
@@ -76,7 +106,7 @@ def _look_at_value(call: Call, message: MessageSchema, path: str) -> None:
 def set_field(call: Call) -> Value:
     """``set(rpc, 'field', value)``."""
     path, span = _field_name(call, 1)
-    if path == DESTINATION.decode() and (_has_no_message(call) or _find_field(call.scope.message, path) is None):
+    if path == DESTINATION.decode() and (_has_no_message(call) or _find_field(call.scope.message.fields, path) is None):
         return choose_host(call, call.text(2))
     _message_in_hand(call)
     _look_at_value(call, call.scope.message, path)
@@ -144,39 +174,44 @@ def _field_name(call: Call, index: int) -> tuple[str, Span]:
     raise CheckError("E020", "a field is named by a literal string", node.span, help_=help_)
 
 
-def _find_field(message: MessageSchema, path: str) -> Field | None:
-    fields = message.fields
-    if path in fields:
-        return fields[path]
-    same = [it for name, it in fields.items() if name.lower() == path.lower()]
-    return same[0] if len(same) == 1 else None
+def _find_field(fields: Mapping[str, Field], path: str) -> Field | None:
+    found = spelled(fields, path)
+    return found[0] if len(found) == 1 else None
 
 
 def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field:
-    found = _find_field(message, path)
+    found = _find_field(message.fields, path)
     if found is not None:
         scope.mention(span, found)
         return found
+    several = spelled(message.fields, path)
+    if several:
+        help_ = "write " + " or ".join(f"`{it.path}`" for it in several)
+        raise CheckError("E014", f"field `{path}` of {message.full_name} is not clear", span, "several fit", help_)
     if path in message.unknown:
         raise Follows
     reason = _unusable(message, path)
     if reason:
-        help_ = "use a field of scalars: " + suggestion("", message.fields, what="fields")
-        raise CheckError("E015", f"field `{path}` of {message.full_name} cannot be used", span, reason, help_)
+        title = f"field `{path}` of {message.full_name} cannot be used"
+        raise CheckError("E015", title, span, reason, f"do without it: {_instead('', message)}")
     title = f"{message.full_name} has no field `{path}`"
-    help_ = suggestion(path, message.fields, what="fields")
-    if path.lower() in _TWINS:
-        help_ += f"; {_TWINS[path.lower()]}"
-    raise CheckError("E014", title, span, help_=help_)
+    raise CheckError("E014", title, span, help_=_instead(path, message))
+
+
+def _instead(path: str, message: MessageSchema) -> str:
+    """What to write where the message has no such field that can be used."""
+    known = suggestion(path, message.fields, what="fields") if message.fields else ""
+    meant = _TWINS.get(folded(path), "") or ("" if known else _BESIDE)
+    return "; ".join(it for it in (known, meant) if it)
 
 
 def _unusable(message: MessageSchema, path: str) -> str:
     """Why the field, or the message around it, cannot be used; empty where that is not so."""
-    wanted = path.lower()
+    wanted = folded(path)
     for name, reason in message.unsupported.items():
-        if name.lower() == wanted:
+        if folded(name) == wanted:
             return reason
-        if wanted.startswith(f"{name.lower()}.") and not any(it.startswith(f"{name}.") for it in message.fields):
+        if wanted.startswith(f"{folded(name)}.") and not any(it.startswith(f"{name}.") for it in message.fields):
             return f"it is inside `{name}`: {reason}"
     return ""
 

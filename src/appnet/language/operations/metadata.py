@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from appnet.language.expressions import coerce
+from appnet.language.expressions import call_number_text, coerce
 from appnet.language.operations.built_in import Chapter, function
 from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import Effect, Operation
@@ -19,7 +19,13 @@ _RESERVED = re.compile(rb"grpc-.*|content-type|te|" + DESTINATION)
 DELAY = "x-envoy-fault-delay-request"
 """Holds how many milliseconds Envoy's fault filter is to delay a request."""
 
-HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage"})
+PUBLIC_CALL_NUMBER = b"appnet-rpc-id"
+"""The public AppNet has the number of the call in the metadata of this key; here reading it is `rpc_id()`."""
+
+HOST = "x-appnet-host"
+"""Holds the number, from 0, of the host that a request goes to; anything else is any host."""
+
+HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST})
 """Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
 
 
@@ -40,20 +46,26 @@ def is_header_value(value: bytes) -> bool:
 
 def _get_metadata(call: Call) -> Value:
     value = by_signature(call, _GET)
+    if isinstance(value, Operate) and _is_literal(value.arguments[0], PUBLIC_CALL_NUMBER):
+        value = call_number_text()
     return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
+
+
+def _is_literal(key: Value, text: bytes) -> bool:
+    return isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == text
 
 
 def _set_metadata(call: Call) -> Value:
     call.has_metadata()
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
-    if isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == DESTINATION:
+    if _is_literal(key, DESTINATION):
         return choose_host(call, value)
     title = "this header is not set"
     if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
         help_ = (
             "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
-            f"`{DELAY}` the proxies'"
+            f"`{DELAY}` and `{HOST}` the proxies'"
         )
         call.scope.found.warn("W006", title, call.span(offset), "no key that programs can set", help_)
     if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
@@ -67,7 +79,7 @@ _GET = Operation(
     "(string) -> string",
     "get_metadata(rpc, 'key')",
     "The value in the headers of the message in hand, lower-case key; the empty string where absent, as "
-    f"'{DELAY}' always is.",
+    f"'{DELAY}' and '{HOST}' always are.",
     "get_metadata(rpc, 'user') == 'ann'",
     Effect.READS_METADATA,
 )
@@ -82,9 +94,9 @@ CHAPTERS = (
                     "set_metadata",
                     "(string, string) -> unit",
                     "set_metadata(rpc, 'key', value)",
-                    "Sets the value in the headers of the message in hand, lower-case key. Left alone are reserved "
-                    f"keys (':…', 'grpc-…', 'content-type', 'te', 'dst', '{DELAY}'), keys not of [a-z0-9._-], "
-                    "and values not of 0x20-0x7e. "
+                    "Sets the value in the headers of the message in hand, lower-case key. Left alone are "
+                    f"reserved keys (':…', 'grpc-…', 'content-type', 'te', 'dst', '{DELAY}', '{HOST}'), keys not of "
+                    "[a-z0-9._-], and values not of 0x20-0x7e. "
                     "The literal key 'dst' in req chooses the host, as set(rpc, 'dst', host) does.",
                     "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
                     Effect.WRITES_METADATA,

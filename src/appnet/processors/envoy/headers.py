@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appnet.interpret import Rpc
-from appnet.language.operations.metadata import DELAY
-
-DESTINATION = "dst"
-"""Holds the number, from 0, of the host that a request goes to; anything else is any host."""
+from appnet.language.operations.metadata import DELAY, HOST
 
 
 def marks(rpc: Rpc) -> dict[str, bytes]:
     """What a module sets of these for the call as the interpreter left it."""
     found = {}
     if rpc.routed:
-        found[DESTINATION] = b"any" if rpc.destination is None else b"%d" % rpc.destination
+        found[HOST] = b"any" if rpc.destination is None else b"%d" % rpc.destination
     if rpc.wait_ms:
         found[DELAY] = b"%d" % rpc.wait_ms
     return found
@@ -23,6 +20,6 @@ def marks(rpc: Rpc) -> dict[str, bytes]:
 
 def read(metadata: Mapping[str, bytes]) -> tuple[dict[str, bytes], int | None, int]:
     """Metadata as it went on: what is none of these, the host that was chosen, and the milliseconds to wait."""
-    host, wait_ms = metadata.get(DESTINATION, b""), int(metadata.get(DELAY, b"0"))
-    own = {key: value for key, value in metadata.items() if key not in {DESTINATION, DELAY}}
+    host, wait_ms = metadata.get(HOST, b""), int(metadata.get(DELAY, b"0"))
+    own = {key: value for key, value in metadata.items() if key not in {HOST, DELAY}}
     return own, int(host) if host.isdigit() else None, wait_ms

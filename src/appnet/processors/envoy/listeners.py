@@ -7,8 +7,10 @@ filters in order and leaves to a cluster whose hosts come by EDS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import RoutingPriority
@@ -16,7 +18,7 @@ from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
@@ -24,23 +26,20 @@ from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
+    ResponseMapper,
 )
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
-from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
+from appnet.application.model import DEFAULT_MAX_MESSAGE
+from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
 from appnet.processors.envoy.filters import FILTER_TYPES
-from appnet.processors.envoy.headers import DESTINATION
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
-DEFAULT_MAX_MESSAGE = 4 << 20
-"""Bytes of the longest gRPC message a chain can judge, by default; gRPC libraries' own limit."""
-
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
-_STREAM_IDLE_SECONDS = 300
 _MANY = 1 << 20
 _DELAY = "delay"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
@@ -54,10 +53,11 @@ class Sidecar:
     ``filters`` are the names of its chain's filters in request order; each arrives by ECDS under that name, and the
     listener does not open before all have. ``upstream`` are the hosts calls leave to, at any time replaceable.
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
-    ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `DESTINATION`; to
-    any host where that is no host's number, or not there. No server sees that header.
-    ``delays``: a call waits for as long as the chain has put in the header `DELAY`. No server sees that header either,
-    and a caller's has no effect.
+    ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
+    host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
+    header `DELAY`. No server sees these headers, and a caller's have no effect.
+    ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
+    others may be silent for ever.
     """
 
     listener: str
@@ -67,6 +67,7 @@ class Sidecar:
     max_message: int = DEFAULT_MAX_MESSAGE
     chooses_host: bool = False
     delays: bool = False
+    idle_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cluster(self) -> str:
@@ -84,7 +85,7 @@ def upstream_cluster(sidecar: Sidecar) -> Cluster:
     cluster = Cluster(name=sidecar.cluster, type=Cluster.EDS)
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.eds_cluster_config.eds_config.CopyFrom(_ads())
-    cluster.per_connection_buffer_limit_bytes.value = _buffer_limit(sidecar)
+    cluster.per_connection_buffer_limit_bytes.value = buffer_limit(sidecar.max_message)
     limits = cluster.circuit_breakers.thresholds.add(priority=RoutingPriority.DEFAULT)
     for limit in (limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries):
         limit.value = _MANY
@@ -92,7 +93,7 @@ def upstream_cluster(sidecar: Sidecar) -> Cluster:
     if sidecar.chooses_host:
         subsets = cluster.lb_subset_config
         subsets.fallback_policy = Cluster.LbSubsetConfig.ANY_ENDPOINT
-        subsets.subset_selectors.add(keys=[DESTINATION], single_host_per_subset=True)
+        subsets.subset_selectors.add(keys=[HOST], single_host_per_subset=True)
     return cluster
 
 
@@ -104,35 +105,39 @@ def upstream_endpoints(sidecar: Sidecar) -> ClusterLoadAssignment:
         host = group.lb_endpoints.add()
         host.endpoint.address.CopyFrom(envoy_address(address))
         if sidecar.chooses_host:
-            host.metadata.filter_metadata[_LB_NAMESPACE][DESTINATION] = str(number)
+            host.metadata.filter_metadata[_LB_NAMESPACE][HOST] = str(number)
     return assignment
 
 
 def chain_listener(sidecar: Sidecar) -> Listener:
-    """The listener: HTTP/2 without TLS, the chain's filters, and the router."""
+    """The listener: HTTP without TLS, the chain's filters, and the router.
+
+    gRPC is HTTP/2; what comes as HTTP/1.1 is answered, too, rather than cut off.
+    """
     listener = Listener(name=sidecar.listener)
     listener.address.CopyFrom(envoy_address(sidecar.bind))
-    listener.per_connection_buffer_limit_bytes.value = _buffer_limit(sidecar)
+    listener.per_connection_buffer_limit_bytes.value = buffer_limit(sidecar.max_message)
     network_filter = listener.filter_chains.add().filters.add(name="http")
     network_filter.typed_config.Pack(_connection_manager(sidecar))
     return listener
 
 
 def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
-    manager = HttpConnectionManager(stat_prefix=sidecar.listener, codec_type=HttpConnectionManager.HTTP2)
+    manager = HttpConnectionManager(stat_prefix=sidecar.listener, codec_type=HttpConnectionManager.AUTO)
     # One bad stream must not cost its neighbours their connection.
     manager.http2_protocol_options.override_stream_error_on_invalid_http_message.value = True
-    manager.stream_idle_timeout.FromSeconds(_STREAM_IDLE_SECONDS)
+    manager.stream_idle_timeout.FromSeconds(0)  # a stream may be silent; routes say otherwise where they should
     manager.generate_request_id.value = False  # the proxy pair adds nothing to a call that the chain did not
     manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
+    manager.local_reply_config.mappers.append(_unavailable_for_silence())
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
     if sidecar.chooses_host:
-        manager.http_filters.add(name="choose-host").typed_config.Pack(_destination_from_header())
+        manager.http_filters.add(name="choose-host").typed_config.Pack(_host_from_header())
     router = Router(suppress_envoy_headers=True)
     manager.http_filters.add(name="router").typed_config.Pack(router)
     return manager
@@ -141,22 +146,36 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
 def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     """All calls to the cluster. What may change while the proxy runs stands here: a new listener ends connections."""
     routes = RouteConfiguration(name=sidecar.cluster)
-    routes.virtual_hosts.append(_all_calls_to(sidecar.cluster))
+    routes.virtual_hosts.append(_all_calls(sidecar))
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
-    routes.request_headers_to_remove.append(DELAY)
+    routes.request_headers_to_remove.extend((DELAY, HOST))
     return routes
 
 
-def _all_calls_to(cluster: str) -> VirtualHost:
-    host = VirtualHost(name=cluster, domains=["*"])
-    route = host.routes.add()
-    route.match.prefix = "/"
-    route.route.cluster = cluster
-    # Streams may last; the caller's own deadline holds.
-    route.route.timeout.FromSeconds(0)
-    route.route.max_stream_duration.grpc_timeout_header_max.FromSeconds(0)
+def _all_calls(sidecar: Sidecar) -> VirtualHost:
+    host = VirtualHost(name=sidecar.cluster, domains=["*"])
+    for path, seconds in sidecar.idle_seconds.items():
+        silent = _route(sidecar.cluster)
+        silent.match.path = path
+        silent.route.idle_timeout.FromTimedelta(timedelta(seconds=seconds))
+        host.routes.append(silent)
+    every = _route(sidecar.cluster)
+    every.match.prefix = "/"
+    host.routes.append(every)
     return host
+
+
+def _route(cluster: str) -> Route:
+    """To the cluster, for as long as it takes.
+
+    A deadline is kept by those who know it, caller and server: a proxy that kept it as well would be a little early or
+    late, and end calls by a reset, which callers do not take for a deadline.
+    """
+    route = Route()
+    route.route.cluster = cluster
+    route.route.timeout.FromSeconds(0)
+    return route
 
 
 def _without_hidden_headers() -> TypedExtensionConfig:
@@ -169,6 +188,14 @@ def _without_hidden_headers() -> TypedExtensionConfig:
     return extension
 
 
+def _unavailable_for_silence() -> ResponseMapper:
+    """One gRPC code for calls that end for their silence, whether the request had ended or not."""
+    mapper = ResponseMapper()
+    mapper.filter.response_flag_filter.flags.append("SI")
+    mapper.status_code.value = HTTPStatus.GATEWAY_TIMEOUT
+    return mapper
+
+
 def _delay_by_header() -> HTTPFault:
     """Envoy's fault filter, which does nothing but hold those requests that the chain has marked."""
     filter_ = HTTPFault()
@@ -178,12 +205,12 @@ def _delay_by_header() -> HTTPFault:
     return filter_
 
 
-def _destination_from_header() -> HeaderToMetadata:
+def _host_from_header() -> HeaderToMetadata:
     """Makes the header that the chain sets what the cluster's subsets are chosen by."""
     filter_ = HeaderToMetadata()
-    rule = filter_.request_rules.add(header=DESTINATION)
+    rule = filter_.request_rules.add(header=HOST)
     rule.on_header_present.metadata_namespace = _LB_NAMESPACE
-    rule.on_header_present.key = DESTINATION
+    rule.on_header_present.key = HOST
     rule.remove = True
     return filter_
 
@@ -205,5 +232,6 @@ def _ads() -> ConfigSource:
     return source
 
 
-def _buffer_limit(sidecar: Sidecar) -> int:
-    return sidecar.max_message + _BUFFER_SLACK
+def buffer_limit(max_message: int) -> int:
+    """Bytes of a stream that Envoy must be able to hold where messages of so many are judged."""
+    return max_message + _BUFFER_SLACK

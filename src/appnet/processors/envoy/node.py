@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
-from appnet.application.model import Side
+from appnet.application.model import DEFAULT_MAX_MESSAGE, Side
 from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
@@ -84,17 +84,32 @@ class EnvoyNode:
         upstream = self._settings.upstream
         delays = any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked)
         names = [it.name for it in artifacts]
-        sidecar = Sidecar(_LISTENERS[self.side], names, upstream, chooses_host=len(upstream) > 1, delays=delays)
+        sidecar = Sidecar(
+            _LISTENERS[self.side],
+            names,
+            upstream,
+            max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
+            chooses_host=len(upstream) > 1,
+            delays=delays,
+            idle_seconds=idle_seconds(artifacts),
+        )
         filters = (self._filter(it) for it in artifacts)
         self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
 
     def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
-        options = ChainOptions(self.service, self.name, artifact.version, backend_count=len(self._settings.upstream))
+        hosts, longest = len(self._settings.upstream), artifact.limits.max_message
+        options = ChainOptions(self.service, self.name, artifact.version, longest, hosts)
         return chain_filter(artifact, options)
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version."""
         return (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
+
+
+def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
+    """After how long a silent call ends, by the paths of methods that have a limit."""
+    found = ((method.signature.full_name, it.limits.idle) for it in artifacts for method in it.chain.methods)
+    return {path: seconds for path, seconds in found if seconds}
 
 
 class EnvoyNodes:

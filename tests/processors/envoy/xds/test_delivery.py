@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.processors.envoy.filters import wasm_filter
-from appnet.processors.envoy.listeners import DEFAULT_MAX_MESSAGE
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.processor import Acceptance
 from tests.support.asynchronous import asynchronous

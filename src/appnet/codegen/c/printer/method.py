@@ -11,7 +11,7 @@ from appnet.codegen.c.printer.text import comment, constant, indent, literal, vi
 from appnet.codegen.c.printer.types import MEMBERS
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Const
-from appnet.ir.stages import holds_headers, judged_at_headers, reached_together
+from appnet.ir.stages import holds_headers, holds_response, judged_at_headers, reached_together
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import MapType, VecType
 
@@ -142,7 +142,7 @@ class MethodPrinter:
         lines = ["bool refused = false;"]
         for number, element in reversed(list(enumerate(self._elements))):
             if not element.is_trivial(InHand.RESPONSE):
-                asked = f"limit > {number} && {self._let_pass(number)} && {element.function(InHand.RESPONSE)}(call)"
+                asked = f"limit > {number} && {self._let_pass(number)} && {self._asked(element, InHand.RESPONSE)}"
                 lines += [
                     f"if ({asked} == AN_REFUSE) {{",
                     "  an_call_fail(call, call->reply_code);",
@@ -153,6 +153,16 @@ class MethodPrinter:
                 lines.append(f"if (limit > {number} && (call->last || refused)) {self._left(number, 'call->status')}")
         head = f"static bool {self._name}_unwind(an_call *call, uint32_t limit) {{"
         return [head, *indent([*lines, "return refused;"]), "}"]
+
+    def _asked(self, element: ElementPrinter, direction: InHand) -> str:
+        """The verdict of the handler; of a message that cannot be read, of what stands for one that would read it."""
+        runs = f"{element.function(direction)}(call)"
+        effects = element.handler(direction).effects
+        if not effects.fields:
+            return runs
+        only_looks = direction is InHand.RESPONSE and not holds_response(element.handler(direction))
+        instead = "AN_FORWARD" if only_looks else "an_refuse_unread(call)"
+        return f"(call->unread_code == 0 ? {runs} : {instead})"
 
     def _let_pass(self, number: int) -> str:
         """The condition that the element's req forwarded a message; one that only forwards lets all pass beforehand."""
@@ -196,14 +206,14 @@ class MethodPrinter:
         if element.is_trivial(InHand.REQUEST):
             return []
         lines = []
-        asked = f"{element.function(InHand.REQUEST)}(call)"
+        asked = self._asked(element, InHand.REQUEST)
         if element.element.req.effects.can_reply:
             asked = f"verdict_{number}"
             answered = [*self._ended_by(opened=opened, begun=number), f"call->forwarded = {number};"]
             if element.tells_end:
                 answered.append(self._left(number, "0"))
             lines += [
-                f"const an_verdict {asked} = {element.function(InHand.REQUEST)}(call);",
+                f"const an_verdict {asked} = {self._asked(element, InHand.REQUEST)};",
                 f"if ({asked} == AN_ANSWER) {{",
                 *indent([*answered, "return AN_ANSWER;"]),
                 "}",
@@ -325,9 +335,7 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
         early = judged_at_headers([it.element for it in elements], method)
         holds = any(holds_headers(it.element) for it in elements[early:])
     else:
-        ends = any(one.can_refuse or one.can_drop for one in effects)
-        writes = any(one.metadata_written or any(use.written for use in one.fields) for one in effects)
-        holds = ends or writes or reads_late
+        holds = any(holds_response(it) for it in handlers) or reads_late
     streams = method.client_streaming if request else method.server_streaming
     empty = not handlers and not told
     return MethodSide(

@@ -115,6 +115,8 @@ struct an_call {
   void *state;             /* program->call_state_size bytes, zero when the call begins */
   an_arena arena; /* of a stream's call, only what the message in hand needs */
   an_arena kept;  /* of a stream's call, what its rpc-scoped state holds */
+  int32_t unread_code; /* other than 0: the message in hand cannot be read, for which this status is the refusal */
+  an_view unread_text;
   int32_t reply_code; /* with AN_REFUSE */
   an_view reply_text; /* with AN_REFUSE; in the arena, static, or state that outlives the event */
   bool routed;         /* a handler chose a host, be it none */

@@ -20,7 +20,8 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
 
 /* What is between the chain and its proxy: no element sees it. */
 static bool is_hidden(an_view key) {
-  return an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) || an_equal(key, AN_TEXT("x-envoy-fault-delay-request-percentage"));
+  return an_equal(key, AN_TEXT("x-appnet-host")) || an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) ||
+         an_equal(key, AN_TEXT("x-envoy-fault-delay-request-percentage"));
 }
 
 static bool can_set(an_view key, an_view value) {

@@ -10,6 +10,10 @@ static inline uint32_t load_le32(const uint8_t *from) {
   return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
 }
 
+static inline uint32_t load_be32(const uint8_t *from) {
+  return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | (uint32_t)from[3];
+}
+
 static inline void store_le32(uint8_t *to, uint32_t value) {
   for (unsigned i = 0; i < 4; i++) to[i] = (uint8_t)(value >> (8 * i));
 }

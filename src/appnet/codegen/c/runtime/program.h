@@ -17,6 +17,9 @@
  * call->forwarded. call->status is the gRPC status; where call->is_error, slots read as defaults and writes are dropped.
  * call->last: the call ends with this response. AN_REFUSE as above.
  *
+ * Where call->unread_code is set, the message cannot be read. Elements that look at none of its fields see it pass. One that
+ * does refuses it, unless it sees a response that it could neither refuse nor change: then its resp does not run.
+ *
  * on_end runs end, once, of the elements that let the call begin. call->end_status is the status for those that no
  * response of it has passed. */
 

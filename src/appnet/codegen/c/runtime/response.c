@@ -5,6 +5,7 @@
 void an_call_error(an_call *call, int32_t status) {
   call->is_error = true;
   call->last = true;
+  call->unread_code = 0;
   call->status = status;
   an_wire_clear(&call->method->response, call->slots);
 }
@@ -12,6 +13,12 @@ void an_call_error(an_call *call, int32_t status) {
 void an_call_fail(an_call *call, int32_t status) {
   an_call_error(call, status);
   call->made_here = true;
+}
+
+an_verdict an_refuse_unread(an_call *call) {
+  call->reply_code = call->unread_code;
+  call->reply_text = call->unread_text;
+  return AN_REFUSE;
 }
 
 void an_reply_begin(an_call *call) { an_wire_clear(&call->method->reply, call->reply_slots); }

@@ -1,8 +1,9 @@
-/* A gRPC status as headers carry it. */
+/* A gRPC status as headers carry it, and as callers see it who know HTTP alone. */
 #ifndef AN_GRPC_MESSAGE_H
 #define AN_GRPC_MESSAGE_H
 
 #include "module.h"
+#include "value.h"
 
 enum { AN_STATUS_SIZE = 3, AN_MESSAGE_SIZE = 1024 };
 
@@ -29,6 +30,19 @@ static inline size_t an_message_text(an_view text, char out[AN_MESSAGE_SIZE]) {
     out[size++] = digits[c & 15];
   }
   return size;
+}
+
+/* The HTTP status that says the same to a caller that does not speak gRPC. */
+static inline uint32_t an_http_status_of(int32_t code) {
+  static const uint16_t statuses[] = {200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401};
+  return code >= 0 && (size_t)code < sizeof statuses / sizeof *statuses ? statuses[code] : 500;
+}
+
+/* Whether a content type is gRPC's. */
+static inline bool an_is_grpc(an_view type) {
+  const an_view grpc = AN_TEXT("application/grpc");
+  if (type.size < grpc.size || !an_equal((an_view){type.data, grpc.size}, grpc)) return false;
+  return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
 }
 
 #endif

@@ -1,6 +1,8 @@
 #include "http_call.h"
 
+#include "grpc_message.h"
 #include "http_status.h"
+#include "inflate.h"
 #include "lifecycle.h"
 #include "response.h"
 #include "text.h"
@@ -9,6 +11,7 @@
 enum { HEADER_SIZE = 5 };
 
 static const char OUT_OF_MEMORY[] = "out of memory";
+static const char TOO_LONG[] = "message is longer than this proxy accepts";
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
@@ -26,6 +29,8 @@ void an_http_call_free(an_http_call *call) {
   an_buffer_free(&call->parts[AN_REQUEST]);
   an_buffer_free(&call->parts[AN_RESPONSE]);
   an_buffer_free(&call->passing);
+  an_buffer_free(&call->unpacked[AN_REQUEST]);
+  an_buffer_free(&call->unpacked[AN_RESPONSE]);
   an_call_free(&call->base);
 }
 
@@ -57,17 +62,13 @@ static an_action refusal_of(an_http_call *call) { return http_reply(call, call->
 
 static bool response_refused(an_http_call *call) { return call->base.method->on_response(&call->base) == AN_REFUSE; }
 
-/* The request cannot be read: the elements that let the call pass already see an error response. */
-static an_action refuse_unread(an_http_call *call, int32_t code, const char *subject, const char *flaw) {
-  an_view text = http_text(call, subject, flaw);
+/* No message can be had from the request: the elements that let the call pass already see an error response. */
+static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
+  an_view text = http_text(call, "request", flaw);
   call->request_phase = AN_PHASE_REPLIED;
   an_call_fail(&call->base, code);
   if (response_refused(call)) return refusal_of(call);
   return http_reply(call, code, text);
-}
-
-static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
-  return refuse_unread(call, code, "request", flaw);
 }
 
 /* ---- framing ---------------------------------------------------------------------------------------- */
@@ -100,7 +101,7 @@ static void copy_out(const an_body *body, size_t from, uint8_t *to, size_t size)
   }
 }
 
-typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_FLAWED } frame_state;
+typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_LONG, FRAME_FLAWED } frame_state;
 
 static frame_state spoil(an_http_call *call, int32_t code, const char *flaw) {
   call->flaw_code = code;
@@ -113,7 +114,7 @@ static const an_side *side_of(const an_http_call *call, an_direction direction) 
 }
 
 /* Whether exactly one readable message is there, or of a stream the next; what is wrong stands in call->flaw.
- * `ended`: no byte follows. */
+ * `ended`: no byte follows. FRAME_LONG: too long to hold, but nobody has to read it. */
 static frame_state check_frame(an_http_call *call, an_direction direction, const an_body *body, bool ended,
                                size_t *message_size) {
   if (body->size < HEADER_SIZE) {
@@ -125,10 +126,14 @@ static frame_state check_frame(an_http_call *call, an_direction direction, const
   uint32_t length = 0;
   for (unsigned i = 1; i < HEADER_SIZE; i++) length = length << 8 | header[i];
   size_t rest = body->size - HEADER_SIZE;
-  if (header[0] == 1) return spoil(call, GRPC_UNIMPLEMENTED, "message is compressed and cannot be read");
-  if (header[0] != 0) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
+  if (header[0] > 1) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
+  call->packed = header[0] == 1;
   if (length > call->base.instance->options.max_message) {
-    return spoil(call, GRPC_RESOURCE_EXHAUSTED, "message is longer than this proxy accepts");
+    const an_side *side = side_of(call, direction);
+    *message_size = length;
+    bool must_be_read = side->needs_message && (direction == AN_REQUEST || side->holds);
+    if (side->streams && !must_be_read) return FRAME_LONG;
+    return spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
   }
   if (rest > length && !side_of(call, direction)->streams) {
     return spoil(call, GRPC_INTERNAL, "has more than its one message");
@@ -157,16 +162,58 @@ static bool take_message(an_http_call *call, const an_body *body, size_t size, b
   return true;
 }
 
-/* Takes the whole message and fills the slots from it; false with call->flaw set where that cannot be. */
-static bool scan_message(an_http_call *call, an_direction direction, const an_body *body, size_t size) {
-  if (!take_message(call, body, size, direction == AN_RESPONSE)) {
-    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+/* Puts the content of the compressed message in its place; false with call->flaw set where that cannot be. */
+static bool unpack(an_http_call *call, an_direction direction) {
+  an_buffer *content = &call->unpacked[direction];
+  an_metadata_map map = direction == AN_REQUEST ? AN_REQUEST_METADATA : AN_RESPONSE_METADATA;
+  an_view name = {NULL, 0};
+  an_header_get(&call->base, map, AN_TEXT("grpc-encoding"), &name);
+  an_encoding encoding = an_encoding_of(name);
+  if (encoding == AN_ENCODING_OTHER) {
+    bool named = name.size > 0 && !an_equal(name, AN_TEXT("identity"));
+    spoil(call, named ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL, named ? "message is compressed in a way that this proxy cannot read"
+                                                                  : "message is compressed, and nothing says how");
     return false;
   }
+  content->size = 0;
+  content->failed = false;
+  content->limit = call->base.instance->options.max_message;
+  switch (an_inflate(encoding, call->base.message, content)) {
+    case AN_INFLATED: call->base.message = (an_view){content->data, content->size}; return true;
+    case AN_INFLATE_TOO_LONG: spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG); return false;
+    default: spoil(call, GRPC_INTERNAL, "message is malformed: it cannot be decompressed"); return false;
+  }
+}
+
+/* Fills the slots from the message in hand; false with call->flaw set where it cannot be read. */
+static bool read_message(an_http_call *call, an_direction direction) {
+  call->malformed = false;
+  if (call->too_long) {
+    spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
+    return false;
+  }
+  if (call->packed && !unpack(call, direction)) return false;
   const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
   if (flaw == NULL) return true;
+  call->malformed = true;
   spoil(call, GRPC_INTERNAL, flaw);
   return false;
+}
+
+/* Takes the whole message and reads it. */
+static bool scan_message(an_http_call *call, an_direction direction, const an_body *body, size_t size) {
+  if (take_message(call, body, size, direction == AN_RESPONSE)) return read_message(call, direction);
+  spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+  return false;
+}
+
+/* The handlers that follow have a message in hand that cannot be read, as call->flaw says. */
+static void mark_unread(an_http_call *call, an_direction direction) {
+  static const char *const subjects[2][2] = {{"request", "request message is malformed:"},
+                                             {"response", "response message is malformed:"}};
+  call->base.unread_code = call->flaw_code;
+  call->base.unread_text = http_text(call, subjects[direction][call->malformed], call->flaw);
+  an_wire_clear(side_of(call, direction), call->base.slots);
 }
 
 /* What a direction that handlers forwarded becomes: as it was, or with the written fields. */
@@ -207,7 +254,7 @@ static void mark_request(an_http_call *call) {
   const an_services *services = &call->base.instance->services;
   if (call->base.routed) {
     an_view host = call->base.destination < 0 ? AN_TEXT("any") : an_int_text(&scope, call->base.destination);
-    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("dst"), host);
+    services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("x-appnet-host"), host);
   }
   if (call->base.wait_ms > 0) mark_wait(call, &scope);
 }
@@ -248,16 +295,10 @@ static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
 static an_action judge_of_stream(an_http_call *call, an_direction direction, an_view framed, an_view *passed) {
   *passed = framed;
   call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
-  if (side_of(call, direction)->needs_message) {
-    const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
-    if (flaw != NULL) {
-      spoil(call, GRPC_INTERNAL, flaw);
-      bool request = direction == AN_REQUEST;
-      return end_spoilt_stream(call, request ? "request message is malformed:" : "response message is malformed:");
-    }
-  }
+  if (side_of(call, direction)->needs_message && !read_message(call, direction)) mark_unread(call, direction);
   const an_method *method = call->base.method;
   an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
+  call->base.unread_code = 0;
   if (verdict == AN_REFUSE) return end_stream_refused(call);
   if (direction == AN_REQUEST) request_passes(call);
   an_splice splice;
@@ -285,18 +326,34 @@ static an_action stream_response_headers(an_http_call *call) {
   return call->base.method->response.holds ? AN_HOLD : AN_CONTINUE;
 }
 
+/* How many bytes of so many belong to the long message that was judged by its header. */
+static size_t pass_by(an_http_call *call, an_direction direction, size_t size) {
+  size_t part = call->passing_by[direction] < size ? (size_t)call->passing_by[direction] : size;
+  call->passing_by[direction] -= part;
+  return part;
+}
+
 /* Judges the messages in `all`, as many as are whole; what goes on is in call->passing, but for the bytes from
  * *passed to *judged, which go on as they are. */
 static an_action judge_messages(an_http_call *call, an_direction direction, an_view all, bool ended, size_t *passed,
                                 size_t *judged) {
   while (*judged < all.size) {
     an_view rest = {all.data + *judged, all.size - *judged}, framed, instead;
+    if (call->passing_by[direction] > 0) {
+      *judged += pass_by(call, direction, rest.size);
+      continue;
+    }
     an_body body = body_of(&rest, 1);
     size_t size = 0;
     frame_state state = check_frame(call, direction, &body, ended, &size);
     if (state == FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
     if (state == FRAME_PART) return AN_CONTINUE;
     framed = (an_view){rest.data, HEADER_SIZE + size};
+    call->too_long = state == FRAME_LONG;
+    if (call->too_long) {
+      call->passing_by[direction] = framed.size;
+      framed.size = pass_by(call, direction, rest.size);
+    }
     an_mark mark = call->base.arena;
     an_view waiting = call->base.message; /* a response to the whole stream, which its status will have judged */
     an_action action = judge_of_stream(call, direction, framed, &instead);
@@ -352,7 +409,7 @@ static an_action stream_body(an_http_call *call, an_direction direction, const a
 
 /* The response stream has ended with this status; the handlers see what is an error. */
 static an_action finish_stream(an_http_call *call, int32_t status) {
-  if (status == 0 && call->parts[AN_RESPONSE].size > 0) {
+  if (status == 0 && (call->parts[AN_RESPONSE].size > 0 || call->passing_by[AN_RESPONSE] > 0)) {
     spoil(call, GRPC_INTERNAL, "ends within a message");
     return end_spoilt_stream(call, name_of(AN_RESPONSE));
   }
@@ -380,11 +437,8 @@ static const an_method *find_method(an_http_call *call) {
 }
 
 static bool speaks_grpc(an_http_call *call) {
-  const an_view grpc = AN_TEXT("application/grpc");
   an_view type;
-  if (!an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type)) return false;
-  if (!an_starts_with(type, grpc)) return false;
-  return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
+  return an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
 }
 
 /* The reply in reply_slots as a framed message. */
@@ -488,10 +542,7 @@ an_action an_request_body(an_http_call *call, const an_view *chunks, size_t coun
   frame_state state = check_frame(call, AN_REQUEST, &body, end_stream, &size);
   if (state == FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
   if (state == FRAME_PART || !end_stream) return AN_HOLD;
-  if (!scan_message(call, AN_REQUEST, &body, size)) {
-    const char *subject = call->flaw_code == GRPC_INTERNAL ? "request message is malformed:" : "request:";
-    return refuse_unread(call, call->flaw_code, subject, call->flaw);
-  }
+  if (!scan_message(call, AN_REQUEST, &body, size)) mark_unread(call, AN_REQUEST);
   return judge_request(call);
 }
 
@@ -507,6 +558,13 @@ an_action an_request_trailers(an_http_call *call) {
 
 /* ---- response --------------------------------------------------------------------------------------- */
 
+/* The caller gets a status in the place of the response; what is still to come of the request goes nowhere. */
+static an_action replaces_response(an_http_call *call) {
+  call->response_phase = AN_PHASE_REPLIED;
+  if (call->request_phase != AN_PHASE_JUDGED) call->request_phase = AN_PHASE_REPLIED;
+  return AN_REPLY;
+}
+
 /* Runs the resp handlers once the status is known, or not needed. */
 static an_action judge_response(an_http_call *call, int32_t status) {
   bool held = call->response_held;
@@ -515,24 +573,23 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   if (status == 0 && needs_message && !call->message_whole && call->flaw == NULL) {
     spoil(call, GRPC_INTERNAL, "has no whole message");
   }
-  bool spoilt = status == 0 && call->flaw != NULL;
-  if (spoilt) status = call->flaw_code;
+  bool unread = status == 0 && call->flaw != NULL;
+  if (unread) mark_unread(call, AN_RESPONSE);
   if (status != 0) an_call_error(&call->base, status);
   call->base.last = true;
   an_call_uncount(&call->base);
   if (response_refused(call)) {
     if (!held) return AN_CONTINUE;
-    call->response_phase = AN_PHASE_REPLIED;
-    return refusal_of(call);
+    refusal_of(call);
+    return replaces_response(call);
   }
   if (!held) return AN_CONTINUE;
   an_splice splice = AN_SPLICE_DONE;
   an_action action = AN_CONTINUE;
-  if (!spoilt && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
-  if (splice != AN_SPLICE_DONE) spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
-  if (!spoilt && splice == AN_SPLICE_DONE) return action;
-  call->response_phase = AN_PHASE_REPLIED;
-  return http_reply(call, call->flaw_code, http_text(call, "response", call->flaw));
+  if (!unread && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
+  if (splice == AN_SPLICE_DONE) return action;
+  http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "response", splice_flaw(splice)));
+  return replaces_response(call);
 }
 
 /* Whether elements may have let something of the call pass, so that its response is theirs. */

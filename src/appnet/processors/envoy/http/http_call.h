@@ -3,10 +3,14 @@
  * Every function may come in any order and with any bytes. No message passes before it was judged, nor do the headers
  * where handlers can still refuse the call or change them; and what cannot be read is refused:
  *
- *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there
- *   it is compressed                                  UNIMPLEMENTED
+ *   a message is longer than options.max_message      RESOURCE_EXHAUSTED, as soon as its frame header is there;
+ *                                                     on a stream where nobody has to read it, it passes
+ *   it is compressed by anything but gzip or deflate  UNIMPLEMENTED
  *   it is missing, cut off, malformed, or not alone   INTERNAL
  *   the content-type is not application/grpc          INVALID_ARGUMENT
+ *
+ * The handlers that look at a message refuse what cannot be read (an_call.unread_code); those that only look at responses do
+ * not run on it. What is compressed goes on as it came, unless a handler writes a field.
  *
  * A request is judged when it has ended, a response when its status is known: by then nothing can follow that
  * would have been judged otherwise. A side that needs neither is judged at its headers. A stream of requests that ends
@@ -34,10 +38,15 @@ struct an_http_call {
   bool response_held;       /* its headers wait for the judgement, and so does the body */
   bool request_message;     /* a message of the request was judged */
   bool message_whole;       /* `base.message` is the response's and stands in the slots, waiting for the status */
+  bool too_long;            /* the message in hand is one that passes without being held */
+  bool packed;              /* the message in hand is compressed */
+  bool malformed;           /* the flaw is one of the protobuf message itself */
   const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */
   int32_t flaw_code;        /* gRPC status that says so */
   an_buffer seen;           /* response bytes gathered where nothing is held */
   an_buffer parts[2];       /* of a stream, for each direction: the start of a message that is not whole yet */
+  an_buffer unpacked[2];    /* for each direction: the content of a compressed message */
+  uint64_t passing_by[2];   /* of a stream, for each direction: bytes of a long message that nobody has to read, still to come */
   an_buffer passing;        /* of a stream: messages that go on in the place of what arrived */
   an_outcome outcome;
 };

@@ -9,9 +9,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import yaml
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
@@ -20,7 +26,7 @@ from appnet.application.model import Side
 from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
-from appnet.processors.envoy.listeners import discovered_filter
+from appnet.processors.envoy.listeners import buffer_limit, discovered_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
 from appnet.processors.envoy.targets import NATIVE, TARGETS
@@ -28,19 +34,13 @@ from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Object
 from appnet.system.address import Address
 
-MAX_MESSAGE = 768 << 10
-"""Bytes of the longest message that is judged: Envoy holds back 1 MiB of a stream where nobody says otherwise."""
-
 _LOADER = "appnet-loader"
 _LOADER_FOLDER = "/etc/appnet"
 
 _API = "networking.istio.io/v1alpha3"
-_ROUTER = {
-    "filter": {
-        "name": "envoy.filters.network.http_connection_manager",
-        "subFilter": {"name": "envoy.filters.http.router"},
-    }
-}
+_HTTP = "envoy.filters.network.http_connection_manager"
+_MANAGER = {"filter": {"name": _HTTP}}
+_ROUTER = {"filter": {"name": _HTTP, "subFilter": {"name": "envoy.filters.http.router"}}}
 _CONTEXTS = {Side.CLIENT: "SIDECAR_OUTBOUND", Side.SERVER: "SIDECAR_INBOUND"}
 
 
@@ -49,9 +49,12 @@ def chain_object(
 ) -> Object:
     """The EnvoyFilter for artifacts that run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
     patches: list[Object] = []
+    ports = sorted(server.ports.values())
     for it in artifacts:
-        options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, MAX_MESSAGE, hosts)
-        patches += _patches(it, options, sorted(server.ports.values()))
+        longest = it.limits.max_message
+        options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, longest, hosts)
+        patches += _patches(it, options, ports)
+    patches += _limiting(artifacts[0], ports)
     return _envoy_filter(name, namespace, patches, dict(service.selector))
 
 
@@ -85,30 +88,77 @@ def set_up_proxy(template: Object, artifacts: Sequence[Artifact]) -> None:
     alone = any(_needs_one_worker(it) for it in artifacts)
     if not native and not alone:
         return
-    annotations = template.setdefault("metadata", {}).setdefault("annotations", {})
-    written = yaml.safe_load(annotations.get("proxy.istio.io/config", ""))
+    annotations = _mapping(_mapping(template, "metadata"), "annotations")
+    written = yaml.safe_load(str(annotations.get("proxy.istio.io/config") or ""))
     config: Object = written if isinstance(written, dict) else {}
     if alone:
         config["concurrency"] = 1
     if native:
-        config.setdefault("proxyMetadata", {})["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
+        _mapping(config, "proxyMetadata")["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
         volume = {"name": _LOADER, "configMap": {"name": _LOADER}}
         mount = {"name": _LOADER, "mountPath": _LOADER_FOLDER, "readOnly": True}
-        annotations["sidecar.istio.io/userVolume"] = json.dumps([volume])
-        annotations["sidecar.istio.io/userVolumeMount"] = json.dumps([mount])
+        for key, entry in (("sidecar.istio.io/userVolume", volume), ("sidecar.istio.io/userVolumeMount", mount)):
+            annotations[key] = json.dumps([*_others(annotations.get(key), entry["name"]), entry])
     annotations["proxy.istio.io/config"] = yaml.safe_dump(config, sort_keys=False)
+
+
+def _others(written: object, name: object) -> list[Object]:
+    """The entries of a JSON list, or of a mapping by name, but the one of this name; both forms are Istio's."""
+    try:
+        found = json.loads(str(written or "[]"))
+    except ValueError:
+        return []
+    if isinstance(found, dict):
+        found = [{"name": key, **it} for key, it in found.items() if isinstance(it, dict)]
+    return [it for it in found if isinstance(it, dict) and it.get("name") != name] if isinstance(found, list) else []
+
+
+def _mapping(object_: Object, key: str) -> Object:
+    """The mapping at the key, put there where there is none."""
+    if not isinstance(object_.get(key), dict):
+        object_[key] = {}
+    found: Object = object_[key]
+    return found
 
 
 def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
     """The artifact's code, and its place in the listeners of ``ports``; on the server's side in that for all calls."""
-    side = artifact.segment.place.side
-    context = _CONTEXTS[side]
+    context = _CONTEXTS[artifact.segment.place.side]
     code = chain_filter(artifact, options)
     yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
-    listeners: list[Object] = [{"portNumber": it} for it in ports] if side is Side.CLIENT else [{}]
-    for it in listeners:
+    for it in _listeners(artifact, ports):
         match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
         yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(artifact.name))
+
+
+def _limiting(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:
+    """What the listeners that the artifact's calls pass need to keep their limits."""
+    context, limits = _CONTEXTS[artifact.segment.place.side], artifact.limits
+    for it in _listeners(artifact, ports):
+        match = {"context": context, **({"listener": it} if it else {})}
+        yield _patch("LISTENER", match, "MERGE", _with_room(limits.max_message))
+        if limits.idle:
+            match = {"context": context, "listener": {**it, "filterChain": _MANAGER}}
+            yield _patch("NETWORK_FILTER", match, "MERGE", _with_idle_timeout(limits.idle))
+
+
+def _listeners(artifact: Artifact, ports: Iterable[int]) -> list[Object]:
+    return [{"portNumber": it} for it in ports] if artifact.segment.place.side is Side.CLIENT else [{}]
+
+
+def _with_room(max_message: int) -> Listener:
+    """What a listener needs to hold back the longest message: Envoy's own limit is 1 MiB."""
+    listener = Listener()
+    listener.per_connection_buffer_limit_bytes.value = buffer_limit(max_message)
+    return listener
+
+
+def _with_idle_timeout(seconds: float) -> Filter:
+    manager = HttpConnectionManager()
+    manager.stream_idle_timeout.FromTimedelta(timedelta(seconds=seconds))
+    filter_ = Filter()
+    filter_.typed_config.Pack(manager)
+    return filter_
 
 
 def is_native(artifact: Artifact) -> bool:

@@ -17,6 +17,11 @@ XDS_CLUSTER = "appnet-xds"
 TELEMETRY_CLUSTER = "appnet-telemetry"
 """The cluster that chains post OTLP/HTTP to; part of the contract with the runtime's hosts."""
 
+# After so many streams, of which half were reset young, Envoy closes a connection, and with it all calls on it. Callers
+# whose deadlines are short do nothing else.
+_RESETS = "overload.premature_reset_total_stream_count"
+_MANY = 1 << 32
+
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -50,6 +55,7 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) 
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
+    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
     bootstrap.static_resources.clusters.append(_static_cluster(XDS_CLUSTER, xds, http2=True))
     if telemetry is not None:
         bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, http2=False))

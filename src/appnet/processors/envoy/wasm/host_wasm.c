@@ -107,8 +107,8 @@ static uint32_t reply(stream *it) {
   static const uint8_t no_headers[4];
   const an_outcome *outcome = &it->call->outcome;
   it->replied = true;
-  /* Envoy makes a gRPC reply of it, with the text as its grpc-message; 403 is for callers that do not speak gRPC. */
-  proxy_send_local_response(403, details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
+  /* Envoy makes a gRPC reply of it, with the text as its grpc-message, unless the caller does not speak gRPC. */
+  proxy_send_local_response(an_http_status_of(outcome->code), details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
                             sizeof no_headers, outcome->code);
   return PAUSE;
 }
@@ -252,7 +252,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
   an_view header = body_bytes(RESPONSE_BODY, FRAME_HEADER);
-  if (header.size != FRAME_HEADER || header.data[0] != 0) return false;
+  if (header.size != FRAME_HEADER || header.data[0] > 1) return false;
   uint32_t length = 0;
   for (unsigned i = 1; i < FRAME_HEADER; i++) length = length << 8 | header.data[i];
   return length <= instance->options.max_message && size - FRAME_HEADER < length;

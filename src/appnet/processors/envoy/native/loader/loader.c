@@ -212,6 +212,19 @@ EXPORT void envoy_dynamic_module_on_http_filter_destroy(const void *stream_point
   free(s);
 }
 
+static bool speaks_grpc(stream *s) {
+  an_view type;
+  return header_get(s, AN_REQUEST_METADATA, (an_view){(const uint8_t *)"content-type", 12}, &type) && an_is_grpc(type);
+}
+
+/* Answers a caller that knows HTTP alone. */
+static void reply_plainly(stream *s) {
+  const an_outcome *outcome = s->config->module->outcome(s->call);
+  envoy_header headers[] = {{"content-type", 12, "text/plain", 10}};
+  envoy_buffer text = {(const char *)outcome->text.data, outcome->text.size};
+  ENVOY(http_send_response)(s->envoy, an_http_status_of(outcome->code), headers, 1, text, TEXT("appnet_refused"));
+}
+
 /* Answers in the place of the response, or ends the one that has begun. */
 static void reply(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
@@ -225,6 +238,8 @@ static void reply(stream *s) {
   s->replied = true;
   if (s->response_passed) {
     ENVOY(http_send_response_trailers)(s->envoy, headers, 2);
+  } else if (!speaks_grpc(s)) {
+    reply_plainly(s);
   } else {
     ENVOY(http_send_response)(s->envoy, 200, headers, 3, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
   }

@@ -1,0 +1,54 @@
+"""How files and options write what calls are limited to: sizes as `16MiB`, times as `90s`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from appnet.application.model import Limits
+from appnet.diagnostics.yaml_reader import Section
+
+SIZE = "a size from 1 byte to 1 GiB, such as `16MiB`"
+TIME = "a time up to 365 days, such as `90s`, `5m` or `1h`; 0 is none"
+
+_UNITS_OF_SIZE = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_UNITS_OF_TIME = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_MESSAGE = 1 << 30
+_LONGEST_SECONDS = 365 * 86400
+_Amount = TypeVar("_Amount", int, float)
+_WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]*)")
+
+
+def size(text: str) -> int | None:
+    """The bytes of a size as written; None for what is none."""
+    found = _amount(text, _UNITS_OF_SIZE)
+    return int(found) if found is not None and found == int(found) and 1 <= found <= _LONGEST_MESSAGE else None
+
+
+def seconds(text: str) -> float | None:
+    """The seconds of a time as written; None for what is none."""
+    found = _amount(text, _UNITS_OF_TIME)
+    return found if found is not None and found <= _LONGEST_SECONDS else None
+
+
+def read_limits(section: Section, longest: str, idle: str) -> Limits:
+    """What the section says under these keys. What is wrong is told and left out."""
+    return Limits(_read(section, longest, size, SIZE), _read(section, idle, seconds, TIME))
+
+
+def _amount(text: str, units: Mapping[str, float]) -> float | None:
+    found = _WRITTEN.fullmatch(text.strip())
+    return float(found[1]) * units[found[2]] if found and found[2] in units else None
+
+
+def _read(section: Section, key: str, parse: Callable[[str], _Amount | None], wanted: str) -> _Amount | None:
+    found = section.scalar(key) if key in section else None
+    if found is None:
+        return None
+    value, span = found
+    amount = None if isinstance(value, bool) else parse(str(value))
+    if amount is None:
+        kind = "a size" if parse is size else "a time"
+        section.problems.add("C012", f"`{key}` takes {kind}", span, "this is none", f"write {wanted}")
+    return amount
