@@ -21,7 +21,7 @@ help:
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
 	@echo 'make lint          what .ci/run checks before the tests'
-	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, then property tests, for hours'
+	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
 	@echo 'make format        bring the code into shape'
 	@echo 'make clean         remove .venv and caches'
@@ -39,6 +39,7 @@ fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
 	$(BIN)/python -m tests.codegen.fuzz
 	$(BIN)/python -m tests.analysis.fuzz
+	$(BIN)/python -m tests.optimize.fuzz
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis --timeout=0 $(ARGS)
 
 lint: $(BIN)/.development

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appnet.analysis import DecisionCache, Strength, decide
+from appnet.analysis import DecisionCache, Strength, decide, infer
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
@@ -21,6 +21,7 @@ from appnet.optimize.cost import CostModel, Profile, costs_of
 from appnet.optimize.placement import OptLevel, Place
 from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, cheapest
+from appnet.optimize.sides import bound_of
 from benchmarks.dataplane import message
 from benchmarks.dataplane import requests as echo_requests
 
@@ -126,9 +127,9 @@ class Planner:
     def __init__(self, application: Application, model: CostModel, target: str) -> None:
         self._application = application
         refused, prices = application.profile.refused, model.targets[target]
-        places = [Place(side, "sidecar", target, frozenset(Need), prices) for side in Side]
+        self._places = [Place(side, "sidecar", target, frozenset(Need), prices) for side in Side]
         costs = [costs_of(it.element, [prices] * 2, refused.get(it.element.name)) for it in application.stops]
-        self._costs = ChainCosts(costs, places, model.crossing)
+        self._costs = ChainCosts(costs, self._places, model.crossing)
         self._cache = DecisionCache()
 
     def problem(self, level: OptLevel) -> Problem:
@@ -140,6 +141,8 @@ class Planner:
             [AT[it.side] for it in stops],
             _STRENGTHS[level],
             lambda first, second, strength: decide(first, second, METHOD, strength, cache=self._cache),
+            places=self._places,
+            bound=[bound_of(it.element, METHOD, infer(it.element), _STRENGTHS[level]) for it in stops],
         )
 
     def at(self, level: OptLevel) -> Plan:

@@ -13,7 +13,6 @@ from tests.support import snapshots
 
 IMAGES = Path("docs/images")
 DRAWN = {
-    "plan": "config/samples/echo/sample_echo_sidecar.yaml",
     "hotel": "examples/chain/hotel.yaml",
     **{name: f"config/samples/cookbook/{name}.yaml" for name in RECIPES.values()},
 }

@@ -7,13 +7,13 @@ import re
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from appnet.cli.commands import run
 from appnet.cli.main import app
-from appnet.samples.guide import EchoApplication, Expectation, FrontendAnswer
+from appnet.samples.foreseen import Foreseen
+from appnet.samples.guide import Expectation, FrontendAnswer
 from tests.quickstart.support import APPNETCTL, CONFIG, ECHO, gone, running, sample
 
 pytestmark = pytest.mark.e2e
@@ -65,13 +65,13 @@ def test_an_injected_fault_is_no_failure(tmp_path: Path) -> None:
 def test_what_is_not_as_expected_is_a_failure(
     key: str, change: dict[str, object], says: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    expect = EchoApplication.expect
+    foresee = Foreseen.next
 
-    def expect_otherwise(self: EchoApplication, *arguments: Any) -> Expectation:
-        expected = expect(self, *arguments)
+    def expect_otherwise(self: Foreseen, asked: str) -> Expectation:
+        expected = foresee(self, asked)
         return dataclasses.replace(expected, **change) if expected.key == key else expected  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EchoApplication, "expect", expect_otherwise)
+    monkeypatch.setattr(Foreseen, "next", expect_otherwise)
     monkeypatch.setattr(run, "_RECORDS_TIMEOUT_SECONDS", 0.5)
     with pytest.raises(SystemExit) as ended:
         app(["run", str(ECHO / CONFIG), "--once"])

@@ -8,7 +8,10 @@ import pytest
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, TextSource
+from appnet.ir import compile_element
+from appnet.ir.nodes import Element
+from appnet.samples.foreseen import Foreseen
 from appnet.samples.guide import EchoApplication, FrontendAnswer, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
@@ -24,20 +27,99 @@ def edge() -> LoadedChain:
     return loaded(ECHO).chains[0]
 
 
+HIT, LATER = FrontendAnswer("You've hit server-1"), FrontendAnswer("Echo server returns an error.", 8, "limit")
+LIMIT = """
+state:
+    used: int
+init():
+    pass
+req(rpc):
+    if used >= 1:
+        send(err('limit', RESOURCE_EXHAUSTED), Up)
+    used = used + 1
+    send(rpc, Down)
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+def limit(edge: LoadedChain, text: str = LIMIT) -> Element:
+    return compile_element(TextSource(Path("limit.appnet"), text), edge.method).element
+
+
+def foreseen(edge: LoadedChain, client: list[Element], server: list[Element], replicas: int = 1) -> Foreseen:
+    return Foreseen(EchoApplication(ECHO / "echo.proto", "server-1", replicas), client, server, edge.method)
+
+
+def hit(replica: int) -> FrontendAnswer:
+    return FrontendAnswer(f"You've hit server-1-{replica}")
+
+
 def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedChain) -> None:
-    application = EchoApplication(ECHO / "echo.proto", "server-1")
-    expected = application.expect(list(edge.elements.values()), edge.method, "hello")
-    assert expected.usual == FrontendAnswer("You've hit server-1")
+    expected = foreseen(edge, list(edge.elements.values()), []).next("hello")
+    assert expected.usual == HIT
     assert expected.by_chance == {FAULT}
     assert expected.streams == {"logging.record_req", "logging.record_resp", "metrics.latency"}
 
 
 def test_the_firewall_refuses_and_says_so(edge: LoadedChain) -> None:
-    application = EchoApplication(ECHO / "echo.proto")
-    expected = application.expect([edge.elements["firewall"]], edge.method, "test")
+    expected = foreseen(edge, [], [edge.elements["firewall"]]).next("test")
     assert expected.usual == FrontendAnswer("Echo server returns an error.", 10, "firewall")
     assert expected.by_chance == frozenset()
     assert expected.streams == frozenset()
+
+
+@pytest.mark.parametrize("at_server", [False, True])
+def test_a_chain_remembers_the_calls_before(edge: LoadedChain, *, at_server: bool) -> None:
+    elements: tuple[list[Element], list[Element]] = ([], [limit(edge)]) if at_server else ([limit(edge)], [])
+    calls = foreseen(edge, *elements)
+    assert calls.next("hello").usual == HIT
+    calls.answered(HIT)
+    second = calls.next("test")
+    assert (second.usual, second.alike, second.by_chance) == (LATER, frozenset(), frozenset())
+
+
+def test_each_replica_has_its_own_state(edge: LoadedChain) -> None:
+    calls = foreseen(edge, [], [limit(edge)], replicas=3)
+    first = calls.next("hello")
+    assert {first.usual, *first.alike} == {hit(0), hit(1), hit(2)}
+    calls.answered(hit(1))
+    second = calls.next("hello")
+    assert {second.usual, *second.alike} == {hit(0), hit(2), LATER}, "server-1 has used up its own"
+    calls.answered(LATER)
+    third = calls.next("hello")
+    assert {third.usual, *third.alike} == {hit(0), hit(2), LATER}
+    calls.answered(hit(0))
+    calls.next("hello")
+    calls.answered(hit(2))
+    fourth = calls.next("hello")
+    assert (fourth.usual, fourth.alike) == (LATER, frozenset())
+
+
+def test_on_the_clients_side_one_state_counts_calls_to_all_replicas(edge: LoadedChain) -> None:
+    calls = foreseen(edge, [limit(edge)], [], replicas=3)
+    calls.next("hello")
+    calls.answered(hit(2))
+    second = calls.next("hello")
+    assert (second.usual, second.alike) == (LATER, frozenset())
+
+
+def test_what_was_answered_by_chance_tells_what_elements_have_seen(edge: LoadedChain) -> None:
+    """What the fault refuses has used up the limit before it, and none of that behind it."""
+    for client, second in (
+        ([limit(edge), edge.elements["fault"]], LATER),
+        ([edge.elements["fault"], limit(edge)], HIT),
+    ):
+        calls = foreseen(edge, client, [])
+        assert FAULT in calls.next("hello").by_chance
+        calls.answered(FAULT)
+        assert calls.next("hello").usual == second
+
+
+def test_a_host_that_an_element_chooses_is_the_one_that_answers(edge: LoadedChain) -> None:
+    text = LIMIT.replace("    used = used + 1\n", "    set(rpc, 'dst', 2)\n")
+    expected = foreseen(edge, [limit(edge, text)], [], replicas=3).next("hello")
+    assert (expected.usual, expected.alike) == (hit(2), frozenset())
 
 
 def test_other_applications_have_no_programs(tmp_path: Path) -> None:

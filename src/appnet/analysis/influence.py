@@ -41,18 +41,34 @@ from appnet.language.operations.registry import OPERATIONS
 _SEEN = ("seen", "")  # what the outside sees
 _DRAWS = ("draws", "")  # how many draws were made, and with it, what the next one gives
 
+_CLOCK = ("clock", "")
+
 _Place = tuple[str, str]
 """A kind ("state", or the handler of a local) and a name."""
 
 
 def influencing(element: Element) -> frozenset[str]:
     """The state variables that can influence a verdict or a message, now or later."""
+    found = _flows(element).into(_SEEN)
+    return frozenset(name for kind, name in found if kind == "state")
+
+
+def clock_is_seen(element: Element) -> bool:
+    """Whether what the clock says can influence a verdict or a message."""
+    return _CLOCK in _flows(element).into(_SEEN)
+
+
+def clock_is_kept(element: Element, variable: str) -> bool:
+    """Whether what the clock says can influence the state variable."""
+    return _CLOCK in _flows(element).into(("state", variable))
+
+
+def _flows(element: Element) -> _Flows:
     flows = _Flows()
     for name, handler in element.handlers.items():
         flows.handler = name
         flows.block(handler.body, frozenset())
-    found = flows.into(_SEEN)
-    return frozenset(name for kind, name in found if kind == "state")
+    return flows
 
 
 class _Flows:
@@ -80,6 +96,8 @@ class _Flows:
     def _statement(self, statement: Statement, deciding: frozenset[_Place]) -> None:
         sources = self._places(atoms_of(statement)) | deciding
         call = call_of(statement)
+        if call is not None and Effect.TIME in OPERATIONS[call.op].effects:
+            sources |= {_CLOCK}
         if call is not None:
             self._call(call, sources)
         match statement:

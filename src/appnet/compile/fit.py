@@ -11,13 +11,14 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
-from appnet.ir.needs import Asked, Need, in_calls, needs, one_state
+from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.language import parse
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
 from appnet.optimize.cost import CostModel
 from appnet.optimize.placement import Place
+from appnet.optimize.sides import at_home
 from appnet.optimize.standing import Lack, lacking
 from appnet.processors import registry
 from appnet.processors.gaps import GAPS, remedy_of, title_of
@@ -125,8 +126,11 @@ def target_of(processor: Processor, name: str) -> Target:
 
 def gaps(chain: LoadedChain, places: Sequence[Place], where: Where) -> list[Diagnostic]:
     """An error for each thing that keeps the chain's elements from running in these places."""
-    stops = chain.chain.stops
-    asked = [_asked(chain, it.spec.name.value) for it in stops]
+    names = [it.spec.name.value for it in chain.chain.stops]
+    stops = at_home(
+        chain.chain.stops, [any(asks_for_hosts(it.elements[name]) for it in chain.methods) for name in names]
+    )
+    asked = [_asked(chain, it) for it in names]
     return [it for lack in lacking(stops, asked, places) for it in _told(lack, where)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
+from appnet.application.model import Side
 from appnet.compile.by_hand import CodeByHand
 from appnet.compile.fit import Where, crossing, fitted, limited
 from appnet.diagnostics.diagnostic import InternalError
@@ -91,14 +92,14 @@ def compile_application(
     return Version(digest.hexdigest()[:12], application, tuple(plans), artifacts)
 
 
-def elements_on(version: Version, method: str) -> tuple[tuple[Element, ...], MethodSignature]:
-    """The elements that calls of the method (its full name) pass, in request order, and the method."""
+def sides_of(version: Version, method: str) -> tuple[dict[Side, tuple[Element, ...]], MethodSignature]:
+    """The elements that calls of the method (its full name) pass on each side, in request order, and the method."""
     for chain, plan in zip(version.application.chains, version.plans, strict=True):
         for bound in chain.methods:
             if bound.signature.full_name == method:
-                segments = plan.plan.segments
-                names = (spec.name.value for segment in segments for spec in segment.elements)
-                return tuple(bound.elements[it] for it in names), bound.signature
+                placed = [(it.place.side, spec.name.value) for it in plan.plan.segments for spec in it.elements]
+                sides = {side: tuple(bound.elements[name] for at, name in placed if at is side) for side in Side}
+                return sides, bound.signature
     raise KeyError(method)
 
 

@@ -99,6 +99,21 @@ class ChainInstance:
             self._end(rpc)
         return refused if refused is not None else message.outcome()
 
+    def passed_back(self, rpc: Rpc, made: Refused | Answered) -> Outcome:
+        """Judges what an element behind this chain made of the call, in another module, process or machine.
+
+        It passes the elements as what an element of this chain made would.
+        """
+        if isinstance(made, Refused):
+            message = _error(rpc, made)
+        else:
+            message = Message(rpc.signature.response, dict(made.fields), made_here=True)
+        refused = self._respond(rpc, message, len(self._elements), last=True)
+        self._end(rpc)
+        if refused is not None or isinstance(made, Refused):
+            return refused or made
+        return Answered(message.values())
+
     def end(self, rpc: Rpc, status: int | None = None) -> None:
         """The call is over: with this status, which no `resp` sees, or cut off where that is None."""
         if status is not None and not rpc.ended:

@@ -130,7 +130,8 @@ class ElementInstance:
         """Runs a handler on the message in hand; None where a path ended without a verdict."""
         if self._environment.coupled:
             handler = next(name for name, it in self.element.handlers.items() if it.body is body)
-            self._generator = coupled_generator(self._environment.seed, self.element.name, rpc.rpc_id, handler)
+            number = rpc.rpc_id if rpc.drawn_as is None else rpc.drawn_as
+            self._generator = coupled_generator(self._environment.seed, self.element.name, number, handler)
         if self._watcher is not None:
             self._watcher.enters(self, body)
         run = _Run(self, rpc, message)

@@ -197,7 +197,9 @@ class Rpc:
     let a message pass. ``refused_by``: the number of the element that ended it. ``statuses``: with which gRPC status
     the call ended, for elements by number that the response passed. ``routed``: whether
     handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
-    waits before it goes on. ``size``: of the message in hand as it came, in bytes.
+    waits before it goes on. ``size``: of the message in hand as it came, in bytes. ``drawn_as``: the number that
+    coupled draws depend on, where that is not ``rpc_id``: so two instances, which number calls on their own, draw alike
+    for one call.
     """
 
     signature: MethodSignature
@@ -215,6 +217,7 @@ class Rpc:
     destination: int | None = None
     wait_ms: int = 0
     size: int = 0
+    drawn_as: int | None = None
 
     def route(self, host: bytes, count: int) -> None:
         """Chooses the host that the text names in decimal, of so many; any other text names none."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from appnet.ir.nodes import Block, Const, Element, SetState, State, StateClass
+from appnet.ir.nodes import Block, Consistency, Const, Element, SetState, State, StateClass, StateVariable
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import atoms_of, call_of, statements
 from appnet.language.messages import MethodSignature
@@ -85,6 +85,21 @@ def _state(element: Element) -> Iterator[Asked]:
         elif variable.state_class is StateClass.READ_ONLY and variable.name in drawn:
             cause = "`init` may make another one in each worker: it draws, or asks for the time"
             yield Asked(Need.ONE_STATE, variable.name, cause)
+
+
+def own_state(element: Element) -> tuple[StateVariable, ...]:
+    """What each instance of a processor has for itself, so that it can be told from what another instance has.
+
+    Not among it: what is shared (`@consistency`), lives in the call, is sent away record by record, or is made the
+    same by every `init`.
+    """
+    own = {it.name for it in _state(element)}
+    return tuple(it for it in element.state if it.name in own and it.consistency is Consistency.LOCAL)
+
+
+def asks_for_hosts(element: Element) -> bool:
+    """Whether it looks at hosts, or may choose one: only the client's side has several."""
+    return any(it.effects.reads_backends or it.effects.chooses_host for it in element.handlers.values())
 
 
 def _drawn(init: Block) -> set[str]:

@@ -14,7 +14,7 @@ from appnet.interpret.values import Value
 from appnet.language.statuses import status_name
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
-from appnet.optimize.placement import Segment, labels
+from appnet.optimize.placement import OptLevel, Segment, labels
 from appnet.optimize.plan import OptimizedPlan
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement
@@ -44,12 +44,26 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where an element that was given no side may run. ``sides``: their names; of one, ``reasons`` say why not both.
+
+    ``follows``: state that each instance has for itself, and that follows the element to the other side.
+    """
+
+    element: str
+    sides: tuple[str, ...]
+    reasons: tuple[str, ...]
+    follows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Of one chain. ``methods``: as written.
 
     ``places``: the side of each place by its label, in request order. A label names the side, and where that has
     several places what tells them apart. ``written`` and ``planned``: names of elements by the label of their place, in
     request order. Costs are microseconds of CPU for an RPC, ``rate`` the RPCs per second that were seen, if they were.
+    ``standing``: of the elements that the user gave no side.
     """
 
     client: str
@@ -63,6 +77,7 @@ class Explanation:
     cost: float
     moves: tuple[Move, ...]
     pairs: tuple[PairStory, ...]
+    standing: tuple[Standing, ...] = ()
     rate: float | None = None
 
     @property
@@ -94,6 +109,7 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
         optimized.cost,
         tuple(moves),
         tuple(_pairs(problem, found)),
+        tuple(_standing(optimized)),
         profile.rate if profile is not None else None,
     )
 
@@ -103,6 +119,18 @@ def _placed(
 ) -> dict[str, list[str]]:
     """The elements of each place in this order."""
     return {label: [names[it] for it in order if at[it] == number] for number, label in enumerate(places)}
+
+
+def _standing(optimized: OptimizedPlan) -> Iterator[Standing]:
+    """Of the elements that the user gave no side, where that was asked."""
+    problem, sides = optimized.problem, [it.side for it in optimized.places]
+    if optimized.level is OptLevel.NO:
+        return
+    for element, suits, bound in zip(problem.elements, problem.suits, problem.bound, strict=True):
+        if element.name in optimized.free:
+            may = tuple(it.value for it in Side if it in {sides[place] for place in suits})
+            reasons = tuple(it.cause for it in bound.ties) if len(may) == 1 else ()
+            yield Standing(element.name, may, reasons, bound.follows if len(may) > 1 else ())
 
 
 def _pairs(problem: Problem, found: Arrangement) -> Iterator[PairStory]:
@@ -175,6 +203,10 @@ def told(explanation: Explanation) -> Iterator[str]:
     joint = " | " if explanation.level == "no" else " + "
     yield f"as planned   {_chain(explanation.planned, joint)}   {explanation.cost:.2f} us"
     yield from (f"  {line}" for line in told_changes(explanation))
+    if explanation.standing:
+        yield "sides"
+    for it in explanation.standing:
+        yield f"  {_stands(it)}"
     for status, title in (("swapped", "swapped"), ("free", "may swap, and need not"), ("kept", "kept in order")):
         pairs = [it for it in explanation.pairs if it.status == status]
         if pairs:
@@ -186,8 +218,11 @@ def told(explanation: Explanation) -> Iterator[str]:
 
 def told_changes(explanation: Explanation) -> Iterator[str]:
     """What is not as written, a line each."""
+    follows = {it.element: it.follows for it in explanation.standing}
     for move in explanation.moves:
-        yield f"{move.element} runs {_moved(explanation, move)}"
+        crosses = explanation.places[move.before] is not explanation.places[move.after]
+        state = follows.get(move.element, ()) if crosses else ()
+        yield f"{move.element} runs {_moved(explanation, move)}{_following(state)}"
     for pair in explanation.pairs:
         if pair.status == "swapped":
             yield f"{pair.second} runs before {pair.first}"
@@ -197,6 +232,21 @@ def told_order(explanations: Sequence[Explanation]) -> str:
     """In a few words, of how many pairs the order is kept; empty where it is of none."""
     kept = sum(it.status == "kept" for explanation in explanations for it in explanation.pairs)
     return f"order kept for {kept} {'pair' if kept == 1 else 'pairs'}" if kept else ""
+
+
+def _stands(it: Standing) -> str:
+    """Where the element may run, and why."""
+    if len(it.sides) > 1:
+        return f"{it.element} may run on either side{_following(it.follows)}"
+    stays = f"{it.element} stays on the {it.sides[0]}'s side"
+    return f"{stays}: {'; '.join(it.reasons)}" if it.reasons else stays
+
+
+def _following(state: Sequence[str]) -> str:
+    if not state:
+        return ""
+    names = ", ".join(f"`{it}`" for it in state)
+    return f"; each instance there has its own {names}"
 
 
 def _moved(explanation: Explanation, move: Move) -> str:

@@ -9,10 +9,11 @@ from appnet.analysis import Decision, DecisionCache, Proved, Strength, decide, i
 from appnet.analysis.overrides import Overrides
 from appnet.analysis.properties import Properties
 from appnet.application.load import BoundMethod
-from appnet.ir.needs import Asked, needs
+from appnet.ir.needs import Asked, asks_for_hosts, needs
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.optimize.cost import Costs, Profile, TargetCosts, costs_of
+from appnet.optimize.sides import Bound, bound_of
 
 _Pair = tuple[Element, Element, MethodSignature]
 
@@ -25,6 +26,7 @@ class Known:
         self._by_hand = by_hand if by_hand is not None else Overrides({})
         self._properties: dict[str, Properties] = {}
         self._asked: dict[tuple[str, str], tuple[Asked, ...]] = {}
+        self._bound: dict[tuple[str, str, Strength | None], Bound] = {}
         self._costs: dict[tuple[str, tuple[TargetCosts, ...], float | None], Costs] = {}
         self._decisions: dict[tuple[str, str, str, Strength], Decision] = {}
 
@@ -46,6 +48,29 @@ class Known:
         if key not in self._asked:
             self._asked[key] = needs(element, method.signature)
         return self._asked[key]
+
+    def asks_for_hosts(self, methods: Sequence[BoundMethod], name: str) -> bool:
+        """Whether the element looks at hosts or chooses one, for any of the methods."""
+        return any(asks_for_hosts(it.elements[name]) for it in methods)
+
+    def bound(self, methods: Sequence[BoundMethod], name: str, strength: Strength | None) -> Bound:
+        """What binds the element of this name to its side, for any of the methods."""
+        found = [self._bound_once(it, name, strength) for it in methods]
+        return Bound(
+            tuple(dict.fromkeys(tie for it in found for tie in it.ties)),
+            tuple(dict.fromkeys(variable for it in found for variable in it.follows)),
+            any(it.ends for it in found),
+            any(it.notices for it in found),
+            any(it.ends_early for it in found),
+            any(it.notices_early for it in found),
+        )
+
+    def _bound_once(self, method: BoundMethod, name: str, strength: Strength | None) -> Bound:
+        element = method.elements[name]
+        key = (element.digest, method.signature.digest, strength)
+        if key not in self._bound:
+            self._bound[key] = bound_of(element, method.signature, self.properties(element), strength)
+        return self._bound[key]
 
     def costs(self, element: Element, prices: tuple[TargetCosts, ...], profile: Profile) -> Costs:
         """What the element costs at these prices, where this was seen of its chain."""

@@ -15,8 +15,9 @@ from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
 from appnet.optimize.placement import OptLevel, Place, Plan, plan_of
-from appnet.optimize.problem import Problem, beside_callers, problem_of
+from appnet.optimize.problem import Problem, problem_of
 from appnet.optimize.search import Arrangement, as_written, by_rules, cheapest, inverted
+from appnet.optimize.sides import at_home
 from appnet.optimize.standing import standing
 
 _STRENGTHS = {OptLevel.STRONG: Strength.STRONG, OptLevel.WEAK: Strength.WEAK, OptLevel.IGNORE: None}
@@ -54,7 +55,8 @@ class OptimizedPlan:
     """``plan`` is what runs. Costs are expected microseconds of CPU for an RPC.
 
     ``places``: those to choose among, in request order. ``written_cost``: in the order as written, a module for each
-    element. ``problem`` and ``arrangement`` say what could be chosen, and what was.
+    element. ``free``: elements that the user gave no side. ``problem`` and ``arrangement`` say what could be chosen,
+    and what was.
     """
 
     plan: Plan
@@ -64,6 +66,7 @@ class OptimizedPlan:
     arrangement: Arrangement
     written_cost: float
     cost: float
+    free: frozenset[str] = frozenset()
 
 
 def optimize(
@@ -105,6 +108,7 @@ def optimize(
         found,
         costs.expected(before.order, before.at, fused=False),
         costs.expected(found.order, found.at, fused=fused),
+        frozenset(it.spec.name.value for it in stops if it.fixed is None),
     )
 
 
@@ -112,16 +116,21 @@ def _stating(
     chain: LoadedChain, elements: Sequence[Element], places: Sequence[Place], settings: Settings, known: Known
 ) -> Callable[..., Problem]:
     """The problem, of which pairs are still to be decided: all, or those given."""
-    stops = chain.chain.stops
-    asked = [known.asked(chain.methods, it.name) for it in elements]
-    properties = [known.properties(it) for it in elements]
+    names, strength = [it.name for it in elements], _STRENGTHS.get(settings.level)
+    stops = at_home(chain.chain.stops, [known.asks_for_hosts(chain.methods, it) for it in names])
+    asked = [known.asked(chain.methods, it) for it in names]
     stand = standing(stops, asked, places, [it.value for it in chain.chain.processors])
-    suits = [
-        suiting if stop.fixed is not None else beside_callers(suiting, it, places)
-        for stop, suiting, it in zip(stops, stand.suits, properties, strict=True)
-    ]
-    decide = partial(known.decide, chain.methods)
-    return partial(problem_of, elements, suits, stand.at, _STRENGTHS.get(settings.level), decide, properties=properties)
+    return partial(
+        problem_of,
+        elements,
+        stand.suits,
+        stand.at,
+        strength,
+        partial(known.decide, chain.methods),
+        properties=[known.properties(it) for it in elements],
+        places=places,
+        bound=[known.bound(chain.methods, it, strength) for it in names],
+    )
 
 
 def _still_legal(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 from appnet.analysis import Decision, Proved, Strength, infer
 from appnet.analysis.properties import Properties
-from appnet.application.model import Side
 from appnet.ir.nodes import Element
 from appnet.optimize.placement import Place
+from appnet.optimize.sides import Bound, beside_answers, within_ties
 
 Decide = Callable[[Element, Element, Strength], Decision]
 """Whether two neighbours may swap, the first of them standing before the second."""
@@ -21,7 +21,7 @@ class Problem:
     """A chain as written, in request order. Places are told by their numbers, in request order, too.
 
     ``suits``: where each element may run. ``written``: where it runs as written. ``kept``: pairs (i, j), i before j,
-    that keep their order. ``decisions``: what was decided of each pair.
+    that keep their order. ``decisions``: what was decided of each pair. ``bound``: what binds each to its side.
     """
 
     elements: tuple[Element, ...]
@@ -29,6 +29,7 @@ class Problem:
     written: tuple[int, ...]
     kept: frozenset[tuple[int, int]]
     decisions: Mapping[tuple[int, int], Decision]
+    bound: tuple[Bound, ...] = field(default=(), kw_only=True)
 
     def is_legal(self, order: Sequence[int], at: Sequence[int]) -> bool:
         """Whether the elements in this order, each in its place, are a chain that means the same."""
@@ -48,11 +49,13 @@ def problem_of(
     decide: Decide,
     pairs: Iterable[tuple[int, int]] | None = None,
     properties: Sequence[Properties] | None = None,
+    places: Sequence[Place] = (),
+    bound: Sequence[Bound] = (),
 ) -> Problem:
     """The problem for a chain. ``strength`` None keeps no order but what the places ask for.
 
     ``pairs``: those to decide, by default all; the others keep their order. ``properties``: of the elements, by
-    default what is inferred.
+    default what is inferred. ``bound``: what binds each to its side of ``places``; by default nothing does.
     """
     found = [infer(it) for it in elements] if properties is None else properties
     decisions: dict[tuple[int, int], Decision] = {}
@@ -64,17 +67,8 @@ def problem_of(
             decision = decisions[i, j] = decide(elements[i], elements[j], strength)
             if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_status - {i, j}):
                 kept.remove((i, j))
-    return Problem(tuple(elements), tuple(suits), tuple(written), frozenset(kept), decisions)
-
-
-def beside_callers(suits: frozenset[int], properties: Properties, places: Sequence[Place]) -> frozenset[int]:
-    """The same for an element of no side; one that chooses a host has to be on the client's side."""
-    if not _chooses_host(properties):
-        return suits
-    return frozenset(it for it in suits if places[it].side is Side.CLIENT)
-
-
-def _chooses_host(properties: Properties) -> bool:
-    """Whether it looks at hosts, or may choose one: they are those behind the client's side."""
-    asks = properties.request.backends or properties.response.backends
-    return asks or properties.request.chooses_host
+    if bound:
+        names = [it.name for it in elements]
+        suits = within_ties(suits, written, places, bound)
+        suits, bound = beside_answers(names, suits, written, places, bound, kept)
+    return Problem(tuple(elements), tuple(suits), tuple(written), frozenset(kept), decisions, bound=tuple(bound))

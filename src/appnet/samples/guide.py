@@ -1,13 +1,10 @@
-"""Applications whose programs come with AppNet, and what their chains should make of a call, by the interpreter."""
+"""Applications whose programs come with AppNet."""
 
 from __future__ import annotations
 
 import secrets
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,8 +12,6 @@ import aiohttp
 
 from appnet.application.load import LoadedApplication
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.interpret import ChainInstance, Environment, Refused, Rpc
-from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.language.types import STRING
 from appnet.system.address import Address
@@ -24,9 +19,9 @@ from appnet.system.address import Address
 ECHO_METHOD = "/echo.EchoService/echo"
 
 _ECHO_MESSAGES = "of `echo.Msg`, whose `Body` is a string"
-_FAILED = "Echo server returns an error."
-_TRIALS = 2_000
-_CLOCK_STEP_NS = 1_000_000
+FAILED = "Echo server returns an error."
+"""What the frontend says of a call that failed."""
+
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
@@ -41,7 +36,7 @@ class FrontendAnswer:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the chain makes of a call.
+    """What the chain makes of a call, after those that were made before.
 
     ``usual`` is the answer it gives most of the time, ``alike`` are those that other replicas of the server give
     instead, ``by_chance`` are answers that its random draws can bring,
@@ -82,34 +77,6 @@ class EchoApplication:
     def frontend_command(self, server: Address, port: int) -> list[str | Path]:
         """Runs the frontend, which listens on ``port`` (0: a free one) and sends its calls to ``server``."""
         return [*self._module, "frontend", "--proto", self.proto, "--server", str(server), "--port", str(port)]
-
-    def expect(self, elements: Sequence[Element], method: MethodSignature, key: str) -> Expectation:
-        """What ``elements``, all of the edge in request order, make of the call with ``key``."""
-        random = any(handler.effects.uses_random for it in elements for handler in it.handlers.values())
-        first, *others = self.server_names
-        judged = [self._judge(elements, method, key, seed, first) for seed in range(_TRIALS if random else 1)]
-        seen = Counter(judged)
-        ((usual, streams), _), *_ = seen.most_common(1)
-        seed = judged.index((usual, streams))
-        alike = frozenset(self._judge(elements, method, key, seed, name)[0] for name in others) - {usual}
-        return Expectation(key, usual, alike, frozenset(answer for answer, _ in seen) - {usual}, streams)
-
-    def _judge(
-        self, elements: Sequence[Element], method: MethodSignature, key: str, seed: int, server: str
-    ) -> tuple[FrontendAnswer, frozenset[str]]:
-        clock = count(_CLOCK_STEP_NS, _CLOCK_STEP_NS)
-        chain = ChainInstance(elements, Environment(lambda: next(clock), seed, backend_count=self.replicas))
-        rpc = Rpc(method, {"Body": key.encode()})
-        outcome = chain.request(rpc)
-        if not isinstance(outcome, Refused):
-            rpc.message = {"Body": f"You've hit {server}".encode()}
-            outcome = chain.response(rpc, 0)
-        streams = frozenset(name for name, _ in chain.records())
-        if isinstance(outcome, Refused):
-            return FrontendAnswer(_FAILED, outcome.code, outcome.text.decode("utf-8", "replace")), streams
-        body = rpc.message["Body"]
-        assert isinstance(body, bytes)
-        return FrontendAnswer(body.decode("utf-8", "replace")), streams
 
     @property
     def _module(self) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.model import Limits
+from appnet.application.model import Limits, Side
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -32,7 +32,7 @@ from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.compile.pipeline import elements_on
+from appnet.compile.pipeline import sides_of
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
@@ -43,6 +43,7 @@ from appnet.optimize import Settings
 from appnet.optimize.explain import explain, told_changes, told_order
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
+from appnet.samples.foreseen import Foreseen
 from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
@@ -55,9 +56,9 @@ _LINES_SECONDS = 5.0
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
     """Makes the calls of the application's guide, shows what they brought, and says whether all was as it should be."""
     async with _running(settings, screens) as machine:
-        expectations = _expectations(machine)
-        good = [await _guide_call(machine, it, screens) for it in expectations]
-        streams = frozenset[str]().union(*(it.streams for it in expectations))
+        met = await _guide_calls(machine, screens)
+        good = [well for well, _ in met]
+        streams = frozenset[str]().union(*(it.streams for _, it in met))
         good.append(await _show_records(machine, streams, screens))
         screens.out.print("\nall as it should be" if all(good) else "\nnot as it should be")
         return all(good)
@@ -67,8 +68,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
     """Stays up and brings every save to the proxies; ends, with False, only where a program or a proxy ends."""
     out = screens.out
     async with _running(settings, screens) as machine:
-        for it in _expectations(machine):
-            await _guide_call(machine, it, screens)
+        await _guide_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: curl '{machine.url}/?key=hello'", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
@@ -114,29 +114,34 @@ def _show_plan(machine: LocalMachine, out: Console) -> None:
     out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
 
 
-def _expectations(machine: LocalMachine) -> list[Expectation]:
-    version, application = machine.controller.running, machine.application
-    elements, method = elements_on(version, ECHO_METHOD)
-    return [application.expect(elements, method, key) for key in application.guide]
+async def _guide_calls(machine: LocalMachine, screens: Screens) -> list[tuple[bool, Expectation]]:
+    """Makes the calls of the guide; of each, whether its answer was right, and what should have come of it."""
+    sides, method = sides_of(machine.controller.running, ECHO_METHOD)
+    foreseen = Foreseen(machine.application, sides[Side.CLIENT], sides[Side.SERVER], method)
+    return [await _guide_call(machine, key, foreseen, screens) for key in machine.application.guide]
 
 
-async def _guide_call(machine: LocalMachine, expected: Expectation, screens: Screens) -> bool:
-    """Calls as a user would, again where an element answered by chance; says whether the answer was right."""
+async def _guide_call(
+    machine: LocalMachine, key: str, foreseen: Foreseen, screens: Screens
+) -> tuple[bool, Expectation]:
+    """Calls as a user would, again where an element answered by chance."""
     for _ in range(_MAX_CALLS):
-        screens.out.print(f"\n$ curl '{machine.url}/?key={expected.key}'", markup=False)
+        expected = foreseen.next(key)
+        screens.out.print(f"\n$ curl '{machine.url}/?key={key}'", markup=False)
         try:
-            answer = await get(machine.url, expected.key)
+            answer = await get(machine.url, key)
         except (aiohttp.ClientError, TimeoutError) as error:
             screens.err.print(f"failed: {machine.url} does not answer: {error}", markup=False)
-            return False
+            return False, expected
+        foreseen.answered(answer)
         screens.out.print(answer.text, markup=False)
         if answer == expected.usual or answer in expected.alike:
-            return True
+            return True, expected
         if answer not in expected.by_chance:
             break
         screens.out.print(f"[dim]an element refused this call by chance: {answer.message}; calling again[/]")
     screens.err.print(f"failed: {_described(answer)}; expected {_described(expected.usual)}", markup=False)
-    return False
+    return False, expected
 
 
 def _described(answer: FrontendAnswer) -> str:
