@@ -137,10 +137,10 @@ def tells_versions_apart(element: Element) -> bool:
     records = {it.name for it in element.state if it.state_class is StateClass.RECORD}
     if any(isinstance(it, State) and it.name in records for one in statements(element.init) for it in atoms_of(one)):
         return True
-    handlers = _effects(element.req.body) | _effects(element.resp.body)
-    return bool((handlers | _effects(element.init)) & (Effect.RANDOM | Effect.COUNTS_CALLS)) or bool(
-        _effects(element.init) & Effect.TIME
-    )
+    begins, effects = _effects(element.init), Effect(0)
+    for handler in element.handlers.values():
+        effects |= _effects(handler.body)
+    return bool((begins | effects) & (Effect.RANDOM | Effect.COUNTS_CALLS) or begins & Effect.TIME)
 
 
 def _effects(body: Block) -> Effect:

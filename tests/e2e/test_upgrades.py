@@ -37,19 +37,24 @@ state:
 init():
     limit = {limit}
 
+open(rpc):
+    inside = inside + 1
+    set_metadata(rpc, 'x-inside', to_string(inside))
+    send(rpc, Down)
+
 req(rpc):
     user = get(rpc, 'body')
     mine = get(used, user, 0)
     if mine >= limit:
         send(err('used up', RESOURCE_EXHAUSTED), Up)
     set(used, user, mine + 1)
-    inside = inside + 1
-    set_metadata(rpc, 'x-inside', to_string(inside))
     send(rpc, Down)
 
 resp(rpc):
-    inside = inside - 1
     send(rpc, Up)
+
+end(rpc):
+    inside = inside - 1
 """
 NEIGHBOUR = """\
 state:
@@ -167,9 +172,9 @@ async def test_calls_of_the_version_before_are_still_counted(tmp_path: Path, tar
 
 
 @asynchronous
-async def test_a_quota_under_load_is_exact_through_many_upgrades(folder: Path, target: str) -> None:
+async def test_a_quota_under_load_is_exact_through_many_upgrades(tmp_path: Path, target: str) -> None:
     limit, callers, saves = 3000, 8, 6
-    async with upgraded(folder, target, limit=limit) as (proxy, _):
+    async with upgraded(tmp_path, target, limit=limit) as (proxy, _):
         answers: list[str] = []
 
         async def caller() -> None:
