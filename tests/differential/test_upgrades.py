@@ -8,7 +8,7 @@ from tests.differential import fuzz
 from tests.differential.compare import Chain, make_chain
 from tests.differential.upgrades import UPGRADED, tells_versions_apart
 
-PROGRAMS = 60
+PROGRAMS = 40
 
 
 def steady_chains(seed: int) -> Iterator[Chain]:

@@ -6,7 +6,7 @@ Every few calls a version begins; calls under way end with the one they began wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from appnet.language.operations.registry import OPERATIONS
 from appnet.observe.otlp import Resource
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native, wasm
-from appnet.processors.envoy.harness.calls import BodyJudgement, CallUnderTest, Harness
+from appnet.processors.envoy.harness.calls import CallUnderTest, Harness
 from tests.differential.compare import Subject
 from tests.support.state_keeper import keeper
 
@@ -92,15 +92,17 @@ class _Call:
         self._upgraded, self._version = upgraded, version
         self._call: CallUnderTest = version.call()
 
-    def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> BodyJudgement:
-        found = self._call.run_request(path, metadata, chunks)
-        self._upgraded.collect(self._version)
-        return found
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._call, name)
+        if not callable(found):
+            return found
 
-    def run_response(self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int) -> BodyJudgement:
-        found = self._call.run_response(metadata, chunks, status)
-        self._upgraded.collect(self._version)
-        return found
+        def collected(*arguments: Any) -> Any:
+            outcome = found(*arguments)
+            self._upgraded.collect(self._version)
+            return outcome
+
+        return collected
 
     def end(self) -> None:
         self._call.end()
