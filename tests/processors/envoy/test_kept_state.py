@@ -13,7 +13,7 @@ from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native, wasm
-from appnet.processors.envoy.targets import NATIVE, TARGETS
+from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame, string_field
 from tests.support.signatures import ECHO
@@ -187,3 +187,40 @@ def test_the_numbers_of_calls_go_on(proxy: Proxy) -> None:
     after = proxy.version(element("numbered", numbered))
     ask(after, "ann")
     assert after.state_dump() == before.state_dump() == "numbered.last = 2\n"
+
+
+def test_a_wasm_chain_asks_nothing_more_once_it_is_alone() -> None:
+    proxy = Proxy(WASM)
+    before = proxy.version(quota(limit=9))
+    ask(before, "ann")
+    alone = asked(before)
+    after = proxy.version(quota(name="v2", limit=9))
+    assert asked(before) > alone  # its state is wanted
+    ask(after, "ann")
+    assert asked(after) > alone  # changes are told
+    before.end()
+    proxy.shared.deliver()
+    assert asked(after) == alone
+    assert "quota.calls = 6\n" in after.state_dump()
+
+
+def asked(version: Version) -> int:
+    """How often a call makes the module ask its proxy for something."""
+    assert isinstance(version, wasm.ModuleUnderTest)
+    before = version.host_calls
+    ask(version, "bob")
+    return version.host_calls - before
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, -1])
+def test_damaged_state_is_refused_whole(cut: int) -> None:
+    proxy = Proxy(WASM)
+    before = proxy.version(quota())
+    ask(before, "ann")
+    after = proxy.version(quota(name="v2"))
+    state, turn = proxy.shared.data[b"state/0"]
+    damaged = bytes([state[0] ^ 0x80]) + state[1:] if cut == 0 else state[:cut]
+    proxy.shared.data[b"state/0"] = damaged, turn
+    assert [ask(after, "ann") for _ in range(3)] == ["passes", "passes", "used up by v2"]
+    assert isinstance(after, wasm.ModuleUnderTest)
+    assert after.logged == ["appnet: the state of the version before cannot be read: this one begins anew"]
