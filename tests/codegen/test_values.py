@@ -401,7 +401,7 @@ def test_an_init_that_would_fill_the_memory_refuses_all_messages() -> None:
 
 def test_no_allocation_is_taken_for_granted() -> None:
     """Whichever fails first, of an instance's or of a call's: there is none, it is refused, or it can do without."""
-    started = [_survives(fail_at) for fail_at in range(1, 25)]
+    started = [_survives(fail_at) for fail_at in range(1, 50)]
     assert not started[0]
     assert started[-1]
     with Driver([_surroundings()], METHOD) as driver:

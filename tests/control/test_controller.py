@@ -1,4 +1,4 @@
-"""What a running application does not take."""
+"""What a running application takes, and what it does not."""
 
 from __future__ import annotations
 
@@ -33,3 +33,44 @@ async def test_other_replicas_are_told_where_the_manifest_says_them(
     with pytest.raises(DiagnosticError) as caught:
         await controller.upgrade()
     snapshots.compare(str(caught.value), Path(__file__).parent / "bad_replicas.txt", request)
+
+
+COUNTING = """\
+state:
+    seen: int
+    words: Map<string, int>
+
+init():
+    pass
+
+req(rpc):
+    seen = seen + 1
+    set(words, get(rpc, 'body'), seen)
+    send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+@asynchronous
+async def test_variables_that_do_not_go_on_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ECHO, tmp_path / "echo")
+    monkeypatch.chdir(tmp_path / "echo")
+    element = Path("firewall.appnet")
+    element.write_text(COUNTING)
+    controller = Controller([FileSource(Path("sample_echo_sidecar.yaml"))], Settings(), Where())
+    await controller.begin()
+    told = []
+    for text in (
+        COUNTING.replace("'body'), seen", "'body'), seen + 1"),
+        COUNTING.replace("seen: int", "seen: uint").replace("string, int>", "string, uint>\n    more: int"),
+        COUNTING.replace("seen: int", "seen: uint")
+        .replace("words: Map<string, int>", "others: Map<string, uint>")
+        .replace("set(words", "set(others"),
+    ):
+        element.write_text(text)
+        rollout = await controller.upgrade()
+        assert rollout is not None
+        told.append(rollout.anew)
+    assert told == [(), ("firewall.seen", "firewall.words"), ()]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from appnet.application.model import Side
 from appnet.compile.pipeline import Version
+from appnet.ir.nodes import OUTLIVING
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Acceptance, Node
 
@@ -23,12 +24,15 @@ class RolloutError(Exception):
 class Rollout:
     """A version that every node runs.
 
-    ``changed`` names the artifacts that are new. ``accept_seconds`` went by until each node that got something new had
-    accepted it, by the node's name; ``compile_seconds`` until there was a version to bring, where it was compiled.
+    ``changed`` names the artifacts that are new; ``anew`` the variables, as "ELEMENT.VARIABLE", that were there before
+    and do not go on, because they have another type now or their element another place. ``accept_seconds`` went by
+    until each node that got something new had accepted it, by the node's name; ``compile_seconds`` until there was a
+    version to bring, where it was compiled.
     """
 
     version: Version
     changed: tuple[str, ...]
+    anew: tuple[str, ...]
     accept_seconds: Mapping[str, float]
     compile_seconds: float = 0.0
 
@@ -50,7 +54,25 @@ async def roll_out(version: Version, before: Version, nodes: Sequence[Node]) -> 
         raise
     old = dict(_digests(before.artifacts))
     changed = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.edition)
-    return Rollout(version, changed, accepted)
+    return Rollout(version, changed, begins_anew(version, before), accepted)
+
+
+def begins_anew(version: Version, before: Version) -> tuple[str, ...]:
+    """The variables that ``before`` has, too, but whose values stay behind."""
+    old, new = _kept(before), _kept(version)
+    names = {name for name, *_ in old}
+    return tuple(sorted({name for name, *_ in new - old if name in names}))
+
+
+def _kept(version: Version) -> set[tuple[str, object, object]]:
+    """Every variable that handlers change, with its type, and where it is kept."""
+    return {
+        (f"{element.name}.{variable.name}", variable.type, (it.edge, it.method, it.segment.place.where))
+        for it in version.artifacts
+        for element in it.elements
+        for variable in element.state
+        if variable.state_class in OUTLIVING
+    }
 
 
 def artifacts_of(service: str, side: Side, processor: str, version: Version) -> tuple[Artifact, ...]:

@@ -267,6 +267,10 @@ class StateClass(Enum):
     GENERAL = "general"
 
 
+OUTLIVING = (StateClass.COUNTER, StateClass.GENERAL)
+"""What handlers change: the next version goes on with it, where it has a variable of that name and type."""
+
+
 class Consistency(Enum):
     LOCAL = "local"
     WEAK = "weak"

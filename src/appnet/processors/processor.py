@@ -124,7 +124,10 @@ class Node(Protocol):
         """The end of its log."""
 
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
-        """Makes these, in request order, all that it is to run, code included."""
+        """Makes these, in request order, all that it is to run, code included.
+
+        Elements that go on keep their state: see "Through upgrades" in docs/language.md.
+        """
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version; `Acceptance.PENDING` after the timeout."""

@@ -85,7 +85,7 @@ static void run_call(const caller *all, unsigned long number) {
   appnet_module.call_free(call);
 }
 
-static void take_records(const caller *all) {
+__attribute__((unused)) static void take_records(const caller *all) {
   size_t size = 0;
   uint8_t *batch = appnet_module.telemetry_take(all->instance, &size);
   fwrite(batch, 1, size, all->records);

@@ -10,6 +10,7 @@
  *                             response's metadata `seen` is set.
  */
 #include "instance.h"
+#include "value.h"
 #include "metadata.h"
 #include "response.h"
 #include "telemetry.h"
@@ -120,10 +121,10 @@ static an_verdict opened(an_call *call) {
 static an_verdict judge_request_of(an_call *call) {
   if (call->unread_code != 0) return an_refuse_unread(call);
   fixture_state *state = call->instance->state;
-  an_lock_acquire(&call->instance->locks[0]);
+  an_lock_acquire(&call->instance->guards[0]->lock);
   state->requests++;
   keep_fields(call);
-  an_lock_release(&call->instance->locks[0]);
+  an_lock_release(&call->instance->guards[0]->lock);
   an_view name = call->slots[0].value.s;
   if (denies(name)) {
     uint8_t *text = an_arena_alloc(&call->arena, name.size + 8);
@@ -139,11 +140,11 @@ static an_verdict judge_request_of(an_call *call) {
 
 static void keep_status(an_call *call, bool with_fields) {
   fixture_state *state = call->instance->state;
-  an_lock_acquire(&call->instance->locks[0]);
+  an_lock_acquire(&call->instance->guards[0]->lock);
   state->responses++;
   state->status = call->status;
   if (with_fields) keep_fields(call);
-  an_lock_release(&call->instance->locks[0]);
+  an_lock_release(&call->instance->guards[0]->lock);
 }
 
 static an_verdict judge_response_of(an_call *call) {

@@ -61,14 +61,13 @@ def test_a_wasm_chain_is_inline_fails_closed_and_may_hold_headers() -> None:
     assert unpack_bytes(wasm.config.configuration) == OPTIONS.encode()
 
 
-def test_each_version_gets_a_machine_of_its_own() -> None:
-    def machine(name: str, module: bytes, version: str) -> str:
+def test_each_version_gets_a_machine_of_its_own_and_shares_data_with_the_others() -> None:
+    def machine(name: str, module: bytes, version: str) -> tuple[str, bytes, bytes]:
         config = wasm_filter(name, module, ChainOptions("echo", "node-1", version))
-        vm_id: str = Wasm.FromString(config.typed_config.value).config.vm_config.vm_id
-        return vm_id
+        found = Wasm.FromString(config.typed_config.value).config.vm_config
+        return found.vm_id, found.configuration.value, found.code.local.inline_bytes
 
-    assert machine("a", b"1", "v1") == machine("a", b"1", "v1")
-    assert (
-        len({machine("a", b"1", "v1"), machine("b", b"1", "v1"), machine("a", b"2", "v1"), machine("a", b"1", "v2")})
-        == 4
-    )
+    versions = [machine("a", b"1", "v1"), machine("a", b"2", "v1"), machine("a", b"1", "v2"), machine("b", b"1", "v1")]
+    assert versions[0] == machine("a", b"1", "v1")
+    assert len(set(versions)) == 4
+    assert [vm_id for vm_id, *_ in versions] == ["a", "a", "a", "b"]

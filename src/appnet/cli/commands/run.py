@@ -205,9 +205,8 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
         seconds = rollout.accept_seconds.get(node)
         state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
         out.print(f"  {node} {state}", markup=False)
-    new = [it for it in rollout.version.artifacts if it.stem in rollout.changed]
-    if emptied := sorted({it.name for artifact in new for it in artifact.elements if it.state}):
-        out.print(f"  the state of {', '.join(emptied)} starts anew", markup=False)
+    if rollout.anew:
+        out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
 
 
 def _ms(seconds: float) -> str:

@@ -81,7 +81,13 @@ class Services(Structure):
 class Options(Structure):
     """What an instance is told when it is made."""
 
-    _fields_ = (("seed", c_uint64), ("max_message", c_uint32), ("backend_count", c_uint32), ("resource", View))
+    _fields_ = (
+        ("seed", c_uint64),
+        ("max_message", c_uint32),
+        ("backend_count", c_uint32),
+        ("resource", View),
+        ("keeper", c_void_p),
+    )
 
 
 class Value(Union):

@@ -26,7 +26,13 @@ HOSTS = {
     WASM: Host(
         "wasm",
         sources=_CALLS,
-        exports=(RUNTIME / "freestanding.c", _WASM / "event.c", _WASM / "records.c", _WASM / "host_wasm.c"),
+        exports=(
+            RUNTIME / "freestanding.c",
+            _WASM / "event.c",
+            _WASM / "handover.c",
+            _WASM / "records.c",
+            _WASM / "host_wasm.c",
+        ),
         include=(HTTP, _WASM),
         triple="wasm32-freestanding",
         flags=(),

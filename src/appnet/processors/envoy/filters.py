@@ -62,8 +62,10 @@ def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensi
     wasm.config.failure_policy = FailurePolicy.FAIL_CLOSED
     wasm.config.allow_on_headers_stop_iteration.value = True
     machine = wasm.config.vm_config
-    # Envoy shares a machine, state and all, between plugins with equal id and code; each version gets its own.
-    machine.vm_id = f"{name}-{hashlib.sha256(encoded + module).hexdigest()[:32]}"
+    # Machines of one id share data, by which versions hand over their state. The machine itself is shared by plugins of
+    # equal id, code and configuration; each version gets its own.
+    machine.vm_id = name
+    machine.configuration.Pack(BytesValue(value=hashlib.sha256(encoded).digest()))
     machine.runtime = "envoy.wasm.runtime.v8"
     machine.code.local.inline_bytes = module
     config = TypedExtensionConfig(name=name)

@@ -15,6 +15,7 @@ from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
 from appnet.ir.nodes import (
+    OUTLIVING,
     Answer,
     AnyPattern,
     Arm,
@@ -54,7 +55,7 @@ from appnet.language.operations.signature import signature_of
 from appnet.language.types import BOOL, FLOAT, INT, UINT, MapType, Type, VecType
 
 _UNAVAILABLE = 14
-_MOST_CAPACITY = 2**30  # entries that a container of the runtime can hold; a greater capacity is as good as none
+MOST_CAPACITY = 2**30  # entries that a container of the runtime can hold; a greater capacity is as good as none
 _NARROW = {
     "int32": "(int32_t)",
     "sint32": "(int32_t)",
@@ -110,6 +111,8 @@ class BodyPrinter:
             lines.append(
                 f"  struct {name} *const state = &((struct appnet_state *)scope->call->instance->state)->{name};"
             )
+        if "heap" in self._uses:
+            lines.append(f"  an_heap *const heap = &scope->call->instance->guards[{self.element.index}]->heap;")
         if "kept" in self._uses:
             lines.append(
                 f"  struct {name}_call *const kept = &((struct appnet_call_state *)scope->call->state)->{name};"
@@ -156,7 +159,8 @@ class BodyPrinter:
             case State(name=name):
                 where = "kept" if self.element.classes[name] is StateClass.RPC_SCOPED else "state"
                 self._uses.add(where)
-                return f"{where}->{self.element.members[name]}"
+                member = f"{where}->{self.element.members[name]}"
+                return f"(*{member})" if self.element.classes[name] in OUTLIVING else member
             case Const():
                 return constant(atom)
 
@@ -183,12 +187,12 @@ class BodyPrinter:
             return "NULL"
         if is_flat(place.type):
             raise AssertionError(f"{place.name} needs no memory")
-        self._uses.add("state")
-        return "&state->heap"
+        self._uses.add("heap")
+        return "heap"
 
     def capacity(self, place: Atom) -> str:
         """The entries that the container may have."""
-        return str(min(self.element.element.capacity_of(place), _MOST_CAPACITY))
+        return str(min(self.element.element.capacity_of(place), MOST_CAPACITY))
 
     def _is_changed(self, atom: Atom) -> bool:
         return not isinstance(atom, Const) and (type(atom), atom.name) in self._changed

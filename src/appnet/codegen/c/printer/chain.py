@@ -129,6 +129,7 @@ class _ChainPrinter:
             "LATE_REQUEST_HEADERS": any(method.request.reads_late for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
+            "STATE": bool(self._variables()),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [
@@ -196,21 +197,27 @@ class _ChainPrinter:
         lines += _table("static const char *const appnet_elements[]", names)
         streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
         lines += _table("static const an_record_stream appnet_records[]", streams)
-        lines += _table("static const an_evictor appnet_evictors[]", self._evictors())
+        lines += _table("static const uint32_t appnet_evictors[]", self._evictors())
+        lines += _table("static const an_variable appnet_variables[]", self._variables())
         return [*lines, "", *self._program_table()]
 
     def _evictors(self) -> list[str]:
-        names = [(name, element.context.name) for name, element in self._elements.items() if element.evicts]
-        return [f"{{{_text(name)}, offsetof(struct appnet_state, {c_name}.heap)}}," for name, c_name in names]
+        return [f"{element.context.index}," for element in self._elements.values() if element.evicts]
+
+    def _variables(self) -> list[str]:
+        return [entry for element in self._elements.values() for entry in element.variables()]
 
     def _program_table(self) -> list[str]:
         has_state = self._has_init or any(element.state_struct() for element in self._elements.values())
         has_call_state = any(element.call_struct() for element in self._elements.values())
         values = {
+            "name": "APPNET_NAME",
             "state_size": "sizeof(struct appnet_state)" if has_state else "0",
             "call_state_size": "sizeof(struct appnet_call_state)" if has_call_state else "0",
             "elements": "appnet_elements" if self._elements else "NULL",
             "element_count": str(len(self._elements)),
+            "variables": "appnet_variables" if self._variables() else "NULL",
+            "variable_count": str(len(self._variables())),
             "methods": "APPNET_METHODS",
             "method_count": "APPNET_METHOD_COUNT",
             "records": "appnet_records" if self._streams else "NULL",

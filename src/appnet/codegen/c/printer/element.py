@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from appnet.codegen.c.printer.body import BodyPrinter
+from appnet.codegen.c.printer.body import MOST_CAPACITY, BodyPrinter
 from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
-from appnet.codegen.c.printer.text import comment, indent, view
+from appnet.codegen.c.printer.text import comment, indent, static_view, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
-from appnet.ir.nodes import Handler, StateClass, StateVariable
+from appnet.ir.nodes import OUTLIVING, Handler, StateClass, StateVariable
 from appnet.ir.stages import only_forwards
 from appnet.language.types import MapType, OptionType, VecType
 
 _RESOURCE_EXHAUSTED = 8
-_STORED = (StateClass.READ_ONLY, StateClass.COUNTER, StateClass.GENERAL)
+_STORED = (StateClass.READ_ONLY, *OUTLIVING)
 
 
 class ElementPrinter:
@@ -51,8 +51,7 @@ class ElementPrinter:
         """The struct of what the element keeps between calls."""
         if not self._stored:
             return []
-        members = ["an_heap heap;"] if self._owning else []
-        members += [self._member(variable) for variable in self._stored]
+        members = [self._member(variable) for variable in self._stored]
         return [f"struct {self.context.name} {{ {comment(self.source)}", *indent(members), "};"]
 
     def call_struct(self) -> list[str]:
@@ -70,7 +69,8 @@ class ElementPrinter:
     def _member(self, variable: StateVariable) -> str:
         c_type = self.context.types.name(variable.type)
         note = comment(f"{variable.type}, {variable.state_class.value}")
-        return f"{c_type} {self.context.members[variable.name]}; {note}"
+        star = "*" if variable.state_class in OUTLIVING else ""
+        return f"{c_type} {star}{self.context.members[variable.name]}; {note}"
 
     def _state(self) -> str:
         return (
@@ -136,12 +136,13 @@ class ElementPrinter:
             ]
         if locked:
             lines.append("an_instance *const instance = call->instance;")
-            lines.append(f"an_lock_acquire(&instance->locks[{self.context.index}]);")
+            lines.append(self._guard())
+            lines.append("an_lock_acquire(&guard->lock);")
         lines.append(f"an_verdict verdict = {name}_body(&scope);")
         if locked and dropping:
-            lines.append(f"an_heap_flush(&((struct appnet_state *)instance->state)->{self.context.name}.heap);")
+            lines.append("an_heap_flush(&guard->heap);")
         if locked:
-            lines.append(f"an_lock_release(&instance->locks[{self.context.index}]);")
+            lines.append("an_lock_release(&guard->lock);")
         if fallible:
             text = view(b"out of memory in " + self.element.name.encode())
             lines.append(f"if (scope.failed) verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});")
@@ -150,34 +151,51 @@ class ElementPrinter:
 
     def flush(self) -> list[str]:
         """The statements that let go of what init dropped; ``instance`` is in scope."""
-        return [f"an_heap_flush(&state->{self.context.name}.heap);"] if self._owning else []
+        return [f"an_heap_flush(&instance->guards[{self.context.index}]->heap);"] if self._owning else []
 
     def destroy(self) -> list[str]:
-        """The statements that give back all memory of the element's state; ``instance`` is in scope."""
-        if not self._owning:
+        """The statements that give back the memory of its read-only state; ``instance`` is in scope."""
+        owning = [variable for variable in self._owning if variable.state_class is StateClass.READ_ONLY]
+        if not owning:
             return []
-        lines = [self._state()]
-        for variable in self._owning:
+        lines = [self._state(), self._guard(), "an_lock_acquire(&guard->lock);"]
+        for variable in owning:
             descriptor = self.context.types.descriptor(variable.type)
-            lines.append(f"an_disown(&state->heap, {descriptor}, &state->{self.context.members[variable.name]});")
-        return ["{", *indent([*lines, "an_heap_free(&state->heap);"]), "}"]
+            lines.append(f"an_disown(&guard->heap, {descriptor}, &state->{self.context.members[variable.name]});")
+        return ["{", *indent([*lines, "an_heap_flush(&guard->heap);", "an_lock_release(&guard->lock);"]), "}"]
+
+    def variables(self) -> list[str]:
+        """Its entries in the table of what the next version goes on with."""
+        entries = []
+        for variable in self._stored:
+            if variable.state_class in OUTLIVING:
+                name = static_view(f"{self.element.name}.{variable.name}".encode())
+                kind = static_view(str(variable.type).encode())
+                descriptor = self.context.types.descriptor(variable.type)
+                place = f"offsetof(struct appnet_state, {self.context.name}.{self.context.members[variable.name]})"
+                capacity = min(variable.capacity, MOST_CAPACITY)
+                entries.append(f"{{{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}}},")
+        return entries
+
+    def _guard(self) -> str:
+        return f"an_guard *const guard = instance->guards[{self.context.index}];"
 
     def dump(self) -> list[str]:
         """The statements that write the element's state to ``out``; ``instance`` is in scope."""
         if not self._stored:
             return []
-        lock = f"&instance->locks[{self.context.index}]"
         lines = [self._state()]
-        lines += [f"an_lock_acquire({lock});"] if self._shared else []
+        lines += [self._guard(), "an_lock_acquire(&guard->lock);"] if self._shared else []
         for variable in self._stored:
             name = view(f"{self.element.name}.{variable.name}".encode())
             descriptor = self.context.types.descriptor(variable.type)
-            place = f"&state->{self.context.members[variable.name]}"
+            address = "" if variable.state_class in OUTLIVING else "&"
+            place = f"{address}state->{self.context.members[variable.name]}"
             if variable.state_class is StateClass.COUNTER:
                 c_type = self.context.types.name(variable.type)
                 load = f"__atomic_load({place}, &now, __ATOMIC_RELAXED);"
                 lines += ["{", f"  {c_type} now;", f"  {load}", f"  an_dump(out, {name}, {descriptor}, &now);", "}"]
             else:
                 lines.append(f"an_dump(out, {name}, {descriptor}, {place});")
-        lines += [f"an_lock_release({lock});"] if self._shared else []
+        lines += ["an_lock_release(&guard->lock);"] if self._shared else []
         return ["{", *indent(lines), "}"]

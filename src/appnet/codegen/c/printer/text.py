@@ -44,6 +44,11 @@ def view(value: bytes) -> str:
     return f"AN_TEXT({literal(value)})"
 
 
+def static_view(value: bytes) -> str:
+    """The bytes as an ``an_view`` that initialises a static table."""
+    return f"{{(const uint8_t *){literal(value)}, {len(value)}}}"
+
+
 def constant(const: Const) -> str:
     """The constant as a C expression of its type."""
     value = const.value

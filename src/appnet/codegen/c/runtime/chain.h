@@ -66,11 +66,23 @@ typedef struct an_services {
   void (*metadata_set)(void *call_host, an_metadata_map map, an_view key, an_view value);
 } an_services;
 
+/* Memory by name that outlives an instance, so that the next version of a chain goes on where this one is. Whoever takes
+ * memory of the same name, kind, layout and size has the same memory, at the same time as well. Instances are made one
+ * after another; they may end in any thread. */
+typedef struct an_keeper {
+  void *host;
+  /* `fresh`: nobody has it, so it is all zero. NULL: out of memory. `layout` stands for what a kind does not say. */
+  void *(*take)(void *host, an_view name, an_view kind, uint32_t layout, size_t size, bool *fresh);
+  /* The instance needs it no longer. If nobody does, `clear` is called before the memory goes. */
+  void (*leave)(void *host, void *memory, void (*clear)(void *context, void *memory), void *context);
+} an_keeper;
+
 typedef struct an_options {
   uint64_t seed;            /* of the elements' random draws */
   uint32_t max_message;     /* bytes; a longer gRPC message that is not decoded yet is refused with RESOURCE_EXHAUSTED */
   uint32_t backend_count;   /* hosts of the upstream cluster */
   an_view resource;         /* an encoded opentelemetry.proto.resource.v1.Resource, stamped on telemetry */
+  const an_keeper *keeper;  /* NULL: state ends with the instance */
 } an_options;
 
 /* ---- methods and their fields ------------------------------------------------------------------- */

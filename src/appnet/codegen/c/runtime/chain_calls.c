@@ -24,7 +24,7 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   an_call *call = method < program->method_count ? an_call_new(instance, host) : NULL;
   if (call == NULL) return NULL;
   call->method = &program->methods[method];
-  call->rpc_id = __atomic_add_fetch(&instance->rpc_count, 1, __ATOMIC_RELAXED);
+  call->rpc_id = an_next_call(instance);
   call->last = !call->method->response.streams;
   ((an_chain_call *)call)->start = call->arena;
   return call;

@@ -31,6 +31,7 @@ void *an_arena_alloc(an_arena *arena, size_t size);
 
 typedef struct an_records an_records; /* telemetry.c */
 typedef struct an_plan an_plan;       /* wire.h */
+typedef struct an_guard an_guard;     /* value.h */
 
 /* Zero-initialised; grows. After `failed` (out of memory, or past `limit` where that is not 0) it takes nothing more. */
 typedef struct an_buffer {
@@ -54,9 +55,10 @@ struct an_instance {
   an_services services;
   an_options options; /* .resource is a copy that the instance owns */
   void *state;        /* program->state_size bytes */
-  an_lock *locks;     /* one for each element */
+  an_guard **guards;  /* one for each element */
+  uint8_t *lent;      /* see kept.c */
   uint64_t *random;   /* one for each element: the state of its splitmix64; drawn by an_random_draw alone */
-  uint64_t rpc_count; /* calls of the chain's methods so far */
+  uint64_t *rpc_count; /* calls of the chain's methods so far; taken by an_next_call alone */
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
   an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
@@ -85,6 +87,11 @@ static inline uint64_t an_random_draw(an_instance *instance, size_t element) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
   return z ^ (z >> 31);
+}
+
+/* The number of the next call. */
+static inline uint64_t an_next_call(an_instance *instance) {
+  return __atomic_add_fetch(instance->rpc_count, 1, __ATOMIC_RELAXED);
 }
 
 /* Calls in flight to a host of the upstream cluster; 0 where there is no such host. */

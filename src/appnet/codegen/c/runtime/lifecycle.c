@@ -1,5 +1,6 @@
 #include "lifecycle.h"
 
+#include "kept.h"
 #include "telemetry.h"
 #include "wire.h"
 
@@ -40,20 +41,17 @@ static bool copy_resource(an_instance *instance, an_view resource) {
 static bool allocate_parts(an_instance *instance) {
   const an_program *program = instance->program;
   instance->state = an_alloc_zeroed(program->state_size + 1);
-  instance->locks = an_alloc_zeroed(an_size_mul(program->element_count + 1, sizeof(an_lock)));
   instance->random = an_alloc_zeroed(an_size_mul(program->element_count + 1, sizeof(uint64_t)));
-  instance->loads = an_alloc_zeroed(an_size_mul((size_t)instance->options.backend_count + 1, sizeof(uint64_t)));
-  return instance->state != NULL && instance->locks != NULL && instance->random != NULL && instance->loads != NULL;
+  return instance->state != NULL && instance->random != NULL && an_kept_init(instance);
 }
 
-/* Frees an instance whose elements were not initialised. */
+/* Frees an instance without the read-only state of its elements. */
 static void drop(an_instance *instance) {
   an_pools_free(instance);
   an_plans_free(instance);
   an_records_free(instance);
-  an_free(instance->loads);
+  an_kept_free(instance);
   an_free(instance->random);
-  an_free(instance->locks);
   an_free(instance->state);
   an_free((void *)(uintptr_t)instance->options.resource.data);
   an_free(instance);
@@ -79,6 +77,7 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
     instance->random[i] = options->seed ^ fnv1a64(program->elements[i]);
   }
   program->init(instance);
+  an_kept_share(instance); /* last: what others have in hand is not for init to set */
   return instance;
 }
 

@@ -1,5 +1,7 @@
 #include "map.h"
 
+#include "journal.h"
+
 enum { AN_MAP_FIRST_ROOM = 4 };
 
 static void *map_key(an_map_entry *entry) { return entry + 1; }
@@ -90,6 +92,10 @@ static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
   an_heap_evicted(heap, 1);
 }
 
+void an_map_trim(an_heap *heap, const an_type *type, an_map *map, uint32_t capacity) {
+  while (map->size > capacity) map_drop_oldest(heap, type, map);
+}
+
 /* ---- room ------------------------------------------------------------------------------------------- */
 
 /* An empty Map with room for so many entries; false when out of memory. */
@@ -175,8 +181,11 @@ static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_ma
   }
 }
 
+static bool is_journaled(const an_heap *heap) { return heap != NULL && heap->journal != NULL; }
+
 static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity, const void *key,
                     const void *value) {
+  if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, value);
   if (map->size > 0) {
     uint32_t name = map->table[map_find(map, type, key, map_hash(map, type, key))];
     if (name != 0) {
@@ -185,6 +194,8 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
     }
   }
   if (map->size >= capacity) map_drop_oldest(heap, type, map);
+  /* State that a version with more room filled since it was trimmed gets smaller step by step. */
+  if (heap != NULL && map->size >= capacity) map_drop_oldest(heap, type, map);
   if (map->size == map->room && !map_grow(scope, heap, type, map)) return;
   uint32_t hash = map_hash(map, type, key);
   uint32_t at = map_find(map, type, key, hash);
@@ -205,6 +216,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
 
 static void map_delete(an_heap *heap, const an_type *type, an_map *map, const void *key) {
   if (map->size == 0) return;
+  if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, NULL);
   uint32_t at = map_find(map, type, key, map_hash(map, type, key));
   if (map->table[at] != 0) map_remove(heap, type, map, at);
 }
@@ -266,4 +278,5 @@ void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *p
   an_map_disown(heap, type, place);
   *place = value;
   an_map_own(scope, heap, type, place, capacity);
+  if (is_journaled(heap)) an_journal_whole(heap->journal, place);
 }

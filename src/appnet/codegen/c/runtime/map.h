@@ -94,6 +94,8 @@ an_map an_map_copy(an_scope *scope, const an_type *type, an_map map);
 /* SetState: the `capacity` entries most recently set. */
 void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *place, uint32_t capacity, an_map value);
 
+/* Lets the oldest entries go until it has no more than `capacity`. */
+void an_map_trim(an_heap *heap, const an_type *type, an_map *map, uint32_t capacity);
 void an_map_own(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity);
 /* Of an_type. */
 void an_map_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *map);

@@ -28,28 +28,35 @@ typedef struct an_record_stream {
   const char *variable;
 } an_record_stream;
 
-/* An element whose state can have to let go what it holds. */
-typedef struct an_evictor {
-  const char *element;
-  size_t heap; /* where its an_heap stands in the state */
-} an_evictor;
+/* A state variable that handlers change: it outlives calls and, where the host keeps it, versions. */
+typedef struct an_variable {
+  an_view name; /* "ELEMENT.VARIABLE" */
+  an_view kind; /* its type, as the language writes it: another version's variable of this name and kind is the same */
+  const an_type *type;
+  uint32_t element;
+  uint32_t capacity; /* of a Map or Vec */
+  size_t place;      /* where the state has the pointer to the value */
+} an_variable;
 
 typedef struct an_text an_text;
 
 /* Defined once by the generated file as `const an_program appnet_program`. */
 typedef struct an_program {
-  size_t state_size;      /* bytes of all elements' state; lives at instance->state, zeroed before init */
+  const char *name;
+  size_t state_size;      /* bytes of all elements' state; lives at instance->state, zeroed before init but for pointers */
   size_t call_state_size; /* bytes of rpc-scoped state; lives at call->state, zeroed for each call */
   const char *const *elements;
-  size_t element_count;   /* each has a lock and a random generator in the instance */
+  size_t element_count;   /* each has a guard and a random generator in the instance */
+  const an_variable *variables;
+  size_t variable_count;
   const an_method *methods;
   size_t method_count;
   const an_record_stream *records;
   size_t record_count;
-  const an_evictor *evictors;
+  const uint32_t *evictors; /* elements whose state can have to let go what it holds */
   size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */
-  void (*destroy)(an_instance *instance);
+  void (*destroy)(an_instance *instance); /* what is no variable: read-only state */
   void (*dump)(an_instance *instance, an_text *out);
 } an_program;
 

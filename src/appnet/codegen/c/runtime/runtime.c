@@ -10,6 +10,7 @@
  *   APPNET_WANTS_RECORDS           1 where the chain has record streams
  */
 #include "instance.c"
+#include "kept.c"
 #include "lifecycle.c"
 #include "wire.c"
 #include "wire_splice.c"
@@ -17,6 +18,8 @@
 #include "value.c"
 #include "vec.c"
 #include "map.c"
+#include "state_bytes.c"
+#include "journal.c"
 #include "lists.c"
 #include "text.c"
 #include "string_ops.c"

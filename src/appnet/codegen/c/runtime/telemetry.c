@@ -217,14 +217,14 @@ void an_record_pair_end(an_record *record) {
 
 /* ---- batches ---------------------------------------------------------------------------------------- */
 
-static uint64_t *evicted_by(const an_instance *instance, const an_evictor *evictor) {
-  return &((an_heap *)((uint8_t *)instance->state + evictor->heap))->evicted;
+static uint64_t *evicted_by(const an_instance *instance, size_t evictor) {
+  return &instance->guards[instance->program->evictors[evictor]]->heap.evicted;
 }
 
 bool an_records_pending(an_instance *instance) {
   bool pending = false;
   for (size_t i = 0; i < instance->program->evictor_count && !pending; i++) {
-    pending = __atomic_load_n(evicted_by(instance, &instance->program->evictors[i]), __ATOMIC_RELAXED) > 0;
+    pending = __atomic_load_n(evicted_by(instance, i), __ATOMIC_RELAXED) > 0;
   }
   for (size_t i = 0; i < instance->records->count && !pending; i++) {
     an_stream *stream = &instance->records->streams[i];
@@ -305,9 +305,10 @@ static void move_stream(an_instance *instance, size_t index, an_buffer *batch) {
   an_buffer_free(&name);
 }
 
-static void move_evictions(an_instance *instance, const an_evictor *evictor, an_buffer *batch) {
+static void move_evictions(an_instance *instance, size_t evictor, an_buffer *batch) {
   uint64_t count = __atomic_exchange_n(evicted_by(instance, evictor), 0, __ATOMIC_RELAXED);
-  an_view name = {(const uint8_t *)evictor->element, strlen(evictor->element)};
+  const char *element = instance->program->elements[instance->program->evictors[evictor]];
+  an_view name = {(const uint8_t *)element, strlen(element)};
   if (count > 0) append_count(batch, EVICTED_SCOPE, name, count, instance->services.wall_ns(instance->services.host));
 }
 
@@ -321,9 +322,7 @@ uint8_t *an_records_take(an_instance *instance, size_t *size) {
   size_t empty = batch.size;
   if (!batch.failed) {
     for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
-    for (size_t i = 0; i < instance->program->evictor_count; i++) {
-      move_evictions(instance, &instance->program->evictors[i], &batch);
-    }
+    for (size_t i = 0; i < instance->program->evictor_count; i++) move_evictions(instance, i, &batch);
   }
   if (batch.failed || batch.size == empty) an_buffer_free(&batch);
   *size = 0;

@@ -139,6 +139,7 @@ extern const an_type an_type_bool, an_type_int, an_type_uint, an_type_float, an_
 enum { AN_HEAP_CLASSES = 16 };
 
 typedef struct an_block an_block;
+typedef struct an_journal an_journal; /* journal.h */
 
 /* Guarded by its element's lock. Blocks of a size that was dropped are kept for the next of that size, so that
  * handlers which replace values allocate nothing in the long run. */
@@ -147,6 +148,13 @@ struct an_heap {
   uint16_t spare_count[AN_HEAP_CLASSES];
   an_block *dropped; /* readable until the handler ends */
   uint64_t evicted;  /* entries and items that went to make room for others, since the count was last taken; atomic */
+  an_journal *journal; /* where changes of Maps and Vecs are written down; NULL: nowhere */
+};
+
+/* What the state of an element is changed under: its lock, and the memory of what it holds. */
+struct an_guard {
+  an_lock lock;
+  an_heap heap;
 };
 
 /* Counts what a container lets go; `heap` is NULL where it is no state. */

@@ -1,5 +1,7 @@
 #include "vec.h"
 
+#include "journal.h"
+
 enum { AN_VEC_FIRST_ROOM = 4 };
 
 /* An empty Vec with room for so many items; false when out of memory. */
@@ -32,14 +34,23 @@ static bool vec_grow(an_scope *scope, an_heap *heap, size_t item_size, an_vec *v
   return true;
 }
 
+static void vec_drop_oldest(an_heap *heap, const an_type *type, an_vec *vec) {
+  if (heap != NULL) an_disown(heap, type->first, an_vec_at(vec, type->first->size, 0));
+  vec->head = (vec->head + 1) & (vec->room - 1);
+  vec->size--;
+  an_heap_evicted(heap, 1);
+}
+
+void an_vec_trim(an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity) {
+  while (vec->size > capacity) vec_drop_oldest(heap, type, vec);
+}
+
 void an_vec_append(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity, const void *item) {
   const size_t item_size = type->first->size;
-  if (vec->size >= capacity) {
-    if (heap != NULL) an_disown(heap, type->first, an_vec_at(vec, item_size, 0));
-    vec->head = (vec->head + 1) & (vec->room - 1);
-    vec->size--;
-    an_heap_evicted(heap, 1);
-  }
+  if (heap != NULL && heap->journal != NULL) an_journal_item(heap->journal, type, vec, -1, item);
+  if (vec->size >= capacity) vec_drop_oldest(heap, type, vec);
+  /* State that a version with more room filled since it was trimmed gets smaller step by step. */
+  if (heap != NULL && vec->size >= capacity && vec->size > 0) vec_drop_oldest(heap, type, vec);
   if (vec->size == vec->room && !vec_grow(scope, heap, item_size, vec)) return;
   void *place = an_vec_at(vec, item_size, vec->size);
   memcpy(place, item, item_size);
@@ -53,6 +64,7 @@ void an_vec_set(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec
     an_vec_append(scope, heap, type, vec, capacity, item);
   } else if (index >= 0 && index < (int64_t)vec->size) {
     void *place = an_vec_at(vec, type->first->size, (uint32_t)index);
+    if (heap != NULL && heap->journal != NULL) an_journal_item(heap->journal, type, vec, index, item);
     if (heap != NULL) {
       an_store(scope, heap, type->first, place, item);
     } else {
@@ -95,6 +107,7 @@ void an_vec_store(an_scope *scope, an_heap *heap, const an_type *type, an_vec *p
   an_vec_disown(heap, type, place);
   *place = value;
   an_vec_own(scope, heap, type, place, capacity);
+  if (heap != NULL && heap->journal != NULL) an_journal_whole(heap->journal, place);
 }
 
 /* ---- entries of a Map --------------------------------------------------------------------------------- */

@@ -35,6 +35,8 @@ an_vec an_vec_copy(an_scope *scope, size_t item_size, an_vec vec);
 /* SetState: the last `capacity` items. */
 void an_vec_store(an_scope *scope, an_heap *heap, const an_type *type, an_vec *place, uint32_t capacity, an_vec value);
 
+/* Lets the oldest items go until it has no more than `capacity`. */
+void an_vec_trim(an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity);
 void an_vec_own(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity);
 /* Of an_type. */
 void an_vec_own_all(an_scope *scope, an_heap *heap, const an_type *type, void *vec);

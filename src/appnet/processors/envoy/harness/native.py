@@ -61,7 +61,7 @@ class _Module(Structure):
 
 
 class ModuleUnderTest(Harness):
-    """One instance of a native module."""
+    """One instance of a native module. ``keeper``: the address of an ``an_keeper``, which keeps its state."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class ModuleUnderTest(Harness):
         max_message: int = 4 << 20,
         now_ns: int = 1_000_000_000,
         resource: bytes = b"",
+        keeper: int | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.calls: dict[int, _Call] = {}
@@ -83,12 +84,14 @@ class ModuleUnderTest(Harness):
         self._services = self._make_services()
         kept = ctypes.create_string_buffer(resource, len(resource))
         view = View(ctypes.addressof(kept), len(resource))
-        options = Options(seed, max_message, backend_count, view)
+        options = Options(seed, max_message, backend_count, view, keeper)
         instance = self.table.instance_new(ctypes.byref(self._services), ctypes.byref(options))
         assert instance, "instance_new gave NULL"
         self.instance: int = instance
         # The services are kept by the finalizer: the chain may use them to its end.
-        weakref.finalize(self, lambda _services, free: free(instance), self._services, self.table.instance_free)
+        self._free = weakref.finalize(
+            self, lambda _services, free: free(instance), self._services, self.table.instance_free
+        )
 
     def _make_services(self) -> Services:
         this = weakref.ref(self)
@@ -121,6 +124,10 @@ class ModuleUnderTest(Harness):
         """A call through this instance."""
         self._count += 1
         return _Call(self, self._count)
+
+    def end(self) -> None:
+        """The instance ends; its calls have ended."""
+        self._free()
 
     def state_dump(self) -> str:
         """All state that outlives calls, as `appnet.interpret.dump` writes it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import wasmtime
 
@@ -12,7 +14,7 @@ from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, encode_options
 from appnet.processors.processor import Denied
 
-_OK, _NOT_FOUND, _BAD_ARGUMENT = 0, 1, 2
+_OK, _NOT_FOUND, _BAD_ARGUMENT, _EMPTY, _CAS_MISMATCH = 0, 1, 2, 7, 8
 _ROOT = 1
 _CONTINUE, _PAUSE = 0, 1
 _REQUEST_BODY, _RESPONSE_BODY, _PLUGIN_CONFIGURATION = 0, 1, 7
@@ -20,8 +22,26 @@ _REALTIME = 0
 _MODULE_FAILED_TO_ALLOCATE = 10
 
 
+@dataclass
+class SharedData:
+    """What machines of one id share in a proxy. Those that got messages are told of them by `deliver` alone."""
+
+    data: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    queues: dict[bytes, int] = field(default_factory=dict)
+    messages: dict[int, deque[bytes]] = field(default_factory=dict)
+    readers: dict[int, ModuleUnderTest] = field(default_factory=dict)
+    turns: int = 0
+    posted: list[int] = field(default_factory=list)
+
+    def deliver(self) -> None:
+        """Tells the machines that there are messages in their queues."""
+        posted, self.posted = self.posted, []
+        for queue in posted:
+            self.readers[queue].run("proxy_on_queue_ready", _ROOT, queue)
+
+
 class ModuleUnderTest(Harness):
-    """One instance of a wasm module, in a machine of its own."""
+    """One instance of a wasm module, in a machine of its own. ``shared``: with other machines of its id."""
 
     def __init__(
         self,
@@ -32,8 +52,10 @@ class ModuleUnderTest(Harness):
         max_message: int = 4 << 20,
         now_ns: int = 1_000_000_000,
         resource: bytes = b"",
+        shared: SharedData | None = None,
     ) -> None:
         self.now_ns = now_ns
+        self.shared = SharedData() if shared is None else shared
         self.host_calls = 0
         self.current: _Call | None = None
         self.posted: list[bytes] = []
@@ -59,6 +81,11 @@ class ModuleUnderTest(Harness):
         """A call through this instance."""
         self._contexts += 1
         return _Call(self, self._contexts)
+
+    def end(self) -> None:
+        """The machine ends; its calls have ended."""
+        self.run("proxy_on_done", _ROOT)
+        self.run("proxy_on_delete", _ROOT)
 
     def state_dump(self) -> str:
         """All state that outlives calls, as `appnet.interpret.dump` writes it."""
@@ -97,6 +124,10 @@ class ModuleUnderTest(Harness):
         self._memory.write(self._store, struct.pack("<I", at), place)
         self._memory.write(self._store, struct.pack("<I", len(data)), size_place)
         return _OK
+
+    def put_u32(self, at: int, value: int) -> None:
+        """Writes a number into the module's memory."""
+        self._memory.write(self._store, struct.pack("<I", value), at)
 
     def put_u64(self, at: int, value: int) -> None:
         """Writes a number into the module's memory."""
@@ -206,6 +237,11 @@ def _linker(module: ModuleUnderTest, engine: wasmtime.Engine) -> wasmtime.Linker
     define("env", "proxy_send_local_response", 8, _send_local_response)
     define("env", "proxy_set_tick_period_milliseconds", 1, lambda _module, _period: _OK)
     define("env", "proxy_http_call", 10, _http_call)
+    define("env", "proxy_get_shared_data", 5, _get_shared)
+    define("env", "proxy_set_shared_data", 5, _set_shared)
+    define("env", "proxy_register_shared_queue", 3, _register_queue)
+    define("env", "proxy_enqueue_shared_queue", 3, _enqueue)
+    define("env", "proxy_dequeue_shared_queue", 3, _dequeue)
     define("env", "proxy_done", 0, lambda _module: _OK)
     define("wasi_snapshot_preview1", "clock_time_get", [i32, i64, i32], _clock)
     define("wasi_snapshot_preview1", "random_get", 2, _random)
@@ -293,6 +329,47 @@ def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
     assert module.read(cluster, cluster_size) == b"appnet-telemetry"
     module.posted.append(module.read(body, body_size))
     return _OK
+
+
+def _get_shared(module: ModuleUnderTest, key: int, key_size: int, place: int, size_place: int, cas_place: int) -> int:
+    found = module.shared.data.get(module.read(key, key_size))
+    if found is None:
+        return _NOT_FOUND
+    module.put_u32(cas_place, found[1])
+    return module.hand_over(found[0], place, size_place)
+
+
+def _set_shared(module: ModuleUnderTest, key: int, key_size: int, value: int, size: int, cas: int) -> int:
+    shared, name = module.shared, module.read(key, key_size)
+    if cas and name in shared.data and shared.data[name][1] != cas:
+        return _CAS_MISMATCH
+    shared.turns += 1
+    shared.data[name] = module.read(value, size), shared.turns
+    return _OK
+
+
+def _register_queue(module: ModuleUnderTest, name: int, size: int, place: int) -> int:
+    shared = module.shared
+    queue = shared.queues.setdefault(module.read(name, size), len(shared.queues) + 1)
+    shared.messages.setdefault(queue, deque())
+    shared.readers[queue] = module
+    module.put_u32(place, queue)
+    return _OK
+
+
+def _enqueue(module: ModuleUnderTest, queue: int, data: int, size: int) -> int:
+    if queue not in module.shared.messages:
+        return _NOT_FOUND
+    module.shared.messages[queue].append(module.read(data, size))
+    module.shared.posted.append(queue)
+    return _OK
+
+
+def _dequeue(module: ModuleUnderTest, queue: int, place: int, size_place: int) -> int:
+    messages = module.shared.messages.get(queue)
+    if messages is None:
+        return _NOT_FOUND
+    return module.hand_over(messages.popleft(), place, size_place) if messages else _EMPTY
 
 
 def _clock(module: ModuleUnderTest, clock: int, _precision: int, place: int) -> int:

@@ -516,7 +516,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
     call->response_phase = AN_PHASE_JUDGED;
     return AN_CONTINUE;
   }
-  call->base.rpc_id = __atomic_add_fetch(&call->base.instance->rpc_count, 1, __ATOMIC_RELAXED);
+  call->base.rpc_id = an_next_call(call->base.instance);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;
   call->base.last = !call->base.method->response.streams;

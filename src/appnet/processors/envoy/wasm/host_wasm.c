@@ -2,6 +2,7 @@
  * chain needs are exported, since each costs a call into the machine. Included behind a generated file. */
 #include "event.h"
 #include "grpc_message.h"
+#include "handover.h"
 #include "http_call.h"
 #include "lifecycle.h"
 #include "options.h"
@@ -35,6 +36,9 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
     complain("appnet: no memory for the chain");
     return 0;
   }
+#if APPNET_WANTS_STATE
+  handover_begin(instance, (an_view){bytes, found});
+#endif
 #if APPNET_WANTS_RECORDS
   records_begin(instance);
 #endif
@@ -44,10 +48,32 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
 /* All state as text, for tests and inspection; it stays until the next dump. */
 EXPORT(appnet_state_dump) uint8_t *appnet_state_dump(size_t *size) {
   static uint8_t *dump;
+#if APPNET_WANTS_STATE
+  handover_before();
+#endif
   an_free(dump);
   dump = an_state_dump(instance, size);
   return dump;
 }
+
+/* ---- events ---------------------------------------------------------------------------------------------- */
+
+/* Stands first in what is called for an event of a call: what state needs before it, and when it is over. */
+#if APPNET_WANTS_STATE
+static inline void event_is_over(const int *event) {
+  (void)event;
+  handover_after();
+}
+#define EVENT_OF_A_CALL() __attribute__((cleanup(event_is_over))) const int event = (handover_before(), 0)
+
+EXPORT(proxy_on_queue_ready) void proxy_on_queue_ready(uint32_t root, uint32_t queue) {
+  (void)root; (void)queue;
+  event_begins();
+  handover_listen();
+}
+#else
+#define EVENT_OF_A_CALL() (void)0
+#endif
 
 /* ---- calls ----------------------------------------------------------------------------------------------- */
 
@@ -148,6 +174,7 @@ static void keep_request_headers(stream *it) {
 #endif
 
 EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t context, uint32_t headers, uint32_t end) {
+  EVENT_OF_A_CALL();
   (void)headers;
   event_begins();
   stream *it = find_stream(context);
@@ -199,6 +226,7 @@ static uint32_t take(uint32_t buffer, size_t size) {
 
 #if APPNET_WANTS_REQUEST_BODY
 EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, size_t size, uint32_t end) {
+  EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   if (it == NULL || it->replied) return PAUSE;
   if (it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
@@ -221,6 +249,7 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
 }
 
 EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t context, uint32_t trailers) {
+  EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   (void)trailers;
   if (it == NULL || it->replied) return PAUSE;
@@ -235,6 +264,7 @@ EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t co
 
 #if APPNET_WANTS_RESPONSE
 EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
+  EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   (void)headers;
   if (it == NULL || it->replied) return CONTINUE;
@@ -259,6 +289,7 @@ static bool still_growing(size_t size) {
 }
 
 EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
+  EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
@@ -275,6 +306,7 @@ EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context,
 }
 
 EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
+  EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   (void)trailers;
   if (it == NULL || it->replied) return CONTINUE;
@@ -290,17 +322,34 @@ EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t 
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
 
+static void end_call(uint32_t context) {
+  EVENT_OF_A_CALL();
+  end_stream(context);
+}
+
 #if APPNET_WANTS_RECORDS
 /* An upgrade ends the machine once its records are out. Contexts of calls end at once, and as they are told of this hook
  * in any case, they need none for their deletion. */
 EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
   if (context != root_context) {
-    end_stream(context);
+    end_call(context);
     return 1;
   }
   event_begins();
+#if APPNET_WANTS_STATE
+  handover_end();
+#endif
   return records_end() ? 1 : 0;
 }
 #else
-EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) { end_stream(context); }
+EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) {
+  if (context != root_context) {
+    end_call(context);
+    return;
+  }
+  event_begins();
+#if APPNET_WANTS_STATE
+  handover_end();
+#endif
+}
 #endif

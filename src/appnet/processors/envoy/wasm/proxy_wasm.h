@@ -11,6 +11,7 @@
 enum { REQUEST_HEADERS = 0, RESPONSE_HEADERS = 2, RESPONSE_TRAILERS = 3 };
 enum { REQUEST_BODY = 0, RESPONSE_BODY = 1, PLUGIN_CONFIGURATION = 7 };
 enum { CONTINUE = 0, PAUSE = 1 };
+enum { CAS_MISMATCH = 8 };
 enum { REALTIME = 0, MONOTONIC = 1 };
 
 IMPORT(env, proxy_get_header_map_value)
@@ -33,6 +34,13 @@ IMPORT(env, proxy_set_tick_period_milliseconds) uint32_t proxy_set_tick_period_m
 IMPORT(env, proxy_http_call)
 uint32_t proxy_http_call(const void *cluster, size_t cluster_size, const void *headers, size_t headers_size, const void *body,
                          size_t body_size, const void *trailers, size_t trailers_size, uint32_t timeout_ms, uint32_t *token);
+IMPORT(env, proxy_get_shared_data)
+uint32_t proxy_get_shared_data(const void *key, size_t key_size, uint8_t **value, size_t *value_size, uint32_t *cas);
+IMPORT(env, proxy_set_shared_data)
+uint32_t proxy_set_shared_data(const void *key, size_t key_size, const void *value, size_t value_size, uint32_t cas);
+IMPORT(env, proxy_register_shared_queue) uint32_t proxy_register_shared_queue(const void *name, size_t size, uint32_t *queue);
+IMPORT(env, proxy_enqueue_shared_queue) uint32_t proxy_enqueue_shared_queue(uint32_t queue, const void *data, size_t size);
+IMPORT(env, proxy_dequeue_shared_queue) uint32_t proxy_dequeue_shared_queue(uint32_t queue, uint8_t **data, size_t *size);
 IMPORT(env, proxy_done) uint32_t proxy_done(void);
 
 #endif

@@ -16,6 +16,7 @@
 #include "grpc_message.h"
 #include "outbox.h"
 #include "payload.h"
+#include "state_keeper.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
@@ -29,6 +30,7 @@ typedef struct config {
   const an_module *module;
   an_instance *instance;
   an_services services;
+  state_keeper *keeper;
   uint32_t max_message;
   outbox *outbox;
 } config;
@@ -135,18 +137,33 @@ static bool open_library(config *it, an_view library) {
 static void config_free(config *it) {
   if (it->outbox != NULL) outbox_close(it->outbox); /* takes the last records, so before the instance goes */
   if (it->instance != NULL) it->module->instance_free(it->instance);
+  state_keeper_close(it->keeper);
   if (it->library != NULL) dlclose(it->library);
   if (it->file >= 0) close(it->file);
   free(it);
 }
 
-static bool config_fill(config *it, void *envoy_config, const payload *payload) {
+/* What chains of the name have in common with those that come after them: all up to the last dot. Behind it stands which
+ * elements are in one module, and an element keeps its state wherever it goes. */
+static an_view scope_of(envoy_buffer name) {
+  size_t size = name.size;
+  while (size > 0 && name.data[size - 1] != '.') size--;
+  return (an_view){(const uint8_t *)name.data, size > 0 ? size : name.size};
+}
+
+static bool config_fill(config *it, void *envoy_config, envoy_buffer name, const payload *payload) {
   if (!open_library(it, payload->library)) return false;
   an_options options = payload->options;
   if (options.seed == 0 && getrandom(&options.seed, sizeof options.seed, 0) != sizeof options.seed) {
     complain("appnet: no random seed");
     return false;
   }
+  it->keeper = state_keeper_open(scope_of(name));
+  if (it->keeper == NULL) {
+    complain("appnet: no memory to keep the state of chain %s", it->module->name);
+    return false;
+  }
+  options.keeper = state_keeper_table(it->keeper);
   it->max_message = options.max_message;
   it->services = (an_services){it, now_ns, wall_ns, header_get, header_set};
   it->instance = it->module->instance_new(&it->services, &options);
@@ -171,7 +188,7 @@ EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy_co
   config *it = calloc(1, sizeof *it);
   if (it == NULL) return NULL;
   it->file = -1;
-  if (config_fill(it, envoy_config, &payload)) return it;
+  if (config_fill(it, envoy_config, name, &payload)) return it;
   config_free(it);
   return NULL;
 }
