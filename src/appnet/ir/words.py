@@ -42,6 +42,10 @@ def handler_notes(handler: Handler) -> list[str]:
 _EFFECT_NOTES = (
     ("metadata_read", "reads metadata"),
     ("metadata_written", "writes metadata"),
+    ("trailers_read", "reads trailers"),
+    ("trailers_written", "writes trailers"),
+    ("reads_deadline", "reads the deadline"),
+    ("sets_deadline", "sets the deadline"),
     ("reads_status", "reads status"),
     ("reads_backends", "reads backends"),
     ("uses_random", "random"),

@@ -7,11 +7,14 @@
 /* The response in hand is an error: is_error and status are set, and its slots read as defaults. */
 void an_call_error(an_call *call, int32_t status);
 
-/* Likewise one made by the chain, for the resp handlers that follow a refusal. */
+/* Likewise one made by the chain or its proxy, without metadata. */
 void an_call_fail(an_call *call, int32_t status);
 
 /* The refusal of a message that cannot be read, in the place of a handler that would read it. */
 an_verdict an_refuse_unread(an_call *call);
+
+/* Likewise the one with which a handler has just ended, for the resp handlers of the elements before. */
+void an_call_refused(an_call *call);
 
 /* The handler's reply begins anew, with no field written. */
 void an_reply_begin(an_call *call);
