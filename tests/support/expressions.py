@@ -139,7 +139,7 @@ class Expressions:
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
-        if type_ == VecType(STRING) and self.block != "init" and self.once_in(3):
+        if type_ == VecType(STRING) and self.block not in {"init", "end"} and self.once_in(3):
             return [f"get_metadata_all(rpc, '{self.pick(METADATA)}')"]
         if type_ == VecType(STRING) and self.flip():
             return [f"split({self.expression(STRING, 0)}, '{self.pick(WORDS)}')"]
@@ -289,7 +289,7 @@ class Expressions:
             f"to_float({self.expression(source, depth, anchored=True)})",
             f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
         ]
-        return self.pick([*forms, "deadline(rpc)"] if self.block != "init" else forms)
+        return self.pick([*forms, "deadline(rpc)"] if self.block not in {"init", "end"} else forms)
 
     def _string(self, depth: int) -> str:
         source = self.pick((INT, UINT, FLOAT, BOOL))

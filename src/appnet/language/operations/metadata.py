@@ -115,6 +115,7 @@ def warn_of_two_messages(found: Findings) -> None:
 
 
 def _get(call: Call, operation: Operation) -> Value:
+    call.has_metadata()
     value = by_signature(call, operation)
     assert isinstance(value, Operate)
     index = len(call.arguments) - 1
@@ -147,6 +148,7 @@ def _set_metadata(call: Call) -> Value:
 
 
 def _delete_metadata(call: Call) -> Value:
+    call.has_metadata()
     value = by_signature(call, _DELETE)
     assert isinstance(value, Operate)
     _warn_of_setting(call, len(call.arguments) - 1, value.arguments[0], None)

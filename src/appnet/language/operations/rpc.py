@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm, function
+from appnet.language.operations.built_in import BuiltIn, Chapter, Resolver, SpecialForm, function
 from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.scope import CheckError, Part
@@ -28,6 +28,20 @@ _DELAY = SpecialForm(
     "Holds the request back for so many seconds before it goes on, without holding anything else. Each delay counts in "
     "whole milliseconds, rounded down, and is a day at most; those of one request add up.",
 )
+
+
+def _while_it_lasts(operation: Operation) -> Resolver:
+    """Of what is known of a call until it ends."""
+
+    def resolve(call: Call) -> Value:
+        call.has_metadata()
+        return by_signature(call, operation)
+
+    return resolve
+
+
+def _of_the_call(operation: Operation) -> BuiltIn:
+    return function(operation, _while_it_lasts(operation))
 
 
 def _set_deadline(call: Call) -> Value:
@@ -83,7 +97,7 @@ CHAPTERS = (
                     Effect.READS_STATUS,
                 ),
             ),
-            function(
+            _of_the_call(
                 Operation(
                     "authority",
                     "() -> string",
@@ -93,7 +107,7 @@ CHAPTERS = (
                     Effect.READS_CALL,
                 ),
             ),
-            function(
+            _of_the_call(
                 Operation(
                     "peer",
                     "() -> string",
@@ -104,7 +118,7 @@ CHAPTERS = (
                     Effect.READS_CALL,
                 ),
             ),
-            function(
+            _of_the_call(
                 Operation(
                     "deadline",
                     "() -> float",
