@@ -181,7 +181,7 @@ def _set_trailer(call: Call) -> Value:
 
 _SEEN = (
     "Names of keys are compared in lower case. Not there are pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
-    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}'; the value of a '-bin' key is the base64 text that HTTP carries."
+    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}'; the value of a '-bin' key is base64 text, as HTTP has it."
 )
 _LEFT_ALONE = (
     "Left alone are reserved keys (':…', 'grpc-…' but for 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
