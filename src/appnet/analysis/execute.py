@@ -10,7 +10,7 @@ import z3
 from appnet.analysis import maps
 from appnet.analysis.fields import absent, hold, is_named, items_of, makes_messages
 from appnet.analysis.meanings import Context, equals, evaluate, milliseconds
-from appnet.analysis.store import Store, SymbolicMessage, merge
+from appnet.analysis.store import Store, SymbolicHeaders, SymbolicMessage, merge
 from appnet.analysis.symbols import (
     BITS,
     FALSE,
@@ -109,12 +109,14 @@ class Execution:
 
     def run(self, state: Mapping[str, Symbolic], message: SymbolicMessage) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
-        self._context = Context(self.world, self.place, self.handler, self.call, self.method, Store({}, message))
+        nothing = SymbolicHeaders.none(self.world.literal(b"", STRING))
+        store = Store(state, message, nothing)
+        self._context = Context(self.world, self.place, self.handler, self.call, self.method, store)
         self._capacities = {
             it.name: UNBOUNDED if it.state_class is StateClass.RPC_SCOPED else it.capacity for it in self.element.state
         }
         self._loops = {id(it): number for number, it in enumerate(statements(self._body.body))}
-        after = self._block(self._body.body.statements, self._begin_reply(Store(state, message)))
+        after = self._block(self._body.body.statements, self._begin_reply(store))
         text = self.world.literal(b"dropped by " + self.element.name.encode(), STRING)
         dropped = after.refuse(z3.BitVecVal(_UNAVAILABLE, BITS), text)
         return merge(after.ended, after, dropped)
@@ -349,7 +351,9 @@ class Execution:
         reads += [store.locals[name] for name in outer] + [store.state[name] for name in state]
         reads += [message.fields[path] for path in paths] + [message.written[path] for path in paths]
         reads += [*message.present.values(), *message.cleared.values(), message.size]
-        reads += [message.metadata, message.metadata_set, message.destination]
+        headers = (message.metadata, message.trailers, store.told)
+        reads += [*(term for it in headers for term in it.terms()), message.at_once, message.begun]
+        reads += [message.destination, message.deadline]
         reads.append(store.draws)
         reads += [*store.reply.values(), *store.set_in_reply.values()]
         reads += [self._context.now, self._context.stream, self.call]
@@ -363,6 +367,7 @@ class Execution:
             state={**store.state, **summary.all("state", store.state, sorted(effects.state_written))},
             draws=summary.after("draws", store.draws) if effects.uses_random else store.draws,
             message=_message_after(summary, message, changing, effects),
+            told=_headers_after(summary, "told", store.told),
             **(_reply_after(summary, store) if any(isinstance(it, NewReply | WriteReply) for it in inner) else {}),
         )
 
@@ -409,17 +414,20 @@ def _message_after(
             present=summary.all("present", message.present, message.present),
             cleared=summary.all("cleared", message.cleared, message.cleared),
         )
-    if effects.metadata_written:
-        changed = replace(
-            changed,
-            metadata=summary.after("metadata", message.metadata),
-            metadata_set=summary.after("metadata set", message.metadata_set),
-        )
+    if effects.metadata_written or effects.trailers_written:
+        metadata = _headers_after(summary, "metadata", message.metadata)
+        changed = replace(changed, metadata=metadata, trailers=_headers_after(summary, "trailers", message.trailers))
+    if effects.sets_deadline:
+        changed = replace(changed, deadline=summary.after("deadline", message.deadline))
     if effects.chooses_host:
         changed = replace(changed, destination=summary.after("destination", message.destination))
     if effects.delays:
         changed = replace(changed, wait=message.wait + summary.after("wait", z3.IntVal(0)))
     return changed
+
+
+def _headers_after(summary: _Summary, what: str, headers: SymbolicHeaders) -> SymbolicHeaders:
+    return SymbolicHeaders(summary.after(what, headers.text), summary.after(f"how {what}", headers.how))
 
 
 def _reply_after(summary: _Summary, store: Store) -> dict[str, Mapping[str, Symbolic]]:

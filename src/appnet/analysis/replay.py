@@ -115,16 +115,21 @@ class _Seen:
         """
         if isinstance(self.outcome, Answered):
             types = self.rpc.signature.response.fields
-            return {f"field `{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            fields = {f"field `{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            headers = _headers("header", self.outcome.metadata, text)
+            return fields | headers | _headers("trailer", self.outcome.trailers, text)
         if not isinstance(self.outcome, Forwarded):
-            return {"with code": str(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            told = {"with code": str(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            return told | _headers("header", self.outcome.metadata, text)
         found = {}
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
             found[f"field `{path}`"] = written + (" written" if path in self.outcome.written else "")
         found |= {f"without field `{path}`": "" for path in self.outcome.cleared}
-        found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
+        found |= _headers("header", self.metadata, text) | _headers("trailer", self.rpc.response_trailers, text)
+        if self.rpc.timeout_ns is not None:
+            found["with a deadline in"] = f"{self.rpc.timeout_ns} ns"
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
         return {**found, **wait, "to host": str(self.rpc.backend)}
 
@@ -154,9 +159,13 @@ class _Seen:
         """A text that only messages with the same content share: quicker to make, but the same content may have two."""
         if not isinstance(self.outcome, Forwarded):
             return repr(self.outcome)
-        named = (self.rpc.message, self.outcome.written, self.metadata)
-        cleared = sorted(self.outcome.cleared)
-        return repr([cleared, self.rpc.backend, self.rpc.wait_ms, *(sorted(it.items()) for it in named)])
+        named = (self.rpc.message, self.outcome.written, self.metadata, self.rpc.response_trailers)
+        sent_on = (sorted(self.outcome.cleared), self.rpc.backend, self.rpc.wait_ms, self.rpc.timeout_ns)
+        return repr([*sent_on, *(sorted(it.items()) for it in named)])
+
+
+def _headers(kind: str, headers: Mapping[str, bytes], text: Callable[[Value, Type], str]) -> dict[str, str]:
+    return {f"{kind} `{key}`": text(value, _STRING) for key, value in sorted(headers.items())}
 
 
 class _Side:

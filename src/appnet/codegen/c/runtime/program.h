@@ -46,6 +46,7 @@ typedef struct an_program {
   size_t method_count;
   const an_record_stream *records;
   size_t record_count;
+  bool deadlines; /* handlers ask for the deadline, or shorten it */
   const an_evictor *evictors;
   size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */
