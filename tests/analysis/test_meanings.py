@@ -7,11 +7,11 @@ from appnet.analysis import orders
 from appnet.analysis.machine import bare_machine
 from appnet.analysis.meanings import Context, evaluate
 from appnet.analysis.pair import SymbolicPair
-from appnet.analysis.store import Store, SymbolicMessage
-from appnet.analysis.symbols import BITS, FALSE, STREAM, TEXT, Option, World, sort_of
+from appnet.analysis.store import Store, SymbolicHeaders, SymbolicMessage
+from appnet.analysis.symbols import BITS, FALSE, STREAM, TEXT, Option, World
 from appnet.interpret.operations import MEANINGS as INTERPRETED
 from appnet.ir.nodes import Call, Local
-from appnet.language.types import BOOL, FLOAT, INT, STRING, UINT, Type
+from appnet.language.types import BOOL, INT, STRING, UINT, Type
 from tests.analysis.pairs import TOO_LAX, TOO_STRICT
 from tests.support.signatures import KV
 
@@ -20,12 +20,16 @@ def context() -> Context:
     message = SymbolicMessage(
         z3.BitVec("status", BITS),
         FALSE,
-        z3.Const("metadata", z3.ArraySort(TEXT, TEXT)),
-        z3.K(TEXT, FALSE),
+        SymbolicHeaders.came("metadata"),
+        SymbolicHeaders.came("trailers"),
+        FALSE,
+        FALSE,
         Option(FALSE, z3.Const("d", TEXT)),
-        Option(FALSE, z3.Const("w", sort_of(FLOAT))),
+        z3.Int("w"),
+        z3.Int("deadline"),
     )
-    return Context(World(), "first", "req", z3.BitVec("call", BITS), b"/m", Store({}, message))
+    nothing = SymbolicHeaders.none(z3.Const("empty", TEXT))
+    return Context(World(), "first", "req", z3.BitVec("call", BITS), b"/m", Store({}, message, nothing))
 
 
 _INTEGER = ("add", "sub", "mul", "div", "rem", "min", "max", "eq", "ne", "lt", "le", "gt", "ge")

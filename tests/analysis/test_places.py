@@ -168,6 +168,20 @@ def test_the_size_of_messages_ties() -> None:
     assert _kinds(by_hand, Strength.WEAK, request=replace(infer(by_hand).request, reads_size=True)) == {Tied.SIZE}
 
 
+@pytest.mark.parametrize("text", ["set(rpc, 'key', to_string(deadline(rpc)))", "set_deadline(rpc, 2.0)"])
+def test_deadlines_tie(text: str) -> None:
+    assert _kinds(element("it", text), Strength.WEAK) == _kinds(element("it", text), Strength.STRONG) == {Tied.DEADLINE}
+
+
+@pytest.mark.parametrize("asked", ["authority(rpc)", "peer(rpc)"])
+def test_who_calls_and_whom_ties(asked: str) -> None:
+    assert _kinds(element("it", f"set(rpc, 'key', {asked})"), Strength.WEAK) == {Tied.CALL}
+
+
+def test_a_trailer_marks_errors_as_metadata_does() -> None:
+    assert told(element("it", resp="set_trailer(rpc, 'x', 'y')")) == {Told.MARKED}
+
+
 def test_where_calls_begin_and_end() -> None:
     gate = element("it", state="n: int", open="if n > 1:\n    send(err('full'), Up)\nn = n + 1", end="n = n - 1")
     assert _kinds(gate, Strength.STRONG) == {Tied.STATE}

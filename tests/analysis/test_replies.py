@@ -40,7 +40,6 @@ BREAKER = element(
     [
         (BAD, STAMP, STRONG),
         (BAD, WORSE, STRONG),  # one answer, whoever gives it
-        (BAD, SERVED_BY, STRONG),  # a reply has no headers
         (BAD, MASKS_OTHERS, STRONG),  # which leaves this reply alone
         (BAD, COUNTER, WEAK),  # which nobody asks
         (ECHO, STAMP, STRONG),
@@ -67,6 +66,7 @@ def test_proved(first: Element, second: Element, strength: Strength):
         (BAD, MASKS, WEAK),  # the answer passes who forwarded
         (ECHO, REWRITES, WEAK),
         (BAD, BREAKER, WEAK),
+        (BAD, SERVED_BY, WEAK),  # a reply has metadata like any response
     ],
     ids=lambda it: getattr(it, "name", None),
 )

@@ -35,5 +35,6 @@ def compiled(name: str, example: str | None = None) -> Element:
     text = OPERATIONS[name].example if example is None else example
     *before, truth = text.replace(SAMPLE.full_name, method_of(name).full_name).splitlines()
     body = "\n".join([*before, f"if not ({truth}):", "    send(err('it does not hold'), Up)"])
-    source = program(body, state="\n".join(STATE))
+    state = "\n".join(STATE)
+    source = program(body, state=state) if OPERATIONS[name].block == "req" else program(resp=body, state=state)
     return compile_element(TextSource(Path("example.appnet"), source), method_of(name), name=f"of_{name}").element

@@ -63,10 +63,13 @@ def test_the_interpreter_has_a_meaning(name: str) -> None:
 @each
 def test_its_example_uses_it_and_holds(name: str) -> None:
     element = compiled(name)
-    used = {call.op for it in statements(element.req.body) if isinstance(call := call_of(it), Call)}
+    handler = element.req if OPERATIONS[name].block == "req" else element.resp
+    used = {call.op for it in statements(handler.body) if isinstance(call := call_of(it), Call)}
     assert name in used
     chain = ChainInstance([element], Environment(lambda: NOW_NS, SEED, BACKENDS))
-    assert isinstance(chain.request(Rpc(method_of(name), metadata={"user": b"ann"})), Forwarded)
+    rpc = Rpc(method_of(name), metadata={"user": b"ann"})
+    assert isinstance(chain.request(rpc), Forwarded)
+    assert isinstance(chain.response(rpc, 0), Forwarded)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -107,7 +110,9 @@ def test_its_example_holds_in_c(name: str, target: Subject) -> None:
     assert has_c(name), "there is no C"
     harness = target.harness(module(target), seed=SEED, backend_count=BACKENDS, now_ns=NOW_NS)
     call = harness.call()
-    assert isinstance(call.run_request(method_of(name).full_name, {"user": b"ann"}, [b"\0\0\0\0\0"]), DeliveredBody)
+    empty = [b"\0\0\0\0\0"]
+    assert isinstance(call.run_request(method_of(name).full_name, {"user": b"ann"}, empty), DeliveredBody)
+    assert isinstance(call.run_response({}, empty, 0), DeliveredBody)
     call.end()
 
 

@@ -29,7 +29,7 @@ from appnet.ir.nodes import (
     Statement,
     WriteField,
 )
-from appnet.language.operations.declaration import Effect
+from appnet.language.operations.declaration import OF_DEADLINES, OF_METADATA, Effect
 from appnet.language.operations.registry import OPERATIONS
 from appnet.language.operations.signature import LETTERS, NAMED, Shape, signature_of
 from appnet.language.types import (
@@ -75,7 +75,7 @@ VALUES = {INT: INTS, UINT: UINTS, FLOAT: FLOATS, STRING: TEXTS, BYTES: TEXTS, BO
 
 
 _OF_LETTERS = {"N": (INT, UINT, FLOAT), "I": (INT, UINT), "S": (STRING, BYTES), "C": tuple(SCALARS)}
-_ELSEWHERE = Effect.TIME | Effect.READS_BACKENDS | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS
+_ELSEWHERE = Effect.TIME | Effect.READS_BACKENDS | OF_METADATA | OF_DEADLINES | Effect.READS_STATUS
 
 
 def _operations() -> Iterator[tuple[str, tuple[Type, ...], Type]]:

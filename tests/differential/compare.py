@@ -169,8 +169,11 @@ class Comparison:
                     return
                 self.calls_made += 1
                 calls = {name: module.call() for name, module in self.modules.items()}
+                for call in calls.values():
+                    call.peer = exchange.peer
                 pair = open_calls[step.exchange] = _Pair(calls, Rpc(signature, rpc_id=self.calls_made))
                 pair.rpc.metadata = {**_REQUEST_HEADERS, **exchange.metadata}
+                pair.rpc.authority, pair.rpc.peer = exchange.authority, exchange.peer
             if step.kind == "open":
                 refused = self._open(pair, instance, exchange, where)
             else:
@@ -180,6 +183,7 @@ class Comparison:
         elif step.kind == "response":
             pair = open_calls[step.exchange]
             pair.rpc.response_metadata = {**_RESPONSE_HEADERS, **exchange.response_metadata}
+            pair.rpc.response_trailers = dict(exchange.trailers)
             self._message(pair, instance, exchange, source, "response", where)
             refused = True
         else:
@@ -193,12 +197,12 @@ class Comparison:
         """Compares what becomes of a call at its beginning; whether it was refused."""
         expected = instance.open(pair.rpc)
         for name, call in pair.calls.items():
-            got = call.begin_request(pair.rpc.signature.full_name, exchange.metadata)
+            got = call.begin_request(pair.rpc.signature.full_name, exchange.metadata, exchange.authority)
             if isinstance(expected, Forwarded):
                 assert got is None, f"{name}, {where}"
             else:
                 assert got is not None, f"{name}, {where}"
-                _check(expected, got, b"", "", {}, f"{name}, {where}")
+                _check(expected, got, b"", "", ({}, {}), f"{name}, {where}")
         return not isinstance(expected, Forwarded)
 
     def _message(
@@ -214,12 +218,12 @@ class Comparison:
         expected = instance.request(rpc) if kind == "request" else instance.response(rpc, exchange.status)
         for name, call in pair.calls.items():
             if kind == "request":
-                got = call.run_request(rpc.signature.full_name, exchange.metadata, pieces)
-                headers = _headers(rpc, name)
+                got = call.run_request(rpc.signature.full_name, exchange.metadata, pieces, exchange.authority)
+                headers, trailers = _headers(rpc, name), {}
             else:
-                got = call.run_response(exchange.response_metadata, pieces, exchange.status)
-                headers = rpc.response_metadata
-            _check(expected, got, body, schema, headers, f"{name}, {where}")
+                got = call.run_response(exchange.response_metadata, pieces, exchange.status, exchange.trailers)
+                headers, trailers = rpc.response_metadata, rpc.response_trailers
+            _check(expected, got, body, schema, (headers, trailers), f"{name}, {where}")
         return not isinstance(expected, Forwarded)
 
     # --- comparisons ---
@@ -273,18 +277,21 @@ def _check(
     got: BodyJudgement,
     body: bytes,
     schema: str,
-    headers: dict[str, bytes],
+    metadata: tuple[dict[str, bytes], dict[str, bytes]],
     where: str,
 ) -> None:
+    headers, trailers = metadata
     if isinstance(expected, Refused):
-        assert got == Denied(expected.code, expected.text), where
+        assert got == Denied(expected.code, expected.text, expected.metadata), where
         return
     if isinstance(expected, Answered):
         assert isinstance(got, SubstitutedBody), f"{got} for {expected}\n{where}"
+        assert (got.metadata, got.trailers) == (expected.metadata, expected.trailers), where
         _check_written(Forwarded(expected.fields), got.body, _framed(b""), SAMPLE.response.full_name, where)
         return
     assert isinstance(got, DeliveredBody), f"{got} for {expected}\n{where}"
     assert got.metadata == {key: value for key, value in headers.items() if key not in _REQUEST_HEADERS}, where
+    assert got.trailers == trailers, where
     check_forwarded(expected, got.body, body, schema, where)
 
 

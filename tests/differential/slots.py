@@ -6,15 +6,18 @@ It stands where a gRPC library would: frames are taken apart before, and put tog
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 from appnet.codegen.c import slots
-from appnet.codegen.c.slots import Instance, Judgement, Numbers, SlotChain, Verdict
+from appnet.codegen.c.slots import CallMetadata, Instance, Judgement, Numbers, SlotChain, Verdict
+from appnet.interpret.deadlines import timeout_text
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.interpret.values import absent_value
 from appnet.language.messages import MessageSchema
 from appnet.language.operations.metadata import DELAY, HOST
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, SubstitutedBody
+from appnet.processors.envoy.headers import TIMEOUT
 from appnet.processors.processor import Denied
 from tests.support.raw_grpc import frame
 from tests.support.sample import SAMPLE
@@ -40,7 +43,7 @@ class SlotsUnderTest(Harness):
         )
 
     def call(self) -> _SlotCall:
-        return _SlotCall(self.instance)
+        return _SlotCall(self.instance, lambda: self.now_ns)
 
     def state_dump(self) -> str:
         return self.instance.state_dump()
@@ -60,11 +63,14 @@ class _Call(slots.SlotCall):
 
 
 class _SlotCall(CallUnderTest):
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, now_ns: Callable[[], int]) -> None:
         super().__init__()
+        self._now_ns = now_ns
+        self._answer = SubstitutedBody(b"")
         self._instance = instance
         self._call: _Call | None = None
         self._response_headers: dict[str, bytes] = {}
+        self._trailers_now: dict[str, bytes] = {}
         self._come = {AT_REQUEST: b"", AT_RESPONSE: b""}  # bytes of messages that are not judged yet
         self._asked = False
         self._instead = b""
@@ -77,10 +83,13 @@ class _SlotCall(CallUnderTest):
     def _headers(self, direction: Direction, end: bool) -> Action:
         if direction is self.request:
             method = self._instance.chain.methods[direction.headers[":path"].decode()]
-            self._call = _Call(self._instance, method, direction.headers, self._response_headers)
+            self._metadata = CallMetadata((direction.headers, self._response_headers, self._trailers_now), self.peer)
+            self._call = _Call(self._instance, method, self._metadata)
             return self._opened(self._call.open())
         self._response_headers.update(direction.headers)
         direction.headers = self._response_headers
+        if end:
+            self._metadata.maps = (self.request.headers, direction.headers, direction.headers)
         return self._ended(direction.headers) if end else Action.HOLD
 
     def _body(self, direction: Direction, chunks: list[bytes], end: bool) -> Action:
@@ -93,12 +102,17 @@ class _SlotCall(CallUnderTest):
         return self._messages(direction) if end else Action.TAKE
 
     def _trailers(self, direction: Direction) -> Action:
+        self._trailers_now.update(direction.trailers)
+        direction.trailers = self._trailers_now
         if self._side(direction).streams or direction.trailers["grpc-status"] != b"0":
             return self._ended(direction.trailers)
         return self._messages(direction)
 
     def _replacement(self) -> bytes:
         return self._instead
+
+    def _substitute(self) -> SubstitutedBody:
+        return self._answer
 
     def _denial(self) -> Denied:
         return self._denied
@@ -137,6 +151,7 @@ class _SlotCall(CallUnderTest):
             return self._refused(judgement)
         if judgement.verdict is Verdict.ANSWER:
             self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
+            self._answer = SubstitutedBody(self._instead, dict(judgement.metadata), dict(judgement.trailers))
             return Action.RESPOND
         return Action.HOLD
 
@@ -150,6 +165,7 @@ class _SlotCall(CallUnderTest):
             return self._refused(judgement)
         if judgement.verdict is Verdict.ANSWER:
             self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement))
+            self._answer = SubstitutedBody(self._instead, dict(judgement.metadata), dict(judgement.trailers))
             return Action.RESPOND
         if direction is self.request:
             self._mark()
@@ -162,6 +178,9 @@ class _SlotCall(CallUnderTest):
         assert self._call
         if self._call.destination is not None:
             self.request.headers[HOST] = b"%d" % self._call.destination
+        if self._call.deadline_ns is not None:
+            left = max(self._call.deadline_ns - self._now_ns(), 0)
+            self.request.headers[TIMEOUT] = timeout_text(left)
         if self._call.wait_ms:
             self.request.headers[DELAY] = b"%d" % self._call.wait_ms
 
@@ -171,7 +190,7 @@ class _SlotCall(CallUnderTest):
         return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.CONTINUE
 
     def _refused(self, judgement: Judgement) -> Action:
-        self._denied = Denied(judgement.code, judgement.text)
+        self._denied = Denied(judgement.code, judgement.text, judgement.metadata)
         return Action.REPLY
 
 

@@ -54,7 +54,9 @@ class _Stream:
 
     def __init__(self, call: CallUnderTest, reference: ChainInstance, rpc: Rpc) -> None:
         self.call, self.reference, self.rpc = call, reference, rpc
-        self.call.request_headers({":path": rpc.signature.full_name.encode(), ":method": b"POST", **rpc.metadata})
+        self.call.request_headers({
+            ":path": rpc.signature.full_name.encode(), ":method": b"POST", ":authority": rpc.authority, **rpc.metadata
+        })  # fmt: skip
         self.asked = 0
         self.passed: dict[str, list[tuple[bytes, Forwarded]]] = {"request": [], "response": []}
         self.response_passed = False
@@ -89,7 +91,7 @@ class _Stream:
     def check(self, kind: str) -> None:
         """Compares the outcome so far."""
         if self.refused is not None:
-            assert self.call.reply == Denied(self.refused.code, self.refused.text)
+            assert self.call.reply == Denied(self.refused.code, self.refused.text, self.refused.metadata)
             return
         assert self.call.reply is None
         got = self.call.request.passed if kind == "request" else self.call.response.passed
@@ -103,29 +105,39 @@ class _Stream:
                 assert this == framed
         assert got == b"" or kind in self.unjudged  # where no handler looks, what has come of a message passes
 
-    def finish(self, status: int) -> None:
-        """The server's status."""
+    def finish(self, status: int, sent: dict[str, bytes]) -> None:
+        """The server's status and trailers."""
         self.rpc.message = {}
+        self.rpc.response_trailers = {**sent, **self.rpc.response_trailers}
+        self.rpc.response_begun = True
         expected = self.reference.response(self.rpc, status) if status else None
-        self.call.response_trailers({"grpc-status": str(status).encode()})
+        self.call.response_trailers({"grpc-status": str(status).encode(), **sent})
         trailers = self.call.response.trailers
         if isinstance(expected, Refused):
             reply = self.call.reply
             if reply is None:  # what has begun can only end
-                reply = Denied(int(trailers["grpc-status"]), unquote_to_bytes(trailers["grpc-message"]))
+                own = {key: value for key, value in trailers.items() if key not in ("grpc-status", "grpc-message")}
+                reply = Denied(int(trailers["grpc-status"]), unquote_to_bytes(trailers["grpc-message"]), own)
                 assert self.response_passed
-            assert reply.code == expected.code
+            assert (reply.code, reply.metadata) == (expected.code, expected.metadata)
             assert expected.text.startswith(reply.text) or reply.text == expected.text
         else:
             assert self.call.reply is None
-            assert trailers == {"grpc-status": str(status).encode()}
+            assert trailers == {"grpc-status": str(status).encode(), **self.rpc.response_trailers}
 
 
 def _frames(source: random.Random, fields: list, most: int) -> list[bytes]:
     return [frame(encode(source, source.choice(fields))) for _ in range(source.randint(0, most))]
 
 
-def _run_call(source: random.Random, stream: _Stream, requests: list[bytes], responses: list[bytes], status: int):
+def _run_call(
+    source: random.Random,
+    stream: _Stream,
+    requests: list[bytes],
+    responses: list[bytes],
+    status: int,
+    sent: dict[str, bytes],
+):
     going, coming = _Messages(source, requests), _Messages(source, responses)
     half_closed = answered = False
     cut_off = source.random() < 0.15
@@ -145,7 +157,7 @@ def _run_call(source: random.Random, stream: _Stream, requests: list[bytes], res
     if stream.refused is None and over:
         if not answered:
             stream.call.response_headers({":status": b"200", **stream.rpc.response_metadata})
-        stream.finish(status)
+        stream.finish(status, sent)
     stream.reference.end(stream.rpc, 0 if over else None)
     stream.call.end()
 
@@ -180,12 +192,15 @@ def run_streams(texts: Sequence[Sequence[str]], calls: int, subject: Subject, se
         signature, reference = chains[index][0], references[index]
         rpc = Rpc(signature, metadata={**REQUEST_HEADERS, **exchanges[0].metadata}, rpc_id=call_number + 1)
         rpc.response_metadata = {**RESPONSE_HEADERS, **exchanges[0].response_metadata}
+        rpc.authority, rpc.peer = exchanges[0].authority, exchanges[0].peer
         clock.now_ns += source.randint(0, 10**9)
         module.now_ns = clock.now_ns
-        stream = _Stream(module.call(), reference, rpc)
+        call = module.call()
+        call.peer = rpc.peer
+        stream = _Stream(call, reference, rpc)
         requests = _frames(source, [it.request for it in exchanges], 4)
         responses = _frames(source, [it.response for it in exchanges], 4)
-        _run_call(source, stream, requests, responses, source.choice((0, 0, 0, 5, 14)))
+        _run_call(source, stream, requests, responses, source.choice((0, 0, 0, 5, 14)), exchanges[1].trailers)
         judged += sum(map(len, stream.passed.values()))
         refused += stream.refused is not None
         expected = [(scope, _plain(value)) for scope, value in reference.records()[seen[index] :]]

@@ -104,6 +104,14 @@ class _Call:
 
         return collected
 
+    @property
+    def peer(self) -> bytes:
+        return self._call.peer
+
+    @peer.setter
+    def peer(self, proved: bytes) -> None:
+        self._call.peer = proved
+
     def end(self) -> None:
         self._call.end()
         self._upgraded.end_call(self._version)

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from appnet.diagnostics.source import TextSource
-from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
+from appnet.interpret import Answered, ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
 from appnet.ir.compile import compile_element
 from appnet.language import Given
 from appnet.language.operations.metadata import DELAY, HOST
@@ -203,7 +203,7 @@ def test_requests_pass_in_order_and_responses_in_reverse():
 
 def test_an_error_passes_the_resp_of_the_elements_before():
     instance = traced("x", "y", REFUSE, "z")
-    assert instance.request(Rpc(SAMPLE, {"yes": True})) == Refused(5, b"stop")
+    assert instance.request(Rpc(SAMPLE, {"yes": True})) == Refused(5, b"stop", {"user": b"yx"})
     assert [instance.state_of(name)["codes"] for name in "abd"] == [5001, 5001, 0]
 
 
@@ -211,8 +211,97 @@ def test_an_error_made_by_a_response_handler_passes_the_elements_before():
     instance, rpc = traced("x", REFUSE, "z"), Rpc(SAMPLE)
     instance.request(rpc)
     rpc.message = {"yes": True}
-    assert instance.response(rpc, 0) == Refused(6, b"back")
+    assert instance.response(rpc, 0) == Refused(6, b"back", {"user": b"x"})
     assert [instance.state_of(name)["codes"] for name in "ac"] == [6001, 1]
+
+
+TELLS = """
+    req(rpc):
+        set_metadata(rpc, 'retry-after', '5')
+        set_metadata(rpc, 'x-taken-back', '1')
+        delete_metadata(rpc, 'x-taken-back')
+        if get(rpc, 'yes'):
+            send(err('later', UNAVAILABLE), Up)
+        send(rpc, Down)
+    resp(rpc):
+        set_trailer(rpc, 'grpc-retry-pushback-ms', '100')
+        if status(rpc) == 13:
+            send(err('hidden', ABORTED), Up)
+        send(rpc, Up)
+"""
+SEES = """
+    req(rpc):
+        send(rpc, Down)
+    resp(rpc):
+        if status(rpc) != 0:
+            set_metadata(rpc, 'x-seen', get_metadata(rpc, 'retry-after') + '/' + get_metadata(rpc, 'content-type'))
+            set_metadata(rpc, 'x-old', get_metadata(rpc, 'old') + get_trailer(rpc, 'old'))
+        send(rpc, Up)
+"""
+
+
+def test_what_a_handler_has_set_goes_with_its_error_and_is_seen_on_the_way():
+    instance = chain(SEES, TELLS)
+    told = {"retry-after": b"5", "x-seen": b"5/application/grpc", "x-old": b""}
+    assert instance.request(Rpc(SAMPLE, {"yes": True})) == Refused(14, b"later", told)
+
+
+def test_an_error_made_by_an_element_carries_nothing_of_an_earlier_one():
+    instance, rpc = chain(SEES, TELLS), Rpc(SAMPLE)
+    instance.request(rpc)
+    rpc.response_metadata = {"old": b"secret", "grpc-status-details-bin": b"c2VjcmV0"}
+    told = {"grpc-retry-pushback-ms": b"100", "x-seen": b"/application/grpc", "x-old": b""}
+    assert instance.response(rpc, 13) == Refused(10, b"hidden", told)
+
+
+def test_a_servers_error_has_one_set_of_metadata_unless_its_response_has_begun():
+    instance, rpc = chain(SEES, SEES), Rpc(SAMPLE)
+    instance.request(rpc)
+    rpc.response_metadata = {"old": b"1"}
+    assert instance.response(rpc, 5) == Forwarded({})
+    assert rpc.response_metadata["x-old"] == b"11"
+    begun = Rpc(SAMPLE, response_begun=True)
+    instance.request(begun)
+    begun.response_metadata, begun.response_trailers = {"old": b"1"}, {"old": b"2"}
+    assert instance.response(begun, 5) == Forwarded({})
+    assert begun.response_trailers["x-old"] == b"22"
+
+
+def test_a_reply_takes_along_what_was_set():
+    replies = """
+        req(rpc):
+            set_metadata(rpc, 'x-cache', 'hit')
+            r = reply()
+            set(r, 'text', 'kept')
+            send(r, Up)
+        resp(rpc):
+            send(rpc, Up)
+    """
+    marks = """
+        req(rpc):
+            send(rpc, Down)
+        resp(rpc):
+            set_metadata(rpc, 'x-seen', get_metadata(rpc, 'x-cache'))
+            set_trailer(rpc, 'cost', '0' + get_trailer(rpc, 'x-cache'))
+            send(rpc, Up)
+    """
+    answered = chain(marks, replies).request(Rpc(SAMPLE))
+    assert isinstance(answered, Answered)
+    assert (answered.metadata, answered.trailers) == ({"x-cache": b"hit", "x-seen": b"hit"}, {"cost": b"0"})
+
+
+def test_a_request_takes_along_the_time_that_is_left():
+    shorter = """
+        req(rpc):
+            set_deadline(rpc, min(deadline(rpc) / 2.0, 60.0))
+            send(rpc, Down)
+        resp(rpc):
+            send(rpc, Up)
+    """
+    for told, timeout in ((b"2S", 500_000_000), (b"0m", 0), (b"1X", 30_000_000_000), (None, 30_000_000_000)):
+        rpc = Rpc(SAMPLE, metadata={} if told is None else {"grpc-timeout": told})
+        chain(shorter, shorter).request(rpc)
+        assert rpc.timeout_ns == timeout if told != b"0m" else rpc.timeout_ns is None
 
 
 def test_a_servers_error_passes_the_whole_chain():

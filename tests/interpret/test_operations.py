@@ -14,10 +14,10 @@ from appnet.interpret.compression import MOST_CONTENT
 from appnet.interpret.operations import MEANINGS, Machine
 from appnet.interpret.operations.text import MOST_TEXT
 from appnet.interpret.random import Generator
-from appnet.interpret.rpc import Environment, Message, Rpc
+from appnet.interpret.rpc import Environment, Message, Repeated, Rpc
 from appnet.interpret.values import Value, float_bits
 from appnet.language.capacity import DEFAULT_CAPACITY
-from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, OptionType, Type, VecType
 from tests.support.match_action import METHOD
 
 LEAST, MOST, ALL = -(2**63), 2**63 - 1, 2**64 - 1
@@ -33,8 +33,9 @@ class Loads:
 
 
 def machine(type_: Type = INT, capacity: int = DEFAULT_CAPACITY, status: int = 0) -> Machine:
-    rpc = Rpc(METHOD, rpc_id=41)
-    message = Message(METHOD.request, metadata={"user": b"ann"}, status=status)
+    rpc = Rpc(METHOD, rpc_id=41, authority=b"shop:80", peer=b"spiffe://a/b", deadline_ns=6_500_000_000)
+    metadata = {"user": b"ann", "role": Repeated(b"user", b"a,b", b""), "grpc-status": b"7"}
+    message = Message(METHOD.request, metadata=metadata, status=status, trailers={"cost": Repeated(b"1", b"2")})
     return Machine(
         Environment(lambda: 5_000_000_000, 1, 3), Generator(1, "probe"), Loads(), type_, capacity, rpc, message
     )
@@ -237,6 +238,18 @@ CASES: list[tuple[str, tuple[Value, ...], Type, Value]] = [
     ("get_metadata", (b"User",), STRING, b"ann"),
     ("get_metadata", (b"other",), STRING, b""),
     ("get_metadata", (b"\xff",), STRING, b""),
+    ("get_metadata", (b"role",), STRING, b"user,a,b,"),
+    ("get_metadata", (b"grpc-status",), STRING, b""),
+    ("get_metadata_all", (b"Role",), VecType(STRING), [b"user", b"a,b", b""]),
+    ("get_metadata_all", (b"user",), VecType(STRING), [b"ann"]),
+    ("get_metadata_all", (b"other",), VecType(STRING), []),
+    ("get_metadata_all", (b"grpc-status",), VecType(STRING), []),
+    ("get_trailer", (b"Cost",), STRING, b"1,2"),
+    ("get_trailer", (b"user",), STRING, b""),
+    ("get_trailer", (b"grpc-status",), STRING, b""),
+    ("authority", (), STRING, b"shop:80"),
+    ("peer", (), STRING, b"spiffe://a/b"),
+    ("deadline", (), FLOAT, 1.5),
     ("get_backends", (), INT, [0, 1, 2]),
     ("get_load", (2,), INT, (7, 5_000_000_000)),
     ("get_load", (9,), INT, (0, 5_000_000_000)),
@@ -294,7 +307,45 @@ def test_metadata_that_is_set_travels_with_the_message_in_hand():
     on = machine()
     MEANINGS["set_metadata"](on, b"X-User", b"bob")
     MEANINGS["set_metadata"](on, b"grpc-status", b"0")
-    assert on.in_hand().metadata == {"user": b"ann", "x-user": b"bob"}
+    assert on.in_hand().metadata["x-user"] == b"bob"
+    assert on.in_hand().metadata["grpc-status"] == b"7"
+    assert on.in_hand().told == {"x-user": b"bob"}
+
+
+def test_what_is_set_takes_the_place_of_all_values_and_may_be_empty():
+    on = machine()
+    MEANINGS["set_metadata"](on, b"role", b"")
+    assert MEANINGS["get_metadata_all"](on, b"role") == [b""]
+    MEANINGS["set_trailer"](on, b"cost", b"3")
+    assert on.in_hand().trailers == {"cost": b"3"}
+
+
+def test_what_is_taken_away_is_gone_with_all_its_values():
+    on = machine()
+    MEANINGS["set_metadata"](on, b"x", b"1")
+    for key in (b"Role", b"x", b"grpc-status", b"other"):
+        MEANINGS["delete_metadata"](on, key)
+    assert on.in_hand().metadata == {"user": b"ann", "grpc-status": b"7"}
+    assert on.in_hand().told == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [(0.5, 0.5), (2.0, 1.5), (-1.0, 0.0), (0.0, 0.0), (NAN, 1.5), (INF, 1.5), (4e9, 1.5), (1e-9, 1e-9)],
+)
+def test_a_deadline_only_comes_nearer(seconds: float, left: float):
+    on = machine()
+    MEANINGS["set_deadline"](on, seconds)
+    assert MEANINGS["deadline"](on) == left
+    assert on.call().shortened == (left != 1.5)
+
+
+def test_a_call_without_a_deadline_has_all_the_time_until_it_gets_one():
+    on = machine()
+    on.call().deadline_ns = None
+    assert MEANINGS["deadline"](on) == INF
+    MEANINGS["set_deadline"](on, 3.0)
+    assert MEANINGS["deadline"](on) == 3.0
 
 
 def test_the_size_is_that_of_a_message_that_came():

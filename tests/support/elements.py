@@ -232,7 +232,7 @@ class _Writer(Expressions):
             self._loop,
         ]
         if self.block in {"open", "req"}:
-            kinds.append(self._delay)
+            kinds += [self._delay, self._set_deadline]
         if self.block != "init":
             kinds += [self._keep_for_call, self._look_at_call]
         if self.has_metadata:
@@ -373,8 +373,13 @@ class _Writer(Expressions):
         return self.expression(type_)
 
     def _set_metadata(self) -> list[str]:
-        function = self.pick(("set_metadata", "set_rpc_header"))
+        function = self.pick(("set_metadata", "set_rpc_header", *(["set_trailer"] if self.block == "resp" else [])))
+        if self.once_in(6):
+            return [f"delete_metadata(rpc, '{self.pick(METADATA)}')"]
         return [f"{function}(rpc, '{self.pick(METADATA)}', {self.expression(STRING)})"]
+
+    def _set_deadline(self) -> list[str]:
+        return [f"set_deadline(rpc, {self.expression(FLOAT)})"]
 
     def _delay(self) -> list[str]:
         return [f"delay(rpc, {self.expression(FLOAT)})"]

@@ -33,7 +33,9 @@ Item = TypeVar("Item")
 WORDS = ("", "a", "test", "No", "Yes", "hello", "user-7", "a b", "é", "12", "-3.5", "422254446.538462294744")
 NUMBERS = (0, 1, 2, 3, 7, 10, 255, 2**31, 2**53 + 1, 2**62)
 REALS = ("0.0", "0.5", "1.0", "1.5", "3.25", "100.0", "0.000001", "0.0078125", "1000000000000.0")
-METADATA = ("user", "X-Trace", "dst", "grpc-secret", "te", "bad key", DELAY, HOST)
+METADATA = (
+    "user", "X-Trace", "dst", "grpc-secret", "grpc-status", "grpc-retry-pushback-ms", "te", "bad key", DELAY, HOST,
+)  # fmt: skip
 PATTERNS = ("", "^a", "[a-z]+-?[0-9]+$", "(?i)YES|no", "l{2}", "^[^a]*$", "\\\\bb\\\\b", "^.{1,2}$", "é|\\\\d\\\\.")
 
 ASKED = tuple(it.path for it in SAMPLE.request.all_fields() if it.presence and not it.within)
@@ -139,6 +141,8 @@ class Expressions:
             return ["get_backends()"]
         if type_ == VecType(FLOAT):
             return [f"estimate_RIF_distribution({self._place(VecType(INT))})"]
+        if type_ == VecType(STRING) and self.block not in {"init", "end"} and self.once_in(3):
+            return [f"get_metadata_all(rpc, '{self.pick(METADATA)}')"]
         if type_ == VecType(STRING) and self.flip():
             return [f"split({self.expression(STRING, 0)}, '{self.pick(WORDS)}')"]
         if type_ == VecType(BYTES) and self.flip():
@@ -286,12 +290,11 @@ class Expressions:
 
     def _float(self, depth: int) -> str:
         source = self.pick((INT, UINT, STRING))
-        return self.pick(
-            (
-                f"to_float({self.expression(source, depth, anchored=True)})",
-                f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
-            )
-        )
+        forms = [
+            f"to_float({self.expression(source, depth, anchored=True)})",
+            f"time_diff({self.expression(INSTANT, 0)}, {self.expression(INSTANT, 0)})",
+        ]
+        return self.pick([*forms, "deadline(rpc)"] if self.block not in {"init", "end"} else forms)
 
     def _string(self, depth: int) -> str:
         source = self.pick((INT, UINT, FLOAT, BOOL))
@@ -300,7 +303,8 @@ class Expressions:
         forms.append(f"to_string({self.expression(source, depth, anchored=True)})")
         if self.has_metadata:
             forms += [f"get_metadata(rpc, '{self.pick(METADATA)}')", f"get_rpc_header(rpc, '{self.pick(METADATA)}')"]
-            forms.append("method()")
+            forms += ["method()", "authority(rpc)", "peer(rpc)"]
+            forms += [f"get_trailer(rpc, '{self.pick(METADATA)}')"] if self.block == "resp" else []
             if not self.loops:
                 forms.append(f"decrypt({self.expression(STRING, 0)}, 'key')")
                 packed = self.pick((f"compress({self.expression(STRING, 0)})", self.expression(STRING, 0)))

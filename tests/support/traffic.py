@@ -14,7 +14,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from appnet.interpret.rpc import Repeated
 from appnet.language.messages import Field
+from appnet.language.operations.metadata import DELAY
 from appnet.language.types import MapType, VecType
 from tests.support.expressions import METADATA, NUMBERS, WORDS
 from tests.support.sample import SAMPLE
@@ -34,7 +36,9 @@ _SHORT = ("int32", "sint32", "sfixed32", "enum", "uint32", "fixed32")
 _SIGNED = ("int32", "int64", "sint32", "sint64", "sfixed32", "sfixed64", "enum")
 _TIMES = (0, 1, 999, 1_000_000, 1_500_000_000)
 _HEADERS = [key.lower() for key in METADATA if " " not in key and not key.startswith(("grpc-", "te"))]
-_HEADER_VALUES = (b"0", b"1", b"7", b"ann", b"a b", b"-3.5")
+_NO_TRAILERS = ("dst", DELAY)
+_TIMEOUTS = (b"1S", b"1500m", b"99999999H", b"5u", b"3n", b"7", b"1X", b"123456789S", b"2M")
+_HEADER_VALUES = (b"", b"0", b"1", b"7", b"ann", b"a b", b"-3.5")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Exchange:
     response: Fields
     response_metadata: dict[str, bytes]
     status: int
+    trailers: dict[str, bytes]
+    authority: bytes
+    peer: bytes
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,22 @@ def make_traffic(seed: int, calls: int, *, whole: bool = False) -> Traffic:
 def _exchange(source: random.Random) -> Exchange:
     status = source.choice(_STATUSES)
     answer = {} if status else make_fields(source)
-    return Exchange(make_fields(source), _headers(source), answer, _headers(source), status)
+    trailers = {} if status else {key: it for key, it in _headers(source).items() if key not in _NO_TRAILERS}
+    request = _headers(source)
+    if source.random() < 0.3:
+        request["grpc-timeout"] = source.choice(_TIMEOUTS)
+    named = source.choice((b"", b"shop.example:80")), source.choice((b"", b"spiffe://cluster.local/ns/a/sa/b"))
+    return Exchange(make_fields(source), request, answer, _headers(source), status, trailers, *named)
 
 
 def _headers(source: random.Random) -> dict[str, bytes]:
     keys = source.sample(_HEADERS, source.randint(0, 2))
-    return {key: source.choice(_HEADER_VALUES) for key in keys}
+    return {key: _header_value(source) for key in keys}
+
+
+def _header_value(source: random.Random) -> bytes:
+    values = [source.choice(_HEADER_VALUES) for _ in range(source.choice((1, 1, 1, 2, 3, 20)))]
+    return Repeated(*values) if len(values) > 1 else values[0]
 
 
 def make_fields(source: random.Random) -> Fields:

@@ -11,7 +11,7 @@ from appnet.analysis import maps, vecs
 from appnet.analysis.fields import absent, hold, is_named, items_of, makes_messages
 from appnet.analysis.loops import after_loop
 from appnet.analysis.meanings import Context, equals, evaluate, milliseconds
-from appnet.analysis.store import Store, SymbolicMessage, merge
+from appnet.analysis.store import Store, SymbolicHeaders, SymbolicMessage, merge
 from appnet.analysis.symbols import (
     BITS,
     FALSE,
@@ -105,8 +105,10 @@ class Execution:
 
     def run(self, state: Mapping[str, Symbolic], message: SymbolicMessage) -> Store:
         """The store after the handler; where that ended without a verdict, it dropped the RPC."""
-        self._context = Context(self.world, self.place, self.handler, self.call, self.method, Store({}, message))
-        after = self._block(self._body.body.statements, self._begin_reply(Store(state, message)))
+        nothing = SymbolicHeaders.none(self.world.literal(b"", STRING))
+        store = Store(state, message, nothing)
+        self._context = Context(self.world, self.place, self.handler, self.call, self.method, store)
+        after = self._block(self._body.body.statements, self._begin_reply(store))
         text = self.world.literal(b"dropped by " + self.element.name.encode(), STRING)
         dropped = after.refuse(z3.BitVecVal(_UNAVAILABLE, BITS), text)
         return merge(after.ended, after, dropped)

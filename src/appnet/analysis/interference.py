@@ -40,6 +40,8 @@ def _differ(world: World, a: Store, b: Store, hidden: frozenset[str]) -> Term:
 
     found = either(differ(a.forwards(), b.forwards()), differ(a.answered, b.answered))
     found = either(found, both(a.refused, either(differ(a.code, b.code), differ(a.text, b.text))))
+    for one, other in zip(a.told.terms(), b.told.terms(), strict=True):
+        found = either(found, both(either(a.refused, a.answered), differ(one, other)))
     passes = both(a.forwards(), b.forwards())
     for one, other in zip(_parts(a.message), _parts(b.message), strict=True):
         found = either(found, both(passes, differ(one, other)))
@@ -52,11 +54,13 @@ def _differ(world: World, a: Store, b: Store, hidden: frozenset[str]) -> Term:
 
 
 def _parts(message: SymbolicMessage) -> list[Symbolic]:
-    headers = [message.metadata, message.metadata_set, message.destination, message.wait]
+    headers = [*message.metadata.terms(), *message.trailers.terms()]
+    sent_on = [message.destination, message.wait, message.deadline]
     return [
         *message.fields.values(),
         *message.written.values(),
         *message.present.values(),
         *message.cleared.values(),
         *headers,
+        *sent_on,
     ]

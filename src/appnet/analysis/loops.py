@@ -15,7 +15,7 @@ import z3
 
 from appnet.analysis import maps
 from appnet.analysis.meanings import Context
-from appnet.analysis.store import Store, SymbolicMessage
+from appnet.analysis.store import Store, SymbolicHeaders, SymbolicMessage
 from appnet.analysis.symbols import Symbolic, alike, apply, flatten
 from appnet.ir.effects import handler_effects
 from appnet.ir.nodes import (
@@ -78,6 +78,7 @@ class _Loop:
             },
             draws=made.after("draws", store.draws) if effects.uses_random else store.draws,
             message=_message_after(made, store.message, effects),
+            told=_headers_after(made, "told", store.told) if _writes_headers(effects) else store.told,
             reply=made.all("reply", store.reply, store.reply) if replies else store.reply,
             set_in_reply=made.all("set", store.set_in_reply, store.set_in_reply) if replies else store.set_in_reply,
         )
@@ -100,11 +101,13 @@ class _Loop:
         reads += [message.size] if effects.reads_size else []
         if effects.reads_message or effects.reads_status:
             reads.append(message.status)
-        if effects.metadata_read or effects.metadata_written or effects.reads_size:
-            reads.append(message.made_here)
-        reads += [message.metadata] if effects.metadata_read else []
+        touches = _reads_headers(effects) or _writes_headers(effects)
+        reads += [message.at_once, message.begun] if touches else []
+        reads += [message.made_here] if touches or effects.reads_size else []
+        reads += [*message.metadata.terms(), *message.trailers.terms()] if _reads_headers(effects) else []
+        reads += [message.deadline] if effects.reads_deadline else []
         reads += [store.draws, self._context.stream] if effects.uses_random else []
-        reads += [self._context.now, self._context.wall] if effects.uses_time else []
+        reads += [self._context.now, self._context.wall] if effects.uses_time or _of_deadlines(effects) else []
         reads += [self._context.call] if Effect.READS_CALL in asked else []
         return reads
 
@@ -167,17 +170,32 @@ def _message_after(made: _Summary, message: SymbolicMessage, effects: HandlerEff
             present=made.all("present", message.present, message.present),
             cleared={**message.cleared, **made.all("cleared", message.cleared, gone)},
         )
-    if effects.metadata_written:
-        changed = replace(
-            changed,
-            metadata=made.after("metadata", message.metadata),
-            metadata_set=made.after("metadata set", message.metadata_set),
-        )
+    if _writes_headers(effects):
+        metadata = _headers_after(made, "metadata", message.metadata)
+        changed = replace(changed, metadata=metadata, trailers=_headers_after(made, "trailers", message.trailers))
+    if effects.sets_deadline:
+        changed = replace(changed, deadline=made.after("deadline", message.deadline))
     if effects.chooses_host:
         changed = replace(changed, destination=made.after("destination", message.destination))
     if effects.delays:
         changed = replace(changed, wait=message.wait + made.after("wait", z3.IntVal(0)))
     return changed
+
+
+def _headers_after(made: _Summary, what: str, headers: SymbolicHeaders) -> SymbolicHeaders:
+    return SymbolicHeaders(made.after(what, headers.text), made.after(f"how {what}", headers.how))
+
+
+def _reads_headers(effects: HandlerEffects) -> bool:
+    return effects.metadata_read or effects.trailers_read
+
+
+def _writes_headers(effects: HandlerEffects) -> bool:
+    return effects.metadata_written or effects.trailers_written
+
+
+def _of_deadlines(effects: HandlerEffects) -> bool:
+    return effects.reads_deadline or effects.sets_deadline
 
 
 def _may_need_as_many(use: FieldUse) -> bool:

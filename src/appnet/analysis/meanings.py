@@ -14,7 +14,7 @@ import z3
 
 from appnet.analysis import maps, orders, vecs
 from appnet.analysis.machine import bare_machine
-from appnet.analysis.store import Store
+from appnet.analysis.store import IS_GONE, WAS_SET, Store, merge_headers
 from appnet.analysis.symbols import (
     BITS,
     STREAM,
@@ -478,23 +478,102 @@ def _status(context: Context, _call: Call) -> Term:
 def _get_metadata(context: Context, _call: Call, key: Term) -> Term:
     message, world = context.store.message, context.world
     key = _lower(world, key)
-    value = z3.simplify(z3.Select(message.metadata, key))
-    absent_ = either(message.made_here, _test(world, "hidden key", is_hidden_key, key))
-    return when(absent_, world.literal(b"", STRING), value)
+    late = both(message.begun, message.trailers.there(key))
+    of = merge_headers(late, message.trailers, message.metadata)
+    text = _unless_hidden(world, key, z3.simplify(z3.Select(of.text, key)))
+    return when(_is_own_type(context, key), world.literal(b"application/grpc", STRING), text)
+
+
+@_operation
+def _get_metadata_all(context: Context, call: Call, key: Term) -> Symbolic:
+    """The values that came stay as they are; of what was set or taken away, their text tells them."""
+    message, world = context.store.message, context.world
+    key = _lower(world, key)
+    late = both(message.begun, message.trailers.there(key))
+    of = merge_headers(late, message.trailers, message.metadata)
+    how, text = (z3.simplify(z3.Select(it, key)) for it in (of.how, of.text))
+    there = negated(_test(world, "hidden key", is_hidden_key, key))
+    return apply_typed("values of", [how, text, key, late, there, _is_own_type(context, key)], call.type)
 
 
 @_operation
 def _set_metadata(context: Context, _call: Call, key: Term, value: Term) -> None:
+    key = _lower(context.world, key)
+    fits = _can_set(context.world, key, value)
+    message, empty = context.store.message, context.world.literal(b"", STRING)
+    metadata = message.metadata.put(key, value, WAS_SET, both(fits, negated(message.begun)))
+    metadata = metadata.put(key, empty, IS_GONE, both(fits, message.begun))
+    trailers = message.trailers.put(key, value, WAS_SET, both(fits, message.begun))
+    changed = replace(message, metadata=metadata, trailers=trailers)
+    context.store = replace(context.store, message=changed, told=context.store.told.put(key, value, WAS_SET, fits))
+
+
+@_operation
+def _delete_metadata(context: Context, _call: Call, key: Term) -> None:
+    world = context.world
+    key, empty = _lower(world, key), world.literal(b"", STRING)
+    fits = _test(world, "header key", is_header_key, key)
+    message = context.store.message
+    trailers = message.trailers.put(key, empty, IS_GONE, both(fits, message.begun))
+    changed = replace(message, metadata=message.metadata.put(key, empty, IS_GONE, fits), trailers=trailers)
+    context.store = replace(context.store, message=changed, told=context.store.told.put(key, empty, IS_GONE, fits))
+
+
+@_operation
+def _get_trailer(context: Context, _call: Call, key: Term) -> Term:
     message, world = context.store.message, context.world
     key = _lower(world, key)
-    fits = both(_test(world, "header key", is_header_key, key), _test(world, "header value", is_header_value, value))
-    sets = both(fits, negated(message.made_here))
-    changed = replace(
-        message,
-        metadata=when(sets, z3.Store(message.metadata, key, value), message.metadata),
-        metadata_set=when(sets, z3.Store(message.metadata_set, key, TRUE), message.metadata_set),
-    )
-    context.store = replace(context.store, message=changed)
+    of = merge_headers(message.at_once, message.metadata, message.trailers)
+    text = z3.simplify(z3.Select(of.text, key))
+    return when(_test(world, "header key", is_header_key, key), text, world.literal(b"", STRING))
+
+
+@_operation
+def _set_trailer(context: Context, _call: Call, key: Term, value: Term) -> None:
+    key = _lower(context.world, key)
+    fits = _can_set(context.world, key, value)
+    message = context.store.message
+    metadata = message.metadata.put(key, value, WAS_SET, both(fits, message.at_once))
+    trailers = message.trailers.put(key, value, WAS_SET, both(fits, negated(message.at_once)))
+    changed = replace(message, metadata=metadata, trailers=trailers)
+    context.store = replace(context.store, message=changed, told=context.store.told.put(key, value, WAS_SET, fits))
+
+
+def _can_set(world: World, key: Term, value: Term) -> Term:
+    return both(_test(world, "header key", is_header_key, key), _test(world, "header value", is_header_value, value))
+
+
+def _unless_hidden(world: World, key: Term, text: Term) -> Term:
+    return when(_test(world, "hidden key", is_hidden_key, key), world.literal(b"", STRING), text)
+
+
+def _is_own_type(context: Context, key: Term) -> Term:
+    """Whether the key asks of what the chain made which type of content it has."""
+    own = context.world.literal(b"content-type", STRING)
+    return both(context.store.message.made_here, context.world.equal(key, own))
+
+
+@_operation
+def _authority(_context: Context, _call: Call) -> Term:
+    return z3.Const("authority", TEXT)
+
+
+@_operation
+def _peer(_context: Context, _call: Call) -> Term:
+    return z3.Const("peer", TEXT)
+
+
+@_operation
+def _deadline(context: Context, call: Call) -> Term:
+    return apply("seconds left", [context.store.message.deadline, context.now], sort_of(call.type))
+
+
+@_operation
+def _set_deadline(context: Context, _call: Call, seconds: Term) -> None:
+    message = context.store.message
+    at = apply("time in", [context.now, seconds], z3.IntSort())
+    earlier = z3.If(at < message.deadline, at, message.deadline)
+    context.store = replace(context.store, message=replace(message, deadline=earlier))
 
 
 def milliseconds(world: World, seconds: Term) -> Term:

@@ -13,7 +13,7 @@ from appnet.analysis.constants import constants
 from appnet.analysis.execute import Execution, any_state
 from appnet.analysis.fields import absent, hold, makes_messages
 from appnet.analysis.replay import MOST_STATUS
-from appnet.analysis.store import Store, SymbolicMessage, merge_messages, merge_named
+from appnet.analysis.store import Store, SymbolicHeaders, SymbolicMessage, merge_headers, merge_messages, merge_named
 from appnet.analysis.symbols import (
     BITS,
     FALSE,
@@ -37,6 +37,7 @@ from appnet.ir.stages import judged_at_headers, reached_together
 from appnet.ir.state_classes import keyed_by_call
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
+from appnet.language.types import STRING
 
 State = Mapping[str, Symbolic]
 
@@ -46,14 +47,15 @@ class SymbolicOutcome:
     """What comes of a message.
 
     It is ``forwarded`` as ``message``, the caller is ``answered`` with the fields of ``reply``, or told ``code``
-    and ``text``. ``states``: of the elements afterwards, by their place. ``ends``: whether its ``end`` will run,
-    and ``left``: with which status the call leaves it, if it does.
+    and ``text``, with ``metadata``. ``states``: of the elements afterwards, by their place. ``ends``: whether its
+    ``end`` will run, and ``left``: with which status the call leaves it, if it does.
     """
 
     forwarded: Term
     message: SymbolicMessage
     code: Term
     text: Term
+    metadata: SymbolicHeaders
     states: Mapping[str, State]
     answered: Term
     reply: SymbolicMessage
@@ -64,8 +66,10 @@ class SymbolicOutcome:
 class _Played:
     """How far a call has come. ``flags``: whether a handler of a place let it pass."""
 
-    def __init__(self, message: SymbolicMessage, reply: SymbolicMessage, states: dict[str, State]) -> None:
-        self.message, self.reply, self.states = message, reply, states
+    def __init__(
+        self, message: SymbolicMessage, reply: SymbolicMessage, states: dict[str, State], metadata: SymbolicHeaders
+    ) -> None:
+        self.message, self.reply, self.states, self.metadata = message, reply, states, metadata
         self.alive, self.answered, self._failed = TRUE, FALSE, FALSE
         self.code: Term = z3.BitVecVal(0, BITS)
         self.text: Term = z3.Const("no text", TEXT)
@@ -83,6 +87,7 @@ class _Played:
         self.states[place] = merge_named(came, store.state, self.states[place])
         self.message = merge_messages(came, store.message, self.message)
         self.code, self.text = when(self._failed, store.code, self.code), when(self._failed, store.text, self.text)
+        self.metadata = merge_headers(self._failed, store.told, self.metadata)
         answers = both(came, store.answered)
         self.answered = when(answers, TRUE, self.answered)
         self.reply = merge_messages(answers, answer, self.reply)
@@ -97,6 +102,8 @@ class _Played:
         refused = both(self._failed, negated(told.forwards()))
         self.states[outer] = merge_named(self._failed, told.state, self.states[outer])
         self.code, self.text = when(refused, told.code, self.code), when(refused, told.text, self.text)
+        seen = merge_headers(told.forwards(), _carried(told.message), told.told)
+        self.metadata = merge_headers(self._failed, seen, self.metadata)
         self.reply = merge_messages(self._failed, told.message, self.reply)
         self.answered = both(self.answered, negated(refused))
         self.left[outer] = when(self._failed, when(refused, told.code, status), self.left[outer])
@@ -110,6 +117,7 @@ class SymbolicPair:
         self.call = z3.BitVec("call", BITS)
         self._method = method
         self._world = world
+        self._passed = z3.Bool("response passed") if method.server_streaming else FALSE
         self.states: dict[str, State] = {
             place: any_state(it, place, world, constants(it)) for place, it in self.elements.items()
         }
@@ -143,7 +151,8 @@ class SymbolicPair:
     def _play(self, order: tuple[str, str], steps: list[tuple[str, str]]) -> SymbolicOutcome:
         """Handlers of the way there, one after another, as long as none ends the call."""
         outer, inner = order
-        played = _Played(self.message("request"), self.message("response"), dict(self.states))
+        nothing = SymbolicHeaders.none(self._world.literal(b"", STRING))
+        played = _Played(self.message("request"), self.message("response"), dict(self.states), nothing)
         for place, handler in steps:
             if handler not in self.elements[place].handlers:
                 played.passed(place, handler, played.alive)
@@ -151,7 +160,8 @@ class SymbolicPair:
             store = self.run(place, handler, played.states[place], played.message)
             told = None
             if place == inner and (outer, "req") in steps[: steps.index((place, handler))]:
-                seen = merge_messages(store.answered, self._answer(store), self._error(store.code))
+                error = self._error(store, self.message("response"))
+                seen = merge_messages(store.answered, self._answer(store), error)
                 told = self.run(outer, "resp", played.states[outer], seen)  # what is told passes who forwarded
             played.step(place, handler, store, self._answer(store))
             if told is not None:
@@ -164,13 +174,16 @@ class SymbolicPair:
         for place, ending in ends.items():
             if ends_at_once(self.elements[place]):  # where the call is over, its end has come with it
                 over = both(ending, negated(played.alive))
-                ended = self.run(place, "end", played.states[place], self._error(played.left[place]))
+                ended = self.run(
+                    place, "end", played.states[place], replace(self.message("response"), status=played.left[place])
+                )
                 played.states[place] = merge_named(over, ended.state, played.states[place])
         return SymbolicOutcome(
             played.alive,
             played.message,
             played.code,
             played.text,
+            played.metadata,
             played.states,
             played.answered,
             played.reply,
@@ -183,14 +196,14 @@ class SymbolicPair:
         outer, inner = order
         message = self.message("response")
         one = self.run(inner, "resp", self.states[inner], message)
-        seen = merge_messages(one.forwards(), one.message, self._error(one.code))
+        seen = merge_messages(one.forwards(), one.message, self._error(one, one.message))
         other = self.run(outer, "resp", self.states[outer], seen)
-        code, text = _told(other, one)
+        code, text, metadata = _told(other, one)
         states = {inner: one.state, outer: other.state}
         left = {inner: when(one.forwards(), message.status, one.code)}
         left[outer] = when(other.forwards(), seen.status, other.code)
         passes = both(one.forwards(), other.forwards())
-        return SymbolicOutcome(passes, other.message, code, text, states, FALSE, other.message, {}, left)
+        return SymbolicOutcome(passes, other.message, code, text, metadata, states, FALSE, other.message, {}, left)
 
     def note_new_call(self) -> None:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
@@ -248,19 +261,24 @@ class SymbolicPair:
         if direction == "response":
             self._world.facts.append(z3.ULE(status, MOST_STATUS))
         name = f"{when_} {direction}".strip()
-        metadata = z3.Const(f"{name} metadata", z3.ArraySort(TEXT, TEXT))
+        at_once = FALSE if direction == "request" else z3.Bool("response at once")
+        self._world.facts.append(either(negated(at_once), negated(self._world.equal(status, zero))))
+        metadata, trailers = (SymbolicHeaders.came(f"{name} {which}") for which in ("metadata", "trailers"))
         destination = Option(z3.Bool(f"{name} destination set"), z3.Const(f"{name} destination", TEXT))
         fields = {path: self._field(direction, path, name) for path in self._paths(direction)}
         present = {path: z3.Bool(f"{name} has {path}") for path in self._asked(direction)}
         self._note_absent(direction, fields, present)
-        untouched = z3.K(TEXT, FALSE)
+        begun = both(negated(either(at_once, self._passed)), negated(self._world.equal(status, zero)))
         return SymbolicMessage(
             status,
             made_here,
             metadata,
-            untouched,
+            trailers,
+            at_once,
+            begun,
             destination,
             z3.IntVal(0),
+            z3.Int(f"{when_} deadline".strip()),
             fields,
             dict.fromkeys(fields, FALSE),
             present,
@@ -280,18 +298,29 @@ class SymbolicPair:
             for outer in (it for it in present if it != path and schema.field(path).is_inside(it)):
                 self._world.facts.append(z3.Or(present[outer], z3.Not(there)))
 
-    def _error(self, code: Term) -> SymbolicMessage:
-        """The error response that the chain makes of a refusal."""
-        return replace(self.message("response"), status=code, made_here=TRUE)
+    def _error(self, refusing: Store, response: SymbolicMessage) -> SymbolicMessage:
+        """The error response that the chain makes of a refusal, in the place of this one or behind it."""
+        passed = self._passed
+        return replace(
+            response,
+            status=refusing.code,
+            made_here=negated(passed),
+            metadata=merge_headers(passed, response.metadata, refusing.told),
+            trailers=refusing.told,
+            at_once=negated(passed),
+            begun=FALSE,
+        )
 
     def _answer(self, replying: Store) -> SymbolicMessage:
         """The response that the chain makes of a reply."""
         zero = z3.BitVecVal(0, BITS)
         reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self.message("response")
-        headers = any_response.metadata, any_response.metadata_set, any_response.destination, any_response.wait
+        no_trailers = SymbolicHeaders.none(self._world.literal(b"", STRING))
+        headers = replying.told, no_trailers, FALSE, FALSE
+        rest = any_response.destination, any_response.wait, any_response.deadline
         present = {path: self._in_reply(path, replying) for path in any_response.present}
-        return SymbolicMessage(zero, TRUE, *headers, *reply, present, any_response.cleared)
+        return SymbolicMessage(zero, TRUE, *headers, *rest, *reply, present, any_response.cleared)
 
     def _in_reply(self, path: str, replying: Store) -> Term:
         """Whether the reply has a field, or makes a message."""
@@ -335,6 +364,13 @@ def ends_at_once(element: Element) -> bool:
     return element.open is not None and element.end is not None and not element.end.effects.reads_status
 
 
-def _told(last: Store, before: Store) -> tuple[Term, Term]:
+def _told(last: Store, before: Store) -> tuple[Term, Term, SymbolicHeaders]:
     """What the caller is told where one of the two refuses: what the last one said that did."""
-    return when(last.forwards(), before.code, last.code), when(last.forwards(), before.text, last.text)
+    passes, message = last.forwards(), last.message
+    code, text = when(passes, before.code, last.code), when(passes, before.text, last.text)
+    return code, text, merge_headers(passes, _carried(message), last.told)
+
+
+def _carried(error: SymbolicMessage) -> SymbolicHeaders:
+    """All the metadata of an error of the chain's own."""
+    return merge_headers(error.at_once, error.metadata, error.trailers)

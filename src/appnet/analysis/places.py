@@ -36,6 +36,7 @@ class Tied(Enum):
     CLOCK = "clock"
     ERRORS = "errors of the wire"
     SIZE = "size of messages"
+    DEADLINE = "deadline"
     METADATA = "metadata"
     WAIT = "wait"
     CALL_NUMBER = "number of the call"
@@ -85,6 +86,7 @@ def ties(element: Element, method: MethodSignature, properties: Properties, stre
         if _notes_at_start(element):
             yield Tie(Tied.STATE, "`init` notes each instance, and the sides have different ones")
     yield from _clock(element, properties, strength)
+    yield from _deadline(properties)
     yield from _errors(element, properties)
     yield from _metadata(properties)
     if request.reads_size or response.reads_size:
@@ -153,6 +155,14 @@ def _clock(element: Element, properties: Properties, strength: Strength) -> Iter
             yield Tie(Tied.CLOCK, "it reads the clock, and the other side is reached at another time")
 
 
+def _deadline(properties: Properties) -> Iterator[Tie]:
+    request, response = properties.request, properties.response
+    if request.reads_deadline or response.reads_deadline:
+        yield Tie(Tied.DEADLINE, "it asks how much time a call has left, which is less behind the wire")
+    if request.sets_deadline or response.sets_deadline:
+        yield Tie(Tied.DEADLINE, "it shortens the time of calls, which counts from when they reach it")
+
+
 def _errors(element: Element, properties: Properties) -> Iterator[Tie]:
     response = properties.response
     if properties.by_hand:
@@ -193,7 +203,8 @@ def _stream(element: Element, method: MethodSignature, properties: Properties) -
     for streams, handler in ((method.client_streaming, element.req), (method.server_streaming, element.resp)):
         if not streams:
             continue
-        if handler.effects.metadata_read or handler.effects.metadata_written:
+        it = handler.effects
+        if it.metadata_read or it.metadata_written or it.trailers_read or it.trailers_written:
             yield Tie(Tied.STREAM, "metadata crosses the wire with the first message of a stream alone")
         if can_end_call(handler):
             yield Tie(Tied.STREAM, "it may end a stream, of which more or less has crossed the wire by then")

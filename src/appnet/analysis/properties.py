@@ -10,6 +10,8 @@ from appnet.analysis.influence import influencing
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Atom, Call, Const, Element, Handler, HandlerEffects, State, StateClass
 from appnet.ir.walk import call_of, statements
+from appnet.language.operations.declaration import Effect
+from appnet.language.operations.registry import OPERATIONS
 
 ANY = "*"
 """Stands for every key among the metadata of `HandlerProperties`: a key that is computed."""
@@ -17,7 +19,10 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class HandlerProperties:
-    """One direction. Fields are dotted paths of its message, metadata lower-case keys or `ANY`, state names."""
+    """One direction. Fields are dotted paths of its message, metadata lower-case keys or `ANY`, state names.
+
+    Trailers count as metadata: of an error they are the same.
+    """
 
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
@@ -35,6 +40,8 @@ class HandlerProperties:
     backends: bool = False
     chooses_host: bool = False
     delays: bool = False
+    reads_deadline: bool = False
+    sets_deadline: bool = False
 
     @property
     def can_end(self) -> bool:
@@ -93,8 +100,8 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
     return HandlerProperties(
         reads=frozenset(it.path for it in effects.fields if it.read or it.asked),
         writes=effects.fields_cleared | {it.path for it in effects.fields if it.written or it.cleared},
-        metadata_read=_keys(calls, "get_metadata", known),
-        metadata_written=_keys(calls, "set_metadata", known),
+        metadata_read=_keys(calls, Effect.READS_METADATA | Effect.READS_TRAILERS, known),
+        metadata_written=_keys(calls, Effect.WRITES_METADATA | Effect.WRITES_TRAILERS, known),
         state_read=effects.state_read,
         state_written=effects.state_written,
         refuses=effects.can_refuse,
@@ -107,11 +114,13 @@ def _handler(handler: Handler, known: Mapping[str, Value]) -> HandlerProperties:
         backends=effects.reads_backends,
         chooses_host=effects.chooses_host,
         delays=effects.delays,
+        reads_deadline=effects.reads_deadline,
+        sets_deadline=effects.sets_deadline,
     )
 
 
-def _keys(calls: list[Call], op: str, known: Mapping[str, Value]) -> frozenset[str]:
-    return frozenset(_key(call.args[0], known) for call in calls if call.op == op)
+def _keys(calls: list[Call], effects: Effect, known: Mapping[str, Value]) -> frozenset[str]:
+    return frozenset(_key(call.args[0], known) for call in calls if OPERATIONS[call.op].effects & effects)
 
 
 def _key(atom: Atom, known: Mapping[str, Value]) -> str:

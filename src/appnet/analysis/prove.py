@@ -14,7 +14,7 @@ from appnet.analysis.influence import influencing
 from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair, ends_at_once
-from appnet.analysis.store import SymbolicMessage
+from appnet.analysis.store import SymbolicHeaders, SymbolicMessage
 from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
 from appnet.ir.stages import holds_headers
@@ -163,21 +163,22 @@ class _Comparison:
         passes = both(a.forwarded, b.forwarded)
         yield from self._fields("field", passes, a.message, b.message)
         if not z3.is_false(a.answered):
-            yield from self._fields("in the reply, field", both(a.answered, b.answered), a.reply, b.reply)
-        headers = either(
-            either(
-                self._differ(a.message.metadata, b.message.metadata),
-                self._differ(a.message.metadata_set, b.message.metadata_set),
-            ),
+            answered = both(a.answered, b.answered)
+            yield from self._fields("in the reply, field", answered, a.reply, b.reply)
+            yield _Question("metadata of the reply", both(answered, self._headers_differ(a.reply, b.reply)))
+        sent_on = either(
             either(
                 self._differ(a.message.destination, b.message.destination),
                 self._differ(a.message.wait, b.message.wait),
             ),
+            self._differ(a.message.deadline, b.message.deadline),
         )
-        yield _Question("metadata, host or delay", both(passes, headers))
+        differs = either(self._headers_differ(a.message, b.message), sent_on)
+        yield _Question("metadata, host, delay or deadline", both(passes, differs))
         refused = negated(either(passes, a.answered))
         if strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
+            told = either(told, self._of_headers_differ(a.metadata, b.metadata))
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes, strength)
@@ -234,6 +235,12 @@ class _Comparison:
             else:
                 continue
             yield _Question(f"`{it.name}` of {element.name}", differs, element.name, it.name)
+
+    def _headers_differ(self, a: SymbolicMessage, b: SymbolicMessage) -> Term:
+        return either(self._of_headers_differ(a.metadata, b.metadata), self._of_headers_differ(a.trailers, b.trailers))
+
+    def _of_headers_differ(self, a: SymbolicHeaders, b: SymbolicHeaders) -> Term:
+        return either(self._differ(a.text, b.text), self._differ(a.how, b.how))
 
     def _differ(self, a: Symbolic, b: Symbolic) -> Term:
         return negated(equal_all(self.world, a, b))

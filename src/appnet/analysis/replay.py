@@ -120,18 +120,24 @@ class _Seen:
         """
         if isinstance(self.outcome, Answered):
             types = self.rpc.signature.response.fields
-            return {f"`{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            fields = {f"`{path}`": text(it, types[path].type) for path, it in sorted(self.outcome.fields.items())}
+            headers = _headers("header", self.outcome.metadata, text)
+            return fields | headers | _headers("trailer", self.outcome.trailers, text)
         if not isinstance(self.outcome, Forwarded):
-            return {"with": status_name(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            told = {"with": status_name(self.outcome.code), "saying": text(self.outcome.text, _STRING)}
+            return told | _headers("and header", self.outcome.metadata, text)
         found = {}
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
             found[f"`{path}`"] = written + (" (set anew)" if path in self.outcome.written else "")
         found |= {f"`{path}`": "(taken away)" for path in self.outcome.cleared}
+        found |= _headers("trailer", self.rpc.response_trailers, text)
+        if self.rpc.timeout_ns is not None:
+            found["a deadline in"] = f"{self.rpc.timeout_ns} ns"
         if not self.first:
             return found
-        found |= {f"header `{key}`": text(value, _STRING) for key, value in sorted(self.metadata.items())}
+        found |= _headers("header", self.metadata, text)
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
         return {**found, **wait, "to host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
 
@@ -166,9 +172,15 @@ class _Seen:
         """A text that only messages with the same content share: quicker to make, but the same content may have two."""
         if not isinstance(self.outcome, Forwarded):
             return repr(self.outcome)
-        named = [self.rpc.message, self.outcome.written, *([self.metadata] if self.first else [])]
+        named: list[Mapping[str, Value]] = [self.rpc.message, self.outcome.written, self.rpc.response_trailers]
+        named += [self.metadata] if self.first else []
         where = [self.rpc.backend, self.rpc.wait_ms] if self.first else []
-        return repr([sorted(self.outcome.cleared), *where, *(sorted(it.items()) for it in named)])
+        came = [sorted(self.outcome.cleared), self.rpc.timeout_ns, *where]
+        return repr([*came, *(sorted(it.items()) for it in named)])
+
+
+def _headers(kind: str, headers: Mapping[str, bytes], text: Callable[[Value, Type], str]) -> dict[str, str]:
+    return {f"{kind} `{key}`": text(value, _STRING) for key, value in sorted(headers.items())}
 
 
 class _Side:

@@ -15,23 +15,71 @@ K = TypeVar("K")
 _NO_TEXT = z3.Const("no text", TEXT)
 
 
+AS_IT_CAME, WAS_SET, IS_GONE = (z3.BitVecVal(number, 2) for number in range(3))
+
+
+@dataclass(frozen=True)
+class SymbolicHeaders:
+    """Metadata, by key. ``text``: its values, joined, of an absent one the empty text; ``how``: `AS_IT_CAME`, if it
+    did, as it `WAS_SET` by a handler, or not there, whatever came.
+    """
+
+    text: Term
+    how: Term
+
+    @classmethod
+    def came(cls, name: str) -> SymbolicHeaders:
+        """Any."""
+        return cls(z3.Const(name, z3.ArraySort(TEXT, TEXT)), z3.K(TEXT, AS_IT_CAME))
+
+    @classmethod
+    def none(cls, empty: Term) -> SymbolicHeaders:
+        """None at all; ``empty``: the empty text."""
+        return cls(z3.K(TEXT, empty), z3.K(TEXT, IS_GONE))
+
+    def put(self, key: Term, text: Term, how: Term, fits: Term) -> SymbolicHeaders:
+        """What they become where it ``fits``."""
+        return SymbolicHeaders(
+            when(fits, z3.Store(self.text, key, text), self.text), when(fits, z3.Store(self.how, key, how), self.how)
+        )
+
+    def there(self, key: Term) -> Term:
+        """Whether the key has values; asked of trailers alone."""
+        came = z3.Select(z3.Const("trailers there", z3.ArraySort(TEXT, z3.BoolSort())), key)
+        how = z3.simplify(z3.Select(self.how, key))
+        return z3.simplify(either(how == WAS_SET, both(how == AS_IT_CAME, came)))
+
+    def terms(self) -> list[Term]:
+        """All that they are."""
+        return [self.text, self.how]
+
+
+def merge_headers(condition: Term, then: SymbolicHeaders, otherwise: SymbolicHeaders) -> SymbolicHeaders:
+    """``then`` where the condition holds, else ``otherwise``."""
+    return SymbolicHeaders(when(condition, then.text, otherwise.text), when(condition, then.how, otherwise.how))
+
+
 @dataclass(frozen=True)
 class SymbolicMessage:
     """The message in hand.
 
     ``fields`` and ``written`` (whether a handler wrote it) by path; a field not in them is as it came.
-    ``made_here``: a response that the chain made. ``metadata``: each header's text, of an absent one the empty text;
-    ``metadata_set``: whether a handler set it. ``destination``: the text of the host that handlers chose; ``wait``: by
-    how many milliseconds they delayed it since it came. ``present``: whether a field is there that handlers ask for;
-    ``cleared``: whether a handler has taken it away, or another member of its oneof has. ``size``: as it came.
+    ``made_here``: a response that the chain made. ``at_once``: its trailers are its metadata; ``begun``: they stand
+    before them. ``destination``: the text of the host that handlers chose; ``wait``: by how many milliseconds they
+    delayed it since it came; ``deadline``: when the call ends, in nanoseconds. ``present``: whether a field is there
+    that handlers ask for; ``cleared``: whether a handler has taken it away, or another member of its oneof has.
+    ``size``: as it came.
     """
 
     status: Term
     made_here: Term
-    metadata: Term
-    metadata_set: Term
+    metadata: SymbolicHeaders
+    trailers: SymbolicHeaders
+    at_once: Term
+    begun: Term
     destination: Option
     wait: Term
+    deadline: Term
     fields: Mapping[str, Symbolic] = field(default_factory=dict)
     written: Mapping[str, Term] = field(default_factory=dict)
     present: Mapping[str, Term] = field(default_factory=dict)
@@ -45,10 +93,12 @@ class Store:
 
     ``draws``: how many were made. ``ended``: whether the handler has; ``refused``, ``answered``: and how, if it does
     not let the message pass. ``reply``, ``set_in_reply``: the fields of its reply, and whether it set them, by path.
+    ``told``: the metadata that it set, which go with an error or a reply.
     """
 
     state: Mapping[str, Symbolic]
     message: SymbolicMessage
+    told: SymbolicHeaders
     locals: Mapping[str, Symbolic] = field(default_factory=dict)
     draws: Term = field(default_factory=lambda: z3.BitVecVal(0, BITS))
     ended: Term = FALSE
@@ -93,6 +143,7 @@ def merge(condition: Term, then: Store, otherwise: Store) -> Store:
     return Store(
         merge_named(condition, then.state, otherwise.state),
         merge_messages(condition, then.message, otherwise.message),
+        merge_headers(condition, then.told, otherwise.told),
         merge_named(condition, then.locals, otherwise.locals),
         when(condition, then.draws, otherwise.draws),
         when(condition, then.ended, otherwise.ended),
@@ -110,10 +161,13 @@ def merge_messages(condition: Term, then: SymbolicMessage, otherwise: SymbolicMe
     return SymbolicMessage(
         when(condition, then.status, otherwise.status),
         when(condition, then.made_here, otherwise.made_here),
-        when(condition, then.metadata, otherwise.metadata),
-        when(condition, then.metadata_set, otherwise.metadata_set),
+        merge_headers(condition, then.metadata, otherwise.metadata),
+        merge_headers(condition, then.trailers, otherwise.trailers),
+        when(condition, then.at_once, otherwise.at_once),
+        when(condition, then.begun, otherwise.begun),
         when(condition, then.destination, otherwise.destination),
         when(condition, then.wait, otherwise.wait),
+        when(condition, then.deadline, otherwise.deadline),
         merge_named(condition, then.fields, otherwise.fields),
         merge_named(condition, then.written, otherwise.written),
         merge_named(condition, then.present, otherwise.present),

@@ -22,6 +22,8 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
     if strength is Strength.STRONG and both_end:
         return Unknown("both may end an RPC, and the caller is told by which")
     for ending, other in ((first, second), (second, first)):
+        if strength is Strength.STRONG and _ends(ending) and other.response.metadata_written:
+            return Unknown(f"{ending.element} may end an RPC, and {other.element} sets metadata of errors, too")
         missed = other.lasting()
         if strength is Strength.WEAK:
             missed &= other.influencing
@@ -31,10 +33,10 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
 
 
 def _told_by_replies(other: Properties) -> str | None:
-    """What shows whether a reply, which has no metadata, passed the element."""
+    """What shows whether a reply passed the element."""
     if _ends(other):
         return "may end an RPC, too"
-    return "changes responses" if other.response.writes else None
+    return "changes responses" if other.response.writes or other.response.metadata_written else None
 
 
 def _ends(properties: Properties) -> bool:
@@ -49,6 +51,8 @@ def _conflict(first: HandlerProperties, second: HandlerProperties) -> str | None
             return "one writes a field, and the other reads the message's size"
         if clash := _common(one.metadata_written, other.metadata_read | other.metadata_written):
             return f"metadata `{min(clash)}` is written by one and used by the other"
+        if one.sets_deadline and other.reads_deadline:
+            return "the deadline is set by one and read by the other"
     return "both choose the host" if first.chooses_host and second.chooses_host else None
 
 

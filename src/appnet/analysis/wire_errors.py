@@ -121,7 +121,7 @@ class _Walk:
         """Notes what the statement does, but for those inside it."""
         call = call_of(statement)
         effects = OPERATIONS[call.op].effects if call is not None else Effect.PURE
-        if Effect.WRITES_METADATA in effects:
+        if effects & (Effect.WRITES_METADATA | Effect.WRITES_TRAILERS):
             self.found.add(Told.MARKED)
         place: Atom | None = statement.state if isinstance(statement, SetState) else None
         if call is not None and Effect.WRITES_CONTAINER in effects:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from appnet.interpret.deadlines import begin, goes_on
 from appnet.interpret.instance import Answers, ElementInstance, Forwards, Record, RefusalVerdict, Verdict, Watcher
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.values import Value, copy_value
@@ -30,6 +31,7 @@ class ChainInstance:
         watcher: Watcher | None = None,
         others: Mapping[str, Sequence[Element]] = MappingProxyType({}),
     ) -> None:
+        self._environment = environment
         self._loads = _Loads()
         self._records: list[Record] = []
         self._elements = [
@@ -44,6 +46,7 @@ class ChainInstance:
         """Judges the beginning of the call: its headers, which are in ``rpc``, as far as no element waits for more."""
         self._number(rpc)
         rpc.drop_hidden()
+        begin(rpc, self._environment.now_ns)
         if not self._started:
             rpc.ended = True
             return Refused(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in init")
@@ -85,11 +88,16 @@ class ChainInstance:
         """Judges the response that is in ``rpc``, and changes it as the elements do.
 
         ``status``: its gRPC status; other than 0 makes it an error response. Of a stream each message is judged with
-        status 0, and how it ends only where that is an error.
+        status 0, and how it ends only where that is an error. An error has all that it brings in
+        ``rpc.response_metadata``, unless the response has begun.
         """
         self._number(rpc)
+        at_once = bool(status) and not rpc.response_begun
+        trailers = rpc.response_metadata if at_once else rpc.response_trailers
+        begun = bool(status) and rpc.response_begun and not rpc.response_passed
+        metadata, size = rpc.response_metadata, 0 if status else rpc.size
         message = Message(
-            rpc.signature.response, rpc.message, rpc.response_metadata, status, size=0 if status else rpc.size
+            rpc.signature.response, rpc.message, metadata, status, size=size, trailers=trailers, begun=begun
         )
         last = bool(status) or not rpc.signature.server_streaming
         if last:
@@ -97,7 +105,11 @@ class ChainInstance:
         refused = self._respond(rpc, message, len(self._elements), last=last)
         if last or refused is not None:
             self._end(rpc)
-        return refused if refused is not None else message.outcome()
+        if refused is not None:
+            return refused
+        if not last:
+            rpc.response_begun = rpc.response_passed = True
+        return message.outcome()
 
     def passed_back(self, rpc: Rpc, made: Refused | Answered) -> Outcome:
         """Judges what an element behind this chain made of the call, in another module, process or machine.
@@ -107,12 +119,13 @@ class ChainInstance:
         if isinstance(made, Refused):
             message = _error(rpc, made)
         else:
-            message = Message(rpc.signature.response, dict(made.fields), made_here=True)
+            leading, trailers = dict(made.metadata), dict(made.trailers)
+            message = Message(rpc.signature.response, dict(made.fields), leading, made_here=True, trailers=trailers)
         refused = self._respond(rpc, message, len(self._elements), last=True)
         self._end(rpc)
         if refused is not None or isinstance(made, Refused):
             return refused or made
-        return Answered(message.values())
+        return Answered(message.values(), message.metadata, message.trailers)
 
     def end(self, rpc: Rpc, status: int | None = None) -> None:
         """The call is over: with this status, which no `resp` sees, or cut off where that is None."""
@@ -152,7 +165,7 @@ class ChainInstance:
             number, opening = rpc.opened, code[rpc.opened].open
             verdict = Forwards() if opening is None else self._elements[number].run(opening.body, rpc, message)
             if not isinstance(verdict, Forwards):
-                return self._refuse(rpc, number, verdict)
+                return self._refuse(rpc, number, verdict, message)
             rpc.opened += 1
         return None
 
@@ -160,13 +173,14 @@ class ChainInstance:
         """The message reaches an element; what it makes of the call where it ends it."""
         verdict = self._elements[number].run(self._code(rpc)[number].req.body, rpc, message)
         if isinstance(verdict, Answers):
-            return self._answer(rpc, number, verdict)
+            return self._answer(rpc, number, verdict, message)
         if not isinstance(verdict, Forwards):
-            return self._refuse(rpc, number, verdict)
+            return self._refuse(rpc, number, verdict, message)
         rpc.begun = max(rpc.begun, number + 1)
         return None
 
     def _passed(self, rpc: Rpc, message: Message) -> Forwarded:
+        goes_on(rpc, self._environment.now_ns)
         if rpc.destination is not None and rpc.backend is None:
             self._loads.add(rpc, rpc.destination)
         return message.outcome()
@@ -195,22 +209,22 @@ class ChainInstance:
     def _named(self, name: str) -> ElementInstance:
         return next(element for element in self._elements if element.element.name == name)
 
-    def _refuse(self, rpc: Rpc, number: int, verdict: Verdict | None) -> Refused:
+    def _refuse(self, rpc: Rpc, number: int, verdict: Verdict | None, message: Message) -> Refused:
         """The element ends the call; lets those before it see the error."""
-        refused = _refusal(self._elements[number], verdict)
+        refused = _refusal(self._elements[number], verdict, message)
         rpc.refused_by = number
         rpc.statuses = {number: refused.code}
         later = self._respond(rpc, _error(rpc, refused), number, last=True)
         self._end(rpc)
         return later if later is not None else refused
 
-    def _answer(self, rpc: Rpc, number: int, answer: Answers) -> Outcome:
+    def _answer(self, rpc: Rpc, number: int, answer: Answers, request: Message) -> Outcome:
         """The element ends the call with a response; lets those before it see, and change, it."""
-        message = Message(rpc.signature.response, dict(answer.fields), made_here=True)
+        message = Message(rpc.signature.response, dict(answer.fields), dict(request.told), made_here=True)
         rpc.statuses = {number: STATUS_CODES["OK"]}
         refused = self._respond(rpc, message, number, last=True)
         self._end(rpc)
-        return refused if refused is not None else Answered(message.values())
+        return refused if refused is not None else Answered(message.values(), message.metadata, message.trailers)
 
     def _respond(self, rpc: Rpc, message: Message, limit: int, *, last: bool) -> Refused | None:
         """Runs the ``resp`` handlers of the elements before ``limit``; the last refusal, if one of them refused.
@@ -225,7 +239,7 @@ class ChainInstance:
             if self._let_pass(rpc, number):
                 verdict = element.run(code.resp.body, rpc, message)
                 if not isinstance(verdict, Forwards):
-                    refused = _refusal(element, verdict)
+                    refused = _refusal(element, verdict, message)
                     message = _error(rpc, refused)
                     rpc.refused_by = number
             if last or refused is not None:
@@ -233,14 +247,18 @@ class ChainInstance:
         return refused
 
 
-def _refusal(element: ElementInstance, verdict: Verdict | None) -> Refused:
+def _refusal(element: ElementInstance, verdict: Verdict | None, message: Message) -> Refused:
+    """What comes of the message in hand; what the handler set goes along."""
     if isinstance(verdict, RefusalVerdict):
-        return Refused(verdict.code, verdict.text)
-    return Refused(STATUS_CODES["UNAVAILABLE"], b"dropped by " + element.element.name.encode())
+        return Refused(verdict.code, verdict.text, dict(message.told))
+    text = b"dropped by " + element.element.name.encode()
+    return Refused(STATUS_CODES["UNAVAILABLE"], text, dict(message.told))
 
 
 def _error(rpc: Rpc, refused: Refused) -> Message:
-    return Message(rpc.signature.response, status=refused.code, made_here=True)
+    """The error as earlier elements see it; what they make of its metadata is the refusal's."""
+    leading, at_once = (rpc.response_metadata, False) if rpc.response_passed else (refused.metadata, True)
+    return Message(rpc.signature.response, {}, leading, refused.code, made_here=at_once, trailers=refused.metadata)
 
 
 class _Loads:

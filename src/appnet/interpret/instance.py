@@ -134,9 +134,11 @@ class ElementInstance:
             self._generator = coupled_generator(self._environment.seed, self.element.name, number, handler)
         if self._watcher is not None:
             self._watcher.enters(self, body)
+        message.told = {}
         run = _Run(self, rpc, message)
         verdict = run.block(body)
         if run.exhausted:
+            message.told = {}
             return RefusalVerdict(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in " + self.element.name.encode())
         return verdict
 

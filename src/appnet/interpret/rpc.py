@@ -10,6 +10,9 @@ from appnet.interpret.values import Value, absent_value, copy_value, each_absent
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.operations.metadata import HIDDEN_KEYS, is_header_key, is_header_value, is_hidden_key
 
+Headers = dict[str, bytes]
+"""Metadata: by lower-case key the value, or `Repeated` values."""
+
 WALL_AHEAD_NS = 1_700_000_000_000_000_000
 """The wall clock of whatever is run without a proxy, ahead of its monotonic clock."""
 
@@ -20,6 +23,31 @@ _MOST_WAIT = 86_400.0  # seconds, of one delay
 def whole_milliseconds(seconds: float) -> int:
     """How long a delay of so many seconds is."""
     return 0 if math.isnan(seconds) else int(min(max(seconds, 0.0), _MOST_WAIT) * 1e3)
+
+
+class Repeated(bytes):
+    """The values of a key that came several times; as one text they are joined by ``,``."""
+
+    values: tuple[bytes, ...]
+
+    def __new__(cls, *values: bytes) -> Repeated:
+        """Of these values, in their order."""
+        made = super().__new__(cls, b",".join(values))
+        made.values = values
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        """They are not the same as one value that has commas in it."""
+        return isinstance(other, Repeated) and self.values == other.values
+
+    def __hash__(self) -> int:
+        """Of all values."""
+        return hash(self.values)
+
+
+def values_of(text: bytes) -> tuple[bytes, ...]:
+    """The values that a key has."""
+    return text.values if isinstance(text, Repeated) else (text,)
 
 
 @dataclass
@@ -53,10 +81,11 @@ class Forwarded:
 
 @dataclass(frozen=True)
 class Refused:
-    """The caller gets this gRPC status in the place of an answer."""
+    """The caller gets this gRPC status, with this metadata, in the place of an answer."""
 
     code: int
     text: bytes
+    metadata: Headers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +93,8 @@ class Answered:
     """The caller gets a reply of the chain: a response of these fields, by path; the others have their defaults."""
 
     fields: dict[str, Value]
+    metadata: Headers = field(default_factory=dict)
+    trailers: Headers = field(default_factory=dict)
 
 
 Outcome = Forwarded | Refused | Answered
@@ -85,18 +116,24 @@ class Message:
     ``fields``: dotted path to value; an absent field reads as its default. A message that is there has true, of many
     there is their number; where these are left out, what is inside tells. ``size``: in bytes, as it came.
     ``status``: the gRPC status of a response; other than 0 it is an error response, in which fields read as
-    defaults and writing one has no effect. ``made_here``: a response that an element of the chain made;
-    it has no headers, and setting one has no effect.
+    defaults and writing one has no effect. ``made_here``: a response that an element of the chain made, with the
+    metadata that elements gave it. ``trailers``: of a response; where all of it comes at once, as an error does that
+    no message went before, they are its metadata, the same dict; of one that has ``begun`` before its status came,
+    they stand before what has come by then, and what is set goes there. ``told``: what the handler that runs has set,
+    which goes with what it sends instead of the message.
     """
 
     schema: MessageSchema
     fields: dict[str, Value] = field(default_factory=dict)
-    metadata: dict[str, bytes] = field(default_factory=dict)
+    metadata: Headers = field(default_factory=dict)
     status: int = 0
     made_here: bool = False
     written: dict[str, Value] = field(default_factory=dict)
     size: int = 0
     cleared: set[str] = field(default_factory=set)
+    trailers: Headers = field(default_factory=dict)
+    begun: bool = False
+    told: Headers = field(default_factory=dict)
 
     def read(self, path: str) -> Value:
         """The value of the field; its default in an error response. Of many messages, how many there are."""
@@ -174,16 +211,50 @@ class Message:
         self.written.pop(path, None)
 
     def get_metadata(self, key: bytes) -> bytes:
-        """The header's value; empty where absent or hidden."""
+        """The values of the key, joined; empty where absent or hidden."""
+        return b",".join(self.get_metadata_all(key))
+
+    def get_metadata_all(self, key: bytes) -> tuple[bytes, ...]:
+        """The values of the key."""
         key = key.lower()
-        return b"" if self.made_here or is_hidden_key(key) else self.metadata.get(key.decode("latin-1"), b"")
+        if self.made_here and key == b"content-type":
+            return (b"application/grpc",)
+        late = self._values(self.trailers, key) if self.begun else ()
+        return late or self._values(self.metadata, key)
+
+    def get_trailer(self, key: bytes) -> bytes:
+        """The values of the key in the trailers, joined."""
+        key = key.lower()
+        return b",".join(self._values(self.trailers, key)) if is_header_key(key) else b""
 
     def set_metadata(self, key: bytes, value: bytes) -> None:
         """Sets the header; reserved keys and what HTTP cannot carry are left alone."""
         key = key.lower()
-        if self.made_here or not is_header_key(key) or not is_header_value(value):
-            return
-        self.metadata[key.decode()] = value
+        if self._set(self.trailers if self.begun else self.metadata, key, value) and self.begun:
+            self.metadata.pop(key.decode(), None)
+
+    def set_trailer(self, key: bytes, value: bytes) -> None:
+        """Sets the trailer, likewise."""
+        self._set(self.trailers, key.lower(), value)
+
+    def delete_metadata(self, key: bytes) -> None:
+        """Takes the header away, unless its key is reserved."""
+        key = key.lower()
+        if is_header_key(key):
+            for headers in (self.metadata, self.trailers) if self.begun else (self.metadata,):
+                headers.pop(key.decode(), None)
+            self.told.pop(key.decode(), None)
+
+    def _values(self, headers: Headers, key: bytes) -> tuple[bytes, ...]:
+        name = key.decode("latin-1")
+        return () if is_hidden_key(key) or name not in headers else values_of(headers[name])
+
+    def _set(self, headers: Headers, key: bytes, value: bytes) -> bool:
+        fits = is_header_key(key) and is_header_value(value)
+        if fits:
+            headers[key.decode()] = value
+            self.told[key.decode()] = value
+        return fits
 
 
 @dataclass
@@ -200,6 +271,10 @@ class Rpc:
     waits before it goes on. ``size``: of the message in hand as it came, in bytes. ``drawn_as``: the number that
     coupled draws depend on, where that is not ``rpc_id``: so two instances, which number calls on their own, draw alike
     for one call.
+    ``deadline_ns``: when the call ends, by the monotonic clock, if it has a deadline; the
+    chain reads it from the metadata, and whoever runs the chain ends the call then. ``timeout_ns``: how much of it the
+    request takes along, where a handler has shortened it. ``response_begun``: whether the response's metadata came
+    before its end; ``response_passed``: whether a message of it has gone on, so that an error can only end it.
     """
 
     signature: MethodSignature
@@ -218,6 +293,14 @@ class Rpc:
     wait_ms: int = 0
     size: int = 0
     drawn_as: int | None = None
+    response_trailers: Headers = field(default_factory=dict)
+    authority: bytes = b""
+    peer: bytes = b""
+    deadline_ns: int | None = None
+    shortened: bool = False
+    timeout_ns: int | None = None
+    response_begun: bool = False
+    response_passed: bool = False
 
     def route(self, host: bytes, count: int) -> None:
         """Chooses the host that the text names in decimal, of so many; any other text names none."""

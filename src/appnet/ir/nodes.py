@@ -316,6 +316,10 @@ class HandlerEffects:
     reads_size: bool = False
     metadata_read: bool = False
     metadata_written: bool = False
+    trailers_read: bool = False
+    trailers_written: bool = False
+    reads_deadline: bool = False
+    sets_deadline: bool = False
     reads_status: bool = False
     uses_random: bool = False
     uses_time: bool = False

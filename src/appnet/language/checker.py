@@ -16,6 +16,7 @@ from appnet.language.expressions import typed as typed_expression
 from appnet.language.independent import independent_errors
 from appnet.language.messages import MethodSignature
 from appnet.language.operations.containers import not_in_place
+from appnet.language.operations.metadata import warn_of_two_messages
 from appnet.language.operations.registry import apply
 from appnet.language.recovery import LOST
 from appnet.language.scope import CheckError, Findings, Follows, Mention, Part, Scope
@@ -52,6 +53,7 @@ def check(
         bodies[part] = checkers[part].handler(block)
         for later in checkers.values():
             later.scope.elsewhere = checkers[part].scope.locals()
+    warn_of_two_messages(found)
     found.errors += program.errors
     if program.lost:  # what would have told the type, or set the name, is among what is lost, perhaps
         found.errors[:] = [it for it in found.errors if it.code not in {"E011", "E025"}]

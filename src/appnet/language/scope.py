@@ -62,6 +62,12 @@ class Findings:
     errors: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
     mentions: list[Mention] = field(default_factory=list)
+    metadata: list[tuple[Part, str, bytes, Span]] = field(default_factory=list)
+
+    def note_metadata(self, part: Part, what: str, key: bytes | None, span: Span) -> None:
+        """Remembers that a block reads or sets metadata of a lower-case key that is written out."""
+        if key is not None:
+            self.metadata.append((part, what, key, span))
 
     def warn(
         self, code: str, title: str, span: Span, label: str = "", help_: str = "", places: Iterable[Label] = ()

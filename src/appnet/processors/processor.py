@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -158,17 +158,20 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Denied:
-    """The caller got this status."""
+    """The caller got this status, and this metadata with it."""
 
     code: int
     text: bytes
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Substituted:
-    """The caller got this message, which the chain made."""
+    """The caller got this message, which the chain made, with this metadata before and after it."""
 
     message: bytes
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    trailers: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Judgement = Delivered | Denied | Substituted

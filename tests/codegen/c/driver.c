@@ -15,6 +15,7 @@
 #include "runtime.c"
 #include "hosted.c"
 #include "http_call.c"
+#include "http_deadline.c"
 #include "http_status.c"
 #include "inflate.c"
 
@@ -196,7 +197,7 @@ static uint64_t argument(int argc, char **argv, int index, uint64_t otherwise) {
 int main(int argc, char **argv) {
   enum { MOST_THREADS = 8 };
   uint64_t seed = argument(argc, argv, 1, 1), calls = argument(argc, argv, 2, 1000), threads = argument(argc, argv, 3, 1);
-  const an_services services = {NULL, clock_now, clock_now, header_of, header_put};
+  const an_services services = {.now_ns = clock_now, .wall_ns = clock_now, .metadata_get = header_of, .metadata_set = header_put};
   const an_options options = {.seed = 1, .max_message = MAX_MESSAGE, .backend_count = 2, .resource = TEXT("\x0a\0")};
   an_instance *instance = appnet_module.instance_new(&services, &options);
   worker workers[MOST_THREADS];

@@ -7,7 +7,8 @@
  */
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
-  const an_services services = {NULL, stopped_clock, stopped_clock, header_get, header_set};
+  const an_services services = {
+      .now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = header_get, .metadata_set = header_set};
   const an_options options = {.seed = 1, .max_message = 4096, .backend_count = 3};
   const caller caller = {appnet_module.instance_new(&services, &options), argv[2], fopen("/dev/null", "wb")};
   const unsigned long calls = strtoul(argv[1], NULL, 10);

@@ -40,7 +40,8 @@ static bool run_call(an_instance *instance, unsigned long number, int32_t status
 
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
-  const an_services services = {NULL, stopped_clock, stopped_clock, metadata_get, metadata_set};
+  const an_services services = {
+      .now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = metadata_get, .metadata_set = metadata_set};
   const an_options options = {.seed = 1, .backend_count = 3};
   an_instance *instance = appnet_chain.instance_new(&services, &options);
   const unsigned long calls = strtoul(argv[1], NULL, 10);

@@ -14,6 +14,7 @@
 #include "runtime.c"
 #include "hosted.c"
 #include "http_call.c"
+#include "http_deadline.c"
 #include "http_status.c"
 #include "inflate.c"
 

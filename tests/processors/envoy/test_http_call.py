@@ -440,12 +440,13 @@ def shared(target: str) -> Any:
     return _CHAINS.setdefault(target, fixture.instance(target))
 
 
-@pytest.mark.parametrize("wanted", range(16))
+@pytest.mark.parametrize("wanted", range(32))
 def test_the_wasm_host_exports_what_a_chain_wants_and_no_more(wanted: int):
     hooks = {
         "REQUEST_BODY": {"proxy_on_request_body", "proxy_on_request_trailers"},
         "RESPONSE": {"proxy_on_response_headers"},
         "RESPONSE_END": {"proxy_on_response_body", "proxy_on_response_trailers"},
+        "DEADLINES": {"proxy_on_tick"},
         "RECORDS": {"proxy_on_tick", "proxy_on_http_call_response", "proxy_on_done"},
     }
     source, expected = (fixture.HERE / "fixture.c").read_text(), set()

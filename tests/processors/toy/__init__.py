@@ -56,7 +56,8 @@ class ToyDriver:
         outcome = self._chain.request(rpc)
         if isinstance(outcome, Answered):
             self._calls.pop(call)
-            return Substituted(encode(b"", outcome.fields, signature.response))
+            message = encode(b"", outcome.fields, signature.response)
+            return Substituted(message, outcome.metadata, outcome.trailers)
         judgement = self._judgement(call, outcome, message, signature.request, rpc.metadata)
         if isinstance(judgement, Delivered):
             return replace(judgement, host=rpc.destination, wait_ms=rpc.wait_ms)
@@ -78,7 +79,7 @@ class ToyDriver:
     ) -> Judgement:
         if isinstance(outcome, Refused):
             self._calls.pop(call)
-            return Denied(outcome.code, outcome.text)
+            return Denied(outcome.code, outcome.text, outcome.metadata)
         own = {key: value for key, value in metadata.items() if key not in {*_HEADERS, "te"}}
         assert not isinstance(outcome, Answered)
         return Delivered(encode(message, outcome.written, schema), own)

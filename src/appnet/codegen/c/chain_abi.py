@@ -23,11 +23,13 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any
 
 ABI = 2
 REQUEST, RESPONSE, REPLY = range(3)  # an_direction, an_metadata_map and an_part agree on them
 FORWARD, REFUSE, ANSWER = range(3)  # an_verdict
 NOT_MANY, ITEMS, ENTRIES, MESSAGES, KEYED_MESSAGES = range(5)  # an_many
+NO_DEADLINE = 2**64 - 1
 NO_MEMORY = 2 ** (8 * ctypes.sizeof(c_size_t)) - 1  # the count of values that could not be had
 
 KINDS = (
@@ -64,6 +66,10 @@ def view_of(kept: ctypes.Array[ctypes.c_char], size: int) -> View:
 NowNs = CFUNCTYPE(c_uint64, c_void_p)
 MetadataGet = CFUNCTYPE(c_bool, c_void_p, c_int, View, POINTER(View))
 MetadataSet = CFUNCTYPE(None, c_void_p, c_int, View, View)
+MetadataValues = CFUNCTYPE(c_size_t, c_void_p, c_int, View, POINTER(View), c_size_t)
+MetadataRemove = CFUNCTYPE(None, c_void_p, c_int, View)
+Peer = CFUNCTYPE(c_bool, c_void_p, POINTER(View))
+EndAt = CFUNCTYPE(None, c_void_p, c_uint64)
 
 
 class Services(Structure):
@@ -75,7 +81,28 @@ class Services(Structure):
         ("wall_ns", NowNs),
         ("metadata_get", MetadataGet),
         ("metadata_set", MetadataSet),
+        ("metadata_values", MetadataValues),
+        ("metadata_remove", MetadataRemove),
+        ("peer", Peer),
+        ("end_at", EndAt),
     )
+
+
+class Entry(Structure):
+    """One of the metadata that elements gave to an error or a reply."""
+
+
+Entry._fields_ = (("next", POINTER(Entry)), ("key", View), ("value", View))
+
+
+def read_entries(first: Any) -> dict[str, bytes]:
+    """The list, in its order."""
+    found: dict[str, bytes] = {}
+    while first:
+        entry = first.contents
+        found[entry.key.read().decode()] = entry.value.read()
+        first = entry.next
+    return found
 
 
 class Options(Structure):
@@ -177,6 +204,9 @@ class ChainTable(Structure):
         ("reply", CFUNCTYPE(POINTER(Slot), c_void_p)),
         ("values", CFUNCTYPE(POINTER(Value), c_void_p, c_int, c_size_t, POINTER(c_size_t))),
         ("refusal", CFUNCTYPE(c_int32, c_void_p, POINTER(View))),
+        ("own_metadata", CFUNCTYPE(POINTER(Entry), c_void_p)),
+        ("own_trailers", CFUNCTYPE(POINTER(Entry), c_void_p)),
+        ("deadline_ns", CFUNCTYPE(c_uint64, c_void_p)),
         ("destination", CFUNCTYPE(c_int64, c_void_p)),
         ("wait_ms", CFUNCTYPE(c_uint64, c_void_p)),
         ("telemetry_take", _Take),

@@ -16,11 +16,12 @@ import ctypes
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, TypeAlias
 
 from appnet.codegen.c import chain_abi as abi
+from appnet.interpret.rpc import values_of
 
 Numbers: TypeAlias = tuple[int, ...]
 FieldValue: TypeAlias = Any
@@ -43,7 +44,7 @@ class Judgement:
     ``cleared``: the fields to take from it first. ``written``: the fields to set in it before it goes on or, with
     ANSWER, in an empty response, which is the answer; in this order, since members of a oneof put an end to each other.
     Those within many messages are set in one after the other. ``code``, ``text``: the gRPC status that the call
-    ends with, on REFUSE.
+    ends with, on REFUSE. ``metadata``: what goes with it, or with an answer; ``trailers``: of an answer.
     """
 
     verdict: Verdict
@@ -51,6 +52,8 @@ class Judgement:
     code: int = 0
     text: bytes = b""
     cleared: tuple[Numbers, ...] = ()
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    trailers: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Instance:
     ) -> None:
         self.chain = chain
         self._numbers = itertools.count(1)
-        self._metadata: dict[int, _CallMetadata] = {}
+        self._metadata: dict[int, CallMetadata] = {}
         services = _services(self._metadata, now_ns, wall_ns)
         options = abi.Options(seed, 0, backend_count, abi.View())
         handle = chain.table.instance_new(ctypes.byref(services), ctypes.byref(options))
@@ -145,11 +148,23 @@ class Instance:
         # The services are kept by the finalizer: the chain may use them to its end.
         weakref.finalize(self, lambda _services, free: free(handle), services, chain.table.instance_free)
 
-    def call(self, method: Method, metadata: Metadata, response_metadata: Metadata) -> SlotCall:
-        """A call of this method. Keys of metadata are in lower case; the response's may be filled when it comes."""
-        return SlotCall(self, method, metadata, response_metadata)
+    def call(
+        self,
+        method: Method,
+        metadata: Metadata,
+        response_metadata: Metadata,
+        response_trailers: Metadata | None = None,
+        peer: bytes = b"",
+    ) -> SlotCall:
+        """A call of this method. Keys of metadata are in lower case; the response's may be filled when it comes.
 
-    def enter(self, metadata: _CallMetadata) -> int:
+        The request's ``:authority`` and ``grpc-timeout`` are asked for like other keys. ``peer``: who the caller proved
+        to be by mutual TLS.
+        """
+        trailers = {} if response_trailers is None else response_trailers
+        return SlotCall(self, method, CallMetadata((metadata, response_metadata, trailers), peer))
+
+    def enter(self, metadata: CallMetadata) -> int:
         """A number by which the chain asks for the metadata of a call."""
         number = next(self._numbers)
         self._metadata[number] = metadata
@@ -177,28 +192,46 @@ class Instance:
 
 
 @dataclass
-class _CallMetadata:
-    """Of the request and of the response; ``lent`` are values that the chain holds until the event ends."""
+class CallMetadata:
+    """Of the request, of the response, and its trailing ones; ``lent`` are values that the chain holds until the event
+    ends."""
 
-    maps: tuple[Metadata, Metadata]
+    maps: tuple[Metadata, Metadata, Metadata]
+    peer: bytes
     lent: list[ctypes.Array[ctypes.c_char]] = field(default_factory=list)
 
 
-def _services(
-    calls: Mapping[int, _CallMetadata], now_ns: Callable[[], int], wall_ns: Callable[[], int]
-) -> abi.Services:
-    def metadata_get(call: int, which: int, key: abi.View, value: Any) -> bool:
-        metadata = calls[call]
-        found = metadata.maps[which].get(key.read().decode("latin-1"))
-        if found is None:
-            return False
-        lent = ctypes.create_string_buffer(found, max(len(found), 1))
+def _services(calls: Mapping[int, CallMetadata], now_ns: Callable[[], int], wall_ns: Callable[[], int]) -> abi.Services:
+    def lend(metadata: CallMetadata, text: bytes) -> abi.View:
+        lent = ctypes.create_string_buffer(text, max(len(text), 1))
         metadata.lent.append(lent)
-        value[0] = abi.view_of(lent, len(found))
+        return abi.view_of(lent, len(text))
+
+    def values(call: int, which: int, key: abi.View) -> tuple[bytes, ...]:
+        found = calls[call].maps[which].get(key.read().decode("latin-1"))
+        return () if found is None else values_of(found)
+
+    def metadata_get(call: int, which: int, key: abi.View, value: Any) -> bool:
+        for first in values(call, which, key)[:1]:
+            value[0] = lend(calls[call], first)
+            return True
+        return False
+
+    def metadata_values(call: int, which: int, key: abi.View, place: Any, room: int) -> int:
+        found = values(call, which, key)
+        for index, text in enumerate(found[:room]):
+            place[index] = lend(calls[call], text)
+        return len(found)
+
+    def peer(call: int, place: Any) -> bool:
+        place[0] = lend(calls[call], calls[call].peer)
         return True
 
     def metadata_set(call: int, which: int, key: abi.View, value: abi.View) -> None:
         calls[call].maps[which][key.read().decode("latin-1")] = value.read()
+
+    def metadata_remove(call: int, which: int, key: abi.View) -> None:
+        calls[call].maps[which].pop(key.read().decode("latin-1"), None)
 
     return abi.Services(
         None,
@@ -206,17 +239,21 @@ def _services(
         abi.NowNs(lambda _host: wall_ns()),
         abi.MetadataGet(metadata_get),
         abi.MetadataSet(metadata_set),
+        abi.MetadataValues(metadata_values),
+        abi.MetadataRemove(metadata_remove),
+        abi.Peer(peer),
+        abi.EndAt(),
     )
 
 
 class SlotCall:
     """A call through an instance: its messages one after another, and `end` in any case."""
 
-    def __init__(self, instance: Instance, method: Method, metadata: Metadata, response_metadata: Metadata) -> None:
+    def __init__(self, instance: Instance, method: Method, metadata: CallMetadata) -> None:
         self.method = method
         self._instance = instance
         self._table = instance.chain.table
-        self._metadata = _CallMetadata((metadata, response_metadata))
+        self._metadata = metadata
         self._number = instance.enter(self._metadata)
         self._lent: list[ctypes.Array[ctypes.c_char]] = []
         self._handle = self._table.call_new(instance.handle, method.index, self._number)
@@ -271,6 +308,12 @@ class SlotCall:
         """For how many milliseconds the request waits before it goes on."""
         milliseconds: int = self._table.wait_ms(self._handle)
         return milliseconds
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When the call is to end with DEADLINE_EXCEEDED, if a handler has shortened the time that it has."""
+        found: int = self._table.deadline_ns(self._handle)
+        return found if found != abi.NO_DEADLINE else None
 
     def end(self) -> None:
         """The call has ended, in whatever way."""
@@ -338,15 +381,17 @@ class SlotCall:
         slots: Any,
         reply: Iterable[tuple[Numbers, FieldValue]] = (),
     ) -> Judgement:
+        judgement = Judgement(verdict)
         if verdict is not Verdict.REFUSE and side is not None:
             cleared = tuple(it.numbers for index, it in enumerate(side.fields) if slots[index].cleared)
             judgement = Judgement(verdict, dict([*reply, *self._written(part, side, slots)]), cleared=cleared)
-        elif verdict is not Verdict.REFUSE:
-            judgement = Judgement(verdict)
-        else:
+        if verdict is not Verdict.FORWARD:
+            own, trailers = self._table.own_metadata(self._handle), self._table.own_trailers(self._handle)
+            judgement = replace(judgement, metadata=abi.read_entries(own), trailers=abi.read_entries(trailers))
+        if verdict is Verdict.REFUSE:
             text = abi.View()
             code = self._table.refusal(self._handle, ctypes.byref(text))
-            judgement = Judgement(verdict, {}, code, text.read())
+            judgement = replace(judgement, code=code, text=text.read())
         self._forget(self._lent)
         self._forget(self._metadata.lent)
         return judgement

@@ -23,6 +23,10 @@ class Effect(Flag):
     READS_CALL = auto()  # what stays as it is while the call lasts
     READS_METADATA = auto()
     WRITES_METADATA = auto()
+    READS_TRAILERS = auto()
+    WRITES_TRAILERS = auto()
+    READS_DEADLINE = auto()
+    SETS_DEADLINE = auto()
     READS_STATUS = auto()
     READS_MESSAGE = auto()  # the message as a whole
     READS_CONTAINER = auto()  # its first argument is a container place
@@ -31,9 +35,9 @@ class Effect(Flag):
     COUNTS_CALLS = auto()  # of this processor instance
 
 
-OF_THE_CALL = (
-    Effect.READS_CALL | Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_STATUS | Effect.READS_MESSAGE
-)
+OF_METADATA = Effect.READS_METADATA | Effect.WRITES_METADATA | Effect.READS_TRAILERS | Effect.WRITES_TRAILERS
+OF_DEADLINES = Effect.READS_DEADLINE | Effect.SETS_DEADLINE
+OF_THE_CALL = Effect.READS_CALL | OF_METADATA | OF_DEADLINES | Effect.READS_STATUS | Effect.READS_MESSAGE
 """What `init` cannot do: it runs before there is a call."""
 
 
@@ -43,7 +47,8 @@ class Operation:
 
     ``signature``: the letters T, K and V stand for any type, C for any scalar, N for int, uint or float, I for int or
     uint, and S for string or bytes. ``usage``: how a program writes it. ``meaning``: a sentence for the reference.
-    ``example``: lines of a program, of which the last is true. ``cost``: its kind, where the effects do not tell it.
+    ``example``: lines of a program, of which the last is true; ``block``: where they stand. ``cost``: its kind, where
+    the effects do not tell it.
     ``opaque``: proofs know nothing of it but that equal operands give equal results. ``fallible``: where it gives None,
     the handler ends and the caller gets INVALID_ARGUMENT, "NAME failed in ELEMENT".
     """
@@ -57,6 +62,7 @@ class Operation:
     cost: CostKind | None = None
     opaque: bool = False
     fallible: bool = False
+    block: Literal["req", "resp"] = "req"
 
     @property
     def function(self) -> str:
@@ -71,6 +77,6 @@ class Operation:
             return self.cost
         if self.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER):
             return "container"
-        if self.effects & (Effect.READS_METADATA | Effect.WRITES_METADATA):
+        if self.effects & OF_METADATA:
             return "metadata"
         return "time" if Effect.TIME in self.effects else "plain"

@@ -1,20 +1,22 @@
-"""gRPC metadata: the headers that travel with a message."""
+"""gRPC metadata: the headers and trailers that travel with messages."""
 
 from __future__ import annotations
 
 import re
 
+from appnet.diagnostics.place import Label
 from appnet.language.expressions import call_number_text, coerce
 from appnet.language.operations.built_in import Chapter, function
 from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.operations.messages import DESTINATION, choose_host
+from appnet.language.scope import CheckError, Findings, Part
 from appnet.language.typed import Literal, Operate, Value
 from appnet.language.types import BOOL, NUMERIC, STRING, UNIT
 
 _KEY = re.compile(rb"[a-z0-9._-]+")
 _TEXT = re.compile(rb"[\x20-\x7e]*")
-_RESERVED = re.compile(rb"grpc-.*|content-type|te|" + DESTINATION)
+_RESERVED = re.compile(rb"grpc-(?!retry-pushback-ms$).*|content-type|te|" + DESTINATION)
 
 DELAY = "x-envoy-fault-delay-request"
 """Holds how many milliseconds Envoy's fault filter is to delay a request."""
@@ -28,6 +30,9 @@ HOST = "x-appnet-host"
 HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST})
 """Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
 
+STATUS_KEYS = frozenset({"grpc-status", "grpc-message", "grpc-status-details-bin"})
+"""What carries a status and its text: elements see none, they have `status(rpc)`."""
+
 
 def is_header_key(key: bytes) -> bool:
     """Whether handlers can set a header of this lower-case key."""
@@ -36,7 +41,7 @@ def is_header_key(key: bytes) -> bool:
 
 def is_hidden_key(key: bytes) -> bool:
     """Whether no element sees headers of this lower-case key."""
-    return key.decode("latin-1") in HIDDEN_KEYS
+    return not _KEY.fullmatch(key) or key.decode() in HIDDEN_KEYS | STATUS_KEYS
 
 
 def is_header_value(value: bytes) -> bool:
@@ -44,44 +49,191 @@ def is_header_value(value: bytes) -> bool:
     return bool(_TEXT.fullmatch(value))
 
 
+# --- what is said of keys and values that never match ------------------------------------------------------
+
+
+def _literal(value: Value) -> bytes | None:
+    """The text in lower case, where it is written out."""
+    return value.value.lower() if isinstance(value, Literal) and isinstance(value.value, bytes) else None
+
+
+_INSTEAD = {
+    b":authority": "ask `authority(rpc)`",
+    b":path": "ask `method()`",
+    b"grpc-status": "ask `status(rpc)`",
+}
+
+
+def _warn_of_reading(call: Call, index: int, key: Value) -> None:
+    """Tells of a key that reads as the empty text whatever the caller sends."""
+    text = _literal(key)
+    if text is None or not is_hidden_key(text):
+        return
+    help_ = _INSTEAD.get(text, "take a key of a-z, 0-9, `.`, `_` and `-`")
+    if text.decode("latin-1") in HIDDEN_KEYS:
+        help_ = "leave it out: it is between AppNet and its proxies"
+    elif text in (b"grpc-message", b"grpc-status-details-bin"):
+        help_ = "decide by `status(rpc)`: what a status says in words is for people"
+    elif text.startswith(b":"):
+        help_ = _INSTEAD.get(text, "leave it out: names with a colon are HTTP's own, and no metadata")
+    title = "there is no metadata of this key: it reads as the empty text"
+    call.scope.found.warn("W010", title, call.span(index), "never there", help_)
+
+
+def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) -> None:
+    """Tells of a key, or of a value after it, with which nothing is set."""
+    title = "this header is not set" if value is not None else "this header is not taken away"
+    text = _literal(key)
+    if text is not None and not is_header_key(text):
+        help_ = (
+            "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
+            f"`{DELAY}` and `{HOST}` the proxies'"
+        )
+        if text == b"grpc-timeout":
+            help_ = "shorten the time that the call has: set_deadline(rpc, seconds)"
+        call.scope.found.warn("W006", title, call.span(index), "no key that programs can set", help_)
+    if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
+        help_ = "take printable ASCII: HTTP carries nothing else"
+        call.scope.found.warn("W006", title, call.span(index + 1), "no value that a header can carry", help_)
+
+
+def warn_of_two_messages(found: Findings) -> None:
+    """Tells of keys that a request is given and that are looked for in its response, where they are not."""
+    given = {key: span for part, what, key, span in reversed(found.metadata) if (part, what) == (Part.REQ, "set")}
+    there = {key for part, what, key, _ in found.metadata if (part, what) == (Part.RESP, "set")}
+    for part, what, key, span in found.metadata:
+        if (part, what) != (Part.RESP, "read") or key not in given or key in there:
+            continue
+        name = key.decode("latin-1")
+        title = f"`{name}` is set in the request and read in the response: they are two messages"
+        help_ = "keep what the call has to remember in a Map: set(kept, rpc_id(), value), and get(kept, rpc_id(), '')"
+        label = "what the server answers, if it does"
+        found.warn("W011", title, span, label, help_, [Label(given[key], "set here, for the server")])
+
+
+# --- calls -------------------------------------------------------------------------------------------------
+
+
+def _get(call: Call, operation: Operation) -> Value:
+    call.has_metadata()
+    value = by_signature(call, operation)
+    assert isinstance(value, Operate)
+    index = len(call.arguments) - 1
+    _warn_of_reading(call, index, value.arguments[0])
+    call.scope.found.note_metadata(call.scope.part, "read", _literal(value.arguments[0]), call.span(index))
+    return value
+
+
 def _get_metadata(call: Call) -> Value:
-    value = by_signature(call, _GET)
-    if isinstance(value, Operate) and _is_literal(value.arguments[0], PUBLIC_CALL_NUMBER):
+    value = _get(call, _GET)
+    assert isinstance(value, Operate)
+    if _literal(value.arguments[0]) == PUBLIC_CALL_NUMBER:
         value = call_number_text()
     return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
 
 
-def _is_literal(key: Value, text: bytes) -> bool:
-    return isinstance(key, Literal) and isinstance(key.value, bytes) and key.value.lower() == text
+def _get_metadata_all(call: Call) -> Value:
+    return _get(call, _GET_ALL)
 
 
 def _set_metadata(call: Call) -> Value:
     call.has_metadata()
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
-    if _is_literal(key, DESTINATION):
+    if _literal(key) == DESTINATION:
         return choose_host(call, value)
-    title = "this header is not set"
-    if isinstance(key, Literal) and isinstance(key.value, bytes) and not is_header_key(key.value.lower()):
-        help_ = (
-            "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
-            f"`{DELAY}` and `{HOST}` the proxies'"
-        )
-        call.scope.found.warn("W006", title, call.span(offset), "no key that programs can set", help_)
-    if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
-        help_ = "take printable ASCII: HTTP carries nothing else"
-        call.scope.found.warn("W006", title, call.span(offset + 1), "no value that a header can carry", help_)
+    _warn_of_setting(call, offset, key, value)
+    call.scope.found.note_metadata(call.scope.part, "set", _literal(key), call.span(offset))
     return Operate("set_metadata", (key, value), UNIT)
 
+
+def _delete_metadata(call: Call) -> Value:
+    call.has_metadata()
+    value = by_signature(call, _DELETE)
+    assert isinstance(value, Operate)
+    _warn_of_setting(call, len(call.arguments) - 1, value.arguments[0], None)
+    return value
+
+
+def _of_response(call: Call) -> None:
+    """Raises `CheckError` where there is no response to have trailers."""
+    call.in_handler()
+    if call.scope.part is not Part.RESP:
+        title = f"`{call.name}` needs a response: requests have no trailers"
+        raise CheckError("E036", title, call.node.span, help_="move it into `resp`; a request has metadata")
+
+
+def _get_trailer(call: Call) -> Value:
+    _of_response(call)
+    value = by_signature(call, _GET_TRAILER)
+    assert isinstance(value, Operate)
+    _warn_of_reading(call, len(call.arguments) - 1, value.arguments[0])
+    return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
+
+
+def _set_trailer(call: Call) -> Value:
+    _of_response(call)
+    offset = call.after_rpc(2)
+    key, value = call.typed(offset, STRING), call.text(offset + 1)
+    _warn_of_setting(call, offset, key, value)
+    return Operate("set_trailer", (key, value), UNIT)
+
+
+_SEEN = (
+    "Names of keys are compared in lower case. Not there are pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
+    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}'; the value of a '-bin' key is base64 text, as HTTP has it."
+)
+_LEFT_ALONE = (
+    "Left alone are reserved keys (':…', 'grpc-…' but for 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
+    f"'{DELAY}', '{HOST}'), keys not of [a-z0-9._-]"
+)
 
 _GET = Operation(
     "get_metadata",
     "(string) -> string",
     "get_metadata(rpc, 'key')",
-    "The value in the headers of the message in hand, lower-case key; the empty string where absent, as "
-    f"'{DELAY}' and '{HOST}' always are.",
+    "The value in the metadata of the message in hand: of a key that came several times all values, joined by ','; the "
+    f"empty string where absent. {_SEEN}",
     "get_metadata(rpc, 'user') == 'ann'",
     Effect.READS_METADATA,
+)
+_GET_ALL = Operation(
+    "get_metadata_all",
+    "(string) -> Vec<string>",
+    "get_metadata_all(rpc, 'key')",
+    "The values of the key in the metadata of the message in hand, in the order in which they came; no item where "
+    "absent.",
+    "users = get_metadata_all(rpc, 'user')\nget(users, 0, '') == 'ann' and size(users) == 1",
+    Effect.READS_METADATA,
+)
+_DELETE = Operation(
+    "delete_metadata",
+    "(string) -> unit",
+    "delete_metadata(rpc, 'key')",
+    f"Takes all values of the key away from the metadata of the message in hand. {_LEFT_ALONE}.",
+    "delete_metadata(rpc, 'user')\nget_metadata(rpc, 'user') == ''",
+    Effect.WRITES_METADATA,
+)
+_GET_TRAILER = Operation(
+    "get_trailer",
+    "(string) -> string",
+    "get_trailer(rpc, 'key')",
+    "In `resp`, the value in the trailing metadata of the response, as get_metadata gives those of the leading. They "
+    "come last: a message of a stream has none yet but what handlers have set. Those of an error without a message are "
+    "its metadata, too.",
+    "get_trailer(rpc, 'cost') == ''",
+    Effect.READS_TRAILERS,
+    block="resp",
+)
+_SET_TRAILER = Operation(
+    "set_trailer",
+    "(string, string) -> unit",
+    "set_trailer(rpc, 'key', value)",
+    "In `resp`, sets the value in the trailing metadata of the response, in the place of all values that the key had. "
+    f"{_LEFT_ALONE}, and values not of 0x20-0x7e.",
+    "set_trailer(rpc, 'cost', '7')\nget_trailer(rpc, 'cost') == '7'",
+    Effect.WRITES_TRAILERS,
+    block="resp",
 )
 
 CHAPTERS = (
@@ -89,14 +241,15 @@ CHAPTERS = (
         "Metadata",
         (
             function(_GET, _get_metadata, aliases=("get_rpc_header",)),
+            function(_GET_ALL, _get_metadata_all),
             function(
                 Operation(
                     "set_metadata",
                     "(string, string) -> unit",
                     "set_metadata(rpc, 'key', value)",
-                    "Sets the value in the headers of the message in hand, lower-case key. Left alone are "
-                    f"reserved keys (':…', 'grpc-…', 'content-type', 'te', 'dst', '{DELAY}', '{HOST}'), keys not of "
-                    "[a-z0-9._-], and values not of 0x20-0x7e. "
+                    "Sets the value in the metadata of the message in hand, in the place of all values that the key "
+                    "had; '' is a value like others. What a handler has set goes with the error or reply that it sends "
+                    f"then. {_LEFT_ALONE}, and values not of 0x20-0x7e. "
                     "The literal key 'dst' in req chooses the host, as set(rpc, 'dst', host) does.",
                     "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
                     Effect.WRITES_METADATA,
@@ -104,6 +257,9 @@ CHAPTERS = (
                 _set_metadata,
                 aliases=("set_rpc_header",),
             ),
+            function(_DELETE, _delete_metadata),
+            function(_GET_TRAILER, _get_trailer),
+            function(_SET_TRAILER, _set_trailer),
         ),
     ),
 )

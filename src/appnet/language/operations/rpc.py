@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from appnet.language.operations.built_in import BuiltIn, Chapter, SpecialForm, function
-from appnet.language.operations.call import Call
+from appnet.language.operations.built_in import BuiltIn, Chapter, Resolver, SpecialForm, function
+from appnet.language.operations.call import Call, by_signature
 from appnet.language.operations.declaration import Effect, Operation
 from appnet.language.scope import CheckError, Part
 from appnet.language.typed import Delay, Operate, Value
@@ -27,6 +27,40 @@ _DELAY = SpecialForm(
     "delay(rpc, seconds)",
     "Holds the request back for so many seconds before it goes on, without holding anything else. Each delay counts in "
     "whole milliseconds, rounded down, and is a day at most; those of one request add up.",
+)
+
+
+def _while_it_lasts(operation: Operation) -> Resolver:
+    """Of what is known of a call until it ends."""
+
+    def resolve(call: Call) -> Value:
+        call.has_metadata()
+        return by_signature(call, operation)
+
+    return resolve
+
+
+def _of_the_call(operation: Operation) -> BuiltIn:
+    return function(operation, _while_it_lasts(operation))
+
+
+def _set_deadline(call: Call) -> Value:
+    call.in_handler()
+    if call.scope.part not in {Part.OPEN, Part.REQ}:
+        title = "a response comes too late to shorten the call"
+        help_ = "shorten it when the request comes: set_deadline(rpc, seconds) in `req`"
+        raise CheckError("E036", title, call.node.span, help_=help_)
+    return by_signature(call, _SET_DEADLINE)
+
+
+_SET_DEADLINE = Operation(
+    "set_deadline",
+    "(float) -> unit",
+    "set_deadline(rpc, seconds)",
+    "In so many seconds from now the call ends with DEADLINE_EXCEEDED, whatever the server does, if it has no earlier "
+    "deadline; those behind learn of it. Less than 0 is 0; NaN, and 4,000,000,000 or more, change nothing.",
+    "set_deadline(rpc, 2.0)\ndeadline(rpc) == 2.0",
+    Effect.SETS_DEADLINE,
 )
 
 CHAPTERS = (
@@ -63,6 +97,39 @@ CHAPTERS = (
                     Effect.READS_STATUS,
                 ),
             ),
+            _of_the_call(
+                Operation(
+                    "authority",
+                    "() -> string",
+                    "authority(rpc)",
+                    "The host that the caller named, HTTP's :authority, in `req` and `resp` alike.",
+                    "authority(rpc) == ''",
+                    Effect.READS_CALL,
+                ),
+            ),
+            _of_the_call(
+                Operation(
+                    "peer",
+                    "() -> string",
+                    "peer(rpc)",
+                    "Who the connection's other end proved to be by mutual TLS: the first URI in its certificate, such "
+                    "as 'spiffe://cluster.local/ns/shop/sa/cart'; the empty string where it proved nothing.",
+                    "peer(rpc) == ''",
+                    Effect.READS_CALL,
+                ),
+            ),
+            _of_the_call(
+                Operation(
+                    "deadline",
+                    "() -> float",
+                    "deadline(rpc)",
+                    "The seconds that are left until the call's deadline, 0 once it has passed; inf where it has none. "
+                    "They count from when the processor got the request, whose caller says how many it has.",
+                    "deadline(rpc) == inf",
+                    Effect.READS_DEADLINE,
+                ),
+            ),
+            function(_SET_DEADLINE, _set_deadline),
             BuiltIn("delay", _delay, forms=(_DELAY,)),
         ),
     ),

@@ -13,7 +13,7 @@ HTTP = _HERE / "http"
 """The C files of calls as HTTP events, which both hosts share."""
 
 _NATIVE, _WASM = _HERE / "native", _HERE / "wasm"
-_CALLS = (HTTP / "http_call.c", HTTP / "http_status.c", HTTP / "inflate.c")
+_CALLS = (HTTP / "http_call.c", HTTP / "http_deadline.c", HTTP / "http_status.c", HTTP / "inflate.c")
 
 
 HOSTS = {
@@ -31,6 +31,7 @@ HOSTS = {
             _WASM / "event.c",
             _WASM / "handover.c",
             _WASM / "records.c",
+            _WASM / "ticks.c",
             _WASM / "host_wasm.c",
         ),
         include=(HTTP, _WASM),

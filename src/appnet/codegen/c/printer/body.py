@@ -77,10 +77,13 @@ class BodyPrinter:
         body: Block,
         slots: Mapping[str, Slot],
         reply_slots: Mapping[str, Slot] = MappingProxyType({}),
+        *,
+        tells: bool = False,
     ) -> None:
         self.element = element
         self.types = element.types
         self.direction = direction
+        self.tells = tells
         self.fallible = False
         self._slots = slots
         self._reply_slots = reply_slots

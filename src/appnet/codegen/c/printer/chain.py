@@ -27,6 +27,7 @@ _INCLUDES = (
     "text.h",
     "string_ops.h",
     "metadata.h",
+    "deadline.h",
     "response.h",
     "base64.h",
     "crypto.h",
@@ -130,6 +131,7 @@ class _ChainPrinter:
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
             "STATE": bool(self._variables()),
+            "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [
@@ -222,6 +224,7 @@ class _ChainPrinter:
             "method_count": "APPNET_METHOD_COUNT",
             "records": "appnet_records" if self._streams else "NULL",
             "record_count": str(len(self._streams)),
+            "deadlines": str(any(method.asks_for_deadlines for method in self._methods)).lower(),
             "evictors": "appnet_evictors" if self._evictors() else "NULL",
             "evictor_count": str(len(self._evictors())),
             "init": "appnet_init",

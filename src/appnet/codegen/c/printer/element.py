@@ -115,7 +115,7 @@ class ElementPrinter:
         if self.is_trivial(direction):
             return []
         handler = self.handler(direction)
-        printer = BodyPrinter(self.context, direction, handler.body, slots, reply_slots)
+        printer = BodyPrinter(self.context, direction, handler.body, slots, reply_slots, tells=_tells(handler))
         body = printer.print()
         name = self.function(direction)
         note = comment(f"{self.source}: {direction.value}")
@@ -127,11 +127,13 @@ class ElementPrinter:
         effects = handler.effects
         locked = bool((effects.state_read | effects.state_written) & self._shared)
         dropping = any(variable.name in effects.state_written for variable in self._owning)
+        tells = _tells(handler)
         lines = ["an_scope scope = {.call = call};"]
         if not locked and not fallible:
+            verdict = f"an_told(call, {name}_body(&scope))" if tells else f"{name}_body(&scope)"
             return [
                 f"static an_verdict {name}(an_call *call) {{",
-                *indent([*lines, f"return {name}_body(&scope);"]),
+                *indent([*lines, f"return {verdict};"]),
                 "}",
             ]
         if locked:
@@ -145,8 +147,11 @@ class ElementPrinter:
             lines.append("an_lock_release(&guard->lock);")
         if fallible:
             text = view(b"out of memory in " + self.element.name.encode())
-            lines.append(f"if (scope.failed) verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});")
-        lines.append("return verdict;")
+            failed = f"verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});"
+            lines.append(
+                f"if (scope.failed) {{ call->told = NULL; {failed} }}" if tells else f"if (scope.failed) {failed}"
+            )
+        lines.append("return an_told(call, verdict);" if tells else "return verdict;")
         return [f"static an_verdict {name}(an_call *call) {{", *indent(lines), "}"]
 
     def flush(self) -> list[str]:
@@ -199,3 +204,10 @@ class ElementPrinter:
                 lines.append(f"an_dump(out, {name}, {descriptor}, {place});")
         lines += ["an_lock_release(&guard->lock);"] if self._shared else []
         return ["{", *indent(lines), "}"]
+
+
+def _tells(handler: Handler) -> bool:
+    """Whether what the handler sets in metadata may go with an error, or with a reply."""
+    effects = handler.effects
+    writes = effects.metadata_written or effects.trailers_written
+    return writes and (effects.can_refuse or effects.can_drop or effects.can_reply)

@@ -10,7 +10,7 @@ from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.text import comment, constant, indent, literal, view
 from appnet.codegen.c.printer.types import MEMBERS
 from appnet.diagnostics.diagnostic import InternalError
-from appnet.ir.nodes import Const
+from appnet.ir.nodes import Const, HandlerEffects
 from appnet.ir.stages import holds_headers, holds_response, judged_at_headers, reached_together
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import MapType, VecType
@@ -53,6 +53,20 @@ class MethodPrinter:
         self._name = f"method_{number}"
         self._elements = elements
         self._broken = broken
+
+    @property
+    def asks_for_deadlines(self) -> bool:
+        """Whether handlers read the deadline, or shorten it."""
+        return self.sets_deadlines or any(it.reads_deadline for it in self._effects())
+
+    @property
+    def sets_deadlines(self) -> bool:
+        """Whether handlers shorten the deadline."""
+        return any(it.sets_deadline for it in self._effects())
+
+    def _effects(self) -> list[HandlerEffects]:
+        """Of all handlers."""
+        return [handler.effects for it in self._elements for handler in it.element.handlers.values()]
 
     def handlers(self) -> list[str]:
         """The functions of the elements' handlers."""
@@ -166,7 +180,7 @@ class MethodPrinter:
                 asked = f"limit > {number} && {self._let_pass(number)} && {self._asked(element, InHand.RESPONSE)}"
                 lines += [
                     f"if ({asked} == AN_REFUSE) {{",
-                    "  an_call_fail(call, call->reply_code);",
+                    "  an_call_refused(call);",
                     "  refused = true;",
                     "}",
                 ]
@@ -205,7 +219,7 @@ class MethodPrinter:
             lines.append(self._left(number, "call->reply_code"))
         if not self.response.empty:
             lines += [
-                "an_call_fail(call, call->reply_code);",
+                "an_call_refused(call);",
                 f"{self._name}_unwind(call, {number});",
                 "call->forwarded = 0;",
             ]
@@ -359,7 +373,8 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
     _add_others(slots, schema)
     needs_message = bool(slots) or any(one.reads_size for one in effects)
     told = not request and any(element.tells_end for element in elements)
-    needs_status = not request and (told or any(one.reads_status for one in effects))
+    uses_end = any(one.reads_status or one.trailers_read or one.trailers_written for one in effects)
+    needs_status = not request and (told or uses_end)
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     if request:

@@ -19,6 +19,9 @@
  *   chain->end_response(call, status);                            in the place of these two, for an error response
  *   chain->call_free(call);                                       the call has ended, in whatever way: end runs here
  *
+ * Trailing metadata are asked for once the response has ended: an error's before its leading ones, so that a host may
+ * show the same ones as both.
+ *
  * Of a direction that streams, each message is judged so, in order; a stream of requests without any is judged once, by
  * message_new and judge_request, before it ends; end_response tells the status of a stream of responses, be it 0. A side
  * that is `empty` need not be judged, and where a side does not need its message, no slot has to be filled. Calls may run in any thread, the events of one call one after another.
@@ -48,12 +51,19 @@ typedef enum an_direction { AN_REQUEST = 0, AN_RESPONSE = 1 } an_direction;
 
 /* ---- what a host gives ------------------------------------------------------------------------ */
 
-/* Chains ask for the first two; the trailers matter to hosts that know calls as HTTP events. */
+/* The leading metadata of both directions, and the trailing metadata of the response. */
 typedef enum an_metadata_map {
   AN_REQUEST_METADATA = 0,
   AN_RESPONSE_METADATA = 1,
   AN_RESPONSE_TRAILERS = 2,
 } an_metadata_map;
+
+/* One of the metadata that elements gave to an error or a reply; NULL ends the list. */
+typedef struct an_entry {
+  struct an_entry *next;
+  an_view key; /* in lower case */
+  an_view value;
+} an_entry;
 
 /* Called while a function of the table runs, by the same thread. A host whose language is not to be called back brings C
  * functions of its own behind the table, which read and write what it left with `host` and `call_host`. */
@@ -61,9 +71,17 @@ typedef struct an_services {
   void *host;
   uint64_t (*now_ns)(void *host);  /* monotonic clock */
   uint64_t (*wall_ns)(void *host); /* since the Unix epoch */
-  /* Keys come in lower case. The value stays valid until the event that asked for it returns. False where absent. */
+  /* Keys come in lower case; of the request, ":authority" and "grpc-timeout" are asked for as well. Gives the first
+   * value of the key, which stays valid until the event that asked for it returns. False where absent. */
   bool (*metadata_get)(void *call_host, an_metadata_map map, an_view key, an_view *value);
-  void (*metadata_set)(void *call_host, an_metadata_map map, an_view key, an_view value);
+  void (*metadata_set)(void *call_host, an_metadata_map map, an_view key, an_view value); /* in the place of all values */
+  /* Any of the following may be NULL. */
+  /* As many of the key's values, in their order, as there is room for; how many there are. NULL: one at most. */
+  size_t (*metadata_values)(void *call_host, an_metadata_map map, an_view key, an_view *values, size_t room);
+  void (*metadata_remove)(void *call_host, an_metadata_map map, an_view key);
+  bool (*peer)(void *call_host, an_view *identity); /* who the caller proved to be by mutual TLS */
+  /* The call is to end with DEADLINE_EXCEEDED at this time of now_ns; NULL: the host asks for `deadline_ns`. */
+  void (*end_at)(void *call_host, uint64_t at_ns);
 } an_services;
 
 /* Memory by name that outlives an instance, so that the next version of a chain goes on where this one is. Whoever takes
@@ -76,6 +94,8 @@ typedef struct an_keeper {
   /* The instance needs it no longer. If nobody does, `clear` is called before the memory goes. */
   void (*leave)(void *host, void *memory, void (*clear)(void *context, void *memory), void *context);
 } an_keeper;
+
+#define AN_NO_DEADLINE UINT64_MAX
 
 typedef struct an_options {
   uint64_t seed;            /* of the elements' random draws */
@@ -203,6 +223,9 @@ typedef struct an_chain {
    * memory. */
   const an_value *(*values)(an_call *call, an_part part, size_t field, size_t *count);
   int32_t (*refusal)(const an_call *call, an_view *text); /* gRPC status code, and message */
+  const an_entry *(*own_metadata)(const an_call *call);   /* of a refusal, or the leading of an answer */
+  const an_entry *(*own_trailers)(const an_call *call);   /* the trailing of an answer */
+  uint64_t (*deadline_ns)(const an_call *call);           /* where a handler has shortened it; else AN_NO_DEADLINE */
   int64_t (*destination)(const an_call *call);            /* the host that the request goes to, or -1 */
   uint64_t (*wait_ms)(const an_call *call);               /* how long the request waits before it goes on */
   /* Takes the records gathered so far as an encoded ExportLogsServiceRequest; *size is 0 where there are none.

@@ -1,5 +1,6 @@
 #include "chain_calls.h"
 
+#include "deadline.h"
 #include "lists.h"
 #include "response.h"
 #include "wire.h"
@@ -26,7 +27,9 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   call->method = &program->methods[method];
   call->rpc_id = an_next_call(instance);
   call->last = !call->method->response.streams;
+  call->trailers_there = true;
   ((an_chain_call *)call)->start = call->arena;
+  if (program->deadlines) an_deadline_begin(call);
   return call;
 }
 
@@ -103,8 +106,11 @@ an_verdict an_judge_request(an_call *call) {
 }
 
 an_verdict an_judge_response(an_call *call) {
-  if (!call->method->response.streams) an_call_uncount(call);
-  return call->method->on_response(call);
+  const bool streams = call->method->response.streams;
+  if (!streams) an_call_uncount(call);
+  an_verdict verdict = call->method->on_response(call);
+  if (streams && verdict == AN_FORWARD) call->response_passed = true;
+  return verdict;
 }
 
 an_verdict an_end_response(an_call *call, int32_t status) {
@@ -133,6 +139,12 @@ int32_t an_refusal(const an_call *call, an_view *text) {
   *text = call->reply_text;
   return call->reply_code;
 }
+
+const an_entry *an_own_metadata(const an_call *call) { return call->own; }
+
+const an_entry *an_own_trailers(const an_call *call) { return call->trailers; }
+
+uint64_t an_deadline_ns(const an_call *call) { return call->shortened ? call->deadline_ns : AN_NO_DEADLINE; }
 
 int64_t an_destination(const an_call *call) { return call->destination; }
 

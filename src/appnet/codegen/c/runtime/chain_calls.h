@@ -16,6 +16,9 @@ an_verdict an_end_response(an_call *call, int32_t status);
 const an_slot *an_reply(an_call *call);
 const an_value *an_values(an_call *call, an_part part, size_t field, size_t *count);
 int32_t an_refusal(const an_call *call, an_view *text);
+const an_entry *an_own_metadata(const an_call *call);
+const an_entry *an_own_trailers(const an_call *call);
+uint64_t an_deadline_ns(const an_call *call);
 int64_t an_destination(const an_call *call);
 uint64_t an_wait_ms(const an_call *call);
 

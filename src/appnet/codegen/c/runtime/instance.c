@@ -141,6 +141,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   call->counted = -1;
   call->forwarded = UINT32_MAX; /* until something of the call is refused, responses pass all that let it pass */
   call->end_status = AN_CANCELLED;
+  call->deadline_ns = AN_NO_DEADLINE;
   return call;
 }
 

@@ -119,7 +119,15 @@ struct an_call {
   int32_t status;          /* gRPC status of the response */
   bool is_error;           /* resp handlers: no message, fields read as defaults */
   bool response_begun;     /* the response has come, so its metadata exists */
-  bool made_here;          /* the response is this chain's own: it has no metadata */
+  bool made_here;          /* the response is this chain's own: its metadata are `own` */
+  bool response_passed;    /* a message of a stream of responses went on: an error can only end it */
+  bool trailers_only;      /* all of the response came at once: its metadata are its trailers, too */
+  bool trailers_there;     /* the host has its trailers */
+  bool shortened;          /* a handler has shortened the deadline */
+  uint64_t deadline_ns;    /* AN_NO_DEADLINE where there is none */
+  an_entry *told;          /* what the handler that runs has set */
+  an_entry *own;           /* of an error, all its metadata; of a reply, the leading */
+  an_entry *trailers;      /* those that were set before they came; of a reply, its own */
   void *state;             /* program->call_state_size bytes, zero when the call begins */
   an_arena arena; /* of a stream's call, only what the message in hand needs */
   an_arena kept;  /* of a stream's call, what its rpc-scoped state holds */

@@ -53,6 +53,7 @@ typedef struct an_program {
   size_t method_count;
   const an_record_stream *records;
   size_t record_count;
+  bool deadlines; /* handlers ask for the deadline, or shorten it */
   const uint32_t *evictors; /* elements whose state can have to let go what it holds */
   size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */

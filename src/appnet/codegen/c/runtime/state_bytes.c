@@ -270,7 +270,7 @@ static void make_change(an_reader *from, uint8_t change, const an_target *place,
 }
 
 /* Reads all changes and, if `apply`, makes them. */
-static bool run_changes(an_instance *instance, an_scope *scope, an_view changes, bool apply, an_told evictions) {
+static bool run_changes(an_instance *instance, an_scope *scope, an_view changes, bool apply, an_telling evictions) {
   an_reader all = {.rest = changes, .scope = scope};
   const an_mark start = scope->call->arena;
   while (all.rest.size > 0 && !all.failed) {
@@ -292,7 +292,7 @@ static bool run_changes(an_instance *instance, an_scope *scope, an_view changes,
   return !all.failed && !scope->failed;
 }
 
-bool an_state_apply(an_instance *instance, an_view changes, an_told evictions) {
+bool an_state_apply(an_instance *instance, an_view changes, an_telling evictions) {
   an_call *call = an_call_new(instance, NULL); /* lends its arena */
   an_scope scope = {.call = call};
   bool done = call != NULL && run_changes(instance, &scope, changes, false, evictions) &&

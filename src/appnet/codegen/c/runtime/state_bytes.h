@@ -27,12 +27,12 @@ size_t an_change_begin(an_buffer *out, an_change change, const an_variable *vari
 void an_change_end(an_buffer *out, size_t begun);
 
 /* Whether telemetry tells of what Maps and Vecs let go for the changes: another version has told of it already. */
-typedef enum an_told { AN_TO_BE_TOLD, AN_ALREADY_TOLD } an_told;
+typedef enum an_telling { AN_TO_BE_TOLD, AN_ALREADY_TOLD } an_telling;
 
 /* All variables. */
 void an_state_write(an_buffer *out, an_instance *instance);
 /* Makes the changes to those variables that are of the name and kind. False, and nothing is changed, where the bytes are
  * none, or not of this form; false, too, where memory ended. */
-bool an_state_apply(an_instance *instance, an_view changes, an_told evictions);
+bool an_state_apply(an_instance *instance, an_view changes, an_telling evictions);
 
 #endif

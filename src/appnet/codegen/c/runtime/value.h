@@ -214,8 +214,11 @@ static inline an_view an_keep_text(an_scope *scope, an_view text) {
 
 /* Ends a handler with a refusal; the text must last as long as the call. */
 static inline an_verdict an_refuse(an_scope *scope, int32_t code, an_view text) {
-  scope->call->reply_code = code;
-  scope->call->reply_text = text;
+  an_call *call = scope->call;
+  call->reply_code = code;
+  call->reply_text = text;
+  call->own = call->told;
+  call->told = NULL;
   return AN_REFUSE;
 }
 

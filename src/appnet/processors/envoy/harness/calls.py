@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 from appnet.language.operations.metadata import HIDDEN_KEYS
@@ -33,17 +34,20 @@ class Action(IntEnum):
 
 @dataclass(frozen=True)
 class DeliveredBody:
-    """The message went on, as this gRPC body and with these headers (those of HTTP and gRPC left out)."""
+    """The message went on, as this gRPC body and with these headers and trailers (those of HTTP and gRPC left out)."""
 
     body: bytes
     metadata: dict[str, bytes]
+    trailers: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SubstitutedBody:
-    """The caller got this gRPC body, which the chain made."""
+    """The caller got this gRPC body, which the chain made, with these headers and trailers of elements."""
 
     body: bytes
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    trailers: dict[str, bytes] = field(default_factory=dict)
 
 
 BodyJudgement = DeliveredBody | Denied | SubstitutedBody
@@ -68,6 +72,7 @@ class CallUnderTest(ABC):
         self.response = Direction()
         self.reply: Denied | SubstitutedBody | None = None
         self._begun = False
+        self.peer = b""
 
     # --- one event; what the module answered ---
 
@@ -104,30 +109,43 @@ class CallUnderTest(ABC):
 
     # --- a whole direction ---
 
-    def begin_request(self, path: str, metadata: Mapping[str, bytes]) -> Denied | SubstitutedBody | None:
+    def begin_request(
+        self, path: str, metadata: Mapping[str, bytes], authority: bytes | None = None
+    ) -> Denied | SubstitutedBody | None:
         """The headers of a request, with a message to come by `run_request`; how the chain answers, if it does."""
-        self._begin(path, metadata, end=False)
+        self._begin(path, metadata, authority, end=False)
         reply, self.reply = self.reply, None
         return reply
 
-    def _begin(self, path: str, metadata: Mapping[str, bytes], *, end: bool) -> Action:
+    def _begin(self, path: str, metadata: Mapping[str, bytes], authority: bytes | None, *, end: bool) -> Action:
         self._begun = True
         let_in = {key: value for key, value in metadata.items() if key not in HIDDEN_KEYS}
-        return self.request_headers({":path": path.encode(), **_REQUEST_HEADERS, **let_in}, end=end)
+        named = {} if authority is None else {":authority": authority}
+        return self.request_headers({":path": path.encode(), **_REQUEST_HEADERS, **named, **let_in}, end=end)
 
-    def run_request(self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes]) -> BodyJudgement:
+    def run_request(
+        self, path: str, metadata: Mapping[str, bytes], chunks: Sequence[bytes], authority: bytes | None = None
+    ) -> BodyJudgement:
         """A request of these body chunks, the last of which ends it; without any, its headers do.
 
         It comes as a listener lets it in: without the headers that are not a caller's.
         """
         headers = {":path": path.encode(), **_REQUEST_HEADERS}
-        actions = [] if self._begun else [self._begin(path, metadata, end=not chunks)]
+        if authority is not None:
+            headers[":authority"] = authority
+        actions = [] if self._begun else [self._begin(path, metadata, authority, end=not chunks)]
         for number, chunk in enumerate(chunks, 1):
             if self.reply is None:
                 actions.append(self.request_body(chunk, end=number == len(chunks)))
         return self._outcome(self.request, headers, actions)
 
-    def run_response(self, metadata: Mapping[str, bytes], chunks: Sequence[bytes], status: int) -> BodyJudgement:
+    def run_response(
+        self,
+        metadata: Mapping[str, bytes],
+        chunks: Sequence[bytes],
+        status: int,
+        trailers: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> BodyJudgement:
         """A response of these body chunks and then trailers; an error without any chunk is all in its headers."""
         grpc_status = {"grpc-status": str(status).encode()}
         if status and not chunks:
@@ -139,7 +157,7 @@ class CallUnderTest(ABC):
             if self.reply is None:
                 actions.append(self.response_body(chunk))
         if self.reply is None:
-            actions.append(self.response_trailers(grpc_status))
+            actions.append(self.response_trailers({**grpc_status, **trailers}))
         return self._outcome(self.response, _RESPONSE_HEADERS, actions)
 
     # --- for the harnesses ---
@@ -160,6 +178,10 @@ class CallUnderTest(ABC):
     def _replacement(self) -> bytes:
         """The body that a REPLACE puts in the place of what is held."""
 
+    def _substitute(self) -> SubstitutedBody:
+        """The answer that a RESPOND gives."""
+        return SubstitutedBody(self._replacement())
+
     @abstractmethod
     def _denial(self) -> Denied:
         """The status that a REPLY gives."""
@@ -179,7 +201,7 @@ class CallUnderTest(ABC):
         elif action is Action.REPLY:
             self.reply = self._denial()
         elif action is Action.RESPOND:
-            self.reply = SubstitutedBody(self._replacement())
+            self.reply = self._substitute()
         if action is not Action.HOLD:
             direction.held = []
         return action
@@ -190,7 +212,8 @@ class CallUnderTest(ABC):
             return reply
         assert not direction.holding, f"still held at the end: {actions}"
         metadata = {key: value for key, value in direction.headers.items() if key not in own}
-        return DeliveredBody(direction.passed, metadata)
+        trailers = {key: value for key, value in direction.trailers.items() if key != "grpc-status"}
+        return DeliveredBody(direction.passed, metadata, trailers)
 
 
 class Harness(ABC):

@@ -64,7 +64,7 @@ def _judgement(got: BodyJudgement) -> Judgement:
     match got:
         case Denied():
             return got
-        case SubstitutedBody(body=body):
-            return Substituted(body[FRAME_SIZE:])
+        case SubstitutedBody(body=body, metadata=metadata, trailers=trailers):
+            return Substituted(body[FRAME_SIZE:], metadata, trailers)
         case DeliveredBody(body=body, metadata=metadata):
             return Delivered(body[FRAME_SIZE:], *read(metadata))

@@ -17,16 +17,33 @@ from ctypes import (
     c_void_p,
 )
 
-from appnet.codegen.c.chain_abi import MetadataGet, MetadataSet, NowNs, Options, Services, View, open_library
-from appnet.interpret.rpc import WALL_AHEAD_NS
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness
+from appnet.codegen.c.chain_abi import (
+    EndAt,
+    Entry,
+    MetadataGet,
+    MetadataRemove,
+    MetadataSet,
+    MetadataValues,
+    NowNs,
+    Options,
+    Peer,
+    Services,
+    View,
+    open_library,
+    read_entries,
+)
+from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
+from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, SubstitutedBody
 from appnet.processors.processor import Denied
 
 _ABI = 3
 
 
 class _Outcome(Structure):
-    _fields_ = [("body", View), ("code", c_int32), ("text", View), ("more", c_bool)]
+    _fields_ = [
+        ("body", View), ("code", c_int32), ("text", View), ("metadata", POINTER(Entry)), ("trailers", POINTER(Entry)),
+        ("more", c_bool),
+    ]  # fmt: skip
 
 
 _Headers = CFUNCTYPE(c_int, c_void_p, c_bool)
@@ -52,6 +69,7 @@ class _Module(Structure):
         ("response_body", _Body),
         ("response_trailers", _Trailers),
         ("local_reply", CFUNCTYPE(None, c_void_p, c_uint32)),
+        ("deadline", CFUNCTYPE(c_int, c_void_p)),
         ("outcome", CFUNCTYPE(POINTER(_Outcome), c_void_p)),
         ("telemetry_take", _Take),
         ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
@@ -106,19 +124,54 @@ class ModuleUnderTest(Harness):
         def metadata_get(call: int, header_map: int, key: View, value: View) -> bool:
             module = this()
             assert module
-            found = module.calls[call].header_map(header_map).get(key.read().decode("latin-1"))
-            if found is None:
-                return False
-            module.alive.append(found)
-            value[0] = View(ctypes.cast(c_char_p(found), c_void_p).value, len(found))
-            return True
+            for found in module.values(call, header_map, key)[:1]:
+                value[0] = module.lend(found)
+                return True
+            return False
+
+        def metadata_values(call: int, header_map: int, key: View, place: View, room: int) -> int:
+            module = this()
+            assert module
+            found = module.values(call, header_map, key)
+            for index, value in enumerate(found[:room]):
+                place[index] = module.lend(value)
+            return len(found)
 
         def metadata_set(call: int, header_map: int, key: View, value: View) -> None:
             module = this()
             assert module
             module.calls[call].header_map(header_map)[key.read().decode("latin-1")] = value.read()
 
-        return Services(None, NowNs(now_ns), NowNs(wall_ns), MetadataGet(metadata_get), MetadataSet(metadata_set))
+        def metadata_remove(call: int, header_map: int, key: View) -> None:
+            module = this()
+            assert module
+            module.calls[call].header_map(header_map).pop(key.read().decode("latin-1"), None)
+
+        def peer(call: int, place: View) -> bool:
+            module = this()
+            assert module
+            place[0] = module.lend(module.calls[call].peer)
+            return True
+
+        def end_at(call: int, at_ns: int) -> None:
+            module = this()
+            assert module
+            module.calls[call].ends_at_ns = at_ns
+
+        return Services(
+            None, NowNs(now_ns), NowNs(wall_ns), MetadataGet(metadata_get), MetadataSet(metadata_set),
+            MetadataValues(metadata_values), MetadataRemove(metadata_remove), Peer(peer), EndAt(end_at),
+        )  # fmt: skip
+
+    def values(self, call: int, header_map: int, key: View) -> tuple[bytes, ...]:
+        """All values of the key."""
+        found = self.calls[call].header_map(header_map).get(key.read().decode("latin-1"))
+        return () if found is None else values_of(found)
+
+    def lend(self, text: bytes) -> View:
+        """The text, until the event ends."""
+        self.alive.append(text)
+        return View(ctypes.cast(c_char_p(text), c_void_p).value, len(text))
 
     def call(self) -> _Call:
         """A call through this instance."""
@@ -156,7 +209,8 @@ class _Call(CallUnderTest):
         self._number = number
         module.calls[number] = self
         self._call = module.table.call_new(module.instance, number)
-        self._body_outcome = b""
+        self._body_outcome = SubstitutedBody(b"")
+        self.ends_at_ns: int | None = None
         assert self._call
 
     def end(self) -> None:
@@ -166,6 +220,13 @@ class _Call(CallUnderTest):
     def local_reply(self, http_status: int) -> None:
         """The proxy answers in the place of a response that had begun."""
         self._module.table.local_reply(self._call, http_status)
+
+    def deadline(self) -> Action:
+        """The time has come that the chain has told."""
+        action = self._action(self._module.table.deadline(self._call))
+        if action is Action.REPLY:
+            self.reply = self._denied
+        return action
 
     def header_map(self, header_map: int) -> dict[str, bytes]:
         return (self.request.headers, self.response.headers, self.response.trailers)[header_map]
@@ -197,10 +258,12 @@ class _Call(CallUnderTest):
     def _action(self, number: int) -> Action:
         action = Action(number)
         if action in {Action.REPLACE, Action.RESPOND}:  # it may lie in the chunks: read it while they are there
-            self._body_outcome = self._outcome_now().body.read()
+            outcome = self._outcome_now()
+            own = (read_entries(outcome.metadata), read_entries(outcome.trailers)) if action is Action.RESPOND else ()
+            self._body_outcome = SubstitutedBody(outcome.body.read(), *own)
         if action is Action.REPLY:
             outcome = self._outcome_now()
-            self._denied = Denied(outcome.code, outcome.text.read())
+            self._denied = Denied(outcome.code, outcome.text.read(), read_entries(outcome.metadata))
         self._module.alive.clear()
         return action
 
@@ -209,6 +272,9 @@ class _Call(CallUnderTest):
         return outcome
 
     def _replacement(self) -> bytes:
+        return self._body_outcome.body
+
+    def _substitute(self) -> SubstitutedBody:
         return self._body_outcome
 
     def _denial(self) -> Denied:

@@ -7,10 +7,11 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
 
 import wasmtime
 
-from appnet.interpret.rpc import WALL_AHEAD_NS
+from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, encode_options
 from appnet.processors.processor import Denied
 
@@ -20,6 +21,7 @@ _CONTINUE, _PAUSE = 0, 1
 _REQUEST_BODY, _RESPONSE_BODY, _PLUGIN_CONFIGURATION = 0, 1, 7
 _REALTIME = 0
 _MODULE_FAILED_TO_ALLOCATE = 10
+_STATUS = ("grpc-status", "grpc-message", "content-type")
 
 
 @dataclass
@@ -58,6 +60,7 @@ class ModuleUnderTest(Harness):
         self.shared = SharedData() if shared is None else shared
         self.host_calls = 0
         self.current: _Call | None = None
+        self.calls: dict[int, _Call] = {}
         self.posted: list[bytes] = []
         self.logged: list[str] = []
         self._contexts = _ROOT
@@ -159,14 +162,23 @@ class _Call(CallUnderTest):
         super().__init__()
         self._module = module
         self._context = context
+        module.calls[context] = self
         self.showing = self.request
         self.shown: bytes | None = None
         self.replaced: bytes | None = None
         self.denied: Denied | None = None
 
+    def deadline(self) -> Action:
+        """The proxy's timer says that time has passed."""
+        self.denied = None
+        self._module.run("proxy_on_tick", _ROOT)
+        self.reply = self.denied
+        return Action.CONTINUE if self.denied is None else Action.REPLY
+
     def end(self) -> None:
         self._module.run("proxy_on_done", self._context)
         self._module.run("proxy_on_delete", self._context)
+        del self._module.calls[self._context]
 
     def header_map(self, kind: int) -> dict[str, bytes] | None:
         maps = {0: self.request.headers, 2: self.response.headers, 3: self.response.trailers}
@@ -232,6 +244,9 @@ def _linker(module: ModuleUnderTest, engine: wasmtime.Engine) -> wasmtime.Linker
     define("env", "proxy_get_header_map_pairs", 3, _get_header_pairs)
     define("env", "proxy_replace_header_map_value", 5, _replace_header)
     define("env", "proxy_remove_header_map_value", 3, _remove_header)
+    define("env", "proxy_set_header_map_pairs", 3, _set_header_pairs)
+    define("env", "proxy_get_property", 4, _get_property)
+    define("env", "proxy_set_effective_context", 1, _set_effective_context)
     define("env", "proxy_get_buffer_bytes", 5, _get_buffer)
     define("env", "proxy_set_buffer_bytes", 5, _set_buffer)
     define("env", "proxy_send_local_response", 8, _send_local_response)
@@ -262,15 +277,16 @@ def _get_header(module: ModuleUnderTest, kind: int, key: int, key_size: int, pla
     if headers is None:
         return _BAD_ARGUMENT
     value = headers.get(module.read(key, key_size).decode("latin-1"))
-    return _NOT_FOUND if value is None else module.hand_over(value, place, size_place)
+    return _NOT_FOUND if value is None else module.hand_over(values_of(value)[0], place, size_place)
 
 
 def _get_header_pairs(module: ModuleUnderTest, kind: int, place: int, size_place: int) -> int:
     headers = _map(module, kind)
     if headers is None:
         return _BAD_ARGUMENT
-    texts = [text for key, value in headers.items() for text in (key.encode("latin-1"), value)]
-    sizes = struct.pack(f"<{1 + len(texts)}I", len(headers), *map(len, texts))
+    pairs = [(key.encode("latin-1"), it) for key, value in headers.items() for it in values_of(value)]
+    texts = [text for pair in pairs for text in pair]
+    sizes = struct.pack(f"<{1 + len(texts)}I", len(pairs), *map(len, texts))
     return module.hand_over(sizes + b"".join(text + b"\0" for text in texts), place, size_place)
 
 
@@ -288,6 +304,42 @@ def _remove_header(module: ModuleUnderTest, kind: int, key: int, key_size: int) 
         return _BAD_ARGUMENT
     headers.pop(module.read(key, key_size).decode("latin-1"), None)
     return _OK
+
+
+def _read_pairs(module: ModuleUnderTest, pairs: int, size: int) -> dict[str, bytes]:
+    """A map of one value for each key, as the module wrote it."""
+    data = module.read(pairs, size)
+    count = struct.unpack_from("<I", data)[0]
+    sizes = struct.unpack_from(f"<{2 * count}I", data, 4)
+    texts, at = [], 4 + 8 * count
+    for it in sizes:
+        texts.append(data[at : at + it])
+        at += it + 1
+    return {key.decode(): value for key, value in zip(texts[::2], texts[1::2], strict=True)}
+
+
+def _set_header_pairs(module: ModuleUnderTest, kind: int, pairs: int, size: int) -> int:
+    headers = _map(module, kind)
+    if headers is None:
+        return _BAD_ARGUMENT
+    headers.clear()
+    headers.update(_read_pairs(module, pairs, size))
+    if "grpc-status" in headers and module.current is not None:  # the module ends the response in its own way
+        own = {key: value for key, value in headers.items() if key not in _STATUS and not key.startswith(":")}
+        code, text = int(headers["grpc-status"]), unquote_to_bytes(headers["grpc-message"])
+        module.current.denied = Denied(code, text, own)
+    return _OK
+
+
+def _get_property(module: ModuleUnderTest, path: int, path_size: int, place: int, size_place: int) -> int:
+    if module.read(path, path_size) != b"connection\0uri_san_peer_certificate" or module.current is None:
+        return _NOT_FOUND
+    return module.hand_over(module.current.peer, place, size_place) if module.current.peer else _NOT_FOUND
+
+
+def _set_effective_context(module: ModuleUnderTest, context: int) -> int:
+    module.current = module.calls.get(context)
+    return _OK if module.current is not None else _BAD_ARGUMENT
 
 
 def _get_buffer(module: ModuleUnderTest, kind: int, start: int, size: int, place: int, size_place: int) -> int:
@@ -314,13 +366,14 @@ def _send_local_response(
     _details_size: int,
     body: int,
     body_size: int,
-    _headers: int,
-    _headers_size: int,
+    headers: int,
+    headers_size: int,
     grpc_status: int,
 ) -> int:
     if module.current is None:
         return _BAD_ARGUMENT
-    module.current.denied = Denied(grpc_status, module.read(body, body_size))
+    metadata = _read_pairs(module, headers, headers_size)
+    module.current.denied = Denied(grpc_status, module.read(body, body_size), metadata)
     return _OK
 
 

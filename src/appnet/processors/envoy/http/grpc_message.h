@@ -15,11 +15,11 @@ static inline size_t an_status_text(int32_t code, char out[AN_STATUS_SIZE]) {
   return size;
 }
 
-/* The text percent-encoded, cut off where it is too long; how many bytes. */
-static inline size_t an_message_text(an_view text, char out[AN_MESSAGE_SIZE]) {
+/* The text percent-encoded, cut off where there is no room for more; how many bytes. */
+static inline size_t an_message_into(an_view text, char *out, size_t room) {
   static const char digits[] = "0123456789ABCDEF";
   size_t size = 0;
-  for (size_t i = 0; i < text.size && size + 3 <= AN_MESSAGE_SIZE; i++) {
+  for (size_t i = 0; i < text.size && size + 3 <= room; i++) {
     uint8_t c = text.data[i];
     if (c >= 0x20 && c <= 0x7e && c != '%') {
       out[size++] = (char)c;
@@ -43,6 +43,10 @@ static inline bool an_is_grpc(an_view type) {
   const an_view grpc = AN_TEXT("application/grpc");
   if (type.size < grpc.size || !an_equal((an_view){type.data, grpc.size}, grpc)) return false;
   return type.size == grpc.size || type.data[grpc.size] == '+' || type.data[grpc.size] == ';';
+}
+
+static inline size_t an_message_text(an_view text, char out[AN_MESSAGE_SIZE]) {
+  return an_message_into(text, out, AN_MESSAGE_SIZE);
 }
 
 #endif

@@ -1,9 +1,11 @@
 #include "http_call.h"
 
+#include "deadline.h"
 #include "grpc_message.h"
 #include "http_status.h"
 #include "inflate.h"
 #include "lifecycle.h"
+#include "metadata.h"
 #include "response.h"
 #include "text.h"
 #include "wire.h"
@@ -39,7 +41,15 @@ void an_http_call_free(an_http_call *call) {
 static an_action http_reply(an_http_call *call, int32_t code, an_view text) {
   call->outcome.code = code;
   call->outcome.text = text;
+  call->outcome.metadata = NULL;
   return AN_REPLY;
+}
+
+/* What elements gave to an error of theirs, or to one that they have seen, goes with it. */
+static an_action with_own(an_http_call *call, an_action reply) {
+  call->outcome.metadata = call->base.own;
+  call->outcome.trailers = call->base.trailers;
+  return reply;
 }
 
 /* "appnet: " and the parts, in the arena; a fixed text where memory has run out. */
@@ -58,7 +68,9 @@ static an_view http_text(an_http_call *call, const char *subject, const char *fl
 }
 
 /* The elements' own. */
-static an_action refusal_of(an_http_call *call) { return http_reply(call, call->base.reply_code, call->base.reply_text); }
+static an_action refusal_of(an_http_call *call) {
+  return with_own(call, http_reply(call, call->base.reply_code, call->base.reply_text));
+}
 
 static bool response_refused(an_http_call *call) { return call->base.method->on_response(&call->base) == AN_REFUSE; }
 
@@ -255,6 +267,9 @@ static void mark_request(an_http_call *call) {
     services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("x-appnet-host"), host);
   }
   if (call->base.wait_ms > 0) mark_wait(call, &scope);
+  char timeout[AN_TIMEOUT_SIZE];
+  an_view left = {(const uint8_t *)timeout, an_timeout_text(&call->base, timeout)};
+  if (left.size > 0) services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("grpc-timeout"), left);
 }
 
 /* The headers of the request, or a message of it, go on. */
@@ -276,7 +291,7 @@ static an_action end_stream_with(an_http_call *call, int32_t code, an_view text)
 }
 
 static an_action end_stream_refused(an_http_call *call) {
-  return end_stream_with(call, call->base.reply_code, call->base.reply_text);
+  return with_own(call, end_stream_with(call, call->base.reply_code, call->base.reply_text));
 }
 
 /* What arrived cannot be read, as call->flaw says of `subject`: the elements that the call passed see an error
@@ -286,7 +301,7 @@ static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
   an_view text = http_text(call, subject, call->flaw);
   an_call_fail(&call->base, code);
   if (response_refused(call)) return end_stream_refused(call);
-  return end_stream_with(call, code, text);
+  return with_own(call, end_stream_with(call, code, text));
 }
 
 /* Judges the message in the whole frame; *passed is what goes on in its place. */
@@ -300,12 +315,16 @@ static an_action judge_of_stream(an_http_call *call, an_direction direction, an_
   if (verdict == AN_REFUSE) return end_stream_refused(call);
   if (direction == AN_REQUEST) request_passes(call);
   an_splice splice;
-  if (pass_message(call, direction, &splice) == AN_CONTINUE) return AN_CONTINUE;
+  if (pass_message(call, direction, &splice) == AN_CONTINUE) {
+    if (direction == AN_RESPONSE) call->base.response_passed = true;
+    return AN_CONTINUE;
+  }
   if (splice != AN_SPLICE_DONE) {
     spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
     return end_spoilt_stream(call, name_of(direction));
   }
   *passed = call->outcome.body;
+  if (direction == AN_RESPONSE) call->base.response_passed = true;
   return AN_REPLACE;
 }
 
@@ -453,7 +472,7 @@ static an_action answer_request(an_http_call *call) {
   an_splice splice = frame_reply(call, &framed);
   call->base.made_here = true;
   if (splice != AN_SPLICE_DONE) {
-    an_call_error(&call->base, GRPC_RESOURCE_EXHAUSTED);
+    an_call_fail(&call->base, GRPC_RESOURCE_EXHAUSTED);
   } else if (side->needs_message) {
     call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
     an_wire_scan(an_plan_of(&call->base, AN_RESPONSE), call->base.message, call->base.slots);
@@ -462,7 +481,7 @@ static an_action answer_request(an_http_call *call) {
   if (response_refused(call)) return refusal_of(call);
   call->outcome.body = framed;
   if (splice == AN_SPLICE_DONE && side->needs_message) pass_message(call, AN_RESPONSE, &splice);
-  if (splice == AN_SPLICE_DONE) return AN_RESPOND;
+  if (splice == AN_SPLICE_DONE) return with_own(call, AN_RESPOND);
   return http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "reply", splice_flaw(splice)));
 }
 
@@ -517,6 +536,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
     return AN_CONTINUE;
   }
   call->base.rpc_id = an_next_call(call->base.instance);
+  if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;
   call->base.last = !call->base.method->response.streams;
@@ -599,6 +619,7 @@ an_action an_response_headers(an_http_call *call, bool end_stream) {
   call->outcome.more = false;
   if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   call->base.response_begun = true;
+  call->base.trailers_only = end_stream;
   /* A response to a request that was refused, or never judged, was made by the proxy: handlers have no part in it. */
   if (!may_have_passed(call) || call->base.method->response.empty) {
     call->response_phase = AN_PHASE_JUDGED;
@@ -677,6 +698,7 @@ an_action an_response_body(an_http_call *call, const an_view *chunks, size_t cou
 }
 
 an_action an_response_trailers(an_http_call *call) {
+  an_trailers_come(&call->base);
   if (call->response_phase == AN_PHASE_STREAMING) {
     return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
   }

@@ -30,11 +30,13 @@ typedef struct an_outcome {
   an_view body;  /* AN_REPLACE */
   int32_t code;  /* AN_REPLY: gRPC status code */
   an_view text;  /* AN_REPLY: grpc-message, not yet percent-encoded */
+  const an_entry *metadata; /* AN_REPLY: all that goes with the status; AN_RESPOND: the headers */
+  const an_entry *trailers; /* AN_RESPOND */
   bool more;     /* AN_CONTINUE, AN_REPLACE: what follows in this direction has to be shown, too */
 } an_outcome;
 
 /* Beside appnet_chain a native chain exports `const an_module appnet_module`. The wasm host calls the same functions.
- * Of AN_RESPONSE_TRAILERS, metadata_get is asked for grpc-status alone. */
+ * AN_RESPONSE_TRAILERS are asked for and changed while response_trailers runs. */
 typedef struct an_module {
   uint32_t abi;
   uint32_t size; /* sizeof(an_module) */
@@ -54,6 +56,8 @@ typedef struct an_module {
   /* The proxy answers in the place of a response that had begun: the handlers see an error response. A reply made
    * before any response comes by response_headers like any other. */
   void (*local_reply)(an_http_call *call, uint32_t http_status);
+  /* The time that services.end_at told has come: AN_REPLY, or AN_CONTINUE where the call has ended. */
+  an_action (*deadline)(an_http_call *call);
   const an_outcome *(*outcome)(const an_http_call *call);
   uint8_t *(*telemetry_take)(an_instance *instance, size_t *size); /* these four as in an_chain */
   bool (*telemetry_pending)(an_instance *instance);

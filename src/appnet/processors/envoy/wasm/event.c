@@ -28,12 +28,12 @@ EXPORT(proxy_on_memory_allocate) void *proxy_on_memory_allocate(size_t size) {
 }
 
 static uint64_t event_ns; /* the time of the event in hand; 0: not asked for yet */
-static an_view request_headers;
+static an_view shown[AN_RESPONSE_TRAILERS + 1]; /* the maps that have been asked for as a whole */
 
 void event_begins(void) {
   scratch_used = 0;
   event_ns = 0;
-  request_headers = (an_view){NULL, 0};
+  memset(shown, 0, sizeof shown);
   while (large_scratch != NULL) {
     scratch_block *block = large_scratch;
     large_scratch = block->next;
@@ -73,40 +73,83 @@ static uint32_t number_at(const uint8_t *at) {
   return number;
 }
 
-static bool find_request_header(an_view key, an_view *value) {
-  if (request_headers.size < sizeof(uint32_t)) return false;
-  uint32_t count = number_at(request_headers.data);
-  const uint8_t *sizes = request_headers.data + sizeof count;
-  const uint8_t *text = sizes + (size_t)count * 2 * sizeof count;
-  for (uint32_t i = 0; i < count; i++, sizes += 2 * sizeof count) {
+/* One more value of the key, from `*at` on of the pairs, which count from 0. */
+static bool next_value(an_view pairs, an_view key, uint32_t *at, const uint8_t **text, an_view *value) {
+  uint32_t count = number_at(pairs.data);
+  while (*at < count) {
+    const uint8_t *sizes = pairs.data + sizeof count + (size_t)*at * 2 * sizeof count;
     uint32_t key_size = number_at(sizes), value_size = number_at(sizes + sizeof count);
-    if (key_size == key.size && memcmp(text, key.data, key_size) == 0) {
-      *value = (an_view){text + key_size + 1, value_size};
-      return true;
-    }
-    text += (size_t)key_size + value_size + 2;
+    const uint8_t *name = *text;
+    *text += (size_t)key_size + value_size + 2;
+    (*at)++;
+    if (key_size != key.size || memcmp(name, key.data, key_size) != 0) continue;
+    *value = (an_view){name + key_size + 1, value_size};
+    return true;
   }
   return false;
+}
+
+static size_t values_in(an_view pairs, an_view key, an_view *values, size_t room) {
+  if (pairs.size < sizeof(uint32_t)) return 0;
+  const uint8_t *text = pairs.data + sizeof(uint32_t) + (size_t)number_at(pairs.data) * 2 * sizeof(uint32_t);
+  uint32_t at = 0;
+  size_t count = 0;
+  an_view value;
+  while (next_value(pairs, key, &at, &text, &value)) {
+    if (count < room) values[count] = value;
+    count++;
+  }
+  return count;
 }
 
 static bool metadata_get(void *call_host, an_metadata_map map, an_view key, an_view *value) {
   uint8_t *data = NULL;
   size_t size = 0;
   (void)call_host;
-  if (map == AN_REQUEST_METADATA && request_headers.data != NULL) return find_request_header(key, value);
+  if (shown[map].data != NULL) return values_in(shown[map], key, value, 1) > 0;
   if (proxy_get_header_map_value(wasm_map(map), key.data, key.size, &data, &size) != 0) return false;
   *value = (an_view){data, size};
   return true;
 }
 
+/* The proxy tells one value of a key; all of them are in the whole map alone. */
+static size_t metadata_values(void *call_host, an_metadata_map map, an_view key, an_view *values, size_t room) {
+  uint8_t *pairs = NULL;
+  size_t size = 0;
+  (void)call_host;
+  if (shown[map].data == NULL && proxy_get_header_map_pairs(wasm_map(map), &pairs, &size) == 0) {
+    shown[map] = (an_view){pairs, size};
+  }
+  return values_in(shown[map], key, values, room);
+}
+
 static void metadata_set(void *call_host, an_metadata_map map, an_view key, an_view value) {
   (void)call_host;
-  request_headers = (an_view){NULL, 0}; /* they may be others now */
+  shown[map] = (an_view){NULL, 0}; /* they may be others now */
   proxy_replace_header_map_value(wasm_map(map), key.data, key.size, value.data, value.size);
 }
 
-const an_services event_services = {NULL, now_ns, wall_ns, metadata_get, metadata_set};
+static void metadata_remove(void *call_host, an_metadata_map map, an_view key) {
+  (void)call_host;
+  shown[map] = (an_view){NULL, 0};
+  proxy_remove_header_map_value(wasm_map(map), key.data, key.size);
+}
 
-void show_request_headers(an_view pairs) { request_headers = pairs; }
+static bool peer(void *call_host, an_view *identity) {
+  static const char path[] = "connection\0uri_san_peer_certificate";
+  uint8_t *data = NULL;
+  size_t size = 0;
+  (void)call_host;
+  if (proxy_get_property(path, sizeof path - 1, &data, &size) != 0) return false;
+  *identity = (an_view){data, size};
+  return true;
+}
 
-an_view shown_request_headers(void) { return request_headers; }
+const an_services event_services = {NULL,         now_ns,          wall_ns,         metadata_get, metadata_set,
+                                    metadata_values, metadata_remove, peer, end_call_at};
+
+void show_request_headers(an_view pairs) { shown[AN_REQUEST_METADATA] = pairs; }
+
+an_view shown_request_headers(void) { return shown[AN_REQUEST_METADATA]; }
+
+uint64_t event_time(void) { return now_ns(NULL); }

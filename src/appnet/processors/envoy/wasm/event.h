@@ -7,6 +7,12 @@
 
 extern const an_services event_services;
 
+/* The host's: the call is to end at this time. */
+void end_call_at(void *call_host, uint64_t at_ns);
+
+/* By the clock of event_services. */
+uint64_t event_time(void);
+
 /* What was handed over for the event before is no more. */
 void event_begins(void);
 

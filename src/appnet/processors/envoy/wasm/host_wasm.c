@@ -8,6 +8,7 @@
 #include "options.h"
 #include "proxy_wasm.h"
 #include "records.h"
+#include "ticks.h"
 
 /* ---- instance -------------------------------------------------------------------------------------------- */
 
@@ -39,9 +40,7 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
 #if APPNET_WANTS_STATE
   handover_begin(instance, (an_view){bytes, found});
 #endif
-#if APPNET_WANTS_RECORDS
-  records_begin(instance);
-#endif
+  ticks_begin(instance);
   return 1;
 }
 
@@ -83,6 +82,7 @@ typedef struct stream {
   bool replied;       /* by this chain: what follows is the reply itself */
   bool response_passed; /* some of it went on to the caller */
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
+  uint64_t ends_at_ns; /* AN_NO_DEADLINE, or when a chain has it end */
   an_http_call *call;
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
   an_view request_headers; /* while they wait for the message; in the call's arena */
@@ -99,6 +99,18 @@ static stream *find_stream(uint32_t context) {
   return it;
 }
 
+static size_t timed_calls; /* those that are to end at some time */
+
+static void set_end(stream *it, uint64_t at_ns) {
+  size_t before = timed_calls;
+  if (it->ends_at_ns != AN_NO_DEADLINE) timed_calls--;
+  if (at_ns != AN_NO_DEADLINE) timed_calls++;
+  it->ends_at_ns = at_ns;
+  if (timed_calls != before) ticks_for_deadlines(timed_calls);
+}
+
+void end_call_at(void *call_host, uint64_t at_ns) { set_end(call_host, at_ns); }
+
 static stream *new_stream(uint32_t context) {
   stream *it = spare_streams;
   if (it != NULL) {
@@ -107,7 +119,8 @@ static stream *new_stream(uint32_t context) {
     it = an_alloc(sizeof *it);
   }
   if (it == NULL) return NULL;
-  *it = (stream){.next = streams[context % BUCKETS], .context = context, .call = an_http_call_new(instance, it)};
+  *it = (stream){.next = streams[context % BUCKETS], .context = context, .ends_at_ns = AN_NO_DEADLINE};
+  it->call = an_http_call_new(instance, it);
   if (it->call == NULL) {
     an_free(it);
     return NULL;
@@ -123,34 +136,78 @@ static void end_stream(uint32_t context) {
   stream *it = *from;
   if (it == NULL) return;
   *from = it->next;
+  set_end(it, AN_NO_DEADLINE);
   an_http_call_free(it->call);
   it->next = spare_streams;
   spare_streams = it;
 }
 
+static uint8_t *pairs_number(uint8_t *to, size_t number) {
+  uint32_t narrow = (uint32_t)number;
+  memcpy(to, &narrow, sizeof narrow);
+  return to + sizeof narrow;
+}
+
+static uint8_t *pairs_text(uint8_t *to, an_view text) {
+  if (text.size > 0) memcpy(to, text.data, text.size);
+  to[text.size] = 0;
+  return to + text.size + 1;
+}
+
+/* These entries, and then the list, as proxy-wasm has maps; no pairs where memory has run out. */
+static an_view pairs_of(an_arena *arena, const an_entry *list, const an_entry *more, size_t more_count) {
+  static const uint8_t none[4];
+  size_t count = more_count, size = sizeof none;
+  for (const an_entry *it = list; it != NULL; it = it->next) count++;
+  for (size_t i = 0; i < more_count; i++) size += 10 + more[i].key.size + more[i].value.size;
+  for (const an_entry *it = list; it != NULL; it = it->next) size += 10 + it->key.size + it->value.size;
+  uint8_t *pairs = an_arena_alloc(arena, size), *to = pairs;
+  if (pairs == NULL) return (an_view){none, sizeof none};
+  to = pairs_number(to, count);
+  for (size_t i = 0; i < more_count; i++) to = pairs_number(pairs_number(to, more[i].key.size), more[i].value.size);
+  for (const an_entry *it = list; it != NULL; it = it->next) to = pairs_number(pairs_number(to, it->key.size), it->value.size);
+  for (size_t i = 0; i < more_count; i++) to = pairs_text(pairs_text(to, more[i].key), more[i].value);
+  for (const an_entry *it = list; it != NULL; it = it->next) to = pairs_text(pairs_text(to, it->key), it->value);
+  return (an_view){pairs, size};
+}
+
 static uint32_t reply(stream *it) {
   static const char details[] = "appnet_refused";
-  static const uint8_t no_headers[4];
   const an_outcome *outcome = &it->call->outcome;
+  an_view headers = pairs_of(&it->call->base.arena, outcome->metadata, NULL, 0);
   it->replied = true;
   /* Envoy makes a gRPC reply of it, with the text as its grpc-message, unless the caller does not speak gRPC. */
-  proxy_send_local_response(an_http_status_of(outcome->code), details, sizeof details - 1, outcome->text.data, outcome->text.size, no_headers,
-                            sizeof no_headers, outcome->code);
+  proxy_send_local_response(an_http_status_of(outcome->code), details, sizeof details - 1, outcome->text.data,
+                            outcome->text.size, headers.data, headers.size, outcome->code);
   return PAUSE;
 }
 
-#if APPNET_WANTS_RESPONSE_END
-/* The trailers in hand end the response with the chain's own status. */
-static uint32_t end_with_own_status(stream *it) {
-  static const char status_key[] = "grpc-status", message_key[] = "grpc-message";
+#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END
+/* The chain's own status, and what goes with it, take the place of what is in the map, details of another error and
+ * all. `head`: what else there is. */
+static uint32_t end_with_own_status(stream *it, uint32_t map, const an_entry *head, size_t head_count) {
+  static char empty[1];
   const an_outcome *outcome = &it->call->outcome;
-  char code[AN_STATUS_SIZE], message[AN_MESSAGE_SIZE];
-  size_t code_size = an_status_text(outcome->code, code), message_size = an_message_text(outcome->text, message);
+  an_arena *arena = &it->call->base.arena;
+  char code[AN_STATUS_SIZE];
+  size_t code_size = an_status_text(outcome->code, code), room = an_size_mul(outcome->text.size, 3);
+  char *message = room > 0 ? an_arena_alloc(arena, room) : empty;
+  size_t message_size = message != NULL ? an_message_into(outcome->text, message, room) : 0;
+  an_entry own[4] = {
+      {NULL, AN_TEXT("grpc-status"), {(const uint8_t *)code, code_size}},
+      {NULL, AN_TEXT("grpc-message"), {(const uint8_t *)message, message_size}},
+  };
+  for (size_t i = 0; i < head_count; i++) own[2 + i] = head[i];
+  an_view pairs = pairs_of(arena, outcome->metadata, own, 2 + head_count);
   it->replied = true;
-  proxy_replace_header_map_value(RESPONSE_TRAILERS, status_key, sizeof status_key - 1, code, code_size);
-  proxy_replace_header_map_value(RESPONSE_TRAILERS, message_key, sizeof message_key - 1, message, message_size);
+  proxy_set_header_map_pairs(map, pairs.data, pairs.size);
   return CONTINUE;
 }
+
+static const an_entry grpc_head[] = {
+    {NULL, {(const uint8_t *)":status", 7}, {(const uint8_t *)"200", 3}},
+    {NULL, {(const uint8_t *)"content-type", 12}, {(const uint8_t *)"application/grpc", 16}},
+};
 #endif
 
 /* Envoy sends no message in the place of a gRPC response. Chains that reply are not compiled to wasm. */
@@ -271,7 +328,8 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
   event_begins();
   switch (an_response_headers(it->call, end != 0)) {
     case AN_HOLD: it->response_held = true; return PAUSE;
-    case AN_REPLY: return reply(it);
+    /* A reply of Envoy's would not pass the filters before this one. */
+    case AN_REPLY: return end != 0 ? end_with_own_status(it, RESPONSE_HEADERS, grpc_head, 2) : reply(it);
     default: it->response_passed = true; return CONTINUE;
   }
 }
@@ -313,12 +371,34 @@ EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t 
   event_begins();
   switch (an_response_trailers(it->call)) {
     case AN_HOLD: return PAUSE;
-    case AN_REPLY: return it->response_passed ? end_with_own_status(it) : reply(it);
+    case AN_REPLY:
+      if (!it->response_passed) {
+        an_view head = pairs_of(&it->call->base.arena, NULL, grpc_head, 2);
+        proxy_set_header_map_pairs(RESPONSE_HEADERS, head.data, head.size);
+        proxy_set_buffer_bytes(RESPONSE_BODY, 0, WHOLE_BODY, NULL, 0);
+      }
+      return end_with_own_status(it, RESPONSE_TRAILERS, NULL, 0);
     case AN_REPLACE: return replace(it, RESPONSE_BODY, WHOLE_BODY, RESPONSE_HEADERS);
     default: return CONTINUE;
   }
 }
 #endif
+
+/* ---- deadlines ------------------------------------------------------------------------------------------- */
+
+void end_calls_in_time(void) {
+  if (timed_calls == 0) return;
+  EVENT_OF_A_CALL();
+  uint64_t now = event_time();
+  for (size_t i = 0; i < BUCKETS; i++) {
+    for (stream *it = streams[i]; it != NULL; it = it->next) {
+      if (it->ends_at_ns > now) continue;
+      set_end(it, AN_NO_DEADLINE);
+      proxy_set_effective_context(it->context);
+      if (an_deadline_come(it->call) == AN_REPLY) reply(it);
+    }
+  }
+}
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
 

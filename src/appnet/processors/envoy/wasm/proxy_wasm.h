@@ -19,6 +19,9 @@ uint32_t proxy_get_header_map_value(uint32_t map, const void *key, size_t key_si
 IMPORT(env, proxy_get_header_map_pairs) uint32_t proxy_get_header_map_pairs(uint32_t map, uint8_t **pairs, size_t *size);
 IMPORT(env, proxy_replace_header_map_value)
 uint32_t proxy_replace_header_map_value(uint32_t map, const void *key, size_t key_size, const void *value, size_t value_size);
+IMPORT(env, proxy_set_header_map_pairs) uint32_t proxy_set_header_map_pairs(uint32_t map, const uint8_t *pairs, size_t size);
+IMPORT(env, proxy_get_property) uint32_t proxy_get_property(const void *path, size_t path_size, uint8_t **value, size_t *size);
+IMPORT(env, proxy_set_effective_context) uint32_t proxy_set_effective_context(uint32_t context);
 IMPORT(env, proxy_remove_header_map_value) uint32_t proxy_remove_header_map_value(uint32_t map, const void *key, size_t key_size);
 IMPORT(env, proxy_get_buffer_bytes)
 uint32_t proxy_get_buffer_bytes(uint32_t buffer, size_t start, size_t size, uint8_t **bytes, size_t *found);

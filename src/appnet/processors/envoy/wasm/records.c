@@ -5,7 +5,7 @@
 #include "telemetry.h"
 
 #if APPNET_WANTS_RECORDS
-enum { FLUSH_MS = 100, POST_TIMEOUT_MS = 2000 };
+enum { POST_TIMEOUT_MS = 2000 };
 static an_instance *source;
 static uint8_t *batch; /* kept until the collector has it */
 static size_t batch_size;
@@ -43,13 +43,6 @@ static void post(void) {
                                     sizeof no_trailers, POST_TIMEOUT_MS, &token) == 0;
 }
 
-EXPORT(proxy_on_tick) void proxy_on_tick(uint32_t root) {
-  (void)root;
-  event_begins();
-  set_wall_clock();
-  post();
-}
-
 EXPORT(proxy_on_http_call_response)
 void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers, size_t body_size, uint32_t trailers) {
   (void)root; (void)token; (void)body_size; (void)trailers;
@@ -64,9 +57,11 @@ void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers
   if (!batch_under_way) proxy_done();
 }
 
-void records_begin(an_instance *instance) {
-  source = instance;
-  proxy_set_tick_period_milliseconds(FLUSH_MS);
+void records_begin(an_instance *instance) { source = instance; }
+
+void records_flush(void) {
+  set_wall_clock();
+  post();
 }
 
 bool records_end(void) {

@@ -5,6 +5,7 @@
 #include "instance.h"
 
 void records_begin(an_instance *instance);
+void records_flush(void);
 /* Posts what is left; whether nothing is under way any more. Otherwise proxy_done is called when it has arrived. */
 bool records_end(void);
 

@@ -26,6 +26,10 @@ class Body(Protocol):
     def direction(self) -> InHand:
         """Of the message in hand."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether what it sets in metadata may have to go with an error or a reply."""
+
     def line(self, text: str) -> None:
         """Adds a line at the depth of the statement in hand."""
 

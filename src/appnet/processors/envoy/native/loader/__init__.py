@@ -15,7 +15,7 @@ from appnet.system.cache import cache_directory
 
 _HERE = Path(__file__).parent
 _SOURCES = (
-    *(_HERE / name for name in ("loader.c", "payload.c", "shared_object.c", "state_keeper.c", "outbox.c")),
+    *(_HERE / name for name in ("loader.c", "payload.c", "shared_object.c", "state_keeper.c", "outbox.c", "timers.c")),
     RUNTIME / "options.c",
     RUNTIME / "sha256.c",
 )

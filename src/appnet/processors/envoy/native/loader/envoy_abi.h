@@ -25,11 +25,18 @@ enum { ENVOY_RECEIVED_REQUEST = 0, ENVOY_BUFFERED_REQUEST = 1, ENVOY_RECEIVED_RE
 enum { ENVOY_CONTINUE = 0, ENVOY_STOP_ITERATION = 1 };    /* headers and trailers; for bodies: */
 enum { ENVOY_STOP_AND_BUFFER = 1, ENVOY_STOP_NO_BUFFER = 3 };
 enum { ENVOY_LOG_INFO = 2, ENVOY_LOG_ERROR = 4 };
+enum { ENVOY_URI_SAN_PEER_CERTIFICATE = 37 };
 
 #define ENVOY(name) envoy_dynamic_module_callback_##name
 
 void ENVOY(log)(int level, envoy_buffer message);
 bool ENVOY(http_get_header)(void *filter, int map, envoy_buffer key, envoy_buffer *value, size_t index, size_t *count);
+size_t ENVOY(http_get_headers_size)(void *filter, int map);
+bool ENVOY(http_get_headers)(void *filter, int map, envoy_header *headers);
+bool ENVOY(http_filter_get_attribute_string)(void *filter, int attribute, envoy_buffer *value);
+void *ENVOY(http_filter_scheduler_new)(void *filter);
+void ENVOY(http_filter_scheduler_delete)(void *scheduler);
+void ENVOY(http_filter_scheduler_commit)(void *scheduler, uint64_t event);
 bool ENVOY(http_set_header)(void *filter, int map, envoy_buffer key, envoy_buffer value);
 size_t ENVOY(http_get_body_chunks_size)(void *filter, int body);
 bool ENVOY(http_get_body_chunks)(void *filter, int body, envoy_buffer *chunks);

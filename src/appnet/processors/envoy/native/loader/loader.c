@@ -17,6 +17,7 @@
 #include "outbox.h"
 #include "payload.h"
 #include "state_keeper.h"
+#include "timers.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
@@ -33,6 +34,7 @@ typedef struct config {
   state_keeper *keeper;
   uint32_t max_message;
   outbox *outbox;
+  timers *timers;
 } config;
 
 typedef struct stream {
@@ -46,6 +48,7 @@ typedef struct stream {
   bool response_begun;
   bool response_passed; /* some of it went on to the caller */
   bool replied;         /* by this filter: what follows is the reply itself */
+  timer *timer;         /* of the time at which the call is to end, if there is one */
 } stream;
 
 static void complain(const char *format, ...) {
@@ -99,6 +102,41 @@ static void header_set(void *call_host, an_metadata_map map, an_view key, an_vie
   ENVOY(http_set_header)(((stream *)call_host)->envoy, envoy_map(map), (envoy_buffer){(const char *)key.data, key.size}, text);
 }
 
+static size_t header_values(void *call_host, an_metadata_map map, an_view key, an_view *values, size_t room) {
+  envoy_buffer name = {(const char *)key.data, key.size};
+  size_t count = 0;
+  for (size_t i = 0; i == 0 || (i < count && i < room); i++) {
+    envoy_buffer found = {NULL, 0};
+    if (!ENVOY(http_get_header)(((stream *)call_host)->envoy, envoy_map(map), name, &found, i, &count)) return 0;
+    if (found.data == NULL) return 0;
+    values[i] = (an_view){(const uint8_t *)found.data, found.size};
+  }
+  return count;
+}
+
+static void header_remove(void *call_host, an_metadata_map map, an_view key) {
+  envoy_buffer name = {(const char *)key.data, key.size};
+  ENVOY(http_set_header)(((stream *)call_host)->envoy, envoy_map(map), name, (envoy_buffer){NULL, 0});
+}
+
+static bool peer(void *call_host, an_view *identity) {
+  envoy_buffer found = {NULL, 0};
+  void *envoy = ((stream *)call_host)->envoy;
+  if (!ENVOY(http_filter_get_attribute_string)(envoy, ENVOY_URI_SAN_PEER_CERTIFICATE, &found)) return false;
+  *identity = (an_view){(const uint8_t *)found.data, found.size};
+  return true;
+}
+
+static void end_at(void *call_host, uint64_t at_ns) {
+  stream *s = call_host;
+  if (s->timer != NULL) {
+    timer_move(s->timer, at_ns);
+    return;
+  }
+  s->timer = timer_start(s->config->timers, s->envoy, at_ns);
+  if (s->timer == NULL) complain("appnet: no memory for a deadline: a call has none");
+}
+
 /* ---- configurations ----------------------------------------------------------------------------------- */
 
 static bool write_all(int file, const uint8_t *bytes, size_t size) {
@@ -137,6 +175,7 @@ static bool open_library(config *it, an_view library) {
 static void config_free(config *it) {
   if (it->outbox != NULL) outbox_close(it->outbox); /* takes the last records, so before the instance goes */
   if (it->instance != NULL) it->module->instance_free(it->instance);
+  if (it->timers != NULL) timers_close(it->timers);
   state_keeper_close(it->keeper);
   if (it->library != NULL) dlclose(it->library);
   if (it->file >= 0) close(it->file);
@@ -165,7 +204,12 @@ static bool config_fill(config *it, void *envoy_config, envoy_buffer name, const
   }
   options.keeper = state_keeper_table(it->keeper);
   it->max_message = options.max_message;
-  it->services = (an_services){it, now_ns, wall_ns, header_get, header_set};
+  it->services = (an_services){it, now_ns, wall_ns, header_get, header_set, header_values, header_remove, peer, end_at};
+  it->timers = timers_open();
+  if (it->timers == NULL) {
+    complain("appnet: no memory for the deadlines of chain %s", it->module->name);
+    return false;
+  }
   it->instance = it->module->instance_new(&it->services, &options);
   if (it->instance == NULL) {
     complain("appnet: no memory for chain %s", it->module->name);
@@ -225,6 +269,7 @@ EXPORT const void *envoy_dynamic_module_on_http_filter_new(const void *config_po
 
 EXPORT void envoy_dynamic_module_on_http_filter_destroy(const void *stream_pointer) {
   stream *s = (stream *)stream_pointer;
+  if (s->timer != NULL) timer_end(s->timer);
   s->config->module->call_free(s->call);
   free(s);
 }
@@ -242,48 +287,96 @@ static void reply_plainly(stream *s) {
   ENVOY(http_send_response)(s->envoy, an_http_status_of(outcome->code), headers, 1, text, TEXT("appnet_refused"));
 }
 
+/* These headers and then what elements gave, in memory that the caller frees; the first alone where there is none. */
+static envoy_header *with_own(envoy_header *first, size_t *count, const an_entry *own) {
+  size_t all = *count;
+  for (const an_entry *it = own; it != NULL; it = it->next) all++;
+  envoy_header *headers = all > *count ? malloc(all * sizeof *headers) : NULL;
+  if (headers == NULL) return NULL;
+  memcpy(headers, first, *count * sizeof *first);
+  for (const an_entry *it = own; it != NULL; it = it->next) {
+    headers[(*count)++] = (envoy_header){(const char *)it->key.data, it->key.size, (const char *)it->value.data, it->value.size};
+  }
+  return headers;
+}
+
 /* Answers in the place of the response, or ends the one that has begun. */
 static void reply(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
   char code[AN_STATUS_SIZE];
   char message[AN_MESSAGE_SIZE];
-  envoy_header headers[] = {
+  envoy_header first[] = {
       {"grpc-status", 11, code, an_status_text(outcome->code, code)},
       {"grpc-message", 12, message, an_message_text(outcome->text, message)},
       {"content-type", 12, "application/grpc", 16},
   };
+  size_t count = s->response_passed ? 2 : 3;
+  envoy_header *all = with_own(first, &count, outcome->metadata), *headers = all != NULL ? all : first;
   s->replied = true;
   if (s->response_passed) {
-    ENVOY(http_send_response_trailers)(s->envoy, headers, 2);
+    ENVOY(http_send_response_trailers)(s->envoy, headers, count);
   } else if (!speaks_grpc(s)) {
     reply_plainly(s);
   } else {
-    ENVOY(http_send_response)(s->envoy, 200, headers, 3, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
+    ENVOY(http_send_response)(s->envoy, 200, headers, count, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
   }
+  free(all);
 }
 
 /* Answers with a message of the chain's own. */
 static void respond(stream *s) {
-  an_view body = s->config->module->outcome(s->call)->body;
-  envoy_header headers[] = {{":status", 7, "200", 3}, {"content-type", 12, "application/grpc", 16}};
-  envoy_header trailers[] = {{"grpc-status", 11, "0", 1}};
+  const an_outcome *outcome = s->config->module->outcome(s->call);
+  an_view body = outcome->body;
+  envoy_header first[] = {{":status", 7, "200", 3}, {"content-type", 12, "application/grpc", 16}};
+  envoy_header last[] = {{"grpc-status", 11, "0", 1}};
+  size_t first_count = 2, last_count = 1;
+  envoy_header *headers = with_own(first, &first_count, outcome->metadata);
+  envoy_header *trailers = with_own(last, &last_count, outcome->trailers);
   s->replied = true;
-  ENVOY(http_send_response_headers)(s->envoy, headers, 2, false);
+  ENVOY(http_send_response_headers)(s->envoy, headers != NULL ? headers : first, first_count, false);
   ENVOY(http_send_response_data)(s->envoy, (envoy_buffer){(const char *)body.data, body.size}, false);
-  ENVOY(http_send_response_trailers)(s->envoy, trailers, 1);
+  ENVOY(http_send_response_trailers)(s->envoy, trailers != NULL ? trailers : last, last_count);
+  free(headers);
+  free(trailers);
 }
 
-/* The trailers in hand end the response with the chain's own status. */
-static int end_with_own_status(stream *s) {
+/* What a server gave to its answer or error is no part of the chain's own error. The HTTP status stays. */
+static void clear_map(stream *s, int map) {
+  size_t count;
+  while ((count = ENVOY(http_get_headers_size)(s->envoy, map)) > 0) {
+    envoy_header *all = malloc(count * sizeof *all);
+    if (all == NULL) return;
+    size_t at = 0, found = ENVOY(http_get_headers)(s->envoy, map, all) ? count : 0;
+    while (at < found && all[at].key[0] == ':') at++;
+    char *key = at < found ? malloc(all[at].key_size) : NULL; /* Envoy's own goes with the header */
+    if (key != NULL) {
+      memcpy(key, all[at].key, all[at].key_size);
+      ENVOY(http_set_header)(s->envoy, map, (envoy_buffer){key, all[at].key_size}, (envoy_buffer){NULL, 0});
+    }
+    free(key);
+    free(all);
+    if (ENVOY(http_get_headers_size)(s->envoy, map) >= count) return;
+  }
+}
+
+/* The chain's own status, and what goes with it, take the place of what is in the map. */
+static int end_with_own_status(stream *s, an_metadata_map map) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
   char code[AN_STATUS_SIZE];
   char message[AN_MESSAGE_SIZE];
-  envoy_buffer code_text = {code, an_status_text(outcome->code, code)};
-  envoy_buffer message_text = {message, an_message_text(outcome->text, message)};
+  const an_entry first[] = {
+      {(an_entry *)(uintptr_t)&first[1], {(const uint8_t *)"grpc-status", 11}, {(const uint8_t *)code, an_status_text(outcome->code, code)}},
+      {(an_entry *)(uintptr_t)outcome->metadata, {(const uint8_t *)"grpc-message", 12}, {(const uint8_t *)message, an_message_text(outcome->text, message)}},
+  };
   s->replied = true;
-  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_TRAILERS, TEXT("grpc-status"), code_text);
-  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_TRAILERS, TEXT("grpc-message"), message_text);
+  clear_map(s, envoy_map(map));
+  for (const an_entry *it = first; it != NULL; it = it->next) header_set(s, map, it->key, it->value);
   return ENVOY_CONTINUE;
+}
+
+static void say_grpc(stream *s) {
+  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT(":status"), TEXT("200"));
+  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT("content-type"), TEXT("application/grpc"));
 }
 
 static void drop_content_length(stream *s, int map) {
@@ -400,6 +493,11 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
   switch (s->config->module->response_headers(s->call, end)) {
     case AN_HOLD: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
+      if (end) { /* a reply of Envoy's would not pass the filters before this one */
+        end_with_own_status(s, AN_RESPONSE_METADATA);
+        say_grpc(s);
+        return ENVOY_CONTINUE;
+      }
       reply(s);
       return ENVOY_STOP_ITERATION;
     default:
@@ -440,9 +538,12 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, co
     case AN_TAKE:
     case AN_RESPOND: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
-      if (s->response_passed) return end_with_own_status(s);
-      reply(s);
-      return ENVOY_STOP_ITERATION;
+      if (!s->response_passed) {
+        clear_map(s, ENVOY_RESPONSE_HEADERS);
+        say_grpc(s);
+        drop(s, ENVOY_BUFFERED_RESPONSE);
+      }
+      return end_with_own_status(s, AN_RESPONSE_TRAILERS);
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
   }
@@ -457,13 +558,19 @@ EXPORT int envoy_dynamic_module_on_http_filter_local_reply(void *envoy, const vo
   return 0; /* let it go on */
 }
 
+/* The time that the chain has told has come. */
+EXPORT void envoy_dynamic_module_on_http_filter_scheduled(void *envoy, const void *stream_pointer, uint64_t event) {
+  stream *s = (stream *)stream_pointer;
+  (void)envoy; (void)event;
+  if (!s->replied && s->config->module->deadline(s->call) == AN_REPLY) reply(s);
+}
+
 /* ---- hooks that Envoy wants resolved and that this filter has no use for --------------------------------- */
 
 /* Their arguments are Envoy's business; leaving them out is the same call. */
 #define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void)
 
 HOOK(stream_complete) {}
-HOOK(scheduled) {}
 HOOK(downstream_above_write_buffer_high_watermark) {}
 HOOK(downstream_below_write_buffer_low_watermark) {}
 HOOK(http_callout_done) {}

@@ -1,0 +1,15 @@
+/* What the proxy's timer is for: records go out, and calls end at their deadlines. */
+#ifndef AN_TICKS_H
+#define AN_TICKS_H
+
+#include "instance.h"
+
+void ticks_begin(an_instance *instance);
+
+/* How many calls have a time at which they are to end, from now on. */
+void ticks_for_deadlines(size_t calls);
+
+/* The host's: ends those whose time has come. */
+void end_calls_in_time(void);
+
+#endif
