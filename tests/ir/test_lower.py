@@ -174,10 +174,10 @@ def test_success_is_a_status_of_zero_and_its_name_stays_free():
         t.2 = eq(t, 0)
         match t.2
           true =>
-            meta_status.2 = 'success'
+            status_text = 'success'
           _ =>
-            meta_status.2 = 'failure'
-        x = eq(meta_status.2, 'success')
+            status_text = 'failure'
+        x = eq(status_text, 'success')
         t.3 = int_to_string(meta_status)
         set_metadata('m', t.3)
         forward

@@ -8,6 +8,7 @@ from appnet.ir.nodes import (
     Answer,
     Block,
     Call,
+    ClearField,
     Computation,
     Delay,
     Do,
@@ -15,6 +16,7 @@ from appnet.ir.nodes import (
     Foreach,
     Forward,
     Handler,
+    HasField,
     Let,
     Match,
     NewReply,
@@ -37,7 +39,7 @@ def print_element(element: Element) -> str:
     lines = [f"element {element.name}"]
     lines += [_INDENT + _variable(variable) for variable in element.state]
     lines += ["", f"{_INDENT}init", *_block(element.init, 2)]
-    for name, handler in (("req", element.req), ("resp", element.resp)):
+    for name, handler in element.handlers.items():
         lines += ["", f"{_INDENT}{name}{_effects(handler)}", *_block(handler.body, 2)]
     return "\n".join(lines) + "\n"
 
@@ -66,6 +68,8 @@ def _statement(statement: Statement, depth: int) -> list[str]:
             return [f"{margin}state.{state.name} = {show_atom(value)}"]
         case WriteField(path=path, value=value, clears=clears):
             return [f"{margin}rpc.{path} = {show_atom(value)}{_clears(clears)}"]
+        case ClearField(path=path, clears=clears):
+            return [f"{margin}clear rpc.{path}{_clears(clears)}"]
         case Do(call=call):
             return [margin + _computation(call)]
         case Match(subject=subject, arms=arms):
@@ -91,8 +95,8 @@ def _computation(value: Computation) -> str:
     match value:
         case Call(op=op, args=args):
             return f"{op}({', '.join(show_atom(atom) for atom in args)})"
-        case ReadField(path=path):
-            return f"rpc.{path}"
+        case ReadField(path=path) | HasField(path=path):
+            return f"{'has ' if isinstance(value, HasField) else ''}rpc.{path}"
         case _:
             return show_atom(value)
 
