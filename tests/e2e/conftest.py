@@ -26,7 +26,7 @@ from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
-from appnet.processors.envoy.targets import NATIVE, TARGETS
+from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
@@ -247,7 +247,8 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
             upstream,
             max_message=limits.max_message,
             chooses_host=len(servers) > 1,
-            delays=any("delay(" in ELEMENTS[it] for names_ in elements for it in names_.split("+")),
+            delays=any("delay(" in ELEMENTS[it] for it in used),
+            replies=target == WASM and any("reply()" in ELEMENTS[it] for it in used),
             idle_seconds={it.full_name: limits.idle for it in methods if limits.idle},
         )
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), *extensions)))

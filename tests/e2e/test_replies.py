@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import grpc
-import pytest
 
-from appnet.processors.envoy.targets import NATIVE
 from tests.e2e.conftest import ECHO, StartProxied
 from tests.support.raw_grpc import RawClient, frame, string_field
 
 
-@pytest.fixture
-def native_only(target: str) -> None:
-    if target != NATIVE:
-        pytest.skip("wasm modules cannot reply (tests/compile/test_fit.py)")
-
-
-@pytest.mark.usefixtures("native_only")
 def test_what_was_answered_once_is_answered_by_the_proxy(start_proxied: StartProxied) -> None:
     proxied = start_proxied("cache")
     with grpc.insecure_channel(f"127.0.0.1:{proxied.port}") as channel:
@@ -28,7 +19,6 @@ def test_what_was_answered_once_is_answered_by_the_proxy(start_proxied: StartPro
         assert len(proxied.server.seen) == 2
 
 
-@pytest.mark.usefixtures("native_only")
 def test_a_reply_has_headers_message_and_trailers(start_proxied: StartProxied) -> None:
     proxied = start_proxied("cache")
     with RawClient(proxied.port) as client:

@@ -23,6 +23,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -38,12 +39,14 @@ from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.filters import FILTER_TYPES
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
+from appnet.processors.envoy.replies import reply_script
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
 _MANY = 1 << 20
 _DELAY = "delay"
+_REPLY = "reply"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
 
@@ -57,7 +60,8 @@ class Sidecar:
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
     host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
-    header `DELAY`. No server sees these headers, and a caller's have no effect.
+    header `DELAY`. No server sees these headers, and a caller's have no effect. ``replies``: wasm modules may answer calls
+    with messages.
     ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
     others may be silent for ever.
     """
@@ -69,6 +73,7 @@ class Sidecar:
     max_message: int = DEFAULT_MAX_MESSAGE
     chooses_host: bool = False
     delays: bool = False
+    replies: bool = False
     idle_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -138,6 +143,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
+    manager.http_filters.add(name=_REPLY, disabled=True).typed_config.Pack(Lua())
     if sidecar.chooses_host:
         manager.http_filters.add(name="choose-host").typed_config.Pack(_host_from_header())
     router = Router(suppress_envoy_headers=True)
@@ -151,6 +157,10 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     routes.virtual_hosts.append(_all_calls(sidecar))
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
+    if sidecar.replies:
+        script = LuaPerRoute()
+        script.source_code.inline_string = reply_script(_REPLY)
+        routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(script)
     routes.request_headers_to_remove.extend((DELAY, HOST))
     return routes
 

@@ -18,6 +18,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.replies import replies_from_wasm
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
@@ -91,6 +92,7 @@ class EnvoyNode:
             max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
             chooses_host=len(upstream) > 1,
             delays=delays,
+            replies=any(replies_from_wasm(it) for it in artifacts),
             idle_seconds=idle_seconds(artifacts),
         )
         filters = (self._filter(it) for it in artifacts)

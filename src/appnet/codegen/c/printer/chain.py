@@ -129,6 +129,7 @@ class _ChainPrinter:
             "LATE_REQUEST_HEADERS": any(method.request.reads_late for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
+            "REPLY": any(method.replies for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [

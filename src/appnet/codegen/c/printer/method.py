@@ -54,6 +54,11 @@ class MethodPrinter:
         self._elements = elements
         self._broken = broken
 
+    @property
+    def replies(self) -> bool:
+        """Whether an element answers requests with messages of its own."""
+        return any(it.element.req.effects.can_reply for it in self._elements)
+
     def handlers(self) -> list[str]:
         """The functions of the elements' handlers."""
         lines: list[str] = []

@@ -7,6 +7,7 @@
  *   APPNET_WANTS_LATE_REQUEST_HEADERS  1 where request handlers that wait for the message read metadata
  *   APPNET_WANTS_RESPONSE          1 where a method's response side is not empty
  *   APPNET_WANTS_RESPONSE_END      1 where a method's response side needs the message or the status
+ *   APPNET_WANTS_REPLY             1 where an element answers requests with messages
  *   APPNET_WANTS_RECORDS           1 where the chain has record streams
  */
 #include "instance.c"

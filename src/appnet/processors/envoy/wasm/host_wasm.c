@@ -8,6 +8,10 @@
 #include "proxy_wasm.h"
 #include "records.h"
 
+/* The answer of a chain that replies comes by as a response. */
+#define SEES_RESPONSE (APPNET_WANTS_RESPONSE || APPNET_WANTS_REPLY)
+#define SEES_RESPONSE_BODY (APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY)
+
 /* ---- instance -------------------------------------------------------------------------------------------- */
 
 static an_instance *instance;
@@ -55,6 +59,7 @@ typedef struct stream {
   struct stream *next;
   uint32_t context;
   bool replied;       /* by this chain: what follows is the reply itself */
+  bool responds;      /* with a message */
   bool response_passed; /* some of it went on to the caller */
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
   an_http_call *call;
@@ -127,13 +132,44 @@ static uint32_t end_with_own_status(stream *it) {
 }
 #endif
 
-/* Envoy sends no message in the place of a gRPC response. Chains that reply are not compiled to wasm. */
-static uint32_t refuse_to_respond(stream *it) {
-  static const char text[] = "appnet: a wasm module cannot reply";
-  it->call->outcome.code = 12;
-  it->call->outcome.text = (an_view){(const uint8_t *)text, sizeof text - 1};
-  return reply(it);
+#if APPNET_WANTS_REPLY
+static const char status_key[] = "grpc-status", reply_key[] = "x-appnet-reply";
+
+/* Envoy makes a status without a message of every answer to a gRPC call, but shows it to the filters as any response. So
+ * the answer is marked; a filter behind the chains (`listeners.py`) gives what is so marked a body, of which this chain
+ * then makes the message, and trailers after it. */
+static uint32_t respond(stream *it) {
+  static const char details[] = "appnet_replied";
+  /* One header as the proxy reads it: count, size of key, size of value, key, value. */
+  static const char headers[] = "\x01\0\0\0" "\x0e\0\0\0" "\x01\0\0\0" "x-appnet-reply\0" "1";
+  it->replied = it->responds = true;
+  proxy_send_local_response(200, details, sizeof details - 1, NULL, 0, headers, sizeof headers, 0);
+  return PAUSE;
 }
+
+/* The headers of the chain's own answer; without a body to come there is no place for a message. */
+static uint32_t show_reply_headers(bool end) {
+  static const char message_key[] = "grpc-message", length_key[] = "content-length";
+  static const char unimplemented[] = "12", text[] = "appnet: this listener lets no wasm module reply";
+  proxy_remove_header_map_value(RESPONSE_HEADERS, reply_key, sizeof reply_key - 1);
+  if (end) {
+    proxy_replace_header_map_value(RESPONSE_HEADERS, status_key, sizeof status_key - 1, unimplemented, sizeof unimplemented - 1);
+    proxy_replace_header_map_value(RESPONSE_HEADERS, message_key, sizeof message_key - 1, text, sizeof text - 1);
+    return CONTINUE;
+  }
+  proxy_remove_header_map_value(RESPONSE_HEADERS, status_key, sizeof status_key - 1);
+  proxy_remove_header_map_value(RESPONSE_HEADERS, length_key, sizeof length_key - 1);
+  return CONTINUE;
+}
+
+static uint32_t show_reply_body(stream *it, size_t size, bool end) {
+  an_view message = it->call->outcome.body;
+  proxy_set_buffer_bytes(RESPONSE_BODY, 0, size, message.data, message.size);
+  it->call->outcome.body = (an_view){NULL, 0};
+  if (end) proxy_replace_header_map_value(RESPONSE_TRAILERS, status_key, sizeof status_key - 1, "0", 1);
+  return CONTINUE;
+}
+#endif
 
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
 /* So that the message's event need not ask for them again. Where messages are judged one by one, the first lets them go. */
@@ -168,12 +204,14 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
 #endif
       return PAUSE;
     case AN_REPLY: return reply(it);
-    case AN_RESPOND: return refuse_to_respond(it);
+#if APPNET_WANTS_REPLY
+    case AN_RESPOND: return respond(it);
+#endif
     default: return CONTINUE;
   }
 }
 
-#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
 static an_view body_bytes(uint32_t buffer, size_t size) {
   uint8_t *bytes = NULL;
   size_t found = 0;
@@ -190,7 +228,7 @@ static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) 
 }
 #endif
 
-#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
 static uint32_t take(uint32_t buffer, size_t size) {
   proxy_set_buffer_bytes(buffer, 0, size, NULL, 0);
   return PAUSE;
@@ -215,7 +253,9 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
     case AN_REPLY: return reply(it);
     case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
     case AN_TAKE: return take(REQUEST_BODY, size);
-    case AN_RESPOND: return refuse_to_respond(it);
+#if APPNET_WANTS_REPLY
+    case AN_RESPOND: return respond(it);
+#endif
     default: return CONTINUE;
   }
 }
@@ -233,10 +273,13 @@ EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t co
 }
 #endif
 
-#if APPNET_WANTS_RESPONSE
+#if SEES_RESPONSE
 EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
   stream *it = find_stream(context);
   (void)headers;
+#if APPNET_WANTS_REPLY
+  if (it != NULL && it->responds) return show_reply_headers(end != 0);
+#endif
   if (it == NULL || it->replied) return CONTINUE;
   event_begins();
   switch (an_response_headers(it->call, end != 0)) {
@@ -247,7 +290,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 }
 #endif
 
-#if APPNET_WANTS_RESPONSE_END
+#if SEES_RESPONSE_BODY
 /* Whether a long body that is shown again and again is still growing: then its header alone is looked at. */
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
@@ -260,6 +303,9 @@ static bool still_growing(size_t size) {
 
 EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
   stream *it = find_stream(context);
+#if APPNET_WANTS_REPLY
+  if (it != NULL && it->responds) return show_reply_body(it, size, end != 0);
+#endif
   if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
   bool streams = it->call->response_phase == AN_PHASE_STREAMING;
@@ -274,6 +320,9 @@ EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context,
   }
 }
 
+#endif
+
+#if APPNET_WANTS_RESPONSE_END
 EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
   stream *it = find_stream(context);
   (void)trailers;
