@@ -23,7 +23,6 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata_pb2 import Config as HeaderToMetadata
-from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -39,7 +38,7 @@ from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.filters import FILTER_TYPES
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
-from appnet.processors.envoy.replies import reply_script
+from appnet.processors.envoy.replies import idle_reply_filter, route_with_replies
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
@@ -143,7 +142,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
-    manager.http_filters.add(name=_REPLY, disabled=True).typed_config.Pack(Lua())
+    manager.http_filters.append(idle_reply_filter(_REPLY))
     if sidecar.chooses_host:
         manager.http_filters.add(name="choose-host").typed_config.Pack(_host_from_header())
     router = Router(suppress_envoy_headers=True)
@@ -158,9 +157,7 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
     if sidecar.replies:
-        script = LuaPerRoute()
-        script.source_code.inline_string = reply_script(_REPLY)
-        routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(script)
+        routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(route_with_replies(_REPLY))
     routes.request_headers_to_remove.extend((DELAY, HOST))
     return routes
 

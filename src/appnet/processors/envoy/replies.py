@@ -2,19 +2,21 @@
 
 Envoy makes a status without a message of every answer that a filter gives to a gRPC call, and a module cannot give a
 body to a response that has none. But the answer passes the filters as any response, and Lua can: so the module marks its
-answer with the header `REPLY`, a Lua filter behind the chains gives what is so marked a body of one byte, and the module,
+answer with the header `REPLY_MARK`, a Lua filter behind the chains gives what is so marked a body of one byte, and the module,
 to which that body comes next, makes the message of it and adds the trailers (`wasm/host_wasm.c`).
 """
 
 from __future__ import annotations
 
+from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from google.protobuf.message import Message
+
 from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
-from appnet.processors.envoy.targets import WASM
+from appnet.processors.envoy.targets import REPLY_MARK, WASM
 
-REPLY = "x-appnet-reply"
-"""The header; the module takes it away."""
-
+# A call that a module answers never comes to the filter: so what a server marks, or a module further on, is left alone.
 _SCRIPT = """\
 function envoy_on_request(handle)
   handle:streamInfo():dynamicMetadata():set("NAME", "passed", true)
@@ -33,12 +35,30 @@ end
 """
 
 
-def reply_script(name: str) -> str:
-    """The Lua code of the filter ``name``.
+def reply_filter(name: str) -> HttpFilter:
+    """The filter, to stand behind the chains, with a name of its own."""
+    filter_, lua = HttpFilter(name=name), Lua()
+    lua.default_source_code.inline_string = _script(name)
+    filter_.typed_config.Pack(lua)
+    return filter_
 
-    A call that a module answers never comes to the filter: so what a server marks, or a module further on, is left alone.
-    """
-    return _SCRIPT.replace("NAME", name).replace("HEADER", REPLY)
+
+def idle_reply_filter(name: str) -> HttpFilter:
+    """The filter for a listener whose routes say by `route_with_replies` whether there is anything for it to do."""
+    filter_ = HttpFilter(name=name, disabled=True)
+    filter_.typed_config.Pack(Lua())
+    return filter_
+
+
+def route_with_replies(name: str) -> Message:
+    """What has the idle filter of this name work."""
+    route = LuaPerRoute()
+    route.source_code.inline_string = _script(name)
+    return route
+
+
+def _script(name: str) -> str:
+    return _SCRIPT.replace("NAME", name).replace("HEADER", REPLY_MARK)
 
 
 def replies_from_wasm(artifact: Artifact) -> bool:
