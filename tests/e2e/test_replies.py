@@ -53,13 +53,33 @@ def test_a_reply_passes_the_modules_before_it_as_a_response(start_proxied: Start
         assert by_server.body == frame(string_field(1, b"reply, signed"))
 
 
+def test_modules_before_it_may_refuse_a_reply(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("parrot", before=["response_firewall", "signature", "response_firewall"])
+    with RawClient(proxied.port) as client:
+        refused = client.call(ECHO, frame(string_field(1, b"secret")))
+        assert (refused.grpc_status, refused.header("grpc-message"), refused.body) == (7, "no secrets", b"")
+        passed = client.call(ECHO, frame(string_field(1, b"hello")))
+        assert passed.body == frame(string_field(1, b"hello, signed"))
+
+
+def test_modules_behind_it_see_nothing_of_a_reply(start_proxied: StartProxied) -> None:
+    proxied = start_proxied("parrot", before=["parrot"])
+    with RawClient(proxied.port) as client:
+        assert client.call(ECHO, frame(string_field(1, b"hello"))).body == frame(string_field(1, b"hello"))
+    proxied = start_proxied("signature", before=["parrot"])
+    with RawClient(proxied.port) as client:
+        by_proxy = client.call(ECHO, frame(string_field(1, b"hello")))
+        assert (by_proxy.body, by_proxy.header("x-status")) == (frame(string_field(1, b"hello")), None)
+    assert proxied.server.seen == []
+
+
 def test_a_reply_is_as_long_as_it_is(start_proxied: StartProxied) -> None:
     proxied = start_proxied("parrot")
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{proxied.port}", options) as channel:
         echo = channel.unary_unary(ECHO)
         for size in (0, 1, 100_000, 5 << 20):
-            asked = string_field(1, b"x" * size) if size else b""
+            asked = string_field(1, b"x" * size)
             assert echo(asked, timeout=20) == asked
     assert proxied.server.seen == []
 

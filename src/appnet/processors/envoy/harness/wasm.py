@@ -177,7 +177,7 @@ class _Call(CallUnderTest):
         headers = self._module.run("proxy_on_response_headers", self._context, len(self.response.headers), 0)
         body = self._module.run("proxy_on_response_body", self._context, 1, 1)
         self._module.current = None
-        assert (headers, body) == (_CONTINUE, _CONTINUE)
+        assert (headers, body) == (_PAUSE, _CONTINUE)
         assert self.response.headers == {":status": b"200", "content-type": b"application/grpc"}
         assert self.response.trailers == {"grpc-status": b"0"}
         return Action.RESPOND

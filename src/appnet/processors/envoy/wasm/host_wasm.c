@@ -147,7 +147,8 @@ static uint32_t respond(stream *it) {
   return PAUSE;
 }
 
-/* The headers of the chain's own answer; without a body to come there is no place for a message. */
+/* The headers of the chain's own answer; without a body to come there is no place for a message. They wait for the trailers
+ * that the body's event adds: only what continues then is told of these, and chains further out wait for them. */
 static uint32_t show_reply_headers(bool end) {
   static const char message_key[] = "grpc-message", length_key[] = "content-length";
   static const char unimplemented[] = "12", text[] = "appnet: this listener lets no wasm module reply";
@@ -159,7 +160,7 @@ static uint32_t show_reply_headers(bool end) {
   }
   proxy_remove_header_map_value(RESPONSE_HEADERS, status_key, sizeof status_key - 1);
   proxy_remove_header_map_value(RESPONSE_HEADERS, length_key, sizeof length_key - 1);
-  return CONTINUE;
+  return PAUSE;
 }
 
 static uint32_t show_reply_body(stream *it, size_t size, bool end) {
