@@ -59,8 +59,8 @@ class Sidecar:
     ``max_message`` is the longest gRPC message in bytes that the filters must be able to hold.
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
     host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
-    header `DELAY`. No server sees these headers, and a caller's have no effect. ``replies``: wasm modules may answer calls
-    with messages.
+    header `DELAY`. No server sees these headers, and a caller's have no effect.
+    ``replies``: wasm modules may answer calls with messages.
     ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
     others may be silent for ever.
     """

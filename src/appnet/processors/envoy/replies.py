@@ -1,16 +1,15 @@
 """How a wasm module answers a call with a message, which Envoy offers modules no way to do.
 
 Envoy makes a status without a message of every answer that a filter gives to a gRPC call, and a module cannot give a
-body to a response that has none. But the answer passes the filters as any response, and Lua can: so the module marks its
-answer with the header `REPLY_MARK`, a Lua filter behind the chains gives what is so marked a body of one byte, and the module,
-to which that body comes next, makes the message of it and adds the trailers (`wasm/host_wasm.c`).
+body to a response that has none. But the answer passes the filters as any response, and Lua can: so the module marks
+its answer with the header `REPLY_MARK`, a Lua filter behind the chains gives what is so marked a body of one byte, and
+the module, to which that body comes next, makes the message of it and adds the trailers (`wasm/host_wasm.c`).
 """
 
 from __future__ import annotations
 
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua, LuaPerRoute
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
-from google.protobuf.message import Message
 
 from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
@@ -50,7 +49,7 @@ def idle_reply_filter(name: str) -> HttpFilter:
     return filter_
 
 
-def route_with_replies(name: str) -> Message:
+def route_with_replies(name: str) -> LuaPerRoute:
     """What has the idle filter of this name work."""
     route = LuaPerRoute()
     route.source_code.inline_string = _script(name)

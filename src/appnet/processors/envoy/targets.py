@@ -15,6 +15,7 @@ _EVERYTHING = frozenset(Need)
 
 TARGETS = {
     NATIVE: Target(NATIVE, "so", gives=_EVERYTHING, alone=_EVERYTHING),
-    # Each worker has a machine, and so a state, of its own.
-    WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING),
+    # Each worker has a machine, and so a state, of its own. A module can but reset a response that has begun: Envoy
+    # lets it change trailers only where the server ends the stream.
+    WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING, ends_begun=False),
 }
