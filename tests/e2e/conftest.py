@@ -265,6 +265,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
+        used = [it for names_ in elements for it in names_.split("+")]
         sidecar = Sidecar(
             "ingress",
             names,

@@ -22,6 +22,7 @@
 #define APPNET_WANTS_LATE_REQUEST_HEADERS 1
 #define APPNET_WANTS_RESPONSE 1
 #define APPNET_WANTS_RESPONSE_END 1
+#define APPNET_WANTS_REPLY 0
 #define APPNET_WANTS_RECORDS 1
 
 #define TEXT(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})

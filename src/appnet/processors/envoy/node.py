@@ -38,6 +38,7 @@ class EnvoyNode:
         self._settings, self._xds = settings, xds
         self._process: EnvoyProcess | None = None
         self._address: Address | None = None
+        self._replied = False  # the version before, which runs until the new one's code is there
 
     @property
     def process(self) -> EnvoyProcess:
@@ -84,6 +85,7 @@ class EnvoyNode:
         """Makes these all that it is to run, code included."""
         upstream = self._settings.upstream
         delays = any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked)
+        replies = any(replies_from_wasm(it) for it in artifacts)
         names = [it.name for it in artifacts]
         sidecar = Sidecar(
             _LISTENERS[self.side],
@@ -92,9 +94,10 @@ class EnvoyNode:
             max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
             chooses_host=len(upstream) > 1,
             delays=delays,
-            replies=any(replies_from_wasm(it) for it in artifacts),
+            replies=replies or self._replied,
             idle_seconds=idle_seconds(artifacts),
         )
+        self._replied = replies
         filters = (self._filter(it) for it in artifacts)
         self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
 
