@@ -131,6 +131,7 @@ class _ChainPrinter:
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
+            "REPLY": any(method.replies for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [
