@@ -10,7 +10,14 @@ from urllib.parse import unquote_to_bytes
 import wasmtime
 
 from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, encode_options
+from appnet.processors.envoy.harness.calls import (
+    Action,
+    CallUnderTest,
+    Direction,
+    Harness,
+    SubstitutedBody,
+    encode_options,
+)
 from appnet.processors.envoy.targets import REPLY_MARK
 from appnet.processors.processor import Denied
 
@@ -137,6 +144,7 @@ class _Call(CallUnderTest):
         self.shown: bytes | None = None
         self.replaced: bytes | None = None
         self.denied: Denied | None = None
+        self._answer = SubstitutedBody(b"")
         self.marked = False  # the chain answers, and the listener is to give the answer a body
 
     def deadline(self) -> Action:
@@ -183,16 +191,22 @@ class _Call(CallUnderTest):
     def _respond(self) -> Action:
         """Shows the chain its own answer as a response, with the body that a listener's Lua filter gives it."""
         self.marked, self.showing, self.shown = False, self.response, b"?"
-        self.response.headers = {":status": b"200", "content-type": b"application/grpc", "grpc-status": b"0"}
-        self.response.headers |= {REPLY_MARK: b"1", "content-length": b"1"}
+        own = {} if self.denied is None else dict(self.denied.metadata)
+        head = {":status": b"200", "content-type": b"application/grpc"}
+        self.response.headers = {**head, **own, "grpc-status": b"0", REPLY_MARK: b"1", "content-length": b"1"}
         self._module.current = self
         headers = self._module.run("proxy_on_response_headers", self._context, len(self.response.headers), 0)
         body = self._module.run("proxy_on_response_body", self._context, 1, 1)
         self._module.current = None
         assert (headers, body) == (_PAUSE, _CONTINUE)
-        assert self.response.headers == {":status": b"200", "content-type": b"application/grpc"}
-        assert self.response.trailers == {"grpc-status": b"0"}
+        assert self.response.headers == {**head, **own}
+        trailers = dict(self.response.trailers)
+        assert trailers.pop("grpc-status") == b"0"
+        self._answer = SubstitutedBody(self._replacement(), own, trailers)
         return Action.RESPOND
+
+    def _substitute(self) -> SubstitutedBody:
+        return self._answer
 
     def _replacement(self) -> bytes:
         assert self.replaced is not None
