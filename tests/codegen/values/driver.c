@@ -162,7 +162,7 @@ static void take_arguments(driver_call *call, const an_side *side, an_metadata_m
 
 static void run_request(driver_call *call, char *arguments) {
   const an_side *side = &call->call->method->request;
-  call->slots = an_message_new(call->call, AN_REQUEST);
+  call->slots = an_message_new(call->call, AN_REQUEST, 0);
   take_arguments(call, side, AN_REQUEST_METADATA, arguments);
   an_verdict verdict = call->call->opened == 0 ? an_judge_open(call->call) : AN_FORWARD;
   if (verdict == AN_FORWARD) verdict = an_judge_request(call->call);
@@ -171,7 +171,7 @@ static void run_request(driver_call *call, char *arguments) {
 
 static void run_response(driver_call *call, int32_t status, char *arguments) {
   const an_side *side = &call->call->method->response;
-  call->slots = an_message_new(call->call, AN_RESPONSE);
+  call->slots = an_message_new(call->call, AN_RESPONSE, 0);
   take_arguments(call, side, AN_RESPONSE_METADATA, arguments);
   an_verdict verdict = status == 0 ? an_judge_response(call->call) : an_end_response(call->call, status);
   print_outcome(call, side, AN_RESPONSE_METADATA, verdict);
