@@ -161,7 +161,7 @@ static uint32_t reply(stream *it) {
   return PAUSE;
 }
 
-#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY
 /* The chain's own status, and what goes with it, take the place of what is in the map, details of another error and
  * all. `head`: what else there is. */
 static uint32_t end_with_own_status(stream *it, uint32_t map, const an_entry *head, size_t head_count) {
