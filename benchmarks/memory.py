@@ -52,7 +52,7 @@ resp(rpc):
 """
 _ELEMENTS = {
     NATIVE: ("cache", "sticky", "metrics"),
-    WASM: ("sticky", "metrics"),  # whose answers cannot come from a cache
+    WASM: ("sticky", "metrics"),  # answers from a cache would pass a second filter
 }
 _STEPS = 100
 _SHOWN = (0, 1, 10, 25, 50, 75, 100)

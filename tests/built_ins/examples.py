@@ -36,5 +36,6 @@ def compiled(name: str, example: str | None = None) -> Element:
     *before, truth = text.replace(SAMPLE.full_name, method_of(name).full_name).splitlines()
     body = "\n".join([*before, f"if not ({truth}):", "    send(err('it does not hold'), Up)"])
     state = "\n".join(STATE)
-    source = program(body, state=state) if OPERATIONS[name].block == "req" else program(resp=body, state=state)
+    in_req = name not in OPERATIONS or OPERATIONS[name].block == "req"
+    source = program(body, state=state) if in_req else program(resp=body, state=state)
     return compile_element(TextSource(Path("example.appnet"), source), method_of(name), name=f"of_{name}").element

@@ -23,6 +23,7 @@ from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
+from appnet.processors.envoy.targets import REPLY_MARK
 from appnet.system.address import Address
 from tests.support import snapshots
 
@@ -97,6 +98,29 @@ def test_listeners_keep_the_limits_of_calls() -> None:
         (silence,) = (it for it in patches if it["applyTo"] == "NETWORK_FILTER")
         assert silence["patch"]["value"]["typed_config"]["stream_idle_timeout"] == "90s"
         assert "NETWORK_FILTER" not in {it["applyTo"] for it in before[name][0]["spec"]["configPatches"]}
+
+
+@pytest.mark.parametrize("target", ["wasm", "native"])
+def test_wasm_modules_reply_through_a_filter_behind_them(tmp_path: Path, target: str) -> None:
+    text = (
+        ECHO.read_text().replace("name: fault", "name: cache").replace("samples/echo/fault.", "samples/elements/cache.")
+    )
+    spec = tmp_path / "echo.yaml"
+    spec.write_text(text.replace("../../", f"{Path.cwd()}/"))
+    manifests = objects(files(built(spec, target=target), ManifestSettings()))
+    (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
+    placed = [it for it in filter_["spec"]["configPatches"] if it["applyTo"] == "HTTP_FILTER"]
+    assert {it["patch"]["operation"] for it in placed} == {"INSERT_BEFORE"}, "the last stands next to the router"
+    last = placed[-1]["patch"]["value"]
+    if target == "native":
+        assert len(placed) == 1
+        assert "config_discovery" in last
+        return
+    assert len(placed) == 2
+    assert placed[0]["match"] == placed[1]["match"]
+    script = last["typed_config"]["default_source_code"]["inline_string"]
+    assert REPLY_MARK in script
+    assert f'"{last["name"]}"' in script, "it knows its own calls"
 
 
 def test_as_written_each_element_is_a_filter_in_request_order() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appnet.application.load import load
-from appnet.compile.fit import Where, element_gaps, fitted, load_application, worker_notes
+from appnet.compile.fit import Where, element_gaps, ending_notes, fitted, load_application, worker_notes
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.needs import Need, one_state
 from appnet.language import parse
 from appnet.processors import registry
+from appnet.processors.envoy.targets import TARGETS
 from appnet.processors.registry import Entry
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
@@ -49,12 +52,21 @@ def with_element(sample: Path, name: str) -> Path:
     ],
     ids=["reply", "route", "delay", "one_state"],
 )
-def test_what_no_place_gives(sample: Path, name: str, where: Where, request: pytest.FixtureRequest) -> None:
+def test_what_no_place_gives(
+    sample: Path, name: str, where: Where, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_replies("wasm", monkeypatch)
     application = load(FileSource(with_element(sample, name)))
     with pytest.raises(DiagnosticError) as caught:
         fitted(application, where)
     text = str(caught.value).replace(f"{sample.parent}/", "")
     compare(text, BAD / f"gap_{request.node.callspec.id}.txt", request)
+
+
+def _without_replies(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No target of ours lacks them."""
+    gives, alone = (it - {Need.REPLY} for it in (TARGETS[target].gives, TARGETS[target].alone))
+    monkeypatch.setitem(TARGETS, target, replace(TARGETS[target], gives=gives, alone=alone))
 
 
 @pytest.mark.parametrize("name", ["cache", "sticky", "delay"])
@@ -82,12 +94,36 @@ def test_notes(path: Path, target: str, request: pytest.FixtureRequest) -> None:
         ("delay", "wasm", []),
     ],
 )
-def test_what_an_element_needs_and_no_processor_gives_on_a_target(name: str, target: str, told: list[str]) -> None:
+def test_what_an_element_needs_and_no_processor_gives_on_a_target(
+    name: str, target: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_replies("wasm", monkeypatch)
     path = SAMPLES / "elements" / f"{name}.appnet"
     element = compile_element(FileSource(path), ECHO).element
     found = element_gaps(element, ECHO, parse(FileSource(path)), target)
     assert [it.code for it in found] == told
     assert all(it.severity is Severity.ERROR and it.help and it.span.line > 1 for it in found)
+
+
+_REFUSES = "match get(rpc, 'body') == 'bad':\n        true => send(err('no'), {there})\n        false => pass\n    "
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize(("client", "server"), [*itertools.product([False, True], repeat=2)])
+@pytest.mark.parametrize("refusing", [(), ("req",), ("resp",), ("req", "resp")], ids=str)
+def test_streams_that_end_without_a_status(target: str, client: bool, server: bool, refusing: tuple[str, ...]) -> None:
+    blocks = (
+        f"{name}(rpc):\n    {_REFUSES.format(there='Up') if name in refusing else ''}send(rpc, {onwards})\n"
+        for name, onwards in (("req", "Down"), ("resp", "Up"))
+    )
+    source = TextSource(Path("words.appnet"), "\n".join(("state:\n    pass\n", "init():\n    pass\n", *blocks)))
+    method = replace(ECHO, client_streaming=client, server_streaming=server)
+    program = parse(source)
+    found = list(ending_notes(compile_element(source, method).element, method, program, target))
+    streams = {"req": client, "resp": server}
+    expected = [it for it in refusing if streams[it] and target == "wasm"]
+    assert [it.span for it in found] == [program.blocks()[it].span for it in expected]
+    assert all(it.code == "N005" and it.severity is Severity.NOTE and "--target native" in it.help for it in found)
 
 
 @pytest.mark.parametrize(

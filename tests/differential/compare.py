@@ -59,8 +59,6 @@ SLOTS = Subject("slots", NATIVE.compile, SlotsUnderTest)
 
 AS_HTTP = (NATIVE, WASM)
 TARGETS = (*AS_HTTP, SLOTS)
-REPLYING = (NATIVE, SLOTS)
-"""No wasm module can reply."""
 
 
 @dataclass(frozen=True)

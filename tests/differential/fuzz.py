@@ -23,7 +23,7 @@ from pathlib import Path
 
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from tests.differential import sanitized
-from tests.differential.compare import REPLYING, TARGETS, Chain, Comparison, Subject, make_chain
+from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
 from tests.differential.streams import run_streams
 from tests.support.elements import lower_capacity, make_program
 from tests.support.traffic import make_traffic
@@ -77,7 +77,7 @@ def texts_of(seed: int) -> list[list[str]]:
     return [*([text] for text in texts), *together]
 
 
-def run_replies(seed: int, subjects: Sequence[Subject] = REPLYING) -> int:
+def run_replies(seed: int, subjects: Sequence[Subject] = TARGETS) -> int:
     """Compares programs that reply, alone and behind others; how many requests there were."""
     source = random.Random(seed)
     texts = [make_program(source, replies=True) for _ in range(PROGRAMS_A_BATCH)]
@@ -162,7 +162,7 @@ def judge(seed: int, *, in_sanitizers: bool) -> tuple[int, str]:
         requests = run_batch(seed, subjects)
         if seed % _BATCHES_BETWEEN_STREAMS == 0:
             requests += sum(run_streams(texts_of_streams(seed), 8, subject, seed)[0] for subject in subjects)
-            requests += run_replies(seed, sanitized.TARGETS if in_sanitizers else REPLYING)
+            requests += run_replies(seed, subjects)
     except _DISAGREEMENT as found:
         told = f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}"
         try:

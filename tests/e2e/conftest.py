@@ -26,7 +26,7 @@ from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
-from appnet.processors.envoy.targets import NATIVE, TARGETS
+from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
@@ -175,6 +175,28 @@ ELEMENTS = {
                 send(err('nothing there', UNAVAILABLE), Up)
             send(rpc, Up)
         """),
+    "parrot": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            if get_metadata(rpc, 'x-ask') == '':
+                r = reply()
+                set(r, 'body', get(rpc, 'body'))
+                send(r, Up)
+            send(rpc, Down)
+
+        resp(rpc):
+            send(rpc, Up)
+        """),
+    "signature": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            send(rpc, Down)
+
+        resp(rpc):
+            set_metadata(rpc, 'x-status', to_string(status(rpc)))
+            set(rpc, 'body', concat(get(rpc, 'body'), ', signed'))
+            send(rpc, Up)
+        """),
     "response_firewall": _HEAD
     + textwrap.dedent("""\
         req(rpc):
@@ -233,6 +255,8 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         workers: int,
         methods: Sequence[MethodSignature],
         limits: Limits,
+        *,
+        lets_reply: bool,
     ) -> Proxied:
         names = [f"chain{it}" for it in range(len(elements))]
         extensions = [
@@ -241,13 +265,15 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
+        used = [it for names_ in elements for it in names_.split("+")]
         sidecar = Sidecar(
             "ingress",
             names,
             upstream,
             max_message=limits.max_message,
             chooses_host=len(servers) > 1,
-            delays=any("delay(" in ELEMENTS[it] for names_ in elements for it in names_.split("+")),
+            delays=any("delay(" in ELEMENTS[it] for it in used),
+            replies=lets_reply and target == WASM and any("reply()" in ELEMENTS[it] for it in used),
             idle_seconds={it.full_name: limits.idle for it in methods if limits.idle},
         )
         xds.set_snapshot("node", Snapshot("1", (*sidecar_resources(sidecar), *extensions)))
@@ -282,14 +308,23 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         before: Sequence[str] = (),
         methods: Sequence[MethodSignature] = (),
         limits: Limits = USUAL_LIMITS,
+        lets_reply: bool = True,
     ) -> Proxied:
         """A proxy with a module for the element and one for each of those ``before`` it; ``methods``: if several.
 
-        Names joined by "+" are elements of one module.
+        Names joined by "+" are elements of one module. ``lets_reply``: the listener has what wasm modules need to reply.
         """
         servers = [server or RecordingServer(frame(string_field(1, b"reply"))) for _ in range(hosts)]
         return loop.run_until_complete(
-            start([*before, element], servers, next(numbers), workers, methods or (method,), limits)
+            start(
+                [*before, element],
+                servers,
+                next(numbers),
+                workers,
+                methods or (method,),
+                limits,
+                lets_reply=lets_reply,
+            )
         )
 
     try:

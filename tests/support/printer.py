@@ -39,7 +39,7 @@ def print_element(element: Element) -> str:
     lines = [f"element {element.name}"]
     lines += [_INDENT + _variable(variable) for variable in element.state]
     lines += ["", f"{_INDENT}init", *_block(element.init, 2)]
-    for name, handler in (("req", element.req), ("resp", element.resp)):
+    for name, handler in element.handlers.items():
         lines += ["", f"{_INDENT}{name}{_effects(handler)}", *_block(handler.body, 2)]
     return "\n".join(lines) + "\n"
 
@@ -95,10 +95,8 @@ def _computation(value: Computation) -> str:
     match value:
         case Call(op=op, args=args):
             return f"{op}({', '.join(show_atom(atom) for atom in args)})"
-        case ReadField(path=path):
-            return f"rpc.{path}"
-        case HasField(path=path):
-            return f"has rpc.{path}"
+        case ReadField(path=path) | HasField(path=path):
+            return f"{'has ' if isinstance(value, HasField) else ''}rpc.{path}"
         case _:
             return show_atom(value)
 

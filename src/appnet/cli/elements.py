@@ -12,7 +12,7 @@ from appnet.application.kinds import BEHAVIOUR
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import load_behaviour
-from appnet.compile.fit import application_notes, element_gaps, load_application, worker_notes
+from appnet.compile.fit import application_notes, element_gaps, ending_notes, load_application, worker_notes
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -67,7 +67,8 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
     element, signature = compile_file(file, proto, name)
     program = parse(FileSource(file))
-    return element_gaps(element, signature, program, target) or worker_notes(element, program, target)
+    notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
+    return element_gaps(element, signature, program, target) or notes
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, Given]:

@@ -13,6 +13,7 @@ from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
+from appnet.ir.stages import can_end_call
 from appnet.language import parse
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Apply, Expression, Name, Program, applications
@@ -21,7 +22,7 @@ from appnet.optimize.placement import Place
 from appnet.optimize.sides import at_home
 from appnet.optimize.standing import Lack, lacking
 from appnet.processors import registry
-from appnet.processors.gaps import GAPS, remedy_of, title_of
+from appnet.processors.gaps import GAPS, compiled_to, remedy_of, title_of
 from appnet.processors.processor import Processor, Target
 
 DEFAULT_TARGET = "native"
@@ -186,6 +187,21 @@ def worker_notes(element: Element, program: Program, target: str) -> list[Diagno
     return [Diagnostic("N001", Severity.NOTE, title, spans.get(it.name, program.span), it.cause, help_) for it in found]
 
 
+def ending_notes(element: Element, method: MethodSignature, program: Program, target: str) -> Iterator[Diagnostic]:
+    """A note for each handler that can end a stream whose response has begun, where that is a reset on the target."""
+    if all(it.ends_begun for it in registry.targets_named(target)):
+        return
+    title = f"on {target}, `{element.name}` may end `{method.full_name}` by a reset, without its status"
+    label = "where this ends the call after part of the response has gone to the caller"
+    exact = compiled_to(target for _, target in registry.targets().values() if target.ends_begun)
+    if method.client_streaming and can_end_call(element.req):
+        early = "decide in `open(rpc):` what the headers tell"
+        help_ = "; or ".join(filter(None, (early, exact)))
+        yield Diagnostic("N005", Severity.NOTE, title, program.req.span, label, help_)
+    if method.server_streaming and can_end_call(element.resp):
+        yield Diagnostic("N005", Severity.NOTE, title, program.resp.span, label, exact or _LEAVE_OUT)
+
+
 def element_gaps(element: Element, method: MethodSignature, program: Program, target: str) -> list[Diagnostic]:
     """An error for each thing that the element needs on calls of the method and no processor gives on the target."""
     given = frozenset[Need]().union(*(it.alone for it in registry.targets_named(target)))
@@ -253,11 +269,12 @@ def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
 
 
 def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic]:
-    """What processors of several workers keep or give up of each element on the target."""
-    notes = (
-        note
-        for it in loaded.chains
-        for spec in (stop.spec for stop in it.chain.stops)
-        for note in worker_notes(it.elements[spec.name.value], parse(spec.source), target)
-    )
+    """What processors of several workers keep or give up of each element on the target, and what of its statuses."""
+    notes: list[Diagnostic] = []
+    for it in loaded.chains:
+        for spec in (stop.spec for stop in it.chain.stops):
+            name, program = spec.name.value, parse(spec.source)
+            notes += worker_notes(it.elements[name], program, target)
+            for bound in it.methods:
+                notes += ending_notes(bound.elements[name], bound.signature, program, target)
     return list(dict.fromkeys(notes))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from appnet.ir.needs import Need
 from appnet.processors import registry
+from appnet.processors.processor import Target
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ def title_of(need: Need, element: str, place: str) -> str:
 
 def remedy_of(need: Need) -> str:
     """The targets that give it, and what else helps."""
-    others = dict.fromkeys(target.name for _, target in registry.targets().values() if need in target.gives)
-    compiled = " or ".join(f"to {it}, `--target {it}`" for it in others)
-    return "; or ".join(it for it in (f"compile it {compiled}" if compiled else "", GAPS[need].remedy) if it)
+    compiled = compiled_to(target for _, target in registry.targets().values() if need in target.gives)
+    return "; or ".join(it for it in (compiled, GAPS[need].remedy) if it)
+
+
+def compiled_to(targets: Iterable[Target]) -> str:
+    """The advice to take one of these targets; none where there are none."""
+    others = " or ".join(f"to {it}, `--target {it}`" for it in dict.fromkeys(target.name for target in targets))
+    return f"compile it {others}" if others else ""

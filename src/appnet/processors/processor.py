@@ -37,12 +37,14 @@ class Target:
     """Something that a processor loads code as.
 
     ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
+    ``ends_begun``: whether a call whose response has begun can still end with an element's status.
     """
 
     name: str
     suffix: str
     gives: Capability
     alone: Capability
+    ends_begun: bool = True
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ static bool run_call(an_instance *instance, unsigned long number, int32_t status
   user[5] = session[1] = (uint8_t)('0' + number % 10);
   an_view host = {session, 2};
   an_call *call = appnet_chain.call_new(instance, 0, &host);
-  fill(&method->request, appnet_chain.message_new(call, AN_REQUEST), (an_view){user, 6});
+  fill(&method->request, appnet_chain.message_new(call, AN_REQUEST, 0), (an_view){user, 6});
   bool passes = appnet_chain.judge_open(call) == AN_FORWARD && appnet_chain.judge_request(call) == AN_FORWARD;
   if (passes && status != 0) appnet_chain.end_response(call, status);
   if (passes && status == 0) {
-    fill(&method->response, appnet_chain.message_new(call, AN_RESPONSE), (an_view){user, 6});
+    fill(&method->response, appnet_chain.message_new(call, AN_RESPONSE, 0), (an_view){user, 6});
     appnet_chain.judge_response(call);
   }
   appnet_chain.call_free(call);

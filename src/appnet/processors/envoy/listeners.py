@@ -38,12 +38,14 @@ from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS, HOST
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.filters import FILTER_TYPES
 from appnet.processors.envoy.proxy.bootstrap import envoy_address, use_http2
+from appnet.processors.envoy.replies import idle_reply_filter, route_with_replies
 from appnet.system.address import ANY_LOCAL_PORT, Address
 
 # What a filter may have to buffer beside one message: its frame header and the start of what follows.
 _BUFFER_SLACK = 256 << 10
 _MANY = 1 << 20
 _DELAY = "delay"
+_REPLY = "reply"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
 
@@ -58,6 +60,7 @@ class Sidecar:
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
     host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
     header `DELAY`. No server sees these headers, and a caller's have no effect.
+    ``replies``: wasm modules may answer calls with messages.
     ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
     others may be silent for ever.
     """
@@ -69,6 +72,7 @@ class Sidecar:
     max_message: int = DEFAULT_MAX_MESSAGE
     chooses_host: bool = False
     delays: bool = False
+    replies: bool = False
     idle_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -138,6 +142,7 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
+    manager.http_filters.append(idle_reply_filter(_REPLY))
     if sidecar.chooses_host:
         manager.http_filters.add(name="choose-host").typed_config.Pack(_host_from_header())
     router = Router(suppress_envoy_headers=True)
@@ -151,6 +156,8 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     routes.virtual_hosts.append(_all_calls(sidecar))
     if sidecar.delays:
         routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
+    if sidecar.replies:
+        routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(route_with_replies(_REPLY))
     routes.request_headers_to_remove.extend((DELAY, HOST))
     return routes
 

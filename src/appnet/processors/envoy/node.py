@@ -18,6 +18,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
+from appnet.processors.envoy.replies import replies_from_wasm
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
@@ -37,6 +38,7 @@ class EnvoyNode:
         self._settings, self._xds = settings, xds
         self._process: EnvoyProcess | None = None
         self._address: Address | None = None
+        self._replied = False  # the version before, which runs until the new one's code is there
 
     @property
     def process(self) -> EnvoyProcess:
@@ -83,6 +85,7 @@ class EnvoyNode:
         """Makes these all that it is to run, code included."""
         upstream = self._settings.upstream
         delays = any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked)
+        replies = any(replies_from_wasm(it) for it in artifacts)
         names = [it.name for it in artifacts]
         sidecar = Sidecar(
             _LISTENERS[self.side],
@@ -91,8 +94,10 @@ class EnvoyNode:
             max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
             chooses_host=len(upstream) > 1,
             delays=delays,
+            replies=replies or self._replied,
             idle_seconds=idle_seconds(artifacts),
         )
+        self._replied = replies
         filters = (self._filter(it) for it in artifacts)
         self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
 

@@ -8,11 +8,14 @@ from appnet.processors.processor import Target
 NATIVE = "native"
 WASM = "wasm"
 
+REPLY_MARK = "x-appnet-reply"
+"""The header by which a wasm module marks the answer that it has a message for, and which it takes away (`replies`)."""
+
 _EVERYTHING = frozenset(Need)
-# A wasm module can answer a gRPC call with a status alone; each worker has a machine, and so a state, of its own.
-_BUT_REPLIES = _EVERYTHING - {Need.REPLY}
 
 TARGETS = {
     NATIVE: Target(NATIVE, "so", gives=_EVERYTHING, alone=_EVERYTHING),
-    WASM: Target(WASM, "wasm", gives=_BUT_REPLIES - {Need.ONE_STATE}, alone=_BUT_REPLIES),
+    # Each worker has a machine, and so a state, of its own. A module can but reset a response that has begun: Envoy
+    # lets it change trailers only where the server ends the stream.
+    WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING, ends_begun=False),
 }

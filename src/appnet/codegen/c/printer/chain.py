@@ -132,6 +132,7 @@ class _ChainPrinter:
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
             "STATE": bool(self._variables()),
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
+            "REPLY": any(method.replies for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
         }
         lines = [

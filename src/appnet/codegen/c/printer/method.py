@@ -68,6 +68,11 @@ class MethodPrinter:
         """Of all handlers."""
         return [handler.effects for it in self._elements for handler in it.element.handlers.values()]
 
+    @property
+    def replies(self) -> bool:
+        """Whether an element answers requests with messages of its own."""
+        return any(it.element.req.effects.can_reply for it in self._elements)
+
     def handlers(self) -> list[str]:
         """The functions of the elements' handlers."""
         lines: list[str] = []

@@ -12,7 +12,15 @@ from urllib.parse import unquote_to_bytes
 import wasmtime
 
 from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
-from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, encode_options
+from appnet.processors.envoy.harness.calls import (
+    Action,
+    CallUnderTest,
+    Direction,
+    Harness,
+    SubstitutedBody,
+    encode_options,
+)
+from appnet.processors.envoy.targets import REPLY_MARK
 from appnet.processors.processor import Denied
 
 _OK, _NOT_FOUND, _BAD_ARGUMENT, _EMPTY, _CAS_MISMATCH = 0, 1, 2, 7, 8
@@ -167,6 +175,8 @@ class _Call(CallUnderTest):
         self.shown: bytes | None = None
         self.replaced: bytes | None = None
         self.denied: Denied | None = None
+        self._answer = SubstitutedBody(b"")
+        self.marked = False  # the chain answers, and the listener is to give the answer a body
 
     def deadline(self) -> Action:
         """The proxy's timer says that time has passed."""
@@ -201,11 +211,33 @@ class _Call(CallUnderTest):
         result = self._module.run(name, self._context, *arguments)
         self._module.current = None
         assert result in (_CONTINUE, _PAUSE)
+        if self.marked:
+            return self._respond()
         if self.denied is not None:
             return Action.REPLY
         if result == _PAUSE:
             return Action.HOLD if self.replaced is None else Action.TAKE
         return Action.CONTINUE if self.replaced is None else Action.REPLACE
+
+    def _respond(self) -> Action:
+        """Shows the chain its own answer as a response, with the body that a listener's Lua filter gives it."""
+        self.marked, self.showing, self.shown = False, self.response, b"?"
+        own = {} if self.denied is None else dict(self.denied.metadata)
+        head = {":status": b"200", "content-type": b"application/grpc"}
+        self.response.headers = {**head, **own, "grpc-status": b"0", REPLY_MARK: b"1", "content-length": b"1"}
+        self._module.current = self
+        headers = self._module.run("proxy_on_response_headers", self._context, len(self.response.headers), 0)
+        body = self._module.run("proxy_on_response_body", self._context, 1, 1)
+        self._module.current = None
+        assert (headers, body) == (_PAUSE, _CONTINUE)
+        assert self.response.headers == {**head, **own}
+        trailers = dict(self.response.trailers)
+        assert trailers.pop("grpc-status") == b"0"
+        self._answer = SubstitutedBody(self._replacement(), own, trailers)
+        return Action.RESPOND
+
+    def _substitute(self) -> SubstitutedBody:
+        return self._answer
 
     def _replacement(self) -> bytes:
         assert self.replaced is not None
@@ -373,6 +405,7 @@ def _send_local_response(
     if module.current is None:
         return _BAD_ARGUMENT
     metadata = _read_pairs(module, headers, headers_size)
+    module.current.marked = metadata.pop(REPLY_MARK, None) is not None
     module.current.denied = Denied(grpc_status, module.read(body, body_size), metadata)
     return _OK
 

@@ -29,6 +29,7 @@ from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import buffer_limit, discovered_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
+from appnet.processors.envoy.replies import replies_from_wasm, reply_filter
 from appnet.processors.envoy.targets import NATIVE, TARGETS
 from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Object
@@ -54,6 +55,7 @@ def chain_object(
         longest = it.limits.max_message
         options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, longest, hosts)
         patches += _patches(it, options, ports)
+    patches += _replying([it for it in artifacts if replies_from_wasm(it)][:1], f"{name}-reply", ports)
     patches += _limiting(artifacts[0], ports)
     return _envoy_filter(name, namespace, patches, dict(service.selector))
 
@@ -129,6 +131,15 @@ def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) ->
     for it in _listeners(artifact, ports):
         match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
         yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(artifact.name))
+
+
+def _replying(artifacts: Sequence[Artifact], name: str, ports: Iterable[int]) -> Iterator[Object]:
+    """What lets wasm modules reply, behind all of them: one of them says where."""
+    for artifact in artifacts:
+        context = _CONTEXTS[artifact.segment.place.side]
+        for it in _listeners(artifact, ports):
+            match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
+            yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", reply_filter(name))
 
 
 def _limiting(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:

@@ -10,6 +10,10 @@
 #include "records.h"
 #include "ticks.h"
 
+/* The answer of a chain that replies comes by as a response. */
+#define SEES_RESPONSE (APPNET_WANTS_RESPONSE || APPNET_WANTS_REPLY)
+#define SEES_RESPONSE_BODY (APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY)
+
 /* ---- instance -------------------------------------------------------------------------------------------- */
 
 static an_instance *instance;
@@ -80,6 +84,7 @@ typedef struct stream {
   struct stream *next;
   uint32_t context;
   bool replied;       /* by this chain: what follows is the reply itself */
+  bool responds;      /* with a message */
   bool response_passed; /* some of it went on to the caller */
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
   uint64_t ends_at_ns; /* AN_NO_DEADLINE, or when a chain has it end */
@@ -182,7 +187,7 @@ static uint32_t reply(stream *it) {
   return PAUSE;
 }
 
-#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_RESPONSE || APPNET_WANTS_RESPONSE_END || APPNET_WANTS_REPLY
 /* The chain's own status, and what goes with it, take the place of what is in the map, details of another error and
  * all. `head`: what else there is. */
 static uint32_t end_with_own_status(stream *it, uint32_t map, const an_entry *head, size_t head_count) {
@@ -210,13 +215,49 @@ static const an_entry grpc_head[] = {
 };
 #endif
 
-/* Envoy sends no message in the place of a gRPC response. Chains that reply are not compiled to wasm. */
-static uint32_t refuse_to_respond(stream *it) {
-  static const char text[] = "appnet: a wasm module cannot reply";
-  it->call->outcome.code = 12;
-  it->call->outcome.text = (an_view){(const uint8_t *)text, sizeof text - 1};
-  return reply(it);
+#if APPNET_WANTS_REPLY
+static const char status_key[] = "grpc-status", reply_key[] = "x-appnet-reply";
+
+/* Envoy makes a status without a message of every answer to a gRPC call, but shows it to the filters as any response. So
+ * the answer is marked; a filter behind the chains (`listeners.py`) gives what is so marked a body, of which this chain
+ * then makes the message, and trailers after it. */
+static uint32_t respond(stream *it) {
+  static const char details[] = "appnet_replied";
+  static const an_entry mark = {NULL, {(const uint8_t *)reply_key, sizeof reply_key - 1}, {(const uint8_t *)"1", 1}};
+  an_view headers = pairs_of(&it->call->base.arena, it->call->outcome.metadata, &mark, 1);
+  it->replied = it->responds = true;
+  proxy_send_local_response(200, details, sizeof details - 1, NULL, 0, headers.data, headers.size, 0);
+  return PAUSE;
 }
+
+/* The headers of the chain's own answer; without a body to come there is no place for a message. They wait for the trailers
+ * that the body's event adds: only what continues then is told of these, and chains further out wait for them. */
+static uint32_t show_reply_headers(bool end) {
+  static const char message_key[] = "grpc-message", length_key[] = "content-length";
+  static const char unimplemented[] = "12", text[] = "appnet: this listener lets no wasm module reply";
+  proxy_remove_header_map_value(RESPONSE_HEADERS, reply_key, sizeof reply_key - 1);
+  if (end) {
+    proxy_replace_header_map_value(RESPONSE_HEADERS, status_key, sizeof status_key - 1, unimplemented, sizeof unimplemented - 1);
+    proxy_replace_header_map_value(RESPONSE_HEADERS, message_key, sizeof message_key - 1, text, sizeof text - 1);
+    return CONTINUE;
+  }
+  proxy_remove_header_map_value(RESPONSE_HEADERS, status_key, sizeof status_key - 1);
+  proxy_remove_header_map_value(RESPONSE_HEADERS, length_key, sizeof length_key - 1);
+  return PAUSE;
+}
+
+static uint32_t show_reply_body(stream *it, size_t size, bool end) {
+  an_view message = it->call->outcome.body;
+  proxy_set_buffer_bytes(RESPONSE_BODY, 0, size, message.data, message.size);
+  it->call->outcome.body = (an_view){NULL, 0};
+  if (!end) return CONTINUE;
+  proxy_replace_header_map_value(RESPONSE_TRAILERS, status_key, sizeof status_key - 1, "0", 1);
+  for (const an_entry *own = it->call->outcome.trailers; own != NULL; own = own->next) {
+    proxy_replace_header_map_value(RESPONSE_TRAILERS, own->key.data, own->key.size, own->value.data, own->value.size);
+  }
+  return CONTINUE;
+}
+#endif
 
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
 /* So that the message's event need not ask for them again. Where messages are judged one by one, the first lets them go. */
@@ -252,12 +293,14 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
 #endif
       return PAUSE;
     case AN_REPLY: return reply(it);
-    case AN_RESPOND: return refuse_to_respond(it);
+#if APPNET_WANTS_REPLY
+    case AN_RESPOND: return respond(it);
+#endif
     default: return CONTINUE;
   }
 }
 
-#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
 static an_view body_bytes(uint32_t buffer, size_t size) {
   uint8_t *bytes = NULL;
   size_t found = 0;
@@ -274,7 +317,7 @@ static uint32_t replace(stream *it, uint32_t buffer, size_t size, uint32_t map) 
 }
 #endif
 
-#if APPNET_WANTS_REQUEST_BODY || APPNET_WANTS_RESPONSE_END
+#if APPNET_WANTS_REQUEST_BODY || SEES_RESPONSE_BODY
 static uint32_t take(uint32_t buffer, size_t size) {
   proxy_set_buffer_bytes(buffer, 0, size, NULL, 0);
   return PAUSE;
@@ -300,7 +343,9 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
     case AN_REPLY: return reply(it);
     case AN_REPLACE: return replace(it, REQUEST_BODY, size, REQUEST_HEADERS);
     case AN_TAKE: return take(REQUEST_BODY, size);
-    case AN_RESPOND: return refuse_to_respond(it);
+#if APPNET_WANTS_REPLY
+    case AN_RESPOND: return respond(it);
+#endif
     default: return CONTINUE;
   }
 }
@@ -319,11 +364,14 @@ EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t co
 }
 #endif
 
-#if APPNET_WANTS_RESPONSE
+#if SEES_RESPONSE
 EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
   (void)headers;
+#if APPNET_WANTS_REPLY
+  if (it != NULL && it->responds) return show_reply_headers(end != 0);
+#endif
   if (it == NULL || it->replied) return CONTINUE;
   event_begins();
   switch (an_response_headers(it->call, end != 0)) {
@@ -335,7 +383,7 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 }
 #endif
 
-#if APPNET_WANTS_RESPONSE_END
+#if SEES_RESPONSE_BODY
 /* Whether a long body that is shown again and again is still growing: then its header alone is looked at. */
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
@@ -349,6 +397,9 @@ static bool still_growing(size_t size) {
 EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
+#if APPNET_WANTS_REPLY
+  if (it != NULL && it->responds) return show_reply_body(it, size, end != 0);
+#endif
   if (it == NULL || it->replied || it->call->response_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
   bool streams = it->call->response_phase == AN_PHASE_STREAMING;
@@ -363,6 +414,9 @@ EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context,
   }
 }
 
+#endif
+
+#if APPNET_WANTS_RESPONSE_END
 EXPORT(proxy_on_response_trailers) uint32_t proxy_on_response_trailers(uint32_t context, uint32_t trailers) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
