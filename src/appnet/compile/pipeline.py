@@ -20,7 +20,7 @@ from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
 from appnet.processors import registry
-from appnet.processors.artifact import Artifact, print_segment
+from appnet.processors.artifact import Artifact, methods_ahead, print_segment
 
 _log = logging.getLogger(__name__)
 
@@ -107,12 +107,15 @@ def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan
     """The artifacts of the chains by these plans, before they are built; what is equal is printed once."""
     seen: dict[tuple[object, ...], Artifact] = {}
     for chain, plan in zip(chains, plans, strict=True):
+        before: list[str] = []
         for segment in plan.plan.segments:
+            ahead = methods_ahead(chain, before)
+            before += [it.name.value for it in segment.elements]
             elements = [it.elements[spec.name.value].digest for it in chain.methods for spec in segment.elements]
             methods = [it.signature.digest for it in chain.methods]
-            key = (segment.name, segment.place.processor, segment.place.target, *elements, *methods)
+            key = (segment.name, segment.place.processor, segment.place.target, ahead, *elements, *methods)
             if key not in seen:
-                seen[key] = Artifact(chain, segment, print_segment(segment, chain))
+                seen[key] = Artifact(chain, segment, print_segment(segment, chain, ahead))
             yield replace(seen[key], chain=chain, segment=segment)
 
 

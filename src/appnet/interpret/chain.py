@@ -21,7 +21,8 @@ class ChainInstance:
     Making it runs each element's ``init``. Calls may be in flight at the same time in any number; each
     handler runs from its start to its end before another one begins. ``watcher`` is told of every handler.
     ``others``: the same elements, in the same order, as compiled for further methods, by the methods' full names;
-    an element has one state for all of them.
+    an element has one state for all of them. ``ahead``: headers may come while their message is still to pass elements
+    in front of the chain.
     """
 
     def __init__(
@@ -30,7 +31,10 @@ class ChainInstance:
         environment: Environment,
         watcher: Watcher | None = None,
         others: Mapping[str, Sequence[Element]] = MappingProxyType({}),
+        *,
+        ahead: bool = False,
     ) -> None:
+        self._ahead = ahead
         self._environment = environment
         self._loads = _Loads()
         self._records: list[Record] = []
@@ -52,7 +56,7 @@ class ChainInstance:
             return Refused(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in init")
         code = self._code(rpc)
         message = Message(rpc.signature.request, {}, rpc.metadata)
-        early = judged_at_headers(code, rpc.signature)
+        early = judged_at_headers(code, rpc.signature, ahead=self._ahead)
         while rpc.begun < early and rpc.begun == rpc.opened:
             ended = self._reach(rpc, message, rpc.opened + 1) or self._judge(rpc, message, rpc.begun)
             if ended is not None:

@@ -52,12 +52,18 @@ def opens_elsewhere(element: Element, other: Element) -> bool:
     return waits and element.open is not None and depends_on_time(element.open, element)
 
 
-def judged_at_headers(elements: Sequence[Element], method: MethodSignature) -> int:
+def headers_come_ahead(before: Sequence[Element], method: MethodSignature) -> bool:
+    """Whether the headers of a call leave these elements while a message is still to pass them."""
+    return judged_at_headers(before, method) < len(before) and not holds_headers(before[-1])
+
+
+def judged_at_headers(elements: Sequence[Element], method: MethodSignature, *, ahead: bool = False) -> int:
     """How many elements, from the first on, need no more than the headers for their `req`.
 
-    It looks at no field, and the method has one request: nobody can tell whether that was there.
+    It looks at no field, and the method has one request: nobody can tell whether that was there. ``ahead``: the headers
+    may come while a message is still to pass elements before these, which are to see it first.
     """
-    if method.client_streaming:
+    if method.client_streaming or ahead:
         return 0
     readers = (number for number, it in enumerate(elements) if it.req.effects.reads_message)
     return next(readers, len(elements))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedChain
@@ -9,6 +10,7 @@ from appnet.application.model import USUAL_LIMITS, Edge, Limits
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
+from appnet.ir.stages import headers_come_ahead
 from appnet.optimize.placement import Segment
 
 
@@ -74,8 +76,20 @@ class Artifact:
         return tuple(dict.fromkeys(asked))
 
 
-def print_segment(segment: Segment, chain: LoadedChain) -> Code:
-    """The C text of a segment; equal elements in equal order on equal methods give equal ones."""
+def print_segment(segment: Segment, chain: LoadedChain, ahead: frozenset[str]) -> Code:
+    """The C text of a segment; equal elements in equal order on equal methods give equal ones.
+
+    ``ahead``: the methods whose headers come before their message has passed the segments before.
+    """
     names = [it.name.value for it in segment.elements]
     methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
-    return print_by_content(ChainSource(segment.name, "", methods), segment.place.target)
+    return print_by_content(ChainSource(segment.name, "", methods, ahead), segment.place.target)
+
+
+def methods_ahead(chain: LoadedChain, before: Sequence[str]) -> frozenset[str]:
+    """The methods whose headers leave the elements of these names while their message is still to pass them."""
+    return frozenset(
+        it.signature.full_name
+        for it in chain.methods
+        if headers_come_ahead([it.elements[name] for name in before], it.signature)
+    )

@@ -41,12 +41,14 @@ class ChainSource:
     """What a module is made of.
 
     ``methods``: each with its elements in order from client to server. Names of elements are unique on a method;
-    one that stands on several is one element, with one state, compiled for each of them.
+    one that stands on several is one element, with one state, compiled for each of them. ``ahead``: names of methods
+    whose headers may come while the message is still to pass elements in modules before this one.
     """
 
     name: str
     version: str
     methods: Sequence[tuple[MethodSignature, Sequence[Element]]]
+    ahead: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class _ChainPrinter:
         self._has_init = any(element.init.statements for _, elements in chain.methods for element in elements)
         for number, (method, elements) in enumerate(chain.methods):
             printers = [self._element(element, method, number, names) for element in elements]
-            self._methods.append(MethodPrinter(method, number, printers, broken=self._has_init))
+            ahead = method.full_name in chain.ahead
+            self._methods.append(MethodPrinter(method, number, printers, broken=self._has_init, ahead=ahead))
 
     def _element(self, element: Element, method: MethodSignature, number: int, names: Names) -> ElementPrinter:
         if element.name in self._elements:

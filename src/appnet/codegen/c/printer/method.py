@@ -44,10 +44,17 @@ class MethodPrinter:
     """Prints the parts of a method. ``broken``: whether an instance's init can have run out of memory."""
 
     def __init__(
-        self, method: MethodSignature, number: int, elements: Sequence[ElementPrinter], *, broken: bool
+        self,
+        method: MethodSignature,
+        number: int,
+        elements: Sequence[ElementPrinter],
+        *,
+        broken: bool,
+        ahead: bool = False,
     ) -> None:
         self.method = method
-        self.request = _side(method, elements, InHand.REQUEST)
+        self._ahead = ahead
+        self.request = _side(method, elements, InHand.REQUEST, ahead=ahead)
         self.response = _side(method, elements, InHand.RESPONSE)
         self.reply = _reply(method, elements)
         self._name = f"method_{number}"
@@ -264,7 +271,7 @@ class MethodPrinter:
     def _on_open(self) -> list[str]:
         """The headers, as far as they come without a message; and those req that need none."""
         elements = [it.element for it in self._elements]
-        early = judged_at_headers(elements, self.method)
+        early = judged_at_headers(elements, self.method, ahead=self._ahead)
         lines: list[str] = []
         if self._broken:
             lines += [
@@ -282,7 +289,7 @@ class MethodPrinter:
     def _on_request(self) -> list[str]:
         """A message, and with the first one, the headers as far as they waited for it."""
         elements = [it.element for it in self._elements]
-        early = judged_at_headers(elements, self.method)
+        early = judged_at_headers(elements, self.method, ahead=self._ahead)
         reached = reached_together(elements, early)
         streams = self.method.client_streaming
         lines: list[str] = []
@@ -365,7 +372,9 @@ def _add_others(slots: dict[str, Slot], schema: MessageSchema) -> None:
                 waiting.append(other)
 
 
-def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand) -> MethodSide:
+def _side(
+    method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand, *, ahead: bool = False
+) -> MethodSide:
     request = direction is InHand.REQUEST
     schema = method.request if request else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
@@ -376,14 +385,15 @@ def _side(method: MethodSignature, elements: Sequence[ElementPrinter], direction
             raise InternalError("a handler uses fields of its message", use)
         slots.setdefault(use.path, Slot(len(slots), schema.field(use.path)))
     _add_others(slots, schema)
-    needs_message = bool(slots) or any(one.reads_size for one in effects)
+    waits = request and ahead and not method.client_streaming and bool(handlers)
+    needs_message = bool(slots) or waits or any(one.reads_size for one in effects)
     told = not request and any(element.tells_end for element in elements)
     uses_end = any(one.reads_status or one.trailers_read or one.trailers_written for one in effects)
     needs_status = not request and (told or uses_end)
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     if request:
-        early = judged_at_headers([it.element for it in elements], method)
+        early = judged_at_headers([it.element for it in elements], method, ahead=ahead)
         holds = any(holds_headers(it.element) for it in elements[early:])
     else:
         holds = any(holds_response(it) for it in handlers) or reads_late
