@@ -18,6 +18,8 @@ from appnet.application.proto import load_proto
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
+from appnet.ir.nodes import Element
+from appnet.ir.stages import headers_come_ahead
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.build import build
@@ -225,18 +227,23 @@ class Proxied:
 StartProxied = Callable[..., Proxied]
 
 
-def _compile(element: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
-    sources = [TextSource(Path(f"{it}.appnet"), ELEMENTS[it]) for it in element.split("+")]
-    compiled = tuple((it, tuple(compile_element(source, it).element for source in sources)) for it in methods)
-    return build(print_chain(ChainSource(element, "1", compiled)), target)
+def _elements(names: str, method: MethodSignature) -> tuple[Element, ...]:
+    sources = [TextSource(Path(f"{it}.appnet"), ELEMENTS[it]) for it in names.split("+") if it]
+    return tuple(compile_element(source, method).element for source in sources)
+
+
+def _compile(element: str, before: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
+    compiled = tuple((it, _elements(element, it)) for it in methods)
+    ahead = frozenset(it.full_name for it in methods if headers_come_ahead(_elements(before, it), it))
+    return build(print_chain(ChainSource(element, "1", compiled, ahead)), target)
 
 
 def _extension(
-    name: str, element: str, target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
+    name: str, element: str, before: str, target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
 ) -> TypedExtensionConfig:
-    """The filter that runs the element."""
+    """The filter that runs the element, behind those of ``before``."""
     options = ChainOptions("echo", "node", "1", limits.max_message, hosts)
-    module = _compile(element, target, methods)
+    module = _compile(element, before, target, methods)
     if target == NATIVE:
         return native_filter(name, module, options, loader_library().stem.removeprefix("lib"))
     return wasm_filter(name, module, options)
@@ -260,8 +267,8 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     ) -> Proxied:
         names = [f"chain{it}" for it in range(len(elements))]
         extensions = [
-            _extension(name, element, target, methods, len(servers), limits)
-            for name, element in zip(names, elements, strict=True)
+            _extension(name, element, "+".join(elements[:number]), target, methods, len(servers), limits)
+            for number, (name, element) in enumerate(zip(names, elements, strict=True))
         ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
