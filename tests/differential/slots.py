@@ -73,6 +73,7 @@ class _SlotCall(CallUnderTest):
         self._trailers_now: dict[str, bytes] = {}
         self._come = {AT_REQUEST: b"", AT_RESPONSE: b""}  # bytes of messages that are not judged yet
         self._asked = False
+        self._told_deadline_ns: int | None = None
         self._instead = b""
         self._denied = Denied(0, b"")
 
@@ -150,9 +151,12 @@ class _SlotCall(CallUnderTest):
         if judgement.verdict is Verdict.REFUSE:
             return self._refused(judgement)
         if judgement.verdict is Verdict.ANSWER:
-            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement.written))
+            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement))
             self._answer = SubstitutedBody(self._instead, dict(judgement.metadata), dict(judgement.trailers))
             return Action.RESPOND
+        assert self._call
+        if not self._call.method.request.holds:
+            self._mark()
         return Action.HOLD
 
     def _judged(self, direction: Direction, body: bytes) -> Action:
@@ -178,7 +182,8 @@ class _SlotCall(CallUnderTest):
         assert self._call
         if self._call.destination is not None:
             self.request.headers[HOST] = b"%d" % self._call.destination
-        if self._call.deadline_ns is not None:
+        if self._call.deadline_ns is not None and self._call.deadline_ns != self._told_deadline_ns:
+            self._told_deadline_ns = self._call.deadline_ns
             left = max(self._call.deadline_ns - self._now_ns(), 0)
             self.request.headers[TIMEOUT] = timeout_text(left)
         if self._call.wait_ms:

@@ -54,6 +54,7 @@ def shorten(rpc: Rpc, now_ns: int, seconds: float) -> None:
 
 
 def goes_on(rpc: Rpc, now_ns: Callable[[], int]) -> None:
-    """The request has been judged, and takes along how much time is left."""
+    """The headers go on, and take along how much time is left."""
     if rpc.shortened and rpc.deadline_ns is not None:
         rpc.timeout_ns = max(rpc.deadline_ns - now_ns(), 0)
+        rpc.shortened = False

@@ -28,8 +28,8 @@ def can_end_call(handler: Handler | None) -> bool:
 def holds_headers(element: Element) -> bool:
     """Whether a call's headers wait for the element's first `req`."""
     effects = element.req.effects
-    touches = effects.metadata_read or effects.metadata_written or effects.chooses_host or effects.delays
-    return can_end_call(element.req) or touches
+    touches = effects.metadata_read or effects.metadata_written or effects.sets_deadline
+    return can_end_call(element.req) or touches or effects.chooses_host or effects.delays
 
 
 def holds_response(handler: Handler) -> bool:
