@@ -143,14 +143,19 @@ UPGRADED = (
 
 
 def tells_versions_apart(element: Element) -> bool:
-    """Whether it draws, counts the calls of its version, or asks for the time or records when the version begins."""
+    """Whether it draws, counts the calls of its version, or asks for the time or records when the version begins.
+
+    Or ends calls in time, which the harness does when the machine ticks: an upgrade ticks.
+    """
     records = {it.name for it in element.state if it.state_class is StateClass.RECORD}
     if any(isinstance(it, State) and it.name in records for one in statements(element.init) for it in atoms_of(one)):
         return True
     begins, effects = _effects(element.init), Effect(0)
     for handler in element.handlers.values():
         effects |= _effects(handler.body)
-    return bool((begins | effects) & (Effect.RANDOM | Effect.COUNTS_CALLS) or begins & Effect.TIME)
+    return bool(
+        (begins | effects) & (Effect.RANDOM | Effect.COUNTS_CALLS | Effect.SETS_DEADLINE) or begins & Effect.TIME
+    )
 
 
 def _effects(body: Block) -> Effect:
