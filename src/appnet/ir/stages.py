@@ -48,8 +48,11 @@ def depends_on_time(handler: Handler, element: Element) -> bool:
 
 def opens_elsewhere(element: Element, other: Element) -> bool:
     """Whether it can be told that ``element`` sees calls begin after ``other`` instead of before it."""
-    waits = element.open is not None and holds_headers(other)
-    return waits and element.open is not None and depends_on_time(element.open, element)
+    if not holds_headers(other):
+        return False
+    if element.end is not None and (element.open is not None or only_forwards(element.req)):
+        return True  # a call that ends before its message comes has begun at the element, or not
+    return element.open is not None and depends_on_time(element.open, element)
 
 
 def headers_come_ahead(before: Sequence[Element], method: MethodSignature) -> bool:
