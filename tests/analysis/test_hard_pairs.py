@@ -123,6 +123,11 @@ def test_a_call_that_ends_before_its_message_has_begun_or_not(open_: str) -> Non
     never_proved(ending, element("stamp", "set_metadata(rpc, 'x-key', get(rpc, 'key'))"), Strength.STRONG)
 
 
+@pytest.mark.parametrize("open_", ["set_deadline(rpc, 2.0)", "if deadline(rpc) < 2.0:\n    send(err('late'), Up)"])
+def test_time_that_counts_from_the_beginning_of_a_call(open_: str) -> None:
+    never_proved(element("timed", open=open_), REFUSES, Strength.WEAK)
+
+
 MARKS = element("marks", resp="set_metadata(rpc, 'x-why', 'it')")
 SAYS_WHY = element("why", "if get(rpc, 'key') == 'bad':\n    set_metadata(rpc, 'x-why', 'it')\n    send(err('no'), Up)")
 

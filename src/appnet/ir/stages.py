@@ -43,7 +43,8 @@ def depends_on_time(handler: Handler, element: Element) -> bool:
     effects = handler.effects
     fixed = {it.name for it in element.state if it.state_class is StateClass.READ_ONLY}
     changing = effects.state_written or effects.state_read - fixed
-    return bool(changing or effects.uses_time or effects.reads_backends)
+    clock = effects.uses_time or effects.reads_deadline or effects.sets_deadline
+    return bool(changing or clock or effects.reads_backends)
 
 
 def opens_elsewhere(element: Element, other: Element) -> bool:
