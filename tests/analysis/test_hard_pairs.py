@@ -10,6 +10,7 @@ from appnet.analysis import Proved, Refuted, Strength, decide
 from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
+from appnet.optimize.problem import problem_of
 from tests.analysis.support import element
 from tests.support.sample import SAMPLE
 from tests.support.signatures import KV
@@ -80,3 +81,68 @@ def test_members_of_one_oneof_in_one_element_do_not_hinder_others() -> None:
     first = on_sample("first", "set(rpc, 'cash', 'a')\nset(rpc, 'points', 3)")
     second = on_sample("second", "set(rpc, 'tags', [])")
     assert isinstance(decide(first, second, SAMPLE, Strength.STRONG), Proved)
+
+
+# --- whole calls ---
+
+
+def never_proved(first: Element, second: Element, strength: Strength) -> None:
+    for one, other in ((first, second), (second, first)):
+        assert not isinstance(decide(one, other, KV, strength), Proved)
+
+
+REFUSES = element("refuses", "if get(rpc, 'key') == 'bad':\n    send(err('no'), Up)")
+
+
+@pytest.mark.parametrize(
+    "shows",
+    [
+        element("shows", "n = n + 1\nset_deadline(rpc, to_float(n))", state="n: int"),
+        element("shows", "n = n + 1", state="n: int", resp="set_trailer(rpc, 'x-n', to_string(n))"),
+    ],
+    ids=("in the deadline", "in trailers"),
+)
+def test_state_that_shows_outside_the_message(shows: Element) -> None:
+    never_proved(shows, REFUSES, Strength.WEAK)
+
+
+def test_what_a_call_remembered_is_seen_at_its_end_where_it_is_refused_too() -> None:
+    noting = element(
+        "noting",
+        state="kept: Map<uint, string>\nnoted: Vec<string>",
+        resp="set(kept, rpc_id(), get(rpc, 'key'))",
+        end="set(noted, size(noted), get(kept, rpc_id(), ''))",
+    )
+    refusing = element("refusing", resp="if get(rpc, 'key') == 'bad':\n    send(err('no'), Up)")
+    never_proved(noting, refusing, Strength.STRONG)
+
+
+@pytest.mark.parametrize("open_", ["", "pass", "if get_metadata(rpc, 'user') == 'eve':\n    send(err('no'), Up)"])
+def test_a_call_that_ends_before_its_message_has_begun_or_not(open_: str) -> None:
+    ending = element("ending", state="n: int", open=open_, end="n = n + 1")
+    never_proved(ending, element("stamp", "set_metadata(rpc, 'x-key', get(rpc, 'key'))"), Strength.STRONG)
+
+
+@pytest.mark.parametrize("open_", ["set_deadline(rpc, 2.0)", "if deadline(rpc) < 2.0:\n    send(err('late'), Up)"])
+def test_time_that_counts_from_the_beginning_of_a_call(open_: str) -> None:
+    never_proved(element("timed", open=open_), REFUSES, Strength.WEAK)
+
+
+MARKS = element("marks", resp="set_metadata(rpc, 'x-why', 'it')")
+SAYS_WHY = element("why", "if get(rpc, 'key') == 'bad':\n    set_metadata(rpc, 'x-why', 'it')\n    send(err('no'), Up)")
+
+
+@pytest.mark.parametrize("other", [MARKS, SAYS_WHY])
+def test_metadata_of_errors_may_differ_under_weak_and_is_read_by_those_before(other: Element) -> None:
+    decision = decide(REFUSES, other, KV, Strength.WEAK)
+    assert isinstance(decision, Proved)
+    assert decision.status_may_differ
+    hears = element(
+        "hears",
+        "if n > 1:\n    send(err('enough'), Up)",
+        state="n: int",
+        resp="if get_metadata(rpc, 'x-why') == 'it':\n    n = n + 1",
+    )
+    chain, here = (hears, REFUSES, other), [frozenset({0})] * 3
+    kept = problem_of(chain, here, (0, 0, 0), Strength.WEAK, lambda a, b, how: decide(a, b, KV, how)).kept
+    assert (1, 2) in kept

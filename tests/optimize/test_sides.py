@@ -120,6 +120,23 @@ def test_what_answers_calls_may_leave_those_that_cannot_tell_when() -> None:
     assert before.problem(STRONG).suits[1] == {0, 1}, "it answers nothing"
 
 
+@pytest.mark.parametrize(("first", "second"), [("writes", "sized"), ("answers size", "answers")])
+def test_what_writes_before_the_size_is_read_stays_there(first: str, second: str) -> None:
+    parts = {
+        "sized": program("if byte_size(rpc) > 10:\n    send(err('long'), Up)"),
+        "answers size": program(resp="set_metadata(rpc, 'x-size', to_string(byte_size(rpc)))"),
+    }
+    elements = tuple(
+        compile_element(TextSource(Path(f"{it}.appnet"), parts[it]), KV).element if it in parts else element_of(it, it)
+        for it in (first, second)
+    )
+    writer = elements.index(next(it for it in elements if it.name not in parts))
+    fixed = (None, Side.SERVER) if writer == 0 else (Side.CLIENT, None)
+    problem = Chain(elements, fixed).problem(STRONG)
+    assert problem.suits[writer] == {problem.written[writer]}
+    assert [it.kind for it in problem.bound[writer].ties] == [Tied.SIZE]
+
+
 # --- what is free is never told ---
 
 

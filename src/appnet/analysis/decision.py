@@ -20,8 +20,9 @@ class Strength(Enum):
 class Proved:
     """Nobody can tell the two orders apart, in any state, whatever RPCs come.
 
-    ``status_may_differ``: where both orders refuse an RPC, the gRPC status may be another one (weak only). An
-    element before the two that reads `status` sees it, so such a pair may swap only where there is none.
+    ``status_may_differ``: where both orders refuse an RPC, the gRPC status, or metadata of the error, may be another
+    one (weak only). An element before the two that reads `status`, or whose `resp` reads metadata, sees it, so such a
+    pair may swap only where there is none.
     ``settled``: false where the solver was out of time before it could say that the status is the same.
     """
 

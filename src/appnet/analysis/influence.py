@@ -43,6 +43,9 @@ _DRAWS = ("draws", "")  # how many draws were made, and with it, what the next o
 
 _CLOCK = ("clock", "")
 
+_SENT = Effect.WRITES_METADATA | Effect.WRITES_TRAILERS | Effect.SETS_DEADLINE
+"""What an operation changes that goes on with the message."""
+
 _Place = tuple[str, str]
 """A kind ("state", or the handler of a local) and a name."""
 
@@ -129,7 +132,7 @@ class _Flows:
         effects = OPERATIONS[call.op].effects
         if Effect.RANDOM in effects:
             self._from[_DRAWS] |= sources
-        if Effect.WRITES_METADATA in effects:
+        if effects & _SENT:
             self._from[_SEEN] |= sources
         if Effect.WRITES_CONTAINER in effects and not isinstance(call.args[0], Const):
             self._from[self._place(call.args[0])] |= sources

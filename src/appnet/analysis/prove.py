@@ -190,10 +190,11 @@ class _Comparison:
         return bool(_never(self.world, either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))))
 
     def refusals_differ(self) -> Term:
-        """When both refuse, with another status."""
+        """When both refuse, with another status or other metadata."""
         a, b = self.written, self.swapped
         ends = either(either(a.forwarded, b.forwarded), either(a.answered, b.answered))
-        return both(negated(ends), self._differ(a.code, b.code))
+        told = either(self._differ(a.code, b.code), self._of_headers_differ(a.metadata, b.metadata))
+        return both(negated(ends), told)
 
     def _fields(self, what: str, where: Term, a: SymbolicMessage, b: SymbolicMessage) -> Iterator[_Question]:
         for path, value in a.fields.items():
@@ -231,7 +232,8 @@ class _Comparison:
                 differs = self._differ(a, b)
             elif isinstance(a, MapValue) and isinstance(b, MapValue):  # seen by its call alone, while that lasts
                 at_call = [get(self.world, held, self.pair.call) for held in (a, b)]
-                differs = both(passes, self._differ(*at_call))
+                at_end = element.end is not None and it.name in element.end.effects.state_read
+                differs = both(TRUE if at_end else passes, self._differ(*at_call))
             else:
                 continue
             yield _Question(f"`{it.name}` of {element.name}", differs, element.name, it.name)

@@ -29,7 +29,8 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
             missed &= other.influencing
         if _ends(ending) and missed:
             return Unknown(f"{ending.element} may end an RPC that {other.element} notes in `{min(missed)}`")
-    return Proved("they touch nothing in common", status_may_differ=both_end)
+    marks = any(_ends(one) and other.response.metadata_written for one, other in ((first, second), (second, first)))
+    return Proved("they touch nothing in common", status_may_differ=both_end or marks)
 
 
 def _told_by_replies(other: Properties) -> str | None:

@@ -43,13 +43,17 @@ def depends_on_time(handler: Handler, element: Element) -> bool:
     effects = handler.effects
     fixed = {it.name for it in element.state if it.state_class is StateClass.READ_ONLY}
     changing = effects.state_written or effects.state_read - fixed
-    return bool(changing or effects.uses_time or effects.reads_backends)
+    clock = effects.uses_time or effects.reads_deadline or effects.sets_deadline
+    return bool(changing or clock or effects.reads_backends)
 
 
 def opens_elsewhere(element: Element, other: Element) -> bool:
     """Whether it can be told that ``element`` sees calls begin after ``other`` instead of before it."""
-    waits = element.open is not None and holds_headers(other)
-    return waits and element.open is not None and depends_on_time(element.open, element)
+    if not holds_headers(other):
+        return False
+    if element.end is not None and (element.open is not None or only_forwards(element.req)):
+        return True  # a call that ends before its message comes has begun at the element, or not
+    return element.open is not None and depends_on_time(element.open, element)
 
 
 def headers_come_ahead(before: Sequence[Element], method: MethodSignature) -> bool:

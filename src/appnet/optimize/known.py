@@ -63,6 +63,8 @@ class Known:
             any(it.notices for it in found),
             any(it.ends_early for it in found),
             any(it.notices_early for it in found),
+            (any(it.sizes[0] for it in found), any(it.sizes[1] for it in found)),
+            (any(it.resizes[0] for it in found), any(it.resizes[1] for it in found)),
         )
 
     def _bound_once(self, method: BoundMethod, name: str, strength: Strength | None) -> Bound:

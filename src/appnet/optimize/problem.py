@@ -10,7 +10,7 @@ from appnet.analysis import Decision, Proved, Strength, infer
 from appnet.analysis.properties import Properties
 from appnet.ir.nodes import Element
 from appnet.optimize.placement import Place
-from appnet.optimize.sides import Bound, beside_answers, within_ties
+from appnet.optimize.sides import Bound, beside_answers, beside_sizes, within_ties
 
 Decide = Callable[[Element, Element, Strength], Decision]
 """Whether two neighbours may swap, the first of them standing before the second."""
@@ -62,13 +62,15 @@ def problem_of(
     every = list(combinations(range(len(elements)), 2))
     kept = set(every) if strength is not None else set()
     if strength is not None:
-        readers_of_status = {number for number, it in enumerate(found) if it.response.reads_status}
+        hearing = [it.response.reads_status or bool(it.response.metadata_read) for it in found]
+        readers_of_errors = {number for number, hears in enumerate(hearing) if hears}
         for i, j in every if pairs is None else pairs:
             decision = decisions[i, j] = decide(elements[i], elements[j], strength)
-            if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_status - {i, j}):
+            if isinstance(decision, Proved) and not (decision.status_may_differ and readers_of_errors - {i, j}):
                 kept.remove((i, j))
     if bound:
         names = [it.name for it in elements]
         suits = within_ties(suits, written, places, bound)
         suits, bound = beside_answers(names, suits, written, places, bound, kept)
+        suits, bound = beside_sizes(names, suits, written, places, bound)
     return Problem(tuple(elements), tuple(suits), tuple(written), frozenset(kept), decisions, bound=tuple(bound))

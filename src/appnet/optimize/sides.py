@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from appnet.analysis import Properties, Strength
 from appnet.analysis.places import (
@@ -28,7 +29,8 @@ class Bound:
 
     ``follows``: state that each instance has for itself, and that comes along where it moves. ``ends``: calls may end
     at it; ``notices``: it can be told there when an answer comes. ``ends_early``: calls may end at it before a message
-    came; ``notices_early``: it can be told there that messages came of such a call.
+    came; ``notices_early``: it can be told there that messages came of such a call. ``sizes``, ``resizes``: whether it
+    reads the size of requests, and of responses, or changes it.
     """
 
     ties: tuple[Tie, ...] = ()
@@ -37,6 +39,8 @@ class Bound:
     notices: bool = False
     ends_early: bool = False
     notices_early: bool = False
+    sizes: tuple[bool, bool] = (False, False)
+    resizes: tuple[bool, bool] = (False, False)
 
 
 def bound_of(element: Element, method: MethodSignature, properties: Properties, strength: Strength | None) -> Bound:
@@ -48,6 +52,11 @@ def bound_of(element: Element, method: MethodSignature, properties: Properties, 
         strength is not None and notices_answers(element, properties, strength),
         strength is not None and ends_before_messages(element),
         strength is not None and notices_messages(element, properties, strength),
+        (
+            strength is not None and properties.request.reads_size,
+            strength is not None and properties.response.reads_size,
+        ),
+        (bool(properties.request.writes), bool(properties.response.writes)),
     )
 
 
@@ -106,6 +115,28 @@ def beside_answers(
                 if staying != found[it]:
                     tie = Tie(Tied.ANSWERS, cause)
                     found[it], why[it] = staying, _tied(why[it], tie)
+    return found, why
+
+
+def beside_sizes(
+    names: Sequence[str],
+    suits: Sequence[frozenset[int]],
+    written: Sequence[int],
+    places: Sequence[Place],
+    bound: Sequence[Bound],
+) -> tuple[list[frozenset[int]], list[Bound]]:
+    """The same where one element reads the size of messages that another one writes to before: that one stays, too."""
+    found, why = list(suits), list(bound)
+    for first, second in combinations(range(len(bound)), 2):
+        requests = bound[first].resizes[0] and bound[second].sizes[0]
+        responses = bound[second].resizes[1] and bound[first].sizes[1]
+        for writer, reader, told in ((first, second, requests), (second, first, responses)):
+            staying = _staying(found[writer], written[writer], places)
+            if told and staying != found[writer]:
+                cause = (
+                    f"`{names[reader]}` reads the size of messages, in which is what it writes before the wire alone"
+                )
+                found[writer], why[writer] = staying, _tied(why[writer], Tie(Tied.SIZE, cause))
     return found, why
 
 
