@@ -133,6 +133,16 @@ ELEMENTS = {
     + "req(rpc):\n    match get_metadata(rpc, 'x-refuse'):\n"
     + "".join(f"        '{name}' => send(err('no: {name}', {name}), Up)\n" for name in list(STATUS_CODES)[1:])
     + "    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n",
+    "refusing_errors": _HEAD
+    + textwrap.dedent("""\
+        req(rpc):
+            send(rpc, Down)
+
+        resp(rpc):
+            if status(rpc) != 0:
+                send(err('no luck', UNAUTHENTICATED), Up)
+            send(rpc, Up)
+        """),
     "counted_messages": _HEAD.replace("pass", "seen: int", 1)
     + textwrap.dedent("""\
         req(rpc):

@@ -9,7 +9,7 @@ import pytest
 
 from appnet.language.statuses import STATUS_CODES
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
-from tests.support.raw_grpc import RawClient, frame, string_field
+from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
 OF_CODES = {  # as Google's APIs map codes of gRPC to statuses of HTTP
     "CANCELLED": 499,
@@ -82,3 +82,13 @@ def test_what_cannot_be_judged_is_a_bad_request(start_proxied: StartProxied) -> 
     assert ask(proxied, "POST", ECHO, JSON, b"{}")[0] == 400
     assert ask(proxied, "GET", ECHO)[0] == 400
     assert proxied.server.seen == []
+
+
+def test_a_refused_response_of_headers_alone_has_the_status_that_says_the_same(start_proxied: StartProxied) -> None:
+    with RecordingServer(b"", status=5) as server, RawClient(start_proxied("refusing_errors", server=server).port) as client:
+        stream = client.start(ECHO, content_type="application/json")
+        client.send(stream, b"{}", end_stream=True)
+        plain = client.receive(stream)
+        assert (plain.header(":status"), plain.header("content-type"), plain.grpc_status) == ("401", None, None)
+        by_grpc = client.call(ECHO, frame(string_field(1, b"hello")))
+        assert (by_grpc.header(":status"), by_grpc.grpc_status) == ("200", STATUS_CODES["UNAUTHENTICATED"])

@@ -4,6 +4,7 @@
 #include "grpc_message.h"
 #include "handover.h"
 #include "http_call.h"
+#include "http_status.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "proxy_wasm.h"
@@ -86,6 +87,7 @@ typedef struct stream {
   bool replied;       /* by this chain: what follows is the reply itself */
   bool responds;      /* with a message */
   bool response_passed; /* some of it went on to the caller */
+  bool speaks_grpc;
   bool response_held; /* the buffer shows all of the body so far, not what arrived */
   uint64_t ends_at_ns; /* AN_NO_DEADLINE, or when a chain has it end */
   an_http_call *call;
@@ -286,6 +288,10 @@ EXPORT(proxy_on_request_headers) uint32_t proxy_on_request_headers(uint32_t cont
   if (proxy_get_header_map_pairs(REQUEST_HEADERS, &pairs, &size) == 0) {
     show_request_headers((an_view){pairs, size});
   }
+#if SEES_RESPONSE
+  an_view type; /* kept, since Envoy shows no headers of a request that has gone on */
+  it->speaks_grpc = an_header_get(&it->call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
+#endif
   switch (an_request_headers(it->call, end != 0)) {
     case AN_HOLD:
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
@@ -365,6 +371,17 @@ EXPORT(proxy_on_request_trailers) uint32_t proxy_on_request_trailers(uint32_t co
 #endif
 
 #if SEES_RESPONSE
+/* Answers a caller that knows HTTP alone where the response is all headers: there is no place for a text. */
+static uint32_t end_plainly(stream *it) {
+  uint32_t status = an_http_status_of(it->call->outcome.code);
+  uint8_t digits[] = {(uint8_t)('0' + status / 100), (uint8_t)('0' + status / 10 % 10), (uint8_t)('0' + status % 10)};
+  const an_entry head = {NULL, AN_TEXT(":status"), {digits, sizeof digits}};
+  an_view pairs = pairs_of(&it->call->base.arena, NULL, &head, 1);
+  it->replied = true;
+  proxy_set_header_map_pairs(RESPONSE_HEADERS, pairs.data, pairs.size);
+  return CONTINUE;
+}
+
 EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t context, uint32_t headers, uint32_t end) {
   EVENT_OF_A_CALL();
   stream *it = find_stream(context);
@@ -377,7 +394,9 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
   switch (an_response_headers(it->call, end != 0)) {
     case AN_HOLD: it->response_held = true; return PAUSE;
     /* A reply of Envoy's would not pass the filters before this one. */
-    case AN_REPLY: return end != 0 ? end_with_own_status(it, RESPONSE_HEADERS, grpc_head, 2) : reply(it);
+    case AN_REPLY:
+      if (end != 0 && !it->speaks_grpc) return end_plainly(it);
+      return end != 0 ? end_with_own_status(it, RESPONSE_HEADERS, grpc_head, 2) : reply(it);
     default: it->response_passed = true; return CONTINUE;
   }
 }

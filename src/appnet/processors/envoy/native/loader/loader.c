@@ -374,6 +374,16 @@ static int end_with_own_status(stream *s, an_metadata_map map) {
   return ENVOY_CONTINUE;
 }
 
+/* Answers a caller that knows HTTP alone where the response is all headers: there is no place for a text. */
+static int end_plainly(stream *s) {
+  uint32_t status = an_http_status_of(s->config->module->outcome(s->call)->code);
+  char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
+  s->replied = true;
+  clear_map(s, ENVOY_RESPONSE_HEADERS);
+  ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT(":status"), (envoy_buffer){digits, sizeof digits});
+  return ENVOY_CONTINUE;
+}
+
 static void say_grpc(stream *s) {
   ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT(":status"), TEXT("200"));
   ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT("content-type"), TEXT("application/grpc"));
@@ -493,6 +503,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
   switch (s->config->module->response_headers(s->call, end)) {
     case AN_HOLD: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
+      if (end && !speaks_grpc(s)) return end_plainly(s);
       if (end) { /* a reply of Envoy's would not pass the filters before this one */
         end_with_own_status(s, AN_RESPONSE_METADATA);
         say_grpc(s);
