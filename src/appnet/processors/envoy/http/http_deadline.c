@@ -8,7 +8,7 @@
 an_action an_deadline_come(an_http_call *call) {
   an_call *base = &call->base;
   if (base->method == NULL || call->request_phase == AN_PHASE_REPLIED || call->response_phase == AN_PHASE_REPLIED) return AN_CONTINUE;
-  bool passed = call->request_phase == AN_PHASE_JUDGED || call->request_phase == AN_PHASE_STREAMING;
+  bool passed = call->request_phase != AN_PHASE_START;
   bool to_judge = passed && call->response_phase != AN_PHASE_JUDGED && !base->method->response.empty;
   call->request_phase = call->response_phase = AN_PHASE_REPLIED;
   an_call_uncount(base);
