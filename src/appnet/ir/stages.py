@@ -48,8 +48,7 @@ def depends_on_time(handler: Handler, element: Element) -> bool:
 
 def opens_elsewhere(element: Element, other: Element) -> bool:
     """Whether it can be told that ``element`` sees calls begin after ``other`` instead of before it."""
-    waits = element.open is not None and holds_headers(other)
-    return waits and element.open is not None and depends_on_time(element.open, element)
+    return element.open is not None and holds_headers(other) and depends_on_time(element.open, element)
 
 
 def headers_come_ahead(before: Sequence[Element], method: MethodSignature) -> bool:
