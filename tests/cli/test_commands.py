@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -315,12 +316,16 @@ BREAKER = ROOT / "config" / "samples" / "elements" / "circuit_breaker.appnet"
 
 TRACED = """\
   1  request: {Body: "a"}
-       circuit_breaker.req
+       circuit_breaker.open
          1a  (in_row < failures)  =>  forward
+       circuit_breaker.req
+         always  =>  forward
      forwards: {}
   2  response: {}, status: UNAVAILABLE
        circuit_breaker.resp
-         1b  otherwise  =>  in_row = (in_row + 1); opened = current_time()
+         always  =>  forward
+       circuit_breaker.end
+         1c  otherwise  =>  in_row = (in_row + 1); opened = current_time()
          in_row: 0 -> 1
          opened: -1000 -> 0
      forwards: {}
@@ -337,7 +342,7 @@ def test_trace_shows_rows_and_state() -> None:
 def test_trace_as_json() -> None:
     answer = appnetctl("trace", BREAKER, "--case", "it opens after two failures", "--json")
     events = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert events[1]["handlers"][0]["state"]["in_row"] == {"before": "0", "after": "1"}
+    assert events[1]["handlers"][1]["state"]["in_row"] == {"before": "0", "after": "1"}
     assert [it["number"] for it in events[0]["handlers"][0]["rows"]] == ["1a"]
 
 
@@ -345,6 +350,11 @@ def test_trace_of_no_case() -> None:
     answer = appnetctl("trace", BREAKER, "--case", "nothing")
     assert answer.exit_code == 2
     assert "no case here has 'nothing' in its name" in answer.stderr
+
+
+def test_trace_tells_calls_without_a_name_by_their_lines() -> None:
+    answer = appnetctl("trace", BREAKER, "--case", "callers that leave count neither way")
+    assert re.search(r"^  4  end of the call of line \d+$", answer.stdout, re.MULTILINE)
 
 
 def test_fmt_rewrites_what_is_not_in_the_canonical_layout(tmp_path: Path) -> None:

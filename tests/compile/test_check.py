@@ -146,3 +146,17 @@ def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> Non
     both = config.read_text()
     config.write_text(f"{both}---\n{both.replace('serverService: server', 'serverService: second')}")
     assert set(agree(echo, "wasm")) == {"C048"}
+
+
+def test_what_is_decided_at_each_message_is_noted_without_an_application(tmp_path: Path) -> None:
+    proto = tmp_path / "shop.proto"
+    proto.write_text(TWO_METHODS.replace("Buy(Order)", "Buy(stream Order)"))
+    element = tmp_path / "it.appnet"
+    refuses = "    if get_metadata(rpc, 'user') != 'ann':\n        send(err('no'), Up)\n    send(rpc, Down)"
+    text = ELEMENT.replace("    set(rpc, '{field}', {value})\n    send(rpc, Down)", refuses)
+    element.write_text(text)
+    title = "N004 `it` decides at every message of a stream, and looks at none"
+    assert told(element, proto=FileSource(proto), method="Buy") == [title]
+    assert told(element, proto=FileSource(proto)) == [f"{title} (for /shop.Shop/Buy)"]
+    element.write_text(text.replace("init():", "init(a, b):"))
+    assert told(element, proto=FileSource(proto), method="Find") == []

@@ -60,7 +60,7 @@ _TAIL = """\
 ## What is not here
 
 * **Waiting.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. `delay` has Envoy's own fault filter do
-  it, after the whole chain; `appnetctl run` puts that filter where an element sets its header, and keeps the header from servers.
+  it, after the whole chain: every listener that `appnetctl run` makes has that filter, and routes turn it on where an element delays.
 * **A host that is gone.** A call to a chosen host that cannot be reached ends with `UNAVAILABLE`; the next call may choose another. `dst`
   that is no host's number leaves the choice to Envoy. `appnetctl run` starts as many servers as the manifest has `replicas`.
 * **Retries and mirroring themselves** are the proxy's: elements decide which (`retry_budget`, `mirror`), routes do it.

@@ -13,8 +13,8 @@ import pytest
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from tests.e2e.conftest import ELEMENTS, StartProxied
-from tests.support.raw_grpc import RawClient, frame, string_field
+from tests.e2e.conftest import ECHO, ELEMENTS, StartProxied
+from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
 PROTO = """syntax = "proto3";
 package chat;
@@ -236,3 +236,21 @@ def _asked(say: grpc.UnaryUnaryMultiCallable, code: grpc.StatusCode) -> int:
             say(message(""), metadata=(("ask", str(code.value[0])),), timeout=10)
         if int(told.value.details()) >= 3 or time.monotonic() > deadline:
             return int(told.value.details())
+
+
+def test_a_timeout_fires_by_itself(start_proxied: StartProxied):
+    ELEMENTS["quick_timeout"] = ELEMENTS["timeout"].replace("limit = 1.0", "limit = 0.3")
+    with RecordingServer() as server:
+        server.answering = False
+        with RawClient(start_proxied("quick_timeout", server=server).port) as client:
+            reply = client.call(ECHO, frame(message("hello")))
+        assert reply.grpc_status == 4
+        server.wait_for(1)
+
+
+def test_a_refused_retry_is_told_when_to_come_again(start_proxied: StartProxied):
+    ELEMENTS["no_budget"] = ELEMENTS["retry_budget"].replace("most = 10.0", "most = 0.0")
+    with RecordingServer() as server, RawClient(start_proxied("no_budget", server=server).port) as client:
+        reply = client.call(ECHO, frame(message("hello")), [("grpc-previous-rpc-attempts", "1")])
+    told = (reply.grpc_status, reply.header("retry-after"), reply.header("grpc-retry-pushback-ms"))
+    assert told == (14, "1", "1000")

@@ -143,9 +143,7 @@ class SymbolicPair:
             if number == opened:
                 opened = reached_together(elements, number)
                 steps += [(place, "open") for place in order[number:opened]]
-                steps += [(order[number], "req")]
-            else:
-                steps += [(order[number], "req")]
+            steps.append((order[number], "req"))
         return self._play(order, steps)
 
     def _play(self, order: tuple[str, str], steps: list[tuple[str, str]]) -> SymbolicOutcome:

@@ -9,12 +9,12 @@ from appnet.application.proto import load_proto
 from appnet.application.uses import Use, uses_of
 from appnet.compile.cluster import unfit_for_clusters
 from appnet.compile.fit import Where, load_application, unfit
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import stem
 from appnet.ir.compile import compile_program
 from appnet.language import read
-from appnet.language.assume import check_assuming
+from appnet.language.assume import assumed_parameters, check_assuming
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
@@ -51,7 +51,7 @@ def _check_element(source: Source, proto: Source | None, method: str) -> list[Di
     if proto is not None:
         loaded = load_proto(proto)
         methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
-        return told_once({it.full_name: check_assuming(program, it, name=stem(source)) for it in methods})
+        return told_once({it.full_name: _for_any_parameters(program, it, stem(source)) for it in methods})
     uses = uses_of(source)
     if not uses:
         return check_assuming(program, None, name=stem(source))
@@ -62,6 +62,17 @@ def _check_element(source: Source, proto: Source | None, method: str) -> list[Di
         except DiagnosticError as error:
             found += error.diagnostics
     return list(dict.fromkeys(found))
+
+
+def _for_any_parameters(program: Program, method: MethodSignature, name: str) -> list[Diagnostic]:
+    """What is told of the program, and where nothing is wrong with it, of what it compiles to."""
+    found = check_assuming(program, method, name=name)
+    if any(it.severity is Severity.ERROR for it in found):
+        return found
+    try:
+        return list(compile_program(program, method, name=name, parameters=assumed_parameters(program)).warnings)
+    except DiagnosticError:  # nothing tells the type of a parameter
+        return found
 
 
 def _for(use: Use, method: MethodSignature, program: Program) -> list[Diagnostic]:

@@ -34,15 +34,21 @@ _Unknown = tuple[Part, str]  # a parameter of `init`, or a field of a message by
 _Types = Mapping[_Unknown, Type]
 
 
+def assumed_parameters(program: syntax.Program) -> dict[str, Given]:
+    """What is taken as given of parameters without a default, where a state variable of the name tells the type."""
+    state = {it.name.name: it.type.name for it in program.state}
+    parameters = (it.name.name for it in program.parameters if it.default is None)
+    return {it: _VALUES[state[it]] for it in parameters if state.get(it) in _VALUES}
+
+
 def check_assuming(
     program: syntax.Program, method: MethodSignature | None, *, name: str, found: Findings | None = None
 ) -> list[Diagnostic]:
     """Errors and warnings of ``program``; parameters without a default, and without ``method`` all fields, are taken
     as given. All that was found with them is put into ``found``.
     """
-    state = {it.name.name: it.type.name for it in program.state}
-    parameters = [it.name.name for it in program.parameters if it.default is None]
-    given = {it: _VALUES[state[it]] for it in parameters if state.get(it) in _VALUES}
+    given = assumed_parameters(program)
+    parameters = (it.name.name for it in program.parameters if it.default is None)
     unknown = [(Part.INIT, it) for it in parameters if it not in given]
     fields = [] if method else _fields(program)
     return _Search(program, method, name, [*unknown, *fields], given).best(found)

@@ -65,7 +65,7 @@ def _schema(behaviour: Behaviour, step: Step) -> MessageSchema:
 
 def _event(step: Step, schema: MessageSchema) -> str:
     if step.kind == "end":
-        return f"end of call {step.call}"
+        return f"end of the call of line {step.call[1:]}" if step.call.startswith("#") else f"end of call {step.call}"
     text = f"{step.kind}: {told_fields(step.fields, schema)}"
     if step.status:
         text += f", status: {status_name(step.status)}"

@@ -88,8 +88,8 @@ class Call:
         """Raises `CheckError` where the call is over, and its metadata gone."""
         self.in_handler()
         if self.scope.part is Part.END:
-            title = "`end` sees no metadata"
-            help_ = "read it in `open`, `req` or `resp`, and remember it in a Map at rpc_id()"
+            title = f"`end` sees no metadata, and nothing else of a call that is over: `{self.name}` is for before"
+            help_ = f"use {self.name} in `open`, `req` or `resp`; what `end` needs is kept in a Map at rpc_id()"
             raise CheckError("E037", title, self.node.span, "the call ends here", help_)
 
     def may_end(self) -> None:

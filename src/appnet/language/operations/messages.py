@@ -221,7 +221,7 @@ def _message_in_hand(call: Call) -> None:
     when = "begins" if call.scope.part is Part.OPEN else "ends"
     help_ = "look at it in `req` or `resp`, and remember it in a Map at rpc_id()"
     if call.scope.part is Part.OPEN:
-        help_ = "look at it in `req`; `open` has metadata, method() and rpc_id()"
+        help_ = "look at it in `req`; `open` has metadata, method(), authority(rpc), peer(rpc), deadline(rpc)"
     raise CheckError("E037", title, call.node.span, f"the call {when} here", help_)
 
 

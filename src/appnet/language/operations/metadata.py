@@ -60,8 +60,11 @@ def _literal(value: Value) -> bytes | None:
 _INSTEAD = {
     b":authority": "ask `authority(rpc)`",
     b":path": "ask `method()`",
-    b"grpc-status": "ask `status(rpc)`",
+    b"grpc-status": "ask `status(rpc)` in `resp` or `end`",
 }
+
+
+_TO_SERVER = {Part.OPEN, Part.REQ}
 
 
 def _warn_of_reading(call: Call, index: int, key: Value) -> None:
@@ -99,7 +102,7 @@ def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) ->
 
 def warn_of_two_messages(found: Findings) -> None:
     """Tells of keys that a request is given and that are looked for in its response, where they are not."""
-    given = {key: span for part, what, key, span in reversed(found.metadata) if (part, what) == (Part.REQ, "set")}
+    given = {key: span for part, what, key, span in reversed(found.metadata) if part in _TO_SERVER and what == "set"}
     there = {key for part, what, key, _ in found.metadata if (part, what) == (Part.RESP, "set")}
     for part, what, key, span in found.metadata:
         if (part, what) != (Part.RESP, "read") or key not in given or key in there:

@@ -1,5 +1,6 @@
 #include "http_status.h"
 
+#include "module.h"
 #include "value.h"
 
 int32_t an_status_of_http(uint32_t http_status) {
@@ -8,6 +9,7 @@ int32_t an_status_of_http(uint32_t http_status) {
     case 401: return GRPC_UNAUTHENTICATED;
     case 403: return GRPC_PERMISSION_DENIED;
     case 404: return GRPC_UNIMPLEMENTED;
+    case AN_HTTP_GIVEN_UP: return GRPC_CANCELLED;
     case 429: case 502: case 503: case 504: return GRPC_UNAVAILABLE;
     default: return GRPC_UNKNOWN;
   }

@@ -13,6 +13,8 @@
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
 #define AN_MODULE_ABI 3u
 
+enum { AN_HTTP_GIVEN_UP = 499 }; /* tells local_reply of a response that its sender gave up */
+
 typedef struct an_http_call an_http_call;
 
 /* What the host must do with the event it reported. */

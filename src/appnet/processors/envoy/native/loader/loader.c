@@ -564,8 +564,12 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, co
 EXPORT int envoy_dynamic_module_on_http_filter_local_reply(void *envoy, const void *stream_pointer, uint32_t status,
                                                            envoy_buffer details, bool reset) {
   stream *s = (stream *)stream_pointer;
-  (void)envoy; (void)details; (void)reset;
-  if (!s->replied && s->response_begun) s->config->module->local_reply(s->call, status);
+  static const char reset_by_server[] = "{remote_reset";
+  (void)reset;
+  /* A reply that stands in for a response that has begun goes past the filters: this is all that they hear of it. */
+  bool passes_by = s->response_begun || ENVOY(http_get_headers_size)(envoy, ENVOY_RESPONSE_HEADERS) > 0;
+  if (memmem(details.data, details.size, reset_by_server, sizeof reset_by_server - 1) != NULL) status = AN_HTTP_GIVEN_UP;
+  if (!s->replied && passes_by) s->config->module->local_reply(s->call, status);
   return 0; /* let it go on */
 }
 
