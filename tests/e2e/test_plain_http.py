@@ -85,7 +85,10 @@ def test_what_cannot_be_judged_is_a_bad_request(start_proxied: StartProxied) -> 
 
 
 def test_a_refused_response_of_headers_alone_has_the_status_that_says_the_same(start_proxied: StartProxied) -> None:
-    with RecordingServer(b"", status=5) as server, RawClient(start_proxied("refusing_errors", server=server).port) as client:
+    with (
+        RecordingServer(b"", status=5) as server,
+        RawClient(start_proxied("refusing_errors", server=server).port) as client,
+    ):
         stream = client.start(ECHO, content_type="application/json")
         client.send(stream, b"{}", end_stream=True)
         plain = client.receive(stream)
