@@ -36,14 +36,15 @@ class Computed:
         self._state = ChainInstance([element], Environment(lambda: 0)).state_of(element.name)
 
     def texts(self, event: Event) -> list[bytes]:
-        """Those of the handler that the event runs; with a text that it can decrypt, decompress or decode."""
+        """Those of the handlers that the event runs; with a text that it can decrypt, decompress or decode."""
         request = event.kind == "request"
-        handler = self._element.req if request else self._element.resp
+        handlers = self._element.handlers
+        bodies = [handlers[it].body for it in (("open", "req") if request else ("resp",)) if it in handlers]
         schema = self._method.request if request else self._method.response
         message = Message(schema, dict(event.fields), dict(event.metadata), event.status)
         known: dict[str, Value] = {}
         found: list[bytes] = []
-        for statement in statements(handler.body):
+        for statement in (it for body in bodies for it in statements(body)):
             if not isinstance(statement, Let):
                 continue
             value = self._compute(statement, known, message, Rpc(self._method, rpc_id=event.call))
