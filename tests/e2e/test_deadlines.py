@@ -85,11 +85,12 @@ def found(tree: object, key: str) -> Iterator[dict[str, object]]:
         yield from found(it, key)
 
 
-@pytest.mark.parametrize(("error", "code"), [(8, 1), (7, 14)], ids=["cancel", "refused stream"])
-def test_a_call_that_the_server_gives_up_is_cancelled(start_proxied: StartProxied, error: int, code: int):
-    """As a server does at a deadline, and callers read it so without a proxy."""
+@pytest.mark.parametrize(("error", "timeout", "code"), [(8, "", 1), (8, "10S", 4), (7, "10S", 14)])
+def test_a_call_that_the_server_gives_up(start_proxied: StartProxied, error: int, timeout: str, code: int):
+    """A server that resets a call with a deadline does so when this comes; a stream that it refuses another may take."""
     with RecordingServer() as server:
         server.resets_with = error
         proxied = start_proxied("header_firewall", server=server)
         with RawClient(proxied.port) as client:
-            assert client.call(ECHO, frame(b"")).grpc_status == code
+            deadline = [("grpc-timeout", timeout)] if timeout else []
+            assert client.call(ECHO, frame(b""), deadline).grpc_status == code

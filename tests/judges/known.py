@@ -47,22 +47,6 @@ KNOWN = (
     ),
     Known(
         "conformance",
-        "*",
-        "message is compressed and cannot be read",
-        "A stream with compressed messages is refused, though the element reads none.",
-        ("headers",),
-        always=False,
-    ),
-    Known(
-        "conformance",
-        "*",
-        "message is compressed and cannot be read",
-        "Compressed messages are not decompressed, so an element that reads messages cannot judge them.",
-        _MESSAGES,
-        always=False,
-    ),
-    Known(
-        "conformance",
         "*: gRPC Unexpected Requests/*/unexpected-compression",
         "message is malformed",
         "A message in a compression that was not announced is refused as malformed: INTERNAL, not UNIMPLEMENTED.",

@@ -47,7 +47,7 @@ def _cluster(upstream: Address) -> Cluster:
 
 
 def _listener(*, answers: bool) -> Listener:
-    manager = HttpConnectionManager(stat_prefix=_NAME, codec_type=HttpConnectionManager.HTTP2)
+    manager = HttpConnectionManager(stat_prefix=_NAME, codec_type=HttpConnectionManager.AUTO)
     routes = RouteConfiguration(name=_NAME)
     route = routes.virtual_hosts.add(name=_NAME, domains=["*"]).routes.add()
     route.match.prefix = "/"

@@ -138,7 +138,11 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.route_config_name = sidecar.cluster
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
-    manager.local_reply_config.mappers.extend([_unavailable_for_silence(), _cancelled_for_reset()])
+    manager.local_reply_config.mappers.append(_unavailable_for_silence())
+    manager.local_reply_config.mappers.append(
+        _status_for_reset("DEADLINE_EXCEEDED", '"grpc-timeout" in request.headers')
+    )
+    manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED", "true"))
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -205,17 +209,17 @@ def _unavailable_for_silence() -> ResponseMapper:
     return mapper
 
 
-def _cancelled_for_reset() -> ResponseMapper:
-    """What callers read without a proxy of a server that gives a call up, as one does at the call's deadline.
+def _status_for_reset(code: str, where: str) -> ResponseMapper:
+    """What callers are told of a server that gives a call up, which one does that has a deadline when this comes.
 
     A stream that the server refused, so that another one may try, stays UNAVAILABLE.
     """
     mapper = ResponseMapper()
-    given_up = ExpressionFilter(expression='response.code_details.contains("{remote_reset")')
+    given_up = ExpressionFilter(expression=f'response.code_details.contains("{{remote_reset") && {where}')
     mapper.filter.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
     mapper.filter.extension_filter.typed_config.Pack(given_up)
     status = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
-    status.header.key, status.header.value = "grpc-status", str(STATUS_CODES["CANCELLED"])
+    status.header.key, status.header.value = "grpc-status", str(STATUS_CODES[code])
     return mapper
 
 

@@ -174,15 +174,18 @@ static bool take_message(an_http_call *call, const an_body *body, size_t size, b
   return true;
 }
 
+static an_encoding named_encoding(an_http_call *call, an_metadata_map map) {
+  an_view name = {NULL, 0};
+  an_header_get(&call->base, map, AN_TEXT("grpc-encoding"), &name);
+  return an_encoding_of(name);
+}
+
 /* Puts the content of the compressed message in its place; false with call->flaw set where that cannot be. */
 static bool unpack(an_http_call *call, an_direction direction) {
   an_buffer *content = &call->unpacked[direction];
-  an_metadata_map map = direction == AN_REQUEST ? AN_REQUEST_METADATA : AN_RESPONSE_METADATA;
-  an_view name = {NULL, 0};
-  an_header_get(&call->base, map, AN_TEXT("grpc-encoding"), &name);
-  an_encoding encoding = an_encoding_of(name);
-  if (encoding == AN_ENCODING_OTHER) {
-    bool named = name.size > 0 && !an_equal(name, AN_TEXT("identity"));
+  an_encoding encoding = direction == AN_REQUEST ? call->request_encoding : named_encoding(call, AN_RESPONSE_METADATA);
+  if (encoding == AN_ENCODING_NONE || encoding == AN_ENCODING_OTHER) {
+    bool named = encoding == AN_ENCODING_OTHER;
     bool asks = direction == AN_REQUEST && named; /* a client may try another one; of a server, gRPC calls it a fault */
     spoil(call, asks ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL,
           named ? "message is compressed in a way that this proxy cannot read" : "message is compressed, and nothing says how");
@@ -543,6 +546,8 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   if (!judged && !speaks_grpc(call)) {
     return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
   }
+  /* Later messages of a stream come when the headers may be gone. */
+  if (side->needs_message) call->request_encoding = named_encoding(call, AN_REQUEST_METADATA);
   call->request_phase = AN_PHASE_JUDGED;
   an_action ended = ended_by(call, call->base.method->on_open(&call->base));
   if (ended != AN_CONTINUE) return ended;

@@ -19,6 +19,7 @@
 #ifndef AN_HTTP_CALL_H
 #define AN_HTTP_CALL_H
 
+#include "inflate.h"
 #include "instance.h"
 #include "module.h"
 
@@ -39,6 +40,7 @@ struct an_http_call {
   bool request_message;     /* a message of the request was judged */
   bool message_whole;       /* `base.message` is the response's and stands in the slots, waiting for the status */
   bool too_long;            /* the message in hand is one that passes without being held */
+  an_encoding request_encoding;
   bool packed;              /* the message in hand is compressed */
   bool malformed;           /* the flaw is one of the protobuf message itself */
   const char *flaw;         /* why the response's message cannot be read; NULL while nothing is wrong */

@@ -242,6 +242,7 @@ static size_t behind_zlib_header(an_view packed) {
 }
 
 an_encoding an_encoding_of(an_view name) {
+  if (name.size == 0 || an_equal(name, AN_TEXT("identity"))) return AN_ENCODING_NONE;
   if (an_equal(name, AN_TEXT("gzip"))) return AN_ENCODING_GZIP;
   return an_equal(name, AN_TEXT("deflate")) ? AN_ENCODING_DEFLATE : AN_ENCODING_OTHER;
 }

@@ -4,7 +4,7 @@
 
 #include "instance.h"
 
-typedef enum an_encoding { AN_ENCODING_OTHER, AN_ENCODING_GZIP, AN_ENCODING_DEFLATE } an_encoding;
+typedef enum an_encoding { AN_ENCODING_NONE, AN_ENCODING_OTHER, AN_ENCODING_GZIP, AN_ENCODING_DEFLATE } an_encoding;
 
 /* What `grpc-encoding` names. */
 an_encoding an_encoding_of(an_view name);
