@@ -49,7 +49,7 @@ def test_generated_programs(subject: Subject):
 @pytest.mark.parametrize(
     ("piece", "code", "text"),
     [
-        (frame(b"", flags=1), 12, b"appnet: request message is compressed and cannot be read"),
+        (frame(b"", flags=1), 13, b"appnet: request message is compressed, and nothing says how"),
         (frame(b"", flags=2), 13, b"appnet: request message has an unknown frame flag"),
         (frame(b"", length=1 << 30), 8, b"appnet: request message is longer than this proxy accepts"),
         (frame(b"\x0a\x7f"), 13, b"appnet: request message is malformed: a length runs past the end"),

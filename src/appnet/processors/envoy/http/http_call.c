@@ -263,6 +263,8 @@ static void mark_wait(an_http_call *call, an_scope *scope) {
 
 /* Tells Envoy where the request goes and how long it waits: for both it looks at headers, which no server sees. */
 static void mark_request(an_http_call *call) {
+  if (call->headers_left) return;
+  call->headers_left = true;
   an_scope scope = {.call = &call->base};
   const an_services *services = &call->base.instance->services;
   if (call->base.routed) {

@@ -37,6 +37,7 @@ struct an_http_call {
   an_phase request_phase;
   an_phase response_phase;
   bool response_held;       /* its headers wait for the judgement, and so does the body */
+  bool headers_left;        /* the request's headers have gone on */
   bool request_message;     /* a message of the request was judged */
   bool message_whole;       /* `base.message` is the response's and stands in the slots, waiting for the status */
   bool too_long;            /* the message in hand is one that passes without being held */
