@@ -20,14 +20,7 @@ def test_written_programs_alone_and_in_chains():
     assert fuzz.run_all(fuzz.written_chains(), CALLS_A_PROGRAM) >= 10_000
 
 
-_TRAPS = "wasm traps where a text of a trailer is deleted from a Map beside a clear of repeated messages"
-_BATCHES = [
-    pytest.param(it, marks=pytest.mark.xfail(reason=_TRAPS, strict=True)) if it == 10 else it
-    for it in range(GENERATED_PROGRAMS // fuzz.PROGRAMS_A_BATCH)
-]
-
-
-@pytest.mark.parametrize("batch", _BATCHES)
+@pytest.mark.parametrize("batch", range(GENERATED_PROGRAMS // fuzz.PROGRAMS_A_BATCH))
 def test_generated_programs(batch: int):
     assert fuzz.run_batch(batch) >= fuzz.PROGRAMS_A_BATCH * 50
 

@@ -222,7 +222,8 @@ bool an_trailer_get(an_call *call, an_view key, an_view *value) {
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower), usual[USUAL_VALUES], *values = usual;
   if (!is_own_key(known)) return false;
-  return joined(call, values, values_at(call, trailing(call), known, &values), value);
+  size_t count = values_at(call, trailing(call), known, &values);
+  return joined(call, values, count, value);
 }
 
 void an_trailer_set(an_call *call, an_view key, an_view value) {
