@@ -130,8 +130,7 @@ class _SlotCall(CallUnderTest):
     def _without_message(self) -> Action:
         """The request ended without a message: it is judged all the same, and nothing goes on."""
         assert self._call
-        judgement = self._call.request({})
-        return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.REPLACE
+        return self._ended_by(self._call.request({})) or Action.REPLACE
 
     def _messages(self, direction: Direction) -> Action:
         """Judges the messages that are whole; what goes on of them is the replacement."""
@@ -147,13 +146,21 @@ class _SlotCall(CallUnderTest):
         self._instead = gone
         return Action.REPLACE
 
-    def _opened(self, judgement: Judgement) -> Action:
+    def _ended_by(self, judgement: Judgement) -> Action | None:
+        """What the caller gets at once; None where the call goes on."""
         if judgement.verdict is Verdict.REFUSE:
-            return self._refused(judgement)
+            self._denied = Denied(judgement.code, judgement.text, judgement.metadata)
+            return Action.REPLY
         if judgement.verdict is Verdict.ANSWER:
             self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement))
             self._answer = SubstitutedBody(self._instead, dict(judgement.metadata), dict(judgement.trailers))
             return Action.RESPOND
+        return None
+
+    def _opened(self, judgement: Judgement) -> Action:
+        ended = self._ended_by(judgement)
+        if ended is not None:
+            return ended
         assert self._call
         if not self._call.method.request.holds:
             self._mark()
@@ -165,12 +172,9 @@ class _SlotCall(CallUnderTest):
         message = _decoded(body, schema) if self._side(direction).needs_message else {}
         judge = self._call.request if direction is self.request else self._call.response
         judgement = judge(message, len(body))
-        if judgement.verdict is Verdict.REFUSE:
-            return self._refused(judgement)
-        if judgement.verdict is Verdict.ANSWER:
-            self._instead = frame(_written(b"", SAMPLE.response.full_name, judgement))
-            self._answer = SubstitutedBody(self._instead, dict(judgement.metadata), dict(judgement.trailers))
-            return Action.RESPOND
+        ended = self._ended_by(judgement)
+        if ended is not None:
+            return ended
         if direction is self.request:
             self._mark()
         changed = judgement.written or judgement.cleared
@@ -191,12 +195,7 @@ class _SlotCall(CallUnderTest):
 
     def _ended(self, headers: dict[str, bytes]) -> Action:
         assert self._call
-        judgement = self._call.end_response(int(headers["grpc-status"]))
-        return self._refused(judgement) if judgement.verdict is Verdict.REFUSE else Action.CONTINUE
-
-    def _refused(self, judgement: Judgement) -> Action:
-        self._denied = Denied(judgement.code, judgement.text, judgement.metadata)
-        return Action.REPLY
+        return self._ended_by(self._call.end_response(int(headers["grpc-status"]))) or Action.CONTINUE
 
 
 def _decoded(body: bytes, schema: MessageSchema) -> dict[Numbers, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -13,6 +12,7 @@ from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
 from tests.e2e.conftest import ECHO, StartProxied
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
+from tests.support.serving import serve
 
 PROTO = """syntax = "proto3";
 package chat;
@@ -39,10 +39,7 @@ class CompressingServer:
             "talk": grpc.stream_stream_rpc_method_handler(self._talk),
             "say": grpc.unary_unary_rpc_method_handler(self._say),
         }
-        self._server = grpc.server(ThreadPoolExecutor(4), compression=compression)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("chat.Chat", handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
+        self._server, self.port = serve("chat.Chat", handlers, threads=4, compression=compression)
 
     def _talk(self, requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
         for it in requests:

@@ -6,7 +6,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from appnet.processors.envoy.targets import NATIVE
 from tests.e2e import conftest
 from tests.e2e.conftest import StartProxied
 from tests.support.raw_grpc import string_field
+from tests.support.serving import serve
 
 PROTO = """syntax = "proto3";
 package meta;
@@ -84,10 +84,7 @@ class MetaServer:
             "ask": grpc.unary_unary_rpc_method_handler(self._ask),
             "list": grpc.unary_stream_rpc_method_handler(self._list),
         }
-        self._server = grpc.server(ThreadPoolExecutor(8))
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("meta.Meta", handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
+        self._server, self.port = serve("meta.Meta", handlers)
 
     def _note(self, context: grpc.ServicerContext) -> None:
         self.seen.append([(it.key, it.value) for it in context.invocation_metadata()])
@@ -100,8 +97,7 @@ class MetaServer:
         context.send_initial_metadata((("x-multi", "one"), ("x-multi", "two")))
         context.set_trailing_metadata((("x-price", "3"), ("x-price", "4")))
         if request[2:] == b"fail":
-            context.set_trailing_metadata((("grpc-status-details-bin", b"secret"), ("x-secret", "secret")))
-            context.abort(grpc.StatusCode.NOT_FOUND, "secret")
+            self._fail(context)
         return request
 
     def _list(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -110,8 +106,12 @@ class MetaServer:
         if request[2:] == b"wait":
             self.gone.wait(10)
         if request[2:] == b"fail":
-            context.set_trailing_metadata((("grpc-status-details-bin", b"secret"), ("x-secret", "secret")))
-            context.abort(grpc.StatusCode.NOT_FOUND, "secret")
+            self._fail(context)
+
+    @staticmethod
+    def _fail(context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-status-details-bin", b"secret"), ("x-secret", "secret")))
+        context.abort(grpc.StatusCode.NOT_FOUND, "secret")
 
     def close(self) -> None:
         self.gone.set()

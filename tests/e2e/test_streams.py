@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.targets import NATIVE
 from tests.e2e.conftest import Proxied, StartProxied
 from tests.support.raw_grpc import string_field
+from tests.support.serving import serve
 
 PROTO = """syntax = "proto3";
 package chat;
@@ -45,10 +45,7 @@ class ChatServer:
             "gather": grpc.stream_unary_rpc_method_handler(self._gather),
             "list": grpc.unary_stream_rpc_method_handler(self._list),
         }
-        self._server = grpc.server(ThreadPoolExecutor(8))
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("chat.Chat", handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
+        self._server, self.port = serve("chat.Chat", handlers)
 
     def _talk(self, requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:
         self.calls += 1

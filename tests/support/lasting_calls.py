@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -13,6 +12,7 @@ from appnet.application.proto import load_proto
 from appnet.diagnostics.source import TextSource
 from appnet.language.messages import MethodSignature
 from tests.support.raw_grpc import string_field
+from tests.support.serving import serve
 
 PROTO = """syntax = "proto3";
 package calls;
@@ -48,10 +48,7 @@ class CallsServer:
             "tick": grpc.unary_stream_rpc_method_handler(self._tick),
             "talk": grpc.stream_stream_rpc_method_handler(self._talk),
         }
-        self._server = grpc.server(ThreadPoolExecutor(threads), options=ANY_SIZE)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("calls.Calls", handlers),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
+        self._server, self.port = serve("calls.Calls", handlers, threads=threads, options=ANY_SIZE)
 
     def _wait(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         ended = threading.Event()

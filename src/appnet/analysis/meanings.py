@@ -14,7 +14,7 @@ import z3
 
 from appnet.analysis import maps, orders, vecs
 from appnet.analysis.machine import bare_machine
-from appnet.analysis.store import IS_GONE, WAS_SET, Store, merge_headers
+from appnet.analysis.store import IS_GONE, WAS_SET, Store, SymbolicHeaders, SymbolicMessage, merge_headers
 from appnet.analysis.symbols import (
     BITS,
     STREAM,
@@ -476,10 +476,9 @@ def _status(context: Context, _call: Call) -> Term:
 
 @_operation
 def _get_metadata(context: Context, _call: Call, key: Term) -> Term:
-    message, world = context.store.message, context.world
+    world = context.world
     key = _lower(world, key)
-    late = both(message.begun, message.trailers.there(key))
-    of = merge_headers(late, message.trailers, message.metadata)
+    _, of = _headers_with(context.store.message, key)
     text = _unless_hidden(world, key, z3.simplify(z3.Select(of.text, key)))
     return when(_is_own_type(context, key), world.literal(b"application/grpc", STRING), text)
 
@@ -487,10 +486,9 @@ def _get_metadata(context: Context, _call: Call, key: Term) -> Term:
 @_operation
 def _get_metadata_all(context: Context, call: Call, key: Term) -> Symbolic:
     """The values that came stay as they are; of what was set or taken away, their text tells them."""
-    message, world = context.store.message, context.world
+    world = context.world
     key = _lower(world, key)
-    late = both(message.begun, message.trailers.there(key))
-    of = merge_headers(late, message.trailers, message.metadata)
+    late, of = _headers_with(context.store.message, key)
     how, text = (z3.simplify(z3.Select(it, key)) for it in (of.how, of.text))
     there = negated(_test(world, "hidden key", is_hidden_key, key))
     return apply_typed("values of", [how, text, key, late, there, _is_own_type(context, key)], call.type)
@@ -541,6 +539,12 @@ def _set_trailer(context: Context, _call: Call, key: Term, value: Term) -> None:
 
 def _can_set(world: World, key: Term, value: Term) -> Term:
     return both(_test(world, "header key", is_header_key, key), _test(world, "header value", is_header_value, value))
+
+
+def _headers_with(message: SymbolicMessage, key: Term) -> tuple[Term, SymbolicHeaders]:
+    """Whether the key is among the trailers that stand before the metadata, and the headers that it is looked up in."""
+    late = both(message.begun, message.trailers.there(key))
+    return late, merge_headers(late, message.trailers, message.metadata)
 
 
 def _unless_hidden(world: World, key: Term, text: Term) -> Term:

@@ -177,16 +177,16 @@ class SymbolicPair:
                 )
                 played.states[place] = merge_named(over, ended.state, played.states[place])
         return SymbolicOutcome(
-            played.alive,
-            played.message,
-            played.code,
-            played.text,
-            played.metadata,
-            played.states,
-            played.answered,
-            played.reply,
-            ends,
-            played.left,
+            forwarded=played.alive,
+            message=played.message,
+            code=played.code,
+            text=played.text,
+            metadata=played.metadata,
+            states=played.states,
+            answered=played.answered,
+            reply=played.reply,
+            ends=ends,
+            left=played.left,
         )
 
     def response(self, order: tuple[str, str]) -> SymbolicOutcome:
@@ -201,7 +201,18 @@ class SymbolicPair:
         left = {inner: when(one.forwards(), message.status, one.code)}
         left[outer] = when(other.forwards(), seen.status, other.code)
         passes = both(one.forwards(), other.forwards())
-        return SymbolicOutcome(passes, other.message, code, text, metadata, states, FALSE, other.message, {}, left)
+        return SymbolicOutcome(
+            forwarded=passes,
+            message=other.message,
+            code=code,
+            text=text,
+            metadata=metadata,
+            states=states,
+            answered=FALSE,
+            reply=other.message,
+            ends={},
+            left=left,
+        )
 
     def note_new_call(self) -> None:
         """Notes what holds when the request of a unary call comes: nothing was kept for the call yet."""
@@ -268,20 +279,20 @@ class SymbolicPair:
         self._note_absent(direction, fields, present)
         begun = both(negated(either(at_once, self._passed)), negated(self._world.equal(status, zero)))
         return SymbolicMessage(
-            status,
-            made_here,
-            metadata,
-            trailers,
-            at_once,
-            begun,
-            destination,
-            z3.IntVal(0),
-            z3.Int(f"{when_} deadline".strip()),
-            fields,
-            dict.fromkeys(fields, FALSE),
-            present,
-            dict.fromkeys(self._cleared(direction), FALSE),
-            z3.BitVec(f"{name} size", BITS),
+            status=status,
+            made_here=made_here,
+            metadata=metadata,
+            trailers=trailers,
+            at_once=at_once,
+            begun=begun,
+            destination=destination,
+            wait=z3.IntVal(0),
+            deadline=z3.Int(f"{when_} deadline".strip()),
+            fields=fields,
+            written=dict.fromkeys(fields, FALSE),
+            present=present,
+            cleared=dict.fromkeys(self._cleared(direction), FALSE),
+            size=z3.BitVec(f"{name} size", BITS),
         )
 
     def _note_absent(self, direction: str, fields: Mapping[str, Symbolic], present: Mapping[str, Term]) -> None:
@@ -312,13 +323,20 @@ class SymbolicPair:
     def _answer(self, replying: Store) -> SymbolicMessage:
         """The response that the chain makes of a reply."""
         zero = z3.BitVecVal(0, BITS)
-        reply = dict(replying.reply), dict(replying.set_in_reply)
         any_response = self.message("response")
-        no_trailers = SymbolicHeaders.none(self._world.literal(b"", STRING))
-        headers = replying.told, no_trailers, FALSE, FALSE
-        rest = any_response.destination, any_response.wait, any_response.deadline
-        present = {path: self._in_reply(path, replying) for path in any_response.present}
-        return SymbolicMessage(zero, TRUE, *headers, *rest, *reply, present, any_response.cleared)
+        return replace(
+            any_response,
+            status=zero,
+            made_here=TRUE,
+            metadata=replying.told,
+            trailers=SymbolicHeaders.none(self._world.literal(b"", STRING)),
+            at_once=FALSE,
+            begun=FALSE,
+            fields=dict(replying.reply),
+            written=dict(replying.set_in_reply),
+            present={path: self._in_reply(path, replying) for path in any_response.present},
+            size=zero,
+        )
 
     def _in_reply(self, path: str, replying: Store) -> Term:
         """Whether the reply has a field, or makes a message."""

@@ -35,6 +35,7 @@ class ChainInstance:
         ahead: bool = False,
     ) -> None:
         self._ahead = ahead
+        self._compiled = tuple(elements)
         self._environment = environment
         self._loads = _Loads()
         self._records: list[Record] = []
@@ -56,9 +57,8 @@ class ChainInstance:
             return Refused(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in init")
         code = self._code(rpc)
         message = Message(rpc.signature.request, {}, rpc.metadata)
-        early = judged_at_headers(code, rpc.signature, ahead=self._ahead)
-        while rpc.begun < early and rpc.begun == rpc.opened:
-            ended = self._reach(rpc, message, rpc.opened + 1) or self._judge(rpc, message, rpc.begun)
+        for number in range(judged_at_headers(code, rpc.signature, ahead=self._ahead)):
+            ended = self._reach(rpc, message, number + 1) or self._judge(rpc, message, number)
             if ended is not None:
                 return ended
         ended = self._reach(rpc, message, reached_together(code, rpc.opened))
@@ -155,7 +155,7 @@ class ChainInstance:
 
     def elements(self) -> list[Element]:
         """The elements, in order from client to server."""
-        return [element.element for element in self._elements]
+        return list(self._compiled)
 
     def _number(self, rpc: Rpc) -> None:
         if rpc.rpc_id == 0:
@@ -208,7 +208,7 @@ class ChainInstance:
 
     def _code(self, rpc: Rpc) -> Sequence[Element]:
         """The elements as compiled for the call's method."""
-        return self._others.get(rpc.signature.full_name) or self.elements()
+        return self._others.get(rpc.signature.full_name, self._compiled)
 
     def _named(self, name: str) -> ElementInstance:
         return next(element for element in self._elements if element.element.name == name)

@@ -263,36 +263,27 @@ def parts(node: Expression) -> Iterator[Expression]:
 
 def names_given(node: Any, function: str) -> Iterator[str]:
     """The names that are given what ``function`` gives, in ``node``, which may be a tuple, and all below it."""
-    if isinstance(node, tuple):
-        for it in node:
-            yield from names_given(it, function)
-    elif isinstance(node, Assign):
-        if isinstance(node.value, Apply) and node.value.function.name == function:
-            yield from (it.name for it in node.targets)
-    elif dataclasses.is_dataclass(node):
-        for field_ in dataclasses.fields(node):
-            yield from names_given(getattr(node, field_.name), function)
+    for it in _nodes(node):
+        if isinstance(it, Assign) and isinstance(it.value, Apply) and it.value.function.name == function:
+            yield from (target.name for target in it.targets)
 
 
 def names_in(node: Any) -> Iterator[str]:
     """Every name in ``node``, which may be a tuple, and all below it."""
-    if isinstance(node, Name):
-        yield node.name
-    elif isinstance(node, tuple):
-        for it in node:
-            yield from names_in(it)
-    elif dataclasses.is_dataclass(node):
-        for field_ in dataclasses.fields(node):
-            yield from names_in(getattr(node, field_.name))
+    return (it.name for it in _nodes(node) if isinstance(it, Name))
 
 
 def applications(node: Any) -> Iterator[Apply]:
-    """Every application of a function in ``node``, which may be a tuple, and all below it."""
+    """Every application of a function in ``node``, which may be a tuple, and all below it, inner ones first."""
+    return (it for it in _nodes(node) if isinstance(it, Apply))
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    """The ``node``, which may be a tuple, and all below it, in the order of the text; what is below comes first."""
     if isinstance(node, tuple):
         for it in node:
-            yield from applications(it)
+            yield from _nodes(it)
     elif dataclasses.is_dataclass(node):
         for field_ in dataclasses.fields(node):
-            yield from applications(getattr(node, field_.name))
-        if isinstance(node, Apply):
-            yield node
+            yield from _nodes(getattr(node, field_.name))
+        yield node

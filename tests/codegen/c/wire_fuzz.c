@@ -15,6 +15,7 @@
 #include "hosted.c"
 #include "http_call.c"
 #include "http_deadline.c"
+#include "http_message.c"
 #include "http_status.c"
 #include "inflate.c"
 

@@ -13,8 +13,13 @@ HTTP = _HERE / "http"
 """The C files of calls as HTTP events, which both hosts share."""
 
 _NATIVE, _WASM = _HERE / "native", _HERE / "wasm"
-_CALLS = (HTTP / "http_call.c", HTTP / "http_deadline.c", HTTP / "http_status.c", HTTP / "inflate.c")
-
+_CALLS = (
+    HTTP / "http_call.c",
+    HTTP / "http_deadline.c",
+    HTTP / "http_message.c",
+    HTTP / "http_status.c",
+    HTTP / "inflate.c",
+)
 
 HOSTS = {
     NATIVE: c.shared_object(

@@ -53,8 +53,9 @@ class MethodPrinter:
         ahead: bool = False,
     ) -> None:
         self.method = method
-        self._ahead = ahead
-        self.request = _side(method, elements, InHand.REQUEST, ahead=ahead)
+        self._chain = [it.element for it in elements]
+        self._early = judged_at_headers(self._chain, method, ahead=ahead)
+        self.request = _side(method, elements, InHand.REQUEST, early=self._early, ahead=ahead)
         self.response = _side(method, elements, InHand.RESPONSE)
         self.reply = _reply(method, elements)
         self._name = f"method_{number}"
@@ -73,12 +74,12 @@ class MethodPrinter:
 
     def _effects(self) -> list[HandlerEffects]:
         """Of all handlers."""
-        return [handler.effects for it in self._elements for handler in it.element.handlers.values()]
+        return [handler.effects for it in self._chain for handler in it.handlers.values()]
 
     @property
     def replies(self) -> bool:
         """Whether an element answers requests with messages of its own."""
-        return any(it.element.req.effects.can_reply for it in self._elements)
+        return any(it.req.effects.can_reply for it in self._chain)
 
     def handlers(self) -> list[str]:
         """The functions of the elements' handlers."""
@@ -270,8 +271,7 @@ class MethodPrinter:
 
     def _on_open(self) -> list[str]:
         """The headers, as far as they come without a message; and those req that need none."""
-        elements = [it.element for it in self._elements]
-        early = judged_at_headers(elements, self.method, ahead=self._ahead)
+        early, reached = self._early, reached_together(self._chain, self._early)
         lines: list[str] = []
         if self._broken:
             lines += [
@@ -282,24 +282,21 @@ class MethodPrinter:
             ]
         for number in range(early):
             lines += [*self._opens(number, number + 1, number), *self._judges(number, number + 1)]
-        reached = reached_together(elements, early)
         lines += [*self._opens(early, reached, early), f"call->opened = {reached};", f"call->begun = {early};"]
         return [f"static an_verdict {self._name}_open(an_call *call) {{", *indent([*lines, "return AN_FORWARD;"]), "}"]
 
     def _on_request(self) -> list[str]:
         """A message, and with the first one, the headers as far as they waited for it."""
-        elements = [it.element for it in self._elements]
-        early = judged_at_headers(elements, self.method, ahead=self._ahead)
-        reached = reached_together(elements, early)
+        reached = reached_together(self._chain, self._early)
         streams = self.method.client_streaming
         lines: list[str] = []
-        for number in range(early, len(elements)):
+        for number in range(self._early, len(self._chain)):
             if number == reached:
-                reached = reached_together(elements, number)
+                reached = reached_together(self._chain, number)
                 opens = [*self._opens(number, reached, number), f"call->opened = {reached};"]
                 lines += [f"if (call->opened == {number}) {{", *indent(opens), "}"] if streams else opens
             lines += self._judges(number, None)
-        lines += [f"call->begun = {len(elements)};", "return AN_FORWARD;"]
+        lines += [f"call->begun = {len(self._chain)};", "return AN_FORWARD;"]
         return [f"static an_verdict {self._name}_request(an_call *call) {{", *indent(lines), "}"]
 
     def _on_end(self) -> list[str]:
@@ -373,8 +370,14 @@ def _add_others(slots: dict[str, Slot], schema: MessageSchema) -> None:
 
 
 def _side(
-    method: MethodSignature, elements: Sequence[ElementPrinter], direction: InHand, *, ahead: bool = False
+    method: MethodSignature,
+    elements: Sequence[ElementPrinter],
+    direction: InHand,
+    *,
+    early: int = 0,
+    ahead: bool = False,
 ) -> MethodSide:
+    """``early``: how many elements judge requests at their headers."""
     request = direction is InHand.REQUEST
     schema = method.request if request else method.response
     handlers = [element.handler(direction) for element in elements if not element.is_trivial(direction)]
@@ -393,7 +396,6 @@ def _side(
     # Metadata is read after the headers came where the handlers wait for the message: they must not have passed.
     reads_late = (needs_message or needs_status) and any(one.metadata_read for one in effects)
     if request:
-        early = judged_at_headers([it.element for it in elements], method, ahead=ahead)
         holds = any(holds_headers(it.element) for it in elements[early:])
     else:
         holds = any(holds_response(it) for it in handlers) or reads_late

@@ -2,18 +2,15 @@
 
 #include "deadline.h"
 #include "grpc_message.h"
+#include "http_message.h"
 #include "http_status.h"
-#include "inflate.h"
 #include "lifecycle.h"
 #include "metadata.h"
 #include "response.h"
 #include "text.h"
 #include "wire.h"
 
-enum { HEADER_SIZE = 5 };
-
 static const char OUT_OF_MEMORY[] = "out of memory";
-static const char TOO_LONG[] = "message is longer than this proxy accepts";
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
@@ -83,153 +80,13 @@ static an_action refuse_request(an_http_call *call, int32_t code, const char *fl
   return http_reply(call, code, text);
 }
 
-/* ---- framing ---------------------------------------------------------------------------------------- */
-
-/* A body's bytes as far as they are there, in order. */
-typedef struct an_body {
-  const an_view *chunks;
-  size_t count;
-  size_t size;
-} an_body;
-
-static an_body body_of(const an_view *chunks, size_t count) {
-  an_body body = {chunks, count, 0};
-  for (size_t i = 0; i < count; i++) body.size = an_size_add(body.size, chunks[i].size);
-  return body;
-}
-
-static void copy_out(const an_body *body, size_t from, uint8_t *to, size_t size) {
-  for (size_t i = 0; i < body->count && size > 0; i++) {
-    an_view chunk = body->chunks[i];
-    if (from >= chunk.size) {
-      from -= chunk.size;
-      continue;
-    }
-    size_t part = chunk.size - from < size ? chunk.size - from : size;
-    memcpy(to, chunk.data + from, part);
-    to += part;
-    size -= part;
-    from = 0;
-  }
-}
-
-typedef enum frame_state { FRAME_PART, FRAME_WHOLE, FRAME_LONG, FRAME_FLAWED } frame_state;
-
-static frame_state spoil(an_http_call *call, int32_t code, const char *flaw) {
-  call->flaw_code = code;
-  call->flaw = flaw;
-  return FRAME_FLAWED;
-}
-
-static const an_side *side_of(const an_http_call *call, an_direction direction) {
-  return direction == AN_REQUEST ? &call->base.method->request : &call->base.method->response;
-}
-
-/* Whether exactly one readable message is there, or of a stream the next; what is wrong stands in call->flaw.
- * `ended`: no byte follows. FRAME_LONG: too long to hold, but nobody has to read it. */
-static frame_state check_frame(an_http_call *call, an_direction direction, const an_body *body, bool ended,
-                               size_t *message_size) {
-  if (body->size < HEADER_SIZE) {
-    if (!ended) return FRAME_PART;
-    return spoil(call, GRPC_INTERNAL, body->size == 0 ? "has no message" : "ends within a frame header");
-  }
-  uint8_t header[HEADER_SIZE];
-  copy_out(body, 0, header, HEADER_SIZE);
-  uint32_t length = 0;
-  for (unsigned i = 1; i < HEADER_SIZE; i++) length = length << 8 | header[i];
-  size_t rest = body->size - HEADER_SIZE;
-  if (header[0] > 1) return spoil(call, GRPC_INTERNAL, "message has an unknown frame flag");
-  call->packed = header[0] == 1;
-  if (length > call->base.instance->options.max_message) {
-    const an_side *side = side_of(call, direction);
-    *message_size = length;
-    bool must_be_read = side->needs_message && (direction == AN_REQUEST || side->holds);
-    if (side->streams && !must_be_read) return FRAME_LONG;
-    return spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
-  }
-  if (rest > length && !side_of(call, direction)->streams) {
-    return spoil(call, GRPC_INTERNAL, "has more than its one message");
-  }
-  if (rest < length) return ended ? spoil(call, GRPC_INTERNAL, "ends within its message") : FRAME_PART;
-  *message_size = length;
-  return FRAME_WHOLE;
-}
-
-/* The message, in place where one chunk holds it and the event is its last use, else copied into the arena. */
-static bool take_message(an_http_call *call, const an_body *body, size_t size, bool keep) {
-  size_t from = HEADER_SIZE;
-  for (size_t i = 0; i < body->count && !keep; i++) {
-    an_view chunk = body->chunks[i];
-    if (from < chunk.size && size <= chunk.size - from) {
-      call->base.message = (an_view){chunk.data + from, size};
-      return true;
-    }
-    if (from < chunk.size) break;
-    from -= chunk.size;
-  }
-  uint8_t *copy = an_arena_alloc(&call->base.arena, size);
-  if (copy == NULL) return false;
-  copy_out(body, HEADER_SIZE, copy, size);
-  call->base.message = (an_view){copy, size};
-  return true;
-}
-
-static an_encoding named_encoding(an_http_call *call, an_metadata_map map) {
-  an_view name = {NULL, 0};
-  an_header_get(&call->base, map, AN_TEXT("grpc-encoding"), &name);
-  return an_encoding_of(name);
-}
-
-/* Puts the content of the compressed message in its place; false with call->flaw set where that cannot be. */
-static bool unpack(an_http_call *call, an_direction direction) {
-  an_buffer *content = &call->unpacked[direction];
-  an_encoding encoding = direction == AN_REQUEST ? call->request_encoding : named_encoding(call, AN_RESPONSE_METADATA);
-  if (encoding == AN_ENCODING_NONE || encoding == AN_ENCODING_OTHER) {
-    bool named = encoding == AN_ENCODING_OTHER;
-    bool asks = direction == AN_REQUEST && named; /* a client may try another one; of a server, gRPC calls it a fault */
-    spoil(call, asks ? GRPC_UNIMPLEMENTED : GRPC_INTERNAL,
-          named ? "message is compressed in a way that this proxy cannot read" : "message is compressed, and nothing says how");
-    return false;
-  }
-  content->size = 0;
-  content->failed = false;
-  content->limit = call->base.instance->options.max_message;
-  switch (an_inflate(encoding, call->base.message, content)) {
-    case AN_INFLATED: call->base.message = (an_view){content->data, content->size}; return true;
-    case AN_INFLATE_TOO_LONG: spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG); return false;
-    default: spoil(call, GRPC_INTERNAL, "message is malformed: it cannot be decompressed"); return false;
-  }
-}
-
-/* Fills the slots from the message in hand; false with call->flaw set where it cannot be read. */
-static bool read_message(an_http_call *call, an_direction direction) {
-  call->malformed = false;
-  if (call->too_long) {
-    spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
-    return false;
-  }
-  if (call->packed && !unpack(call, direction)) return false;
-  const char *flaw = an_wire_scan(an_plan_of(&call->base, direction), call->base.message, call->base.slots);
-  if (flaw == NULL) return true;
-  call->malformed = true;
-  spoil(call, GRPC_INTERNAL, flaw);
-  return false;
-}
-
-/* Takes the whole message and reads it. */
-static bool scan_message(an_http_call *call, an_direction direction, const an_body *body, size_t size) {
-  if (take_message(call, body, size, direction == AN_RESPONSE)) return read_message(call, direction);
-  spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
-  return false;
-}
-
 /* The handlers that follow have a message in hand that cannot be read, as call->flaw says. */
 static void mark_unread(an_http_call *call, an_direction direction) {
   static const char *const subjects[2][2] = {{"request", "request message is malformed:"},
                                              {"response", "response message is malformed:"}};
   call->base.unread_code = call->flaw_code;
   call->base.unread_text = http_text(call, subjects[direction][call->malformed], call->flaw);
-  an_wire_clear(side_of(call, direction), call->base.slots);
+  an_wire_clear(an_side_of(call, direction), call->base.slots);
 }
 
 /* What a direction that handlers forwarded becomes: as it was, or with the written fields. */
@@ -277,11 +134,16 @@ static void mark_request(an_http_call *call) {
   if (left.size > 0) services->metadata_set(call->base.host, AN_REQUEST_METADATA, AN_TEXT("grpc-timeout"), left);
 }
 
-/* The headers of the request, or a message of it, go on. */
-static void request_passes(an_http_call *call) {
-  call->request_message = true;
+/* The headers of the request go on. */
+static void headers_pass(an_http_call *call) {
   mark_request(call);
   an_call_count(&call->base);
+}
+
+/* The request goes on as far as it was judged: all of it, or of a stream one more message. */
+static void request_passes(an_http_call *call) {
+  call->request_message = true;
+  headers_pass(call);
 }
 
 /* ---- streams: each message is judged as it comes --------------------------------------------------------- */
@@ -312,25 +174,22 @@ static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
 /* Judges the message in the whole frame; *passed is what goes on in its place. */
 static an_action judge_of_stream(an_http_call *call, an_direction direction, an_view framed, an_view *passed) {
   *passed = framed;
-  call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
-  if (side_of(call, direction)->needs_message && !read_message(call, direction)) mark_unread(call, direction);
+  call->base.message = (an_view){framed.data + AN_FRAME_HEADER, framed.size - AN_FRAME_HEADER};
+  if (an_side_of(call, direction)->needs_message && !an_read_message(call, direction)) mark_unread(call, direction);
   const an_method *method = call->base.method;
   an_verdict verdict = direction == AN_REQUEST ? method->on_request(&call->base) : method->on_response(&call->base);
   call->base.unread_code = 0;
   if (verdict == AN_REFUSE) return end_stream_refused(call);
   if (direction == AN_REQUEST) request_passes(call);
   an_splice splice;
-  if (pass_message(call, direction, &splice) == AN_CONTINUE) {
-    if (direction == AN_RESPONSE) call->base.response_passed = true;
-    return AN_CONTINUE;
-  }
+  an_action action = pass_message(call, direction, &splice);
   if (splice != AN_SPLICE_DONE) {
-    spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
+    an_spoil(call, GRPC_RESOURCE_EXHAUSTED, splice_flaw(splice));
     return end_spoilt_stream(call, name_of(direction));
   }
-  *passed = call->outcome.body;
+  if (action == AN_REPLACE) *passed = call->outcome.body;
   if (direction == AN_RESPONSE) call->base.response_passed = true;
-  return AN_REPLACE;
+  return action;
 }
 
 /* The stream of requests has ended without a message: it is judged once all the same. */
@@ -365,13 +224,13 @@ static an_action judge_messages(an_http_call *call, an_direction direction, an_v
       *judged += pass_by(call, direction, rest.size);
       continue;
     }
-    an_body body = body_of(&rest, 1);
+    an_body body = an_body_of(&rest, 1);
     size_t size = 0;
-    frame_state state = check_frame(call, direction, &body, ended, &size);
-    if (state == FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
-    if (state == FRAME_PART) return AN_CONTINUE;
-    framed = (an_view){rest.data, HEADER_SIZE + size};
-    call->too_long = state == FRAME_LONG;
+    an_frame_state state = an_check_frame(call, direction, &body, ended, &size);
+    if (state == AN_FRAME_FLAWED) return end_spoilt_stream(call, name_of(direction));
+    if (state == AN_FRAME_PART) return AN_CONTINUE;
+    framed = (an_view){rest.data, AN_FRAME_HEADER + size};
+    call->too_long = state == AN_FRAME_LONG;
     if (call->too_long) {
       call->passing_by[direction] = framed.size;
       framed.size = pass_by(call, direction, rest.size);
@@ -411,7 +270,7 @@ static an_action stream_body(an_http_call *call, an_direction direction, const a
     if (in_place) an_buffer_append(part, all.data + judged, all.size - judged);
   }
   if (part->failed || call->passing.failed) {
-    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    an_spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
     return end_spoilt_stream(call, name_of(direction));
   }
   if (!in_place) {
@@ -432,7 +291,7 @@ static an_action stream_body(an_http_call *call, an_direction direction, const a
 /* The response stream has ended with this status; the handlers see what is an error. */
 static an_action finish_stream(an_http_call *call, int32_t status) {
   if (status == 0 && (call->parts[AN_RESPONSE].size > 0 || call->passing_by[AN_RESPONSE] > 0)) {
-    spoil(call, GRPC_INTERNAL, "ends within a message");
+    an_spoil(call, GRPC_INTERNAL, "ends within a message");
     return end_spoilt_stream(call, name_of(AN_RESPONSE));
   }
   call->response_phase = AN_PHASE_JUDGED;
@@ -479,7 +338,7 @@ static an_action answer_request(an_http_call *call) {
   if (splice != AN_SPLICE_DONE) {
     an_call_fail(&call->base, GRPC_RESOURCE_EXHAUSTED);
   } else if (side->needs_message) {
-    call->base.message = (an_view){framed.data + HEADER_SIZE, framed.size - HEADER_SIZE};
+    call->base.message = (an_view){framed.data + AN_FRAME_HEADER, framed.size - AN_FRAME_HEADER};
     an_wire_scan(an_plan_of(&call->base, AN_RESPONSE), call->base.message, call->base.slots);
   }
   call->request_phase = AN_PHASE_REPLIED;
@@ -522,10 +381,7 @@ static an_action await_messages(an_http_call *call, bool end_stream) {
   if (!side->streams && end_stream) return refuse_request(call, GRPC_INTERNAL, "has no message");
   if (side->streams && end_stream) return judge_no_message(call);
   bool holds = side->holds || tells_length(call);
-  if (!holds) {
-    mark_request(call);
-    an_call_count(&call->base);
-  }
+  if (!holds) headers_pass(call);
   call->request_phase = side->streams ? AN_PHASE_STREAMING : AN_PHASE_WAITING;
   call->outcome.more = true;
   return holds ? AN_HOLD : AN_CONTINUE;
@@ -549,7 +405,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
     return refuse_request(call, GRPC_INVALID_ARGUMENT, "is not of content-type application/grpc and cannot be judged");
   }
   /* Later messages of a stream come when the headers may be gone. */
-  if (side->needs_message) call->request_encoding = named_encoding(call, AN_REQUEST_METADATA);
+  if (side->needs_message) call->request_encoding = an_named_encoding(call, AN_REQUEST_METADATA);
   call->request_phase = AN_PHASE_JUDGED;
   an_action ended = ended_by(call, call->base.method->on_open(&call->base));
   if (ended != AN_CONTINUE) return ended;
@@ -562,19 +418,19 @@ an_action an_request_body(an_http_call *call, const an_view *chunks, size_t coun
   call->outcome.more = false;
   if (call->request_phase == AN_PHASE_STREAMING) return stream_body(call, AN_REQUEST, chunks, count, end_stream);
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
-  an_body body = body_of(chunks, count);
+  an_body body = an_body_of(chunks, count);
   size_t size = 0;
-  frame_state state = check_frame(call, AN_REQUEST, &body, end_stream, &size);
-  if (state == FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
-  if (state == FRAME_PART || !end_stream) return AN_HOLD;
-  if (!scan_message(call, AN_REQUEST, &body, size)) mark_unread(call, AN_REQUEST);
+  an_frame_state state = an_check_frame(call, AN_REQUEST, &body, end_stream, &size);
+  if (state == AN_FRAME_FLAWED) return refuse_request(call, call->flaw_code, call->flaw);
+  if (state == AN_FRAME_PART || !end_stream) return AN_HOLD;
+  if (!an_scan_message(call, AN_REQUEST, &body, size)) mark_unread(call, AN_REQUEST);
   return judge_request(call);
 }
 
 an_action an_request_trailers(an_http_call *call) {
   static const char flaw[] = "ends with trailers, which gRPC requests do not have";
   if (call->request_phase == AN_PHASE_STREAMING) {
-    spoil(call, GRPC_INTERNAL, flaw);
+    an_spoil(call, GRPC_INTERNAL, flaw);
     return end_spoilt_stream(call, name_of(AN_REQUEST));
   }
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
@@ -596,7 +452,7 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   bool needs_message = call->base.method->response.needs_message;
   call->response_phase = AN_PHASE_JUDGED;
   if (status == 0 && needs_message && !call->message_whole && call->flaw == NULL) {
-    spoil(call, GRPC_INTERNAL, "has no whole message");
+    an_spoil(call, GRPC_INTERNAL, "has no whole message");
   }
   bool unread = status == 0 && call->flaw != NULL;
   if (unread) mark_unread(call, AN_RESPONSE);
@@ -650,10 +506,10 @@ an_action an_response_headers(an_http_call *call, bool end_stream) {
 static void find_message(an_http_call *call, const an_body *body, bool ended) {
   size_t size = 0;
   if (call->flaw != NULL) return;
-  frame_state state = check_frame(call, AN_RESPONSE, body, ended, &size);
-  if (state == FRAME_FLAWED) call->message_whole = false;
-  if (state != FRAME_WHOLE || call->message_whole) return;
-  call->message_whole = scan_message(call, AN_RESPONSE, body, size);
+  an_frame_state state = an_check_frame(call, AN_RESPONSE, body, ended, &size);
+  if (state == AN_FRAME_FLAWED) call->message_whole = false;
+  if (state != AN_FRAME_WHOLE || call->message_whole) return;
+  call->message_whole = an_scan_message(call, AN_RESPONSE, body, size);
 }
 
 /* Where nothing is held the bytes so far are gathered here, unless one event brings the whole message. */
@@ -661,21 +517,21 @@ static void observe_message(an_http_call *call, const an_body *arrived, bool end
   size_t size = 0;
   if (call->flaw != NULL || (arrived->size == 0 && !ended)) return;
   bool first = call->seen.size == 0;
-  if (first && !call->message_whole && check_frame(call, AN_RESPONSE, arrived, ended, &size) != FRAME_PART) {
+  if (first && !call->message_whole && an_check_frame(call, AN_RESPONSE, arrived, ended, &size) != AN_FRAME_PART) {
     find_message(call, arrived, ended);
     return;
   }
-  if (call->message_whole && first && arrived->size > 0) spoil(call, GRPC_INTERNAL, "has more than its one message");
+  if (call->message_whole && first && arrived->size > 0) an_spoil(call, GRPC_INTERNAL, "has more than its one message");
   if (call->message_whole && first) return;
   for (size_t i = 0; i < arrived->count; i++) {
     an_buffer_append(&call->seen, arrived->chunks[i].data, arrived->chunks[i].size);
   }
   if (call->seen.failed) {
-    spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
+    an_spoil(call, GRPC_RESOURCE_EXHAUSTED, OUT_OF_MEMORY);
     return;
   }
   an_view seen = {call->seen.data, call->seen.size};
-  an_body body = body_of(&seen, 1);
+  an_body body = an_body_of(&seen, 1);
   find_message(call, &body, ended);
 }
 
@@ -691,7 +547,7 @@ an_action an_response_body(an_http_call *call, const an_view *chunks, size_t cou
   if (call->response_phase == AN_PHASE_STREAMING) return stream_response_body(call, chunks, count, end_stream);
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   if (call->base.method->response.needs_message) {
-    an_body body = body_of(chunks, count);
+    an_body body = an_body_of(chunks, count);
     if (call->response_held) {
       find_message(call, &body, end_stream);
     } else {

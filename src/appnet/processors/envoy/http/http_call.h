@@ -1,4 +1,4 @@
-/* A unary gRPC call as the proxy reports it: finds the message, judges it, says what the host must do.
+/* A gRPC call as the proxy reports it: has its messages found (http_message.h), judges them, says what the host must do.
  *
  * Every function may come in any order and with any bytes. No message passes before it was judged, nor do the headers
  * where handlers can still refuse the call or change them; and what cannot be read is refused:
@@ -9,8 +9,8 @@
  *   it is missing, cut off, malformed, or not alone   INTERNAL
  *   the content-type is not application/grpc          INVALID_ARGUMENT
  *
- * The handlers that look at a message refuse what cannot be read (an_call.unread_code); those that only look at responses do
- * not run on it. What is compressed goes on as it came, unless a handler writes a field.
+ * The handlers that look at a message refuse what cannot be read (an_call.unread_code); those that only look at
+ * responses do not run on it. What is compressed goes on as it came, unless a handler writes a field.
  *
  * A request is judged when it has ended, a response when its status is known: by then nothing can follow that
  * would have been judged otherwise. A side that needs neither is judged at its headers. A stream of requests that ends
@@ -49,7 +49,7 @@ struct an_http_call {
   an_buffer seen;           /* response bytes gathered where nothing is held */
   an_buffer parts[2];       /* of a stream, for each direction: the start of a message that is not whole yet */
   an_buffer unpacked[2];    /* for each direction: the content of a compressed message */
-  uint64_t passing_by[2];   /* of a stream, for each direction: bytes of a long message that nobody has to read, still to come */
+  uint64_t passing_by[2];   /* of a stream, for each direction: bytes to come of a long message that nobody has to read */
   an_buffer passing;        /* of a stream: messages that go on in the place of what arrived */
   an_outcome outcome;
 };

@@ -2,9 +2,10 @@
  *
  *   Envoy --(host)--> http_call.c: gRPC framing, holding, judging --> generated chain: slots in, verdict out
  *
- * A host (host_wasm.c, or host_module.c with the loader) turns the proxy's events into the calls below. http_call.c finds
- * the message, scans the fields the chain uses into slots (wire.c), runs the generated handlers, splices what they
- * wrote, and answers with an action. Generated code sees slots only. Metadata are headers here. */
+ * A host (host_wasm.c, or host_module.c with the loader) turns the proxy's events into the calls below. http_call.c has
+ * the message found (http_message.c) and the fields the chain uses scanned into slots (wire.c), runs the generated
+ * handlers, splices what they wrote, and answers with an action. Generated code sees slots only. Metadata are headers
+ * here. */
 #ifndef AN_MODULE_H
 #define AN_MODULE_H
 

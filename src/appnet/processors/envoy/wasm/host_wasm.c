@@ -4,6 +4,7 @@
 #include "grpc_message.h"
 #include "handover.h"
 #include "http_call.h"
+#include "http_message.h"
 #include "http_status.h"
 #include "lifecycle.h"
 #include "options.h"
@@ -96,7 +97,7 @@ typedef struct stream {
 #endif
 } stream;
 
-enum { BUCKETS = 1024, WHOLE_AT_ONCE = 65536, FRAME_HEADER = 5, WHOLE_BODY = 1 << 30 };
+enum { BUCKETS = 1024, WHOLE_AT_ONCE = 65536, WHOLE_BODY = 1 << 30 };
 static stream *streams[BUCKETS];
 static stream *spare_streams;
 
@@ -338,8 +339,8 @@ EXPORT(proxy_on_request_body) uint32_t proxy_on_request_body(uint32_t context, s
   if (it->call->request_phase == AN_PHASE_JUDGED) return CONTINUE;
   event_begins();
   /* A unary request is judged at its end; until then its frame header tells all that can be told. */
-  bool header_tells = end == 0 && size > FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
-  size_t shown = header_tells ? FRAME_HEADER : size;
+  bool header_tells = end == 0 && size > AN_FRAME_HEADER && it->call->request_phase != AN_PHASE_STREAMING;
+  size_t shown = header_tells ? AN_FRAME_HEADER : size;
   an_view body = body_bytes(REQUEST_BODY, shown);
 #if APPNET_WANTS_LATE_REQUEST_HEADERS
   show_request_headers(it->request_headers);
@@ -406,11 +407,10 @@ EXPORT(proxy_on_response_headers) uint32_t proxy_on_response_headers(uint32_t co
 /* Whether a long body that is shown again and again is still growing: then its header alone is looked at. */
 static bool still_growing(size_t size) {
   if (size <= WHOLE_AT_ONCE) return false;
-  an_view header = body_bytes(RESPONSE_BODY, FRAME_HEADER);
-  if (header.size != FRAME_HEADER || header.data[0] > 1) return false;
-  uint32_t length = 0;
-  for (unsigned i = 1; i < FRAME_HEADER; i++) length = length << 8 | header.data[i];
-  return length <= instance->options.max_message && size - FRAME_HEADER < length;
+  an_view header = body_bytes(RESPONSE_BODY, AN_FRAME_HEADER);
+  if (header.size != AN_FRAME_HEADER || header.data[0] > 1) return false;
+  uint32_t length = an_frame_length(header.data);
+  return length <= instance->options.max_message && size - AN_FRAME_HEADER < length;
 }
 
 EXPORT(proxy_on_response_body) uint32_t proxy_on_response_body(uint32_t context, size_t size, uint32_t end) {
