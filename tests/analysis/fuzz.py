@@ -11,7 +11,7 @@ import itertools
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,10 @@ from pathlib import Path
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Strength, decide
 from appnet.analysis.replay import Parting, replay
 from appnet.diagnostics.source import TextSource
+from appnet.interpret.values import Value
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.language.messages import Field, MethodSignature
+from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import Type
 from tests.analysis.standard import METHOD, standard_elements
 from tests.analysis.support import random_runs
@@ -81,7 +82,7 @@ def random_element(
 ) -> tuple[Element, str]:
     """An element of up to so many statements a block, with its text; it uses few fields, so that two elements meet."""
     replies = source.random() < 0.5 and not method.server_streaming
-    text = make_program(source, budget, replies=replies)
+    text = make_program(source, budget, replies=replies, whole=source.random() < 0.3)
     for it in SAMPLE.request.all_fields():
         text = text.replace(f"'{it.path}'", f"'{_ALIKE[_kind(it)]}'")
     return compile_element(TextSource(Path(f"{name}.appnet"), text), method).element, text
@@ -127,11 +128,23 @@ def _traffic(count: int, seed: int) -> Iterator[Counterexample]:
         for step in traffic.steps:
             it = traffic.exchanges[step.exchange]
             if step.kind == "request":
-                events.append(Event("request", step.exchange + 1, step.after_ns, it.request, it.metadata))
+                fields = _without_rivals(SAMPLE.request, it.request)
+                events.append(Event("request", step.exchange + 1, step.after_ns, fields, it.metadata))
             elif step.kind == "response":
-                fields = it.response, it.response_metadata
-                events.append(Event("response", step.exchange + 1, step.after_ns, *fields, it.status))
+                fields = _without_rivals(SAMPLE.response, it.response)
+                events.append(
+                    Event("response", step.exchange + 1, step.after_ns, fields, it.response_metadata, it.status)
+                )
         yield Counterexample(tuple(events), "", "", seed=number)
+
+
+def _without_rivals(schema: MessageSchema, fields: Mapping[str, Value]) -> dict[str, Value]:
+    """What is left where a message has several members of a oneof: the last one."""
+    left: dict[str, Value] = {}
+    for path, value in fields.items():
+        one = schema.field(path)
+        left = {it: kept for it, kept in left.items() if not schema.field(it).is_rival(one)} | {path: value}
+    return left
 
 
 def _judgements(arguments: argparse.Namespace, pool: Executor) -> Iterator[tuple[str, Judged, str]]:

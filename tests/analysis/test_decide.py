@@ -7,7 +7,7 @@ from appnet.analysis import Counterexample, Event, Proved, Refuted, Strength, Un
 from appnet.analysis.replay import Parting, replay
 from appnet.analysis.syntactic import decide_by_properties
 from tests.analysis.pairs import TOO_LAX, TOO_STRICT, Pair
-from tests.analysis.support import COUNTER, FAULT, FIREWALL, LOG, element
+from tests.analysis.support import COUNTER, FAULT, FIREWALL, LOG, element, random_runs
 from tests.support.signatures import KV
 
 DOCS = Path(__file__).parents[2] / "docs" / "analysis.md"
@@ -115,3 +115,43 @@ def test_what_is_refused_for_want_of_memory_is_not_judged():
         assert (parting is not None) == parts
     assert isinstance(decide(grows, limit, KV, Strength.STRONG), Proved)
     assert "What is refused for want of memory is not judged" in DOCS.read_text(encoding="utf-8")
+
+
+INSIDE = element(
+    "inside",
+    state="inside: int",
+    open="if inside > 1:\n    send(err('full'), Up)\ninside = inside + 1",
+    end="inside = inside - 1",
+)
+
+
+def test_a_run_may_have_headers_without_their_message():
+    decision = decide(INSIDE, FIREWALL, KV, Strength.WEAK)
+    assert isinstance(decision, Refuted)
+    assert "headers" in {it.kind for it in decision.counterexample.events}
+
+
+def test_how_long_a_call_waits_for_its_message_tells_orders_apart():
+    late = element(
+        "late",
+        state="began: Map<uint, Instant>",
+        open="set(began, rpc_id(), current_time())",
+        resp="if time_diff(current_time(), get(began, rpc_id(), current_time())) > 1.0:\n    send(err('late'), Up)",
+    )
+    decision = decide(late, FIREWALL, KV, Strength.STRONG)
+    assert isinstance(decision, Refuted)
+    assert [it.kind for it in decision.counterexample.events] == ["headers", "request", "response"]
+
+
+def test_an_end_that_changes_nothing_may_run_or_not():
+    ending = element("ending", "send(rpc, Down)", end="match status(rpc):\n    0 => pass")
+    assert isinstance(decide(ending, FIREWALL, KV, Strength.STRONG), Proved)
+
+
+def test_runs_know_what_each_handler_computes():
+    """Both handlers have locals of the same names, of which one is empty in the first."""
+    computing = element(
+        "computing", "n = n + wall_time()", state="n: float", open="match base64_decode('no base64'):\n    None => pass"
+    )
+    runs = random_runs(computing, FIREWALL, KV, seed=1, from_init=50, from_states=0)
+    assert any(replay(computing, FIREWALL, KV, Strength.STRONG, it) for it in runs)

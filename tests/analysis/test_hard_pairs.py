@@ -146,3 +146,8 @@ def test_metadata_of_errors_may_differ_under_weak_and_is_read_by_those_before(ot
     chain, here = (hears, REFUSES, other), [frozenset({0})] * 3
     kept = problem_of(chain, here, (0, 0, 0), Strength.WEAK, lambda a, b, how: decide(a, b, KV, how)).kept
     assert (1, 2) in kept
+
+
+def test_calls_that_meet_between_headers_and_message() -> None:
+    takes = "if n > 3:\n    send(err('full'), Up)\nn = n + 1"
+    never_proved(element("takes", state="n: int", open=takes, end="pass"), REFUSES, Strength.WEAK)

@@ -15,7 +15,7 @@ from appnet.interpret import ChainInstance, Environment, Rpc
 from appnet.interpret.operations import MEANINGS
 from appnet.interpret.rpc import Message
 from appnet.interpret.values import Value
-from appnet.ir.nodes import Atom, Call, Const, Element, HasField, Let, Local, ReadField
+from appnet.ir.nodes import Atom, Block, Call, Const, Element, HasField, Let, Local, ReadField
 from appnet.ir.walk import statements
 from appnet.language.messages import MethodSignature
 from appnet.language.operations.declaration import Effect
@@ -37,17 +37,20 @@ class Computed:
 
     def texts(self, event: Event) -> list[bytes]:
         """Those of the handlers that the event runs; with a text that it can decrypt, decompress or decode."""
-        request = event.kind == "request"
+        request = event.kind in {"headers", "request"}
         handlers = self._element.handlers
         bodies = [handlers[it].body for it in (("open", "req") if request else ("resp",)) if it in handlers]
         schema = self._method.request if request else self._method.response
         message = Message(schema, dict(event.fields), dict(event.metadata), event.status)
+        return [text for body in bodies for text in self._of_body(body, message, Rpc(self._method, rpc_id=event.call))]
+
+    def _of_body(self, body: Block, message: Message, rpc: Rpc) -> list[bytes]:
         known: dict[str, Value] = {}
         found: list[bytes] = []
-        for statement in (it for body in bodies for it in statements(body)):
+        for statement in statements(body):
             if not isinstance(statement, Let):
                 continue
-            value = self._compute(statement, known, message, Rpc(self._method, rpc_id=event.call))
+            value = self._compute(statement, known, message, rpc)
             if value is not None:
                 known[statement.local.name] = value[0]
                 found += [value[0]] if isinstance(value[0], bytes) else []

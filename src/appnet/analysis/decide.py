@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appnet.analysis.beginnings import begins_elsewhere
 from appnet.analysis.cache import DecisionCache, decision_key
 from appnet.analysis.decision import Decision, Proved, Refuted, Strength, Unknown
-from appnet.analysis.influence import influencing
 from appnet.analysis.properties import Properties, infer
 from appnet.analysis.prove import prove
 from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
 from appnet.ir.nodes import Element
-from appnet.ir.stages import can_end_call, holds_headers, opens_elsewhere
 from appnet.language.messages import MethodSignature
 
 
@@ -47,10 +46,7 @@ def decide(
 def proved_or_unknown(first: Element, second: Element, method: MethodSignature, strength: Strength) -> Proved | Unknown:
     """The same without a search for a run that tells the orders apart."""
     for one, other in ((first, second), (second, first)):
-        told = influencing(one) if strength is Strength.WEAK else {it.name for it in one.state}
-        # A caller who is silent is refused at once, or waits for ever behind an element that waits for its message.
-        hangs = strength is Strength.STRONG and method.client_streaming and can_end_call(one.open)
-        if opens_elsewhere(one, other, told) or (hangs and holds_headers(other)):
+        if begins_elsewhere(one, other, method, strength):
             reason = (
                 f"{one.name} would see calls begin at another time: their headers wait for the `req` of {other.name}"
             )

@@ -33,9 +33,10 @@ class Proved:
 
 @dataclass(frozen=True)
 class Event:
-    """A message that reaches the pair. ``kind``: "request" or "response"; ``call``: number of its call, from 1.
+    """What reaches the pair. ``kind``: "headers", "request", "response" or "end"; ``call``: number of its call, from 1.
 
-    ``after_ns``: time since the event before. ``status`` of a response: other than 0 is an error response.
+    Headers may come before the first message of their call, or with it. ``after_ns``: time since the event before.
+    ``status`` of a response: other than 0 is an error response; of an end: how the call ended.
     """
 
     kind: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from appnet.analysis.decision import Strength
 from appnet.ir.nodes import (
     Answer,
     Arm,
@@ -48,6 +49,11 @@ _SENT = Effect.WRITES_METADATA | Effect.WRITES_TRAILERS | Effect.SETS_DEADLINE
 
 _Place = tuple[str, str]
 """A kind ("state", or the handler of a local) and a name."""
+
+
+def compared(element: Element, strength: Strength) -> frozenset[str]:
+    """The variables that have to be the same in both orders."""
+    return influencing(element) if strength is Strength.WEAK else frozenset(it.name for it in element.state)
 
 
 def influencing(element: Element) -> frozenset[str]:

@@ -10,7 +10,7 @@ import z3
 
 from appnet.analysis import orders
 from appnet.analysis.decision import Proved, Strength, Unknown
-from appnet.analysis.influence import influencing
+from appnet.analysis.influence import compared, influencing
 from appnet.analysis.interference import seen_differences
 from appnet.analysis.maps import get
 from appnet.analysis.pair import SymbolicOutcome, SymbolicPair, ends_at_once
@@ -182,7 +182,7 @@ class _Comparison:
             yield _Question("what the caller is told", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes, strength)
-            yield from self._end(place)
+            yield from self._end(place, strength)
 
     def nothing_passes(self) -> bool:
         """Whether no order ever lets an RPC pass, or answers one."""
@@ -204,9 +204,9 @@ class _Comparison:
             for path, value in one.items():
                 yield _Question(f"whether {what} `{path}` is {kind}", both(where, self._differ(value, other[path])))
 
-    def _end(self, place: str) -> Iterator[_Question]:
+    def _end(self, place: str, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]
-        if element.end is None:
+        if element.end is None or not element.end.effects.state_written & compared(element, strength):
             return
         a, b = self.written, self.swapped
         if place in a.ends:
@@ -223,9 +223,9 @@ class _Comparison:
 
     def _states(self, place: str, passes: Term, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]
-        matters = influencing(element) if strength is Strength.WEAK else {it.name for it in element.state}
+        variables = compared(element, strength)
         for it in element.state:
-            if it.name not in matters:
+            if it.name not in variables:
                 continue
             a, b = self.written.states[place][it.name], self.swapped.states[place][it.name]
             if it.state_class is not StateClass.RPC_SCOPED:

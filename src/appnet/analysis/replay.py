@@ -12,6 +12,7 @@ from appnet.interpret.dump import value_text
 from appnet.interpret.shown import CLOCK_START_NS, shown
 from appnet.interpret.values import Value, absent_value
 from appnet.ir.nodes import Element, StateClass
+from appnet.ir.stages import holds_headers
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import status_name
 from appnet.language.types import STRING as _STRING
@@ -68,11 +69,10 @@ class BothOrders:
         """What differs after the event, in the words of a `Counterexample`; see `replay`."""
         seen = [side.step(event) for side in self._sides]
         self.passed = all(it is not None and it.passed for it in seen)
+        in_state = self._state() if strength is Strength.STRONG else None
         if seen[0] is None or seen[1] is None:
-            return None
-        difference = _differ(seen[0], seen[1], strength, same_status=same_status) or (
-            self._state() if strength is Strength.STRONG else None
-        )
+            return in_state
+        difference = _differ(seen[0], seen[1], strength, same_status=same_status) or in_state
         return None if difference is None else (seen[0].draw() + difference[0], seen[1].draw() + difference[1])
 
     def in_step(self, matters: Mapping[str, frozenset[str]]) -> bool:
@@ -191,6 +191,8 @@ class _Side:
         self._order = order
         self._method = method
         self._rpcs: dict[int, Rpc] = {}
+        self._over: dict[int, _Seen] = {}  # calls that ended before their message
+        self._held: set[int] = set()  # of which the server has not heard
         self._messages: Counter[tuple[str, int]] = Counter()
         self._seed = run.seed
         self._environment = Environment(lambda: self._now_ns, run.seed, BACKENDS, coupled=True)
@@ -199,25 +201,53 @@ class _Side:
             self.chain.set_state_of(name, values)
 
     def step(self, event: Event) -> _Seen | None:
-        """What comes of the event; None for a message of a call that is over, or has not begun."""
+        """What comes of the event, where that is seen already; None for what reaches no call in flight, too."""
         self._now_ns += event.after_ns
         before = self._messages[event.kind, event.call]
         self._messages[event.kind, event.call] += 1
         self._environment.seed = self._seed + before * _ANOTHER_MESSAGE  # each message has draws of its own
         if event.kind == "request":
             return self._ask(event, first=before == 0)
-        return self._answer(event, first=before == 0) if event.call in self._rpcs else None
+        if event.kind == "headers":
+            return self._begin(event)
+        if event.call not in self._rpcs:
+            return None
+        if event.kind == "end":
+            self.chain.end(self._rpcs.pop(event.call), event.status)
+            return None
+        return self._answer(event, first=before == 0) if event.call not in self._held else None
+
+    def _begin(self, event: Event) -> _Seen | None:
+        """The headers come alone. Who waits for the message behind them has yet to say what comes of the call."""
+        if event.call in self._rpcs or event.call in self._over:
+            return None
+        rpc = self._rpcs[event.call] = self._new(event)
+        seen = self._asked(rpc, self.chain.open(rpc))
+        if not seen.passed:
+            self._over[event.call] = seen
+        elif any(holds_headers(it) for it in self._order[rpc.begun :]):
+            self._held.add(event.call)
+            return None
+        return seen
 
     def _ask(self, event: Event, *, first: bool) -> _Seen | None:
-        if first:
-            self._rpcs[event.call] = Rpc(self._method, metadata=dict(event.metadata), rpc_id=event.call)
-        elif event.call not in self._rpcs or not self._method.client_streaming:
+        if first and event.call in self._over:
+            return self._over[event.call]
+        if first and event.call not in self._rpcs:
+            self._rpcs[event.call] = self._new(event)
+        elif event.call not in self._rpcs or not (first or self._method.client_streaming):
             return None
+        self._held.discard(event.call)
         rpc = self._rpcs[event.call]
         rpc.message = dict(event.fields)
-        outcome = self.chain.request(rpc)
+        return self._asked(rpc, self.chain.request(rpc), first=first)
+
+    def _new(self, event: Event) -> Rpc:
+        return Rpc(self._method, metadata=dict(event.metadata), rpc_id=event.call)
+
+    def _asked(self, rpc: Rpc, outcome: Outcome, *, first: bool = True) -> _Seen:
         if not isinstance(outcome, Forwarded):
-            del self._rpcs[event.call]
+            del self._rpcs[rpc.rpc_id]
         refused_by = self._order[rpc.refused_by] if rpc.refused_by is not None else None
         return _Seen(outcome, rpc, rpc.metadata, self._method.request, refused_by, first)
 

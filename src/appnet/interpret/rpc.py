@@ -174,7 +174,7 @@ class Message:
             return
         for it in clears:
             self._lose(it, "")
-            self.cleared.add(it)
+        self.cleared.update(self.schema.inside(path))
 
     def values(self) -> dict[str, Value]:
         """The fields of scalars that it has."""

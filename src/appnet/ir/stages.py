@@ -7,13 +7,10 @@ first `req` as well. Nothing of this depends on how a chain is cut into modules.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from appnet.ir.nodes import Block, Element, Forward, Handler, StateClass
-from appnet.ir.walk import call_of, statements
+from appnet.ir.nodes import Block, Element, Forward, Handler
 from appnet.language.messages import MethodSignature
-from appnet.language.operations.declaration import Effect
-from appnet.language.operations.registry import OPERATIONS
 
 _FORWARDS = Block((Forward(),))
 
@@ -39,32 +36,6 @@ def holds_response(handler: Handler) -> bool:
     """Whether a response waits for the handler, which may refuse or change it."""
     effects = handler.effects
     return can_end_call(handler) or effects.metadata_written or any(it.written or it.cleared for it in effects.fields)
-
-
-def depends_on_time(handler: Handler, element: Element, told: Collection[str]) -> bool:
-    """Whether it can be told when the handler runs: it changes state, or looks at what may change meanwhile.
-
-    ``told``: the state of the element that can be told.
-    """
-    effects = handler.effects
-    fixed = {it.name for it in element.state if it.state_class is StateClass.READ_ONLY}
-    changing = (effects.state_written | effects.state_read - fixed).intersection(told)
-    clock = effects.uses_time or effects.reads_deadline or effects.sets_deadline
-    calls = (call for it in statements(handler.body) if (call := call_of(it)) is not None)
-    return bool(changing or clock) or any(Effect.COUNTS_CALLS in OPERATIONS[it.op].effects for it in calls)
-
-
-def opens_elsewhere(element: Element, other: Element, told: Collection[str]) -> bool:
-    """Whether it can be told that ``element`` sees calls begin after ``other`` instead of before it.
-
-    ``told``: the state of the element that can be told.
-    """
-    if not holds_headers(other):
-        return False
-    if element.end is not None and (element.open is not None or only_forwards(element.req)):
-        # A call that ends before its message comes has begun at the element, or not.
-        return bool(element.end.effects.state_written.intersection(told))
-    return element.open is not None and depends_on_time(element.open, element, told)
 
 
 def headers_come_ahead(before: Sequence[Element], method: MethodSignature) -> bool:

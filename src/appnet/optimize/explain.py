@@ -11,7 +11,7 @@ from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Un
 from appnet.application.model import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
-from appnet.language.statuses import status_name
+from appnet.language.statuses import STATUS_CODES, status_name
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
 from appnet.optimize.placement import OptLevel, Segment, labels
@@ -299,11 +299,17 @@ def _event(event: Event, call: str, *, begins: bool) -> str:
     later = f"{event.after_ns / 1e9:.9g} s later, " if event.after_ns else ""
     fields = ", ".join(f"{path}: {_shown(it)}" for path, it in event.fields.items())
     headers = ", ".join(f"{key}: {_shown(it)}" for key, it in event.metadata.items())
-    if event.kind == "request":
-        what = ("a call comes" if call == "the call" else f"{call} comes") if begins else f"{call} sends a message"
-    else:
-        what = f"the server {'fails' if event.status else 'answers'} {call}"
-    content = [status_name(event.status)] if event.status else []
+    content: list[str] = []
+    match event.kind:
+        case "headers":
+            what = f"{'a call' if call == 'the call' else call} begins, its message yet to come,"
+        case "request":
+            what = ("a call comes" if call == "the call" else f"{call} comes") if begins else f"{call} sends a message"
+        case "end":
+            what = f"{call} ends" if event.status == STATUS_CODES["OK"] else f"the caller leaves {call}"
+        case _:
+            what = f"the server {'fails' if event.status else 'answers'} {call}"
+            content = [status_name(event.status)] if event.status else []
     content += [f"{{{fields}}}"] if fields else []
     content += [f"metadata {{{headers}}}"] if headers else []
     return later + what + (f" with {' and '.join(content)}" if content else "")
