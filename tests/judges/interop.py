@@ -18,6 +18,10 @@ _CASES = (
 )  # fmt: skip
 """All that need neither TLS nor credentials nor several servers."""
 
+_RACES = ("cancel_after_begin",)
+"""The client reads an answer that came before it looks whether it has cancelled the call, as a slow one may."""
+_TRIES = 3
+
 _POLICY = (
     '{"loadBalancingConfig": [{"test_backend_metrics_load_balancer": {}}]}'  # without it the orca cases see nothing
 )
@@ -40,7 +44,11 @@ class Interop:
 
     async def through(self, entrance: int, upstream: int) -> Outcomes:
         async with serving([self._server, "-port", str(upstream)], "interop server listening", _LOG):
-            return {it: await self._case(it, entrance) for it in _CASES}
+            return {it: await self._tried(it, entrance, _TRIES if it in _RACES else 1) for it in _CASES}
+
+    async def _tried(self, name: str, port: int, times: int) -> str:
+        outcome = await self._case(name, port)
+        return outcome if outcome == PASSED or times == 1 else await self._tried(name, port, times - 1)
 
     async def _case(self, name: str, port: int) -> str:
         target = ("-server_host", "127.0.0.1", "-server_port", str(port))

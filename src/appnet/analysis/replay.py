@@ -139,7 +139,7 @@ class _Seen:
             return found
         found |= _headers("header", self.metadata, text)
         wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
-        return {**found, **wait, "to host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
+        return {**found, **wait, "host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:
         """Whether nobody can tell the two apart."""

@@ -302,7 +302,7 @@ def _event(event: Event, call: str, *, begins: bool) -> str:
     content: list[str] = []
     match event.kind:
         case "headers":
-            what = f"{'a call' if call == 'the call' else call} begins, its message yet to come,"
+            what = f"{'a call' if call == 'the call' else call} begins"
         case "request":
             what = ("a call comes" if call == "the call" else f"{call} comes") if begins else f"{call} sends a message"
         case "end":
@@ -312,7 +312,8 @@ def _event(event: Event, call: str, *, begins: bool) -> str:
             content = [status_name(event.status)] if event.status else []
     content += [f"{{{fields}}}"] if fields else []
     content += [f"metadata {{{headers}}}"] if headers else []
-    return later + what + (f" with {' and '.join(content)}" if content else "")
+    yet_to_come = ", its message yet to come" if event.kind == "headers" else ""
+    return later + what + (f" with {' and '.join(content)}" if content else "") + yet_to_come
 
 
 def _shown(value: Value) -> str:
