@@ -22,20 +22,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from appnet.application.load import LoadedApplication
-from appnet.application.model import Side
 from appnet.compile.fit import Where
 from appnet.control.controller import Controller
 from appnet.deploy.local.machine import LocalMachine, RunSettings
+from appnet.deploy.local.services import FILE_NAME
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.source import FileSource
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
 from appnet.measure.load.programs import program
 from appnet.processors.envoy.targets import TARGETS
-from appnet.samples.guide import EchoApplication
 from benchmarks import report, results
 from benchmarks.cases import REFUSED_KEY, SAMPLE
 from benchmarks.dataplane import message
@@ -43,6 +42,7 @@ from benchmarks.dataplane import message
 REQUEST_STAMP = "x-request-version"
 RESPONSE_STAMP = "x-response-version"
 WANTED_CALLS = 100_000
+_PRINTED = r'"address": "127\.0\.0\.1:([0-9]+)"'
 
 _FIREWALL = """\
 state:
@@ -139,17 +139,10 @@ def judge(result: LoadResult, saved_ns: Sequence[int]) -> Upgrades:
     return Upgrades(result.finished, failed, mixed, held, seen)
 
 
-class _StampingApplication(EchoApplication):
-    """The echo application with a server that keeps up, and gives the request's stamp back."""
-
-    def server_command(self, name: str) -> list[str | Path]:  # noqa: ARG002 - it answers without its name
-        return [program("server"), "--echo-header", REQUEST_STAMP]
-
-
-def _application(loaded: LoadedApplication) -> EchoApplication:
-    proto = loaded.chains[0].chain.proto.path
-    assert proto is not None
-    return _StampingApplication(proto)
+def _programs() -> str:
+    """An application file with a server that keeps up, and gives the request's stamp back; the load is the client."""
+    server = {"command": [str(program("server")), "--echo-header", REQUEST_STAMP], "port": {"printed": _PRINTED}}
+    return yaml.safe_dump({"services": {"server": server}})
 
 
 async def run(target: str, edits: int, interval: float, tick: Callable[[str], None]) -> Upgrades:
@@ -161,11 +154,12 @@ async def run(target: str, edits: int, interval: float, tick: Callable[[str], No
         element = sample / "firewall.appnet"
         element.write_text(firewall(0))
         settings = RunSettings((FileSource(sample / SAMPLE.name),), folder / "run", where=Where(target))
-        machine = await stack.enter_async_context(LocalMachine(settings, tick, programs=_application))
+        (sample / FILE_NAME).write_text(_programs())
+        machine = await stack.enter_async_context(LocalMachine(settings, tick))
         stop = asyncio.Event()
         upgrading = asyncio.create_task(_upgrade_on_save(machine.controller, stop))
         stack.callback(stop.set)
-        (address,) = (it.address for it in machine.nodes.values() if it.side is Side.CLIENT)
+        (address,) = machine.entrances.values()
         requests = [Request(message("hello"), weight=9), Request(message(REFUSED_KEY))]
         load = stack.enter_context(Load(address.port, requests, _SETTINGS))
         await asyncio.sleep(interval)

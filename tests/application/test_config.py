@@ -78,6 +78,7 @@ def test_the_sample_loads_without_a_warning() -> None:
     assert edge.method.full_name == "/echo.EchoService/echo"
     assert {base_name(it) for it in application.sources} == {it.name for it in ECHO.iterdir()} - {
         "README.md",
+        "local.yaml",
         "sample_echo_sidecar.behaviour.yaml",
     }
 

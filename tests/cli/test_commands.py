@@ -188,10 +188,34 @@ def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything(
 def test_run_refuses_an_application_without_programs(tmp_path: Path) -> None:
     for it in ECHO.iterdir():
         (tmp_path / it.name).write_text(it.read_text())
-    (tmp_path / "echo.proto").write_text((ECHO / "echo.proto").read_text().replace("package echo", "package shop"))
+    (tmp_path / "local.yaml").unlink()
     answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")
     assert answer.exit_code == 2
-    assert "error[C061]: no programs here that call `/shop.EchoService/echo`" in answer.stderr
+    assert "error[C061]: nothing here runs `server`" in answer.stderr
+    assert "`--upstream server=127.0.0.1:50051`" in " ".join(answer.stderr.split())
+
+
+@pytest.mark.parametrize("upstream", ["server", "=127.0.0.1:1", "server=127.0.0.1", "server=127.0.0.1:0", "server=:1"])
+def test_run_takes_addresses_of_services(upstream: str) -> None:
+    answer = appnetctl("run", ECHO / "sample_echo_sidecar.yaml", "--upstream", upstream)
+    assert answer.exit_code == 2
+    assert "is not SERVICE=HOST:PORT, such as server=127.0.0.1:50051" in " ".join(
+        answer.stderr.replace("│", " ").split()
+    )
+
+
+def test_a_call_of_the_application_file_names_a_method_and_fields_that_are_there(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    local = (ECHO / "local.yaml").read_text()
+    for was, becomes, says in (
+        ("method: echo", "method: ehco", "error[C050]: `ehco` is no method that `frontend` calls"),
+        ("sends: {Body: hello}", "sends: {Bdoy: hello}", "error[C074]: echo.Msg has no field `Bdoy`"),
+    ):
+        (tmp_path / "local.yaml").write_text(local.replace(was, becomes))
+        answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")
+        assert answer.exit_code == 2
+        assert says in answer.stderr
 
 
 def test_show_is_the_compilers_view() -> None:

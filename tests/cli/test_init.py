@@ -13,6 +13,8 @@ from appnet.samples.copies import SAMPLES, samples_folder
 from tests.support import snapshots
 
 FILES = {str(it.relative_to(samples_folder())) for it in samples_folder().rglob("*") if it.is_file()}
+COOKBOOK = {it for it in FILES if not it.startswith("hotel/")}
+HOTEL = {it for it in FILES if it.startswith(("hotel/", "elements/"))}
 ECHO = {it.removeprefix("echo/") for it in FILES if it.startswith("echo/")}
 
 
@@ -24,7 +26,7 @@ def written(folder: Path) -> set[str]:
     return {str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()}
 
 
-@pytest.mark.parametrize(("sample", "files"), [("echo", ECHO), ("cookbook", FILES)])
+@pytest.mark.parametrize(("sample", "files"), [("echo", ECHO), ("hotel", HOTEL), ("cookbook", COOKBOOK)])
 def test_a_sample_is_whole_and_right_where_it_was_copied_to(
     sample: str, files: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,4 +77,4 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_sample_that_there_is_not() -> None:
     answer = appnetctl("init", "--sample", "ech")
     assert answer.exit_code == 2
-    assert "'ech' is none of echo, cookbook; did you mean `echo`?" in answer.stderr
+    assert "'ech' is none of echo, hotel, cookbook; did you mean `echo`?" in answer.stderr

@@ -8,18 +8,18 @@ import pytest
 
 from appnet.codegen.c import Code
 from appnet.control.rollout import RolloutError
+from appnet.deploy.local.foreseen import CallerAnswer
 from appnet.deploy.local.machine import LocalMachine
 from appnet.processors.envoy.sidecar import EnvoySidecar
 from appnet.processors.envoy.targets import TARGETS
-from appnet.samples.guide import FrontendAnswer, get
-from tests.quickstart.support import sample, settings_of
+from tests.quickstart.support import ask, sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
 
 
-async def judged(machine: LocalMachine, key: str) -> FrontendAnswer:
-    answer = await get(machine.url, key)
+async def judged(machine: LocalMachine, key: str) -> CallerAnswer:
+    answer = await ask(machine.url("frontend"), key)
     return await judged(machine, key) if answer.message == "fault_injected" else answer
 
 

@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
-from collections.abc import AsyncIterator
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from appnet.deploy.local.program import ApplicationError, ApplicationProcess
+from appnet.deploy.local.program import ApplicationError, ServiceProgram
+from appnet.deploy.local.services import LocalService, Port
+from appnet.diagnostics.place import Span
+from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.yaml_reader import Located
 from appnet.system.address import Address
-from tests.support.asynchronous import asynchronous, eventually
+from tests.support.asynchronous import asynchronous
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
 PROTO = Path(__file__).parents[2] / "config/samples/echo/echo.proto"
-MODULE = [sys.executable, "-m", "appnet.samples.echo"]
+MODULE = ("python", "-m", "appnet.samples.echo")
 
 
-def server(folder: Path, *more: str) -> ApplicationProcess:
-    return ApplicationProcess("server", [*MODULE, "server", "--proto", PROTO, *more], folder / "server.log")
+def service(name: str, *command: str, **more: Any) -> LocalService:
+    """A service of this command, which takes its port from the variable PORT unless ``more`` says otherwise."""
+    place = Located(name, Span.whole(FileSource(Path("local.yaml"))))
+    return LocalService(place, command, Path.cwd(), **{"port": Port(variable="PORT"), **more})
+
+
+@contextlib.asynccontextmanager
+async def started(
+    it: LocalService, folder: Path, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[ServiceProgram]:
+    program = ServiceProgram(it.name.value, it, folder / f"{it.name}.log")
+    try:
+        await program.start(variables or {})
+        yield program
+    finally:
+        await program.stop()
+
+
+def server(folder: Path, *more: str) -> contextlib.AbstractAsyncContextManager[ServiceProgram]:
+    return started(service("server", *MODULE, "server", "--proto", str(PROTO), "--port", "$PORT", *more), folder)
 
 
 @contextlib.asynccontextmanager
 async def frontend(folder: Path, upstream: Address) -> AsyncIterator[str]:
-    command = [*MODULE, "frontend", "--proto", PROTO, "--server", str(upstream)]
-    async with ApplicationProcess("frontend", command, folder / "frontend.log") as process:
-        yield f"http://{process.address}/"
+    words = ("frontend", "--proto", str(PROTO), "--server", "$SERVER", "--port", "$PORT")
+    async with started(service("frontend", *MODULE, *words), folder, {"SERVER": str(upstream)}) as program:
+        yield f"http://{program.address}/"
 
 
 @asynchronous
@@ -78,25 +102,93 @@ async def test_the_server_carries_the_name_it_is_given_and_answers_plain_grpc(tm
     assert not echo.running
 
 
-@pytest.mark.parametrize("line", ["not json", "{}", "[1]", '{"address": "nowhere"}', ""])
+SLEEPS = "import socket, os, time; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); "
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "says"),
+    [
+        ("import sys; sys.exit('no luck')", {}, "broken ended with code 1: no luck"),
+        (
+            "import time; time.sleep(60)",
+            {"startup_seconds": 0.5},
+            r"broken cannot be called at 127\.0\.0\.1:\d+ within 0\.5 s",
+        ),
+        (
+            "import time; print('up', flush=True); time.sleep(60)",
+            {"startup_seconds": 0.5, "port": Port(printed=re.compile("at ([0-9]+)"))},
+            "broken did not say where it listens within 0.5 s: up",
+        ),
+        (
+            SLEEPS + "time.sleep(60)",
+            {"startup_seconds": 0.5, "health": "grpc"},
+            r"broken cannot be called at .* within 0\.5 s",
+        ),
+        ("print('listening on :x', flush=True)", {"port": Port(printed=re.compile(":(.)"))}, "'x', which is no port"),
+    ],
+    ids=["ends", "never listens", "never says where", "no health service", "says nonsense"],
+)
 @asynchronous
-async def test_a_program_that_does_not_say_where_it_is_fails_with_its_log(tmp_path: Path, line: str) -> None:
-    code = f"import sys; print({line!r}); print('what went wrong', file=sys.stderr)"
-    process = ApplicationProcess("broken", [sys.executable, "-c", code], tmp_path / "log")
-    with pytest.raises(ApplicationError, match=r"broken did not (start|print its address): what went wrong"):
-        await process.start()
-    assert not process.running
+async def test_a_program_that_cannot_be_called_fails_with_its_log(
+    tmp_path: Path, code: str, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ApplicationError, match=says):
+        async with started(service("broken", "python", "-c", code, **more), tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("no-such-program", "no program `no-such-program` here or on the PATH"),
+        ("./no-such-program", "no program `./no-such-program` here or on the PATH"),
+        ("$NOT_SET_ANYWHERE", r"uses \$NOT_SET_ANYWHERE, which is not set"),
+        ("100$", r"write \$\$ for \$"),
+    ],
+)
+@asynchronous
+async def test_a_command_that_is_none(tmp_path: Path, word: str, says: str) -> None:
+    with pytest.raises(ApplicationError, match=says):
+        async with started(service("broken", word), tmp_path):
+            pass
 
 
 @asynchronous
-async def test_a_program_may_print_as_much_as_it_likes(tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ApplicationError, match=f"port {port}, which late listens on, is taken"):
+            async with started(service("late", "python", "-c", "print('began')", port=Port(number=port)), tmp_path):
+                pass
+    assert not (tmp_path / "late.log").exists()
+
+
+@asynchronous
+async def test_a_program_may_print_as_much_as_it_likes_and_say_where_it_is_in_between(tmp_path: Path) -> None:
     code = """
-import pathlib, sys, time
-print('{"address": "127.0.0.1:1"}', flush=True)
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
 print("x" * 10_000_000, flush=True)
-pathlib.Path(sys.argv[1]).write_text("done")
-time.sleep(60)
+print(f"listening on 127.0.0.1:{server.getsockname()[1]}, at last", flush=True)
+while True:
+    server.accept()
 """
-    done = tmp_path / "done"
-    async with ApplicationProcess("chatty", [sys.executable, "-c", code, done], tmp_path / "log"):
-        await eventually(done.exists)
+    port = Port(printed=re.compile(r"listening on .*:([0-9]+)"))
+    async with started(service("chatty", "python", "-c", code, port=port), tmp_path) as program:
+        assert program.running
+
+
+@asynchronous
+async def test_a_page_says_when_a_program_can_be_called(tmp_path: Path) -> None:
+    code = """
+import http.server, os, time
+class Pages(http.server.BaseHTTPRequestHandler):
+    began = time.monotonic()
+    def do_GET(self):
+        self.send_response(200 if self.path == "/ready" and time.monotonic() - self.began > 0.5 else 503)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Pages).serve_forever()
+"""
+    began = time.monotonic()
+    async with started(service("slow", "python", "-c", code, health="/ready"), tmp_path):
+        assert time.monotonic() - began > 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,18 @@ def test_names() -> None:
     assert (base_name(FileSource(Path("a/it.b.yaml"))), stem(FileSource(Path("a/it.b.yaml")))) == ("it.b.yaml", "it.b")
 
 
-def test_a_file_without_end_is_not_read_to_its_end() -> None:
+def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
     with pytest.raises(UnreadableError) as caught:
-        FileSource(Path("/dev/zero")).text()
+        FileSource(file).text()
     assert caught.value.reason == "too large"
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/full", "/dev/null", "pipe"])
+def test_what_is_no_file_is_not_read(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnreadableError) as caught:
+        FileSource(tmp_path / name).text()
+    assert caught.value.reason == "a device or a pipe"

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from appnet.application.model import Side
+from appnet.application.model import EdgeEnd, Side
 from appnet.compile.pipeline import Version
 from appnet.control.rollout import artifacts_of
 from appnet.observe.receiver import OtlpReceiver
@@ -35,12 +35,11 @@ async def sidecars(version: Version, upstream: int, folder: Path) -> AsyncIterat
         receiver = await stack.enter_async_context(OtlpReceiver())
         address = Address(_HOST, upstream)
         for side in (Side.SERVER, Side.CLIENT):
+            end = EdgeEnd(edge.client, edge.server, side)
             (processor,) = {it.segment.place.processor for it in version.artifacts}
-            artifacts = artifacts_of(edge.service(side), side, processor, version)
+            artifacts = artifacts_of(end, processor, version)
             assert artifacts, f"nothing runs on the side of the {side}"
             nodes = await stack.enter_async_context(registry.processor(processor).nodes())
-            settings = NodeSettings(
-                f"{side.name.lower()}-node", edge.service(side), side, (address,), folder / side.name, receiver.address
-            )
+            settings = NodeSettings(f"{side.name.lower()}-node", end, (address,), folder / side.name, receiver.address)
             address = (await nodes.start(settings, version.id, artifacts)).address
         yield address.port

@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 from appnet.compile.fit import DEFAULT_TARGET, Where
+from appnet.deploy.local.foreseen import CallerAnswer
 from appnet.deploy.local.machine import RunSettings
+from appnet.deploy.local.trial import get
 from appnet.diagnostics.source import FileSource
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
@@ -31,6 +34,11 @@ def sample(folder: Path) -> Path:
 def settings_of(config: Path, folder: Path, target: str = DEFAULT_TARGET) -> RunSettings:
     """How to run the application of the configuration below ``folder``."""
     return RunSettings((FileSource(config),), folder / "run", where=Where(target))
+
+
+async def ask(url: str, key: str) -> CallerAnswer:
+    """What the echo application's frontend answers."""
+    return (await get(f"{url}/?{urlencode({'key': key})}")).answer
 
 
 class Running:
@@ -82,14 +90,15 @@ def running(folder: Path, *arguments: str | Path, prefix: tuple[str, ...] = ()) 
 
 
 def left_behind(folder: Path) -> list[str]:
-    """Command lines of processes that name a path below ``folder``."""
+    """Command lines of processes that run below ``folder``, or name a path there."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                if str(folder) in line and state != "Z":
+                here = (entry / "cwd").readlink().is_relative_to(folder)
+                if (here or str(folder) in line) and state != "Z":
                     found.append(f"{entry.name} {line}")
     return found
 

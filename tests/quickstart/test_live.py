@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from appnet.samples.guide import FrontendAnswer, get
-from tests.quickstart.support import APPNETCTL, Running, gone, left_behind, running, sample
+from appnet.deploy.local.foreseen import CallerAnswer
+from tests.quickstart.support import APPNETCTL, Running, ask, gone, left_behind, running, sample
 
 pytestmark = pytest.mark.e2e
 
@@ -30,12 +30,12 @@ req(rpc):
 resp(rpc):
     send(rpc, Up)
 """
-REFUSED = FrontendAnswer("Echo server returns an error.", 10, "firewall")
+REFUSED = CallerAnswer("Echo server returns an error.", 10, "firewall")
 
 
-def call(it: Running, key: str) -> FrontendAnswer:
+def call(it: Running, key: str) -> CallerAnswer:
     """The answer to a call, again where the fault element made it."""
-    answer = asyncio.run(get(it.url, key))
+    answer = asyncio.run(ask(it.url, key))
     return call(it, key) if answer.message == "fault_injected" else answer
 
 

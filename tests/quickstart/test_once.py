@@ -12,8 +12,8 @@ import pytest
 
 from appnet.cli.commands import run
 from appnet.cli.main import app
-from appnet.samples.foreseen import Foreseen
-from appnet.samples.guide import Expectation, FrontendAnswer
+from appnet.deploy.local.foreseen import CallerAnswer, Expectation, Foreseen
+from appnet.deploy.local.services import TrialCall
 from tests.quickstart.support import APPNETCTL, CONFIG, ECHO, gone, running, sample
 
 pytestmark = pytest.mark.e2e
@@ -55,10 +55,10 @@ def test_an_injected_fault_is_no_failure(tmp_path: Path) -> None:
     [
         (
             "test",
-            {"usual": FrontendAnswer("never said")},
+            {"usual": CallerAnswer("never said")},
             "failed: 'Echo server returns an error.' with gRPC status 10",
         ),
-        ("hello", {"usual": FrontendAnswer("You've hit server-9")}, 'expected "You\'ve hit server-9"'),
+        ("hello", {"usual": CallerAnswer("You've hit server-9")}, 'expected "You\'ve hit server-9"'),
         ("test", {"streams": frozenset({"logging.nothing"})}, "failed: no records of logging.nothing"),
     ],
 )
@@ -67,9 +67,9 @@ def test_what_is_not_as_expected_is_a_failure(
 ) -> None:
     foresee = Foreseen.next
 
-    def expect_otherwise(self: Foreseen, asked: str) -> Expectation:
+    def expect_otherwise(self: Foreseen, asked: TrialCall) -> Expectation:
         expected = foresee(self, asked)
-        return dataclasses.replace(expected, **change) if expected.key == key else expected  # type: ignore[arg-type]
+        return dataclasses.replace(expected, **change) if asked.get.endswith(key) else expected  # type: ignore[arg-type]
 
     monkeypatch.setattr(Foreseen, "next", expect_otherwise)
     monkeypatch.setattr(run, "_RECORDS_TIMEOUT_SECONDS", 0.5)
@@ -88,7 +88,8 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         taken.listen()
         with running(tmp_path, config, "--once", "--port", str(taken.getsockname()[1])) as it:
             assert it.process.wait(120) == 1, it.output
-    assert "cannot listen on port" in it.output
+    assert "which frontend listens on, is taken" in it.output
+    assert "starting" not in it.output, "nothing was started before"
     assert "Traceback" not in it.output
     assert gone(tmp_path)
 

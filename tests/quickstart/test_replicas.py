@@ -9,8 +9,7 @@ import pytest
 from appnet.deploy.local.machine import LocalMachine
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.processors.envoy.targets import TARGETS
-from appnet.samples.guide import get
-from tests.quickstart.support import running, sample, settings_of
+from tests.quickstart.support import ask, running, sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
@@ -49,17 +48,17 @@ async def test_the_chain_chooses_the_replica(tmp_path: Path, target: str) -> Non
     config = replicated(tmp_path)
     config.with_name("fault.appnet").write_text(CHOOSER)
     async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
-        names = machine.application.server_names
+        names = [it.pod for it in machine.instances["server"]]
         assert list(machine.nodes) == [*(f"server-{it}-sidecar" for it in range(REPLICAS)), "frontend-sidecar"]
         for _ in range(2):
-            answers = [(await get(machine.url, str(number))).text for number in range(REPLICAS)]
+            answers = [(await ask(machine.url("frontend"), str(number))).text for number in range(REPLICAS)]
             assert answers == [f"You've hit {name}" for name in names]
         firewall = config.with_name("firewall.appnet")
         firewall.write_text(firewall.read_text().replace("'test', 'No'", "'1', 'No'"))
         rollout = await machine.controller.upgrade()
         assert rollout is not None
         assert list(rollout.accept_seconds) == [f"server-{it}-sidecar" for it in range(REPLICAS)]
-        judged = [(await get(machine.url, str(number))).message for number in range(REPLICAS)]
+        judged = [(await ask(machine.url("frontend"), str(number))).message for number in range(REPLICAS)]
         assert judged == ["", "firewall", ""]
         manifest = config.with_name("echo.yaml")
         manifest.write_text(manifest.read_text().replace(f"replicas: {REPLICAS}", "replicas: 2"))

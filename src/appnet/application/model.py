@@ -52,6 +52,20 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class EdgeEnd:
+    """Where calls leave ``client`` for ``server``, or where they reach it."""
+
+    client: str
+    server: str
+    side: Side
+
+    @property
+    def service(self) -> str:
+        """The service that stands there."""
+        return self.client if self.side is Side.CLIENT else self.server
+
+
+@dataclass(frozen=True)
 class ElementSpec:
     """An element as a chain names it.
 

@@ -14,6 +14,7 @@ from appnet.language import Given
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
+from appnet.system.address import Address
 
 _COMPILED_TO = "What elements are compiled to, where their processor has it."
 
@@ -80,6 +81,28 @@ ProfileOption = Annotated[
 PricesOption = Annotated[
     Path | None, typer.Option("--prices", help="What RPCs cost here, as `appnetctl calibrate` wrote it.")
 ]
+
+
+UpstreamOption = Annotated[
+    list[str] | None,
+    typer.Option("--upstream", metavar="SERVICE=HOST:PORT", help="Where a service runs already; may be repeated."),
+]
+
+
+def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
+    """The addresses that an `UpstreamOption` gives, by service."""
+    found: dict[str, tuple[Address, ...]] = {}
+    for text in texts or ():
+        service, equals, address = text.partition("=")
+        try:
+            parsed = Address.parse(address)
+        except ValueError:
+            parsed = None
+        if not equals or not service or parsed is None or not 0 < parsed.port < 1 << 16:
+            message = f"{text!r} is not SERVICE=HOST:PORT, such as server=127.0.0.1:50051"
+            raise typer.BadParameter(message, param_hint="--upstream")
+        found[service] = (*found.get(service, ()), parsed)
+    return found
 
 
 def given_by(parameters: list[str] | None) -> dict[str, Given]:

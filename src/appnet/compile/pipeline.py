@@ -17,7 +17,6 @@ from appnet.compile.by_hand import CodeByHand
 from appnet.compile.fit import Where, crossing, fitted, limited
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element
-from appnet.language.messages import MethodSignature
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact, methods_ahead, print_segment
@@ -92,15 +91,15 @@ def compile_application(
     return Version(digest.hexdigest()[:12], application, tuple(plans), artifacts)
 
 
-def sides_of(version: Version, method: str) -> tuple[dict[Side, tuple[Element, ...]], MethodSignature]:
-    """The elements that calls of the method (its full name) pass on each side, in request order, and the method."""
+def sides_of(version: Version, client: str, server: str, method: str) -> dict[Side, tuple[Element, ...]]:
+    """The elements that calls of the method (its full name) pass on each side, in request order."""
     for chain, plan in zip(version.application.chains, version.plans, strict=True):
-        for bound in chain.methods:
+        edge = chain.chain.edge
+        for bound in chain.methods if (edge.client, edge.server) == (client, server) else ():
             if bound.signature.full_name == method:
                 placed = [(it.place.side, spec.name.value) for it in plan.plan.segments for spec in it.elements]
-                sides = {side: tuple(bound.elements[name] for at, name in placed if at is side) for side in Side}
-                return sides, bound.signature
-    raise KeyError(method)
+                return {side: tuple(bound.elements[name] for at, name in placed if at is side) for side in Side}
+    return dict.fromkeys(Side, ())
 
 
 def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan]) -> Iterator[Artifact]:

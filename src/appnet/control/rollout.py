@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from appnet.application.model import Side
+from appnet.application.model import EdgeEnd
 from appnet.compile.pipeline import Version
 from appnet.ir.nodes import OUTLIVING
 from appnet.processors.artifact import Artifact
@@ -75,15 +75,13 @@ def _kept(version: Version) -> set[tuple[str, object, object]]:
     }
 
 
-def artifacts_of(service: str, side: Side, processor: str, version: Version) -> tuple[Artifact, ...]:
-    """What a processor beside the service is to run on this side of its edges, in request order."""
-    here = (service, side, processor)
-    places = ((it, it.segment.place) for it in version.artifacts)
-    return tuple(it for it, place in places if (it.service, place.side, place.processor) == here)
+def artifacts_of(end: EdgeEnd, processor: str, version: Version) -> tuple[Artifact, ...]:
+    """What a processor at this end of an edge is to run, in request order."""
+    return tuple(it for it in version.artifacts if (it.end, it.segment.place.processor) == (end, processor))
 
 
 def _of(node: Node, version: Version) -> tuple[Artifact, ...]:
-    return artifacts_of(node.service, node.side, node.processor, version)
+    return artifacts_of(node.end, node.processor, version)
 
 
 async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -52,10 +53,14 @@ class FileSource(_Placed):
     def text(self) -> str:
         """What the file holds, which has to be UTF-8. Raises `UnreadableError`."""
         try:
-            with self._path.open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
+            with open(self._path, "rb", opener=_at_once) as file:
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                content = file.read(_MOST_BYTES + 1) if regular else b""
         except OSError as error:
             raise not_readable(self._path, error) from error
+        if not regular:
+            help_ = "save what it gives in a file, and give its path"
+            raise _unreadable(self, f"{self.name} is no regular file", help_, "a device or a pipe")
         if len(content) > _MOST_BYTES:
             title = f"{self.name} is larger than {_MOST_BYTES >> 20} MiB"
             raise _unreadable(self, title, "give the path of a file that people wrote", "too large")
@@ -68,6 +73,11 @@ class FileSource(_Placed):
     def beside(self, name: str) -> FileSource:
         """The file at ``name``, from the folder of this one."""
         return FileSource(self._path.parent / name)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for whoever writes to a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class TextSource(FileSource):

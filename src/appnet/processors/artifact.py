@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedChain
-from appnet.application.model import USUAL_LIMITS, Edge, Limits
+from appnet.application.model import USUAL_LIMITS, Edge, EdgeEnd, Limits
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
@@ -59,9 +59,14 @@ class Artifact:
         return self.chain.chain.method
 
     @property
+    def end(self) -> EdgeEnd:
+        """Where its processors stand."""
+        return EdgeEnd(self.edge.client, self.edge.server, self.segment.place.side)
+
+    @property
     def service(self) -> str:
         """The service that its processors stand beside."""
-        return self.edge.service(self.segment.place.side)
+        return self.end.service
 
     @property
     def elements(self) -> tuple[Element, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from appnet.application.manifest import Service
-from appnet.application.model import Side
+from appnet.application.model import EdgeEnd
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.place import Source
@@ -22,7 +22,7 @@ from appnet.ir.needs import Capability
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.artifact import Artifact
-from appnet.system.address import Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 
 class ProcessorError(Exception):
@@ -63,16 +63,17 @@ class Requirement:
 class NodeSettings:
     """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
 
-    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP.
+    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP. ``bind``: where
+    it takes calls; port 0 is a free one.
     """
 
     name: str
-    service: str
-    side: Side
+    end: EdgeEnd
     upstream: tuple[Address, ...]
     folder: Path
     records: Address
     workers: int = 1
+    bind: Address = ANY_LOCAL_PORT
 
 
 class Acceptance(Enum):
@@ -107,12 +108,8 @@ class Node(Protocol):
         """What it is, by the name that configurations use."""
 
     @property
-    def service(self) -> str:
-        """The service that it stands beside."""
-
-    @property
-    def side(self) -> Side:
-        """The end of its edges that it is on."""
+    def end(self) -> EdgeEnd:
+        """The service that it stands beside, and the edge whose calls pass it there."""
 
     @property
     def address(self) -> Address:

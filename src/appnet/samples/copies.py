@@ -43,6 +43,11 @@ SAMPLES = {
         {"echo": "."},
         "sample_echo_sidecar.yaml",
     ),
+    "hotel": Sample(
+        "a frontend and five services behind it, with chains on three edges",
+        {it: it for it in ("hotel", "elements")},
+        "hotel/sample_hotel_sidecar.yaml",
+    ),
     "cookbook": Sample(
         "the standard elements, chains of them, and echo, where they run",
         {it: it for it in ("cookbook", "echo", "elements")},

@@ -1,6 +1,6 @@
 """The echo application: an HTTP frontend that calls a gRPC server.
 
-    python -m appnet.samples.echo server --proto echo.proto
+    python -m appnet.samples.echo server --proto echo.proto [--port PORT]
     python -m appnet.samples.echo frontend --proto echo.proto --server HOST:PORT [--port PORT]
 
 Each binds a port on the loopback interface, a free one unless told, prints one line ``{"address": "HOST:PORT"}`` and
@@ -33,7 +33,7 @@ _CALL_TIMEOUT_SECONDS = 10.0
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
-async def serve_echo(proto: Path, name: str) -> None:
+async def serve_echo(proto: Path, name: str, port: int) -> None:
     """The server: answers every call with the ``Body`` "You've hit NAME" until SIGTERM or SIGINT."""
     message = load_proto(FileSource(proto)).message_class(_MESSAGE)
 
@@ -45,7 +45,10 @@ async def serve_echo(proto: Path, name: str) -> None:
     )
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    try:
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
+    except RuntimeError:
+        raise SystemExit(f"cannot listen on port {port}; take another --port") from None
     await server.start()
     await _run_at("127.0.0.1", port)
     await server.stop(grace=0.5)
@@ -111,13 +114,13 @@ def main() -> None:
     server = roles.add_parser("server", help="the gRPC server")
     server.add_argument("--name", default=_random_name(), help="what it calls itself (default: server-XXXXX)")
     frontend = roles.add_parser("frontend", help="the HTTP frontend")
-    frontend.add_argument("--port", type=int, default=0, help="where it listens (default: a free port)")
     frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="where its calls go")
     for role in (server, frontend):
         role.add_argument("--proto", type=Path, required=True, help="echo.proto")
+        role.add_argument("--port", type=int, default=0, help="where it listens (default: a free port)")
     arguments = parser.parse_args()
     if arguments.role == "server":
-        asyncio.run(serve_echo(arguments.proto, arguments.name))
+        asyncio.run(serve_echo(arguments.proto, arguments.name, arguments.port))
     else:
         asyncio.run(serve_frontend(arguments.proto, arguments.server, arguments.port))
 

@@ -26,12 +26,13 @@ async def start_bound(
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> asyncio.subprocess.Process:
     """Starts ``command`` (an absolute path and its arguments) so that the kernel kills it when this process ends.
 
     The command runs in a session of its own: Ctrl-C at the terminal reaches this process alone, which then stops its
-    children in order. ``environment`` is added to this process's own. Raises ``RuntimeError`` outside the main thread,
-    because the child would die with the calling thread.
+    children in order. ``environment`` is added to this process's own; ``folder`` is where it runs. Raises
+    ``RuntimeError`` outside the main thread, because the child would die with the calling thread.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("a bound process has to be started from the main thread: it ends with the thread")
@@ -47,6 +48,7 @@ async def start_bound(
         stderr=stderr,
         env={**os.environ, **(environment or {})},
         start_new_session=True,
+        cwd=folder,
     )
 
 

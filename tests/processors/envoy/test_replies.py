@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from appnet.application.load import load
-from appnet.application.model import Side
+from appnet.application.model import EdgeEnd, Side
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import compile_application
 from appnet.diagnostics.source import TextSource
@@ -58,7 +58,9 @@ class Told:
 @pytest.mark.parametrize("target", ["wasm", "native"])
 def test_a_node_lets_wasm_modules_reply_until_the_last_one_that_does_has_gone(target: str, tmp_path: Path) -> None:
     told = Told()
-    settings = NodeSettings("node", "frontend", Side.CLIENT, (ANY_LOCAL_PORT,), tmp_path, ANY_LOCAL_PORT)
+    settings = NodeSettings(
+        "node", EdgeEnd("frontend", "server", Side.CLIENT), (ANY_LOCAL_PORT,), tmp_path, ANY_LOCAL_PORT
+    )
     node = EnvoyNode(settings, "sidecar", told)  # type: ignore[arg-type]
     cached, plain = (artifacts(target, cached=it) for it in (True, False))
     for number, it in enumerate((plain, cached, plain, plain)):

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from appnet.application.model import Limits, Side
+from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -26,16 +27,20 @@ from appnet.cli.options import (
     MaxMessageOption,
     PricesOption,
     TargetOption,
+    UpstreamOption,
+    upstreams_given,
 )
 from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.compile.pipeline import sides_of
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
+from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
+from appnet.deploy.local.services import TrialCall
+from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
@@ -43,22 +48,21 @@ from appnet.optimize import Settings
 from appnet.optimize.explain import explain, told_changes, told_order
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
-from appnet.samples.foreseen import Foreseen
-from appnet.samples.guide import ECHO_METHOD, Expectation, FrontendAnswer, get
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
+_QUIET_SECONDS = 2.0  # for records of calls of which nobody says what they bring
 _SHOWN_RECORDS = 5
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
 
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
-    """Makes the calls of the application's guide, shows what they brought, and says whether all was as it should be."""
+    """Makes the calls of the application file, shows what they brought, and says whether all was as it should be."""
     async with _running(settings, screens) as machine:
-        met = await _guide_calls(machine, screens)
+        met = await _trial_calls(machine, screens)
         good = [well for well, _ in met]
-        streams = frozenset[str]().union(*(it.streams for _, it in met))
+        streams = frozenset[str]().union(*(it for _, it in met))
         good.append(await _show_records(machine, streams, screens))
         screens.out.print("\nall as it should be" if all(good) else "\nnot as it should be")
         return all(good)
@@ -68,9 +72,9 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
     """Stays up and brings every save to the proxies; ends, with False, only where a program or a proxy ends."""
     out = screens.out
     async with _running(settings, screens) as machine:
-        await _guide_calls(machine, screens)
+        await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
-        out.print(f"\nup: curl '{machine.url}/?key=hello'", markup=False)
+        out.print(f"\nup: {_way_in(machine)}", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_upgrade_on_save(machine, screens))
@@ -99,14 +103,14 @@ async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[Loc
 def _show_plan(machine: LocalMachine, out: Console) -> None:
     version = machine.controller.running
     for name, node in machine.nodes.items():
-        artifacts = artifacts_of(node.service, node.side, node.processor, version)
+        artifacts = artifacts_of(node.end, node.processor, version)
         modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
         out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
     explanations = [explain(it) for it in version.plans]
-    for found in explanations:
-        out.print(
-            f"  expected CPU of an RPC: {found.cost:.1f} us; as written: {found.written_cost:.1f} us", markup=False
-        )
+    for found, chain in zip(explanations, version.application.chains, strict=True):
+        where = f" over {chain.chain.edge}" if len(explanations) > 1 else ""
+        costs = f"{found.cost:.1f} us; as written: {found.written_cost:.1f} us"
+        out.print(f"  expected CPU of an RPC{where}: {costs}", markup=False)
         for line in told_changes(found):
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
@@ -114,37 +118,69 @@ def _show_plan(machine: LocalMachine, out: Console) -> None:
     out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
 
 
-async def _guide_calls(machine: LocalMachine, screens: Screens) -> list[tuple[bool, Expectation]]:
-    """Makes the calls of the guide; of each, whether its answer was right, and what should have come of it."""
-    sides, method = sides_of(machine.controller.running, ECHO_METHOD)
-    foreseen = Foreseen(machine.application, sides[Side.CLIENT], sides[Side.SERVER], method)
-    return [await _guide_call(machine, key, foreseen, screens) for key in machine.application.guide]
+def _way_in(machine: LocalMachine) -> str:
+    """How the application is called, in a few words."""
+    ways = [f"{client} calls {server} at {it}" for (client, server), it in machine.entrances.items()]
+    calls = [
+        it for it in (machine.local.calls if machine.local is not None else ()) if it.service.value in machine.instances
+    ]
+    if calls:
+        return "\n    ".join([f"curl '{machine.url(calls[0].service.value)}{calls[0].get}'", *ways])
+    return "\n    ".join([*(f"{name} at {it[0].program.address}" for name, it in machine.instances.items()), *ways])
 
 
-async def _guide_call(
-    machine: LocalMachine, key: str, foreseen: Foreseen, screens: Screens
-) -> tuple[bool, Expectation]:
+async def _trial_calls(machine: LocalMachine, screens: Screens) -> list[tuple[bool, frozenset[str]]]:
+    """Makes the calls of the application file; of each, whether its answer was right, and the record streams that it
+    should have added to."""
+    trials = Trials(machine)
+    met = []
+    for call in machine.local.calls if machine.local is not None else ():
+        if call.service.value in machine.instances:
+            foreseen = trials.foreseen(call)
+            url = f"{machine.url(call.service.value)}{call.get}"
+            one = _unforeseen_call(url, screens) if foreseen is None else _foreseen_call(url, call, foreseen, screens)
+            met.append(await one)
+    return met
+
+
+async def _unforeseen_call(url: str, screens: Screens) -> tuple[bool, frozenset[str]]:
+    page = await _shown_page(url, screens)
+    return page is not None and page.http_status < HTTPStatus.BAD_REQUEST, frozenset()
+
+
+async def _foreseen_call(
+    url: str, call: TrialCall, foreseen: Foreseen, screens: Screens
+) -> tuple[bool, frozenset[str]]:
     """Calls as a user would, again where an element answered by chance."""
     for _ in range(_MAX_CALLS):
-        expected = foreseen.next(key)
-        screens.out.print(f"\n$ curl '{machine.url}/?key={key}'", markup=False)
-        try:
-            answer = await get(machine.url, key)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            screens.err.print(f"failed: {machine.url} does not answer: {error}", markup=False)
-            return False, expected
+        expected = foreseen.next(call)
+        page = await _shown_page(url, screens)
+        if page is None:
+            return False, expected.streams
+        answer = page.answer
         foreseen.answered(answer)
-        screens.out.print(answer.text, markup=False)
         if answer == expected.usual or answer in expected.alike:
-            return True, expected
+            return True, expected.streams
         if answer not in expected.by_chance:
             break
         screens.out.print(f"[dim]an element refused this call by chance: {answer.message}; calling again[/]")
     screens.err.print(f"failed: {_described(answer)}; expected {_described(expected.usual)}", markup=False)
-    return False, expected
+    return False, expected.streams
 
 
-def _described(answer: FrontendAnswer) -> str:
+async def _shown_page(url: str, screens: Screens) -> HttpAnswer | None:
+    """What the page says; None, after an error, where nobody answers."""
+    screens.out.print(f"\n$ curl '{url}'", markup=False)
+    try:
+        page = await get(url)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        screens.err.print(f"failed: {url} does not answer: {error}", markup=False)
+        return None
+    screens.out.print(page.answer.text, markup=False)
+    return page
+
+
+def _described(answer: CallerAnswer) -> str:
     status = f" with gRPC status {answer.status}, {answer.message!r}" if answer.status else ""
     return f"{answer.text!r}{status}"
 
@@ -155,8 +191,10 @@ async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: 
     def missing() -> frozenset[str]:
         return wanted - {stream_name(it) for it in machine.records.counts()}
 
-    deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
-    while missing() and time.monotonic() < deadline:
+    began = time.monotonic()
+    while time.monotonic() - began < (_RECORDS_TIMEOUT_SECONDS if missing() else _QUIET_SECONDS):
+        if not missing() and machine.records.counts():
+            break
         await asyncio.sleep(0.05)
     screens.out.print("\nrecords:")
     for summary in machine.records.summaries():
@@ -246,7 +284,11 @@ def command(
     target: TargetOption = DEFAULT_TARGET,
     once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
     opt_level: LevelOption = OptLevel.STRONG,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The frontend's port; 0: a free one.")] = 0,
+    upstream: UpstreamOption = None,
+    programs: Annotated[
+        Path | None, typer.Option("--programs", help="How services are started, if not by local.yaml.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the application is called; 0: a free port.")] = 0,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
@@ -258,7 +300,9 @@ def command(
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         sources = tuple(map(FileSource, files))
-        settings = RunSettings(sources, Path(), Settings(opt_level), where, port)
+        started = FileSource(programs) if programs is not None else None
+        upstreams = upstreams_given(upstream)
+        settings = RunSettings(sources, Path(), Settings(opt_level), where, port, upstreams, started)
         work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
     if good is None:

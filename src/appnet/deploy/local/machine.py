@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appnet.application.load import LoadedApplication
-from appnet.application.model import Edge, Side
+from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
 from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
 from appnet.control.controller import Controller
 from appnet.control.rollout import artifacts_of
-from appnet.deploy.local.program import ApplicationProcess
+from appnet.deploy.local.calls import check_calls
+from appnet.deploy.local.program import INSTANCE, ApplicationError, ServiceProgram, check_free
+from appnet.deploy.local.services import (
+    FILE_NAME,
+    LocalApplication,
+    LocalService,
+    local_file,
+    read_local_application,
+)
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import base_name
+from appnet.diagnostics.yaml_reader import Located
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Node, Nodes, NodeSettings
-from appnet.samples.guide import EchoApplication, application_for
-from appnet.system.address import Address
+from appnet.system.address import ANY_LOCAL_PORT, Address
 
 _ALIVE_POLL_SECONDS = 0.2
 
@@ -32,7 +42,10 @@ _ALIVE_POLL_SECONDS = 0.2
 class RunSettings:
     """How to run the application in ``sources``.
 
-    ``folder`` receives logs and the processors' files; ``port`` is the frontend's (0: a free one).
+    ``folder`` receives logs and the processors' files. ``upstreams``: services that run already, each with the
+    addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
+    ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
+    edge, the others on the ports behind it.
     """
 
     sources: tuple[Source, ...]
@@ -40,48 +53,50 @@ class RunSettings:
     plans: Settings = field(default_factory=Settings)
     where: Where = field(default_factory=Where)
     port: int = 0
+    upstreams: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    programs: Source | None = None
+
+
+@dataclass
+class Instance:
+    """One of the instances of a service. ``name``: in messages; ``pod``: as its program is told."""
+
+    name: str
+    pod: str
+    program: ServiceProgram
+
+
+_Link = tuple[str, str]
+"""A client and a server that it calls, over an edge of the configuration or past all elements."""
 
 
 class LocalMachine:
-    """The application with a node of each processor at both ends of its edge. Use it as an async context manager.
+    """The application with a node of each processor at both ends of its edges. Use it as an async context manager.
 
-    The server runs as often as the manifest has replicas of it, each behind nodes of its own; ``nodes`` are all of
-    them by name, ``controller`` is who upgrades them.
+    A service's program runs as often as the application file or the manifest has replicas of it, each behind nodes of
+    its own. A service that runs already is only called. ``nodes`` are all of them by name; ``entrances`` say where
+    calls of an edge go in whose client or server has no program here; ``controller`` is who upgrades the nodes.
 
-    ``progress`` is told in a few words what is being done; ``programs`` gives the programs of an application. Start it
-    from the main thread: its children end with it.
+    ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``ProcessorError`` or ``ApplicationError``
     where a part does not come up.
     """
 
-    def __init__(
-        self,
-        settings: RunSettings,
-        progress: Callable[[str], None] = lambda _: None,
-        programs: Callable[[LoadedApplication], EchoApplication] = application_for,
-    ) -> None:
+    def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.records = RecordStore()
         self.controller = Controller(settings.sources, settings.plans, settings.where)
         self.nodes: dict[str, Node] = {}
+        self.instances: dict[str, list[Instance]] = {}
+        self.entrances: dict[_Link, Address] = {}
+        self.local: LocalApplication | None = None
         self._progress = progress
-        self._programs_for = programs
         self._receiver = OtlpReceiver()
         self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
-        self._application: EchoApplication | None = None
-        self._programs: list[ApplicationProcess] = []
-
-    @property
-    def url(self) -> str:
-        """Where the frontend takes HTTP requests."""
-        return f"http://{self._programs[-1].address}"
-
-    @property
-    def application(self) -> EchoApplication:
-        """The programs between which the nodes stand."""
-        assert self._application is not None
-        return self._application
+        self._edges: list[_Link] = []
+        self._links: list[_Link] = []
+        self._before_servers: dict[_Link, tuple[Address, ...]] = {}
 
     async def __aenter__(self) -> LocalMachine:
         try:
@@ -94,56 +109,154 @@ class LocalMachine:
     async def __aexit__(self, *_: object) -> None:
         await self._cleanup.aclose()
 
+    def url(self, service: str) -> str:
+        """Where the first instance of a service takes HTTP requests."""
+        return f"http://{self.instances[service][0].program.address}"
+
     async def _start(self) -> None:
-        settings = self.settings
-        names = ", ".join(map(base_name, settings.sources))
-        self._progress(f"compiling {names} to {settings.where.target} modules")
+        names = ", ".join(map(base_name, self.settings.sources))
+        self._progress(f"compiling {names} to {self.settings.where.target} modules")
         version = await self.controller.begin()
-        self._application = self._programs_for(version.application)
-        edge = version.application.chains[0].chain.edge
+        application = version.application
+        self._edges = [(client.value, server.value) for client, server in application.application.edges]
+        self.local = self._read_programs(application)
+        services = {} if self.local is None else self.local.services
+        others = ((name, server) for name, it in services.items() for server in it.upstreams)
+        self._links = list(dict.fromkeys((*self._edges, *others)))
+        _check(application, services, self.settings.upstreams)
+        if self.local is not None:
+            check_calls(self.local, application)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
-        hosts = []
-        names_of_servers = self._application.server_names
-        for replica, name in enumerate(names_of_servers):
-            instance = f"{edge.server}-{replica}" if len(names_of_servers) > 1 else edge.server
-            self._progress(f"starting {instance} and what stands before it")
-            server = await self._program(instance, self._application.server_command(name))
-            hosts.append(await self._before(instance, edge, Side.SERVER, [server], version))
-        self._progress(f"starting {edge.client} and what stands behind it")
-        egress = await self._before(edge.client, edge, Side.CLIENT, hosts, version)
-        await self._program(edge.client, self._application.frontend_command(egress, settings.port))
+        here = [it for it in _servers_first(self._links) if it in services and it not in self.settings.upstreams]
+        called = {server for _, server in self._links}
+        outermost = next((it for it in reversed(here) if it not in called), None)
+        for name in here:
+            port = self.settings.port if name == outermost else 0
+            self.instances[name] = list(self._prepared(services[name], application.manifest.replicas(name), port))
+        for it in (one for several in self.instances.values() for one in several):
+            it.program.check_port()
+        for port in self._entrance_ports().values():
+            if port:
+                check_free(port, "clients connect to")
+        for name in here:
+            await self._start_service(name, services[name], version)
+        await self._open_entrances(version)
 
-    async def _program(self, name: str, command: Sequence[str | Path]) -> Address:
-        process = ApplicationProcess(name, command, self.settings.folder / f"{name}.log")
-        self._programs.append(await self._cleanup.enter_async_context(process))
-        return process.address
+    def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
+        source = self.settings.programs or local_file(application.manifest.source)
+        return None if source is None else read_local_application(source, application.manifest.services)
 
-    async def _before(
-        self, instance: str, edge: Edge, side: Side, upstream: Sequence[Address], version: Version
+    def _prepared(self, service: LocalService, replicas: int, port: int) -> Iterator[Instance]:
+        """The instances of a service, none of them started; the first listens on ``port``, unless that is 0."""
+        name, replicas = service.name.value, service.replicas or replicas
+        if replicas > 1 and service.port.number is not None:
+            raise DiagnosticError([_one_port(service, replicas)])
+        if port and not service.port.variable:
+            raise ApplicationError(f"--port: {name} takes its port from no variable; {FILE_NAME} says how")
+        pod = f"{name}-{secrets.token_hex(3)}"
+        for replica in range(replicas):
+            tail = f"-{replica}" if replicas > 1 else ""
+            log = self.settings.folder / f"{name}{tail}.log"
+            fixed = replace(service, port=replace(service.port, number=port)) if port and replica == 0 else service
+            yield Instance(f"{name}{tail}", f"{pod}{tail}", ServiceProgram(f"{name}{tail}", fixed, log))
+
+    async def _start_service(self, name: str, service: LocalService, version: Version) -> None:
+        """Starts what stands between its instances and the services they call, then the instances."""
+        for it in self.instances[name]:
+            self._progress(f"starting {it.name} and what stands beside it")
+            variables = {INSTANCE: it.pod}
+            for link in self._links:
+                client, server = link
+                if client == name and server in service.upstreams:
+                    address = await self._behind_client(link, it.name, version)
+                    if server in self.settings.upstreams:
+                        self.entrances.setdefault(link, address)
+                    variables[service.upstreams[server].value] = str(address)
+            self._cleanup.push_async_callback(it.program.stop)
+            await it.program.start(variables)
+
+    async def _open_entrances(self, version: Version) -> None:
+        """Starts what stands before the servers of clients that have no program here."""
+        for link, port in self._entrance_ports().items():
+            bind = replace(ANY_LOCAL_PORT, port=port)
+            self.entrances[link] = await self._behind_client(link, link[0], version, bind)
+
+    def _entrance_ports(self) -> dict[_Link, int]:
+        """Where calls go in over the edges of clients that have no program here; 0: at a free port."""
+        links = [it for it in self._edges if it[0] not in self.instances]
+        first = 0 if self.instances else self.settings.port
+        return {it: first + number if first else 0 for number, it in enumerate(links)}
+
+    async def _behind_client(
+        self, link: _Link, instance: str, version: Version, bind: Address = ANY_LOCAL_PORT
     ) -> Address:
-        """Starts the side's processors before ``upstream``, the last that a request passes first; where calls go in."""
+        """Where the calls of a client's instance go in."""
+        hosts = await self._before_server(link, version)
+        if link not in self._edges and len(hosts) == 1:
+            return hosts[0]
+        return await self._beside(EdgeEnd(*link, Side.CLIENT), instance, hosts, version, bind)
+
+    async def _before_server(self, link: _Link, version: Version) -> tuple[Address, ...]:
+        """Where calls over the edge reach each instance of its server."""
+        if link not in self._before_servers:
+            end = EdgeEnd(*link, Side.SERVER)
+            hosts = []
+            for name, address in self._hosts(end.server):
+                judged = link in self._edges
+                hosts.append(await self._beside(end, name, (address,), version) if judged else address)
+            self._before_servers[link] = tuple(hosts)
+        return self._before_servers[link]
+
+    def _hosts(self, service: str) -> Iterator[tuple[str, Address]]:
+        """The instances of a service, with where their programs listen."""
+        for number, address in enumerate(self.settings.upstreams.get(service, ())):
+            several = len(self.settings.upstreams[service]) > 1
+            yield (f"{service}-{number}" if several else service), address
+        for it in self.instances.get(service, ()):
+            if not it.program.is_placed:
+                raise ApplicationError(f"{it.name} and what it calls, call each other: give it a `port` in {FILE_NAME}")
+            yield it.name, it.program.address
+
+    async def _beside(
+        self,
+        end: EdgeEnd,
+        instance: str,
+        upstream: Sequence[Address],
+        version: Version,
+        bind: Address = ANY_LOCAL_PORT,
+    ) -> Address:
+        """Starts the processors of an edge's end before ``upstream``, the last that a request passes first; where calls
+        go in."""
         chains = (it.chain for it in version.application.chains)
-        places = [it for chain in chains for it in places_of(chain, self.settings.where) if it.side is side]
-        for processor in dict.fromkeys(it.processor for it in reversed(places)):
-            name = f"{instance}-{processor}"
+        here = (it for it in chains if (it.edge.client, it.edge.server) == (end.client, end.server))
+        places = [it for chain in here for it in places_of(chain, self.settings.where) if it.side is end.side]
+        processors = list(dict.fromkeys(it.processor for it in reversed(places))) or [USUAL_PROCESSOR]
+        for number, processor in enumerate(processors, start=1):
+            name = f"{instance}{self._other(end)}-{processor}"
             settings = NodeSettings(
                 name,
-                edge.service(side),
-                side,
+                end,
                 tuple(upstream),
                 self.settings.folder / name,
                 self._receiver.address,
                 self.settings.where.workers,
+                bind if number == len(processors) else ANY_LOCAL_PORT,
             )
             upstream = [await self._node(processor, settings, version)]
         return upstream[0]
+
+    def _other(self, end: EdgeEnd) -> str:
+        """What tells a node from others of its service: the edge's other end, where it is on several."""
+        if end.side is Side.CLIENT:
+            return f"-to-{end.server}" if sum(client == end.client for client, _ in self._links) > 1 else ""
+        return f"-from-{end.client}" if sum(server == end.server for _, server in self._edges) > 1 else ""
 
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
         if processor not in self._starters:
             nodes = registry.processor(processor).nodes()
             self._starters[processor] = await self._cleanup.enter_async_context(nodes)
-        artifacts = artifacts_of(settings.service, settings.side, processor, version)
+        artifacts = artifacts_of(settings.end, processor, version)
         node = await self._starters[processor].start(settings, version.id, artifacts)
         self.nodes[node.name] = node
         self.controller.nodes.append(node)
@@ -152,10 +265,65 @@ class LocalMachine:
     async def ended(self) -> str:
         """Waits until one of the programs or processors has ended by itself, and says which."""
         while True:
-            for program in self._programs:
-                if not program.running:
-                    return f"{program.name} has ended{program.last_words()}"
+            for it in (one for several in self.instances.values() for one in several):
+                if not it.program.running:
+                    return f"{it.name} has ended{it.program.last_words()}"
             for name, node in self.nodes.items():
                 if not node.running:
                     return f"{name} has ended; its log ends:\n{node.last_words()}"
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
+
+
+def _servers_first(links: Sequence[_Link]) -> list[str]:
+    """All services, each behind those that it calls, as far as no calls go in a circle."""
+    found: dict[str, None] = {}
+    begun: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name not in begun:
+            begun.add(name)
+            for client, server in links:
+                if client == name:
+                    visit(server)
+            found[name] = None
+
+    for client, _ in links:
+        visit(client)
+    return list(found)
+
+
+def _check(
+    application: LoadedApplication, services: Mapping[str, LocalService], running: Mapping[str, tuple[Address, ...]]
+) -> None:
+    """Every server has to run, and every program has to learn where the services are that it calls."""
+    wrong: dict[str, Diagnostic] = {}
+    for name, service in services.items():
+        missing = [it for it in service.upstreams if it not in services and it not in running]
+        wrong |= {it: _nothing_runs(Located(it, service.upstreams[it].span)) for it in missing if name not in running}
+    for client, server in application.application.edges:
+        if server.value not in services and server.value not in running:
+            wrong.setdefault(server.value, _nothing_runs(server))
+        caller = services.get(client.value)
+        if caller is not None and client.value not in running and server.value not in caller.upstreams:
+            wrong[f"{client} {server}"] = _not_told(caller, server.value)
+    if wrong:
+        raise DiagnosticError(list(wrong.values()))
+
+
+def _nothing_runs(server: Located) -> Diagnostic:
+    title = f"nothing here runs `{server}`"
+    help_ = f"say where it runs, `--upstream {server}=127.0.0.1:50051`, or how to start it, in {FILE_NAME}"
+    return Diagnostic("C061", Severity.ERROR, title, server.span, "calls go there", help_)
+
+
+def _not_told(client: LocalService, server: str) -> Diagnostic:
+    title = f"`{client.name}` does not learn where `{server}` is"
+    variable = f"{server.upper().replace('-', '_')}_ADDRESS"
+    help_ = f"name the variable that its program reads: `upstreams: {{{server}: {variable}}}`"
+    return Diagnostic("C061", Severity.ERROR, title, client.name.span, f"it calls `{server}`", help_)
+
+
+def _one_port(service: LocalService, replicas: int) -> Diagnostic:
+    title = f"{replicas} replicas of `{service.name}` cannot share one port"
+    help_ = "let the program take its port from a variable, `port: PORT`, or write `replicas: 1`"
+    return Diagnostic("C061", Severity.ERROR, title, service.name.span, f"all on port {service.port.number}", help_)

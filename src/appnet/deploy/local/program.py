@@ -1,81 +1,99 @@
-"""Programs of an application on this machine: each says where it is on its first line of output."""
+"""Programs of services on this machine: started, asked whether they can be called, stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Sequence
+import errno
+import os
+import shutil
+import socket
+import string
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+import aiohttp
+import grpc
+
+from appnet.deploy.local.services import LocalService
 from appnet.system import lifetime
 from appnet.system.address import Address
 
+INSTANCE = "APPNET_INSTANCE"
+"""The variable that tells a program its instance's name."""
+
+_HOST = "127.0.0.1"
 _LOG_TAIL_LINES = 20
 _LAST_WORDS_SECONDS = 0.5
+_POLL_SECONDS = 0.02
+_ASK_SECONDS = 1.0
+_HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+_SERVING = b"\x08\x01"  # a HealthCheckResponse
+_THIS_PYTHON = ("python", "python3")
 
 
 class ApplicationError(Exception):
-    """The program did not start or did not print its address."""
+    """A program did not start, or cannot be called."""
 
 
-class ApplicationProcess:
-    """A program that binds a free port and prints ``{"address": "HOST:PORT"}`` as its first line.
+class ServiceProgram:
+    """A running instance of a service, which ends with this process.
 
-    It ends with this process. ``name`` is for messages; what it writes to standard error goes to ``log_path``.
+    ``name``: of the instance, for messages. What it writes goes to ``log_path``.
     """
 
-    def __init__(self, name: str, command: Sequence[str | Path], log_path: Path) -> None:
+    def __init__(self, name: str, service: LocalService, log_path: Path) -> None:
         self.name = name
         self.log_path = log_path
-        self._command = list(command)
+        self._service = service
         self._process: asyncio.subprocess.Process | None = None
-        self._address: Address | None = None
-        self._drain: asyncio.Task[None] | None = None
+        self._address = _address_before_start(service)
 
-    async def start(self, timeout_seconds: float = 30.0) -> None:
-        """Starts it and waits for its address; raises ``ApplicationError`` with its log's end where none comes."""
+    async def start(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Starts it, and waits until it can be called. ``variables``: of its environment, beside its service's own.
+
+        Raises `ApplicationError` where it ends before, with the end of its log, or takes too long.
+        """
+        self.check_port()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**variables, **self._service.environment}
+        if self._service.port.variable:
+            environment[self._service.port.variable] = str(self.address.port)
+        command = self._command(environment)
         with self.log_path.open("wb") as log:
-            process = await lifetime.start_bound(self._command, stdout=asyncio.subprocess.PIPE, stderr=log)
-        self._process = process
-        assert process.stdout is not None
+            self._process = await lifetime.start_bound(
+                command, stdout=log, stderr=log, environment=environment, folder=self._service.folder
+            )
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), timeout_seconds)
-            self._address = Address.parse(json.loads(line)["address"])
-        except (TimeoutError, ValueError, KeyError, TypeError) as error:
-            with contextlib.suppress(TimeoutError):  # what fails says why before it ends
-                await asyncio.wait_for(process.wait(), _LAST_WORDS_SECONDS)
-            ended = process.returncode is not None
-            await self.stop()
-            what = "did not start" if ended else "did not print its address"
-            raise ApplicationError(f"{self.name} {what}{self.last_words()}") from error
+            await self._ready()
         except BaseException:
             await self.stop()
             raise
-        # What else it prints must not fill the pipe and stop it.
-        self._drain = asyncio.create_task(_discard(process.stdout))
+
+    def check_port(self) -> None:
+        """Raises `ApplicationError` where the port that it has to listen on is taken."""
+        if self._service.port.number is not None:
+            check_free(self._service.port.number, f"{self.name} listens on")
 
     async def stop(self, grace_seconds: float = 3.0) -> None:
         """Ends it: asks first, kills after ``grace_seconds``. Safe to call again."""
         if self._process is not None:
             await lifetime.stop(self._process, grace_seconds)
-        if self._drain is not None:
-            await self._drain
-
-    async def __aenter__(self) -> ApplicationProcess:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     @property
     def address(self) -> Address:
-        """Where the started program listens."""
+        """Where it listens; known before it starts, unless it chooses its port itself."""
         if self._address is None:
-            raise ApplicationError(f"{self.name} has not been started")
+            raise ApplicationError(f"{self.name} has not said yet where it listens")
         return self._address
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where it listens."""
+        return self._address is not None
 
     @property
     def pid(self) -> int:
@@ -91,10 +109,113 @@ class ApplicationProcess:
 
     def last_words(self) -> str:
         """The end of its log, to follow what is said of it."""
-        lines = self.log_path.read_text("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
+        lines = self._log().splitlines()[-_LOG_TAIL_LINES:]
         return f": {lines[0]}" if len(lines) == 1 else "\n".join(("; its log ends:", *lines))
 
+    def _log(self) -> str:
+        return self.log_path.read_text("utf-8", "replace")
 
-async def _discard(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65_536):
-        pass
+    def _command(self, environment: Mapping[str, str]) -> list[str]:
+        """The words with what the variables hold, after the program's path."""
+        known = {**os.environ, **environment}
+        try:
+            program, *words = (string.Template(it).substitute(known) for it in self._service.command)
+        except KeyError as error:
+            raise ApplicationError(f"the command of {self.name} uses ${error.args[0]}, which is not set") from error
+        except ValueError as error:
+            raise ApplicationError(f"the command of {self.name} cannot be read: {error}; write $$ for $") from error
+        found = sys.executable if program in _THIS_PYTHON else _program(program, self._service.folder)
+        if found is None:
+            raise ApplicationError(f"{self.name} cannot start: no program `{program}` here or on the PATH")
+        return [found, *words]
+
+    async def _ready(self) -> None:
+        """Waits until it can be called."""
+        deadline = time.monotonic() + self._service.startup_seconds
+        while True:
+            self._look_for_port()
+            if self._address is not None and await self._answers(self._address):
+                return
+            assert self._process is not None
+            if time.monotonic() > deadline or self._process.returncode is not None:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        if self._process.returncode is None:
+            where = "did not say where it listens" if self._address is None else f"cannot be called at {self.address}"
+            raise ApplicationError(f"{self.name} {where} within {self._service.startup_seconds:g} s{self.last_words()}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _LAST_WORDS_SECONDS)
+        raise ApplicationError(f"{self.name} ended with code {self._process.returncode}{self.last_words()}")
+
+    def _look_for_port(self) -> None:
+        pattern = self._service.port.printed
+        found = pattern.search(self._log()) if pattern is not None and self._address is None else None
+        if found is not None:
+            if not found[1].isdecimal():
+                raise ApplicationError(f"{self.name} prints {found[1]!r}, which is no port")
+            self._address = Address(_HOST, int(found[1]))
+
+    async def _answers(self, address: Address) -> bool:
+        health = self._service.health
+        if health == "tcp":
+            return await _listens(address)
+        return await (_serves_grpc(address) if health == "grpc" else _serves_page(f"http://{address}{health}"))
+
+
+def _address_before_start(service: LocalService) -> Address | None:
+    if service.port.printed is not None:
+        return None
+    return Address(_HOST, service.port.number or free_port())
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as one:
+        one.bind((_HOST, 0))
+        return int(one.getsockname()[1])
+
+
+def check_free(port: int, use: str) -> None:
+    """Raises `ApplicationError` where something listens on the port, or nobody may; ``use``: what it is for."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((_HOST, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "is taken: end what listens there" if taken else f"cannot be had: {error.strerror}"
+            raise ApplicationError(f"port {port}, which {use}, {why}") from None
+
+
+def _program(word: str, folder: Path) -> str | None:
+    """The path of the program; a relative one with a `/` in it begins at the folder."""
+    path = folder / word
+    return shutil.which(str(path.absolute())) if "/" in word else shutil.which(word)
+
+
+async def _listens(address: Address) -> bool:
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+async def _serves_page(url: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=_ASK_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _serves_grpc(address: Address) -> bool:
+    async with grpc.aio.insecure_channel(str(address), options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            answer = await channel.unary_unary(_HEALTH_METHOD)(b"", timeout=_ASK_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer == _SERVING)

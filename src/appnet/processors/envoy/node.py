@@ -33,7 +33,7 @@ class EnvoyNode:
     """An Envoy that the xDS server ``xds`` tells what to run."""
 
     def __init__(self, settings: NodeSettings, processor: str, xds: XdsServer) -> None:
-        self.name, self.service, self.side = settings.name, settings.service, settings.side
+        self.name, self.end = settings.name, settings.end
         self.processor = processor
         self._settings, self._xds = settings, xds
         self._process: EnvoyProcess | None = None
@@ -66,7 +66,7 @@ class EnvoyNode:
         settings = self._settings
         process = EnvoyProcess(
             EnvoySettings(
-                Identity(self.name, self.service),
+                Identity(self.name, self.end.service),
                 settings.folder,
                 self._xds.address,
                 settings.records,
@@ -79,7 +79,7 @@ class EnvoyNode:
         if answer.acceptance is not Acceptance.ACKED:
             raise EnvoyError(f"{self.name} does not take version {version}: {answer.error or process.log_tail()}")
         await process.ready()
-        self._address = await process.listener_address(_LISTENERS[self.side])
+        self._address = await process.listener_address(_LISTENERS[self.end.side])
 
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
         """Makes these all that it is to run, code included."""
@@ -88,9 +88,10 @@ class EnvoyNode:
         replies = any(replies_from_wasm(it) for it in artifacts)
         names = [it.name for it in artifacts]
         sidecar = Sidecar(
-            _LISTENERS[self.side],
+            _LISTENERS[self.end.side],
             names,
             upstream,
+            bind=self._settings.bind,
             max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
             chooses_host=len(upstream) > 1,
             delays=delays,
@@ -103,7 +104,7 @@ class EnvoyNode:
 
     def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
         hosts, longest = len(self._settings.upstream), artifact.limits.max_message
-        options = ChainOptions(self.service, self.name, artifact.version, longest, hosts)
+        options = ChainOptions(self.end.service, self.name, artifact.version, longest, hosts)
         return chain_filter(artifact, options)
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:

@@ -22,6 +22,7 @@ struct timers {
   pthread_cond_t changed;
   pthread_t thread;
   bool runs, ending;
+  uint64_t wakes_ns; /* when the thread looks again, whatever happens; an earlier timer has to wake it */
   timer **heap; /* the earliest first; each is no later than the two below it */
   size_t count, room;
 };
@@ -90,12 +91,14 @@ static void *wake_filters(void *pointer) {
   pthread_mutex_lock(&all->lock);
   while (!all->ending) {
     if (all->count == 0) {
+      all->wakes_ns = UINT64_MAX;
       pthread_cond_wait(&all->changed, &all->lock);
       continue;
     }
     timer *first = all->heap[0];
     if (first->at_ns > time_now()) {
       struct timespec until = {(time_t)(first->at_ns / 1000000000u), (long)(first->at_ns % 1000000000u)};
+      all->wakes_ns = first->at_ns;
       pthread_cond_timedwait(&all->changed, &all->lock, &until);
       continue;
     }
@@ -110,6 +113,7 @@ timers *timers_open(void) {
   timers *all = calloc(1, sizeof *all);
   pthread_condattr_t attributes;
   if (all == NULL) return NULL;
+  all->wakes_ns = UINT64_MAX;
   pthread_mutex_init(&all->lock, NULL);
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -132,6 +136,14 @@ void timers_close(timers *all) {
 
 /* ---- timers ---------------------------------------------------------------------------------------------- */
 
+/* Most calls end long before their time. The thread then sleeps on for the time of one that has gone, and sees later
+ * ones when it looks: waking it for each would cost more than all the rest. */
+static void wake_before(timers *all, uint64_t at_ns) {
+  if (at_ns >= all->wakes_ns) return;
+  all->wakes_ns = at_ns;
+  pthread_cond_signal(&all->changed);
+}
+
 timer *timer_start(timers *all, void *envoy_filter, uint64_t at_ns) {
   timer *it = malloc(sizeof *it);
   if (it == NULL) return NULL;
@@ -139,7 +151,7 @@ timer *timer_start(timers *all, void *envoy_filter, uint64_t at_ns) {
   pthread_mutex_lock(&all->lock);
   if (!all->runs) all->runs = pthread_create(&all->thread, NULL, wake_filters, all) == 0;
   bool added = all->runs && heap_add(all, it);
-  pthread_cond_signal(&all->changed);
+  if (added) wake_before(all, at_ns);
   pthread_mutex_unlock(&all->lock);
   if (added) return it;
   timer_end(it);
@@ -153,8 +165,8 @@ void timer_move(timer *it, uint64_t at_ns) {
   if (it->place != NOWHERE) {
     heap_rise(all, it);
     heap_sink(all, it);
+    wake_before(all, at_ns);
   }
-  pthread_cond_signal(&all->changed);
   pthread_mutex_unlock(&all->lock);
 }
 

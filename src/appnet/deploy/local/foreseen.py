@@ -1,27 +1,55 @@
-"""What calls at the echo application should bring, one after the other, by the interpreter."""
+"""What calls at an application's program should bring, one after the other, by the interpreter."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from string import Template
 
+from appnet.deploy.local.services import TrialCall, Written
 from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Refused, Rpc
+from appnet.interpret.values import Value
 from appnet.ir.nodes import Element
-from appnet.language.messages import MethodSignature
-from appnet.samples.guide import FAILED, EchoApplication, Expectation, FrontendAnswer
+from appnet.language.messages import MessageSchema, MethodSignature
+from appnet.language.types import BOOL, FLOAT, INT, UINT
 
 _TRIALS = 2_000
 _CLOCK_STEP_NS = 1_000_000
 
 
 @dataclass(frozen=True)
+class CallerAnswer:
+    """What the program says to its caller; ``status`` and ``message`` are those of the gRPC call behind it, as far as
+    it tells them."""
+
+    text: str
+    status: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the chain makes of a call, after those that were made before.
+
+    ``usual`` is the answer it gives most of the time, ``alike`` are those that other replicas of the server give
+    instead, ``by_chance`` are answers that its random draws can bring,
+    ``streams`` are the record streams (``ELEMENT.VARIABLE``) that the call usually adds to.
+    """
+
+    usual: CallerAnswer
+    alike: frozenset[CallerAnswer] = frozenset()
+    by_chance: frozenset[CallerAnswer] = frozenset()
+    streams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class _Call:
     """A call as it may have gone: what was drawn, and which replica it reached, unless an element chose one."""
 
-    key: str
+    trial: TrialCall
     seed: int
     replica: int
 
@@ -32,35 +60,35 @@ _Past = tuple[_Call, ...]
 class Foreseen:
     """What comes of calls that are made in turn. The elements keep what they learned of earlier ones.
 
-    ``client`` and ``server``: the elements of each side in request order. The client's run once, the server's beside
-    each of its replicas. Nobody says which replica a call reached, or what was drawn for it: what the caller was
-    answered tells how it can have been.
+    ``names``: of the server's instances. ``client`` and ``server``: the elements of each side in request order. The
+    client's run once, the server's beside each of its instances. Nobody says which one a call reached, or what was
+    drawn for it: what the caller was answered tells how it can have been.
     """
 
     def __init__(
         self,
-        application: EchoApplication,
+        names: Sequence[str],
         client: Sequence[Element],
         server: Sequence[Element],
         method: MethodSignature,
     ) -> None:
-        self._names = application.server_names
+        self._names = names
         self._client, self._server, self._method = client, server, method
         every = (*client, *server)
         self._random = any(handler.effects.uses_random for it in every for handler in it.handlers.values())
         self._source = random.Random(0)  # noqa: S311 -- draws worlds, no secrets
         self._pasts: list[_Past] = [()]
-        self._tried: list[tuple[_Past, FrontendAnswer]] = []
+        self._tried: list[tuple[_Past, CallerAnswer]] = []
 
-    def next(self, key: str) -> Expectation:
-        """What should come of a call with ``key`` now."""
+    def next(self, trial: TrialCall) -> Expectation:
+        """What should come of the call now."""
         self._tried = []
-        seen: Counter[tuple[FrontendAnswer, frozenset[str]]] = Counter()
-        alternatives: list[dict[FrontendAnswer, frozenset[str]]] = []
-        for past in self._ways():
-            found: dict[FrontendAnswer, frozenset[str]] = {}
+        seen: Counter[tuple[CallerAnswer, frozenset[str]]] = Counter()
+        alternatives: list[dict[CallerAnswer, frozenset[str]]] = []
+        for past in self._ways(trial):
+            found: dict[CallerAnswer, frozenset[str]] = {}
             for replica in range(len(self._names)):
-                way = (*past[:-1], _Call(key, past[-1].seed, replica))
+                way = (*past[:-1], _Call(trial, past[-1].seed, replica))
                 answer, streams = self._judged(way)
                 self._tried.append((way, answer))
                 found[answer] = streams
@@ -69,24 +97,24 @@ class Foreseen:
         ((usual, streams), _), *_ = seen.most_common(1)
         alike = {answer for found in alternatives if usual in found for answer in found} - {usual}
         by_chance = {answer for answer, _ in seen} - {usual} - alike
-        return Expectation(key, usual, frozenset(alike), frozenset(by_chance), streams)
+        return Expectation(usual, frozenset(alike), frozenset(by_chance), streams)
 
-    def answered(self, answer: FrontendAnswer) -> None:
+    def answered(self, answer: CallerAnswer) -> None:
         """The caller got this answer: the call went in one of the ways that bring it."""
         fitting = [way for way, brings in self._tried if brings == answer]
         ways = fitting or [way for way, _ in self._tried]
         self._pasts = self._source.sample(ways, min(_TRIALS, len(ways)))
 
-    def _ways(self) -> Iterator[_Past]:
+    def _ways(self, trial: TrialCall) -> Iterator[_Past]:
         """Pasts, each with a further call of which only the draws are decided."""
         trials = _TRIALS // (1 + len(self._pasts[0])) if self._random else len(self._pasts)
         for number in range(trials):
-            yield (*self._pasts[number % len(self._pasts)], _Call("", self._source.getrandbits(64), 0))
+            yield (*self._pasts[number % len(self._pasts)], _Call(trial, self._source.getrandbits(64), 0))
 
-    def _judged(self, way: _Past) -> tuple[FrontendAnswer, frozenset[str]]:
+    def _judged(self, way: _Past) -> tuple[CallerAnswer, frozenset[str]]:
         """The answer to the last call of the way, and the record streams that it adds to."""
         edge = _Edge(self._client, self._server, self._method, len(self._names))
-        noted, answer = 0, FrontendAnswer("")
+        noted, answer = 0, CallerAnswer("")
         for call in way:
             noted = len(edge.records())
             answer = edge.call(call, self._names)
@@ -114,29 +142,54 @@ class _Edge:
         """The streams of all records, side by side."""
         return [name for it in (self._client, *self._servers) for name, _ in it.records()]
 
-    def call(self, call: _Call, names: Sequence[str]) -> FrontendAnswer:
-        """What the frontend says to its caller."""
+    def call(self, call: _Call, names: Sequence[str]) -> CallerAnswer:
+        """What the program says to its caller."""
+        trial = call.trial
         for it in self._environments:
             it.seed = call.seed
-        rpc = Rpc(self._method, {"Body": call.key.encode()})
+        rpc = Rpc(self._method, fields_of(_texts(trial.sends), self._method.request))
         outcome = self._client.request(rpc)
         if isinstance(outcome, Forwarded):
             replica = call.replica if rpc.destination is None else rpc.destination
-            outcome = self._behind(rpc, self._servers[replica], names[replica])
+            told = {
+                path: Template(it).safe_substitute(NAME=names[replica]) for path, it in _texts(trial.answers).items()
+            }
+            outcome = self._behind(rpc, self._servers[replica], fields_of(told, self._method.response))
         if isinstance(outcome, Refused):
-            return FrontendAnswer(FAILED, outcome.code, outcome.text.decode("utf-8", "replace"))
-        body = rpc.message.get("Body", b"") if isinstance(outcome, Forwarded) else outcome.fields.get("Body", b"")
-        assert isinstance(body, bytes)
-        return FrontendAnswer(body.decode("utf-8", "replace"))
+            return CallerAnswer(trial.failed, outcome.code, outcome.text.decode("utf-8", "replace"))
+        fields = rpc.message if isinstance(outcome, Forwarded) else outcome.fields
+        return CallerAnswer(_text(fields.get(trial.prints, b"")))
 
-    def _behind(self, rpc: Rpc, server: ChainInstance, name: str) -> Outcome:
+    def _behind(self, rpc: Rpc, server: ChainInstance, answer: Mapping[str, Value]) -> Outcome:
         """What comes of the call that left the client's side, when it is back."""
         there = Rpc(self._method, dict(rpc.message), dict(rpc.metadata))
         outcome = server.request(there)
         if isinstance(outcome, Forwarded):
-            there.message = {"Body": f"You've hit {name}".encode()}
+            there.message = dict(answer)
             outcome = server.response(there, 0)
         if not isinstance(outcome, Forwarded):
             return self._client.passed_back(rpc, outcome)
         rpc.message, rpc.response_metadata = there.message, there.response_metadata
         return self._client.response(rpc, 0)
+
+
+def fields_of(written: Mapping[str, str], schema: MessageSchema) -> dict[str, Value]:
+    """Fields of a message as a file writes them. Raises `ValueError` for a value that is none of the field's type."""
+    return {path: _value(text, schema, path) for path, text in written.items()}
+
+
+def _value(text: str, schema: MessageSchema, path: str) -> Value:
+    kind = schema.fields[path].type
+    if kind in (INT, UINT):
+        return int(text)
+    if kind == FLOAT:
+        return float(text)
+    return text == "true" if kind == BOOL else text.encode()
+
+
+def _text(value: Value) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _texts(written: Written) -> dict[str, str]:
+    return {path: it.value for path, it in written.items()}

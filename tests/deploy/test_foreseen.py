@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.deploy.local.foreseen import CallerAnswer, Expectation, Foreseen
+from appnet.deploy.local.services import read_local_application
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
-from appnet.samples.foreseen import Foreseen
-from appnet.samples.guide import EchoApplication, FrontendAnswer, application_for
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
-FAULT = FrontendAnswer("Echo server returns an error.", 10, "fault_injected")
+FAULT = CallerAnswer("Echo server returns an error.", 10, "fault_injected")
 
 
 def loaded(folder: Path) -> LoadedApplication:
@@ -27,7 +26,7 @@ def edge() -> LoadedChain:
     return loaded(ECHO).chains[0]
 
 
-HIT, LATER = FrontendAnswer("You've hit server-1"), FrontendAnswer("Echo server returns an error.", 8, "limit")
+HIT, LATER = CallerAnswer("You've hit server-1"), CallerAnswer("Echo server returns an error.", 8, "limit")
 LIMIT = """
 state:
     used: int
@@ -47,12 +46,30 @@ def limit(edge: LoadedChain, text: str = LIMIT) -> Element:
     return compile_element(TextSource(Path("limit.appnet"), text), edge.method).element
 
 
-def foreseen(edge: LoadedChain, client: list[Element], server: list[Element], replicas: int = 1) -> Foreseen:
-    return Foreseen(EchoApplication(ECHO / "echo.proto", "server-1", replicas), client, server, edge.method)
+CALLS = {
+    it.get.rpartition("=")[2]: it
+    for it in read_local_application(FileSource(ECHO / "local.yaml"), {"server": 0, "frontend": 0}).calls
+}
 
 
-def hit(replica: int) -> FrontendAnswer:
-    return FrontendAnswer(f"You've hit server-1-{replica}")
+class Calls:
+    """Calls of the sample's application file, by their keys."""
+
+    def __init__(self, foreseen: Foreseen) -> None:
+        self._foreseen = foreseen
+        self.answered = foreseen.answered
+
+    def next(self, key: str) -> Expectation:
+        return self._foreseen.next(CALLS[key])
+
+
+def foreseen(edge: LoadedChain, client: list[Element], server: list[Element], replicas: int = 1) -> Calls:
+    names = ["server-1"] if replicas == 1 else [f"server-1-{number}" for number in range(replicas)]
+    return Calls(Foreseen(names, client, server, edge.method))
+
+
+def hit(replica: int) -> CallerAnswer:
+    return CallerAnswer(f"You've hit server-1-{replica}")
 
 
 def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedChain) -> None:
@@ -64,7 +81,7 @@ def test_the_sample_usually_answers_and_by_chance_injects_a_fault(edge: LoadedCh
 
 def test_the_firewall_refuses_and_says_so(edge: LoadedChain) -> None:
     expected = foreseen(edge, [], [edge.elements["firewall"]]).next("test")
-    assert expected.usual == FrontendAnswer("Echo server returns an error.", 10, "firewall")
+    assert expected.usual == CallerAnswer("Echo server returns an error.", 10, "firewall")
     assert expected.by_chance == frozenset()
     assert expected.streams == frozenset()
 
@@ -120,37 +137,3 @@ def test_a_host_that_an_element_chooses_is_the_one_that_answers(edge: LoadedChai
     text = LIMIT.replace("    used = used + 1\n", "    set(rpc, 'dst', 2)\n")
     expected = foreseen(edge, [limit(edge, text)], [], replicas=3).next("hello")
     assert (expected.usual, expected.alike) == (hit(2), frozenset())
-
-
-def test_other_applications_have_no_programs(tmp_path: Path) -> None:
-    for it in ECHO.iterdir():
-        (tmp_path / it.name).write_text(it.read_text().replace("package echo", "package other"))
-    with pytest.raises(DiagnosticError, match="C061"):
-        application_for(loaded(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("was", "becomes", "message"),
-    [
-        ("string Body", "string Text", "Msg"),
-        ("string Body", "bytes Body", "Msg"),
-        ("message Msg", "message Word", "Word"),
-    ],
-    ids=["another field", "another type", "another message"],
-)
-def test_messages_that_the_programs_do_not_know_are_told_before_anything_starts(
-    tmp_path: Path, was: str, becomes: str, message: str
-) -> None:
-    for it in ECHO.iterdir():
-        if it.suffix in {".yaml", ".proto", ".appnet"}:
-            (tmp_path / it.name).write_text(it.read_text())
-    proto = (ECHO / "echo.proto").read_text()
-    assert was in proto
-    (tmp_path / "echo.proto").write_text(proto.replace(was, becomes).replace("(Msg)", f"({message})"))
-    for it in tmp_path.glob("*.appnet"):
-        it.write_text(
-            "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
-        )
-    with pytest.raises(DiagnosticError, match="C061") as caught:
-        application_for(loaded(tmp_path))
-    assert "`Body` is a string" in caught.value.diagnostics[0].help

@@ -1,0 +1,288 @@
+"""The application file: how the services of an application run on this machine.
+
+`local.yaml`, beside the application's manifest, has a command for each service; docs/local.md shows one.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents, scalar_value
+
+FILE_NAME = "local.yaml"
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_PORT = 65_535
+_MAX_REPLICAS = 100
+_MAX_STARTUP_SECONDS = 3_600
+_STARTUP_SECONDS = 30.0
+_SERVICE_KEYS = ("command", "folder", "port", "upstreams", "environment", "health", "replicas", "startupSeconds")
+_CALL_KEYS = ("get", "service", "method", "sends", "answers", "prints", "failed")
+_PORT_HELP = "give the variable that tells the program its port, `port: PORT`, or the number that it listens on"
+_HEALTH_HELP = "give `tcp`, `grpc`, or the path of a page: `health: /healthz`"
+
+
+Written = Mapping[str, Located]
+"""Fields of a message as the file has them, by path."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """How a program and AppNet agree on a port: one of the three is given.
+
+    ``number``: the program's own; ``variable``: of its environment, where it finds a free one; ``printed``: a pattern
+    with one group, which finds it in what the program writes.
+    """
+
+    number: int | None = None
+    variable: str = ""
+    printed: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True)
+class LocalService:
+    """A service's program. ``command``: its words, in which `$NAME` is a variable of ``environment`` and the rest.
+
+    ``upstreams``: by service, the variable that holds where calls to it go, as HOST:PORT. ``health``: "tcp", "grpc", or
+    the path of a page that answers once the program can be called. ``replicas``: None where the manifest says it.
+    """
+
+    name: Located
+    command: tuple[str, ...]
+    folder: Path
+    port: Port
+    upstreams: Mapping[str, Located] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    health: str = "tcp"
+    replicas: int | None = None
+    startup_seconds: float = _STARTUP_SECONDS
+
+
+@dataclass(frozen=True)
+class TrialCall:
+    """A call that `run` makes once all is up: ``get`` of the HTTP server that is the program of ``service``.
+
+    Where ``method`` says which RPC comes of it, with the fields that it ``sends`` and that the server ``answers``, the
+    interpreter tells what to expect: the answer's field ``prints``, or ``failed`` where an element refuses. In
+    ``answers``, `$NAME` stands for the name of the server's instance.
+    """
+
+    get: str
+    service: Located
+    method: Located | None = None
+    sends: Written = field(default_factory=dict)
+    answers: Written = field(default_factory=dict)
+    prints: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class LocalApplication:
+    """``services`` by name. ``calls``: in their order."""
+
+    source: Source
+    services: Mapping[str, LocalService]
+    calls: tuple[TrialCall, ...] = ()
+
+
+def read_local_application(source: Source, known: Mapping[str, object]) -> LocalApplication:
+    """Reads the file. ``known``: the services that the manifest has, by name.
+
+    Raises `DiagnosticError` with everything that is wrong with it.
+    """
+    problems = Problems(source)
+    documents = read_documents(source)
+    root = documents[0] if len(documents) == 1 else None
+    if not isinstance(root, yaml.MappingNode):
+        problems.add("C012", "this is no application file", Span.whole(source), "", "it is one mapping: `services:` …")
+        raise DiagnosticError(problems.found)
+    section = Section(root, problems)
+    section.only(("services", "calls"))
+    services = _services(section, known)
+    calls = _calls(section, services)
+    problems.raise_any()
+    return LocalApplication(source, services, calls)
+
+
+def _services(section: Section, known: Mapping[str, object]) -> dict[str, LocalService]:
+    listed = section.section("services", needed="the program of each service")
+    found: dict[str, LocalService] = {}
+    for name, _ in listed.values() if listed else ():
+        span = listed.key_span(name) if listed else section.span
+        if name not in known:
+            help_ = suggestion(name, known, what="services of the manifest")
+            section.problems.add("C040", f"no service `{name}`", span, "not in the manifest", help_)
+        entry = listed.section(name) if listed else None
+        if entry is not None:
+            found[name] = _service(Located(name, span), entry, known)
+    return found
+
+
+def _service(name: Located, section: Section, known: Mapping[str, object]) -> LocalService:
+    section.only(_SERVICE_KEYS)
+    folder = section.text("folder")
+    upstreams = {}
+    for service, (value, span) in section.scalars("upstreams").items():
+        if service not in known:
+            help_ = suggestion(service, known, what="services of the manifest")
+            section.problems.add("C040", f"no service `{service}`", span, "not in the manifest", help_)
+        if isinstance(value, str) and _VARIABLE.fullmatch(value):
+            upstreams[service] = Located(value, span)
+        else:
+            help_ = f"give the name of a variable: `{service}: {service.upper().replace('-', '_')}_ADDRESS`"
+            section.problems.add("C012", "this is no variable's name", span, "letters, digits and `_`", help_)
+    replicas = _number(section, "replicas", _MAX_REPLICAS)
+    port = _port(section)
+    if port.number is not None and (replicas or 1) > 1:
+        span = section.key_span("port")
+        help_ = "let the program take its port from a variable: `port: PORT`"
+        section.problems.add("C012", "replicas cannot share one port", span, f"{replicas} replicas listen here", help_)
+    startup = _number(section, "startupSeconds", _MAX_STARTUP_SECONDS)
+    return LocalService(
+        name,
+        _command(section),
+        _beside(section.problems.source, folder.value if folder else "."),
+        port,
+        upstreams,
+        {key: _written(value) for key, (value, _) in section.scalars("environment").items()},
+        _health(section),
+        replicas,
+        _STARTUP_SECONDS if startup is None else float(startup),
+    )
+
+
+def _command(section: Section) -> tuple[str, ...]:
+    """The words of the command, given as one text or as a list."""
+    node = section.get("command")
+    if isinstance(node, yaml.SequenceNode):
+        words = [scalar_value(it) for it in section.items("command", "give the program and its arguments") or ()]
+        if None in words:
+            span = node_span(section.problems.source, node)
+            help_ = "give each word as a text: `[python, server.py]`"
+            section.problems.add("C012", "a word of the command is no text", span, "", help_)
+        return tuple(_written(it) for it in words if it is not None)
+    text = section.text("command", needed="the program and its arguments: `command: python server.py`")
+    if text is None:
+        return ()
+    try:
+        return tuple(shlex.split(text.value))
+    except ValueError as error:
+        section.problems.add("C012", "the command cannot be read", text.span, str(error).lower(), "close the quote")
+        return ()
+
+
+def _port(section: Section) -> Port:
+    if isinstance(section.get("port"), yaml.MappingNode):
+        return Port(printed=_pattern(section.section("port")))
+    found = section.scalar("port")
+    if found is None:
+        if "port" not in section:
+            section.problems.add("C011", "`port` is missing", section.span, "no `port` here", _PORT_HELP)
+        return Port()
+    value, span = found
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_PORT:
+        return Port(number=value)
+    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+        return Port(variable=value)
+    section.problems.add("C012", "`port` takes a variable or a number", span, "neither of them", _PORT_HELP)
+    return Port()
+
+
+def _pattern(section: Section | None) -> re.Pattern[str] | None:
+    if section is None:
+        return None
+    section.only(("printed",))
+    text = section.text("printed", needed="a pattern that finds the port in what the program writes")
+    if text is None:
+        return None
+    help_ = "put the port, and nothing else, into parentheses: `printed: 'listening on .*:([0-9]+)'`"
+    try:
+        pattern = re.compile(text.value)
+    except re.error as error:
+        section.problems.add("C012", "`printed` is no pattern", text.span, str(error), help_)
+        return None
+    if pattern.groups != 1:
+        section.problems.add("C012", "`printed` finds no port", text.span, f"{pattern.groups} groups", help_)
+    return pattern
+
+
+def _health(section: Section) -> str:
+    text = section.text("health")
+    if text is None:
+        return "tcp"
+    if text.value not in {"tcp", "grpc"} and not text.value.startswith("/"):
+        section.problems.add("C012", "`health` takes a way to ask", text.span, "not known here", _HEALTH_HELP)
+    return text.value
+
+
+def _number(section: Section, key: str, most: int) -> int | None:
+    found = section.scalar(key)
+    if found is None:
+        return None
+    value, span = found
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        section.problems.add("C012", f"`{key}` takes a number", span, "no such number", f"give one from 1 to {most}")
+        return None
+    return value
+
+
+def _calls(section: Section, services: Mapping[str, LocalService]) -> tuple[TrialCall, ...]:
+    if "calls" not in section:
+        return ()
+    nodes = section.items("calls", "give a call for each: `- get: /`") or []
+    found = []
+    for node in nodes:
+        if not isinstance(node, yaml.MappingNode):
+            span = node_span(section.problems.source, node)
+            section.problems.add("C012", "a call is a mapping", span, "this is none", "write `- get: /path`")
+            continue
+        call = _call(Section(node, section.problems), services)
+        found += [call] if call is not None else []
+    return tuple(found)
+
+
+def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall | None:
+    section.only(_CALL_KEYS)
+    path = section.text("get", needed="the path that is asked for: `get: /`")
+    service = section.text("service", needed="the service whose program is asked")
+    if path is not None and not path.value.startswith("/"):
+        section.problems.add("C012", "`get` takes a path", path.span, "this is none", "begin it with `/`")
+    if service is not None and service.value not in services:
+        help_ = suggestion(service.value, services, what="services here")
+        section.problems.add("C040", f"no service `{service}`", service.span, "no program of it here", help_)
+    method, prints, failed = (section.text(it) for it in ("method", "prints", "failed"))
+    if path is None or service is None:
+        return None
+    return TrialCall(
+        path.value,
+        service,
+        method,
+        {key: Located(_written(value), span) for key, (value, span) in section.scalars("sends").items()},
+        {key: Located(_written(value), span) for key, (value, span) in section.scalars("answers").items()},
+        prints.value if prints else "",
+        failed.value if failed else "",
+    )
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _beside(source: Source, folder: str) -> Path:
+    assert source.path is not None, "programs run from files"
+    return source.path.parent / folder
+
+
+def local_file(manifest: Source) -> Source | None:
+    """The application file beside the manifest, if there is one."""
+    source = manifest.beside(FILE_NAME)
+    return source if source.path is not None and source.path.is_file() else None

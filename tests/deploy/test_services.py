@@ -1,0 +1,85 @@
+"""Application files: what they say, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.deploy.local.services import Port, read_local_application
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource
+
+KNOWN = {"server": 0, "frontend": 0}
+SERVER = "services:\n  server:\n    command: ./server\n    port: PORT\n"
+
+
+def written(folder: Path, text: str) -> FileSource:
+    file = folder / "local.yaml"
+    file.write_text(text)
+    return FileSource(file)
+
+
+def test_what_a_service_says(tmp_path: Path) -> None:
+    text = """
+services:
+  frontend:
+    command: python front.py --greet 'hello you' $PORT
+    folder: programs
+    port: {printed: 'at .*:([0-9]+)'}
+    upstreams: {server: SERVER_ADDRESS}
+    environment: {RETRIES: 3, VERBOSE: true}
+    health: /healthz
+    replicas: 2
+    startupSeconds: 5
+"""
+    it = read_local_application(written(tmp_path, text), KNOWN).services["frontend"]
+    assert it.command == ("python", "front.py", "--greet", "hello you", "$PORT")
+    assert it.folder == tmp_path / "programs"
+    assert it.port.printed is not None
+    assert it.port.printed.groups == 1
+    assert {name: variable.value for name, variable in it.upstreams.items()} == {"server": "SERVER_ADDRESS"}
+    assert it.environment == {"RETRIES": "3", "VERBOSE": "true"}
+    assert (it.health, it.replicas, it.startup_seconds) == ("/healthz", 2, 5.0)
+
+
+def test_what_is_usual(tmp_path: Path) -> None:
+    it = read_local_application(written(tmp_path, SERVER), KNOWN).services["server"]
+    assert (it.health, it.replicas, it.port, it.upstreams) == ("tcp", None, Port(variable="PORT"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "title"),
+    [
+        ("[]", "C012", "this is no application file"),
+        ("", "C012", "this is no application file"),
+        ("services: {}\n---\nservices: {}", "C012", "this is no application file"),
+        ("service: {}", "C010", "unknown key `service`"),
+        ("calls: []", "C011", "`services` is missing"),
+        (SERVER.replace("server:", "servre:"), "C040", "no service `servre`"),
+        (SERVER.replace("    port: PORT\n", ""), "C011", "`port` is missing"),
+        (SERVER.replace("PORT", "0"), "C012", "`port` takes a variable or a number"),
+        (SERVER.replace("PORT", "70000"), "C012", "`port` takes a variable or a number"),
+        (SERVER.replace("PORT", "a-b"), "C012", "`port` takes a variable or a number"),
+        (SERVER.replace("PORT", "{printed: 'no group'}"), "C012", "`printed` finds no port"),
+        (SERVER.replace("PORT", "{printed: '('}"), "C012", "`printed` is no pattern"),
+        (SERVER.replace("./server", "python 'server.py"), "C012", "the command cannot be read"),
+        (SERVER.replace("    command: ./server\n", ""), "C011", "`command` is missing"),
+        (SERVER.replace("./server", "[python, [server]]"), "C012", "a word of the command is no text"),
+        (SERVER + "    health: ping\n", "C012", "`health` takes a way to ask"),
+        (SERVER + "    replicas: 0\n", "C012", "`replicas` takes a number"),
+        (SERVER.replace("PORT", "80") + "    replicas: 2\n", "C012", "replicas cannot share one port"),
+        (SERVER + "    upstreams: {other: OTHER}\n", "C040", "no service `other`"),
+        (SERVER + "    upstreams: {frontend: a-b}\n", "C012", "this is no variable's name"),
+        (SERVER + "calls: [1]\n", "C012", "a call is a mapping"),
+        (SERVER + "calls: [{get: x, service: server}]\n", "C012", "`get` takes a path"),
+        (SERVER + "calls: [{get: /, service: frontend}]\n", "C040", "no service `frontend`"),
+        (SERVER + "calls: [{get: /}]\n", "C011", "`service` is missing"),
+    ],
+)
+def test_what_is_wrong_is_told_with_a_remedy(tmp_path: Path, text: str, code: str, title: str) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_local_application(written(tmp_path, text), KNOWN)
+    first = caught.value.diagnostics[0]
+    assert (first.code, first.title) == (code, title)
+    assert first.help
