@@ -135,7 +135,7 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
         (["test", "--target", "wasn"], "is none of interpreter, native, wasm, all; did you mean `wasm`?"),
         (["run", CONFIG, "--max-message", "2 TB"], "'2 TB' is not a size from 1 byte to 1 GiB"),
         (["run", CONFIG, "--idle-timeout", "soon"], "'soon' is not a time up to 365 days"),
-        (["init", "--sample", "eco"], "'eco' is none of echo, cookbook; did you mean `echo`?"),
+        (["init", "--sample", "eco"], "'eco' is none of echo, hotel, cookbook; did you mean `echo`?"),
     ],
 )
 def test_values_that_options_do_not_take(arguments: list[str | Path], says: str) -> None:

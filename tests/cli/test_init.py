@@ -14,7 +14,7 @@ from tests.support import snapshots
 
 FILES = {str(it.relative_to(samples_folder())) for it in samples_folder().rglob("*") if it.is_file()}
 COOKBOOK = {it for it in FILES if not it.startswith("hotel/")}
-HOTEL = {it for it in FILES if it.startswith(("hotel/", "elements/"))}
+HOTEL = {it.removeprefix("hotel/") for it in FILES if it.startswith("hotel/")}
 ECHO = {it.removeprefix("echo/") for it in FILES if it.startswith("echo/")}
 
 

@@ -23,9 +23,8 @@ HOTEL_CONFIG = "sample_hotel_sidecar.yaml"
 
 
 def hotel(folder: Path) -> Path:
-    """A copy of the hotel sample beside the standard elements, of which it uses one."""
-    for it in ("hotel", "elements"):
-        shutil.copytree(ECHO.with_name(it), folder / it)
+    """A copy of the hotel sample."""
+    shutil.copytree(HOTEL, folder / "hotel")
     return folder / "hotel" / HOTEL_CONFIG
 
 

@@ -45,8 +45,8 @@ SAMPLES = {
     ),
     "hotel": Sample(
         "a frontend and five services behind it, with chains on three edges",
-        {it: it for it in ("hotel", "elements")},
-        "hotel/sample_hotel_sidecar.yaml",
+        {"hotel": "."},
+        "sample_hotel_sidecar.yaml",
     ),
     "cookbook": Sample(
         "the standard elements, chains of them, and echo, where they run",
