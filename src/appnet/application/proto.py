@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.text_encoding import CEscape
 
+from appnet.application.proto_files import ProtoFiles, content, files_of
 from appnet.diagnostics.diagnostic import (
     Diagnostic,
     DiagnosticError,
@@ -65,19 +66,20 @@ _KINDS: dict[int, tuple[str, Type]] = {
 
 @dataclass(frozen=True)
 class ProtoFile:
-    """A compiled .proto. ``imports``: all that it imports, as import statements have it."""
+    """A compiled .proto. ``files``: what it was compiled from, by their names in import statements, itself first;
+    ``order``: the names of all files, also of those that come along, each behind what it imports."""
 
     source: Source
-    imports: tuple[str, ...]
+    files: Mapping[str, Source]
+    order: tuple[str, ...]
     _pool: DescriptorPool = field(repr=False)
     _services: tuple[str, ...]
     _places: Mapping[str, tuple[Source, int, int]] = field(repr=False)
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """What it was compiled from, itself first; Google's own files are left out."""
-        beside = map(self.source.beside, self.imports)
-        return (self.source, *(it for it in beside if _content(it) is not None))
+        """What it was compiled from, itself first; what comes along is left out."""
+        return tuple(self.files.values())
 
     def methods(self) -> list[str]:
         """The full name, ``/package.Service/Method``, of every method that the file itself declares."""
@@ -118,7 +120,7 @@ class ProtoFile:
     @cached_property
     def _bytes_pool(self) -> DescriptorPool:
         pool = DescriptorPool()
-        for name in (*self.imports, base_name(self.source)):
+        for name in self.order:
             file = descriptor_pb2.FileDescriptorProto()
             self._pool.FindFileByName(name).CopyToProto(file)
             for message in file.message_type:
@@ -135,7 +137,7 @@ class ProtoFile:
             found = inner.fields_by_name.get("value" if in_map else name) if inner is not None else None
             inner = found.message_type if found is not None else None
         place = self._places.get(found.full_name) if found is not None else None
-        return _span(*place) if place is not None and _content(place[0]) is not None else None
+        return _span(*place) if place is not None and content(place[0]) is not None else None
 
     def _service_place(self) -> Span:
         place = self._places.get(self._services[0]) if self._services else None
@@ -147,77 +149,42 @@ class ProtoFile:
 
 
 def load_proto(source: Source) -> ProtoFile:
-    """Compiles the .proto; its imports are looked for beside it and among Google's well-known types.
+    """Compiles the .proto; its imports are looked for where `files_of` does, and among those that come along.
 
     One that was compiled before and has not changed, nor anything it imports, is not compiled again.
     Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
     """
-    key = (source.name, source)
-    contents, known = _COMPILED.get(key, ({}, None))
-    own = base_name(source)
-    if known is None or any(
-        _content(source if name == own else source.beside(name)) != content for name, content in contents.items()
-    ):
-        known = _compile(source)
-        contents = {name: _content(source.beside(name)) for name in known.imports}
-        _COMPILED[key] = ({own: _content(source), **contents}, known)
-    return known
-
-
-_COMPILED: dict[tuple[str, Source], tuple[dict[str, str | None], ProtoFile]] = {}
-"""What was compiled, by source and what it is called, with the texts that it was made of, by name."""
-
-
-def _content(source: Source) -> str | None:
     try:
-        return source.text()
-    except UnreadableError:
-        return None
-
-
-_IMPORT = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|\bimport\s+(?:(?:public|weak)\s+)?(?:"(?P<double>[^"\n]*)"|'(?P<single>[^'\n]*)')""",
-    re.DOTALL,
-)
-
-
-def _write(source: Source, folder: Path) -> dict[str, Source]:
-    """Puts the .proto and what it imports into the folder: by name there. What is not there is left to the compiler."""
-    written = {base_name(source): source}
-    waiting = [base_name(source)]
-    while waiting:
-        name = waiting.pop()
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = written[name].text()
-        file.write_text(text, encoding="utf-8")
-        for found in _IMPORT.finditer(text):
-            imported = found["double"] or found["single"] or ""
-            inside = imported and not {"", ".", ".."} & set(imported.split("/"))
-            if inside and imported not in written and _content(source.beside(imported)) is not None:
-                written[imported] = source.beside(imported)
-                waiting.append(imported)
-    return written
-
-
-def _compile(source: Source) -> ProtoFile:
-    try:
-        source.text()
+        files = files_of(source)
     except UnreadableError as error:
         if error.reason != NOT_TEXT:
             raise
         title = f"{base_name(source)} does not compile"
         raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
+    key, texts = (source.name, source), files.texts()
+    before, known = _COMPILED.get(key, ({}, None))
+    if known is None or before != texts:
+        known = _compile(source, files)
+        _COMPILED[key] = (texts, known)
+    return known
+
+
+_COMPILED: dict[tuple[str, Source], tuple[dict[str, str], ProtoFile]] = {}
+"""What was compiled, by source and what it is called, with the texts that it was made of, by name."""
+
+
+def _compile(source: Source, files: ProtoFiles) -> ProtoFile:
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "set")
-        texts = Path(folder, "texts")
-        written = _write(source, texts)
+        output, known, texts = (Path(folder, it) for it in ("set", "known", "texts"))
+        files.write(texts)
+        known.write_bytes(files.known.SerializeToString())
         arguments = [
             "-I.",
+            *([f"--descriptor_set_in={known}"] if files.known.file else []),
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={output}",
-            f"./{base_name(source)}",
+            f"./{files.own}",
         ]
         # Another process, because protoc writes its messages to file descriptor 2 whatever Python thinks of it.
         run = subprocess.run(
@@ -229,7 +196,7 @@ def _compile(source: Source) -> ProtoFile:
             check=False,
         )
         if run.returncode != 0:
-            raise DiagnosticError(_diagnostics(source, written, run.stderr))
+            raise DiagnosticError(_diagnostics(source, files.found, run.stderr))
         compiled = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
     pool = DescriptorPool()
     for file in compiled.file:
@@ -237,16 +204,16 @@ def _compile(source: Source) -> ProtoFile:
             pool.Add(file)
         except TypeError as error:  # some limits are the library's, not protoc's
             title, help_ = f"{file.name} cannot be used: {error}", "make its messages smaller"
-            place = Span.whole(written.get(file.name) or source)
+            place = Span.whole(files.found.get(file.name) or source)
             raise DiagnosticError([Diagnostic("C050", Severity.ERROR, title, place, "", help_)]) from error
-    *imports, own = compiled.file  # protoc puts each file after those it imports
+    own = compiled.file[-1]  # protoc puts each file after those it imports
     services = [f"{own.package}.{it.name}".removeprefix(".") for it in own.service]
     places = {
         name: place
         for it in compiled.file
-        for name, place in _places(written.get(it.name) or source.beside(it.name), it)
+        for name, place in _places(files.found.get(it.name) or source.beside(it.name), it)
     }
-    return ProtoFile(source, tuple(it.name for it in imports), pool, tuple(services), places)
+    return ProtoFile(source, files.found, tuple(it.name for it in compiled.file), pool, tuple(services), places)
 
 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
@@ -468,8 +435,15 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
     """One diagnostic for each of protoc's messages that has a place; of all text together if none has."""
     found: list[Diagnostic] = []
     title = f"{base_name(source)} does not compile"
-    for match in filter(None, map(_ERROR_LINE.match, messages.splitlines())):
+    matches = list(filter(None, map(_ERROR_LINE.match, messages.splitlines())))
+    told = {it["file"] for it in matches}
+    lacking = {it["file"] for it in matches if _BROKEN_IMPORT.match(it["text"])}
+    for match in matches:
         text = match["text"].rstrip(".")
+        imported = _BROKEN_IMPORT.match(text)
+        follows = match["file"] in lacking and _LACKS_NAME.search(text)
+        if follows or (imported and imported["name"] in told):
+            continue  # what is wrong there says it
         file = PurePosixPath(match["file"]).as_posix()
         span = _span(written.get(file) or source.beside(file), int(match["line"]), int(match["column"]))
         found.append(Diagnostic("C050", Severity.ERROR, title, span, text, _help(text)))
@@ -480,13 +454,20 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
 
 
 _ADVICE = (
-    ("Import ", "imports are looked for beside the .proto and among google/protobuf/*.proto"),
+    (
+        "Import ",
+        "imports are looked for beside the .proto, in the folder above its package's path, and where buf.yaml says",
+    ),
     ("top-level statement", 'a .proto begins with `syntax = "proto3";` and holds messages and services'),
     ('Expected ";"', "end what stands before it with `;`"),
     ("recursively imports", "take one of the imports out"),
     ("already been used", "give each field of a message a number of its own"),
     ("is not defined", "declare it, import the file that does, or mend its name"),
 )
+
+
+_BROKEN_IMPORT = re.compile(r'Import "(?P<name>[^"]*)" was not found or had errors')
+_LACKS_NAME = re.compile(r"is not defined|seems to be defined")
 
 
 def _help(text: str) -> str:

@@ -1,0 +1,179 @@
+"""The files that a .proto is compiled from: itself, and what it imports, each by its name in import statements."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import yaml
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from appnet.diagnostics.diagnostic import UnreadableError
+from appnet.diagnostics.place import Source
+from appnet.diagnostics.source import FileSource, base_name
+
+_IMPORT = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|\bimport\s+(?:(?:public|weak)\s+)?(?:"(?P<double>[^"\n]*)"|'(?P<single>[^'\n]*)')""",
+    re.DOTALL,
+)
+_PACKAGE = re.compile(r"//[^\n]*|/\*.*?\*/|\bpackage\s+(?P<name>[\w.]+)\s*;", re.DOTALL)
+_MOST_LEVELS = 20
+_COME_ALONG = re.compile(r"(?:google/(?:api|rpc|type|longrunning)|validate|xds)/[\w/]+\.proto")
+"""What other files import without having it, and a wheel brings: googleapis, validation rules."""
+
+
+@dataclass(frozen=True)
+class ProtoFiles:
+    """``own``: the .proto's name as import statements have it. ``found``: all files by such names, itself first;
+    ``known``: what it imports of what comes along."""
+
+    own: str
+    found: Mapping[str, Source]
+    known: FileDescriptorSet
+
+    def texts(self) -> dict[str, str]:
+        """What the files hold, by name."""
+        return {name: source.text() for name, source in self.found.items()}
+
+    def write(self, folder: Path) -> None:
+        """Puts the files into the folder, as the compiler wants them."""
+        for name, text in self.texts().items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+
+def content(source: Source) -> str | None:
+    """What stands there; None where that cannot be read."""
+    try:
+        return source.text()
+    except UnreadableError:
+        return None
+
+
+def files_of(source: Source) -> ProtoFiles:
+    """The .proto with what it imports: from its own folder, from the folder above its package's path, and from the
+    roots that buf's files around it name. What is nowhere is left to the compiler.
+
+    Raises `UnreadableError` where the .proto itself cannot be read.
+    """
+    text = source.text()
+    package = _package_root(source, text)
+    roots = list(dict.fromkeys((*([package[0]] if package else []), *_buf_roots(source), "")))
+    own = package[1] if package else _below(source, roots) or base_name(source)
+    found: dict[str, Source] = {own: source}
+    known: dict[str, FileDescriptor] = {}
+    waiting = [own]
+    while waiting:
+        for name in _imports(found[waiting.pop()].text()):
+            if name in found or name in known:
+                continue
+            there = (it for root in roots if content(it := source.beside(f"{root}{name}")) is not None)
+            imported = next(there, None)
+            if imported is not None:
+                found[name] = imported
+                waiting.append(name)
+            elif (along := _comes_along(name)) is not None:
+                known[name] = along
+    return ProtoFiles(own, found, _set_of(known.values()))
+
+
+def _imports(text: str) -> Iterator[str]:
+    """The names that a .proto imports, but for those that lead out of every root."""
+    for found in _IMPORT.finditer(text):
+        name = found["double"] or found["single"] or ""
+        if name and not {"", ".", ".."} & set(name.split("/")):
+            yield name
+
+
+def _package_root(source: Source, text: str) -> tuple[str, str] | None:
+    """The way from the .proto's folder to the one above its package's path, and its own name from there; None where
+    it does not lie as its package says."""
+    package = next((it["name"] for it in _PACKAGE.finditer(text) if it["name"]), "")
+    parts = package.split(".") if package else []
+    place = Path(os.path.realpath(source.path)) if source.path is not None else PurePosixPath(source.name)
+    if not parts or list(place.parent.parts[-len(parts) :]) != parts:
+        return None
+    return "../" * len(parts), "/".join((*parts, base_name(source)))
+
+
+def _below(source: Source, roots: Iterable[str]) -> str | None:
+    """The .proto's own name from the first of the roots that it lies below."""
+    for root in filter(None, roots):
+        name = PurePosixPath(os.path.relpath(base_name(source), root or "."))
+        if source.path is not None and ".." not in name.parts:
+            return name.as_posix()
+    return None
+
+
+def _buf_roots(source: Source) -> Iterator[str]:
+    """The ways from the .proto's folder to the roots that the nearest of buf's files names."""
+    if source.path is None:
+        return
+    folder = Path(os.path.realpath(source.path)).parent
+    for level, around in enumerate((folder, *folder.parents)):
+        if level == _MOST_LEVELS:
+            return
+        up = "../" * level
+        for file, listed in (("buf.work.yaml", _of_workspace), ("buf.yaml", _of_modules)):
+            text = content(FileSource(around / file))
+            if text is not None:
+                yield from (f"{up}{it.rstrip('/')}/".replace("/./", "/").removeprefix("./") for it in listed(text))
+                if file == "buf.work.yaml" or "modules" in text:
+                    return
+
+
+def _of_workspace(text: str) -> list[str]:
+    listed = _mapping(text).get("directories")
+    return [it for it in listed if isinstance(it, str)] if isinstance(listed, list) else []
+
+
+def _of_modules(text: str) -> list[str]:
+    """The folders of a buf.yaml's modules; its own, where it has none."""
+    modules = _mapping(text).get("modules")
+    if not isinstance(modules, list):
+        return ["."]
+    paths = (it.get("path", ".") for it in modules if isinstance(it, dict))
+    return [it for it in paths if isinstance(it, str)]
+
+
+def _mapping(text: str) -> dict[object, object]:
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _comes_along(name: str) -> FileDescriptor | None:
+    if not _COME_ALONG.fullmatch(name):
+        return None
+    try:
+        module = importlib.import_module(f"{name.removesuffix('.proto').replace('/', '.')}_pb2")
+    except ImportError:
+        return None
+    found = module.DESCRIPTOR
+    return found if isinstance(found, FileDescriptor) else None
+
+
+def _set_of(files: Iterable[FileDescriptor]) -> FileDescriptorSet:
+    """The files with all that they import, each behind its own imports."""
+    found: dict[str, FileDescriptor] = {}
+
+    def add(one: FileDescriptor) -> None:
+        if one.name not in found:
+            for it in one.dependencies:
+                add(it)
+            found[one.name] = one
+
+    for one in files:
+        add(one)
+    made = FileDescriptorSet()
+    for one in found.values():
+        one.CopyToProto(made.file.add())
+    return made

@@ -1,0 +1,128 @@
+"""Protos as people keep them: below roots, by their packages' paths, with imports of each other and of googleapis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.application.proto import load_proto
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.source import FileSource, MemorySource
+
+X = """syntax = "proto3";
+package acme.v1;
+import "acme/v1/y.proto";
+service Shop { rpc Buy(Item) returns (Item); }
+"""
+Y = """syntax = "proto3";
+package acme.v1;
+import "acme/common/z.proto";
+message Item { string name = 1; acme.common.Price price = 2; }
+"""
+Z = """syntax = "proto3";
+package acme.common;
+message Price { int64 amount = 1; }
+"""
+
+
+def written(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+ACME = {"acme/v1/x.proto": X, "acme/v1/y.proto": Y, "acme/common/z.proto": Z}
+
+
+def test_imports_begin_in_the_folder_above_the_packages_path(tmp_path: Path) -> None:
+    root = written(tmp_path / "proto", ACME)
+    loaded = load_proto(FileSource(root / "acme/v1/x.proto"))
+    assert loaded.methods() == ["/acme.v1.Shop/Buy"]
+    assert set(loaded.method("Buy").request.fields) == {"name", "price.amount"}
+    assert {it.name for it in loaded.sources} == {
+        str(root / "acme/v1" / it) for it in ("x.proto", "../../acme/v1/y.proto", "../../acme/common/z.proto")
+    }
+    place = loaded.place("acme.v1.Item", "price.amount")
+    assert place is not None
+    assert (Path(place.source.name).resolve(), place.line) == (root / "acme/common/z.proto", 3)
+
+
+def test_a_change_of_an_import_is_seen(tmp_path: Path) -> None:
+    root = written(tmp_path, ACME)
+    source = FileSource(root / "acme/v1/x.proto")
+    load_proto(source)
+    (root / "acme/common/z.proto").write_text(Z.replace("amount", "cents"))
+    assert "price.cents" in load_proto(source).method("Buy").request.fields
+
+
+def test_texts_in_memory_have_roots_too() -> None:
+    texts = {f"proto/{name}": text for name, text in ACME.items()}
+    loaded = load_proto(MemorySource("proto/acme/v1/x.proto", texts))
+    assert "price.amount" in loaded.method("Buy").request.fields
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("buf.yaml", "version: v2\nmodules:\n  - path: api/proto\n  - path: vendor\n"),
+        ("buf.work.yaml", "version: v1\ndirectories:\n  - api/proto\n  - vendor\n"),
+    ],
+)
+def test_roots_that_buf_names(tmp_path: Path, file: str, text: str) -> None:
+    """The .proto lies elsewhere than its package says, and what it imports is in another module."""
+    files = {
+        file: text,
+        "api/proto/shop.proto": X.replace("acme/v1/y.proto", "items/y.proto"),
+        "api/proto/items/y.proto": Y.replace("acme/common/z.proto", "third/z.proto"),
+        "vendor/third/z.proto": Z,
+    }
+    root = written(tmp_path, files)
+    assert "price.amount" in load_proto(FileSource(root / "api/proto/shop.proto")).method("Buy").request.fields
+
+
+def test_a_module_of_its_own_is_a_root(tmp_path: Path) -> None:
+    files = {
+        "proto/buf.yaml": "version: v1\n",
+        "proto/shop/x.proto": X.replace("acme/v1/y.proto", "items/y.proto"),
+        "proto/items/y.proto": Y.replace("acme/common/z.proto", "items/z.proto"),
+        "proto/items/z.proto": Z,
+    }
+    root = written(tmp_path, files)
+    assert load_proto(FileSource(root / "proto/shop/x.proto")).methods() == ["/acme.v1.Shop/Buy"]
+
+
+@pytest.mark.parametrize("text", ["", "[", "modules: 3", "modules: [3, {path: 3}]", "directories: x", "a: &a [*a]"])
+@pytest.mark.parametrize("file", ["buf.yaml", "buf.work.yaml"])
+def test_files_of_buf_that_say_nothing_of_use_do_no_harm(tmp_path: Path, file: str, text: str) -> None:
+    root = written(tmp_path, {**ACME, file: text})
+    assert load_proto(FileSource(root / "acme/v1/x.proto")).methods() == ["/acme.v1.Shop/Buy"]
+
+
+def test_googleapis_come_along(tmp_path: Path) -> None:
+    text = """syntax = "proto3";
+package shop;
+import "google/api/annotations.proto";
+import "google/protobuf/timestamp.proto";
+import "google/rpc/status.proto";
+service Shop {
+  rpc Buy(Order) returns (google.rpc.Status) { option (google.api.http) = { post: "/v1/orders" body: "*" }; }
+}
+message Order { string item = 1; google.protobuf.Timestamp at = 2; }
+"""
+    method = load_proto(FileSource(written(tmp_path, {"shop.proto": text}) / "shop.proto")).method("Buy")
+    assert set(method.request.fields) == {"item", "at.seconds", "at.nanos"}
+    assert {"code", "message"} <= set(method.response.fields)
+
+
+def test_an_import_that_is_not_there_is_told_once(tmp_path: Path) -> None:
+    """And not again for each name that it would have brought."""
+    root = written(tmp_path, {"acme/v1/x.proto": X.replace("returns", "returns ")})
+    with pytest.raises(DiagnosticError) as caught:
+        load_proto(FileSource(root / "acme/v1/x.proto"))
+    (only,) = caught.value.diagnostics
+    assert only.code == "C050"
+    assert "acme/v1/y.proto" in only.label
+    assert "above its package's path" in only.help
