@@ -61,7 +61,7 @@ def test_check_shows_diagnostics_on_standard_error() -> None:
     assert answer.exit_code == 2
     assert "error[C040]: no service `sever`" in answer.stderr
     assert "did you mean `server`?" in answer.stderr
-    assert "1 file: 1 errors, 0 warnings" in answer.stdout
+    assert "1 file: 1 error, 0 warnings" in answer.stdout
 
 
 def test_check_as_json() -> None:
@@ -392,7 +392,7 @@ def test_fmt_rewrites_what_is_not_in_the_canonical_layout(tmp_path: Path) -> Non
     answer = appnetctl("fmt", "--check", good, messy)
     assert (answer.exit_code, answer.output) == (1, f"would reformat {messy}\n")
     answer = appnetctl("fmt", "--diff", messy)
-    assert answer.exit_code == 0
+    assert answer.exit_code == 1
     assert f"--- a{messy}" in answer.stdout
     assert messy.read_text() != neat
     answer = appnetctl("fmt", messy, broken)
@@ -462,7 +462,7 @@ def test_check_finds_what_is_ours_in_folders(tmp_path: Path) -> None:
     (tmp_path / "deep" / "manifest.yaml").write_text("kind: Service\n")
     answer = appnetctl("check", tmp_path)
     assert answer.exit_code == 2
-    assert answer.stdout.startswith("1 file: 1 errors")
+    assert answer.stdout.startswith("1 file: 1 error")
     assert appnetctl("check", tmp_path / "deep", "--json").stdout.count("\n") == 1
     (tmp_path / "empty").mkdir()
     answer = appnetctl("check", tmp_path / "empty")

@@ -60,8 +60,10 @@ class _Commands(TyperGroup):
         return name, load_command(name) if name else None, rest
 
 
-_MANNERS = {"token_normalize_func": lambda name: name.replace("_", "-")}
-"""Options are taken with ``_`` for ``-``, too: the public compiler has them so."""
+_MANNERS = {
+    "token_normalize_func": lambda name: name.replace("_", "-"),  # the public compiler has `_` for `-`
+    "help_option_names": ["-h", "--help"],
+}
 
 
 def _typer(**settings: Any) -> typer.Typer:

@@ -15,7 +15,8 @@ from appnet.diagnostics.place import Source, Span
 NOT_TEXT = "not UTF-8 text"
 """The reason for which bytes cannot be read."""
 
-_MOST_BYTES = 64 << 20
+MOST_BYTES = 64 << 20
+"""Of a file or a text that people wrote."""
 
 
 class _Placed:
@@ -55,14 +56,14 @@ class FileSource(_Placed):
         try:
             with open(self._path, "rb", opener=_at_once) as file:
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                content = file.read(_MOST_BYTES + 1) if regular else b""
+                content = file.read(MOST_BYTES + 1) if regular else b""
         except OSError as error:
             raise not_readable(self._path, error) from error
         if not regular:
             help_ = "save what it gives in a file, and give its path"
             raise _unreadable(self, f"{self.name} is no regular file", help_, "a device or a pipe")
-        if len(content) > _MOST_BYTES:
-            title = f"{self.name} is larger than {_MOST_BYTES >> 20} MiB"
+        if len(content) > MOST_BYTES:
+            title = f"{self.name} is larger than {MOST_BYTES >> 20} MiB"
             raise _unreadable(self, title, "give the path of a file that people wrote", "too large")
         try:
             return _universal_line_ends(content.decode())

@@ -55,14 +55,14 @@ def command(
     else:
         show_diagnostics(screens.err, found)
         count = Counter(it.severity for it in found)
-        notes = f", {count[Severity.NOTE]} notes" if target else ""
-        told_count = f"{count[Severity.ERROR]} errors, {count[Severity.WARNING]} warnings{notes}"
-        screens.out.print(f"{_count(files, 'file')}: {told_count}")
+        severities = (Severity.ERROR, Severity.WARNING, *([Severity.NOTE] if target else []))
+        told = ", ".join(_count(count[it], it.value) for it in severities)
+        screens.out.print(f"{_count(len(files), 'file')}: {told}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
 
 
-def _count(things: list[Path], noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:

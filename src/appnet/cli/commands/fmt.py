@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
 from appnet.cli.files import elements
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
-from appnet.diagnostics.source import FileSource, TextSource
+from appnet.diagnostics.source import MOST_BYTES, NOT_TEXT, FileSource, TextSource
 from appnet.language.formatter import format_program
 from appnet.language.parser import read_program
+
+_STANDARD_INPUT = Path("-")
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,20 @@ def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
 
     Raises `DiagnosticError` where it is no program.
     """
-    text = read_program(FileSource(file))
-    return Formatted(file, text, format_program(TextSource(file, text), upgrade=upgrade))
+    source = _standard_input() if file == _STANDARD_INPUT else FileSource(file)
+    text = read_program(source)
+    return Formatted(source.path, text, format_program(TextSource(source.path, text), upgrade=upgrade))
+
+
+def _standard_input() -> TextSource:
+    file = Path("standard input")
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise typer.BadParameter(f"standard input is larger than {MOST_BYTES >> 20} MiB")
+    try:
+        return TextSource(file, content.decode())
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"standard input is {NOT_TEXT}") from None
 
 
 def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
@@ -58,10 +73,10 @@ def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet), or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Elements (.appnet), folders of them, or - for standard input.")],
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="As --check, and show what would change.")] = False,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Rewrite the older brace syntax, too.")] = False,
 ) -> None:
     """Rewrite elements in the canonical layout; comments and meaning stay."""
@@ -69,14 +84,16 @@ def command(
     changed: list[Formatted] = []
     wrong: list[Diagnostic] = []
     with told_errors():
-        files = elements(files)
-    for file in files:
+        files = [it for file in files for it in ([file] if file == _STANDARD_INPUT else elements([file]))]
+    for file in dict.fromkeys(files):
         try:
             formatted = format_file(file, upgrade=upgrade)
         except DiagnosticError as error:
             wrong += error.diagnostics
             continue
-        if formatted.changed:
+        if file == _STANDARD_INPUT and not (check or diff):
+            typer.echo(formatted.after, nl=False)
+        elif formatted.changed:
             changed.append(formatted)
     show_diagnostics(screens.err, wrong)
     try:
@@ -89,4 +106,4 @@ def command(
     except OSError as error:
         screens.err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
-    raise typer.Exit(WRONG_INPUT if wrong else FAILURE if check and changed else 0)
+    raise typer.Exit(WRONG_INPUT if wrong else FAILURE if (check or diff) and changed else 0)
