@@ -116,7 +116,7 @@ async def test_posts_plain_and_gzipped_reach_every_subscriber() -> None:
 async def test_two_receivers_do_not_share_a_port() -> None:
     async with OtlpReceiver() as first:
         with pytest.raises(OSError, match=r"(?i)in use"):
-            await OtlpReceiver(port=first.address.port).start()
+            await OtlpReceiver(first.address).start()
 
 
 def record(value: object, element: str = "metrics", variable: str = "latency") -> Record:

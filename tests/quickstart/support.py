@@ -71,12 +71,14 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str | Path, prefix: tuple[str, ...] = ()) -> Iterator[Running]:
+def running(
+    folder: Path, *arguments: str | Path, prefix: tuple[str, ...] = (), command: str = "run"
+) -> Iterator[Running]:
     """Starts it with its temporary files below ``folder``, so that its children can be told by their command lines."""
-    (folder / "tmp").mkdir()
+    (folder / "tmp").mkdir(exist_ok=True)
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [*prefix, *APPNETCTL, "run", *map(str, arguments)],
+            [*prefix, *APPNETCTL, command, *map(str, arguments)],
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"},

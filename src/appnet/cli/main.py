@@ -14,6 +14,8 @@ from appnet.cli.commands import version
 COMMANDS = {
     "init": "Copy a sample application to start from.",
     "run": "Run an application with its elements on this machine.",
+    "serve": "Be the control plane of proxies that you start yourself.",
+    "bootstrap": "Print what such a proxy is started with.",
     "check": "Tell everything that is wrong with files or folders.",
     "fmt": "Rewrite elements in the canonical layout.",
     "test": "Try elements on the RPCs of their behaviour files.",

@@ -105,6 +105,17 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
     return found
 
 
+def address_given(text: str, option: str, *, any_port: bool = False) -> Address:
+    """The address that an option gives; port 0, a free one, where ``any_port`` says that it may."""
+    try:
+        found = Address.parse(text)
+    except ValueError:
+        found = None
+    if found is None or not (0 if any_port else 1) <= found.port < 1 << 16:
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:18000", param_hint=option)
+    return found
+
+
 def given_by(parameters: list[str] | None) -> dict[str, Given]:
     """The parameters that a `ParameterOption` gives."""
     try:

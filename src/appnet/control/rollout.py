@@ -38,11 +38,12 @@ class Rollout:
 
 
 async def roll_out(version: Version, before: Version, nodes: Sequence[Node]) -> Rollout:
-    """Brings every node what it is to run of ``version``, and waits for those that get something new.
+    """Brings every node what it is to run of ``version``, and waits for those that get something new. One that is not
+    running gets it when it comes.
 
     Raises `RolloutError` where one refuses or does not answer in time: then every node is back on ``before``.
     """
-    concerned = [it for it in nodes if _digests(_of(it, version)) != _digests(_of(it, before))]
+    concerned = [it for it in nodes if it.running and _digests(_of(it, version)) != _digests(_of(it, before))]
     for it in nodes:
         it.offer(version.id, _of(it, version))
     try:

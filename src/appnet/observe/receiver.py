@@ -23,11 +23,11 @@ Subscriber = Callable[[Record], None]
 class OtlpReceiver:
     """Accepts ``POST /v1/logs`` in binary protobuf, gzipped or not, and hands every record to its subscribers.
 
-    ``port`` 0 takes a free one; ``address`` tells which after ``start``.
+    ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self._port = port
+    def __init__(self, bind: Address = ANY_LOCAL_PORT) -> None:
+        self._bind = bind
         self._subscribers: list[Subscriber] = []
         self._runner: web.AppRunner | None = None
 
@@ -38,7 +38,7 @@ class OtlpReceiver:
         runner = web.AppRunner(application, access_log=None, auto_decompress=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, ANY_LOCAL_PORT.host, self._port).start()
+            await web.TCPSite(runner, self._bind.host, self._bind.port).start()
         except OSError:
             await runner.cleanup()
             raise

@@ -132,6 +132,15 @@ class Node(Protocol):
         """Waits until it has accepted or refused the version; `Acceptance.PENDING` after the timeout."""
 
 
+@dataclass(frozen=True)
+class Bootstrap:
+    """The file that a processor is started with, the variables that it needs besides, and a command that starts it."""
+
+    text: str
+    environment: Mapping[str, str]
+    command: str
+
+
 class Nodes(Protocol):
     """Starts nodes on this machine; they end with the context that it came from."""
 
@@ -284,6 +293,17 @@ class Processor(Protocol):
 
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """What starts its nodes on this machine, and tells them their versions."""
+
+    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
+        """What tells nodes their versions that somebody else starts: they ask at ``control``.
+
+        Such a node is running while it is connected. Raises OSError where the address cannot be had.
+        """
+
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address | None, admin: Address
+    ) -> Bootstrap:
+        """What somebody starts such a node with."""
 
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -14,11 +14,10 @@ from typing import Annotated
 
 import aiohttp
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.live import show_live, show_plan, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
     FilesArgument,
@@ -32,20 +31,17 @@ from appnet.cli.options import (
 )
 from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics
-from appnet.cli.streams import Rates, stream_line, stream_name, stream_table, value_text
+from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.control.rollout import Rollout, RolloutError, artifacts_of
+from appnet.control.rollout import RolloutError
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.services import TrialCall
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
-from appnet.deploy.local.watch import real, saves
-from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
-from appnet.optimize.explain import explain, told_changes, told_order
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 
@@ -53,8 +49,6 @@ _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
 _QUIET_SECONDS = 2.0  # for records of calls of which nobody says what they bring
 _SHOWN_RECORDS = 5
-_TABLE_SECONDS = 0.5
-_LINES_SECONDS = 5.0
 
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
@@ -77,8 +71,8 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
         out.print(f"\nup: {_way_in(machine)}", markup=False)
         out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_upgrade_on_save(machine, screens))
-            showing = group.create_task(_show_live(machine, out))
+            watching = group.create_task(upgrade_on_save(machine, screens))
+            showing = group.create_task(show_live(machine, out))
             what = await machine.ended()
             watching.cancel()
             showing.cancel()
@@ -94,28 +88,10 @@ async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[Loc
             async with LocalMachine(replace(settings, folder=Path(folder)), steps.begin) as machine:
                 steps.end()
                 show_diagnostics(screens.err, machine.controller.running.application.warnings)
-                _show_plan(machine, screens.out)
+                show_plan(machine, screens.out)
                 yield machine
     finally:
         steps.abandon()
-
-
-def _show_plan(machine: LocalMachine, out: Console) -> None:
-    version = machine.controller.running
-    for name, node in machine.nodes.items():
-        artifacts = artifacts_of(node.end, node.processor, version)
-        modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
-        out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
-    explanations = [explain(it) for it in version.plans]
-    for found, chain in zip(explanations, version.application.chains, strict=True):
-        where = f" over {chain.chain.edge}" if len(explanations) > 1 else ""
-        costs = f"{found.cost:.1f} us; as written: {found.written_cost:.1f} us"
-        out.print(f"  expected CPU of an RPC{where}: {costs}", markup=False)
-        for line in told_changes(found):
-            out.print(f"  {line}", markup=False)
-    names = " ".join(str(it.path) for it in machine.settings.sources)
-    kept = told_order(explanations)
-    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
 
 
 def _way_in(machine: LocalMachine) -> str:
@@ -206,76 +182,6 @@ async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: 
         names = ", ".join(sorted(missing()))
         screens.err.print(f"failed: no records of {names} within {_RECORDS_TIMEOUT_SECONDS:.0f} s", markup=False)
     return not missing()
-
-
-async def _upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
-    """Upgrades on every save that concerns the application."""
-    broken: set[Path | None] = set()
-
-    def files() -> set[Path]:
-        paths = {it.path for it in machine.controller.running.application.sources}
-        return {it for it in paths | broken if it is not None}
-
-    async for saved in saves(files, asyncio.Event()):
-        names = ", ".join(sorted(it.name for it in saved))
-        try:
-            rollout = await machine.controller.upgrade()
-        except DiagnosticError as error:
-            broken = {it.span.source.path for it in error.diagnostics}
-            show_diagnostics(screens.err, error.diagnostics)
-            screens.err.print(f"{names}: not taken; version {machine.controller.running.id} runs on", markup=False)
-            continue
-        except RolloutError as error:
-            screens.err.print(f"{names}: {error}; version {machine.controller.running.id} runs on", markup=False)
-            continue
-        mended, broken = bool(broken), set()
-        if rollout is not None:
-            show_diagnostics(screens.err, rollout.version.application.warnings)
-            _show_rollout(machine, rollout, names, screens.out)
-        elif mended or saved & set(map(real, files())):
-            screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
-
-
-def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
-    what = ", ".join(rollout.changed) or "the order of elements"
-    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
-    for node in machine.nodes:
-        seconds = rollout.accept_seconds.get(node)
-        state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
-        out.print(f"  {node} {state}", markup=False)
-    if rollout.anew:
-        out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.0f} ms"
-
-
-async def _show_live(machine: LocalMachine, out: Console) -> None:
-    if out.is_terminal:
-        await _show_table(machine, out)
-    else:
-        await _show_lines(machine, lambda line: out.print(line, markup=False))
-
-
-async def _show_table(machine: LocalMachine, out: Console) -> None:
-    rates = Rates()
-    with Live(console=out, auto_refresh=False, transient=True) as live:
-        while True:
-            summaries = machine.records.summaries()
-            live.update(stream_table(summaries, rates.look(summaries)), refresh=True)
-            await asyncio.sleep(_TABLE_SECONDS)
-
-
-async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:
-    """A line for each stream that has something new, every few seconds."""
-    shown = machine.records.counts()
-    while True:
-        await asyncio.sleep(_LINES_SECONDS)
-        for summary in machine.records.summaries():
-            if shown.get(summary.key) != summary.count:
-                write(stream_line(summary))
-        shown = machine.records.counts()
 
 
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -45,7 +46,7 @@ class RunSettings:
     ``folder`` receives logs and the processors' files. ``upstreams``: services that run already, each with the
     addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
-    edge, the others on the ports behind it.
+    edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
     """
 
     sources: tuple[Source, ...]
@@ -55,6 +56,18 @@ class RunSettings:
     port: int = 0
     upstreams: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     programs: Source | None = None
+    served: Served | None = None
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where a control plane listens for nodes that others start: for what they ask, and for their records. Their own
+    listeners are on ``first_port`` of ``host`` and the ports behind it."""
+
+    control: Address
+    records: Address
+    host: str = ANY_LOCAL_PORT.host
+    first_port: int = 15_000
 
 
 @dataclass
@@ -91,7 +104,8 @@ class LocalMachine:
         self.entrances: dict[_Link, Address] = {}
         self.local: LocalApplication | None = None
         self._progress = progress
-        self._receiver = OtlpReceiver()
+        self._receiver = OtlpReceiver(settings.served.records if settings.served else ANY_LOCAL_PORT)
+        self._ports = itertools.count(settings.served.first_port if settings.served else 0)
         self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -119,7 +133,7 @@ class LocalMachine:
         version = await self.controller.begin()
         application = version.application
         self._edges = [(client.value, server.value) for client, server in application.application.edges]
-        self.local = self._read_programs(application)
+        self.local = None if self.settings.served else self._read_programs(application)
         services = {} if self.local is None else self.local.services
         others = ((name, server) for name, it in services.items() for server in it.upstreams)
         self._links = list(dict.fromkeys((*self._edges, *others)))
@@ -137,7 +151,7 @@ class LocalMachine:
         for it in (one for several in self.instances.values() for one in several):
             it.program.check_port()
         for port in self._entrance_ports().values():
-            if port:
+            if port and not self.settings.served:
                 check_free(port, "clients connect to")
         for name in here:
             await self._start_service(name, services[name], version)
@@ -241,10 +255,15 @@ class LocalMachine:
                 self.settings.folder / name,
                 self._receiver.address,
                 self.settings.where.workers,
-                bind if number == len(processors) else ANY_LOCAL_PORT,
+                self._place(bind if number == len(processors) else ANY_LOCAL_PORT),
             )
             upstream = [await self._node(processor, settings, version)]
         return upstream[0]
+
+    def _place(self, bind: Address) -> Address:
+        """Where a node listens; of one that others start, where they have to find it."""
+        served = self.settings.served
+        return Address(served.host, next(self._ports)) if served is not None else bind
 
     def _other(self, end: EdgeEnd) -> str:
         """What tells a node from others of its service: the edge's other end, where it is on several."""
@@ -254,7 +273,8 @@ class LocalMachine:
 
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
         if processor not in self._starters:
-            nodes = registry.processor(processor).nodes()
+            served, at = self.settings.served, registry.processor(processor)
+            nodes = at.awaited(served.control) if served is not None else at.nodes()
             self._starters[processor] = await self._cleanup.enter_async_context(nodes)
         artifacts = artifacts_of(settings.end, processor, version)
         node = await self._starters[processor].start(settings, version.id, artifacts)
@@ -263,13 +283,16 @@ class LocalMachine:
         return node.address
 
     async def ended(self) -> str:
-        """Waits until one of the programs or processors has ended by itself, and says which."""
+        """Waits until one of the programs or processors has ended by itself, and says which.
+
+        Processors that others start may come and go.
+        """
         while True:
             for it in (one for several in self.instances.values() for one in several):
                 if not it.program.running:
                     return f"{it.name} has ended{it.program.last_words()}"
             for name, node in self.nodes.items():
-                if not node.running:
+                if not node.running and not self.settings.served:
                     return f"{name} has ended; its log ends:\n{node.last_words()}"
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
 

@@ -112,6 +112,24 @@ class EnvoyNode:
         return (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
 
 
+class AwaitedEnvoy(EnvoyNode):
+    """An Envoy that somebody else starts, with the name of this node as its own."""
+
+    @property
+    def address(self) -> Address:
+        """Where it takes calls."""
+        return self._settings.bind
+
+    @property
+    def running(self) -> bool:
+        """Whether it is connected."""
+        return self.name in self._xds.connected()
+
+    def last_words(self) -> str:
+        """Its log is elsewhere."""
+        return "it is not connected"
+
+
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
     """After how long a silent call ends, by the paths of methods that have a limit."""
     found = ((method.signature.full_name, it.limits.idle) for it in artifacts for method in it.chain.methods)
@@ -131,6 +149,26 @@ class EnvoyNodes:
         node.offer(version, artifacts)
         await node.start(self._stack, loader.parent, version)
         return node
+
+
+class AwaitedEnvoys:
+    """Tells Envoys what to run that connect when somebody has started them."""
+
+    def __init__(self, processor: str, xds: XdsServer) -> None:
+        self._processor, self._xds = processor, xds
+
+    async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> AwaitedEnvoy:
+        """A node that has its version ready for when it connects."""
+        node = AwaitedEnvoy(settings, self._processor, self._xds)
+        node.offer(version, artifacts)
+        return node
+
+
+@asynccontextmanager
+async def awaited_nodes(processor: str, control: Address) -> AsyncIterator[Nodes]:
+    """What tells Envoys their versions that connect to an xDS server at ``control``, until the end of the context."""
+    async with XdsServer(control) as xds:
+        yield AwaitedEnvoys(processor, xds)
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.envoy.parts import PARTS
 from appnet.processors.envoy.targets import TARGETS
-from appnet.processors.processor import CapturedCall, ClusterObjects, Driver, Nodes
+from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes
+from appnet.system.address import Address
 
 # ruff: noqa: PLC0415 -- Envoy's messages alone take a third of a second to import; planning needs none of them
 
@@ -50,6 +51,23 @@ class EnvoySidecar:
         from appnet.processors.envoy.node import envoy_nodes
 
         return envoy_nodes(self.name)
+
+    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
+        """The xDS server at ``control``."""
+        from appnet.processors.envoy.node import awaited_nodes
+
+        return awaited_nodes(self.name, control)
+
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address | None, admin: Address
+    ) -> Bootstrap:
+        """Of an Envoy that takes its configuration by ADS; with the loader's folder, for native modules."""
+        from appnet.processors.envoy.native.loader import loader_library
+        from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
+        from appnet.processors.envoy.proxy.process import MODULES
+
+        text = bootstrap_json(Identity(node, service), control, records, admin)
+        return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE")
 
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""

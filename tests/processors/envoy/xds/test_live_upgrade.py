@@ -155,7 +155,7 @@ async def test_a_proxy_keeps_its_logic_while_the_controller_is_away(tmp_path: Pa
             port = (await envoy.listener_address(LISTENER)).port
             await first.stop()
             await b.call()
-            second = XdsServer(port=first.address.port)
+            second = XdsServer(first.address)
             await second.start()
             second.set_snapshot(b.node, b.snapshot("v1", wasm("one")))
             assert (await second.wait("v1", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
@@ -250,4 +250,4 @@ async def test_a_version_that_the_proxy_took_in_part_is_rolled_back_whole(tmp_pa
 async def test_two_controllers_do_not_share_a_port() -> None:
     async with XdsServer() as first:
         with pytest.raises(OSError, match="cannot listen"):
-            await XdsServer(port=first.address.port).start()
+            await XdsServer(first.address).start()

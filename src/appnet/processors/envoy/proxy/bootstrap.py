@@ -33,7 +33,7 @@ class Identity:
     service: str
 
 
-def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) -> str:
+def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, admin: Address = ANY_LOCAL_PORT) -> str:
     """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON.
 
     Without ``telemetry`` the chains' records have nowhere to go and are dropped.
@@ -41,7 +41,7 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None) 
     bootstrap = Bootstrap()
     bootstrap.node.id = identity.node
     bootstrap.node.cluster = identity.service
-    bootstrap.admin.address.CopyFrom(envoy_address(ANY_LOCAL_PORT))
+    bootstrap.admin.address.CopyFrom(envoy_address(admin))
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()

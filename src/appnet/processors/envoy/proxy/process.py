@@ -13,6 +13,9 @@ from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
 from appnet.system import lifetime
 from appnet.system.address import Address
 
+MODULES = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
+"""The variable that says where Envoy looks for dynamic modules."""
+
 _LOG_TAIL_LINES = 30
 _POLL_SECONDS = 0.02
 
@@ -64,7 +67,7 @@ class EnvoyProcess:
         admin_file.unlink(missing_ok=True)
         environment = {}
         if settings.module_path is not None:
-            environment["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = str(settings.module_path)
+            environment[MODULES] = str(settings.module_path)
         command: list[str | Path] = [
             envoy_binary(),
             *("-c", configuration),

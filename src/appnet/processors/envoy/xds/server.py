@@ -26,13 +26,13 @@ _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 class XdsServer:
     """Serves ADS, state of the world, over gRPC.
 
-    ``port`` 0 takes a free one; ``address`` tells which after ``start``. A node may be given its snapshot before or
-    after its proxy connects; it may disconnect and come back; so may the controller, on the same port: proxies keep
-    what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
+    ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. A node may be given its snapshot
+    before or after its proxy connects; it may disconnect and come back; so may the controller, on the same port:
+    proxies keep what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self._bind = Address(ANY_LOCAL_PORT.host, port)
+    def __init__(self, bind: Address = ANY_LOCAL_PORT) -> None:
+        self._bind = bind
         self._bound: Address | None = None
         self._server: grpc.aio.Server | None = None
         self._nodes: dict[str, NodeState] = {}

@@ -1,0 +1,34 @@
+"""`appnetctl bootstrap`: what a proxy of one's own is started with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from appnet.application.model import USUAL_PROCESSOR
+from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.options import address_given
+from appnet.processors import registry
+from appnet.processors.processor import ProcessorError
+
+
+def command(
+    node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` names it: frontend-sidecar.")],
+    *,
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where `serve` is.")] = "127.0.0.1:18000",
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    admin: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the proxy's admin interface is; port 0: a free one.")
+    ] = "127.0.0.1:0",
+) -> None:
+    """Print what a proxy is started with that `appnetctl serve` tells what to run."""
+    screens = open_screens()
+    with told_errors(ProcessorError):
+        processor = registry.processor(USUAL_PROCESSOR)
+        service = node.removesuffix(f"-{USUAL_PROCESSOR}")
+        addresses = (address_given(control, "--control"), address_given(records, "--records"))
+        made = processor.bootstrap(node, service, *addresses, address_given(admin, "--admin", any_port=True))
+    typer.echo(made.text)
+    variables = " ".join(f"{name}={value}" for name, value in made.environment.items())
+    screens.err.print(f"start it with {variables} {made.command}", markup=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""`appnetctl serve`: the control plane alone, for proxies that somebody else starts."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appnet.application.model import Limits
+from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.live import show_live, show_plan, upgrade_on_save
+from appnet.cli.options import (
+    ConcurrencyOption,
+    FilesArgument,
+    IdleTimeoutOption,
+    LevelOption,
+    MaxMessageOption,
+    PricesOption,
+    TargetOption,
+    UpstreamOption,
+    address_given,
+    upstreams_given,
+)
+from appnet.cli.planned import where_of
+from appnet.cli.screen import show_diagnostics
+from appnet.cli.supervise import supervised
+from appnet.compile.fit import DEFAULT_TARGET
+from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
+from appnet.deploy.local.program import ApplicationError
+from appnet.deploy.local.status import StatusServer
+from appnet.diagnostics.source import FileSource
+from appnet.optimize import Settings
+from appnet.optimize.placement import OptLevel
+from appnet.processors.processor import ProcessorError
+from appnet.system.address import Address
+
+
+async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> bool:
+    """Stays up, tells every node its version as it connects, and brings every save to those that are."""
+    out = screens.out
+    async with LocalMachine(settings) as machine, StatusServer(machine, status):
+        show_diagnostics(screens.err, machine.controller.running.application.warnings)
+        show_plan(machine, out)
+        assert settings.served is not None
+        for name, node in machine.nodes.items():
+            out.print(f"  {name} is to listen on {node.address}", markup=False)
+        for (client, server), address in machine.entrances.items():
+            out.print(f"  {client} calls {server} at {address}", markup=False)
+        control, records = settings.served.control, settings.served.records
+        out.print(f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz", markup=False)
+        out.print(f"[dim]appnetctl bootstrap NODE --control {control} prints what a node is started with[/]\n")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(upgrade_on_save(machine, screens))
+            group.create_task(show_live(machine, out))
+    return True
+
+
+def command(
+    files: FilesArgument,
+    *,
+    upstream: UpstreamOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    opt_level: LevelOption = OptLevel.STRONG,
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where nodes connect.")] = "127.0.0.1:18000",
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    status: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz and /metrics are.")
+    ] = "127.0.0.1:18002",
+    host: Annotated[str, typer.Option(help="Where nodes listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first node's port; others on those behind.")] = 15000,
+    concurrency: ConcurrencyOption = 1,
+    prices: PricesOption = None,
+    max_message: MaxMessageOption = None,
+    idle_timeout: IdleTimeoutOption = None,
+) -> None:
+    """Be the control plane of proxies that you start yourself, and upgrade them when a file is saved."""
+    screens = open_screens()
+    with told_errors(ApplicationError, ProcessorError), tempfile.TemporaryDirectory(prefix="appnet-") as folder:
+        limits = Limits(max_message, idle_timeout)
+        where = where_of(target, prices, workers=concurrency, limits=limits)
+        served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port)
+        settings = RunSettings(
+            tuple(map(FileSource, files)),
+            Path(folder),
+            Settings(opt_level),
+            where,
+            upstreams=upstreams_given(upstream),
+            served=served,
+        )
+        work = serve_until_told(settings, address_given(status, "--status"), screens)
+        good = asyncio.run(supervised(work))
+    screens.out.print("stopped")
+    raise typer.Exit(0 if good in (None, True) else FAILURE)

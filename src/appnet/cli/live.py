@@ -1,0 +1,112 @@
+"""What `run` and `serve` show and do while an application is up: upgrades on every save, and records as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from appnet.cli.errors import Screens
+from appnet.cli.screen import show_diagnostics
+from appnet.cli.streams import Rates, stream_line, stream_table
+from appnet.control.rollout import Rollout, RolloutError, artifacts_of
+from appnet.deploy.local.machine import LocalMachine
+from appnet.deploy.local.watch import real, saves
+from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.optimize.explain import explain, told_changes, told_order
+
+_TABLE_SECONDS = 0.5
+_LINES_SECONDS = 5.0
+
+
+def show_plan(machine: LocalMachine, out: Console) -> None:
+    """Tells what runs where, and what that costs."""
+    version = machine.controller.running
+    for name, node in machine.nodes.items():
+        artifacts = artifacts_of(node.end, node.processor, version)
+        modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
+        out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
+    explanations = [explain(it) for it in version.plans]
+    for found, chain in zip(explanations, version.application.chains, strict=True):
+        where = f" over {chain.chain.edge}" if len(explanations) > 1 else ""
+        costs = f"{found.cost:.1f} us; as written: {found.written_cost:.1f} us"
+        out.print(f"  expected CPU of an RPC{where}: {costs}", markup=False)
+        for line in told_changes(found):
+            out.print(f"  {line}", markup=False)
+    names = " ".join(str(it.path) for it in machine.settings.sources)
+    kept = told_order(explanations)
+    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
+
+
+async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
+    """Upgrades on every save that concerns the application."""
+    broken: set[Path | None] = set()
+
+    def files() -> set[Path]:
+        paths = {it.path for it in machine.controller.running.application.sources}
+        return {it for it in paths | broken if it is not None}
+
+    async for saved in saves(files, asyncio.Event()):
+        names = ", ".join(sorted(it.name for it in saved))
+        try:
+            rollout = await machine.controller.upgrade()
+        except DiagnosticError as error:
+            broken = {it.span.source.path for it in error.diagnostics}
+            show_diagnostics(screens.err, error.diagnostics)
+            screens.err.print(f"{names}: not taken; version {machine.controller.running.id} runs on", markup=False)
+            continue
+        except RolloutError as error:
+            screens.err.print(f"{names}: {error}; version {machine.controller.running.id} runs on", markup=False)
+            continue
+        mended, broken = bool(broken), set()
+        if rollout is not None:
+            show_diagnostics(screens.err, rollout.version.application.warnings)
+            _show_rollout(machine, rollout, names, screens.out)
+        elif mended or saved & set(map(real, files())):
+            screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
+
+
+def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
+    what = ", ".join(rollout.changed) or "the order of elements"
+    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
+    for node in machine.nodes:
+        seconds = rollout.accept_seconds.get(node)
+        state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
+        out.print(f"  {node} {state}", markup=False)
+    if rollout.anew:
+        out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms"
+
+
+async def show_live(machine: LocalMachine, out: Console) -> None:
+    """Shows records as they come: a table on a terminal, else lines."""
+    if out.is_terminal:
+        await _show_table(machine, out)
+    else:
+        await _show_lines(machine, lambda line: out.print(line, markup=False))
+
+
+async def _show_table(machine: LocalMachine, out: Console) -> None:
+    rates = Rates()
+    with Live(console=out, auto_refresh=False, transient=True) as live:
+        while True:
+            summaries = machine.records.summaries()
+            live.update(stream_table(summaries, rates.look(summaries)), refresh=True)
+            await asyncio.sleep(_TABLE_SECONDS)
+
+
+async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:
+    """A line for each stream that has something new, every few seconds."""
+    shown = machine.records.counts()
+    while True:
+        await asyncio.sleep(_LINES_SECONDS)
+        for summary in machine.records.summaries():
+            if shown.get(summary.key) != summary.count:
+                write(stream_line(summary))
+        shown = machine.records.counts()

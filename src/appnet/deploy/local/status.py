@@ -1,0 +1,90 @@
+"""How a control plane is: whether it is ready, and what its nodes run, for probes and Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from appnet.deploy.local.machine import LocalMachine
+from appnet.processors.processor import Acceptance
+from appnet.system.address import Address
+
+
+class StatusServer:
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on ``address``. Use it as an async context manager.
+
+    It is ready once there is a version for nodes to run. Entering raises OSError where the address cannot be had.
+    """
+
+    def __init__(self, machine: LocalMachine, address: Address) -> None:
+        self._machine, self._address = machine, address
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> StatusServer:
+        application = web.Application()
+        application.router.add_get("/healthz", self._ok)
+        application.router.add_get("/readyz", self._ok)
+        application.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._address.host, self._address.port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _ok(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        answers = {name: (await it.answer(self._version, 0)).acceptance for name, it in self._machine.nodes.items()}
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Metrics(list(self._families(answers))))
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @property
+    def _version(self) -> str:
+        return self._machine.controller.running.id
+
+    def _families(self, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
+        info = GaugeMetricFamily("appnet_version_info", "The version that nodes are to run.", labels=["version"])
+        info.add_metric([self._version], 1)
+        yield info
+        connected = GaugeMetricFamily("appnet_node_connected", "Whether a node is connected.", labels=["node"])
+        stands = GaugeMetricFamily(
+            "appnet_node_acceptance", "How a node stands to the version.", labels=["node", "acceptance"]
+        )
+        for name, node in self._machine.nodes.items():
+            connected.add_metric([name], int(node.running))
+            for it in Acceptance:
+                stands.add_metric([name, it.value], int(answers[name] is it))
+        yield connected
+        yield stands
+        records = CounterMetricFamily("appnet_records", "Records of elements.", labels=["element", "variable"])
+        for key, count in self._machine.records.counts().items():
+            records.add_metric([key.element, key.variable], count)
+        yield records
+
+
+class _Metrics(Collector):
+    """What is known now."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
