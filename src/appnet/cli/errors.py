@@ -39,6 +39,8 @@ def told_errors(*others: type[Exception]) -> Iterator[None]:
     except DiagnosticError as error:
         show_diagnostics(err, error.diagnostics)
         raise typer.Exit(WRONG_INPUT) from None
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        raise
     except failures as error:
         err.print(f"error: {error}", markup=False)
         raise typer.Exit(FAILURE) from None
