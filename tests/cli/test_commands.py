@@ -433,6 +433,14 @@ def test_explain_and_plan_say_the_same(tmp_path: Path) -> None:
     assert {it["side"]: it["elements"] for it in chain["segments"]} == why["planned"]
 
 
+def test_explain_begins_with_what_fits_a_screen() -> None:
+    brief, whole = (appnetctl("explain", *more, CONFIG).stdout for more in ((), ("-v",)))
+    assert brief.splitlines()[-2:] == ["    order kept for 5 pairs", "-v says why, pair by pair"]
+    assert len(brief.splitlines()) < 10
+    assert whole.splitlines()[:3] == brief.splitlines()[:3]
+    assert "fault, logging: the order shows" in whole
+
+
 def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
     hotel = ROOT / "examples" / "chain" / "hotel.yaml"
     profile = tmp_path / "profile.yaml"
@@ -445,7 +453,7 @@ def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
     assert cheaper == [False, False, False, True, False]
     assert "cores" in seen["chains"][3]
     assert "cores" not in seen
-    answer = appnetctl("explain", hotel, "--svg", tmp_path / "hotel.svg")
+    answer = appnetctl("explain", "-v", hotel, "--svg", tmp_path / "hotel.svg")
     told = [it for it in answer.stdout.splitlines() if not it.startswith(" ")]
     assert [it.split()[0] for it in told[:-1]] == edges
     assert told[-1].startswith("an RPC on each of 5 chains: ")

@@ -38,7 +38,7 @@ def show_plan(machine: LocalMachine, out: Console) -> None:
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
     kept = told_order(explanations)
-    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain {names} says why[/]")
+    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain -v {names} says why[/]")
 
 
 async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:

@@ -182,11 +182,11 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     return plain
 
 
-def told_application(explanations: Sequence[Explanation]) -> Iterator[str]:
-    """The explanation of each chain as lines of text, and what all of them cost."""
+def told_application(explanations: Sequence[Explanation], *, pairs: bool = True) -> Iterator[str]:
+    """The explanation of each chain as lines of text, and what all of them cost. ``pairs``: with that of each pair."""
     for it in explanations:
         yield it.edge
-        yield from (f"  {line}" for line in told(it))
+        yield from (f"  {line}" for line in (told(it) if pairs else told_briefly(it)))
     yield from _told_total(total(explanations), len(explanations))
 
 
@@ -199,10 +199,7 @@ def _told_total(sums: Total, chains: int) -> Iterator[str]:
 
 def told(explanation: Explanation) -> Iterator[str]:
     """The explanation as lines of text."""
-    yield f"as written   {_chain(explanation.written, ' | ')}   {explanation.written_cost:.2f} us of CPU for an RPC"
-    joint = " | " if explanation.level == "no" else " + "
-    yield f"as planned   {_chain(explanation.planned, joint)}   {explanation.cost:.2f} us"
-    yield from (f"  {line}" for line in told_changes(explanation))
+    yield from _told_plan(explanation)
     if explanation.standing:
         yield "sides"
     for it in explanation.standing:
@@ -214,6 +211,21 @@ def told(explanation: Explanation) -> Iterator[str]:
         for pair in pairs:
             yield f"  {pair.first}, {pair.second}: {pair.reason}"
             yield from (f"    {line}" for line in pair.story)
+
+
+def told_briefly(explanation: Explanation) -> Iterator[str]:
+    """What the plan is and what it costs, and how many pairs are in it as written."""
+    yield from _told_plan(explanation)
+    kept = told_order([explanation])
+    if kept:
+        yield f"  {kept}"
+
+
+def _told_plan(explanation: Explanation) -> Iterator[str]:
+    yield f"as written   {_chain(explanation.written, ' | ')}   {explanation.written_cost:.2f} us of CPU for an RPC"
+    joint = " | " if explanation.level == "no" else " + "
+    yield f"as planned   {_chain(explanation.planned, joint)}   {explanation.cost:.2f} us"
+    yield from (f"  {line}" for line in told_changes(explanation))
 
 
 def told_changes(explanation: Explanation) -> Iterator[str]:

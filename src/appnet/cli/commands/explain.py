@@ -31,6 +31,12 @@ def command(
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="With sides, and each pair: why it may swap, or a call that shows its order."
+        ),
+    ] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
@@ -43,5 +49,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(application_json(found), indent=2))
     else:
-        for line in told_application(found.explanations):
+        for line in told_application(found.explanations, pairs=verbose):
             typer.echo(line)
+        if not verbose:
+            typer.echo("-v says why, pair by pair")
