@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,35 @@ def test_an_import_that_is_not_there_is_told_once(tmp_path: Path) -> None:
     assert only.code == "C050"
     assert "acme/v1/y.proto" in only.label
     assert "above its package's path" in only.help
+
+
+def descriptor_set(root: Path, *options: str) -> Path:
+    """What a compiler makes of the files below the root."""
+    file = root / "shop.binpb"
+    arguments = [f"-I{root}", f"--descriptor_set_out={file}", *options, *map(str, sorted(root.rglob("*.proto")))]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=True)
+    return file
+
+
+def test_a_descriptor_set_stands_for_its_files(tmp_path: Path) -> None:
+    file = descriptor_set(written(tmp_path, ACME), "--include_imports")
+    loaded = load_proto(FileSource(file))
+    assert loaded.methods() == ["/acme.v1.Shop/Buy"]
+    assert set(loaded.method("Buy").request.fields) == {"name", "price.amount"}
+    assert loaded.message_class("acme.v1.Item")(name="x").SerializeToString() == b"\n\x01x"
+    assert loaded.bytes_class("acme.v1.Item")(name=b"\xff").SerializeToString() == b"\n\x01\xff"
+    assert loaded.sources == (FileSource(file),)
+
+
+def test_what_is_no_descriptor_set(tmp_path: Path) -> None:
+    lacking = written(tmp_path / "lacking", ACME)
+    without = lacking / "without.binpb"
+    arguments = [f"-I{lacking}", f"--descriptor_set_out={without}", str(lacking / "acme/v1/x.proto")]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=True)
+    for name, content in (("text.binpb", b"syntax"), ("empty.binpb", b""), ("without.binpb", without.read_bytes())):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DiagnosticError) as caught:
+            load_proto(FileSource(tmp_path / name))
+        (only,) = caught.value.diagnostics
+        assert only.code == "C050"
+        assert "buf build" in only.help

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, OneofDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.text_encoding import CEscape
 
 from appnet.application.proto_files import ProtoFiles, content, files_of
@@ -27,7 +27,7 @@ from appnet.diagnostics.diagnostic import (
 )
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.source import NOT_TEXT, base_name
+from appnet.diagnostics.source import NOT_TEXT, base_name, bytes_of
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
 
@@ -151,9 +151,12 @@ class ProtoFile:
 def load_proto(source: Source) -> ProtoFile:
     """Compiles the .proto; its imports are looked for where `files_of` does, and among those that come along.
 
-    One that was compiled before and has not changed, nor anything it imports, is not compiled again.
+    One that was compiled before and has not changed, nor anything it imports, is not compiled again. A file whose name
+    ends as in `DESCRIPTOR_SETS` is one that a compiler wrote.
     Raises ``DiagnosticError`` with one diagnostic for each message of the compiler.
     """
+    if PurePosixPath(source.name).suffix in DESCRIPTOR_SETS:
+        return _of_set(source)
     try:
         files = files_of(source)
     except UnreadableError as error:
@@ -171,6 +174,32 @@ def load_proto(source: Source) -> ProtoFile:
 
 _COMPILED: dict[tuple[str, Source], tuple[dict[str, str], ProtoFile]] = {}
 """What was compiled, by source and what it is called, with the texts that it was made of, by name."""
+
+
+DESCRIPTOR_SETS = (".binpb", ".protoset", ".desc", ".pb")
+"""How names of files end that `buf build` or `protoc --descriptor_set_out` wrote."""
+
+
+def _of_set(source: Source) -> ProtoFile:
+    help_ = "write it with all imports: `buf build -o FILE`, or `protoc --include_imports --descriptor_set_out=FILE`"
+    title = f"{base_name(source)} is no descriptor set"
+    try:
+        compiled = descriptor_pb2.FileDescriptorSet.FromString(bytes_of(source))
+        pool = DescriptorPool()
+        for file in compiled.file:
+            pool.Add(file)
+            pool.FindFileByName(file.name)
+    except DecodeError:
+        raise _error("C050", title, Span.whole(source), "", help_) from None
+    except (TypeError, KeyError) as error:
+        told = " ".join(str(error).split())
+        raise _error("C050", f"{base_name(source)} cannot be used: {told}", Span.whole(source), "", help_) from error
+    if not compiled.file:
+        raise _error("C050", title, Span.whole(source), "", help_)
+    own = (it for it in compiled.file if not it.name.startswith("google/"))
+    services = [f"{file.package}.{it.name}".removeprefix(".") for file in own for it in file.service]
+    files = {base_name(source): source}
+    return ProtoFile(source, files, tuple(it.name for it in compiled.file), pool, tuple(services), {})
 
 
 def _compile(source: Source, files: ProtoFiles) -> ProtoFile:

@@ -53,18 +53,7 @@ class FileSource(_Placed):
 
     def text(self) -> str:
         """What the file holds, which has to be UTF-8. Raises `UnreadableError`."""
-        try:
-            with open(self._path, "rb", opener=_at_once) as file:
-                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-                content = file.read(MOST_BYTES + 1) if regular else b""
-        except OSError as error:
-            raise not_readable(self._path, error) from error
-        if not regular:
-            help_ = "save what it gives in a file, and give its path"
-            raise _unreadable(self, f"{self.name} is no regular file", help_, "a device or a pipe")
-        if len(content) > MOST_BYTES:
-            title = f"{self.name} is larger than {MOST_BYTES >> 20} MiB"
-            raise _unreadable(self, title, "give the path of a file that people wrote", "too large")
+        content = bytes_of(self)
         try:
             return _universal_line_ends(content.decode())
         except UnicodeDecodeError as error:
@@ -74,6 +63,26 @@ class FileSource(_Placed):
     def beside(self, name: str) -> FileSource:
         """The file at ``name``, from the folder of this one."""
         return FileSource(self._path.parent / name)
+
+
+def bytes_of(source: Source) -> bytes:
+    """What a file holds. Raises `UnreadableError`, also for what is no file."""
+    path = source.path
+    if path is None:
+        raise _unreadable(source, f"{source.name} is no file", "give the path of one", "no file")
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(MOST_BYTES + 1) if regular else b""
+    except OSError as error:
+        raise not_readable(path, error) from error
+    if not regular:
+        help_ = "save what it gives in a file, and give its path"
+        raise _unreadable(source, f"{source.name} is no regular file", help_, "a device or a pipe")
+    if len(content) > MOST_BYTES:
+        title = f"{source.name} is larger than {MOST_BYTES >> 20} MiB"
+        raise _unreadable(source, title, "give the path of a file that people wrote", "too large")
+    return content
 
 
 def _at_once(path: str, flags: int) -> int:
