@@ -80,7 +80,7 @@ def files_of(source: Source) -> ProtoFiles:
                 waiting.append(name)
             elif (along := _comes_along(name)) is not None:
                 known[name] = along
-    return ProtoFiles(own, found, _set_of(known.values()))
+    return ProtoFiles(own, found, set_of(known.values()))
 
 
 def _imports(text: str) -> Iterator[str]:
@@ -161,8 +161,8 @@ def _comes_along(name: str) -> FileDescriptor | None:
     return found if isinstance(found, FileDescriptor) else None
 
 
-def _set_of(files: Iterable[FileDescriptor]) -> FileDescriptorSet:
-    """The files with all that they import, each behind its own imports."""
+def set_of(files: Iterable[FileDescriptor]) -> FileDescriptorSet:
+    """The files with all that they import, each behind its own imports, as a descriptor set has them."""
     found: dict[str, FileDescriptor] = {}
 
     def add(one: FileDescriptor) -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Run an application with its elements on this machine.",
     "serve": "Be the control plane of proxies that you start yourself.",
     "bootstrap": "Print what such a proxy is started with.",
+    "reflect": "Ask a running server for its services.",
     "check": "Tell everything that is wrong with files or folders.",
     "fmt": "Rewrite elements in the canonical layout.",
     "test": "Try elements on the RPCs of their behaviour files.",
