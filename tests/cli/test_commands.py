@@ -211,6 +211,7 @@ def test_a_call_of_the_application_file_names_a_method_and_fields_that_are_there
     for was, becomes, says in (
         ("method: echo", "method: ehco", "error[C050]: `ehco` is no method that `frontend` calls"),
         ("sends: {Body: hello}", "sends: {Bdoy: hello}", "error[C074]: echo.Msg has no field `Bdoy`"),
+        ("prints: Body", "prints: Bdoy", "error[C074]: echo.Msg has no field `Bdoy`"),
     ):
         (tmp_path / "local.yaml").write_text(local.replace(was, becomes))
         answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")

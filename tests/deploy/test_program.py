@@ -124,9 +124,25 @@ SLEEPS = "import socket, os, time; s = socket.create_server(('127.0.0.1', int(os
             {"startup_seconds": 0.5, "health": "grpc"},
             r"broken cannot be called at .* within 0\.5 s",
         ),
-        ("print('listening on :x', flush=True)", {"port": Port(printed=re.compile(":(.)"))}, "'x', which is no port"),
+        (
+            "print('at :99999', flush=True); import time; time.sleep(60)",
+            {"port": Port(printed=re.compile(":([0-9]+)"))},
+            "printed '99999', which is no port",
+        ),
+        (
+            "print('listening on :x', flush=True); import time; time.sleep(60)",
+            {"port": Port(printed=re.compile(":(.)"))},
+            "printed 'x', which is no port",
+        ),
     ],
-    ids=["ends", "never listens", "never says where", "no health service", "says nonsense"],
+    ids=[
+        "ends",
+        "never listens",
+        "never says where",
+        "no health service",
+        "says a port that there is not",
+        "says nonsense",
+    ],
 )
 @asynchronous
 async def test_a_program_that_cannot_be_called_fails_with_its_log(

@@ -68,13 +68,13 @@ def test_what_is_usual(tmp_path: Path) -> None:
         (SERVER.replace("./server", "[python, [server]]"), "C012", "a word of the command is no text"),
         (SERVER + "    health: ping\n", "C012", "`health` takes a way to ask"),
         (SERVER + "    replicas: 0\n", "C012", "`replicas` takes a number"),
-        (SERVER.replace("PORT", "80") + "    replicas: 2\n", "C012", "replicas cannot share one port"),
         (SERVER + "    upstreams: {other: OTHER}\n", "C040", "no service `other`"),
         (SERVER + "    upstreams: {frontend: a-b}\n", "C012", "this is no variable's name"),
         (SERVER + "calls: [1]\n", "C012", "a call is a mapping"),
         (SERVER + "calls: [{get: x, service: server}]\n", "C012", "`get` takes a path"),
         (SERVER + "calls: [{get: /, service: frontend}]\n", "C040", "no service `frontend`"),
         (SERVER + "calls: [{get: /}]\n", "C011", "`service` is missing"),
+        (SERVER + "calls: [{get: /, service: server, sends: {Body: x}}]\n", "C011", "`method` is missing"),
     ],
 )
 def test_what_is_wrong_is_told_with_a_remedy(tmp_path: Path, text: str, code: str, title: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
@@ -140,7 +141,7 @@ def test_a_port_for_each_edge(tmp_path: Path) -> None:
   server: {command: python a.py, port: {printed: 'at (.*)'}, upstreams: {frontend: F}}
   frontend: {command: python b.py, port: {printed: 'at (.*)'}, upstreams: {server: S}}
 """,
-            "call each other: give it a `port` in local.yaml",
+            "call each other; give",
         ),
     ],
 )
@@ -152,3 +153,76 @@ def test_programs_that_cannot_run(tmp_path: Path, services: str, says: str) -> N
     assert says in " ".join(it.output.split()), it.output
     assert "Traceback" not in it.output
     assert gone(tmp_path)
+
+
+CHAIN = """\
+apiVersion: api.core.appnet.io/v1
+kind: AppNetConfig
+metadata: {{name: {client}}}
+spec:
+  processors: [sidecar]
+  appName: chain
+  clientService: {client}
+  serverService: {server}
+  method: '*'
+  appManifestFile: chain.yaml
+  proto: hotel.proto
+  clientChain:
+    - {{name: {client}_notes, file: notes.appnet}}
+  serverChain:
+    - {{name: {server}_guard, file: {server}.appnet}}
+"""
+MANIFEST = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{{name: grpc, port: 9000}}]
+"""
+PASSES = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+
+
+def test_a_service_in_the_middle_has_nodes_of_its_own_for_each_edge(tmp_path: Path) -> None:
+    """It is a server and a client, each over one edge; and a program that no edge names runs, too."""
+    (tmp_path / "chain").mkdir()
+    config = tmp_path / "chain" / "chain_of_three.yaml"
+    config.write_text("---\n".join(CHAIN.format(client=a, server=b) for a, b in (("a", "b"), ("b", "c"))))
+    manifest = "---\n".join(MANIFEST.format(name=it) for it in ("a", "b", "c", "alone"))
+    config.with_name("chain.yaml").write_text(manifest)
+    for it in ("notes", "b", "c"):
+        config.with_name(f"{it}.appnet").write_text(PASSES)
+    config.with_name("hotel.proto").write_text((HOTEL / "hotel.proto").read_text())
+    listens = "import os, socket; s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\nwhile 1: s.accept()"
+    calls = {"a": {"b": "B"}, "b": {"c": "C"}, "c": {}, "alone": {}}
+    services = {
+        name: {"command": ["python", "-c", listens], "port": "PORT", "upstreams": upstreams}
+        for name, upstreams in calls.items()
+    }
+    config.with_name("local.yaml").write_text(yaml.safe_dump({"services": services}))
+    with running(tmp_path, config) as it:
+        it.wait_for("up: ")
+        for line in (
+            "c-sidecar runs c_guard",
+            "b-to-c-sidecar runs b_notes",
+            "b-from-a-sidecar runs b_guard",
+            "a-sidecar runs a_notes",
+        ):
+            assert line in it.output, it.output
+        assert "alone at 127.0.0.1:" in it.output
+        assert it.stop() == 0
+
+
+def test_once_without_calls_has_tried_nothing(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    local = config.with_name("local.yaml")
+    local.write_text(local.read_text().partition("calls:")[0])
+    with running(tmp_path, config, "--once") as it:
+        assert it.process.wait(60) == 1
+    assert "error: there are no calls to try: list some under `calls` in local.yaml" in " ".join(it.output.split())
+
+
+def test_upstreams_are_services(tmp_path: Path) -> None:
+    with running(tmp_path, sample(tmp_path), "--upstream", "servre=127.0.0.1:1") as it:
+        assert it.process.wait(60) == 1
+    assert "error: --upstream servre: the manifest has no such service; did you mean `server`?" in it.output

@@ -104,9 +104,12 @@ def _package_root(source: Source, text: str) -> tuple[str, str] | None:
 
 def _below(source: Source, roots: Iterable[str]) -> str | None:
     """The .proto's own name from the first of the roots that it lies below."""
+    if source.path is None:
+        return None
+    file = Path(os.path.realpath(source.path))
     for root in filter(None, roots):
-        name = PurePosixPath(os.path.relpath(base_name(source), root or "."))
-        if source.path is not None and ".." not in name.parts:
+        name = PurePosixPath(os.path.relpath(file, file.parent / root))
+        if ".." not in name.parts:
             return name.as_posix()
     return None
 

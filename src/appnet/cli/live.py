@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -15,11 +16,13 @@ from appnet.cli.streams import Rates, stream_line, stream_table
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.watch import real, saves
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from appnet.optimize.explain import explain, told_changes, told_order
+from appnet.processors.processor import Acceptance, Node
 
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
+_REFUSALS_SECONDS = 1.0
 
 
 def show_plan(machine: LocalMachine, out: Console) -> None:
@@ -38,7 +41,32 @@ def show_plan(machine: LocalMachine, out: Console) -> None:
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
     kept = told_order(explanations)
-    out.print(f"[dim]  {f'{kept}: ' if kept else ''}appnetctl explain -v {names} says why[/]")
+    why = f"  {f'{kept}: ' if kept else ''}appnetctl explain -v {names} says why"
+    out.print(why, style="dim", markup=False)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
+    """Does all of them until one fails, and raises its error."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for it in works:
+                group.create_task(it)
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    raise AssertionError("work that has no end has ended")
+
+
+async def show_refusals(machine: LocalMachine, screens: Screens) -> None:
+    """Tells of nodes that refuse their version when they come, each once."""
+    told: set[tuple[str, str]] = set()
+    while True:
+        version = machine.controller.running.id
+        for name, node in machine.nodes.items():
+            answer = await node.answer(version, 0)
+            if answer.acceptance is Acceptance.NACKED and (name, version) not in told:
+                told.add((name, version))
+                screens.err.print(f"{name} refused version {version}: {answer.error}", markup=False)
+        await asyncio.sleep(_REFUSALS_SECONDS)
 
 
 async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
@@ -58,7 +86,7 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             show_diagnostics(screens.err, error.diagnostics)
             screens.err.print(f"{names}: not taken; version {machine.controller.running.id} runs on", markup=False)
             continue
-        except RolloutError as error:
+        except (RolloutError, InternalError, OSError) as error:
             screens.err.print(f"{names}: {error}; version {machine.controller.running.id} runs on", markup=False)
             continue
         mended, broken = bool(broken), set()
@@ -71,13 +99,19 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
 
 def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
     what = ", ".join(rollout.changed) or "the order of elements"
-    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {_ms(rollout.compile_seconds)}")
-    for node in machine.nodes:
-        seconds = rollout.accept_seconds.get(node)
-        state = "unchanged" if seconds is None else f"accepted after {_ms(seconds)}"
-        out.print(f"  {node} {state}", markup=False)
+    took = _ms(rollout.compile_seconds)
+    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {took}", markup=False)
+    for name, node in machine.nodes.items():
+        out.print(f"  {name} {_state(node, rollout.accept_seconds.get(name))}", markup=False)
     if rollout.anew:
         out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
+
+
+def _state(node: Node, seconds: float | None) -> str:
+    """How a node stands to a version that it accepted after so many seconds, or had no need to."""
+    if seconds is not None:
+        return f"accepted after {_ms(seconds)}"
+    return "unchanged" if node.running else "gets it when it connects"
 
 
 def _ms(seconds: float) -> str:

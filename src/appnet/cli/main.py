@@ -14,8 +14,8 @@ from appnet.cli.commands import version
 COMMANDS = {
     "init": "Copy a sample application to start from.",
     "run": "Run an application with its elements on this machine.",
-    "serve": "Be the control plane of proxies that you start yourself.",
-    "bootstrap": "Print what such a proxy is started with.",
+    "serve": "Serve as the control plane for proxies that you start yourself.",
+    "bootstrap": "Print the bootstrap of such a proxy.",
     "reflect": "Ask a running server for its services.",
     "check": "Tell everything that is wrong with files or folders.",
     "fmt": "Rewrite elements in the canonical layout.",

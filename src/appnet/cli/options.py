@@ -94,24 +94,26 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
     found: dict[str, tuple[Address, ...]] = {}
     for text in texts or ():
         service, equals, address = text.partition("=")
-        try:
-            parsed = Address.parse(address)
-        except ValueError:
-            parsed = None
-        if not equals or not service or parsed is None or not 0 < parsed.port < 1 << 16:
+        parsed = _address(address)
+        if not equals or not service or parsed is None:
             message = f"{text!r} is not SERVICE=HOST:PORT, such as server=127.0.0.1:50051"
             raise typer.BadParameter(message, param_hint="--upstream")
         found[service] = (*found.get(service, ()), parsed)
     return found
 
 
-def address_given(text: str, option: str, *, any_port: bool = False) -> Address:
-    """The address that an option gives; port 0, a free one, where ``any_port`` says that it may."""
+def _address(text: str, *, any_port: bool = False) -> Address | None:
     try:
         found = Address.parse(text)
     except ValueError:
-        found = None
-    if found is None or not (0 if any_port else 1) <= found.port < 1 << 16:
+        return None
+    return found if (0 if any_port else 1) <= found.port < 1 << 16 else None
+
+
+def address_given(text: str, option: str, *, any_port: bool = False) -> Address:
+    """The address that an option gives; port 0, a free one, where ``any_port`` says that it may."""
+    found = _address(text, any_port=any_port)
+    if found is None:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:18000", param_hint=option)
     return found
 

@@ -22,7 +22,7 @@ class RolloutError(Exception):
 
 @dataclass(frozen=True)
 class Rollout:
-    """A version that every node runs.
+    """A version that every running node runs.
 
     ``changed`` names the artifacts that are new; ``anew`` the variables, as "ELEMENT.VARIABLE", that were there before
     and do not go on, because they have another type now or their element another place. ``accept_seconds`` went by
@@ -92,10 +92,12 @@ async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:
     """
     started = time.monotonic()
 
-    async def one(node: Node) -> tuple[str, float]:
+    async def one(node: Node) -> tuple[str, float] | None:
         answer = await node.answer(version, _ANSWER_TIMEOUT_SECONDS)
         if answer.acceptance is Acceptance.NACKED:
             raise RolloutError(f"{node.name} refused version {version}: {answer.error}")
+        if answer.acceptance is Acceptance.PENDING and not node.running:
+            return None  # it has gone, and gets the version when it comes back
         if answer.acceptance is not Acceptance.ACKED:
             raise RolloutError(f"{node.name} did not answer to {version} within {_ANSWER_TIMEOUT_SECONDS:.0f} s")
         return node.name, time.monotonic() - started
@@ -104,7 +106,7 @@ async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-    return dict(answer for answer in answers if not isinstance(answer, BaseException))
+    return dict(answer for answer in answers if answer is not None and not isinstance(answer, BaseException))
 
 
 def _digests(artifacts: Iterable[Artifact]) -> list[tuple[str, str]]:

@@ -142,7 +142,7 @@ class Bootstrap:
 
 
 class Nodes(Protocol):
-    """Starts nodes on this machine; they end with the context that it came from."""
+    """Makes nodes, which end with the context that it came from."""
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> Node:
         """A node that judges calls by the version. Raises `ProcessorError` with what it said."""
@@ -295,14 +295,12 @@ class Processor(Protocol):
         """What starts its nodes on this machine, and tells them their versions."""
 
     def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
-        """What tells nodes their versions that somebody else starts: they ask at ``control``.
+        """Configures nodes that others start: they ask at ``control``.
 
         Such a node is running while it is connected. Raises OSError where the address cannot be had.
         """
 
-    def bootstrap(
-        self, node: str, service: str, control: Address, records: Address | None, admin: Address
-    ) -> Bootstrap:
+    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
         """What somebody starts such a node with."""
 
     def objects(self) -> ClusterObjects:

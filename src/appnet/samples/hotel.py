@@ -1,4 +1,4 @@
-"""The hotel application: an HTTP frontend, five gRPC services behind it, and somebody who asks for a lot.
+"""The hotel application: an HTTP frontend, five gRPC services behind it, and a load generator.
 
     python -m appnet.samples.hotel ROLE --proto hotel.proto
     python -m appnet.samples.hotel load --frontend HOST:PORT [--requests N] [--at-once N]
@@ -48,23 +48,20 @@ class _Messages:
         return self._proto.message_class(f"hotel.{name}")
 
 
-class _Callee:
-    """A method of another service."""
-
-    def __init__(self, channel: grpc.aio.Channel, path: str, answer: Any) -> None:
-        self._call = channel.unary_unary(
-            path, request_serializer=lambda it: it.SerializeToString(), response_deserializer=answer.FromString
-        )
-
-    async def __call__(self, request: Any) -> Any:
-        return await self._call(request, timeout=_CALL_TIMEOUT_SECONDS)
-
-
-def _callee(service: str, method: str, answer: Any) -> _Callee:
+def _callee(service: str, method: str, answer: Any) -> Handler:
     """The method at the address that the environment gives for the service."""
     address = os.environ[f"{service.upper()}_ADDRESS"]
     channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
-    return _Callee(channel, f"/hotel.{service}/{method}", answer)
+    call = channel.unary_unary(
+        f"/hotel.{service}/{method}",
+        request_serializer=lambda it: it.SerializeToString(),
+        response_deserializer=answer.FromString,
+    )
+
+    async def ask(request: Any) -> Any:
+        return await call(request, timeout=_CALL_TIMEOUT_SECONDS)
+
+    return ask
 
 
 # --- services ---
@@ -221,7 +218,7 @@ async def _until_told() -> None:
 
 
 async def _load(frontend: str, requests: int, at_once: int) -> bool:
-    """Asks so often, and tells what came of it; whether nothing was lost."""
+    """Sends the requests, prints the outcomes, and returns whether none was lost."""
     numbers = iter(range(requests))
     outcomes: Counter[str] = Counter()
     began = time.monotonic()
@@ -239,7 +236,7 @@ async def _load(frontend: str, requests: int, at_once: int) -> bool:
                     await answer.read()
                     status = answer.headers.get("grpc-status", "none")
                     outcomes[f"gRPC status {status} {answer.headers.get('grpc-message', '')}".strip()] += 1
-            except aiohttp.ClientError as error:
+            except (aiohttp.ClientError, TimeoutError) as error:
                 outcomes[f"lost: {error}"] += 1
 
     async with aiohttp.ClientSession() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -22,11 +23,11 @@ def command(
         str, typer.Option(metavar="HOST:PORT", help="Where the proxy's admin interface is; port 0: a free one.")
     ] = "127.0.0.1:0",
 ) -> None:
-    """Print what a proxy is started with that `appnetctl serve` tells what to run."""
+    """Print the bootstrap of a proxy that `appnetctl serve` controls."""
     screens = open_screens()
     with told_errors(ProcessorError):
         processor = registry.processor(USUAL_PROCESSOR)
-        service = node.removesuffix(f"-{USUAL_PROCESSOR}")
+        service = re.sub(f"(-(to|from)-.*)?-{USUAL_PROCESSOR}$", "", node)
         addresses = (address_given(control, "--control"), address_given(records, "--records"))
         made = processor.bootstrap(node, service, *addresses, address_given(admin, "--admin", any_port=True))
     typer.echo(made.text)

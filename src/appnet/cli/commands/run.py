@@ -7,17 +7,16 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import aiohttp
 import typer
 
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.live import show_live, show_plan, upgrade_on_save
+from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
     FilesArgument,
@@ -34,11 +33,10 @@ from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.control.rollout import RolloutError
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
-from appnet.deploy.local.services import TrialCall
+from appnet.deploy.local.services import FILE_NAME, TrialCall
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
@@ -52,9 +50,15 @@ _SHOWN_RECORDS = 5
 
 
 async def run_once(settings: RunSettings, screens: Screens) -> bool:
-    """Makes the calls of the application file, shows what they brought, and says whether all was as it should be."""
+    """Makes the calls of the application file, shows what they brought, and says whether all was as it should be.
+
+    Raises `ApplicationError` where there are none, or a program or a proxy ends meanwhile.
+    """
     async with _running(settings, screens) as machine:
         met = await _trial_calls(machine, screens)
+        machine.check()
+        if not met:
+            raise ApplicationError(f"there are no calls to try: list some under `calls` in {FILE_NAME}")
         good = [well for well, _ in met]
         streams = frozenset[str]().union(*(it for _, it in met))
         good.append(await _show_records(machine, streams, screens))
@@ -62,47 +66,39 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
         return all(good)
 
 
-async def run_until_told(settings: RunSettings, screens: Screens) -> bool:
-    """Stays up and brings every save to the proxies; ends, with False, only where a program or a proxy ends."""
+async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
+    """Stays up and brings every save to the proxies.
+
+    Raises `ApplicationError` where a program or a proxy ends.
+    """
     out = screens.out
     async with _running(settings, screens) as machine:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        out.print(f"[dim]save any of {files} to upgrade the proxies; Ctrl-C ends[/]\n")
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(upgrade_on_save(machine, screens))
-            showing = group.create_task(show_live(machine, out))
-            what = await machine.ended()
-            watching.cancel()
-            showing.cancel()
-        screens.err.print(f"error: {what}", markup=False)
-        return False
+        out.print(f"save any of {files} to upgrade the proxies; Ctrl-C ends\n", style="dim", markup=False)
+        await together(machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out))
 
 
 @contextlib.asynccontextmanager
 async def _running(settings: RunSettings, screens: Screens) -> AsyncIterator[LocalMachine]:
     steps = Steps(screens.out)
     try:
-        with tempfile.TemporaryDirectory(prefix="appnet-") as folder:
-            async with LocalMachine(replace(settings, folder=Path(folder)), steps.begin) as machine:
-                steps.end()
-                show_diagnostics(screens.err, machine.controller.running.application.warnings)
-                show_plan(machine, screens.out)
-                yield machine
+        async with LocalMachine(settings, steps.begin) as machine:
+            steps.end()
+            show_diagnostics(screens.err, machine.controller.running.application.warnings)
+            show_plan(machine, screens.out)
+            yield machine
     finally:
         steps.abandon()
 
 
 def _way_in(machine: LocalMachine) -> str:
     """How the application is called, in a few words."""
-    ways = [f"{client} calls {server} at {it}" for (client, server), it in machine.entrances.items()]
-    calls = [
-        it for it in (machine.local.calls if machine.local is not None else ()) if it.service.value in machine.instances
-    ]
-    if calls:
-        return "\n    ".join([f"curl '{machine.url(calls[0].service.value)}{calls[0].get}'", *ways])
-    return "\n    ".join([*(f"{name} at {it[0].program.address}" for name, it in machine.instances.items()), *ways])
+    entrances = [f"{client} calls {server} at {it}" for (client, server), it in machine.entrances.items()]
+    curls = [f"curl '{machine.url(it.service.value)}{it.get}'" for it in machine.calls[:1]]
+    programs = [f"{name} at {it[0].program.address}" for name, it in machine.instances.items()]
+    return "\n    ".join([*(curls or programs), *entrances])
 
 
 async def _trial_calls(machine: LocalMachine, screens: Screens) -> list[tuple[bool, frozenset[str]]]:
@@ -110,12 +106,11 @@ async def _trial_calls(machine: LocalMachine, screens: Screens) -> list[tuple[bo
     should have added to."""
     trials = Trials(machine)
     met = []
-    for call in machine.local.calls if machine.local is not None else ():
-        if call.service.value in machine.instances:
-            foreseen = trials.foreseen(call)
-            url = f"{machine.url(call.service.value)}{call.get}"
-            one = _unforeseen_call(url, screens) if foreseen is None else _foreseen_call(url, call, foreseen, screens)
-            met.append(await one)
+    for call in machine.calls:
+        foreseen = trials.foreseen(call)
+        url = f"{machine.url(call.service.value)}{call.get}"
+        one = _unforeseen_call(url, screens) if foreseen is None else _foreseen_call(url, call, foreseen, screens)
+        met.append(await one)
     return met
 
 
@@ -139,7 +134,8 @@ async def _foreseen_call(
             return True, expected.streams
         if answer not in expected.by_chance:
             break
-        screens.out.print(f"[dim]an element refused this call by chance: {answer.message}; calling again[/]")
+        by_chance = f"an element refused this call by chance: {answer.message}; calling again"
+        screens.out.print(by_chance, style="dim", markup=False)
     screens.err.print(f"failed: {_described(answer)}; expected {_described(expected.usual)}", markup=False)
     return False, expected.streams
 
@@ -202,13 +198,13 @@ def command(
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
     screens = open_screens()
-    with told_errors(ApplicationError, ProcessorError, RolloutError):
+    with told_errors(ApplicationError, ProcessorError), tempfile.TemporaryDirectory(prefix="appnet-") as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         sources = tuple(map(FileSource, files))
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
-        settings = RunSettings(sources, Path(), Settings(opt_level), where, port, upstreams, started)
+        settings = RunSettings(sources, Path(folder), Settings(opt_level), where, port, upstreams, started)
         work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
     if good is None:

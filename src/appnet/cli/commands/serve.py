@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from appnet.application.model import Limits
-from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.live import show_live, show_plan, upgrade_on_save
+from appnet.cli.errors import Screens, open_screens, told_errors
+from appnet.cli.live import show_live, show_plan, show_refusals, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
     FilesArgument,
@@ -38,7 +38,7 @@ from appnet.processors.processor import ProcessorError
 from appnet.system.address import Address
 
 
-async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> bool:
+async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
     """Stays up, tells every node its version as it connects, and brings every save to those that are."""
     out = screens.out
     async with LocalMachine(settings) as machine, StatusServer(machine, status):
@@ -51,11 +51,9 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
             out.print(f"  {client} calls {server} at {address}", markup=False)
         control, records = settings.served.control, settings.served.records
         out.print(f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz", markup=False)
-        out.print(f"[dim]appnetctl bootstrap NODE --control {control} prints what a node is started with[/]\n")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(upgrade_on_save(machine, screens))
-            group.create_task(show_live(machine, out))
-    return True
+        options = f"--control {control} --records {records}"
+        out.print(f"appnetctl bootstrap NODE {options} prints a node's bootstrap\n", style="dim", markup=False)
+        await together(upgrade_on_save(machine, screens), show_refusals(machine, screens), show_live(machine, out))
 
 
 def command(
@@ -76,7 +74,7 @@ def command(
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
 ) -> None:
-    """Be the control plane of proxies that you start yourself, and upgrade them when a file is saved."""
+    """Serve as the control plane for proxies that you start yourself, and upgrade them when a file is saved."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError), tempfile.TemporaryDirectory(prefix="appnet-") as folder:
         limits = Limits(max_message, idle_timeout)
@@ -91,6 +89,5 @@ def command(
             served=served,
         )
         work = serve_until_told(settings, address_given(status, "--status"), screens)
-        good = asyncio.run(supervised(work))
+        asyncio.run(supervised(work))
     screens.out.print("stopped")
-    raise typer.Exit(0 if good in (None, True) else FAILURE)

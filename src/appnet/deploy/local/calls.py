@@ -13,13 +13,20 @@ from appnet.language.messages import MessageSchema, MethodSignature
 
 def check_calls(local: LocalApplication, application: LoadedApplication) -> None:
     """Raises `DiagnosticError` for calls whose RPCs the application does not have."""
+    wrong: list[Diagnostic] = []
     for call in local.calls:
-        found = rpc_of(call, application)
+        try:
+            found = rpc_of(call, application)
+        except DiagnosticError as error:
+            wrong += error.diagnostics
+            continue
         if found is not None:
             _, method = found
-            wrong = [*_wrong(call.sends, method.request), *_wrong(call.answers, method.response)]
-            if wrong:
-                raise DiagnosticError(wrong)
+            wrong += [*_wrong(call.sends, method.request), *_wrong(call.answers, method.response)]
+            if call.prints is not None and call.prints.value not in method.response.fields:
+                wrong.append(_no_field(call.prints.value, call.prints, method.response))
+    if wrong:
+        raise DiagnosticError(wrong)
 
 
 def rpc_of(call: TrialCall, application: LoadedApplication) -> tuple[LoadedChain, MethodSignature] | None:
@@ -40,8 +47,7 @@ def _wrong(written: Written, schema: MessageSchema) -> list[Diagnostic]:
     found = []
     for path, text in written.items():
         if path not in schema.fields:
-            help_ = suggestion(path, schema.fields, what="fields")
-            found.append(_error("C074", f"{schema.full_name} has no field `{path}`", text, "not in the .proto", help_))
+            found.append(_no_field(path, text, schema))
             continue
         try:
             fields_of({path: text.value}, schema)
@@ -49,6 +55,11 @@ def _wrong(written: Written, schema: MessageSchema) -> list[Diagnostic]:
             title = f"`{text}` is no {schema.fields[path].type}"
             found.append(_error("C074", title, text, "of another type", "give a value of the field's type"))
     return found
+
+
+def _no_field(path: str, place: Located, schema: MessageSchema) -> Diagnostic:
+    help_ = suggestion(path, schema.fields, what="fields")
+    return _error("C074", f"{schema.full_name} has no field `{path}`", place, "not in the .proto", help_)
 
 
 def _error(code: str, title: str, place: Located, label: str, help_: str) -> Diagnostic:

@@ -14,7 +14,7 @@ from appnet.interpret import ChainInstance, Environment, Forwarded, Outcome, Ref
 from appnet.interpret.values import Value
 from appnet.ir.nodes import Element
 from appnet.language.messages import MessageSchema, MethodSignature
-from appnet.language.types import BOOL, FLOAT, INT, UINT
+from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT
 
 _TRIALS = 2_000
 _CLOCK_STEP_NS = 1_000_000
@@ -158,7 +158,7 @@ class _Edge:
         if isinstance(outcome, Refused):
             return CallerAnswer(trial.failed, outcome.code, outcome.text.decode("utf-8", "replace"))
         fields = rpc.message if isinstance(outcome, Forwarded) else outcome.fields
-        return CallerAnswer(_text(fields.get(trial.prints, b"")))
+        return CallerAnswer(_text(fields.get(trial.prints.value, b"")) if trial.prints is not None else "")
 
     def _behind(self, rpc: Rpc, server: ChainInstance, answer: Mapping[str, Value]) -> Outcome:
         """What comes of the call that left the client's side, when it is back."""
@@ -179,12 +179,16 @@ def fields_of(written: Mapping[str, str], schema: MessageSchema) -> dict[str, Va
 
 
 def _value(text: str, schema: MessageSchema, path: str) -> Value:
-    kind = schema.fields[path].type
-    if kind in (INT, UINT):
-        return int(text)
-    if kind == FLOAT:
+    type_ = schema.fields[path].type
+    if type_ == BOOL and text in ("true", "false"):
+        return text == "true"
+    if type_ in (STRING, BYTES):
+        return text.encode()
+    if type_ == FLOAT:
         return float(text)
-    return text == "true" if kind == BOOL else text.encode()
+    if type_ == INT or (type_ == UINT and not text.startswith("-")):
+        return int(text)
+    raise ValueError(text)
 
 
 def _text(value: Value) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 from appnet.application.load import LoadedApplication
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
@@ -22,10 +23,13 @@ from appnet.deploy.local.services import (
     FILE_NAME,
     LocalApplication,
     LocalService,
+    TrialCall,
+    address_variable,
     local_file,
     read_local_application,
 )
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
+from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
@@ -72,9 +76,8 @@ class Served:
 
 @dataclass
 class Instance:
-    """One of the instances of a service. ``name``: in messages; ``pod``: as its program is told."""
+    """One of the instances of a service. ``pod``: its name as its program is told."""
 
-    name: str
     pod: str
     program: ServiceProgram
 
@@ -110,6 +113,7 @@ class LocalMachine:
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
         self._links: list[_Link] = []
+        self._outermost: str | None = None
         self._before_servers: dict[_Link, tuple[Address, ...]] = {}
 
     async def __aenter__(self) -> LocalMachine:
@@ -122,6 +126,17 @@ class LocalMachine:
 
     async def __aexit__(self, *_: object) -> None:
         await self._cleanup.aclose()
+
+    @property
+    def programs(self) -> list[ServiceProgram]:
+        """Those of all instances."""
+        return [it.program for several in self.instances.values() for it in several]
+
+    @property
+    def calls(self) -> list[TrialCall]:
+        """The calls of the application file, as far as the programs run here that take them."""
+        calls = self.local.calls if self.local is not None else ()
+        return [it for it in calls if it.service.value in self.instances]
 
     def url(self, service: str) -> str:
         """Where the first instance of a service takes HTTP requests."""
@@ -137,22 +152,24 @@ class LocalMachine:
         services = {} if self.local is None else self.local.services
         others = ((name, server) for name, it in services.items() for server in it.upstreams)
         self._links = list(dict.fromkeys((*self._edges, *others)))
-        _check(application, services, self.settings.upstreams)
+        _check_upstreams(application, self.settings.upstreams)
+        _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
-        here = [it for it in _servers_first(self._links) if it in services and it not in self.settings.upstreams]
+        linked = _servers_first(self._links)
+        order = [*(it for it in services if it not in linked), *linked]
+        here = [it for it in order if it in services and it not in self.settings.upstreams]
         called = {server for _, server in self._links}
-        outermost = next((it for it in reversed(here) if it not in called), None)
+        self._outermost = next((it for it in reversed(here) if it not in called), None)
         for name in here:
-            port = self.settings.port if name == outermost else 0
+            port = self.settings.port if name == self._outermost else 0
             self.instances[name] = list(self._prepared(services[name], application.manifest.replicas(name), port))
-        for it in (one for several in self.instances.values() for one in several):
-            it.program.check_port()
-        for port in self._entrance_ports().values():
-            if port and not self.settings.served:
-                check_free(port, "clients connect to")
+        for it in self.programs:
+            it.check_port()
+        for port in filter(None, self._entrance_ports().values()):
+            check_free(port, "clients connect to")
         for name in here:
             await self._start_service(name, services[name], version)
         await self._open_entrances(version)
@@ -167,23 +184,26 @@ class LocalMachine:
         if replicas > 1 and service.port.number is not None:
             raise DiagnosticError([_one_port(service, replicas)])
         if port and not service.port.variable:
-            raise ApplicationError(f"--port: {name} takes its port from no variable; {FILE_NAME} says how")
+            help_ = "--port needs it to take its port from a variable: write `port: PORT`"
+            raise DiagnosticError(
+                [_error(f"`{name}` chooses its port itself", service.name, "not told its port", help_)]
+            )
         pod = f"{name}-{secrets.token_hex(3)}"
         for replica in range(replicas):
             tail = f"-{replica}" if replicas > 1 else ""
             log = self.settings.folder / f"{name}{tail}.log"
             fixed = replace(service, port=replace(service.port, number=port)) if port and replica == 0 else service
-            yield Instance(f"{name}{tail}", f"{pod}{tail}", ServiceProgram(f"{name}{tail}", fixed, log))
+            yield Instance(f"{pod}{tail}", ServiceProgram(f"{name}{tail}", fixed, log))
 
     async def _start_service(self, name: str, service: LocalService, version: Version) -> None:
         """Starts what stands between its instances and the services they call, then the instances."""
         for it in self.instances[name]:
-            self._progress(f"starting {it.name} and what stands beside it")
+            self._progress(f"starting {it.program.name} and what stands beside it")
             variables = {INSTANCE: it.pod}
             for link in self._links:
                 client, server = link
                 if client == name and server in service.upstreams:
-                    address = await self._behind_client(link, it.name, version)
+                    address = await self._behind_client(link, it.program.name, version)
                     if server in self.settings.upstreams:
                         self.entrances.setdefault(link, address)
                     variables[service.upstreams[server].value] = str(address)
@@ -199,7 +219,7 @@ class LocalMachine:
     def _entrance_ports(self) -> dict[_Link, int]:
         """Where calls go in over the edges of clients that have no program here; 0: at a free port."""
         links = [it for it in self._edges if it[0] not in self.instances]
-        first = 0 if self.instances else self.settings.port
+        first = self.settings.port if self._outermost is None else 0
         return {it: first + number if first else 0 for number, it in enumerate(links)}
 
     async def _behind_client(
@@ -229,8 +249,11 @@ class LocalMachine:
             yield (f"{service}-{number}" if several else service), address
         for it in self.instances.get(service, ()):
             if not it.program.is_placed:
-                raise ApplicationError(f"{it.name} and what it calls, call each other: give it a `port` in {FILE_NAME}")
-            yield it.name, it.program.address
+                raise ApplicationError(
+                    f"{service} and a service that it calls call each other; "
+                    f"give {service} a port number or variable instead of `printed`"
+                )
+            yield it.program.name, it.program.address
 
     async def _beside(
         self,
@@ -266,10 +289,11 @@ class LocalMachine:
         return Address(served.host, next(self._ports)) if served is not None else bind
 
     def _other(self, end: EdgeEnd) -> str:
-        """What tells a node from others of its service: the edge's other end, where it is on several."""
-        if end.side is Side.CLIENT:
-            return f"-to-{end.server}" if sum(client == end.client for client, _ in self._links) > 1 else ""
-        return f"-from-{end.client}" if sum(server == end.server for _, server in self._edges) > 1 else ""
+        """What tells a node from others of its service: the edge's other end, where the service has several ends."""
+        ends = [*(client for client, _ in self._links), *(server for _, server in self._edges)]
+        if ends.count(end.service) == 1:
+            return ""
+        return f"-to-{end.server}" if end.side is Side.CLIENT else f"-from-{end.client}"
 
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
         if processor not in self._starters:
@@ -282,18 +306,19 @@ class LocalMachine:
         self.controller.nodes.append(node)
         return node.address
 
-    async def ended(self) -> str:
-        """Waits until one of the programs or processors has ended by itself, and says which.
+    def check(self) -> None:
+        """Raises `ApplicationError` where one of the programs or processors has ended by itself."""
+        for it in self.programs:
+            if not it.running:
+                raise ApplicationError(f"{it.name} has ended{it.last_words()}")
+        for name, node in self.nodes.items():
+            if not node.running:
+                raise ApplicationError(f"{name} has ended; its log ends:\n{node.last_words()}")
 
-        Processors that others start may come and go.
-        """
+    async def watch(self) -> NoReturn:
+        """Waits until one of the programs or processors has ended by itself, and raises `ApplicationError`."""
         while True:
-            for it in (one for several in self.instances.values() for one in several):
-                if not it.program.running:
-                    return f"{it.name} has ended{it.program.last_words()}"
-            for name, node in self.nodes.items():
-                if not node.running and not self.settings.served:
-                    return f"{name} has ended; its log ends:\n{node.last_words()}"
+            self.check()
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
 
 
@@ -315,17 +340,30 @@ def _servers_first(links: Sequence[_Link]) -> list[str]:
     return list(found)
 
 
+def _check_upstreams(application: LoadedApplication, running: Iterable[str]) -> None:
+    known = application.manifest.services
+    for name in running:
+        if name not in known:
+            advice = suggestion(name, known, what="services of the manifest")
+            raise ApplicationError(f"--upstream {name}: the manifest has no such service; {advice}")
+
+
 def _check(
-    application: LoadedApplication, services: Mapping[str, LocalService], running: Mapping[str, tuple[Address, ...]]
+    application: LoadedApplication,
+    services: Mapping[str, LocalService],
+    running: Mapping[str, tuple[Address, ...]],
+    *,
+    served: bool,
 ) -> None:
     """Every server has to run, and every program has to learn where the services are that it calls."""
     wrong: dict[str, Diagnostic] = {}
     for name, service in services.items():
-        missing = [it for it in service.upstreams if it not in services and it not in running]
-        wrong |= {it: _nothing_runs(Located(it, service.upstreams[it].span)) for it in missing if name not in running}
+        for called, variable in service.upstreams.items() if name not in running else ():
+            if called not in services and called not in running:
+                wrong.setdefault(called, _nothing_runs(Located(called, variable.span), served=served))
     for client, server in application.application.edges:
         if server.value not in services and server.value not in running:
-            wrong.setdefault(server.value, _nothing_runs(server))
+            wrong.setdefault(server.value, _nothing_runs(server, served=served))
         caller = services.get(client.value)
         if caller is not None and client.value not in running and server.value not in caller.upstreams:
             wrong[f"{client} {server}"] = _not_told(caller, server.value)
@@ -333,20 +371,23 @@ def _check(
         raise DiagnosticError(list(wrong.values()))
 
 
-def _nothing_runs(server: Located) -> Diagnostic:
-    title = f"nothing here runs `{server}`"
-    help_ = f"say where it runs, `--upstream {server}=127.0.0.1:50051`, or how to start it, in {FILE_NAME}"
-    return Diagnostic("C061", Severity.ERROR, title, server.span, "calls go there", help_)
+def _nothing_runs(server: Located, *, served: bool) -> Diagnostic:
+    where = f"say where it runs, `--upstream {server}=127.0.0.1:50051`"
+    help_ = where if served else f"{where}, or how to start it, in {FILE_NAME}"
+    return _error(f"nothing here runs `{server}`", server, "calls go there", help_)
 
 
 def _not_told(client: LocalService, server: str) -> Diagnostic:
     title = f"`{client.name}` does not learn where `{server}` is"
-    variable = f"{server.upper().replace('-', '_')}_ADDRESS"
-    help_ = f"name the variable that its program reads: `upstreams: {{{server}: {variable}}}`"
-    return Diagnostic("C061", Severity.ERROR, title, client.name.span, f"it calls `{server}`", help_)
+    help_ = f"name the variable that its program reads: `upstreams: {{{server}: {address_variable(server)}}}`"
+    return _error(title, client.name, f"it calls `{server}`", help_)
 
 
 def _one_port(service: LocalService, replicas: int) -> Diagnostic:
     title = f"{replicas} replicas of `{service.name}` cannot share one port"
     help_ = "let the program take its port from a variable, `port: PORT`, or write `replicas: 1`"
-    return Diagnostic("C061", Severity.ERROR, title, service.name.span, f"all on port {service.port.number}", help_)
+    return _error(title, service.name, f"all on port {service.port.number}", help_)
+
+
+def _error(title: str, place: Located, label: str, help_: str) -> Diagnostic:
+    return Diagnostic("C061", Severity.ERROR, title, place.span, label, help_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import shutil
@@ -18,7 +17,7 @@ from types import MappingProxyType
 import aiohttp
 import grpc
 
-from appnet.deploy.local.services import LocalService
+from appnet.deploy.local.services import MAX_PORT, LocalService
 from appnet.system import lifetime
 from appnet.system.address import Address
 
@@ -27,7 +26,6 @@ INSTANCE = "APPNET_INSTANCE"
 
 _HOST = "127.0.0.1"
 _LOG_TAIL_LINES = 20
-_LAST_WORDS_SECONDS = 0.5
 _POLL_SECONDS = 0.02
 _ASK_SECONDS = 1.0
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
@@ -50,7 +48,7 @@ class ServiceProgram:
         self.log_path = log_path
         self._service = service
         self._process: asyncio.subprocess.Process | None = None
-        self._address = _address_before_start(service)
+        self._address: Address | None = None
 
     async def start(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
         """Starts it, and waits until it can be called. ``variables``: of its environment, beside its service's own.
@@ -86,6 +84,9 @@ class ServiceProgram:
     @property
     def address(self) -> Address:
         """Where it listens; known before it starts, unless it chooses its port itself."""
+        if self._address is None and self._service.port.printed is None:
+            # As late as may be: others take free ports, too.
+            self._address = Address(_HOST, self._service.port.number or free_port())
         if self._address is None:
             raise ApplicationError(f"{self.name} has not said yet where it listens")
         return self._address
@@ -93,7 +94,7 @@ class ServiceProgram:
     @property
     def is_placed(self) -> bool:
         """Whether it is known where it listens."""
-        return self._address is not None
+        return self._address is not None or self._service.port.printed is None
 
     @property
     def pid(self) -> int:
@@ -110,6 +111,8 @@ class ServiceProgram:
     def last_words(self) -> str:
         """The end of its log, to follow what is said of it."""
         lines = self._log().splitlines()[-_LOG_TAIL_LINES:]
+        if not lines:
+            return "; it wrote nothing"
         return f": {lines[0]}" if len(lines) == 1 else "\n".join(("; its log ends:", *lines))
 
     def _log(self) -> str:
@@ -131,41 +134,37 @@ class ServiceProgram:
 
     async def _ready(self) -> None:
         """Waits until it can be called."""
+        assert self._process is not None
         deadline = time.monotonic() + self._service.startup_seconds
-        while True:
+        while self.running:
             self._look_for_port()
-            if self._address is not None and await self._answers(self._address):
+            # It runs on: else whoever else took its port may have answered.
+            if self.is_placed and await self._answers(self.address) and self.running:
                 return
-            assert self._process is not None
-            if time.monotonic() > deadline or self._process.returncode is not None:
-                break
+            if time.monotonic() > deadline:
+                where = f"cannot be called at {self.address}" if self.is_placed else "did not say where it listens"
+                seconds = self._service.startup_seconds
+                raise ApplicationError(f"{self.name} {where} within {seconds:g} s{self.last_words()}")
             await asyncio.sleep(_POLL_SECONDS)
-        if self._process.returncode is None:
-            where = "did not say where it listens" if self._address is None else f"cannot be called at {self.address}"
-            raise ApplicationError(f"{self.name} {where} within {self._service.startup_seconds:g} s{self.last_words()}")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _LAST_WORDS_SECONDS)
         raise ApplicationError(f"{self.name} ended with code {self._process.returncode}{self.last_words()}")
 
     def _look_for_port(self) -> None:
+        """Finds the port in the whole lines that it has written."""
         pattern = self._service.port.printed
-        found = pattern.search(self._log()) if pattern is not None and self._address is None else None
+        if pattern is None or self._address is not None:
+            return
+        found = pattern.search(self._log().rpartition("\n")[0])
         if found is not None:
-            if not found[1].isdecimal():
-                raise ApplicationError(f"{self.name} prints {found[1]!r}, which is no port")
-            self._address = Address(_HOST, int(found[1]))
+            port = found[1] or ""
+            if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+                raise ApplicationError(f"{self.name} printed {port!r}, which is no port: correct `printed`")
+            self._address = Address(_HOST, int(port))
 
     async def _answers(self, address: Address) -> bool:
         health = self._service.health
         if health == "tcp":
             return await _listens(address)
         return await (_serves_grpc(address) if health == "grpc" else _serves_page(f"http://{address}{health}"))
-
-
-def _address_before_start(service: LocalService) -> Address | None:
-    if service.port.printed is not None:
-        return None
-    return Address(_HOST, service.port.number or free_port())
 
 
 def free_port() -> int:

@@ -21,7 +21,7 @@ from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 FILE_NAME = "local.yaml"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_PORT = 65_535
+MAX_PORT = 65_535
 _MAX_REPLICAS = 100
 _MAX_STARTUP_SECONDS = 3_600
 _STARTUP_SECONDS = 30.0
@@ -37,10 +37,10 @@ Written = Mapping[str, Located]
 
 @dataclass(frozen=True)
 class Port:
-    """How a program and AppNet agree on a port: one of the three is given.
+    """How a program and AppNet agree on a port.
 
-    ``number``: the program's own; ``variable``: of its environment, where it finds a free one; ``printed``: a pattern
-    with one group, which finds it in what the program writes.
+    ``number``: a fixed one; ``variable``: of the program's environment, where it finds that, or a free one;
+    ``printed``: a pattern with one group, which finds it in what the program writes.
     """
 
     number: int | None = None
@@ -81,7 +81,7 @@ class TrialCall:
     method: Located | None = None
     sends: Written = field(default_factory=dict)
     answers: Written = field(default_factory=dict)
-    prints: str = ""
+    prints: Located | None = None
     failed: str = ""
 
 
@@ -115,16 +115,26 @@ def read_local_application(source: Source, known: Mapping[str, object]) -> Local
 
 def _services(section: Section, known: Mapping[str, object]) -> dict[str, LocalService]:
     listed = section.section("services", needed="the program of each service")
+    if listed is None:
+        return {}
     found: dict[str, LocalService] = {}
-    for name, _ in listed.values() if listed else ():
-        span = listed.key_span(name) if listed else section.span
-        if name not in known:
-            help_ = suggestion(name, known, what="services of the manifest")
-            section.problems.add("C040", f"no service `{name}`", span, "not in the manifest", help_)
-        entry = listed.section(name) if listed else None
+    for name, _ in listed.values():
+        place = Located(name, listed.key_span(name))
+        _check_known(place, known, "services of the manifest", section.problems)
+        entry = listed.section(name)
         if entry is not None:
-            found[name] = _service(Located(name, span), entry, known)
+            found[name] = _service(place, entry, known)
     return found
+
+
+def _check_known(name: Located, known: Mapping[str, object], what: str, problems: Problems) -> None:
+    if name.value not in known:
+        problems.add("C040", f"no service `{name}`", name.span, "not there", suggestion(name.value, known, what=what))
+
+
+def address_variable(service: str) -> str:
+    """What a variable may be called that holds where a service is."""
+    return f"{service.upper().replace('-', '_')}_ADDRESS"
 
 
 def _service(name: Located, section: Section, known: Mapping[str, object]) -> LocalService:
@@ -132,30 +142,22 @@ def _service(name: Located, section: Section, known: Mapping[str, object]) -> Lo
     folder = section.text("folder")
     upstreams = {}
     for service, (value, span) in section.scalars("upstreams").items():
-        if service not in known:
-            help_ = suggestion(service, known, what="services of the manifest")
-            section.problems.add("C040", f"no service `{service}`", span, "not in the manifest", help_)
+        _check_known(Located(service, span), known, "services of the manifest", section.problems)
         if isinstance(value, str) and _VARIABLE.fullmatch(value):
             upstreams[service] = Located(value, span)
         else:
-            help_ = f"give the name of a variable: `{service}: {service.upper().replace('-', '_')}_ADDRESS`"
+            help_ = f"give the name of a variable: `{service}: {address_variable(service)}`"
             section.problems.add("C012", "this is no variable's name", span, "letters, digits and `_`", help_)
-    replicas = _number(section, "replicas", _MAX_REPLICAS)
-    port = _port(section)
-    if port.number is not None and (replicas or 1) > 1:
-        span = section.key_span("port")
-        help_ = "let the program take its port from a variable: `port: PORT`"
-        section.problems.add("C012", "replicas cannot share one port", span, f"{replicas} replicas listen here", help_)
     startup = _number(section, "startupSeconds", _MAX_STARTUP_SECONDS)
     return LocalService(
         name,
         _command(section),
         _beside(section.problems.source, folder.value if folder else "."),
-        port,
+        _port(section),
         upstreams,
         {key: _written(value) for key, (value, _) in section.scalars("environment").items()},
         _health(section),
-        replicas,
+        _number(section, "replicas", _MAX_REPLICAS),
         _STARTUP_SECONDS if startup is None else float(startup),
     )
 
@@ -189,7 +191,7 @@ def _port(section: Section) -> Port:
             section.problems.add("C011", "`port` is missing", section.span, "no `port` here", _PORT_HELP)
         return Port()
     value, span = found
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_PORT:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_PORT:
         return Port(number=value)
     if isinstance(value, str) and _VARIABLE.fullmatch(value):
         return Port(variable=value)
@@ -256,10 +258,13 @@ def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall |
     service = section.text("service", needed="the service whose program is asked")
     if path is not None and not path.value.startswith("/"):
         section.problems.add("C012", "`get` takes a path", path.span, "this is none", "begin it with `/`")
-    if service is not None and service.value not in services:
-        help_ = suggestion(service.value, services, what="services here")
-        section.problems.add("C040", f"no service `{service}`", service.span, "no program of it here", help_)
+    if service is not None:
+        _check_known(service, services, "services here", section.problems)
     method, prints, failed = (section.text(it) for it in ("method", "prints", "failed"))
+    lost = next((it for it in ("sends", "answers", "prints", "failed") if it in section), None)
+    if method is None and lost is not None:
+        help_ = "name the RPC that the call makes: `method: echo`"
+        section.problems.add("C011", "`method` is missing", section.key_span(lost), "of which RPC?", help_)
     if path is None or service is None:
         return None
     return TrialCall(
@@ -268,7 +273,7 @@ def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall |
         method,
         {key: Located(_written(value), span) for key, (value, span) in section.scalars("sends").items()},
         {key: Located(_written(value), span) for key, (value, span) in section.scalars("answers").items()},
-        prints.value if prints else "",
+        prints,
         failed.value if failed else "",
     )
 

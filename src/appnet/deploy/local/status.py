@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -41,9 +40,7 @@ class StatusServer:
         self._runner = runner
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -51,18 +48,15 @@ class StatusServer:
         return web.Response(text="ok\n")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        answers = {name: (await it.answer(self._version, 0)).acceptance for name, it in self._machine.nodes.items()}
+        version = self._machine.controller.running.id
+        answers = {name: (await it.answer(version, 0)).acceptance for name, it in self._machine.nodes.items()}
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Metrics(list(self._families(answers))))
+        registry.register(_Metrics(list(self._families(version, answers))))
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    @property
-    def _version(self) -> str:
-        return self._machine.controller.running.id
-
-    def _families(self, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
+    def _families(self, version: str, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
         info = GaugeMetricFamily("appnet_version_info", "The version that nodes are to run.", labels=["version"])
-        info.add_metric([self._version], 1)
+        info.add_metric([version], 1)
         yield info
         connected = GaugeMetricFamily("appnet_node_connected", "Whether a node is connected.", labels=["node"])
         stands = GaugeMetricFamily(
@@ -81,7 +75,7 @@ class StatusServer:
 
 
 class _Metrics(Collector):
-    """What is known now."""
+    """Families that were made already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

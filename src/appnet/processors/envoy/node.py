@@ -152,7 +152,7 @@ class EnvoyNodes:
 
 
 class AwaitedEnvoys:
-    """Tells Envoys what to run that connect when somebody has started them."""
+    """Configures Envoys that others start, as they connect."""
 
     def __init__(self, processor: str, xds: XdsServer) -> None:
         self._processor, self._xds = processor, xds
@@ -166,7 +166,7 @@ class AwaitedEnvoys:
 
 @asynccontextmanager
 async def awaited_nodes(processor: str, control: Address) -> AsyncIterator[Nodes]:
-    """What tells Envoys their versions that connect to an xDS server at ``control``, until the end of the context."""
+    """Configures Envoys that others start and that connect to ``control``, until the end of the context."""
     async with XdsServer(control) as xds:
         yield AwaitedEnvoys(processor, xds)
 

@@ -58,9 +58,7 @@ class EnvoySidecar:
 
         return awaited_nodes(self.name, control)
 
-    def bootstrap(
-        self, node: str, service: str, control: Address, records: Address | None, admin: Address
-    ) -> Bootstrap:
+    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
         """Of an Envoy that takes its configuration by ADS; with the loader's folder, for native modules."""
         from appnet.processors.envoy.native.loader import loader_library
         from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
