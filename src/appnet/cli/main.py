@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "Explain plans: what was moved, and why.",
     "explain-code": "Explain the code of a diagnostic.",
     "calibrate": "Measure what RPCs cost on this machine.",
+    "schema": "Print JSON Schemas, for editors.",
     "lsp": "Serve editors.",
     "verify": "Say what is installed, and what is missing.",
     "version": "Say which version this is.",
