@@ -515,3 +515,15 @@ def test_a_plan_with_a_wrong_profile(tmp_path: Path) -> None:
     answer = appnetctl("plan", CONFIG, "--profile", tmp_path / "none.yaml")
     assert answer.exit_code == 2
     assert "error[C001]" in answer.stderr
+
+
+def test_check_knows_application_files(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    local = tmp_path / "local.yaml"
+    assert appnetctl("check", local).exit_code == 0
+    local.write_text(local.read_text().replace("command:", "comand:"))
+    for file in (local, tmp_path / "sample_echo_sidecar.yaml"):
+        answer = appnetctl("check", file)
+        assert answer.exit_code == 2
+        assert "error[C010]: unknown key `comand`" in answer.stderr

@@ -122,7 +122,7 @@ def test_a_port_for_each_edge(tmp_path: Path) -> None:
     [
         (
             "  server: {command: python -c 1, port: PORT}\n",
-            "error: server ended with code 0",
+            "error: server ended with code 0; it wrote nothing",
         ),
         (
             "  server: {command: no-such-server, port: PORT}\n",
@@ -224,5 +224,26 @@ def test_once_without_calls_has_tried_nothing(tmp_path: Path) -> None:
 
 def test_upstreams_are_services(tmp_path: Path) -> None:
     with running(tmp_path, sample(tmp_path), "--upstream", "servre=127.0.0.1:1") as it:
-        assert it.process.wait(60) == 1
-    assert "error: --upstream servre: the manifest has no such service; did you mean `server`?" in it.output
+        assert it.process.wait(60) == 2
+    assert "error[C040]: --upstream: no service `servre`" in it.output
+    assert "did you mean `server`?" in it.output
+
+
+def test_a_name_that_nobody_knows_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with running(tmp_path, sample(tmp_path), "--upstream", "server=no.such.host.invalid:1") as it:
+        assert it.process.wait(60) == 2
+    assert "no.such.host.invalid" in it.output
+    assert "compiling" not in it.output
+
+
+def test_a_descriptor_set_that_is_saved_is_taken_up(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    arguments = [f"-I{config.parent}", f"--descriptor_set_out={config.parent / 'echo.binpb'}", "echo.proto"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "--include_imports", *arguments]
+    subprocess.run(command, check=True, cwd=config.parent)
+    config.write_text(config.read_text().replace("proto: echo.proto", "proto: echo.binpb"))
+    with running(tmp_path, config) as it:
+        it.wait_for("up: curl")
+        config.with_name("echo.binpb").write_bytes(b"no set")
+        it.wait_for("error[C050]: echo.binpb is no descriptor set")
+        assert it.stop() == 0

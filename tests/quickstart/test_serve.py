@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -99,6 +101,7 @@ def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, targ
                 envoys.enter_context(envoy(tmp_path, node, *places))
             assert outcome(frontend, "hello")[0] == 0
             assert outcome(frontend, "test") == REFUSED
+            it.wait_for("frontend-sidecar is connected")
             assert 'appnet_node_acceptance{acceptance="acked",node="frontend-sidecar"} 1.0' in metrics(status)
             it.process.kill()
             it.process.wait(10)
@@ -140,6 +143,24 @@ def test_what_is_served_already(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in " ".join(told.stderr.split())
     assert "Traceback" not in told.stderr
+
+
+def test_it_outlives_who_started_it(tmp_path: Path) -> None:
+    config = sample(tmp_path)
+    control, records, status = ports(3)
+    places = [f"--control=127.0.0.1:{control}", f"--records=127.0.0.1:{records}", f"--status=127.0.0.1:{status}"]
+    command = [*APPNETCTL, "serve", str(config), "--upstream=server=127.0.0.1:1", *places]
+    shell = f"{shlex.join(command)} > {tmp_path / 'log'} 2>&1 & echo $!"
+    pid = int(subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout)
+    try:
+        deadline = time.monotonic() + 30
+        while "up: nodes connect to" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1.5)  # three times as long as `run` needs to notice
+        assert "appnet_version_info" in metrics(status)
+    finally:
+        os.kill(pid, signal.SIGTERM)
 
 
 def test_servers_have_to_be_named(tmp_path: Path) -> None:

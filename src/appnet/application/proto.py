@@ -485,7 +485,7 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
 _ADVICE = (
     (
         "Import ",
-        "imports are looked for beside the .proto, in the folder above its package's path, and where buf.yaml says",
+        "imports are looked for beside the .proto, above its package's path, where buf.yaml says, and in googleapis",
     ),
     ("top-level statement", 'a .proto begins with `syntax = "proto3";` and holds messages and services'),
     ('Expected ";"', "end what stands before it with `;`"),

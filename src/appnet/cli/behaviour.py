@@ -19,6 +19,8 @@ from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.cli.elements import notes_of
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
+from appnet.deploy.local.calls import check_calls
+from appnet.deploy.local.services import FILE_NAME, local_file, read_local_application
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import FileSource, check_there
@@ -102,12 +104,29 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
         if file.name.endswith(BEHAVIOUR):
             load_behaviour(FileSource(file))
             return []
+        if file.name == FILE_NAME:
+            read_local_application(FileSource(file))
+            return []
         where = Where(target) if target else Where()
         found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method, where)
+        if file.suffix in {".yaml", ".yml"} and not any(it.severity is Severity.ERROR for it in found):
+            found = [*found, *_of_programs(load_application(FileSource(file)))]
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:
         return error.diagnostics
+
+
+def _of_programs(application: LoadedApplication) -> list[Diagnostic]:
+    """What is wrong with the application file beside the manifest, where there is one."""
+    source = local_file(application.manifest.source)
+    if source is None:
+        return []
+    try:
+        check_calls(read_local_application(source, application.manifest.services), application)
+    except DiagnosticError as error:
+        return error.diagnostics
+    return []
 
 
 def load_all(files: Iterable[Path]) -> list[Behaviour]:

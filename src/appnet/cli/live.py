@@ -22,7 +22,7 @@ from appnet.processors.processor import Acceptance, Node
 
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
-_REFUSALS_SECONDS = 1.0
+_NODES_SECONDS = 0.5
 
 
 def show_plan(machine: LocalMachine, out: Console) -> None:
@@ -41,8 +41,8 @@ def show_plan(machine: LocalMachine, out: Console) -> None:
             out.print(f"  {line}", markup=False)
     names = " ".join(str(it.path) for it in machine.settings.sources)
     kept = told_order(explanations)
-    why = f"  {f'{kept}: ' if kept else ''}appnetctl explain -v {names} says why"
-    out.print(why, style="dim", markup=False)
+    if kept:
+        out.print(f"  {kept}: appnetctl explain -v {names} says why", style="dim", markup=False)
 
 
 async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
@@ -56,17 +56,21 @@ async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
     raise AssertionError("work that has no end has ended")
 
 
-async def show_refusals(machine: LocalMachine, screens: Screens) -> None:
-    """Tells of nodes that refuse their version when they come, each once."""
-    told: set[tuple[str, str]] = set()
+async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
+    """Tells of nodes that come and go, and of those that refuse their version, each once."""
+    here: set[str] = set()
+    refused: set[tuple[str, str]] = set()
     while True:
         version = machine.controller.running.id
         for name, node in machine.nodes.items():
             answer = await node.answer(version, 0)
-            if answer.acceptance is Acceptance.NACKED and (name, version) not in told:
-                told.add((name, version))
+            if answer.acceptance is Acceptance.NACKED and (name, version) not in refused:
+                refused.add((name, version))
                 screens.err.print(f"{name} refused version {version}: {answer.error}", markup=False)
-        await asyncio.sleep(_REFUSALS_SECONDS)
+            if node.running != (name in here):
+                (here.add if node.running else here.discard)(name)
+                screens.out.print(f"{name} {'is connected' if node.running else 'has gone'}", markup=False)
+        await asyncio.sleep(_NODES_SECONDS)
 
 
 async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:

@@ -98,7 +98,10 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
         if not equals or not service or parsed is None:
             message = f"{text!r} is not SERVICE=HOST:PORT, such as server=127.0.0.1:50051"
             raise typer.BadParameter(message, param_hint="--upstream")
-        found[service] = (*found.get(service, ()), parsed)
+        try:
+            found[service] = (*found.get(service, ()), parsed.resolved())
+        except OSError as error:
+            raise typer.BadParameter(f"{text!r}: {error.strerror}", param_hint="--upstream") from None
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import zlib
 from collections.abc import Callable
 
@@ -39,9 +40,9 @@ class OtlpReceiver:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._bind.host, self._bind.port).start()
-        except OSError:
+        except OSError as error:
             await runner.cleanup()
-            raise
+            raise OSError(f"cannot listen on {self._bind}: {os.strerror(error.errno or 0)}") from None
         self._runner = runner
 
     async def stop(self) -> None:

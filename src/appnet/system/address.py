@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from dataclasses import dataclass
 
 
@@ -13,15 +15,33 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the host is an IP address, and no name."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+    def resolved(self) -> Address:
+        """The same by its IP address. Raises OSError for a name that nobody knows."""
+        if self.is_numeric:
+            return self
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        first = next((it for it in found if it[0] is socket.AF_INET), found[0])
+        return Address(str(first[4][0]), self.port)
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """``host:port``; raises ``ValueError`` for anything else."""
+        """``host:port``, or ``[host]:port``; raises ``ValueError`` for anything else."""
         host, colon, port = text.strip().rpartition(":")
-        if not colon or not host or not port.isdecimal():
+        inner = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not colon or not inner or not port.isdecimal() or (inner == host and ":" in host):
             raise ValueError(f"{text!r} is not host:port")
-        return cls(host, int(port))
+        return cls(inner, int(port))
 
 
 ANY_LOCAL_PORT = Address("127.0.0.1", 0)

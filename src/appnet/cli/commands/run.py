@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -33,6 +32,7 @@ from appnet.cli.screen import Steps, show_diagnostics
 from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
+from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
@@ -45,7 +45,7 @@ from appnet.processors.processor import ProcessorError
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
-_QUIET_SECONDS = 2.0  # for records of calls of which nobody says what they bring
+_BATCH_SECONDS = 2.0  # in which records leave a proxy, of calls of which nobody says what they bring
 _SHOWN_RECORDS = 5
 
 
@@ -58,7 +58,9 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
         met = await _trial_calls(machine, screens)
         machine.check()
         if not met:
-            raise ApplicationError(f"there are no calls to try: list some under `calls` in {FILE_NAME}")
+            raise ApplicationError(
+                f"there are no calls to try: list some under `calls` in {FILE_NAME}, beside the manifest"
+            )
         good = [well for well, _ in met]
         streams = frozenset[str]().union(*(it for _, it in met))
         good.append(await _show_records(machine, streams, screens))
@@ -163,12 +165,12 @@ async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: 
     def missing() -> frozenset[str]:
         return wanted - {stream_name(it) for it in machine.records.counts()}
 
-    began = time.monotonic()
-    while time.monotonic() - began < (_RECORDS_TIMEOUT_SECONDS if missing() else _QUIET_SECONDS):
-        if not missing() and machine.records.counts():
-            break
+    if any(it.method is None for it in machine.calls):
+        await asyncio.sleep(_BATCH_SECONDS)
+    deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
+    while missing() and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    screens.out.print("\nrecords:")
+    screens.out.print("\nrecords:" if machine.records.counts() else "\nno records")
     for summary in machine.records.summaries():
         screens.out.print(f"  {stream_line(summary)}", markup=False)
         for record in machine.records.records(*summary.key)[-_SHOWN_RECORDS:]:
@@ -198,13 +200,13 @@ def command(
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it when a file is saved."""
     screens = open_screens()
-    with told_errors(ApplicationError, ProcessorError), tempfile.TemporaryDirectory(prefix="appnet-") as folder:
+    with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         sources = tuple(map(FileSource, files))
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
-        settings = RunSettings(sources, Path(folder), Settings(opt_level), where, port, upstreams, started)
+        settings = RunSettings(sources, folder, Settings(opt_level), where, port, upstreams, started)
         work = run_once(settings, screens) if once else run_until_told(settings, screens)
         good = asyncio.run(supervised(work))
     if good is None:

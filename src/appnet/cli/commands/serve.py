@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from appnet.application.model import Limits
 from appnet.cli.errors import Screens, open_screens, told_errors
-from appnet.cli.live import show_live, show_plan, show_refusals, together, upgrade_on_save
+from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
     FilesArgument,
@@ -28,6 +26,7 @@ from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
+from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.status import StatusServer
@@ -53,7 +52,7 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         out.print(f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz", markup=False)
         options = f"--control {control} --records {records}"
         out.print(f"appnetctl bootstrap NODE {options} prints a node's bootstrap\n", style="dim", markup=False)
-        await together(upgrade_on_save(machine, screens), show_refusals(machine, screens), show_live(machine, out))
+        await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
 
 
 def command(
@@ -76,18 +75,18 @@ def command(
 ) -> None:
     """Serve as the control plane for proxies that you start yourself, and upgrade them when a file is saved."""
     screens = open_screens()
-    with told_errors(ApplicationError, ProcessorError), tempfile.TemporaryDirectory(prefix="appnet-") as folder:
+    with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port)
         settings = RunSettings(
             tuple(map(FileSource, files)),
-            Path(folder),
+            folder,
             Settings(opt_level),
             where,
             upstreams=upstreams_given(upstream),
             served=served,
         )
         work = serve_until_told(settings, address_given(status, "--status"), screens)
-        asyncio.run(supervised(work))
+        asyncio.run(supervised(work, alone=True))
     screens.out.print("stopped")

@@ -30,7 +30,7 @@ from appnet.deploy.local.services import (
 )
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
-from appnet.diagnostics.place import Source
+from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
 from appnet.observe.receiver import OtlpReceiver
@@ -310,7 +310,7 @@ class LocalMachine:
         """Raises `ApplicationError` where one of the programs or processors has ended by itself."""
         for it in self.programs:
             if not it.running:
-                raise ApplicationError(f"{it.name} has ended{it.last_words()}")
+                raise ApplicationError(f"{it.name} has ended {it.how_it_ended()}")
         for name, node in self.nodes.items():
             if not node.running:
                 raise ApplicationError(f"{name} has ended; its log ends:\n{node.last_words()}")
@@ -344,8 +344,9 @@ def _check_upstreams(application: LoadedApplication, running: Iterable[str]) -> 
     known = application.manifest.services
     for name in running:
         if name not in known:
-            advice = suggestion(name, known, what="services of the manifest")
-            raise ApplicationError(f"--upstream {name}: the manifest has no such service; {advice}")
+            title, place = f"--upstream: no service `{name}`", Span.whole(application.manifest.source)
+            help_ = suggestion(name, known, what="services of the manifest")
+            raise DiagnosticError([Diagnostic("C040", Severity.ERROR, title, place, "", help_)])
 
 
 def _check(

@@ -108,6 +108,12 @@ class ServiceProgram:
         """Whether the program was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
+    def how_it_ended(self) -> str:
+        """With which code or signal, and what it wrote last."""
+        code = self._process.returncode if self._process is not None else None
+        how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
+        return f"{how}{self.last_words()}"
+
     def last_words(self) -> str:
         """The end of its log, to follow what is said of it."""
         lines = self._log().splitlines()[-_LOG_TAIL_LINES:]
@@ -146,7 +152,7 @@ class ServiceProgram:
                 seconds = self._service.startup_seconds
                 raise ApplicationError(f"{self.name} {where} within {seconds:g} s{self.last_words()}")
             await asyncio.sleep(_POLL_SECONDS)
-        raise ApplicationError(f"{self.name} ended with code {self._process.returncode}{self.last_words()}")
+        raise ApplicationError(f"{self.name} ended {self.how_it_ended()}")
 
     def _look_for_port(self) -> None:
         """Finds the port in the whole lines that it has written."""

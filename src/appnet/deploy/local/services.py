@@ -94,8 +94,8 @@ class LocalApplication:
     calls: tuple[TrialCall, ...] = ()
 
 
-def read_local_application(source: Source, known: Mapping[str, object]) -> LocalApplication:
-    """Reads the file. ``known``: the services that the manifest has, by name.
+def read_local_application(source: Source, known: Mapping[str, object] | None = None) -> LocalApplication:
+    """Reads the file. ``known``: the services that the manifest has, by name; None where that is not known.
 
     Raises `DiagnosticError` with everything that is wrong with it.
     """
@@ -113,7 +113,7 @@ def read_local_application(source: Source, known: Mapping[str, object]) -> Local
     return LocalApplication(source, services, calls)
 
 
-def _services(section: Section, known: Mapping[str, object]) -> dict[str, LocalService]:
+def _services(section: Section, known: Mapping[str, object] | None) -> dict[str, LocalService]:
     listed = section.section("services", needed="the program of each service")
     if listed is None:
         return {}
@@ -127,8 +127,8 @@ def _services(section: Section, known: Mapping[str, object]) -> dict[str, LocalS
     return found
 
 
-def _check_known(name: Located, known: Mapping[str, object], what: str, problems: Problems) -> None:
-    if name.value not in known:
+def _check_known(name: Located, known: Mapping[str, object] | None, what: str, problems: Problems) -> None:
+    if known is not None and name.value not in known:
         problems.add("C040", f"no service `{name}`", name.span, "not there", suggestion(name.value, known, what=what))
 
 
@@ -137,7 +137,7 @@ def address_variable(service: str) -> str:
     return f"{service.upper().replace('-', '_')}_ADDRESS"
 
 
-def _service(name: Located, section: Section, known: Mapping[str, object]) -> LocalService:
+def _service(name: Located, section: Section, known: Mapping[str, object] | None) -> LocalService:
     section.only(_SERVICE_KEYS)
     folder = section.text("folder")
     upstreams = {}

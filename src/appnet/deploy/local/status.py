@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import web
@@ -34,9 +35,9 @@ class StatusServer:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._address.host, self._address.port).start()
-        except OSError:
+        except OSError as error:
             await runner.cleanup()
-            raise
+            raise OSError(f"cannot listen on {self._address}: {os.strerror(error.errno or 0)}") from None
         self._runner = runner
         return self
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-SUFFIXES = frozenset({".appnet", ".yaml", ".yml", ".proto"})
+from appnet.application.proto import DESCRIPTOR_SETS
+
+SUFFIXES = frozenset({".appnet", ".yaml", ".yml", ".proto", *DESCRIPTOR_SETS})
 
 _QUIET_MS = 20  # an editor's save is several changes within a few milliseconds
 _LONGEST_MS = 200
@@ -17,7 +19,7 @@ _LOOK_AGAIN_MS = 500
 
 
 async def saves(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[frozenset[Path]]:
-    """Yields the elements, configurations and .proto files saved in the folders of ``files``, until ``stop`` is set.
+    """Yields what is saved in the folders of ``files``, of the kinds that applications are made of, until ``stop``.
 
     Folders are watched, since editors put new files in the place of old ones and a missing file may be made any time.
     ``files`` is asked again after each save. An empty set comes soon after the folders watched have changed, the start

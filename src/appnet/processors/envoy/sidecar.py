@@ -65,7 +65,9 @@ class EnvoySidecar:
         from appnet.processors.envoy.proxy.process import MODULES
 
         text = bootstrap_json(Identity(node, service), control, records, admin)
-        return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE")
+        return Bootstrap(
+            text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --use-dynamic-base-id --concurrency 1"
+        )
 
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""

@@ -78,7 +78,7 @@ def http2_options() -> HttpProtocolOptions:
 
 
 def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
-    cluster = Cluster(name=name, type=Cluster.STATIC)
+    cluster = Cluster(name=name, type=Cluster.STATIC if address.is_numeric else Cluster.STRICT_DNS)
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.load_assignment.cluster_name = name
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
