@@ -96,7 +96,21 @@ def test_a_module_of_its_own_is_a_root(tmp_path: Path) -> None:
     assert load_proto(FileSource(root / "proto/shop/x.proto")).methods() == ["/acme.v1.Shop/Buy"]
 
 
-@pytest.mark.parametrize("text", ["", "[", "modules: 3", "modules: [3, {path: 3}]", "directories: x", "a: &a [*a]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[",
+        "modules: 3",
+        "modules: [3, {path: 3}]",
+        "directories: x",
+        "a: &a [*a]",
+        "modules: !!bool foo",
+        "a: !!timestamp foo",
+        'modules: [{path: "a\\0b"}]',
+        'directories: ["\\ud800"]',
+    ],
+)
 @pytest.mark.parametrize("file", ["buf.yaml", "buf.work.yaml"])
 def test_files_of_buf_that_say_nothing_of_use_do_no_harm(tmp_path: Path, file: str, text: str) -> None:
     root = written(tmp_path, {**ACME, file: text})
@@ -160,3 +174,10 @@ def test_what_is_no_descriptor_set(tmp_path: Path) -> None:
         (only,) = caught.value.diagnostics
         assert only.code == "C050"
         assert "buf build" in only.help
+
+
+@pytest.mark.parametrize("name", ["a\0b.proto", "x" * 5_000 + ".proto"])
+def test_imports_of_names_that_no_file_has(tmp_path: Path, name: str) -> None:
+    root = written(tmp_path, {"x.proto": f'syntax = "proto3";\nimport "{name}";\n'})
+    with pytest.raises(DiagnosticError, match="C050"):
+        load_proto(FileSource(root / "x.proto"))

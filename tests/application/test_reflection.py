@@ -6,9 +6,11 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection
 from typer.testing import CliRunner
@@ -84,3 +86,35 @@ def test_a_server_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         code, _, err = reflect(address, tmp_path / "x.binpb")
     assert code == 1
     assert "DEADLINE_EXCEEDED" in err or "nobody answers" in err
+
+
+@pytest.mark.parametrize("imports", [{"a": ["a"]}, {"a": ["b"], "b": ["a"]}])
+def test_files_that_import_themselves(
+    server: tuple[grpc.Server, str], tmp_path: Path, imports: dict[str, list[str]]
+) -> None:
+    class Circles:
+        """A pool as a hostile server might have it."""
+
+        def FindFileContainingSymbol(self, _: str) -> Any:  # noqa: N802
+            return self.FindFileByName("a")
+
+        def FindFileByName(self, name: str) -> Any:  # noqa: N802
+            return _Described(FileDescriptorProto(name=name, dependency=imports[name]))
+
+    it, address = server
+    reflection.enable_server_reflection(["a.Service"], it, Circles())
+    it.start()
+    code, _, err = reflect(address, tmp_path / "x.binpb")
+    assert code == 1
+    assert "cannot be used" in err
+
+
+class _Described:
+    """A file descriptor, as far as the reflection service looks at one."""
+
+    def __init__(self, file: FileDescriptorProto) -> None:
+        self.name, self.serialized_pb, self._file = file.name, file.SerializeToString(), file
+        self.dependencies: list[Any] = []
+
+    def CopyToProto(self, into: FileDescriptorProto) -> None:  # noqa: N802
+        into.CopyFrom(self._file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import re2
 
 from appnet.deploy.local.program import ApplicationError, ServiceProgram
 from appnet.deploy.local.services import LocalService, Port
@@ -19,7 +21,7 @@ from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
 from appnet.diagnostics.yaml_reader import Located
 from appnet.system.address import Address
-from tests.support.asynchronous import asynchronous
+from tests.support.asynchronous import asynchronous, eventually
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
 PROTO = Path(__file__).parents[2] / "config/samples/echo/echo.proto"
@@ -116,7 +118,7 @@ SLEEPS = "import socket, os, time; s = socket.create_server(('127.0.0.1', int(os
         ),
         (
             "import time; print('up', flush=True); time.sleep(60)",
-            {"startup_seconds": 0.5, "port": Port(printed=re.compile("at ([0-9]+)"))},
+            {"startup_seconds": 0.5, "port": Port(printed=re2.compile("at ([0-9]+)"))},
             "broken did not say where it listens within 0.5 s: up",
         ),
         (
@@ -126,12 +128,12 @@ SLEEPS = "import socket, os, time; s = socket.create_server(('127.0.0.1', int(os
         ),
         (
             "print('at :99999', flush=True); import time; time.sleep(60)",
-            {"port": Port(printed=re.compile(":([0-9]+)"))},
+            {"port": Port(printed=re2.compile(":([0-9]+)"))},
             "printed '99999', which is no port",
         ),
         (
             "print('listening on :x', flush=True); import time; time.sleep(60)",
-            {"port": Port(printed=re.compile(":(.)"))},
+            {"port": Port(printed=re2.compile(":(.)"))},
             "printed 'x', which is no port",
         ),
     ],
@@ -189,7 +191,7 @@ print(f"listening on 127.0.0.1:{server.getsockname()[1]}, at last", flush=True)
 while True:
     server.accept()
 """
-    port = Port(printed=re.compile(r"listening on .*:([0-9]+)"))
+    port = Port(printed=re2.compile(r"listening on .*:([0-9]+)"))
     async with started(service("chatty", "python", "-c", code, port=port), tmp_path) as program:
         assert program.running
 
@@ -208,3 +210,29 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Pages).serve_fore
     began = time.monotonic()
     async with started(service("slow", "python", "-c", code, health="/ready"), tmp_path):
         assert time.monotonic() - began > 0.5
+
+
+@asynchronous
+async def test_what_a_program_has_started_ends_with_it(tmp_path: Path) -> None:
+    """A shell's children, and who does not listen."""
+    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); import signal; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+    child = tmp_path / "child"
+    shell = f'{sys.executable} -c "{code}" {child} & exec {sys.executable} -m http.server $PORT --bind 127.0.0.1'
+    async with started(service("shell", "sh", "-c", shell.replace("$PORT", "$$PORT")), tmp_path):
+        await eventually(lambda: child.exists() and child.read_text().isdecimal())
+        pid = int(child.read_text())
+        assert Path(f"/proc/{pid}").exists()
+    await eventually(
+        lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    )
+
+
+@asynchronous
+async def test_a_program_that_writes_without_end_is_given_up_in_time(tmp_path: Path) -> None:
+    port = Port(printed=re2.compile("port ([0-9]+)"))
+    began = time.monotonic()
+    with pytest.raises(ApplicationError, match="did not say where it listens within 1 s") as told:
+        async with started(service("yes", "yes", "x" * 1000, port=port, startup_seconds=1.0), tmp_path):
+            pass
+    assert time.monotonic() - began < 20
+    assert len(str(told.value)) < 20_000

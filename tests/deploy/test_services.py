@@ -28,18 +28,19 @@ services:
     folder: programs
     port: {printed: 'at .*:([0-9]+)'}
     upstreams: {server: SERVER_ADDRESS}
-    environment: {RETRIES: 3, VERBOSE: true}
+    environment: {RETRIES: 010, VERBOSE: yes, SHARE: 1.10}
     health: /healthz
     replicas: 2
     startupSeconds: 5
 """
+    (tmp_path / "programs").mkdir()
     it = read_local_application(written(tmp_path, text), KNOWN).services["frontend"]
     assert it.command == ("python", "front.py", "--greet", "hello you", "$PORT")
     assert it.folder == tmp_path / "programs"
     assert it.port.printed is not None
     assert it.port.printed.groups == 1
     assert {name: variable.value for name, variable in it.upstreams.items()} == {"server": "SERVER_ADDRESS"}
-    assert it.environment == {"RETRIES": "3", "VERBOSE": "true"}
+    assert it.environment == {"RETRIES": "010", "VERBOSE": "yes", "SHARE": "1.10"}, "as they are written"
     assert (it.health, it.replicas, it.startup_seconds) == ("/healthz", 2, 5.0)
 
 
@@ -63,6 +64,7 @@ def test_what_is_usual(tmp_path: Path) -> None:
         (SERVER.replace("PORT", "a-b"), "C012", "`port` takes a variable or a number"),
         (SERVER.replace("PORT", "{printed: 'no group'}"), "C012", "`printed` finds no port"),
         (SERVER.replace("PORT", "{printed: '('}"), "C012", "`printed` is no pattern"),
+        (SERVER.replace("PORT", "{printed: '(a)(?=b)'}"), "C012", "`printed` is no pattern"),
         (SERVER.replace("./server", "python 'server.py"), "C012", "the command cannot be read"),
         (SERVER.replace("    command: ./server\n", ""), "C011", "`command` is missing"),
         (SERVER.replace("./server", "[python, [server]]"), "C012", "a word of the command is no text"),
@@ -70,6 +72,20 @@ def test_what_is_usual(tmp_path: Path) -> None:
         (SERVER + "    replicas: 0\n", "C012", "`replicas` takes a number"),
         (SERVER + "    upstreams: {other: OTHER}\n", "C040", "no service `other`"),
         (SERVER + "    upstreams: {frontend: a-b}\n", "C012", "this is no variable's name"),
+        (SERVER + "    environment: {A-B: c}\n", "C012", "`A-B` is no variable's name"),
+        (SERVER + '    environment: {A: "x\\0y"}\n', "C012", "`A` takes a text"),
+        (SERVER + "    environment: {A: [1]}\n", "C012", "`A` takes a text"),
+        (SERVER + "    environment: {PORT: '1'}\n", "C013", "`PORT` is two variables"),
+        (SERVER + "    environment: {APPNET_INSTANCE: x}\n", "C013", "`APPNET_INSTANCE` is two variables"),
+        (SERVER + "    upstreams: {frontend: PORT}\n", "C013", "`PORT` is two variables"),
+        (SERVER + "    upstreams: {frontend: F}\n    environment: {F: x}\n", "C013", "`F` is two variables"),
+        (SERVER + "    folder: nowhere\n", "C033", "`folder` names no folder"),
+        (SERVER.replace("./server", '[python, "a\\0b"]'), "C012", "a word of the command is no text"),
+        (
+            "services:\n  server: {command: a, port: 90}\n  frontend: {command: b, port: 90}\n",
+            "C012",
+            "port 90 is two services'",
+        ),
         (SERVER + "calls: [1]\n", "C012", "a call is a mapping"),
         (SERVER + "calls: [{get: x, service: server}]\n", "C012", "`get` takes a path"),
         (SERVER + "calls: [{get: /, service: frontend}]\n", "C040", "no service `frontend`"),

@@ -23,6 +23,7 @@ _IMPORT = re.compile(
 )
 _PACKAGE = re.compile(r"//[^\n]*|/\*.*?\*/|\bpackage\s+(?P<name>[\w.]+)\s*;", re.DOTALL)
 _MOST_LEVELS = 20
+_LONGEST_NAME = 1_000
 _COME_ALONG = re.compile(r"(?:google/(?:api|rpc|type|longrunning)|validate|xds)/[\w/]+\.proto")
 """What other files import without having it, and a wheel brings: googleapis, validation rules."""
 
@@ -52,7 +53,7 @@ def content(source: Source) -> str | None:
     """What stands there; None where that cannot be read."""
     try:
         return source.text()
-    except UnreadableError:
+    except (UnreadableError, OSError, ValueError):  # as of a name that no file system takes
         return None
 
 
@@ -80,14 +81,14 @@ def files_of(source: Source) -> ProtoFiles:
                 waiting.append(name)
             elif (along := _comes_along(name)) is not None:
                 known[name] = along
-    return ProtoFiles(own, found, set_of(known.values()))
+    return ProtoFiles(own, found, _set_of(known.values()))
 
 
 def _imports(text: str) -> Iterator[str]:
     """The names that a .proto imports, but for those that lead out of every root."""
     for found in _IMPORT.finditer(text):
         name = found["double"] or found["single"] or ""
-        if name and not {"", ".", ".."} & set(name.split("/")):
+        if name and not {"", ".", ".."} & set(name.split("/")) and "\0" not in name and len(name) <= _LONGEST_NAME:
             yield name
 
 
@@ -126,7 +127,8 @@ def _buf_roots(source: Source) -> Iterator[str]:
         for file, listed in (("buf.work.yaml", _of_workspace), ("buf.yaml", _of_modules)):
             text = content(FileSource(around / file))
             if text is not None:
-                yield from (f"{up}{it.rstrip('/')}/".replace("/./", "/").removeprefix("./") for it in listed(text))
+                paths = (it for it in listed(text) if it.isprintable())
+                yield from (f"{up}{it.rstrip('/')}/".replace("/./", "/").removeprefix("./") for it in paths)
                 if file == "buf.work.yaml" or "modules" in text:
                     return
 
@@ -148,8 +150,8 @@ def _of_modules(text: str) -> list[str]:
 def _mapping(text: str) -> dict[object, object]:
     try:
         found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
+    except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError, RecursionError):
+        return {}  # as PyYAML fails, by its kind
     return found if isinstance(found, dict) else {}
 
 
@@ -164,7 +166,7 @@ def _comes_along(name: str) -> FileDescriptor | None:
     return found if isinstance(found, FileDescriptor) else None
 
 
-def set_of(files: Iterable[FileDescriptor]) -> FileDescriptorSet:
+def _set_of(files: Iterable[FileDescriptor]) -> FileDescriptorSet:
     """The files with all that they import, each behind its own imports, as a descriptor set has them."""
     found: dict[str, FileDescriptor] = {}
 

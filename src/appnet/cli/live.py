@@ -23,6 +23,7 @@ from appnet.processors.processor import Acceptance, Node
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
 _NODES_SECONDS = 0.5
+_MOST_SHOWN = 2_000
 
 
 def show_plan(machine: LocalMachine, out: Console) -> None:
@@ -66,7 +67,7 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
             answer = await node.answer(version, 0)
             if answer.acceptance is Acceptance.NACKED and (name, version) not in refused:
                 refused.add((name, version))
-                screens.err.print(f"{name} refused version {version}: {answer.error}", markup=False)
+                screens.err.print(f"{name} refused version {version}: {_plain(answer.error)}", markup=False)
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
                 screens.out.print(f"{name} {'is connected' if node.running else 'has gone'}", markup=False)
@@ -109,6 +110,11 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
         out.print(f"  {name} {_state(node, rollout.accept_seconds.get(name))}", markup=False)
     if rollout.anew:
         out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
+
+
+def _plain(text: str) -> str:
+    """What others wrote, as a terminal may show it."""
+    return "".join(it if it.isprintable() or it == "\n" else "?" for it in text[:_MOST_SHOWN])
 
 
 def _state(node: Node, seconds: float | None) -> str:

@@ -8,6 +8,7 @@ a program: a bare interpreter that makes the request and then becomes the comman
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -52,15 +53,28 @@ async def start_bound(
     )
 
 
+def ask_to_end(process: asyncio.subprocess.Process) -> None:
+    """Asks ``process``, and all that it has started in its session, to end."""
+    _signal(process, signal.SIGTERM)
+
+
 async def stop(process: asyncio.subprocess.Process, grace_seconds: float) -> int:
-    """Asks ``process`` to end, kills it after ``grace_seconds``, and returns its exit code."""
+    """Asks ``process`` to end, kills it and what it has started after ``grace_seconds``, and returns its exit code."""
     if process.returncode is None:
-        process.terminate()
+        ask_to_end(process)
         try:
             await asyncio.wait_for(process.wait(), grace_seconds)
         except TimeoutError:
             process.kill()
-    return await process.wait()
+    code = await process.wait()
+    _signal(process, signal.SIGKILL)  # who was asked and stays behind
+    return code
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """To the whole group, of which the process is the leader: a shell's children do not end with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _become(parent: int, command: list[str]) -> None:

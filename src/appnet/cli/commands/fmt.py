@@ -58,6 +58,8 @@ def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
 
 def _standard_input() -> TextSource:
     file = Path("standard input")
+    if sys.stdin is None:
+        raise typer.BadParameter("standard input is closed")
     content = sys.stdin.buffer.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise typer.BadParameter(f"standard input is larger than {MOST_BYTES >> 20} MiB")

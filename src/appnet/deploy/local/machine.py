@@ -18,9 +18,11 @@ from appnet.compile.pipeline import Version
 from appnet.control.controller import Controller
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.calls import check_calls
-from appnet.deploy.local.program import INSTANCE, ApplicationError, ServiceProgram, check_free
+from appnet.deploy.local.program import ApplicationError, ServiceProgram, check_free
 from appnet.deploy.local.services import (
     FILE_NAME,
+    INSTANCE,
+    MAX_PORT,
     LocalApplication,
     LocalService,
     TrialCall,
@@ -120,11 +122,16 @@ class LocalMachine:
         try:
             await self._start()
         except BaseException:
-            await self._cleanup.aclose()
+            await self._stop()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        for it in self.programs:
+            it.ask_to_end()  # all at once, as each may take its time
         await self._cleanup.aclose()
 
     @property
@@ -220,7 +227,7 @@ class LocalMachine:
         """Where calls go in over the edges of clients that have no program here; 0: at a free port."""
         links = [it for it in self._edges if it[0] not in self.instances]
         first = self.settings.port if self._outermost is None else 0
-        return {it: first + number if first else 0 for number, it in enumerate(links)}
+        return {it: _checked(first + number) if first else 0 for number, it in enumerate(links)}
 
     async def _behind_client(
         self, link: _Link, instance: str, version: Version, bind: Address = ANY_LOCAL_PORT
@@ -286,7 +293,7 @@ class LocalMachine:
     def _place(self, bind: Address) -> Address:
         """Where a node listens; of one that others start, where they have to find it."""
         served = self.settings.served
-        return Address(served.host, next(self._ports)) if served is not None else bind
+        return Address(served.host, _checked(next(self._ports))) if served is not None else bind
 
     def _other(self, end: EdgeEnd) -> str:
         """What tells a node from others of its service: the edge's other end, where the service has several ends."""
@@ -320,6 +327,12 @@ class LocalMachine:
         while True:
             self.check()
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
+
+
+def _checked(port: int) -> int:
+    if port > MAX_PORT:
+        raise ApplicationError(f"--port: there is no port {port}; begin lower, each edge takes ports of its own")
+    return port
 
 
 def _servers_first(links: Sequence[_Link]) -> list[str]:

@@ -21,11 +21,11 @@ from appnet.deploy.local.services import MAX_PORT, LocalService
 from appnet.system import lifetime
 from appnet.system.address import Address
 
-INSTANCE = "APPNET_INSTANCE"
-"""The variable that tells a program its instance's name."""
-
 _HOST = "127.0.0.1"
 _LOG_TAIL_LINES = 20
+_LOG_TAIL_BYTES = 64 << 10
+_LONGEST_LINE = 500
+_LOOK_BYTES = 1 << 20
 _POLL_SECONDS = 0.02
 _ASK_SECONDS = 1.0
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
@@ -49,6 +49,7 @@ class ServiceProgram:
         self._service = service
         self._process: asyncio.subprocess.Process | None = None
         self._address: Address | None = None
+        self._seen = 0  # of its log, in bytes
 
     async def start(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
         """Starts it, and waits until it can be called. ``variables``: of its environment, beside its service's own.
@@ -75,6 +76,11 @@ class ServiceProgram:
         """Raises `ApplicationError` where the port that it has to listen on is taken."""
         if self._service.port.number is not None:
             check_free(self._service.port.number, f"{self.name} listens on")
+
+    def ask_to_end(self) -> None:
+        """Asks it, and what it has started, and waits for nothing."""
+        if self._process is not None:
+            lifetime.ask_to_end(self._process)
 
     async def stop(self, grace_seconds: float = 3.0) -> None:
         """Ends it: asks first, kills after ``grace_seconds``. Safe to call again."""
@@ -116,13 +122,13 @@ class ServiceProgram:
 
     def last_words(self) -> str:
         """The end of its log, to follow what is said of it."""
-        lines = self._log().splitlines()[-_LOG_TAIL_LINES:]
+        with self.log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
         if not lines:
             return "; it wrote nothing"
-        return f": {lines[0]}" if len(lines) == 1 else "\n".join(("; its log ends:", *lines))
-
-    def _log(self) -> str:
-        return self.log_path.read_text("utf-8", "replace")
+        shown = [it[:_LONGEST_LINE] for it in lines]
+        return f": {shown[0]}" if len(shown) == 1 else "\n".join(("; its log ends:", *shown))
 
     def _command(self, environment: Mapping[str, str]) -> list[str]:
         """The words with what the variables hold, after the program's path."""
@@ -159,12 +165,21 @@ class ServiceProgram:
         pattern = self._service.port.printed
         if pattern is None or self._address is not None:
             return
-        found = pattern.search(self._log().rpartition("\n")[0])
+        found = next(filter(None, map(pattern.search, self._new_lines())), None)
         if found is not None:
             port = found[1] or ""
             if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
                 raise ApplicationError(f"{self.name} printed {port!r}, which is no port: correct `printed`")
             self._address = Address(_HOST, int(port))
+
+    def _new_lines(self) -> list[str]:
+        """The whole lines that it has written since the last time, as far as one look goes."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._seen)
+            part = log.read(_LOOK_BYTES)
+        whole = part.rfind(b"\n") + 1 or (len(part) if len(part) == _LOOK_BYTES else 0)
+        self._seen += whole
+        return part[:whole].decode("utf-8", "replace").splitlines()
 
     async def _answers(self, address: Address) -> bool:
         health = self._service.health

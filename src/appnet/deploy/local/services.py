@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import re2
 import yaml
 
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents, scalar_value
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 
 FILE_NAME = "local.yaml"
+INSTANCE = "APPNET_INSTANCE"
+"""The variable that tells a program its instance's name."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_PORT = 65_535
@@ -40,12 +44,12 @@ class Port:
     """How a program and AppNet agree on a port.
 
     ``number``: a fixed one; ``variable``: of the program's environment, where it finds that, or a free one;
-    ``printed``: a pattern with one group, which finds it in what the program writes.
+    ``printed``: a pattern of RE2 with one group, which finds it in what the program writes.
     """
 
     number: int | None = None
     variable: str = ""
-    printed: re.Pattern[str] | None = None
+    printed: Any = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def read_local_application(source: Source, known: Mapping[str, object] | None = 
     section.only(("services", "calls"))
     services = _services(section, known)
     calls = _calls(section, services)
+    _check_ports(services, problems)
     problems.raise_any()
     return LocalApplication(source, services, calls)
 
@@ -139,7 +144,6 @@ def address_variable(service: str) -> str:
 
 def _service(name: Located, section: Section, known: Mapping[str, object] | None) -> LocalService:
     section.only(_SERVICE_KEYS)
-    folder = section.text("folder")
     upstreams = {}
     for service, (value, span) in section.scalars("upstreams").items():
         _check_known(Located(service, span), known, "services of the manifest", section.problems)
@@ -149,29 +153,79 @@ def _service(name: Located, section: Section, known: Mapping[str, object] | None
             help_ = f"give the name of a variable: `{service}: {address_variable(service)}`"
             section.problems.add("C012", "this is no variable's name", span, "letters, digits and `_`", help_)
     startup = _number(section, "startupSeconds", _MAX_STARTUP_SECONDS)
+    environment, port = _texts(section, "environment"), _port(section)
+    taken = [*upstreams.values(), *(Located(key, it.span) for key, it in environment.items())]
+    taken += [Located(port.variable, section.key_span("port"))] if port.variable else []
+    _check_variables(taken, section.problems)
     return LocalService(
         name,
         _command(section),
-        _beside(section.problems.source, folder.value if folder else "."),
-        _port(section),
+        _folder(section),
+        port,
         upstreams,
-        {key: _written(value) for key, (value, _) in section.scalars("environment").items()},
+        {key: it.value for key, it in environment.items()},
         _health(section),
         _number(section, "replicas", _MAX_REPLICAS),
         _STARTUP_SECONDS if startup is None else float(startup),
     )
 
 
+def _check_ports(services: Mapping[str, LocalService], problems: Problems) -> None:
+    seen: dict[int, str] = {}
+    for name, it in services.items():
+        port = it.port.number
+        if port is not None and seen.setdefault(port, name) != name:
+            help_ = "give each its own, or let it take its port from a variable: `port: PORT`"
+            problems.add("C012", f"port {port} is two services'", it.name.span, f"`{seen[port]}` has it, too", help_)
+
+
+def _check_variables(variables: Sequence[Located], problems: Problems) -> None:
+    """Each is one, and means one thing: or else calls might go past the elements."""
+    seen = {INSTANCE: Span.whole(problems.source)}
+    for it in variables:
+        if not _VARIABLE.fullmatch(it.value):
+            problems.add("C012", f"`{it}` is no variable's name", it.span, "letters, digits and `_`", "rename it")
+        elif it.value in seen:
+            what = "AppNet gives it" if it.value == INSTANCE else "the second"
+            problems.add("C013", f"`{it}` is two variables", it.span, what, "give each thing a variable of its own")
+        seen.setdefault(it.value, it.span)
+
+
+def _folder(section: Section) -> Path:
+    """Where the program runs; a path begins at the file's folder."""
+    source, text = section.problems.source, section.text("folder")
+    assert source.path is not None, "programs run from files"
+    folder = source.path.parent / (text.value if text is not None else ".")
+    if text is not None and not folder.is_dir():
+        help_ = "give a folder; the path begins at this file's"
+        section.problems.add("C033", "`folder` names no folder", text.span, f"no folder: {folder}", help_)
+    return folder
+
+
+def _texts(section: Section, key: str) -> dict[str, Located]:
+    """The mapping at ``key``, each of its values as it is written."""
+    inner = section.section(key) if key in section else None
+    found: dict[str, Located] = {}
+    for name, node in inner.values() if inner is not None else ():
+        span = node_span(section.problems.source, node)
+        if not isinstance(node, yaml.ScalarNode) or "\0" in node.value:
+            section.problems.add("C012", f"`{name}` takes a text", span, "this is none", "give one value, without NUL")
+        else:
+            found[name] = Located(node.value, span)
+    return found
+
+
 def _command(section: Section) -> tuple[str, ...]:
     """The words of the command, given as one text or as a list."""
     node = section.get("command")
     if isinstance(node, yaml.SequenceNode):
-        words = [scalar_value(it) for it in section.items("command", "give the program and its arguments") or ()]
-        if None in words:
+        nodes = section.items("command", "give the program and its arguments") or ()
+        words = [it.value for it in nodes if isinstance(it, yaml.ScalarNode) and "\0" not in it.value]
+        if len(words) < len(node.value):
             span = node_span(section.problems.source, node)
             help_ = "give each word as a text: `[python, server.py]`"
             section.problems.add("C012", "a word of the command is no text", span, "", help_)
-        return tuple(_written(it) for it in words if it is not None)
+        return tuple(words)
     text = section.text("command", needed="the program and its arguments: `command: python server.py`")
     if text is None:
         return ()
@@ -199,7 +253,7 @@ def _port(section: Section) -> Port:
     return Port()
 
 
-def _pattern(section: Section | None) -> re.Pattern[str] | None:
+def _pattern(section: Section | None) -> Any:
     if section is None:
         return None
     section.only(("printed",))
@@ -207,9 +261,11 @@ def _pattern(section: Section | None) -> re.Pattern[str] | None:
     if text is None:
         return None
     help_ = "put the port, and nothing else, into parentheses: `printed: 'listening on .*:([0-9]+)'`"
+    options = re2.Options()
+    options.log_errors = False
     try:
-        pattern = re.compile(text.value)
-    except re.error as error:
+        pattern = re2.compile(text.value, options)
+    except re2.error as error:
         section.problems.add("C012", "`printed` is no pattern", text.span, str(error), help_)
         return None
     if pattern.groups != 1:
@@ -271,20 +327,11 @@ def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall |
         path.value,
         service,
         method,
-        {key: Located(_written(value), span) for key, (value, span) in section.scalars("sends").items()},
-        {key: Located(_written(value), span) for key, (value, span) in section.scalars("answers").items()},
+        _texts(section, "sends"),
+        _texts(section, "answers"),
         prints,
         failed.value if failed else "",
     )
-
-
-def _written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _beside(source: Source, folder: str) -> Path:
-    assert source.path is not None, "programs run from files"
-    return source.path.parent / folder
 
 
 def local_file(manifest: Source) -> Source | None:

@@ -15,6 +15,7 @@ from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.services import TrialCall
 
+_MOST_BYTES = 1 << 20
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
@@ -57,7 +58,17 @@ async def get(url: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session,
         session.get(url, headers=headers) as reply,
     ):
-        text = (await reply.text()).removesuffix("\n")
+        text = (await _start_of(reply)).decode(reply.get_encoding(), "replace").removesuffix("\n")
         status = reply.headers.get("grpc-status", "0")
         message = unquote(reply.headers.get("grpc-message", ""))
         return HttpAnswer(reply.status, CallerAnswer(text, int(status) if status.isdecimal() else 2, message))
+
+
+async def _start_of(reply: aiohttp.ClientResponse) -> bytes:
+    """The page, as far as anybody wants to see it."""
+    found = bytearray()
+    async for chunk in reply.content.iter_chunked(64 << 10):
+        found += chunk
+        if len(found) > _MOST_BYTES:
+            break
+    return bytes(found[:_MOST_BYTES])
