@@ -97,6 +97,8 @@ def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, targ
             assert f"server-sidecar is to listen on 127.0.0.1:{server}" in it.output
             assert f"frontend calls server at 127.0.0.1:{frontend}" in it.output
             assert 'appnet_node_connected{node="server-sidecar"} 0.0' in metrics(status)
+            with envoy(tmp_path, "servre-sidecar", *places):
+                it.wait_for("servre-sidecar is connected, but is no node of this application; nodes: server-sidecar, ")
             for node in ("server-sidecar", "frontend-sidecar"):
                 envoys.enter_context(envoy(tmp_path, node, *places))
             assert outcome(frontend, "hello")[0] == 0

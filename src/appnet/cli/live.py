@@ -58,8 +58,9 @@ async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
 
 
 async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
-    """Tells of nodes that come and go, and of those that refuse their version, each once."""
+    """Tells of nodes that come and go, of those that refuse their version, and of names that are no node's."""
     here: set[str] = set()
+    strange: set[str] = set()
     refused: set[tuple[str, str]] = set()
     while True:
         version = machine.controller.running.id
@@ -71,6 +72,10 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
                 screens.out.print(f"{name} {'is connected' if node.running else 'has gone'}", markup=False)
+        for name in machine.strangers() - strange:
+            what = f"is connected, but is no node of this application; nodes: {', '.join(machine.nodes)}"
+            screens.err.print(f"{_plain(name)} {what}", markup=False)
+        strange = set(machine.strangers())
         await asyncio.sleep(_NODES_SECONDS)
 
 

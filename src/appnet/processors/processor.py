@@ -144,6 +144,9 @@ class Bootstrap:
 class Nodes(Protocol):
     """Makes nodes, which end with the context that it came from."""
 
+    def strangers(self) -> frozenset[str]:
+        """Names that have connected and are no node's: they are served nothing."""
+
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> Node:
         """A node that judges calls by the version. Raises `ProcessorError` with what it said."""
 

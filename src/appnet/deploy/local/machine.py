@@ -139,6 +139,10 @@ class LocalMachine:
         """Those of all instances."""
         return [it.program for several in self.instances.values() for it in several]
 
+    def strangers(self) -> frozenset[str]:
+        """Names under which processors have connected that are no node's of this application."""
+        return frozenset[str]().union(*(it.strangers() for it in self._starters.values()))
+
     @property
     def calls(self) -> list[TrialCall]:
         """The calls of the application file, as far as the programs run here that take them."""

@@ -139,6 +139,10 @@ def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
 class EnvoyNodes:
     """Starts Envoys that one xDS server tells what to run."""
 
+    def strangers(self) -> frozenset[str]:
+        """Envoys that were not started here."""
+        return self._xds.strangers()
+
     def __init__(self, processor: str, xds: XdsServer, stack: AsyncExitStack) -> None:
         self._processor, self._xds, self._stack = processor, xds, stack
 
@@ -153,6 +157,10 @@ class EnvoyNodes:
 
 class AwaitedEnvoys:
     """Configures Envoys that others start, as they connect."""
+
+    def strangers(self) -> frozenset[str]:
+        """Envoys by names that no node has."""
+        return self._xds.strangers()
 
     def __init__(self, processor: str, xds: XdsServer) -> None:
         self._processor, self._xds = processor, xds

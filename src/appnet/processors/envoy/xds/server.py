@@ -116,6 +116,10 @@ class XdsServer:
         """The nodes that have a stream open."""
         return frozenset(node for node, streams in self._streams.items() if streams)
 
+    def strangers(self) -> frozenset[str]:
+        """The nodes that have a stream open, and for which there is no snapshot."""
+        return frozenset(node for node in self.connected() if not self._nodes[node].is_known)
+
     def _node(self, name: str) -> NodeState:
         return self._nodes.setdefault(name, NodeState(name))
 
@@ -151,7 +155,10 @@ class XdsServer:
         return stream
 
     def _close(self, stream: _Stream) -> None:
-        self._streams[stream.state.node.name].discard(stream)
+        node = stream.state.node
+        self._streams[node.name].discard(stream)
+        if not node.is_known and not self._streams[node.name]:
+            del self._streams[node.name], self._nodes[node.name]
 
     def _receive(self, stream: _Stream, request: DiscoveryRequest) -> None:
         answer = stream.state.receive(request)

@@ -35,6 +35,11 @@ class NodeState:
         self.types = {type_url: TypeState() for type_url in RESOURCE_TYPES}
         self._versions: set[str] = set()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody has said what it should have."""
+        return bool(self._versions)
+
     def set_type(self, type_url: str, resources: Resources, version: str) -> bool:
         """Sets the resources of a type; says whether they differ from what was set before."""
         self._versions.add(version)
