@@ -160,3 +160,15 @@ def test_one_float_is_its_own_median() -> None:
     floats = store.summaries()[0].floats
     assert floats is not None
     assert (floats.p50, floats.p99) == (0.5, 0.5)
+
+
+def test_long_records_are_kept_by_their_size() -> None:
+    store = RecordStore(stream_bytes=1_000)
+    for number in range(100):
+        store.add(Record(number, "log", "texts", "x" * 400, {}))
+    assert [it.time_ns for it in store.records("log", "texts")] == [98, 99]
+    store.add(Record(100, "log", "texts", "x" * 5_000, {}))
+    assert [it.time_ns for it in store.records("log", "texts")] == [100], "the last one in any case"
+    store.add(Record(101, "log", "texts", ("x", 1.0), {}))
+    assert [it.time_ns for it in store.records("log", "texts")] == [101]
+    assert store.counts() == {("log", "texts"): 102}

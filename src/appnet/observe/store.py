@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from appnet.observe.records import Record
+from appnet.observe.records import Record, RecordValue
+
+_SMALL_BYTES = 8
 
 
 class StreamKey(NamedTuple):
@@ -40,25 +42,31 @@ class StreamSummary:
 class _Stream:
     kept: deque[Record]
     count: int = 0
+    size: int = 0  # of the kept values, about as many bytes
 
 
 class RecordStore:
     """Keeps the last ``capacity`` records of each of at most ``max_streams`` streams, and counts all.
 
-    A new stream beyond ``max_streams`` takes the place of the one that has been silent longest.
+    Of a stream of long texts it keeps fewer: about ``stream_bytes`` in all, but always the last one. A new stream
+    beyond ``max_streams`` takes the place of the one that has been silent longest.
     """
 
-    def __init__(self, capacity: int = 10_000, max_streams: int = 1_000) -> None:
+    def __init__(self, capacity: int = 10_000, max_streams: int = 1_000, stream_bytes: int = 16 << 20) -> None:
         self._capacity = capacity
         self._max_streams = max_streams
+        self._stream_bytes = stream_bytes
         self._streams: dict[StreamKey, _Stream] = {}
 
     def add(self, record: Record) -> None:
         """Takes one record; usable as a subscriber of ``OtlpReceiver``."""
         key = StreamKey(record.element, record.variable)
-        stream = self._streams.pop(key, None) or _Stream(deque(maxlen=self._capacity))
+        stream = self._streams.pop(key, None) or _Stream(deque())
         stream.kept.append(record)
         stream.count += 1
+        stream.size += _size(record.value)
+        while len(stream.kept) > self._capacity or (stream.size > self._stream_bytes and len(stream.kept) > 1):
+            stream.size -= _size(stream.kept.popleft().value)
         self._streams[key] = stream  # last in order: heard of last
         if len(self._streams) > self._max_streams:
             del self._streams[next(iter(self._streams))]
@@ -78,6 +86,13 @@ class RecordStore:
             StreamSummary(key, stream.count, stream.kept[-1], summarize(stream.kept))
             for key, stream in sorted(self._streams.items())
         ]
+
+
+def _size(value: RecordValue) -> int:
+    """About how many bytes the value takes."""
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    return len(value) if isinstance(value, str | bytes) else _SMALL_BYTES
 
 
 def summarize(records: deque[Record] | list[Record]) -> FloatSummary | None:
