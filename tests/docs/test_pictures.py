@@ -14,6 +14,7 @@ from tests.support import snapshots
 IMAGES = Path("docs/images")
 DRAWN = {
     "hotel": "examples/chain/hotel.yaml",
+    "hotel_sample": "config/samples/hotel/sample_hotel_sidecar.yaml",
     **{name: f"config/samples/cookbook/{name}.yaml" for name in RECIPES.values()},
 }
 

@@ -11,7 +11,9 @@ from appnet.optimize.explain import Explanation
 _ROW, _HEADING, _STEP, _BOX, _GAP, _LETTER, _MARGIN = 92, 24, 56, 30, 10, 7.2, 16
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.service{fill:#dfe9f5;stroke:#4a6fa5}.proxy{fill:#fafafa;stroke:#999}"
-    ".element{fill:#fff3d6;stroke:#c28e0e}.moved{fill:#d9f2dd;stroke:#2e8b57}.wire{stroke:#666}.title{font-weight:bold}.cost{font-size:11px}"
+    ".element{fill:#fff3d6;stroke:#c28e0e}.moved{fill:#d9f2dd;stroke:#2e8b57}.wire{stroke:#666}.title{font-weight:bold}"
+    # What stands on a line is readable, and all of it on a dark page.
+    ".cost{font-size:11px;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}.page{fill:#fff}"
 )
 
 
@@ -37,7 +39,8 @@ def picture(explanations: Sequence[Explanation], edges: Sequence[tuple[str, str]
             top += _ROW
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + _MARGIN:.0f}" height="{top + 8:.0f}" '
-        f'role="img"><style>{_STYLE}</style>{"".join(parts)}</svg>\n'
+        f'role="img"><title>Chains as written and as planned</title><style>{_STYLE}</style>'
+        f'<rect class="page" width="100%" height="100%"/>{"".join(parts)}</svg>\n'
     )
 
 
