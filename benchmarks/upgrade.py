@@ -42,7 +42,7 @@ from benchmarks.dataplane import message
 REQUEST_STAMP = "x-request-version"
 RESPONSE_STAMP = "x-response-version"
 WANTED_CALLS = 100_000
-_PRINTED = r'"address": "127\.0\.0\.1:([0-9]+)"'
+_PRINTED = r'"address": ?"127\.0\.0\.1:([0-9]+)"'
 
 _FIREWALL = """\
 state:
