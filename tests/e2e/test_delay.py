@@ -9,7 +9,7 @@ from pathlib import Path
 from appnet.deploy.local.machine import LocalMachine
 from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
 from tests.e2e.conftest import ECHO, ELEMENTS, Proxied, StartProxied
-from tests.quickstart.support import ask, sample, settings_of
+from tests.quickstart.support import judged, sample, settings_of
 from tests.support.asynchronous import asynchronous
 from tests.support.raw_grpc import RawClient, frame, string_field
 
@@ -51,12 +51,12 @@ async def test_an_edit_adds_the_delay_to_a_running_application(tmp_path: Path) -
     fault = config.with_name("fault.appnet")
     fault.write_text(ELEMENTS["headers"])
     async with LocalMachine(settings_of(config, tmp_path)) as machine:
-        assert (await ask(machine.url("frontend"), "hello")).status == 0
+        assert (await judged(machine.url("frontend"), "hello")).status == 0
         fault.write_text(ELEMENTS["delay_all"])
         await machine.controller.upgrade()
         began = time.monotonic()
-        assert (await ask(machine.url("frontend"), "hello")).status == 0
+        assert (await judged(machine.url("frontend"), "hello")).status == 0
         assert time.monotonic() - began >= DELAY_SECONDS
         fault.write_text(ELEMENTS["headers"])
         await machine.controller.upgrade()
-        assert (await ask(machine.url("frontend"), "hello")).status == 0
+        assert (await judged(machine.url("frontend"), "hello")).status == 0

@@ -11,7 +11,7 @@ import pytest
 from appnet.application.model import DEFAULT_MAX_MESSAGE, Limits
 from appnet.deploy.local.machine import LocalMachine
 from tests.e2e.conftest import ECHO, Proxied, StartProxied
-from tests.quickstart.support import ask, sample, settings_of
+from tests.quickstart.support import judged, sample, settings_of
 from tests.support.asynchronous import asynchronous
 from tests.support.lasting_calls import ANY_SIZE, TALK, TICK, WAIT, CallsServer, message, methods
 from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field, varint
@@ -79,10 +79,10 @@ async def test_an_edit_of_the_limit_reaches_a_running_application(tmp_path: Path
     written = config.read_text()
     config.write_text(written + "  maxMessage: 1KiB\n")
     async with LocalMachine(settings_of(config, tmp_path, target)) as machine:
-        assert (await ask(machine.url("frontend"), "x" * 2000)).status == RESOURCE_EXHAUSTED
+        assert (await judged(machine.url("frontend"), "x" * 2000)).status == RESOURCE_EXHAUSTED
         config.write_text(written + "  maxMessage: 4KiB\n")
         assert await machine.controller.upgrade() is not None
-        assert (await ask(machine.url("frontend"), "x" * 2000)).status == 0
+        assert (await judged(machine.url("frontend"), "x" * 2000)).status == 0
         assert await machine.controller.upgrade() is None
 
 

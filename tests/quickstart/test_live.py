@@ -129,7 +129,8 @@ def test_orphaned_it_ends(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     log = (tmp_path / "output").open("wb")
     parent = subprocess.Popen(
-        ["sh", "-c", '"$@" & wait', "sh", *APPNETCTL, "run", str(config)],
+        # As `nohup` has it, it would stay.
+        ["env", "--default-signal=HUP", "sh", "-c", '"$@" & wait', "sh", *APPNETCTL, "run", str(config)],
         stdout=log,
         stderr=subprocess.STDOUT,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONUNBUFFERED": "1"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -106,5 +107,13 @@ def main() -> None:
     """Entry point of the `appnetctl` script."""
     try:
         app()
-    except OSError as error:  # such as a full disk behind standard output
+    except OSError as error:
         sys.exit(f"error: {error}")
+    except SystemExit as ended:
+        try:
+            sys.stdout.flush()
+        except OSError as error:  # such as a full disk behind it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed once more at exit
+            if not ended.code:
+                sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: {error}")
+        raise
