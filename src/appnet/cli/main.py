@@ -107,13 +107,21 @@ def main() -> None:
     """Entry point of the `appnetctl` script."""
     try:
         app()
-    except OSError as error:
+    except OSError as error:  # such as a full disk behind standard output
+        _flushed()
         sys.exit(f"error: {error}")
     except SystemExit as ended:
-        try:
-            sys.stdout.flush()
-        except OSError as error:  # such as a full disk behind it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed once more at exit
-            if not ended.code:
-                sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: {error}")
+        error = _flushed()
+        if error is not None and not ended.code:
+            sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: {error}")
         raise
+
+
+def _flushed() -> OSError | None:
+    """Writes what standard output still holds; where that fails, drops it, and says why."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where it is flushed once more at exit
+        return error
+    return None
