@@ -111,9 +111,9 @@ def main() -> None:
         _flushed()
         sys.exit(f"error: {error}")
     except SystemExit as ended:
-        error = _flushed()
-        if error is not None and not ended.code:
-            sys.exit(1 if isinstance(error, BrokenPipeError) else f"error: {error}")
+        failed = _flushed()
+        if failed is not None and not ended.code:
+            sys.exit(1 if isinstance(failed, BrokenPipeError) else f"error: {failed}")
         raise
 
 
