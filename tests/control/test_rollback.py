@@ -8,19 +8,13 @@ import pytest
 
 from appnet.codegen.c import Code
 from appnet.control.rollout import RolloutError
-from appnet.deploy.local.foreseen import CallerAnswer
 from appnet.deploy.local.machine import LocalMachine
 from appnet.processors.envoy.sidecar import EnvoySidecar
 from appnet.processors.envoy.targets import TARGETS
-from tests.quickstart.support import ask, sample, settings_of
+from tests.quickstart.support import judged, sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
-
-
-async def judged(machine: LocalMachine, key: str) -> CallerAnswer:
-    answer = await ask(machine.url("frontend"), key)
-    return await judged(machine, key) if answer.message == "fault_injected" else answer
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
@@ -42,13 +36,13 @@ async def test_a_module_that_does_not_load(tmp_path: Path, target: str, monkeypa
         with pytest.raises(RolloutError, match="server-sidecar refused version"):
             await machine.controller.upgrade()
         assert machine.controller.running.id == before
-        assert (await judged(machine, "test")).message == "firewall"
-        assert (await judged(machine, "evil")).status == 0
+        assert (await judged(machine.url("frontend"), "test")).message == "firewall"
+        assert (await judged(machine.url("frontend"), "evil")).status == 0
 
         monkeypatch.undo()
         rollout = await machine.controller.upgrade()
         assert rollout is not None
         assert set(rollout.accept_seconds) == set(machine.nodes)
         assert set(rollout.changed) == {"frontend_server/echo.client", "frontend_server/echo.server"}
-        assert (await judged(machine, "evil")).message == "firewall"
+        assert (await judged(machine.url("frontend"), "evil")).message == "firewall"
         assert await machine.controller.upgrade() is None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appnet.deploy.local.foreseen import CallerAnswer
-from tests.quickstart.support import APPNETCTL, Running, ask, gone, left_behind, running, sample
+from tests.quickstart.support import APPNETCTL, Running, gone, judged, left_behind, running, sample
 
 pytestmark = pytest.mark.e2e
 
@@ -35,8 +35,7 @@ REFUSED = CallerAnswer("Echo server returns an error.", 10, "firewall")
 
 def call(it: Running, key: str) -> CallerAnswer:
     """The answer to a call, again where the fault element made it."""
-    answer = asyncio.run(ask(it.url, key))
-    return call(it, key) if answer.message == "fault_injected" else answer
+    return asyncio.run(judged(it.url, key))
 
 
 def edit(file: Path, old: str, new: str) -> None:

@@ -14,8 +14,8 @@ from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents, unreadable
+from appnet.system.address import MAX_PORT
 
-_MAX_PORT = 65_535
 _MAX_REPLICAS = 1_000
 _PORT = re.compile("[0-9]{1,5}")
 _LONGEST_NAME = 253  # of an object in Kubernetes
@@ -153,12 +153,12 @@ def _ports(spec: Section | None) -> dict[str, int]:
         entry = Section(node, spec.problems) if isinstance(node, yaml.MappingNode) else None
         number = entry.get("port") if entry else None
         text = number.value if isinstance(number, yaml.ScalarNode) else ""
-        if entry and _PORT.fullmatch(text) and 0 < int(text) <= _MAX_PORT:
+        if entry and _PORT.fullmatch(text) and 0 < int(text) <= MAX_PORT:
             name = entry.text("name") if "name" in entry else None
             found[name.value if name else text] = int(text)
         else:
             span = node_span(spec.problems.source, number or node)
-            help_ = f"give a number from 1 to {_MAX_PORT}: `port: 9000`"
+            help_ = f"give a number from 1 to {MAX_PORT}: `port: 9000`"
             spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
     return found
 

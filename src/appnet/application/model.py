@@ -43,10 +43,6 @@ class Edge:
     server: str
     methods: tuple[str, ...]
 
-    def service(self, side: Side) -> str:
-        """The service on ``side``."""
-        return self.client if side is Side.CLIENT else self.server
-
     def __str__(self) -> str:
         return f"{self.client}->{self.server}"
 

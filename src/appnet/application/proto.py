@@ -164,15 +164,15 @@ def load_proto(source: Source) -> ProtoFile:
             raise
         title = f"{base_name(source)} does not compile"
         raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
-    key, texts = (source.name, source), files.texts()
-    before, known = _COMPILED.get(key, ({}, None))
-    if known is None or before != texts:
+    key = (source.name, source)
+    texts, known = _COMPILED.get(key, ({}, None))
+    if known is None or texts != files.texts:
         known = _compile(source, files)
-        _COMPILED[key] = (texts, known)
+        _COMPILED[key] = (files.texts, known)
     return known
 
 
-_COMPILED: dict[tuple[str, Source], tuple[dict[str, str], ProtoFile]] = {}
+_COMPILED: dict[tuple[str, Source], tuple[Mapping[str, str], ProtoFile]] = {}
 """What was compiled, by source and what it is called, with the texts that it was made of, by name."""
 
 
@@ -206,10 +206,10 @@ def _compile(source: Source, files: ProtoFiles) -> ProtoFile:
     with tempfile.TemporaryDirectory() as folder:
         output, known, texts = (Path(folder, it) for it in ("set", "known", "texts"))
         files.write(texts)
-        known.write_bytes(files.known.SerializeToString())
+        known.write_bytes(files.known().SerializeToString())
         arguments = [
             "-I.",
-            *([f"--descriptor_set_in={known}"] if files.known.file else []),
+            *([f"--descriptor_set_in={known}"] if files.along else []),
             "--include_imports",
             "--include_source_info",
             f"--descriptor_set_out={output}",

@@ -30,20 +30,21 @@ _COME_ALONG = re.compile(r"(?:google/(?:api|rpc|type|longrunning)|validate|xds)/
 
 @dataclass(frozen=True)
 class ProtoFiles:
-    """``own``: the .proto's name as import statements have it. ``found``: all files by such names, itself first;
-    ``known``: what it imports of what comes along."""
+    """``own``: the .proto's name as import statements have it. ``found``: all files by such names, itself first, with
+    their ``texts``; ``along``: what it imports of what comes along."""
 
     own: str
     found: Mapping[str, Source]
-    known: FileDescriptorSet
+    texts: Mapping[str, str]
+    along: tuple[FileDescriptor, ...]
 
-    def texts(self) -> dict[str, str]:
-        """What the files hold, by name."""
-        return {name: source.text() for name, source in self.found.items()}
+    def known(self) -> FileDescriptorSet:
+        """What comes along, with all that it imports."""
+        return _set_of(self.along)
 
     def write(self, folder: Path) -> None:
         """Puts the files into the folder, as the compiler wants them."""
-        for name, text in self.texts().items():
+        for name, text in self.texts.items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -67,21 +68,21 @@ def files_of(source: Source) -> ProtoFiles:
     package = _package_root(source, text)
     roots = list(dict.fromkeys((*([package[0]] if package else []), *_buf_roots(source), "")))
     own = package[1] if package else _below(source, roots) or base_name(source)
-    found: dict[str, Source] = {own: source}
-    known: dict[str, FileDescriptor] = {}
+    found, texts = {own: source}, {own: text}
+    along: dict[str, FileDescriptor] = {}
     waiting = [own]
     while waiting:
-        for name in _imports(found[waiting.pop()].text()):
-            if name in found or name in known:
+        for name in _imports(texts[waiting.pop()]):
+            if name in found or name in along:
                 continue
-            there = (it for root in roots if content(it := source.beside(f"{root}{name}")) is not None)
-            imported = next(there, None)
+            tried = (source.beside(f"{root}{name}") for root in roots)
+            imported = next(((it, read) for it in tried if (read := content(it)) is not None), None)
             if imported is not None:
-                found[name] = imported
+                found[name], texts[name] = imported
                 waiting.append(name)
-            elif (along := _comes_along(name)) is not None:
-                known[name] = along
-    return ProtoFiles(own, found, _set_of(known.values()))
+            elif (brought := _comes_along(name)) is not None:
+                along[name] = brought
+    return ProtoFiles(own, found, texts, tuple(along.values()))
 
 
 def _imports(text: str) -> Iterator[str]:

@@ -108,9 +108,8 @@ def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> 
             read_local_application(FileSource(file))
             return []
         where = Where(target) if target else Where()
-        found = check_source(FileSource(file), FileSource(proto) if proto is not None else None, method, where)
-        if file.suffix in {".yaml", ".yml"} and not any(it.severity is Severity.ERROR for it in found):
-            found = [*found, *_of_programs(load_application(FileSource(file)))]
+        named = FileSource(proto) if proto is not None else None
+        found = check_source(FileSource(file), named, method, where, also=_of_programs)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:

@@ -60,7 +60,7 @@ async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
 async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
     """Tells of nodes that come and go, of those that refuse their version, and of names that are no node's."""
     here: set[str] = set()
-    strange: set[str] = set()
+    strange = frozenset[str]()
     refused: set[tuple[str, str]] = set()
     while True:
         version = machine.controller.running.id
@@ -72,10 +72,10 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
                 screens.out.print(f"{name} {'is connected' if node.running else 'has gone'}", markup=False)
-        for name in machine.strangers() - strange:
+        before, strange = strange, machine.strangers()
+        for name in strange - before:
             what = f"is connected, but is no node of this application; nodes: {', '.join(machine.nodes)}"
             screens.err.print(f"{_plain(name)} {what}", markup=False)
-        strange = set(machine.strangers())
         await asyncio.sleep(_NODES_SECONDS)
 
 

@@ -14,7 +14,7 @@ from appnet.language import Given
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
-from appnet.system.address import Address
+from appnet.system.address import MAX_PORT, Address
 
 _COMPILED_TO = "What elements are compiled to, where their processor has it."
 
@@ -110,7 +110,7 @@ def _address(text: str, *, any_port: bool = False) -> Address | None:
         found = Address.parse(text)
     except ValueError:
         return None
-    return found if (0 if any_port else 1) <= found.port < 1 << 16 else None
+    return found if (0 if any_port else 1) <= found.port <= MAX_PORT else None
 
 
 def address_given(text: str, option: str, *, any_port: bool = False) -> Address:

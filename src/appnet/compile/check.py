@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
+from appnet.application.load import LoadedApplication
 from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
 from appnet.application.uses import Use, uses_of
@@ -22,12 +24,16 @@ ANYWHERE = Where()
 
 
 def check_source(
-    source: Source, proto: Source | None = None, method: str = "", where: Where = ANYWHERE
+    source: Source,
+    proto: Source | None = None,
+    method: str = "",
+    where: Where = ANYWHERE,
+    also: Callable[[LoadedApplication], Iterable[Diagnostic]] = lambda _: (),
 ) -> list[Diagnostic]:
     """Errors and warnings of an AppNetConfig, a specification of an application, an element or a .proto.
 
     An application is checked against the places that it has by ``where``; what runs there and cannot be compiled for a
-    cluster is warned of.
+    cluster is warned of. ``also``: what else is wrong with one that has no error.
     An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the files of
     applications near it use it; where none does, without a method: its fields are taken as given.
     """
@@ -41,7 +47,8 @@ def check_source(
             case _:
                 loaded = load_application(source)
                 wrong = unfit(loaded, where)
-                return [*loaded.warnings, *(wrong or unfit_for_clusters(loaded, where))]
+                found = [*loaded.warnings, *(wrong or unfit_for_clusters(loaded, where))]
+                return found if any(it.severity is Severity.ERROR for it in found) else [*found, *also(loaded)]
     except DiagnosticError as error:
         return error.diagnostics
 

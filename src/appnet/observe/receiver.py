@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import zlib
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from appnet.observe.otlp import ExportLogsServiceResponse
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.http import serve_http
 
 _log = logging.getLogger(__name__)
 
@@ -36,14 +36,7 @@ class OtlpReceiver:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
         application = web.Application(client_max_size=_MAX_POST_BYTES)
         application.router.add_post("/v1/logs", self._take_logs)
-        runner = web.AppRunner(application, access_log=None, auto_decompress=False)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._bind.host, self._bind.port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise OSError(f"cannot listen on {self._bind}: {os.strerror(error.errno or 0)}") from None
-        self._runner = runner
+        self._runner = await serve_http(application, self._bind, auto_decompress=False)
 
     async def stop(self) -> None:
         """Ends open requests and closes the port. Safe to call again."""

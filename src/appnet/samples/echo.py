@@ -14,16 +14,15 @@ import asyncio
 import json
 import os
 import random
-import signal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import grpc
 from aiohttp import web
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
+from appnet.samples.serving import told_status, told_to_end
 
 _SERVICE = "echo.EchoService"
 _METHOD = "echo"
@@ -73,11 +72,7 @@ async def serve_frontend(proto: Path, server: str, port: int) -> None:
             try:
                 reply = await call(message(Body=request.query.get("key", "")), timeout=_CALL_TIMEOUT_SECONDS)
             except grpc.aio.AioRpcError as error:
-                status = {
-                    "grpc-status": str(error.code().value[0]),
-                    "grpc-message": quote(error.details() or "", safe=" /:,;'()"),
-                }
-                return web.Response(text="Echo server returns an error.\n", headers=status)
+                return web.Response(text="Echo server returns an error.\n", headers=told_status(error))
             return web.Response(text=f"{reply.Body}\n", headers={"grpc-status": "0"})
 
         application = web.Application()
@@ -96,9 +91,7 @@ async def serve_frontend(proto: Path, server: str, port: int) -> None:
 
 async def _run_at(host: str, port: int) -> None:
     """Says where the service is and waits to be told to end."""
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    told = told_to_end()
     print(json.dumps({"address": f"{host}:{port}"}), flush=True)  # noqa: T201
     await told.wait()
 

@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import grpc
@@ -27,6 +25,7 @@ from aiohttp import web
 
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.diagnostics.source import FileSource
+from appnet.samples.serving import told_status, told_to_end
 
 _HOTELS = 40
 _NEAREST = 5
@@ -140,7 +139,7 @@ async def _serve(role: str, messages: _Messages, port: int) -> None:
     except RuntimeError:
         raise SystemExit(f"cannot listen on port {port}") from None
     await server.start()
-    await _until_told()
+    await told_to_end().wait()
     await server.stop(grace=0.5)
 
 
@@ -184,9 +183,7 @@ async def _front(messages: _Messages, port: int) -> None:
             except ValueError:
                 return web.Response(text="lat and lon are numbers\n", status=400)
             except grpc.aio.AioRpcError as error:
-                status = str(error.code().value[0])
-                headers = {"grpc-status": status, "grpc-message": quote(error.details() or "", safe=" /:,;'()")}
-                return web.Response(text=f"{error.code().name}: {error.details()}\n", headers=headers)
+                return web.Response(text=f"{error.code().name}: {error.details()}\n", headers=told_status(error))
 
         return answer
 
@@ -203,15 +200,8 @@ async def _front(messages: _Messages, port: int) -> None:
         await web.TCPSite(runner, "127.0.0.1", port).start()
     except OSError as error:
         raise SystemExit(f"cannot listen on port {port}: {os.strerror(error.errno or 0)}") from None
-    await _until_told()
+    await told_to_end().wait()
     await runner.cleanup()
-
-
-async def _until_told() -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
 
 
 # --- load ---

@@ -6,6 +6,8 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
+MAX_PORT = 65_535
+
 
 @dataclass(frozen=True)
 class Address:

@@ -86,8 +86,8 @@ def command(
     changed: list[Formatted] = []
     wrong: list[Diagnostic] = []
     with told_errors():
-        files = [it for file in files for it in ([file] if file == _STANDARD_INPUT else elements([file]))]
-    for file in dict.fromkeys(files):
+        files = elements(files)
+    for file in files:
         try:
             formatted = format_file(file, upgrade=upgrade)
         except DiagnosticError as error:

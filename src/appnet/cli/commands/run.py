@@ -42,6 +42,7 @@ from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
+from appnet.system.address import MAX_PORT
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -192,7 +193,9 @@ def command(
     programs: Annotated[
         Path | None, typer.Option("--programs", help="How services are started, if not by local.yaml.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the application is called; 0: a free port.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, help="Where the application is called; 0: a free port.")
+    ] = 0,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,

@@ -34,7 +34,7 @@ from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
-from appnet.system.address import Address
+from appnet.system.address import MAX_PORT, Address
 
 
 async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
@@ -67,7 +67,9 @@ def command(
         str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz and /metrics are.")
     ] = "127.0.0.1:18002",
     host: Annotated[str, typer.Option(help="Where nodes listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The first node's port; others on those behind.")] = 15000,
+    port: Annotated[
+        int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; others on those behind.")
+    ] = 15000,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,

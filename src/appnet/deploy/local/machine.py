@@ -22,7 +22,6 @@ from appnet.deploy.local.program import ApplicationError, ServiceProgram, check_
 from appnet.deploy.local.services import (
     FILE_NAME,
     INSTANCE,
-    MAX_PORT,
     LocalApplication,
     LocalService,
     TrialCall,
@@ -40,7 +39,7 @@ from appnet.observe.store import RecordStore
 from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Node, Nodes, NodeSettings
-from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
 
 _ALIVE_POLL_SECONDS = 0.2
 

@@ -17,9 +17,9 @@ from types import MappingProxyType
 import aiohttp
 import grpc
 
-from appnet.deploy.local.services import MAX_PORT, LocalService
+from appnet.deploy.local.services import LocalService
 from appnet.system import lifetime
-from appnet.system.address import Address
+from appnet.system.address import MAX_PORT, Address
 
 _HOST = "127.0.0.1"
 _LOG_TAIL_LINES = 20
@@ -101,13 +101,6 @@ class ServiceProgram:
     def is_placed(self) -> bool:
         """Whether it is known where it listens."""
         return self._address is not None or self._service.port.printed is None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the started program."""
-        if self._process is None:
-            raise ApplicationError(f"{self.name} has not been started")
-        return self._process.pid
 
     @property
     def running(self) -> bool:

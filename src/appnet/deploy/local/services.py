@@ -19,13 +19,13 @@ from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
+from appnet.system.address import MAX_PORT
 
 FILE_NAME = "local.yaml"
 INSTANCE = "APPNET_INSTANCE"
 """The variable that tells a program its instance's name."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-MAX_PORT = 65_535
 _MAX_REPLICAS = 100
 _MAX_STARTUP_SECONDS = 3_600
 _STARTUP_SECONDS = 30.0

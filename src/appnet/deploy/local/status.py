@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 from appnet.deploy.local.machine import LocalMachine
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
+from appnet.system.http import serve_http
 
 
 class StatusServer:
@@ -31,14 +31,7 @@ class StatusServer:
         application.router.add_get("/healthz", self._ok)
         application.router.add_get("/readyz", self._ok)
         application.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._address.host, self._address.port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise OSError(f"cannot listen on {self._address}: {os.strerror(error.errno or 0)}") from None
-        self._runner = runner
+        self._runner = await serve_http(application, self._address)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -52,12 +51,9 @@ class Trials:
         return self._foreseen[key]
 
 
-async def get(url: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+async def get(url: str) -> HttpAnswer:
     """Asks for the page. Raises ``aiohttp.ClientError`` or ``TimeoutError`` where nobody answers."""
-    async with (
-        aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session,
-        session.get(url, headers=headers) as reply,
-    ):
+    async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session, session.get(url) as reply:
         text = (await _start_of(reply)).decode(reply.get_encoding(), "replace").removesuffix("\n")
         status = reply.headers.get("grpc-status", "0")
         message = unquote(reply.headers.get("grpc-message", ""))
