@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import threading
 import time
@@ -67,7 +68,7 @@ ELEMENTS = {
     ),
     "watches": element("x = 1\n", "if status(rpc) == 5:\n    set_trailer(rpc, 'x-saw', get_trailer(rpc, 'x-secret'))\n"),
     "hurries": element("set_deadline(rpc, 0.3)\nset_metadata(rpc, 'x-left', to_string(deadline(rpc) < 0.31))\n"),
-    "reads_deadline": element("set_metadata(rpc, 'x-left', to_string(deadline(rpc) > 5.0 and deadline(rpc) <= 9.0))\nset_metadata(rpc, 'x-none', to_string(deadline(rpc) == inf))\n"),
+    "reads_deadline": element("set_metadata(rpc, 'x-left', to_string(deadline(rpc)))\n"),
 }  # fmt: skip
 
 
@@ -213,8 +214,9 @@ def test_the_deadline_is_the_callers(through):
     meta = through("reads_deadline")
     meta.ask(timeout=9.0)
     meta.ask(timeout=None)
-    seen = [dict(it) for it in meta.server.seen]
-    assert [(it["x-left"], it["x-none"]) for it in seen] == [("true", "false"), ("false", "true")]
+    bounded, unbounded = (float(dict(it)["x-left"]) for it in meta.server.seen)
+    assert 5.0 < bounded < 9.5, "gRPC rounds a timeout up as it writes it"
+    assert unbounded == math.inf
 
 
 @pytest.mark.parametrize("timeout", [None, 9.0])
@@ -227,7 +229,7 @@ def test_a_shortened_call_ends_in_time_whatever_the_server_does(through, timeout
     assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert time.monotonic() - began < 8.0, "it was the caller's own deadline"
     assert dict(meta.server.seen[-1])["x-left"] == "true"
-    assert meta.server.left[-1] <= 0.31
+    assert meta.server.left[-1] < 1.0
 
 
 def test_a_shortened_stream_ends_in_time_after_its_first_message(through, target: str):
