@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges fuzz lint format clean
+.PHONY: help quickstart test test-judges fuzz lint docs docs-screenshots format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
+	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
 	@echo 'make clean         remove .venv and caches'
 
@@ -48,6 +49,14 @@ lint: $(BIN)/.development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(BIN)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'The docs are in site/; to read them with search: python3 -m http.server --directory site'
+
+# The pictures in CONTRIBUTING.md (ARGS=FOLDER: every page, to look at); needs Chromium.
+docs-screenshots: docs
+	$(BIN)/python docs/site/screenshots.py $(ARGS)
+
 format: $(BIN)/.development
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -56,7 +65,7 @@ bench-%: $(BIN)/.development
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Which packages are installed; made anew when pyproject.toml changes.
 $(BIN)/.runtime: pyproject.toml | $(BIN)/python
@@ -68,6 +77,11 @@ $(BIN)/.runtime: pyproject.toml | $(BIN)/python
 $(BIN)/.development: pyproject.toml $(BIN)/.runtime
 	@echo 'Installing the tools that tests and checks need into .venv'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BIN)/.docs: pyproject.toml $(BIN)/.runtime
+	@echo 'Installing what makes the docs into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 $(BIN)/python:
