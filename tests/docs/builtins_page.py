@@ -52,5 +52,4 @@ def _operation(operation: Operation) -> str:
 
 
 def _example(example: str) -> str:
-    code = "".join(f"    {line}\n" for line in example.splitlines())
-    return f"\n{code}" if code else ""
+    return f"\n```appnet\n{example}\n```\n" if example else ""

@@ -118,7 +118,7 @@ def _recipe(name: str) -> str:
 
 def _section(name: str) -> str:
     comment, _, program = source_of(name).partition("\n")
-    code = "".join(f"    {line}\n" if line else "\n" for line in program.rstrip().splitlines())
+    code = f"```appnet\n{program.rstrip()}\n```\n"
     given = parameters(program)
     told = "Parameters: " + ", ".join(f"`{it}`" for it in given) + ".\n" if given else "No parameters.\n"
     return f"\n### {name}\n\n{comment.removeprefix('# ')}\n{told}\n{code}"

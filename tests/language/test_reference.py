@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 from appnet.diagnostics.source import TextSource
@@ -13,8 +12,7 @@ REFERENCE = Path("docs/language.md")
 
 
 def test_the_example_compiles() -> None:
-    lines = REFERENCE.read_text(encoding="utf-8").split("\n")
-    start = lines.index("    state:                                   # what the element remembers")
-    end = next(i for i in range(start, len(lines)) if lines[i].startswith("Four blocks"))
-    compiled = compile_element(TextSource(Path("seen.appnet"), textwrap.dedent("\n".join(lines[start:end]))), ECHO)
+    text = REFERENCE.read_text(encoding="utf-8")
+    program = text.partition("```appnet\n")[2].partition("```")[0]
+    compiled = compile_element(TextSource(Path("seen.appnet"), program), ECHO)
     assert not compiled.warnings
