@@ -41,7 +41,7 @@ def test_the_command_of_the_guide_is_appnetctl_compile(tmp_path: Path) -> None:
         words = [sys.executable, *command, *arguments]
         answers.append(subprocess.run(words, cwd=tmp_path / place, capture_output=True, text=True, check=True).stdout)
     assert answers[0] == answers[1]
-    assert "as written   client: fault | logging   server: firewall" in answers[0]
+    assert "as written   client: fault | logging\n               server: firewall\n" in answers[0]
     folders = [tmp_path / place for place in commands]
     both = [{it.relative_to(at): it.read_bytes() for it in at.rglob("*") if it.is_file()} for at in folders]
     assert both[0] == both[1]
@@ -83,7 +83,7 @@ def test_measured_prices(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     write_prices(replace(DEFAULT, crossing=1000.0), prices)
     told = compiled("-v", "--dry_run", "--prices", prices).stdout
-    assert re.search(r"server: firewall   \d{3,4}\.\d\d us of CPU", told)
+    assert re.search(r"expected CPU per RPC: \d{3,4}\.\d µs ", told)
     missing = compiled("--dry_run", "--prices", tmp_path / "none.yaml")
     assert missing.exit_code == 2
     assert "error[C001]" in missing.stderr

@@ -34,3 +34,10 @@ def test_a_full_disk_behind_standard_output_is_told(arguments: list[str]) -> Non
         told = subprocess.run([*APPNETCTL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert told.stderr == "error: [Errno 28] No space left on device\n"
     assert told.returncode == 1
+
+
+def test_a_locale_that_lacks_a_letter_gets_a_question_mark() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run([*APPNETCTL, "explain", HOTEL], capture_output=True, text=True, check=False, env=environment)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "expected CPU per RPC: 21.9 ?s (22.5 ?s before optimisation)" in told.stdout

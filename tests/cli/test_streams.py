@@ -39,3 +39,12 @@ def test_the_table_has_a_row_for_each_stream() -> None:
     summaries = store("a", "b").summaries()
     Console(file=out, width=120).print(stream_table(summaries, {summaries[0].key: 12.4}))
     assert out.getvalue().splitlines()[1].split() == ["metrics.latency", "2", "12", "'b'"]
+
+
+def test_a_long_value_gives_way_to_the_other_columns() -> None:
+    out = io.StringIO()
+    Console(file=out, width=60).print(stream_table(store("x" * 50).summaries(), {}))
+    head, row = out.getvalue().splitlines()
+    assert head.split() == ["records", "of", "count", "per", "second", "median", "p99", "latest"]
+    assert row.startswith("metrics.latency ")
+    assert row.rstrip().endswith("…")

@@ -206,7 +206,7 @@ def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedChain) -> N
 def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
     found = explain(optimize(edge, OptLevel.STRONG))
     text = "\n".join(told(found))
-    assert "as planned   client: fault + logging + metrics   server: firewall" in text
+    assert "as planned   client: fault + logging + metrics\n             server: firewall\n" in text
     assert (
         "kept in order\n  fault, logging: the order shows\n    a call comes\n    fault first: fault draws and refuses; "
         in text

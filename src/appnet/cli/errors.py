@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Literal
 import typer
 from rich.console import Console
 
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.screen import show_diagnostics, tell
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -42,7 +43,7 @@ def told_errors(*others: type[Exception]) -> Iterator[None]:
     except BrokenPipeError:  # whoever reads the output has seen enough
         raise
     except failures as error:
-        err.print(f"error: {error}", markup=False)
+        tell(err, f"error: {error}")
         raise typer.Exit(FAILURE) from None
 
 
@@ -74,8 +75,14 @@ def check_new(file: Path, help_: str) -> None:
 
 
 def open_screens() -> Screens:
-    """Standard output and standard error."""
-    return Screens(_console(), _console(stderr=True))
+    """Standard output and standard error: one where both are the same terminal, so that what lives on it is kept."""
+    out = _console()
+    return Screens(out, out if _one_terminal() else _console(stderr=True))
+
+
+def _one_terminal() -> bool:
+    both = (sys.stdout, sys.stderr)
+    return all(it.isatty() for it in both) and len({os.ttyname(it.fileno()) for it in both}) == 1
 
 
 def _console(*, stderr: bool = False) -> Console:

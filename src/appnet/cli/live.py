@@ -7,17 +7,17 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from appnet.cli.errors import Screens
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.streams import Rates, stream_line, stream_table
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
-from appnet.optimize.explain import explain, told_changes, told_order
+from appnet.optimize.explain import explain, told_changes, told_cost, told_order
 from appnet.processors.processor import Acceptance, Node
 
 _TABLE_SECONDS = 0.5
@@ -32,18 +32,16 @@ def show_plan(machine: LocalMachine, out: Console) -> None:
     for name, node in machine.nodes.items():
         artifacts = artifacts_of(node.end, node.processor, version)
         modules = [" + ".join(it.name.value for it in artifact.segment.elements) for artifact in artifacts]
-        out.print(f"  {name} runs {', then '.join(modules) or 'no element'}", markup=False)
+        tell(out, f"  {name} runs {', then '.join(modules) or 'no element'}")
     explanations = [explain(it) for it in version.plans]
     for found, chain in zip(explanations, version.application.chains, strict=True):
         where = f" over {chain.chain.edge}" if len(explanations) > 1 else ""
-        costs = f"{found.cost:.1f} us; as written: {found.written_cost:.1f} us"
-        out.print(f"  expected CPU of an RPC{where}: {costs}", markup=False)
+        tell(out, f"  expected CPU per RPC{where}: {told_cost(found)}")
         for line in told_changes(found):
-            out.print(f"  {line}", markup=False)
-    names = " ".join(str(it.path) for it in machine.settings.sources)
+            tell(out, f"  {line}")
     kept = told_order(explanations)
     if kept:
-        out.print(f"  {kept}: appnetctl explain -v {names} says why", style="dim", markup=False)
+        tell(out, f"  {kept}: appnetctl explain -v says why", style="dim")
 
 
 async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
@@ -68,14 +66,14 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
             answer = await node.answer(version, 0)
             if answer.acceptance is Acceptance.NACKED and (name, version) not in refused:
                 refused.add((name, version))
-                screens.err.print(f"{name} refused version {version}: {_plain(answer.error)}", markup=False)
+                tell(screens.err, f"{name} refused version {version}: {_plain(answer.error)}")
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
-                screens.out.print(f"{name} {'is connected' if node.running else 'has gone'}", markup=False)
+                tell(screens.out, f"{name} {'is connected' if node.running else 'has gone'}")
         before, strange = strange, machine.strangers()
         for name in strange - before:
             what = f"is connected, but is no node of this application; nodes: {', '.join(machine.nodes)}"
-            screens.err.print(f"{_plain(name)} {what}", markup=False)
+            tell(screens.err, f"{_plain(name)} {what}")
         await asyncio.sleep(_NODES_SECONDS)
 
 
@@ -94,27 +92,27 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
         except DiagnosticError as error:
             broken = {it.span.source.path for it in error.diagnostics}
             show_diagnostics(screens.err, error.diagnostics)
-            screens.err.print(f"{names}: not taken; version {machine.controller.running.id} runs on", markup=False)
+            tell(screens.err, f"{names}: not taken; version {machine.controller.running.id} runs on")
             continue
         except (RolloutError, InternalError, OSError) as error:
-            screens.err.print(f"{names}: {error}; version {machine.controller.running.id} runs on", markup=False)
+            tell(screens.err, f"{names}: {error}; version {machine.controller.running.id} runs on")
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & set(map(real, files())):
-            screens.out.print(f"{names}: nothing changes for the proxies", markup=False)
+            tell(screens.out, f"{names}: nothing changes for the proxies")
 
 
 def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
     what = ", ".join(rollout.changed) or "the order of elements"
     took = _ms(rollout.compile_seconds)
-    out.print(f"{names}: version {rollout.version.id}, new: {what}; compiled in {took}", markup=False)
+    tell(out, f"{names}: version {rollout.version.id}, compiled in {took}; new: {what}")
     for name, node in machine.nodes.items():
-        out.print(f"  {name} {_state(node, rollout.accept_seconds.get(name))}", markup=False)
+        tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
     if rollout.anew:
-        out.print(f"  anew, with another type or in another place: {', '.join(rollout.anew)}", markup=False)
+        tell(out, f"  anew, with another type or in another place: {', '.join(rollout.anew)}")
 
 
 def _plain(text: str) -> str:
@@ -138,7 +136,7 @@ async def show_live(machine: LocalMachine, out: Console) -> None:
     if out.is_terminal:
         await _show_table(machine, out)
     else:
-        await _show_lines(machine, lambda line: out.print(line, markup=False))
+        await _show_lines(machine, lambda line: tell(out, line))
 
 
 async def _show_table(machine: LocalMachine, out: Console) -> None:
@@ -146,7 +144,7 @@ async def _show_table(machine: LocalMachine, out: Console) -> None:
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
             summaries = machine.records.summaries()
-            live.update(stream_table(summaries, rates.look(summaries)), refresh=True)
+            live.update(Group("", stream_table(summaries, rates.look(summaries))), refresh=True)
             await asyncio.sleep(_TABLE_SECONDS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -105,6 +106,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the `appnetctl` script."""
+    for it in (sys.stdout, sys.stderr):
+        if isinstance(it, io.TextIOWrapper):
+            it.reconfigure(errors="replace")  # a locale that knows no µ gets a question mark
     try:
         app()
     except OSError as error:  # such as a full disk behind standard output

@@ -50,11 +50,12 @@ def stream_line(summary: StreamSummary) -> str:
 
 
 def stream_table(summaries: Iterable[StreamSummary], rates: dict[StreamKey, float]) -> Table:
-    """All streams, a row each."""
-    table = Table("records of", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    """All streams, a row each; where that is too wide, the latest value is cut."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    table.add_column("records of", no_wrap=True)
     for title in ("count", "per second", "median", "p99"):
-        table.add_column(title, justify="right")
-    table.add_column("latest", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("latest", no_wrap=True, ratio=1)
     for it in summaries:
         floats = (value_text(it.floats.p50), value_text(it.floats.p99)) if it.floats else ("", "")
         rate = f"{rates.get(it.key, 0.0):.0f}"

@@ -81,6 +81,11 @@ class Explanation:
     rate: float | None = None
 
     @property
+    def fused(self) -> bool:
+        """Whether the elements of a place become one module."""
+        return self.level != OptLevel.NO.value
+
+    @property
     def edge(self) -> str:
         """The edge and the methods on it that have this chain."""
         return f"{self.client}->{self.server} {', '.join(self.methods)}"
@@ -192,9 +197,9 @@ def told_application(explanations: Sequence[Explanation], *, pairs: bool = True)
 
 def _told_total(sums: Total, chains: int) -> Iterator[str]:
     if chains > 1:
-        yield f"an RPC on each of {chains} chains: {sums.written_cost:.2f} us as written, {sums.cost:.2f} us as planned"
+        yield f"an RPC on each of {chains} chains: {sums.cost:.1f} µs ({sums.written_cost:.1f} µs before optimisation)"
     if sums.written_cores is not None and sums.cores is not None:
-        yield f"the RPCs that were seen: {sums.written_cores:.4f} cores as written, {sums.cores:.4f} as planned"
+        yield f"the RPCs that were seen: {sums.cores:.4f} cores ({sums.written_cores:.4f} before optimisation)"
 
 
 def told(explanation: Explanation) -> Iterator[str]:
@@ -222,10 +227,15 @@ def told_briefly(explanation: Explanation) -> Iterator[str]:
 
 
 def _told_plan(explanation: Explanation) -> Iterator[str]:
-    yield f"as written   {_chain(explanation.written, ' | ')}   {explanation.written_cost:.2f} us of CPU for an RPC"
-    joint = " | " if explanation.level == "no" else " + "
-    yield f"as planned   {_chain(explanation.planned, joint)}   {explanation.cost:.2f} us"
+    yield f"expected CPU per RPC: {told_cost(explanation)}"
+    yield from _chain("as written", explanation.written, " | ")
+    yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ")
     yield from (f"  {line}" for line in told_changes(explanation))
+
+
+def told_cost(explanation: Explanation) -> str:
+    """What an RPC is expected to take, and what it took as written."""
+    return f"{explanation.cost:.1f} µs ({explanation.written_cost:.1f} µs before optimisation)"
 
 
 def told_changes(explanation: Explanation) -> Iterator[str]:
@@ -277,8 +287,10 @@ def _in(label: str, side: Side) -> str:
     return f"in the {side.value}'s {name}" if name else f"on the {side.value}'s side"
 
 
-def _chain(places: dict[str, list[str]], joint: str) -> str:
-    return "   ".join(f"{label}: {joint.join(names) or '-'}" for label, names in places.items())
+def _chain(title: str, places: dict[str, list[str]], joint: str) -> Iterator[str]:
+    """A line for each place."""
+    for number, (label, names) in enumerate(places.items()):
+        yield f"{' ' * len(title) if number else title}   {label}: {joint.join(names) or '-'}"
 
 
 def _reason(decision: Decision, names: tuple[str, str], *, kept: bool) -> tuple[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.planned import profiles_of, where_of
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.fit import DEFAULT_TARGET, load_application
 from appnet.compile.pipeline import compile_application
 from appnet.deploy.kubernetes.manifests import ManifestSettings
@@ -111,7 +111,7 @@ def command(
         version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
-                typer.echo(line)
+                tell(screens.out, line)
         found = output_files(version, ManifestSettings(replica, collector))
         if not dry_run:
             with writing(output):

@@ -8,13 +8,10 @@ from typing import Annotated
 
 import typer
 
-from appnet.cli.errors import told_errors, writing
+from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
-from appnet.cli.planned import (
-    application_json,
-    planned,
-    where_of,
-)
+from appnet.cli.planned import application_json, planned, where_of
+from appnet.cli.screen import tell
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
@@ -40,6 +37,7 @@ def command(
     svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
 ) -> None:
     """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
+    out = open_screens().out
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
         found = planned(files, settings, where, profile)
@@ -50,6 +48,6 @@ def command(
         typer.echo(json.dumps(application_json(found), indent=2))
     else:
         for line in told_application(found.explanations, pairs=verbose):
-            typer.echo(line)
+            tell(out, line)
         if not verbose:
-            typer.echo("-v says why, pair by pair")
+            tell(out, "-v says why, pair by pair")

@@ -28,7 +28,7 @@ from appnet.cli.options import (
     upstreams_given,
 )
 from appnet.cli.planned import where_of
-from appnet.cli.screen import Steps, show_diagnostics
+from appnet.cli.screen import Steps, show_diagnostics, tell
 from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
@@ -79,7 +79,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        out.print(f"save any of {files} to upgrade the proxies; Ctrl-C ends\n", style="dim", markup=False)
+        tell(out, f"Ctrl-C ends; save any of {files} to upgrade what runs", style="dim")
         await together(machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out))
 
 
@@ -138,8 +138,8 @@ async def _foreseen_call(
         if answer not in expected.by_chance:
             break
         by_chance = f"an element refused this call by chance: {answer.message}; calling again"
-        screens.out.print(by_chance, style="dim", markup=False)
-    screens.err.print(f"failed: {_described(answer)}; expected {_described(expected.usual)}", markup=False)
+        tell(screens.out, by_chance, style="dim")
+    tell(screens.err, f"failed: {_described(answer)}; expected {_described(expected.usual)}")
     return False, expected.streams
 
 
@@ -149,7 +149,7 @@ async def _shown_page(url: str, screens: Screens) -> HttpAnswer | None:
     try:
         page = await get(url)
     except (aiohttp.ClientError, TimeoutError) as error:
-        screens.err.print(f"failed: {url} does not answer: {error}", markup=False)
+        tell(screens.err, f"failed: {url} does not answer: {error}")
         return None
     screens.out.print(page.answer.text, markup=False)
     return page
@@ -173,13 +173,13 @@ async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: 
         await asyncio.sleep(0.05)
     screens.out.print("\nrecords:" if machine.records.counts() else "\nno records")
     for summary in machine.records.summaries():
-        screens.out.print(f"  {stream_line(summary)}", markup=False)
+        tell(screens.out, f"  {stream_line(summary)}")
         for record in machine.records.records(*summary.key)[-_SHOWN_RECORDS:]:
             place = value_text(record.resource.get("appnet.processor"))
-            screens.out.print(f"    {value_text(record.value)}  at {place}", markup=False)
+            tell(screens.out, f"    {value_text(record.value)}  at {place}")
     if missing():
         names = ", ".join(sorted(missing()))
-        screens.err.print(f"failed: no records of {names} within {_RECORDS_TIMEOUT_SECONDS:.0f} s", markup=False)
+        tell(screens.err, f"failed: no records of {names} within {_RECORDS_TIMEOUT_SECONDS:.0f} s")
     return not missing()
 
 

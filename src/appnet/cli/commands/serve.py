@@ -23,7 +23,7 @@ from appnet.cli.options import (
     upstreams_given,
 )
 from appnet.cli.planned import where_of
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.folders import run_folder
@@ -45,13 +45,13 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         show_plan(machine, out)
         assert settings.served is not None
         for name, node in machine.nodes.items():
-            out.print(f"  {name} is to listen on {node.address}", markup=False)
+            tell(out, f"  {name} is to listen on {node.address}")
         for (client, server), address in machine.entrances.items():
-            out.print(f"  {client} calls {server} at {address}", markup=False)
+            tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
-        out.print(f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz", markup=False)
+        tell(out, f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz")
         options = f"--control {control} --records {records}"
-        out.print(f"appnetctl bootstrap NODE {options} prints a node's bootstrap\n", style="dim", markup=False)
+        tell(out, f"appnetctl bootstrap NODE {options} prints a node's bootstrap", style="dim")
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
 
 
