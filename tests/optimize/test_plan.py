@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -29,6 +28,7 @@ from appnet.optimize.profile import load_profiles
 from appnet.optimize.search import inverted
 from tests.support import snapshots
 from tests.support.prices import DEFAULT
+from tests.support.svg import drawn_texts
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 
@@ -60,10 +60,6 @@ def alone(edge: LoadedChain, element: Element, fixed: Side | None, side: Side) -
     spec = ElementSpec(Located(element.name, Span.whole(FileSource(ECHO))), FileSource(ECHO))
     chain = replace(edge.chain, stops=(Stop(spec, fixed, side),))
     return LoadedChain(chain, (BoundMethod(edge.method, {element.name: element}),), edge.proto)
-
-
-def texts(svg: str) -> list[str]:
-    return [it.text or "" for it in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def sides(found: OptimizedPlan) -> dict[str, list[list[str]]]:
@@ -171,8 +167,8 @@ def test_several_places_are_told_apart(over_several: OptimizedPlan) -> None:
         "before": "client sidecar",
         "after": "client grpc",
     }
-    drawn = texts(picture([found]))
-    assert drawn.count("grpc") == drawn.count("sidecar") == 1
+    drawn = drawn_texts(picture([found]))
+    assert drawn.count("client's grpc") == drawn.count("client's sidecar") == 1
 
 
 @pytest.mark.parametrize(
@@ -259,7 +255,7 @@ def test_a_share_that_an_element_cannot_refuse_does_not_count(edge: LoadedChain)
 
 
 def test_the_picture_shows_every_element_twice(edge: LoadedChain) -> None:
-    drawn = texts(picture([explain(optimize(edge, OptLevel.WEAK))]))
+    drawn = drawn_texts(picture([explain(optimize(edge, OptLevel.WEAK))]))
     for name in edge.elements:
         assert drawn.count(name) == 2
 
@@ -268,9 +264,9 @@ def test_the_picture_of_an_application_begins_with_its_graph(edge: LoadedChain) 
     found = explain(optimize(edge, OptLevel.WEAK))
     other = replace(found, client="server", server="store", methods=("Get", "Put"))
     graph = [("frontend", "server"), ("server", "store"), ("store", "frontend"), ("server", "cache")]
-    drawn = texts(picture([found, other], graph))
-    cost = f"{found.written_cost:.1f} \u2192 {found.cost:.1f} us"
-    assert drawn[:8] == [cost, cost, "", "", "frontend", "server", "store", "cache"]
+    drawn = drawn_texts(picture([found, other], graph))
+    cost = f"{found.written_cost:.1f} \u2192 {found.cost:.1f} µs"
+    assert drawn[:6] == [cost, cost, "frontend", "server", "store", "cache"]
     assert drawn.count("frontend->server echo") == drawn.count("server->store Get, Put") == 1
 
 

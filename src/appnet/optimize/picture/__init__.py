@@ -1,0 +1,5 @@
+"""Plans as pictures."""
+
+from appnet.optimize.picture.chains import picture
+
+__all__ = ["picture"]
