@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges fuzz lint pictures docs docs-screenshots format clean
+.PHONY: help quickstart test test-judges fuzz lint pictures recordings docs docs-screenshots format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make pictures      draw the pictures of the docs anew'
+	@echo 'make recordings    record what commands show on a terminal of 80 columns anew, for the docs'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
 	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
@@ -64,6 +65,9 @@ format: $(BIN)/.development
 
 pictures: $(BIN)/.development
 	$(BIN)/pytest tests/docs/test_pictures.py --update-snapshots
+
+recordings: $(BIN)/.development
+	$(BIN)/pytest tests/docs/test_recordings.py --update-snapshots
 
 bench-%: $(BIN)/.development
 	$(BIN)/python -m benchmarks.$* $(ARGS)

@@ -27,10 +27,11 @@ def test_quickstart_and_a_broken_edit(tmp_path: Path) -> None:
     config = sample(tmp_path)
     fault = config.with_name("fault.appnet")
     fault.write_text(fault.read_text().replace("0.99", "2.0"))  # it would call again
-    with on_a_terminal([*APPNETCTL, "run", config.relative_to(tmp_path)], tmp_path) as it:
+    with on_a_terminal([*APPNETCTL, "run", config.relative_to(tmp_path)], tmp_path, "make quickstart") as it:
         it.wait_for("metrics.latency")
         it.settle(1)
-        assert len(it.lines) < LINES, "with the command that was typed it fills no more than the screen"
+        assert it.lines[0] == "$ make quickstart"
+        assert len(it.lines) <= LINES
         assert (it.scrolled, it.wrapped) == (0, [])
         assert "  expected CPU per RPC: 23.6 µs (24.8 µs before optimisation)" in it.lines
         assert "Echo server returns an error." in it.lines

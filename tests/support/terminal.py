@@ -18,6 +18,7 @@ import pyte
 from pyte.screens import Char
 
 COLUMNS, LINES = 80, 24
+_NOT_PASSED = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 
 
 class _Screen(pyte.Screen):
@@ -90,6 +91,10 @@ class Terminal:
             assert time.monotonic() < deadline, "\n".join(self.lines)
         return self.process.wait(10)
 
+    def show(self, text: str) -> None:
+        """Writes on the screen, as a shell does before a program begins."""
+        self._stream.feed(text.encode())
+
     def type(self, text: str) -> None:
         """As if on its keyboard."""
         os.write(self._master, text.encode())
@@ -107,12 +112,15 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def on_a_terminal(command: Sequence[str | Path], folder: Path) -> Iterator[Terminal]:
-    """Starts the command in ``folder`` on a terminal of its own, and ends it."""
+def on_a_terminal(command: Sequence[str | Path], folder: Path, typed: str = "") -> Iterator[Terminal]:
+    """Starts the command in ``folder`` on a terminal of its own, below what was ``typed``, and ends it."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    plain = {it: os.environ[it] for it in os.environ if it not in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}}
-    environment = {**plain, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    environment = {
+        **{name: it for name, it in os.environ.items() if name not in _NOT_PASSED},
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+    }
     process = subprocess.Popen(
         ["setsid", "--ctty", *map(str, command)],  # so that Ctrl-C reaches it
         cwd=folder,
@@ -122,13 +130,13 @@ def on_a_terminal(command: Sequence[str | Path], folder: Path) -> Iterator[Termi
         stderr=slave,
     )
     os.close(slave)
+    terminal = Terminal(master, process)
+    if typed:
+        terminal.show(f"$ {typed}\r\n")
     try:
-        yield Terminal(master, process)
+        yield terminal
     finally:
         if process.poll() is None:
             process.terminate()
-        with contextlib.suppress(OSError):
-            while os.read(master, 65536):  # what it writes as it ends must not stop it
-                pass
-        process.wait(30)
+        terminal.wait()
         os.close(master)

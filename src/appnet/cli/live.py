@@ -91,18 +91,20 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             rollout = await machine.controller.upgrade()
         except DiagnosticError as error:
             broken = {it.span.source.path for it in error.diagnostics}
+            screens.err.print()
             show_diagnostics(screens.err, error.diagnostics)
             tell(screens.err, f"{names}: not taken; version {machine.controller.running.id} runs on")
             continue
         except (RolloutError, InternalError, OSError) as error:
-            tell(screens.err, f"{names}: {error}; version {machine.controller.running.id} runs on")
+            tell(screens.err, f"\n{names}: {error}; version {machine.controller.running.id} runs on")
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:
+            screens.out.print()
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & set(map(real, files())):
-            tell(screens.out, f"{names}: nothing changes for the proxies")
+            tell(screens.out, f"\n{names}: nothing changes for the proxies")
 
 
 def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
