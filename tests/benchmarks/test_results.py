@@ -1,5 +1,7 @@
 import json
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -58,6 +60,16 @@ def test_the_plot_names_every_case(tmp_path: Path) -> None:
     drawn = (tmp_path / "plot.svg").read_text()
     assert "the base" in drawn
     assert "the other" in drawn
+    assert "the base: 1.00x; the other: 1.26x." in drawn
+    assert "prefers-color-scheme:dark" in drawn
+
+
+@pytest.mark.parametrize("file", sorted(results.RESULTS.glob("*.svg")), ids=lambda it: it.stem)
+def test_every_colour_of_a_plot_has_one_for_dark_pages(file: Path) -> None:
+    root = ElementTree.fromstring(file.read_text())
+    styles = [it.get("style", "") for it in root.iter()]
+    assert {it for style in styles for it in re.findall("#[0-9a-f]{6}", style)} <= set(report.NIGHT)
+    assert all(root.findtext(f"{{http://www.w3.org/2000/svg}}{it}") for it in ("title", "desc"))
 
 
 def test_a_proxy_that_does_not_do_its_work_is_not_measured() -> None:
