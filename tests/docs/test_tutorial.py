@@ -1,4 +1,4 @@
-"""The tutorial and other pages with commands, followed to the letter."""
+"""The tutorial, followed to the letter; and what follows it."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import Failure, Result, run_behaviour
 from appnet.cli.elements import notes_of
+from appnet.cli.screen import counted
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
 from appnet.deploy.local.calls import check_calls
@@ -160,7 +161,7 @@ def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Consol
     failed = sum(bool(it.failures) for it in results)
     if not as_json:
         cases = sum(len(it.cases) for it in behaviours)
-        count = f"{cases} cases of {len(behaviours)} files on {', '.join(targets)}"
+        count = f"{counted(cases, 'case')} of {counted(len(behaviours), 'file')} on {', '.join(targets)}"
         skipped = sum(bool(it.skipped) for it in results)
         told = f"{count}: {len(results) - failed - skipped} passed, {failed} failed"
         out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)

@@ -13,7 +13,7 @@ from appnet.cli.behaviour import check_any
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.files import checkable
 from appnet.cli.options import target_named
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.screen import counted, show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Span
 from appnet.processors import registry
@@ -56,13 +56,9 @@ def command(
         show_diagnostics(screens.err, found)
         count = Counter(it.severity for it in found)
         severities = (Severity.ERROR, Severity.WARNING, *([Severity.NOTE] if target else []))
-        told = ", ".join(_count(count[it], it.value) for it in severities)
-        screens.out.print(f"{_count(len(files), 'file')}: {told}")
+        told = ", ".join(counted(count[it], it.value) for it in severities)
+        screens.out.print(f"{counted(len(files), 'file')}: {told}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:
