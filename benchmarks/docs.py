@@ -26,7 +26,7 @@ def section(name: str) -> str:
             _machine(context),
             "",
             *(report.markdown(it, context["titles"]) for it in _tables(rows, context)),
-            *(["Left out by", "", *omitted, ""] if omitted else []),
+            *(["What the cases leave out:", "", *omitted, ""] if omitted else []),
         ]
     )
 
