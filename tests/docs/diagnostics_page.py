@@ -23,26 +23,27 @@ from tests.docs.elements_page import ROOT
 COMPARED = sorted((Path(__file__).parent / "compared").iterdir())
 _HEAD = """# Diagnostics
 
-Every diagnostic has a stable code, the place that it is about, the cause and a remedy, and shows the other places that explain
-it: where a variable is declared, the first of two, a definition in another file. All that is wrong is told at once: errors
-that only follow from others are left out, and what a broken line leaves readable is checked all the same.
+Every diagnostic has a stable code, a place, a cause and a remedy. It also shows other places that explain it: where a variable
+is declared, the first of two, a definition in another file. AppNet reports all errors at once. It leaves out errors that only
+follow from others, and checks everything that it can still read around a broken line.
 
-- `appnetctl explain-code E014` explains a code in the terminal; without a code it lists all. The pages are those [below](#codes).
+- `appnetctl explain-code E014` explains a code in the terminal, as [below](#codes); without a code it lists all.
 - `appnetctl check FILE… --json` prints diagnostics for tools, with all `places`; editors get them as related information.
-- On a terminal they are coloured. `NO_COLOR` turns that off and `FORCE_COLOR` on; pipes, files and JSON have no colours.
-- E and C are errors (exit code 2), W are warnings, told once there are no errors, and N are notes, which
-  [`appnetctl check --target`](tools.md#appnetctl-check) asks for. A code is never reused.
+- On a terminal, diagnostics are coloured. `NO_COLOR` turns that off and `FORCE_COLOR` on; pipes, files and JSON have no colours.
+- E and C are errors (exit code 2). W are warnings, which appear once there are no errors. N are notes, which
+  [`appnetctl check --target`](tools.md#appnetctl-check) adds. A code is never reused.
 
-## Beside other compilers
+## Compared with other compilers
 
-Ten wrong programs, and what rustc 1.95 says of the like in Rust, as it printed it. VRL, the language of Vector, was not run: its text is as
-its documentation and its issues show it.
+Ten programs with errors, and the output of rustc 1.95 for similar errors in Rust. VRL, the language of Vector, was not run: its text follows
+its documentation and its issues.
 """
 _CODES = """## Codes
 
 Examples of elements show the blocks that matter; the others do nothing. Their method is that of the echo sample, whose messages have one
-field, `Body` (case makes no difference). Examples of configurations show keys that matter; the others are those of `config/samples/echo/sample_echo_sidecar.yaml`.
-Each example is run by a test, but those that take a command, a proxy or several files, which are shown as commands or in part.
+field, `Body` (case makes no difference). Examples of configurations show the keys that matter; the others are as in
+`config/samples/echo/sample_echo_sidecar.yaml`. A test runs each example, except those that need a command, a proxy or several files: these are
+shown as commands or in part.
 """
 
 
@@ -75,7 +76,7 @@ def told(folder: Path) -> str:
 
 
 def _table() -> Iterator[str]:
-    yield "| code | when it is told |"
+    yield "| code | meaning |"
     yield "|---|---|"
     for code in codes():
         yield f"| [`{code}`](#{code.lower()}) | {page(code).title} |"
@@ -84,6 +85,5 @@ def _table() -> Iterator[str]:
 def _pages() -> Iterator[str]:
     for code in codes():
         found = page(code)
-        body = found.body.replace("## Refused", "Refused:").replace("## Warned of", "Warned of:")
-        body = body.replace("## Noted", "Noted:").replace("## Mended\n\n", "").replace("## What to do\n\n", "")
+        body = found.body.replace("## Example", "Example:").replace("## Fix\n\n", "").replace("## What to do\n\n", "")
         yield f"### {code}\n\n{found.title} {body}\n"

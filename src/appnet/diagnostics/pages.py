@@ -1,7 +1,7 @@
 """What each code means: a page of Markdown for each in ``pages/``, which is all that there is to say of it.
 
-A page is a title, ``# E014: …``, that says when the code is told; why what it tells of is refused; an example, how to
-mend it, and the mended example. What a fence says of an example:
+A page has a title, ``# E014: …``, which names the problem; an explanation; ``## Example``, which triggers it; and
+``## Fix`` (of a note ``## What to do``), with the corrected example. What a fence says of an example:
 
 ``appnet``                       blocks of an element on the method of the echo sample; others do nothing
 ``appnet whole``                 a program
