@@ -182,7 +182,7 @@ def test_check_tells_what_an_element_needs_and_a_target_lacks(monkeypatch: pytes
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:
     answer = appnetctl("run", BAD / "processor_ambient.yaml")
     assert answer.exit_code == 2
-    assert "processor `ambient` is not there yet" in answer.stderr
+    assert "processor `ambient` is not supported yet" in answer.stderr
 
 
 def test_run_refuses_an_application_without_programs(tmp_path: Path) -> None:

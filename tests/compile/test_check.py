@@ -155,7 +155,7 @@ def test_what_is_decided_at_each_message_is_noted_without_an_application(tmp_pat
     refuses = "    if get_metadata(rpc, 'user') != 'ann':\n        send(err('no'), Up)\n    send(rpc, Down)"
     text = ELEMENT.replace("    set(rpc, '{field}', {value})\n    send(rpc, Down)", refuses)
     element.write_text(text)
-    title = "N004 `it` decides at every message of a stream, and looks at none"
+    title = "N004 `it` decides at every message of a stream, but reads none of them"
     assert told(element, proto=FileSource(proto), method="Buy") == [title]
     assert told(element, proto=FileSource(proto)) == [f"{title} (for /shop.Shop/Buy)"]
     element.write_text(text.replace("init():", "init(a, b):"))

@@ -32,7 +32,7 @@ def test_near_names(written: str, meant: list[str]) -> None:
         ("totl", ["total", "totals"], "did you mean `total` or `totals`?"),
         ("tota", ["total", "totals", "tonal"], "did you mean `total`, `totals` or `tonal`?"),
         ("x", ["b", "a", "a"], "the keys are `a`, `b`"),
-        ("x", ["total"], "there is only `total`"),
+        ("x", ["total"], "the only one is `total`"),
         ("x", [], "there are no keys"),
         (
             "?",

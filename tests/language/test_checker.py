@@ -222,4 +222,4 @@ def test_a_chain_that_is_too_long_is_told_why_it_is_deep() -> None:
         with pytest.raises(DiagnosticError) as caught:
             compiled(f"x = {chain}")
         (told,) = caught.value.diagnostics
-        assert told.help.startswith("each operator holds all that stands before it")
+        assert told.help.startswith("each operator contains everything before it")

@@ -53,7 +53,7 @@ class CodeByHand:
 
     def _no_code(self, printed: Sequence[Artifact]) -> Diagnostic:
         title = f"no code for any module in {self._folder}"
-        help_ = f"name files as they are written: `{printed[0].stem}.c`" if printed else "there are no modules"
+        help_ = f"name files like the generated ones: `{printed[0].stem}.c`" if printed else "no modules"
         return Diagnostic("C065", Severity.ERROR, title, Span.whole(FileSource(self._folder)), "", help_)
 
     def _stray(self, printed: Sequence[Artifact]) -> Iterator[Diagnostic]:
@@ -68,7 +68,7 @@ class CodeByHand:
 
 def _does_not_compile(path: Path, text: str) -> Diagnostic:
     found = _ERROR.search(text)
-    line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler refuses it")
-    help_ = "begin with what is written without --pseudo-impl, and keep its last table, `appnet_program`"
+    line, column, label = (int(found[1]), int(found[2]), found[3]) if found else (1, 1, "the compiler rejects it")
+    help_ = "start from the file that is generated without --pseudo-impl, and keep its last table, `appnet_program`"
     span = Span(FileSource(path), line, column, line, column + 1)
     return Diagnostic("C067", Severity.ERROR, f"{path.name} does not compile", span, label, help_)

@@ -27,7 +27,7 @@ from appnet.processors.processor import Processor, Target
 
 DEFAULT_TARGET = "native"
 
-_LEAVE_OUT = "leave it out of this chain"
+_LEAVE_OUT = "remove it from this chain"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def wrong_processors(application: Application) -> Iterator[Diagnostic]:
         if listed and not chain.processors and not wrong:
             last = list(listed)[-1][0]
             title = f"the elements on `{chain.edge}` {chain.methods[0]} have no processor in common"
-            help_ = "list one that all of them may run on"
-            yield _error("C025", title, last.span, "not what the others list", help_)
+            help_ = "list one on which all of them may run"
+            yield _error("C025", title, last.span, "differs from the others", help_)
 
 
 def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
@@ -93,9 +93,9 @@ def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Dia
     able = " or ".join(f"`{it}`" for it in ready)
     for it in later[:1] if any_will_do else later:
         if any_will_do:
-            title, label, help_ = "none of these processors is there yet", "not yet", f"add {able}"
+            title, label, help_ = "AppNet supports none of these processors yet", "not yet", f"add {able}"
         else:
-            title, label = f"processor `{it}` is not there yet", f"{registry.ENTRIES[it.value].summary}: not yet"
+            title, label = f"processor `{it}` is not supported yet", f"{registry.ENTRIES[it.value].summary}: not yet"
             help_ = f"use {able}"
         yield _error("C021", title, it.span, label, help_)
 
@@ -142,11 +142,14 @@ def _asked(chain: LoadedChain, name: str) -> tuple[Asked, ...]:
 def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
     span = lack.spec.name.span
     if lack.place is None:
-        title = f"`{lack.spec.name}` is bound to a side without a processor"
-        yield _error("C088", title, span, "no place for it", "name a processor that stands on both sides")
+        title = f"`{lack.spec.name}` runs on a side without a processor"
+        yield _error("C088", title, span, "no place for it", "list a processor that runs on both sides")
     elif lack.after is not None:
-        title = f"`{lack.spec.name}` cannot run behind `{lack.after.name}`"
-        label, help_ = f"only {lack.place.processor} suits it, which the request has passed", "put it before"
+        title = f"`{lack.spec.name}` cannot run after `{lack.after.name}`"
+        label, help_ = (
+            f"only {lack.place.processor} suits it, and the request has already passed that",
+            "move it before",
+        )
         yield Diagnostic("C088", Severity.ERROR, title, span, label, help_, (Label(lack.after.name.span, "before it"),))
     else:
         for need in dict.fromkeys(it.need for it in lack.asked):
@@ -179,8 +182,8 @@ def worker_notes(element: Element, program: Program, target: str) -> list[Diagno
     if not found:
         classes = dict.fromkeys(it.state_class.value for it in element.state)
         label = f"its state: {', '.join(classes)}" if classes else "it keeps no state"
-        title = f"`{element.name}` means the same on {target} with any number of workers"
-        help_ = "choose as many workers as the load needs"
+        title = f"`{element.name}` behaves the same on {target} with any number of workers"
+        help_ = "use as many workers as the load needs"
         return [Diagnostic("N002", Severity.NOTE, title, program.span, label, help_)]
     spans = _spans(program, in_calls(element))
     title, help_ = f"`{element.name}` needs one worker on {target}", remedy_of(Need.ONE_STATE)
@@ -191,11 +194,11 @@ def ending_notes(element: Element, method: MethodSignature, program: Program, ta
     """A note for each handler that can end a stream whose response has begun, where that is a reset on the target."""
     if all(it.ends_begun for it in registry.targets_named(target)):
         return
-    title = f"on {target}, `{element.name}` may end `{method.full_name}` by a reset, without its status"
-    label = "where this ends the call after part of the response has gone to the caller"
+    title = f"on {target}, `{element.name}` may reset `{method.full_name}`, without its status"
+    label = "if this ends the call after the caller has received part of the response"
     exact = compiled_to(target for _, target in registry.targets().values() if target.ends_begun)
     if method.client_streaming and can_end_call(element.req):
-        early = "decide in `open(rpc):` what the headers tell"
+        early = "decide in `open(rpc):` if the headers are enough"
         help_ = "; or ".join(filter(None, (early, exact)))
         yield Diagnostic("N005", Severity.NOTE, title, program.req.span, label, help_)
     if method.server_streaming and can_end_call(element.resp):

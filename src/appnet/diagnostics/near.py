@@ -36,7 +36,7 @@ def suggestion(name: str, known: Iterable[str], *, what: str) -> str:
         return f"there are no {what}"
     shown = ", ".join(f"`{it}`" for it in names[:_SHOWN])
     more = ", …" if len(names) > _SHOWN else ""
-    return f"the {what} are {shown}{more}" if len(names) > 1 else f"there is only {shown}"
+    return f"the {what} are {shown}{more}" if len(names) > 1 else f"the only one is {shown}"
 
 
 def near_paths(path: Path) -> list[Path]:

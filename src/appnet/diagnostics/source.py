@@ -58,7 +58,7 @@ class FileSource(_Placed):
             return _universal_line_ends(content.decode())
         except UnicodeDecodeError as error:
             shown = _universal_line_ends(content.decode(errors="replace"))
-            raise _unreadable(self, f"{base_name(self)} is {NOT_TEXT}", "write it in UTF-8", NOT_TEXT, shown) from error
+            raise _unreadable(self, f"{base_name(self)} is {NOT_TEXT}", "save it as UTF-8", NOT_TEXT, shown) from error
 
     def beside(self, name: str) -> FileSource:
         """The file at ``name``, from the folder of this one."""
@@ -69,7 +69,7 @@ def bytes_of(source: Source) -> bytes:
     """What a file holds. Raises `UnreadableError`, also for what is no file."""
     path = source.path
     if path is None:
-        raise _unreadable(source, f"{source.name} is no file", "give the path of one", "no file")
+        raise _unreadable(source, f"{source.name} is not a file", "pass the path of a file", "no file")
     try:
         with open(path, "rb", opener=_at_once) as file:
             regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -77,11 +77,11 @@ def bytes_of(source: Source) -> bytes:
     except OSError as error:
         raise not_readable(path, error) from error
     if not regular:
-        help_ = "save what it gives in a file, and give its path"
-        raise _unreadable(source, f"{source.name} is no regular file", help_, "a device or a pipe")
+        help_ = "save its output to a file, and pass the path of that"
+        raise _unreadable(source, f"{source.name} is not a regular file", help_, "a device or a pipe")
     if len(content) > MOST_BYTES:
         title = f"{source.name} is larger than {MOST_BYTES >> 20} MiB"
-        raise _unreadable(source, title, "give the path of a file that people wrote", "too large")
+        raise _unreadable(source, title, "pass the path of a file written by hand", "too large")
     return content
 
 
@@ -141,10 +141,10 @@ def not_readable(path: Path, error: OSError) -> UnreadableError:
     reason = error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
         title = f"no {'file' if path.suffix else 'file or folder'} {path}"
-        help_ = did_you_mean(near_paths(path)) or "give the path of what is there"
+        help_ = did_you_mean(near_paths(path)) or "pass an existing path"
     else:
         title = f"{path} cannot be read: {reason}"
-        help_ = "name the files in it" if path.is_dir() else "give the path of a file that can be read"
+        help_ = "pass the files in it" if path.is_dir() else "pass the path of a readable file"
     return _unreadable(FileSource(path), title, help_, reason)
 
 

@@ -13,7 +13,7 @@ from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.source import base_name
 
 _TAGS = {
-    "tag:yaml.org,2002:str": "a text",
+    "tag:yaml.org,2002:str": "a string",
     "tag:yaml.org,2002:int": "a number",
     "tag:yaml.org,2002:float": "a number",
     "tag:yaml.org,2002:bool": "true or false",
@@ -69,7 +69,7 @@ def read_documents(source: Source) -> list[yaml.Node]:
         raise _bad_character(source, text, error) from error
     except RecursionError as error:
         help_, title = (
-            "take out a level: nothing that AppNet reads is that deep",
+            "remove a level: nothing that AppNet reads is that deep",
             f"{base_name(source)} is nested too deep",
         )
         raise DiagnosticError([_error("C002", title, Span.whole(source), "", help_)]) from error
@@ -86,10 +86,10 @@ class Section:
         for key, value in node.value:
             span = node_span(problems.source, key)
             if not isinstance(key, yaml.ScalarNode):
-                problems.add("C004", "a key that is no text", span, f"it is {_kind(key)}", "write a plain word")
+                problems.add("C004", "a key that is not a string", span, f"it is {_kind(key)}", "write a plain word")
             elif key.value in self._entries:
                 first = Label(self._entries[key.value][0], "the first is here")
-                problems.add("C013", f"`{key.value}` stands here twice", span, "the second", "keep one", first)
+                problems.add("C013", f"`{key.value}` appears twice", span, "the second", "keep one", first)
             else:
                 self._entries[key.value] = (span, value)
 
@@ -113,10 +113,10 @@ class Section:
         names = list(known)
         for key, (span, _) in self._entries.items():
             if refused and key in refused:
-                self.problems.add("C010", f"`{key}` is not taken", span, "not used here", refused[key])
+                self.problems.add("C010", f"`{key}` is not supported", span, "not used here", refused[key])
             elif key not in names:
                 advice = suggestion(key, names, what="keys here")
-                self.problems.add("C010", f"unknown key `{_shown(key)}`", span, "not known here", advice)
+                self.problems.add("C010", f"unknown key `{_shown(key)}`", span, "unknown", advice)
 
     def text(self, key: str, *, needed: str = "") -> Located | None:
         """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""
@@ -125,15 +125,17 @@ class Section:
             return None
         span = node_span(self.problems.source, node)
         if isinstance(node, yaml.ScalarNode) and node.tag == _NULL:
-            self.problems.add("C017", f"`{key}` is empty", self.key_span(key), "no value", f"give {needed or 'a text'}")
+            self.problems.add(
+                "C017", f"`{key}` is empty", self.key_span(key), "no value", f"write {needed or 'a string'}"
+            )
         elif not isinstance(node, yaml.ScalarNode) or node.tag != _TEXT:
-            help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"give {needed or 'a text'}"
-            self._wrong_type(key, node, "a text", help_)
+            help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"write {needed or 'a string'}"
+            self._wrong_type(key, node, "a string", help_)
         elif not node.value.strip():
-            self.problems.add("C017", f"`{key}` is empty", span, "no text", f"give {needed or 'a text'}")
+            self.problems.add("C017", f"`{key}` is empty", span, "empty", f"write {needed or 'a string'}")
         elif not node.value.strip().isprintable():
-            help_ = f"give {needed or 'a text'}"
-            self.problems.add("C012", f"`{key}` takes one line", span, "line breaks or control characters", help_)
+            help_ = f"write {needed or 'a string'}"
+            self.problems.add("C012", f"`{key}` must be one line", span, "line breaks or control characters", help_)
         else:
             return Located(node.value.strip(), span)
         return None
@@ -188,10 +190,10 @@ class Section:
                 )
             elif node.tag in _SCALAR_TAGS:
                 title = f"`{name}` cannot be read as {_kind(node)}"
-                self.problems.add("C012", title, span, "its form or its size is wrong", "for a text, write quotes")
+                self.problems.add("C012", title, span, "invalid format or size", "for a string, use quotes")
             else:
-                help_ = "give a text (in quotes, where it looks like something else), a number, true or false"
-                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "one value is taken", help_)
+                help_ = "write a string (in quotes if it looks like something else), a number, true or false"
+                self.problems.add("C012", f"`{name}` is {_kind(node)}", span, "a single value is needed", help_)
         return found
 
     def scalar(self, key: str) -> tuple[Scalar, Span] | None:
@@ -201,7 +203,7 @@ class Section:
             return None
         value = scalar_value(node)
         if value is None:
-            self._wrong_type(key, node, "one value", "give a text, a number, true or false")
+            self._wrong_type(key, node, "a single value", "write a string, a number, true or false")
             return None
         return value, node_span(self.problems.source, node)
 
@@ -212,19 +214,19 @@ class Section:
             return otherwise
         value, span = found
         if not isinstance(value, bool):
-            self.problems.add("C012", f"`{key}` takes true or false", span, "this is neither", "write true or false")
+            self.problems.add("C012", f"`{key}` must be true or false", span, "this is neither", "write true or false")
         return value is True
 
     def _value(self, key: str, needed: str) -> yaml.Node | None:
         if key in self._entries:
             return self._entries[key][1]
         if needed:
-            self.problems.add("C011", f"`{key}` is missing", self.span, f"no `{key}` here", f"give {needed}")
+            self.problems.add("C011", f"`{key}` is missing", self.span, f"no `{key}` here", f"add {needed}")
         return None
 
     def _wrong_type(self, key: str, node: yaml.Node, wanted: str, help_: str) -> None:
         span = node_span(self.problems.source, node)
-        self.problems.add("C012", f"`{key}` takes {wanted}", span, f"this is {_kind(node)}", help_)
+        self.problems.add("C012", f"`{key}` must be {wanted}", span, f"this is {_kind(node)}", help_)
 
 
 def node_span(source: Source, node: yaml.Node) -> Span:
@@ -260,7 +262,7 @@ def unreadable(node: yaml.Node, source: Source) -> tuple[str, Span] | None:
         span = Span(source, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else None
         return error.problem or "no such value", span or node_span(source, node)
     except (ValueError, OverflowError, LookupError, AttributeError, TypeError):  # as PyYAML fails by its kind
-        return "a value in it is not what it looks like, or what its tag says", node_span(source, node)
+        return "a value does not match its form or its tag", node_span(source, node)
     return None
 
 
@@ -285,20 +287,20 @@ def _error(code: str, title: str, span: Span, label: str = "", help_: str = "") 
 def _bad_character(source: Source, text: str, error: yaml.reader.ReaderError) -> DiagnosticError:
     before = text[: error.position]
     line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
-    label = f"the character U+{ord(text[error.position]):04X} cannot stand in YAML"
+    label = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
     span = Span(source, line, column, line, column + 1)
-    return DiagnosticError([_error("C002", f"{base_name(source)} is no YAML", span, label, "remove it")])
+    return DiagnosticError([_error("C002", f"{base_name(source)} is not valid YAML", span, label, "remove it")])
 
 
 _SYNTAX_ADVICE = (
-    ("'\\t'", "indent with spaces: YAML takes no tabs"),
+    ("'\\t'", "indent with spaces: YAML does not allow tabs"),
     (
         "expected <block end>",
-        "let what belongs together begin in one column, and list items stand under their key",
+        "start entries of one level in the same column, with list items under their key",
     ),
     ("could not find expected ':'", "write `key: value`: the line before has no colon"),
-    ("mapping values are not allowed", "a value with `: ` in it needs quotes; a key stands on a line of its own"),
-    ("expected ',' or", "close the bracket, or write the list on lines of its own: `- value`"),
+    ("mapping values are not allowed", "a value that contains `: ` needs quotes; a key needs its own line"),
+    ("expected ',' or", "close the bracket, or write each item on its own line: `- value`"),
     ("cannot start any token", "put the value in quotes"),
     ("found unexpected end of stream", "close the quote"),
 )
@@ -317,5 +319,5 @@ def _syntax_error(source: Source, text: str, error: yaml.MarkedYAMLError) -> Dia
         begin = Span(source, began.line + 1, began.column + 1, began.line + 1, began.column + 2)
         what = (error.context or "").removeprefix("while ").removeprefix("parsing ").removeprefix("scanning ")
         places = (Label(begin, f"{what} begins here"),)
-    title = f"{base_name(source)} is no YAML"
+    title = f"{base_name(source)} is not valid YAML"
     return DiagnosticError([Diagnostic("C002", Severity.ERROR, title, span, problem, help_, places)])

@@ -49,6 +49,6 @@ def _notes(element: Element, method: MethodSignature, program: Program) -> Itera
     """What runs as written, but for each message of a stream, where `open` would do it once for the call."""
     unseeing = can_end_call(element.req) and not element.req.effects.reads_message
     if method.client_streaming and unseeing and element.open is None:
-        title = f"`{element.name}` decides at every message of a stream, and looks at none"
+        title = f"`{element.name}` decides at every message of a stream, but reads none of them"
         help_ = "decide in `open(rpc):`, once for the call and before its first message"
         yield Diagnostic("N004", Severity.NOTE, title, program.req.span, "this runs for each message", help_)

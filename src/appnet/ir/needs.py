@@ -49,8 +49,8 @@ class Asked:
 
 
 _CAUSES = {
-    StateClass.COUNTER: "counter: each worker would add up its own calls alone",
-    StateClass.GENERAL: "general state: each worker would have one of its own",
+    StateClass.COUNTER: "counter: each worker would count only its own calls",
+    StateClass.GENERAL: "general state: each worker would have its own",
 }
 _DRAWS = Effect.RANDOM | Effect.TIME
 
@@ -68,11 +68,11 @@ def one_state(element: Element) -> tuple[Asked, ...]:
 def _of_calls(element: Element, method: MethodSignature) -> Iterator[Asked]:
     asking = [it.effects for it in (element.open, element.req) if it is not None]
     if element.req.effects.can_reply:
-        yield Asked(Need.REPLY, "reply", "it answers with a message of its own")
+        yield Asked(Need.REPLY, "reply", "it replies with its own message")
     if any(it.chooses_host for it in asking):
-        yield Asked(Need.ROUTE, "", "it chooses the host")
+        yield Asked(Need.ROUTE, "", "it picks the host")
     if any(it.delays for it in asking):
-        yield Asked(Need.DELAY, "delay", "it holds calls back")
+        yield Asked(Need.DELAY, "delay", "it delays calls")
     if method.client_streaming or method.server_streaming:
         yield Asked(Need.STREAM, "", f"`{method.full_name}` is a stream")
 
@@ -83,7 +83,7 @@ def _state(element: Element) -> Iterator[Asked]:
         if variable.state_class in _CAUSES:
             yield Asked(Need.ONE_STATE, variable.name, _CAUSES[variable.state_class])
         elif variable.state_class is StateClass.READ_ONLY and variable.name in drawn:
-            cause = "`init` may make another one in each worker: it draws, or asks for the time"
+            cause = "`init` may give each worker another value: it draws random numbers, or reads the clock"
             yield Asked(Need.ONE_STATE, variable.name, cause)
 
 
@@ -124,8 +124,8 @@ def in_calls(element: Element) -> frozenset[str]:
 def _counting(element: Element) -> Iterator[Asked]:
     bodies = (element.init, *element.bodies)
     if any(uses_call_number(body, in_calls(element)) for body in bodies):
-        yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique in one worker alone")
+        yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique only within one worker")
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}
     for name, operation in OPERATIONS.items():
         if name in used and Effect.COUNTS_CALLS in operation.effects:
-            yield Asked(Need.ONE_STATE, operation.function, "each worker would count its own calls alone")
+            yield Asked(Need.ONE_STATE, operation.function, "each worker would count only its own calls")

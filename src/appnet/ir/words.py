@@ -35,7 +35,7 @@ def handler_notes(handler: Handler) -> list[str]:
     effects = handler.effects
     notes = [f"reads {use.path}" for use in effects.fields if use.read]
     notes += [f"writes {use.path}" for use in effects.fields if use.written]
-    notes += [f"asks for {use.path}" for use in effects.fields if use.asked]
+    notes += [f"tests for {use.path}" for use in effects.fields if use.asked]
     notes += [f"clears {use.path}" for use in effects.fields if use.cleared]
     notes += [text for name, text in _EFFECT_NOTES if getattr(effects, name)]
     return notes

@@ -112,7 +112,7 @@ class _Layout:
                 self._at += 1
             else:
                 help_ = f"blocks are `state {{ … }}`, `fn init(…) {{ … }}` and `fn HANDLER(rpc) {{ … }}`: {_HANDLERS}"
-                self._complain(word, f"unexpected `{word}` outside all blocks", help_)
+                self._complain(word, f"`{word}` outside all blocks", help_)
                 break
         return self._out
 
@@ -129,7 +129,7 @@ class _Layout:
         opening = self._next()
         if opening is None or opening.type != "{":
             place = opening or self._words[-1]
-            self._give_up(place, "a `{` is missing", "put what belongs to it in braces: `{ … }`")
+            self._give_up(place, "a `{` is missing", "put its content in braces: `{ … }`")
             return
         if self._out[-1].type != "_ARROW":
             self._put("_COLON", ":")
@@ -183,7 +183,7 @@ class _Layout:
                 break
         self._end_line(self._words[self._at - 1])
         if self._type() == "{":
-            self._give_up(self._words[self._at], "unexpected `{`", "`state` holds declarations: `name: type`")
+            self._give_up(self._words[self._at], "unexpected `{`", "`state` contains declarations: `name: type`")
 
     def _statement(self) -> None:
         """Up to a `;`, a block, or the end of the block that it stands in."""

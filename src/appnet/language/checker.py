@@ -85,7 +85,7 @@ def _state(program: syntax.Program, found: Findings) -> tuple[dict[str, CheckedS
         if name in first:
             places = (Label(first[name], "first declared here"),)
             error = CheckError(
-                *("E012", f"`{name}` is declared twice", declaration.span, "declared again", "leave one of them out"),
+                *("E012", f"`{name}` is declared twice", declaration.span, "declared again", "remove one of them"),
                 places,
             )
             found.errors.append(error.diagnostic)
@@ -129,11 +129,11 @@ class _Body:
             errors[before:] = [it for it in errors[before:] if it.code != "E025"]
             return body
         for variable in self.scope.untold():
-            title = f"nothing tells what `{variable.name}` holds"
+            title = f"the type of `{variable.name}` cannot be inferred"
             adds = f"set({variable.name}, size({variable.name}), x)"
             if variable.began is MapType:
                 adds = f"set({variable.name}, key, value)"
-            help_ = f"put something into it, {adds}, or leave it out"
+            help_ = f"add something to it, {adds}, or remove it"
             errors.append(CheckError("E025", title, variable.span, help_=help_).diagnostic)
         if self.scope.part in _WAY and not errors and not typed.ends(body):
             self._warn_of_drop(block, body)
@@ -145,7 +145,7 @@ class _Body:
         open_match = typed.falls_through(body)
         if open_match is not None:
             exhaustive = typed.is_exhaustive(open_match.arms)
-            span, label = open_match.span, "in an arm of this" if exhaustive else "where no arm of this fits"
+            span, label = open_match.span, "in an arm of this" if exhaustive else "if no arm of this matches"
         title = f"a path through `{self.scope.part.value}` ends without `send`: it drops the RPC"
         self.scope.found.warn("W001", title, span, label, f"end it with send({block.rpc}, {way}) or send(err(…), Up)")
 
@@ -153,7 +153,7 @@ class _Body:
         checked: list[typed.Statement] = []
         for index, statement in enumerate(statements):
             if typed.ends(tuple(checked[-1:])) and not self.scope.gave_up(LOST):
-                help_ = "every path above ends with `send`; leave it out, or move it up"
+                help_ = "every path above ends with `send`; remove this, or move it up"
                 last = Label(statements[index - 1].span, "every path ends here")
                 self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
                 break
@@ -242,9 +242,9 @@ class _Body:
         elif isinstance(found, Variable) and found.type == REPLY:
             variable = found
         else:
-            title = f"`{target.name}` stands for another value already"
+            title = f"`{target.name}` already has another value"
             first = Label(found.span, "its first value is here")
-            raise CheckError("E035", title, target.span, "", "take another name for the reply", [first])
+            raise CheckError("E035", title, target.span, "", "use another name for the reply", [first])
         if self.scope.reply is not None and self.scope.reply.name != variable.name:
             first = Label(self.scope.reply.span, "the first reply is here")
             title, label = "a handler has one reply", "a second one"
@@ -259,10 +259,10 @@ class _Body:
         if self.scope.part is not Part.REQ:
             help_ = "reply in `req`"
             if self.scope.part is Part.RESP:
-                help_ += "; a `resp` changes the response that is there: set(rpc, 'field', value)"
+                help_ += "; in `resp`, change the response: set(rpc, 'field', value)"
             raise CheckError("E035", f"`{self.scope.part.value}` cannot reply", node.span, help_=help_)
         if self.scope.signature.client_streaming or self.scope.signature.server_streaming:
-            title = f"`{self.scope.signature.full_name}` is a streaming method, which takes no reply"
+            title = f"`{self.scope.signature.full_name}` is a streaming method, which does not allow replies"
             raise CheckError("E035", title, node.span, help_="refuse the message instead: send(err('text'), Up)")
 
     def _known(self, name: syntax.Name) -> Variable | StateValue | None:
@@ -282,8 +282,8 @@ class _Body:
         declaration = self.scope.state[state.name]
         if count > declaration.capacity:
             title = f"`{state.name}` keeps {declaration.capacity} of these {count}"
-            help_ = f"give it room, `@capacity({count})`, or leave out what goes: the first ones"
-            self.scope.found.warn("W007", title, node.span, "the last ones", help_)
+            help_ = f"raise it, `@capacity({count})`, or remove the first items"
+            self.scope.found.warn("W007", title, node.span, "only the last ones stay", help_)
 
     def _remember_origin(self, value: typed.Value, span: Span) -> tuple[typed.Value, typed.Origin | None]:
         """Keeps the key of ``get(map, key)`` on a state Map of containers: what is got may be changed in place."""
@@ -319,7 +319,11 @@ class _Body:
             if isinstance(type_, OptionType):
                 raise mismatch(type_, type_.item, statement.value.span)
             raise CheckError(
-                "E020", f"{type_} cannot be taken apart", statement.value.span, f"this is {type_}", "a pair can"
+                "E020",
+                f"{type_} cannot be unpacked",
+                statement.value.span,
+                f"this is {type_}",
+                "only pairs can be unpacked",
             )
         whole = Variable("pair", statement.span, type_)
         checked: list[typed.Statement] = [typed.SetLocal(whole, value)]
@@ -340,16 +344,16 @@ class _Body:
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
         value = expression(self.scope, statement.value)
         if not isinstance(statement.value, syntax.Name | syntax.Apply):
-            help_ = "assign it, with one `=`, or leave it out"
-            self.scope.found.warn("W005", "a value that nothing uses", statement.span, help_=help_)
+            help_ = "assign it, with one `=`, or remove it"
+            self.scope.found.warn("W005", "this value is not used", statement.span, help_=help_)
         if isinstance(value, typed.Operate) and value.op == "nothing":
             return []
         if isinstance(value, typed.Operate):
             return [typed.Run(value)]
         if isinstance(statement.value, syntax.Name):
             meant = near_names(statement.value.name, ["pass"])
-            help_ = "did you mean `pass`?" if meant else "assign it, or leave it out"
-            raise CheckError("E003", "a value alone does nothing", statement.span, help_=help_)
+            help_ = "did you mean `pass`?" if meant else "assign it, or remove it"
+            raise CheckError("E003", "a value on its own does nothing", statement.span, help_=help_)
         return []
 
     # --- verdicts ---
@@ -359,7 +363,7 @@ class _Body:
             title = "`init` has no RPC to send" if self.scope.part is Part.INIT else "`end` has nothing to send"
             raise CheckError("E031", title, node.span, help_="send in `open`, `req` or `resp`")
         if self.scope.loops:
-            help_ = "note in a variable what was found, and send after the loop"
+            help_ = "store the result in a variable, and send after the loop"
             raise CheckError("E031", "`send` inside foreach", node.span, help_=help_)
         if isinstance(node.value, syntax.Apply) and node.value.function.name == "err":
             return self._refuse(node, node.value)
@@ -379,7 +383,7 @@ class _Body:
         if node.direction not in {way.lower(), ""}:
             title = f"`{self.scope.part.value}` sends the {_IN_HAND[self.scope.part]} {way}"
             help_ = f"write send({self.scope.rpc}, {way})"
-            raise CheckError("E030", title, node.direction_span, "the wrong way", help_)
+            raise CheckError("E030", title, node.direction_span, "wrong direction", help_)
         return typed.Forward()
 
     def _answer(self, node: syntax.Send) -> typed.Statement:
@@ -393,7 +397,7 @@ class _Body:
                 raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
         if len(err.arguments) not in {1, 2}:
             help_ = "write err('text') or err('text', PERMISSION_DENIED)"
-            raise CheckError("E022", "`err` takes a text and perhaps a code", err.span, help_=help_)
+            raise CheckError("E022", "`err` takes a text and, optionally, a code", err.span, help_=help_)
         code = STATUS_CODES["ABORTED"]
         with self._guard():
             code = _code(err.arguments[1]) if len(err.arguments) == 2 else code
@@ -420,16 +424,16 @@ class _Body:
         seen: dict[object, Span] = {}
         for arm in node.arms:
             if typed.leave_nothing(seen) and not self.scope.gave_up(LOST):
-                help_ = "the arms above fit everything; leave it out, or move it up"
-                last = Label(next(reversed(seen.values())), "nothing is left after this")
+                help_ = "the arms above match everything; remove this one, or move it up"
+                last = Label(next(reversed(seen.values())), "this matches everything")
                 self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [last])
                 break
             checked = self._arm(arm, subject, origin)
             if checked is not None:
                 first = seen.setdefault(typed.fitted(checked.pattern), arm.case.span)
                 if first is not arm.case.span:
-                    help_ = "an arm above fits the same; leave one of them out"
-                    label = Label(first, "this one fits first")
+                    help_ = "an arm above matches the same values; remove one of them"
+                    label = Label(first, "this one matches first")
                     self.scope.found.warn("W002", "this arm is never reached", arm.case.span, "", help_, [label])
                 arms.append(checked)
         return tuple(arms)
@@ -450,8 +454,8 @@ class _Body:
             return typed.AnyArm()
         if isinstance(case, syntax.LiteralCase):
             if type_ not in SCALARS:
-                help_ = "match `Some(x)` and `None`" if isinstance(type_, OptionType) else "compare what it holds"
-                raise CheckError("E023", f"a literal does not fit {type_}", case.span, help_=help_)
+                help_ = "match `Some(x)` and `None`" if isinstance(type_, OptionType) else "compare the value in it"
+                raise CheckError("E023", f"a literal does not match {type_}", case.span, help_=help_)
             if isinstance(case.value, syntax.Truth) and type_ != BOOL:
                 help_ = "compare it with something: == , != , <"
                 raise CheckError("E020", f"{type_} where bool is needed", case.span, help_=help_)
@@ -460,8 +464,10 @@ class _Body:
                 raise mismatch(type_, value.type, case.span)
             return typed.LiteralArm(value)
         if not isinstance(type_, OptionType):
-            help_ = f"what is matched is {type_} and always there: match literals and `_`"
-            raise CheckError("E023", "`Some` and `None` fit what `get` gives", case.span, help_=help_)
+            help_ = f"the matched value is {type_} and always present: match literals and `_`"
+            raise CheckError(
+                "E023", "`Some` and `None` match options only, such as the result of `get`", case.span, help_=help_
+            )
         if isinstance(case, syntax.NoneCase):
             return typed.NoneArm()
         if case.name is None:
@@ -518,9 +524,9 @@ def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
     """Raises `CheckError` where a loop over the items names other things than they have."""
     names, type_, places = ", ".join(it.name for it in node.names), items.type, declared(items)
     if not isinstance(type_, VecType | MapType):
-        title, label, help_ = "foreach goes over a Vec or a Map", f"this is {type_}", "name a Vec or a Map"
+        title, label, help_ = "foreach needs a Vec or a Map", f"this is {type_}", "name a Vec or a Map"
         if isinstance(type_, OptionType):
-            help_ = "match it, `Some(x) =>` … `None =>` …, and loop where it is there"
+            help_ = "match it, `Some(x) =>` … `None =>` …, and loop in the `Some` arm"
         raise CheckError("E020", title, node.items.span, label, help_, places)
     wanted = 2 if isinstance(type_, MapType) else 1
     if len(node.names) < wanted:
@@ -529,9 +535,9 @@ def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
             "E022", "an entry of a Map is a key and a value", node.names[0].span, "one name", help_, places
         )
     if len(node.names) > wanted:
-        help_ = f"name it alone: lambda({node.names[0].name})"
+        help_ = f"use one name: lambda({node.names[0].name})"
         if isinstance(type_, VecType) and isinstance(type_.item, PairType):
-            help_ = f"name the pair and take it apart: lambda(pair), then ({names}) = pair"
+            help_ = f"name the pair and unpack it: lambda(pair), then ({names}) = pair"
         raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_, places)
     if len({it.name for it in node.names}) < wanted:
         title = f"`{node.names[0].name}` names the key and the value"
@@ -559,7 +565,7 @@ def _code(node: syntax.Expression) -> int:
         help_ = suggestion(name, list(STATUS_CODES)[1:], what="codes")
         if isinstance(node, syntax.Text) and node.value.decode("utf-8", "replace").upper() in STATUS_CODES:
             help_ = f"write it without quotes: {node.value.decode().upper()}"
-        raise CheckError("E032", "this is no gRPC status code", node.span, help_=help_)
+        raise CheckError("E032", "not a gRPC status code", node.span, help_=help_)
     if not 1 <= code < len(STATUS_CODES):
-        raise CheckError("E032", f"status code {code} is no error", node.span, help_="take one from 1 to 16")
+        raise CheckError("E032", f"status code {code} is not an error", node.span, help_="use one from 1 to 16")
     return code

@@ -61,9 +61,9 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
             found.errors.append(error.diagnostic)
     if checked.consistency != "local" or checked.persistent:
         marked = next(it for it in node.decorators if it.name.name in {"consistency", "persistence"})
-        help_ = "without the decorator it means the same for now"
-        title = f"`{checked.name}` is kept by each processor instance for itself, until it ends"
-        found.warn("W004", title, marked.span, "not shared or kept yet", help_)
+        help_ = "for now, the element behaves the same without the decorator"
+        title = f"each processor instance keeps its own `{checked.name}`, until it ends"
+        found.warn("W004", title, marked.span, "not shared or persisted yet", help_)
     return checked if type_ is not None else None
 
 
@@ -71,7 +71,7 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, 
     name, argument = decorator.name.name, decorator.argument
     if name in seen:
         first = Label(seen[name], "the first is here")
-        raise CheckError("E040", f"`@{name}` stands twice", decorator.span, "", "leave one of them out", [first])
+        raise CheckError("E040", f"`@{name}` appears twice", decorator.span, "", "remove one of them", [first])
     seen[name] = decorator.span
     match name, argument:
         case "consistency", syntax.Name(name=("strong" | "weak") as level):
@@ -84,7 +84,7 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, 
             if not isinstance(state.type, MapType | VecType):
                 title = f"{state.type} has no capacity"
                 declared = Label(state.span, f"declared as {state.type}")
-                raise CheckError("E040", title, decorator.span, "", "a Map or a Vec has one", [declared])
+                raise CheckError("E040", title, decorator.span, "", "only Maps and Vecs have one", [declared])
             return replace(state, capacity=value)
         case _:
             raise _bad_decorator(decorator)
@@ -100,7 +100,7 @@ def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
             help_=suggestion(name, DECORATORS, what="decorators"),
         )
     return CheckError(
-        "E040", f"`@{name}` does not take this", decorator.argument.span, help_=f"it takes {DECORATORS[name]}"
+        "E040", f"invalid value for `@{name}`", decorator.argument.span, help_=f"it takes {DECORATORS[name]}"
     )
 
 
@@ -179,9 +179,9 @@ def _warn_of_overwriting(parameter: syntax.Parameter, again: syntax.Assign, scop
     name = parameter.name.name
     number = again.value.value if isinstance(again.value, syntax.Number) and len(again.targets) == 1 else "…"
     title = f"`init` overwrites its parameter `{name}`"
-    help_ = f"leave this line out and write init({name} = {number}), so that a configuration can set it"
-    places = [Label(parameter.span, "what is given here is not used")]
-    scope.found.warn("W020", title, again.span, "whatever is given", help_, places)
+    help_ = f"remove this line and write init({name} = {number}), so that a configuration can set it"
+    places = [Label(parameter.span, "the value passed here is not used")]
+    scope.found.warn("W020", title, again.span, "whatever its value", help_, places)
 
 
 def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Literal:
@@ -196,8 +196,8 @@ def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Li
         return _convert(parameter, given, wanted)
     if default is None:
         name = parameter.name.name
-        title = f"parameter `{name}` is not given and has no default"
-        help_ = f"give it in the configuration's `parameters` or by --parameter, or write init({name} = …)"
+        title = f"parameter `{name}` has neither a value nor a default"
+        help_ = f"set it in the configuration's `parameters` or with --parameter, or write init({name} = …)"
         raise CheckError("E041", title, parameter.span, help_=help_)
     return default
 
@@ -221,6 +221,6 @@ def _convert(parameter: syntax.Parameter, given: Given, want: Type | None) -> Li
             return Literal(str(value).encode(), want or STRING)
     except (ValueError, OverflowError):
         pass
-    title = f"parameter `{parameter.name.name}` does not take {value!r}"
+    title = f"{value!r} is not a valid value for parameter `{parameter.name.name}`"
     declared = [Label(parameter.span, "the parameter is here")] if given.span is not None else []
-    raise CheckError("E041", title, given.span or parameter.span, "", f"give a value of type {want}", declared)
+    raise CheckError("E041", title, given.span or parameter.span, "", f"use a value of type {want}", declared)

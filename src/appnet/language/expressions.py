@@ -96,7 +96,7 @@ def typed(scope: Scope, node: syntax.Expression, want: Type) -> Value:
 def type_of(value: Value, span: Span) -> Type:
     """The value's type; an error for a Vec or Map where nothing has told yet what it holds."""
     if isinstance(value, Local | Empty) and value.variable.type is None:
-        title = f"nothing has told yet what `{value.variable.name}` holds"
+        title = f"the type of `{value.variable.name}` is not known yet"
         raise CheckError("E025", title, span, help_="add an item to it first, or declare it as state")
     return value.type
 
@@ -171,7 +171,7 @@ def _number_of_text(value: Value | None, want: Type) -> str:
         case Operate(op=made_by) | Local(variable=Variable(made_by=made_by)):
             pass
     if made_by in _SEALED:
-        return f"what `{made_by}` gives is text that stands for no number: keep it where a string is taken"
+        return f"`{made_by}` returns text that is not a number: use it as a string"
     return f"convert it: to_{want}(…)"
 
 
@@ -179,12 +179,12 @@ def _without_quotes(text: str) -> str:
     if _NUMBER.fullmatch(text):
         return f"write it without quotes: {text}"
     code = STATUS_CODES.get(text.upper())
-    return "write a number" if code is None else f"the number of this status is {code}"
+    return "write a number" if code is None else f"this status has the number {code}"
 
 
 def no_value(span: Span) -> CheckError:
     """The error for a call that is made for its effect alone."""
-    return CheckError("E020", "this call gives no value", span, help_="write it on a line of its own")
+    return CheckError("E020", "this call returns no value", span, help_="write it on a line of its own")
 
 
 def literal_number(value: int | float, want: Type, span: Span) -> Literal:
@@ -193,7 +193,7 @@ def literal_number(value: int | float, want: Type, span: Span) -> Literal:
         return Literal(float(value), FLOAT)
     low, high = _RANGE[want]
     if not low <= value <= high:
-        raise CheckError("E024", f"{value} does not fit {want}", span, help_=f"{want} goes from {low} to {high}")
+        raise CheckError("E024", f"{value} does not fit {want}", span, help_=f"{want} ranges from {low} to {high}")
     return Literal(int(value), want)
 
 
@@ -327,7 +327,7 @@ def _untold(literal: str, what: str, example: str, span: Span, want: Type | None
         help_ = f"a value of type {want} is needed"
         return CheckError("E020", f"{what} where {want} is needed", span, help_=help_)
     help_ = f"give it a name first: {example}"
-    return CheckError("E025", f"nothing tells what `{literal}` holds here", span, help_=help_)
+    return CheckError("E025", f"the type of `{literal}` cannot be inferred here", span, help_=help_)
 
 
 def _of_one_type(scope: Scope, nodes: tuple[syntax.Expression, ...]) -> tuple[tuple[Value, ...], Type]:
@@ -360,7 +360,7 @@ def _storable(value: Value, span: Span) -> Type:
 def check_key(type_: Type, span: Span) -> None:
     """Raises `CheckError` where a Map can have no keys of the type."""
     if type_ not in SCALARS:
-        help_ = "key by a string, a number, a bool or bytes"
+        help_ = "use a string, a number, a bool or bytes as key"
         raise CheckError("E021", f"{type_} cannot be a key", span, help_=help_)
 
 
@@ -370,8 +370,8 @@ def _refuse_doubled(made: MapOf, keys: tuple[syntax.Expression, ...]) -> None:
         if not isinstance(key, Literal):
             continue
         if key.value in lines:
-            title, label = "this key stands there twice", f"first in line {lines[key.value]}"
-            raise CheckError("E027", title, node.span, label, "leave one of the two entries out")
+            title, label = "this key appears twice", f"first in line {lines[key.value]}"
+            raise CheckError("E027", title, node.span, label, "remove one of the two entries")
         lines[key.value] = node.span.line
 
 
@@ -386,7 +386,7 @@ def _unary(scope: Scope, node: syntax.Unary, want: Type | None) -> Value:
     operand = expression(scope, node.operand, want)
     type_ = type_of(operand, node.operand.span)
     if type_ not in NUMERIC:
-        raise CheckError("E020", f"{type_} has no negative", node.span, f"this is {type_}", "negate a number")
+        raise CheckError("E020", f"{type_} cannot be negated", node.span, f"this is {type_}", "negate a number")
     return Operate("neg", (operand,), type_)
 
 
@@ -402,7 +402,7 @@ def _binary(scope: Scope, node: syntax.Binary, want: Type | None) -> Value:
     left, right, type_ = unify(left, right, (node.left.span, node.right.span), wanted)
     if arithmetic is None:
         if type_ not in SCALARS:
-            help_ = "compare what it holds" if isinstance(type_, OptionType) else "compare numbers, strings or bools"
+            help_ = "compare the value in it" if isinstance(type_, OptionType) else "compare numbers, strings or bools"
             raise CheckError("E020", f"{type_} cannot be compared", node.span, help_=help_)
         return Operate(_COMPARISON[node.operator], (left, right), BOOL)
     if arithmetic == "add" and type_ in {STRING, BYTES}:
@@ -433,7 +433,7 @@ def _not_taken(node: syntax.Binary, type_: Type) -> CheckError:
     if type_ == INSTANT:
         help_ = "use time_diff(a, b), which gives seconds"
     elif type_ == FLOAT:
-        help_ = "take integers: to_int(…)"
+        help_ = "use integers: to_int(…)"
     elif node.operator == "+" and isinstance(type_, VecType):
         help_ = "add items one at a time: set(v, size(v), x)"
     return CheckError("E020", f"`{node.operator}` does not take {type_}", node.span, help_=help_)

@@ -12,7 +12,7 @@ from appnet.language.lexer import LAYOUT, SECTIONS
 
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
 _LOOP = "loop over a Vec: `foreach(items, lambda(x): …)`, or a Map: `foreach(m, lambda(k, v): …)`"
-_LOCAL = "a local needs no declaration: write `x = 1`, and it has the type of its value"
+_LOCAL = "a local needs no declaration: write `x = 1`, and it gets the type of its value"
 _HANDLERS = "blocks are `state:`, `init():`, `open(rpc):`, `req(rpc):`, `resp(rpc):` and `end(rpc):`"
 _SEND = "write send(rpc, Down), send(rpc, Up) or send(err('text'), Up)"
 _DECLARATION = "write `name: type`, such as `limit: int`"
@@ -23,10 +23,10 @@ _FIRST_WORDS = {
     **dict.fromkeys(("let", "var", "const", "auto"), _LOCAL),
     **dict.fromkeys(("def", "func", "function", "fn", "request", "response"), _HANDLERS),
     **dict.fromkeys(("elseif", "elsif"), "write `elif`"),
-    "case": "write the pattern alone: `1 => …`",
+    "case": "write only the pattern: `1 => …`",
     "default": "write `_ => …`",
     "switch": "write `match value:` and arms: `1 => …`",
-    **dict.fromkeys(("import", "from", "use"), "leave it out: all functions are built in"),
+    **dict.fromkeys(("import", "from", "use"), "remove it: all functions are built in"),
 }
 
 _HEAD = re.compile(r"[^#]*?:[ \t]*(?:#.*|//.*)?$")  # a line over a block
@@ -96,33 +96,33 @@ def _in_state(place: Stumble) -> bool:
 _RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
     (
         lambda it: "_INDENT" in it.expected,
-        "indent what belongs to the line above; write `pass` where there is nothing to do",
+        "indent what belongs to the line above; write `pass` if there is nothing to do",
     ),
     (lambda it: it.written("/*"), "a comment begins with `#` or `//` and ends with its line"),
     (lambda it: any(map(it.written, ("+=", "-=", "*=", "/=", "%="))), "write the name twice: `x = x + 1`"),
     (lambda it: it.written("++") or it.written("--"), "write `x = x + 1`"),
     (lambda it: it.written(":="), "write `=`"),
-    (lambda it: "_ARROW" in it.expected, "write `=>` between a pattern and what is done"),
+    (lambda it: "_ARROW" in it.expected, "write `=>` between a pattern and its statements"),
     (lambda it: it.type(1) == "ELSE" and it.token.type == "IF", "write `elif`"),
     # declarations
-    (lambda it: _in_state(it) and it.token.type == "_ASSIGN", "give values in `init`: `init(limit = 5):`"),
+    (lambda it: _in_state(it) and it.token.type == "_ASSIGN", "set initial values in `init`: `init(limit = 5):`"),
     (lambda it: _in_state(it) and it.token.type == "_LSQB", "write `Map<string, int>` or `Vec<int>`"),
     (lambda it: it.type(2) == "_AT" and "_LPAR" in it.expected, "write `@capacity(100)`, with parentheses"),
     (
         lambda it: it.section == "STATE" and it.token.type in {"_DEDENT", *SECTIONS.values()},
-        "a decorator stands before what it decorates: `@capacity(100)`, then `seen: Map<string, int>`",
+        "a decorator comes before what it decorates: `@capacity(100)`, then `seen: Map<string, int>`",
     ),
     (lambda it: _in_state(it) and it.expected == {"_COLON"}, _DECLARATION),
     (
         lambda it: it.section == "INIT" and it.first == "init" and it.token.type == "_COLON",
-        "leave the type out: a parameter has that of its default, or of the state variable of its name",
+        "remove the type: a parameter has that of its default, or of the state variable with its name",
     ),
     # statements
     (
         lambda it: (
             "STATE" in it.expected and it.token.type != "$END" and not (_is("NAME")(it) and _HEAD.match(it.text))
         ),
-        f"indent it, if it belongs to the block above; {_HANDLERS}",
+        f"indent it if it belongs to the block above; {_HANDLERS}",
     ),
     (lambda it: it.token.type == "_NEWLINE" and "_COLON" in it.expected, "end the line with `:`; a block follows"),
     (_is("_INDENT"), "go back to the column of the line above: only what follows a `:` or `=>` is indented further"),
@@ -138,7 +138,7 @@ _RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
     (_after("SOME"), "write `Some(x)`"),
     (
         lambda it: "SOME" in it.expected,
-        "patterns are literals, `Some(x)`, `None` and `_`; a pair is taken apart by `(a, b) = p`",
+        "patterns are literals, `Some(x)`, `None` and `_`; unpack a pair with `(a, b) = p`",
     ),
     # expressions
     (_after("LAMBDA"), "write `lambda(x): …`, for a Map `lambda(key, value): …`"),
@@ -157,7 +157,7 @@ _RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
     ),
     (
         lambda it: it.token.type == "STRING" and it.type(1) == "NAME",
-        "a string has nothing before its quote; join texts by a + b",
+        "a string has no prefix; join texts with a + b",
     ),
     (
         lambda it: "_NEWLINE" in it.expected and it.type(1) in _OPERANDS and it.token.type in {"NAME", "SEND", "PASS"},

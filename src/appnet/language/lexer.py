@@ -71,9 +71,9 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 _HINTS = {
-    "{": "blocks are told by indentation: write `req(rpc):`; only a program that begins with `state {` has braces",
-    "}": "blocks are told by indentation, and end with it",
-    ";": "a statement ends with its line: leave the semicolon out",
+    "{": "indentation marks blocks: write `req(rpc):`; only a program that begins with `state {` has braces",
+    "}": "indentation marks blocks, and where they end",
+    ";": "a statement ends with its line: remove the semicolon",
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`, or `!=` for unequal",
@@ -130,7 +130,7 @@ class Lexer:
         self.bad_lines: set[int] = set()
         self.unclosed: list[tuple[Token, int]] = []
         self.gave_up = False
-        self._cut = 0  # the last line with a string without an end
+        self._cut = 0  # the last line with this string has no end
 
     def tokens(self) -> Iterator[Token]:
         """All tokens; the last line ends in _NEWLINE and all blocks are closed, whatever the text ends with."""
@@ -172,7 +172,7 @@ class Lexer:
             yield self._token(self._name_type(text, start), text, start, found.end())
         elif kind in {"float", "int"}:
             if self._source[found.end() : found.end() + 1].isidentifier():
-                help_ = "write a space between; numbers are decimal and have no units, times are in seconds"
+                help_ = "add a space; numbers are decimal and have no units, times are in seconds"
                 self._error("E001", "a number runs into a name", start, found.end() + 1, help_)
             yield self._token(kind.upper(), text, start, found.end())
         elif kind == "string":
@@ -265,7 +265,7 @@ class Lexer:
         blanks = self._source[position:end]
         if " \t" in blanks:
             title = "spaces before a tab in the indentation"
-            self._error("E002", title, position, end, "indent this line with tabs alone or with spaces alone")
+            self._error("E002", title, position, end, "indent this line with either tabs or spaces")
         context = self._contexts[-1]
         if rest[0] == ")" and len(self._contexts) > 1:
             return end, []  # closes the lambda, wherever it stands
@@ -285,7 +285,7 @@ class Lexer:
             closed.append(self._token("_DEDENT", "", start, end))
         if width != context.indents[-1]:
             if not context.columns:  # another may well come from the first
-                title = f"indentation of {width} columns fits no open block"
+                title = f"indentation of {width} columns matches no open block"
                 help_ = f"go back to one of the columns {levels} (a tab counts up to {TAB})"
                 self._error("E002", title, start, end, help_)
             self.bad_lines.add(self._line)
@@ -308,7 +308,7 @@ class Lexer:
                 return bytes([int(escape[1:], 16)]).decode("utf-8", "surrogateescape")  # the parser encodes it back
             if escape not in _ESCAPES:
                 place = start + 1 + found.start()
-                help_ = r"known are \n \t \r \0 \\ \' \" and \x with two hexadecimal digits"
+                help_ = r"the escapes are \n \t \r \0 \\ \' \" and \x with two hexadecimal digits"
                 self._error("E001", f"unknown escape \\{escape[0]}", place, place + 2, help_)
             return _ESCAPES.get(escape, escape)
 
@@ -331,11 +331,11 @@ class Lexer:
             self.gave_up = True
             return len(self._source)  # a block in braces: nothing after it is meant for this lexer
         if character in "'\"":
-            self._error("E001", "a string without an end", position, position + 1, _HINTS[character])
+            self._error("E001", "this string has no end", position, position + 1, _HINTS[character])
             end = self._source.find("\n", position)
             self._cut = self._line
             return end if end >= 0 else len(self._source)
-        help_ = _HINTS.get(character, "leave it out")
+        help_ = _HINTS.get(character, "remove it")
         self._error("E001", f"unexpected character {character!r}", position, position + 1, help_)
         while self._source[position : position + 2] == 2 * character:
             position += 1  # `&&` is one mistake

@@ -184,9 +184,9 @@ class _Parsing:
 def _without_end(file: Source, bracket: Token, tokens: list[Token]) -> Diagnostic:
     closing = {"(": ")", "[": "]", "{": "}"}[str(bracket)]
     of_loop = any(it.type == "LAMBDA" and it.line == bracket.line for it in tokens)
-    help_ = "close it behind the block of the loop" if of_loop else "close it in the line where what it holds ends"
+    help_ = "close it after the block of the loop" if of_loop else "close it on the line where its content ends"
     title = f"a `{bracket}` without its `{closing}`"
-    return Diagnostic("E003", Severity.ERROR, title, _token_span(file, bracket), "nothing closes it", help_)
+    return Diagnostic("E003", Severity.ERROR, title, _token_span(file, bracket), "this is never closed", help_)
 
 
 class _PassThrough(LarkLexer):
@@ -207,9 +207,9 @@ def _parser() -> Lark:
 
 def read_program(file: Source) -> str:
     """The text of a program. Raises `DiagnosticError` where it cannot be read as text, or is named as no element is."""
-    help_ = "name an element's .appnet file"
+    help_ = "pass an element's .appnet file"
     if file.name.endswith(_OF_OTHERS):
-        title = f"{base_name(file)} is no element"
+        title = f"{base_name(file)} is not an element"
         raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)])
     try:
         return file.text()
@@ -234,7 +234,7 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
     if not braces:
         help_ = advice(place_of(token, tokens, accepted, source)) or f"expected here: {wanted}"
     elif "_NEWLINE" in accepted:
-        help_ = "end what stands before it with `;`, and blocks with `}`"
+        help_ = "end the statement before it with `;`, and blocks with `}`"
     else:
         help_ = f"expected here: {wanted}"
     found = names.get(token.type, token.type)
@@ -296,7 +296,7 @@ class _TreeReader:
                 after = _token(sections[late[0]].children[0])
                 place = Label(self._span(after), f"it belongs before `{after}`")
                 help_ = f"the order is {', '.join(SECTIONS)}"
-                errors.append(self._section_error(keyword, f"`{keyword}` stands too late", help_, place))
+                errors.append(self._section_error(keyword, f"`{keyword}` comes too late", help_, place))
             sections.setdefault(keyword.type, section)
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
         missing = [text for text, name in SECTIONS.items() if name not in sections and text not in OPTIONAL_SECTIONS]
@@ -406,8 +406,8 @@ class _TreeReader:
         name = self._name(direction)
         way = name.name.lower()
         if way not in {"up", "down"}:
-            title = f"`{name.name}` is no direction"
-            help_ = "a request goes `Down`, an answer goes `Up`"
+            title = f"`{name.name}` is not a direction"
+            help_ = "a request goes `Down`, a response goes `Up`"
             self._error("E030", title, name.span, help_)
             way = ""
         return syntax.Send(self._span(tree), self.expression(value), way, name.span)
@@ -466,8 +466,8 @@ class _TreeReader:
         return syntax.Name(self._span(tree), str(_token(tree.children[0])))
 
     def expression(self, tree: Tree[Token]) -> syntax.Expression:
-        chained = "each operator holds all that stands before it: " if tree.data == "binary" else ""
-        with self._nested(tree, 1, f"{chained}give a part a name of its own"):
+        chained = "each operator contains everything before it: " if tree.data == "binary" else ""
+        with self._nested(tree, 1, f"{chained}give a part its own name"):
             return self._read_expression(tree)
 
     def _number(self, token: Token, span: Span) -> syntax.Number:
@@ -477,7 +477,7 @@ class _TreeReader:
         if token.type == "FLOAT" and math.isfinite(float(text)):
             return syntax.Number(span, float(text))
         title = "a number larger than any float" if token.type == "FLOAT" else f"a number of {len(text)} digits"
-        self._error("E024", title, span, "int goes to 9223372036854775807; `inf` is more than any float")
+        self._error("E024", title, span, "the largest int is 9223372036854775807; `inf` is more than any float")
         return syntax.Number(span, 0)
 
     def _read_expression(self, tree: Tree[Token]) -> syntax.Expression:
@@ -514,7 +514,7 @@ class _TreeReader:
         items = _trees(tree)
         if len(items) > _MAX_ITEMS:
             title = f"a literal of more than {_MAX_ITEMS:,} items"
-            self._error("E003", title, self._span(tree), "split what it holds among several elements")
+            self._error("E003", title, self._span(tree), "split its content among several elements")
         return items[:_MAX_ITEMS]
 
     def _entry(self, tree: Tree[Token]) -> tuple[syntax.Expression, syntax.Expression]:

@@ -15,7 +15,7 @@ from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
 from appnet.language.types import Type
 
-_NOTHING = "there is no empty value: `get` gives an option, which `match` takes apart by `Some(x)` and `None`"
+_NOTHING = "there is no null: `get` returns an option; match it with `Some(x)` and `None`"
 _CONSTANTS = {
     "true": "write `true`",
     "false": "write `false`",
@@ -160,11 +160,11 @@ class Scope:
     def check_free(self, name: str, span: Span) -> None:
         """Raises `CheckError` for a name that no variable of a block can have."""
         if name in self.state:
-            title = f"`{name}` is a state variable already"
-            help_ = "take another name for what stands in this handler alone"
+            title = f"`{name}` is already a state variable"
+            help_ = "use another name for the local variable"
             raise CheckError("E012", title, span, "", help_, [Label(self.state[name].span, "declared here")])
         if name == self.rpc and self.part is not Part.INIT:
-            raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="take another name")
+            raise CheckError("E012", f"`{name}` is the RPC of this handler", span, help_="use another name")
 
     def declare(self, name: str, span: Span, type_: Type | None) -> Variable:
         """A new variable of the innermost block. Raises `CheckError`."""
@@ -197,7 +197,7 @@ class Scope:
             return Follows()
         if name in self._gone:
             help_ = f"assign `{name}` before the match as well, so that it has a value on every path"
-            title, label = f"`{name}` has no value on every path", "on some paths nothing has set it"
+            title, label = f"`{name}` is not set on every path", "not set on some paths"
             return CheckError("E011", title, span, label, help_, [Label(self._gone[name], "set only here")])
         if name == self.rpc:
             help_ = f"name one of its fields: get({name}, 'FIELD')"
@@ -215,9 +215,9 @@ class Scope:
     def _of_another_block(self, name: str, span: Span) -> CheckError:
         part, variable = self.elsewhere[name]
         type_ = variable.type or "…"
-        help_ = f"declare it in `state`, `{name}: {type_}`, and it is there in every block"
+        help_ = f"declare it in `state`, `{name}: {type_}`, to use it in every block"
         if part is not Part.INIT:
             help_ = f"keep it in a Map of the state, `{name}_of: Map<uint, {type_}>`, at the key rpc_id()"
-        title, label = f"`{name}` is not defined in `{self.part.value}`", "no longer there"
-        places = [Label(variable.span, f"what `{part.value}` names ends with it")]
+        title, label = f"`{name}` is not defined in `{self.part.value}`", "not defined here"
+        places = [Label(variable.span, f"locals of `{part.value}` end with it")]
         return CheckError("E010", title, span, label, help_, places)

@@ -81,15 +81,15 @@ class Call:
     def in_handler(self) -> None:
         """Raises `CheckError` in ``init``, where there is no call."""
         if self.scope.part is Part.INIT:
-            title = f"`{self.name}` needs a call, and `init` runs before there is one"
+            title = f"`{self.name}` needs a call, but `init` runs before any call"
             raise CheckError("E034", title, self.node.span, help_="move it into a handler")
 
     def has_metadata(self) -> None:
         """Raises `CheckError` where the call is over, and its metadata gone."""
         self.in_handler()
         if self.scope.part is Part.END:
-            title = f"`end` sees no metadata, and nothing else of a call that is over: `{self.name}` is for before"
-            help_ = f"use {self.name} in `open`, `req` or `resp`; what `end` needs is kept in a Map at rpc_id()"
+            title = f"`end` sees no metadata or anything else of the call: `{self.name}` works only before"
+            help_ = f"use {self.name} in `open`, `req` or `resp`; keep what `end` needs in a Map at rpc_id()"
             raise CheckError("E037", title, self.node.span, "the call ends here", help_)
 
     def may_end(self) -> None:
@@ -117,8 +117,8 @@ def to_text(value: Value, span: Span) -> Value:
         return value
     if type_ in {BOOL, INT, UINT, FLOAT, BYTES}:
         return Operate(f"{type_}_to_string", (value,), STRING)
-    help_ = "numbers, bools and bytes can be written out"
-    raise CheckError("E020", f"{type_} cannot be made a string", span, help_=help_)
+    help_ = "only numbers, bools and bytes can"
+    raise CheckError("E020", f"{type_} cannot be converted to a string", span, help_=help_)
 
 
 def by_signature(call: Call, operation: Operation) -> Value:
@@ -218,5 +218,5 @@ class _Arguments:
         if isinstance(type_of(value, span), VecType | MapType):
             count = sum(it.head == "S" for it in self._parameters)
             title = f"`{self._call.name}` takes {_TEXTS[count]}"
-            help_ = "look through a Vec with foreach, and up a key of a Map with get"
+            help_ = "search a Vec with foreach, and look up a key of a Map with get"
             raise CheckError("E020", title, span, "this is a container", help_)

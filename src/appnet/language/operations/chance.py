@@ -25,7 +25,7 @@ CHAPTERS = (
                     "random_int",
                     "(int, int) -> int",
                     "randomi(low, high)",
-                    "Uniform in [low, high): low + draw % (high - low); low where high <= low, which draws too.",
+                    "Uniform in [low, high): low + draw % (high - low); low if high <= low, after a draw.",
                     "n = randomi(1, 7)\nn >= 1 and n < 7",
                     Effect.RANDOM,
                 ),
@@ -37,7 +37,7 @@ CHAPTERS = (
                     "(Vec<T>, int) -> Vec<T>",
                     "random_choices(vec, n)",
                     "n items without replacement: for i in 0..n, swap item i with item i + draw % (size - i); "
-                    "where n >= size all items as they are, without a draw.",
+                    "if n >= size, all items in their order, without a draw.",
                     "hosts = random_choices(get_backends(), 2)\nsize(hosts) == 2",
                     Effect.RANDOM | Effect.READS_CONTAINER,
                 ),

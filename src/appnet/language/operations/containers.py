@@ -76,8 +76,8 @@ def _set_item(call: Call, container: Value, type_: VecType | None) -> Operate:
 def _index(call: Call, index: Value) -> Value:
     """The index; warns of one that no Vec has."""
     if isinstance(index, Literal) and isinstance(index.value, int) and index.value < 0:
-        help_ = "indices begin with 0: the last item is at size(vec) - 1"
-        call.scope.found.warn("W006", "no Vec has an item there", call.span(1), "less than 0", help_)
+        help_ = "indices start at 0: the last item is at size(vec) - 1"
+        call.scope.found.warn("W006", "no Vec has an item there", call.span(1), "below 0", help_)
     return index
 
 
@@ -97,10 +97,8 @@ def _write_back(call: Call, container: Value, run: Operate) -> Operate:
 
 def not_in_place(variable: Variable, origin: tree.Origin, span: Span) -> CheckError:
     """The error for a name that stands for a Map's entry on some paths only, and is changed in place."""
-    title = (
-        f"`{variable.name}` stands for an entry of `{origin.map.name}` on some paths and for another value on others"
-    )
-    help_ = f"take two names, or change a copy and store it: set({origin.map.name}, KEY, {variable.name})"
+    title = f"`{variable.name}` is an entry of `{origin.map.name}` on some paths and another value on others"
+    help_ = f"use two names, or change a copy and store it: set({origin.map.name}, KEY, {variable.name})"
     places = [Label(origin.span, f"here it is an entry of `{origin.map.name}`")]
     if origin.otherwise is not None:
         places.append(Label(origin.otherwise, "here it is another value"))
@@ -129,7 +127,7 @@ def _no_container(call: Call, value: Value, type_: Type, what: str) -> CheckErro
         return mismatch(type_, type_.item, call.span(0), declared(value))
     help_ = "name a state variable, or the RPC"
     if isinstance(type_, VecType):
-        help_ = "a Vec lets go its oldest item when it is full; set(vec, index, value) puts another in the place of one"
+        help_ = "a full Vec drops its oldest item by itself; set(vec, index, value) replaces an item"
     title, label = f"`{what}` takes a {wanted}", f"this is {type_}"
     return CheckError("E020", title, call.span(0), label, help_, declared(value))
 
@@ -154,7 +152,7 @@ def _size(call: Call) -> Value:
         return Operate("string_size", (value,), UINT)
     if isinstance(type_, MapType | VecType):
         return Operate("map_size" if isinstance(type_, MapType) else "vec_size", (value,), UINT)
-    raise CheckError("E020", f"{type_} has no size", call.span(0), help_="strings, bytes, Vecs and Maps have one")
+    raise CheckError("E020", f"{type_} has no size", call.span(0), help_="only strings, bytes, Vecs and Maps have one")
 
 
 _GET = BuiltIn(
@@ -165,7 +163,7 @@ _GET = BuiltIn(
             "map_get",
             "(Map<K, V>, K) -> Option<V>",
             "get(map, key)",
-            "The value last set for the key.",
+            "The value of the key, or None.",
             "set(seen, 'a', 7)\nn = 0\nmatch get(seen, 'a'):\n    Some(x) => n = x\n    None => n = -1\nn == 7",
             Effect.READS_CONTAINER,
         ),
@@ -173,7 +171,7 @@ _GET = BuiltIn(
             "map_get_or",
             "(Map<K, V>, K, V) -> V",
             "get(map, key, default)",
-            "The value last set for the key, else the default.",
+            "The value of the key, or the default.",
             "get(seen, 'a', 5) == 5",
             Effect.READS_CONTAINER,
         ),
@@ -181,7 +179,7 @@ _GET = BuiltIn(
             "vec_get",
             "(Vec<T>, int) -> Option<T>",
             "get(vec, index)",
-            "The item at the index, from 0; else None.",
+            "The item at the index, counted from 0, or None.",
             "n = 0\nmatch get(items, 0):\n    Some(x) => n = x\n    None => n = -1\nn == -1",
             Effect.READS_CONTAINER,
         ),
@@ -189,7 +187,7 @@ _GET = BuiltIn(
             "vec_get_or",
             "(Vec<T>, int, T) -> T",
             "get(vec, index, default)",
-            "The item at the index, else the default.",
+            "The item at the index, or the default.",
             "get(items, 3, 5) == 5",
             Effect.READS_CONTAINER,
         ),
@@ -197,8 +195,8 @@ _GET = BuiltIn(
     (
         SpecialForm(
             "get(rpc, 'field')",
-            "The field of the message in hand, in the type of the .proto; a path through repeated messages, or through "
-            "the `values` of a map of messages, gives a Vec of what is at its end in each of them, in order.",
+            "The field of the current message, in the type of the .proto. A path through repeated messages, or through "
+            "the `values` of a map of messages, gives a Vec of the values at its end, in order.",
             "total = 0\nforeach(get(rpc, 'items.count'), lambda(n): total = total + n)\ntotal == 0",
         ),
     ),
@@ -219,7 +217,7 @@ _SET = BuiltIn(
             "vec_set",
             "(Vec<T>, int, T) -> unit",
             "set(vec, index, value)",
-            "Replaces the item at the index; at the size it is vec_append, beyond and below 0 it does nothing.",
+            "Replaces the item at the index. At index size(vec) it appends; beyond that or below 0, it does nothing.",
             "set(items, 0, 7)\nset(items, 0, 8)\nget(items, 0, 0) == 8",
             Effect.WRITES_CONTAINER,
         ),
@@ -235,8 +233,8 @@ _SET = BuiltIn(
     (
         SpecialForm(
             "set(rpc, 'field', value)",
-            "Writes the field of the message in hand; through repeated messages, a Vec with a value for each. A Vec of "
-            "another size writes nothing, nor does a number that a closed enum has no name for.",
+            "Writes the field of the current message; through repeated messages, a Vec with a value for each. A Vec of "
+            "another size writes nothing, nor does a number that a closed enum does not name.",
             "set(rpc, 'tags', ['a', 'b'])\nget(get(rpc, 'tags'), 1, '') == 'b'",
         ),
     ),
@@ -249,7 +247,7 @@ _SIZE = BuiltIn(
             "map_size",
             "(Map<K, V>) -> uint",
             "size(map)",
-            "How many keys are set.",
+            "The number of keys.",
             "set(seen, 'a', 7)\nsize(seen) == 1",
             Effect.READS_CONTAINER,
         ),
@@ -257,7 +255,7 @@ _SIZE = BuiltIn(
             "vec_size",
             "(Vec<T>) -> uint",
             "size(vec)",
-            "How many items it has.",
+            "The number of items.",
             "set(items, size(items), 7)\nsize(items) == 1",
             Effect.READS_CONTAINER,
         ),
@@ -266,7 +264,7 @@ _SIZE = BuiltIn(
     (
         SpecialForm(
             "size(rpc, 'field')",
-            "How many there are of a repeated field, a map, repeated messages or a map of messages; of a text, its "
+            "The number of items of a repeated field, a map, repeated messages or a map of messages; of a text, its "
             "length in bytes.",
             "size(rpc, 'items') == 0",
         ),
@@ -282,7 +280,7 @@ CHAPTERS = (
                 "vec_new",
                 "() -> Vec<T>",
                 "[]",
-                "A Vec with no items; [a, b] is one with items.",
+                "An empty Vec; [a, b] is one with items.",
                 "primes = [2, 3, 5]\nget(primes, 2, 0) == 5",
                 opaque=True,
             ),
@@ -290,14 +288,14 @@ CHAPTERS = (
                 "map_new",
                 "() -> Map<K, V>",
                 "{}",
-                "A Map with no keys; {a: x, b: y} is one with keys, set in this order.",
+                "An empty Map; {a: x, b: y} is one with keys, set in this order.",
                 "ports = {'http': 80, 'https': 443}\nget(ports, 'https', 0) == 443",
             ),
             Operation(
                 "map_entries",
                 "(Map<K, V>) -> Vec<<K, V>>",
                 "foreach(map, lambda(key, value): …)",
-                "Its keys with their values, from the key least recently set to the one set last.",
+                "Runs the body for each key and value, from the key least recently set to the most recently set.",
                 "order = ''\nforeach({'b': 1, 'a': 2}, lambda(k, v): order = order + k)\norder == 'ba'",
                 Effect.READS_CONTAINER,
                 opaque=True,
@@ -322,7 +320,7 @@ CHAPTERS = (
                     "(Vec<float>, float) -> float",
                     "quantile(vec, q)",
                     "The item at rank floor(q * (size - 1)) in ascending order (-0.0 before 0.0, NaN last), "
-                    "q taken into [0, 1] and NaN as 0; 0.0 of an empty Vec.",
+                    "with q clamped to [0, 1], NaN as 0; 0.0 for an empty Vec.",
                     "set(loads, 0, 0.5)\nset(loads, 1, 2.5)\nset(loads, 2, 1.5)\nquantile(loads, 0.5) == 1.5",
                     Effect.READS_CONTAINER,
                     opaque=True,
@@ -333,7 +331,7 @@ CHAPTERS = (
     Chapter(
         "Pairs",
         (
-            Operation("pair", "(K, V) -> <K, V>", "(a, b)", "The pair of two values.", "(n, s) = (7, 'a')\ns == 'a'"),
+            Operation("pair", "(K, V) -> <K, V>", "(a, b)", "A pair of two values.", "(n, s) = (7, 'a')\ns == 'a'"),
             Operation("first", "(<K, V>) -> K", "(a, b) = p", "The first of a pair.", "(n, s) = (7, 'a')\nn == 7"),
             Operation("second", "(<K, V>) -> V", "(a, b) = p", "The second of a pair.", "(n, s) = (7, 'a')\ns == 'a'"),
         ),

@@ -62,8 +62,8 @@ _TO_FLOAT = BuiltIn(
             "parse_float",
             "(string) -> float",
             "to_float(text)",
-            "The decimal number [+-]digits[.digits] that is the whole text, by its first 18 significant digits; "
-            "else 0.0.",
+            "The text as a decimal number, [+-]digits[.digits], by its first 18 significant digits; "
+            "0.0 if it is not one.",
             "to_float('2.5') == 2.5",
             opaque=True,
         ),
@@ -84,7 +84,7 @@ _TO_INT = BuiltIn(
             "parse_int",
             "(string) -> int",
             "to_int(text)",
-            "The decimal number, [+-]digits, that is the whole text, saturating; else 0.",
+            "The text as a decimal number, [+-]digits, saturating; 0 if it is not one.",
             "to_int('42') + to_int('forty-two') == 42",
             opaque=True,
         ),
@@ -159,7 +159,7 @@ CHAPTERS = (
                 "instant_to_float",
                 "(Instant) -> float",
                 "t (where a float is expected)",
-                "Its nanoseconds made double, divided by 1e9.",
+                "The nanoseconds as a double, divided by 1e9.",
                 "to_float(current_time()) == 5.0",
                 opaque=True,
             ),

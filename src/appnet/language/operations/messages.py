@@ -33,7 +33,7 @@ DESTINATION = b"dst"
 
 _STATUS_TEXTS = frozenset({"status", "metastatus", "metaresponse"})
 _CALL_NUMBER = "rpcid"
-_BESIDE = "what travels beside a message is metadata: get_metadata(rpc, 'KEY'), set_metadata(rpc, 'KEY', value)"
+_BESIDE = "this is metadata: get_metadata(rpc, 'KEY'), set_metadata(rpc, 'KEY', value)"
 _TWINS = {  # what public programs take from fields of their own messages, and the language knows itself
     **dict.fromkeys(("id", _CALL_NUMBER), "for a number of the call write rpc_id(), as text to_string(rpc_id())"),
     **dict.fromkeys(_STATUS_TEXTS, "for the gRPC status write status(rpc): 0 is success"),
@@ -65,8 +65,8 @@ def _said_type(node: syntax.Expression) -> str:
     """The type that a program gives a field."""
     said = node.value.decode("utf-8", "replace") if isinstance(node, syntax.Text) else ""
     if said not in _FIELD_TYPES:
-        title = "the third argument names the field's type"
-        raise CheckError("E020", title, node.span, help_="leave it out: the .proto tells the type")
+        title = "the third argument is not needed"
+        raise CheckError("E020", title, node.span, help_="remove it: the .proto has the field's type")
     return said
 
 
@@ -81,8 +81,8 @@ def _pseudo_field(call: Call, path: str, span: Span) -> Value | None:
     if name not in _STATUS_TEXTS:
         return None
     if name == "metaresponse":
-        title, label = f"reading `{path}` counts nothing down", "it only tells 'success' or 'failure'"
-        help_ = "write what `resp` is to change, such as `pending_req = pending_req - 1`"
+        title, label = f"reading `{path}` does not count anything down", "it is only 'success' or 'failure'"
+        help_ = "write the change in `resp`, such as `pending_req = pending_req - 1`"
         call.scope.found.warn("W021", title, span, label, help_)
     return _status_text(call)
 
@@ -136,8 +136,8 @@ def choose_host(call: Call, host: Value) -> Value:
     if call.scope.part in {Part.OPEN, Part.REQ}:
         call.scope.hoisted.append(tree.Route(host))
         return Operate("nothing", (), UNIT)
-    help_ = "choose it in `open` or `req`"
-    call.scope.found.warn("W006", "no host is chosen here", call.node.span, "of a response", help_)
+    help_ = "pick it in `open` or `req`"
+    call.scope.found.warn("W006", "no host can be picked here", call.node.span, "of a response", help_)
     return Operate("set_metadata", (Literal(DESTINATION, STRING), host), UNIT)
 
 
@@ -183,7 +183,7 @@ def field_size(call: Call) -> Value:
         return Operate("vec_size" if isinstance(found.type, VecType) else "map_size", (value,), UINT)
     if found.type in {STRING, BYTES}:
         return Operate("string_size", (value,), UINT)
-    title, help_ = f"{found.type} has no size", "strings, bytes and what is repeated have one"
+    title, help_ = f"{found.type} has no size", "only strings, bytes and repeated fields have one"
     raise CheckError("E020", title, span, help_=help_)
 
 
@@ -204,7 +204,7 @@ def _byte_size(call: Call) -> Value:
         span = call.span(0)
     if type_of(value, span) not in {STRING, BYTES}:
         title = f"{type_of(value, span)} has no size in bytes"
-        raise CheckError("E020", title, span, help_="strings and bytes have one")
+        raise CheckError("E020", title, span, help_="only strings and bytes have one")
     return Operate("string_size", (value,), UINT)
 
 
@@ -219,9 +219,9 @@ def _message_in_hand(call: Call) -> None:
     part = call.scope.part.value
     title = f"`{part}` sees no message, so it has no fields"
     when = "begins" if call.scope.part is Part.OPEN else "ends"
-    help_ = "look at it in `req` or `resp`, and remember it in a Map at rpc_id()"
+    help_ = "read it in `req` or `resp`, and keep it in a Map at rpc_id()"
     if call.scope.part is Part.OPEN:
-        help_ = "look at it in `req`; `open` has metadata, method(), authority(rpc), peer(rpc), deadline(rpc)"
+        help_ = "read it in `req`; `open` has metadata, method(), authority(rpc), peer(rpc), deadline(rpc)"
     raise CheckError("E037", title, call.node.span, f"the call {when} here", help_)
 
 
@@ -247,13 +247,13 @@ def _asked_field(call: Call) -> Field | str:
 
 def _no_presence(call: Call, found: Field) -> CheckError:
     if found.within:
-        label, help_ = f"each of `{found.within}` has one", f"how many there are tells size(rpc, '{found.within}')"
+        label, help_ = f"each of `{found.within}` has one", f"their number is size(rpc, '{found.within}')"
     elif found.many:
-        label, help_ = "it is repeated: there may be none of it", f"write size(rpc, '{found.path}') > 0"
+        label, help_ = "it is repeated, and may be empty", f"write size(rpc, '{found.path}') > 0"
     else:
-        label = "one that was set to this and one that was not set are the same on the wire"
-        help_ = "compare its value with it, or make it `optional` in the .proto"
-    title = f"whether there is a `{found.path}` cannot be told"
+        label = "set to its default and not set look the same on the wire"
+        help_ = "compare the value, or make the field `optional` in the .proto"
+    title = f"`has` does not work for `{found.path}`"
     return CheckError("E045", title, call.span(1), label, help_)
 
 
@@ -264,7 +264,7 @@ def _field_name(call: Call, index: int) -> tuple[str, Span]:
     if isinstance(node, syntax.Name) and call.scope.find(node.name) is None:
         return node.name, node.span  # public programs write set(rpc, dst, b)
     help_ = f"write {call.name}(rpc, 'field')"
-    raise CheckError("E020", "a field is named by a literal string", node.span, help_=help_)
+    raise CheckError("E020", "a field's name is a string literal", node.span, help_=help_)
 
 
 def _find_field(fields: Mapping[str, Field], path: str) -> Field | None:
@@ -280,13 +280,15 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
     several = spelled(message.fields, path)
     if several:
         help_ = "write " + " or ".join(f"`{it.path}`" for it in several)
-        raise CheckError("E014", f"field `{path}` of {message.full_name} is not clear", span, "several fit", help_)
+        raise CheckError(
+            "E014", f"field `{path}` of {message.full_name} is ambiguous", span, "several fields match", help_
+        )
     if path in message.unknown:
         raise Follows
     reason = _unusable(message, path)
     if reason:
-        title = f"field `{path}` of {message.full_name} cannot be used"
-        raise CheckError("E015", title, span, reason, f"do without it: {_instead('', message)}")
+        title = f"field `{path}` of {message.full_name} is not supported"
+        raise CheckError("E015", title, span, reason, f"use another one: {_instead('', message)}")
     title = f"{message.full_name} has no field `{path}`"
     raise CheckError("E014", title, span, help_=_instead(path, message))
 
@@ -319,8 +321,8 @@ CHAPTERS = (
                 forms=(
                     SpecialForm(
                         "has(rpc, 'field')",
-                        "Whether the message in hand has the field: a message, a member of a oneof, or one that the "
-                        ".proto makes `optional`, as all of proto2 are. In an error response there is none.",
+                        "Whether the current message has the field: a message, a oneof member, or a field that the "
+                        ".proto makes `optional`, as all of proto2. An error response has none.",
                         "set(rpc, 'title', '')\nhas(rpc, 'title')",
                     ),
                 ),
@@ -331,8 +333,8 @@ CHAPTERS = (
                 forms=(
                     SpecialForm(
                         "clear(rpc, 'field')",
-                        "Takes the field away, whatever it is: of a message all that is in it, of what is repeated all "
-                        "of it. It then reads as where the message never had it.",
+                        "Removes the field, whatever it is: a message with everything in it, a repeated field with all "
+                        "items. It then reads as if the message never had it.",
                         "set(rpc, 'title', 'a')\nclear(rpc, 'title')\nnot has(rpc, 'title')",
                     ),
                 ),
@@ -346,7 +348,7 @@ CHAPTERS = (
                         "message_size",
                         "() -> uint",
                         "byte_size(rpc)",
-                        "The length of the message in hand in bytes, as it came; 0 of an error response, and of a "
+                        "The length of the current message in bytes, as received; 0 for an error response, and for a "
                         "reply that an element makes.",
                         "byte_size(rpc) == 0",
                         Effect.READS_MESSAGE,
@@ -355,7 +357,7 @@ CHAPTERS = (
                 (
                     SpecialForm(
                         "byte_size(rpc, 'field')",
-                        "The length of a string or bytes in bytes.",
+                        "The length of a string or bytes field, in bytes.",
                         "set(rpc, 'text', 'é')\nbyte_size(rpc, 'text') == 2",
                     ),
                 ),

@@ -58,9 +58,9 @@ def _literal(value: Value) -> bytes | None:
 
 
 _INSTEAD = {
-    b":authority": "ask `authority(rpc)`",
-    b":path": "ask `method()`",
-    b"grpc-status": "ask `status(rpc)` in `resp` or `end`",
+    b":authority": "use `authority(rpc)`",
+    b":path": "use `method()`",
+    b"grpc-status": "use `status(rpc)` in `resp` or `end`",
 }
 
 
@@ -72,32 +72,32 @@ def _warn_of_reading(call: Call, index: int, key: Value) -> None:
     text = _literal(key)
     if text is None or not is_hidden_key(text):
         return
-    help_ = _INSTEAD.get(text, "take a key of a-z, 0-9, `.`, `_` and `-`")
+    help_ = _INSTEAD.get(text, "use a key of a-z, 0-9, `.`, `_` and `-`")
     if text.decode("latin-1") in HIDDEN_KEYS:
-        help_ = "leave it out: it is between AppNet and its proxies"
+        help_ = "remove it: AppNet and its proxies use it internally"
     elif text in (b"grpc-message", b"grpc-status-details-bin"):
-        help_ = "decide by `status(rpc)`: what a status says in words is for people"
+        help_ = "use `status(rpc)`: a status message is for people"
     elif text.startswith(b":"):
-        help_ = _INSTEAD.get(text, "leave it out: names with a colon are HTTP's own, and no metadata")
-    title = "there is no metadata of this key: it reads as the empty text"
-    call.scope.found.warn("W010", title, call.span(index), "never there", help_)
+        help_ = _INSTEAD.get(text, "remove it: names with a colon are HTTP's own, not metadata")
+    title = "metadata never has this key: it reads as the empty text"
+    call.scope.found.warn("W010", title, call.span(index), "never present", help_)
 
 
 def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) -> None:
     """Tells of a key, or of a value after it, with which nothing is set."""
-    title = "this header is not set" if value is not None else "this header is not taken away"
+    title = "this header is not set" if value is not None else "this header is not removed"
     text = _literal(key)
     if text is not None and not is_header_key(text):
         help_ = (
-            "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
+            "use a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
             f"`{DELAY}` and `{HOST}` the proxies'"
         )
         if text == b"grpc-timeout":
-            help_ = "shorten the time that the call has: set_deadline(rpc, seconds)"
-        call.scope.found.warn("W006", title, call.span(index), "no key that programs can set", help_)
+            help_ = "shorten the deadline: set_deadline(rpc, seconds)"
+        call.scope.found.warn("W006", title, call.span(index), "programs cannot set this key", help_)
     if isinstance(value, Literal) and isinstance(value.value, bytes) and not is_header_value(value.value):
-        help_ = "take printable ASCII: HTTP carries nothing else"
-        call.scope.found.warn("W006", title, call.span(index + 1), "no value that a header can carry", help_)
+        help_ = "use printable ASCII: HTTP headers allow nothing else"
+        call.scope.found.warn("W006", title, call.span(index + 1), "not a valid header value", help_)
 
 
 def warn_of_two_messages(found: Findings) -> None:
@@ -108,9 +108,9 @@ def warn_of_two_messages(found: Findings) -> None:
         if (part, what) != (Part.RESP, "read") or key not in given or key in there:
             continue
         name = key.decode("latin-1")
-        title = f"`{name}` is set in the request and read in the response: they are two messages"
-        help_ = "keep what the call has to remember in a Map: set(kept, rpc_id(), value), and get(kept, rpc_id(), '')"
-        label = "what the server answers, if it does"
+        title = f"`{name}` is set in the request, but read in the response, which is another message"
+        help_ = "keep it for the call in a Map: set(kept, rpc_id(), value), and get(kept, rpc_id(), '')"
+        label = "what the server sends, if it does"
         found.warn("W011", title, span, label, help_, [Label(given[key], "set here, for the server")])
 
 
@@ -162,8 +162,8 @@ def _of_response(call: Call) -> None:
     """Raises `CheckError` where there is no response to have trailers."""
     call.in_handler()
     if call.scope.part is not Part.RESP:
-        title = f"`{call.name}` needs a response: requests have no trailers"
-        raise CheckError("E036", title, call.node.span, help_="move it into `resp`; a request has metadata")
+        title = f"`{call.name}` works only in responses: requests have no trailers"
+        raise CheckError("E036", title, call.node.span, help_="move it to `resp`; for a request use metadata")
 
 
 def _get_trailer(call: Call) -> Value:
@@ -183,20 +183,20 @@ def _set_trailer(call: Call) -> Value:
 
 
 _SEEN = (
-    "Names of keys are compared in lower case. Not there are pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
-    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}'; the value of a '-bin' key is base64 text, as HTTP has it."
+    "Keys are compared in lower case. Pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
+    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}' read as absent; the value of a '-bin' key is base64 text."
 )
 _LEFT_ALONE = (
-    "Left alone are reserved keys (':…', 'grpc-…' but for 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
-    f"'{DELAY}', '{HOST}'), keys not of [a-z0-9._-]"
+    "It ignores reserved keys (':…', 'grpc-…' except 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
+    f"'{DELAY}', '{HOST}'), keys with characters outside [a-z0-9._-]"
 )
 
 _GET = Operation(
     "get_metadata",
     "(string) -> string",
     "get_metadata(rpc, 'key')",
-    "The value in the metadata of the message in hand: of a key that came several times all values, joined by ','; the "
-    f"empty string where absent. {_SEEN}",
+    "The value in the metadata of the current message. If the key has several values, all of them, joined by ','; the "
+    f"empty string if absent. {_SEEN}",
     "get_metadata(rpc, 'user') == 'ann'",
     Effect.READS_METADATA,
 )
@@ -204,8 +204,7 @@ _GET_ALL = Operation(
     "get_metadata_all",
     "(string) -> Vec<string>",
     "get_metadata_all(rpc, 'key')",
-    "The values of the key in the metadata of the message in hand, in the order in which they came; no item where "
-    "absent.",
+    "The values of the key in the metadata of the current message, in order; no item if absent.",
     "users = get_metadata_all(rpc, 'user')\nget(users, 0, '') == 'ann' and size(users) == 1",
     Effect.READS_METADATA,
 )
@@ -213,7 +212,7 @@ _DELETE = Operation(
     "delete_metadata",
     "(string) -> unit",
     "delete_metadata(rpc, 'key')",
-    f"Takes all values of the key away from the metadata of the message in hand. {_LEFT_ALONE}.",
+    f"Removes all values of the key from the metadata of the current message. {_LEFT_ALONE}.",
     "delete_metadata(rpc, 'user')\nget_metadata(rpc, 'user') == ''",
     Effect.WRITES_METADATA,
 )
@@ -221,9 +220,9 @@ _GET_TRAILER = Operation(
     "get_trailer",
     "(string) -> string",
     "get_trailer(rpc, 'key')",
-    "In `resp`, the value in the trailing metadata of the response, as get_metadata gives those of the leading. They "
-    "come last: a message of a stream has none yet but what handlers have set. Those of an error without a message are "
-    "its metadata, too.",
+    "In `resp`, the value in the trailing metadata of the response, like get_metadata for leading metadata. Trailers "
+    "come last: a message of a stream has none yet, except those that handlers set. The trailers of an error "
+    "without a message are also its metadata.",
     "get_trailer(rpc, 'cost') == ''",
     Effect.READS_TRAILERS,
     block="resp",
@@ -232,8 +231,8 @@ _SET_TRAILER = Operation(
     "set_trailer",
     "(string, string) -> unit",
     "set_trailer(rpc, 'key', value)",
-    "In `resp`, sets the value in the trailing metadata of the response, in the place of all values that the key had. "
-    f"{_LEFT_ALONE}, and values not of 0x20-0x7e.",
+    "In `resp`, sets the value in the trailing metadata of the response, and replaces all values of the key. "
+    f"{_LEFT_ALONE}, and values with bytes outside 0x20-0x7e.",
     "set_trailer(rpc, 'cost', '7')\nget_trailer(rpc, 'cost') == '7'",
     Effect.WRITES_TRAILERS,
     block="resp",
@@ -250,10 +249,10 @@ CHAPTERS = (
                     "set_metadata",
                     "(string, string) -> unit",
                     "set_metadata(rpc, 'key', value)",
-                    "Sets the value in the metadata of the message in hand, in the place of all values that the key "
-                    "had; '' is a value like others. What a handler has set goes with the error or reply that it sends "
-                    f"then. {_LEFT_ALONE}, and values not of 0x20-0x7e. "
-                    "The literal key 'dst' in req chooses the host, as set(rpc, 'dst', host) does.",
+                    "Sets the value in the metadata of the current message, and replaces all values of the key; "
+                    "'' is a value like any other. An error or reply that the handler sends later "
+                    f"has it, too. {_LEFT_ALONE}, and values with bytes outside 0x20-0x7e. "
+                    "The literal key 'dst' in req picks the host, as set(rpc, 'dst', host) does.",
                     "set_metadata(rpc, 'user', 'bob')\nget_metadata(rpc, 'user') == 'bob'",
                     Effect.WRITES_METADATA,
                 ),

@@ -15,14 +15,14 @@ ARITHMETIC = Chapter(
             "div",
             "(N, N) -> N",
             "a / b",
-            "The quotient, towards zero for integers; an integer divided by 0 is 0.",
+            "The quotient, rounded towards zero for integers; an integer divided by 0 is 0.",
             "-7 / 2 == -3",
         ),
         Operation(
             "rem",
             "(I, I) -> I",
             "a % b",
-            "What a / b leaves, with the sign of a; the remainder of a division by 0 is 0.",
+            "The remainder of a / b, with the sign of a; 0 if b is 0.",
             "-7 % 3 == -1",
         ),
         Operation("neg", "(N) -> N", "-a", "The negation; integers wrap around.", "n = 7\n-n + 7 == 0"),
@@ -31,7 +31,7 @@ ARITHMETIC = Chapter(
                 "min",
                 "(N, N) -> N",
                 "min(a, b)",
-                "The lesser value, a where they are equal; NaN if either is NaN.",
+                "The smaller value, a if they are equal; NaN if either is NaN.",
                 "min(2, 3) == 2",
             )
         ),
@@ -40,12 +40,14 @@ ARITHMETIC = Chapter(
                 "max",
                 "(N, N) -> N",
                 "max(a, b)",
-                "The greater value, a where they are equal; NaN if either is NaN.",
+                "The larger value, a if they are equal; NaN if either is NaN.",
                 "max(2.5, 3) == 3.0",
             )
         ),
         function(
-            Operation("abs", "(N) -> N", "abs(a)", "The magnitude; the least int stays as it is.", "abs(-2) == 2"),
+            Operation(
+                "abs", "(N) -> N", "abs(a)", "The absolute value; the smallest int stays as it is.", "abs(-2) == 2"
+            ),
         ),
     ),
 )
@@ -60,9 +62,9 @@ COMPARISON_AND_LOGIC = Chapter(
         Operation("le", "(C, C) -> bool", "a <= b", "Whether the first is less or equal.", "2 <= 2"),
         Operation("gt", "(C, C) -> bool", "a > b", "Whether the first is greater.", "2.5 > 2"),
         Operation("ge", "(C, C) -> bool", "a >= b", "Whether the first is greater or equal.", "3 >= 2"),
-        Operation("and", "(bool, bool) -> bool", "a and b", "Whether both hold.", "1 < 2 and 2 < 3"),
-        Operation("or", "(bool, bool) -> bool", "a or b", "Whether one holds.", "1 > 2 or 2 < 3"),
-        Operation("not", "(bool) -> bool", "not a", "Whether it does not hold.", "not 1 > 2"),
+        Operation("and", "(bool, bool) -> bool", "a and b", "Whether both are true.", "1 < 2 and 2 < 3"),
+        Operation("or", "(bool, bool) -> bool", "a or b", "Whether at least one is true.", "1 > 2 or 2 < 3"),
+        Operation("not", "(bool) -> bool", "not a", "Whether it is false.", "not 1 > 2"),
     ),
 )
 

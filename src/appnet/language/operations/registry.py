@@ -51,8 +51,10 @@ _FUNCTIONS = [entry for chapter in CHAPTERS for entry in chapter.entries if isin
 BUILT_INS = {name: it for it in _FUNCTIONS for name in (it.name, *it.aliases)}
 """The functions that give a value or change one, by each of their names."""
 
-_RECORD = "add it to a Vec in `state`: set(records, size(records), x); what is only added to goes to telemetry"
-_APPEND = "write set(v, size(v), x), which adds x at the end of the Vec"
+_RECORD = (
+    "append it to a Vec in `state`: set(records, size(records), x); a Vec that is only appended to goes to telemetry"
+)
+_APPEND = "write set(v, size(v), x), which appends x to the Vec"
 INSTEAD = {
     **dict.fromkeys(("print", "println", "printf", "log"), _RECORD),
     **dict.fromkeys(("append", "push", "add"), _APPEND),
@@ -69,9 +71,9 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
         call = Call(scope, node, want, found.usage(name))
         return found.resolve(call) if found.resolve is not None else by_signature(call, found.operations[0])
     if name == "reply":
-        raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
+        raise CheckError("E035", "`reply()` is not a value", node.span, help_="write r = reply(), and then send(r, Up)")
     if name == "err":
-        raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
+        raise CheckError("E031", "`err` is not a value", node.span, help_="write send(err('text'), Up)")
     raise CheckError("E013", f"there is no function `{name}`", node.function.span, help_=_instead(name))
 
 

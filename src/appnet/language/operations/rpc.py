@@ -25,8 +25,8 @@ def _delay(call: Call) -> Value:
 
 _DELAY = SpecialForm(
     "delay(rpc, seconds)",
-    "Holds the request back for so many seconds before it goes on, without holding anything else. Each delay counts in "
-    "whole milliseconds, rounded down, and is a day at most; those of one request add up.",
+    "Holds the request back for this many seconds, and nothing else. Each delay counts in "
+    "whole milliseconds, rounded down, and is at most a day; delays of one request add up.",
 )
 
 
@@ -47,8 +47,8 @@ def _of_the_call(operation: Operation) -> BuiltIn:
 def _set_deadline(call: Call) -> Value:
     call.in_handler()
     if call.scope.part not in {Part.OPEN, Part.REQ}:
-        title = "a response comes too late to shorten the call"
-        help_ = "shorten it when the request comes: set_deadline(rpc, seconds) in `req`"
+        title = "a response comes too late to shorten the deadline"
+        help_ = "set it at the request: set_deadline(rpc, seconds) in `req`"
         raise CheckError("E036", title, call.node.span, help_=help_)
     return by_signature(call, _SET_DEADLINE)
 
@@ -57,8 +57,9 @@ _SET_DEADLINE = Operation(
     "set_deadline",
     "(float) -> unit",
     "set_deadline(rpc, seconds)",
-    "In so many seconds from now the call ends with DEADLINE_EXCEEDED, whatever the server does, if it has no earlier "
-    "deadline; those behind learn of it. Less than 0 is 0; NaN, and 4,000,000,000 or more, change nothing.",
+    "Ends the call with DEADLINE_EXCEEDED in this many seconds, whatever the server does, unless it has an earlier "
+    "deadline. The elements behind and the server see the new one. Values below 0 count as 0; NaN, and "
+    "4,000,000,000 or more, change nothing.",
     "set_deadline(rpc, 2.0)\ndeadline(rpc) == 2.0",
     Effect.SETS_DEADLINE,
 )
@@ -72,7 +73,7 @@ CHAPTERS = (
                     "rpc_id",
                     "() -> uint",
                     "rpc_id()",
-                    "One number for the call, unique in its processor instance.",
+                    "The number of the call, unique in its processor instance.",
                     "rpc_id() == 1",
                     Effect.READS_CALL,
                 ),
@@ -92,7 +93,7 @@ CHAPTERS = (
                     "status",
                     "() -> int",
                     "status(rpc)",
-                    "The gRPC status code of the response, in `end` of the call; 0 in `open` and `req`.",
+                    "The gRPC status code of the response, or in `end` of the call; 0 in `open` and `req`.",
                     "status(rpc) == 0",
                     Effect.READS_STATUS,
                 ),
@@ -102,7 +103,7 @@ CHAPTERS = (
                     "authority",
                     "() -> string",
                     "authority(rpc)",
-                    "The host that the caller named, HTTP's :authority, in `open`, `req` and `resp` alike.",
+                    "The host that the caller addressed, HTTP's :authority; the same in `open`, `req` and `resp`.",
                     "authority(rpc) == ''",
                     Effect.READS_CALL,
                 ),
@@ -112,8 +113,8 @@ CHAPTERS = (
                     "peer",
                     "() -> string",
                     "peer(rpc)",
-                    "Who the connection's other end proved to be by mutual TLS: the first URI in its certificate, such "
-                    "as 'spiffe://cluster.local/ns/shop/sa/cart'; the empty string where it proved nothing.",
+                    "The identity of the connection's other end, from mutual TLS: the first URI in its certificate, "
+                    "such as 'spiffe://cluster.local/ns/shop/sa/cart'; the empty string if there is none.",
                     "peer(rpc) == ''",
                     Effect.READS_CALL,
                 ),
@@ -123,8 +124,8 @@ CHAPTERS = (
                     "deadline",
                     "() -> float",
                     "deadline(rpc)",
-                    "The seconds that are left until the call's deadline, 0 once it has passed; inf where it has none. "
-                    "They count from when the processor got the request, whose caller says how many it has.",
+                    "The seconds left until the call's deadline; 0 once it has passed, inf if there is none. "
+                    "They count from when the processor received the request, which carries the caller's timeout.",
                     "deadline(rpc) == inf",
                     Effect.READS_DEADLINE,
                 ),

@@ -18,13 +18,13 @@ _CONCAT = Operation(
     "concat",
     "(S, S) -> S",
     "concat(a, b) or a + b",
-    "The second after the first.",
+    "The first text followed by the second.",
     "concat('ab', 'c') == 'abc' and 'ab' + 'c' == 'abc'",
 )
 
 
 def _concat(call: Call) -> Value:
-    several = "; join more by a + b + c" if len(call.arguments) > 2 else ""
+    several = "; join more with a + b + c" if len(call.arguments) > 2 else ""
     call.count(2, advice=several)
     return by_signature(call, _CONCAT)
 
@@ -117,7 +117,7 @@ CHAPTERS = (
                     "matches",
                     "(S, string) -> bool",
                     "matches(text, 'pattern')",
-                    "Whether the regular expression, a literal in the syntax of RE2, matches some part of the text.",
+                    "Whether the regular expression, a literal in RE2 syntax, matches some part of the text.",
                     "matches('user-7', '^user-[0-9]+$')",
                     opaque=True,
                 ),
@@ -128,7 +128,7 @@ CHAPTERS = (
                     "lower",
                     "(S) -> S",
                     "lower(text)",
-                    "Its ASCII letters in lower case; all other bytes as they are.",
+                    "The text with ASCII letters in lower case; other bytes stay as they are.",
                     "lower('GET /É') == 'get /É'",
                     opaque=True,
                 ),
@@ -139,7 +139,7 @@ CHAPTERS = (
                     "upper",
                     "(S) -> S",
                     "upper(text)",
-                    "Its ASCII letters in upper case; all other bytes as they are.",
+                    "The text with ASCII letters in upper case; other bytes stay as they are.",
                     "upper('get /é') == 'GET /é'",
                     opaque=True,
                 ),
@@ -150,7 +150,7 @@ CHAPTERS = (
                     "trim",
                     "(S) -> S",
                     "trim(text)",
-                    "The text without the ASCII spaces, tabs and line ends (0x09-0x0d, 0x20) at either end.",
+                    "The text without ASCII whitespace (0x09-0x0d, 0x20) at either end.",
                     "trim('  a b\\n') == 'a b'",
                     opaque=True,
                 ),
@@ -161,7 +161,7 @@ CHAPTERS = (
                     "substring",
                     "(S, int, int) -> S",
                     "substring(text, start, end)",
-                    "The bytes from start up to, and without, end, as far as there are any: bytes are counted from 0.",
+                    "The bytes from start (counted from 0) up to, but not including, end, as far as there are any.",
                     "substring('user-7', 5, 99) == '7'",
                     opaque=True,
                 ),
@@ -172,8 +172,8 @@ CHAPTERS = (
                     "replace",
                     "(S, S, S) -> S",
                     "replace(text, part, by)",
-                    "The text with another one in each place of the part: from the left, where none overlaps one "
-                    "before. An empty part has no place.",
+                    "The text with each occurrence of the part replaced, from the left, without overlaps. "
+                    "An empty part does not occur.",
                     "replace('a-b-c', '-', '::') == 'a::b::c'",
                     opaque=True,
                 ),
@@ -184,8 +184,8 @@ CHAPTERS = (
                     "split",
                     "(S, S) -> Vec<S>",
                     "split(text, separator)",
-                    "What stands between the separators: one more than there are, so one for an empty text. An empty "
-                    "separator is nowhere. There are 65,536 at most, of which the last has the rest.",
+                    "The parts between the separators: one more than there are separators, so one for an empty text. "
+                    "An empty separator does not occur. There are at most 65,536 parts, and the last has the rest.",
                     "tags = split('a,b,,c', ',')\nsize(tags) == 4 and get(tags, 1, '') == 'b'",
                     cost="container",
                     opaque=True,
@@ -196,7 +196,7 @@ CHAPTERS = (
                     "join",
                     "(Vec<S>, S) -> S",
                     "join(vec, separator)",
-                    "The items one after the other, with the separator between them; empty for an empty Vec.",
+                    "The items with the separator between them; empty for an empty Vec.",
                     "join(split('a,b,c', ','), '; ') == 'a; b; c'",
                     effects=Effect.READS_CONTAINER,
                     opaque=True,
@@ -207,7 +207,7 @@ CHAPTERS = (
                     "base64_encode",
                     "(S) -> string",
                     "base64_encode(text)",
-                    "Its bytes in base64, with padding.",
+                    "The bytes in base64, with padding.",
                     "base64_encode('user:7') == 'dXNlcjo3'",
                     opaque=True,
                 ),
@@ -218,8 +218,8 @@ CHAPTERS = (
                     "base64_decode",
                     "(string) -> Option<string>",
                     "base64_decode(text)",
-                    "The bytes that the base64 text stands for; None where it is none. Padding is needed, and unused "
-                    "bits are 0.",
+                    "The decoded bytes; None if the text is not valid base64. Padding is required, and unused "
+                    "bits must be 0.",
                     "plain = 'none'\nmatch base64_decode('dXNlcjo3'):\n    Some(x) => plain = x\nplain == 'user:7'",
                     opaque=True,
                 ),
@@ -230,7 +230,7 @@ CHAPTERS = (
                     "hash",
                     "(S) -> uint",
                     "hash(text)",
-                    "FNV-1a, 64 bits, of its bytes.",
+                    "The 64-bit FNV-1a hash of the bytes.",
                     "to_string(hash('')) == '14695981039346656037'",
                     opaque=True,
                 ),

@@ -65,7 +65,7 @@ def compile_pattern(pattern: bytes) -> Automaton:
     except UnicodeDecodeError as error:
         start = len(pattern[: error.start].decode())
         help_ = "write \\x{H…} for a character by its number"
-        raise PatternError("the pattern is no UTF-8", help_, start, start + 1) from None
+        raise PatternError("the pattern is not valid UTF-8", help_, start, start + 1) from None
     steps = _Steps(len(text))
     return _Determined(steps, steps.add(read(text), _MATCH)).automaton()
 
@@ -346,5 +346,5 @@ def _least(rows: list[list[int]]) -> list[int]:
 
 def too_large(size: int) -> PatternError:
     """The error for a pattern of so many characters."""
-    help_ = "take it apart, anchor it by ^, or repeat less"
+    help_ = "split it, anchor it with ^, or repeat less"
     return PatternError(f"the pattern needs more than {MOST_STATES:,} states", help_, 0, max(size, 1))

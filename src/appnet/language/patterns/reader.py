@@ -130,7 +130,9 @@ class _Reader:
         self._take("?")  # whether it is greedy does not matter: only whether there is a match is asked
         repeats *= max(most or least, 1) if (least, most) not in {(0, None), (1, None), (0, 1)} else 1
         if repeats > _MOST_REPEATS:
-            raise self._error("the pattern repeats too often", f"repeat at most {_MOST_REPEATS} times in all", operator)
+            raise self._error(
+                "the pattern repeats too often", f"repeat at most {_MOST_REPEATS} times in total", operator
+            )
         again = self._at
         if self._bounds() is not None:
             raise self._error("a repetition is repeated", "put the first into a group: (?:…)", again)
@@ -151,11 +153,13 @@ class _Reader:
         elif least is None:
             least = -1
         if least is None or least < 0 or not self._take("}"):
-            raise self._error("`{` begins no repetition", "write {n}, {n,} or {n,m}, and \\{ for the character", begin)
+            raise self._error(
+                "`{` does not begin a repetition", "write {n}, {n,} or {n,m}, and \\{ for the character", begin
+            )
         if max(least, most or 0) > _MOST_REPEATS:
-            raise self._error("the pattern repeats too often", f"repeat at most {_MOST_REPEATS} times in all", begin)
+            raise self._error("the pattern repeats too often", f"repeat at most {_MOST_REPEATS} times in total", begin)
         if most is not None and most < least:
-            raise self._error("the lesser bound stands last", f"write {{{most},{least}}}", begin)
+            raise self._error("the bounds are in the wrong order", f"write {{{most},{least}}}", begin)
         return least, most
 
     def _number(self) -> int | None:
@@ -193,7 +197,7 @@ class _Reader:
         return folded([(code, code)]) if flags.fold else ((code, code),)
 
     def _no_fold(self, begin: int) -> PatternError:
-        return self._error("(?i) knows the cases of ASCII letters only", "write both cases: [éÉ]", begin)
+        return self._error("(?i) supports only ASCII letters", "write both cases: [éÉ]", begin)
 
     # --- groups ---
 
@@ -219,8 +223,8 @@ class _Reader:
             elif name is not None:
                 flags = replace(flags, **{name: on})
             else:
-                help_ = "there are (?:…), (?P<name>…) and the flags i, m, s; nothing looks ahead or behind"
-                raise self._error(f"`(?{letter}` is no group of RE2", help_, begin)
+                help_ = "use (?:…), (?P<name>…) or the flags i, m, s; lookahead and lookbehind are not supported"
+                raise self._error(f"`(?{letter}` is not a group in RE2", help_, begin)
         if self._text[self._at - 1] in "?-":
             raise self._error("flags are missing", "write (?i), (?m) or (?s)", begin)
         return flags
@@ -234,7 +238,7 @@ class _Reader:
                 self._take(":")
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self._error(f"groups are nested more than {_DEEPEST} deep", "take the pattern apart", begin)
+            raise self._error(f"groups are nested more than {_DEEPEST} deep", "split the pattern", begin)
         found = self._choices(flags)
         self._depth -= 1
         if not self._take(")"):
@@ -248,9 +252,9 @@ class _Reader:
             self._at += 1
         name = self._text[start : self._at]
         if not name or not self._take(">"):
-            raise self._error("a group's name is letters, digits and _", "write (?P<name>…) or (…)", begin)
+            raise self._error("a group's name has letters, digits and _", "write (?P<name>…) or (…)", begin)
         if name in self._names:
-            raise self._error(f"two groups are named `{name}`", "matches needs no names: write (…)", begin)
+            raise self._error(f"two groups are named `{name}`", "`matches` does not need names: write (…)", begin)
         self._names.add(name)
 
     # --- sets and escapes ---
@@ -280,7 +284,7 @@ class _Reader:
             self._at += 1
             high = self._member(begin)
         if high < low:
-            raise self._error("the range runs backwards", "write the lesser character first", begin)
+            raise self._error("the range is backwards", "write the smaller character first", begin)
         if flags.fold and high > 0x7F:
             raise self._no_fold(begin)
         return folded([(low, high)]) if flags.fold else ((low, high),)
@@ -296,7 +300,7 @@ class _Reader:
         if name not in _POSIX:
             self._at = end + 2 if end >= 0 else self._at
             help_ = f"there are {', '.join(_POSIX)}; write \\[ for the character"
-            raise self._error("there is no such class of characters", help_, begin)
+            raise self._error("unknown character class", help_, begin)
         self._at = end + 2
         return _class(_POSIX[name], flags, negated)
 
@@ -320,8 +324,8 @@ class _Reader:
         negated, name = negated != name.startswith("^"), name.removeprefix("^")
         found = unicode_class(name, fold=flags.fold) if name and set(name) <= _NAME else None
         if found is None:
-            help_ = "name a category, such as \\pL or \\p{Nd}, or a script, such as \\p{Greek}; \\P is all others"
-            raise self._error("there is no such class of Unicode", help_, begin)
+            help_ = "name a category, such as \\pL or \\p{Nd}, or a script, such as \\p{Greek}; \\P negates it"
+            raise self._error("unknown Unicode class", help_, begin)
         return without(found) if negated else found
 
     def _code(self, begin: int) -> int:
@@ -334,13 +338,13 @@ class _Reader:
         if letter and letter in string.punctuation and letter != "_":
             return ord(letter)
         if letter and letter in "pP":
-            raise self._error("a class of characters ends no range", "put it beside the range: [a-z\\pN]", begin)
+            raise self._error("a character class cannot end a range", "put it next to the range: [a-z\\pN]", begin)
         if letter == "0" or (letter and letter in "1234567" and self._peek() and self._peek() in string.octdigits):
             return self._octal(letter)
         if letter and letter in string.digits:
-            help_ = "a match by what a group found has no linear time; write \\x00 for a byte of that number"
-            raise self._error(f"`\\{letter}` is no escape", help_, begin)
-        raise self._error(f"`\\{letter}` is no escape" if letter else "a lone `\\`", _ESCAPES, begin)
+            help_ = "back-references cannot be matched in linear time; write \\x00 for a byte of that number"
+            raise self._error(f"`\\{letter}` is not an escape", help_, begin)
+        raise self._error(f"`\\{letter}` is not an escape" if letter else "a lone `\\`", _ESCAPES, begin)
 
     def _octal(self, digits: str) -> int:
         while len(digits) < 3 and self._peek() and self._peek() in string.octdigits:
@@ -358,7 +362,7 @@ class _Reader:
             digits = digits if len(digits) == 2 else ""
         code = int(digits, 16) if digits and all(it in string.hexdigits for it in digits) else GREATEST + 1
         if code > GREATEST:
-            raise self._error("no hexadecimal number of a character", "write \\xHH or \\x{H…}, up to 10FFFF", begin)
+            raise self._error("not a character's hexadecimal number", "write \\xHH or \\x{H…}, up to 10FFFF", begin)
         return code
 
 
