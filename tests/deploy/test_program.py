@@ -114,27 +114,27 @@ SLEEPS = "import socket, os, time; s = socket.create_server(('127.0.0.1', int(os
         (
             "import time; time.sleep(60)",
             {"startup_seconds": 0.5},
-            r"broken cannot be called at 127\.0\.0\.1:\d+ within 0\.5 s",
+            r"broken does not accept calls at 127\.0\.0\.1:\d+ within 0\.5 s",
         ),
         (
             "import time; print('up', flush=True); time.sleep(60)",
             {"startup_seconds": 0.5, "port": Port(printed=re2.compile("at ([0-9]+)"))},
-            "broken did not say where it listens within 0.5 s: up",
+            "broken did not print its address within 0.5 s: up",
         ),
         (
             SLEEPS + "time.sleep(60)",
             {"startup_seconds": 0.5, "health": "grpc"},
-            r"broken cannot be called at .* within 0\.5 s",
+            r"broken does not accept calls at .* within 0\.5 s",
         ),
         (
             "print('at :99999', flush=True); import time; time.sleep(60)",
             {"port": Port(printed=re2.compile(":([0-9]+)"))},
-            "printed '99999', which is no port",
+            "printed '99999', which is not a port",
         ),
         (
             "print('listening on :x', flush=True); import time; time.sleep(60)",
             {"port": Port(printed=re2.compile(":(.)"))},
-            "printed 'x', which is no port",
+            "printed 'x', which is not a port",
         ),
     ],
     ids=[
@@ -175,7 +175,7 @@ async def test_a_command_that_is_none(tmp_path: Path, word: str, says: str) -> N
 async def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ApplicationError, match=f"port {port}, which late listens on, is taken"):
+        with pytest.raises(ApplicationError, match=f"port {port}, which late listens on, is in use"):
             async with started(service("late", "python", "-c", "print('began')", port=Port(number=port)), tmp_path):
                 pass
     assert not (tmp_path / "late.log").exists()
@@ -231,7 +231,7 @@ async def test_what_a_program_has_started_ends_with_it(tmp_path: Path) -> None:
 async def test_a_program_that_writes_without_end_is_given_up_in_time(tmp_path: Path) -> None:
     port = Port(printed=re2.compile("port ([0-9]+)"))
     began = time.monotonic()
-    with pytest.raises(ApplicationError, match="did not say where it listens within 1 s") as told:
+    with pytest.raises(ApplicationError, match="did not print its address within 1 s") as told:
         async with started(service("yes", "yes", "x" * 1000, port=port, startup_seconds=1.0), tmp_path):
             pass
     assert time.monotonic() - began < 20

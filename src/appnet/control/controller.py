@@ -79,17 +79,17 @@ def _other_replicas(version: Version, before: Version) -> list[Diagnostic]:
     for service in dict.fromkeys(it.value for edge in version.application.application.edges for it in edge):
         now, running = (it.application.manifest.replicas(service) for it in (version, before))
         if now != running:
-            title = f"`{service}` was started with another number of replicas"
-            span, label = version.application.manifest.replicas_span(service), f"it runs with {running}"
-            help_ = "end this run and start it again: replicas are started with it"
+            title = f"the number of replicas of `{service}` changed"
+            span, label = version.application.manifest.replicas_span(service), f"{running} are running"
+            help_ = "restart `appnetctl run` to change replicas"
             found.append(Diagnostic("C062", Severity.ERROR, title, span, label, help_))
     return found
 
 
 def _another_application(version: Version) -> Diagnostic:
     application: Application = version.application.application
-    title = "the configuration is for another edge, .proto or processor now"
-    help_ = "end this run and start it again"
+    title = "the edge, .proto or processor of the configuration changed"
+    help_ = "restart `appnetctl run`"
     edges = ", ".join(str(it.edge) for it in application.chains)
     span: Span = application.chains[0].methods[0].span
     return Diagnostic("C062", Severity.ERROR, title, span, edges, help_)

@@ -99,7 +99,9 @@ async def accepted_by(nodes: Iterable[Node], version: str) -> dict[str, float]:
         if answer.acceptance is Acceptance.PENDING and not node.running:
             return None  # it has gone, and gets the version when it comes back
         if answer.acceptance is not Acceptance.ACKED:
-            raise RolloutError(f"{node.name} did not answer to {version} within {_ANSWER_TIMEOUT_SECONDS:.0f} s")
+            raise RolloutError(
+                f"{node.name} did not respond to version {version} within {_ANSWER_TIMEOUT_SECONDS:.0f} s"
+            )
         return node.name, time.monotonic() - started
 
     answers = await asyncio.gather(*map(one, nodes), return_exceptions=True)

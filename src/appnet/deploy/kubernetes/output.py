@@ -24,18 +24,18 @@ _README = """# {name}, compiled by AppNet
 
 | | |
 |---|---|
-| `code/CLIENT_SERVER/METHOD.SEGMENT` | each module: its C text (`.c`), and what it was built into ({built}) |
+| `code/CLIENT_SERVER/METHOD.SEGMENT` | each module: its C code (`.c`), and what it was built into ({built}) |
 | `kubernetes/` | manifests, named in the order to apply them |
-| `order.yaml` | the same order, and the one to remove them, for programs; and what the next compilation replaces |
+| `order.yaml` | the same order and the order to delete them, for programs; also what the next compilation replaces |
 | `plan.json` | which element runs where, and why |
 
 {preparations}
 
-Apply, from this folder; a second time, after another compilation, this upgrades running proxies:
+Apply, from this folder. After another compilation, the same commands upgrade running proxies:
 
 {apply}
 
-Remove all of it:
+Delete everything:
 
 {remove}
 """
@@ -71,7 +71,10 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
         if it.is_dir():
             continue
         if path not in earlier:
-            title, help_ = f"no earlier compilation wrote {it}", "move it, or name another folder: --output FOLDER"
+            title, help_ = (
+                f"{it} is not from an earlier compilation",
+                "move it, or choose another folder: --output FOLDER",
+            )
             place = Span.whole(FileSource(folder))
             raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, place, "", help_)])
         if path not in found:

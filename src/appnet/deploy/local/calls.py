@@ -39,7 +39,7 @@ def rpc_of(call: TrialCall, application: LoadedApplication) -> tuple[LoadedChain
     if len(named) == 1:
         return named[0]
     help_ = suggestion(call.method.value, known, what=f"methods that `{call.service}` calls")
-    title = f"`{call.method}` is no method that `{call.service}` calls"
+    title = f"`{call.service}` does not call the method `{call.method}`"
     raise DiagnosticError([_error("C050", title, call.method, "not on its edges", help_)])
 
 
@@ -52,8 +52,8 @@ def _wrong(written: Written, schema: MessageSchema) -> list[Diagnostic]:
         try:
             fields_of({path: text.value}, schema)
         except ValueError:
-            title = f"`{text}` is no {schema.fields[path].type}"
-            found.append(_error("C074", title, text, "of another type", "give a value of the field's type"))
+            title = f"`{text}` is not of type {schema.fields[path].type}"
+            found.append(_error("C074", title, text, "wrong type", "write a value of the field's type"))
     return found
 
 

@@ -194,9 +194,13 @@ class LocalMachine:
         if replicas > 1 and service.port.number is not None:
             raise DiagnosticError([_one_port(service, replicas)])
         if port and not service.port.variable:
-            help_ = "--port needs it to take its port from a variable: write `port: PORT`"
+            help_ = "with --port, the program must take its port from a variable: write `port: PORT`"
             raise DiagnosticError(
-                [_error(f"`{name}` chooses its port itself", service.name, "not told its port", help_)]
+                [
+                    _error(
+                        f"`{name}` chooses its port itself", service.name, "it does not get its port from `run`", help_
+                    )
+                ]
             )
         pod = f"{name}-{secrets.token_hex(3)}"
         for replica in range(replicas):
@@ -208,7 +212,7 @@ class LocalMachine:
     async def _start_service(self, name: str, service: LocalService, version: Version) -> None:
         """Starts what stands between its instances and the services they call, then the instances."""
         for it in self.instances[name]:
-            self._progress(f"starting {it.program.name} and what stands beside it")
+            self._progress(f"starting {it.program.name} and its sidecars")
             variables = {INSTANCE: it.pod}
             for link in self._links:
                 client, server = link
@@ -260,7 +264,7 @@ class LocalMachine:
         for it in self.instances.get(service, ()):
             if not it.program.is_placed:
                 raise ApplicationError(
-                    f"{service} and a service that it calls call each other; "
+                    f"{service} and a service that it calls also call each other; "
                     f"give {service} a port number or variable instead of `printed`"
                 )
             yield it.program.name, it.program.address
@@ -320,10 +324,10 @@ class LocalMachine:
         """Raises `ApplicationError` where one of the programs or processors has ended by itself."""
         for it in self.programs:
             if not it.running:
-                raise ApplicationError(f"{it.name} has ended {it.how_it_ended()}")
+                raise ApplicationError(f"{it.name} ended {it.how_it_ended()}")
         for name, node in self.nodes.items():
             if not node.running:
-                raise ApplicationError(f"{name} has ended; its log ends:\n{node.last_words()}")
+                raise ApplicationError(f"{name} ended; the end of its log:\n{node.last_words()}")
 
     async def watch(self) -> NoReturn:
         """Waits until one of the programs or processors has ended by itself, and raises `ApplicationError`."""
@@ -334,7 +338,7 @@ class LocalMachine:
 
 def _checked(port: int) -> int:
     if port > MAX_PORT:
-        raise ApplicationError(f"--port: there is no port {port}; begin lower, each edge takes ports of its own")
+        raise ApplicationError(f"--port: there is no port {port}; start lower, because each edge needs its own ports")
     return port
 
 
@@ -389,13 +393,13 @@ def _check(
 
 
 def _nothing_runs(server: Located, *, served: bool) -> Diagnostic:
-    where = f"say where it runs, `--upstream {server}=127.0.0.1:50051`"
-    help_ = where if served else f"{where}, or how to start it, in {FILE_NAME}"
-    return _error(f"nothing here runs `{server}`", server, "calls go there", help_)
+    where = f"pass its address, `--upstream {server}=127.0.0.1:50051`"
+    help_ = where if served else f"{where}, or describe how to start it in {FILE_NAME}"
+    return _error(f"`{server}` does not run here", server, "this service is called", help_)
 
 
 def _not_told(client: LocalService, server: str) -> Diagnostic:
-    title = f"`{client.name}` does not learn where `{server}` is"
+    title = f"`{client.name}` does not get the address of `{server}`"
     help_ = f"name the variable that its program reads: `upstreams: {{{server}: {address_variable(server)}}}`"
     return _error(title, client.name, f"it calls `{server}`", help_)
 

@@ -94,7 +94,7 @@ class ServiceProgram:
             # As late as may be: others take free ports, too.
             self._address = Address(_HOST, self._service.port.number or free_port())
         if self._address is None:
-            raise ApplicationError(f"{self.name} has not said yet where it listens")
+            raise ApplicationError(f"{self.name} has not printed its address yet")
         return self._address
 
     @property
@@ -121,7 +121,7 @@ class ServiceProgram:
         if not lines:
             return "; it wrote nothing"
         shown = [it[:_LONGEST_LINE] for it in lines]
-        return f": {shown[0]}" if len(shown) == 1 else "\n".join(("; its log ends:", *shown))
+        return f": {shown[0]}" if len(shown) == 1 else "\n".join(("; the end of its log:", *shown))
 
     def _command(self, environment: Mapping[str, str]) -> list[str]:
         """The words with what the variables hold, after the program's path."""
@@ -147,7 +147,7 @@ class ServiceProgram:
             if self.is_placed and await self._answers(self.address) and self.running:
                 return
             if time.monotonic() > deadline:
-                where = f"cannot be called at {self.address}" if self.is_placed else "did not say where it listens"
+                where = f"does not accept calls at {self.address}" if self.is_placed else "did not print its address"
                 seconds = self._service.startup_seconds
                 raise ApplicationError(f"{self.name} {where} within {seconds:g} s{self.last_words()}")
             await asyncio.sleep(_POLL_SECONDS)
@@ -162,7 +162,7 @@ class ServiceProgram:
         if found is not None:
             port = found[1] or ""
             if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
-                raise ApplicationError(f"{self.name} printed {port!r}, which is no port: correct `printed`")
+                raise ApplicationError(f"{self.name} printed {port!r}, which is not a port: correct `printed`")
             self._address = Address(_HOST, int(port))
 
     def _new_lines(self) -> list[str]:
@@ -196,7 +196,7 @@ def check_free(port: int, use: str) -> None:
             one.bind((_HOST, port))
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            why = "is taken: end what listens there" if taken else f"cannot be had: {error.strerror}"
+            why = "is in use: stop the program that listens there" if taken else f"is not available: {error.strerror}"
             raise ApplicationError(f"port {port}, which {use}, {why}") from None
 
 

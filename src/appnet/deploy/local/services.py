@@ -31,8 +31,8 @@ _MAX_STARTUP_SECONDS = 3_600
 _STARTUP_SECONDS = 30.0
 _SERVICE_KEYS = ("command", "folder", "port", "upstreams", "environment", "health", "replicas", "startupSeconds")
 _CALL_KEYS = ("get", "service", "method", "sends", "answers", "prints", "failed")
-_PORT_HELP = "give the variable that tells the program its port, `port: PORT`, or the number that it listens on"
-_HEALTH_HELP = "give `tcp`, `grpc`, or the path of a page: `health: /healthz`"
+_PORT_HELP = "write the variable that holds the program's port, `port: PORT`, or the port number"
+_HEALTH_HELP = "write `tcp`, `grpc`, or the path of a page: `health: /healthz`"
 
 
 Written = Mapping[str, Located]
@@ -107,7 +107,7 @@ def read_local_application(source: Source, known: Mapping[str, object] | None = 
     documents = read_documents(source)
     root = documents[0] if len(documents) == 1 else None
     if not isinstance(root, yaml.MappingNode):
-        problems.add("C012", "this is no application file", Span.whole(source), "", "it is one mapping: `services:` …")
+        problems.add("C012", "not an application file", Span.whole(source), "", "write one mapping: `services:` …")
         raise DiagnosticError(problems.found)
     section = Section(root, problems)
     section.only(("services", "calls"))
@@ -134,7 +134,7 @@ def _services(section: Section, known: Mapping[str, object] | None) -> dict[str,
 
 def _check_known(name: Located, known: Mapping[str, object] | None, what: str, problems: Problems) -> None:
     if known is not None and name.value not in known:
-        problems.add("C040", f"no service `{name}`", name.span, "not there", suggestion(name.value, known, what=what))
+        problems.add("C040", f"no service `{name}`", name.span, "not found", suggestion(name.value, known, what=what))
 
 
 def address_variable(service: str) -> str:
@@ -150,8 +150,8 @@ def _service(name: Located, section: Section, known: Mapping[str, object] | None
         if isinstance(value, str) and _VARIABLE.fullmatch(value):
             upstreams[service] = Located(value, span)
         else:
-            help_ = f"give the name of a variable: `{service}: {address_variable(service)}`"
-            section.problems.add("C012", "this is no variable's name", span, "letters, digits and `_`", help_)
+            help_ = f"write the name of a variable: `{service}: {address_variable(service)}`"
+            section.problems.add("C012", "not a variable name", span, "letters, digits and `_`", help_)
     startup = _number(section, "startupSeconds", _MAX_STARTUP_SECONDS)
     environment, port = _texts(section, "environment"), _port(section)
     taken = [*upstreams.values(), *(Located(key, it.span) for key, it in environment.items())]
@@ -175,8 +175,10 @@ def _check_ports(services: Mapping[str, LocalService], problems: Problems) -> No
     for name, it in services.items():
         port = it.port.number
         if port is not None and seen.setdefault(port, name) != name:
-            help_ = "give each its own, or let it take its port from a variable: `port: PORT`"
-            problems.add("C012", f"port {port} is two services'", it.name.span, f"`{seen[port]}` has it, too", help_)
+            help_ = "give each its own port, or let it take its port from a variable: `port: PORT`"
+            problems.add(
+                "C012", f"two services have port {port}", it.name.span, f"`{seen[port]}` has the same port", help_
+            )
 
 
 def _check_variables(variables: Sequence[Located], problems: Problems) -> None:
@@ -184,10 +186,10 @@ def _check_variables(variables: Sequence[Located], problems: Problems) -> None:
     seen = {INSTANCE: Span.whole(problems.source)}
     for it in variables:
         if not _VARIABLE.fullmatch(it.value):
-            problems.add("C012", f"`{it}` is no variable's name", it.span, "letters, digits and `_`", "rename it")
+            problems.add("C012", f"`{it}` is not a variable name", it.span, "letters, digits and `_`", "rename it")
         elif it.value in seen:
-            what = "AppNet gives it" if it.value == INSTANCE else "the second"
-            problems.add("C013", f"`{it}` is two variables", it.span, what, "give each thing a variable of its own")
+            what = "AppNet sets it" if it.value == INSTANCE else "the second"
+            problems.add("C013", f"`{it}` is set twice", it.span, what, "use a separate variable for each purpose")
         seen.setdefault(it.value, it.span)
 
 
@@ -197,8 +199,8 @@ def _folder(section: Section) -> Path:
     assert source.path is not None, "programs run from files"
     folder = source.path.parent / (text.value if text is not None else ".")
     if text is not None and not folder.is_dir():
-        help_ = "give a folder; the path begins at this file's"
-        section.problems.add("C033", "`folder` names no folder", text.span, f"no folder: {folder}", help_)
+        help_ = "write the path of a folder, relative to this file"
+        section.problems.add("C033", "`folder` is not a folder", text.span, f"no folder: {folder}", help_)
     return folder
 
 
@@ -209,7 +211,9 @@ def _texts(section: Section, key: str) -> dict[str, Located]:
     for name, node in inner.values() if inner is not None else ():
         span = node_span(section.problems.source, node)
         if not isinstance(node, yaml.ScalarNode) or "\0" in node.value:
-            section.problems.add("C012", f"`{name}` takes a text", span, "this is none", "give one value, without NUL")
+            section.problems.add(
+                "C012", f"`{name}` must be a string", span, "invalid value", "write one value, without NUL"
+            )
         else:
             found[name] = Located(node.value, span)
     return found
@@ -219,12 +223,12 @@ def _command(section: Section) -> tuple[str, ...]:
     """The words of the command, given as one text or as a list."""
     node = section.get("command")
     if isinstance(node, yaml.SequenceNode):
-        nodes = section.items("command", "give the program and its arguments") or ()
+        nodes = section.items("command", "write the program and its arguments") or ()
         words = [it.value for it in nodes if isinstance(it, yaml.ScalarNode) and "\0" not in it.value]
         if len(words) < len(node.value):
             span = node_span(section.problems.source, node)
-            help_ = "give each word as a text: `[python, server.py]`"
-            section.problems.add("C012", "a word of the command is no text", span, "", help_)
+            help_ = "write each word as a string: `[python, server.py]`"
+            section.problems.add("C012", "a word of the command is not a string", span, "", help_)
         return tuple(words)
     text = section.text("command", needed="the program and its arguments: `command: python server.py`")
     if text is None:
@@ -249,7 +253,7 @@ def _port(section: Section) -> Port:
         return Port(number=value)
     if isinstance(value, str) and _VARIABLE.fullmatch(value):
         return Port(variable=value)
-    section.problems.add("C012", "`port` takes a variable or a number", span, "neither of them", _PORT_HELP)
+    section.problems.add("C012", "`port` must be a variable or a number", span, "neither of them", _PORT_HELP)
     return Port()
 
 
@@ -257,19 +261,19 @@ def _pattern(section: Section | None) -> Any:
     if section is None:
         return None
     section.only(("printed",))
-    text = section.text("printed", needed="a pattern that finds the port in what the program writes")
+    text = section.text("printed", needed="a pattern that matches the port in the program's output")
     if text is None:
         return None
-    help_ = "put the port, and nothing else, into parentheses: `printed: 'listening on .*:([0-9]+)'`"
+    help_ = "put only the port in parentheses: `printed: 'listening on .*:([0-9]+)'`"
     options = re2.Options()
     options.log_errors = False
     try:
         pattern = re2.compile(text.value, options)
     except re2.error as error:
-        section.problems.add("C012", "`printed` is no pattern", text.span, str(error), help_)
+        section.problems.add("C012", "`printed` is not a valid pattern", text.span, str(error), help_)
         return None
     if pattern.groups != 1:
-        section.problems.add("C012", "`printed` finds no port", text.span, f"{pattern.groups} groups", help_)
+        section.problems.add("C012", "`printed` must have one group", text.span, f"{pattern.groups} groups", help_)
     return pattern
 
 
@@ -278,7 +282,7 @@ def _health(section: Section) -> str:
     if text is None:
         return "tcp"
     if text.value not in {"tcp", "grpc"} and not text.value.startswith("/"):
-        section.problems.add("C012", "`health` takes a way to ask", text.span, "not known here", _HEALTH_HELP)
+        section.problems.add("C012", "unknown health check", text.span, "unknown", _HEALTH_HELP)
     return text.value
 
 
@@ -288,7 +292,9 @@ def _number(section: Section, key: str, most: int) -> int | None:
         return None
     value, span = found
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        section.problems.add("C012", f"`{key}` takes a number", span, "no such number", f"give one from 1 to {most}")
+        section.problems.add(
+            "C012", f"`{key}` must be a number", span, "out of range", f"write a number from 1 to {most}"
+        )
         return None
     return value
 
@@ -296,12 +302,12 @@ def _number(section: Section, key: str, most: int) -> int | None:
 def _calls(section: Section, services: Mapping[str, LocalService]) -> tuple[TrialCall, ...]:
     if "calls" not in section:
         return ()
-    nodes = section.items("calls", "give a call for each: `- get: /`") or []
+    nodes = section.items("calls", "list calls: `- get: /`") or []
     found = []
     for node in nodes:
         if not isinstance(node, yaml.MappingNode):
             span = node_span(section.problems.source, node)
-            section.problems.add("C012", "a call is a mapping", span, "this is none", "write `- get: /path`")
+            section.problems.add("C012", "a call must be a mapping", span, "invalid value", "write `- get: /path`")
             continue
         call = _call(Section(node, section.problems), services)
         found += [call] if call is not None else []
@@ -310,17 +316,17 @@ def _calls(section: Section, services: Mapping[str, LocalService]) -> tuple[Tria
 
 def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall | None:
     section.only(_CALL_KEYS)
-    path = section.text("get", needed="the path that is asked for: `get: /`")
-    service = section.text("service", needed="the service whose program is asked")
+    path = section.text("get", needed="the path to request: `get: /`")
+    service = section.text("service", needed="the service to call")
     if path is not None and not path.value.startswith("/"):
-        section.problems.add("C012", "`get` takes a path", path.span, "this is none", "begin it with `/`")
+        section.problems.add("C012", "`get` must be a path", path.span, "invalid value", "begin it with `/`")
     if service is not None:
         _check_known(service, services, "services here", section.problems)
     method, prints, failed = (section.text(it) for it in ("method", "prints", "failed"))
     lost = next((it for it in ("sends", "answers", "prints", "failed") if it in section), None)
     if method is None and lost is not None:
         help_ = "name the RPC that the call makes: `method: echo`"
-        section.problems.add("C011", "`method` is missing", section.key_span(lost), "of which RPC?", help_)
+        section.problems.add("C011", "`method` is missing", section.key_span(lost), "which RPC?", help_)
     if path is None or service is None:
         return None
     return TrialCall(

@@ -49,12 +49,12 @@ class StatusServer:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _families(self, version: str, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
-        info = GaugeMetricFamily("appnet_version_info", "The version that nodes are to run.", labels=["version"])
+        info = GaugeMetricFamily("appnet_version_info", "The version that nodes should run.", labels=["version"])
         info.add_metric([version], 1)
         yield info
         connected = GaugeMetricFamily("appnet_node_connected", "Whether a node is connected.", labels=["node"])
         stands = GaugeMetricFamily(
-            "appnet_node_acceptance", "How a node stands to the version.", labels=["node", "acceptance"]
+            "appnet_node_acceptance", "Whether a node accepted the version.", labels=["node", "acceptance"]
         )
         for name, node in self._machine.nodes.items():
             connected.add_metric([name], int(node.running))
