@@ -117,8 +117,8 @@ def test_an_absent_file_is_a_diagnostic() -> None:
         (["--opt-level", "most"], "'most' is none of no, ignore, weak, strong"),
         (["--opt-level", "strnog"], "; did you mean `strong`?"),
         (["--target", "lua"], "lua"),
-        (["--port", "70000"], "'70000' is no whole number from 0 to 65535"),
-        (["--port", "abc"], "'abc' is no whole number from 0 to 65535"),
+        (["--port", "70000"], "'70000' is not a whole number from 0 to 65535"),
+        (["--port", "abc"], "'abc' is not a whole number from 0 to 65535"),
     ],
 )
 def test_run_refuses_options(arguments: list[str], says: str) -> None:
@@ -130,7 +130,7 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["compile", CONFIG, "--replica", "0"], "'0' is no whole number of at least 1"),
+        (["compile", CONFIG, "--replica", "0"], "'0' is not a whole number of at least 1"),
         (["show", ECHO / "fault.appnet", "--what", "tabel"], "did you mean `table`?"),
         (["test", "--target", "wasn"], "is none of interpreter, native, wasm, all; did you mean `wasm`?"),
         (["run", CONFIG, "--max-message", "2 TB"], "'2 TB' is not a size from 1 byte to 1 GiB"),
@@ -191,7 +191,7 @@ def test_run_refuses_an_application_without_programs(tmp_path: Path) -> None:
     (tmp_path / "local.yaml").unlink()
     answer = appnetctl("run", tmp_path / "sample_echo_sidecar.yaml")
     assert answer.exit_code == 2
-    assert "error[C061]: nothing here runs `server`" in answer.stderr
+    assert "error[C061]: `server` does not run here" in answer.stderr
     assert "`--upstream server=127.0.0.1:50051`" in " ".join(answer.stderr.split())
 
 
@@ -209,7 +209,7 @@ def test_a_call_of_the_application_file_names_a_method_and_fields_that_are_there
         (tmp_path / it.name).write_text(it.read_text())
     local = (ECHO / "local.yaml").read_text()
     for was, becomes, says in (
-        ("method: echo", "method: ehco", "error[C050]: `ehco` is no method that `frontend` calls"),
+        ("method: echo", "method: ehco", "error[C050]: `frontend` does not call the method `ehco`"),
         ("sends: {Body: hello}", "sends: {Bdoy: hello}", "error[C074]: echo.Msg has no field `Bdoy`"),
         ("prints: Body", "prints: Bdoy", "error[C074]: echo.Msg has no field `Bdoy`"),
     ):
@@ -374,7 +374,7 @@ def test_trace_as_json() -> None:
 def test_trace_of_no_case() -> None:
     answer = appnetctl("trace", BREAKER, "--case", "nothing")
     assert answer.exit_code == 2
-    assert "no case here has 'nothing' in its name" in answer.stderr
+    assert "no case has 'nothing' in its name" in answer.stderr
 
 
 def test_trace_tells_calls_without_a_name_by_their_lines() -> None:
@@ -436,10 +436,10 @@ def test_explain_and_plan_say_the_same(tmp_path: Path) -> None:
 
 def test_explain_begins_with_what_fits_a_screen() -> None:
     brief, whole = (appnetctl("explain", *more, CONFIG).stdout for more in ((), ("-v",)))
-    assert brief.splitlines()[-2:] == ["    order kept for 5 pairs", "-v says why, pair by pair"]
+    assert brief.splitlines()[-2:] == ["    order kept for 5 pairs", "use -v for the reasons, pair by pair"]
     assert len(brief.splitlines()) < 10
     assert whole.splitlines()[:3] == brief.splitlines()[:3]
-    assert "fault, logging: the order shows" in whole
+    assert "fault, logging: the order makes a difference" in whole
 
 
 def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:

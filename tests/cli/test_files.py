@@ -89,7 +89,7 @@ def test_check_of_a_folder_finds_what_misspells_that_it_is_ours(
 def test_check_of_a_folder_finds_misspelled_specifications_and_behaviour_files(folder: Path) -> None:
     answer = appnetctl("check", ".")
     assert answer.exit_code == 2
-    assert "nearly.behavior.yaml is not named as a behaviour file" in answer.stderr
+    assert "nearly.behavior.yaml is not named like a behaviour file" in answer.stderr
     (folder / "nearly.behavior.yaml").unlink()
     (folder / "application.yaml").write_text("app_nmae: shop\napp_manifest: echo.yaml\n")
     answer = appnetctl("check", ".")

@@ -31,7 +31,7 @@ def test_a_long_value_is_cut() -> None:
 
 def test_a_stream_of_floats_is_summed_up() -> None:
     line = stream_line(store(0.1, 0.2, 0.3).summaries()[0])
-    assert line == "metrics.latency: 3 records, the latest 0.3, median 0.2, p99 0.3"
+    assert line == "metrics.latency: 3 records, latest 0.3, median 0.2, p99 0.3"
 
 
 def test_the_table_has_a_row_for_each_stream() -> None:

@@ -21,4 +21,4 @@ def test_a_recipe_runs(name: str, target: str) -> None:
     command = [sys.executable, "-m", "appnet", "run", str(COOKBOOK / f"{name}.yaml"), "--once", "--target", target]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "all as it should be" in done.stdout
+    assert "all checks passed" in done.stdout

@@ -62,7 +62,7 @@ def test_edits(tmp_path: Path, target: str) -> None:
         assert it.output.count("frontend-sidecar unchanged") == 1
 
         edit(firewall, "'evil', 'No')", "'evil', 'No'")
-        it.wait_for("not taken; version")
+        it.wait_for("rejected; version")
         assert "error[E" in it.output
         assert call(it, "evil") == REFUSED
 
@@ -74,7 +74,7 @@ def test_edits(tmp_path: Path, target: str) -> None:
         it.wait_for("error[C010]: unknown key `unknownKey`")
         assert call(it, "test") == REFUSED
         edit(config, "unknownKey: ", "serverChain: ")
-        it.wait_for("nothing changes for the proxies")
+        it.wait_for("no change for the proxies")
 
         assert it.stop() == 0
         assert it.output.endswith("stopped\n")

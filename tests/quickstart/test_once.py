@@ -36,7 +36,7 @@ def test_once(tmp_path: Path, arguments: list[str]) -> None:
     assert "logging.record_req: " in output
     assert "'hello'  at 'frontend-sidecar'" in output
     assert re.search(r"metrics\.latency: .* median \d", output), output
-    assert output.endswith("all as it should be\n")
+    assert output.endswith("all checks passed\n")
     assert gone(tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_what_is_not_as_expected_is_a_failure(
     assert ended.value.code == 1
     written = capfd.readouterr()
     assert says in written.err
-    assert written.out.endswith("not as it should be\n")
+    assert written.out.endswith("some checks failed\n")
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

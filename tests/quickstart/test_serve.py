@@ -94,16 +94,16 @@ def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, targ
 
         with ExitStack() as stack:
             it = served()
-            assert f"server-sidecar is to listen on 127.0.0.1:{server}" in it.output
+            assert f"server-sidecar will listen on 127.0.0.1:{server}" in it.output
             assert f"frontend calls server at 127.0.0.1:{frontend}" in it.output
             assert 'appnet_node_connected{node="server-sidecar"} 0.0' in metrics(status)
             with envoy(tmp_path, "servre-sidecar", *places):
-                it.wait_for("servre-sidecar is connected, but is no node of this application; nodes: server-sidecar, ")
+                it.wait_for("servre-sidecar connected, but this application has no such node; nodes: server-sidecar, ")
             for node in ("server-sidecar", "frontend-sidecar"):
                 envoys.enter_context(envoy(tmp_path, node, *places))
             assert outcome(frontend, "hello")[0] == 0
             assert outcome(frontend, "test") == REFUSED
-            it.wait_for("frontend-sidecar is connected")
+            it.wait_for("frontend-sidecar connected")
             assert 'appnet_node_acceptance{acceptance="acked",node="frontend-sidecar"} 1.0' in metrics(status)
             it.process.kill()
             it.process.wait(10)
@@ -170,4 +170,4 @@ def test_servers_have_to_be_named(tmp_path: Path) -> None:
         [*APPNETCTL, "serve", str(sample(tmp_path))], capture_output=True, text=True, check=False, timeout=60
     )
     assert told.returncode == 2
-    assert "error[C061]: nothing here runs `server`" in told.stderr
+    assert "error[C061]: `server` does not run here" in told.stderr

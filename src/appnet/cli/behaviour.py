@@ -44,7 +44,7 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
             here = [file] if file.is_file() else []
         if not here:
             check_there(path)
-            help_ = f"write NAME{BEHAVIOUR} beside NAME.appnet: docs/behaviour.md says how"
+            help_ = f"write NAME{BEHAVIOUR} next to NAME.appnet: see docs/behaviour.md"
             title = f"no behaviour file for {path}"
             raise DiagnosticError([Diagnostic("C070", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
         found += here

@@ -48,9 +48,9 @@ def compile_file(
                 return compile_element(source, behaviour.method, parameters=parameters).element, behaviour.method
             return element, behaviour.method
     parse(source)  # what is wrong with the file itself comes first
-    title = "an element is compiled for its method, and none is known"
+    title = "the element's method is unknown"
     help_ = "add --proto FILE --method NAME, write a behaviour file, or put it in a chain of an AppNetConfig"
-    label = "no AppNetConfig near it uses it"
+    label = "no AppNetConfig nearby uses it"
     raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span.whole(source), label, help_)])
 
 

@@ -53,7 +53,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        title, help_ = f"{path} cannot be written: {error.strerror}", "name a place where you may write"
+        title, help_ = f"{path} cannot be written: {error.strerror}", "choose a place where you may write"
         place = Span.whole(FileSource(path))
         raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, place, "", help_)]) from error
 
@@ -70,7 +70,7 @@ def check_writable(file: Path) -> None:
 def check_new(file: Path, help_: str) -> None:
     """Raises `DiagnosticError` where there is such a file already: what a user may have written is never replaced."""
     if os.path.lexists(file):
-        title = f"{file} is there already"
+        title = f"{file} already exists"
         raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, Span.whole(FileSource(file)), "", help_)])
 
 

@@ -32,7 +32,7 @@ def _with_folders(paths: Iterable[Path], wanted: Callable[[Path], bool]) -> list
     for path in paths:
         here = [it for it in sorted(path.rglob("*")) if wanted(it)] if path.is_dir() else [path]
         if not here:
-            title, help_ = f"nothing in {path} that AppNet reads", "name a folder with elements (.appnet) in it"
+            title, help_ = f"{path} contains no files for AppNet", "pass a folder that contains elements (.appnet)"
             raise DiagnosticError([Diagnostic("C001", Severity.ERROR, title, Span.whole(FileSource(path)), "", help_)])
         found += here
     return list(dict.fromkeys(found))

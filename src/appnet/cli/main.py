@@ -16,25 +16,25 @@ from appnet.cli.commands import version
 COMMANDS = {
     "init": "Copy a sample application to start from.",
     "run": "Run an application with its elements on this machine.",
-    "serve": "Serve as the control plane for proxies that you start yourself.",
-    "bootstrap": "Print the bootstrap of such a proxy.",
-    "reflect": "Ask a running server for its services.",
-    "check": "Tell everything that is wrong with files or folders.",
-    "fmt": "Rewrite elements in the canonical layout.",
-    "test": "Try elements on the RPCs of their behaviour files.",
-    "trace": "Step a chain through RPCs, row by row.",
+    "serve": "Run only the control plane, for Envoys that you start yourself.",
+    "bootstrap": "Print the bootstrap configuration of such an Envoy.",
+    "reflect": "Get a running server's services by reflection.",
+    "check": "Check files or folders and report every error.",
+    "fmt": "Format elements.",
+    "test": "Run the behaviour files of elements.",
+    "trace": "Step RPCs through a chain, row by row.",
     "show": "Show an element as the compiler sees it.",
     "element": "Compile one element.",
     "compile": "Compile an application to Kubernetes manifests.",
-    "convert": "Write an application in its other form.",
+    "convert": "Convert an application to its other form.",
     "plan": "Print plans as JSON.",
-    "explain": "Explain plans: what was moved, and why.",
-    "explain-code": "Explain the code of a diagnostic.",
-    "calibrate": "Measure what RPCs cost on this machine.",
-    "schema": "Print JSON Schemas, for editors.",
-    "lsp": "Serve editors.",
-    "verify": "Say what is installed, and what is missing.",
-    "version": "Say which version this is.",
+    "explain": "Explain plans: what moved, and why.",
+    "explain-code": "Explain the code of an error, warning or note.",
+    "calibrate": "Measure the cost of RPCs on this machine.",
+    "schema": "Print JSON Schemas for editors.",
+    "lsp": "Run the language server for editors.",
+    "verify": "Check the installation.",
+    "version": "Print the version.",
 }
 """What each command does, on one line. Its module in `appnet.cli.commands` has the name, with `_` for `-`."""
 
@@ -44,7 +44,7 @@ Exit codes: 0 success, 1 something failed while it ran, 2 the input or the comma
 
 
 class _Command(TyperCommand):
-    """A command that tells in our words what its options do not take."""
+    """A command that reports bad option values in our words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -98,7 +98,7 @@ app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, context_settings=_
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     del version  # was answered as it was read

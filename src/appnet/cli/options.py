@@ -16,7 +16,7 @@ from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
 from appnet.system.address import MAX_PORT, Address
 
-_COMPILED_TO = "What elements are compiled to, where their processor has it."
+_COMPILED_TO = "Compile elements to this target, if their processor supports it."
 
 
 def _backend(name: str) -> str:
@@ -24,8 +24,8 @@ def _backend(name: str) -> str:
         return name
     entry = registry.ENTRIES.get(name)
     if entry is not None:
-        raise typer.BadParameter(f"{name} is not compiled for yet: {entry.summary}; use envoy")
-    raise typer.BadParameter(f"{name!r} is no backend; use envoy")
+        raise typer.BadParameter(f"{name} is not supported yet: {entry.summary}; use envoy")
+    raise typer.BadParameter(f"{name!r} is not a backend; use envoy")
 
 
 def target_named(name: str) -> str:
@@ -49,43 +49,43 @@ def _seconds(text: str) -> float:
     return found
 
 
-BackendOption = Annotated[
-    str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
-]
-FilesArgument = Annotated[
-    list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
-]
+BackendOption = Annotated[str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="The backend.")]
+FilesArgument = Annotated[list[Path], typer.Argument(help="The application: a specification or AppNetConfigs (.yaml).")]
 TargetOption = Annotated[
     str, typer.Option("--target", parser=target_named, metavar="|".join(registry.target_names()), help=_COMPILED_TO)
 ]
-ConcurrencyOption = Annotated[
-    int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")
-]
+ConcurrencyOption = Annotated[int, typer.Option("--concurrency", min=1, max=64, help="Worker threads per proxy.")]
 MaxMessageOption = Annotated[
     int | None,
-    typer.Option("--max-message", parser=_size, metavar="SIZE", help="The longest message that is judged: `16MiB`."),
+    typer.Option(
+        "--max-message", parser=_size, metavar="SIZE", help="The largest message that elements read: `16MiB`."
+    ),
 ]
 IdleTimeoutOption = Annotated[
     float | None,
-    typer.Option("--idle-timeout", parser=_seconds, metavar="TIME", help="How long a call may be silent: `90s`."),
+    typer.Option(
+        "--idle-timeout", parser=_seconds, metavar="TIME", help="End calls that are silent for this long: `90s`."
+    ),
 ]
 ParameterOption = Annotated[
     list[str] | None,
-    typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated."),
+    typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; repeatable."),
 ]
-LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
-AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How the plan is chosen.")]
+LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What must stay the same when elements move.")]
+AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How to choose the plan.")]
 ProfileOption = Annotated[
-    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and what elements refuse.")
+    Path | None, typer.Option("--profile", help="Observed traffic: rates of chains, and shares that elements refuse.")
 ]
 PricesOption = Annotated[
-    Path | None, typer.Option("--prices", help="What RPCs cost here, as `appnetctl calibrate` wrote it.")
+    Path | None, typer.Option("--prices", help="Prices of RPCs, measured by `appnetctl calibrate`.")
 ]
 
 
 UpstreamOption = Annotated[
     list[str] | None,
-    typer.Option("--upstream", metavar="SERVICE=HOST:PORT", help="Where a service runs already; may be repeated."),
+    typer.Option(
+        "--upstream", metavar="SERVICE=HOST:PORT", help="The address of a service that already runs; repeatable."
+    ),
 ]
 
 

@@ -43,7 +43,7 @@ def value_text(value: RecordValue) -> str:
 
 def stream_line(summary: StreamSummary) -> str:
     """A stream on one line: how many records, what they are like."""
-    line = f"{stream_name(summary.key)}: {summary.count} records, the latest {value_text(summary.latest.value)}"
+    line = f"{stream_name(summary.key)}: {summary.count} records, latest {value_text(summary.latest.value)}"
     if summary.floats is None:
         return line
     return f"{line}, median {value_text(summary.floats.p50)}, p99 {value_text(summary.floats.p99)}"

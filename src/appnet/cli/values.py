@@ -22,7 +22,7 @@ def none_of(value: str, choices: Iterable[str]) -> str:
     """That ``value`` is none of the choices, with those near it."""
     names = list(choices)
     near = did_you_mean(near_names(value, names))
-    return f"{value!r} is none of {', '.join(names)}" + (f"; {near}" if near else "")
+    return f"{value!r} is not one of {', '.join(names)}" + (f"; {near}" if near else "")
 
 
 def _told(option: Any, value: Any) -> str:
@@ -31,8 +31,8 @@ def _told(option: Any, value: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return none_of(str(value), (str(it.value) for it in kind))
     if kind is int:
-        return f"{value!r} is no whole number{_range(option.min, option.max)}"
-    return f"{value!r} is not what it takes"
+        return f"{value!r} is not a whole number{_range(option.min, option.max)}"
+    return f"{value!r} is not a valid value"
 
 
 def _range(low: int | None, high: int | None) -> str:

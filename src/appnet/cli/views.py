@@ -60,7 +60,7 @@ def _effects(element: Element) -> Table:
 
 def _states(element: Element) -> RenderableType:
     if not element.state:
-        return Text(f"{element.name} keeps no state")
+        return Text(f"{element.name} has no state")
     apart = [name for name, (_, it) in registry.targets().items() if Need.ONE_STATE not in it.gives]
     table = _table(f"{element.name}: state", "variable", "type", "class", f"on {', '.join(apart)}")
     alone = {it.name for it in one_state(element)}

@@ -39,7 +39,7 @@ class Sample:
 
 SAMPLES = {
     "echo": Sample(
-        "a frontend and its server, with four elements between them",
+        "a frontend and a server with four elements between them",
         {"echo": "."},
         "sample_echo_sidecar.yaml",
     ),
@@ -49,7 +49,7 @@ SAMPLES = {
         "sample_hotel_sidecar.yaml",
     ),
     "cookbook": Sample(
-        "the standard elements, chains of them, and echo, where they run",
+        "the standard elements, chains of them, and the application echo, in which they run",
         {it: it for it in ("cookbook", "echo", "elements")},
         "cookbook/protect.yaml",
     ),

@@ -105,12 +105,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m appnet.samples.echo", description="The echo application.")
     roles = parser.add_subparsers(dest="role", required=True)
     server = roles.add_parser("server", help="the gRPC server")
-    server.add_argument("--name", default=_random_name(), help="what it calls itself (default: server-XXXXX)")
+    server.add_argument("--name", default=_random_name(), help="its name (default: server-XXXXX)")
     frontend = roles.add_parser("frontend", help="the HTTP frontend")
-    frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="where its calls go")
+    frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="the server's address")
     for role in (server, frontend):
         role.add_argument("--proto", type=Path, required=True, help="echo.proto")
-        role.add_argument("--port", type=int, default=0, help="where it listens (default: a free port)")
+        role.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free port)")
     arguments = parser.parse_args()
     if arguments.role == "server":
         asyncio.run(serve_echo(arguments.proto, arguments.name, arguments.port))

@@ -243,9 +243,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m appnet.samples.hotel", description="The hotel application.")
     parser.add_argument("role", choices=["frontend", *_SERVICES, "load"])
     parser.add_argument("--proto", type=Path, help="hotel.proto")
-    parser.add_argument("--frontend", metavar="HOST:PORT", help="load: where the frontend is")
-    parser.add_argument("--requests", type=int, default=1_000, help="load: how many")
-    parser.add_argument("--at-once", type=int, default=16, help="load: so many at a time")
+    parser.add_argument("--frontend", metavar="HOST:PORT", help="load: the frontend's address")
+    parser.add_argument("--requests", type=int, default=1_000, help="load: the number of requests")
+    parser.add_argument("--at-once", type=int, default=16, help="load: the number of requests at a time")
     arguments = parser.parse_args()
     if arguments.role == "load":
         if arguments.frontend is None:

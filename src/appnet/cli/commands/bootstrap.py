@@ -15,15 +15,15 @@ from appnet.processors.processor import ProcessorError
 
 
 def command(
-    node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` names it: frontend-sidecar.")],
+    node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` prints it: frontend-sidecar.")],
     *,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where `serve` is.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = "127.0.0.1:18000",
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = "127.0.0.1:18001",
     admin: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where the proxy's admin interface is; port 0: a free one.")
+        str, typer.Option(metavar="HOST:PORT", help="The address of Envoy's admin interface; port 0: a free port.")
     ] = "127.0.0.1:0",
 ) -> None:
-    """Print the bootstrap of a proxy that `appnetctl serve` controls."""
+    """Print the bootstrap configuration of an Envoy that `appnetctl serve` controls."""
     screens = open_screens()
     with told_errors(ProcessorError):
         processor = registry.processor(USUAL_PROCESSOR)

@@ -18,13 +18,13 @@ from appnet.processors.processor import ProcessorError
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="Where the prices go.")] = Path("prices.yaml"),
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("prices.yaml"),
     *,
     rounds: Annotated[
-        int, typer.Option(min=1, help="How often each probe is measured; more rounds average out noise.")
+        int, typer.Option(min=1, help="How often to measure each probe; more rounds average out noise.")
     ] = 8,
 ) -> None:
-    """Measure what RPCs cost on this machine, in about a minute, and write it for --prices of plan, explain and run."""
+    """Measure the cost of RPCs on this machine, in about a minute, for --prices of plan, explain and run."""
     screens, processor = open_screens(), registry.processor(USUAL_PROCESSOR)
     with told_errors(CalibrationError, ProcessorError):
         check_writable(file)

@@ -27,24 +27,24 @@ def command(
         ),
     ],
     *,
-    proto: Annotated[Path | None, typer.Option(help="The .proto of the elements' method.")] = None,
-    method: Annotated[str, typer.Option(help="The elements' method in it; without it, all of them.")] = "",
+    proto: Annotated[Path | None, typer.Option(help="The .proto that declares the elements' method.")] = None,
+    method: Annotated[str, typer.Option(help="The elements' method; default: all methods of the .proto.")] = "",
     target: Annotated[
         str | None,
         typer.Option(
             parser=target_named,
             metavar="|".join(registry.target_names()),
-            help="Check that elements can be compiled to this target, and note what it keeps or gives up of each.",
+            help="Also check that elements compile to this target, and note what each keeps or loses there.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per diagnostic and line.")] = False,
 ) -> None:
-    """Tell everything that is wrong with configurations, behaviour files, elements and .proto files.
+    """Check configurations, behaviour files, elements and .proto files, and report every error.
 
-    `appnetctl explain-code CODE` says what a code means, with an example and how to mend it.
+    `appnetctl explain-code CODE` explains a code, with an example and a fix.
     """
     if method and proto is None:
-        raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
+        raise typer.BadParameter("--method needs --proto FILE")
     with told_errors():
         files = checkable(files)
     found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target or "")))

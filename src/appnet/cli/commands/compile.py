@@ -30,7 +30,7 @@ from appnet.system.address import Address
 
 
 def _not_yet(_: str) -> Path:
-    raise typer.BadParameter("mRPC is not compiled for yet: use --backend envoy, and leave this out")
+    raise typer.BadParameter("mRPC is not supported yet: use --backend envoy without this option")
 
 
 def _address(text: str) -> Address:
@@ -40,32 +40,30 @@ def _address(text: str) -> Address:
         raise typer.BadParameter(str(error)) from None
 
 
-_Files = Annotated[
-    list[Path] | None, typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
-]
+_Files = Annotated[list[Path] | None, typer.Argument(help="The application: a specification or AppNetConfigs (.yaml).")]
 _Spec = Annotated[
-    Path | None, typer.Option("--spec", "-s", "--spec-path", help="The same as FILES, as the public compiler has it.")
+    Path | None, typer.Option("--spec", "-s", "--spec-path", help="The same as FILES, as in the public compiler.")
 ]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each chain as written and as planned.")]
 _Properties = Annotated[
     Path | None,
-    typer.Option("--pseudo-property", help="Properties by hand, in place of inferred ones."),
+    typer.Option("--pseudo-property", help="Properties written by hand, which replace inferred ones."),
 ]
 _Code = Annotated[
     Path | None,
-    typer.Option("--pseudo-impl", help="A folder with C by hand, in place of what would be printed."),
+    typer.Option("--pseudo-impl", help="A folder of C written by hand, which replaces generated C."),
 ]
-_Mrpc = Annotated[Path | None, typer.Option("--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not yet.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Do all but write; say what would be written.")]
-_NoOptimize = Annotated[bool, typer.Option("--no-optimize", help="The same as --opt-level no, whatever that says.")]
+_Mrpc = Annotated[Path | None, typer.Option("--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not supported yet.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; print what would be written.")]
+_NoOptimize = Annotated[bool, typer.Option("--no-optimize", help="The same as --opt-level no, and overrides it.")]
 _Replica = Annotated[
-    int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
+    int | None, typer.Option("--replica", min=1, help="Pods per service; default: as in the manifest.")
 ]
-_Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Report each step and its duration on standard error.")]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
 _Collector = Annotated[
     Address | None,
-    typer.Option(parser=_address, metavar="HOST:PORT", help="Takes the elements' records, as OTLP over HTTP."),
+    typer.Option(parser=_address, metavar="HOST:PORT", help="Where to send records: OTLP over HTTP."),
 ]
 
 
@@ -92,12 +90,12 @@ def command(
 ) -> None:
     """Compile an application: plan its chains, and write code, modules and Kubernetes manifests.
 
-    Native modules need Istio 1.31 or newer; for older proxies take --target wasm.
+    Native modules need Istio 1.31 or newer; for older versions use --target wasm.
     """
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
     named = [*(files or ()), *([spec] if spec is not None else ())]
     if not named:
-        raise typer.BadParameter("name the application's files, or one with --spec", param_hint="FILES")
+        raise typer.BadParameter("pass the application's files, or one with --spec", param_hint="FILES")
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(), _told_steps(debug=debug):

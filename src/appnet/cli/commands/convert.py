@@ -19,17 +19,17 @@ from appnet.diagnostics.source import FileSource
 def command(
     files: FilesArgument,
     *,
-    to: Annotated[Form | None, typer.Option("--to", help="The form; by default the one that FILES are not in.")] = None,
+    to: Annotated[Form | None, typer.Option("--to", help="The form; default: the one that FILES are not in.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write; by default standard output.")
+        Path | None, typer.Option("--output", "-o", help="The file to write; default: standard output.")
     ] = None,
 ) -> None:
-    """Write AppNetConfigs as a specification, or a specification as AppNetConfigs. Comments are not kept."""
+    """Convert AppNetConfigs to a specification, or a specification to AppNetConfigs. Comments are lost."""
     screens = open_screens()
     sources = [FileSource(it) for it in files]
     with told_errors():
         if output is not None:
-            check_new(output, "name another file, or remove this one: `appnetctl convert` overwrites nothing")
+            check_new(output, "choose another file, or remove this one: `appnetctl convert` does not overwrite files")
         form = to or _other({form_of(it) for it in sources})
         written = write(load(*sources).application, form, output.parent if output is not None else Path())
         show_diagnostics(screens.err, list(written.left_out))
@@ -44,5 +44,5 @@ def command(
 
 def _other(forms: set[Form]) -> Form:
     if len(forms) > 1:
-        raise typer.BadParameter("FILES are of both forms: name one", param_hint="--to")
+        raise typer.BadParameter("FILES have both forms: add --to", param_hint="--to")
     return Form.APPNETCONFIG if forms == {Form.SPECIFICATION} else Form.SPECIFICATION

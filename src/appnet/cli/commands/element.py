@@ -97,15 +97,15 @@ def _handler(handler: Handler) -> dict[str, Any]:
 def command(
     *,
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
-    proto: Annotated[Path, typer.Option(help="The .proto of its method.")],
-    method: Annotated[str, typer.Option("--method", "--method-name", help="The method in it.")],
+    proto: Annotated[Path, typer.Option(help="The .proto that declares its method.")],
+    method: Annotated[str, typer.Option("--method", "--method-name", help="The method.")],
     backend: BackendOption = "envoy",
-    placement: Annotated[Side, typer.Option(help="The side that runs it.")] = Side.CLIENT,
+    placement: Annotated[Side, typer.Option(help="The side on which it runs.")] = Side.CLIENT,
     parameter: ParameterOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the match-action tables.")] = False,
 ) -> None:
-    """Compile one element: print what is inferred about it, and write its code."""
+    """Compile one element: print its inferred properties, and write its code."""
     screens, given = open_screens(), given_by(parameter)
     with told_errors():
         built = build_element(

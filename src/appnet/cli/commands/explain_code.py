@@ -15,10 +15,10 @@ from appnet.diagnostics.pages import Page, codes, page
 
 def command(
     wanted: Annotated[
-        list[str] | None, typer.Argument(metavar="CODE", help="Codes, such as E014; without any, all are listed.")
+        list[str] | None, typer.Argument(metavar="CODE", help="Codes, such as E014; default: list all codes.")
     ] = None,
 ) -> None:
-    """Explain codes of diagnostics: what each means, an example, why it is refused and how to mend it."""
+    """Explain codes of errors, warnings and notes: what each means, an example, and a fix."""
     out = open_screens().out
     if not wanted:
         for code in codes():
@@ -33,7 +33,7 @@ def command(
 
 
 def _near(code: str, known: list[str]) -> str:
-    return did_you_mean(near_names(code, known)) or "`appnetctl explain-code` lists all"
+    return did_you_mean(near_names(code, known)) or "`appnetctl explain-code` lists all codes"
 
 
 def _lines(found: Page) -> Iterator[Text]:

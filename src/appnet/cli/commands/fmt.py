@@ -78,10 +78,10 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Elements (.appnet), folders of them, or - for standard input.")],
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="As --check, and show what would change.")] = False,
-    upgrade: Annotated[bool, typer.Option("--upgrade", help="Rewrite the older brace syntax, too.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Like --check, and show what would change.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Also convert the older brace syntax.")] = False,
 ) -> None:
-    """Rewrite elements in the canonical layout; comments and meaning stay."""
+    """Format elements; comments and meaning stay the same."""
     screens = open_screens()
     changed: list[Formatted] = []
     wrong: list[Diagnostic] = []

@@ -30,16 +30,16 @@ _Sample = Annotated[
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="The folder to write to; it need not be there yet.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="The folder to write to; created if it does not exist.")] = Path(),
     *,
     sample: _Sample = "echo",
 ) -> None:
-    """Copy a sample application to start from; overwrite nothing."""
+    """Copy a sample application to start from. Never overwrites files."""
     chosen = SAMPLES[sample]
     places = [folder / it for _, it in chosen.files()]
     with told_errors(), writing(folder):
         for place in places:
-            check_new(place, "name another folder: `appnetctl init` overwrites nothing")
+            check_new(place, "choose another folder: `appnetctl init` does not overwrite files")
         chosen.copy(folder)
     out = open_screens().out
     out.print(f"wrote {len(places)} files to {folder.absolute()}: {chosen.summary}", markup=False)

@@ -6,5 +6,5 @@ from appnet.editor.server import make_server
 
 
 def command() -> None:
-    """Serve editors: the Language Server Protocol on standard input and output."""
+    """Run the language server for editors, on standard input and output."""
     make_server().start_io()

@@ -19,13 +19,13 @@ def command(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("server.binpb"),
 ) -> None:
-    """Ask a running server for its services, and write them as a descriptor set, to be named as `proto`."""
+    """Get the services of a running server by reflection, and write them as a descriptor set, for use as `proto`."""
     screens = open_screens()
     with told_errors(ReflectionError):
-        check_new(output, "name another file, or remove this one: `appnetctl reflect` overwrites nothing")
+        check_new(output, "choose another file, or remove this one: `appnetctl reflect` does not overwrite files")
         content = reflected(address_given(server, "HOST:PORT")).SerializeToString()
         with writing(output):
             output.write_bytes(content)
         for method in load_proto(FileSource(output)).methods():
             screens.out.print(method, markup=False)
-    screens.err.print(f"written: {output}", markup=False)
+    screens.err.print(f"wrote {output}", markup=False)

@@ -21,7 +21,7 @@ def _named(name: str) -> str:
 
 
 def command(
-    name: Annotated[str, typer.Argument(parser=_named, metavar="|".join(NAMES), help="Of which kind of file.")],
+    name: Annotated[str, typer.Argument(parser=_named, metavar="|".join(NAMES), help="The kind of file.")],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors.
 

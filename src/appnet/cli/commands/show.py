@@ -15,9 +15,9 @@ from appnet.cli.views import View, views
 def command(
     file: Annotated[Path, typer.Argument(help="An element (.appnet).")],
     *,
-    what: Annotated[list[View] | None, typer.Option(help="Views, in this order; without it all but c.")] = None,
-    proto: Annotated[Path | None, typer.Option(help="The .proto of the element's method.")] = None,
-    method: Annotated[str, typer.Option(help="The element's method in it.")] = "",
+    what: Annotated[list[View] | None, typer.Option(help="Views, in this order; default: all but c.")] = None,
+    proto: Annotated[Path | None, typer.Option(help="The .proto that declares the element's method.")] = None,
+    method: Annotated[str, typer.Option(help="The element's method.")] = "",
     parameter: ParameterOption = None,
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""

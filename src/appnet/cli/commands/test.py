@@ -16,10 +16,10 @@ from appnet.cli.values import none_of
 def command(
     files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
     *,
-    target: Annotated[str, typer.Option(help="`interpreter`, what elements are compiled to, or `all`.")] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
+    target: Annotated[str, typer.Option(help="`interpreter`, a target of compiled elements, or `all`.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per case and target.")] = False,
 ) -> None:
-    """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
+    """Run the behaviour files of elements, interpreted and compiled."""
     every = all_targets()
     if target not in {"all", *every}:
         raise typer.BadParameter(none_of(target, [*every, "all"]), param_hint="--target")

@@ -79,22 +79,20 @@ def _row(row: Row) -> str:
 
 
 def command(
-    files: Annotated[
-        list[Path], typer.Argument(help="Behaviour files, or elements and applications' files that have one.")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="Behaviour files, or elements and applications that have one.")],
     *,
     case: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
     taps: Annotated[
         list[Path] | None, typer.Option("--tap", help="RPCs captured by Envoy's tap filter, instead of cases.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each event, on a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
     """Step a chain through RPCs of behaviour files or captures: the rows that fire, the state before and after."""
     with told_errors():
         every = [it for file in files for it in captured(file, taps)] if taps else load_all(behaviour_files(files))
     chosen = [(behaviour, it) for behaviour in every for it in behaviour.cases if case in it.name]
     if not chosen:
-        raise typer.BadParameter(f"no case here has {case!r} in its name", param_hint="--case")
+        raise typer.BadParameter(f"no case has {case!r} in its name", param_hint="--case")
     for behaviour, one in chosen:
         if as_json:
             for event in trace_json(behaviour, one):

@@ -37,8 +37,8 @@ def verify_tables() -> tuple[Table, Table, bool]:
     processors = _table("processor", "state", "what it is")
     for name, entry in registry.ENTRIES.items():
         lacks = ", ".join(missing.get(name, ()))
-        state = f"[red]lacks {lacks}[/]" if lacks else "[green]ready[/]"
-        processors.add_row(name, state if entry.room else "[yellow]not yet[/]", entry.summary)
+        state = f"[red]missing: {lacks}[/]" if lacks else "[green]ready[/]"
+        processors.add_row(name, state if entry.room else "[yellow]not supported yet[/]", entry.summary)
     return parts, processors, not missing
 
 
@@ -47,7 +47,7 @@ def _table(*titles: str) -> Table:
 
 
 def command() -> None:
-    """Say what is installed, what is missing for which processor, and how to get it."""
+    """Check the installation: list each part, the processors that need it, and how to get what is missing."""
     parts, processors, complete = verify_tables()
     open_screens().out.print(parts, "", processors, sep="\n")
     raise typer.Exit(0 if complete else FAILURE)

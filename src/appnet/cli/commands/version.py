@@ -6,5 +6,5 @@ from appnet import __version__
 
 
 def command() -> None:
-    """Say which version this is."""
+    """Print the version."""
     typer.echo(f"appnetctl {__version__}")
