@@ -8,9 +8,9 @@ from appnet.language.operations.registry import BUILT_INS
 _STATEMENTS = {
     "send": SpecialForm(
         "send(rpc, Down)",
-        "Ends the handler: `send(rpc, Down)` in `req` and `send(rpc, Up)` in `resp` forward, send(err(…), Up) refuses.",
+        "Ends the handler: `send(rpc, Down)` in `req` and `send(rpc, Up)` in `resp` forward the message; `send(err(…), Up)` refuses it.",
     ),
-    "err": SpecialForm("err('text', CODE)", "An answer with a gRPC status: ABORTED, or the code that is named."),
+    "err": SpecialForm("err('text', CODE)", "An error with a gRPC status: ABORTED, or the code you name."),
     "foreach": SpecialForm(
         "foreach(vec, lambda(x): …)", "Runs the body for each item of the Vec as it was at the start."
     ),
