@@ -155,7 +155,7 @@ def test_replicas_are_those_of_the_deployments_that_a_service_selects(tmp_path: 
 def test_replicas_are_a_number(tmp_path: Path) -> None:
     path = tmp_path / "manifest.yaml"
     path.write_text("kind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n")
-    with pytest.raises(DiagnosticError, match="`replicas` takes a number of pods"):
+    with pytest.raises(DiagnosticError, match="`replicas` must be a number of pods"):
         load_manifest(FileSource(path))
 
 
@@ -230,5 +230,5 @@ def test_a_path_of_another_machine_brings_no_name_of_this_one(project: Path) -> 
     (found,) = caught.value.diagnostics
     assert (found.code, found.help) == (
         "C033",
-        "name a file of this machine; relative paths start at the folder of the configuration",
+        "write the path of an existing file; relative paths start at the configuration's folder",
     )

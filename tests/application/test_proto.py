@@ -189,7 +189,7 @@ def test_fields_within_many_messages(tmp_path: Path) -> None:
         "parts.parts": (UINT, (5, 4), "parts", False),
         "by_number.values.parts": (UINT, (6, 2, 4), "by_number", False),
     }
-    assert request.unsupported["parts.counts"] == "it is a map, and there is one for each of `parts`"
+    assert request.unsupported["parts.counts"] == "it is a map, and each of `parts` has its own"
     assert request.unsupported["parts.parts"] == "`Part` contains itself"
     assert load_proto(FileSource(path)).place("In", "by_number.values.id") is not None
 

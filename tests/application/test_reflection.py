@@ -58,7 +58,7 @@ def test_a_server_with_reflection(server: tuple[grpc.Server, str], tmp_path: Pat
 def test_a_server_without_reflection(server: tuple[grpc.Server, str], tmp_path: Path) -> None:
     it, address = server
     it.start()
-    told = f"error: {address} has no server reflection: give its .proto"
+    told = f"error: {address} does not support server reflection: use its .proto"
     assert reflect(address, tmp_path / "x.binpb") == (1, "", told)
     assert not (tmp_path / "x.binpb").exists()
 
@@ -69,14 +69,14 @@ def test_a_server_that_names_services_and_has_none_of_them(server: tuple[grpc.Se
     it.start()
     code, _, err = reflect(address, tmp_path / "x.binpb")
     assert code == 1
-    assert err.startswith(f"error: what {address} says of its services cannot be used: ")
+    assert err.startswith(f"error: {address} sent unusable descriptions of its services: ")
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{bound.getsockname()[1]}"
-        assert reflect(address, tmp_path / "x.binpb") == (1, "", f"error: nobody answers at {address}")
+        assert reflect(address, tmp_path / "x.binpb") == (1, "", f"error: {address} does not respond")
 
 
 def test_a_server_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_files_that_import_themselves(
     it.start()
     code, _, err = reflect(address, tmp_path / "x.binpb")
     assert code == 1
-    assert "cannot be used" in err
+    assert "unusable descriptions" in err
 
 
 class _Described:

@@ -269,7 +269,7 @@ def test_explain_says_why_an_element_stays_and_what_follows_one_that_moves() -> 
         "  it may run on either side; each instance there has its own `n`"
     ]
     assert _explained("set(rpc, 'dst', '1')", OptLevel.IGNORE) == [
-        "  it stays on the client's side: it looks at hosts or chooses one, and only the client's side has several"
+        "  it stays on the client's side: it looks at hosts or picks one, and only the client's side has several"
     ]
     assert _explained("pass", OptLevel.STRONG) == ["  it may run on either side"]
     assert _explained("pass", OptLevel.NO) == []

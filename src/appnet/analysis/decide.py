@@ -47,9 +47,7 @@ def proved_or_unknown(first: Element, second: Element, method: MethodSignature, 
     """The same without a search for a run that tells the orders apart."""
     for one, other in ((first, second), (second, first)):
         if begins_elsewhere(one, other, method, strength):
-            reason = (
-                f"{one.name} would see calls begin at another time: their headers wait for the `req` of {other.name}"
-            )
+            reason = f"{one.name} would see calls begin at another time: headers wait for the `req` of {other.name}"
             return Unknown(reason)
     at_once = decide_by_properties(infer(first), infer(second), strength)
     if isinstance(at_once, Proved) and not at_once.status_may_differ:

@@ -63,7 +63,7 @@ def load_overrides(source: Source, elements: Mapping[str, Vocabulary]) -> Overri
     documents = read_documents(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
         help_ = "write `ELEMENT:` and under it `request:` or `response:`"
-        title = f"{base_name(source)} holds no properties"
+        title = f"{base_name(source)} contains no properties"
         raise DiagnosticError([Diagnostic("C003", Severity.ERROR, title, Span.whole(source), "", help_)])
     problems = Problems(source)
     file = Section(documents[0], problems)
@@ -99,7 +99,7 @@ def _check_list(section: Section, key: str, known: frozenset[str], what: str) ->
         if isinstance(value, str) and value not in known:
             help_ = suggestion(value, sorted(known), what=what)
             span = node_span(section.problems.source, item)
-            section.problems.add("C069", f"`{value}` is none of the {what}", span, f"named in `{key}`", help_)
+            section.problems.add("C069", f"`{value}` is not one of the {what}", span, f"named in `{key}`", help_)
 
 
 def _overridden(section: Section, inferred: Properties) -> Properties:
@@ -133,7 +133,7 @@ def _names(section: Section, key: str, inferred: frozenset[str]) -> frozenset[st
     help_ = "write a list of names, such as [body]; [] for none"
     if not isinstance(node, yaml.SequenceNode):
         span = node_span(section.problems.source, node)
-        section.problems.add("C012", f"`{key}` takes a list", span, "this is none", help_)
+        section.problems.add("C012", f"`{key}` must be a list", span, "not a list", help_)
         return inferred
     names: set[str] = set()
     for item in node.value:
@@ -142,5 +142,5 @@ def _names(section: Section, key: str, inferred: frozenset[str]) -> frozenset[st
             names.add(value)
         else:
             span = node_span(section.problems.source, item)
-            section.problems.add("C012", f"`{key}` takes names", span, "this is no text", help_)
+            section.problems.add("C012", f"`{key}` must list names", span, "not a string", help_)
     return frozenset(names)

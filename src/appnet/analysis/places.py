@@ -64,9 +64,9 @@ _PROXIES_OWN = re.compile(
 """Keys of metadata that proxies set, change or remove, by themselves or as an operator has them do."""
 
 _ERRORS = {
-    Told.REPLACED: "its `resp` may put another error in the place of one that the wire makes",
-    Told.MARKED: "its `resp` sets metadata, on errors that the wire makes, too",
-    Told.COUNTED: "it tells errors, those that the wire makes among them, from other answers",
+    Told.REPLACED: "its `resp` may replace errors that happen on the wire",
+    Told.MARKED: "its `resp` sets metadata, also on errors that happen on the wire",
+    Told.COUNTED: "it distinguishes errors from other responses, and some errors happen on the wire",
 }
 
 
@@ -77,24 +77,22 @@ def ties(element: Element, method: MethodSignature, properties: Properties, stre
     """
     request, response = properties.request, properties.response
     if request.backends or response.backends or request.chooses_host:
-        yield Tie(Tied.HOSTS, "it looks at hosts or chooses one, and only the client's side has several")
+        yield Tie(Tied.HOSTS, "it looks at hosts or picks one, and only the client's side has several")
     if strength is None:
         return
     if strength is Strength.STRONG:
         for name in following(element):
             yield Tie(Tied.STATE, f"each instance has its own `{name}`, and the sides have different instances")
         if _notes_at_start(element):
-            yield Tie(Tied.STATE, "`init` notes each instance, and the sides have different ones")
+            yield Tie(Tied.STATE, "`init` records each instance, and the sides have different ones")
     yield from _clock(element, properties, strength)
     yield from _deadline(properties)
     yield from _errors(element, properties)
     yield from _metadata(properties)
     if request.reads_size or response.reads_size:
-        yield Tie(
-            Tied.SIZE, "it reads the size that messages came with, and what others wrote before the wire is in it"
-        )
+        yield Tie(Tied.SIZE, "it reads the size of messages, which includes what other elements write before the wire")
     if request.delays:
-        yield Tie(Tied.WAIT, "it holds requests back, and what stands before the wire or behind it could tell")
+        yield Tie(Tied.WAIT, "it delays requests, which elements on either side of the wire could notice")
     yield from _call(element, strength)
     if method.client_streaming or method.server_streaming:
         yield from _stream(element, method, properties)
@@ -147,20 +145,20 @@ def notices_answers(element: Element, properties: Properties, strength: Strength
 def _clock(element: Element, properties: Properties, strength: Strength) -> Iterator[Tie]:
     before, after = properties.request.time, properties.response.time
     if before and after:
-        yield Tie(Tied.CLOCK, "it measures time, and part of it is what the wire takes")
+        yield Tie(Tied.CLOCK, "it measures time, which includes the time on the wire")
     elif before or after:
         kept = any(clock_is_kept(element, it) for it in following(element))
         follows = strength is Strength.WEAK and not properties.by_hand and (kept or not clock_is_seen(element))
         if not follows:
-            yield Tie(Tied.CLOCK, "it reads the clock, and the other side is reached at another time")
+            yield Tie(Tied.CLOCK, "it reads the clock, and a call reaches the other side at another time")
 
 
 def _deadline(properties: Properties) -> Iterator[Tie]:
     request, response = properties.request, properties.response
     if request.reads_deadline or response.reads_deadline:
-        yield Tie(Tied.DEADLINE, "it asks how much time a call has left, which is less behind the wire")
+        yield Tie(Tied.DEADLINE, "it reads the time that a call has left, which is less behind the wire")
     if request.sets_deadline or response.sets_deadline:
-        yield Tie(Tied.DEADLINE, "it shortens the time of calls, which counts from when they reach it")
+        yield Tie(Tied.DEADLINE, "it shortens deadlines, which count from when a call reaches it")
 
 
 def _errors(element: Element, properties: Properties) -> Iterator[Tie]:
@@ -182,7 +180,7 @@ def _metadata(properties: Properties) -> Iterator[Tie]:
     used = frozenset[str]().union(*(it.metadata_read | it.metadata_written for it in both))
     for key in sorted(used):
         if key == ANY:
-            yield Tie(Tied.METADATA, "it computes the key of metadata, and proxies set and remove some")
+            yield Tie(Tied.METADATA, "it computes metadata keys, and proxies set and remove some keys")
         elif _PROXIES_OWN.fullmatch(key):
             yield Tie(Tied.METADATA, f"proxies set or remove the metadata `{key}`")
 
@@ -192,11 +190,11 @@ def _call(element: Element, strength: Strength) -> Iterator[Tie]:
     if strength is Strength.WEAK:  # a Map that follows may be told by numbers of its own side
         numbered |= {it.name for it in own_state(element) if isinstance(it.type, MapType)}
     if any(uses_call_number(it, numbered) for it in element.bodies):
-        yield Tie(Tied.CALL_NUMBER, "it passes on `rpc_id()`, which is another number on the other side")
+        yield Tie(Tied.CALL_NUMBER, "it passes on `rpc_id()`, which differs on the other side")
     for name in sorted(_used(element)):
         operation = OPERATIONS[name]
         if Effect.READS_CALL in operation.effects and name not in SAME_ON_BOTH_SIDES | {"rpc_id"}:
-            yield Tie(Tied.CALL, f"`{operation.function}` may say something else on the other side")
+            yield Tie(Tied.CALL, f"`{operation.function}` may return something else on the other side")
 
 
 def _stream(element: Element, method: MethodSignature, properties: Properties) -> Iterator[Tie]:
@@ -205,9 +203,9 @@ def _stream(element: Element, method: MethodSignature, properties: Properties) -
             continue
         it = handler.effects
         if it.metadata_read or it.metadata_written or it.trailers_read or it.trailers_written:
-            yield Tie(Tied.STREAM, "metadata crosses the wire with the first message of a stream alone")
+            yield Tie(Tied.STREAM, "metadata crosses the wire only with the first message of a stream")
         if can_end_call(handler):
-            yield Tie(Tied.STREAM, "it may end a stream, of which more or less has crossed the wire by then")
+            yield Tie(Tied.STREAM, "it may end a stream when more or less of it has crossed the wire")
     if method.client_streaming:
         general = {it.name for it in element.state if it.state_class is StateClass.GENERAL}
         lasting = in_calls(element) | (general - set(following(element)))

@@ -31,9 +31,7 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
     """Proves that the two may swap; `Unknown` names what could not be shown to be the same."""
     for direction in ("request", "response"):
         if _size_is_seen(first, second, direction) or _size_is_seen(second, first, direction):
-            return Unknown(
-                f"{direction}: one reads the message's size, which is another after what the other one writes"
-            )
+            return Unknown(f"{direction}: one reads the message's size, which the other one changes")
     weak = strength is Strength.WEAK
     hidden = {it.name: _Hidden(it, method) if weak else None for it in (first, second)}
     status_may_differ, settled = False, True
@@ -47,13 +45,13 @@ def prove(first: Element, second: Element, method: MethodSignature, strength: St
             if flows is not None and flows.hides(question.variable):
                 continue
             if weak and event.decides_all and comparison.nothing_passes():
-                return Proved("all RPCs are refused in either order", status_may_differ=True)
+                return Proved("both orders refuse all RPCs", status_may_differ=True)
             reason = f"{event.name}: {question.what} could not be shown to be the same"
             return Unknown(reason, settled=never is not None and (flows is None or flows.settled))
         if weak and not status_may_differ:
             never = _never(comparison.world, comparison.refusals_differ())
             status_may_differ, settled = not never, never is not None
-    return Proved("every step from every state comes to the same", status_may_differ, settled)
+    return Proved("every step from every state has the same result in both orders", status_may_differ, settled)
 
 
 def _compared(first: Element, second: Element, method: MethodSignature, event: _Event) -> _Comparison:
@@ -179,7 +177,7 @@ class _Comparison:
         if strength is Strength.STRONG:
             told = either(self._differ(a.code, b.code), self._differ(a.text, b.text))
             told = either(told, self._of_headers_differ(a.metadata, b.metadata))
-            yield _Question("what the caller is told", both(refused, told))
+            yield _Question("what the caller sees", both(refused, told))
         for place in self.pair.elements:
             yield from self._states(place, passes, strength)
             yield from self._end(place, strength)

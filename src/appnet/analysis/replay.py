@@ -130,15 +130,15 @@ class _Seen:
         for path, it in self.schema.fields.items():
             value = self.rpc.message.get(path, absent_value(it))
             written = text(dict(sorted(value.items())) if isinstance(value, dict) else value, it.type)
-            found[f"`{path}`"] = written + (" (set anew)" if path in self.outcome.written else "")
-        found |= {f"`{path}`": "(taken away)" for path in self.outcome.cleared}
+            found[f"`{path}`"] = written + (" (set again)" if path in self.outcome.written else "")
+        found |= {f"`{path}`": "(removed)" for path in self.outcome.cleared}
         found |= _headers("trailer", self.rpc.response_trailers, text)
         if self.rpc.timeout_ns is not None:
             found["a deadline in"] = f"{self.rpc.timeout_ns} ns"
         if not self.first:
             return found
         found |= _headers("header", self.metadata, text)
-        wait = {"after a wait of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
+        wait = {"after a delay of": f"{self.rpc.wait_ms} ms"} if self.rpc.wait_ms else {}
         return {**found, **wait, "host": "any" if self.rpc.backend is None else str(self.rpc.backend)}
 
     def same(self, other: _Seen) -> bool:

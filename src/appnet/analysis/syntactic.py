@@ -17,18 +17,18 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
             return Unknown(f"{direction}: {reason}")
     for replying, other in ((first, second), (second, first)):
         if replying.request.replies and (reason := _told_by_replies(other)) is not None:
-            return Unknown(f"{replying.element} may reply in its place, and {other.element} {reason}")
+            return Unknown(f"{replying.element} may reply, and {other.element} {reason}")
     both_end = _ends(first) and _ends(second)
     if strength is Strength.STRONG and both_end:
-        return Unknown("both may end an RPC, and the caller is told by which")
+        return Unknown("both may end an RPC, and the caller sees which one did")
     for ending, other in ((first, second), (second, first)):
         if strength is Strength.STRONG and _ends(ending) and other.response.metadata_written:
-            return Unknown(f"{ending.element} may end an RPC, and {other.element} sets metadata of errors, too")
+            return Unknown(f"{ending.element} may end an RPC, and {other.element} sets metadata of errors")
         missed = other.lasting()
         if strength is Strength.WEAK:
             missed &= other.influencing
         if _ends(ending) and missed:
-            return Unknown(f"{ending.element} may end an RPC that {other.element} notes in `{min(missed)}`")
+            return Unknown(f"{ending.element} may end an RPC that {other.element} records in `{min(missed)}`")
     marks = any(_ends(one) and other.response.metadata_written for one, other in ((first, second), (second, first)))
     return Proved("they touch nothing in common", status_may_differ=both_end or marks)
 
@@ -36,7 +36,7 @@ def decide_by_properties(first: Properties, second: Properties, strength: Streng
 def _told_by_replies(other: Properties) -> str | None:
     """What shows whether a reply passed the element."""
     if _ends(other):
-        return "may end an RPC, too"
+        return "may end an RPC"
     return "changes responses" if other.response.writes or other.response.metadata_written else None
 
 
@@ -54,7 +54,7 @@ def _conflict(first: HandlerProperties, second: HandlerProperties) -> str | None
             return f"metadata `{min(clash)}` is written by one and used by the other"
         if one.sets_deadline and other.reads_deadline:
             return "the deadline is set by one and read by the other"
-    return "both choose the host" if first.chooses_host and second.chooses_host else None
+    return "both pick the host" if first.chooses_host and second.chooses_host else None
 
 
 def _meeting(written: frozenset[str], used: frozenset[str]) -> frozenset[str]:

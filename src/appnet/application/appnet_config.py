@@ -23,7 +23,7 @@ _SPEC_KEYS = (
 )
 _SPEC_REFUSED = {"safe": "remove it: AppNet never changes what a chain means"}
 _ELEMENT_REFUSED = {"upgrade": "remove it: every element can be upgraded while it runs"}
-_ELEMENT_HELP = "leave it out, or list elements under it: `- name: …` with a `file: …`"
+_ELEMENT_HELP = "remove it, or list elements under it: `- name: …` with a `file: …`"
 
 
 def read_config(documents: Sequence[yaml.Node], problems: Problems) -> list[Application]:
@@ -50,8 +50,8 @@ def _read(document: yaml.Node, problems: Problems, place: Span) -> Application |
     source = problems.source
     top = Section(document, problems, place) if isinstance(document, yaml.MappingNode) else None
     if top is None or not any(it in top for it in _TOP_KEYS):
-        title = f"{base_name(source)} is no {KIND}"
-        label = "no mapping" if top is None else "none of its keys"
+        title = f"{base_name(source)} is not an {KIND}"
+        label = "not a mapping" if top is None else "none of its keys"
         help_ = f"begin with `apiVersion: {API_VERSION}`, or a specification of an application with `app_name: …`"
         problems.add("C014", title, node_span(source, document), label, help_)
         return None
@@ -69,7 +69,7 @@ def _check_header(top: Section) -> None:
         found = top.text(key, needed=f"`{key}: {wanted}`")
         if found is not None and found.value != wanted:
             title = f"not the {key} of an AppNetConfig"
-            top.problems.add("C014", title, found.span, f"`{wanted}` is expected", f"write `{key}: {wanted}`")
+            top.problems.add("C014", title, found.span, f"expected `{wanted}`", f"write `{key}: {wanted}`")
 
 
 class _ConfigReader:
@@ -90,7 +90,7 @@ class _ConfigReader:
         server = spec.text("serverService", needed="the name of the service that is called")
         if client and server and client.value == server.value:
             title = f"`{client}` cannot be both client and server"
-            help_, first = "name the two ends of an edge", Label(client.span, "the client is here")
+            help_, first = "name two different services", Label(client.span, "the client is here")
             self._problems.add("C041", title, server.span, "the client's name", help_, first)
         methods = self._methods()
         manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
@@ -135,7 +135,7 @@ class _ConfigReader:
         if "backend" in spec:
             if "processors" in spec:
                 span = spec.key_span("backend")
-                title = "`backend` and `processors` say the same thing"
+                title = "`backend` and `processors` are the same setting"
                 other = Label(spec.key_span("processors"), "the other one is here")
                 self._problems.add("C015", title, span, "one of them", "keep `processors`", other)
             one = spec.text("backend", needed="a processor")
@@ -150,7 +150,7 @@ class _ConfigReader:
         taken: dict[str, Located] = {}
         for it in self._names(nodes, "a processor", USUAL_PROCESSOR):
             if it.value in taken:
-                title, first = f"`{it}` stands here twice", Label(taken[it.value].span, "the first is here")
+                title, first = f"`{it}` appears twice", Label(taken[it.value].span, "the first is here")
                 self._problems.add("C022", title, it.span, "once is enough", "remove it", first)
             taken.setdefault(it.value, it)
         return tuple(taken.values())
@@ -160,7 +160,7 @@ class _ConfigReader:
         if not isinstance(spec.get("method"), yaml.SequenceNode):
             one = spec.text("method", needed=needed)
             return (one,) if one else ()
-        nodes = spec.items("method", f"give {needed}, several of them as a list, or `'{ALL_METHODS}'` for all")
+        nodes = spec.items("method", f"write {needed}, a list of several, or `'{ALL_METHODS}'` for all")
         return tuple(self._names(nodes or (), "a method", "echo"))
 
     def _names(self, nodes: Iterable[yaml.Node], what: str, example: str) -> list[Located]:
@@ -170,7 +170,7 @@ class _ConfigReader:
             if isinstance(node, yaml.ScalarNode):
                 names.append(Located(str(node.value), span))
             else:
-                self._problems.add("C012", f"{what} is a name", span, "no name", f"write `- {example}`")
+                self._problems.add("C012", f"{what} must be a name", span, "not a name", f"write `- {example}`")
         return names
 
     def _chain(self, key: str) -> tuple[ElementSpec, ...]:
@@ -181,7 +181,7 @@ class _ConfigReader:
                 elements += [element] if element else []
             else:
                 span = node_span(self._source, node)
-                self._problems.add("C012", "an element is a mapping", span, "no mapping", _ELEMENT_HELP)
+                self._problems.add("C012", "an element must be a mapping", span, "not a mapping", _ELEMENT_HELP)
         return tuple(elements)
 
     def _element(self, section: Section) -> ElementSpec | None:
@@ -199,13 +199,13 @@ class _ConfigReader:
     def _check_name(self, name: Located) -> None:
         first = self._seen.setdefault(name.value, name.span)
         if first is not name.span:
-            help_ = "give each its own name: records and errors are told apart by it"
-            title = f"two elements are called `{name}`"
+            help_ = "give each its own name: it identifies records and errors"
+            title = f"two elements have the name `{name}`"
             self._problems.add("C031", title, name.span, "the second", help_, Label(first, "the first is here"))
         check_element_name(name, self._problems)
 
     def _check_pairs(self, chain: tuple[ElementSpec, ...]) -> None:
         if len(chain) % 2:
             last = chain[-1].name
-            help_ = "list elements two by two: the client's, then the server's that undoes it"
+            help_ = "list elements in pairs: the client's, then the server's that undoes it"
             self._problems.add("C035", f"`{last}` has no partner", last.span, "the last of an odd number", help_)

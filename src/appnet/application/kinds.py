@@ -23,7 +23,7 @@ _HEADER = {"apiVersion": API_VERSION, "kind": KIND}
 _OF_SPECIFICATIONS = ("app_name", "app_manifest", "app_structure")
 _TWO_SUFFIXES = re.compile(r"(?P<stem>.+)\.(?P<suffix>\w+)\.ya?ml")
 _TOP = re.compile(r"""^(?P<key>\w+): *["']?(?P<value>[^\s"'#]*)""", re.MULTILINE)
-_HELP = "name an AppNetConfig, or a specification of an application"
+_HELP = "pass an AppNetConfig, or a specification of an application"
 
 
 def is_meant(text: str) -> bool:
@@ -53,7 +53,7 @@ def is_behaviour(name: str) -> bool:
 def misnamed(source: Source) -> Diagnostic | None:
     """The error of a file that is nearly named as a behaviour file."""
     name = _behaviour_name(base_name(source))
-    title = f"{base_name(source)} is not named as a behaviour file"
+    title = f"{base_name(source)} is not named like a behaviour file"
     wrong = Diagnostic("C070", Severity.ERROR, title, Span.whole(source), "", f"rename it to `{name}`")
     return wrong if name else None
 
@@ -79,7 +79,7 @@ def no_config(source: Source, documents: Iterable[yaml.Node]) -> Diagnostic | No
     if not kinds:
         return None
     title = f"{base_name(source)} is a Kubernetes manifest, not an application"
-    help_ = "name an AppNetConfig: it names this file, as `appManifestFile`"
+    help_ = "pass an AppNetConfig, which refers to this file as `appManifestFile`"
     return Diagnostic("C014", Severity.ERROR, title, node_span(source, kinds[0]), f"not `{KIND}`", help_)
 
 

@@ -10,7 +10,7 @@ from appnet.application.model import Limits
 from appnet.diagnostics.yaml_reader import Section
 
 SIZE = "a size from 1 byte to 1 GiB, such as `16MiB`"
-TIME = "a time up to 365 days, such as `90s`, `5m` or `1h`; 0 is none"
+TIME = "a time up to 365 days, such as `90s`, `5m` or `1h`; 0 means none"
 
 _UNITS_OF_SIZE = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNITS_OF_TIME = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -50,5 +50,5 @@ def _read(section: Section, key: str, parse: Callable[[str], _Amount | None], wa
     amount = None if isinstance(value, bool) else parse(str(value))
     if amount is None:
         kind = "a size" if parse is size else "a time"
-        section.problems.add("C012", f"`{key}` takes {kind}", span, "this is none", f"write {wanted}")
+        section.problems.add("C012", f"`{key}` must be {kind}", span, "invalid value", f"write {wanted}")
     return amount

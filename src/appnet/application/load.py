@@ -254,7 +254,7 @@ def _another(first: Application, other: Application) -> Diagnostic:
     else:
         title = f"this takes its services from {other.manifest.name}"
         label = f"this one takes them from {first.manifest.name}"
-    help_ = "give files of one application together: all name the same application and manifest"
+    help_ = "pass files of one application: they have the same `appName` and manifest"
     places = (Label(Span.whole(first.source), label),)
     return Diagnostic("C019", Severity.ERROR, title, Span.whole(other.source), "", help_, places)
 
@@ -262,6 +262,6 @@ def _another(first: Application, other: Application) -> Diagnostic:
 def _two_chains(method: str, before: Chain, chain: Chain) -> Diagnostic:
     first, here = before.methods[0], chain.methods[0]
     title = f"`{method}` has two chains on `{chain.edge}`"
-    help_ = "put their elements into one chain, and write the method in one way in all of it"
+    help_ = "put their elements into one chain, and write the method the same way in all of it"
     places = (Label(first.span, "the first is here"),)
     return Diagnostic("C022", Severity.ERROR, title, here.span, "the second", help_, places)

@@ -61,7 +61,7 @@ class Manifest:
             file = base_name(self.source)
             help_ = suggestion(name.value, self.services, what=f"services of {file}")
             if not self.services:
-                help_ = "it has no `kind: Service`: name the application's Kubernetes manifest in `appManifestFile`"
+                help_ = "it has no `kind: Service`: `appManifestFile` must be the application's Kubernetes manifest"
             raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_)
         return found
 
@@ -89,7 +89,7 @@ def load_manifest(source: Source) -> Manifest:
     documents = read_documents(source)
     for reason, span in (it for document in documents if (it := unreadable(document, source)) is not None):
         problems.add(
-            "C042", "a value that Kubernetes does not take", span, reason, "write a plain value: text, a number …"
+            "C042", "a value that Kubernetes does not accept", span, reason, "write a plain value: a string, a number …"
         )
     problems.raise_any()
     for section in _objects(documents, problems):
@@ -116,7 +116,7 @@ def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = 
         if not isinstance(node, yaml.MappingNode):
             span = node_span(problems.source, node)
             help_ = "each document needs `apiVersion`, `kind` and `metadata`"
-            problems.add("C042", "not a Kubernetes object", span, "no mapping", help_)
+            problems.add("C042", "not a Kubernetes object", span, "not a mapping", help_)
             continue
         section = Section(node, problems)
         items = section.get("items")
@@ -134,8 +134,8 @@ def _deployment(name: Located, spec: Section | None) -> Deployment:
         return Deployment(name.value, 1, labels, name.span)
     replicas, span = found
     if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= _MAX_REPLICAS:
-        help_ = f"give a number from 0 to {_MAX_REPLICAS}: `replicas: 3`"
-        spec.problems.add("C012", "`replicas` takes a number of pods", span, "no such number", help_)
+        help_ = f"write a number from 0 to {_MAX_REPLICAS}: `replicas: 3`"
+        spec.problems.add("C012", "`replicas` must be a number of pods", span, "out of range", help_)
         return Deployment(name.value, 1, labels, name.span)
     return Deployment(name.value, replicas, labels, span)
 
@@ -158,7 +158,7 @@ def _ports(spec: Section | None) -> dict[str, int]:
             found[name.value if name else text] = int(text)
         else:
             span = node_span(spec.problems.source, number or node)
-            help_ = f"give a number from 1 to {MAX_PORT}: `port: 9000`"
+            help_ = f"write a number from 1 to {MAX_PORT}: `port: 9000`"
             spec.problems.add("C043", "a port without a usable number", span, "no port number", help_)
     return found
 

@@ -30,7 +30,7 @@ def methods_of(names: Iterable[Located], proto: ProtoFile) -> tuple[MethodSignat
             continue
         for method in named:
             if method.full_name in found:
-                title, first = f"`{method.full_name}` stands here twice", places[method.full_name]
+                title, first = f"`{method.full_name}` appears twice", places[method.full_name]
                 wrong.append(_error("C022", title, name, "once is enough", "remove it", first))
             found[method.full_name] = method
             places.setdefault(method.full_name, Label(name.span, "the first is here"))
@@ -45,9 +45,7 @@ def _named(name: Located, proto: ProtoFile) -> list[MethodSignature]:
     every = [proto.method(it) for it in proto.methods()]
     if not every:
         help_ = f"declare a `service` with methods in {base_name(proto.source)}"
-        raise DiagnosticError(
-            [_error("C051", f"no methods in {base_name(proto.source)}", name, "there is none", help_)]
-        )
+        raise DiagnosticError([_error("C051", f"no methods in {base_name(proto.source)}", name, "no methods", help_)])
     return every
 
 

@@ -19,8 +19,8 @@ _ROOT_MARK = Path("config", "samples")
 def check_element_name(name: Located, problems: Problems) -> None:
     """Adds an error where ``name`` cannot be an element's."""
     if not _NAME.fullmatch(name.value):
-        help_ = "letters, digits, `_` and `-`, beginning with a letter, at most 63"
-        problems.add("C016", f"`{name}` cannot be an element's name", name.span, "not a name", help_)
+        help_ = "use at most 63 letters, digits, `_` and `-`, starting with a letter"
+        problems.add("C016", f"`{name}` is not a valid element name", name.span, "not a name", help_)
 
 
 def config_error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
@@ -37,11 +37,11 @@ def named_source(section: Section, key: str, what: str) -> Source | None:
     source = _resolve(text, problems)
     reason = _missing(source) if source is not None else ""
     if source is not None and reason:
-        advice = "relative paths start at the folder of the configuration"
+        advice = "relative paths start at the configuration's folder"
         if Path(text.value).is_absolute():
-            advice = f"name a file of this machine; {advice}"
+            advice = f"write the path of an existing file; {advice}"
         help_ = _near(source, problems.source) or advice
-        problems.add("C033", f"`{key}` names no file", text.span, reason, help_)
+        problems.add("C033", f"the file in `{key}` does not exist", text.span, reason, help_)
         return None
     return source
 
@@ -52,9 +52,9 @@ def _resolve(text: Located, problems: Problems) -> Source | None:
         return here.beside(text.value)
     root = Path("/") if here.path is None else project_root(here.path)  # of texts in memory all are below one
     if root is None:
-        help_ = f"write a relative path, or keep the configuration below a folder with {_ROOT_MARK}"
+        help_ = f"write a relative path, or move the configuration below a folder with {_ROOT_MARK}"
         label = f"no folder above has {_ROOT_MARK}"
-        problems.add("C034", f"`{_ROOT}` stands for nothing here", text.span, label, help_)
+        problems.add("C034", f"`{_ROOT}` cannot be resolved here", text.span, label, help_)
         return None
     rest = text.value.removeprefix(_ROOT).lstrip("/")
     found = here.beside(str(root / rest))

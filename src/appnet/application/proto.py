@@ -99,7 +99,7 @@ class ProtoFile:
         place = span or self._service_place()
         if found:
             full = " or ".join(f"`{_full_name(it)}`" for it in found)
-            raise _error("C052", f"method `{name}` is not clear", place, "several services have it", f"write {full}")
+            raise _error("C052", f"method `{name}` is ambiguous", place, "several services have it", f"write {full}")
         short = dict.fromkeys(it.name if "." not in wanted else _full_name(it)[1:] for it in self._methods())
         if short:
             advice = suggestion(name, short, what=f"methods of {base_name(self.source)}")
@@ -163,7 +163,7 @@ def load_proto(source: Source) -> ProtoFile:
         if error.reason != NOT_TEXT:
             raise
         title = f"{base_name(source)} does not compile"
-        raise _error("C050", title, Span.whole(source), NOT_TEXT, "write it in UTF-8") from error
+        raise _error("C050", title, Span.whole(source), NOT_TEXT, "save it as UTF-8") from error
     key = (source.name, source)
     texts, known = _COMPILED.get(key, ({}, None))
     if known is None or texts != files.texts:
@@ -181,8 +181,8 @@ DESCRIPTOR_SETS = (".binpb", ".protoset", ".desc", ".pb")
 
 
 def _of_set(source: Source) -> ProtoFile:
-    help_ = "write it with all imports: `buf build -o FILE`, or `protoc --include_imports --descriptor_set_out=FILE`"
-    title = f"{base_name(source)} is no descriptor set"
+    help_ = "generate it with all imports: `buf build -o FILE`, or `protoc --include_imports --descriptor_set_out=FILE`"
+    title = f"{base_name(source)} is not a descriptor set"
     try:
         compiled = descriptor_pb2.FileDescriptorSet.FromString(bytes_of(source))
         pool = DescriptorPool()
@@ -356,7 +356,7 @@ def _schema(message: Descriptor) -> MessageSchema:
                     messages[path] = field_
                     if not reason and len(fields) + len(unsupported) > _MAX_PATHS:
                         # Messages that hold many messages each have millions of paths within a few levels.
-                        reason = f"it lies beyond the first {_MAX_PATHS} fields of a very large message"
+                        reason = f"it is not among the first {_MAX_PATHS} fields of a very large message"
                     if not reason:
                         inner.append(place.inner(it, field_))
                     unsupported[path] = reason or _SHAPES[field_.type == BOOL, bool(field_.key_kind)]
@@ -376,8 +376,11 @@ def _schema(message: Descriptor) -> MessageSchema:
 
 _SHAPES = {
     (True, False): "it is a message: name a field in it",
-    (False, False): "it is repeated, and a message: name a field in it, and `get` gives a Vec of what each has",
-    (False, True): "it is a map of messages: name a field in its `values`, and `get` gives a Vec of what each has",
+    (False, False): "it is repeated, and a message: name a field in it, and `get` returns a Vec of the values in each",
+    (
+        False,
+        True,
+    ): "it is a map of messages: name a field in its `values`, and `get` returns a Vec of the values in each",
 }
 """Why a field of messages is no value: by whether it is one, and whether it is a map."""
 
@@ -395,7 +398,7 @@ def _message_of(it: FieldDescriptor) -> Descriptor:
     message = it.message_type
     if message is not None and message.GetOptions().map_entry:
         message = message.fields_by_name["value"].message_type
-    assert message is not None, "it holds messages"
+    assert message is not None, "it contains messages"
     return message
 
 
@@ -447,7 +450,7 @@ def _unsupported(it: FieldDescriptor, place: _Place, depth: int) -> str:
     if nested.GetOptions().map_entry:
         nested = nested.fields_by_name["value"].message_type
         if nested is None:
-            return f"it is a map, and there is one for each of `{place.within}`" if place.within else ""
+            return f"it is a map, and each of `{place.within}` has its own" if place.within else ""
     if nested.full_name in place.above:
         return f"`{nested.full_name}` contains itself"
     return f"it is nested deeper than {_MAX_DEPTH} messages" if depth == _MAX_DEPTH else ""
@@ -485,13 +488,13 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
 _ADVICE = (
     (
         "Import ",
-        "imports are looked for beside the .proto, above its package's path, where buf.yaml says, and in googleapis",
+        "imports are searched next to the .proto, above its package's path, in the roots of buf.yaml and in googleapis",
     ),
-    ("top-level statement", 'a .proto begins with `syntax = "proto3";` and holds messages and services'),
-    ('Expected ";"', "end what stands before it with `;`"),
-    ("recursively imports", "take one of the imports out"),
-    ("already been used", "give each field of a message a number of its own"),
-    ("is not defined", "declare it, import the file that does, or mend its name"),
+    ("top-level statement", 'a .proto begins with `syntax = "proto3";` and contains messages and services'),
+    ('Expected ";"', "end what comes before it with `;`"),
+    ("recursively imports", "remove one of the imports"),
+    ("already been used", "give each field of a message its own number"),
+    ("is not defined", "declare it, import the file that does, or correct its name"),
 )
 
 
@@ -500,7 +503,7 @@ _LACKS_NAME = re.compile(r"is not defined|seems to be defined")
 
 
 def _help(text: str) -> str:
-    return next((advice for words, advice in _ADVICE if words in text), "mend it there: these are words of `protoc`")
+    return next((advice for words, advice in _ADVICE if words in text), "fix it there; the message comes from `protoc`")
 
 
 def _span(file: Source, line: int, column: int) -> Span:

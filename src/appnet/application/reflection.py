@@ -35,8 +35,8 @@ def reflected(address: Address) -> FileDescriptorSet:
         except grpc.RpcError as error:
             raise ReflectionError(_told(address, error)) from None
         except (KeyError, TypeError, ValueError, DecodeError, StopIteration) as error:
-            what = " ".join(str(error).split()) or "it says nothing"
-            raise ReflectionError(f"what {address} says of its services cannot be used: {what}") from None
+            what = " ".join(str(error).split()) or "the answer is empty"
+            raise ReflectionError(f"{address} sent unusable descriptions of its services: {what}") from None
     if not files:
         raise ReflectionError(f"{address} has no services")
     return FileDescriptorSet(file=files)
@@ -63,10 +63,10 @@ def _files(database: Any, services: list[str]) -> list[FileDescriptorProto]:
 
 def _told(address: Address, error: Any) -> str:
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return f"{address} has no server reflection: give its .proto"
+        return f"{address} does not support server reflection: use its .proto"
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"nobody answers at {address}"
-    return f"{address} does not say which services it has: {error.code().name}: {error.details()}"
+        return f"{address} does not respond"
+    return f"{address} does not list its services: {error.code().name}: {error.details()}"
 
 
 class _Call(NamedTuple):

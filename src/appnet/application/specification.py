@@ -17,11 +17,11 @@ from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
 
 _TOP_KEYS = ("app_name", "app_manifest", "app_structure", "edge", "link", "transport", "max_message", "idle_timeout")
-_TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each edge that they belong to")
+_TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each of their edges")
 _SHARED_KEYS = ("method", "proto", "proto_mod_name", "proto_mod_location", "processor", "upgrade", "envoy_native")
 _ELEMENT_KEYS = ("name", "path", "parameters", "position", *_SHARED_KEYS)
 _PAIR_KEYS = ("name1", "path1", "parameters1", "name2", "path2", "parameters2", *_SHARED_KEYS)
-_ELEMENT_REFUSED = {"config": "give values to the parameters of its init: `parameters: {limit: 10}`"}
+_ELEMENT_REFUSED = {"config": "set the parameters of its `init`: `parameters: {limit: 10}`"}
 _POSITIONS = {
     "client": Side.CLIENT,
     "C": Side.CLIENT,
@@ -56,7 +56,7 @@ def read_specification(documents: Sequence[yaml.Node], problems: Problems) -> Ap
         source = problems.source
         span = node_span(source, documents[-1]) if documents else Span.whole(source)
         help_ = "begin with `app_name: …`, and write one application in a file"
-        title = f"{base_name(source)} is no specification of an application"
+        title = f"{base_name(source)} is not a specification of an application"
         problems.add("C018", title, span, "not one mapping", help_)
         return None
     return _SpecificationReader(Section(document, problems, Span.whole(problems.source))).read()
@@ -95,7 +95,7 @@ class _SpecificationReader:
             chains += (replace(it, limits=limits) for it in found)
         if not any(isinstance(it, yaml.MappingNode) and it.value for it in (top.get("edge"), top.get("link"))):
             help_ = "list elements of an edge: `edge:` and under it `client->server:`"
-            self._problems.add("C030", "no elements", top.span, "none on any edge", help_)
+            self._problems.add("C030", "no elements", top.span, "no elements on any edge", help_)
         if name is None or manifest is None:
             return None
         return Application(name.value, self._source, manifest, tuple(edges.values()), tuple(chains))
@@ -113,11 +113,11 @@ class _SpecificationReader:
                 continue
             edge = f"{ends[0]}->{ends[1]}"
             if edge in seen:
-                title = f"`{edge}` stands here twice"
+                title = f"`{edge}` appears twice"
                 self._problems.add("C022", title, ends[0].span, "once is enough", "remove it", seen[edge])
             elif ends[0].value == ends[1].value:
                 title = f"`{ends[0]}` cannot be both client and server"
-                self._problems.add("C041", title, ends[1].span, "the client's name", "name the two ends of an edge")
+                self._problems.add("C041", title, ends[1].span, "the client's name", "name two different services")
             else:
                 seen[edge] = Label(ends[0].span, "the first is here")
                 yield ends
@@ -152,13 +152,13 @@ class _SpecificationReader:
                 span, label = section.key_span(written), "not in `app_structure`"
                 self._problems.add("C045", title, span, label, help_, *([edges_here] if edges else []))
                 continue
-            for node in section.items(written, f"list what is on the edge, or leave `{written}` out") or ():
+            for node in section.items(written, f"list elements of the edge, or remove `{written}`") or ():
                 if isinstance(node, yaml.MappingNode):
                     yield edge, Section(node, self._problems)
                 else:
                     span = node_span(self._source, node)
                     help_ = "list mappings under it: `- method: …`"
-                    self._problems.add("C012", f"an entry of `{key}` is a mapping", span, "no mapping", help_)
+                    self._problems.add("C012", f"an entry of `{key}` must be a mapping", span, "not a mapping", help_)
 
     # --- what is on them ---
 
@@ -207,7 +207,7 @@ class _SpecificationReader:
                 names.append(Located(node.value, span))
             else:
                 help_ = f"write `- {USUAL_PROCESSOR}`"
-                self._problems.add("C012", "a processor is a name", span, "no name", help_)
+                self._problems.add("C012", "a processor must be a name", span, "not a name", help_)
         return tuple(names)
 
     def _check_transport(self, section: Section) -> None:
@@ -215,7 +215,7 @@ class _SpecificationReader:
         section.text("method", needed="the RPC method")
         name = section.text("name", needed=f"the transport: `{_TRANSPORT}`")
         if name is not None and name.value != _TRANSPORT:
-            help_ = f"write `{_TRANSPORT}`: HTTP/2 over TCP, as gRPC has it"
+            help_ = f"write `{_TRANSPORT}`: HTTP/2 over TCP, as in gRPC"
             self._problems.add("C024", f"unknown transport `{name}`", name.span, "not a transport", help_)
 
     # --- chains ---
@@ -241,8 +241,8 @@ class _SpecificationReader:
             name = it.spec.name
             before = seen.setdefault(name.value, name.span)
             if before is not name.span:
-                help_ = "give each its own name: records and errors are told apart by it"
-                title = f"two elements are called `{name}`"
+                help_ = "give each its own name: it identifies records and errors"
+                title = f"two elements have the name `{name}`"
                 self._problems.add("C031", title, name.span, "the second", help_, Label(before, "the first is here"))
             if it.proto != first.proto:
                 title = f"`{it.method}` is declared in two files"
@@ -256,10 +256,10 @@ class _SpecificationReader:
         at_server = [number for number, it in enumerate(listed) if it.side is Side.SERVER]
         if at_client and at_server and at_client[-1] > at_server[0]:
             late, early = listed[at_client[-1]].spec.name, listed[at_server[0]].spec.name
-            title = f"`{late}` is the client's, but `{early}`, before it, is the server's"
+            title = f"`{late}` is on the client's side, but comes after `{early}` on the server's side"
             help_ = "list elements in the order in which a request passes them"
-            place = Label(early.span, "a request is at the server here")
-            self._problems.add("C036", title, late.span, "and back at the client here", help_, place)
+            place = Label(early.span, "here, the request is at the server")
+            self._problems.add("C036", title, late.span, "here, it would be back at the client", help_, place)
         split = at_server[0] if at_server else len(listed)
         if at_server and not at_client and not pairs:
             split = 0  # what is bound to no side joins the only one that has elements of its own

@@ -60,15 +60,15 @@ def _specification(application: Application, folder: Path) -> Written:
 
 
 def _one_state(chain: Chain) -> Diagnostic:
-    title = f"a specification cannot say that elements have one state for {len(chain.methods)} methods"
+    title = f"a specification cannot express one state for {len(chain.methods)} methods"
     help_ = "write an AppNetConfig for each method, or `'*'` for all methods of the .proto"
-    return _cannot(title, chain.methods[1].span, "each method has a chain of its own there", help_)
+    return _cannot(title, chain.methods[1].span, "there, each method has its own chain", help_)
 
 
 def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
     other = next(it for it in chains if it.limits != chains[0].limits)
-    title, label = "a specification limits all calls alike", "its calls are not limited as those of others"
-    return _cannot(title, other.methods[0].span, label, "write the same `maxMessage` and `idleTimeout` everywhere")
+    title, label = "a specification has the same limits for all calls", "these limits differ from others"
+    return _cannot(title, other.methods[0].span, label, "use the same `maxMessage` and `idleTimeout` everywhere")
 
 
 def _entry(stop: Stop, chain: Chain, folder: Path) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _configurations(application: Application, folder: Path) -> Written:
     for chain in application.chains:
         if chain.native:
             title = f"an AppNetConfig cannot ask for native code on `{chain.edge}` {chain.methods[0]}"
-            help_ = "take `envoy_native` out; native is what chains are compiled to unless `--target` says otherwise"
+            help_ = "remove `envoy_native`: chains are compiled to native code unless you set `--target`"
             wrong.append(_cannot(title, chain.methods[0].span, "one of its elements has `envoy_native: true`", help_))
         try:
             documents.append(_configuration(application, chain, folder))
@@ -111,9 +111,9 @@ def _configurations(application: Application, folder: Path) -> Written:
 
 def _left_out(edge: tuple[Located, Located]) -> Diagnostic:
     client, server = edge
-    title = f"`{client}->{server}` is left out: an AppNetConfig has elements"
-    help_ = "keep the specification where `compile --replica` or a picture should know the edge"
-    return Diagnostic("N003", Severity.NOTE, title, client.span, "no element is on it", help_)
+    title = f"`{client}->{server}` is left out: an AppNetConfig needs elements"
+    help_ = "keep the specification if `compile --replica` or a picture needs the edge"
+    return Diagnostic("N003", Severity.NOTE, title, client.span, "it has no elements", help_)
 
 
 def _configuration(application: Application, chain: Chain, folder: Path) -> dict[str, Any]:
@@ -143,15 +143,15 @@ def _chains(chain: Chain) -> dict[str, list[Stop]]:
     before, rest = _run(rest, Side.CLIENT)
     after, rest = _run(rest, Side.SERVER)
     if rest:
-        help_ = "put it before what is bound to the server's side, or bind it to that side"
-        raise _misplaced(rest[0], "behind what is bound to the server's side", help_)
-    help_ = "put it before what is bound to no side, or bind that to a side"
+        help_ = "move it before the elements of the server's side, or set its position to that side"
+        raise _misplaced(rest[0], "after elements of the server's side", help_)
+    help_ = "move it before the elements of neither side, or set their position"
     if len(before) > len(after):  # what stands behind the any chain is the first of a pair
-        raise _misplaced(before[0], "behind what is bound to no side", help_)
+        raise _misplaced(before[0], "after elements of neither side", help_)
     home = Side.SERVER if after and not client and not before else Side.CLIENT
     stray = next((it for it in free if it.side is not home), None)
     if stray is not None:
-        raise _misplaced(stray, f"it runs on the {stray.side.value}'s side", "bind it to that side")
+        raise _misplaced(stray, f"it runs on the {stray.side.value}'s side", "set its position to that side")
     seconds = after[: len(before)][::-1]
     pairs = [it for both in zip(before, seconds, strict=True) for it in both]
     return {"clientChain": client, "anyChain": free, "pairChain": pairs, "serverChain": after[len(before) :]}
@@ -164,7 +164,7 @@ def _run(stops: Sequence[Stop], side: Side | None) -> tuple[list[Stop], list[Sto
 
 
 def _misplaced(stop: Stop, label: str, help_: str) -> DiagnosticError:
-    title = f"an AppNetConfig cannot say where `{stop.spec.name}` stands"
+    title = f"an AppNetConfig cannot express the position of `{stop.spec.name}`"
     return DiagnosticError([_cannot(title, stop.spec.name.span, label, help_)])
 
 

@@ -28,7 +28,7 @@ def captured_case(behaviour: Behaviour, calls: Iterable[CapturedCall]) -> Case:
     events = [event for call in calls for event in _events(behaviour, call)]
     if not events:
         title = f"no RPC of {behaviour.method.full_name} was captured"
-        label, help_ = "its chain has nothing to judge", "name the chain of the method that was called"
+        label, help_ = "its chain has no RPCs", "use the chain of the captured method"
         span = Span.whole(behaviour.source)
         raise NothingCapturedError([Diagnostic("C076", Severity.ERROR, title, span, label, help_)])
     events.sort(key=lambda it: it[0])  # stable: without times, in the order of the files
@@ -57,7 +57,7 @@ def _event(
         try:
             fields = changed({}, decode(message.message, schema, behaviour.proto), schema)
         except DecodeError as error:
-            title, label = f"the {kind} of {call.name} cannot be read", f"its body is no {schema.full_name}"
-            help_ = "name the method's own .proto"
+            title, label = f"the {kind} of {call.name} cannot be read", f"its body is not of type {schema.full_name}"
+            help_ = "use the method's own .proto"
             raise DiagnosticError([Diagnostic("C076", Severity.ERROR, title, span, label, help_)]) from error
     return message.at_ns, Step(span, kind, call.name, 0, 1, fields, message.metadata, message.status, None)

@@ -85,7 +85,7 @@ def load_behaviour(source: Source) -> Behaviour:
         span = Span.whole(source)
         help_ = "begin with `proto: FILE`, `method: NAME` and `cases:`"
         raise DiagnosticError(
-            [Diagnostic("C070", Severity.ERROR, f"{base_name(source)} is no behaviour file", span, "", help_)]
+            [Diagnostic("C070", Severity.ERROR, f"{base_name(source)} is not a behaviour file", span, "", help_)]
         )
     top = Section(documents[0], problems, Span.whole(source))
     top.only(_TOP_KEYS)
@@ -105,16 +105,16 @@ def _of_application(source: Source, top: Section) -> Behaviour:
     """The behaviour of all elements of a chain of an application."""
     for key in ("proto", "chain", "parameters"):
         if key in top:
-            span, help_ = top.key_span(key), "remove it: the configuration says it"
-            top.problems.add("C010", f"`{key}` beside `config`", span, "said twice", help_)
+            span, help_ = top.key_span(key), "remove it: the configuration has it"
+            top.problems.add("C010", f"`{key}` beside `config`", span, "set twice", help_)
     name = top.text("config", needed="the AppNetConfig or specification")
     method = top.text("method") if "method" in top else None
     top.problems.raise_any()
     assert name is not None
     application = load(source.beside(name.value))
     if method is not None and [len(it.methods) for it in application.chains] == [1]:
-        help_ = "remove it: the configuration says it"
-        top.problems.add("C010", "`method` beside `config`", top.key_span("method"), "said twice", help_)
+        help_ = "remove it: the configuration has it"
+        top.problems.add("C010", "`method` beside `config`", top.key_span("method"), "set twice", help_)
     loaded, signature = _chain_of(application, name, method)
     elements = [it.spec for it in loaded.chain.stops]
     return _Reader(source, top, loaded.proto, signature, elements).read()
@@ -128,17 +128,17 @@ def _chain_of(
         if len(application.chains) == 1:
             return application.chains[0], application.chains[0].method
         every = " or ".join(f"`method: {it.method.full_name}`" for it in application.chains)
-        title, label = f"{config} has {len(application.chains)} chains", "which of them?"
+        title, label = f"{config} has {len(application.chains)} chains", "which one?"
         raise DiagnosticError([Diagnostic("C011", Severity.ERROR, title, config.span, label, f"add {every}")])
     wanted = method.value.strip("/").replace("/", ".")
     methods = {it.signature.full_name: (chain, it.signature) for chain in application.chains for it in chain.methods}
     found = [it for name, it in methods.items() if f".{name[1:]}".replace("/", ".").endswith(f".{wanted}")]
     if len(found) == 1:
         return found[0]
-    title = f"no chain of {config} has the method `{method}`" if not found else f"method `{method}` is not clear"
+    title = f"no chain of {config} has the method `{method}`" if not found else f"method `{method}` is ambiguous"
     short = {name.rpartition("/")[2]: name for name in methods}
     help_ = suggestion(method.value, methods if found or len(short) < len(methods) else short, what="methods")
-    raise DiagnosticError([Diagnostic("C051", Severity.ERROR, title, method.span, "not there", help_)])
+    raise DiagnosticError([Diagnostic("C051", Severity.ERROR, title, method.span, "not found", help_)])
 
 
 class _Reader:
@@ -171,7 +171,7 @@ class _Reader:
         span = node_span(self._source, node)
         if isinstance(node, yaml.MappingNode):
             return Section(node, self._problems, span)
-        self._problems.add("C012", f"{what} is a mapping", span, "no mapping", help_)
+        self._problems.add("C012", f"{what} must be a mapping", span, "not a mapping", help_)
         return None
 
     # --- the chain ---
@@ -186,7 +186,7 @@ class _Reader:
         if "parameters" in top:
             span = top.key_span("parameters")
             help_ = "give each element of the chain its own `parameters`"
-            self._problems.add("C010", "`parameters` beside `chain`", span, "of which element?", help_)
+            self._problems.add("C010", "`parameters` beside `chain`", span, "for which element?", help_)
         links = []
         for node in top.items("chain", "list elements: `- file: …`") or ():
             section = self._mapping(node, "an element", "write `- file: NAME.appnet`")
@@ -203,7 +203,9 @@ class _Reader:
         given = _given(section)
         if given and len(chain) > 1:
             span = section.key_span("parameters")
-            self._problems.add("C010", "`parameters` of a case with a chain", span, "of which element?", "move them up")
+            self._problems.add(
+                "C010", "`parameters` of a case with a chain", span, "for which element?", "move them up"
+            )
         return tuple(
             compile_element(it.source, self._method, name=it.name, parameters={**it.parameters, **given}).element
             for it in chain
@@ -241,7 +243,9 @@ class _Reader:
             if 0.0 <= share < 1.0:
                 return first_draw_seed(elements[0].name, share)
             span = section.key_span("draw")
-            self._problems.add("C012", "`draw` takes a number in [0, 1)", span, "out of range", "0.25 draws low")
+            self._problems.add(
+                "C012", "`draw` must be a number in [0, 1)", span, "out of range", "write a number such as 0.25"
+            )
         return int(self._number(section, "seed", 1))
 
     # --- a step ---
@@ -280,13 +284,13 @@ class _Reader:
         )
         if kind == "request":
             if name in open_calls and named:
-                title, first = f"call `{name}` is open already", Label(open_calls[name], "opened here")
+                title, first = f"call `{name}` is already open", Label(open_calls[name], "opened here")
                 self._problems.add("C072", title, named.span, "a second request", "end it first", first)
             open_calls[name] = named.span if named else section.span
         elif name not in open_calls:
             title = f"no call `{name}` is open" if name else "no call is open"
             help_ = suggestion(name, open_calls, what="open calls")
-            self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of what?", help_)
+            self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of which call?", help_)
         return name
 
     def _outcome(self, section: Section, schema: MessageSchema) -> StepOutcome:
@@ -300,7 +304,7 @@ class _Reader:
             if key in section:
                 span = section.key_span(key)
                 self._problems.add(
-                    "C071", f"`{key}` of a refusal", span, "nothing goes on", f"remove `{key}` or `refuses`"
+                    "C071", f"`{key}` of a refusal", span, "the message does not go on", f"remove `{key}` or `refuses`"
                 )
         text = section.text("refuses", needed="a gRPC code and a text")
         code, _, message = text.value.partition(" ") if text else ("OK", "", "")
@@ -315,7 +319,7 @@ class _Reader:
             if key in section:
                 span = section.key_span(key)
                 help_ = f"remove `{key}` or `replies`"
-                self._problems.add("C071", f"`{key}` beside a reply", span, "the caller is answered", help_)
+                self._problems.add("C071", f"`{key}` beside a reply", span, "the element replies", help_)
         return Replies(self._fields(section, "replies", self._method.response))
 
     def _status(self, section: Section, kind: str) -> int:
@@ -323,8 +327,8 @@ class _Reader:
         if text is None:
             return 0
         if kind != "response":
-            help_ = "a status comes with a response"
-            self._problems.add("C071", f"`status` of a {kind}", section.key_span("status"), "it has none", help_)
+            help_ = "only a response has a status"
+            self._problems.add("C071", f"`status` of a {kind}", section.key_span("status"), "not a response", help_)
         if text.value not in STATUS_CODES:
             help_ = suggestion(text.value, STATUS_CODES, what="codes")
             self._problems.add("C073", f"there is no gRPC code `{text}`", text.span, "not a code", help_)
@@ -345,7 +349,7 @@ class _Reader:
                 rival = next((it for it, _ in found if it in schema.rivals(known.path)), None)
                 if rival is not None:
                     title = f"no {schema.full_name} has both `{rival}` and `{path}`"
-                    help_ = "leave one of them out"
+                    help_ = "remove one of them"
                     self._problems.add("C074", title, section.key_span(name), "another member of the oneof", help_)
                 value = self._value(node, known.type)
                 found += [(known.path, value)] if value is not None else []
@@ -365,8 +369,8 @@ class _Reader:
             if value is not None and _HEADER.fullmatch(name):
                 found[name] = value
             elif value is not None and inner:
-                help_ = "gRPC metadata has keys of a-z, 0-9, `.`, `_` and `-`"
-                self._problems.add("C074", f"`{name}` is no metadata key", inner.key_span(name), "not a key", help_)
+                help_ = "gRPC metadata keys consist of a-z, 0-9, `.`, `_` and `-`"
+                self._problems.add("C074", f"`{name}` is not a metadata key", inner.key_span(name), "not a key", help_)
         return found
 
     # --- what must hold ---
@@ -401,8 +405,10 @@ class _Reader:
             return None
         element, variable = known[name]
         if variable.state_class not in wanted:
-            title = f"`{name}` is {variable.state_class.value}, so it cannot be looked at under `{key}`"
-            help_ = "record streams stand under `records`, other state under `state`; state of one call ends with it"
+            title = f"`{name}` is {variable.state_class.value}, so it does not belong under `{key}`"
+            help_ = (
+                "record streams belong under `records`, other state under `state`; state of a call ends with the call"
+            )
             self._problems.add("C075", title, span, "not here", help_)
             return None
         return element, variable
@@ -416,7 +422,7 @@ class _Reader:
             span = node_span(self._source, error.node)
             help_ = "write pairs and Vecs as lists, Maps as mappings" if isinstance(type_, PairType | VecType) else ""
             title = f"a value of type {error.wanted} is needed"
-            self._problems.add("C012", title, span, "this is none", help_ or "write one of that type")
+            self._problems.add("C012", title, span, "wrong type", help_ or "write a value of that type")
             return None
 
     def _number(self, section: Section, key: str, default: float, *, real: bool = False, low: int = 0) -> float:
@@ -427,8 +433,8 @@ class _Reader:
             return default
         value, span = entry
         if isinstance(value, bool | str) or value < low or (not real and not isinstance(value, int)):
-            wanted = f"a number from {low}" if real else f"a whole number from {low}"
-            self._problems.add("C012", f"`{key}` takes {wanted}", span, "this is none", f"write {wanted}")
+            wanted = f"a number of at least {low}" if real else f"a whole number of at least {low}"
+            self._problems.add("C012", f"`{key}` must be {wanted}", span, "wrong type", f"write {wanted}")
             return default
         return value
 

@@ -37,17 +37,17 @@ def load_prices(source: Source, needed: Iterable[str]) -> CostModel:
     documents = read_documents(source)
     problems = Problems(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        title, help_ = f"{base_name(source)} is no file of prices", "write one with `appnetctl calibrate FILE`"
+        title, help_ = f"{base_name(source)} is not a file of prices", "write one with `appnetctl calibrate FILE`"
         raise DiagnosticError([Diagnostic("C083", Severity.ERROR, title, Span.whole(source), "", help_)])
     top = Section(documents[0], problems)
     top.only(["measured", "crossing", "targets"])
-    measured = top.text("measured", needed="where the prices were measured")
+    measured = top.text("measured", needed="a description of the machine on which they were measured")
     crossing = _price(top, "crossing")
     section = top.section("targets", needed="the prices of each target")
     targets: dict[str, TargetCosts] = {}
     if section is not None:
         for name in dict.fromkeys((*needed, *(name for name, _ in section.values()))):
-            found = section.section(name, needed="what its modules cost")
+            found = section.section(name, needed="the cost of its modules")
             if found is not None:
                 targets[name] = _target(found)
     problems.raise_any()
@@ -58,7 +58,7 @@ def load_prices(source: Source, needed: Iterable[str]) -> CostModel:
 def _target(section: Section) -> TargetCosts:
     section.only([*_PARTS, "operations"])
     module, request, response = (_price(section, it) for it in _PARTS)
-    operations = section.section("operations", needed="what operations cost, by kind")
+    operations = section.section("operations", needed="the cost of operations by kind")
     if operations is None:
         return TargetCosts(module, request, response, {})
     operations.only(KINDS)
@@ -75,7 +75,7 @@ def _price(section: Section, key: str) -> float:
         return 0.0
     value, span = found
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        help_ = "give microseconds, a number from 0; `appnetctl calibrate FILE` measures all prices"
-        section.problems.add("C084", f"`{key}` is no price", span, f"this is {value}", help_)
+        help_ = "write microseconds, a number of at least 0; `appnetctl calibrate FILE` measures all prices"
+        section.problems.add("C084", f"`{key}` is not a price", span, f"this is {value}", help_)
         return 0.0
     return float(value)

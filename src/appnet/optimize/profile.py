@@ -28,7 +28,7 @@ def load_profiles(source: Source, chains: Sequence[Chain]) -> list[Profile]:
     documents = read_documents(source)
     problems = Problems(source)
     if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
-        title, help_ = f"{base_name(source)} is no profile", "write `elements:` and under it `NAME: {refused: 0.1}`"
+        title, help_ = f"{base_name(source)} is not a profile", "write `elements:` and under it `NAME: {refused: 0.1}`"
         raise DiagnosticError([Diagnostic("C080", Severity.ERROR, title, Span.whole(source), "", help_)])
     top = Section(documents[0], problems)
     top.only(["elements", "edges"])
@@ -51,10 +51,10 @@ def _entries(top: Section, chains: Sequence[Chain]) -> Iterator[tuple[int, Secti
             advice = suggestion(edge, [str(it.edge) for it in chains], what="edges here")
             top.problems.add("C081", f"no edge `{edge}`", edges.key_span(edge), "it has no chain", advice)
             continue
-        for node in edges.items(edge, "list what was seen of its chains: `- rate: 100`") or ():
+        for node in edges.items(edge, "list observations of its chains: `- rate: 100`") or ():
             if not isinstance(node, yaml.MappingNode):
                 span = node_span(top.problems.source, node)
-                top.problems.add("C012", "a list of mappings", span, "no mapping", "write `- rate: 100`")
+                top.problems.add("C012", "a list of mappings", span, "not a mapping", "write `- rate: 100`")
                 continue
             entry = Section(node, top.problems)
             entry.only(["method", "rate", "elements"])
@@ -91,14 +91,14 @@ def _elements(section: Section, chains: Iterable[Chain], *, needed: str = "") ->
         entry = elements.section(name)
         if entry is not None:
             entry.only(["refused"])
-            share = _amount(entry, "refused", 1.0, "no share", "give a number from 0 to 1")
+            share = _amount(entry, "refused", 1.0, "not a share", "write a number from 0 to 1")
             if share is not None:
                 refused[name] = share
     return refused
 
 
 def _rate(entry: Section) -> float | None:
-    return _amount(entry, "rate", math.inf, "no rate", "give a number of RPCs per second")
+    return _amount(entry, "rate", math.inf, "not a rate", "write a number of RPCs per second")
 
 
 def _amount(section: Section, key: str, most: float, wrong: str, help_: str) -> float | None:

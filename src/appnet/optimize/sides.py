@@ -107,8 +107,8 @@ def beside_answers(
             if not apart or not _on(suits[one], Side.CLIENT, places) or not _on(suits[other], Side.SERVER, places):
                 continue
             words = {
-                one: f"it can tell when an answer of `{names[other]}` comes, and the wire takes time",
-                other: f"`{names[one]}` can tell when its answers come, and the wire takes time",
+                one: f"it can tell when a response of `{names[other]}` comes, and the wire takes time",
+                other: f"`{names[one]}` can tell when its responses come, and the wire takes time",
             }
             for it, cause in words.items():
                 staying = _staying(found[it], written[it], places)
@@ -134,7 +134,7 @@ def beside_sizes(
             staying = _staying(found[writer], written[writer], places)
             if told and staying != found[writer]:
                 cause = (
-                    f"`{names[reader]}` reads the size of messages, in which is what it writes before the wire alone"
+                    f"`{names[reader]}` reads the size of messages, which includes what it writes only before the wire"
                 )
                 found[writer], why[writer] = staying, _tied(why[writer], Tie(Tied.SIZE, cause))
     return found, why

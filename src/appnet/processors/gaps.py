@@ -21,16 +21,16 @@ class Gap:
 
 GAPS: Mapping[Need, Gap] = {
     Need.REPLY: Gap("C068", "replies", ""),
-    Need.ROUTE: Gap("C049", "chooses a host", ""),
+    Need.ROUTE: Gap("C049", "picks a host", ""),
     Need.DELAY: Gap("C049", "delays RPCs", ""),
-    Need.STREAM: Gap("C087", "judges each message of a stream", "leave out the streaming methods"),
+    Need.STREAM: Gap("C087", "judges each message of a stream", "remove the streaming methods"),
     Need.ONE_STATE: Gap("C064", "keeps one state for all workers", "give each proxy one worker, `--concurrency 1`"),
 }
 
 
 def title_of(need: Need, element: str, place: str) -> str:
     """What is wrong: the element needs what ``place`` does not give."""
-    return f"`{element}` {GAPS[need].does}, which {place} cannot"
+    return f"`{element}` {GAPS[need].does}, which is not supported on {place}"
 
 
 def remedy_of(need: Need) -> str:

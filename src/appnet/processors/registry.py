@@ -22,7 +22,7 @@ class Entry:
 ENTRIES: dict[str, Entry] = {
     "grpc": Entry("interceptors in the application's own gRPC library"),
     "mrpc": Entry("engines of the mRPC service"),
-    "sidecar": Entry("an Envoy beside each service", "appnet.processors.envoy.sidecar"),
+    "sidecar": Entry("an Envoy next to each service", "appnet.processors.envoy.sidecar"),
     "ambient": Entry("an Envoy that a node's services share (Istio's waypoint)"),
 }
 """From the application outwards: on its way a request passes them in this order, and backwards on the other side."""

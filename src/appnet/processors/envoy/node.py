@@ -77,7 +77,7 @@ class EnvoyNode:
         self._process = await stack.enter_async_context(process)
         answer = await self.answer(version, _START_SECONDS)
         if answer.acceptance is not Acceptance.ACKED:
-            raise EnvoyError(f"{self.name} does not take version {version}: {answer.error or process.log_tail()}")
+            raise EnvoyError(f"{self.name} refused version {version}: {answer.error or process.log_tail()}")
         await process.ready()
         self._address = await process.listener_address(_LISTENERS[self.end.side])
 

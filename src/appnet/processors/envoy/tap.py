@@ -32,7 +32,7 @@ def captured_calls(file: Source, method: str) -> Iterator[CapturedCall]:
 
 def _traces(file: Source) -> Iterator[Any]:
     """The traces in a file: one object, or one after another as the admin endpoint streams them."""
-    reason = "it holds no buffered trace of HTTP"
+    reason = "it has no buffered HTTP trace"
     try:
         found = [json_format.ParseDict(it, TraceWrapper()) for it in _objects(file.text())]
         if found and all(it.HasField("http_buffered_trace") for it in found):
@@ -44,7 +44,7 @@ def _traces(file: Source) -> Iterator[Any]:
     except (ValueError, json_format.ParseError) as error:
         reason = str(error).splitlines()[0]
     help_ = f"capture with `format: {_FORMAT}` and without `streaming` in output_config"
-    wrong = _wrong(file, f"{base_name(file)} is no capture of Envoy's tap filter", reason, help_)
+    wrong = _wrong(file, f"{base_name(file)} was not captured by Envoy's tap filter", reason, help_)
     raise ForeignCaptureError(wrong.diagnostics)
 
 
@@ -81,9 +81,9 @@ def _unframed(file: Source, what: str, body: Any) -> bytes:
     if body.WhichOneof("body_type") == "as_string":
         reason, help_ = "its body was captured as text", f"capture with `format: {_FORMAT}`"
     elif body.truncated:
-        reason, help_ = "the capture cut it short", "raise max_buffered_rx_bytes and max_buffered_tx_bytes"
+        reason, help_ = "the capture truncated it", "raise max_buffered_rx_bytes and max_buffered_tx_bytes"
     elif not is_framed(data):
-        reason, help_ = "its body is not one uncompressed gRPC message", "leave it out"
+        reason, help_ = "its body is not one uncompressed gRPC message", "remove it"
     else:
         return data[FRAME_SIZE:]
     raise _wrong(file, f"{what} cannot be read", reason, help_)

@@ -22,8 +22,8 @@ def _selected(service: Service) -> Iterator[Diagnostic]:
     """The service selects the pods that its proxies stand beside."""
     if not service.selector:
         title = f"the Service `{service.name}` selects no pods"
-        help_ = "give it a `selector`: the proxies beside its pods are told by these labels"
-        yield Diagnostic("C047", Severity.ERROR, title, service.span, "its proxies cannot be told", help_)
+        help_ = "add a `selector` with the labels of its pods: it selects their sidecars"
+        yield Diagnostic("C047", Severity.ERROR, title, service.span, "its sidecars cannot be selected", help_)
 
 
 def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
@@ -41,9 +41,11 @@ def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) 
                 first = seen.setdefault((it.service, leaves, port, name), it)
                 other = first.edge
                 if (other.client, other.server) != (edge.client, edge.server):
-                    title = f"a sidecar cannot tell `{name}` on `{edge}` from that on `{other}`"
-                    label = f"both leave by port {port}" if leaves else "both arrive at one proxy"
-                    help_ = "give the two Services different ports" if leaves else "bind the elements to the clients"
+                    title = f"a sidecar cannot distinguish `{name}` on `{edge}` from `{name}` on `{other}`"
+                    label = f"both use port {port}" if leaves else "both arrive at one sidecar"
+                    help_ = (
+                        "give the two Services different ports" if leaves else "move the elements to the clients' side"
+                    )
                     span = it.chain.chain.methods[0].span
                     places = (Label(first.chain.chain.methods[0].span, "the other chain is here"),)
                     yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)

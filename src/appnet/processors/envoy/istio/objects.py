@@ -23,9 +23,9 @@ from appnet.system.address import Address
 class IstioObjects:
     """EnvoyFilters, and the loader as a ConfigMap."""
 
-    name = "Istio's sidecars"
+    name = "Istio sidecars"
     preparation = (
-        "Istio has to inject sidecars into the application's pods: "
+        "Istio must inject sidecars into the application's pods: "
         "`kubectl label namespace default istio-injection=enabled`."
     )
     cannot_say = frozenset({Need.ROUTE, Need.DELAY})

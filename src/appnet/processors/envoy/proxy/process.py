@@ -165,11 +165,11 @@ class EnvoyProcess:
     def _check_running(self) -> None:
         if not self.running:
             code = self._process.returncode if self._process is not None else None
-            raise EnvoyError(f"{self._name} ended with exit code {code}; its log ends:\n{self.log_tail()}")
+            raise EnvoyError(f"{self._name} exited with code {code}; the end of its log:\n{self.log_tail()}")
 
     def _check_deadline(self, deadline: float, what: str) -> None:
         if time.monotonic() > deadline:
-            raise EnvoyError(f"{self._name} {what} in time; its log ends:\n{self.log_tail()}")
+            raise EnvoyError(f"{self._name} {what} in time; the end of its log:\n{self.log_tail()}")
 
     @property
     def _name(self) -> str:
