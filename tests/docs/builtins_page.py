@@ -9,13 +9,13 @@ from appnet.language.operations.registry import CHAPTERS
 _HEAD = """\
 # The built-ins
 
-What each function and operator takes, gives and does. In signatures `T`, `K` and `V` stand for any type, `C` for any type but
-a container or a pair, `N` for `int`, `uint` or `float`, `I` for `int` or `uint`, and `S` for `string` or `bytes`. What gives an `Option` is taken apart by `match`, but
-for `decrypt` and `decompress`, where None ends the handler. [The language reference](language.md) says more of regular expressions and of compression.
+All functions and operators. In signatures `T`, `K` and `V` stand for any type, `C` for any type except containers and pairs, `N` for `int`, `uint`
+or `float`, `I` for `int` or `uint`, and `S` for `string` or `bytes`. Match an `Option` with `match`; for `decrypt` and `decompress`, None ends the
+handler. [The language reference](language.md) says more about regular expressions and compression.
 
-The last line of each example holds: tests run them, in `req` of an element with the state variables `seen: Map<string, int>`,
-`items: Vec<int>` and `loads: Vec<float>`, on the first call of `/sample.Probe/Call` from a caller whose metadata says `user: ann`, in a proxy
-with three hosts upstream whose clock stands at 5 seconds, its wall clock at 1700000005.
+The last line of each example is true, and tests run it: in `req` of an element with the state variables `seen: Map<string, int>`, `items: Vec<int>`
+and `loads: Vec<float>`, on the first call of `/sample.Probe/Call`, whose caller's metadata is `user: ann`, in a proxy with three upstream hosts
+whose clock is at 5 seconds and whose wall clock is at 1700000005.
 """
 _EFFECTS = {
     Effect.RANDOM: "draws a random number",

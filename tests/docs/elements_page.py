@@ -10,14 +10,14 @@ ELEMENTS = ROOT / "config" / "samples" / "elements"
 COOKBOOK = ROOT / "config" / "samples" / "cookbook"
 
 CHAPTERS = {
-    "Keep the server well": (
+    "Protect the server": (
         "rate_limit", "bandwidth_limit", "concurrency_limit", "admission_control", "circuit_breaker", "retry_budget",
         "timeout", "cache",
     ),
-    "Say who may pass": ("acl", "firewall", "auth"),
-    "See what happens": ("logging", "metrics", "mirror", "fault", "delay"),
-    "Change messages": ("headers", "mutation", "redact", "encrypt", "decrypt", "compress", "decompress"),
-    "Choose the host": (
+    "Control access": ("acl", "firewall", "auth"),
+    "Observe": ("logging", "metrics", "mirror", "fault", "delay"),
+    "Rewrite messages": ("headers", "mutation", "redact", "encrypt", "decrypt", "compress", "decompress"),
+    "Pick the host": (
         "sticky", "canary", "prequal_client", "prequal_server", "servicerouter_client", "servicerouter_server",
     ),
 }  # fmt: skip
@@ -28,42 +28,42 @@ RECIPES = dict(zip(CHAPTERS, ("protect", "admit", "observe", "rewrite", "route")
 _HEAD = """\
 # The standard elements
 
-Programs to copy from `config/samples/elements` (`appnetctl init config/samples --sample cookbook` brings them where there is no clone), or to
-name in a chain. Each has a [behaviour file](behaviour.md) beside it, which
-`appnetctl test config/samples/elements` tries on the interpreter and on the modules that Envoy runs. Those that read a message read
-its field `body`: write your own field's name there. Parameters are given in the [configuration](configuration.md). Each chapter begins with a chain
-of such elements, a file of `config/samples/cookbook` that runs as it is, in front of the echo sample:
+Copy these elements from `config/samples/elements`, or use them in a chain. Without a clone, `appnetctl init config/samples --sample cookbook`
+creates the folder. Each element has a [behaviour file](behaviour.md) next to it, which `appnetctl test config/samples/elements` runs on the
+interpreter and on the modules that Envoy loads. Elements that read a message read its field `body`: replace it with your own field's name. Set
+parameters in the [configuration](configuration.md). Each chapter begins with a chain of its elements, a file in `config/samples/cookbook` that runs as
+it is, in front of the echo sample:
 
     $ appnetctl run config/samples/cookbook/protect.yaml
 
 ![Two chains of standard elements](images/chains.svg)
 
-The lines counted are those of `init` and the handlers, without their heads, comments, `pass` and what only forwards. Beside them stand public
-Envoy filters and EnvoyFilters that come closest to the same function, where there are any, counted without empty lines, comments and tests. The
-authors of AppNet report 7 to 28 lines for common elements (NSDI 2025, "High-level Programming for Application Networks").
+The table counts lines of `init` and the handlers, without their heads, comments, `pass` and statements that only forward. It compares them with the
+closest public Envoy filters and EnvoyFilters, if any, counted without empty lines, comments and tests. The authors of AppNet report 7 to 28 lines for
+common elements (NSDI 2025, "High-level Programming for Application Networks").
 
-| element | lines | the same otherwise |
+| element | lines | closest public alternative |
 |---|---:|---|
 """
 _MODULES = "`envoyproxy/dynamic-modules-examples`, `rust/src/"
 _OTHERWISE = {
     "fault": f"28 lines of Rust: {_MODULES}http_random_auth.rs`, which refuses half of all requests",
-    "firewall": f"86 lines of Rust: {_MODULES}http_zero_copy_regex_waf.rs`, which takes no messages apart",
-    "headers": f"80 lines of Rust: {_MODULES}http_header_mutation.rs`, which removes headers, too",
-    "logging": f"121 lines of Rust: {_MODULES}http_access_logger.rs`, which writes headers to files of its own",
+    "firewall": f"86 lines of Rust: {_MODULES}http_zero_copy_regex_waf.rs`, which does not parse messages",
+    "headers": f"80 lines of Rust: {_MODULES}http_header_mutation.rs`, which also removes headers",
+    "logging": f"121 lines of Rust: {_MODULES}http_access_logger.rs`, which writes headers to its own files",
     "metrics": f"103 lines of Rust: {_MODULES}http_metrics.rs`, which keeps a histogram for each route",
-    "redact": "37 lines of Rust: `examples/http_body` of `proxy-wasm/proxy-wasm-rust-sdk`, which takes no messages apart",
-    "rate_limit": "82 lines of YAML: Istio's `samples/ratelimit/local-rate-limit-service.yaml`, which limits one path, too",
+    "redact": "37 lines of Rust: `examples/http_body` of `proxy-wasm/proxy-wasm-rust-sdk`, which does not parse messages",
+    "rate_limit": "82 lines of YAML: Istio's `samples/ratelimit/local-rate-limit-service.yaml`, which also limits a single path",
 }
 _TAIL = """\
 
-## What is not here
+## What is not included
 
-* **Waiting.** A handler cannot wait: every program ends at once, so that no RPC can hold a proxy up. `delay` has Envoy's own fault filter do
-  it, after the whole chain: every listener that `appnetctl run` makes has that filter, and routes turn it on where an element delays.
-* **A host that is gone.** A call to a chosen host that cannot be reached ends with `UNAVAILABLE`; the next call may choose another. `dst`
-  that is no host's number leaves the choice to Envoy. `appnetctl run` starts as many servers as the manifest has `replicas`.
-* **Retries and mirroring themselves** are the proxy's: elements decide which (`retry_budget`, `mirror`), routes do it.
+* **Waiting.** A handler cannot wait: every program ends at once, so no RPC can block a proxy. `delay` uses Envoy's own fault filter, after the
+  whole chain: every listener that `appnetctl run` generates has that filter, and routes enable it if an element delays.
+* **Failover.** If a picked host cannot be reached, the call ends with `UNAVAILABLE`; the next call may pick another. If `dst` is not the number of a
+  host, Envoy picks one. `appnetctl run` starts as many servers as the manifest has `replicas`.
+* **Retries and mirroring themselves** are done by routes; elements only decide which calls they apply to (`retry_budget`, `mirror`).
 """
 
 
