@@ -58,7 +58,7 @@ def test_an_element_is_checked_against_all_methods_of_a_proto(tmp_path: Path) ->
     element.write_text(ELEMENT.format(field="count", value="'three'"))
     assert told(element, proto=FileSource(tmp_path / "shop.proto")) == [
         "E014 shop.Query has no field `count` (for /shop.Shop/Find)",
-        "E020 string where int is needed (for /shop.Shop/Buy)",
+        "E020 expected int, found string (for /shop.Shop/Buy)",
     ]
     element.write_text(ELEMENT.format(field="count", value="1"))
     assert told(element, proto=FileSource(tmp_path / "shop.proto"), method="Buy") == []

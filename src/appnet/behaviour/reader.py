@@ -421,7 +421,7 @@ class _Reader:
         except WrongValue as error:
             span = node_span(self._source, error.node)
             help_ = "write pairs and Vecs as lists, Maps as mappings" if isinstance(type_, PairType | VecType) else ""
-            title = f"a value of type {error.wanted} is needed"
+            title = f"expected a value of type {error.wanted}"
             self._problems.add("C012", title, span, "wrong type", help_ or "write a value of that type")
             return None
 

@@ -8,7 +8,8 @@ from appnet.language.operations.registry import BUILT_INS
 _STATEMENTS = {
     "send": SpecialForm(
         "send(rpc, Down)",
-        "Ends the handler: `send(rpc, Down)` in `req` and `send(rpc, Up)` in `resp` forward, `send(err(…), Up)` refuses.",
+        "Ends the handler: `send(rpc, Down)` in `req` and `send(rpc, Up)` in `resp` forward the message, "
+        "`send(err(…), Up)` refuses it.",
     ),
     "err": SpecialForm("err('text', CODE)", "An error with a gRPC status: ABORTED, or the code you name."),
     "foreach": SpecialForm(

@@ -458,7 +458,7 @@ class _Body:
                 raise CheckError("E023", f"a literal does not match {type_}", case.span, help_=help_)
             if isinstance(case.value, syntax.Truth) and type_ != BOOL:
                 help_ = "compare it with something: == , != , <"
-                raise CheckError("E020", f"{type_} where bool is needed", case.span, help_=help_)
+                raise CheckError("E020", f"expected bool, found {type_}", case.span, help_=help_)
             value = typed_expression(self.scope, case.value, type_)
             if not isinstance(value, typed.Literal):
                 raise mismatch(type_, value.type, case.span)
@@ -541,7 +541,7 @@ def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
         raise CheckError("E022", f"an item of {type_} is one value", node.names[1].span, "a second name", help_, places)
     if len({it.name for it in node.names}) < wanted:
         title = f"`{node.names[0].name}` names the key and the value"
-        raise CheckError("E012", title, node.names[1].span, help_="give each a name of its own")
+        raise CheckError("E012", title, node.names[1].span, help_="give each its own name")
 
 
 def _values(statement: syntax.Statement) -> tuple[syntax.Expression, ...]:

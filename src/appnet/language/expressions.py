@@ -148,7 +148,7 @@ def mismatch(
     """The error for a value of one type where another is needed; ``places`` explain the types."""
     if have == UNIT:
         return no_value(span)
-    help_ = f"a value of type {want} is needed"
+    help_ = f"use a value of type {want}"
     if isinstance(have, OptionType):
         help_ = "match it: `Some(x) =>` … `None =>` …, or give `get` a default as its last argument"
     elif want == STRING and have in SCALARS:
@@ -159,7 +159,7 @@ def mismatch(
         help_ = _number_of_text(value, want)
     elif want == INSTANT:
         help_ = "an Instant comes from current_time(); time_diff(a, b) gives the seconds between two"
-    return CheckError("E020", f"{have} where {want} is needed", span, f"this is {have}", help_, places)
+    return CheckError("E020", f"expected {want}, found {have}", span, f"this is {have}", help_, places)
 
 
 def _number_of_text(value: Value | None, want: Type) -> str:
@@ -324,8 +324,8 @@ def _map(scope: Scope, node: syntax.MapOf, want: Type | None) -> MapOf:
 
 def _untold(literal: str, what: str, example: str, span: Span, want: Type | None) -> CheckError:
     if want is not None:
-        help_ = f"a value of type {want} is needed"
-        return CheckError("E020", f"{what} where {want} is needed", span, help_=help_)
+        help_ = f"use a value of type {want}"
+        return CheckError("E020", f"expected {want}, found {what}", span, help_=help_)
     help_ = f"give it a name first: {example}"
     return CheckError("E025", f"the type of `{literal}` cannot be inferred here", span, help_=help_)
 
@@ -436,7 +436,7 @@ def _not_taken(node: syntax.Binary, type_: Type) -> CheckError:
         help_ = "use integers: to_int(…)"
     elif node.operator == "+" and isinstance(type_, VecType):
         help_ = "add items one at a time: set(v, size(v), x)"
-    return CheckError("E020", f"`{node.operator}` does not take {type_}", node.span, help_=help_)
+    return CheckError("E020", f"`{node.operator}` does not support {type_}", node.span, help_=help_)
 
 
 def _nonzero(value: Value) -> bool:

@@ -232,11 +232,11 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
     expected = _shortened({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
     if not braces:
-        help_ = advice(place_of(token, tokens, accepted, source)) or f"expected here: {wanted}"
+        help_ = advice(place_of(token, tokens, accepted, source)) or f"expected {wanted}"
     elif "_NEWLINE" in accepted:
         help_ = "end the statement before it with `;`, and blocks with `}`"
     else:
-        help_ = f"expected here: {wanted}"
+        help_ = f"expected {wanted}"
     found = names.get(token.type, token.type)
     if token.type in {"NAME", "INT", "FLOAT", "STRING"}:
         found = f"{found} `{token.value}`"

@@ -288,7 +288,7 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
     reason = _unusable(message, path)
     if reason:
         title = f"field `{path}` of {message.full_name} is not supported"
-        raise CheckError("E015", title, span, reason, f"use another one: {_instead('', message)}")
+        raise CheckError("E015", title, span, reason, f"use another field: {_instead('', message)}")
     title = f"{message.full_name} has no field `{path}`"
     raise CheckError("E014", title, span, help_=_instead(path, message))
 
