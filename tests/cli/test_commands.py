@@ -36,7 +36,7 @@ def test_verify_finds_what_sidecars_need() -> None:
     lines = {line.split("  ")[0]: line for line in answer.stdout.splitlines()}
     assert "1.40.0" in lines["Envoy"]
     assert "ready" in lines["sidecar"]
-    assert "not yet" in lines["ambient"]
+    assert "not supported yet" in lines["ambient"]
 
 
 def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: 
     answer = appnetctl("verify")
     assert answer.exit_code == 1
     assert "fetch it" in answer.stdout
-    assert "lacks Envoy" in answer.stdout
+    assert "missing: Envoy" in answer.stdout
 
 
 def test_check_of_everything_in_the_sample() -> None:
@@ -114,7 +114,7 @@ def test_an_absent_file_is_a_diagnostic() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--opt-level", "most"], "'most' is none of no, ignore, weak, strong"),
+        (["--opt-level", "most"], "'most' is not one of no, ignore, weak, strong"),
         (["--opt-level", "strnog"], "; did you mean `strong`?"),
         (["--target", "lua"], "lua"),
         (["--port", "70000"], "'70000' is not a whole number from 0 to 65535"),
@@ -132,10 +132,10 @@ def test_run_refuses_options(arguments: list[str], says: str) -> None:
     [
         (["compile", CONFIG, "--replica", "0"], "'0' is not a whole number of at least 1"),
         (["show", ECHO / "fault.appnet", "--what", "tabel"], "did you mean `table`?"),
-        (["test", "--target", "wasn"], "is none of interpreter, native, wasm, all; did you mean `wasm`?"),
+        (["test", "--target", "wasn"], "is not one of interpreter, native, wasm, all; did you mean `wasm`?"),
         (["run", CONFIG, "--max-message", "2 TB"], "'2 TB' is not a size from 1 byte to 1 GiB"),
         (["run", CONFIG, "--idle-timeout", "soon"], "'soon' is not a time up to 365 days"),
-        (["init", "--sample", "eco"], "'eco' is none of echo, hotel, cookbook; did you mean `echo`?"),
+        (["init", "--sample", "eco"], "'eco' is not one of echo, hotel, cookbook; did you mean `echo`?"),
     ],
 )
 def test_values_that_options_do_not_take(arguments: list[str | Path], says: str) -> None:
@@ -153,7 +153,7 @@ def test_run_refuses_wasm_proxies_of_several_workers_where_elements_need_one(tmp
         "run", tmp_path / "sample_echo_sidecar.yaml", "--target", "wasm", "--concurrency", "2", "--opt-level", "no"
     )
     assert answer.exit_code == 2
-    assert "error[C064]: `fault` keeps one state for all workers, which wasm cannot" in answer.stderr
+    assert "error[C064]: `fault` keeps one state for all workers, which is not supported on wasm" in answer.stderr
     assert "--concurrency 1" in answer.stderr
     assert answer.stderr.count("each worker would have one of its own") == 2
 
@@ -176,7 +176,7 @@ def test_check_tells_what_an_element_needs_and_a_target_lacks(monkeypatch: pytes
     monkeypatch.setitem(TARGETS, "wasm", Target("wasm", "wasm", gives=frozenset(), alone=frozenset()))
     answer = appnetctl(*arguments)
     assert answer.exit_code == 2
-    assert "error[C068]: `cache` replies, which wasm cannot" in answer.stderr
+    assert "error[C068]: `cache` replies, which is not supported on wasm" in answer.stderr
 
 
 def test_run_tells_what_is_wrong_with_a_configuration_before_it_starts_anything() -> None:
@@ -286,7 +286,7 @@ def test_the_element_compiler_as_the_guide_calls_it(tmp_path: Path) -> None:
     assert "randomf" in run.stdout
 
 
-@pytest.mark.parametrize(("backend", "says"), [("mrpc", "not compiled for yet"), ("x", "is no backend")])
+@pytest.mark.parametrize(("backend", "says"), [("mrpc", "not supported yet"), ("x", "is not a backend")])
 def test_the_element_compiler_without_a_backend_for_it(backend: str, says: str) -> None:
     options = ["--element", ECHO / "fault.appnet", "--proto", ECHO / "echo.proto", "--method_name", "echo"]
     answer = appnetctl("element", *options, "--backend", backend)
@@ -306,7 +306,7 @@ def test_what_a_target_cannot_run_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     cache = ROOT / "config" / "samples" / "elements" / "cache.appnet"
     answer = appnetctl("test", cache, "--target", "wasm")
     assert answer.exit_code == 0, answer.output
-    assert "(wasm) skipped: `cache` replies, which wasm cannot" in " ".join(answer.stdout.split())
+    assert "(wasm) skipped: `cache` replies, which is not supported on wasm" in " ".join(answer.stdout.split())
     assert ": 0 passed, 0 failed, " in answer.stdout
     lines = appnetctl("test", cache, "--target", "wasm", "--json").stdout.splitlines()
     assert all(json.loads(it)["skipped"] for it in lines)
@@ -457,7 +457,7 @@ def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
     answer = appnetctl("explain", "-v", hotel, "--svg", tmp_path / "hotel.svg")
     told = [it for it in answer.stdout.splitlines() if not it.startswith(" ")]
     assert [it.split()[0] for it in told[:-1]] == edges
-    assert told[-1].startswith("an RPC on each of 5 chains: ")
+    assert told[-1].startswith("one RPC on each of 5 chains: ")
     assert "memcached-rate" in (tmp_path / "hotel.svg").read_text()
 
 
@@ -476,7 +476,7 @@ def test_check_finds_what_is_ours_in_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     answer = appnetctl("check", tmp_path / "empty")
     assert answer.exit_code == 2
-    assert "that AppNet reads" in answer.stderr
+    assert "contains no files for AppNet" in answer.stderr
 
 
 def ours(folder: Path) -> list[Path]:

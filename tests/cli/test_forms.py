@@ -106,7 +106,7 @@ def test_a_behaviour_file_names_a_chain_of_either_form(forms: dict[str, list[Pat
 def test_compile_wants_files() -> None:
     answer = appnetctl("compile")
     assert answer.exit_code == 2
-    assert "name the application's files" in answer.stderr
+    assert "pass the application's files" in answer.stderr
 
 
 # --- convert ---
@@ -145,8 +145,8 @@ def test_convert_tells_what_it_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([CONFIG, "-o", CONFIG.parent / ".." / "echo" / CONFIG.name], "is there already"),
-        ([CONFIG, "examples/chain/echo.yaml"], "FILES are of both forms"),
+        ([CONFIG, "-o", CONFIG.parent / ".." / "echo" / CONFIG.name], "already exists"),
+        ([CONFIG, "examples/chain/echo.yaml"], "FILES have both forms"),
         (["examples/chain/hotel.yaml"], "error[C026]"),
         (["nothing.yaml"], "error[C001]"),
         ([CONFIG, "-o", "/nowhere/it.yaml"], "error[C086]"),

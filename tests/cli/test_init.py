@@ -77,4 +77,4 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_sample_that_there_is_not() -> None:
     answer = appnetctl("init", "--sample", "ech")
     assert answer.exit_code == 2
-    assert "'ech' is none of echo, hotel, cookbook; did you mean `echo`?" in answer.stderr
+    assert "'ech' is not one of echo, hotel, cookbook; did you mean `echo`?" in answer.stderr

@@ -71,6 +71,6 @@ def test_schemas_have_the_readers_keys() -> None:
 def test_a_schema_that_there_is_not() -> None:
     answer = CliRunner().invoke(app, ["schema", "locla"])
     assert answer.exit_code == 2
-    assert "'locla' is none of appnetconfig, local, behaviour; did you mean `local`?" in " ".join(
+    assert "'locla' is not one of appnetconfig, local, behaviour; did you mean `local`?" in " ".join(
         answer.stderr.replace("│", " ").split()
     )

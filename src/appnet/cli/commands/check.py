@@ -44,7 +44,7 @@ def command(
     `appnetctl explain-code CODE` explains a code, with an example and a fix.
     """
     if method and proto is None:
-        raise typer.BadParameter("--method needs --proto FILE")
+        raise typer.BadParameter("--method needs a .proto: add --proto FILE")
     with told_errors():
         files = checkable(files)
     found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target or "")))

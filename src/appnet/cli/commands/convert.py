@@ -44,5 +44,5 @@ def command(
 
 def _other(forms: set[Form]) -> Form:
     if len(forms) > 1:
-        raise typer.BadParameter("FILES have both forms: add --to", param_hint="--to")
+        raise typer.BadParameter("FILES have both forms: choose one", param_hint="--to")
     return Form.APPNETCONFIG if forms == {Form.SPECIFICATION} else Form.SPECIFICATION
