@@ -155,7 +155,7 @@ def test_run_refuses_wasm_proxies_of_several_workers_where_elements_need_one(tmp
     assert answer.exit_code == 2
     assert "error[C064]: `fault` keeps one state for all workers, which is not supported on wasm" in answer.stderr
     assert "--concurrency 1" in answer.stderr
-    assert answer.stderr.count("each worker would have one of its own") == 2
+    assert answer.stderr.count("each worker would have its own") == 2
 
 
 def test_check_notes_what_a_target_keeps_and_gives_up() -> None:

@@ -141,7 +141,7 @@ def test_a_port_for_each_edge(tmp_path: Path) -> None:
   server: {command: python a.py, port: {printed: 'at (.*)'}, upstreams: {frontend: F}}
   frontend: {command: python b.py, port: {printed: 'at (.*)'}, upstreams: {server: S}}
 """,
-            "call each other; give",
+            "calls a service that calls it back; give",
         ),
     ],
 )
@@ -219,7 +219,7 @@ def test_once_without_calls_has_tried_nothing(tmp_path: Path) -> None:
     local.write_text(local.read_text().partition("calls:")[0])
     with running(tmp_path, config, "--once") as it:
         assert it.process.wait(60) == 1
-    assert "error: there are no calls to try: list some under `calls` in local.yaml" in " ".join(it.output.split())
+    assert "error: there are no calls to make: list some under `calls` in local.yaml" in " ".join(it.output.split())
 
 
 def test_upstreams_are_services(tmp_path: Path) -> None:

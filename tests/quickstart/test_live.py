@@ -149,7 +149,7 @@ def test_a_proxy_that_ends_is_told(tmp_path: Path) -> None:
         proxy = next(line for line in left_behind(tmp_path) if "server-sidecar" in line)
         os.kill(int(proxy.split()[0]), signal.SIGKILL)
         assert it.process.wait(30) == 1
-        assert "error: server-sidecar has ended" in it.output
+        assert "error: server-sidecar ended" in it.output
         assert gone(tmp_path)
 
 

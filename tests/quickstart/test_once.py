@@ -88,7 +88,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         taken.listen()
         with running(tmp_path, config, "--once", "--port", str(taken.getsockname()[1])) as it:
             assert it.process.wait(120) == 1, it.output
-    assert "which frontend listens on, is taken" in it.output
+    assert "which frontend listens on, is in use" in it.output
     assert "starting" not in it.output, "nothing was started before"
     assert "Traceback" not in it.output
     assert gone(tmp_path)

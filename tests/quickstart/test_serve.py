@@ -89,7 +89,7 @@ def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, targ
 
         def served() -> Running:
             it = stack.enter_context(running(tmp_path, *serve, command="serve"))
-            it.wait_for("up: nodes connect to")
+            it.wait_for("up: control plane at")
             return it
 
         with ExitStack() as stack:
@@ -156,7 +156,7 @@ def test_it_outlives_who_started_it(tmp_path: Path) -> None:
     pid = int(subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout)
     try:
         deadline = time.monotonic() + 30
-        while "up: nodes connect to" not in (tmp_path / "log").read_text():
+        while "up: control plane at" not in (tmp_path / "log").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(1.5)  # three times as long as `run` needs to notice

@@ -264,7 +264,7 @@ class LocalMachine:
         for it in self.instances.get(service, ()):
             if not it.program.is_placed:
                 raise ApplicationError(
-                    f"{service} and a service that it calls also call each other; "
+                    f"{service} calls a service that calls it back; "
                     f"give {service} a port number or variable instead of `printed`"
                 )
             yield it.program.name, it.program.address
