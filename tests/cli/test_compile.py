@@ -143,7 +143,7 @@ def test_what_is_not_there_yet(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--backend", "linkerd"], "no backend"),
+        (["--backend", "linkerd"], "not a backend"),
         (["--opt_level", "some"], "some"),
         (["--opt_algorithm", "luck"], "luck"),
         (["--collector", "nowhere"], "host:port"),

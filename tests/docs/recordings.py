@@ -79,7 +79,7 @@ def broken_edit(folder: Path) -> str:
         it.settle(1.5)
         frames.append(frame(it, 3))
         other = elsewhere(f"sed -i 's/get(acl/gte(acl/' {FIREWALL}", folder)
-        it.wait_for(" runs on")
+        it.wait_for(" keeps running")
         it.settle(1.5)
         frames.append(frame(it, 6, other))
         other = elsewhere(f"curl '{address(it)}?key=test'", folder)
@@ -95,7 +95,7 @@ def broken_edit(folder: Path) -> str:
         frames,
         1,
         "A broken edit while appnetctl run is up",
-        "The diagnostic is shown and the old version runs on, until the file is mended.",
+        "The diagnostic is shown and the old version keeps running, until the file is corrected.",
     )
 
 

@@ -204,7 +204,7 @@ def test_the_explanation_says_what_why_and_why_not(edge: LoadedChain) -> None:
     text = "\n".join(told(found))
     assert "as planned   client: fault + logging + metrics\n             server: firewall\n" in text
     assert (
-        "kept in order\n  fault, logging: the order shows\n    a call comes\n    fault first: fault draws and refuses; "
+        "kept in order\n  fault, logging: the order makes a difference\n    a call comes\n    fault first: fault draws and refuses; "
         in text
     )
 
@@ -216,7 +216,7 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:
         Event("response", 7, 1_500_000_000, status=14),
     )
     assert story_of(optimized, events) == (
-        "say that `n` of acl is 3",
+        "let `n` of acl be 3",
         'a call comes with {Body: "test"} and metadata {user: "ann"}',
         "1.5 s later, the server fails the call with UNAVAILABLE",
         "fault first: the caller gets ABORTED",
@@ -227,7 +227,7 @@ def test_a_refutation_is_told_as_a_story(edge: LoadedChain) -> None:
         "call 1 comes",
         "call 2 comes",
         "call 1 sends a message",
-        'the server answers call 2 with {Body: "x"}',
+        'the server responds to call 2 with {Body: "x"}',
     )
 
 
@@ -280,8 +280,8 @@ def test_an_application_costs_what_its_chains_cost(edge: LoadedChain) -> None:
     assert total([one, explain(optimized)]).cores is None
     lines = list(told_application([one, two]))
     assert lines[0] == "frontend->server echo"
-    assert lines[-2].startswith("an RPC on each of 2 chains: ")
-    assert lines[-1].startswith("the RPCs that were seen: 0.0")
+    assert lines[-2].startswith("one RPC on each of 2 chains: ")
+    assert lines[-1].startswith("the observed RPCs: 0.0")
     json.dumps(explanation_json(one))
 
 

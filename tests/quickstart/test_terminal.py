@@ -40,11 +40,11 @@ def test_quickstart_and_a_broken_edit(tmp_path: Path) -> None:
         firewall = config.with_name("firewall.appnet")
         working = firewall.read_text()
         firewall.write_text(working.replace("get(acl,", "gte(acl,"))
-        it.wait_for(" runs on")
+        it.wait_for(" keeps running")
         it.settle(1)
         begin = it.lines.index("error[E013]: there is no function `gte`")
         assert it.lines[begin + 6] == "  = help: did you mean `get`?"
-        assert it.lines[begin + 8].startswith("firewall.appnet: not taken; version ")
+        assert it.lines[begin + 8].startswith("firewall.appnet: rejected; version ")
         assert streams(it) == TABLE
 
         firewall.write_text(working.replace("'test'", "'evil'"))

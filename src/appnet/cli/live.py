@@ -35,13 +35,13 @@ def show_plan(machine: LocalMachine, out: Console) -> None:
         tell(out, f"  {name} runs {', then '.join(modules) or 'no element'}")
     explanations = [explain(it) for it in version.plans]
     for found, chain in zip(explanations, version.application.chains, strict=True):
-        where = f" over {chain.chain.edge}" if len(explanations) > 1 else ""
+        where = f" on {chain.chain.edge}" if len(explanations) > 1 else ""
         tell(out, f"  expected CPU per RPC{where}: {told_cost(found)}")
         for line in told_changes(found):
             tell(out, f"  {line}")
     kept = told_order(explanations)
     if kept:
-        tell(out, f"  {kept}: appnetctl explain -v says why", style="dim")
+        tell(out, f"  {kept}; for the reasons, run: appnetctl explain -v", style="dim")
 
 
 async def together(*works: Coroutine[Any, Any, None]) -> NoReturn:
@@ -69,10 +69,10 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
                 tell(screens.err, f"{name} refused version {version}: {_plain(answer.error)}")
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
-                tell(screens.out, f"{name} {'is connected' if node.running else 'has gone'}")
+                tell(screens.out, f"{name} {'connected' if node.running else 'disconnected'}")
         before, strange = strange, machine.strangers()
         for name in strange - before:
-            what = f"is connected, but is no node of this application; nodes: {', '.join(machine.nodes)}"
+            what = f"connected, but this application has no such node; nodes: {', '.join(machine.nodes)}"
             tell(screens.err, f"{_plain(name)} {what}")
         await asyncio.sleep(_NODES_SECONDS)
 
@@ -93,10 +93,10 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             broken = {it.span.source.path for it in error.diagnostics}
             screens.err.print()
             show_diagnostics(screens.err, error.diagnostics)
-            tell(screens.err, f"{names}: not taken; version {machine.controller.running.id} runs on")
+            tell(screens.err, f"{names}: rejected; version {machine.controller.running.id} keeps running")
             continue
         except (RolloutError, InternalError, OSError) as error:
-            tell(screens.err, f"\n{names}: {error}; version {machine.controller.running.id} runs on")
+            tell(screens.err, f"\n{names}: {error}; version {machine.controller.running.id} keeps running")
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:
@@ -104,7 +104,7 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             show_diagnostics(screens.err, rollout.version.application.warnings)
             _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & set(map(real, files())):
-            tell(screens.out, f"\n{names}: nothing changes for the proxies")
+            tell(screens.out, f"\n{names}: no change for the proxies")
 
 
 def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:
@@ -114,7 +114,7 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
     for name, node in machine.nodes.items():
         tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
     if rollout.anew:
-        tell(out, f"  anew, with another type or in another place: {', '.join(rollout.anew)}")
+        tell(out, f"  state not kept, because its type or place changed: {', '.join(rollout.anew)}")
 
 
 def _plain(text: str) -> str:

@@ -197,9 +197,9 @@ def told_application(explanations: Sequence[Explanation], *, pairs: bool = True)
 
 def _told_total(sums: Total, chains: int) -> Iterator[str]:
     if chains > 1:
-        yield f"an RPC on each of {chains} chains: {sums.cost:.1f} µs ({sums.written_cost:.1f} µs before optimisation)"
+        yield f"one RPC on each of {chains} chains: {sums.cost:.1f} µs ({sums.written_cost:.1f} µs before optimisation)"
     if sums.written_cores is not None and sums.cores is not None:
-        yield f"the RPCs that were seen: {sums.cores:.4f} cores ({sums.written_cores:.4f} before optimisation)"
+        yield f"the observed RPCs: {sums.cores:.4f} cores ({sums.written_cores:.4f} before optimisation)"
 
 
 def told(explanation: Explanation) -> Iterator[str]:
@@ -209,7 +209,7 @@ def told(explanation: Explanation) -> Iterator[str]:
         yield "sides"
     for it in explanation.standing:
         yield f"  {_stands(it)}"
-    for status, title in (("swapped", "swapped"), ("free", "may swap, and need not"), ("kept", "kept in order")):
+    for status, title in (("swapped", "swapped"), ("free", "may swap, but do not need to"), ("kept", "kept in order")):
         pairs = [it for it in explanation.pairs if it.status == status]
         if pairs:
             yield title
@@ -296,18 +296,18 @@ def _chain(title: str, places: dict[str, list[str]], joint: str) -> Iterator[str
 def _reason(decision: Decision, names: tuple[str, str], *, kept: bool) -> tuple[str, tuple[str, ...]]:
     match decision:
         case Proved(reason=reason):
-            return (f"{reason}; but an element around them reads the status" if kept else reason), ()
+            return (f"{reason}; but another element reads the status" if kept else reason), ()
         case Unknown(reason=reason):
             return reason, ()
         case Refuted(counterexample=found):
-            return "the order shows", tuple(_story(found, *names))
+            return "the order makes a difference", tuple(_story(found, *names))
 
 
 def _story(found: Counterexample, first: str, second: str) -> Iterator[str]:
     """How the two orders are told apart: from which state, by which calls, and what comes of the last message."""
     for element, state in found.start.items():
         for variable, value in state.items():
-            yield f"say that `{variable}` of {element} is {_shown(value)}"
+            yield f"let `{variable}` of {element} be {_shown(value)}"
     numbers: dict[int, int] = {}
     several = len({it.call for it in found.events}) > 1
     for event in found.events:
@@ -332,11 +332,11 @@ def _event(event: Event, call: str, *, begins: bool) -> str:
         case "end":
             what = f"{call} ends" if event.status == STATUS_CODES["OK"] else f"the caller leaves {call}"
         case _:
-            what = f"the server {'fails' if event.status else 'answers'} {call}"
+            what = f"the server {'fails' if event.status else 'responds to'} {call}"
             content = [status_name(event.status)] if event.status else []
     content += [f"{{{fields}}}"] if fields else []
     content += [f"metadata {{{headers}}}"] if headers else []
-    yet_to_come = ", its message yet to come" if event.kind == "headers" else ""
+    yet_to_come = ", before its message" if event.kind == "headers" else ""
     return later + what + (f" with {' and '.join(content)}" if content else "") + yet_to_come
 
 

@@ -27,16 +27,16 @@ def command(
     profile: ProfileOption = None,
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="With sides, and each pair: why it may swap, or a call that shows its order."
+            "--verbose", "-v", help="Also explain sides and pairs: why a pair may swap, or a call that shows its order."
         ),
     ] = False,
-    svg: Annotated[Path | None, typer.Option(help="Draw the chains before and after into this file, too.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also draw the chains before and after to this file.")] = None,
 ) -> None:
-    """Explain plans: what was moved and why, what was not and why not, the expected cost before and after."""
+    """Explain plans: what moved and why, what did not and why not, and the expected cost before and after."""
     out = open_screens().out
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
@@ -50,4 +50,4 @@ def command(
         for line in told_application(found.explanations, pairs=verbose):
             tell(out, line)
         if not verbose:
-            tell(out, "-v says why, pair by pair")
+            tell(out, "use -v for the reasons, pair by pair")

@@ -60,12 +60,12 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
         machine.check()
         if not met:
             raise ApplicationError(
-                f"there are no calls to try: list some under `calls` in {FILE_NAME}, beside the manifest"
+                f"there are no calls to make: list some under `calls` in {FILE_NAME}, next to the manifest"
             )
         good = [well for well, _ in met]
         streams = frozenset[str]().union(*(it for _, it in met))
         good.append(await _show_records(machine, streams, screens))
-        screens.out.print("\nall as it should be" if all(good) else "\nnot as it should be")
+        screens.out.print("\nall checks passed" if all(good) else "\nsome checks failed")
         return all(good)
 
 
@@ -79,7 +79,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        tell(out, f"Ctrl-C ends; save any of {files} to upgrade what runs", style="dim")
+        tell(out, f"press Ctrl-C to stop, or save any of {files} to upgrade the proxies", style="dim")
         await together(machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out))
 
 
@@ -137,7 +137,7 @@ async def _foreseen_call(
             return True, expected.streams
         if answer not in expected.by_chance:
             break
-        by_chance = f"an element refused this call by chance: {answer.message}; calling again"
+        by_chance = f"an element refused this call at random: {answer.message}; calling again"
         tell(screens.out, by_chance, style="dim")
     tell(screens.err, f"failed: {_described(answer)}; expected {_described(expected.usual)}")
     return False, expected.streams
@@ -149,7 +149,7 @@ async def _shown_page(url: str, screens: Screens) -> HttpAnswer | None:
     try:
         page = await get(url)
     except (aiohttp.ClientError, TimeoutError) as error:
-        tell(screens.err, f"failed: {url} does not answer: {error}")
+        tell(screens.err, f"failed: {url} does not respond: {error}")
         return None
     screens.out.print(page.answer.text, markup=False)
     return page
@@ -187,21 +187,21 @@ def command(
     files: FilesArgument,
     *,
     target: TargetOption = DEFAULT_TARGET,
-    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show the records, end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show records, and exit.")] = False,
     opt_level: LevelOption = OptLevel.STRONG,
     upstream: UpstreamOption = None,
     programs: Annotated[
-        Path | None, typer.Option("--programs", help="How services are started, if not by local.yaml.")
+        Path | None, typer.Option("--programs", help="The application file; default: local.yaml next to the manifest.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=MAX_PORT, help="Where the application is called; 0: a free port.")
+        int, typer.Option(min=0, max=MAX_PORT, help="The port on which to call the application; 0: a free port.")
     ] = 0,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
 ) -> None:
-    """Run an application with its elements on this machine, and upgrade it when a file is saved."""
+    """Run an application with its elements on this machine, and upgrade it whenever you save a file."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)

@@ -45,13 +45,13 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         show_plan(machine, out)
         assert settings.served is not None
         for name, node in machine.nodes.items():
-            tell(out, f"  {name} is to listen on {node.address}")
+            tell(out, f"  {name} will listen on {node.address}")
         for (client, server), address in machine.entrances.items():
             tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
-        tell(out, f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz")
+        tell(out, f"\nup: control plane at {control}, records at {records}, status at http://{status}/readyz")
         options = f"--control {control} --records {records}"
-        tell(out, f"appnetctl bootstrap NODE {options} prints a node's bootstrap", style="dim")
+        tell(out, f"for a node's bootstrap configuration, run: appnetctl bootstrap NODE {options}", style="dim")
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
 
 
@@ -61,21 +61,21 @@ def command(
     upstream: UpstreamOption = None,
     target: TargetOption = DEFAULT_TARGET,
     opt_level: LevelOption = OptLevel.STRONG,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where nodes connect.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Envoys connect.")] = "127.0.0.1:18000",
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where elements send records.")] = "127.0.0.1:18001",
     status: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz and /metrics are.")
+        str, typer.Option(metavar="HOST:PORT", help="The address of /readyz, /healthz and /metrics.")
     ] = "127.0.0.1:18002",
-    host: Annotated[str, typer.Option(help="Where nodes listen.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address on which Envoys listen.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; others on those behind.")
+        int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; the others get the next ones.")
     ] = 15000,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
 ) -> None:
-    """Serve as the control plane for proxies that you start yourself, and upgrade them when a file is saved."""
+    """Run the control plane for Envoys that you start yourself, and upgrade them whenever you save a file."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
