@@ -139,6 +139,26 @@ def test_services_that_a_cluster_cannot_tell_are_warned_of(echo: Path) -> None:
     assert agree(echo, "wasm") == ["C047"]
 
 
+@pytest.mark.parametrize(
+    ("port", "codes"),
+    [
+        ("- {name: tcp, port: 9000}", ["C053"]),
+        ("- {name: grpc, appProtocol: TLS, port: 9000}", ["C053"]),
+        ("- {name: tcp-metrics, port: 9100}\n    - {name: tls-grpc, port: 9000}", ["C053"]),
+        ("- {name: tcp, appProtocol: kubernetes.io/h2c, port: 9000}", []),
+        ("- {name: tcp-metrics, port: 9100}\n    - {name: grpc-api, port: 9000}", []),
+        ("- {port: 9000}", []),
+    ],
+)
+def test_ports_that_istio_does_not_look_into_are_warned_of(echo: Path, port: str, codes: list[str]) -> None:
+    manifest = echo / "echo.yaml"
+    text = manifest.read_text()
+    old = "- name: grpc\n      port: 9000\n      targetPort: 9000\n      appProtocol: grpc"
+    assert text.count(old) == 1
+    manifest.write_text(text.replace(old, port))
+    assert agree(echo, "wasm") == codes
+
+
 def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> None:
     manifest, config = echo / "echo.yaml", echo / "sample_echo_sidecar.yaml"
     another = "apiVersion: v1\nkind: Service\nmetadata:\n  name: second\nspec:\n  selector:\n    app: second\n  ports:\n  - port: 9000\n"

@@ -10,11 +10,15 @@ from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Label
 from appnet.processors.artifact import Artifact
 
+_OPAQUE = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis"})
+"""What a port may say that it speaks, and Istio then passes on without a look; https is the application's own TLS."""
+
 
 def problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
     """An error for each reason why Istio's sidecars cannot be told to run the artifacts."""
     for it in artifacts:
         yield from _selected(services[it.service])
+        yield from _judged(services[it.edge.server])
     yield from _told_apart(artifacts, services)
 
 
@@ -24,6 +28,20 @@ def _selected(service: Service) -> Iterator[Diagnostic]:
         title = f"the Service `{service.name}` selects no pods"
         help_ = "give it a `selector`: the proxies beside its pods are told by these labels"
         yield Diagnostic("C047", Severity.ERROR, title, service.span, "its proxies cannot be told", help_)
+
+
+def http_ports(service: Service) -> list[int]:
+    """The ports of a Service that proxies look into: filters stand in these alone."""
+    return sorted({it.number for it in service.ports.values() if it.protocol not in _OPAQUE})
+
+
+def _judged(server: Service) -> Iterator[Diagnostic]:
+    """Proxies take what arrives at the service for HTTP."""
+    if server.ports and not http_ports(server):
+        port = next(iter(server.ports.values()))
+        title = f"Istio takes calls to `{server.name}` for {port.protocol.upper()} and lets them pass unjudged"
+        help_ = "say that the port speaks gRPC: `appProtocol: grpc`, or a name such as `grpc`"
+        yield Diagnostic("C053", Severity.ERROR, title, port.span, "filters see HTTP alone", help_)
 
 
 def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
@@ -37,7 +55,7 @@ def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) 
         edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
         for method in it.chain.methods:
             name = method.signature.full_name
-            for port in services[edge.server].ports.values() if leaves else (None,):
+            for port in http_ports(services[edge.server]) if leaves else (None,):
                 first = seen.setdefault((it.service, leaves, port, name), it)
                 other = first.edge
                 if (other.client, other.server) != (edge.client, edge.server):
