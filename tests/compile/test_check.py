@@ -105,6 +105,20 @@ def test_text_that_is_not_saved_yet(echo: Path) -> None:
 # --- what can be run here, and what in a cluster ---
 
 CHOOSES = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    {line}\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+REFUSES = """state:
+    pass
+
+init():
+    pass
+
+req(rpc):
+    match get(rpc, 'body') == 'x':
+        true => {sends}
+        false => send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
 
 
 def agree(folder: Path, target: str) -> list[str]:
@@ -157,6 +171,25 @@ def test_ports_that_istio_does_not_look_into_are_warned_of(echo: Path, port: str
     assert text.count(old) == 1
     manifest.write_text(text.replace(old, port))
     assert agree(echo, "wasm") == codes
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize(
+    ("element", "sends", "warned"),
+    [
+        ("firewall", "send(err('later', UNAVAILABLE), Up)", True),
+        ("firewall", "pass", True),
+        ("firewall", "send(err('later', RESOURCE_EXHAUSTED), Up)", False),
+        ("fault", "send(err('later', UNAVAILABLE), Up)", False),
+    ],
+    ids=["refused", "dropped", "another code", "before the retries"],
+)
+def test_refusals_that_istio_sends_again_are_warned_of(
+    echo: Path, element: str, sends: str, warned: bool, target: str
+) -> None:
+    (echo / f"{element}.appnet").write_text(REFUSES.format(sends=sends))
+    found = check_source(FileSource(echo / "sample_echo_sidecar.yaml"), where=Where(target))
+    assert [(it.code, f"`{element}`" in it.title) for it in found if it.code != "W001"] == ([("W022", True)] * warned)
 
 
 def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> None:

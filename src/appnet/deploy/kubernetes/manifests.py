@@ -12,7 +12,7 @@ from appnet.application.manifest import label_value, object_name
 from appnet.application.model import Side
 from appnet.compile.cluster import by_processor, problems
 from appnet.compile.pipeline import Version
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import ClusterObjects, Object
 from appnet.system.address import Address
@@ -56,7 +56,7 @@ class _Writer:
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def check(self) -> None:
-        wrong = problems(self._artifacts, self._manifest)
+        wrong = [it for it in problems(self._artifacts, self._manifest) if it.severity is Severity.ERROR]
         if wrong:
             raise DiagnosticError(wrong)
 
