@@ -100,20 +100,20 @@ class Application:
         assert old in text
         (self.folder / file).write_text(text.replace(old, new))
 
-    def compile(self) -> None:
-        """`appnetctl compile`."""
-        command = ["appnetctl", "compile", _CONFIGURATION, "--target", self.target, "-o", str(self.output)]
-        subprocess.run(command, check=True, cwd=self.folder, capture_output=True, env=self.cluster.environment)
+    def compile(self) -> str:
+        """`appnetctl compile`, and what it warns of."""
+        command = ["appnetctl", "compile", _CONFIGURATION, "--target", self.target, "--output", str(self.output)]
+        return self._run(command, self.folder)
 
     def apply(self) -> None:
         """What the compiled README says, word for word."""
         for it in self._commands("Apply"):
-            subprocess.run(it, check=True, cwd=self.output, capture_output=True, env=self.cluster.environment)
+            self._run(it, self.output)
 
     def remove(self) -> None:
         """What the compiled README says, word for word."""
         for it in self._commands("Remove"):
-            subprocess.run(it, check=True, cwd=self.output, capture_output=True, env=self.cluster.environment)
+            self._run(it, self.output)
 
     def start_pods(self) -> None:
         """The sidecars, as the application's Deployments ask for them."""
@@ -130,6 +130,14 @@ class Application:
         except grpc.RpcError as error:
             return str(error.code().name)
         return "OK"
+
+    def _run(self, command: list[str], where: Path) -> str:
+        """What it said on standard error; where it fails, so does the test."""
+        done = subprocess.run(
+            command, cwd=where, capture_output=True, text=True, check=False, env=self.cluster.environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
 
     def _commands(self, section: str) -> list[list[str]]:
         text = (self.output / "README.md").read_text()

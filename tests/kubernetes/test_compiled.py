@@ -102,3 +102,30 @@ def test_what_a_proxy_refuses_is_not_passed_unjudged(echo: Application, cluster:
     assert [echo.call(it) for it in ("hello", "test")] == [DENIED, DENIED]
     assert echo.call("hello", "another") == "OK", "a method that nobody judges"
     assert echo.server.seen == ["/echo.EchoService/another"]
+
+
+RELUCTANT = """state:
+    seen: int
+
+init():
+    seen = 0
+
+req(rpc):
+    seen = seen + 1
+    match seen < 3:
+        true => send(err('later', UNAVAILABLE), Up)
+        false => send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+def test_istio_sends_again_what_the_compiler_warns_of(echo: Application) -> None:
+    (echo.folder / "firewall.appnet").write_text(RELUCTANT)
+    assert "W022" in echo.compile()
+    echo.apply()
+    echo.start_pods()
+    await_filters(SERVER_POD, {SERVER})
+    assert echo.call("hello") == "OK", "its third attempt"
+    assert len(echo.server.seen) == 1
