@@ -58,7 +58,7 @@ class EchoServer:
 
     def start(self) -> grpc.Server:
         """On the port that the server's sidecar knows."""
-        server = grpc.server(ThreadPoolExecutor(8))
+        server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         server.add_generic_rpc_handlers((_Handler(self.seen),))
         assert server.add_insecure_port(f"127.0.0.1:{SERVER_PROGRAM}") == SERVER_PROGRAM
         server.start()
@@ -88,6 +88,7 @@ class Application:
     target: str
     server: EchoServer
     channel: grpc.Channel | None = None
+    applied: bool = False
 
     @property
     def output(self) -> Path:
@@ -107,6 +108,7 @@ class Application:
 
     def apply(self) -> None:
         """What the compiled README says, word for word."""
+        self.applied = True
         for it in self._commands("Apply"):
             self._run(it, self.output)
 
@@ -114,6 +116,7 @@ class Application:
         """What the compiled README says, word for word."""
         for it in self._commands("Remove"):
             self._run(it, self.output)
+        self.applied = False
 
     def start_pods(self) -> None:
         """The sidecars, as the application's Deployments ask for them."""
@@ -126,7 +129,7 @@ class Application:
             self.channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", (("grpc.default_authority", HOST),))
         call = self.channel.unary_unary(f"/echo.EchoService/{method}")
         try:
-            call(string_field(1, body), timeout=timeout, wait_for_ready=True)
+            call(string_field(1, body.encode()), timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
             return str(error.code().name)
         return "OK"
@@ -154,17 +157,25 @@ class Application:
         path = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
         if path in metadata:
             loader = yaml.safe_load(self.cluster.kubectl("get", "configmap", "appnet-loader", "-o", "yaml"))
-            mounted = self.folder / "mounted"
-            mounted.mkdir(exist_ok=True)
+            mounted = (
+                self.folder / pod.name
+            )  # a pod's own: to write a file anew would take it from under another's Envoy
+            mounted.mkdir()
             for name, content in loader["binaryData"].items():
                 (mounted / name).write_bytes(base64.b64decode(content))
             metadata[path] = str(mounted)
         return dict(metadata)
 
 
+@pytest.fixture(params=["native", "wasm"])
+def target(request: pytest.FixtureRequest) -> str:
+    """What elements are compiled to."""
+    return str(request.param)
+
+
 @pytest.fixture
-def echo(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Application]:
-    """The application, which no pod runs yet. The test's `target` says what elements are compiled to."""
+def echo(cluster: Cluster, tmp_path: Path, target: str) -> Iterator[Application]:
+    """The application, which no pod runs yet."""
     folder = tmp_path / "echo"
     shutil.copytree(_SAMPLE, folder)
     fault = folder / "fault.appnet"
@@ -172,7 +183,7 @@ def echo(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> It
     server = EchoServer()
     running = server.start()
     cluster.kubectl("apply", "-f", "-", given=MESH)
-    application = Application(cluster, folder, request.getfixturevalue("target"), server)
+    application = Application(cluster, folder, target, server)
     try:
         yield application
     finally:
@@ -181,9 +192,9 @@ def echo(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> It
         for it in (CLIENT_POD, SERVER_POD):
             if it.name in cluster.processes:
                 stop_sidecar(cluster, it)
-        if application.output.exists():
+        if application.applied:
             application.remove()
-        running.stop(None)
+        running.stop(None).wait()
 
 
 def await_filters(pod: Pod, names: set[str]) -> None:
