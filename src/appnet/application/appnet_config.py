@@ -11,6 +11,7 @@ from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import instead
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
@@ -68,8 +69,9 @@ def _check_header(top: Section) -> None:
     for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         found = top.text(key, needed=f"`{key}: {wanted}`")
         if found is not None and found.value != wanted:
-            title = f"not the {key} of an AppNetConfig"
-            top.problems.add("C014", title, found.span, f"`{wanted}` is expected", f"write `{key}: {wanted}`")
+            title, help_ = f"not the {key} of an AppNetConfig", f"write `{key}: {wanted}`"
+            remedies = instead(found.span, wanted)
+            top.problems.add("C014", title, found.span, f"`{wanted}` is expected", help_, remedies=remedies)
 
 
 class _ConfigReader:

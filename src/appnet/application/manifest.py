@@ -12,6 +12,7 @@ import yaml
 from appnet.application.named import config_error
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import near
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents, unreadable
 from appnet.system.address import MAX_PORT
@@ -74,7 +75,8 @@ class Manifest:
             help_ = suggestion(name.value, self.services, what=f"services of {file}")
             if not self.services:
                 help_ = "it has no `kind: Service`: name the application's Kubernetes manifest in `appManifestFile`"
-            raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_)
+            remedies = near(name.span, name.value, self.services)
+            raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_, remedies)
         return found
 
     def replicas(self, service: str) -> int:

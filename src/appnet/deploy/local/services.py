@@ -18,6 +18,7 @@ import yaml
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import near
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.system.address import MAX_PORT
 
@@ -134,7 +135,8 @@ def _services(section: Section, known: Mapping[str, object] | None) -> dict[str,
 
 def _check_known(name: Located, known: Mapping[str, object] | None, what: str, problems: Problems) -> None:
     if known is not None and name.value not in known:
-        problems.add("C040", f"no service `{name}`", name.span, "not there", suggestion(name.value, known, what=what))
+        help_, remedies = suggestion(name.value, known, what=what), near(name.span, name.value, known)
+        problems.add("C040", f"no service `{name}`", name.span, "not there", help_, remedies=remedies)
 
 
 def address_variable(service: str) -> str:

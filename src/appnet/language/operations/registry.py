@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.near import near_names, suggestion
+from appnet.diagnostics.remedy import instead
 from appnet.language import syntax
 from appnet.language.operations import (
     chance,
@@ -72,12 +73,16 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
         raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
     if name == "err":
         raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
-    raise CheckError("E013", f"there is no function `{name}`", node.function.span, help_=_instead(name))
+    span, (help_, meant) = node.function.span, _instead(name)
+    raise CheckError("E013", f"there is no function `{name}`", span, help_=help_, remedies=instead(span, *meant))
 
 
-def _instead(name: str) -> str:
-    """What to write for a function of this name."""
-    ours = [it.usage(it.name) for it in _FUNCTIONS if name.lower() in it.elsewhere]
+def _instead(name: str) -> tuple[str, list[str]]:
+    """What to write for a function of this name, and the functions that may stand in its place."""
+    ours = [it for it in _FUNCTIONS if name.lower() in it.elsewhere]
     if ours:
-        return f"write {' or '.join(ours)}"
-    return INSTEAD.get(name.lower()) or suggestion(name, [*BUILT_INS, "send", "err"], what="functions")
+        return f"write {' or '.join(it.usage(it.name) for it in ours)}", [it.name for it in ours]
+    if name.lower() in INSTEAD:
+        return INSTEAD[name.lower()], []
+    known = sorted([*BUILT_INS, "send", "err"])
+    return suggestion(name, known, what="functions"), near_names(name, known)
