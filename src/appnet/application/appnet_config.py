@@ -139,7 +139,8 @@ class _ConfigReader:
                 span = spec.key_span("backend")
                 title = "`backend` and `processors` say the same thing"
                 other = Label(spec.key_span("processors"), "the other one is here")
-                self._problems.add("C015", title, span, "one of them", "keep `processors`", other)
+                remedies = spec.without("backend")
+                self._problems.add("C015", title, span, "one of them", "keep `processors`", other, remedies=remedies)
             one = spec.text("backend", needed="a processor")
             return (one,) if one else ()
         if "processors" not in spec:

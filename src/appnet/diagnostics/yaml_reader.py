@@ -11,7 +11,7 @@ import yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Source, Span
-from appnet.diagnostics.remedy import Remedy, instead, near
+from appnet.diagnostics.remedy import Remedy, across, instead, near, without
 from appnet.diagnostics.source import base_name
 
 _TAGS = {
@@ -124,11 +124,20 @@ class Section:
         names = list(known)
         for key, (span, _) in self._entries.items():
             if refused and key in refused:
-                self.problems.add("C010", f"`{key}` is not taken", span, "not used here", refused[key])
+                remedies = self.without(key) if refused[key].startswith("remove it") else ()
+                self.problems.add(
+                    "C010", f"`{key}` is not taken", span, "not used here", refused[key], remedies=remedies
+                )
             elif key not in names:
                 advice = suggestion(key, names, what="keys here")
                 title = f"unknown key `{_shown(key)}`"
                 self.problems.add("C010", title, span, "not known here", advice, remedies=near(span, key, names))
+
+    def without(self, key: str) -> tuple[Remedy, ...]:
+        """What leaves the key out with its value, where that is on the same line."""
+        span, node = self._entries[key]
+        here = isinstance(node, yaml.ScalarNode) and node.end_mark.line == span.line - 1
+        return without(across(span, node_span(self.problems.source, node))) if here else ()
 
     def text(self, key: str, *, needed: str = "") -> Located | None:
         """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""

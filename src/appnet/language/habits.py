@@ -85,7 +85,7 @@ def remedies_of(place: Stumble, span: Span) -> tuple[Remedy, ...]:
         return instead(replace(span, end_column=span.column + 2), "=")
     if place.type(1) == "ELSE" and place.token.type == "IF":
         return instead(across(_place(place.line[-1], span), span), "elif")
-    if place.token.type == "_NEWLINE" and "_COLON" in place.expected:
+    if place.token.type == "_NEWLINE" and "_COLON" in place.expected and not _in_state(place):
         return added(end_of(_place(place.line[-1], span)), ":", "End the line with `:`")
     if _compares(place):
         return instead(span, "==")

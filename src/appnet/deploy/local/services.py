@@ -15,6 +15,7 @@ from typing import Any
 import re2
 import yaml
 
+from appnet.application.kinds import LOCAL
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
@@ -22,7 +23,6 @@ from appnet.diagnostics.remedy import near
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.system.address import MAX_PORT
 
-FILE_NAME = "local.yaml"
 INSTANCE = "APPNET_INSTANCE"
 """The variable that tells a program its instance's name."""
 
@@ -338,5 +338,5 @@ def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall |
 
 def local_file(manifest: Source) -> Source | None:
     """The application file beside the manifest, if there is one."""
-    source = manifest.beside(FILE_NAME)
+    source = manifest.beside(LOCAL)
     return source if source.path is not None and source.path.is_file() else None
