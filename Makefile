@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean
+.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
 	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
+	@echo 'make vscode        the extension for VS Code, as editors/vscode/appnet-VERSION.vsix; needs Node.js 20'
 	@echo 'make clean         remove .venv and caches'
 
 quickstart: $(BIN)/.runtime
@@ -77,6 +78,11 @@ recordings: $(BIN)/.development
 
 bench-%: $(BIN)/.development
 	$(BIN)/python -m benchmarks.$* $(ARGS)
+
+vscode:
+	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || ! npm --version >/dev/null 2>&1; then \
+		echo 'make vscode bundles JavaScript and needs Node.js 20 or newer with npm: https://nodejs.org' >&2; exit 1; fi
+	@cd editors/vscode && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent package
 
 clean:
 	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
