@@ -37,6 +37,10 @@ def make_server(check: Check) -> AppNetServer:
 
 
 def _keep_checked(server: AppNetServer) -> None:
+    @server.feature(lsp.INITIALIZE)
+    def initialize(params: lsp.InitializeParams) -> None:
+        server.protocol.trace = params.trace or lsp.TraceValue.Off
+
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: lsp.DidOpenTextDocumentParams) -> None:
         server.check(params.text_document.uri)

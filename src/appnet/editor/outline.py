@@ -33,8 +33,8 @@ def outline(lines: Sequence[str]) -> list[Symbol]:
     """The blocks with the state variables, in the order of the text."""
     heads = [(number, found) for number, text in enumerate(lines, 1) if (found := _SECTION.match(text))]
     symbols: list[Symbol] = []
-    for (number, head), end in zip(heads, [*(it for it, _ in heads[1:]), len(lines) + 1], strict=True):
-        last = end - 1
+    for index, (number, head) in enumerate(heads):
+        last = (heads[index + 1][0] if index + 1 < len(heads) else len(lines) + 1) - 1
         while last > number and not lines[last - 1].strip():
             last -= 1
         section = head[1].replace("internal", "state")
