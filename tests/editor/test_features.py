@@ -98,6 +98,22 @@ async def test_each_change_is_analysed_once(echo: Path) -> None:
 
 
 @asynchronous
+async def test_saving_an_element_checks_it_and_what_names_it_and_no_other_element(echo: Path) -> None:
+    async with editor() as it:
+        saved = it.open(echo / "firewall.appnet")
+        it.open(echo / "fault.appnet")
+        it.open(echo / "sample_echo_sidecar.yaml", "yaml")
+        for _ in range(3):
+            assert await it.diagnostics() == []
+        it.traced.clear()
+        it.client.text_document_did_save(lsp.DidSaveTextDocumentParams(saved))
+        for _ in range(2):
+            assert await it.diagnostics() == []
+        checked = [line.partition(" in ")[0] for line in it.traced]
+        assert checked == ["checked firewall.appnet", "checked sample_echo_sidecar.yaml"]
+
+
+@asynchronous
 async def test_a_remedy_is_applied_and_what_it_is_for_is_gone(echo: Path) -> None:
     async with editor() as it:
         document = it.open(echo / "firewall.appnet")

@@ -50,13 +50,14 @@ def _keep_checked(server: AppNetServer) -> None:
         server.check_soon(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
-    def saved(_: lsp.DidSaveTextDocumentParams) -> None:
-        server.check_all()
+    def saved(params: lsp.DidSaveTextDocumentParams) -> None:
+        server.check_again([params.text_document.uri])
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def changed_elsewhere(params: lsp.DidChangeWatchedFilesParams) -> None:
-        if any(it.uri not in server.workspace.text_documents for it in params.changes):  # others were saved here
-            server.check_all()
+        changed = [it.uri for it in params.changes if it.uri not in server.workspace.text_documents]
+        if changed:  # others were saved here
+            server.check_again(changed)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:

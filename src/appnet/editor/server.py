@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,11 +127,13 @@ class AppNetServer(LanguageServer):
         elif uri in self._told:  # it was ours before
             self._publish(uri, [], document.version)
 
-    def check_all(self) -> None:
-        """Checks everything that is open anew, as much of it hangs on other files."""
-        self._known.clear()
+    def check_again(self, changed: Collection[str]) -> None:
+        """Checks anew what is open and may hang on the files that changed. No element hangs on another."""
+        elements = all(path_of(it).suffix == ".appnet" for it in changed)
         for uri in list(self.workspace.text_documents):
-            self.check(uri)
+            if not elements or uri in changed or path_of(uri).suffix != ".appnet":
+                self._known.pop(uri, None)
+                self.check(uri)
 
     def _forget_check(self, uri: str) -> None:
         if (waiting := self._waiting.pop(uri, None)) is not None:

@@ -41,7 +41,7 @@ def rpc_of(call: TrialCall, application: LoadedApplication) -> tuple[LoadedChain
         return named[0]
     help_ = suggestion(call.method.value, known, what=f"methods that `{call.service}` calls")
     title = f"`{call.method}` is no method that `{call.service}` calls"
-    remedies = near(call.method.span, call.method.value, known)
+    remedies = near(call.method.span, call.method.value, [*known, *(it.rpartition("/")[2] for it in known)])
     raise DiagnosticError([_error("C050", title, call.method, "not on its edges", help_, remedies)])
 
 
