@@ -77,3 +77,27 @@ async def editor() -> AsyncIterator[Editor]:
         await asyncio.wait_for(client.shutdown_async(None), PATIENCE)
         client.exit(None)
         await asyncio.wait_for(client.stop(), PATIENCE)
+
+
+def offset(text: str, place: lsp.Position) -> int:
+    return sum(len(line) + 1 for line in text.split("\n")[: place.line]) + place.character
+
+
+def applied(text: str, edits: list[lsp.TextEdit]) -> str:
+    """As an editor does it; what it counts in is ASCII here."""
+    for it in sorted(edits, key=lambda it: offset(text, it.range.start), reverse=True):
+        text = text[: offset(text, it.range.start)] + it.new_text + text[offset(text, it.range.end) :]
+    return text
+
+
+def edits_of(edit: lsp.WorkspaceEdit | None, document: lsp.TextDocumentIdentifier) -> list[lsp.TextEdit]:
+    assert edit is not None
+    assert edit.changes is not None
+    assert list(edit.changes) == [document.uri]
+    return [it for it in edit.changes[document.uri] if isinstance(it, lsp.TextEdit)]
+
+
+async def actions(it: Editor, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> dict[str, lsp.CodeAction]:
+    params = lsp.CodeActionParams(document, lsp.Range(place, place), lsp.CodeActionContext([]))
+    found = await it.client.text_document_code_action_async(params)
+    return {action.title: action for action in found or () if isinstance(action, lsp.CodeAction)}

@@ -9,7 +9,7 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
-from tests.editor.conversation import Editor, editor
+from tests.editor.conversation import actions, applied, editor, edits_of
 from tests.support.asynchronous import asynchronous
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
@@ -51,30 +51,6 @@ def at(text: str, mark: str) -> lsp.Position:
     assert text.count(whole) == 1
     before = text[: text.index(whole) + mark.index("|")]
     return lsp.Position(before.count("\n"), len(before) - before.rfind("\n") - 1)
-
-
-def offset(text: str, place: lsp.Position) -> int:
-    return sum(len(line) + 1 for line in text.split("\n")[: place.line]) + place.character
-
-
-def applied(text: str, edits: list[lsp.TextEdit]) -> str:
-    """As an editor does it; what it counts in is ASCII here."""
-    for it in sorted(edits, key=lambda it: offset(text, it.range.start), reverse=True):
-        text = text[: offset(text, it.range.start)] + it.new_text + text[offset(text, it.range.end) :]
-    return text
-
-
-def edits_of(edit: lsp.WorkspaceEdit | None, document: lsp.TextDocumentIdentifier) -> list[lsp.TextEdit]:
-    assert edit is not None
-    assert edit.changes is not None
-    assert list(edit.changes) == [document.uri]
-    return [it for it in edit.changes[document.uri] if isinstance(it, lsp.TextEdit)]
-
-
-async def actions(it: Editor, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> dict[str, lsp.CodeAction]:
-    params = lsp.CodeActionParams(document, lsp.Range(place, place), lsp.CodeActionContext([]))
-    found = await it.client.text_document_code_action_async(params)
-    return {action.title: action for action in found or () if isinstance(action, lsp.CodeAction)}
 
 
 @asynchronous

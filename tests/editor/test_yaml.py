@@ -10,8 +10,7 @@ from lsprotocol import types as lsp
 
 from appnet.diagnostics.source import TextSource
 from appnet.editor.yaml_text import YamlText
-from tests.editor.conversation import editor
-from tests.editor.test_features import actions, applied, edits_of
+from tests.editor.conversation import actions, applied, editor, edits_of
 from tests.support.asynchronous import asynchronous
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
@@ -53,12 +52,12 @@ ELEMENTS = ["fault.appnet", "firewall.appnet", "logging.appnet", "metrics.appnet
         ("  proto: nothing.proto\n  method: ", []),
         ("  processors:\n    - ", ["sidecar"]),
         ("  serverService: ", ["frontend", "server"]),
+        ("  serverService:", [" frontend", " server"]),
         ("  # serverService: ", []),
         ("  nothing:\n    ", []),
     ],
 )
 def test_what_is_offered_in_an_appnetconfig(echo: Path, written: str, expected: list[str]) -> None:
-    (echo / "limit.appnet").write_text("init(most, seconds = 1):\n    pass\nstate:\n    pass\n")
     limit = "state:\n    pass\ninit(most, seconds = 1):\n    pass\nreq(rpc):\n    pass\nresp(rpc):\n    pass\n"
     (echo / "limit.appnet").write_text(limit)
     found = [it for it in offered(echo / "it.yaml", HEAD + written) if "limit" not in it]

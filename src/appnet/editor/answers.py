@@ -18,7 +18,7 @@ from appnet.editor.yaml_text import YamlText
 from appnet.language.braces import has_braces
 from appnet.language.formatter import format_program
 
-_TRIGGERS = ["'", '"', ".", "@", ",", ":", " ", "/", "-"]
+_TRIGGERS = ["'", '"', ".", "@", ",", ":", "/"]
 _REWRITE = lsp.CodeActionKind.RefactorRewrite
 _REQUEST_FAILED = -32803
 

@@ -58,7 +58,8 @@ class YamlText(CheckedFile):
         else:
             listed = str(place.path[-2]) if place.item and len(place.path) > 1 else ""
             found = [*self._keys(place), *(self._values(place, listed) if listed else ())]
-        return [replace(it, replaces=len(place.begun)) for it in found]
+        gap = " " if self.lines[line - 1 : line] and self.lines[line - 1][: column - 1].endswith(":") else ""
+        return [replace(it, insert=f"{gap}{it.insert or it.text}", replaces=len(place.begun)) for it in found]
 
     def _keys(self, place: YamlPlace) -> list[Completion]:
         known = self._at(place).keys

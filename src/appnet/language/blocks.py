@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from appnet.diagnostics.diagnostic import shown_text
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.remedy import Remedy, added
 from appnet.language.braces import has_braces
@@ -17,7 +18,7 @@ _NO_CODE = re.compile(r"[ \t]*(?:(?:#|//).*)?")
 
 def at_end_of_block(head: Span, statement: str) -> tuple[Remedy, ...]:
     """The statement as the last of the section that begins at ``head``; none for programs in braces."""
-    text = head.source.text()
+    text = shown_text(head.source)
     if has_braces(text):
         return ()
     lines = text.split("\n")
@@ -37,7 +38,7 @@ def at_end_of_block(head: Span, statement: str) -> tuple[Remedy, ...]:
 
 def new_block(place: Span, name: str) -> tuple[Remedy, ...]:
     """The section, which does nothing, where it belongs; ``place`` is anywhere in a program not in braces."""
-    lines = place.source.text().split("\n")
+    lines = shown_text(place.source).split("\n")
     body = _BODIES.get(name, "pass")
     order = list(SECTIONS)
     found = ((number, match[1]) for number, line in enumerate(lines, 1) if (match := _SECTION.match(line)))

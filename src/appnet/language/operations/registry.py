@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from appnet.diagnostics.near import near_names, suggestion
 from appnet.diagnostics.remedy import instead
 from appnet.language import syntax
@@ -67,7 +69,7 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
     name = node.function.name
     found = BUILT_INS.get(name)
     if found is not None:
-        call = Call(scope, node, want, found.usage(name))
+        call = Call(scope, node, want, _usage(name))
         return found.resolve(call) if found.resolve is not None else by_signature(call, found.operations[0])
     if name == "reply":
         raise CheckError("E035", "`reply()` is no value", node.span, help_="write r = reply(), and then send(r, Up)")
@@ -75,6 +77,11 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
         raise CheckError("E031", "`err` is no value", node.span, help_="write send(err('text'), Up)")
     span, (help_, meant) = node.function.span, _instead(name)
     raise CheckError("E013", f"there is no function `{name}`", span, help_=help_, remedies=instead(span, *meant))
+
+
+@cache
+def _usage(name: str) -> str:
+    return BUILT_INS[name].usage(name)
 
 
 def _instead(name: str) -> tuple[str, list[str]]:
