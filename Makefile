@@ -12,7 +12,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges fuzz lint pictures recordings docs docs-screenshots format clean
+.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
+	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make pictures      draw the pictures of the docs anew'
@@ -27,6 +28,7 @@ help:
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
 	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
+	@echo 'make vscode        the extension for VS Code, as editors/vscode/appnet-VERSION.vsix; needs Node.js 20'
 	@echo 'make clean         remove .venv and caches'
 
 quickstart: $(BIN)/.runtime
@@ -37,6 +39,11 @@ test: $(BIN)/.development
 
 test-judges: $(BIN)/.development
 	$(BIN)/pytest -m judges tests/judges $(ARGS)
+
+# A network namespace of its own: the ports of a cluster are always free there, and nothing gets out.
+test-kubernetes: $(BIN)/.kubernetes
+	$(BIN)/python -m tests.kubernetes.programs
+	unshare --net --mount sh -c 'ip link set lo up && exec $(BIN)/pytest -m kubernetes tests/kubernetes $(ARGS)'
 
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
@@ -72,6 +79,11 @@ recordings: $(BIN)/.development
 bench-%: $(BIN)/.development
 	$(BIN)/python -m benchmarks.$* $(ARGS)
 
+vscode:
+	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || ! npm --version >/dev/null 2>&1; then \
+		echo 'make vscode bundles JavaScript and needs Node.js 20 or newer with npm: https://nodejs.org' >&2; exit 1; fi
+	@cd editors/vscode && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent package
+
 clean:
 	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -103,3 +115,8 @@ $(BIN)/python:
 		exit 1; fi
 	@echo "Making a virtual environment in .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
+
+$(BIN)/.kubernetes: pyproject.toml $(BIN)/.development
+	@echo 'Installing etcd and kubectl into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[kubernetes]'
+	@touch $@

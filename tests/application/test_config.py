@@ -127,7 +127,10 @@ def test_manifest_services_and_ports(tmp_path: Path) -> None:
     )
     manifest = load_manifest(FileSource(path))
     assert [it.name for it in manifest.deployments] == ["b"]
-    assert {it.name: (it.namespace, dict(it.ports)) for it in manifest.services.values()} == {
+    assert {
+        it.name: (it.namespace, {name: port.number for name, port in it.ports.items()})
+        for it in manifest.services.values()
+    } == {
         "a": ("n", {"web": 80, "81": 81}),
         "c": ("default", {}),
     }

@@ -11,13 +11,14 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from typer.testing import CliRunner
 
-from appnet.application import appnet_config
+from appnet.application import appnet_config, specification
 from appnet.behaviour import reader
-from appnet.cli.commands.schema import NAMES
 from appnet.cli.main import app
 from appnet.deploy.local import services
+from appnet.editor.schema import NAMES, kind_of
 
 CONFIG = Path(__file__).parents[2] / "config"
+SPECIFICATIONS = Path(__file__).parents[1] / "application" / "bad" / "conversions"  # nothing is wrong with them as such
 
 
 def schema(name: str) -> Any:
@@ -30,11 +31,10 @@ def schema(name: str) -> Any:
 
 def documents(kind: str) -> list[tuple[str, Any]]:
     found = []
-    for file in sorted(CONFIG.rglob("*.yaml")):
-        for it in yaml.safe_load_all(file.read_text()):
-            of = "behaviour" if file.name.endswith(".behaviour.yaml") else "local" if file.name == "local.yaml" else ""
-            of = of or ("appnetconfig" if it.get("kind") == "AppNetConfig" else "")
-            found += [(str(file.relative_to(CONFIG)), it)] if of == kind else []
+    for file in sorted([*CONFIG.rglob("*.yaml"), *SPECIFICATIONS.glob("*.yaml")]):
+        text = file.read_text()
+        if kind_of(file.name, text) == kind:
+            found += [(file.name, it) for it in yaml.safe_load_all(text)]
     return found
 
 
@@ -60,6 +60,10 @@ def test_schemas_have_the_readers_keys() -> None:
     config, local, behaviour = (schema(it) for it in ("appnetconfig", "local", "behaviour"))
     assert set(config["properties"]) == set(appnet_config._TOP_KEYS)
     assert set(config["properties"]["spec"]["properties"]) == set(appnet_config._SPEC_KEYS)
+    spec = schema("specification")
+    assert set(spec["properties"]) == set(specification._TOP_KEYS)
+    assert set(spec["$defs"]["element"]["properties"]) == set(specification._ELEMENT_KEYS)
+    assert set(spec["$defs"]["pair"]["properties"]) == set(specification._PAIR_KEYS)
     service = local["properties"]["services"]["additionalProperties"]
     assert set(service["properties"]) == set(services._SERVICE_KEYS)
     assert set(local["properties"]["calls"]["items"]["properties"]) == set(services._CALL_KEYS)
@@ -71,6 +75,6 @@ def test_schemas_have_the_readers_keys() -> None:
 def test_a_schema_that_there_is_not() -> None:
     answer = CliRunner().invoke(app, ["schema", "locla"])
     assert answer.exit_code == 2
-    assert "'locla' is not one of appnetconfig, local, behaviour; did you mean `local`?" in " ".join(
+    assert "'locla' is not one of appnetconfig, specification, local, behaviour; did you mean `local`?" in " ".join(
         answer.stderr.replace("│", " ").split()
     )

@@ -78,7 +78,14 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > DEFAULT_MAX_MESSAGE
     assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
     source = place["patch"]["value"]["config_discovery"]["config_source"]
-    assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "2s"}
+    until_then = place["patch"]["value"]["config_discovery"]["default_config"]
+    assert until_then["@type"] in place["patch"]["value"]["config_discovery"]["type_urls"]
+    (policy,) = until_then["rules"]["policies"].values()
+    assert (until_then["rules"]["action"], policy["permissions"]) == (
+        "DENY",
+        [{"url_path": {"path": {"exact": "/echo.EchoService/echo"}}}],
+    )
     (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
     assert filter_["spec"]["configPatches"][1]["match"]["listener"]["portNumber"] == 9000
 

@@ -105,6 +105,20 @@ def test_text_that_is_not_saved_yet(echo: Path) -> None:
 # --- what can be run here, and what in a cluster ---
 
 CHOOSES = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    {line}\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+REFUSES = """state:
+    pass
+
+init():
+    pass
+
+req(rpc):
+    match get(rpc, 'body') == 'x':
+        true => {sends}
+        false => send(rpc, Down)
+
+resp(rpc):
+    send(rpc, Up)
+"""
 
 
 def agree(folder: Path, target: str) -> list[str]:
@@ -137,6 +151,45 @@ def test_services_that_a_cluster_cannot_tell_are_warned_of(echo: Path) -> None:
     manifest = echo / "echo.yaml"
     manifest.write_text(manifest.read_text().replace("  selector:\n    app: server\n", ""))
     assert agree(echo, "wasm") == ["C047"]
+
+
+@pytest.mark.parametrize(
+    ("port", "codes"),
+    [
+        ("- {name: tcp, port: 9000}", ["C053"]),
+        ("- {name: grpc, appProtocol: TLS, port: 9000}", ["C053"]),
+        ("- {name: tcp-metrics, port: 9100}\n    - {name: tls-grpc, port: 9000}", ["C053"]),
+        ("- {name: tcp, appProtocol: kubernetes.io/h2c, port: 9000}", []),
+        ("- {name: tcp-metrics, port: 9100}\n    - {name: grpc-api, port: 9000}", []),
+        ("- {port: 9000}", []),
+    ],
+)
+def test_ports_that_istio_does_not_look_into_are_warned_of(echo: Path, port: str, codes: list[str]) -> None:
+    manifest = echo / "echo.yaml"
+    text = manifest.read_text()
+    old = "- name: grpc\n      port: 9000\n      targetPort: 9000\n      appProtocol: grpc"
+    assert text.count(old) == 1
+    manifest.write_text(text.replace(old, port))
+    assert agree(echo, "wasm") == codes
+
+
+@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize(
+    ("element", "sends", "warned"),
+    [
+        ("firewall", "send(err('later', UNAVAILABLE), Up)", True),
+        ("firewall", "pass", True),
+        ("firewall", "send(err('later', RESOURCE_EXHAUSTED), Up)", False),
+        ("fault", "send(err('later', UNAVAILABLE), Up)", False),
+    ],
+    ids=["refused", "dropped", "another code", "before the retries"],
+)
+def test_refusals_that_istio_sends_again_are_warned_of(
+    echo: Path, element: str, sends: str, warned: bool, target: str
+) -> None:
+    (echo / f"{element}.appnet").write_text(REFUSES.format(sends=sends))
+    found = check_source(FileSource(echo / "sample_echo_sidecar.yaml"), where=Where(target))
+    assert [(it.code, f"`{element}`" in it.title) for it in found if it.code != "W001"] == ([("W022", True)] * warned)
 
 
 def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> None:

@@ -2,76 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from lsprotocol import types as lsp
-from pygls.lsp.client import LanguageClient
 
+from tests.editor.conversation import editor
 from tests.support.asynchronous import asynchronous
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
-PATIENCE = 30.0  # seconds; a machine under load starts Python slowly
-
-
-class Editor:
-    """A client with one server, and the diagnostics that the server published last for each document."""
-
-    def __init__(self, client: LanguageClient) -> None:
-        self.client = client
-        self.published: asyncio.Queue[lsp.PublishDiagnosticsParams] = asyncio.Queue()
-        self.version = 0
-
-        @client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
-        def published(params: lsp.PublishDiagnosticsParams) -> None:
-            self.published.put_nowait(params)
-
-    def open(self, path: Path, language: str = "appnet") -> lsp.TextDocumentIdentifier:
-        item = lsp.TextDocumentItem(path.as_uri(), language, self.version, path.read_text(encoding="utf-8"))
-        self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
-        return lsp.TextDocumentIdentifier(item.uri)
-
-    def change(self, document: lsp.TextDocumentIdentifier, text: str) -> None:
-        self.version += 1
-        versioned = lsp.VersionedTextDocumentIdentifier(self.version, document.uri)
-        whole = lsp.TextDocumentContentChangeWholeDocument(text)
-        self.client.text_document_did_change(lsp.DidChangeTextDocumentParams(versioned, [whole]))
-
-    async def diagnostics(self) -> list[lsp.Diagnostic]:
-        """Those that are published next."""
-        return list((await asyncio.wait_for(self.published.get(), PATIENCE)).diagnostics)
-
-    async def hover(self, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> str:
-        found = await self.client.text_document_hover_async(lsp.HoverParams(document, place))
-        assert found is not None
-        assert isinstance(found.contents, lsp.MarkupContent)
-        return found.contents.value
-
-    async def definition(self, document: lsp.TextDocumentIdentifier, place: lsp.Position) -> lsp.Location:
-        found = await self.client.text_document_definition_async(lsp.DefinitionParams(document, place))
-        assert isinstance(found, lsp.Location)
-        return found
-
-
-@asynccontextmanager
-async def editor() -> AsyncIterator[Editor]:
-    client = LanguageClient("test", "1")
-    opened = Editor(client)
-    await client.start_io(sys.executable, "-m", "appnet", "lsp")
-    try:
-        root = lsp.InitializeParams(capabilities=lsp.ClientCapabilities(), process_id=None)
-        await asyncio.wait_for(client.initialize_async(root), PATIENCE)
-        client.initialized(lsp.InitializedParams())
-        yield opened
-    finally:
-        await asyncio.wait_for(client.shutdown_async(None), PATIENCE)
-        client.exit(None)
-        await asyncio.wait_for(client.stop(), PATIENCE)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.judges.runs import Runs
-from tests.judges.tools import NoToolsError, Tools, install
+from tests.judges.tools import Tools, install
+from tests.support.go import NoToolsError
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from tests.judges import known
 from tests.judges.behind import rewrite, varint
 from tests.judges.known import Known, complaints, seen
 from tests.judges.suite import PASSED, same
-from tests.judges.tools import NoToolsError, install
+from tests.judges.tools import install
+from tests.support.go import NoToolsError
 
 LISTED = Known("suite", "*late", "RESET", "it is late")
 SOMETIMES = Known("suite", "*now and then", "RESET", "it is late at times", always=False)

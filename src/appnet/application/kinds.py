@@ -18,6 +18,9 @@ KIND = "AppNetConfig"
 BEHAVIOUR = ".behaviour.yaml"
 """How the names of behaviour files end."""
 
+LOCAL = "local.yaml"
+"""The name of files that say how services run on this machine."""
+
 _NEAR = 0.8
 _HEADER = {"apiVersion": API_VERSION, "kind": KIND}
 _OF_SPECIFICATIONS = ("app_name", "app_manifest", "app_structure")

@@ -12,6 +12,7 @@ import yaml
 from appnet.application.named import config_error
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import near
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents, unreadable
 from appnet.system.address import MAX_PORT
@@ -19,6 +20,18 @@ from appnet.system.address import MAX_PORT
 _MAX_REPLICAS = 1_000
 _PORT = re.compile("[0-9]{1,5}")
 _LONGEST_NAME = 253  # of an object in Kubernetes
+_LONGEST_LABEL = 63
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a Service. ``protocol``: what it speaks, in lower case, by its `appProtocol`, or else by the first part
+    of its name (`grpc` of `grpc-api`), where meshes look for it; empty where neither says. ``span``: of who says it.
+    """
+
+    number: int
+    protocol: str
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Service:
 
     name: str
     namespace: str
-    ports: Mapping[str, int]
+    ports: Mapping[str, Port]
     span: Span
     selector: Mapping[str, Scalar] = field(default_factory=dict)
 
@@ -62,7 +75,8 @@ class Manifest:
             help_ = suggestion(name.value, self.services, what=f"services of {file}")
             if not self.services:
                 help_ = "it has no `kind: Service`: `appManifestFile` must be the application's Kubernetes manifest"
-            raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_)
+            remedies = near(name.span, name.value, self.services)
+            raise config_error("C040", f"no service `{name}`", name.span, f"not in {file}", help_, remedies)
         return found
 
     def replicas(self, service: str) -> int:
@@ -144,18 +158,22 @@ def _labels(section: Section | None, key: str) -> dict[str, Scalar]:
     return {name: value for name, (value, _) in section.scalars(key).items()} if section else {}
 
 
-def _ports(spec: Section | None) -> dict[str, int]:
+def _ports(spec: Section | None) -> dict[str, Port]:
     """The ports in a Service's ``spec``."""
-    found: dict[str, int] = {}
+    found: dict[str, Port] = {}
     if spec is None or "ports" not in spec:
         return found
     for node in spec.items("ports", "list ports: `- port: 9000`") or ():
         entry = Section(node, spec.problems) if isinstance(node, yaml.MappingNode) else None
         number = entry.get("port") if entry else None
         text = number.value if isinstance(number, yaml.ScalarNode) else ""
-        if entry and _PORT.fullmatch(text) and 0 < int(text) <= MAX_PORT:
+        if entry and number and _PORT.fullmatch(text) and 0 < int(text) <= MAX_PORT:
             name = entry.text("name") if "name" in entry else None
-            found[name.value if name else text] = int(text)
+            speaks = entry.text("appProtocol") if "appProtocol" in entry else name
+            protocol = speaks.value.lower() if speaks else ""
+            word = protocol if "appProtocol" in entry else protocol.partition("-")[0]
+            span = speaks.span if speaks else node_span(spec.problems.source, number)
+            found[name.value if name else text] = Port(int(text), word, span)
         else:
             span = node_span(spec.problems.source, number or node)
             help_ = f"write a number from 1 to {MAX_PORT}: `port: 9000`"
@@ -163,9 +181,14 @@ def _ports(spec: Section | None) -> dict[str, int]:
     return found
 
 
-def object_name(text: str) -> str:
+def object_name(text: str, longest: int = _LONGEST_NAME) -> str:
     """``text`` as Kubernetes takes it in names; what does not fit is told apart by a hash."""
     name = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-    if name == text and len(name) <= _LONGEST_NAME:
+    if name == text and len(name) <= longest:
         return name
-    return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{name[: longest - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def label_value(text: str) -> str:
+    """``text`` as Kubernetes takes it in the values of labels."""
+    return object_name(text, _LONGEST_LABEL)

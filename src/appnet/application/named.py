@@ -9,6 +9,7 @@ from pathlib import Path
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.near import did_you_mean, near_paths
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import Remedy, instead
 from appnet.diagnostics.yaml_reader import Located, Problems, Section
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -23,9 +24,11 @@ def check_element_name(name: Located, problems: Problems) -> None:
         problems.add("C016", f"`{name}` is not a valid element name", name.span, "not a name", help_)
 
 
-def config_error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
+def config_error(
+    code: str, title: str, span: Span, label: str, help_: str, remedies: tuple[Remedy, ...] = ()
+) -> DiagnosticError:
     """One error as an exception."""
-    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_)])
+    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_, remedies=remedies)])
 
 
 def named_source(section: Section, key: str, what: str) -> Source | None:
@@ -40,8 +43,9 @@ def named_source(section: Section, key: str, what: str) -> Source | None:
         advice = "relative paths start at the configuration's folder"
         if Path(text.value).is_absolute():
             advice = f"write the path of an existing file; {advice}"
-        help_ = _near(source, problems.source) or advice
-        problems.add("C033", f"the file in `{key}` does not exist", text.span, reason, help_)
+        there = [it.as_posix() for it in _near(source, problems.source)]
+        help_, title = did_you_mean(there) or advice, f"the file in `{key}` does not exist"
+        problems.add("C033", title, text.span, reason, help_, remedies=instead(text.span, *there))
         return None
     return source
 
@@ -63,12 +67,12 @@ def _resolve(text: Located, problems: Problems) -> Source | None:
     return below if _missing(found) and not _missing(below) else found
 
 
-def _near(source: Source, here: Source) -> str:
-    """Help that names what is there near ``source``, from the folder of ``here``; empty if there is nothing."""
+def _near(source: Source, here: Source) -> list[Path]:
+    """What is there near ``source``, from the folder of ``here``."""
     if source.path is None or here.path is None:
-        return ""
+        return []
     folder = here.path.parent
-    return did_you_mean(Path(os.path.relpath(it, folder)) for it in near_paths(source.path))
+    return [Path(os.path.relpath(it, folder)) for it in near_paths(source.path)]
 
 
 def _missing(source: Source) -> str:

@@ -27,6 +27,7 @@ from appnet.diagnostics.diagnostic import (
 )
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import Remedy, instead, near
 from appnet.diagnostics.source import NOT_TEXT, base_name, bytes_of
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.types import BOOL, BYTES, FLOAT, INT, STRING, UINT, MapType, Type, VecType
@@ -98,14 +99,17 @@ class ProtoFile:
             return _signature((exact or found)[0])
         place = span or self._service_place()
         if found:
-            full = " or ".join(f"`{_full_name(it)}`" for it in found)
-            raise _error("C052", f"method `{name}` is ambiguous", place, "several services have it", f"write {full}")
+            full = [_full_name(it) for it in found]
+            title, help_ = f"method `{name}` is ambiguous", f"write {' or '.join(f'`{it}`' for it in full)}"
+            remedies = instead(span, *full) if span else ()
+            raise _error("C052", title, place, "several services have it", help_, remedies)
         short = dict.fromkeys(it.name if "." not in wanted else _full_name(it)[1:] for it in self._methods())
         if short:
             advice = suggestion(name, short, what=f"methods of {base_name(self.source)}")
         else:
             advice = f"declare a `service` with it in {base_name(self.source)}"
-        raise _error("C051", f"no method `{name}`", place, f"not in {base_name(self.source)}", advice)
+        remedies = near(span, name, short) if span else ()
+        raise _error("C051", f"no method `{name}`", place, f"not in {base_name(self.source)}", advice, remedies)
 
     def message_class(self, full_name: str) -> type[Message]:
         """The class of the message ``full_name`` (``package.Message``); raises ``KeyError`` for an unknown one."""
@@ -488,7 +492,7 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
 _ADVICE = (
     (
         "Import ",
-        "imports are searched next to the .proto, above its package's path, in the roots of buf.yaml and in googleapis",
+        "imports are searched next to the .proto, above its package's path, in buf.yaml's roots and in googleapis",
     ),
     ("top-level statement", 'a .proto begins with `syntax = "proto3";` and contains messages and services'),
     ('Expected ";"', "end what comes before it with `;`"),
@@ -519,5 +523,7 @@ def _span(file: Source, line: int, column: int) -> Span:
     return Span(file, line, start + 1, line, end + 1)
 
 
-def _error(code: str, title: str, span: Span, label: str, help_: str) -> DiagnosticError:
-    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_)])
+def _error(
+    code: str, title: str, span: Span, label: str, help_: str, remedies: tuple[Remedy, ...] = ()
+) -> DiagnosticError:
+    return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_, remedies=remedies)])

@@ -12,6 +12,7 @@ from appnet.application.model import USUAL_PROCESSOR, Application, Chain, Edge, 
 from appnet.application.named import check_element_name, named_source
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import instead, near
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
@@ -149,8 +150,8 @@ class _SpecificationReader:
                 help_ = suggestion(edge, edges, what="edges of `app_structure`")
                 title = f"no edge `{written}`"
                 edges_here = Label(self._top.key_span("app_structure"), "the edges are listed here")
-                span, label = section.key_span(written), "not in `app_structure`"
-                self._problems.add("C045", title, span, label, help_, *([edges_here] if edges else []))
+                span, label, meant = section.key_span(written), "not in `app_structure`", [edges_here] if edges else []
+                self._problems.add("C045", title, span, label, help_, *meant, remedies=near(span, edge, edges))
                 continue
             for node in section.items(written, f"list elements of the edge, or remove `{written}`") or ():
                 if isinstance(node, yaml.MappingNode):
@@ -193,8 +194,9 @@ class _SpecificationReader:
     def _position(self, section: Section) -> Side | None:
         found = section.text("position") if "position" in section else None
         if found is not None and found.value not in _POSITIONS:
-            help_ = suggestion(found.value, ("client", "server", "any"), what="positions")
-            self._problems.add("C023", f"unknown position `{found}`", found.span, "not a position", help_)
+            known, title = ("client", "server", "any"), f"unknown position `{found}`"
+            help_, remedies = suggestion(found.value, known, what="positions"), near(found.span, found.value, known)
+            self._problems.add("C023", title, found.span, "not a position", help_, remedies=remedies)
         return _POSITIONS.get(found.value) if found is not None else None
 
     def _processors(self, section: Section) -> tuple[Located, ...]:
@@ -216,7 +218,8 @@ class _SpecificationReader:
         name = section.text("name", needed=f"the transport: `{_TRANSPORT}`")
         if name is not None and name.value != _TRANSPORT:
             help_ = f"write `{_TRANSPORT}`: HTTP/2 over TCP, as in gRPC"
-            self._problems.add("C024", f"unknown transport `{name}`", name.span, "not a transport", help_)
+            title, remedies = f"unknown transport `{name}`", instead(name.span, _TRANSPORT)
+            self._problems.add("C024", title, name.span, "not a transport", help_, remedies=remedies)
 
     # --- chains ---
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,24 @@ def _folders(element: Path) -> list[Path]:
 
 def _applications(folder: Path) -> Iterator[Application]:
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        with suppress(DiagnosticError):  # a manifest, or wrong, which is told when it is checked itself
+            yield from _read(FileSource(path))
+
+
+def _read(source: FileSource) -> Sequence[Application]:
+    """What the file says, which is read again when its text has changed; nothing where it is no application."""
+    text = source.text()
+    before, known = _READ.get(source, ("", None))
+    if known is None or before != text:
         try:
-            yield from read_applications(FileSource(path))
-        except DiagnosticError:
-            continue  # a manifest, or wrong, which is told when it is checked itself
+            known = read_applications(source)
+        except DiagnosticError as error:
+            if any(it.code == "C033" for it in error.diagnostics):  # what it names may come to be there
+                raise
+            known = ()
+        _READ[source] = text, known
+    return known
+
+
+_READ: dict[FileSource, tuple[str, Sequence[Application]]] = {}
+"""What files said, with their texts then."""

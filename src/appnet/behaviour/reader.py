@@ -28,6 +28,7 @@ from appnet.behaviour.values import WrongValue, from_yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import near
 from appnet.diagnostics.source import base_name, stem
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.interpret.random import first_draw_seed
@@ -138,7 +139,10 @@ def _chain_of(
     title = f"no chain of {config} has the method `{method}`" if not found else f"method `{method}` is ambiguous"
     short = {name.rpartition("/")[2]: name for name in methods}
     help_ = suggestion(method.value, methods if found or len(short) < len(methods) else short, what="methods")
-    raise DiagnosticError([Diagnostic("C051", Severity.ERROR, title, method.span, "not found", help_)])
+    remedies = near(method.span, method.value, [*methods, *short])
+    raise DiagnosticError(
+        [Diagnostic("C051", Severity.ERROR, title, method.span, "not found", help_, remedies=remedies)]
+    )
 
 
 class _Reader:
@@ -310,7 +314,9 @@ class _Reader:
         code, _, message = text.value.partition(" ") if text else ("OK", "", "")
         if text and code not in _ERRORS:
             help_ = suggestion(code, _ERRORS, what="codes")
-            self._problems.add("C073", f"there is no gRPC code `{code}`", text.span, "not a code", help_)
+            title, first = f"there is no gRPC code `{code}`", text.span.of_first(len(code), text.value)
+            remedies = near(first, code, _ERRORS) if first else ()
+            self._problems.add("C073", title, text.span, "not a code", help_, remedies=remedies)
             return Refuses(0, b"")
         return Refuses(STATUS_CODES[code], message.encode())
 
@@ -331,7 +337,8 @@ class _Reader:
             self._problems.add("C071", f"`status` of a {kind}", section.key_span("status"), "not a response", help_)
         if text.value not in STATUS_CODES:
             help_ = suggestion(text.value, STATUS_CODES, what="codes")
-            self._problems.add("C073", f"there is no gRPC code `{text}`", text.span, "not a code", help_)
+            title, remedies = f"there is no gRPC code `{text}`", near(text.span, text.value, STATUS_CODES)
+            self._problems.add("C073", title, text.span, "not a code", help_, remedies=remedies)
             return 0
         return STATUS_CODES[text.value]
 
@@ -357,8 +364,9 @@ class _Reader:
                 found += self._values(Section(node, self._problems), schema, f"{path}.")
             else:
                 help_ = suggestion(path, schema.fields, what=f"fields of {schema.full_name}")
-                title = f"{schema.full_name} has no field `{path}`"
-                self._problems.add("C074", title, section.key_span(name), "no such field", help_)
+                title, span = f"{schema.full_name} has no field `{path}`", section.key_span(name)
+                meant = near(span, path, schema.fields, lambda it: it.removeprefix(prefix))
+                self._problems.add("C074", title, span, "no such field", help_, remedies=meant)
         return found
 
     def _headers(self, section: Section, key: str) -> dict[str, bytes]:
@@ -401,7 +409,8 @@ class _Reader:
         }
         if name not in known:
             help_ = suggestion(name, known, what="state variables")
-            self._problems.add("C075", f"there is no state variable `{name}`", span, "not in the element", help_)
+            title, remedies = f"there is no state variable `{name}`", near(span, name, known)
+            self._problems.add("C075", title, span, "not in the element", help_, remedies=remedies)
             return None
         element, variable = known[name]
         if variable.state_class not in wanted:

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from appnet.application.kinds import BEHAVIOUR, is_behaviour
+from appnet.application.kinds import BEHAVIOUR, LOCAL, is_behaviour
 from appnet.application.load import LoadedApplication
 from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
@@ -21,7 +21,7 @@ from appnet.cli.screen import counted
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
 from appnet.deploy.local.calls import check_calls
-from appnet.deploy.local.services import FILE_NAME, local_file, read_local_application
+from appnet.deploy.local.services import local_file, read_local_application
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import FileSource, check_there
@@ -96,21 +96,22 @@ def _of_chains(loaded: LoadedApplication) -> Iterator[Behaviour]:
             yield Behaviour(source, chain.proto, method.signature, (empty,))
 
 
-def check_any(file: Path, proto: Path | None, method: str, target: str = "") -> list[Diagnostic]:
+def check_any(source: FileSource, proto: Path | None = None, method: str = "", target: str = "") -> list[Diagnostic]:
     """What is wrong with a file of any kind; of a behaviour file, with what it names too.
 
     ``target``: with notes of what it keeps or gives up of elements that are right.
     """
+    file = source.path
     try:
         if file.name.endswith(BEHAVIOUR):
-            load_behaviour(FileSource(file))
+            load_behaviour(source)
             return []
-        if file.name == FILE_NAME:
-            read_local_application(FileSource(file))
+        if file.name == LOCAL:
+            read_local_application(source)
             return []
         where = Where(target) if target else Where()
         named = FileSource(proto) if proto is not None else None
-        found = check_source(FileSource(file), named, method, where, also=_of_programs)
+        found = check_source(source, named, method, where, also=_of_programs)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
         return [*found, *notes_of(file, proto, method, target)] if noted else found
     except DiagnosticError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from appnet.application.load import LoadedApplication
@@ -18,6 +20,7 @@ from appnet.ir.compile import compile_program
 from appnet.language import read
 from appnet.language.assume import assumed_parameters, check_assuming
 from appnet.language.messages import MethodSignature
+from appnet.language.scope import Findings, Mention
 from appnet.language.syntax import Program
 
 ANYWHERE = Where()
@@ -40,7 +43,7 @@ def check_source(
     try:
         match PurePosixPath(source.name).suffix:
             case ".appnet":
-                return _check_element(source, proto, method)
+                return check_element(source, proto, method).diagnostics
             case ".proto":
                 load_proto(source)
                 return []
@@ -53,22 +56,55 @@ def check_source(
         return error.diagnostics
 
 
-def _check_element(source: Source, proto: Source | None, method: str) -> list[Diagnostic]:
-    program = read(source)
-    if proto is not None:
-        loaded = load_proto(proto)
-        methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
-        return told_once({it.full_name: _for_any_parameters(program, it, stem(source)) for it in methods})
-    uses = uses_of(source)
-    if not uses:
-        return check_assuming(program, None, name=stem(source))
-    found: list[Diagnostic] = []
+@dataclass(frozen=True)
+class CheckedText:
+    """An element's text with all that checking it found.
+
+    ``mentions``: what its names stand for, as the first of its uses has it. ``use``: that use, where there is one, and
+    ``method`` its first method. ``program``: None where nothing of the text could be read.
+    """
+
+    diagnostics: list[Diagnostic]
+    program: Program | None
+    mentions: list[Mention]
+    use: Use | None
+    method: MethodSignature | None
+
+
+def check_element(source: Source, proto: Source | None = None, method: str = "") -> CheckedText:
+    """The element's text, read once and checked as `check_source` says."""
+    uses, found = uses_of(source) if proto is None else [], Findings()
+    program, first = None, None
+    with suppress(DiagnosticError):
+        first = uses[0].methods()[0] if uses else None
+    try:
+        program = read(source)
+        if proto is not None:
+            loaded = load_proto(proto)
+            methods = [loaded.method(name) for name in ([method] if method else loaded.methods())]
+            told = told_once({it.full_name: _for_any_parameters(program, it, stem(source)) for it in methods})
+        elif uses:
+            told = _for_uses(uses, program, found)
+        else:
+            told = check_assuming(program, None, name=stem(source), found=found)
+    except DiagnosticError as error:
+        told = error.diagnostics
+    return CheckedText(told, program, found.mentions, uses[0] if uses else None, first)
+
+
+def _for_uses(uses: Iterable[Use], program: Program, found: Findings) -> list[Diagnostic]:
+    """What is told of the program in any of the uses; ``found`` takes what is found in the first."""
+    told: list[Diagnostic] = []
+    into: Findings | None = found
     for use in uses:
         try:
-            found += told_once({it.full_name: _for(use, it, program) for it in use.methods()})
+            each: dict[str, list[Diagnostic]] = {}
+            for method in use.methods():
+                each[method.full_name], into = _for(use, method, program, into), None
+            told += told_once(each)
         except DiagnosticError as error:
-            found += error.diagnostics
-    return list(dict.fromkeys(found))
+            told += error.diagnostics
+    return list(dict.fromkeys(told))
 
 
 def _for_any_parameters(program: Program, method: MethodSignature, name: str) -> list[Diagnostic]:
@@ -82,10 +118,10 @@ def _for_any_parameters(program: Program, method: MethodSignature, name: str) ->
         return found
 
 
-def _for(use: Use, method: MethodSignature, program: Program) -> list[Diagnostic]:
+def _for(use: Use, method: MethodSignature, program: Program, found: Findings | None) -> list[Diagnostic]:
     spec = use.element
     try:
-        compiled = compile_program(program, method, name=spec.name.value, parameters=spec.parameters)
+        compiled = compile_program(program, method, name=spec.name.value, parameters=spec.parameters, found=found)
     except DiagnosticError as error:
         return error.diagnostics
     return list(compiled.warnings)

@@ -25,7 +25,7 @@ def by_processor(artifacts: Sequence[Artifact]) -> Iterator[tuple[ClusterObjects
 
 
 def problems(artifacts: Sequence[Artifact], manifest: Manifest) -> list[Diagnostic]:
-    """An error for each reason why processors cannot be told to run the artifacts."""
+    """An error for each reason why processors cannot be told to run the artifacts; warnings of what a cluster adds."""
     every: Iterable[Diagnostic] = (
         it for objects, here in by_processor(artifacts) for it in objects.problems(here, manifest.services)
     )

@@ -10,6 +10,7 @@ from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application,
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import Remedy, near
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
@@ -81,7 +82,8 @@ def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
             meant = did_you_mean(near_names(it.value, registry.ENTRIES))
             known = suggestion("", registry.ENTRIES, what="processors")
             help_ = " ".join(text for text in (meant, known) if text)
-            yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_)
+            remedies = near(it.span, it.value, registry.ENTRIES)
+            yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_, remedies)
 
 
 def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Diagnostic]:
@@ -238,8 +240,8 @@ def _key(call: Apply, in_calls: frozenset[str]) -> Expression | None:
             return None
 
 
-def _error(code: str, title: str, span: Span, label: str, help_: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, title, span, label, help_)
+def _error(code: str, title: str, span: Span, label: str, help_: str, remedies: tuple[Remedy, ...] = ()) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, title, span, label, help_, remedies=remedies)
 
 
 # --- all of an application ---

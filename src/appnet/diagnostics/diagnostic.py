@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import Remedy
 from appnet.diagnostics.render import Line, lines_of
 
 
@@ -22,7 +23,7 @@ class Diagnostic:
 
     ``code`` is stable and never reused (`pages` has a page for each), ``title`` says what is wrong,
     ``label`` stands under the marked source and says why, ``help`` says how to mend it. ``places`` are others that
-    explain it, in any file.
+    explain it, in any file. ``remedies`` are the ways to mend it that can be applied as they stand.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Diagnostic:
     label: str = ""
     help: str = ""
     places: tuple[Label, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
     @property
     def labels(self) -> tuple[Label, ...]:

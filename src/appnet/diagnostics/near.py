@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 _SHOWN = 12
@@ -16,6 +17,11 @@ def near_names(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> list[
     ``cutoff``: how near they are at least, from 0 to 1.
     Case and the way in which words are joined (``userName``, ``user_name``, ``user-name``) make no difference.
     """
+    return list(_near_names(name, tuple(known), cutoff))
+
+
+@lru_cache(1024)
+def _near_names(name: str, known: tuple[str, ...], cutoff: float) -> list[str]:
     by_folded: dict[str, str] = {}
     for it in known:
         by_folded.setdefault(_folded(it), it)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +39,11 @@ class Span:
     def whole(source: Source) -> Span:
         """The source as such: it is shown at its beginning."""
         return Span(source, 1, 1, 1, 2)
+
+    def of_first(self, length: int, text: str) -> Span | None:
+        """The place of the first characters of the ``text`` that stands here; None where it is written otherwise."""
+        plain = self.line == self.end_line and self.end_column - self.column == len(text)
+        return replace(self, end_column=self.column + length) if plain else None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ import yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import Remedy, across, instead, near, without
 from appnet.diagnostics.source import base_name
 
 _TAGS = {
@@ -48,9 +50,18 @@ class Problems:
         self.source = source
         self.found: list[Diagnostic] = []
 
-    def add(self, code: str, title: str, span: Span, label: str = "", help_: str = "", *places: Label) -> None:
+    def add(
+        self,
+        code: str,
+        title: str,
+        span: Span,
+        label: str = "",
+        help_: str = "",
+        *places: Label,
+        remedies: tuple[Remedy, ...] = (),
+    ) -> None:
         """Adds an error."""
-        self.found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places))
+        self.found.append(Diagnostic(code, Severity.ERROR, title, span, label, help_, places, remedies))
 
     def raise_any(self) -> None:
         """Raises ``DiagnosticError`` with all that was added, in the order of the file, if anything was."""
@@ -113,10 +124,20 @@ class Section:
         names = list(known)
         for key, (span, _) in self._entries.items():
             if refused and key in refused:
-                self.problems.add("C010", f"`{key}` is not supported", span, "not used here", refused[key])
+                remedies = self.without(key) if refused[key].startswith("remove it") else ()
+                self.problems.add(
+                    "C010", f"`{key}` is not supported", span, "not used here", refused[key], remedies=remedies
+                )
             elif key not in names:
                 advice = suggestion(key, names, what="keys here")
-                self.problems.add("C010", f"unknown key `{_shown(key)}`", span, "unknown", advice)
+                title = f"unknown key `{_shown(key)}`"
+                self.problems.add("C010", title, span, "unknown", advice, remedies=near(span, key, names))
+
+    def without(self, key: str) -> tuple[Remedy, ...]:
+        """What leaves the key out with its value, where that is on the same line."""
+        span, node = self._entries[key]
+        here = isinstance(node, yaml.ScalarNode) and node.end_mark.line == span.line - 1
+        return without(across(span, node_span(self.problems.source, node))) if here else ()
 
     def text(self, key: str, *, needed: str = "") -> Located | None:
         """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""
@@ -129,8 +150,10 @@ class Section:
                 "C017", f"`{key}` is empty", self.key_span(key), "no value", f"write {needed or 'a string'}"
             )
         elif not isinstance(node, yaml.ScalarNode) or node.tag != _TEXT:
-            help_ = _in_quotes(node) if isinstance(node, yaml.ScalarNode) else f"write {needed or 'a string'}"
-            self._wrong_type(key, node, "a string", help_)
+            help_, quoted = f"write {needed or 'a string'}", instead(span)
+            if isinstance(node, yaml.ScalarNode):
+                help_, quoted = _in_quotes(node), instead(span, _quoted(node))
+            self._wrong_type(key, node, "a string", help_, quoted)
         elif not node.value.strip():
             self.problems.add("C017", f"`{key}` is empty", span, "empty", f"write {needed or 'a string'}")
         elif not node.value.strip().isprintable():
@@ -224,9 +247,12 @@ class Section:
             self.problems.add("C011", f"`{key}` is missing", self.span, f"no `{key}` here", f"add {needed}")
         return None
 
-    def _wrong_type(self, key: str, node: yaml.Node, wanted: str, help_: str) -> None:
+    def _wrong_type(
+        self, key: str, node: yaml.Node, wanted: str, help_: str, remedies: tuple[Remedy, ...] = ()
+    ) -> None:
         span = node_span(self.problems.source, node)
-        self.problems.add("C012", f"`{key}` must be {wanted}", span, f"this is {_kind(node)}", help_)
+        title, label = f"`{key}` must be {wanted}", f"this is {_kind(node)}"
+        self.problems.add("C012", title, span, label, help_, remedies=remedies)
 
 
 def node_span(source: Source, node: yaml.Node) -> Span:
@@ -274,6 +300,11 @@ def _shown(text: str) -> str:
     """``text`` on one line and not too long."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_SHOWN else line[:_LONGEST_SHOWN] + "…"
+
+
+def _quoted(node: yaml.ScalarNode) -> str:
+    """The value as a text."""
+    return json.dumps(node.value, ensure_ascii=False)
 
 
 def _in_quotes(node: yaml.ScalarNode) -> str:

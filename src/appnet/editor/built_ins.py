@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from appnet.language.operations.built_in import SpecialForm
 from appnet.language.operations.registry import BUILT_INS
 
@@ -29,6 +31,40 @@ def documentation(function: str) -> str:
     same = [f"`{function}` is `{built_in.name}`."] if function != built_in.name else []
     operations = [_shown(SpecialForm(it.usage, it.meaning), it.signature) for it in built_in.operations]
     return "\n\n".join([*same, *map(_shown, built_in.forms), *operations])
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A way to call a function, ``text``, with the parts of it that are its ``parameters``, and its meaning."""
+
+    text: str
+    parameters: tuple[str, ...]
+    meaning: str
+
+
+def usages(function: str) -> list[Usage]:
+    """All ways to call it; none for an unknown one."""
+    if function in _STATEMENTS:
+        return [_usage(_STATEMENTS[function])]
+    if function not in BUILT_INS:
+        return []
+    built_in = BUILT_INS[function]
+    forms = [*built_in.forms, *(SpecialForm(it.usage, it.meaning) for it in built_in.operations)]
+    named = [SpecialForm(function + it.usage.removeprefix(built_in.name), it.meaning) for it in forms]
+    return list({it.usage: _usage(it) for it in reversed(named)}.values())[::-1]
+
+
+def _usage(form: SpecialForm) -> Usage:
+    parameters, depth = [""], 0
+    for character in form.usage.partition("(")[2]:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            parameters.append("")
+        else:
+            parameters[-1] += character
+    return Usage(form.usage.partition(" or ")[0], tuple(it.strip() for it in parameters if it.strip()), form.meaning)
 
 
 def usage(function: str) -> str:

@@ -1,32 +1,31 @@
-"""What an editor asks about an element's text: what stands at a place, where it is defined, what could stand there."""
+"""What an editor asks about an element's text: what stands at a place, where it is defined, what could stand there.
+
+The text is checked once, when the first answer needs it.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from appnet.application.proto import load_proto
-from appnet.application.uses import uses_of
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.compile.check import CheckedText, check_element
+from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.source import stem
 from appnet.editor.built_ins import FUNCTIONS, documentation, usage
-from appnet.language import check, read
-from appnet.language.assume import check_assuming
+from appnet.editor.outline import DECLARED, above, section_at
 from appnet.language.declarations import DECORATORS
 from appnet.language.lexer import KEYWORDS, SECTIONS
-from appnet.language.messages import Field, MethodSignature
-from appnet.language.scope import Findings, Mention
+from appnet.language.messages import Field
+from appnet.language.scope import Mention
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.typed import CheckedState, Variable
 from appnet.language.types import SCALARS, MapType, VecType
 
 TYPES = (*sorted(it.name for it in SCALARS), "Map", "Vec")
 _WORD = re.compile(r"\w+")
-_SECTION = re.compile(r"(?:fn\s+)?(state|internal|init|open|req|resp|end)\b[^\n]*[:{]")
-_DECLARED = re.compile(r"\s+(?:@\w+\([^)]*\)\s*)*(\w+)\s*:\s*(.+)")
 _ASSIGNED = (
     re.compile(r"^\s*\(?(\w+)(?:\s*,\s*(\w+)\)?)?\s*:?=(?![=>])"),
     re.compile(r"\bSome\((\w+)\)"),
@@ -42,23 +41,38 @@ _IN_STRING = re.compile(r"""^(?:[^'"]|'[^']*'|"[^"]*")*['"][^'"]*$""")
 
 @dataclass(frozen=True)
 class Completion:
-    """Something that can be written. ``kind``: ``field``, ``function``, ``variable``, ``keyword``, ``type`` or
-    ``constant``.
+    """Something that can be written. ``kind``: ``field``, ``function``, ``variable``, ``keyword``, ``type``,
+    ``constant``, ``key`` or ``name``.
+
+    ``insert``: what is written, where it is more than ``text``. ``replaces``: how many characters before the place it
+    takes the place of; None leaves that to the editor.
     """
 
     text: str
     kind: str
     detail: str = ""
     documentation: str = ""
+    insert: str = ""
+    replaces: int | None = None
 
 
 class ElementText:
     """The text of an element in an editor, saved or not, right or not."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._lines = source.text().split("\n")
-        self._mentions: list[Mention] | None = None
+    def __init__(self, source: Source, check: Callable[[Source], CheckedText] = check_element) -> None:
+        self.source = source
+        self.lines = source.text().split("\n")
+        self._check = check
+
+    @cached_property
+    def checked(self) -> CheckedText:
+        """The text as `appnetctl check` sees it."""
+        return self._check(self.source)
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """What is wrong with it."""
+        return self.checked.diagnostics
 
     def hover(self, line: int, column: int) -> str:
         """Markdown on what stands at the place, both counted from 1; empty where nothing is to be told."""
@@ -81,7 +95,7 @@ class ElementText:
 
     def completions(self, line: int, column: int) -> list[Completion]:
         """What could be written at the place."""
-        before = self._lines[line - 1][: column - 1] if line <= len(self._lines) else ""
+        before = self.lines[line - 1][: column - 1] if line <= len(self.lines) else ""
         section = self._section(line)
         if found := _IN_FIELD.search(before):
             return list(self._fields(section, found.group(1)))
@@ -98,44 +112,20 @@ class ElementText:
     # --- names ---
 
     def _mention(self, line: int, column: int) -> Mention | None:
-        if self._mentions is None:
-            self._mentions = self._found()
-        here = [it for it in self._mentions if _holds(it.span, line, column)]
+        here = [it for it in self.checked.mentions if holds(it.span, line, column)]
         return here[-1] if here else None  # of what was tried for a name, the last is what it came to be
 
-    def _found(self) -> list[Mention]:
-        found = Findings()
-        with contextlib.suppress(DiagnosticError):
-            program = read(self._source)
-            use = next(iter(uses_of(self._source)), None)
-            if use is None:
-                check_assuming(program, None, name=stem(self._source), found=found)
-            else:
-                spec = use.element
-                check(program, use.methods()[0], name=spec.name.value, parameters=spec.parameters, found=found)
-        return found.mentions
-
     def _word(self, line: int, column: int) -> str:
-        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        text = self.lines[line - 1] if line <= len(self.lines) else ""
         return next((it.group() for it in _WORD.finditer(text) if it.start() < column <= it.end() + 1), "")
 
     def _section(self, line: int) -> str:
-        """The block that a line stands in; empty before the first."""
-        return next((section for section, _ in reversed(list(self._above(line)))), "")
-
-    def _above(self, line: int) -> Iterator[tuple[str, str]]:
-        """The lines above ``line`` from the first block on, each with its block."""
-        section = ""
-        for text in self._lines[: line - 1]:
-            if found := _SECTION.match(text):
-                section = found.group(1).replace("internal", "state")
-            if section:
-                yield section, text
+        return section_at(self.lines, line)
 
     # --- what can be written ---
 
     def _fields(self, section: str, begun: str) -> Iterator[Completion]:
-        method = self._method()
+        method = self.checked.method
         if method is None:
             return
         message = method.response if section == "resp" else method.request
@@ -145,14 +135,8 @@ class ElementText:
                 text = field.path[len(prefix) + 1 :] if prefix else field.path
                 yield Completion(text, "field", _kind(field) if field.is_message else f"{field.type} ({field.kind})")
 
-    def _method(self) -> MethodSignature | None:
-        with contextlib.suppress(DiagnosticError):
-            return next((use.methods()[0] for use in uses_of(self._source)), None)
-        return None
-
     def _place_of_field(self, field: Field, section: str) -> Span | None:
-        method = self._method()
-        use = next(iter(uses_of(self._source)), None)
+        method, use = self.checked.method, self.checked.use
         if method is None or use is None:
             return None
         message = method.response if section == "resp" else method.request
@@ -162,8 +146,8 @@ class ElementText:
         """State variables, and what is assigned above in the same block; the text need not be a program."""
         here = self._section(line)
         found: dict[str, str] = {}
-        for section, text in self._above(line):
-            if section == "state" and (declared := _DECLARED.match(text)):
+        for section, text in above(self.lines, line):
+            if section == "state" and (declared := DECLARED.match(text)):
                 found.setdefault(declared.group(1), declared.group(2).strip())
             elif section == here:
                 names = (name for pattern in _ASSIGNED for it in pattern.finditer(text) for name in it.groups() if name)
@@ -171,7 +155,8 @@ class ElementText:
         return [Completion(name, "variable", type_) for name, type_ in found.items()]
 
 
-def _holds(span: Span, line: int, column: int) -> bool:
+def holds(span: Span, line: int, column: int) -> bool:
+    """Whether the span has the place in it, or ends there."""
     return span.line == line == span.end_line and span.column <= column <= span.end_column
 
 

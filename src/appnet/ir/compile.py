@@ -13,6 +13,7 @@ from appnet.ir.nodes import Element
 from appnet.ir.stages import can_end_call
 from appnet.language import Given, check, read
 from appnet.language.messages import MethodSignature
+from appnet.language.scope import Findings
 from appnet.language.syntax import Program
 
 
@@ -37,10 +38,15 @@ def compile_element(
 
 
 def compile_program(
-    program: Program, method: MethodSignature, *, name: str | None = None, parameters: Mapping[str, Given] | None = None
+    program: Program,
+    method: MethodSignature,
+    *,
+    name: str | None = None,
+    parameters: Mapping[str, Given] | None = None,
+    found: Findings | None = None,
 ) -> CompiledElement:
-    """As `compile_element`, of a program that is read."""
-    checked = check(program, method, name=name or stem(program.source), parameters=parameters)
+    """As `compile_element`, of a program that is read; ``found`` takes what the check finds."""
+    checked = check(program, method, name=name or stem(program.source), parameters=parameters, found=found)
     element = lower(checked)
     return CompiledElement(element, (*checked.warnings, *_notes(element, method, program)))
 

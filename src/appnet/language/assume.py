@@ -79,7 +79,8 @@ class _Search:
         """What is told with the types that bring the fewest errors; where they are not found in reasonable time, what
         is wrong with any.
         """
-        for allowed in range(self._errors({}) + _MAX_CONFLICTS + 1):
+        without = self._errors({})
+        for allowed in range(without, without + _MAX_CONFLICTS + 1):
             types = self._extend({}, allowed)
             if types is not None:
                 return self._check(types, found)

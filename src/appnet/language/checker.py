@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import near_names, suggestion
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import Remedy, across, instead, near, without
 from appnet.language import syntax, typed
+from appnet.language.blocks import at_end_of_block
 from appnet.language.declarations import Given, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
@@ -83,11 +85,10 @@ def _state(program: syntax.Program, found: Findings) -> tuple[dict[str, CheckedS
         name = declaration.name.name
         checked = state_declaration(declaration, found)
         if name in first:
-            places = (Label(first[name], "first declared here"),)
-            error = CheckError(
-                *("E012", f"`{name}` is declared twice", declaration.span, "declared again", "remove one of them"),
-                places,
-            )
+            title, places = f"`{name}` is declared twice", [Label(first[name], "first declared here")]
+            begin = declaration.decorators[0].span if declaration.decorators else declaration.span
+            remedies, help_ = without(across(begin, declaration.type.span)), "remove one of them"
+            error = CheckError("E012", title, declaration.span, "declared again", help_, places, remedies)
             found.errors.append(error.diagnostic)
             continue
         first[name] = declaration.span
@@ -147,7 +148,9 @@ class _Body:
             exhaustive = typed.is_exhaustive(open_match.arms)
             span, label = open_match.span, "in an arm of this" if exhaustive else "if no arm of this matches"
         title = f"a path through `{self.scope.part.value}` ends without `send`: it drops the RPC"
-        self.scope.found.warn("W001", title, span, label, f"end it with send({block.rpc}, {way}) or send(err(…), Up)")
+        help_, send = f"end it with send({block.rpc}, {way}) or send(err(…), Up)", f"send({block.rpc}, {way})"
+        remedies = at_end_of_block(block.span, send)
+        self.scope.found.warn("W001", title, span, label, help_, remedies=remedies)
 
     def body(self, statements: tuple[syntax.Statement, ...]) -> tuple[typed.Statement, ...]:
         checked: list[typed.Statement] = []
@@ -155,7 +158,9 @@ class _Body:
             if typed.ends(tuple(checked[-1:])) and not self.scope.gave_up(LOST):
                 help_ = "every path above ends with `send`; remove this, or move it up"
                 last = Label(statements[index - 1].span, "every path ends here")
-                self.scope.found.warn("W002", "this is never reached", statement.span, "", help_, [last])
+                self.scope.found.warn(
+                    "W002", "this is never reached", statement.span, "", help_, [last], _without(statements[index:])
+                )
                 break
             targets = statement.targets if isinstance(statement, syntax.Assign) else ()
             with self._guard(targets, _values(statement)):
@@ -344,8 +349,8 @@ class _Body:
     def _evaluate(self, statement: syntax.Evaluate) -> list[typed.Statement]:
         value = expression(self.scope, statement.value)
         if not isinstance(statement.value, syntax.Name | syntax.Apply):
-            help_ = "assign it, with one `=`, or remove it"
-            self.scope.found.warn("W005", "this value is not used", statement.span, help_=help_)
+            help_, remedies = "assign it, with one `=`, or remove it", instead(statement.span, "pass")
+            self.scope.found.warn("W005", "this value is not used", statement.span, help_=help_, remedies=remedies)
         if isinstance(value, typed.Operate) and value.op == "nothing":
             return []
         if isinstance(value, typed.Operate):
@@ -353,7 +358,8 @@ class _Body:
         if isinstance(statement.value, syntax.Name):
             meant = near_names(statement.value.name, ["pass"])
             help_ = "did you mean `pass`?" if meant else "assign it, or remove it"
-            raise CheckError("E003", "a value on its own does nothing", statement.span, help_=help_)
+            remedies = instead(statement.span, "pass")
+            raise CheckError("E003", "a value on its own does nothing", statement.span, help_=help_, remedies=remedies)
         return []
 
     # --- verdicts ---
@@ -379,22 +385,25 @@ class _Body:
         way = _WAY[self.scope.part]
         if not isinstance(node.value, syntax.Name) or node.value.name != self.scope.rpc:
             help_ = f"write send({self.scope.rpc}, {way}) or send(err('text'), Up)"
-            raise CheckError("E031", "only the RPC, an error or a reply can be sent", node.value.span, help_=help_)
+            title, remedies = "only the RPC, an error or a reply can be sent", instead(node.value.span, self.scope.rpc)
+            raise CheckError("E031", title, node.value.span, help_=help_, remedies=remedies)
         if node.direction not in {way.lower(), ""}:
             title = f"`{self.scope.part.value}` sends the {_IN_HAND[self.scope.part]} {way}"
-            help_ = f"write send({self.scope.rpc}, {way})"
-            raise CheckError("E030", title, node.direction_span, "wrong direction", help_)
+            help_, remedies = f"write send({self.scope.rpc}, {way})", instead(node.direction_span, way)
+            raise CheckError("E030", title, node.direction_span, "wrong direction", help_, remedies=remedies)
         return typed.Forward()
 
     def _answer(self, node: syntax.Send) -> typed.Statement:
         if node.direction == "down":
-            raise CheckError("E030", "a reply goes back to the caller", node.direction_span, help_="write Up")
+            span, remedies = node.direction_span, instead(node.direction_span, "Up")
+            raise CheckError("E030", "a reply goes back to the caller", span, help_="write Up", remedies=remedies)
         return typed.Answer()
 
     def _refuse(self, node: syntax.Send, err: syntax.Apply) -> typed.Statement:
         with self._guard():
             if node.direction == "down":
-                raise CheckError("E030", "an error goes back to the caller", node.direction_span, help_="write Up")
+                span, remedies = node.direction_span, instead(node.direction_span, "Up")
+                raise CheckError("E030", "an error goes back to the caller", span, help_="write Up", remedies=remedies)
         if len(err.arguments) not in {1, 2}:
             help_ = "write err('text') or err('text', PERMISSION_DENIED)"
             raise CheckError("E022", "`err` takes a text and, optionally, a code", err.span, help_=help_)
@@ -544,6 +553,14 @@ def _check_names(node: syntax.ForEach, items: typed.Value) -> None:
         raise CheckError("E012", title, node.names[1].span, help_="give each its own name")
 
 
+def _without(statements: Sequence[syntax.Statement]) -> tuple[Remedy, ...]:
+    """The statements are left out, where none of them holds a block, whose end is not known."""
+    if any(isinstance(it, syntax.MatchOn | syntax.ForEach) for it in statements):
+        return ()
+    first, *others = (it.span for it in statements)
+    return without(first, *others)
+
+
 def _values(statement: syntax.Statement) -> tuple[syntax.Expression, ...]:
     """The expressions in the statement itself that are values."""
     match statement:
@@ -562,10 +579,12 @@ def _code(node: syntax.Expression) -> int:
         code = node.value
     else:
         name = node.name if isinstance(node, syntax.Name) else ""
-        help_ = suggestion(name, list(STATUS_CODES)[1:], what="codes")
+        codes = list(STATUS_CODES)[1:]
+        help_, remedies = suggestion(name, codes, what="codes"), near(node.span, name, codes) if name else ()
         if isinstance(node, syntax.Text) and node.value.decode("utf-8", "replace").upper() in STATUS_CODES:
-            help_ = f"write it without quotes: {node.value.decode().upper()}"
-        raise CheckError("E032", "not a gRPC status code", node.span, help_=help_)
+            plain = node.value.decode().upper()
+            help_, remedies = f"write it without quotes: {plain}", instead(node.span, plain)
+        raise CheckError("E032", "not a gRPC status code", node.span, help_=help_, remedies=remedies)
     if not 1 <= code < len(STATUS_CODES):
         raise CheckError("E032", f"status code {code} is not an error", node.span, help_="use one from 1 to 16")
     return code

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import Edit, Remedy, near, without
 from appnet.language import syntax
 from appnet.language.expressions import check_key, expression
 from appnet.language.independent import independent_errors
@@ -41,6 +42,9 @@ DECORATORS = {
 """Every decorator, and what it takes."""
 
 
+_TAKEN = {"consistency": ("strong", "weak"), "combiner": _COMBINERS, "persistence": ("true", "false"), "capacity": ()}
+
+
 @dataclass(frozen=True)
 class Given:
     """A parameter's value as a configuration gives it, and where."""
@@ -60,10 +64,11 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
         except CheckError as error:
             found.errors.append(error.diagnostic)
     if checked.consistency != "local" or checked.persistent:
-        marked = next(it for it in node.decorators if it.name.name in {"consistency", "persistence"})
+        marked, *others = (it for it in node.decorators if it.name.name in {"consistency", "persistence"})
+        remedies = without(marked.span, *(it.span for it in others))
         help_ = "for now, the element behaves the same without the decorator"
         title = f"each processor instance keeps its own `{checked.name}`, until it ends"
-        found.warn("W004", title, marked.span, "not shared or persisted yet", help_)
+        found.warn("W004", title, marked.span, "not shared or persisted yet", help_, remedies=remedies)
     return checked if type_ is not None else None
 
 
@@ -71,7 +76,8 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, 
     name, argument = decorator.name.name, decorator.argument
     if name in seen:
         first = Label(seen[name], "the first is here")
-        raise CheckError("E040", f"`@{name}` appears twice", decorator.span, "", "remove one of them", [first])
+        title, help_, remedies = f"`@{name}` appears twice", "remove one of them", without(decorator.span)
+        raise CheckError("E040", title, decorator.span, "", help_, [first], remedies)
     seen[name] = decorator.span
     match name, argument:
         case "consistency", syntax.Name(name=("strong" | "weak") as level):
@@ -84,7 +90,8 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, 
             if not isinstance(state.type, MapType | VecType):
                 title = f"{state.type} has no capacity"
                 declared = Label(state.span, f"declared as {state.type}")
-                raise CheckError("E040", title, decorator.span, "", "only Maps and Vecs have one", [declared])
+                remedies = without(decorator.span)
+                raise CheckError("E040", title, decorator.span, "", "only Maps and Vecs have one", [declared], remedies)
             return replace(state, capacity=value)
         case _:
             raise _bad_decorator(decorator)
@@ -98,10 +105,12 @@ def _bad_decorator(decorator: syntax.Decorator) -> CheckError:
             f"there is no decorator `@{name}`",
             decorator.name.span,
             help_=suggestion(name, DECORATORS, what="decorators"),
+            remedies=near(decorator.name.span, name, DECORATORS),
         )
-    return CheckError(
-        "E040", f"invalid value for `@{name}`", decorator.argument.span, help_=f"it takes {DECORATORS[name]}"
-    )
+    span, written = decorator.argument.span, decorator.argument
+    meant = near(span, written.name, _TAKEN[name]) if isinstance(written, syntax.Name) else ()
+    title, help_ = f"invalid value for `@{name}`", f"it takes {DECORATORS[name]}"
+    return CheckError("E040", title, span, help_=help_, remedies=meant)
 
 
 def _type(node: syntax.TypeName, found: Findings, depth: int = 0) -> Type | None:
@@ -121,8 +130,10 @@ def _type(node: syntax.TypeName, found: Findings, depth: int = 0) -> Type | None
 def _made_of(node: syntax.TypeName, parts: list[Type | None]) -> Type | None:
     wanted = {"Map": 2, "Vec": 1, "pair": 2}.get(node.name, 0)
     if node.name not in {*_SCALARS, "Map", "Vec", "pair"}:
-        help_ = suggestion(node.name, [*_SCALARS, "Map", "Vec"], what="types")
-        raise CheckError("E021", f"there is no type `{node.name}`", node.span, help_=help_)
+        types = [*_SCALARS, "Map", "Vec"]
+        help_, title = suggestion(node.name, types, what="types"), f"there is no type `{node.name}`"
+        meant = near(node.span, node.name, types) if not node.parts else ()
+        raise CheckError("E021", title, node.span, help_=help_, remedies=meant)
     if len(parts) != wanted:
         write = {"Map": "Map<string, int>", "Vec": "Vec<int>"}.get(node.name, node.name)
         raise CheckError("E021", f"`{node.name}` takes {wanted} types", node.span, help_=f"write {write}")
@@ -149,13 +160,16 @@ def parameter_values(
             title = f"the element has no parameter `{name}`"
             help_ = suggestion(name, declared, what="parameters") if declared else "its `init` takes none"
             init = [Label(program.init.span, "its `init` is here")] if value.span is not None else []
-            errors.append(CheckError("E041", title, value.span or program.init.span, "", help_, init).diagnostic)
+            span = value.span or program.init.span
+            key = value.span and replace(value.span, end_line=value.span.line, end_column=value.span.column + len(name))
+            meant = near(key, name, declared) if key else ()
+            errors.append(CheckError("E041", title, span, "", help_, init, meant).diagnostic)
     values = []
     for name, parameter in declared.items():
         scope.reached = {}
         again = _overwriting(program.init.body, name)
         if again is not None:
-            _warn_of_overwriting(parameter, again, scope)
+            _warn_of_overwriting(parameter, again, scope, alone=len(program.init.body) == 1)
             if parameter.default is None and name not in given:
                 continue
         try:
@@ -175,13 +189,16 @@ def _overwriting(init: tuple[syntax.Statement, ...], name: str) -> syntax.Assign
     return first
 
 
-def _warn_of_overwriting(parameter: syntax.Parameter, again: syntax.Assign, scope: Scope) -> None:
+def _warn_of_overwriting(parameter: syntax.Parameter, again: syntax.Assign, scope: Scope, *, alone: bool) -> None:
     name = parameter.name.name
-    number = again.value.value if isinstance(again.value, syntax.Number) and len(again.targets) == 1 else "…"
+    told = isinstance(again.value, syntax.Number) and len(again.targets) == 1
+    number = again.value.value if isinstance(again.value, syntax.Number) and told else "…"
     title = f"`init` overwrites its parameter `{name}`"
     help_ = f"remove this line and write init({name} = {number}), so that a configuration can set it"
     places = [Label(parameter.span, "the value passed here is not used")]
-    scope.found.warn("W020", title, again.span, "whatever its value", help_, places)
+    edits = (Edit(parameter.span, f"{name} = {number}"), Edit(again.span, "pass" if alone else ""))
+    remedies = (Remedy(f"Write `init({name} = {number})`", edits),) if told else ()
+    scope.found.warn("W020", title, again.span, "whatever its value", help_, places, remedies)
 
 
 def _value(parameter: syntax.Parameter, given: Given | None, scope: Scope) -> Literal:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import Remedy, instead, wrapped
 from appnet.language import syntax
 from appnet.language.scope import CheckError, Scope
 from appnet.language.statuses import STATUS_CODES
@@ -148,7 +149,8 @@ def mismatch(
     """The error for a value of one type where another is needed; ``places`` explain the types."""
     if have == UNIT:
         return no_value(span)
-    help_ = f"use a value of type {want}"
+    function = _converting(have, want)
+    help_, remedies = f"use a value of type {want}", wrapped(span, function) if function else ()
     if isinstance(have, OptionType):
         help_ = "match it: `Some(x) =>` … `None =>` …, or give `get` a default as its last argument"
     elif want == STRING and have in SCALARS:
@@ -156,10 +158,27 @@ def mismatch(
     elif want == INT and have == FLOAT:
         help_ = "convert it: to_int(…), or write the other side as a float"
     elif want in NUMERIC and have == STRING:
-        help_ = _number_of_text(value, want)
+        help_, remedies = _number_of_text(value, want), _number_in_place(value, want, span)
     elif want == INSTANT:
         help_ = "an Instant comes from current_time(); time_diff(a, b) gives the seconds between two"
-    return CheckError("E020", f"expected {want}, found {have}", span, f"this is {have}", help_, places)
+    return CheckError("E020", f"expected {want}, found {have}", span, f"this is {have}", help_, places, remedies)
+
+
+def _converting(have: Type, want: Type) -> str:
+    """The function that makes the one of the other; empty where there is none."""
+    if want == STRING and have in {BOOL, BYTES, *NUMERIC}:
+        return "to_string"
+    return "to_int" if (have, want) == (FLOAT, INT) else ""
+
+
+def _number_in_place(value: Value | None, want: Type, span: Span) -> tuple[Remedy, ...]:
+    """What can stand in the place of a text where a number is needed."""
+    if isinstance(value, Literal) and isinstance(value.value, bytes):
+        text = value.value.decode("utf-8", "replace")
+        number = text if _NUMBER.fullmatch(text) else str(STATUS_CODES.get(text.upper(), ""))
+        return instead(span, number) if number else ()
+    sealed = "that stands for no number" in _number_of_text(value, want)
+    return () if sealed or want == UINT else wrapped(span, f"to_{want}")
 
 
 def _number_of_text(value: Value | None, want: Type) -> str:

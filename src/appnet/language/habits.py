@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lark import Token
 
+from appnet.diagnostics.place import Span
+from appnet.diagnostics.remedy import Remedy, across, added, end_of, instead
 from appnet.language.lexer import LAYOUT, SECTIONS
 
 _OPERANDS = frozenset({"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "_RPAR", "_RSQB"})
@@ -29,6 +31,7 @@ _FIRST_WORDS = {
     **dict.fromkeys(("import", "from", "use"), "remove it: all functions are built in"),
 }
 
+_SAME_WORDS = {"elseif": "elif", "elsif": "elif", "default": "_", "switch": "match"}
 _HEAD = re.compile(r"[^#]*?:[ \t]*(?:#.*|//.*)?$")  # a line over a block
 
 
@@ -72,6 +75,31 @@ def place_of(token: Token, tokens: Sequence[Token], expected: Collection[str], s
     number = (token.line or 1) - 1
     text = lines[number] if number < len(lines) else ""
     return Stumble(token, tokens[start:at], expected, section, text, (token.column or 1) - 1)
+
+
+def remedies_of(place: Stumble, span: Span) -> tuple[Remedy, ...]:
+    """What mends it as it stands; ``span``: the token's place."""
+    if place.first in _SAME_WORDS:
+        return instead(_place(place.line[0] if place.line else place.token, span), _SAME_WORDS[place.first])
+    if place.text.startswith(":=", place.column):
+        return instead(replace(span, end_column=span.column + 2), "=")
+    if place.type(1) == "ELSE" and place.token.type == "IF":
+        return instead(across(_place(place.line[-1], span), span), "elif")
+    if place.token.type == "_NEWLINE" and "_COLON" in place.expected and not _in_state(place):
+        return added(end_of(_place(place.line[-1], span)), ":", "End the line with `:`")
+    if _compares(place):
+        return instead(span, "==")
+    return ()
+
+
+def _place(token: Token, span: Span) -> Span:
+    line, column = token.line or 1, token.column or 1
+    return Span(span.source, line, column, token.end_line or line, token.end_column or column + 1)
+
+
+def _compares(place: Stumble) -> bool:
+    first = place.line[0].type if place.line else ""
+    return place.token.type == "_ASSIGN" and first in {"IF", "ELIF", "MATCH"}
 
 
 def advice(place: Stumble) -> str:
@@ -129,10 +157,7 @@ _RULES: tuple[tuple[Callable[[Stumble], bool], str], ...] = (
     (_after("SEND"), _SEND),
     (lambda it: it.first == "send" and it.token.type == "_RPAR" and "_COMMA" in it.expected, _SEND),
     (lambda it: len(it.line) == 1 and it.type(1) == "NAME" and it.token.type == "_COLON", _LOCAL),
-    (
-        lambda it: it.token.type == "_ASSIGN" and it.line[:1] != [] and it.line[0].type in {"IF", "ELIF", "MATCH"},
-        "compare with `==`",
-    ),
+    (_compares, "compare with `==`"),
     (lambda it: it.token.type == "IF" and bool(it.line), "`if` is a statement: put it on a line of its own"),
     # patterns
     (_after("SOME"), "write `Some(x)`"),

@@ -25,6 +25,8 @@ def independent_errors(scope: Scope, expressions: Iterable[syntax.Expression]) -
         for want in _WANTED:
             scope.reached, scope.found, scope.hoisted = dict(reached), Findings(), []
             told.append([*_of_parts(scope, nodes, want), *scope.found.errors])
+            if not told[0]:
+                return []
     finally:
         scope.reached, scope.found, scope.hoisted = reached, found, hoisted
     first, second = told

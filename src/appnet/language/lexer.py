@@ -16,6 +16,7 @@ from lark import Token
 
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import Remedy, instead, without
 
 TAB = 4
 COMMENT = "COMMENT"
@@ -85,6 +86,8 @@ _HINTS = {
 }
 
 
+_WRITTEN = {"&": ("and",), "|": ("or",), "!": ("not ",), **dict.fromkeys("‘’“”`´", ("'",))}
+"""What stands in the place of a character."""
 _RESTART = re.compile(  # what no line within brackets begins with
     r"""[ \t\f\r]*(?:
         (?:send|match|pass|foreach|if|elif|else)\b
@@ -335,14 +338,23 @@ class Lexer:
             end = self._source.find("\n", position)
             self._cut = self._line
             return end if end >= 0 else len(self._source)
-        help_ = _HINTS.get(character, "remove it")
-        self._error("E001", f"unexpected character {character!r}", position, position + 1, help_)
-        while self._source[position : position + 2] == 2 * character:
-            position += 1  # `&&` is one mistake
-        return position + 1
+        help_, end = _HINTS.get(character, "remove it"), position + 1
+        while self._source[end : end + 1] == character:
+            end += 1  # `&&` is one mistake
+        whole = self._span(position, end)
+        remedies = instead(whole, *_WRITTEN[character]) if character in _WRITTEN else ()
+        if character == ";" or character not in _HINTS:
+            remedies = without(whole)
+        self._error("E001", f"unexpected character {character!r}", position, position + 1, help_, remedies)
+        return end
 
-    def _error(self, code: str, title: str, start: int, end: int, help_: str) -> None:
-        column = start - self._line_start + 1
-        span = Span(self._file, self._line, column, self._line, column + end - start)
-        self.errors.append(Diagnostic(code, Severity.ERROR, title, span, help=help_))
+    def _error(
+        self, code: str, title: str, start: int, end: int, help_: str, remedies: tuple[Remedy, ...] = ()
+    ) -> None:
+        span = self._span(start, end)
+        self.errors.append(Diagnostic(code, Severity.ERROR, title, span, help=help_, remedies=remedies))
         self.bad_lines.add(self._line)
+
+    def _span(self, start: int, end: int) -> Span:
+        column = start - self._line_start + 1
+        return Span(self._file, self._line, column, self._line, column + end - start)

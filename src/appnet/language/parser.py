@@ -17,10 +17,12 @@ from lark.lexer import Lexer as LarkLexer
 
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.place import Label, Source, Span
+from appnet.diagnostics.remedy import Remedy, instead
 from appnet.diagnostics.source import NOT_TEXT, base_name
 from appnet.language import syntax
+from appnet.language.blocks import new_block
 from appnet.language.braces import has_braces, lexer_for
-from appnet.language.habits import advice, place_of
+from appnet.language.habits import advice, place_of, remedies_of
 from appnet.language.lexer import COMMENT, KEYWORDS, LAYOUT, OPTIONAL_SECTIONS, PUNCTUATION, SECTIONS, Lexer
 from appnet.language.recovery import LOST, Repaired, kind_of_fault, line_at_fault, repaired, unread
 
@@ -231,8 +233,10 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
     accepted = error.accepts or error.expected
     expected = _shortened({names.get(name, name) for name in accepted} - {"`@`"})
     wanted = ", ".join(expected) if len(expected) <= 6 else ", ".join(expected[:6]) + ", …"
+    remedies: tuple[Remedy, ...] = ()
     if not braces:
-        help_ = advice(place_of(token, tokens, accepted, source)) or f"expected {wanted}"
+        place = place_of(token, tokens, accepted, source)
+        help_, remedies = advice(place) or f"expected {wanted}", remedies_of(place, span)
     elif "_NEWLINE" in accepted:
         help_ = "end the statement before it with `;`, and blocks with `}`"
     else:
@@ -242,7 +246,7 @@ def _unexpected(file: Source, source: str, error: UnexpectedToken, tokens: list[
         found = f"{found} `{token.value}`"
     for article in ("the ", "an ", "a "):
         found = found.removeprefix(article)
-    return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_)
+    return Diagnostic("E003", Severity.ERROR, f"unexpected {found}", span, "not here", help_, remedies=remedies)
 
 
 def _shortened(names: set[str]) -> list[str]:
@@ -301,7 +305,9 @@ class _TreeReader:
         first = _token(_tree(_tree(tree.children[0]).children[0]).children[0])
         missing = [text for text, name in SECTIONS.items() if name not in sections and text not in OPTIONAL_SECTIONS]
         for text in missing if not broken else ():
-            errors.append(self._section_error(first, f"the program has no `{text}` block", self._beginning(text)))
+            wrong = self._section_error(first, f"the program has no `{text}` block", self._beginning(text))
+            remedies = () if has_braces(self._source) else new_block(wrong.span, text)
+            errors.append(dataclasses.replace(wrong, remedies=remedies))
         if missing:
             return None
         return syntax.Program(
@@ -325,10 +331,8 @@ class _TreeReader:
             return f"add `{'' if section == 'state' else 'fn '}{head} {{ … }}`"
         return f"add `{head}:`"
 
-    def _error(self, code: str, title: str, span: Span, help_: str) -> Diagnostic:
-        diagnostic = Diagnostic(code, Severity.ERROR, title, span, help=help_)
-        self.errors.append(diagnostic)
-        return diagnostic
+    def _error(self, code: str, title: str, span: Span, help_: str, remedies: tuple[Remedy, ...] = ()) -> None:
+        self.errors.append(Diagnostic(code, Severity.ERROR, title, span, help=help_, remedies=remedies))
 
     @contextmanager
     def _nested(self, tree: Tree[Token], levels: int, help_: str) -> Iterator[None]:
@@ -408,7 +412,7 @@ class _TreeReader:
         if way not in {"up", "down"}:
             title = f"`{name.name}` is not a direction"
             help_ = "a request goes `Down`, a response goes `Up`"
-            self._error("E030", title, name.span, help_)
+            self._error("E030", title, name.span, help_, instead(name.span, "Down", "Up"))
             way = ""
         return syntax.Send(self._span(tree), self.expression(value), way, name.span)
 

@@ -10,6 +10,7 @@ from enum import Enum
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.near import near_names, suggestion
 from appnet.diagnostics.place import Label, Span
+from appnet.diagnostics.remedy import Remedy, instead, near
 from appnet.language import syntax
 from appnet.language.messages import Field, MessageSchema, MethodSignature
 from appnet.language.typed import CheckedState, Statement, StateValue, Value, Variable
@@ -27,10 +28,17 @@ class CheckError(Exception):
     """One diagnostic that ends the checking of the statement at hand; the next statement is checked all the same."""
 
     def __init__(
-        self, code: str, title: str, span: Span, label: str = "", help_: str = "", places: Iterable[Label] = ()
+        self,
+        code: str,
+        title: str,
+        span: Span,
+        label: str = "",
+        help_: str = "",
+        places: Iterable[Label] = (),
+        remedies: tuple[Remedy, ...] = (),
     ) -> None:
         super().__init__(title)
-        self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_, tuple(places))
+        self.diagnostic = Diagnostic(code, Severity.ERROR, title, span, label, help_, tuple(places), remedies)
 
 
 class Follows(Exception):  # noqa: N818  # nothing is wrong here
@@ -70,10 +78,17 @@ class Findings:
             self.metadata.append((part, what, key, span))
 
     def warn(
-        self, code: str, title: str, span: Span, label: str = "", help_: str = "", places: Iterable[Label] = ()
+        self,
+        code: str,
+        title: str,
+        span: Span,
+        label: str = "",
+        help_: str = "",
+        places: Iterable[Label] = (),
+        remedies: tuple[Remedy, ...] = (),
     ) -> None:
         """Notes something that will run, but perhaps not as meant."""
-        self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_, tuple(places)))
+        self.warnings.append(Diagnostic(code, Severity.WARNING, title, span, label, help_, tuple(places), remedies))
 
 
 Apply = Callable[["Scope", syntax.Apply, Type | None], Value]
@@ -203,14 +218,16 @@ class Scope:
             help_ = f"name one of its fields: get({name}, 'FIELD')"
             return CheckError("E033", f"`{name}` is the RPC, not a value", span, help_=help_)
         if name.lower() in _CONSTANTS:
-            return CheckError("E010", f"`{name}` is not defined", span, help_=_CONSTANTS[name.lower()])
+            help_, constant = _CONSTANTS[name.lower()], name.lower()
+            remedies = instead(span, constant) if constant in {"true", "false"} else ()
+            return CheckError("E010", f"`{name}` is not defined", span, help_=help_, remedies=remedies)
         if name in self.elsewhere:
             return self._of_another_block(name, span)
         names = [*self.state, *(known for block in self._blocks for known in block)]
         if near_names(name, self._broken):  # what is wrong is perhaps where it is declared
             names += self._broken
         help_ = suggestion(name, names, what="names known here") if names else f"give it a value first: `{name} = …`"
-        return CheckError("E010", f"`{name}` is not defined", span, help_=help_)
+        return CheckError("E010", f"`{name}` is not defined", span, help_=help_, remedies=near(span, name, names))
 
     def _of_another_block(self, name: str, span: Span) -> CheckError:
         part, variable = self.elsewhere[name]

@@ -249,6 +249,8 @@ class ClusterObjects(Protocol):
     """Of what they set up, as messages have it."""
     preparation: str
     """What people do to a cluster before they apply the objects, in Markdown."""
+    kinds: Sequence[str]
+    """What `chain` makes, as kubectl names resources."""
     cannot_say: Capability
     """What these objects cannot ask of a processor, though it gives that where AppNet starts it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -134,6 +134,7 @@ class ToyObjects:
 
     name = "toys in a cluster"
     preparation = "Toys are for children of three years and older."
+    kinds: Sequence[str] = ("configmaps",)
     cannot_say = frozenset[Need]()
 
     def problems(self, artifacts: Any, services: Any) -> Iterable[Any]:

@@ -16,6 +16,7 @@ from appnet.cli.options import target_named
 from appnet.cli.screen import counted, show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Span
+from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
 
 
@@ -47,7 +48,8 @@ def command(
         raise typer.BadParameter("--method needs a .proto: add --proto FILE")
     with told_errors():
         files = checkable(files)
-    found = list(dict.fromkeys(it for file in files for it in check_any(file, proto, method, target or "")))
+    checked = (check_any(FileSource(file), proto, method, target or "") for file in files)
+    found = list(dict.fromkeys(it for told in checked for it in told))
     screens = open_screens()
     if as_json:
         for diagnostic in found:

@@ -17,11 +17,13 @@ from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics, tell
+from appnet.compile.cluster import problems
 from appnet.compile.fit import DEFAULT_TARGET, load_application
 from appnet.compile.pipeline import compile_application
 from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files as output_files
 from appnet.deploy.kubernetes.output import write
+from appnet.diagnostics.diagnostic import Severity
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
@@ -107,6 +109,8 @@ def command(
             settings = dataclasses.replace(settings, by_hand=by_hand)
         profiles = profiles_of(profile, [it.chain for it in application.chains])
         version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
+        there = problems(version.artifacts, version.application.manifest)
+        show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
                 tell(screens.out, line)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from appnet.editor.server import make_server
+from appnet.cli.behaviour import check_any
+from appnet.editor.answers import make_server
 
 
 def command() -> None:
     """Run the language server for editors, on standard input and output."""
-    make_server().start_io()
+    make_server(check_any).start_io()

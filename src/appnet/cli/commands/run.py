@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import aiohttp
 import typer
 
+from appnet.application.kinds import LOCAL
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
@@ -36,7 +37,7 @@ from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
-from appnet.deploy.local.services import FILE_NAME, TrialCall
+from appnet.deploy.local.services import TrialCall
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
@@ -60,7 +61,7 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
         machine.check()
         if not met:
             raise ApplicationError(
-                f"there are no calls to make: list some under `calls` in {FILE_NAME}, next to the manifest"
+                f"there are no calls to make: list some under `calls` in {LOCAL}, next to the manifest"
             )
         good = [well for well, _ in met]
         streams = frozenset[str]().union(*(it for _, it in met))
@@ -187,7 +188,9 @@ def command(
     files: FilesArgument,
     *,
     target: TargetOption = DEFAULT_TARGET,
-    once: Annotated[bool, typer.Option("--once", help="Make the calls, check them, show records, and exit.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Make the calls, check them, show the records, and exit.")
+    ] = False,
     opt_level: LevelOption = OptLevel.STRONG,
     upstream: UpstreamOption = None,
     programs: Annotated[

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from appnet.cli import schemas
 from appnet.cli.values import none_of
-
-_FOLDER = Path(schemas.__file__).parent
-NAMES = ("appnetconfig", "local", "behaviour")
+from appnet.editor.schema import NAMES, schema_text
 
 
 def _named(name: str) -> str:
@@ -27,4 +23,4 @@ def command(
 
     With the YAML extension of an editor: `# yaml-language-server: $schema=FILE` on the first line.
     """
-    typer.echo((_FOLDER / f"{name}.json").read_text(encoding="utf-8"), nl=False)
+    typer.echo(schema_text(name), nl=False)

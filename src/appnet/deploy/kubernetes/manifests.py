@@ -8,14 +8,18 @@ from typing import Any
 
 import yaml
 
-from appnet.application.manifest import object_name
+from appnet.application.manifest import label_value, object_name
 from appnet.application.model import Side
 from appnet.compile.cluster import by_processor, problems
 from appnet.compile.pipeline import Version
-from appnet.diagnostics.diagnostic import DiagnosticError
+from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import ClusterObjects, Object
 from appnet.system.address import Address
+
+APPLICATION = "appnet.io/application"
+VERSION = "appnet.io/version"
+"""Labels of the objects that judge calls: what an application's earlier versions leave behind is found by them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ def manifests(version: Version, settings: ManifestSettings) -> dict[str, list[Ob
 
 class _Writer:
     def __init__(self, version: Version, settings: ManifestSettings) -> None:
+        self._labels = {
+            "app.kubernetes.io/managed-by": "appnet",
+            APPLICATION: label_value(version.application.application.name),
+            VERSION: version.id,
+        }
         self._artifacts = version.artifacts
         self._application = version.application.application
         self._manifest = version.application.manifest
@@ -47,7 +56,7 @@ class _Writer:
         self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def check(self) -> None:
-        wrong = problems(self._artifacts, self._manifest)
+        wrong = [it for it in problems(self._artifacts, self._manifest) if it.severity is Severity.ERROR]
         if wrong:
             raise DiagnosticError(wrong)
 
@@ -87,7 +96,8 @@ class _Writer:
     def _chain(self, objects: ClusterObjects, artifacts: Sequence[Artifact], name: str) -> Object:
         service, server = (self._manifest.services[it] for it in (artifacts[0].service, artifacts[0].edge.server))
         hosts = self._settings.replicas or self._manifest.replicas(server.name)
-        return objects.chain(artifacts, object_name(name), service, server, self._namespace(service.name), hosts)
+        found = objects.chain(artifacts, object_name(name), service, server, self._namespace(service.name), hosts)
+        return {**found, "metadata": {**found["metadata"], "labels": self._labels}}
 
     def _set_replicas(self, replicas: int) -> None:
         """Of services that call others or have elements before them: stores, which only answer, stay as they are."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from appnet.application.manifest import label_value
 from appnet.compile.pipeline import Version
-from appnet.deploy.kubernetes.manifests import ManifestSettings, manifests
+from appnet.deploy.kubernetes.manifests import APPLICATION, VERSION, ManifestSettings, manifests
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -20,6 +21,7 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Object
 
 _MARK = "order.yaml"
+_SERVER_SIDE = "--server-side --force-conflicts --field-manager=appnet"
 _README = """# {name}, compiled by AppNet
 
 | | |
@@ -31,11 +33,11 @@ _README = """# {name}, compiled by AppNet
 
 {preparations}
 
-Apply, from this folder. After another compilation, the same commands upgrade running proxies:
+Apply, from this folder. After another compilation this upgrades running proxies; what it no longer needs goes last:
 
 {apply}
 
-Delete everything:
+Apply on the server side: a module is too long for the annotation of a client-side apply. Delete everything:
 
 {remove}
 """
@@ -54,7 +56,7 @@ def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     paths = [f"kubernetes/{name}" for name in objects]
     found["plan.json"] = (json.dumps(plan_json(version), indent=2) + "\n").encode()
     found["README.md"] = _readme(version, paths).encode()
-    order = {"apply": paths, "remove": paths[::-1], "written": [*found, _MARK]}
+    order = {"apply": paths, "prune": _outdated(version), "remove": paths[::-1], "written": [*found, _MARK]}
     found[_MARK] = yaml.safe_dump(order, sort_keys=False).encode()
     return found
 
@@ -125,14 +127,23 @@ def _readme(version: Version, paths: list[str]) -> str:
     places = {it.segment.place for it in version.artifacts}
     processors = [registry.processor(name) for name in sorted({it.processor for it in places})]
     suffixes = sorted({registry.processor(it.processor).targets[it.target].suffix for it in places})
-    apply, remove = (
-        "\n".join(f"    kubectl {verb} -f {it}" for it in order)
-        for verb, order in (("apply", paths), ("delete", paths[::-1]))
-    )
+    apply = [f"apply {_SERVER_SIDE} -f {it}" for it in paths]
+    prune = [f"delete {','.join(it.objects().kinds)} --all-namespaces -l '{_outdated(version)}'" for it in processors]
+    remove = [f"delete -f {it}" for it in paths[::-1]]
     return _README.format(
         name=version.application.application.name,
         built=" or ".join(f"`.{it}`" for it in suffixes),
         preparations="\n\n".join(it.objects().preparation for it in processors),
-        apply=apply,
-        remove=remove,
+        apply=_commands([*apply, *prune]),
+        remove=_commands(remove),
     )
+
+
+def _outdated(version: Version) -> str:
+    """Selects what earlier versions of the application left behind."""
+    name = label_value(version.application.application.name)
+    return f"{APPLICATION}={name},{VERSION}!={version.id}"
+
+
+def _commands(of_kubectl: Iterable[str]) -> str:
+    return "\n".join(f"    kubectl {it}" for it in of_kubectl)

@@ -7,6 +7,7 @@ from appnet.deploy.local.foreseen import fields_of
 from appnet.deploy.local.services import LocalApplication, TrialCall, Written
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
+from appnet.diagnostics.remedy import Remedy, near
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language.messages import MessageSchema, MethodSignature
 
@@ -40,7 +41,8 @@ def rpc_of(call: TrialCall, application: LoadedApplication) -> tuple[LoadedChain
         return named[0]
     help_ = suggestion(call.method.value, known, what=f"methods that `{call.service}` calls")
     title = f"`{call.service}` does not call the method `{call.method}`"
-    raise DiagnosticError([_error("C050", title, call.method, "not on its edges", help_)])
+    remedies = near(call.method.span, call.method.value, [*known, *(it.rpartition("/")[2] for it in known)])
+    raise DiagnosticError([_error("C050", title, call.method, "not on its edges", help_, remedies)])
 
 
 def _wrong(written: Written, schema: MessageSchema) -> list[Diagnostic]:
@@ -62,5 +64,7 @@ def _no_field(path: str, place: Located, schema: MessageSchema) -> Diagnostic:
     return _error("C074", f"{schema.full_name} has no field `{path}`", place, "not in the .proto", help_)
 
 
-def _error(code: str, title: str, place: Located, label: str, help_: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, title, place.span, label, help_)
+def _error(
+    code: str, title: str, place: Located, label: str, help_: str, remedies: tuple[Remedy, ...] = ()
+) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, title, place.span, label, help_, remedies=remedies)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
+from appnet.application.kinds import LOCAL
 from appnet.application.load import LoadedApplication
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
 from appnet.compile.fit import Where, places_of
@@ -20,7 +21,6 @@ from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.calls import check_calls
 from appnet.deploy.local.program import ApplicationError, ServiceProgram, check_free
 from appnet.deploy.local.services import (
-    FILE_NAME,
     INSTANCE,
     LocalApplication,
     LocalService,
@@ -264,7 +264,7 @@ class LocalMachine:
         for it in self.instances.get(service, ()):
             if not it.program.is_placed:
                 raise ApplicationError(
-                    f"{service} calls a service that calls it back; "
+                    f"{service} and a service that it calls also call each other; "
                     f"give {service} a port number or variable instead of `printed`"
                 )
             yield it.program.name, it.program.address
@@ -394,7 +394,7 @@ def _check(
 
 def _nothing_runs(server: Located, *, served: bool) -> Diagnostic:
     where = f"pass its address, `--upstream {server}=127.0.0.1:50051`"
-    help_ = where if served else f"{where}, or describe how to start it in {FILE_NAME}"
+    help_ = where if served else f"{where}, or describe how to start it in {LOCAL}"
     return _error(f"`{server}` does not run here", server, "this service is called", help_)
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import re2
 import yaml
 
+from appnet.application.kinds import LOCAL
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.remedy import near
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span, read_documents
 from appnet.system.address import MAX_PORT
 
-FILE_NAME = "local.yaml"
 INSTANCE = "APPNET_INSTANCE"
 """The variable that tells a program its instance's name."""
 
@@ -134,7 +135,8 @@ def _services(section: Section, known: Mapping[str, object] | None) -> dict[str,
 
 def _check_known(name: Located, known: Mapping[str, object] | None, what: str, problems: Problems) -> None:
     if known is not None and name.value not in known:
-        problems.add("C040", f"no service `{name}`", name.span, "not found", suggestion(name.value, known, what=what))
+        help_, remedies = suggestion(name.value, known, what=what), near(name.span, name.value, known)
+        problems.add("C040", f"no service `{name}`", name.span, "not found", help_, remedies=remedies)
 
 
 def address_variable(service: str) -> str:
@@ -342,5 +344,5 @@ def _call(section: Section, services: Mapping[str, LocalService]) -> TrialCall |
 
 def local_file(manifest: Source) -> Source | None:
     """The application file beside the manifest, if there is one."""
-    source = manifest.beside(FILE_NAME)
+    source = manifest.beside(LOCAL)
     return source if source.path is not None and source.path.is_file() else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Span
+from appnet.diagnostics.remedy import Remedy, instead, near
 from appnet.language import syntax
 from appnet.language import typed as tree
 from appnet.language.expressions import call_number_text, coerce, type_of
@@ -159,7 +160,8 @@ def _clear(call: Call) -> Value:
         return Operate("nothing", (), UNIT)
     if found.within:
         title, label = f"`{found.path}` cannot be cleared", f"each of `{found.within}` has one"
-        raise CheckError("E045", title, call.span(1), label, f"clear all of them: clear(rpc, '{found.within}')")
+        help_, remedies = f"clear all of them: clear(rpc, '{found.within}')", instead(call.span(1), f"'{found.within}'")
+        raise CheckError("E045", title, call.span(1), label, help_, remedies=remedies)
     message = call.scope.message
     call.scope.hoisted.append(ClearField(found.path, (*message.inside(found.path), *message.rivals(found.path))))
     return Operate("nothing", (), UNIT)
@@ -204,7 +206,7 @@ def _byte_size(call: Call) -> Value:
         span = call.span(0)
     if type_of(value, span) not in {STRING, BYTES}:
         title = f"{type_of(value, span)} has no size in bytes"
-        raise CheckError("E020", title, span, help_="only strings and bytes have one")
+        raise CheckError("E020", title, span, help_="only only strings and bytes have one")
     return Operate("string_size", (value,), UINT)
 
 
@@ -246,15 +248,17 @@ def _asked_field(call: Call) -> Field | str:
 
 
 def _no_presence(call: Call, found: Field) -> CheckError:
+    remedies: tuple[Remedy, ...] = ()
     if found.within:
         label, help_ = f"each of `{found.within}` has one", f"their number is size(rpc, '{found.within}')"
     elif found.many:
-        label, help_ = "it is repeated, and may be empty", f"write size(rpc, '{found.path}') > 0"
+        label, size = "it is repeated, and may be empty", f"size({call.scope.rpc}, '{found.path}') > 0"
+        help_, remedies = f"write {size}", instead(call.node.span, size)
     else:
         label = "set to its default and not set look the same on the wire"
         help_ = "compare the value, or make the field `optional` in the .proto"
     title = f"`has` does not work for `{found.path}`"
-    return CheckError("E045", title, call.span(1), label, help_)
+    return CheckError("E045", title, call.span(1), label, help_, remedies=remedies)
 
 
 def _field_name(call: Call, index: int) -> tuple[str, Span]:
@@ -280,9 +284,11 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
     several = spelled(message.fields, path)
     if several:
         help_ = "write " + " or ".join(f"`{it.path}`" for it in several)
-        raise CheckError(
-            "E014", f"field `{path}` of {message.full_name} is ambiguous", span, "several fields match", help_
+        title, remedies = (
+            f"field `{path}` of {message.full_name} is ambiguous",
+            instead(span, *(f"'{it.path}'" for it in several)),
         )
+        raise CheckError("E014", title, span, "several fields match", help_, remedies=remedies)
     if path in message.unknown:
         raise Follows
     reason = _unusable(message, path)
@@ -290,7 +296,8 @@ def _field(scope: Scope, message: MessageSchema, path: str, span: Span) -> Field
         title = f"field `{path}` of {message.full_name} is not supported"
         raise CheckError("E015", title, span, reason, f"use another field: {_instead('', message)}")
     title = f"{message.full_name} has no field `{path}`"
-    raise CheckError("E014", title, span, help_=_instead(path, message))
+    meant = near(span, path, message.fields, lambda it: f"'{it}'")
+    raise CheckError("E014", title, span, help_=_instead(path, message), remedies=meant)
 
 
 def _instead(path: str, message: MessageSchema) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from appnet.diagnostics.place import Label
+from appnet.diagnostics.remedy import instead
 from appnet.language.expressions import call_number_text, coerce
 from appnet.language.operations.built_in import Chapter, function
 from appnet.language.operations.call import Call, by_signature
@@ -64,6 +65,7 @@ _INSTEAD = {
 }
 
 
+_SAME = {b":authority": ("authority(rpc)",), b":path": ("method()",)}
 _TO_SERVER = {Part.OPEN, Part.REQ}
 
 
@@ -80,7 +82,8 @@ def _warn_of_reading(call: Call, index: int, key: Value) -> None:
     elif text.startswith(b":"):
         help_ = _INSTEAD.get(text, "remove it: names with a colon are HTTP's own, not metadata")
     title = "metadata never has this key: it reads as the empty text"
-    call.scope.found.warn("W010", title, call.span(index), "never present", help_)
+    remedies = instead(call.node.span, *_SAME.get(text, ()))
+    call.scope.found.warn("W010", title, call.span(index), "never present", help_, remedies=remedies)
 
 
 def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from appnet.diagnostics.near import suggestion
+from functools import cache
+
+from appnet.diagnostics.near import near_names, suggestion
+from appnet.diagnostics.remedy import instead
 from appnet.language import syntax
 from appnet.language.operations import (
     chance,
@@ -68,18 +71,27 @@ def apply(scope: Scope, node: syntax.Apply, want: Type | None) -> Value:
     name = node.function.name
     found = BUILT_INS.get(name)
     if found is not None:
-        call = Call(scope, node, want, found.usage(name))
+        call = Call(scope, node, want, _usage(name))
         return found.resolve(call) if found.resolve is not None else by_signature(call, found.operations[0])
     if name == "reply":
         raise CheckError("E035", "`reply()` is not a value", node.span, help_="write r = reply(), and then send(r, Up)")
     if name == "err":
         raise CheckError("E031", "`err` is not a value", node.span, help_="write send(err('text'), Up)")
-    raise CheckError("E013", f"there is no function `{name}`", node.function.span, help_=_instead(name))
+    span, (help_, meant) = node.function.span, _instead(name)
+    raise CheckError("E013", f"there is no function `{name}`", span, help_=help_, remedies=instead(span, *meant))
 
 
-def _instead(name: str) -> str:
-    """What to write for a function of this name."""
-    ours = [it.usage(it.name) for it in _FUNCTIONS if name.lower() in it.elsewhere]
+@cache
+def _usage(name: str) -> str:
+    return BUILT_INS[name].usage(name)
+
+
+def _instead(name: str) -> tuple[str, list[str]]:
+    """What to write for a function of this name, and the functions that may stand in its place."""
+    ours = [it for it in _FUNCTIONS if name.lower() in it.elsewhere]
     if ours:
-        return f"write {' or '.join(ours)}"
-    return INSTEAD.get(name.lower()) or suggestion(name, [*BUILT_INS, "send", "err"], what="functions")
+        return f"write {' or '.join(it.usage(it.name) for it in ours)}", [it.name for it in ours]
+    if name.lower() in INSTEAD:
+        return INSTEAD[name.lower()], []
+    known = sorted([*BUILT_INS, "send", "err"])
+    return suggestion(name, known, what="functions"), near_names(name, known)

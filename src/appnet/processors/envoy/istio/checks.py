@@ -8,13 +8,24 @@ from appnet.application.manifest import Service
 from appnet.application.model import Side
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Label
+from appnet.ir.nodes import Element, Refuse
+from appnet.ir.walk import statements
+from appnet.language.statuses import STATUS_CODES
 from appnet.processors.artifact import Artifact
+
+_OPAQUE = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis"})
+"""What a port may say that it speaks, and Istio then passes on without a look; https is the application's own TLS."""
+_RETRIED = {STATUS_CODES[name]: name for name in ("CANCELLED", "UNAVAILABLE")}
+"""Codes that Istio's routes retry on, where nobody says otherwise."""
 
 
 def problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
-    """An error for each reason why Istio's sidecars cannot be told to run the artifacts."""
+    """An error for each reason why Istio's sidecars cannot be told to run the artifacts; warnings of what they would do
+    otherwise than sidecars that AppNet starts."""
     for it in artifacts:
         yield from _selected(services[it.service])
+        yield from _judged(services[it.edge.server])
+        yield from _sent_again(it)
     yield from _told_apart(artifacts, services)
 
 
@@ -24,6 +35,43 @@ def _selected(service: Service) -> Iterator[Diagnostic]:
         title = f"the Service `{service.name}` selects no pods"
         help_ = "add a `selector` with the labels of its pods: it selects their sidecars"
         yield Diagnostic("C047", Severity.ERROR, title, service.span, "its sidecars cannot be selected", help_)
+
+
+def http_ports(service: Service) -> list[int]:
+    """The ports of a Service that proxies look into: filters stand in these alone."""
+    return sorted({it.number for it in service.ports.values() if it.protocol not in _OPAQUE})
+
+
+def _judged(server: Service) -> Iterator[Diagnostic]:
+    """Proxies take what arrives at the service for HTTP."""
+    if server.ports and not http_ports(server):
+        port = next(iter(server.ports.values()))
+        title = f"Istio takes calls to `{server.name}` for {port.protocol.upper()} and lets them pass unjudged"
+        help_ = "say that the port speaks gRPC: `appProtocol: grpc`, or a name such as `grpc`"
+        yield Diagnostic("C053", Severity.ERROR, title, port.span, "filters see HTTP alone", help_)
+
+
+def _sent_again(artifact: Artifact) -> Iterator[Diagnostic]:
+    """No element's refusal is one that the client's sidecar takes for a reason to send the call again."""
+    if artifact.segment.place.side is not Side.SERVER:
+        return
+    for spec in artifact.segment.elements:
+        element = artifact.chain.elements[spec.name.value]
+        codes = _refusals(element) & _RETRIED.keys()
+        if codes:
+            code = _RETRIED[min(codes)]
+            title = f"Istio sends a call again, twice, that `{element.name}` refuses with {code}"
+            label = "on the server's side, it would judge such a call three times"
+            remedy = f"give `{artifact.edge.server}` a VirtualService with `retries: {{attempts: 0}}`"
+            help_ = f"refuse with another code, or {remedy}"
+            yield Diagnostic("W022", Severity.WARNING, title, spec.name.span, label, help_)
+
+
+def _refusals(element: Element) -> set[int]:
+    """The gRPC codes that calls may end with by the element."""
+    codes = {it.code for body in element.bodies for it in statements(body) if isinstance(it, Refuse)}
+    drops = any(it.effects.can_drop for it in element.handlers.values())
+    return codes | ({STATUS_CODES["UNAVAILABLE"]} if drops else set())
 
 
 def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
@@ -37,7 +85,7 @@ def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) 
         edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
         for method in it.chain.methods:
             name = method.signature.full_name
-            for port in services[edge.server].ports.values() if leaves else (None,):
+            for port in http_ports(services[edge.server]) if leaves else (None,):
                 first = seen.setdefault((it.service, leaves, port, name), it)
                 other = first.edge
                 if (other.client, other.server) != (edge.client, edge.server):

@@ -26,7 +26,9 @@ from appnet.application.model import Side
 from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
-from appnet.processors.envoy.listeners import buffer_limit, discovered_filter
+from appnet.processors.envoy.istio.checks import http_ports
+from appnet.processors.envoy.istio.guard import guarded_filter
+from appnet.processors.envoy.listeners import buffer_limit
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
 from appnet.processors.envoy.replies import replies_from_wasm, reply_filter
@@ -39,6 +41,7 @@ _LOADER = "appnet-loader"
 _LOADER_FOLDER = "/etc/appnet"
 
 _API = "networking.istio.io/v1alpha3"
+_PRIORITY = 10  # behind what others patch by default
 _HTTP = "envoy.filters.network.http_connection_manager"
 _MANAGER = {"filter": {"name": _HTTP}}
 _ROUTER = {"filter": {"name": _HTTP, "subFilter": {"name": "envoy.filters.http.router"}}}
@@ -50,7 +53,7 @@ def chain_object(
 ) -> Object:
     """The EnvoyFilter for artifacts that run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
     patches: list[Object] = []
-    ports = sorted(server.ports.values())
+    ports = http_ports(server)
     for it in artifacts:
         longest = it.limits.max_message
         options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, longest, hosts)
@@ -127,10 +130,11 @@ def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) ->
     """The artifact's code, and its place in the listeners of ``ports``; on the server's side in that for all calls."""
     context = _CONTEXTS[artifact.segment.place.side]
     code = chain_filter(artifact, options)
+    methods = [it.signature.full_name for it in artifact.chain.methods]
     yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
     for it in _listeners(artifact, ports):
         match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
-        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", discovered_filter(artifact.name))
+        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", guarded_filter(artifact.name, methods))
 
 
 def _replying(artifacts: Sequence[Artifact], name: str, ports: Iterable[int]) -> Iterator[Object]:
@@ -189,7 +193,7 @@ def _patch(kind: str, match: Mapping[str, Any], operation: str, value: Message) 
 
 
 def _envoy_filter(name: str, namespace: str, patches: list[Object], labels: Object) -> Object:
-    spec: Object = {"workloadSelector": {"labels": labels}} if labels else {}
+    spec: Object = {"priority": _PRIORITY, **({"workloadSelector": {"labels": labels}} if labels else {})}
     spec["configPatches"] = patches
     return {"apiVersion": _API, "kind": "EnvoyFilter", "metadata": _metadata(name, namespace), "spec": spec}
 

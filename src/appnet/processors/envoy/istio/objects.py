@@ -28,6 +28,7 @@ class IstioObjects:
         "Istio must inject sidecars into the application's pods: "
         "`kubectl label namespace default istio-injection=enabled`."
     )
+    kinds: Sequence[str] = ("envoyfilters.networking.istio.io",)
     cannot_say = frozenset({Need.ROUTE, Need.DELAY})
     """Both need clusters and routes of their own shape."""
 
