@@ -180,8 +180,10 @@ async def test_rename(echo: Path) -> None:
         before, _, after = SOURCE.partition("resp(rpc)")
         assert await renamed("match get(seen, k|ey", "user") == before.replace("key", "user") + "resp(rpc)" + after
         assert await renamed("se|en: Map", "counts") == SOURCE.replace("seen", "counts")
-        assert "would be wrong: int where string is needed" in await refused("match get(seen, k|ey", "count")
-        assert "would be wrong: string where Map<string, int>" in await refused("match get(seen, k|ey", "seen")
+        assert "would be wrong: expected string, found int" in await refused("match get(seen, k|ey", "count")
+        assert "would be wrong: expected Map<string, int>, found string" in await refused(
+            "match get(seen, k|ey", "seen"
+        )
         assert "`limit` is a parameter" in await refused("    lim|it: int", "most")
         assert "the .proto gives it" in await refused("key = get(rpc, 'bo|dy')\n    match", "user")
         assert "this is none" in await refused("pa|ss", "user")
