@@ -35,7 +35,7 @@ WRONG = [
     "explain sample_echo_sidecar.behaviour.yaml",
     "convert echo.proto",
     "convert nearly.behavior.yaml",
-    f"convert {CONFIG} -o echo.yaml",
+    f"convert {CONFIG} -w echo.yaml",
 ]
 
 

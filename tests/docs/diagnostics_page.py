@@ -28,7 +28,7 @@ it: where a variable is declared, the first of two, a definition in another file
 that only follow from others are left out, and what a broken line leaves readable is checked all the same.
 
 - `appnetctl explain-code E014` explains a code in the terminal; without a code it lists all. The pages are those [below](#codes).
-- `appnetctl check FILE… --json` prints diagnostics for tools, with all `places`; editors get them as related information.
+- `appnetctl check FILE… -o json` prints diagnostics for tools, with all `places`; editors get them as related information.
 - On a terminal they are coloured. `NO_COLOR` turns that off and `FORCE_COLOR` on; pipes, files and JSON have no colours.
 - E and C are errors (exit code 2), W are warnings, told once there are no errors, and N are notes, which
   [`appnetctl check --target`](tools.md#appnetctl-check) asks for. A code is never reused.

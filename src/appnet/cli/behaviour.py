@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from appnet.application.kinds import BEHAVIOUR, LOCAL, is_behaviour
@@ -15,8 +14,9 @@ from appnet.application.load import LoadedApplication
 from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.run import Failure, Result, run_behaviour
+from appnet.behaviour.run import Failure, Result
 from appnet.cli.elements import notes_of
+from appnet.cli.screen import counted
 from appnet.compile.check import check_source
 from appnet.compile.fit import Where, load_application
 from appnet.deploy.local.calls import check_calls
@@ -143,28 +143,23 @@ def load_all(files: Iterable[Path]) -> list[Behaviour]:
     return found
 
 
-def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Console, *, as_json: bool) -> bool:
-    """Runs and tells; whether all went well."""
-    results: list[Result] = []
-    for behaviour in behaviours:
-        for result in run_behaviour(behaviour, targets):
-            results.append(result)
-            if as_json:
-                typer.echo(json.dumps(_plain(result)))
-            else:
-                for failure in result.failures:
-                    out.print(_text(failure) + "\n", markup=False)
-                if result.skipped:
-                    out.print(
-                        f"{result.source.name}: {result.case} ({result.target}) skipped: {result.skipped}", markup=False
-                    )
-    failed = sum(bool(it.failures) for it in results)
-    if not as_json:
-        cases = sum(len(it.cases) for it in behaviours)
-        count = f"{cases} cases of {len(behaviours)} files on {', '.join(targets)}"
-        skipped = sum(bool(it.skipped) for it in results)
-        told = f"{count}: {len(results) - failed - skipped} passed, {failed} failed"
-        out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)
+def show_results(
+    results: Iterable[Result], behaviours: Sequence[Behaviour], targets: Sequence[str], out: Console
+) -> bool:
+    """Tells what came of each case as it has been tried, and in the end of all; whether all went well."""
+    seen: list[Result] = []
+    for result in results:
+        seen.append(result)
+        for failure in result.failures:
+            out.print(_text(failure) + "\n", markup=False)
+        if result.skipped:
+            name = f"{result.source.name}: {result.case} ({result.target})"
+            out.print(f"{name} skipped: {result.skipped}", markup=False)
+    failed, skipped = sum(bool(it.failures) for it in seen), sum(bool(it.skipped) for it in seen)
+    cases = counted(sum(len(it.cases) for it in behaviours), "case")
+    told = f"{cases} of {counted(len(behaviours), 'file')} on {', '.join(targets)}"
+    told += f": {len(seen) - failed - skipped} passed, {failed} failed"
+    out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)
     return failed == 0
 
 
@@ -177,9 +172,11 @@ def _text(failure: Failure) -> str:
     )
 
 
-def _plain(result: Result) -> dict[str, object]:
+def plain_result(result: Result) -> dict[str, Any]:
+    """The result as data."""
     failures = [
-        {"line": it.line, "subject": it.subject, "expected": it.expected, "got": it.got} for it in result.failures
+        {"line": it.line, "subject": it.subject, "expected": it.expected_data, "got": it.got_data}
+        for it in result.failures
     ]
     skipped = {"skipped": result.skipped} if result.skipped else {}
     return {"file": result.source.name, "case": result.case, "target": result.target, "failures": failures, **skipped}

@@ -61,6 +61,11 @@ def tell(out: Console, text: str, style: str = "") -> None:
         out.print(_fitted(out, Text(line), indent), style=style)
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun, in the plural where it is not one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def show_diagnostics(out: Console, diagnostics: Iterable[Diagnostic]) -> None:
     """Each diagnostic with the line it is about, and an empty line after it."""
     for diagnostic in diagnostics:

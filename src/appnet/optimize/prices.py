@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,12 +22,17 @@ _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--pri
 
 def write_prices(model: CostModel, file: Path) -> None:
     """Writes the file. Raises OSError."""
-    plain = {
+    text = yaml.safe_dump(plain_prices(model), sort_keys=False, width=120)
+    file.write_text(_HEAD + text, encoding="utf-8")
+
+
+def plain_prices(model: CostModel) -> dict[str, Any]:
+    """The prices as data, as in the file."""
+    return {
         "measured": model.measured,
         "crossing": model.crossing,
         "targets": {name: dataclasses.asdict(it) for name, it in model.targets.items()},
     }
-    file.write_text(_HEAD + yaml.safe_dump(plain, sort_keys=False, width=120), encoding="utf-8")
 
 
 def load_prices(source: Source, needed: Iterable[str]) -> CostModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,8 @@ from appnet.cli.behaviour import check_any
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.files import checkable
 from appnet.cli.options import target_named
-from appnet.cli.screen import show_diagnostics
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.screen import counted, show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -38,7 +38,7 @@ def command(
             help="Check that elements can be compiled to this target, and note what it keeps or gives up of each.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each diagnostic, on a line.")] = False,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Tell everything that is wrong with configurations, behaviour files, elements and .proto files.
 
@@ -51,20 +51,15 @@ def command(
     checked = (check_any(FileSource(file), proto, method, target or "") for file in files)
     found = list(dict.fromkeys(it for told in checked for it in told))
     screens = open_screens()
-    if as_json:
-        for diagnostic in found:
-            typer.echo(json.dumps(_plain(diagnostic)))
+    if output is not Format.TEXT:
+        print_data([_plain(it) for it in found], output)
     else:
         show_diagnostics(screens.err, found)
         count = Counter(it.severity for it in found)
         severities = (Severity.ERROR, Severity.WARNING, *([Severity.NOTE] if target else []))
-        told = ", ".join(_count(count[it], it.value) for it in severities)
-        screens.out.print(f"{_count(len(files), 'file')}: {told}")
+        told = ", ".join(counted(count[it], it.value) for it in severities)
+        screens.out.print(f"{counted(len(files), 'file')}: {told}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:

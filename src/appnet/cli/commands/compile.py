@@ -15,6 +15,7 @@ from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.cluster import problems
@@ -22,7 +23,7 @@ from appnet.compile.fit import DEFAULT_TARGET, load_application
 from appnet.compile.pipeline import compile_application
 from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files as output_files
-from appnet.deploy.kubernetes.output import write
+from appnet.deploy.kubernetes.output import write as write_files
 from appnet.diagnostics.diagnostic import Severity
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, Settings
@@ -64,7 +65,7 @@ _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
-_Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
+_Write = Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")]
 _Collector = Annotated[
     Address | None,
     typer.Option(parser=_address, metavar="HOST:PORT", help="Takes the elements' records, as OTLP over HTTP."),
@@ -89,8 +90,9 @@ def command(
     profile: ProfileOption = None,
     debug: _Debug = False,
     target: TargetOption = DEFAULT_TARGET,
-    output: _Output = Path("generated"),
+    write: _Write = Path("generated"),
     collector: _Collector = None,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Compile an application: plan its chains, and write code, modules and Kubernetes manifests.
 
@@ -115,13 +117,17 @@ def command(
         show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
-                tell(screens.out, line)
+                tell(screens.out if output is Format.TEXT else screens.err, line)
         found = output_files(version, ManifestSettings(replica, collector))
         if not dry_run:
-            with writing(output):
-                write(found, output)
-    for path in sorted(found):
-        typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
+            with writing(write):
+                write_files(found, write)
+    paths = [str(write / path) for path in sorted(found)]
+    if output is not Format.TEXT:
+        print_data({"written": not dry_run, "files": paths}, output)
+        return
+    for path in paths:
+        typer.echo(f"{'would write' if dry_run else 'wrote'} {path}")
 
 
 @contextlib.contextmanager

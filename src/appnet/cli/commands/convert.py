@@ -9,7 +9,7 @@ import typer
 
 from appnet.application.load import form_of, load
 from appnet.application.model import Form
-from appnet.application.write import write
+from appnet.application.write import write as written_as
 from appnet.cli.errors import check_new, open_screens, told_errors, writing
 from appnet.cli.options import FilesArgument
 from appnet.cli.screen import show_diagnostics
@@ -20,26 +20,26 @@ def command(
     files: FilesArgument,
     *,
     to: Annotated[Form | None, typer.Option("--to", help="The form; by default the one that FILES are not in.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write; by default standard output.")
+    write: Annotated[
+        Path | None, typer.Option("--write", "-w", help="The file to write; by default standard output.")
     ] = None,
 ) -> None:
     """Write AppNetConfigs as a specification, or a specification as AppNetConfigs. Comments are not kept."""
     screens = open_screens()
     sources = [FileSource(it) for it in files]
     with told_errors():
-        if output is not None:
-            check_new(output, "name another file, or remove this one: `appnetctl convert` overwrites nothing")
+        if write is not None:
+            check_new(write, "name another file, or remove this one: `appnetctl convert` overwrites nothing")
         form = to or _other({form_of(it) for it in sources})
-        written = write(load(*sources).application, form, output.parent if output is not None else Path())
+        written = written_as(load(*sources).application, form, write.parent if write is not None else Path())
         show_diagnostics(screens.err, list(written.left_out))
-        if output is not None:
-            with writing(output):
-                output.write_text(written.text, encoding="utf-8")
-    if output is None:
+        if write is not None:
+            with writing(write):
+                write.write_text(written.text, encoding="utf-8")
+    if write is None:
         typer.echo(written.text, nl=False)
     else:
-        screens.err.print(f"wrote {output}", markup=False)
+        screens.err.print(f"wrote {write}", markup=False)
 
 
 def _other(forms: set[Form]) -> Form:

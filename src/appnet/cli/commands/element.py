@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +12,21 @@ import typer
 
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
-from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption, ParameterOption, given_by
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.properties import properties
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.views import View, views
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
-from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
 from appnet.processors import registry
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class BuiltElement:
     """``properties``: what was inferred, ready for JSON. ``files``: what was written. ``warnings``: of the program."""
 
@@ -66,34 +67,6 @@ def build_element(
     return BuiltElement(found, [*written, description], list(compiled.warnings))
 
 
-_SHOWN_AS = {"req": "request", "resp": "response"}
-
-
-def properties(element: Element, method: str) -> dict[str, Any]:
-    """What the compiler infers about the element; nothing of it is declared."""
-    return {
-        "element": element.name,
-        "method": method,
-        "state": {it.name: {"type": str(it.type), "class": it.state_class.value} for it in element.state},
-        **{_SHOWN_AS.get(name, name): _handler(it) for name, it in element.handlers.items()},
-    }
-
-
-def _handler(handler: Handler) -> dict[str, Any]:
-    effects = handler.effects
-    return {
-        "reads": [it.path for it in effects.fields if it.read],
-        "writes": [it.path for it in effects.fields if it.written],
-        "state_read": sorted(effects.state_read),
-        "state_written": sorted(effects.state_written),
-        **{
-            it.name: getattr(effects, it.name)
-            for it in dataclasses.fields(effects)
-            if isinstance(getattr(effects, it.name), bool)
-        },
-    }
-
-
 def command(
     *,
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
@@ -102,19 +75,21 @@ def command(
     backend: BackendOption = "envoy",
     placement: Annotated[Side, typer.Option(help="The side that runs it.")] = Side.CLIENT,
     parameter: ParameterOption = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
+    write: Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")] = Path("generated"),
+    output: OutputOption = Format.JSON,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the match-action tables, too.")] = False,
 ) -> None:
     """Compile one element: print what is inferred about it, and write its code."""
     screens, given = open_screens(), given_by(parameter)
-    with told_errors():
+    with told_errors(), writing(write):
         built = build_element(
-            element, proto, method, parameters=given, backend=backend, placement=placement, folder=output
+            element, proto, method, parameters=given, backend=backend, placement=placement, folder=write
         )
-        if verbose:
+        if verbose or output is Format.TEXT:
             for view in views(element, proto, method, given, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
     show_diagnostics(screens.err, built.warnings)
-    typer.echo(json.dumps(built.properties, indent=2))
+    if output is not Format.TEXT:
+        print_data(dict(built.properties), output)
     for file in built.files:
         screens.err.print(f"wrote {file}", markup=False)

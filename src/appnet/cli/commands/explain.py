@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
-from appnet.cli.planned import application_json, planned, where_of
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.planned import application_data, planned, where_of
 from appnet.cli.screen import tell
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.optimize import Algorithm, Settings
@@ -27,7 +27,7 @@ def command(
     profile: ProfileOption = None,
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    output: OutputOption = Format.TEXT,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -44,8 +44,8 @@ def command(
         if svg is not None:
             with writing(svg):
                 svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(application_json(found), indent=2))
+    if output is not Format.TEXT:
+        print_data(application_data(found), output)
     else:
         for line in told_application(found.explanations, pairs=verbose):
             tell(out, line)

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from appnet.behaviour.run import run_behaviour
 from appnet.behaviour.run import targets as all_targets
-from appnet.cli.behaviour import behaviour_files, load_all, try_all
+from appnet.cli.behaviour import behaviour_files, load_all, plain_result, show_results
 from appnet.cli.errors import FAILURE, open_screens, told_errors
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.values import none_of
 
 
@@ -17,7 +19,7 @@ def command(
     files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
     *,
     target: Annotated[str, typer.Option(help="`interpreter`, what elements are compiled to, or `all`.")] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each case, on a line.")] = False,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""
     every = all_targets()
@@ -26,5 +28,11 @@ def command(
     with told_errors():
         behaviours = load_all(behaviour_files(files or [Path()]))
     targets = every if target == "all" else [target]
-    good = try_all(behaviours, targets, open_screens().out, as_json=as_json)
+    results = (it for behaviour in behaviours for it in run_behaviour(behaviour, targets))
+    if output is Format.TEXT:
+        good = show_results(results, behaviours, targets, open_screens().out)
+    else:
+        tried = list(results)
+        print_data([plain_result(it) for it in tried], output)
+        good = not any(it.failures for it in tried)
     raise typer.Exit(0 if good else FAILURE)

@@ -3,8 +3,12 @@
 import typer
 
 from appnet import __version__
+from appnet.cli.output import Format, OutputOption, print_data
 
 
-def command() -> None:
+def command(*, output: OutputOption = Format.TEXT) -> None:
     """Say which version this is."""
-    typer.echo(f"appnetctl {__version__}")
+    if output is Format.TEXT:
+        typer.echo(f"appnetctl {__version__}")
+    else:
+        print_data({"version": __version__}, output)

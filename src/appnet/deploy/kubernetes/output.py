@@ -73,7 +73,7 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
         if it.is_dir():
             continue
         if path not in earlier:
-            title, help_ = f"no earlier compilation wrote {it}", "move it, or name another folder: --output FOLDER"
+            title, help_ = f"no earlier compilation wrote {it}", "move it, or name another folder: --write FOLDER"
             place = Span.whole(FileSource(folder))
             raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, place, "", help_)])
         if path not in found:

@@ -37,6 +37,16 @@ class ApplicationError(Exception):
     """A program did not start, or cannot be called."""
 
 
+def program_path(service: LocalService) -> str | None:
+    """Where the service's program is; None where there is none. One that a variable names is not looked for."""
+    program = service.command[0]
+    return program if "$" in program else _found(program, service.folder)
+
+
+def _found(program: str, folder: Path) -> str | None:
+    return sys.executable if program in _THIS_PYTHON else _program(program, folder)
+
+
 class ServiceProgram:
     """A running instance of a service, which ends with this process.
 
@@ -132,7 +142,7 @@ class ServiceProgram:
             raise ApplicationError(f"the command of {self.name} uses ${error.args[0]}, which is not set") from error
         except ValueError as error:
             raise ApplicationError(f"the command of {self.name} cannot be read: {error}; write $$ for $") from error
-        found = sys.executable if program in _THIS_PYTHON else _program(program, self._service.folder)
+        found = _found(program, self._service.folder)
         if found is None:
             raise ApplicationError(f"{self.name} cannot start: no program `{program}` here or on the PATH")
         return [found, *words]
