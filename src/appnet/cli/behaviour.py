@@ -112,7 +112,7 @@ def check_any(source: FileSource, proto: Path | None = None, method: str = "", t
         named = FileSource(proto) if proto is not None else None
         found = check_source(source, named, method, where, also=_of_programs)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
-        return [*found, *notes_of(file, proto, method, target)] if noted else found
+        return [*found, *notes_of(source, proto, method, target)] if noted else found
     except DiagnosticError as error:
         return error.diagnostics
 

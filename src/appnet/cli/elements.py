@@ -24,14 +24,14 @@ from appnet.language.messages import MethodSignature
 
 
 def compile_file(
-    file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
+    source: FileSource, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
 ) -> tuple[Element, MethodSignature]:
     """The element, and its method: ``method`` of ``proto``, or the one there with ``parameters``.
 
     Else as the first application near it uses it, or the first case of the behaviour file beside it.
     Raises `DiagnosticError` for what is wrong with any of them, or where no method is known.
     """
-    source = FileSource(file)
+    file = source.path
     if proto is not None and method:
         signature = load_proto(FileSource(proto)).method(method)
         return compile_element(source, signature, parameters=parameters).element, signature
@@ -54,7 +54,7 @@ def compile_file(
     raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span.whole(source), label, help_)])
 
 
-def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
+def notes_of(source: FileSource, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
     """What proxies of several workers keep or give up on ``target``: of an element, or of those of an application.
 
     Of an element that cannot be compiled to it at all, why not.
@@ -62,11 +62,11 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
-    if file.suffix != ".appnet":
-        return application_notes(load_application(FileSource(file)), target)
+    if source.path.suffix != ".appnet":
+        return application_notes(load_application(source), target)
     name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
-    element, signature = compile_file(file, proto, name)
-    program = parse(FileSource(file))
+    element, signature = compile_file(source, proto, name)
+    program = parse(source)
     notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
     return element_gaps(element, signature, program, target) or notes
 

@@ -13,38 +13,71 @@ from typer.core import TyperCommand, TyperGroup
 
 from appnet.cli.commands import version
 
-COMMANDS = {
-    "init": "Copy a sample application to start from.",
-    "run": "Run an application with its elements on this machine.",
-    "serve": "Serve as the control plane for proxies that you start yourself.",
-    "bootstrap": "Print the bootstrap of such a proxy.",
-    "reflect": "Ask a running server for its services.",
-    "check": "Tell everything that is wrong with files or folders.",
-    "fmt": "Rewrite elements in the canonical layout.",
-    "test": "Try elements on the RPCs of their behaviour files.",
-    "trace": "Step a chain through RPCs, row by row.",
-    "show": "Show an element as the compiler sees it.",
-    "element": "Compile one element.",
-    "compile": "Compile an application to Kubernetes manifests.",
-    "convert": "Write an application in its other form.",
-    "plan": "Print plans as JSON.",
-    "explain": "Explain plans: what was moved, and why.",
-    "explain-code": "Explain the code of a diagnostic.",
-    "calibrate": "Measure what RPCs cost on this machine.",
-    "schema": "Print JSON Schemas, for editors.",
-    "lsp": "Serve editors.",
-    "verify": "Say what is installed, and what is missing.",
-    "version": "Say which version this is.",
+GROUPS = {
+    "Write elements": {
+        "init": "Copy a sample application to start from.",
+        "check": "Tell everything that is wrong with files or folders.",
+        "fmt": "Rewrite elements in the canonical layout.",
+        "test": "Try elements on the RPCs of their behaviour files.",
+        "trace": "Step a chain through RPCs, row by row.",
+        "show": "Show an element as the compiler sees it.",
+        "element": "Compile one element.",
+        "explain-code": "Explain the code of a diagnostic.",
+    },
+    "Run an application": {
+        "run": "Run an application with its elements on this machine.",
+        "serve": "Serve as the control plane for proxies that you start yourself.",
+        "bootstrap": "Print the bootstrap of such a proxy.",
+        "reflect": "Ask a running server for its services.",
+    },
+    "Plan and compile an application": {
+        "plan": "Print plans: what runs where, at what cost.",
+        "explain": "Explain plans: what was moved, and why.",
+        "calibrate": "Measure what RPCs cost on this machine.",
+        "compile": "Compile an application to Kubernetes manifests.",
+        "convert": "Write an application in its other form.",
+    },
+    "AppNet itself": {
+        "completion": "Print a script that makes a shell complete command lines.",
+        "schema": "Print JSON Schemas, for editors.",
+        "lsp": "Serve editors.",
+        "verify": "Say what is installed, and what is missing.",
+        "version": "Say which version this is.",
+    },
 }
-"""What each command does, on one line. Its module in `appnet.cli.commands` has the name, with `_` for `-`."""
+"""What each command does, on one line, by what people want. `appnet.cli.commands` has its module, with `_` for `-`."""
+
+COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+_COMPLETE = "_APPNETCTL_COMPLETE"
+_DOCS = "https://github.com/appnet-org/appnet/blob/main/docs/"
 
 _HELP = """Program the network between microservices.
 
-Exit codes: 0 success, 1 something failed while it ran, 2 the input or the command line is wrong."""
+Exit codes: 0 success, 1 something failed or was found wanting, 2 the input or the command line is wrong."""
+
+_EXAMPLES = """\
+  appnetctl init shop
+  appnetctl run shop/sample_echo_sidecar.yaml
+  appnetctl COMMAND --help
+  source <(appnetctl completion bash)"""
+
+
+def _write_end(command: Any, formatter: Any, page: str) -> None:
+    """Writes the examples of a command, its epilog, as they are; and where more is said."""
+    with formatter.section("Examples"):
+        formatter.write(f"{command.epilog}\n")
+    formatter.write(f"\nMore: {_DOCS}{page}\n")
 
 
 class _Command(TyperCommand):
-    """A command that tells in our words what its options do not take."""
+    """A command that tells in our words what its options do not take, and ends its help with examples."""
+
+    page = ""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        _write_end(self, formatter, self.page)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -60,6 +93,17 @@ class _Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, short_help=summary) for name, summary in COMMANDS.items()}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands, group by group."""
+        del ctx
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(group.items()))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        _write_end(self, formatter, "tools.md")
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -81,8 +125,11 @@ def load_command(name: str) -> Any:
     """The command ``name`` with its options, ready to be called."""
     alone = _typer()
     module = import_module(f"appnet.cli.commands.{name.replace('-', '_')}")
-    alone.command(name, cls=_Command, context_settings=_MANNERS)(module.command)
-    return typer.main.get_command(alone)
+    examples = "\n".join(f"  {it}" for it in module.EXAMPLES)
+    alone.command(name, cls=_Command, context_settings=_MANNERS, epilog=examples)(module.command)
+    command: Any = typer.main.get_command(alone)
+    command.page = module.PAGE
+    return command
 
 
 def _version(*, wanted: bool) -> None:
@@ -91,7 +138,7 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, context_settings=_MANNERS)
+app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, epilog=_EXAMPLES, context_settings=_MANNERS)
 
 
 @app.callback()
@@ -109,6 +156,8 @@ def main() -> None:
     for it in (sys.stdout, sys.stderr):
         if isinstance(it, io.TextIOWrapper):
             it.reconfigure(errors="replace")  # a locale that knows no µ gets a question mark
+    if _COMPLETE in os.environ:  # a shell asks what may come next
+        import_module("typer.completion").completion_init()
     try:
         app()
     except OSError as error:  # such as a full disk behind standard output

@@ -9,7 +9,7 @@ import typer
 
 from appnet.application import limits
 from appnet.cli.elements import given_parameters
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
 from appnet.language import Given
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
@@ -50,13 +50,28 @@ def _seconds(text: str) -> float:
 
 
 BackendOption = Annotated[
-    str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="What it is compiled for.")
+    str,
+    typer.Option(
+        "--backend",
+        "-b",
+        parser=_backend,
+        metavar="envoy",
+        autocompletion=completing(["envoy"]),
+        help="What it is compiled for.",
+    ),
 ]
 FilesArgument = Annotated[
     list[Path], typer.Argument(help="An application: its specification, or its AppNetConfigs (.yaml).")
 ]
 TargetOption = Annotated[
-    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.target_names()), help=_COMPILED_TO)
+    str,
+    typer.Option(
+        "--target",
+        parser=target_named,
+        metavar="|".join(registry.target_names()),
+        autocompletion=completing(registry.target_names()),
+        help=_COMPILED_TO,
+    ),
 ]
 ConcurrencyOption = Annotated[
     int, typer.Option("--concurrency", min=1, max=64, help="Worker threads of each processor.")
@@ -72,6 +87,10 @@ IdleTimeoutOption = Annotated[
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; may be repeated."),
+]
+StdinFilenameOption = Annotated[
+    Path | None,
+    typer.Option("--stdin-filename", help="The file that - stands for: its name is told, and what is near it counts."),
 ]
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What has to stay the same when elements move.")]
 AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How the plan is chosen.")]

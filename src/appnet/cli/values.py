@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, get_args
 
@@ -23,6 +23,16 @@ def none_of(value: str, choices: Iterable[str]) -> str:
     names = list(choices)
     near = did_you_mean(near_names(value, names))
     return f"{value!r} is none of {', '.join(names)}" + (f"; {near}" if near else "")
+
+
+def completing(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell completes a value from, for ``autocompletion``."""
+    names = list(choices)
+
+    def complete(incomplete: str) -> list[str]:
+        return [it for it in names if it.startswith(incomplete)]
+
+    return complete
 
 
 def _told(option: Any, value: Any) -> str:

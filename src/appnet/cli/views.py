@@ -15,6 +15,7 @@ from rich.text import Text
 from appnet.cli.elements import compile_file
 from appnet.cli.properties import handler_properties, state_properties
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.ir.needs import Need, one_state
 from appnet.ir.nodes import Element, Handler
 from appnet.ir.rows import match_action_rows
@@ -37,7 +38,7 @@ def views(
     file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given], wanted: list[View]
 ) -> Iterator[RenderableType]:
     """The views of the element in ``file``, in the order asked for. Raises `DiagnosticError`."""
-    element, signature = compile_file(file, proto, method, parameters)
+    element, signature = compile_file(FileSource(file), proto, method, parameters)
     for view in wanted:
         match view:
             case View.EFFECTS:
@@ -54,7 +55,7 @@ def views_data(
     file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given], wanted: list[View]
 ) -> dict[str, Any]:
     """The same views as data. Raises `DiagnosticError`."""
-    element, signature = compile_file(file, proto, method, parameters)
+    element, signature = compile_file(FileSource(file), proto, method, parameters)
     found: dict[str, Any] = {"element": element.name, "method": signature.full_name}
     for view in wanted:
         match view:

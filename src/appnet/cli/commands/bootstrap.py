@@ -13,6 +13,12 @@ from appnet.cli.options import address_given
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
 
+EXAMPLES = (
+    "appnetctl bootstrap frontend-sidecar > envoy.json",
+    "appnetctl bootstrap server-sidecar --control 10.0.0.5:18000",
+)
+PAGE = "local.md"
+
 
 def command(
     node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` names it: frontend-sidecar.")],

@@ -17,6 +17,12 @@ from appnet.optimize.prices import plain_prices, write_prices
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
 
+EXAMPLES = (
+    "appnetctl calibrate",
+    "appnetctl calibrate prices.yaml --rounds 20",
+)
+PAGE = "optimizer.md"
+
 
 def command(
     file: Annotated[Path, typer.Argument(help="Where the prices go.")] = Path("prices.yaml"),

@@ -14,6 +14,7 @@ import typer
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import profiles_of, where_of
@@ -30,6 +31,13 @@ from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
 from appnet.system.address import Address
+
+EXAMPLES = (
+    "appnetctl compile app.yaml -w generated",
+    "appnetctl compile app.yaml --dry-run --target wasm",
+    "python compiler/ --spec app.yaml --backend envoy",
+)
+PAGE = "compiler.md"
 
 
 def _not_yet(_: str) -> Path:
@@ -106,7 +114,7 @@ def command(
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(), _told_steps(debug=debug):
         where = where_of(target, prices, cluster=True)
-        application = load_application(*map(FileSource, named))
+        application = load_application(*application_sources("compile", named))
         show_diagnostics(screens.err, list(application.warnings))
         if pseudo_property is not None:
             by_hand = load_overrides(FileSource(pseudo_property), _elements(application))

@@ -11,9 +11,15 @@ from appnet.application.load import form_of, load
 from appnet.application.model import Form
 from appnet.application.write import write as written_as
 from appnet.cli.errors import check_new, open_screens, told_errors, writing
+from appnet.cli.files import application_sources
 from appnet.cli.options import FilesArgument
 from appnet.cli.screen import show_diagnostics
-from appnet.diagnostics.source import FileSource
+
+EXAMPLES = (
+    "appnetctl convert app.yaml",
+    "appnetctl convert app.yaml --to appnetconfig -w configs.yaml",
+)
+PAGE = "configuration.md"
 
 
 def command(
@@ -26,8 +32,8 @@ def command(
 ) -> None:
     """Write AppNetConfigs as a specification, or a specification as AppNetConfigs. Comments are not kept."""
     screens = open_screens()
-    sources = [FileSource(it) for it in files]
     with told_errors():
+        sources = application_sources("convert", files)
         if write is not None:
             check_new(write, "name another file, or remove this one: `appnetctl convert` overwrites nothing")
         form = to or _other({form_of(it) for it in sources})

@@ -25,6 +25,9 @@ from appnet.ir import compile_element
 from appnet.language import Given
 from appnet.processors import registry
 
+EXAMPLES = ("appnetctl element --element fault.appnet --proto echo.proto --method echo",)
+PAGE = "tools.md"
+
 
 @dataclass(frozen=True)
 class BuiltElement:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import application_data, planned, where_of
@@ -17,6 +18,12 @@ from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
+
+EXAMPLES = (
+    "appnetctl explain app.yaml",
+    "appnetctl explain -v app.yaml --opt-level weak --svg plan.svg",
+)
+PAGE = "optimizer.md"
 
 
 def command(
@@ -40,7 +47,7 @@ def command(
     out = open_screens().out
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
-        found = planned(files, settings, where, profile)
+        found = planned(application_sources("explain", files), settings, where, profile)
         if svg is not None:
             with writing(svg):
                 svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")

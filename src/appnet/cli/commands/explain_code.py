@@ -10,13 +10,25 @@ from rich.text import Text
 
 from appnet.cli.errors import open_screens
 from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.values import completing
 from appnet.diagnostics.near import did_you_mean, near_names
 from appnet.diagnostics.pages import Page, codes, page
+
+EXAMPLES = (
+    "appnetctl explain-code E014",
+    "appnetctl explain-code",
+)
+PAGE = "diagnostics.md"
 
 
 def command(
     wanted: Annotated[
-        list[str] | None, typer.Argument(metavar="CODE", help="Codes, such as E014; without any, all are listed.")
+        list[str] | None,
+        typer.Argument(
+            metavar="CODE",
+            autocompletion=completing(codes()),
+            help="Codes, such as E014; without any, all are listed.",
+        ),
     ] = None,
     *,
     output: OutputOption = Format.TEXT,

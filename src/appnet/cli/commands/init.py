@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import check_new, open_screens, told_errors, writing
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
 from appnet.samples.copies import SAMPLES
+
+EXAMPLES = (
+    "appnetctl init shop",
+    "appnetctl init --sample hotel hotel",
+)
+PAGE = "tools.md"
 
 
 def _known(name: str) -> str:
@@ -24,6 +30,7 @@ _Sample = Annotated[
         "--sample",
         parser=_known,
         metavar="|".join(SAMPLES),
+        autocompletion=completing(SAMPLES),
         help="; ".join(f"{name}: {it.summary}" for name, it in SAMPLES.items()) + ".",
     ),
 ]

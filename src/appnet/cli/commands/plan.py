@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from appnet.cli.errors import told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import (
@@ -16,6 +17,12 @@ from appnet.cli.planned import (
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.placement import OptLevel
+
+EXAMPLES = (
+    "appnetctl plan app.yaml",
+    "appnetctl plan app.yaml --prices prices.yaml -o json",
+)
+PAGE = "optimizer.md"
 
 
 def command(
@@ -31,7 +38,7 @@ def command(
     """Print plans: which elements run where, in which order, at what expected cost."""
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
-        found = planned(files, settings, where, profile)
+        found = planned(application_sources("plan", files), settings, where, profile)
     if output is Format.TEXT:
         for line in plan_text(found):
             typer.echo(line)

@@ -14,6 +14,9 @@ from appnet.cli.options import address_given
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.diagnostics.source import FileSource
 
+EXAMPLES = ("appnetctl reflect 127.0.0.1:50051 -w server.binpb",)
+PAGE = "tools.md"
+
 
 def command(
     server: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A gRPC server with reflection.")],

@@ -16,6 +16,7 @@ import typer
 from appnet.application.kinds import LOCAL
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -44,6 +45,14 @@ from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT
+
+EXAMPLES = (
+    "appnetctl run app.yaml",
+    "appnetctl run app.yaml --once --target wasm",
+    "appnetctl run app.yaml --upstream server=127.0.0.1:50051",
+)
+PAGE = "local.md"
+
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -207,7 +216,7 @@ def command(
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
-        sources = tuple(map(FileSource, files))
+        sources = application_sources("run", files)
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
         settings = RunSettings(sources, folder, Settings(opt_level), where, port, upstreams, started)

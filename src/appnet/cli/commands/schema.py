@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from appnet.cli.output import Format, OutputOption, print_data
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
 from appnet.editor.schema import NAMES, schema_text
+
+EXAMPLES = ("appnetctl schema local > local.schema.json",)
+PAGE = "tools.md"
 
 
 def _named(name: str) -> str:
@@ -19,7 +22,15 @@ def _named(name: str) -> str:
 
 
 def command(
-    name: Annotated[str, typer.Argument(parser=_named, metavar="|".join(NAMES), help="Of which kind of file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            parser=_named,
+            metavar="|".join(NAMES),
+            autocompletion=completing(NAMES),
+            help="Of which kind of file.",
+        ),
+    ],
     *,
     output: OutputOption = Format.JSON,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from appnet.application.model import Limits
 from appnet.cli.errors import Screens, open_screens, told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -30,11 +31,13 @@ from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.status import StatusServer
-from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT, Address
+
+EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
+PAGE = "local.md"
 
 
 async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
@@ -82,7 +85,7 @@ def command(
         where = where_of(target, prices, workers=concurrency, limits=limits)
         served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port)
         settings = RunSettings(
-            tuple(map(FileSource, files)),
+            application_sources("serve", files),
             folder,
             Settings(opt_level),
             where,

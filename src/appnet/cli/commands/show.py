@@ -12,6 +12,12 @@ from appnet.cli.options import ParameterOption, given_by
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.views import View, views, views_data
 
+EXAMPLES = (
+    "appnetctl show firewall.appnet",
+    "appnetctl show rate_limit.appnet --what table --parameter rate=100",
+)
+PAGE = "tools.md"
+
 
 def command(
     file: Annotated[Path, typer.Argument(help="An element (.appnet).")],

@@ -12,13 +12,26 @@ from appnet.behaviour.run import targets as all_targets
 from appnet.cli.behaviour import behaviour_files, load_all, plain_result, show_results
 from appnet.cli.errors import FAILURE, open_screens, told_errors
 from appnet.cli.output import Format, OutputOption, print_data
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
+
+EXAMPLES = (
+    "appnetctl test",
+    "appnetctl test firewall.appnet --target wasm",
+    "appnetctl test . -o json",
+)
+PAGE = "behaviour.md"
 
 
 def command(
     files: Annotated[list[Path] | None, typer.Argument(help="Behaviour files, elements or folders of them.")] = None,
     *,
-    target: Annotated[str, typer.Option(help="`interpreter`, what elements are compiled to, or `all`.")] = "all",
+    target: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completing([*all_targets(), "all"]),
+            help="`interpreter`, what elements are compiled to, or `all`.",
+        ),
+    ] = "all",
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Try elements on the RPCs of their behaviour files, interpreted and compiled."""

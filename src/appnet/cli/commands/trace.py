@@ -19,6 +19,12 @@ from appnet.ir.rows import Row
 from appnet.language.messages import MessageSchema
 from appnet.language.types import STRING
 
+EXAMPLES = (
+    "appnetctl trace circuit_breaker.appnet --case 'it opens'",
+    "appnetctl trace app.yaml --tap tap_1.json --tap tap_2.json -o yaml",
+)
+PAGE = "behaviour.md"
+
 
 def trace_text(behaviour: Behaviour, case: Case) -> Iterator[str]:
     """The case as lines: what came, which rows fired, what changed, what went on."""

@@ -13,15 +13,22 @@ from rich.table import Table
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import FAILURE, open_screens, told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.compile.fit import load_application
 from appnet.deploy.local.program import program_path
 from appnet.deploy.local.services import local_file, read_local_application
 from appnet.diagnostics.place import Source
-from appnet.diagnostics.source import FileSource
 from appnet.processors import registry
 from appnet.processors.processor import Requirement
 from appnet.system.installed import package_version_of
+
+EXAMPLES = (
+    "appnetctl verify",
+    "appnetctl verify app.yaml",
+)
+PAGE = "tools.md"
+
 
 _REINSTALL = "install AppNet again; in a clone: make clean quickstart"
 _FOR_ALL = (
@@ -54,7 +61,7 @@ def application_parts(files: Sequence[Path]) -> list[Part]:
 
     Raises `DiagnosticError` for what is wrong with the files.
     """
-    loaded = load_application(*map(FileSource, files))
+    loaded = load_application(*application_sources("verify", files))
     allowed = [{it.value for it in chain.chain.processors} or {USUAL_PROCESSOR} for chain in loaded.chains]
     names = [name for name in registry.ready() if any(name in it for it in allowed)]
     source = local_file(loaded.manifest.source)

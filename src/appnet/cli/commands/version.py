@@ -5,6 +5,12 @@ import typer
 from appnet import __version__
 from appnet.cli.output import Format, OutputOption, print_data
 
+EXAMPLES = (
+    "appnetctl version",
+    "appnetctl version -o json",
+)
+PAGE = "tools.md"
+
 
 def command(*, output: OutputOption = Format.TEXT) -> None:
     """Say which version this is."""
