@@ -43,8 +43,14 @@ def test_help_and_version_load_no_other_command(typed: list[str]) -> None:
     assert ours == {"appnet", "appnet.cli", *needed}
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_loads_no_solver_and_no_grpc(name: str) -> None:
+    assert {"grpc", "ortools", "z3"}.isdisjoint(it.partition(".")[0] for it in loaded(name, "--help"))
+
+
 def test_what_is_heavy_is_loaded_by_commands_that_need_it() -> None:
-    assert {"yaml", "z3"} <= {it.partition(".")[0] for it in loaded("plan", "--help")}
+    modules = loaded("explain", "config/samples/echo/sample_echo_sidecar.yaml", "--opt-level", "no")
+    assert {"lark", "yaml"} <= {it.partition(".")[0] for it in modules}
 
 
 @pytest.mark.parametrize("typed", ["--version", "version"])

@@ -8,7 +8,6 @@ from appnet.analysis.beginnings import begins_elsewhere
 from appnet.analysis.cache import DecisionCache, decision_key
 from appnet.analysis.decision import Decision, Proved, Refuted, Strength, Unknown
 from appnet.analysis.properties import Properties, infer
-from appnet.analysis.prove import prove
 from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
 from appnet.ir.nodes import Element
@@ -54,6 +53,8 @@ def proved_or_unknown(first: Element, second: Element, method: MethodSignature, 
     at_once = decide_by_properties(infer(first), infer(second), strength)
     if isinstance(at_once, Proved) and not at_once.status_may_differ:
         return at_once
+    from appnet.analysis.prove import prove  # noqa: PLC0415 -- z3 takes a while to load, and most commands prove nothing
+
     proved = prove(first, second, method, strength)
     return proved if isinstance(proved, Proved) else at_once if isinstance(at_once, Proved) else proved
 

@@ -73,7 +73,7 @@ def _no_application(command: str, file: Path) -> Diagnostic | None:
     else:
         wrong = no_application(source) if file.is_file() else None
         near = [] if wrong is None else _applications_with(source) or _applications_in(file.parent)
-    if wrong is None or not near:
+    if wrong is None or wrong.code != "C014" or not near:
         return wrong
     return replace(wrong, help=f"type {either([f'appnetctl {command} {it}' for it in near])}")
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from appnet.application.proto import load_proto
-from appnet.application.reflection import ReflectionError, reflected
 from appnet.cli.errors import check_new, open_screens, told_errors, writing
 from appnet.cli.options import address_given
 from appnet.cli.output import Format, OutputOption, print_data
@@ -25,6 +24,8 @@ def command(
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Ask a running server for its services, and write them as a descriptor set, to be named as `proto`."""
+    from appnet.application.reflection import ReflectionError, reflected  # noqa: PLC0415 -- gRPC takes a while to load
+
     screens = open_screens()
     with told_errors(ReflectionError):
         check_new(write, "name another file, or remove this one: `appnetctl reflect` overwrites nothing")

@@ -14,9 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import aiohttp
-import grpc
-
 from appnet.deploy.local.services import LocalService
 from appnet.system import lifetime
 from appnet.system.address import MAX_PORT, Address
@@ -227,6 +224,8 @@ async def _listens(address: Address) -> bool:
 
 
 async def _serves_page(url: str) -> bool:
+    import aiohttp  # noqa: PLC0415 -- only programs that are asked so need it
+
     timeout = aiohttp.ClientTimeout(total=_ASK_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
@@ -236,6 +235,8 @@ async def _serves_page(url: str) -> bool:
 
 
 async def _serves_grpc(address: Address) -> bool:
+    import grpc  # noqa: PLC0415 -- see there
+
     async with grpc.aio.insecure_channel(str(address), options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             answer = await channel.unary_unary(_HEALTH_METHOD)(b"", timeout=_ASK_SECONDS)
