@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,23 @@ def test_a_command_that_is_misspelt() -> None:
     answer = CliRunner().invoke(app, ["chekc"])
     assert answer.exit_code == 2
     assert "No such command 'chekc'. Did you mean 'check'?" in answer.stderr
+
+
+FAILS = """
+from appnet.cli.commands import version
+from appnet.cli.main import main
+version.print_data = None
+main()
+"""
+
+
+def test_a_fault_of_our_own_is_one_line_that_says_whom_to_tell() -> None:
+    command = [sys.executable, "-c", FAILS, "version", "-o", "json"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 1
+    assert plain.stderr.startswith("error: AppNet itself failed: TypeError: 'NoneType'")
+    assert plain.stderr.count("\n") == 1
+    whole = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "APPNET_TRACEBACK": "1"}, check=False
+    )
+    assert "Traceback" in whole.stderr

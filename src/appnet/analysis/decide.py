@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from appnet.analysis.beginnings import begins_elsewhere
@@ -26,7 +27,7 @@ def decide(
     """Whether a chain with ``first`` right before ``second`` is the same when the two are swapped.
 
     The answer holds in every chain, whatever stands around the two. With a ``cache`` what was settled before is not
-    decided again; it raises OSError where that cannot be written. Where one of the two is among ``by_hand``, as
+    decided again; where it cannot be written, it will be. Where one of the two is among ``by_hand``, as
     `load_overrides` gives them, its code is not looked at: properties alone decide.
     """
     if by_hand and (first.name in by_hand or second.name in by_hand):
@@ -38,7 +39,8 @@ def decide(
         return known
     decision = _decide(first, second, method, strength)
     if cache is not None and (isinstance(decision, Refuted) or decision.settled):
-        cache.put(key, decision)
+        with contextlib.suppress(OSError):
+            cache.put(key, decision)
     return decision
 
 

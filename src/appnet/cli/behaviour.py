@@ -39,8 +39,9 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             here = [it for it in sorted(path.rglob("*")) if is_behaviour(it.name)]
         else:
-            file = path if is_behaviour(path.name) else path.parent / f"{path.stem}{BEHAVIOUR}"
-            here = [file] if file.is_file() else []
+            named = is_behaviour(path.name)
+            file = path if named else path.parent / f"{path.stem}{BEHAVIOUR}"
+            here = [file] if file.is_file() or (named and file.exists()) else []
         if not here:
             check_there(path)
             help_ = f"write NAME{BEHAVIOUR} beside NAME.appnet: docs/behaviour.md says how"

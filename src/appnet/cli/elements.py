@@ -26,14 +26,15 @@ from appnet.language.messages import MethodSignature
 def compile_file(
     source: FileSource, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
 ) -> tuple[Element, MethodSignature]:
-    """The element, and its method: ``method`` of ``proto``, or the one there with ``parameters``.
+    """The element, and its method: ``method`` of ``proto`` or the first one there, with ``parameters``.
 
     Else as the first application near it uses it, or the first case of the behaviour file beside it.
     Raises `DiagnosticError` for what is wrong with any of them, or where no method is known.
     """
     file = source.path
-    if proto is not None and method:
-        signature = load_proto(FileSource(proto)).method(method)
+    if proto is not None:
+        loaded = load_proto(FileSource(proto))
+        signature = loaded.method(method or next(iter(loaded.methods()), ""))
         return compile_element(source, signature, parameters=parameters).element, signature
     for use in uses_of(source):
         signature, spec = use.methods()[0], use.element
@@ -64,8 +65,7 @@ def notes_of(source: FileSource, proto: Path | None, method: str, target: str) -
     """
     if source.path.suffix != ".appnet":
         return application_notes(load_application(source), target)
-    name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
-    element, signature = compile_file(source, proto, name)
+    element, signature = compile_file(source, proto, method)
     program = parse(source)
     notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
     return element_gaps(element, signature, program, target) or notes
@@ -80,7 +80,7 @@ def given_parameters(texts: Iterable[str]) -> dict[str, Given]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise ValueError(f"{text!r} is not NAME=VALUE")
+            raise ValueError(f"{text!r} is not NAME=VALUE, such as limit=10")
         try:
             node = yaml.compose(value, Loader=yaml.SafeLoader)
         except yaml.YAMLError:

@@ -50,6 +50,8 @@ GROUPS = {
 COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
 
 _COMPLETE = "_APPNETCTL_COMPLETE"
+_TRACEBACK = "APPNET_TRACEBACK"
+_ISSUES = "https://github.com/appnet-org/appnet/issues"
 _DOCS = "https://github.com/appnet-org/appnet/blob/main/docs/"
 
 _HELP = """Program the network between microservices.
@@ -83,7 +85,7 @@ class _Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            import_module("appnet.cli.values").reword(error)
+            import_module("appnet.cli.values").reword(error, [name for it in self.params for name in it.opts])
             raise
 
 
@@ -168,6 +170,12 @@ def main() -> None:
         if failed is not None and not ended.code:
             sys.exit(1 if isinstance(failed, BrokenPipeError) else f"error: {failed}")
         raise
+    except Exception as error:  # a fault of AppNet's own: one line of it, not the place in our code
+        if _TRACEBACK in os.environ:
+            raise
+        _flushed()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        sys.exit(f"error: AppNet itself failed: {what}; {_TRACEBACK}=1 shows where: tell us, at {_ISSUES}")
 
 
 def _flushed() -> OSError | None:

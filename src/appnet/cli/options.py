@@ -140,6 +140,12 @@ def address_given(text: str, option: str, *, any_port: bool = False) -> Address:
     return found
 
 
+def check_method(method: str, proto: Path | None) -> None:
+    """Raises ``typer.BadParameter`` for a method of no .proto."""
+    if method and proto is None:
+        raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
+
+
 def given_by(parameters: list[str] | None) -> dict[str, Given]:
     """The parameters that a `ParameterOption` gives."""
     try:

@@ -11,11 +11,17 @@ import typer
 from appnet.diagnostics.near import did_you_mean, near_names
 
 
-def reword(error: typer.BadParameter) -> None:
-    """Puts what the option takes, and the near value, in place of the validator's message; what we said stays."""
+def reword(error: typer.BadParameter, options: Iterable[str]) -> None:
+    """Puts what the option takes, and the near value, in place of the validator's message; what we said stays.
+
+    ``options``: of the command.
+    """
     errors = getattr(error.__cause__, "errors", None)  # only the validator's have it
-    if errors is not None:
-        error.message = _told(error.param, errors()[0]["input"])
+    if errors is None:
+        return
+    error.message = _told(error.param, errors()[0]["input"])
+    if "--output" in getattr(error.param, "opts", ()) and "--write" in options and "did you mean" not in error.message:
+        error.message += "; --write names where to write"
 
 
 def none_of(value: str, choices: Iterable[str]) -> str:

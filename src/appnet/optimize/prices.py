@@ -15,6 +15,7 @@ from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
+from appnet.system.files import write_whole
 
 _PARTS = ("module", "request_message", "response_message")
 _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--prices`.\n"
@@ -23,7 +24,7 @@ _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--pri
 def write_prices(model: CostModel, file: Path) -> None:
     """Writes the file. Raises OSError."""
     text = yaml.safe_dump(plain_prices(model), sort_keys=False, width=120)
-    file.write_text(_HEAD + text, encoding="utf-8")
+    write_whole(file, (_HEAD + text).encode())
 
 
 def plain_prices(model: CostModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from appnet.application.kinds import is_meant
 from appnet.cli.behaviour import check_any
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
 from appnet.cli.files import STANDARD_INPUT, checkable, standard_input
-from appnet.cli.options import StdinFilenameOption, target_named
+from appnet.cli.options import StdinFilenameOption, check_method, target_named
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.screen import counted, show_diagnostics
 from appnet.cli.values import completing
@@ -60,8 +60,7 @@ def command(
 
     `appnetctl explain-code CODE` says what a code means, with an example and how to mend it.
     """
-    if method and proto is None:
-        raise typer.BadParameter("--method names a method in a .proto: add --proto FILE")
+    check_method(method, proto)
     with told_errors():
         files = checkable(files)
     sources = [_standard_input(stdin_filename) if file == STANDARD_INPUT else FileSource(file) for file in files]

@@ -48,7 +48,7 @@ def _address(text: str) -> Address:
     try:
         return Address.parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}, such as 127.0.0.1:4318") from None
 
 
 _Files = Annotated[

@@ -14,6 +14,7 @@ from appnet.cli.errors import check_new, open_screens, told_errors, writing
 from appnet.cli.files import application_sources
 from appnet.cli.options import FilesArgument
 from appnet.cli.screen import show_diagnostics
+from appnet.system.files import write_whole
 
 EXAMPLES = (
     "appnetctl convert app.yaml",
@@ -41,7 +42,7 @@ def command(
         show_diagnostics(screens.err, list(written.left_out))
         if write is not None:
             with writing(write):
-                write.write_text(written.text, encoding="utf-8")
+                write_whole(write, written.text.encode())
     if write is None:
         typer.echo(written.text, nl=False)
     else:

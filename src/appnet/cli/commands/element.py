@@ -24,6 +24,7 @@ from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
 from appnet.language import Given
 from appnet.processors import registry
+from appnet.system.files import write_whole
 
 EXAMPLES = ("appnetctl element --element fault.appnet --proto echo.proto --method echo",)
 PAGE = "tools.md"
@@ -50,24 +51,23 @@ def build_element(
 ) -> BuiltElement:
     """Compiles the element and writes ``NAME.c``, a file for each target and ``NAME.json`` into ``folder``.
 
-    Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
+    Raises `DiagnosticError` for what is wrong with the input, or where ``folder`` cannot be written.
     """
     signature = load_proto(FileSource(proto)).method(method)
     compiled = compile_element(FileSource(file), signature, parameters=parameters)
     element = compiled.element
     printed = print_by_content(ChainSource(element.name, "", [(signature, [element])]), "")
     found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}
-    folder.mkdir(parents=True, exist_ok=True)
-    code = folder / f"{element.name}.c"
-    code.write_text(printed.text, encoding="utf-8")
-    written = [code]
+    content = {f"{element.name}.c": printed.text.encode()}
     for name, (processor, target) in registry.targets().items():
-        module = folder / f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
-        module.write_bytes(processor.build(printed, target.name))
-        written.append(module)
-    description = folder / f"{element.name}.json"
-    description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return BuiltElement(found, [*written, description], list(compiled.warnings))
+        module = f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
+        content[module] = processor.build(printed, target.name)
+    content[f"{element.name}.json"] = (json.dumps(found, indent=2) + "\n").encode()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, it in content.items():
+            write_whole(folder / name, it)
+    return BuiltElement(found, [folder / name for name in content], list(compiled.warnings))
 
 
 def command(
@@ -84,7 +84,7 @@ def command(
 ) -> None:
     """Compile one element: print what is inferred about it, and write its code."""
     screens, given = open_screens(), given_by(parameter)
-    with told_errors(), writing(write):
+    with told_errors():
         built = build_element(
             element, proto, method, parameters=given, backend=backend, placement=placement, folder=write
         )

@@ -18,6 +18,7 @@ from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
+from appnet.system.files import write_whole
 
 EXAMPLES = (
     "appnetctl explain app.yaml",
@@ -50,7 +51,7 @@ def command(
         found = planned(application_sources("explain", files), settings, where, profile)
         if svg is not None:
             with writing(svg):
-                svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
+                write_whole(svg, picture(found.explanations, found.edges).encode())
     if output is not Format.TEXT:
         print_data(application_data(found), output)
     else:

@@ -18,6 +18,7 @@ from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.language.formatter import format_program
 from appnet.language.parser import read_program
+from appnet.system.files import write_whole
 
 EXAMPLES = (
     "appnetctl fmt .",
@@ -51,7 +52,7 @@ class Formatted:
 
     def write(self) -> None:
         """Replaces the file's text. Raises OSError."""
-        self.file.write_text(self.after, encoding="utf-8", newline="\n")
+        write_whole(self.file, self.after.encode())
 
 
 def format_file(source: FileSource, *, upgrade: bool = False) -> Formatted:

@@ -12,6 +12,7 @@ from appnet.cli.errors import check_new, open_screens, told_errors, writing
 from appnet.cli.options import address_given
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.diagnostics.source import FileSource
+from appnet.system.files import write_whole
 
 EXAMPLES = ("appnetctl reflect 127.0.0.1:50051 -w server.binpb",)
 PAGE = "tools.md"
@@ -31,7 +32,7 @@ def command(
         check_new(write, "name another file, or remove this one: `appnetctl reflect` overwrites nothing")
         content = reflected(address_given(server, "HOST:PORT")).SerializeToString()
         with writing(write):
-            write.write_bytes(content)
+            write_whole(write, content)
         methods = load_proto(FileSource(write)).methods()
     if output is Format.TEXT:
         screens.out.print("\n".join(methods), markup=False)

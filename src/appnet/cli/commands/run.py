@@ -34,7 +34,6 @@ from appnet.cli.screen import Steps, show_diagnostics, tell
 from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
@@ -45,6 +44,7 @@ from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT
+from appnet.system.folders import run_folder
 
 EXAMPLES = (
     "appnetctl run app.yaml",

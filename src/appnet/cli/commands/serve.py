@@ -27,7 +27,6 @@ from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.status import StatusServer
@@ -35,6 +34,7 @@ from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT, Address
+from appnet.system.folders import run_folder
 
 EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
 PAGE = "local.md"

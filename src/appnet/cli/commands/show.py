@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import ParameterOption, given_by
+from appnet.cli.options import ParameterOption, check_method, given_by
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.views import View, views, views_data
 
@@ -30,6 +30,7 @@ def command(
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
     out, given = open_screens().out, given_by(parameter)
+    check_method(method, proto)
     wanted = what or [View.EFFECTS, View.STATES, View.TABLE]
     with told_errors():
         if output is Format.TEXT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from appnet.optimize.explain import explain, explanation_json, segment_json
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Object
+from appnet.system.folders import work_folder
 
 _MARK = "order.yaml"
 _SERVER_SIDE = "--server-side --force-conflicts --field-manager=appnet"
@@ -66,11 +68,32 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
 
     Raises OSError, and `DiagnosticError` for a folder that holds something else.
     """
+    was_there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with work_folder(folder, ".appnet-") as beside:  # all of it, before anything is replaced
+            no_more = _no_more(folder, found, beside)
+            for path, content in found.items():
+                (beside / path).parent.mkdir(parents=True, exist_ok=True)
+                (beside / path).write_bytes(content)
+            for path in sorted(found, key=lambda it: it != _MARK):  # what is cut short can be repeated
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (beside / path).replace(folder / path)
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    for it in no_more:
+        it.unlink()
+
+
+def _no_more(folder: Path, found: Mapping[str, bytes], beside: Path) -> list[Path]:
+    """What an earlier compilation wrote there, and this one does not. Raises `DiagnosticError` for what nobody did."""
     earlier = _written(folder)
     no_more = []
     for it in folder.rglob("*"):
         path = it.relative_to(folder).as_posix()
-        if it.is_dir():
+        if it.is_dir() or it.is_relative_to(beside):
             continue
         if path not in earlier:
             title, help_ = f"no earlier compilation wrote {it}", "move it, or name another folder: --write FOLDER"
@@ -78,11 +101,7 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
             raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, place, "", help_)])
         if path not in found:
             no_more.append(it)
-    for it in no_more:
-        it.unlink()
-    for path, content in sorted(found.items(), key=lambda it: it[0] != _MARK):  # what is cut short can be repeated
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+    return no_more
 
 
 def _written(folder: Path) -> set[str]:
