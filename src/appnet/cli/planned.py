@@ -84,7 +84,7 @@ def plan_text(found: Planned) -> Iterator[str]:
     """The plans as lines: of each chain, its segments in request order, and what an RPC costs."""
     for optimized, _ in found.plans:
         edge = optimized.plan.edge
-        yield f"{edge} {', '.join(edge.methods)}: {optimized.cost:.2f} us of CPU for an RPC"
+        yield f"{edge} {', '.join(edge.methods)}: {optimized.cost:.2f} µs of CPU for an RPC"
         for it in optimized.plan.segments:
             place = f"{it.place.side.value}, {it.place.processor}, {it.place.target}"
             yield f"  {place}: {' + '.join(element.name.value for element in it.elements)}"
