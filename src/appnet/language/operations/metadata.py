@@ -28,7 +28,10 @@ PUBLIC_CALL_NUMBER = b"appnet-rpc-id"
 HOST = "x-appnet-host"
 """Holds the number, from 0, of the host that a request goes to; anything else is any host."""
 
-HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST})
+NUMBER = "x-appnet-call"
+"""Holds the number of the call, for modules of one proxy behind the one that counts."""
+
+HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST, NUMBER})
 """Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
 
 STATUS_KEYS = frozenset({"grpc-status", "grpc-message", "grpc-status-details-bin"})
@@ -93,7 +96,7 @@ def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) ->
     if text is not None and not is_header_key(text):
         help_ = (
             "take a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
-            f"`{DELAY}` and `{HOST}` the proxies'"
+            f"`{DELAY}`, `{HOST}` and `{NUMBER}` the proxies'"
         )
         if text == b"grpc-timeout":
             help_ = "shorten the time that the call has: set_deadline(rpc, seconds)"
@@ -187,11 +190,12 @@ def _set_trailer(call: Call) -> Value:
 
 _SEEN = (
     "Names of keys are compared in lower case. Not there are pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
-    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}'; the value of a '-bin' key is base64 text, as HTTP has it."
+    f"'grpc-status-details-bin', '{DELAY}', '{HOST}' and '{NUMBER}'; the value of a '-bin' key is base64 text, as HTTP "
+    "has it."
 )
 _LEFT_ALONE = (
     "Left alone are reserved keys (':…', 'grpc-…' but for 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
-    f"'{DELAY}', '{HOST}'), keys not of [a-z0-9._-]"
+    f"'{DELAY}', '{HOST}', '{NUMBER}'), keys not of [a-z0-9._-]"
 )
 
 _GET = Operation(

@@ -72,7 +72,8 @@ CHAPTERS = (
                     "rpc_id",
                     "() -> uint",
                     "rpc_id()",
-                    "One number for the call, unique in its processor instance.",
+                    "One number for the call, unique in its processor instance and the same for all elements "
+                    "there. On the other side of the wire the call has another.",
                     "rpc_id() == 1",
                     Effect.READS_CALL,
                 ),

@@ -22,7 +22,8 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
 
 /* What no element sees: what is between the chain and its proxy, and what carries a status. */
 static bool is_hidden(an_view key) {
-  return key.size == 0 || an_equal(key, AN_TEXT("x-appnet-host")) || an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) ||
+  return key.size == 0 || an_equal(key, AN_TEXT("x-appnet-host")) || an_equal(key, AN_TEXT("x-appnet-call")) ||
+         an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) ||
          an_equal(key, AN_TEXT("x-envoy-fault-delay-request-percentage")) || an_equal(key, AN_TEXT("grpc-status")) ||
          an_equal(key, AN_TEXT("grpc-message")) || an_equal(key, AN_TEXT("grpc-status-details-bin"));
 }

@@ -54,6 +54,11 @@ typedef struct an_program {
   const an_record_stream *records;
   size_t record_count;
   bool deadlines; /* handlers ask for the deadline, or shorten it */
+  struct {
+    bool counts; /* the chain counts its calls: they have no numbers unless somebody asks for them */
+    bool takes;  /* a module before it in the proxy has told the call's number */
+    bool gives;  /* modules behind it need to be told */
+  } numbers;
   const uint32_t *evictors; /* elements whose state can have to let go what it holds */
   size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */
