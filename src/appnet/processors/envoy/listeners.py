@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ComparisonFilter
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import HeaderValueOption, RoutingPriority
 from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
@@ -47,6 +48,13 @@ _MANY = 1 << 20
 _DELAY = "delay"
 _REPLY = "reply"
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
+
+
+_STEP = 1.25
+_LADDER_MS = sorted({0, *(round(_STEP**it) for it in range(83))}, reverse=True)  # from over a day
+# The timeout as CEL writes durations.
+_UNITS = {"n": "ns", "u": "us", "m": "ms", "S": "s", "M": "m", "H": "h"}
+_TIMEOUT = 'request.headers["grpc-timeout"]' + "".join(f'.replace("{it}", "{cel}")' for it, cel in _UNITS.items())
 
 
 @dataclass(frozen=True)
@@ -139,10 +147,8 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
     manager.local_reply_config.mappers.append(_unavailable_for_silence())
-    manager.local_reply_config.mappers.append(
-        _status_for_reset("DEADLINE_EXCEEDED", '"grpc-timeout" in request.headers')
-    )
-    manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED", "true"))
+    manager.local_reply_config.mappers.append(_status_for_reset("DEADLINE_EXCEEDED", late=True))
+    manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED"))
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -209,18 +215,50 @@ def _unavailable_for_silence() -> ResponseMapper:
     return mapper
 
 
-def _status_for_reset(code: str, where: str) -> ResponseMapper:
-    """What callers are told of a server that gives a call up, which one does that has a deadline when this comes.
+def _status_for_reset(code: str, *, late: bool = False) -> ResponseMapper:
+    """What callers are told of a server that gives a call up; ``late``: when the call's deadline has come.
 
     A stream that the server refused, so that another one may try, stays UNAVAILABLE.
     """
     mapper = ResponseMapper()
-    given_up = ExpressionFilter(expression=f'response.code_details.contains("{{remote_reset") && {where}')
-    mapper.filter.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
-    mapper.filter.extension_filter.typed_config.Pack(given_up)
+    given_up = _where('response.code_details.contains("{remote_reset")')
+    mapper.filter.CopyFrom(_all(given_up, _is_late()) if late else given_up)
     status = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
     status.header.key, status.header.value = "grpc-status", str(STATUS_CODES[code])
     return mapper
+
+
+def _is_late() -> AccessLogFilter:
+    """Whether the time that the call had is over.
+
+    Envoy compares how long a call has lasted with fixed times alone. So there is a ladder of these, and a call counts
+    as late once it has lasted as long as the step below its timeout: four fifths of it at least.
+    """
+    late = AccessLogFilter()
+    for step in _LADDER_MS:
+        lasted = AccessLogFilter()
+        lasted.duration_filter.comparison.op = ComparisonFilter.GE
+        lasted.duration_filter.comparison.value.default_value = step
+        lasted.duration_filter.comparison.value.runtime_key = "appnet.never_set"
+        soon = _where(f'duration({_TIMEOUT}) < duration("{round(step * _STEP) + 1}ms")')
+        late.or_filter.filters.append(_all(lasted, soon))
+    return late
+
+
+def _where(expression: str) -> AccessLogFilter:
+    """Calls of which the CEL expression is true."""
+    expressed = ExpressionFilter(expression=expression)
+    expressed.cel_config.enable_string_functions = True
+    filter_ = AccessLogFilter()
+    filter_.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
+    filter_.extension_filter.typed_config.Pack(expressed)
+    return filter_
+
+
+def _all(*filters: AccessLogFilter) -> AccessLogFilter:
+    both = AccessLogFilter()
+    both.and_filter.filters.extend(filters)
+    return both
 
 
 def _delay_by_header() -> HTTPFault:
