@@ -67,6 +67,8 @@ ELEMENTS = {
         """,
     ),
     "watches": element("x = 1\n", "if status(rpc) == 5:\n    set_trailer(rpc, 'x-saw', get_trailer(rpc, 'x-secret'))\n"),
+    "remembers": element("set_metadata(rpc, 'x-last', last)\n", "set_trailer(rpc, 'x-own', 'o')\n").replace("pass", "last: string", 1)
+    + "\nend(rpc):\n    last = get_trailer(rpc, 'x-price') + get_trailer(rpc, 'X-Own') + to_string(status(rpc))\n",
     "hurries": element("set_deadline(rpc, 0.3)\nset_metadata(rpc, 'x-left', to_string(deadline(rpc) < 0.31))\n"),
     "reads_deadline": element("set_metadata(rpc, 'x-left', to_string(deadline(rpc)))\n"),
 }  # fmt: skip
@@ -103,6 +105,7 @@ class MetaServer:
 
     def _list(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         self._note(context)
+        context.set_trailing_metadata((("x-price", "3"), ("x-price", "4")))
         yield request
         if request[2:] == b"wait":
             self.gone.wait(10)
@@ -208,6 +211,14 @@ def test_the_trailers_of_an_error_are_read_and_set(through, method: str):
         meta.ask("fail") if method == "ask" else list(meta.list("fail"))
     assert (passed.value.code(), passed.value.details()) == (grpc.StatusCode.NOT_FOUND, "secret")
     assert told(passed.value)["x-saw"] == "secret"
+
+
+@pytest.mark.parametrize("method", ["ask", "list"])
+def test_end_sees_the_trailers_with_which_a_response_left(through, method: str):
+    meta = through("remembers", method=method)
+    for _ in range(2):  # by the second the first has ended
+        meta.ask() if method == "ask" else list(meta.list("hello"))
+    assert dict(meta.server.seen[1])["x-last"] == "3,4o0"
 
 
 def test_the_deadline_is_the_callers(through):

@@ -164,24 +164,28 @@ def _delete_metadata(call: Call) -> Value:
     return value
 
 
-def _of_response(call: Call) -> None:
-    """Raises `CheckError` where there is no response to have trailers."""
+def _of_response(call: Call, *parts: Part) -> None:
+    """Raises `CheckError` where there is no response to have trailers: but in ``parts``."""
     call.in_handler()
-    if call.scope.part is not Part.RESP:
+    if call.scope.part not in parts:
         title = f"`{call.name}` needs a response: requests have no trailers"
         raise CheckError("E036", title, call.node.span, help_="move it into `resp`; a request has metadata")
 
 
 def _get_trailer(call: Call) -> Value:
-    _of_response(call)
+    _of_response(call, Part.RESP, Part.END)
     value = by_signature(call, _GET_TRAILER)
     assert isinstance(value, Operate)
+    if call.scope.part is Part.END and _literal(value.arguments[0]) is None:
+        title = "`end` sees trailers of keys that are written out: nothing else of a response is kept for it"
+        help_ = "write the key as a literal, or look at the trailer in `resp` and keep it in a Map at rpc_id()"
+        raise CheckError("E037", title, call.span(len(call.arguments) - 1), "computed", help_)
     _warn_of_reading(call, len(call.arguments) - 1, value.arguments[0])
     return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
 
 
 def _set_trailer(call: Call) -> Value:
-    _of_response(call)
+    _of_response(call, Part.RESP)
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
     _warn_of_setting(call, offset, key, value)
@@ -230,7 +234,8 @@ _GET_TRAILER = Operation(
     "get_trailer(rpc, 'key')",
     "In `resp`, the value in the trailing metadata of the response, as get_metadata gives those of the leading. They "
     "come last: a message of a stream has none yet but what handlers have set. Those of an error without a message are "
-    "its metadata, too.",
+    "its metadata, too. In `end`, of a key that is a literal, the value with which the response left the element on "
+    "its way to the caller.",
     "get_trailer(rpc, 'cost') == ''",
     Effect.READS_TRAILERS,
     block="resp",

@@ -120,6 +120,7 @@ an_verdict an_end_response(an_call *call, int32_t status) {
   call->last = true;
   if (status == 0) {
     call->end_status = 0;
+    if (call->method->on_trailers != NULL) call->method->on_trailers(call);
     return AN_FORWARD;
   }
   call->response_begun = true;

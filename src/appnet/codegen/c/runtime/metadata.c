@@ -233,6 +233,12 @@ void an_trailer_set(an_call *call, an_view key, an_view value) {
   if (can_set(known, value)) set_at(call, trailing(call), known, value);
 }
 
+an_view an_trailer_noted(an_call *call, an_view key) {
+  an_view value;
+  if (!an_trailer_get(call, key, &value)) return (an_view){NULL, 0};
+  return call->method->response.streams || call->method->request.streams ? metadata_kept(&call->kept, value) : value;
+}
+
 void an_trailers_come(an_call *call) {
   if (call->trailers_there) return;
   call->trailers_there = true;

@@ -20,6 +20,8 @@
  * Where call->unread_code is set, the message cannot be read. Elements that look at none of its fields see it pass. One that
  * does refuses it, unless it sees a response that it could neither refuse nor change: then its resp does not run.
  *
+ * on_trailers notes what end asks for of the trailers of a stream that no handler sees end, since all went well.
+ *
  * on_end runs end, once, of the elements that let the call begin. call->end_status is the status for those that no
  * response of it has passed. */
 

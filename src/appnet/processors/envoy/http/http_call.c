@@ -293,6 +293,7 @@ static an_action finish_stream(an_http_call *call, int32_t status) {
   an_call_uncount(&call->base);
   if (status == 0) {
     call->base.end_status = 0;
+    if (call->base.method->on_trailers != NULL) call->base.method->on_trailers(&call->base);
     return AN_CONTINUE;
   }
   an_call_error(&call->base, status);
