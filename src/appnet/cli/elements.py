@@ -12,7 +12,14 @@ from appnet.application.kinds import BEHAVIOUR
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import load_behaviour
-from appnet.compile.fit import application_notes, element_gaps, ending_notes, load_application, worker_notes
+from appnet.compile.fit import (
+    application_notes,
+    element_gaps,
+    empty_notes,
+    ending_notes,
+    load_application,
+    worker_notes,
+)
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -68,6 +75,7 @@ def notes_of(source: FileSource, proto: Path | None, method: str, target: str) -
     element, signature = compile_file(source, proto, method)
     program = parse(source)
     notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
+    notes += empty_notes(element, program, target)
     return element_gaps(element, signature, program, target) or notes
 
 

@@ -37,7 +37,8 @@ class Target:
     """Something that a processor loads code as.
 
     ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
-    ``ends_begun``: whether a call whose response has begun can still end with an element's status.
+    ``ends_begun``: whether a call whose response has begun can still end with an element's status. ``sets_empty``:
+    whether metadata can be set to the empty text.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     gives: Capability
     alone: Capability
     ends_begun: bool = True
+    sets_empty: bool = True
 
 
 @dataclass(frozen=True)
