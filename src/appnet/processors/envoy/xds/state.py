@@ -7,12 +7,22 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-from appnet.processors.envoy.xds.snapshot import ENDPOINTS, RESOURCE_TYPES, ROUTES, WILDCARD_TYPES, Resources, digests
+from appnet.processors.envoy.filters import marked
+from appnet.processors.envoy.xds.snapshot import (
+    ENDPOINTS,
+    EXTENSIONS,
+    RESOURCE_TYPES,
+    ROUTES,
+    WILDCARD_TYPES,
+    Resources,
+    digests,
+)
 from appnet.processors.processor import Acceptance, NodeAnswer
 
 
@@ -77,13 +87,17 @@ class TypeAnswer:
     error: str = ""
 
 
+def _new_mark() -> str:
+    return secrets.token_hex(4)
+
+
 @dataclass
 class _Subscription:
     """One type on one stream.
 
     ``sent`` are the digests, by resource name, in the last response; ``accepted`` those that the proxy surely runs:
     a name leaves it when something else is sent and comes back with the ACK, since a refused response may still have
-    been taken in part. ``wanted`` are names asked for and not answered yet.
+    been taken in part. ``wanted`` are names asked for and not answered yet; ``mark`` is that of filter configurations.
     """
 
     names: frozenset[str] = frozenset()
@@ -94,6 +108,7 @@ class _Subscription:
     sent: Mapping[str, bytes] = field(default_factory=dict)
     accepted: dict[str, bytes] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)
+    mark: str = field(default_factory=_new_mark)
 
 
 class StreamState:
@@ -101,6 +116,10 @@ class StreamState:
 
     A response of a type other than listeners and clusters carries only what the proxy has not accepted yet, so that
     a new version of one filter does not send the code of all others again.
+
+    Filter configurations carry the mark of an attempt. It changes after a refusal, and where a proxy that connects says
+    that it runs another version: it may have refused this one before. The version that the proxy is told names the
+    mark, so that one that comes back gets the same bytes, which it leaves alone.
     """
 
     def __init__(self, node: NodeState) -> None:
@@ -117,6 +136,9 @@ class StreamState:
         first = subscription is None
         if subscription is None:
             subscription = self._subscriptions[type_url] = _Subscription()
+            runs, _, mark = request.version_info.partition(" ")
+            if mark and runs == self.node.types[type_url].version:
+                subscription.mark = mark
         elif request.response_nonce != subscription.nonce:
             return None  # about a response that has been overtaken; the proxy answers the later one, too
         answer = self._settle(subscription, request) if subscription.pending else None
@@ -146,9 +168,10 @@ class StreamState:
         if not refused:
             subscription.accepted.update(subscription.sent)
             self._refresh(state, subscription)
-        elif state.serial == subscription.serial:
-            state.acceptance = Acceptance.NACKED
-            state.error = error
+        else:
+            subscription.mark = _new_mark()
+            if state.serial == subscription.serial:
+                state.acceptance, state.error = Acceptance.NACKED, error
         acceptance = Acceptance.NACKED if refused else Acceptance.ACKED
         return TypeAnswer(self.node.name, request.type_url, subscription.version, acceptance, error)
 
@@ -189,12 +212,12 @@ class StreamState:
         subscription.version = state.version
         subscription.pending = True
         state.acceptance = Acceptance.PENDING
-        return DiscoveryResponse(
-            type_url=type_url,
-            version_info=state.version,
-            nonce=subscription.nonce,
-            resources=[state.resources[name].packed for name in sorted(names)],
-        )
+        resources = [state.resources[name].packed for name in sorted(names)]
+        told = state.version
+        if type_url == EXTENSIONS:
+            resources = [marked(it, subscription.mark) for it in resources]
+            told = f"{told} {subscription.mark}"
+        return DiscoveryResponse(type_url=type_url, version_info=told, nonce=subscription.nonce, resources=resources)
 
     @staticmethod
     def _names_to_send(
