@@ -4,77 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import signal
 import socket
 import subprocess
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from appnet.processors.envoy.proxy.binary import envoy_binary
 from appnet.processors.envoy.targets import TARGETS
+from tests.quickstart.serving import REFUSED, envoy, metrics, outcome, ports
 from tests.quickstart.support import APPNETCTL, Running, running, sample
-from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
+from tests.support.raw_grpc import RecordingServer, frame, string_field
 
 pytestmark = pytest.mark.e2e
-
-REFUSED = (10, "firewall")
-
-
-def ports(count: int) -> list[int]:
-    """Neighbours that are free now."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            try:
-                for number in range(1, count):
-                    stack.enter_context(socket.create_server(("127.0.0.1", first + number)))
-            except (OSError, OverflowError):
-                continue
-        return list(range(first, first + count))
-
-
-@contextmanager
-def envoy(folder: Path, node: str, *options: str) -> Iterator[None]:
-    """An Envoy as somebody would start it by hand."""
-    made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
-    (folder / f"{node}.json").write_text(made.stdout)
-    (variable,) = re.findall(r"(ENVOY_DYNAMIC_MODULES_SEARCH_PATH)=(\S+)", " ".join(made.stderr.split()))
-    command = [envoy_binary(), "-c", str(folder / f"{node}.json"), "--disable-hot-restart", "--concurrency", "1"]
-    with (folder / f"{node}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, variable[0]: variable[1]})
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def outcome(port: int, word: str) -> tuple[int, str]:
-    """Status and message of a call, again where the fault element made them, or the proxies are not there yet."""
-    deadline = time.monotonic() + 30
-    while True:
-        assert time.monotonic() < deadline
-        try:
-            with RawClient(port) as client:
-                answer = client.call("/echo.EchoService/echo", frame(string_field(1, word.encode())))
-        except OSError:
-            time.sleep(0.1)
-            continue
-        told = (answer.grpc_status, answer.header("grpc-message") or "")
-        if told[1] != "fault_injected" and told[0] != 14:
-            return told
-
-
-def metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 @pytest.mark.parametrize("target", list(TARGETS))

@@ -61,19 +61,19 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
     strange = frozenset[str]()
     refused: set[tuple[str, str]] = set()
     while True:
-        version = machine.controller.running.id
         for name, node in machine.nodes.items():
+            version = machine.controller.meant_for(node).id
             answer = await node.answer(version, 0)
             if answer.acceptance is Acceptance.NACKED and (name, version) not in refused:
                 refused.add((name, version))
-                tell(screens.err, f"{name} refused version {version}: {_plain(answer.error)}")
+                tell(screens.err, f"{name} refused version {version}: {plain(answer.error)}")
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
                 tell(screens.out, f"{name} {'is connected' if node.running else 'has gone'}")
         before, strange = strange, machine.strangers()
         for name in strange - before:
             what = f"is connected, but is no node of this application; nodes: {', '.join(machine.nodes)}"
-            tell(screens.err, f"{_plain(name)} {what}")
+            tell(screens.err, f"{plain(name)} {what}")
         await asyncio.sleep(_NODES_SECONDS)
 
 
@@ -112,12 +112,16 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
     took = _ms(rollout.compile_seconds)
     tell(out, f"{names}: version {rollout.version.id}, compiled in {took}; new: {what}")
     for name, node in machine.nodes.items():
-        tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
+        if machine.controller.meant_for(node) is rollout.version:
+            tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
     if rollout.anew:
         tell(out, f"  anew, with another type or in another place: {', '.join(rollout.anew)}")
+    if machine.controller.candidate is not None:
+        told = f"the others stay with {machine.controller.running.id} until `appnetctl rollout promote` or `undo`"
+        tell(out, f"  on canaries; {told}")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What others wrote, as a terminal may show it."""
     return "".join(it if it.isprintable() or it == "\n" else "?" for it in text[:_MOST_SHOWN])
 

@@ -124,6 +124,10 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
     return found
 
 
+CONTROL, RECORDS, STATUS = "127.0.0.1:18000", "127.0.0.1:18001", "127.0.0.1:18002"
+"""Where `serve` listens by default: for nodes, for their records, and for who asks how it is."""
+
+
 def _address(text: str, *, any_port: bool = False) -> Address | None:
     try:
         found = Address.parse(text)

@@ -90,12 +90,16 @@ class Acceptance(Enum):
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """A node's answer to a version; ``error`` is the processor's own text where it refused."""
+    """A node's answer to a version; ``error`` is the processor's own text where it refused.
+
+    ``since``: when it was last offered something of the version, or answered, in seconds since the epoch; 0: never.
+    """
 
     node: str
     version: str
     acceptance: Acceptance
     error: str = ""
+    since: float = 0.0
 
 
 class Node(Protocol):

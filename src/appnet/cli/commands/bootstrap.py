@@ -9,7 +9,7 @@ import typer
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import address_given
+from appnet.cli.options import CONTROL, RECORDS, address_given
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
 
@@ -23,8 +23,8 @@ PAGE = "local.md"
 def command(
     node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` names it: frontend-sidecar.")],
     *,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where `serve` is.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where `serve` is.")] = CONTROL,
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = RECORDS,
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where the proxy's admin interface is; port 0: a free one.")
     ] = "127.0.0.1:0",

@@ -12,6 +12,9 @@ from appnet.cli.errors import Screens, open_screens, told_errors
 from appnet.cli.files import application_sources
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
+    CONTROL,
+    RECORDS,
+    STATUS,
     ConcurrencyOption,
     FilesArgument,
     IdleTimeoutOption,
@@ -43,7 +46,7 @@ PAGE = "local.md"
 async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
     """Stays up, tells every node its version as it connects, and brings every save to those that are."""
     out = screens.out
-    async with LocalMachine(settings) as machine, StatusServer(machine, status):
+    async with LocalMachine(settings) as machine, StatusServer(machine, status, out.print):
         show_diagnostics(screens.err, machine.controller.running.application.warnings)
         show_plan(machine, out)
         assert settings.served is not None
@@ -64,15 +67,21 @@ def command(
     upstream: UpstreamOption = None,
     target: TargetOption = DEFAULT_TARGET,
     opt_level: LevelOption = OptLevel.STRONG,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where nodes connect.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where nodes connect.")] = CONTROL,
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where records go.")] = RECORDS,
     status: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz and /metrics are.")
-    ] = "127.0.0.1:18002",
+        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz, /metrics and /rollout are.")
+    ] = STATUS,
     host: Annotated[str, typer.Option(help="Where nodes listen.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; others on those behind.")
     ] = 15000,
+    canary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE[,NODE…]", help="What is saved goes to these nodes first, until `rollout promote`; repeatable."
+        ),
+    ] = None,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
@@ -91,6 +100,7 @@ def command(
             where,
             upstreams=upstreams_given(upstream),
             served=served,
+            canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
         work = serve_until_told(settings, address_given(status, "--status"), screens)
         asyncio.run(supervised(work, alone=True))

@@ -16,6 +16,7 @@ from appnet.application.load import LoadedApplication
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
 from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
+from appnet.control.canary import NO_CANARY
 from appnet.control.controller import Controller
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.calls import check_calls
@@ -52,6 +53,7 @@ class RunSettings:
     addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
     edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
+    ``canaries``: names of nodes that what is saved goes to first.
     """
 
     sources: tuple[Source, ...]
@@ -62,6 +64,7 @@ class RunSettings:
     upstreams: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     programs: Source | None = None
     served: Served | None = None
+    canaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class LocalMachine:
     def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.records = RecordStore()
-        self.controller = Controller(settings.sources, settings.plans, settings.where)
+        self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
         self.instances: dict[str, list[Instance]] = {}
         self.entrances: dict[_Link, Address] = {}
@@ -183,6 +186,7 @@ class LocalMachine:
         for name in here:
             await self._start_service(name, services[name], version)
         await self._open_entrances(version)
+        _check_canaries(application, self.settings.canaries, self.nodes)
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)
@@ -363,6 +367,15 @@ def _check_upstreams(application: LoadedApplication, running: Iterable[str]) -> 
             title, place = f"--upstream: no service `{name}`", Span.whole(application.manifest.source)
             help_ = suggestion(name, known, what="services of the manifest")
             raise DiagnosticError([Diagnostic("C040", Severity.ERROR, title, place, "", help_)])
+
+
+def _check_canaries(application: LoadedApplication, canaries: Iterable[str], nodes: Iterable[str]) -> None:
+    known = list(nodes)
+    for name in canaries:
+        if name not in known:
+            title, place = f"--canary: no node `{name}`", Span.whole(application.manifest.source)
+            help_ = suggestion(name, known, what="nodes of this application")
+            raise DiagnosticError([Diagnostic(NO_CANARY, Severity.ERROR, title, place, "", help_)])
 
 
 def _check(

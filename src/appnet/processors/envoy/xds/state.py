@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,12 @@ class TypeState:
     serial: int = 0
     acceptance: Acceptance = Acceptance.PENDING
     error: str = ""
+    since: float = field(default_factory=time.time)
+
+    def answered(self, acceptance: Acceptance, error: str = "") -> None:
+        """Notes how the proxy stands to it from now on."""
+        if (self.acceptance, self.error) != (acceptance, error):
+            self.acceptance, self.error, self.since = acceptance, error, time.time()
 
 
 class NodeState:
@@ -67,11 +74,12 @@ class NodeState:
         """How the proxy stands to ``version``: refused if any type of it was, accepted once all types were."""
         concerned = [state for state in self.types.values() if state.serial and state.version == version]
         refused = [state.error for state in concerned if state.acceptance is Acceptance.NACKED]
+        since = max((state.since for state in concerned), default=0.0)
         if refused:
-            return NodeAnswer(self.name, version, Acceptance.NACKED, "; ".join(refused))
+            return NodeAnswer(self.name, version, Acceptance.NACKED, "; ".join(refused), since)
         if concerned:
             accepted = all(state.acceptance is Acceptance.ACKED for state in concerned)
-            return NodeAnswer(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING)
+            return NodeAnswer(self.name, version, Acceptance.ACKED if accepted else Acceptance.PENDING, since=since)
         known = version in self._versions
         return NodeAnswer(self.name, version, Acceptance.SUPERSEDED if known else Acceptance.PENDING)
 
@@ -171,7 +179,7 @@ class StreamState:
         else:
             subscription.mark = _new_mark()
             if state.serial == subscription.serial:
-                state.acceptance, state.error = Acceptance.NACKED, error
+                state.answered(Acceptance.NACKED, error)
         acceptance = Acceptance.NACKED if refused else Acceptance.ACKED
         return TypeAnswer(self.node.name, request.type_url, subscription.version, acceptance, error)
 
@@ -181,7 +189,7 @@ class StreamState:
         current = state.serial == subscription.serial and not subscription.pending
         if current and state.acceptance is Acceptance.PENDING:
             runs = all(subscription.accepted.get(name) == it.digest for name, it in state.resources.items())
-            state.acceptance = Acceptance.ACKED if runs else Acceptance.PENDING
+            state.answered(Acceptance.ACKED if runs else Acceptance.PENDING)
 
     @staticmethod
     def _subscribe(subscription: _Subscription, request: DiscoveryRequest, *, repeated: bool) -> None:
@@ -211,7 +219,7 @@ class StreamState:
         subscription.nonce = str(next(self._nonces))
         subscription.version = state.version
         subscription.pending = True
-        state.acceptance = Acceptance.PENDING
+        state.answered(Acceptance.PENDING)
         resources = [state.resources[name].packed for name in sorted(names)]
         told = state.version
         if type_url == EXTENSIONS:

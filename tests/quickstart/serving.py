@@ -1,0 +1,94 @@
+"""`appnetctl serve`, and Envoys beside it as somebody would start them by hand."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from appnet.processors.envoy.proxy.binary import envoy_binary
+from tests.quickstart.support import APPNETCTL, Running, running
+from tests.support.raw_grpc import RawClient, frame, string_field
+
+REFUSED = (10, "firewall")
+
+
+def ports(count: int) -> list[int]:
+    """Neighbours that are free now."""
+    while True:
+        with ExitStack() as stack:
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            try:
+                for number in range(1, count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", first + number)))
+            except (OSError, OverflowError):
+                continue
+        return list(range(first, first + count))
+
+
+@contextmanager
+def envoy(folder: Path, node: str, *options: str) -> Iterator[None]:
+    """An Envoy as somebody would start it by hand."""
+    made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
+    (folder / f"{node}.json").write_text(made.stdout)
+    (variable,) = re.findall(r"(ENVOY_DYNAMIC_MODULES_SEARCH_PATH)=(\S+)", " ".join(made.stderr.split()))
+    command = [envoy_binary(), "-c", str(folder / f"{node}.json"), "--disable-hot-restart", "--concurrency", "1"]
+    with (folder / f"{node}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, variable[0]: variable[1]})
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def outcome(port: int, word: str) -> tuple[int, str]:
+    """Status and message of a call, again where the fault element made them, or the proxies are not there yet."""
+    deadline = time.monotonic() + 30
+    while True:
+        assert time.monotonic() < deadline
+        try:
+            with RawClient(port) as client:
+                answer = client.call("/echo.EchoService/echo", frame(string_field(1, word.encode())))
+        except OSError:
+            time.sleep(0.1)
+            continue
+        told = (answer.grpc_status, answer.header("grpc-message") or "")
+        if told[1] != "fault_injected" and told[0] != 14:
+            return told
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+class Serve:
+    """A running `appnetctl serve`. ``control`` and ``records`` as `bootstrap` takes them."""
+
+    def __init__(self, it: Running, places: list[str], status: int, first: int) -> None:
+        self.it, self.places, self.status, self.first = it, places, status, first
+
+    def rollout(self, *arguments: str, fails: bool = False) -> str:
+        """What `appnetctl rollout` says."""
+        command = [*APPNETCTL, "rollout", *arguments, f"--status=127.0.0.1:{self.status}"]
+        made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert made.returncode == int(fails), made.stderr
+        return made.stderr if fails else made.stdout
+
+
+@contextmanager
+def serving(folder: Path, config: Path, *options: str, nodes: int = 2) -> Iterator[Serve]:
+    """`serve`, up, on ports of its own; its nodes listen from ``first`` on."""
+    control, records, status, first, *_ = ports(3 + nodes)
+    places = [f"--control=127.0.0.1:{control}", f"--records=127.0.0.1:{records}"]
+    command = [config, *places, f"--status=127.0.0.1:{status}", f"--port={first}", *options]
+    with running(folder, *command, command="serve") as it:
+        it.wait_for("up: nodes connect to")
+        yield Serve(it, places, status, first)
