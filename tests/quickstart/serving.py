@@ -69,11 +69,23 @@ def metrics(port: int) -> str:
         return str(answer.read().decode())
 
 
+def wait_for_text(file: Path, text: str) -> None:
+    """Waits until the text is in the file, the log of an Envoy."""
+    deadline = time.monotonic() + 30
+    while text not in file.read_text(errors="replace"):
+        assert time.monotonic() < deadline, file.read_text(errors="replace")
+        time.sleep(0.05)
+
+
 class Serve:
     """A running `appnetctl serve`. ``control`` and ``records`` as `bootstrap` takes them."""
 
     def __init__(self, it: Running, places: list[str], status: int, first: int) -> None:
         self.it, self.places, self.status, self.first = it, places, status, first
+
+    def connected(self, node: str) -> bool:
+        """Whether there is such an Envoy."""
+        return f'appnet_node_connected{{node="{node}"}} 1.0' in metrics(self.status)
 
     def rollout(self, *arguments: str, fails: bool = False) -> str:
         """What `appnetctl rollout` says."""

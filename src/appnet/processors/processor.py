@@ -23,6 +23,7 @@ from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.artifact import Artifact
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.tls import ClientTls, ServerTls
 
 
 class ProcessorError(Exception):
@@ -305,13 +306,15 @@ class Processor(Protocol):
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """What starts its nodes on this machine, and tells them their versions."""
 
-    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
-        """Configures nodes that others start: they ask at ``control``.
+    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
+        """Configures nodes that others start: they ask at ``control``, by TLS or without.
 
         Such a node is running while it is connected. Raises OSError where the address cannot be had.
         """
 
-    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
+    ) -> Bootstrap:
         """What somebody starts such a node with."""
 
     def objects(self) -> ClusterObjects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.options import CONTROL, RECORDS, address_given
+from appnet.cli.tls import CertificateOption, KeyOption, client_tls
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
 
@@ -28,6 +30,11 @@ def command(
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where the proxy's admin interface is; port 0: a free one.")
     ] = "127.0.0.1:0",
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Who made the certificate of `serve`, in PEM: connect to it by TLS.")
+    ] = None,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Print the bootstrap of a proxy that `appnetctl serve` controls."""
     screens = open_screens()
@@ -35,7 +42,8 @@ def command(
         processor = registry.processor(USUAL_PROCESSOR)
         service = re.sub(f"(-(to|from)-.*)?-{USUAL_PROCESSOR}$", "", node)
         addresses = (address_given(control, "--control"), address_given(records, "--records"))
-        made = processor.bootstrap(node, service, *addresses, address_given(admin, "--admin", any_port=True))
+        own = address_given(admin, "--admin", any_port=True)
+        made = processor.bootstrap(node, service, *addresses, own, client_tls(tls_ca, tls_cert, tls_key))
     typer.echo(made.text)
     variables = " ".join(f"{name}={value}" for name, value in made.environment.items())
     screens.err.print(f"start it with {variables} {made.command}", markup=False, soft_wrap=True)

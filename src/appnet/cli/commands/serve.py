@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,6 +30,7 @@ from appnet.cli.options import (
 from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
+from appnet.cli.tls import CertificateOption, KeyOption, server_tls
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
@@ -38,6 +40,7 @@ from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT, Address
 from appnet.system.folders import run_folder
+from appnet.system.tls import ServerTls
 
 EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
 PAGE = "local.md"
@@ -46,7 +49,7 @@ PAGE = "local.md"
 async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
     """Stays up, tells every node its version as it connects, and brings every save to those that are."""
     out = screens.out
-    async with LocalMachine(settings) as machine, StatusServer(machine, status, out.print):
+    async with LocalMachine(settings) as machine, StatusServer(machine, status, lambda it: tell(out, it)):
         show_diagnostics(screens.err, machine.controller.running.application.warnings)
         show_plan(machine, out)
         assert settings.served is not None
@@ -56,9 +59,16 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
             tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
         tell(out, f"\nup: nodes connect to {control}, records go to {records}, http://{status}/readyz")
-        options = f"--control {control} --records {records}"
+        options = f"--control {control} --records {records}{_tls_options(settings.served.tls)}"
         tell(out, f"appnetctl bootstrap NODE {options} prints a node's bootstrap", style="dim")
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
+
+
+def _tls_options(tls: ServerTls | None) -> str:
+    """Those of `bootstrap`."""
+    if tls is None:
+        return ""
+    return " --tls-ca FILE" if tls.client_ca is None else " --tls-ca FILE --tls-cert FILE --tls-key FILE"
 
 
 def command(
@@ -76,6 +86,11 @@ def command(
     port: Annotated[
         int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; others on those behind.")
     ] = 15000,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Take only nodes with a certificate of this authority, in PEM.")
+    ] = None,
     canary: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,7 +107,8 @@ def command(
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
-        served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port)
+        tls = server_tls(tls_cert, tls_key, tls_client_ca)
+        served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port, tls)
         settings = RunSettings(
             application_sources("serve", files),
             folder,

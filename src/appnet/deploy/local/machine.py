@@ -41,6 +41,7 @@ from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Node, Nodes, NodeSettings
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
+from appnet.system.tls import ServerTls
 
 _ALIVE_POLL_SECONDS = 0.2
 
@@ -69,13 +70,14 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Served:
-    """Where a control plane listens for nodes that others start: for what they ask, and for their records. Their own
-    listeners are on ``first_port`` of ``host`` and the ports behind it."""
+    """Where a control plane listens for nodes that others start: for what they ask, and for their records, by ``tls``
+    or without. Their own listeners are on ``first_port`` of ``host`` and the ports behind it."""
 
     control: Address
     records: Address
     host: str = ANY_LOCAL_PORT.host
     first_port: int = 15_000
+    tls: ServerTls | None = None
 
 
 @dataclass
@@ -111,8 +113,9 @@ class LocalMachine:
         self.entrances: dict[_Link, Address] = {}
         self.local: LocalApplication | None = None
         self._progress = progress
-        self._receiver = OtlpReceiver(settings.served.records if settings.served else ANY_LOCAL_PORT)
-        self._ports = itertools.count(settings.served.first_port if settings.served else 0)
+        served = settings.served
+        self._receiver = OtlpReceiver(served.records, served.tls) if served else OtlpReceiver()
+        self._ports = itertools.count(served.first_port if served else 0)
         self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -312,7 +315,7 @@ class LocalMachine:
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
         if processor not in self._starters:
             served, at = self.settings.served, registry.processor(processor)
-            nodes = at.awaited(served.control) if served is not None else at.nodes()
+            nodes = at.awaited(served.control, served.tls) if served is not None else at.nodes()
             self._starters[processor] = await self._cleanup.enter_async_context(nodes)
         artifacts = artifacts_of(settings.end, processor, version)
         node = await self._starters[processor].start(settings, version.id, artifacts)

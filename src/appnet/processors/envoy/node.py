@@ -24,6 +24,7 @@ from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
 from appnet.system.address import Address
+from appnet.system.tls import ServerTls
 
 _START_SECONDS = 30.0
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
@@ -173,9 +174,9 @@ class AwaitedEnvoys:
 
 
 @asynccontextmanager
-async def awaited_nodes(processor: str, control: Address) -> AsyncIterator[Nodes]:
+async def awaited_nodes(processor: str, control: Address, tls: ServerTls | None) -> AsyncIterator[Nodes]:
     """Configures Envoys that others start and that connect to ``control``, until the end of the context."""
-    async with XdsServer(control) as xds:
+    async with XdsServer(control, tls) as xds:
         yield AwaitedEnvoys(processor, xds)
 
 

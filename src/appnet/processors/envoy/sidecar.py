@@ -16,6 +16,7 @@ from appnet.processors.envoy.parts import PARTS
 from appnet.processors.envoy.targets import TARGETS
 from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes
 from appnet.system.address import Address
+from appnet.system.tls import ClientTls, ServerTls
 
 # ruff: noqa: PLC0415 -- Envoy's messages alone take a third of a second to import; planning needs none of them
 
@@ -52,19 +53,21 @@ class EnvoySidecar:
 
         return envoy_nodes(self.name)
 
-    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
+    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
         """The xDS server at ``control``."""
         from appnet.processors.envoy.node import awaited_nodes
 
-        return awaited_nodes(self.name, control)
+        return awaited_nodes(self.name, control, tls)
 
-    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
+    ) -> Bootstrap:
         """Of an Envoy that takes its configuration by ADS; with the loader's folder, for native modules."""
         from appnet.processors.envoy.native.loader import loader_library
         from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
         from appnet.processors.envoy.proxy.process import MODULES
 
-        text = bootstrap_json(Identity(node, service), control, records, admin)
+        text = bootstrap_json(Identity(node, service), control, records, admin, tls)
         return Bootstrap(
             text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --use-dynamic-base-id --concurrency 1"
         )

@@ -8,10 +8,13 @@ from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.tls import ClientTls
 
 XDS_CLUSTER = "appnet-xds"
 TELEMETRY_CLUSTER = "appnet-telemetry"
@@ -33,8 +36,15 @@ class Identity:
     service: str
 
 
-def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, admin: Address = ANY_LOCAL_PORT) -> str:
-    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON.
+def bootstrap_json(
+    identity: Identity,
+    xds: Address,
+    telemetry: Address | None,
+    admin: Address = ANY_LOCAL_PORT,
+    tls: ClientTls | None = None,
+) -> str:
+    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON. With ``tls``, it
+    speaks it to both.
 
     Without ``telemetry`` the chains' records have nowhere to go and are dropped.
     """
@@ -56,9 +66,9 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, 
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
     bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
-    bootstrap.static_resources.clusters.append(_static_cluster(XDS_CLUSTER, xds, http2=True))
+    bootstrap.static_resources.clusters.append(static_cluster(XDS_CLUSTER, xds, tls, http2=True))
     if telemetry is not None:
-        bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, http2=False))
+        bootstrap.static_resources.clusters.append(static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False))
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
 
 
@@ -77,7 +87,8 @@ def http2_options() -> HttpProtocolOptions:
     return options
 
 
-def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
+def static_cluster(name: str, address: Address, tls: ClientTls | None, *, http2: bool) -> Cluster:
+    """A cluster of one host that is known from the start: the control plane, as far as chains and records go."""
     cluster = Cluster(name=name, type=Cluster.STATIC if address.is_numeric else Cluster.STRICT_DNS)
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.load_assignment.cluster_name = name
@@ -90,7 +101,25 @@ def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
         keepalive.interval.FromSeconds(10)
         keepalive.timeout.FromSeconds(5)
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options)
+    if tls is not None:
+        cluster.transport_socket.name = "envoy.transport_sockets.tls"
+        cluster.transport_socket.typed_config.Pack(_tls_to(address, tls, "h2" if http2 else "http/1.1"))
     return cluster
+
+
+def _tls_to(address: Address, tls: ClientTls, protocol: str) -> UpstreamTlsContext:
+    """TLS to one who has a certificate of the authority for this very host, not for any."""
+    context = UpstreamTlsContext(sni="" if address.is_numeric else address.host)
+    common = context.common_tls_context
+    common.alpn_protocols.append(protocol)
+    common.validation_context.trusted_ca.filename = str(tls.ca)
+    name = common.validation_context.match_typed_subject_alt_names.add()
+    name.san_type = SubjectAltNameMatcher.IP_ADDRESS if address.is_numeric else SubjectAltNameMatcher.DNS
+    name.matcher.exact = address.host
+    if tls.certificate is not None:
+        shown = common.tls_certificates.add()
+        shown.certificate_chain.filename, shown.private_key.filename = str(tls.certificate), str(tls.key)
+    return context
 
 
 def use_http2(cluster: Cluster) -> None:
