@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from appnet.processors.envoy.proxy.binary import envoy_binary
-from tests.quickstart.support import APPNETCTL, Running, running
-from tests.support.raw_grpc import RawClient, frame, string_field
+from tests.quickstart.support import APPNETCTL, Running, running, sample
+from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
 
 REFUSED = (10, "firewall")
 
@@ -33,12 +33,19 @@ def ports(count: int) -> list[int]:
 
 
 @contextmanager
-def envoy(folder: Path, node: str, *options: str) -> Iterator[None]:
-    """An Envoy as somebody would start it by hand."""
+def envoy(folder: Path, node: str, *options: str, binary: Path | None = None) -> Iterator[None]:
+    """An Envoy as somebody would start it by hand; by default AppNet's own."""
     made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
     (folder / f"{node}.json").write_text(made.stdout)
     (variable,) = re.findall(r"(ENVOY_DYNAMIC_MODULES_SEARCH_PATH)=(\S+)", " ".join(made.stderr.split()))
-    command = [envoy_binary(), "-c", str(folder / f"{node}.json"), "--disable-hot-restart", "--concurrency", "1"]
+    command = [
+        binary or envoy_binary(),
+        "-c",
+        str(folder / f"{node}.json"),
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+    ]
     with (folder / f"{node}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, variable[0]: variable[1]})
     try:
@@ -104,3 +111,48 @@ def serving(folder: Path, config: Path, *options: str, nodes: int = 2) -> Iterat
     with running(folder, *command, command="serve") as it:
         it.wait_for("up: nodes connect to")
         yield Serve(it, places, status, first)
+
+
+def outlive_their_control_plane(tmp_path: Path, target: str, binary: Path | None = None) -> None:
+    """Two Envoys get their chains, keep them while `serve` is killed, and take the version of the one that comes back."""
+    config = sample(tmp_path)
+    firewall = config.with_name("firewall.appnet")
+    control, records, status, server, frontend = ports(5)
+    with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as envoys:
+        places = [f"--control=127.0.0.1:{control}", f"--records=127.0.0.1:{records}"]
+        serve = [config, f"--upstream=server=127.0.0.1:{upstream.port}", *places, f"--status=127.0.0.1:{status}"]
+        serve += [f"--port={server}", f"--target={target}"]
+
+        def served() -> Running:
+            it = stack.enter_context(running(tmp_path, *serve, command="serve"))
+            it.wait_for("up: nodes connect to")
+            return it
+
+        with ExitStack() as stack:
+            it = served()
+            assert f"server-sidecar is to listen on 127.0.0.1:{server}" in it.output
+            assert f"frontend calls server at 127.0.0.1:{frontend}" in it.output
+            assert 'appnet_node_connected{node="server-sidecar"} 0.0' in metrics(status)
+            with envoy(tmp_path, "servre-sidecar", *places):
+                it.wait_for("servre-sidecar is connected, but is no node of this application; nodes: server-sidecar, ")
+            for node in ("server-sidecar", "frontend-sidecar"):
+                envoys.enter_context(envoy(tmp_path, node, *places, binary=binary))
+            assert outcome(frontend, "hello")[0] == 0
+            assert outcome(frontend, "test") == REFUSED
+            it.wait_for("frontend-sidecar is connected")
+            assert 'appnet_node_acceptance{acceptance="acked",node="frontend-sidecar"} 1.0' in metrics(status)
+            it.process.kill()
+            it.process.wait(10)
+            assert outcome(frontend, "test") == REFUSED, "what runs runs on"
+            firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
+        with ExitStack() as stack:
+            it = served()
+            deadline = time.monotonic() + 30
+            while outcome(frontend, "evil") != REFUSED:
+                assert time.monotonic() < deadline, "the version that came while nobody was there"
+            assert outcome(frontend, "test")[0] == 0
+            firewall.write_text(firewall.read_text().replace("'evil', 'No'", "'wicked', 'No'"))
+            it.wait_for("server-sidecar accepted after")
+            assert outcome(frontend, "wicked") == REFUSED
+            assert outcome(frontend, "evil")[0] == 0
+            assert it.stop() == 0

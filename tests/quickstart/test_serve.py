@@ -9,62 +9,20 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from appnet.processors.envoy.targets import TARGETS
-from tests.quickstart.serving import REFUSED, envoy, metrics, outcome, ports
-from tests.quickstart.support import APPNETCTL, Running, running, sample
-from tests.support.raw_grpc import RecordingServer, frame, string_field
+from tests.quickstart.serving import metrics, outlive_their_control_plane, ports
+from tests.quickstart.support import APPNETCTL, sample
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
 def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, target: str) -> None:
-    config = sample(tmp_path)
-    firewall = config.with_name("firewall.appnet")
-    control, records, status, server, frontend = ports(5)
-    with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as envoys:
-        places = [f"--control=127.0.0.1:{control}", f"--records=127.0.0.1:{records}"]
-        serve = [config, f"--upstream=server=127.0.0.1:{upstream.port}", *places, f"--status=127.0.0.1:{status}"]
-        serve += [f"--port={server}", f"--target={target}"]
-
-        def served() -> Running:
-            it = stack.enter_context(running(tmp_path, *serve, command="serve"))
-            it.wait_for("up: nodes connect to")
-            return it
-
-        with ExitStack() as stack:
-            it = served()
-            assert f"server-sidecar is to listen on 127.0.0.1:{server}" in it.output
-            assert f"frontend calls server at 127.0.0.1:{frontend}" in it.output
-            assert 'appnet_node_connected{node="server-sidecar"} 0.0' in metrics(status)
-            with envoy(tmp_path, "servre-sidecar", *places):
-                it.wait_for("servre-sidecar is connected, but is no node of this application; nodes: server-sidecar, ")
-            for node in ("server-sidecar", "frontend-sidecar"):
-                envoys.enter_context(envoy(tmp_path, node, *places))
-            assert outcome(frontend, "hello")[0] == 0
-            assert outcome(frontend, "test") == REFUSED
-            it.wait_for("frontend-sidecar is connected")
-            assert 'appnet_node_acceptance{acceptance="acked",node="frontend-sidecar"} 1.0' in metrics(status)
-            it.process.kill()
-            it.process.wait(10)
-            assert outcome(frontend, "test") == REFUSED, "what runs runs on"
-            firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
-        with ExitStack() as stack:
-            it = served()
-            deadline = time.monotonic() + 30
-            while outcome(frontend, "evil") != REFUSED:
-                assert time.monotonic() < deadline, "the version that came while nobody was there"
-            assert outcome(frontend, "test")[0] == 0
-            firewall.write_text(firewall.read_text().replace("'evil', 'No'", "'wicked', 'No'"))
-            it.wait_for("server-sidecar accepted after")
-            assert outcome(frontend, "wicked") == REFUSED
-            assert outcome(frontend, "evil")[0] == 0
-            assert it.stop() == 0
+    outlive_their_control_plane(tmp_path, target)
 
 
 def test_a_bootstrap_is_one_for_envoy() -> None:
