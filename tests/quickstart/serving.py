@@ -14,7 +14,7 @@ from pathlib import Path
 
 from appnet.processors.envoy.proxy.binary import envoy_binary
 from tests.quickstart.support import APPNETCTL, Running, running, sample
-from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
+from tests.support.raw_grpc import RawClient, RecordingServer, Reply, frame, string_field
 
 REFUSED = (10, "firewall")
 
@@ -55,20 +55,38 @@ def envoy(folder: Path, node: str, *options: str, binary: Path | None = None) ->
         process.wait(20)
 
 
+def call(port: int, word: str) -> Reply:
+    """What a call brings."""
+    with RawClient(port) as client:
+        return client.call("/echo.EchoService/echo", frame(string_field(1, word.encode())))
+
+
 def outcome(port: int, word: str) -> tuple[int, str]:
     """Status and message of a call, again where the fault element made them, or the proxies are not there yet."""
     deadline = time.monotonic() + 30
     while True:
         assert time.monotonic() < deadline
         try:
-            with RawClient(port) as client:
-                answer = client.call("/echo.EchoService/echo", frame(string_field(1, word.encode())))
+            answer = call(port, word)
         except OSError:
             time.sleep(0.1)
             continue
         told = (answer.grpc_status, answer.header("grpc-message") or "")
         if told[1] != "fault_injected" and told[0] != 14:
             return told
+
+
+def wait_for_port(port: int) -> None:
+    """Waits until something listens on it."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            assert time.monotonic() < deadline, port
+            time.sleep(0.05)
+        else:
+            return
 
 
 def metrics(port: int) -> str:

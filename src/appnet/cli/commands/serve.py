@@ -64,6 +64,16 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
 
 
+def _place(text: str, option: str) -> Address:
+    """Where to listen. Raises OSError that names the option where that cannot be."""
+    address = address_given(text, option)
+    try:
+        address.check_bindable()
+    except OSError as error:
+        raise OSError(f"{option}: {error}; take another, or end what listens there") from None
+    return address
+
+
 def _tls_options(tls: ServerTls | None) -> str:
     """Those of `bootstrap`."""
     if tls is None:
@@ -108,7 +118,8 @@ def command(
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         tls = server_tls(tls_cert, tls_key, tls_client_ca)
-        served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port, tls)
+        own = [_place(it, name) for it, name in ((control, "--control"), (records, "--records"), (status, "--status"))]
+        served = Served(own[0], own[1], host, port, tls)
         settings = RunSettings(
             application_sources("serve", files),
             folder,
@@ -118,6 +129,6 @@ def command(
             served=served,
             canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
-        work = serve_until_told(settings, address_given(status, "--status"), screens)
+        work = serve_until_told(settings, own[2], screens)
         asyncio.run(supervised(work, alone=True))
     screens.out.print("stopped")

@@ -97,6 +97,7 @@ class EnvoyNode:
             chooses_host=len(upstream) > 1,
             delays=delays,
             replies=replies or self._replied,
+            tells_unreached=self.end.side is Side.SERVER,
             idle_seconds=idle_seconds(artifacts),
         )
         self._replied = replies
