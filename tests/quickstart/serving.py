@@ -36,8 +36,16 @@ def ports(count: int) -> list[int]:
 def envoy(folder: Path, node: str, *options: str, binary: Path | None = None) -> Iterator[None]:
     """An Envoy as somebody would start it by hand; by default AppNet's own."""
     made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
-    (folder / f"{node}.json").write_text(made.stdout)
-    (variable,) = re.findall(r"(ENVOY_DYNAMIC_MODULES_SEARCH_PATH)=(\S+)", " ".join(made.stderr.split()))
+    (modules,) = re.findall(r"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=(\S+)", " ".join(made.stderr.split()))
+    with started(folder, node, made.stdout, modules, binary=binary):
+        yield
+
+
+@contextmanager
+def started(folder: Path, node: str, bootstrap: str, modules: str, *, binary: Path | None = None) -> Iterator[None]:
+    """An Envoy with this bootstrap, which looks for dynamic modules in the folder ``modules``."""
+    (folder / f"{node}.json").write_text(bootstrap)
+    environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": modules}
     command = [
         binary or envoy_binary(),
         "-c",
@@ -47,7 +55,7 @@ def envoy(folder: Path, node: str, *options: str, binary: Path | None = None) ->
         "1",
     ]
     with (folder / f"{node}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, variable[0]: variable[1]})
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         yield
     finally:

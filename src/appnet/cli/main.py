@@ -28,6 +28,7 @@ GROUPS = {
         "run": "Run an application with its elements on this machine.",
         "serve": "Serve as the control plane for proxies that you start yourself.",
         "bootstrap": "Print the bootstrap of such a proxy.",
+        "listener": "Print what an Envoy needs that has a configuration of its own.",
         "rollout": "Show what nodes of `serve` run; undo, promote.",
         "reflect": "Ask a running server for its services.",
     },

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appnet.application.model import EdgeEnd
+from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
 from appnet.ir.nodes import OUTLIVING
-from appnet.processors.artifact import Artifact
+from appnet.optimize.placement import labels
+from appnet.processors.artifact import Artifact, name_of
 from appnet.processors.processor import Acceptance, Node
 
 _ANSWER_TIMEOUT_SECONDS = 10.0
@@ -83,6 +85,17 @@ def _kept(version: Version) -> set[tuple[str, object, object]]:
 def artifacts_of(end: EdgeEnd, processor: str, version: Version) -> tuple[Artifact, ...]:
     """What a processor at this end of an edge is to run, in request order."""
     return tuple(it for it in version.artifacts if (it.end, it.segment.place.processor) == (end, processor))
+
+
+def artifact_names(end: EdgeEnd, processor: str, version: Version, where: Where) -> tuple[str, ...]:
+    """The names of all artifacts that a processor at this end may be given by versions of these chains."""
+    found = []
+    for it in version.application.application.chains:
+        places = places_of(it, where) if (it.edge.client, it.edge.server) == (end.client, end.server) else ()
+        for place, words in zip(places, labels(places), strict=True):
+            if (place.side, place.processor) == (end.side, processor):
+                found.append(name_of(it, "-".join(words)))
+    return tuple(found)
 
 
 def _of(node: Node, version: Version) -> tuple[Artifact, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedChain
-from appnet.application.model import USUAL_LIMITS, Edge, EdgeEnd, Limits
+from appnet.application.model import USUAL_LIMITS, Chain, Edge, EdgeEnd, Limits
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
@@ -27,12 +27,12 @@ class Artifact:
     @property
     def stem(self) -> str:
         """Where it stands among generated files, without a suffix: ``CLIENT_SERVER/METHOD.SEGMENT``."""
-        return f"{self.edge.client}_{self.edge.server}/{self.method}.{self.segment.name}"
+        return stem_of(self.chain.chain, self.segment.name)
 
     @property
     def name(self) -> str:
         """By what a processor knows it; the same in all versions."""
-        return "appnet." + self.stem.replace("/", ".")
+        return name_of(self.chain.chain, self.segment.name)
 
     @property
     def version(self) -> str:
@@ -80,6 +80,16 @@ class Artifact:
         names = [it.name.value for it in self.segment.elements]
         asked = (one for it in self.chain.methods for name in names for one in needs(it.elements[name], it.signature))
         return tuple(dict.fromkeys(asked))
+
+
+def stem_of(chain: Chain, segment: str) -> str:
+    """The stem of the artifact of a chain's segment of this name."""
+    return f"{chain.edge.client}_{chain.edge.server}/{chain.method}.{segment}"
+
+
+def name_of(chain: Chain, segment: str) -> str:
+    """Its name."""
+    return "appnet." + stem_of(chain, segment).replace("/", ".")
 
 
 def print_segment(segment: Segment, chain: LoadedChain, ahead: frozenset[str], numbers: Numbering) -> Code:

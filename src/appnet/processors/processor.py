@@ -67,7 +67,7 @@ class NodeSettings:
     """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
 
     ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP. ``bind``: where
-    it takes calls; port 0 is a free one.
+    it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be given, in request order.
     """
 
     name: str
@@ -77,6 +77,7 @@ class NodeSettings:
     records: Address
     workers: int = 1
     bind: Address = ANY_LOCAL_PORT
+    chains: tuple[str, ...] = ()
 
 
 class Acceptance(Enum):
@@ -146,6 +147,17 @@ class Bootstrap:
     text: str
     environment: Mapping[str, str]
     command: str
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a processor that has a configuration of its own needs, so that it runs a node's chains: for ``node``, beside
+    ``service``. See `NodeSettings.chains`; ``max_message``: the longest message in bytes that they read."""
+
+    node: str
+    service: str
+    chains: tuple[str, ...]
+    max_message: int
 
 
 class Nodes(Protocol):
@@ -316,6 +328,9 @@ class Processor(Protocol):
         self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
     ) -> Bootstrap:
         """What somebody starts such a node with."""
+
+    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+        """What somebody adds to the configuration of a processor that runs already, as YAML."""
 
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from enum import Enum
@@ -10,12 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from appnet.cli.errors import FAILURE, open_screens, told_errors
+from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.live import plain
 from appnet.cli.options import STATUS, address_given
-from appnet.system.address import Address
-
-_TIMEOUT_SECONDS = 30.0  # longer than nodes are waited for
+from appnet.cli.served import asked
 
 
 class Action(Enum):
@@ -42,32 +39,14 @@ def command(
     """Show which node of a running `serve` runs which version, go back, or promote a canary."""
     out = open_screens().out
     with told_errors():
-        found = _ask(address_given(status, "--status"), action)
+        place = address_given(status, "--status")
+        changes = action in (Action.UNDO, Action.PROMOTE)
+        found = asked(place, "POST", f"/rollout/{action.value}") if changes else asked(place, "GET", "/rollout")
         if as_json:
             typer.echo(json.dumps(found, indent=2))
             return
         for line in _history(found) if action is Action.HISTORY else _status(found):
             out.print(plain(line), markup=False)
-
-
-def _ask(address: Address, action: Action) -> dict[str, Any]:
-    """What `serve` answers. Raises OSError where it cannot be reached, and ends where it refuses."""
-    changes = action in (Action.UNDO, Action.PROMOTE)
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_TIMEOUT_SECONDS)
-    try:
-        connection.request("POST" if changes else "GET", f"/rollout/{action.value}" if changes else "/rollout")
-        answer = connection.getresponse()
-        found = json.loads(answer.read())
-    except OSError as error:
-        raise OSError(f"no `appnetctl serve` answers at {address} (--status): {error.strerror or error}") from None
-    except (http.client.HTTPException, ValueError):
-        raise OSError(f"what answers at {address} (--status) is no `appnetctl serve`") from None
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
-        open_screens().err.print(f"error: {plain(str(found.get('error')))}", markup=False)
-        raise typer.Exit(FAILURE)
-    return dict(found)
 
 
 def _status(found: dict[str, Any]) -> list[str]:

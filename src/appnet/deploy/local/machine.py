@@ -18,7 +18,7 @@ from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
 from appnet.control.canary import NO_CANARY
 from appnet.control.controller import Controller
-from appnet.control.rollout import artifacts_of
+from appnet.control.rollout import artifact_names, artifacts_of
 from appnet.deploy.local.calls import check_calls
 from appnet.deploy.local.program import ApplicationError, ServiceProgram, check_free
 from appnet.deploy.local.services import (
@@ -96,8 +96,9 @@ class LocalMachine:
     """The application with a node of each processor at both ends of its edges. Use it as an async context manager.
 
     A service's program runs as often as the application file or the manifest has replicas of it, each behind nodes of
-    its own. A service that runs already is only called. ``nodes`` are all of them by name; ``entrances`` say where
-    calls of an edge go in whose client or server has no program here; ``controller`` is who upgrades the nodes.
+    its own. A service that runs already is only called. ``nodes`` are all of them by name, and ``placed`` how they were
+    set up; ``entrances`` say where calls of an edge go in whose client or server has no program here; ``controller`` is
+    who upgrades the nodes.
 
     ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``ProcessorError`` or ``ApplicationError``
@@ -109,6 +110,7 @@ class LocalMachine:
         self.records = RecordStore()
         self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
+        self.placed: dict[str, NodeSettings] = {}
         self.instances: dict[str, list[Instance]] = {}
         self.entrances: dict[_Link, Address] = {}
         self.local: LocalApplication | None = None
@@ -296,7 +298,9 @@ class LocalMachine:
                 self._receiver.address,
                 self.settings.where.workers,
                 self._place(bind if number == len(processors) else ANY_LOCAL_PORT),
+                artifact_names(end, processor, version, self.settings.where),
             )
+            self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]
         return upstream[0]
 

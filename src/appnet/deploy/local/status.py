@@ -10,8 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from appnet.application.model import DEFAULT_MAX_MESSAGE
+from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
+from appnet.diagnostics.near import suggestion
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from appnet.system.http import serve_http
@@ -35,6 +38,7 @@ class StatusServer:
         application.router.add_get("/healthz", self._ok)
         application.router.add_get("/readyz", self._ok)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
@@ -45,6 +49,25 @@ class StatusServer:
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
+
+    async def _node(self, request: web.Request) -> web.Response:
+        """What `appnetctl listener` needs to know of a node."""
+        name = request.match_info["name"]
+        placed = self._machine.placed.get(name)
+        if placed is None:
+            help_ = suggestion(name, self._machine.placed, what="nodes of this application")
+            return web.json_response({"error": f"no node `{name}`; {help_}"}, status=404)
+        artifacts = artifacts_of(placed.end, self._machine.nodes[name].processor, self._machine.controller.running)
+        asked = {one.need.value: it.stem for it in artifacts for one in it.asked}
+        return web.json_response(
+            {
+                "service": placed.end.service,
+                "chains": placed.chains,
+                "max_message": max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
+                "asked": asked,
+                "foreign": [it.name for it in artifacts if it.name not in placed.chains],
+            }
+        )
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         controller = self._machine.controller

@@ -15,6 +15,7 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.pieces import idle_filter
 from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
@@ -102,7 +103,8 @@ class EnvoyNode:
         )
         self._replied = replies
         filters = (self._filter(it) for it in artifacts)
-        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
+        idle = tuple(idle_filter(it) for it in self._settings.chains if it not in names)
+        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters), idle))
 
     def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
         hosts, longest = len(self._settings.upstream), artifact.limits.max_message

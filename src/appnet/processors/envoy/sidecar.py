@@ -14,7 +14,7 @@ from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.envoy.parts import PARTS
 from appnet.processors.envoy.targets import TARGETS
-from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes
+from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes, Pieces
 from appnet.system.address import Address
 from appnet.system.tls import ClientTls, ServerTls
 
@@ -71,6 +71,15 @@ class EnvoySidecar:
         return Bootstrap(
             text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --use-dynamic-base-id --concurrency 1"
         )
+
+    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+        """For an Envoy with static listeners: its filters' configurations come by ADS."""
+        from appnet.processors.envoy.native.loader import loader_library
+        from appnet.processors.envoy.pieces import pieces_yaml
+        from appnet.processors.envoy.proxy.process import MODULES
+
+        text = pieces_yaml(pieces, control, records, tls)
+        return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --concurrency 1")
 
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -56,7 +57,15 @@ def bootstrap_json(
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
         source.resource_api_version = ApiVersion.V3
-    ads = dynamic.ads_config
+    ask_for_filters(bootstrap)
+    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
+    bootstrap.static_resources.clusters.extend(static_clusters(xds, telemetry, tls))
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def ask_for_filters(bootstrap: Bootstrap) -> None:
+    """Has a proxy connect to its controller by ADS."""
+    ads = bootstrap.dynamic_resources.ads_config
     ads.api_type = ApiConfigSource.GRPC
     ads.transport_api_version = ApiVersion.V3
     ads.set_node_on_first_message_only = True
@@ -65,11 +74,13 @@ def bootstrap_json(
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
-    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
-    bootstrap.static_resources.clusters.append(static_cluster(XDS_CLUSTER, xds, tls, http2=True))
+
+
+def static_clusters(xds: Address, telemetry: Address | None, tls: ClientTls | None) -> Iterator[Cluster]:
+    """Those of the controller and, if there is one, of who takes records."""
+    yield _static_cluster(XDS_CLUSTER, xds, tls, http2=True)
     if telemetry is not None:
-        bootstrap.static_resources.clusters.append(static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False))
-    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+        yield _static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False)
 
 
 def envoy_address(address: Address) -> EnvoyAddress:
@@ -87,8 +98,7 @@ def http2_options() -> HttpProtocolOptions:
     return options
 
 
-def static_cluster(name: str, address: Address, tls: ClientTls | None, *, http2: bool) -> Cluster:
-    """A cluster of one host that is known from the start: the control plane, as far as chains and records go."""
+def _static_cluster(name: str, address: Address, tls: ClientTls | None, *, http2: bool) -> Cluster:
     cluster = Cluster(name=name, type=Cluster.STATIC if address.is_numeric else Cluster.STRICT_DNS)
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.load_assignment.cluster_name = name

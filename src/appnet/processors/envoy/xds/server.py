@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.envoy.pieces import FILTERS_ONLY
+from appnet.processors.envoy.xds.snapshot import Resource, Snapshot
 from appnet.processors.envoy.xds.state import NodeState, StreamState
 from appnet.processors.processor import Acceptance, NodeAnswer
 from appnet.system.address import ANY_LOCAL_PORT, Address
@@ -91,6 +93,7 @@ class XdsServer:
         """
         by_type = snapshot.by_type()
         state = self._node(node)
+        state.idle = {it.name: Resource.of(it) for it in snapshot.idle}
         for type_url, resources in by_type.items():
             state.set_type(type_url, resources, snapshot.version)
         self._wake(node)
@@ -142,7 +145,7 @@ class XdsServer:
                 if stream is None:
                     if not request.node.id:
                         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node")
-                    stream = self._open(request.node.id)
+                    stream = self._open(request.node)
                     writer = asyncio.create_task(self._write(stream, context))
                     writer.add_done_callback(_note_failure)
                 self._receive(stream, request)
@@ -153,9 +156,12 @@ class XdsServer:
             if stream is not None:
                 self._close(stream)
 
-    def _open(self, node: str) -> _Stream:
-        stream = _Stream(StreamState(self._node(node)))
-        self._streams.setdefault(node, set()).add(stream)
+    def _open(self, node: Node) -> _Stream:
+        state = self._node(node.id)
+        if state.is_known:
+            state.asks_for(filters_only=FILTERS_ONLY in node.metadata)
+        stream = _Stream(StreamState(state))
+        self._streams.setdefault(node.id, set()).add(stream)
         return stream
 
     def _close(self, stream: _Stream) -> None:

@@ -50,6 +50,9 @@ class NodeState:
     def __init__(self, name: str) -> None:
         self.name = name
         self.types = {type_url: TypeState() for type_url in RESOURCE_TYPES}
+        self.idle: Resources = {}
+        """Filters that do nothing, which are there for a proxy that asks for filters only."""
+        self._filters_only = False
         self._versions: set[str] = set()
 
     @property
@@ -60,6 +63,8 @@ class NodeState:
     def set_type(self, type_url: str, resources: Resources, version: str) -> bool:
         """Sets the resources of a type; says whether they differ from what was set before."""
         self._versions.add(version)
+        if type_url == EXTENSIONS and self._filters_only:
+            resources = {**self.idle, **resources}
         state = self.types[type_url]
         empty_and_unasked = not resources and type_url not in WILDCARD_TYPES and state.serial == 0
         same = state.serial > 0 and digests(state.resources, state.resources) == digests(resources, resources)
@@ -70,9 +75,18 @@ class NodeState:
         self.types[type_url] = TypeState(dict(resources), version, state.serial + 1)
         return True
 
+    def asks_for(self, *, filters_only: bool) -> None:
+        """Notes whether the proxy asks for filters only: its listeners and clusters are its own."""
+        if filters_only != self._filters_only:
+            self._filters_only = filters_only
+            state = self.types[EXTENSIONS]
+            resources = {name: it for name, it in state.resources.items() if self.idle.get(name) is not it}
+            self.set_type(EXTENSIONS, resources, state.version)
+
     def answer(self, version: str) -> NodeAnswer:
         """How the proxy stands to ``version``: refused if any type of it was, accepted once all types were."""
-        concerned = [state for state in self.types.values() if state.serial and state.version == version]
+        types = [self.types[EXTENSIONS]] if self._filters_only else self.types.values()
+        concerned = [state for state in types if state.serial and state.version == version]
         refused = [state.error for state in concerned if state.acceptance is Acceptance.NACKED]
         since = max((state.since for state in concerned), default=0.0)
         if refused:
