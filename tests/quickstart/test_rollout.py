@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 def versions(serve: Serve) -> dict[str, str]:
     """What each node is to run and has accepted."""
-    nodes = json.loads(serve.rollout("status", "--json"))["nodes"]
+    nodes = json.loads(serve.rollout("status", "-o", "json"))["nodes"]
     assert {it["acceptance"] for it in nodes} == {"acked"}
     return {it["node"]: it["version"] for it in nodes}
 
@@ -49,7 +49,7 @@ def test_a_version_is_shown_undone_and_replaced(tmp_path: Path) -> None:
             block(config, word)
             serve.it.wait_for("server-sidecar accepted after", times=1 if word == "evil" else 2)
         assert outcome(frontend, "wicked") == REFUSED
-        assert len(json.loads(serve.rollout("history", "--json"))["history"]) == 2
+        assert len(json.loads(serve.rollout("history", "-o", "json"))["history"]) == 2
         serve.rollout("undo")
         assert outcome(frontend, "evil") == REFUSED
         assert outcome(frontend, "wicked")[0] == 0

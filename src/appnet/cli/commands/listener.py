@@ -17,6 +17,9 @@ from appnet.ir.needs import Need
 from appnet.processors import registry
 from appnet.processors.processor import Pieces, ProcessorError
 
+EXAMPLES = ("appnetctl listener frontend-sidecar > pieces.yaml",)
+PAGE = "local.md"
+
 _CANNOT = {Need.ROUTE: "choose hosts", Need.DELAY: "delay calls"}
 
 

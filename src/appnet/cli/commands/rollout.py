@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from enum import Enum
 from typing import Annotated, Any
@@ -12,7 +11,11 @@ import typer
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.live import plain
 from appnet.cli.options import STATUS, address_given
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.served import asked
+
+EXAMPLES = ("appnetctl rollout status", "appnetctl rollout undo --status 127.0.0.1:18002")
+PAGE = "local.md"
 
 
 class Action(Enum):
@@ -34,7 +37,7 @@ def command(
     ],
     *,
     status: Annotated[str, typer.Option(metavar="HOST:PORT", help="The `--status` of `serve`.")] = STATUS,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Show which node of a running `serve` runs which version, go back, or promote a canary."""
     out = open_screens().out
@@ -42,8 +45,8 @@ def command(
         place = address_given(status, "--status")
         changes = action in (Action.UNDO, Action.PROMOTE)
         found = asked(place, "POST", f"/rollout/{action.value}") if changes else asked(place, "GET", "/rollout")
-        if as_json:
-            typer.echo(json.dumps(found, indent=2))
+        if output is not Format.TEXT:
+            print_data(found, output)
             return
         for line in _history(found) if action is Action.HISTORY else _status(found):
             out.print(plain(line), markup=False)
