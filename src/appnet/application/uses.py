@@ -29,7 +29,7 @@ class Use:
 
     def methods(self) -> tuple[MethodSignature, ...]:
         """The methods whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks one."""
-        return methods_of(self.chain.methods, load_proto(self.chain.proto))
+        return methods_of(self.chain.methods, load_proto(self.chain.proto, self.chain.proto_roots))
 
 
 def uses_of(element: Source) -> list[Use]:

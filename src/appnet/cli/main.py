@@ -38,6 +38,11 @@ COMMANDS = {
 }
 """What each command does, on one line. Its module in `appnet.cli.commands` has the name, with `_` for `-`."""
 
+READ_PROTOS = frozenset(
+    ("check", "compile", "convert", "element", "explain", "lsp", "plan", "run", "serve", "show", "test", "trace")
+)
+"""The commands that have the option `-I`."""
+
 _HELP = """Program the network between microservices.
 
 Exit codes: 0 success, 1 something failed while it ran, 2 the input or the command line is wrong."""
@@ -82,7 +87,10 @@ def load_command(name: str) -> Any:
     alone = _typer()
     module = import_module(f"appnet.cli.commands.{name.replace('-', '_')}")
     alone.command(name, cls=_Command, context_settings=_MANNERS)(module.command)
-    return typer.main.get_command(alone)
+    command: Any = typer.main.get_command(alone)
+    if name in READ_PROTOS:
+        command.params.append(import_module("appnet.cli.roots").option())
+    return command
 
 
 def _version(*, wanted: bool) -> None:
