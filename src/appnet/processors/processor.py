@@ -63,15 +63,15 @@ class Requirement:
 class NodeSettings:
     """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
 
-    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP. ``bind``: where
-    it takes calls; port 0 is a free one.
+    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
+    dropped. ``bind``: where it takes calls; port 0 is a free one.
     """
 
     name: str
     end: EdgeEnd
     upstream: tuple[Address, ...]
     folder: Path
-    records: Address
+    records: Address | None
     workers: int = 1
     bind: Address = ANY_LOCAL_PORT
 
@@ -139,6 +139,16 @@ class Bootstrap:
     text: str
     environment: Mapping[str, str]
     command: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that a processor runs in, with all that it will ever run. ``files``: by their paths in it."""
+
+    image: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    files: Mapping[str, bytes]
 
 
 class Nodes(Protocol):
@@ -307,6 +317,9 @@ class Processor(Protocol):
 
     def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
         """What somebody starts such a node with."""
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
+        """A node that nobody configures later, with its files in ``settings.folder`` of the container."""
 
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""

@@ -8,6 +8,7 @@ from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
@@ -38,10 +39,7 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, 
 
     Without ``telemetry`` the chains' records have nowhere to go and are dropped.
     """
-    bootstrap = Bootstrap()
-    bootstrap.node.id = identity.node
-    bootstrap.node.cluster = identity.service
-    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap = _begun(identity, telemetry, admin)
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
@@ -55,11 +53,29 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, 
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
-    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
     bootstrap.static_resources.clusters.append(_static_cluster(XDS_CLUSTER, xds, http2=True))
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def static_bootstrap_json(
+    identity: Identity, telemetry: Address | None, admin: Address, listener: Listener, cluster: Cluster
+) -> str:
+    """The bootstrap of a proxy that nobody configures later, as Envoy's JSON."""
+    bootstrap = _begun(identity, telemetry, admin)
+    bootstrap.static_resources.listeners.append(listener)
+    bootstrap.static_resources.clusters.append(cluster)
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def _begun(identity: Identity, telemetry: Address | None, admin: Address) -> Bootstrap:
+    bootstrap = Bootstrap()
+    bootstrap.node.id = identity.node
+    bootstrap.node.cluster = identity.service
+    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
     if telemetry is not None:
         bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, http2=False))
-    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+    return bootstrap
 
 
 def envoy_address(address: Address) -> EnvoyAddress:
