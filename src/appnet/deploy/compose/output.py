@@ -85,7 +85,7 @@ def _without_containers(version: Version, containers: dict[str, Workload]) -> li
     wrong = []
     for name, place in ends.items():
         found = containers.get(name)
-        if found is None or not found.image:
+        if found is None:
             title, label = f"the manifest does not say which container `{name}` runs in", "no image"
             help_ = "add a Deployment whose pods its Service selects"
             wrong.append(_error(title, place, label, help_))

@@ -42,10 +42,10 @@ def workloads(manifest: Source) -> tuple[dict[str, Workload], list[Diagnostic]]:
     for service in (it for it in objects if it.get("kind") == "Service"):
         name = str(_at(service, "metadata").get("name"))
         template = next(_behind(_at(service, "spec", "selector"), objects), None)
-        containers = _listed(_at(template or {}, "spec"), "containers")
+        containers = [it for it in _mappings(_at(template or {}, "spec"), "containers") if it.get("image")]
         if name in found or template is None or not containers:
             continue
-        found[name], more = _workload(name, _listed(_at(service, "spec"), "ports"), containers)
+        found[name], more = _workload(name, _mappings(_at(service, "spec"), "ports"), containers)
         left_out += more
         left_out += [f"`{key}` of {name}'s pods" for key in ("initContainers", "volumes") if key in template["spec"]]
     title = "a Compose file says less than the manifest"
@@ -56,22 +56,25 @@ def workloads(manifest: Source) -> tuple[dict[str, Workload], list[Diagnostic]]:
     ]
 
 
-def _workload(name: str, ports: list[Any], containers: list[Any]) -> tuple[Workload, list[str]]:
+def _workload(
+    name: str, ports: list[Mapping[str, Any]], containers: list[Mapping[str, Any]]
+) -> tuple[Workload, list[str]]:
     port = next((it for it in ports if _is_grpc(it)), ports[0] if ports else {})
     target = port.get("targetPort", port.get("port", 0))
     here = next((it for it in containers if _listens(it, target)), containers[0])
     left_out = [f"the container `{it.get('name')}` of {name}" for it in containers if it is not here]
     left_out += [f"`{key}` of {name}" for key in here if key not in _SAID]
     environment = {}
-    for it in _listed(here, "env"):
+    for it in _mappings(here, "env"):
         if "valueFrom" in it:
             left_out.append(f"the variable `{it.get('name')}` of {name}, whose value comes from elsewhere,")
         else:
-            environment[str(it.get("name"))] = str(it.get("value", ""))
+            value = it.get("value")
+            environment[str(it.get("name"))] = "" if value is None else str(value)
     number = target if isinstance(target, int) else _numbered(here, target) or port.get("port", 0)
     return (
         Workload(
-            *(name, str(here.get("image", "")), int(port.get("port", 0)), int(number)),
+            *(name, str(here["image"]), int(port.get("port", 0)), int(number)),
             tuple(map(str, _listed(here, "command"))),
             tuple(map(str, _listed(here, "args"))),
             environment,
@@ -86,11 +89,12 @@ def _is_grpc(port: Any) -> bool:
 
 
 def _listens(container: Any, target: Any) -> bool:
-    return any(target in (it.get("containerPort"), it.get("name")) for it in _listed(container, "ports"))
+    return any(target in (it.get("containerPort"), it.get("name")) for it in _mappings(container, "ports"))
 
 
 def _numbered(container: Any, name: str) -> int:
-    return next((int(it["containerPort"]) for it in _listed(container, "ports") if it.get("name") == name), 0)
+    ports = (it.get("containerPort") for it in _mappings(container, "ports") if it.get("name") == name)
+    return next((it for it in ports if isinstance(it, int)), 0)
 
 
 def _behind(selector: Mapping[str, Any], objects: Iterable[Any]) -> Iterator[Any]:
@@ -118,6 +122,8 @@ def _at(object_: Any, *keys: str) -> Mapping[str, Any]:
 
 def _listed(mapping: Mapping[str, Any], key: str) -> list[Any]:
     found = mapping.get(key)
-    if not isinstance(found, list):
-        return []
-    return [it for it in found if isinstance(it, dict)] if any(isinstance(it, dict) for it in found) else list(found)
+    return found if isinstance(found, list) else []
+
+
+def _mappings(mapping: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    return [it for it in _listed(mapping, key) if isinstance(it, dict)]
