@@ -6,31 +6,56 @@ import asyncio
 import contextlib
 import os
 import sys
+import termios
+import tty
 from collections.abc import Iterator
 
 from appnet.cli.errors import Screens
+from appnet.cli.screen import tell
 from appnet.cli.values import none_of
 from appnet.deploy.local.machine import LocalMachine
 
 HELP = "r restarts all programs, r SERVICE those of one; l and l SERVICE show the ends of logs"
-_LINE_BYTES = 4_096
+_MOST_BYTES = 4_096
 
 
-async def obey(machine: LocalMachine, screens: Screens) -> None:
+class Typing:
+    """What is typed: ``text`` is the line so far, whole ones are in ``lines``. ``changed`` is set by every key."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+        self.changed = asyncio.Event()
+
+    def keys(self, typed: str) -> None:
+        """Takes keys in, or a line that the terminal has edited itself."""
+        for key in typed:
+            if key in "\r\n":
+                self.lines.put_nowait(self.text)
+                self.text = ""
+            elif key in "\b\x7f":
+                self.text = self.text[:-1]
+            elif key == "\x15":
+                self.text = ""
+            elif key.isprintable():
+                self.text += key
+        self.changed.set()
+
+
+async def obey(machine: LocalMachine, typing: Typing, screens: Screens) -> None:
     """Does what is typed, line by line, while the application is up. Without a terminal, it waits for ever."""
-    lines: asyncio.Queue[str] = asyncio.Queue()
-    with _typed(lines):
+    with _reading(typing, quiet=screens.out.is_terminal):
         while True:
-            word, _, service = (await lines.get()).strip().partition(" ")
+            word, _, service = (await typing.lines.get()).strip().partition(" ")
             service = service.strip()
             if service and service not in machine.instances:
-                screens.err.print(none_of(service, machine.instances), markup=False)
+                tell(screens.err, none_of(service, machine.instances))
             elif word == "r":
                 await _restart(machine, service, screens)
             elif word == "l":
                 _show_logs(machine, service, screens)
             elif word:
-                screens.out.print(HELP, style="dim", markup=False)
+                tell(screens.out, HELP, style="dim")
 
 
 def at_terminal() -> bool:
@@ -39,27 +64,31 @@ def at_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _typed(lines: asyncio.Queue[str]) -> Iterator[None]:
-    """Puts lines into the queue as they are typed."""
+def _reading(typing: Typing, *, quiet: bool) -> Iterator[None]:
+    """Takes in what is typed. ``quiet``: the terminal does not show it, as we do."""
     if not at_terminal():
         yield
         return
     file, loop = sys.stdin.fileno(), asyncio.get_running_loop()
+    before = termios.tcgetattr(file)
 
     def look() -> None:
         if _in_background(file):
             return
-        typed = os.read(file, _LINE_BYTES)
+        typed = os.read(file, _MOST_BYTES)
         if not typed:
             loop.remove_reader(file)
-        for it in typed.decode(errors="replace").splitlines():
-            lines.put_nowait(it)
+        typing.keys(typed.decode(errors="replace"))
 
+    if quiet and not _in_background(file):
+        tty.setcbreak(file, termios.TCSANOW)  # which keeps what was typed already
     loop.add_reader(file, look)
     try:
         yield
     finally:
         loop.remove_reader(file)
+        if not _in_background(file):
+            termios.tcsetattr(file, termios.TCSADRAIN, before)
 
 
 def _in_background(file: int) -> bool:
@@ -73,9 +102,9 @@ def _in_background(file: int) -> bool:
 async def _restart(machine: LocalMachine, service: str, screens: Screens) -> None:
     async for program, seconds, wrong in machine.restart(service):
         if wrong:
-            screens.err.print(f"{program.name} is down: {wrong}", markup=False)
+            tell(screens.err, f"{program.name} is down: {wrong}")
         else:
-            screens.out.print(f"{program.name} started again in {seconds:.1f} s", markup=False)
+            tell(screens.out, f"{program.name} started again in {seconds:.1f} s")
 
 
 def _show_logs(machine: LocalMachine, service: str, screens: Screens) -> None:

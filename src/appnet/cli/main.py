@@ -25,7 +25,7 @@ COMMANDS = {
     "trace": "Step a chain through RPCs, row by row.",
     "show": "Show an element as the compiler sees it.",
     "element": "Compile one element.",
-    "compile": "Compile an application to Kubernetes manifests or a Compose file.",
+    "compile": "Compile an application for Kubernetes or Compose.",
     "convert": "Write an application in its other form.",
     "plan": "Print plans as JSON.",
     "explain": "Explain plans: what was moved, and why.",

@@ -16,7 +16,7 @@ import typer
 from appnet.application.kinds import LOCAL
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
-from appnet.cli.keys import HELP, at_terminal, obey
+from appnet.cli.keys import HELP, Typing, at_terminal, obey
 from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -86,8 +86,9 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         if machine.instances and at_terminal():
             tell(out, HELP, style="dim")
         tell(out, f"Ctrl-C ends; save any of {files} to upgrade what runs", style="dim")
-        works = (machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out), obey(machine, screens))
-        await together(*works)
+        typing = Typing()
+        shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens)
+        await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
 
 
 @contextlib.asynccontextmanager
