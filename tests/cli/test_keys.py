@@ -52,7 +52,7 @@ def test_what_is_typed_is_shown_below_the_table(tmp_path: Path) -> None:
                 shown += os.read(ours, 1 << 16)
 
     try:
-        wait_for(b"r restarts all programs")
+        wait_for(b"Enter: help")
         os.write(ours, b"r serv")
         wait_for(b"> r serv")
         os.write(ours, b"er\n")

@@ -54,7 +54,7 @@ async def obey(machine: LocalMachine, typing: Typing, screens: Screens) -> None:
                 await _restart(machine, service, screens)
             elif word == "l":
                 _show_logs(machine, service, screens)
-            elif word:
+            else:
                 tell(screens.out, HELP, style="dim")
 
 

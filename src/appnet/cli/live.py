@@ -149,9 +149,9 @@ async def _show_table(machine: LocalMachine, out: Console, typing: Typing) -> No
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
             summaries = machine.records.summaries()
-            shown = ["", stream_table(summaries, rates.look(summaries))]
+            table = stream_table(summaries, rates.look(summaries))
             typed = [Text(f"> {typing.text}")] if typing.text else []
-            live.update(Group(*shown, *typed), refresh=True)
+            live.update(Group("", table, *typed), refresh=True)
             typing.changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(typing.changed.wait(), _TABLE_SECONDS)
