@@ -27,7 +27,8 @@ help:
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make pictures      draw the pictures of the docs anew'
 	@echo 'make recordings    record what commands show on a terminal of 80 columns anew, for the docs'
-	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
+	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane; results go to benchmarks/runs'
+	@echo '                   RECORD=1: to benchmarks/results and docs/benchmarks.md'
 	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
 	@echo 'make vscode        the extension for VS Code, as editors/vscode/appnet-VERSION.vsix; needs Node.js 20'
@@ -87,7 +88,8 @@ recordings: $(BIN)/.development
 	$(BIN)/pytest tests/docs/test_recordings.py --update-snapshots
 
 bench-%: $(BIN)/.development
-	$(BIN)/python -m benchmarks.$* $(ARGS)
+	$(BIN)/python -m benchmarks.$* $(if $(RECORD),--record) $(ARGS)
+	$(if $(RECORD),$(BIN)/python -m benchmarks.docs)
 
 vscode:
 	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || ! npm --version >/dev/null 2>&1; then \

@@ -564,3 +564,75 @@ def test_check_knows_application_files(tmp_path: Path) -> None:
         answer = appnetctl("check", file)
         assert answer.exit_code == 2
         assert "error[C010]: unknown key `comand`" in answer.stderr
+
+
+ROOTED = {
+    "api/shop.proto": 'import "acme/item.proto";\nservice Shop { rpc Buy(acme.Item) returns (acme.Item); }\n',
+    "vendor/acme/item.proto": "package acme;\nmessage Item { string name = 1; }\n",
+    "named.appnet": "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'name', 'x')\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n",
+    "named.behaviour.yaml": "proto: api/shop.proto\nmethod: Buy\ncases:\n"
+    "  - name: names\n    steps: [{request: {name: y}, forwards: {name: x}}]\n",
+    "echo.yaml": (ECHO / "echo.yaml").read_text(),
+    "shop.yaml": "apiVersion: api.core.appnet.io/v1\nkind: AppNetConfig\nmetadata: {name: shop}\nspec:\n"
+    "  processors: [sidecar]\n  appName: echo\n  clientService: frontend\n  serverService: server\n  method: Buy\n"
+    "  appManifestFile: echo.yaml\n  clientChain: [{name: named, file: named.appnet}]\n  proto: api/shop.proto\n",
+}
+
+
+@pytest.fixture
+def rooted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose .proto imports from a root that nothing tells of."""
+    for name, text in ROOTED.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'syntax = "proto3";\n{text}' if name.endswith(".proto") else text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check shop.yaml",
+        "check named.appnet --proto api/shop.proto",
+        "check api/shop.proto",
+        "check named.behaviour.yaml",
+        "show named.appnet --proto api/shop.proto --method Buy",
+        "show named.appnet",
+        "element --element named.appnet --proto api/shop.proto --method Buy",
+        "plan shop.yaml",
+        "explain shop.yaml",
+        "compile shop.yaml --dry-run",
+        "convert shop.yaml",
+        "test named.behaviour.yaml",
+        "trace named.behaviour.yaml",
+        "run shop.yaml --once",
+        "serve shop.yaml",
+    ],
+)
+def test_roots_of_protos_are_given_to_every_command_that_reads_some(command: str, rooted: Path) -> None:
+    told = "acme/item.proto"
+    name, *rest = command.split()
+    assert told in appnetctl(name, *rest).output
+    answer = appnetctl(name, *rest, "-I", rooted / "vendor")
+    assert told not in answer.output
+    if name in {"run", "serve"}:
+        assert "C061" in answer.output, "it goes on to what starts the services"
+    else:
+        assert answer.exit_code == 0, answer.output
+    assert told in appnetctl(name, *rest).output, "what one command is given is not the next one's"
+
+
+def test_roots_of_protos_that_files_name(rooted: Path) -> None:
+    (rooted / "shop.yaml").write_text(ROOTED["shop.yaml"] + "  protoRoots: [vendor]\n")
+    (rooted / "named.behaviour.yaml").write_text(f"protoRoots: [vendor]\n{ROOTED['named.behaviour.yaml']}")
+    for command in ("check .", "test named.behaviour.yaml"):
+        answer = appnetctl(*command.split())
+        assert answer.exit_code == 0, answer.output
+    assert "- vendor" in appnetctl("convert", "shop.yaml").stdout
+
+
+def test_a_root_of_protos_that_is_no_folder(rooted: Path) -> None:
+    for name, told in (("vendr", "vendr is not there: name a folder"), ("shop.yaml", "shop.yaml is a file")):
+        answer = appnetctl("check", rooted / "api", "-I", name)
+        assert answer.exit_code == 2
+        assert told in " ".join(answer.stderr.replace("│", " ").split())

@@ -18,8 +18,9 @@ from appnet.application.manifest import object_name
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import Version, compile_application, plan_application, print_artifacts
+from appnet.compile.written import write
 from appnet.deploy.kubernetes.manifests import ManifestSettings
-from appnet.deploy.kubernetes.output import files, write
+from appnet.deploy.kubernetes.output import files
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.optimize import Settings

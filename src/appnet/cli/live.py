@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from appnet.cli.errors import Screens
+from appnet.cli.keys import Typing
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.streams import Rates, stream_line, stream_table
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
@@ -137,21 +140,25 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.0f} ms"
 
 
-async def show_live(machine: LocalMachine, out: Console) -> None:
-    """Shows records as they come: a table on a terminal, else lines."""
+async def show_live(machine: LocalMachine, out: Console, typing: Typing | None = None) -> None:
+    """Shows records as they come: a table on a terminal, with what is typed there, else lines."""
     if out.is_terminal:
-        await _show_table(machine, out)
+        await _show_table(machine, out, typing or Typing())
     else:
         await _show_lines(machine, lambda line: tell(out, line))
 
 
-async def _show_table(machine: LocalMachine, out: Console) -> None:
+async def _show_table(machine: LocalMachine, out: Console, typing: Typing) -> None:
     rates = Rates()
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
             summaries = machine.records.summaries()
-            live.update(Group("", stream_table(summaries, rates.look(summaries))), refresh=True)
-            await asyncio.sleep(_TABLE_SECONDS)
+            table = stream_table(summaries, rates.look(summaries))
+            typed = [Text(f"> {typing.text}")] if typing.text else []
+            live.update(Group("", table, *typed), refresh=True)
+            typing.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(typing.changed.wait(), _TABLE_SECONDS)
 
 
 async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:

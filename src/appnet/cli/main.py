@@ -36,7 +36,7 @@ GROUPS = {
         "plan": "Print plans: what runs where, at what cost.",
         "explain": "Explain plans: what was moved, and why.",
         "calibrate": "Measure what RPCs cost on this machine.",
-        "compile": "Compile an application to Kubernetes manifests.",
+        "compile": "Compile an application to manifests or a Compose file.",
         "convert": "Write an application in its other form.",
     },
     "AppNet itself": {
@@ -55,6 +55,11 @@ _COMPLETE = "_APPNETCTL_COMPLETE"
 _TRACEBACK = "APPNET_TRACEBACK"
 _ISSUES = "https://github.com/appnet-org/appnet/issues"
 _DOCS = "https://github.com/appnet-org/appnet/blob/main/docs/"
+
+READ_PROTOS = frozenset(
+    ("check", "compile", "convert", "element", "explain", "lsp", "plan", "run", "serve", "show", "test", "trace")
+)
+"""The commands that have the option `-I`."""
 
 _HELP = """Program the network between microservices.
 
@@ -133,6 +138,8 @@ def load_command(name: str) -> Any:
     alone.command(name, cls=_Command, context_settings=_MANNERS, epilog=examples)(module.command)
     command: Any = typer.main.get_command(alone)
     command.page = module.PAGE
+    if name in READ_PROTOS:
+        command.params.append(import_module("appnet.cli.roots").option())
     return command
 
 

@@ -66,15 +66,16 @@ class Requirement:
 class NodeSettings:
     """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
 
-    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP. ``bind``: where
-    it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be given, in request order.
+    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
+    dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
+    given, in request order.
     """
 
     name: str
     end: EdgeEnd
     upstream: tuple[Address, ...]
     folder: Path
-    records: Address
+    records: Address | None
     workers: int = 1
     bind: Address = ANY_LOCAL_PORT
     chains: tuple[str, ...] = ()
@@ -158,6 +159,16 @@ class Pieces:
     service: str
     chains: tuple[str, ...]
     max_message: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that a processor runs in, with all that it will ever run. ``files``: by their paths in it."""
+
+    image: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    files: Mapping[str, bytes]
 
 
 class Nodes(Protocol):
@@ -331,6 +342,9 @@ class Processor(Protocol):
 
     def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
         """What somebody adds to the configuration of a processor that runs already, as YAML."""
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
+        """A node that nobody configures later, with its files in ``settings.folder`` of the container."""
 
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""

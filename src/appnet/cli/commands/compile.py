@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,13 @@ from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.cluster import problems
 from appnet.compile.fit import DEFAULT_TARGET, load_application
-from appnet.compile.pipeline import compile_application
+from appnet.compile.pipeline import Version, compile_application
+from appnet.compile.written import write as write_files
+from appnet.deploy.compose.output import ComposeSettings
+from appnet.deploy.compose.output import files as compose_files
 from appnet.deploy.kubernetes.manifests import ManifestSettings
-from appnet.deploy.kubernetes.output import files as output_files
-from appnet.deploy.kubernetes.output import write as write_files
+from appnet.deploy.kubernetes.output import files as kubernetes_files
+from appnet.deploy.local.services import local_file, read_local_application
 from appnet.diagnostics.diagnostic import Severity
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, Settings
@@ -73,6 +77,16 @@ _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods of each service, in place of what the manifest says.")
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Tell on standard error what is done, and how long it takes.")]
+
+
+class _Form(Enum):
+    """What applications are compiled to."""
+
+    KUBERNETES = "kubernetes"
+    COMPOSE = "compose"
+
+
+_To = Annotated[_Form, typer.Option("--to", help="Kubernetes manifests, or a Compose file.")]
 _Write = Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")]
 _Collector = Annotated[
     Address | None,
@@ -98,13 +112,14 @@ def command(
     profile: ProfileOption = None,
     debug: _Debug = False,
     target: TargetOption = DEFAULT_TARGET,
+    to: _To = _Form.KUBERNETES,
     write: _Write = Path("generated"),
     collector: _Collector = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests.
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests or a Compose file.
 
-    Native modules need Istio 1.31 or newer; for older proxies take --target wasm.
+    In a cluster, native modules need Istio 1.31 or newer; for older proxies take --target wasm.
     """
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
     named = [*(files or ()), *([spec] if spec is not None else ())]
@@ -113,7 +128,7 @@ def command(
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(), _told_steps(debug=debug):
-        where = where_of(target, prices, cluster=True)
+        where = where_of(target, prices, cluster=to is _Form.KUBERNETES)
         application = load_application(*application_sources("compile", named))
         show_diagnostics(screens.err, list(application.warnings))
         if pseudo_property is not None:
@@ -121,12 +136,16 @@ def command(
             settings = dataclasses.replace(settings, by_hand=by_hand)
         profiles = profiles_of(profile, [it.chain for it in application.chains])
         version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
-        there = problems(version.artifacts, version.application.manifest)
-        show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
                 tell(screens.out if output is Format.TEXT else screens.err, line)
-        found = output_files(version, ManifestSettings(replica, collector))
+        if to is _Form.KUBERNETES:
+            there = problems(version.artifacts, version.application.manifest)
+            show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
+            found = kubernetes_files(version, ManifestSettings(replica, collector))
+        else:
+            found, notes = compose_files(version, ComposeSettings(where, replica, collector, _links(version)))
+            show_diagnostics(screens.err, notes)
         if not dry_run:
             with writing(write):
                 write_files(found, write)
@@ -136,6 +155,13 @@ def command(
         return
     for path in paths:
         typer.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+
+
+def _links(version: Version) -> list[tuple[str, str]]:
+    """Which services call each other, as far as the application file beside the manifest says it."""
+    source = local_file(version.application.manifest.source)
+    services = read_local_application(source).services if source is not None else {}
+    return [(name, server) for name, it in services.items() for server in it.upstreams]
 
 
 @contextlib.contextmanager

@@ -40,10 +40,15 @@ def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to; it need not be there yet.")] = Path(),
     *,
     sample: _Sample = "echo",
+    listed: Annotated[bool, typer.Option("--list", help="List the samples, and write nothing.")] = False,
 ) -> None:
     """Copy a sample application to start from; overwrite nothing."""
+    if listed:
+        for name, it in SAMPLES.items():
+            typer.echo(f"{name:10}{it.summary}")
+        return
     chosen = SAMPLES[sample]
-    places = [folder / it for _, it in chosen.files()]
+    places = [folder / it for it in chosen.places()]
     with told_errors(), writing(folder):
         for place in places:
             check_new(place, "name another folder: `appnetctl init` overwrites nothing")

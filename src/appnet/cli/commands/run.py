@@ -17,6 +17,7 @@ from appnet.application.kinds import LOCAL
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.files import application_sources
+from appnet.cli.keys import Typing, at_terminal, obey
 from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -89,8 +90,13 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        tell(out, f"Ctrl-C ends; save any of {files} to upgrade what runs", style="dim")
-        await together(machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out))
+        if machine.instances and not at_terminal():
+            tell(out, f"logs: {machine.settings.folder}/*.log", style="dim")
+        help_ = "Enter: help; " if machine.instances and at_terminal() else ""
+        tell(out, f"{help_}Ctrl-C ends; save any of {files} to upgrade what runs", style="dim")
+        typing = Typing()
+        shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens)
+        await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,6 +125,7 @@ class LocalMachine:
         self._links: list[_Link] = []
         self._outermost: str | None = None
         self._before_servers: dict[_Link, tuple[Address, ...]] = {}
+        self._down: set[str] = set()
 
     async def __aenter__(self) -> LocalMachine:
         try:
@@ -328,13 +330,28 @@ class LocalMachine:
         return node.address
 
     def check(self) -> None:
-        """Raises `ApplicationError` where one of the programs or processors has ended by itself."""
+        """Raises `ApplicationError` where one of the programs or processors has ended by itself; a program that did not
+        start again is down until it does."""
         for it in self.programs:
-            if not it.running:
+            if not it.running and it.name not in self._down:
                 raise ApplicationError(f"{it.name} has ended {it.how_it_ended()}")
         for name, node in self.nodes.items():
             if not node.running:
                 raise ApplicationError(f"{name} has ended; its log ends:\n{node.last_words()}")
+
+    async def restart(self, service: str = "") -> AsyncIterator[tuple[ServiceProgram, float, str]]:
+        """Starts the programs of a service again, or all, one after the other: each with the seconds that it took, and
+        what is wrong where it did not start. What stands beside it stays."""
+        for it in [it.program for name, several in self.instances.items() if service in ("", name) for it in several]:
+            self._down.add(it.name)
+            began = time.monotonic()
+            try:
+                await it.restart()
+            except ApplicationError as error:
+                yield it, time.monotonic() - began, str(error)
+            else:
+                self._down.discard(it.name)
+                yield it, time.monotonic() - began, ""
 
     async def watch(self) -> NoReturn:
         """Waits until one of the programs or processors has ended by itself, and raises `ApplicationError`."""

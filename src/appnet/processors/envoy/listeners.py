@@ -7,7 +7,7 @@ filters in order and leaves to a cluster whose hosts come by EDS.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -98,6 +98,30 @@ class Sidecar:
 def sidecar_resources(sidecar: Sidecar) -> list[Message]:
     """Cluster, endpoints, listener and routes: all a proxy needs beside its filters' configurations."""
     return [upstream_cluster(sidecar), upstream_endpoints(sidecar), chain_listener(sidecar), chain_routes(sidecar)]
+
+
+def static_cluster(sidecar: Sidecar) -> Cluster:
+    """The cluster with its hosts in it, whose names are looked up again and again."""
+    cluster = upstream_cluster(sidecar)
+    cluster.ClearField("eds_cluster_config")
+    cluster.type = Cluster.STRICT_DNS
+    cluster.load_assignment.CopyFrom(upstream_endpoints(sidecar))
+    return cluster
+
+
+def static_listener(sidecar: Sidecar, filters: Iterable[TypedExtensionConfig]) -> Listener:
+    """The listener with its routes and these filters in it."""
+    listener = chain_listener(sidecar)
+    packed = listener.filter_chains[0].filters[0].typed_config
+    manager = HttpConnectionManager.FromString(packed.value)
+    manager.ClearField("rds")
+    manager.route_config.CopyFrom(chain_routes(sidecar))
+    configurations = {it.name: it.typed_config for it in filters}
+    for it in manager.http_filters:
+        if it.name in configurations:
+            it.typed_config.CopyFrom(configurations[it.name])
+    packed.Pack(manager)
+    return listener
 
 
 def upstream_cluster(sidecar: Sidecar) -> Cluster:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,19 @@ from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import FileSource
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
+from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.parts import PARTS
 from appnet.processors.envoy.targets import TARGETS
-from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes, Pieces
+from appnet.processors.processor import (
+    Bootstrap,
+    CapturedCall,
+    ClusterObjects,
+    Container,
+    Driver,
+    Nodes,
+    NodeSettings,
+    Pieces,
+)
 from appnet.system.address import Address
 from appnet.system.tls import ClientTls, ServerTls
 
@@ -80,6 +90,12 @@ class EnvoySidecar:
 
         text = pieces_yaml(pieces, control, records, tls)
         return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --concurrency 1")
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
+        """Envoy's own image, with a bootstrap that has the modules in it."""
+        from appnet.processors.envoy.container import envoy_container
+
+        return envoy_container(settings, artifacts)
 
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""

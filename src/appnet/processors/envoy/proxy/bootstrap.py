@@ -9,6 +9,7 @@ from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -49,16 +50,12 @@ def bootstrap_json(
 
     Without ``telemetry`` the chains' records have nowhere to go and are dropped.
     """
-    bootstrap = Bootstrap()
-    bootstrap.node.id = identity.node
-    bootstrap.node.cluster = identity.service
-    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap = _begun(identity, admin)
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
         source.resource_api_version = ApiVersion.V3
     ask_for_filters(bootstrap)
-    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
     bootstrap.static_resources.clusters.extend(static_clusters(xds, telemetry, tls))
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
 
@@ -81,6 +78,27 @@ def static_clusters(xds: Address, telemetry: Address | None, tls: ClientTls | No
     yield _static_cluster(XDS_CLUSTER, xds, tls, http2=True)
     if telemetry is not None:
         yield _static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False)
+
+
+def static_bootstrap_json(
+    identity: Identity, telemetry: Address | None, admin: Address, listener: Listener, cluster: Cluster
+) -> str:
+    """The bootstrap of a proxy that nobody configures later, as Envoy's JSON."""
+    bootstrap = _begun(identity, admin)
+    bootstrap.static_resources.listeners.append(listener)
+    bootstrap.static_resources.clusters.append(cluster)
+    if telemetry is not None:
+        bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, None, http2=False))
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def _begun(identity: Identity, admin: Address) -> Bootstrap:
+    bootstrap = Bootstrap()
+    bootstrap.node.id = identity.node
+    bootstrap.node.cluster = identity.service
+    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
+    return bootstrap
 
 
 def envoy_address(address: Address) -> EnvoyAddress:
