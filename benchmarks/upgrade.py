@@ -26,10 +26,10 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
+from appnet.application.kinds import LOCAL
 from appnet.compile.fit import Where
 from appnet.control.controller import Controller
 from appnet.deploy.local.machine import LocalMachine, RunSettings
-from appnet.deploy.local.services import FILE_NAME
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.source import FileSource
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
@@ -154,7 +154,7 @@ async def run(target: str, edits: int, interval: float, tick: Callable[[str], No
         element = sample / "firewall.appnet"
         element.write_text(firewall(0))
         settings = RunSettings((FileSource(sample / SAMPLE.name),), folder / "run", where=Where(target))
-        (sample / FILE_NAME).write_text(_programs())
+        (sample / LOCAL).write_text(_programs())
         machine = await stack.enter_async_context(LocalMachine(settings, tick))
         stop = asyncio.Event()
         upgrading = asyncio.create_task(_upgrade_on_save(machine.controller, stop))

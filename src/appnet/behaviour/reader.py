@@ -100,7 +100,8 @@ def load_behaviour(source: Source) -> Behaviour:
     assert proto_name is not None
     assert method is not None
     roots = named_roots(top, "protoRoots")
-    problems.raise_any()
+    if roots is None:
+        problems.raise_any()
     proto = load_proto(source.beside(proto_name.value), roots or ())
     return _Reader(source, top, proto, proto.method(method.value, method.span)).read()
 
