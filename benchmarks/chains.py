@@ -1,6 +1,6 @@
 """What chains of four, eight and twelve standard elements cost on the data plane, and what of it is Envoy's own.
 
-    python -m benchmarks.chains [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
+    python -m benchmarks.chains [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--record]
 
 As ``benchmarks.dataplane``, which does the measuring: one Envoy for each case, all alive at once. Beside the chains
 stand the chain of four by hand, and modules that decide nothing: what Envoy charges for having a module, and for what

@@ -1,6 +1,6 @@
 """How long the chain compiler takes for applications of 10 to 10,000 edges.
 
-    python -m benchmarks.compile [--rounds N] [--edges N,N] [--dry-run]
+    python -m benchmarks.compile [--rounds N] [--edges N,N] [--record]
 
 Every edge has a random chain of 4 to 10 standard elements, bound to no side; chains are planned and their code is
 printed. What is kept on disk, decisions about pairs of elements, is decided before; everything else starts anew for
@@ -133,7 +133,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--edges", help="applications of so many edges, such as 10,100", default=",".join(map(str, EDGES))
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(parser)
     return parser.parse_args()
 
 
@@ -159,11 +159,11 @@ def main() -> None:
     rows = rows_of(samples, {name: edges for name, (edges, _) in cases.items()})
     console.print(report.table(rows, titles, "applications planned and printed"))
     console.print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
-    if not arguments.dry_run:
-        context = {"rounds": arguments.rounds, "level": LEVEL.value, "target": TARGET, "titles": titles}
-        console.print(f"written: {results.save('compile', rows, context)}")
-        points = {edges: [it.seconds for it in samples[name]] for name, (edges, chains) in cases.items() if not chains}
-        report.growth(points, ("edges of the application", "seconds"), results.RESULTS / "compile.svg")
+    context = {"rounds": arguments.rounds, "level": LEVEL.value, "target": TARGET, "titles": titles}
+    file = results.save("compile", rows, context, record=arguments.record)
+    points = {edges: [it.seconds for it in samples[name]] for name, (edges, chains) in cases.items() if not chains}
+    report.growth(points, ("edges of the application", "seconds"), file.with_suffix(".svg"))
+    console.print(f"written: {file}, {file.with_suffix('.svg')}")
     slow = [titles[name] for name, rounds in samples.items() if max(it.seconds for it in rounds) > LIMIT_SECONDS]
     if slow:
         raise SystemExit(f"took more than {LIMIT_SECONDS:.0f} s: {', '.join(slow)}")

@@ -1,6 +1,6 @@
 """What a chain costs on the data plane: CPU time of Envoy per RPC, and latency, for several ways to do the same.
 
-    python -m benchmarks.dataplane [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
+    python -m benchmarks.dataplane [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--record]
 
 One Envoy for each case is alive all the time; in every round each case is measured once, in shuffled order, so that
 what else the machine does falls on all alike. Ratios are taken within a round.
@@ -170,7 +170,7 @@ def parser(name: str, defaults: Plan) -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=defaults.seconds, help="on each load of each case and round")
     options.add_argument("--rate", type=float, default=defaults.rate, help="RPC/s of the load that latency is taken at")
     options.add_argument("--cases", help="only these, with commas; the baseline is always among them")
-    options.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(options)
     return options
 
 
@@ -191,16 +191,15 @@ def measure_all(name: str, cases: Sequence[Case], traffic: Sequence[Request], op
     console.print(
         report.table(rows, titles, "medians over rounds; ratio to router only in the same round, with quartiles")
     )
-    if not options.dry_run:
-        context = {
-            "rounds": plan.rounds, "seconds": plan.seconds, "rate": plan.rate,
-            "connections": plan.connections, "streams": plan.streams,
-            "titles": titles,
-            "omits": {case.name: case.omits for case in cases if case.omits},
-        }  # fmt: skip
-        file = results.save(name, rows, context)
-        report.plot(rows, titles, file.with_suffix(".svg"))
-        console.print(f"written: {file}, {file.with_suffix('.svg')}")
+    context = {
+        "rounds": plan.rounds, "seconds": plan.seconds, "rate": plan.rate,
+        "connections": plan.connections, "streams": plan.streams,
+        "titles": titles,
+        "omits": {case.name: case.omits for case in cases if case.omits},
+    }  # fmt: skip
+    file = results.save(name, rows, context, record=options.record)
+    report.plot(rows, titles, file.with_suffix(".svg"))
+    console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What each standard element costs on the data plane.
 
-    python -m benchmarks.elements [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--dry-run]
+    python -m benchmarks.elements [--rounds N] [--seconds X] [--rate X] [--cases a,b] [--record]
 
 As ``benchmarks.dataplane``, which does the measuring: one Envoy for each element and target, all alive at once.
 """

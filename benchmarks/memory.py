@@ -1,6 +1,6 @@
 """Whether state stays bounded: the proxy's memory under RPCs that all have keys of their own.
 
-    python -m benchmarks.memory [--calls N] [--dry-run]
+    python -m benchmarks.memory [--calls N] [--record]
 
 A first element gives each call a key that no other has; a cache, sticky load balancing and metrics keep what they keep
 for each key. One Envoy without elements, one with the chain as a native module and one with it as wasm get their calls
@@ -135,7 +135,7 @@ def main() -> None:
     """Measures, prints the table and writes the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Memory under distinct keys.")
     parser.add_argument("--calls", type=int, default=10_000_000, help="through each proxy")
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(parser)
     options, console = parser.parse_args(), Console()
     if options.calls < _STEPS:
         parser.error(f"--calls: at least {_STEPS}")
@@ -144,18 +144,17 @@ def main() -> None:
         found = asyncio.run(run(options.calls, lambda what: progress.update(task, advance=1, description=what)))
     table = list(rows(found, options.calls))
     console.print(report.table(table, TITLES, f"resident memory of Envoy after a share of {options.calls:,} calls"))
-    if not options.dry_run:
-        context = {
-            "calls": options.calls,
-            "elements": {it.value: names for it, names in _ELEMENTS.items()},
-            "titles": TITLES,
-        }
-        file = results.save("memory", table, context)
-        places = [options.calls * step / _STEPS / 1e6 for step in range(_STEPS + 1)]
-        curves = {TITLES[name]: (places, values) for name, values in found.items()}
-        labels = ("million calls, each with a key of its own", "resident memory, MiB")
-        report.curves(curves, labels, file.with_suffix(".svg"))
-        console.print(f"written: {file}, {file.with_suffix('.svg')}")
+    context = {
+        "calls": options.calls,
+        "elements": {it.value: names for it, names in _ELEMENTS.items()},
+        "titles": TITLES,
+    }
+    file = results.save("memory", table, context, record=options.record)
+    places = [options.calls * step / _STEPS / 1e6 for step in range(_STEPS + 1)]
+    curves = {TITLES[name]: (places, values) for name, values in found.items()}
+    labels = ("million calls, each with a key of its own", "resident memory, MiB")
+    report.curves(curves, labels, file.with_suffix(".svg"))
+    console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

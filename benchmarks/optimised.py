@@ -1,6 +1,6 @@
 """What optimising saves: chains as written, a wasm filter for each element, against the plans of each level.
 
-    python -m benchmarks.optimised [--rounds N] [--seconds X] [--rate X] [--plans N] [--prices FILE] [--dry-run]
+    python -m benchmarks.optimised [--rounds N] [--seconds X] [--rate X] [--plans N] [--prices FILE] [--record]
 
 Calls go through two Envoys, the client's sidecar and the server's, which have a listener for each plan. In every round
 each plan is loaded once as hard as it takes and once at a steady rate, in shuffled order. What a call takes more than
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2500.0, help="RPC/s of the load that latency is taken at")
     parser.add_argument("--plans", type=int, default=12, help="how many plans are put in order")
     parser.add_argument("--prices", type=Path, help="what `appnetctl calibrate` wrote; otherwise AppNet's own")
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(parser)
     options, console = parser.parse_args(), Console()
     cases = all_cases(options)
     with Progress(console=console, transient=True) as progress:
@@ -240,14 +240,13 @@ def main() -> None:
     for metrics in TABLES:
         shown = [it for it in found if it.metric in metrics]
         console.print(report.table(shown, titles, "medians over rounds; ratio to the chain as written, as wasm"))
-    if not options.dry_run:
-        context = {
-            "rounds": options.rounds, "seconds": options.seconds, "rate": options.rate,
-            "titles": titles, "tables": TABLES, "prices": str(options.prices or "AppNet's own"),
-        }  # fmt: skip
-        file = results.save("optimised", found, context)
-        report.plot(found, titles, file.with_suffix(".svg"), "the chain as written, WebAssembly")
-        console.print(f"written: {file}, {file.with_suffix('.svg')}")
+    context = {
+        "rounds": options.rounds, "seconds": options.seconds, "rate": options.rate,
+        "titles": titles, "tables": TABLES, "prices": str(options.prices or "AppNet's own"),
+    }  # fmt: skip
+    file = results.save("optimised", found, context, record=options.record)
+    report.plot(found, titles, file.with_suffix(".svg"), "the chain as written, WebAssembly")
+    console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What judging costs as messages grow: the echo sample's firewall reads a short field, the rest is not read.
 
-    python -m benchmarks.payload [--rounds N] [--seconds X] [--dry-run]
+    python -m benchmarks.payload [--rounds N] [--seconds X] [--record]
 
 As ``benchmarks.dataplane``, with messages of 1 KiB to 1 MiB, which the server sends back.
 """
@@ -71,14 +71,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.payload", description="CPU per RPC by size.")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2.0, help="on each case, size and round")
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(parser)
     options, console, cases = parser.parse_args(), Console(), all_cases()
     plans = {size: Plan(options.rounds, options.seconds, rate) for size, rate in _RATES.items()}
     rows, titles = _rows(cases, plans, console), {case.name: case.title for case in cases}
     console.print(report.table(rows, titles, "at a steady rate; medians over rounds, with the ratio to router only"))
-    if not options.dry_run:
-        context = {"rounds": options.rounds, "seconds": options.seconds, "rates": _RATES, "titles": titles}
-        console.print(f"written: {results.save('payload', rows, context)}")
+    context = {"rounds": options.rounds, "seconds": options.seconds, "rates": _RATES, "titles": titles}
+    console.print(f"written: {results.save('payload', rows, context, record=options.record)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import statistics
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+"""What docs/benchmarks.md shows."""
+
+RUNS = Path(__file__).parent / "runs"
+"""What anybody measures; not in the repository."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +81,25 @@ def machine() -> dict[str, str]:
     }
 
 
-def save(name: str, rows: Sequence[Row], context: Mapping[str, Any]) -> Path:
-    """Writes ``NAME.json``, the rows, and ``NAME-context.json``, how they were taken, into the results folder."""
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{name}.json"
+def add_record_option(parser: argparse.ArgumentParser) -> None:
+    """The option that all benchmarks have."""
+    help_ = f"write to {RESULTS.name}, which docs/benchmarks.md shows, rather than to {RUNS.name}"
+    parser.add_argument("--record", action="store_true", help=help_)
+
+
+def save(name: str, rows: Sequence[Row], context: Mapping[str, Any], *, record: bool) -> Path:
+    """Writes ``NAME.json``, the rows, and ``NAME-context.json``, how they were taken, into `RESULTS` or `RUNS`."""
+    folder = RESULTS if record else RUNS
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.json"
     file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    context_file = RESULTS / f"{name}-context.json"
+    context_file = folder / f"{name}-context.json"
     context_file.write_text(json.dumps({**machine(), **context}, indent=1) + "\n")
     return file
 
 
 def load(name: str) -> tuple[list[Row], dict[str, Any]]:
-    """The rows and the context that ``save`` wrote last."""
+    """The rows and the context that were recorded last."""
     rows = [Row(**entry) for entry in json.loads((RESULTS / f"{name}.json").read_text())]
     context: dict[str, Any] = json.loads((RESULTS / f"{name}-context.json").read_text())
     return rows, context

@@ -1,6 +1,6 @@
 """Live upgrades under load: how long a save takes to hold, and what becomes of the calls meanwhile.
 
-    python -m benchmarks.upgrade [--target native|wasm] [--edits N] [--interval X] [--dry-run]
+    python -m benchmarks.upgrade [--target native|wasm] [--edits N] [--interval X] [--record]
 
 The echo application's sidecars run as `appnetctl run` runs them, from a copy of the sample, and are loaded as hard as
 they take it. Every ``interval`` seconds the firewall is saved anew. Version n stamps what it judges: it answers a
@@ -26,10 +26,10 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
+from appnet.application.kinds import LOCAL
 from appnet.compile.fit import Where
 from appnet.control.controller import Controller
 from appnet.deploy.local.machine import LocalMachine, RunSettings
-from appnet.deploy.local.services import FILE_NAME
 from appnet.deploy.local.watch import saves
 from appnet.diagnostics.source import FileSource
 from appnet.measure.load import Load, LoadResult, LoadSettings, Request
@@ -154,7 +154,7 @@ async def run(target: str, edits: int, interval: float, tick: Callable[[str], No
         element = sample / "firewall.appnet"
         element.write_text(firewall(0))
         settings = RunSettings((FileSource(sample / SAMPLE.name),), folder / "run", where=Where(target))
-        (sample / FILE_NAME).write_text(_programs())
+        (sample / LOCAL).write_text(_programs())
         machine = await stack.enter_async_context(LocalMachine(settings, tick))
         stop = asyncio.Event()
         upgrading = asyncio.create_task(_upgrade_on_save(machine.controller, stop))
@@ -191,7 +191,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--target", choices=list(TARGETS), help="only this one")
     parser.add_argument("--edits", type=int, default=20)
     parser.add_argument("--interval", type=float, default=2.0, help="seconds from one save to the next")
-    parser.add_argument("--dry-run", action="store_true", help="print the table, and write nothing")
+    results.add_record_option(parser)
     return parser.parse_args()
 
 
@@ -206,9 +206,8 @@ def main() -> None:
         rows += done.rows(target)
         right = right and done.right
     console.print(report.table(rows, TITLES, "live upgrades at full load"))
-    if not arguments.dry_run:
-        context = {"rounds": arguments.edits, "interval": arguments.interval, "titles": TITLES}
-        console.print(f"written: {results.save('upgrade', rows, context)}")
+    context = {"rounds": arguments.edits, "interval": arguments.interval, "titles": TITLES}
+    console.print(f"written: {results.save('upgrade', rows, context, record=arguments.record)}")
     if not right:
         raise SystemExit("not as it should be: see the table")
 

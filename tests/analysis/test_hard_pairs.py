@@ -45,6 +45,16 @@ def test_not_proved_on_headers_and_status(first: Element, second: Element, stren
     assert not isinstance(decide(first, second, KV, strength), Proved)
 
 
+@pytest.mark.parametrize("strength", list(Strength))
+def test_the_trailers_that_end_sees(strength: Strength) -> None:
+    state, refuses = "seen: Map<string, int>", "if get(rpc, 'key') == get(rpc, 'rpcid'):\n    send(err('no'), Up)"
+    ask = "match get(seen, 'x'):\n    Some(n) =>\n        send(err('full'), Up)\n    None =>\n        pass"
+    sees = element("sees", ask, state=state, end="set(seen, get_trailer(rpc, 'cost'), 1)")
+    for other in (element("sets", resp="set_trailer(rpc, 'cost', 'x')"), element("refuses", refuses)):
+        assert not isinstance(decide(sees, other, KV, strength), Proved)
+    assert isinstance(decide(sees, element("writes", "set(rpc, 'score', 1)"), KV, strength), Proved)
+
+
 DELAYS = ("delay(rpc, get(rpc, 'ratio'))", "foreach(get(rpc, 'tags'), lambda(_tag):\n    delay(rpc, 0.5)\n)")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appnet.application.proto import load_proto
+from appnet.application.proto_files import ProtoRoot, searched_first
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, MemorySource
 
@@ -115,6 +116,56 @@ def test_a_module_of_its_own_is_a_root(tmp_path: Path) -> None:
 def test_files_of_buf_that_say_nothing_of_use_do_no_harm(tmp_path: Path, file: str, text: str) -> None:
     root = written(tmp_path, {**ACME, file: text})
     assert load_proto(FileSource(root / "acme/v1/x.proto")).methods() == ["/acme.v1.Shop/Buy"]
+
+
+GIVEN = {
+    "api/shop.proto": X.replace("package acme.v1", "package shop").replace("Item", "acme.v1.Item"),
+    "vendor/acme/v1/y.proto": Y,
+    "third/acme/common/z.proto": Z,
+}
+
+
+def test_roots_that_are_given(tmp_path: Path) -> None:
+    """Nothing tells that the roots are such but those who name them."""
+    root = written(tmp_path, GIVEN)
+    source, roots = FileSource(root / "api/shop.proto"), [ProtoRoot.of(root / it) for it in ("vendor", "third")]
+    with pytest.raises(DiagnosticError, match=r"acme/v1/y\.proto"):
+        load_proto(source)
+    assert "price.amount" in load_proto(source, roots).method("Buy").request.fields
+    with searched_first(roots):
+        assert "price.amount" in load_proto(source).method("Buy").request.fields
+    with pytest.raises(DiagnosticError, match=r"acme/v1/y\.proto"):
+        load_proto(source)
+
+
+def test_given_roots_come_before_those_that_are_found(tmp_path: Path) -> None:
+    root = written(tmp_path, {**ACME, "vendor/acme/common/z.proto": Z.replace("amount", "cents")})
+    source = FileSource(root / "acme/v1/x.proto")
+    assert "price.amount" in load_proto(source).method("Buy").request.fields
+    assert "price.cents" in load_proto(source, [ProtoRoot.of(root / "vendor")]).method("Buy").request.fields
+
+
+def test_the_same_file_in_two_given_roots_does_no_harm(tmp_path: Path) -> None:
+    root = written(tmp_path, {**GIVEN, "third/acme/v1/y.proto": Y})
+    roots = [ProtoRoot.of(root / it) for it in ("vendor", "third")]
+    assert "price.amount" in load_proto(FileSource(root / "api/shop.proto"), roots).method("Buy").request.fields
+    (root / "third/acme/v1/y.proto").write_text(Y.replace("price", "cost"))
+    with pytest.raises(DiagnosticError) as caught:
+        load_proto(FileSource(root / "api/shop.proto"), roots)
+    (only,) = caught.value.diagnostics
+    assert (only.code, only.span.line, len(only.places)) == ("C054", 3, 2)
+
+
+def test_files_below_a_given_root_are_named_from_there(tmp_path: Path) -> None:
+    """A .proto that others import by that name is one file, not two."""
+    files = {
+        "protos/shop/a.proto": X.replace("acme/v1/y.proto", "shop/b.proto"),
+        "protos/shop/b.proto": Y.replace("acme/common/z.proto", "common/z.proto"),
+        "protos/common/z.proto": Z,
+    }
+    root = written(tmp_path, files)
+    loaded = load_proto(FileSource(root / "protos/shop/a.proto"), [ProtoRoot.of(root / "protos")])
+    assert list(loaded.files) == ["shop/a.proto", "shop/b.proto", "common/z.proto"]
 
 
 def test_googleapis_come_along(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def server() -> Iterator[tuple[grpc.Server, str]]:
 
 
 def reflect(address: str, output: Path) -> tuple[int, str, str]:
-    answer = CliRunner().invoke(app, ["reflect", address, "-o", str(output)])
+    answer = CliRunner().invoke(app, ["reflect", address, "-w", str(output)])
     return answer.exit_code, answer.stdout, " ".join(answer.stderr.split())
 
 

@@ -95,6 +95,7 @@ spec:
     - {name: g, file: firewall.appnet}
   serverChain: [{name: h, file: ../elements/timeout.appnet, parameters: {limit: '1'}}]
   proto: echo.proto
+  protoRoots: [../hotel, .]
   protoModName: example.com/echo
   protoModLocation: ../go
   maxMessage: 16MiB

@@ -1,10 +1,13 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import compile as compile_benchmark
 from benchmarks import docs, report, results
 from benchmarks.cases import all_cases
 from benchmarks.dataplane import WrongOutcomeError, check_outcomes, requests
@@ -34,7 +37,7 @@ def test_rounds_must_be_equally_many() -> None:
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     rows = results.summarize({"base": [1.0], "other": [2.0]}, "cost", "us", "base")
-    file = results.save("trial", rows, {"rounds": 1})
+    file = results.save("trial", rows, {"rounds": 1}, record=True)
     loaded, context = results.load("trial")
     assert loaded == rows
     assert context["rounds"] == 1
@@ -87,3 +90,34 @@ def test_the_document_shows_the_last_results() -> None:
     assert set(docs.shown(text)) == {
         it.stem for it in results.RESULTS.glob("*.json") if not it.stem.endswith("-context")
     }
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_a_run_leaves_what_is_recorded_alone_unless_told(
+    record: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RESULTS", "RUNS"):
+        monkeypatch.setattr(results, name, tmp_path / name)
+    monkeypatch.setattr(
+        compile_benchmark, "decide_pairs", lambda *_: None
+    )  # all of them take minutes where none is known
+    arguments = ["compile", "--rounds", "1", "--edges", "1", *(["--record"] if record else [])]
+    monkeypatch.setattr(sys, "argv", arguments)
+    compile_benchmark.main()
+    written = {it.relative_to(tmp_path).as_posix() for it in tmp_path.rglob("*") if it.is_file()}
+    folder = "RESULTS" if record else "RUNS"
+    assert written == {f"{folder}/{it}" for it in ("compile.json", "compile-context.json", "compile.svg")}
+
+
+def test_what_anybody_measures_is_not_in_the_repository() -> None:
+    ignored = Path(".gitignore").read_text().splitlines()
+    assert f"/{results.RUNS.relative_to(Path.cwd())}/" in ignored
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [((), ["compile"]), (("RECORD=1",), ["compile --record", "docs"])], ids=["run", "record"]
+)
+def test_make_records_and_shows_what_it_is_told_to(arguments: tuple[str, ...], expected: list[str]) -> None:
+    command = ["make", "-n", "bench-compile", *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [it.strip() for it in re.findall(r"-m benchmarks\.([^\n]*)", told)] == expected

@@ -35,8 +35,9 @@ def test_verify_finds_what_sidecars_need() -> None:
     assert answer.exit_code == 0
     lines = {line.split("  ")[0]: line for line in answer.stdout.splitlines()}
     assert "1.40.0" in lines["Envoy"]
-    assert "ready" in lines["sidecar"]
-    assert "not supported yet" in lines["ambient"]
+    assert lines["Envoy"].split()[2] == "sidecar"
+    assert "nothing is missing" in lines
+    assert "ambient" not in answer.stdout, "nobody asked for it"
 
 
 def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,31 @@ def test_verify_fails_and_tells_the_remedy_where_a_part_is_missing(monkeypatch: 
     answer = appnetctl("verify")
     assert answer.exit_code == 1
     assert "fetch it" in answer.stdout
-    assert "missing: Envoy" in answer.stdout
+    assert answer.stdout.endswith("missing: Envoy\n")
+
+
+def test_verify_of_an_application_finds_its_programs(tmp_path: Path) -> None:
+    for it in ECHO.iterdir():
+        (tmp_path / it.name).write_text(it.read_text())
+    assert appnetctl("verify", tmp_path / CONFIG.name).exit_code == 0
+    local = tmp_path / "local.yaml"
+    local.write_text(local.read_text().replace("command: python -m appnet.samples.echo server", "command: sever"))
+    answer = appnetctl("verify", tmp_path / CONFIG.name, "-o", "json")
+    assert answer.exit_code == 1
+    found = json.loads(answer.stdout)
+    assert not found["ready"]
+    assert [(it["name"], it["needed_by"]) for it in found["parts"] if not it["found"]] == [("sever", "server")]
+    assert appnetctl("verify").exit_code == 0
+
+
+def test_verify_does_not_fail_for_parts_of_a_processor_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appnet.cli.commands.verify.USUAL_PROCESSOR", "another")
+    sidecar = registry.processor("sidecar")
+    monkeypatch.setattr(sidecar, "parts", (Requirement("Envoy", lambda: None, "fetch it"),))
+    answer = appnetctl("verify")
+    assert answer.exit_code == 0
+    assert "missing (optional)" in answer.stdout
+    assert "fetch it" in answer.stdout
 
 
 def test_check_of_everything_in_the_sample() -> None:
@@ -65,9 +90,9 @@ def test_check_shows_diagnostics_on_standard_error() -> None:
 
 
 def test_check_as_json() -> None:
-    answer = appnetctl("check", "--json", BAD / "no_such_service.yaml", BAD / "same_service.yaml")
+    answer = appnetctl("check", "-o", "json", BAD / "no_such_service.yaml", BAD / "same_service.yaml")
     assert answer.exit_code == 2
-    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    found = json.loads(answer.stdout)
     assert [(it["code"], it["line"], it["severity"]) for it in found] == [("C040", 10, "error"), ("C041", 10, "error")]
     assert found[0]["file"].endswith("no_such_service.yaml")
     assert found[0]["end_column"] - found[0]["column"] == len("sever")
@@ -159,15 +184,15 @@ def test_run_refuses_wasm_proxies_of_several_workers_where_elements_need_one(tmp
 
 
 def test_check_notes_what_a_target_keeps_and_gives_up() -> None:
-    arguments = ("--proto", ECHO / "echo.proto", "--target", "wasm", "--json")
+    arguments = ("--proto", ECHO / "echo.proto", "--target", "wasm", "-o", "json")
     answer = appnetctl("check", ELEMENTS / "mirror.appnet", ELEMENTS / "acl.appnet", *arguments)
     assert answer.exit_code == 0
-    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    found = json.loads(answer.stdout)
     assert [(it["code"], it["severity"]) for it in found] == [("N001", "note"), ("N002", "note")]
     answer = appnetctl("check", ECHO / "sample_echo_sidecar.yaml", "--target", "wasm")
     assert answer.stdout.endswith("1 file: 0 errors, 0 warnings, 4 notes\n")
-    answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm", "--json")  # by its behaviour file
-    assert [json.loads(line)["code"] for line in answer.stdout.splitlines()] == ["N002"]
+    answer = appnetctl("check", ELEMENTS / "acl.appnet", "--target", "wasm", "-o", "json")  # by its behaviour file
+    assert [it["code"] for it in json.loads(answer.stdout)] == ["N002"]
 
 
 def test_check_tells_what_an_element_needs_and_a_target_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +287,7 @@ def test_parameters_without_a_default_are_given_by_option(tmp_path: Path) -> Non
     answer = appnetctl("show", limit, *method, "--what", "c", "--parameter", "body=seen: it")
     assert answer.exit_code == 0, answer.output
     assert "seen: it" in answer.stdout
-    options = ["--element", limit, "--proto", ECHO / "echo.proto", "--method_name", "echo", "-o", tmp_path / "out"]
+    options = ["--element", limit, "--proto", ECHO / "echo.proto", "--method_name", "echo", "-w", tmp_path / "out"]
     assert appnetctl("element", *options).exit_code == 2
     assert appnetctl("element", *options, "--parameter", "body=x", "-v").exit_code == 0
     answer = appnetctl("show", limit, *method, "--parameter", "body")
@@ -272,7 +297,7 @@ def test_parameters_without_a_default_are_given_by_option(tmp_path: Path) -> Non
 
 def test_the_element_compiler_as_the_guide_calls_it(tmp_path: Path) -> None:
     command = [sys.executable, "compiler/", "--element", ECHO / "fault.appnet", "--backend", "envoy"]
-    command += ["--placement", "client", "--proto", ECHO / "echo.proto", "--method_name", "echo", "-v", "-o", tmp_path]
+    command += ["--placement", "client", "--proto", ECHO / "echo.proto", "--method_name", "echo", "-v", "-w", tmp_path]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout[run.stdout.index("{") :])
@@ -308,8 +333,9 @@ def test_what_a_target_cannot_run_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert answer.exit_code == 0, answer.output
     assert "(wasm) skipped: `cache` replies, which is not supported on wasm" in " ".join(answer.stdout.split())
     assert ": 0 passed, 0 failed, " in answer.stdout
-    lines = appnetctl("test", cache, "--target", "wasm", "--json").stdout.splitlines()
-    assert all(json.loads(it)["skipped"] for it in lines)
+    tried = json.loads(appnetctl("test", cache, "--target", "wasm", "-o", "json").stdout)
+    assert tried
+    assert all(it["skipped"] for it in tried)
 
 
 def test_a_behaviour_that_fails_says_where(tmp_path: Path) -> None:
@@ -322,11 +348,14 @@ def test_a_behaviour_that_fails_says_where(tmp_path: Path) -> None:
     assert answer.exit_code == 1
     assert "fault.behaviour.yaml:8: a draw below the share is refused (wasm)" in answer.stdout
     assert "expected  refuses: UNAVAILABLE fault injected\n    got       forwards: {}" in answer.stdout
-    answer = appnetctl("test", tmp_path, "--json", "--target", "native")
+    answer = appnetctl("test", tmp_path, "-o", "json", "--target", "native")
     assert answer.exit_code == 1
-    lines = [json.loads(it) for it in answer.stdout.splitlines()]
+    lines = json.loads(answer.stdout)
     assert [bool(it["failures"]) for it in lines] == [True, False, False, False]
-    assert lines[0]["failures"][0]["line"] == 8
+    (failure,) = lines[0]["failures"]
+    assert failure["line"] == 8
+    assert failure["expected"] == {"refuses": {"status": "UNAVAILABLE", "message": "fault injected"}}
+    assert failure["got"] == {"forwards": {}}
 
 
 def test_a_path_without_behaviour_files_is_told(tmp_path: Path) -> None:
@@ -365,9 +394,11 @@ def test_trace_shows_rows_and_state() -> None:
 
 
 def test_trace_as_json() -> None:
-    answer = appnetctl("trace", BREAKER, "--case", "it opens after two failures", "--json")
-    events = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert events[1]["handlers"][1]["state"]["in_row"] == {"before": "0", "after": "1"}
+    answer = appnetctl("trace", BREAKER, "--case", "it opens after two failures", "-o", "json")
+    events = json.loads(answer.stdout)
+    assert events[1]["handlers"][1]["state"]["in_row"] == {"before": 0, "after": 1}
+    assert events[1]["event"] == {"call": events[0]["event"]["call"], "response": {}, "status": "UNAVAILABLE"}
+    assert events[0]["outcome"] == {"forwards": {}}
     assert [it["number"] for it in events[0]["handlers"][0]["rows"]] == ["1a"]
 
 
@@ -428,8 +459,8 @@ def test_explain_and_plan_say_the_same(tmp_path: Path) -> None:
     assert answer.exit_code == 0
     assert "as written   client: fault | logging | metrics\n               server: firewall\n" in answer.stdout
     assert (tmp_path / "edge.svg").read_text().startswith("<svg")
-    explained = json.loads(appnetctl("explain", CONFIG, "--opt-level", "weak", "--json").stdout)
-    planned = json.loads(appnetctl("plan", CONFIG, "--opt-level", "weak").stdout)
+    explained = json.loads(appnetctl("explain", CONFIG, "--opt-level", "weak", "-o", "json").stdout)
+    planned = json.loads(appnetctl("plan", CONFIG, "--opt-level", "weak", "-o", "json").stdout)
     (chain,), (why,) = planned["chains"], explained["chains"]
     assert {it["side"]: it["elements"] for it in chain["segments"]} == why["planned"]
 
@@ -446,7 +477,9 @@ def test_applications_are_explained_chain_by_chain(tmp_path: Path) -> None:
     hotel = ROOT / "examples" / "chain" / "hotel.yaml"
     profile = tmp_path / "profile.yaml"
     profile.write_text("edges:\n  search->geo:\n    - {rate: 100, elements: {on_earth: {refused: 0.5}}}\n")
-    usual, seen = (json.loads(appnetctl("plan", hotel, *more).stdout) for more in ([], ["--profile", profile]))
+    usual, seen = (
+        json.loads(appnetctl("plan", hotel, "-o", "json", *more).stdout) for more in ([], ["--profile", profile])
+    )
     edges = ["frontend->search", "frontend->reservation", "frontend->profile", "search->geo", "search->rate"]
     assert [it["edge"] for it in usual["chains"]] == edges
     pairs = zip(usual["chains"], seen["chains"], strict=True)
@@ -472,7 +505,7 @@ def test_check_finds_what_is_ours_in_folders(tmp_path: Path) -> None:
     answer = appnetctl("check", tmp_path)
     assert answer.exit_code == 2
     assert answer.stdout.startswith("1 file: 1 error")
-    assert appnetctl("check", tmp_path / "deep", "--json").stdout.count("\n") == 1
+    assert appnetctl("check", tmp_path / "deep", "-o", "json").stdout.count('"code": ') == 1
     (tmp_path / "empty").mkdir()
     answer = appnetctl("check", tmp_path / "empty")
     assert answer.exit_code == 2
@@ -496,14 +529,18 @@ def test_check_reads_specifications_too(tmp_path: Path) -> None:
 def test_a_plan_for_traffic_that_was_seen(tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text("elements:\n  fault: {refused: 0.9}\n")
-    usual, seen = (json.loads(appnetctl("plan", CONFIG, *more).stdout) for more in ([], ["--profile", profile]))
+    usual, seen = (
+        json.loads(appnetctl("plan", CONFIG, "-o", "json", *more).stdout) for more in ([], ["--profile", profile])
+    )
     assert seen["cost_us"] < usual["cost_us"] / 2
 
 
 def test_a_plan_by_measured_prices(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     write_prices(replace(DEFAULT, crossing=1000.0), prices)
-    usual, dear = (json.loads(appnetctl("plan", CONFIG, *more).stdout) for more in ([], ["--prices", prices]))
+    usual, dear = (
+        json.loads(appnetctl("plan", CONFIG, "-o", "json", *more).stdout) for more in ([], ["--prices", prices])
+    )
     assert dear["cost_us"] > usual["cost_us"] + 900
     for command in ("plan", "explain", "run"):
         answer = appnetctl(command, CONFIG, "--prices", tmp_path / "none.yaml")
@@ -527,3 +564,75 @@ def test_check_knows_application_files(tmp_path: Path) -> None:
         answer = appnetctl("check", file)
         assert answer.exit_code == 2
         assert "error[C010]: unknown key `comand`" in answer.stderr
+
+
+ROOTED = {
+    "api/shop.proto": 'import "acme/item.proto";\nservice Shop { rpc Buy(acme.Item) returns (acme.Item); }\n',
+    "vendor/acme/item.proto": "package acme;\nmessage Item { string name = 1; }\n",
+    "named.appnet": "state:\n    pass\ninit():\n    pass\nreq(rpc):\n    set(rpc, 'name', 'x')\n    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n",
+    "named.behaviour.yaml": "proto: api/shop.proto\nmethod: Buy\ncases:\n"
+    "  - name: names\n    steps: [{request: {name: y}, forwards: {name: x}}]\n",
+    "echo.yaml": (ECHO / "echo.yaml").read_text(),
+    "shop.yaml": "apiVersion: api.core.appnet.io/v1\nkind: AppNetConfig\nmetadata: {name: shop}\nspec:\n"
+    "  processors: [sidecar]\n  appName: echo\n  clientService: frontend\n  serverService: server\n  method: Buy\n"
+    "  appManifestFile: echo.yaml\n  clientChain: [{name: named, file: named.appnet}]\n  proto: api/shop.proto\n",
+}
+
+
+@pytest.fixture
+def rooted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose .proto imports from a root that nothing tells of."""
+    for name, text in ROOTED.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'syntax = "proto3";\n{text}' if name.endswith(".proto") else text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check shop.yaml",
+        "check named.appnet --proto api/shop.proto",
+        "check api/shop.proto",
+        "check named.behaviour.yaml",
+        "show named.appnet --proto api/shop.proto --method Buy",
+        "show named.appnet",
+        "element --element named.appnet --proto api/shop.proto --method Buy",
+        "plan shop.yaml",
+        "explain shop.yaml",
+        "compile shop.yaml --dry-run",
+        "convert shop.yaml",
+        "test named.behaviour.yaml",
+        "trace named.behaviour.yaml",
+        "run shop.yaml --once",
+        "serve shop.yaml",
+    ],
+)
+def test_roots_of_protos_are_given_to_every_command_that_reads_some(command: str, rooted: Path) -> None:
+    told = "acme/item.proto"
+    name, *rest = command.split()
+    assert told in appnetctl(name, *rest).output
+    answer = appnetctl(name, *rest, "-I", rooted / "vendor")
+    assert told not in answer.output
+    if name in {"run", "serve"}:
+        assert "C061" in answer.output, "it goes on to what starts the services"
+    else:
+        assert answer.exit_code == 0, answer.output
+    assert told in appnetctl(name, *rest).output, "what one command is given is not the next one's"
+
+
+def test_roots_of_protos_that_files_name(rooted: Path) -> None:
+    (rooted / "shop.yaml").write_text(ROOTED["shop.yaml"] + "  protoRoots: [vendor]\n")
+    (rooted / "named.behaviour.yaml").write_text(f"protoRoots: [vendor]\n{ROOTED['named.behaviour.yaml']}")
+    for command in ("check .", "test named.behaviour.yaml"):
+        answer = appnetctl(*command.split())
+        assert answer.exit_code == 0, answer.output
+    assert "- vendor" in appnetctl("convert", "shop.yaml").stdout
+
+
+def test_a_root_of_protos_that_is_no_folder(rooted: Path) -> None:
+    for name, told in (("vendr", "vendr is not there: name a folder"), ("shop.yaml", "shop.yaml is a file")):
+        answer = appnetctl("check", rooted / "api", "-I", name)
+        assert answer.exit_code == 2
+        assert told in " ".join(answer.stderr.replace("│", " ").split())

@@ -33,7 +33,7 @@ def segments(folder: Path) -> list[list[str]]:
 @pytest.mark.e2e
 def test_the_command_of_the_guide_is_appnetctl_compile(tmp_path: Path) -> None:
     commands = {"guide": [str(Path("compiler").resolve())], "appnetctl": ["-m", "appnet", "compile"]}
-    arguments = [*GUIDE, "--output", "generated"]
+    arguments = [*GUIDE, "--write", "generated"]
     arguments[1] = str(Path(ECHO).resolve())
     answers = []
     for place, command in commands.items():
@@ -49,14 +49,14 @@ def test_the_command_of_the_guide_is_appnetctl_compile(tmp_path: Path) -> None:
 
 
 def test_it_writes_what_it_says(tmp_path: Path) -> None:
-    answer = compiled("--output", tmp_path / "out")
+    answer = compiled("--write", tmp_path / "out")
     assert answer.exit_code == 0, answer.output
     said = [Path(line.removeprefix("wrote ")) for line in answer.stdout.splitlines()]
     assert said == sorted(it for it in (tmp_path / "out").rglob("*") if it.is_file())
 
 
 def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
-    answer = compiled("--dry_run", "--output", tmp_path / "out")
+    answer = compiled("--dry_run", "--write", tmp_path / "out")
     assert answer.exit_code == 0, answer.output
     assert f"would write {tmp_path}/out/code/frontend_server/echo.client.so" in answer.stdout
     assert not (tmp_path / "out").exists()
@@ -64,18 +64,18 @@ def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", ["no", "ignore", "weak", "strong"])
 def test_levels(level: str, tmp_path: Path) -> None:
-    assert compiled("--opt_level", level, "--output", tmp_path).exit_code == 0
+    assert compiled("--opt_level", level, "--write", tmp_path).exit_code == 0
     assert (len(segments(tmp_path)) == 3) == (level == "no")
 
 
 def test_no_optimize_has_the_last_word(tmp_path: Path) -> None:
-    assert compiled("--no_optimize", "--opt_level", "ignore", "--output", tmp_path).exit_code == 0
+    assert compiled("--no_optimize", "--opt_level", "ignore", "--write", tmp_path).exit_code == 0
     assert segments(tmp_path) == [["fault"], ["logging"], ["firewall"]]
 
 
 @pytest.mark.parametrize("algorithm", ["cost", "heuristics"])
 def test_algorithms(algorithm: str, tmp_path: Path) -> None:
-    assert compiled("--opt_algorithm", algorithm, "--output", tmp_path).exit_code == 0
+    assert compiled("--opt_algorithm", algorithm, "--write", tmp_path).exit_code == 0
     assert sorted(it for segment in segments(tmp_path) for it in segment) == ["fault", "firewall", "logging"]
 
 
@@ -90,7 +90,7 @@ def test_measured_prices(tmp_path: Path) -> None:
 
 
 def test_replicas(tmp_path: Path) -> None:
-    assert compiled("--replica", "4", "--output", tmp_path).exit_code == 0
+    assert compiled("--replica", "4", "--write", tmp_path).exit_code == 0
     assert (tmp_path / "kubernetes" / "50-application.yaml").read_text().count("replicas: 4") == 2
     assert compiled("--replica", "0").exit_code == 2
 
@@ -101,7 +101,7 @@ def test_properties_by_hand_decide(tmp_path: Path) -> None:
     properties.write_text("fault: {request: {refuses: false, random: false}}\n")
     reasons = []
     for more in ([], ["--pseudo_property", properties]):
-        assert compiled("--opt_level", "strong", *more, "--output", tmp_path / "out").exit_code == 0
+        assert compiled("--opt_level", "strong", *more, "--write", tmp_path / "out").exit_code == 0
         pairs = json.loads((tmp_path / "out" / "plan.json").read_text())["chains"][0]["explanation"]["pairs"]
         reasons.append({(it["first"], it["second"]): it["status"] for it in pairs}["fault", "logging"])
     assert reasons[0] == "kept"
@@ -113,11 +113,11 @@ def test_properties_by_hand_decide(tmp_path: Path) -> None:
 
 
 def test_code_by_hand(tmp_path: Path) -> None:
-    assert compiled("--output", tmp_path / "out").exit_code == 0
+    assert compiled("--write", tmp_path / "out").exit_code == 0
     code = tmp_path / "out" / "code"
     file = code / "frontend_server" / "echo.client.c"
     file.write_text(file.read_text().replace("fault_injected", "fault by hand"))
-    answer = compiled("--pseudo_impl", code, "--output", tmp_path / "again")
+    answer = compiled("--pseudo_impl", code, "--write", tmp_path / "again")
     assert answer.exit_code == 0, answer.output
     assert b"fault by hand" in (tmp_path / "again" / "code" / "frontend_server" / "echo.client.so").read_bytes()
 

@@ -28,7 +28,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     """The key-value application: its specification, its AppNetConfigs in one file, and one in each of two."""
     folder = tmp_path_factory.mktemp("forms")
     both = folder / "both.yaml"
-    answer = appnetctl("convert", KVSTORE, "--output", both)
+    answer = appnetctl("convert", KVSTORE, "--write", both)
     assert answer.exit_code == 0, answer.output
     each = [folder / f"{number}.yaml" for number in range(2)]
     for file, text in zip(each, both.read_text().split("---\n"), strict=True):
@@ -42,7 +42,7 @@ def same(answers: list[Result]) -> str:
     return output
 
 
-@pytest.mark.parametrize("command", [["plan"], ["explain"], ["explain", "--json"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["plan", "-o", "json"], ["explain"], ["explain", "-o", "json"]], ids=" ".join)
 def test_plans_are_the_same(command: list[str], forms: dict[str, list[Path]]) -> None:
     same([appnetctl(*command, *files) for files in forms.values()])
 
@@ -51,16 +51,16 @@ def test_what_is_compiled_is_the_same(forms: dict[str, list[Path]], tmp_path: Pa
     folders = []
     for name, files in forms.items():
         folders.append(tmp_path / name)
-        answer = appnetctl("compile", *files, "--output", folders[-1])
+        answer = appnetctl("compile", *files, "--write", folders[-1])
         assert answer.exit_code == 0, answer.output
     first, *others = ({it.relative_to(at): it.read_bytes() for it in at.rglob("*") if it.is_file()} for at in folders)
     assert others == [first, first]
 
 
 def test_plan_and_compile_have_the_same_defaults(tmp_path: Path) -> None:
-    assert appnetctl("compile", CONFIG, "--output", tmp_path).exit_code == 0
+    assert appnetctl("compile", CONFIG, "--write", tmp_path).exit_code == 0
     made = json.loads((tmp_path / "plan.json").read_text())["chains"][0]["segments"]
-    (planned,) = json.loads(appnetctl("plan", CONFIG).stdout)["chains"]
+    (planned,) = json.loads(appnetctl("plan", CONFIG, "-o", "json").stdout)["chains"]
     assert {it["target"] for it in made} == {"native"}
     assert [it["elements"] for it in made] == [it["elements"] for it in planned["segments"]]
 
@@ -122,7 +122,7 @@ def test_convert_makes_one_specification_of_several_configurations(
     forms: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     output = tmp_path / "spec.yaml"
-    answer = appnetctl("convert", *forms["two files"], "-o", output)
+    answer = appnetctl("convert", *forms["two files"], "-w", output)
     assert answer.exit_code == 0, answer.output
     assert answer.stderr == f"wrote {output}\n"
     assert _said(output) == _said(KVSTORE)
@@ -145,11 +145,11 @@ def test_convert_tells_what_it_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([CONFIG, "-o", CONFIG.parent / ".." / "echo" / CONFIG.name], "already exists"),
+        ([CONFIG, "-w", CONFIG.parent / ".." / "echo" / CONFIG.name], "already exists"),
         ([CONFIG, "examples/chain/echo.yaml"], "FILES have both forms"),
         (["examples/chain/hotel.yaml"], "error[C026]"),
         (["nothing.yaml"], "error[C001]"),
-        ([CONFIG, "-o", "/nowhere/it.yaml"], "error[C086]"),
+        ([CONFIG, "-w", "/nowhere/it.yaml"], "error[C086]"),
     ],
 )
 def test_what_convert_refuses(arguments: list[str | Path], words: str) -> None:

@@ -13,7 +13,14 @@ from tests.quickstart.support import APPNETCTL
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 HOTEL = str(SAMPLES / "hotel" / "sample_hotel_sidecar.yaml")
 ELEMENT = str(SAMPLES / "elements" / "prequal_client.appnet")
-COMMANDS = [["plan", HOTEL], ["explain", HOTEL], ["show", ELEMENT], ["check", HOTEL], ["explain-code", "E014"], ["-h"]]
+COMMANDS = [
+    ["plan", HOTEL, "-o", "yaml"],
+    ["explain", HOTEL],
+    ["show", ELEMENT],
+    ["check", HOTEL],
+    ["explain-code", "E014"],
+    ["-h"],
+]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda it: it[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,11 +40,18 @@ def test_help_and_version_load_no_other_command(typed: list[str]) -> None:
     modules = loaded(*typed)
     assert HEAVY.isdisjoint(it.partition(".")[0] for it in modules)
     ours = {it for it in modules if it.startswith("appnet")}
-    assert ours == {"appnet", "appnet.cli", "appnet.cli.commands", "appnet.cli.commands.version", "appnet.cli.main"}
+    needed = {"appnet.cli.commands", "appnet.cli.commands.version", "appnet.cli.main", "appnet.cli.output"}
+    assert ours == {"appnet", "appnet.cli", *needed}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_loads_no_solver_and_no_grpc(name: str) -> None:
+    assert {"grpc", "ortools", "z3"}.isdisjoint(it.partition(".")[0] for it in loaded(name, "--help"))
 
 
 def test_what_is_heavy_is_loaded_by_commands_that_need_it() -> None:
-    assert {"yaml", "z3"} <= {it.partition(".")[0] for it in loaded("plan", "--help")}
+    modules = loaded("explain", "config/samples/echo/sample_echo_sidecar.yaml", "--opt-level", "no")
+    assert {"lark", "yaml"} <= {it.partition(".")[0] for it in modules}
 
 
 @pytest.mark.parametrize("typed", ["--version", "version"])
@@ -64,11 +72,15 @@ def test_the_package_runs_as_the_script_does() -> None:
 
 def test_each_command_is_listed_on_one_line_and_has_its_module() -> None:
     answer = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"})
-    lines = answer.stdout.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    lines = {_words(it) for it in answer.stdout.splitlines()}
+    assert [name for name, summary in COMMANDS.items() if f"{name} {summary}" not in lines] == []
     (folder,) = commands.__path__
     modules = {it.stem for it in Path(folder).glob("*.py")} - {"__init__"}
     assert modules == {it.replace("-", "_") for it in COMMANDS}
+
+
+def _words(line: str) -> str:
+    return " ".join(line.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -82,3 +94,23 @@ def test_a_command_that_is_misspelt() -> None:
     answer = CliRunner().invoke(app, ["chekc"])
     assert answer.exit_code == 2
     assert "No such command 'chekc'. Did you mean 'check'?" in answer.stderr
+
+
+FAILS = """
+from appnet.cli.commands import version
+from appnet.cli.main import main
+version.print_data = None
+main()
+"""
+
+
+def test_a_fault_of_our_own_is_one_line_that_says_whom_to_tell() -> None:
+    command = [sys.executable, "-c", FAILS, "version", "-o", "json"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 1
+    assert plain.stderr.startswith("error: AppNet itself failed: TypeError: 'NoneType'")
+    assert plain.stderr.count("\n") == 1
+    whole = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "APPNET_TRACEBACK": "1"}, check=False
+    )
+    assert "Traceback" in whole.stderr

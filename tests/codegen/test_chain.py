@@ -88,7 +88,7 @@ def test_a_table_of_another_abi_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "other.c"
     source.write_text('#include "chain.h"\n__attribute__((visibility("default"))) extern const an_chain appnet_chain;\n'
                       "const an_chain appnet_chain = {.abi = AN_CHAIN_ABI + 1, .size = sizeof(an_chain)};\n")  # fmt: skip
-    with pytest.raises(ValueError, match="a chain of ABI 2 is needed, not of 3"):
+    with pytest.raises(ValueError, match="a chain of ABI 3 is needed, not of 4"):
         SlotChain(compile_library([source], include=[RUNTIME]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,10 @@ from appnet.application.load import load
 from appnet.application.manifest import object_name
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.compile.fit import Where
-from appnet.compile.pipeline import Version, compile_application
+from appnet.compile.pipeline import Version, compile_application, plan_application, print_artifacts
+from appnet.compile.written import write
 from appnet.deploy.kubernetes.manifests import ManifestSettings
-from appnet.deploy.kubernetes.output import files, write
+from appnet.deploy.kubernetes.output import files
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.optimize import Settings
@@ -368,3 +370,30 @@ def test_a_chain_on_all_methods(tmp_path: Path) -> None:
     (chain,) = version.application.chains
     assert [it.signature.full_name for it in chain.methods] == ["/kv.KVService/get", "/kv.KVService/set"]
     assert [it.stem for it in version.artifacts] == ["frontend_kvstore/all.client"]
+
+
+def test_the_first_module_of_a_proxy_counts_calls_for_those_behind_it(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree("config/samples/echo", tmp_path / "echo"))
+    passes = "state:\n    pass\n\ninit():\n    pass\n\nreq(rpc):\n    {line}\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+    for name in ("logging", "metrics", "firewall"):
+        line = "pass" if name == "firewall" else "set_metadata(rpc, 'x-number', to_string(rpc_id()))"
+        (folder / f"{name}.appnet").write_text(passes.format(line=line))
+    application = load(FileSource(folder / "sample_echo_sidecar.yaml"))
+    numbers = {}
+    for level in (OptLevel.NO, OptLevel.IGNORE):
+        plans = plan_application(application, Settings(level), Where())
+        for it in print_artifacts(application.chains, plans):
+            flags = dict(re.findall(r"\.numbers\.(\w+) = (\w+),", it.code.text))
+            numbers[level, "+".join(one.name for one in it.elements)] = [
+                name for name, on in flags.items() if on == "true"
+            ]
+    fused = {names: told for (level, names), told in numbers.items() if level is OptLevel.IGNORE}
+    assert {names: told for (level, names), told in numbers.items() if level is OptLevel.NO} == {
+        "fault": ["counts", "gives"],
+        "logging": ["takes", "gives"],
+        "metrics": ["takes"],
+        "firewall": [],
+    }
+    assert all(
+        told == (["counts"] if "logging" in names or "metrics" in names else []) for names, told in fused.items()
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import load
-from appnet.compile.fit import Where, element_gaps, ending_notes, fitted, load_application, worker_notes
+from appnet.compile.fit import Where, element_gaps, empty_notes, ending_notes, fitted, load_application, worker_notes
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
@@ -124,6 +124,25 @@ def test_streams_that_end_without_a_status(target: str, client: bool, server: bo
     expected = [it for it in refusing if streams[it] and target == "wasm"]
     assert [it.span for it in found] == [program.blocks()[it].span for it in expected]
     assert all(it.code == "N005" and it.severity is Severity.NOTE and "--target native" in it.help for it in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        ("set_metadata(rpc, 'x-a', '')", "`x-a`"),
+        ("set_metadata(rpc, 'x-a', 'a')", ""),
+        ("set_metadata(rpc, 'x-a', get(rpc, 'body'))\n    set_metadata(rpc, get(rpc, 'body'), '')", "`x-a`, `…`"),
+        ("set_metadata(rpc, 'x-a', size(get(rpc, 'body')))", ""),
+        ("set_metadata(rpc, 'x-a', '<' + get(rpc, 'body') + '>')", ""),
+        ("x = 'a'\n    x = get(rpc, 'body')\n    set_metadata(rpc, 'x-a', x)", "`x-a`"),
+    ],
+)
+def test_metadata_that_may_be_set_to_the_empty_text(line: str, keys: str) -> None:
+    handlers = f"req(rpc):\n    {line}\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+    source = TextSource(Path("tags.appnet"), f"state:\n    pass\n\ninit():\n    pass\n\n{handlers}")
+    element, program = compile_element(source, ECHO).element, parse(source)
+    assert [it.label for it in empty_notes(element, program, "native")] == ([f"may set {keys} so"] if keys else [])
+    assert not [*empty_notes(element, program, "wasm")]
 
 
 @pytest.mark.parametrize(

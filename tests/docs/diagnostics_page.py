@@ -27,11 +27,11 @@ Every diagnostic has a stable code, a place, a cause and a remedy. It also shows
 is declared, the first of two, a definition in another file. AppNet reports all errors at once. It leaves out errors that only
 follow from others, and checks everything that it can still read around a broken line.
 
-- `appnetctl explain-code E014` explains a code in the terminal, as [below](#codes); without a code it lists all.
-- `appnetctl check FILE… --json` prints diagnostics for tools, with all `places`; editors get them as related information.
-- On a terminal, diagnostics are coloured. `NO_COLOR` turns that off and `FORCE_COLOR` on; pipes, files and JSON have no colours.
-- E and C are errors (exit code 2). W are warnings, which appear once there are no errors. N are notes, which
-  [`appnetctl check --target`](tools.md#appnetctl-check) adds. A code is never reused.
+- `appnetctl explain-code E014` explains a code in the terminal; without a code it lists all. The pages are those [below](#codes).
+- `appnetctl check FILE… -o json` prints diagnostics for tools, with all `places`; editors get them as related information.
+- On a terminal they are coloured. `NO_COLOR` turns that off and `FORCE_COLOR` on; pipes, files and JSON have no colours.
+- E and C are errors (exit code 2), W are warnings, told once there are no errors, and N are notes, which
+  [`appnetctl check --target`](tools.md#appnetctl-check) asks for. A code is never reused.
 
 ## Compared with other compilers
 

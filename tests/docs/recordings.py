@@ -21,8 +21,10 @@ UP = "metrics.latency"  # the last row of the table
 def clone(folder: Path) -> None:
     """Files to edit, beside the Makefile and the environment of this clone."""
     shutil.copytree(ROOT / "config", folder / "config")
-    for it in ("Makefile", "pyproject.toml", ".venv"):
+    for it in ("Makefile", ".venv"):
         (folder / it).symlink_to(ROOT / it)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    os.utime(folder / "pyproject.toml", (0, 0))  # the environment is as it is: nothing is to be installed here
     fault = folder / "config" / "samples" / "echo" / "fault.appnet"
     fault.write_text(fault.read_text().replace("0.99", "1.0"))  # a refusal by chance would be another recording
 

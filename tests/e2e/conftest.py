@@ -19,6 +19,7 @@ from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
+from appnet.ir.numbering import numbering
 from appnet.ir.stages import headers_come_ahead
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
@@ -242,18 +243,21 @@ def _elements(names: str, method: MethodSignature) -> tuple[Element, ...]:
     return tuple(compile_element(source, method).element for source in sources)
 
 
-def _compile(element: str, before: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
+def _compile(element: str, before: str, behind: str, target: str, methods: Sequence[MethodSignature]) -> bytes:
     compiled = tuple((it, _elements(element, it)) for it in methods)
     ahead = frozenset(it.full_name for it in methods if headers_come_ahead(_elements(before, it), it))
-    return build(print_chain(ChainSource(element, "1", compiled, ahead)), target)
+    numbers = numbering(*(_elements(it, methods[0]) for it in (before, element, behind)))
+    return build(print_chain(ChainSource(element, "1", compiled, ahead, numbers)), target)
 
 
 def _extension(
-    name: str, element: str, before: str, target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
+    number: int, elements: Sequence[str], target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
 ) -> TypedExtensionConfig:
-    """The filter that runs the element, behind those of ``before``."""
+    """The filter of this number, of which there is one for each of ``elements``."""
+    name = f"chain{number}"
+    before, behind = "+".join(elements[:number]), "+".join(elements[number + 1 :])
     options = ChainOptions("echo", "node", "1", limits.max_message, hosts)
-    module = _compile(element, before, target, methods)
+    module = _compile(elements[number], before, behind, target, methods)
     if target == NATIVE:
         return native_filter(name, module, options, loader_library().stem.removeprefix("lib"))
     return wasm_filter(name, module, options)
@@ -277,8 +281,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
     ) -> Proxied:
         names = [f"chain{it}" for it in range(len(elements))]
         extensions = [
-            _extension(name, element, "+".join(elements[:number]), target, methods, len(servers), limits)
-            for number, (name, element) in enumerate(zip(names, elements, strict=True))
+            _extension(number, elements, target, methods, len(servers), limits) for number in range(len(elements))
         ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]

@@ -85,12 +85,24 @@ def found(tree: object, key: str) -> Iterator[dict[str, object]]:
         yield from found(it, key)
 
 
-@pytest.mark.parametrize(("error", "timeout", "code"), [(8, "", 1), (8, "10S", 4), (7, "10S", 14)])
-def test_a_call_that_the_server_gives_up(start_proxied: StartProxied, error: int, timeout: str, code: int):
-    """A server that resets a call with a deadline does so when this comes; a stream that it refuses another may take."""
+CANCEL, REFUSED_STREAM = 8, 7
+
+
+def test_a_call_that_the_server_gives_up(start_proxied: StartProxied):
+    """The caller is told of its deadline where this has come; a stream that is refused another server may take."""
     with RecordingServer() as server:
-        server.resets_with = error
         proxied = start_proxied("header_firewall", server=server)
         with RawClient(proxied.port) as client:
-            deadline = [("grpc-timeout", timeout)] if timeout else []
-            assert client.call(ECHO, frame(b""), deadline).grpc_status == code
+            for error, timeout, after, code in (
+                (CANCEL, "", 0.0, 1),
+                (CANCEL, "10S", 0.0, 1),
+                (CANCEL, "99999999H", 0.0, 1),
+                (CANCEL, "300m", 0.1, 1),
+                (CANCEL, "100000u", 0.1, 4),
+                (CANCEL, "100m", 0.1, 4),
+                (CANCEL, "1S", 1.0, 4),
+                (REFUSED_STREAM, "10S", 0.0, 14),
+            ):
+                server.resets_with, server.resets_after = error, after
+                deadline = [("grpc-timeout", timeout)] if timeout else []
+                assert client.call(ECHO, frame(b""), deadline).grpc_status == code, (error, timeout)

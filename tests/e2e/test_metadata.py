@@ -15,7 +15,7 @@ import pytest
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.envoy.targets import NATIVE, WASM
 from tests.e2e import conftest
 from tests.e2e.conftest import StartProxied
 from tests.support.raw_grpc import string_field
@@ -66,7 +66,13 @@ ELEMENTS = {
             set_metadata(rpc, 'x-none', '[' + get_metadata(rpc, 'grpc-status') + get_trailer(rpc, 'x-secret') + ']')
         """,
     ),
+    "no_bad": element("x = 1\n", "if get(rpc, 'body') == 'bad':\n    set_metadata(rpc, 'x-why', 'bad')\n    send(err('bad', PERMISSION_DENIED), Up)\n"),
+    "no_answers": element("x = 1\n", "set_metadata(rpc, 'x-why', 'none')\nsend(err('none', UNAVAILABLE), Up)\n"),
+    "statuses": element("set_metadata(rpc, 'x-last', last)\n", "last = last + '.'\n").replace("pass", "last: string", 1)
+    + "\nend(rpc):\n    last = last + to_string(status(rpc))\n",
     "watches": element("x = 1\n", "if status(rpc) == 5:\n    set_trailer(rpc, 'x-saw', get_trailer(rpc, 'x-secret'))\n"),
+    "remembers": element("set_metadata(rpc, 'x-last', last)\n", "set_trailer(rpc, 'x-own', 'o')\n").replace("pass", "last: string", 1)
+    + "\nend(rpc):\n    last = get_trailer(rpc, 'x-price') + get_trailer(rpc, 'X-Own') + to_string(status(rpc))\n",
     "hurries": element("set_deadline(rpc, 0.3)\nset_metadata(rpc, 'x-left', to_string(deadline(rpc) < 0.31))\n"),
     "reads_deadline": element("set_metadata(rpc, 'x-left', to_string(deadline(rpc)))\n"),
 }  # fmt: skip
@@ -103,6 +109,7 @@ class MetaServer:
 
     def _list(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         self._note(context)
+        context.set_trailing_metadata((("x-price", "3"), ("x-price", "4")))
         yield request
         if request[2:] == b"wait":
             self.gone.wait(10)
@@ -210,6 +217,14 @@ def test_the_trailers_of_an_error_are_read_and_set(through, method: str):
     assert told(passed.value)["x-saw"] == "secret"
 
 
+@pytest.mark.parametrize("method", ["ask", "list"])
+def test_end_sees_the_trailers_with_which_a_response_left(through, method: str):
+    meta = through("remembers", method=method)
+    for _ in range(2):  # by the second the first has ended
+        meta.ask() if method == "ask" else list(meta.list("hello"))
+    assert dict(meta.server.seen[1])["x-last"] == "3,4o0"
+
+
 def test_the_deadline_is_the_callers(through):
     meta = through("reads_deadline")
     meta.ask(timeout=9.0)
@@ -260,3 +275,35 @@ def test_a_refused_response_is_the_same_in_one_module_and_in_two(through, module
         meta.ask("fail")
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert told(refused.value) == {"x-why": "covered", "x-seen": "9||covered|application/grpc", "x-none": "[]"}
+
+
+def refused(call) -> tuple[grpc.StatusCode, dict[str, str | bytes]]:
+    with pytest.raises(grpc.RpcError) as ended:
+        call()
+    return ended.value.code(), told(ended.value)
+
+
+@pytest.mark.parametrize("modules", [("sees+no_bad+statuses",), ("sees", "no_bad", "statuses")], ids=len)
+def test_a_refused_first_message_is_the_same_in_one_module_and_in_three(through, modules: tuple[str, ...], target: str):
+    meta = through(*modules, method="list")
+    seen = {"x-seen": "7||bad|application/grpc", "x-none": "[]"}
+    if target == WASM and len(modules) > 1:  # a reply in the place of a response goes past the modules before it
+        seen = {}
+    for _ in range(3):
+        assert refused(lambda: list(meta.list("bad"))) == (grpc.StatusCode.PERMISSION_DENIED, {"x-why": "bad", **seen})
+    assert [it.decode() for it in (reply[2:] for reply in meta.list("hello"))] == ["hello"]
+    assert dict(meta.server.seen[-1])["x-last"] == ".1.1.1", "one message each, and no error"
+
+
+@pytest.mark.parametrize("modules", [("sees+no_answers",), ("sees", "no_answers")], ids=len)
+@pytest.mark.parametrize("method", ["ask", "list"])
+def test_a_refusal_of_all_responses_is_the_same_in_one_module_and_in_two(
+    through, modules: tuple[str, ...], method: str, target: str
+):
+    meta = through(*modules, method=method)
+    seen = {"x-seen": "14||none|application/grpc", "x-none": "[]"}
+    if target == WASM and len(modules) > 1:
+        seen = {}
+    call = {"ask": lambda: meta.ask("hello"), "list": lambda: list(meta.list("hello"))}[method]
+    for _ in range(3):
+        assert refused(call) == (grpc.StatusCode.UNAVAILABLE, {"x-why": "none", **seen})

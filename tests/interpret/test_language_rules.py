@@ -290,6 +290,37 @@ def test_a_reply_takes_along_what_was_set():
     assert (answered.metadata, answered.trailers) == ({"x-cache": b"hit", "x-seen": b"hit"}, {"cost": b"0"})
 
 
+def test_end_sees_the_trailers_with_which_the_response_left_the_element():
+    notes = """
+        req(rpc):
+            set_metadata(rpc, 'cost', 'none')
+            if get(rpc, 'yes'):
+                send(err('no'), Up)
+            send(rpc, Down)
+        resp(rpc):
+            set_trailer(rpc, 'cost', get_trailer(rpc, 'cost') + 'x')
+            send(rpc, Up)
+        end(rpc):
+            seen = get_trailer(rpc, 'Cost')
+    """
+    for ended, seen in (
+        (lambda chain, rpc: chain.response(rpc, 0), (b"1xx", b"1x")),
+        (lambda chain, rpc: chain.response(rpc, 5), (b"0xx", b"0x")),
+        (lambda chain, rpc: chain.end(rpc), (b"", b"")),
+        (lambda chain, rpc: chain.end(rpc, 0), (b"1", b"1")),
+    ):
+        instance, rpc = chain(notes, notes, state="seen: string"), Rpc(SAMPLE)
+        instance.request(rpc)
+        rpc.response_metadata, rpc.response_trailers = {"cost": b"0"}, {"cost": b"1"}
+        ended(instance, rpc)
+        assert tuple(instance.state_of(name)["seen"] for name in "ab") == seen
+    refusing = "            if get(rpc, 'yes'):\n                send(err('no'), Up)\n"
+    assert refusing in notes
+    instance = chain(notes.replace(refusing, ""), notes, state="seen: string")
+    instance.request(Rpc(SAMPLE, {"yes": True}))
+    assert tuple(instance.state_of(name)["seen"] for name in "ab") == (b"nonex", b"")  # it let nothing pass
+
+
 def test_a_request_takes_along_the_time_that_is_left():
     shorter = """
         req(rpc):

@@ -60,7 +60,7 @@ def test_it_needs_no_clone(installed: Path, tmp_path: Path) -> None:
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     assert found == f"{installed / 'appnet' / '__init__.py'}\n"
     appnetctl("init", "shop")
-    assert files(tmp_path / "shop") == files(SAMPLES / "echo")
+    assert files(tmp_path / "shop") == files(SAMPLES / "echo") | {".github/workflows/appnet.yml"}
     assert "0 errors, 0 warnings" in appnetctl("check", "shop")
     assert ": 3 passed, 0 failed" in appnetctl("test", "shop", "--target", "native")
 

@@ -63,7 +63,7 @@ def test_targets_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_plan_is_made_and_explained_by_its_prices(config: Path) -> None:
-    code, out, err = appnetctl("plan", config)
+    code, out, err = appnetctl("plan", config, "-o", "json")
     assert code == 0, err
     (chain,) = json.loads(out)["chains"]
     assert {it["processor"] for it in chain["segments"]} == {"toy"}
@@ -75,7 +75,7 @@ def test_a_plan_is_made_and_explained_by_its_prices(config: Path) -> None:
 
 def test_a_place_beside_a_sidecar(config: Path) -> None:
     config.write_text(config.read_text().replace("- toy", "- toy\n    - sidecar"))
-    code, out, err = appnetctl("plan", config)
+    code, out, err = appnetctl("plan", config, "-o", "json")
     assert code == 0, err
     (chain,) = json.loads(out)["chains"]
     assert {it["processor"] for it in chain["segments"]} == {"sidecar"}, "it is cheaper by far"
@@ -89,7 +89,7 @@ def test_what_it_cannot_is_told_by_each_command(config: Path, tmp_path: Path) ->
         ("check",),
         ("plan",),
         ("explain",),
-        ("compile", "--output", tmp_path / "out"),
+        ("compile", "--write", tmp_path / "out"),
         ("run", "--once"),
     ):
         command, *options = arguments
@@ -99,7 +99,7 @@ def test_what_it_cannot_is_told_by_each_command(config: Path, tmp_path: Path) ->
 
 
 def test_it_is_compiled_to_its_own_objects(config: Path, tmp_path: Path) -> None:
-    code, _, err = appnetctl("compile", config, "--output", tmp_path / "out")
+    code, _, err = appnetctl("compile", config, "--write", tmp_path / "out")
     assert code == 0, err
     written = {it.suffix for it in (tmp_path / "out" / "code").rglob("*.*")}
     assert written == {".c", ".toy"}
@@ -113,4 +113,4 @@ def test_it_is_compiled_to_its_own_objects(config: Path, tmp_path: Path) -> None
 def test_it_is_verified() -> None:
     code, out, _ = appnetctl("verify")
     assert code == 0
-    assert "a toy: the interpreter" in out
+    assert "Toy" in out

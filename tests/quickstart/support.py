@@ -78,13 +78,18 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, *arguments: str | Path, prefix: tuple[str, ...] = (), command: str = "run"
+    folder: Path,
+    *arguments: str | Path,
+    prefix: tuple[str, ...] = (),
+    command: str = "run",
+    stdin: int | None = None,
 ) -> Iterator[Running]:
     """Starts it with its temporary files below ``folder``, so that its children can be told by their command lines."""
     (folder / "tmp").mkdir(exist_ok=True)
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [*prefix, *APPNETCTL, command, *map(str, arguments)],
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"},

@@ -141,7 +141,7 @@ def test_a_port_for_each_edge(tmp_path: Path) -> None:
   server: {command: python a.py, port: {printed: 'at (.*)'}, upstreams: {frontend: F}}
   frontend: {command: python b.py, port: {printed: 'at (.*)'}, upstreams: {server: S}}
 """,
-            "calls a service that calls it back; give",
+            "call each other; give",
         ),
     ],
 )

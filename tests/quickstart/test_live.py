@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -168,3 +169,34 @@ def test_a_save_is_live_within_a_second(tmp_path: Path) -> None:
                 assert time.monotonic() - saved < 10, it.output
             took.append(time.monotonic() - saved)
         assert sorted(took)[1] < 1.0, took
+
+
+def test_programs_are_started_again_from_the_terminal(tmp_path: Path) -> None:
+    """Calls reach the new program through the same proxies; one that does not start is told, and can be mended."""
+    config = sample(tmp_path)
+    local = config.parent / "local.yaml"
+    local.write_text(local.read_text().replace("python -m appnet.samples.echo server", "sh server.sh"))
+    script = config.parent / "server.sh"
+    script.write_text('echo begun; exec python -m appnet.samples.echo server "$@"\n')
+    ours, theirs = pty.openpty()
+    with running(tmp_path, config, stdin=theirs) as run:
+        run.wait_for("Enter: help")
+        os.write(ours, b"r server\n")
+        run.wait_for("server started again in ")
+        assert "frontend started again" not in run.output
+        assert asyncio.run(judged(run.url, "hello")).text.startswith("You've hit server")
+        os.write(ours, b"l server\n")
+        run.wait_for("\n  begun\n", times=2)
+        script.write_text("echo broken; exit 3\n")
+        os.write(ours, b"r\n")
+        run.wait_for("server is down: server ended with code 3")
+        run.wait_for("frontend started again in ")
+        assert run.process.poll() is None
+        script.write_text('exec python -m appnet.samples.echo server "$@"\n')
+        os.write(ours, b"r server\n")
+        run.wait_for("server started again in ", times=2)
+        assert asyncio.run(judged(run.url, "hello")).text.startswith("You've hit server")
+        os.write(ours, b"r sever\nhelp\n")
+        run.wait_for("'sever' is not one of ")
+        run.wait_for("r restarts all programs")
+    assert gone(tmp_path)

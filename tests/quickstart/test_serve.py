@@ -4,122 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import signal
 import socket
 import subprocess
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from appnet.processors.envoy.proxy.binary import envoy_binary
+from appnet.processors.envoy.listeners import UNREACHED
 from appnet.processors.envoy.targets import TARGETS
-from tests.quickstart.support import APPNETCTL, Running, running, sample
-from tests.support.raw_grpc import RawClient, RecordingServer, frame, string_field
+from tests.quickstart.serving import (
+    call,
+    envoy,
+    metrics,
+    outcome,
+    outlive_their_control_plane,
+    ports,
+    serving,
+    wait_for_port,
+)
+from tests.quickstart.support import APPNETCTL, sample
+from tests.support.raw_grpc import RecordingServer, frame, string_field
 
 pytestmark = pytest.mark.e2e
-
-REFUSED = (10, "firewall")
-
-
-def ports(count: int) -> list[int]:
-    """Neighbours that are free now."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            try:
-                for number in range(1, count):
-                    stack.enter_context(socket.create_server(("127.0.0.1", first + number)))
-            except (OSError, OverflowError):
-                continue
-        return list(range(first, first + count))
-
-
-@contextmanager
-def envoy(folder: Path, node: str, *options: str) -> Iterator[None]:
-    """An Envoy as somebody would start it by hand."""
-    made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
-    (folder / f"{node}.json").write_text(made.stdout)
-    (variable,) = re.findall(r"(ENVOY_DYNAMIC_MODULES_SEARCH_PATH)=(\S+)", " ".join(made.stderr.split()))
-    command = [envoy_binary(), "-c", str(folder / f"{node}.json"), "--disable-hot-restart", "--concurrency", "1"]
-    with (folder / f"{node}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, variable[0]: variable[1]})
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def outcome(port: int, word: str) -> tuple[int, str]:
-    """Status and message of a call, again where the fault element made them, or the proxies are not there yet."""
-    deadline = time.monotonic() + 30
-    while True:
-        assert time.monotonic() < deadline
-        try:
-            with RawClient(port) as client:
-                answer = client.call("/echo.EchoService/echo", frame(string_field(1, word.encode())))
-        except OSError:
-            time.sleep(0.1)
-            continue
-        told = (answer.grpc_status, answer.header("grpc-message") or "")
-        if told[1] != "fault_injected" and told[0] != 14:
-            return told
-
-
-def metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
 def test_envoys_started_by_hand_outlive_their_control_plane(tmp_path: Path, target: str) -> None:
-    config = sample(tmp_path)
-    firewall = config.with_name("firewall.appnet")
-    control, records, status, server, frontend = ports(5)
-    with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as envoys:
-        places = [f"--control=127.0.0.1:{control}", f"--records=127.0.0.1:{records}"]
-        serve = [config, f"--upstream=server=127.0.0.1:{upstream.port}", *places, f"--status=127.0.0.1:{status}"]
-        serve += [f"--port={server}", f"--target={target}"]
-
-        def served() -> Running:
-            it = stack.enter_context(running(tmp_path, *serve, command="serve"))
-            it.wait_for("up: control plane at")
-            return it
-
-        with ExitStack() as stack:
-            it = served()
-            assert f"server-sidecar will listen on 127.0.0.1:{server}" in it.output
-            assert f"frontend calls server at 127.0.0.1:{frontend}" in it.output
-            assert 'appnet_node_connected{node="server-sidecar"} 0.0' in metrics(status)
-            with envoy(tmp_path, "servre-sidecar", *places):
-                it.wait_for("servre-sidecar connected, but this application has no such node; nodes: server-sidecar, ")
-            for node in ("server-sidecar", "frontend-sidecar"):
-                envoys.enter_context(envoy(tmp_path, node, *places))
-            assert outcome(frontend, "hello")[0] == 0
-            assert outcome(frontend, "test") == REFUSED
-            it.wait_for("frontend-sidecar connected")
-            assert 'appnet_node_acceptance{acceptance="acked",node="frontend-sidecar"} 1.0' in metrics(status)
-            it.process.kill()
-            it.process.wait(10)
-            assert outcome(frontend, "test") == REFUSED, "what runs runs on"
-            firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
-        with ExitStack() as stack:
-            it = served()
-            deadline = time.monotonic() + 30
-            while outcome(frontend, "evil") != REFUSED:
-                assert time.monotonic() < deadline, "the version that came while nobody was there"
-            assert outcome(frontend, "test")[0] == 0
-            firewall.write_text(firewall.read_text().replace("'evil', 'No'", "'wicked', 'No'"))
-            it.wait_for("server-sidecar accepted after")
-            assert outcome(frontend, "wicked") == REFUSED
-            assert outcome(frontend, "evil")[0] == 0
-            assert it.stop() == 0
+    outlive_their_control_plane(tmp_path, target)
 
 
 def test_a_bootstrap_is_one_for_envoy() -> None:
@@ -136,15 +51,62 @@ def test_addresses_that_are_none(option: str) -> None:
     assert "'nowhere' is not HOST:PORT" in " ".join(made.stderr.split())
 
 
-def test_what_is_served_already(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--control", "--records", "--status"])
+def test_what_is_served_already(tmp_path: Path, option: str) -> None:
     config = sample(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [*APPNETCTL, "serve", str(config), "--upstream=server=127.0.0.1:1", f"--control=127.0.0.1:{port}"]
+        free = dict(zip(("--control", "--records", "--status"), ports(3), strict=True))
+        places = [f"{name}=127.0.0.1:{it}" for name, it in {**free, option: port}.items()]
+        command = [*APPNETCTL, "serve", str(config), "--upstream=server=127.0.0.1:1", *places]
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in " ".join(told.stderr.split())
-    assert "Traceback" not in told.stderr
+    why = (
+        f"{option}: cannot listen on 127.0.0.1:{port}: Address already in use; take another, or end what listens there"
+    )
+    assert " ".join(told.stderr.split()) == f"error: {why}"
+
+
+def failures(port: int) -> set[tuple[int | None, str | None]]:
+    """How calls end badly, of many; the fault element's own are none."""
+    answers = (call(port, "hello") for _ in range(100))
+    ends = {(it.grpc_status, it.header("grpc-message")) for it in answers}
+    return {it for it in ends if it[0] != 0 and it[1] != "fault_injected"}
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_an_instance_that_is_dead_costs_no_call(tmp_path: Path, target: str) -> None:
+    """Neither where the server has gone, nor where its proxy has, too."""
+    config = sample(tmp_path)
+    with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as stack:
+        (dead,) = ports(1)
+        instances = [f"--upstream=server=127.0.0.1:{it}" for it in (upstream.port, dead)]
+        serve = stack.enter_context(serving(tmp_path, config, *instances, f"--target={target}", nodes=3))
+        stack.enter_context(envoy(tmp_path, "server-0-sidecar", *serve.places))
+        frontend = serve.first + 2
+        with envoy(tmp_path, "server-1-sidecar", *serve.places):
+            stack.enter_context(envoy(tmp_path, "frontend-sidecar", *serve.places))
+            serve.it.wait_for(" connected", times=3)
+            assert outcome(frontend, "hello")[0] == 0
+            assert call(serve.first + 1, "hello").grpc_status == 14, "nobody is behind this one"
+            assert failures(frontend) == set()
+        assert failures(frontend) == set()
+        assert len(upstream.seen) > 100
+
+
+def test_what_proxies_tell_each_other_stays_between_them(tmp_path: Path) -> None:
+    """All instances are dead."""
+    with ExitStack() as stack:
+        instances = [f"--upstream=server=127.0.0.1:{it}" for it in ports(2)]
+        serve = stack.enter_context(serving(tmp_path, sample(tmp_path), *instances, nodes=3))
+        for node in ("server-0-sidecar", "server-1-sidecar", "frontend-sidecar"):
+            stack.enter_context(envoy(tmp_path, node, *serve.places))
+        serve.it.wait_for(" connected", times=3)
+        wait_for_port(serve.first + 2)
+        assert call(serve.first, "hello").header(UNREACHED) == "1"
+        answers = [call(serve.first + 2, "hello") for _ in range(20)]
+        assert 14 in {it.grpc_status for it in answers}
+        assert {it.header(UNREACHED) for it in answers} == {None}
 
 
 def test_it_outlives_who_started_it(tmp_path: Path) -> None:

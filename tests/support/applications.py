@@ -27,6 +27,7 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "edge": str(chain.edge),
         "methods": [it.value for it in chain.methods],
         "proto": _place(chain.proto),
+        "proto_roots": [_place(it.inside) for it in chain.proto_roots],
         "processors": [it.value for it in chain.processors] or ready(),
         "native": chain.native,
         "limits": chain.limits,

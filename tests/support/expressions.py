@@ -310,6 +310,7 @@ class Expressions:
                 packed = self.pick((f"compress({self.expression(STRING, 0)})", self.expression(STRING, 0)))
                 forms.append(f"decompress({packed})")
         forms.append(f"encrypt({self.expression(STRING, 0)}, '{self.pick(('key', 'other'))}')")
+        forms += [f"get_trailer(rpc, '{self.pick(METADATA)}')"] if self.block == "end" else []
         forms += [f"to_string({name})" for name in self._names(BYTES)]
         return self.pick(forms)
 

@@ -192,7 +192,8 @@ class RecordingServer:
     """A gRPC server that writes down every request it sees, headers at once, and answers with ``reply``.
 
     It answers when the request ends: headers, the message in DATA frames of ``reply_frame_size`` bytes, trailers,
-    while it is ``answering``; or resets the stream, where ``resets_with`` is an error code of HTTP/2.
+    while it is ``answering``; or resets the stream, where ``resets_with`` is an error code of HTTP/2, after so many
+    seconds.
     """
 
     def __init__(self, reply: bytes = frame(b""), *, status: int = 0, reply_frame_size: int = 16_000) -> None:
@@ -202,6 +203,7 @@ class RecordingServer:
         self.reply_frame_size = reply_frame_size
         self.answering = True
         self.resets_with: int | None = None
+        self.resets_after = 0.0
         self.seen: list[SeenRequest] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -262,6 +264,7 @@ class RecordingServer:
         elif isinstance(event, h2.events.StreamEnded):
             requests[event.stream_id].ended = True
             if self.resets_with is not None:
+                time.sleep(self.resets_after)
                 state.reset_stream(event.stream_id, error_code=self.resets_with)
             elif self.answering:
                 self._answer(state, event.stream_id)

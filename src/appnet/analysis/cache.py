@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from appnet.interpret.values import Value, float_bits, float_from_bits
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
 from appnet.system.cache import cache_directory
+from appnet.system.files import write_whole
 
 _DECIDES = ("analysis", "interpret", "ir", "language")  # packages whose code a decision depends on
 
@@ -39,9 +39,7 @@ class DecisionCache:
     def put(self, key: str, decision: Decision) -> None:
         """Keeps the decision. Raises OSError where the directory cannot be written."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._directory, delete=False, encoding="utf-8") as file:
-            json.dump(_encode(decision), file)
-        Path(file.name).replace(self._directory / key)
+        write_whole(self._directory / key, json.dumps(_encode(decision)).encode())
 
 
 def decision_key(first: Element, second: Element, method: MethodSignature, strength: Strength) -> str:

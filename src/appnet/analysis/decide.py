@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from appnet.analysis.beginnings import begins_elsewhere
 from appnet.analysis.cache import DecisionCache, decision_key
 from appnet.analysis.decision import Decision, Proved, Refuted, Strength, Unknown
 from appnet.analysis.properties import Properties, infer
-from appnet.analysis.prove import prove
 from appnet.analysis.search import search
 from appnet.analysis.syntactic import decide_by_properties
 from appnet.ir.nodes import Element
@@ -27,7 +27,7 @@ def decide(
     """Whether a chain with ``first`` right before ``second`` is the same when the two are swapped.
 
     The answer holds in every chain, whatever stands around the two. With a ``cache`` what was settled before is not
-    decided again; it raises OSError where that cannot be written. Where one of the two is among ``by_hand``, as
+    decided again; where it cannot be written, it will be. Where one of the two is among ``by_hand``, as
     `load_overrides` gives them, its code is not looked at: properties alone decide.
     """
     if by_hand and (first.name in by_hand or second.name in by_hand):
@@ -39,7 +39,8 @@ def decide(
         return known
     decision = _decide(first, second, method, strength)
     if cache is not None and (isinstance(decision, Refuted) or decision.settled):
-        cache.put(key, decision)
+        with contextlib.suppress(OSError):
+            cache.put(key, decision)
     return decision
 
 
@@ -52,6 +53,8 @@ def proved_or_unknown(first: Element, second: Element, method: MethodSignature, 
     at_once = decide_by_properties(infer(first), infer(second), strength)
     if isinstance(at_once, Proved) and not at_once.status_may_differ:
         return at_once
+    from appnet.analysis.prove import prove  # noqa: PLC0415 -- z3 takes a while to load, and most commands prove nothing
+
     proved = prove(first, second, method, strength)
     return proved if isinstance(proved, Proved) else at_once if isinstance(at_once, Proved) else proved
 

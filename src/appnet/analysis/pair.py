@@ -377,7 +377,9 @@ class SymbolicPair:
 
 def ends_at_once(element: Element) -> bool:
     """Whether the end of a call, of whose beginning the element has a say, does the same whatever ended it."""
-    return element.open is not None and element.end is not None and not element.end.effects.reads_status
+    if element.open is None or element.end is None:
+        return False
+    return not element.end.effects.reads_status and not element.end.effects.trailers_read
 
 
 def _told(last: Store, before: Store) -> tuple[Term, Term, SymbolicHeaders]:

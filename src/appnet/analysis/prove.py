@@ -17,7 +17,7 @@ from appnet.analysis.pair import SymbolicOutcome, SymbolicPair, ends_at_once
 from appnet.analysis.store import SymbolicHeaders, SymbolicMessage
 from appnet.analysis.symbols import TRUE, MapValue, Symbolic, Term, World, both, either, equal_all, negated
 from appnet.ir.nodes import Element, StateClass
-from appnet.ir.stages import holds_headers
+from appnet.ir.stages import can_end_call, holds_headers
 from appnet.language.messages import MethodSignature
 
 BUDGET_MS = 2_000
@@ -218,6 +218,10 @@ class _Comparison:
             if not a.ends:  # a response may be the last
                 differs = self._differ(a.left[place], b.left[place])
             yield _Question(f"the status that `end` of {element.name} sees", differs)
+        if element.end.effects.trailers_read:
+            others = (it for at, it in self.pair.elements.items() if at != place)
+            if any(map(_touches_trailers, others)):
+                yield _Question(f"the trailers that `end` of {element.name} sees", TRUE)
 
     def _states(self, place: str, passes: Term, strength: Strength) -> Iterator[_Question]:
         element = self.pair.elements[place]
@@ -255,3 +259,10 @@ def _never(world: World, condition: Term) -> bool | None:
     solver.add(*world.facts, *world.distinct(), *orders.of_literals(world), condition)
     found = solver.check()
     return None if found == z3.unknown else bool(found == z3.unsat)
+
+
+def _touches_trailers(element: Element) -> bool:
+    """Whether elements before it can see other trailers than came from behind it."""
+    effects = element.resp.effects
+    written = effects.metadata_written or effects.trailers_written
+    return written or any(map(can_end_call, (element.open, element.req, element.resp)))

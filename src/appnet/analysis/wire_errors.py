@@ -72,7 +72,7 @@ class _Walk:
     def __init__(self, element: Element, handler: Handler) -> None:
         self.found: set[Told] = set()
         self._in_calls = {it.name for it in element.state if it.state_class is StateClass.RPC_SCOPED}
-        self._reads_status = handler.effects.reads_status
+        self._reads_status = handler.effects.reads_status or handler.effects.trailers_read
         bound = Counter(local.name for it in statements(handler.body) for local in binders(it))
         self._once = {name for name, times in bound.items() if times == 1}
         self._locals: dict[str, _Known] = {}

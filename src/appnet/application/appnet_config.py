@@ -9,7 +9,7 @@ import yaml
 from appnet.application.kinds import API_VERSION, KIND, no_config
 from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
-from appnet.application.named import check_element_name, named_source
+from appnet.application.named import check_element_name, named_roots, named_source
 from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.remedy import instead
 from appnet.diagnostics.source import base_name
@@ -20,7 +20,7 @@ CHAINS = ("clientChain", "anyChain", "pairChain", "serverChain")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
-    *(*CHAINS, "proto", "protoModName", "protoModLocation", "maxMessage", "idleTimeout"),
+    *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation", "maxMessage", "idleTimeout"),
 )
 _SPEC_REFUSED = {"safe": "remove it: AppNet never changes what a chain means"}
 _ELEMENT_REFUSED = {"upgrade": "remove it: every element can be upgraded while it runs"}
@@ -98,9 +98,10 @@ class _ConfigReader:
         manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
         stops = self._stops()
         proto = named_source(spec, "proto", "the .proto that declares the method")
+        roots = named_roots(spec, "protoRoots")
         module, folder = (spec.text_or_empty(it) for it in ("protoModName", "protoModLocation"))
         limits = read_limits(spec, "maxMessage", "idleTimeout")
-        if not (app_name and client and server and methods and manifest and proto):
+        if not (app_name and client and server and methods and manifest and proto) or roots is None:
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))
         chain = Chain(
@@ -108,6 +109,7 @@ class _ConfigReader:
             proto_module=module.value if module else "",
             proto_module_folder=folder.value if folder else "",
             limits=limits,
+            proto_roots=roots,
         )
         return Application(app_name.value, self._source, manifest, ((client, server),), (chain,))
 

@@ -26,6 +26,11 @@ _HEADER = {"apiVersion": API_VERSION, "kind": KIND}
 _OF_SPECIFICATIONS = ("app_name", "app_manifest", "app_structure")
 _TWO_SUFFIXES = re.compile(r"(?P<stem>.+)\.(?P<suffix>\w+)\.ya?ml")
 _TOP = re.compile(r"""^(?P<key>\w+): *["']?(?P<value>[^\s"'#]*)""", re.MULTILINE)
+_OTHERS = (
+    (".appnet", "an element", "`appnetctl show {}` shows it alone"),
+    (".proto", "a .proto", "`appnetctl check {}` checks it alone"),
+    (BEHAVIOUR, "a behaviour file", "`appnetctl test {}` tries its cases"),
+)
 _HELP = "pass an AppNetConfig, or a specification of an application"
 
 
@@ -64,11 +69,12 @@ def misnamed(source: Source) -> Diagnostic | None:
 def no_application(source: Source) -> Diagnostic | None:
     """The error of a file that, by its name, is of another kind than those that say an application."""
     name = base_name(source)
-    kinds = {".appnet": "an element", ".proto": "a .proto", BEHAVIOUR: "a behaviour file"}
-    kind = next((kind for suffix, kind in kinds.items() if name.endswith(suffix)), "")
-    title = f"{name} is {kind}, not an application"
-    wrong = Diagnostic("C014", Severity.ERROR, title, Span.whole(source), "", _HELP)
-    return wrong if kind else misnamed(source)
+    found = next((it for it in _OTHERS if name.endswith(it[0])), None)
+    if found is None:
+        return misnamed(source)
+    _, kind, instead = found
+    title, help_ = f"{name} is {kind}, not an application", f"{_HELP}; {instead.format(source.name)}"
+    return Diagnostic("C014", Severity.ERROR, title, Span.whole(source), "", help_)
 
 
 def no_config(source: Source, documents: Iterable[yaml.Node]) -> Diagnostic | None:
@@ -82,7 +88,7 @@ def no_config(source: Source, documents: Iterable[yaml.Node]) -> Diagnostic | No
     if not kinds:
         return None
     title = f"{base_name(source)} is a Kubernetes manifest, not an application"
-    help_ = "pass an AppNetConfig, which refers to this file as `appManifestFile`"
+    help_ = f"pass an AppNetConfig that has `appManifestFile: {base_name(source)}`"
     return Diagnostic("C014", Severity.ERROR, title, node_span(source, kinds[0]), f"not `{KIND}`", help_)
 
 

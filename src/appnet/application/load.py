@@ -14,6 +14,7 @@ from appnet.application.manifest import Manifest, load_manifest
 from appnet.application.methods import methods_of, told_once
 from appnet.application.model import Application, Chain, ElementSpec, Form
 from appnet.application.proto import ProtoFile, load_proto
+from appnet.application.proto_files import ProtoRoot
 from appnet.application.specification import is_specification, read_specification
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Label, Source, Span
@@ -24,7 +25,11 @@ from appnet.language import read
 from appnet.language.messages import MethodSignature
 from appnet.language.syntax import Program
 
+K = TypeVar("K")
 T = TypeVar("T")
+
+_Proto = tuple[Source, tuple[ProtoRoot, ...]]
+"""A .proto with the roots that are given with it."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,8 @@ class _Loader:
     def __init__(self, sources: Sequence[Source], judge: Judge) -> None:
         self._sources, self._judge = sources, judge
         self._wrong: list[Diagnostic] = []
-        self._methods: dict[tuple[Source, str], MethodSignature] = {}
-        self._protos: dict[Source, ProtoFile | None] = {}
+        self._methods: dict[tuple[_Proto, str], MethodSignature] = {}
+        self._protos: dict[_Proto, ProtoFile | None] = {}
         self._programs: dict[Source, Program | None] = {}
         self._elements: dict[tuple[object, ...], tuple[CompiledElement | None, list[Diagnostic]]] = {}
 
@@ -174,23 +179,24 @@ class _Loader:
         return manifest
 
     def _chain(self, chain: Chain) -> LoadedChain | None:
-        proto = self._once(self._protos, chain.proto, load_proto)
+        named = chain.proto, chain.proto_roots
+        proto = self._once(self._protos, named, lambda it: load_proto(*it))
         methods = self._collected(lambda: methods_of(chain.methods, proto)) if proto is not None else None
         if proto is None or methods is None:
             return None
-        methods = tuple(self._methods.setdefault((chain.proto, it.full_name), it) for it in methods)
+        methods = tuple(self._methods.setdefault((named, it.full_name), it) for it in methods)
         bound: dict[str, dict[str, Element]] = {it.full_name: {} for it in methods}
         for spec in (it.spec for it in chain.stops):
             wrong: dict[str, list[Diagnostic]] = {}
             for method in methods:
-                compiled, wrong[method.full_name] = self._element(spec, chain.proto, method)
+                compiled, wrong[method.full_name] = self._element(spec, named, method)
                 if compiled is not None:
                     bound[method.full_name][spec.name.value] = compiled.element
             self._wrong += told_once(wrong)
         return LoadedChain(chain, tuple(BoundMethod(it, bound[it.full_name]) for it in methods), proto)
 
     def _element(
-        self, spec: ElementSpec, proto: Source, method: MethodSignature
+        self, spec: ElementSpec, proto: _Proto, method: MethodSignature
     ) -> tuple[CompiledElement | None, list[Diagnostic]]:
         program = self._once(self._programs, spec.source, read)
         if program is None:
@@ -221,11 +227,11 @@ class _Loader:
         named = (*self._sources, application.manifest, *(source for it in protos for source in it), *self._programs)
         return tuple(dict.fromkeys(named))
 
-    def _once(self, known: dict[Source, T | None], source: Source, read: Callable[[Source], T]) -> T | None:
-        """What ``read`` makes of the source, which it does once."""
-        if source not in known:
-            known[source] = self._collected(lambda: read(source))
-        return known[source]
+    def _once(self, known: dict[K, T | None], key: K, read: Callable[[K], T]) -> T | None:
+        """What ``read`` makes of the key, which it does once."""
+        if key not in known:
+            known[key] = self._collected(lambda: read(key))
+        return known[key]
 
     def _collected(self, step: Callable[[], T]) -> T | None:
         """The step's result, or None after keeping what it found to be wrong."""

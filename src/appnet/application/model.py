@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from enum import Enum
 
+from appnet.application.proto_files import ProtoRoot
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.yaml_reader import Located
 from appnet.language import Given
@@ -116,7 +117,8 @@ class Chain:
 
     ``methods``: their names as written, one of them may be `ALL_METHODS`; an element has one state for all of them.
     ``processors``: those that all elements may run on, which of them carries which is chosen by
-    cost; empty where none is named (`USUAL_PROCESSOR`), or none is common to all.
+    cost; empty where none is named (`USUAL_PROCESSOR`), or none is common to all. ``proto_roots``: where imports of
+    the .proto are looked for first.
     ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
     others make of the .proto; AppNet needs none.
     """
@@ -130,6 +132,7 @@ class Chain:
     proto_module: str = ""
     proto_module_folder: str = ""
     limits: Limits = USUAL_LIMITS
+    proto_roots: tuple[ProtoRoot, ...] = ()
 
     @property
     def method(self) -> str:

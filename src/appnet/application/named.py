@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
+from appnet.application.proto_files import ProtoRoot
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.near import did_you_mean, near_paths
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.remedy import Remedy, instead
-from appnet.diagnostics.yaml_reader import Located, Problems, Section
+from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _ROOT = "<APPNET_DIR_PATH>"
@@ -48,6 +53,43 @@ def named_source(section: Section, key: str, what: str) -> Source | None:
         problems.add("C033", title, text.span, reason, help_, remedies=instead(text.span, *there))
         return None
     return source
+
+
+def named_roots(section: Section, key: str) -> tuple[ProtoRoot, ...] | None:
+    """The folders listed at ``key``, none where it is not there. None after an error."""
+    before = len(section.problems.found)
+    found = tuple(_roots(section, key)) if key in section else ()
+    return found if len(section.problems.found) == before else None
+
+
+def _roots(section: Section, key: str) -> Iterator[ProtoRoot]:
+    problems = section.problems
+    for node in section.items(key, "list folders: `- protos`, or leave it out") or ():
+        span = node_span(problems.source, node)
+        text = node.value.strip() if isinstance(node, yaml.ScalarNode) else ""
+        if not text or not text.isprintable():
+            problems.add("C012", "a root of .protos is a folder", span, "no path", "write `- protos`")
+            continue
+        inside = _resolve(Located(f"{text}/_", span), problems)
+        if inside is None:
+            continue
+        root = ProtoRoot(inside)
+        reason = _no_folder(root.folder) if root.folder is not None else ""
+        if reason:
+            folder = FileSource(root.folder) if root.folder is not None else inside
+            there = [it.as_posix() for it in _near(folder, problems.source)]
+            help_ = did_you_mean(there) or "relative paths start at the folder of the configuration"
+            problems.add("C033", f"`{key}` names no folder", span, reason, help_, remedies=instead(span, *there))
+        else:
+            yield root
+
+
+def _no_folder(path: Path) -> str:
+    """Why it is no folder; empty if it is one."""
+    try:
+        return "" if path.is_dir() else f"{'a file' if path.exists() else 'no folder'}: {path}"
+    except OSError as error:  # such as a name longer than the file system takes
+        return (error.strerror or "no folder").lower()
 
 
 def _resolve(text: Located, problems: Problems) -> Source | None:

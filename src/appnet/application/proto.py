@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.text_encoding import CEscape
 
-from appnet.application.proto_files import ProtoFiles, content, files_of
+from appnet.application.proto_files import ProtoFiles, ProtoRoot, content, files_of
 from appnet.diagnostics.diagnostic import (
     Diagnostic,
     DiagnosticError,
@@ -152,8 +152,9 @@ class ProtoFile:
             yield from self._pool.FindServiceByName(service).methods
 
 
-def load_proto(source: Source) -> ProtoFile:
-    """Compiles the .proto; its imports are looked for where `files_of` does, and among those that come along.
+def load_proto(source: Source, roots: Iterable[ProtoRoot] = ()) -> ProtoFile:
+    """Compiles the .proto; its imports are looked for where `files_of` does, ``roots`` first, and among those that come
+    along.
 
     One that was compiled before and has not changed, nor anything it imports, is not compiled again. A file whose name
     ends as in `DESCRIPTOR_SETS` is one that a compiler wrote.
@@ -162,7 +163,7 @@ def load_proto(source: Source) -> ProtoFile:
     if PurePosixPath(source.name).suffix in DESCRIPTOR_SETS:
         return _of_set(source)
     try:
-        files = files_of(source)
+        files = files_of(source, roots)
     except UnreadableError as error:
         if error.reason != NOT_TEXT:
             raise
@@ -381,12 +382,9 @@ def _schema(message: Descriptor) -> MessageSchema:
 _SHAPES = {
     (True, False): "it is a message: name a field in it",
     (False, False): "it is repeated, and a message: name a field in it, and `get` returns a Vec of the values in each",
-    (
-        False,
-        True,
-    ): "it is a map of messages: name a field in its `values`, and `get` returns a Vec of the values in each",
+    (False, True): "it is a map of messages: name a field in its `values`, and `get` returns a Vec of those in each",
 }
-"""Why a field of messages is no value: by whether it is one, and whether it is a map."""
+"""Why a field of messages is not a value: by whether it is one, and whether it is a map."""
 
 
 def _holds_messages(it: FieldDescriptor) -> bool:
@@ -489,10 +487,15 @@ def _diagnostics(source: Source, written: Mapping[str, Source], messages: str) -
     return [Diagnostic("C050", Severity.ERROR, f"{title}: {text}", Span.whole(source))]
 
 
+_LOOKED_FOR = (
+    "pass the folder where the name begins by `-I` or `protoRoots`; imports are also searched next to the .proto, "
+    "above its package's path, in the roots of buf.yaml, and in googleapis"
+)
+
 _ADVICE = (
     (
         "Import ",
-        "imports are searched next to the .proto, above its package's path, in buf.yaml's roots and in googleapis",
+        _LOOKED_FOR,
     ),
     ("top-level statement", 'a .proto begins with `syntax = "proto3";` and contains messages and services'),
     ('Expected ";"', "end what comes before it with `;`"),

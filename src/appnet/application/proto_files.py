@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +15,8 @@ import yaml
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from appnet.diagnostics.diagnostic import UnreadableError
-from appnet.diagnostics.place import Source
+from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
+from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.source import FileSource, base_name
 
 _IMPORT = re.compile(
@@ -26,6 +28,40 @@ _MOST_LEVELS = 20
 _LONGEST_NAME = 1_000
 _COME_ALONG = re.compile(r"(?:google/(?:api|rpc|type|longrunning)|validate|xds)/[\w/]+\.proto")
 """What other files import without having it, and a wheel brings: googleapis, validation rules."""
+
+
+@dataclass(frozen=True)
+class ProtoRoot:
+    """A folder where the names in import statements begin. ``inside``: some source in it, which need not be there."""
+
+    inside: Source
+
+    @staticmethod
+    def of(folder: Path) -> ProtoRoot:
+        """A folder of this machine."""
+        return ProtoRoot(FileSource(folder / "_"))
+
+    @property
+    def folder(self) -> Path | None:
+        """None of texts in memory."""
+        return self.inside.path.parent if self.inside.path is not None else None
+
+    def file(self, name: str) -> Source:
+        """What an import statement means by the name, there or not."""
+        return self.inside.beside(name)
+
+
+_FIRST: ContextVar[tuple[ProtoRoot, ...]] = ContextVar("_FIRST", default=())
+
+
+@contextlib.contextmanager
+def searched_first(roots: Iterable[ProtoRoot]) -> Iterator[None]:
+    """Looks for imports of every .proto in these before all other roots, as a compiler's ``-I`` says."""
+    token = _FIRST.set(tuple(roots))
+    try:
+        yield
+    finally:
+        _FIRST.reset(token)
 
 
 @dataclass(frozen=True)
@@ -58,25 +94,27 @@ def content(source: Source) -> str | None:
         return None
 
 
-def files_of(source: Source) -> ProtoFiles:
-    """The .proto with what it imports: from its own folder, from the folder above its package's path, and from the
-    roots that buf's files around it name. What is nowhere is left to the compiler.
+def files_of(source: Source, given: Iterable[ProtoRoot] = ()) -> ProtoFiles:
+    """The .proto with what it imports: from the ``given`` roots, from the folder above its package's path, from the
+    roots that buf's files around it name, and from its own folder. What is nowhere is left to the compiler.
 
-    Raises `UnreadableError` where the .proto itself cannot be read.
+    Raises `UnreadableError` where the .proto itself cannot be read, `DiagnosticError` where given roots disagree.
     """
+    first = tuple(dict.fromkeys((*_FIRST.get(), *given)))
     text = source.text()
     package = _package_root(source, text)
     roots = list(dict.fromkeys((*([package[0]] if package else []), *_buf_roots(source), "")))
-    own = package[1] if package else _below(source, roots) or base_name(source)
+    own = _below_given(source, first) or (package[1] if package else _below(source, roots)) or base_name(source)
     found, texts = {own: source}, {own: text}
     along: dict[str, FileDescriptor] = {}
     waiting = [own]
     while waiting:
-        for name in _imports(texts[waiting.pop()]):
+        importing = waiting.pop()
+        for name, place in _imports(texts[importing]):
             if name in found or name in along:
                 continue
             tried = (source.beside(f"{root}{name}") for root in roots)
-            imported = next(((it, read) for it in tried if (read := content(it)) is not None), None)
+            imported = _agreed(name, first, found[importing], place) or next(_readable(tried), None)
             if imported is not None:
                 found[name], texts[name] = imported
                 waiting.append(name)
@@ -85,12 +123,37 @@ def files_of(source: Source) -> ProtoFiles:
     return ProtoFiles(own, found, texts, tuple(along.values()))
 
 
-def _imports(text: str) -> Iterator[str]:
-    """The names that a .proto imports, but for those that lead out of every root."""
+def _readable(sources: Iterable[Source]) -> Iterator[tuple[Source, str]]:
+    """Those that can be read, with what stands there."""
+    for it in sources:
+        text = content(it)
+        if text is not None:
+            yield it, text
+
+
+def _agreed(name: str, roots: Iterable[ProtoRoot], source: Source, place: tuple[int, int]) -> tuple[Source, str] | None:
+    """The file of this name in the given roots; raises `DiagnosticError` where they have different ones."""
+    first, *others = (*_readable(root.file(name) for root in roots), None)
+    for it in others:
+        if first is not None and it is not None and it[1] != first[1]:
+            offset, end = place
+            before = source.text()[:offset]
+            line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+            span = Span(source, line, column, line, column + end - offset)
+            title = f"`{name}` is in two of the given roots, with different content"
+            help_ = "give only one of the two roots, or remove one of the files"
+            places = (Label(Span.whole(first[0]), "the first"), Label(Span.whole(it[0]), "another"))
+            raise DiagnosticError([Diagnostic("C054", Severity.ERROR, title, span, "which is meant?", help_, places)])
+    return first
+
+
+def _imports(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The names that a .proto imports, with where each stands, but for those that lead out of every root."""
     for found in _IMPORT.finditer(text):
-        name = found["double"] or found["single"] or ""
+        quotes = "double" if found["double"] else "single"
+        name = found[quotes] or ""
         if name and not {"", ".", ".."} & set(name.split("/")) and "\0" not in name and len(name) <= _LONGEST_NAME:
-            yield name
+            yield name, found.span(quotes)
 
 
 def _package_root(source: Source, text: str) -> tuple[str, str] | None:
@@ -102,6 +165,15 @@ def _package_root(source: Source, text: str) -> tuple[str, str] | None:
     if not parts or list(place.parent.parts[-len(parts) :]) != parts:
         return None
     return "../" * len(parts), "/".join((*parts, base_name(source)))
+
+
+def _below_given(source: Source, roots: Iterable[ProtoRoot]) -> str | None:
+    """The .proto's own name from the first of the roots that it lies below."""
+    if source.path is None:
+        return None
+    file = Path(os.path.realpath(source.path))
+    folders = (Path(os.path.realpath(it.folder)) for it in roots if it.folder is not None)
+    return next((file.relative_to(it).as_posix() for it in folders if file.is_relative_to(it)), None)
 
 
 def _below(source: Source, roots: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ from appnet.application.methods import methods_of
 from appnet.application.model import Application, Chain, ElementSpec
 from appnet.application.named import project_root
 from appnet.application.proto import load_proto
+from appnet.application.proto_files import ProtoRoot
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import FileSource
@@ -29,7 +30,7 @@ class Use:
 
     def methods(self) -> tuple[MethodSignature, ...]:
         """The methods whose RPCs it sees. Raises `DiagnosticError` for a .proto that is wrong or lacks one."""
-        return methods_of(self.chain.methods, load_proto(self.chain.proto))
+        return methods_of(self.chain.methods, load_proto(self.chain.proto, self.chain.proto_roots))
 
 
 def uses_of(element: Source) -> list[Use]:
@@ -51,6 +52,17 @@ def uses_of(element: Source) -> list[Use]:
         if found:
             return found
     return []
+
+
+def roots_near(proto: Source) -> tuple[ProtoRoot, ...]:
+    """The roots that applications give in the nearest folder that has one: those whose chains name the .proto, or else
+    all. Folders are looked at as `uses_of` does."""
+    for folder in _folders(Path(os.path.realpath(proto.path))) if proto.path is not None else ():
+        chains = [chain for application in _applications(folder) for chain in application.chains]
+        if chains:
+            own = [it for it in chains if it.proto == proto]
+            return tuple(dict.fromkeys(root for it in own or chains for root in it.proto_roots))
+    return ()
 
 
 def _folders(element: Path) -> list[Path]:

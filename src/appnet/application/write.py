@@ -44,6 +44,8 @@ def _specification(application: Application, folder: Path) -> Written:
     limits = {it.limits for it in application.chains}
     if len(limits) > 1:
         wrong.append(_one_limit(application.chains))
+    if len({it.proto_roots for it in application.chains}) > 1:
+        wrong.append(_same_roots(application.chains))
     if wrong:
         raise DiagnosticError(wrong)
     edges: dict[str, list[dict[str, Any]]] = {}
@@ -53,6 +55,7 @@ def _specification(application: Application, folder: Path) -> Written:
         "app_name": application.name,
         "app_manifest": _reference(application.manifest, folder),
         "app_structure": [f"{client}->{server}" for client, server in application.edges],
+        **(_roots(application.chains[0], "proto_roots", folder) if application.chains else {}),
         **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
         "edge": edges,
     }
@@ -69,6 +72,12 @@ def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
     other = next(it for it in chains if it.limits != chains[0].limits)
     title, label = "a specification has the same limits for all calls", "these limits differ from others"
     return _cannot(title, other.methods[0].span, label, "use the same `maxMessage` and `idleTimeout` everywhere")
+
+
+def _same_roots(chains: Sequence[Chain]) -> Diagnostic:
+    other = next(it for it in chains if it.proto_roots != chains[0].proto_roots)
+    title, label = "a specification has the same roots for all .protos", "its .proto has other roots than others"
+    return _cannot(title, other.methods[0].span, label, "write the same `protoRoots` everywhere")
 
 
 def _entry(stop: Stop, chain: Chain, folder: Path) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
         "appManifestFile": _reference(application.manifest, folder),
         **{key: [_element(it, folder) for it in listed] for key, listed in _chains(chain).items() if listed},
         "proto": _reference(chain.proto, folder),
+        **_roots(chain, "protoRoots", folder),
         **({"protoModName": chain.proto_module} if chain.proto_module else {}),
         **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
         **_limits(chain, "maxMessage", "idleTimeout"),
@@ -179,6 +189,11 @@ def _element(stop: Stop, folder: Path) -> dict[str, Any]:
 def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
     found = {longest: chain.limits.longest, idle: chain.limits.idle}
     return {key: it for key, it in found.items() if it is not None}
+
+
+def _roots(chain: Chain, key: str, folder: Path) -> dict[str, Any]:
+    named = [PurePath(_reference(it.inside, folder)).parent.as_posix() for it in chain.proto_roots]
+    return {key: named} if named else {}
 
 
 def _parameters(spec: ElementSpec) -> dict[str, Any]:

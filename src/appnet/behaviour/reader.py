@@ -11,6 +11,7 @@ import yaml
 from appnet.application.kinds import BEHAVIOUR, misnamed
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import ElementSpec
+from appnet.application.named import named_roots
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.behaviour.document import (
     Behaviour,
@@ -51,7 +52,7 @@ class _Link:
     parameters: Mapping[str, Given] = field(default_factory=dict)
 
 
-_TOP_KEYS = ("config", "proto", "method", "chain", "parameters", "backends", "cases")
+_TOP_KEYS = ("config", "proto", "protoRoots", "method", "chain", "parameters", "backends", "cases")
 _CASE_KEYS = ("name", "parameters", "backends", "seed", "draw", "steps", "state", "records")
 _KINDS = ("request", "response", "end")
 _STEP_KEYS = (
@@ -98,13 +99,16 @@ def load_behaviour(source: Source) -> Behaviour:
         problems.raise_any()
     assert proto_name is not None
     assert method is not None
-    proto = load_proto(source.beside(proto_name.value))
+    roots = named_roots(top, "protoRoots")
+    if roots is None:
+        problems.raise_any()
+    proto = load_proto(source.beside(proto_name.value), roots or ())
     return _Reader(source, top, proto, proto.method(method.value, method.span)).read()
 
 
 def _of_application(source: Source, top: Section) -> Behaviour:
     """The behaviour of all elements of a chain of an application."""
-    for key in ("proto", "chain", "parameters"):
+    for key in ("proto", "protoRoots", "chain", "parameters"):
         if key in top:
             span, help_ = top.key_span(key), "remove it: the configuration has it"
             top.problems.add("C010", f"`{key}` beside `config`", span, "set twice", help_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from appnet.behaviour.document import (
     Behaviour,
@@ -20,11 +21,12 @@ from appnet.behaviour.subject import InterpreterSubject, Subject
 from appnet.behaviour.values import from_dump
 from appnet.diagnostics.place import Source
 from appnet.interpret.dump import value_text
-from appnet.interpret.shown import shown
+from appnet.interpret.shown import plain, shown
+from appnet.interpret.values import Value
 from appnet.ir.needs import needs
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
-from appnet.language.types import STRING, VecType
+from appnet.language.types import STRING, Type, VecType
 from appnet.processors import registry
 from appnet.processors.gaps import title_of
 
@@ -35,7 +37,10 @@ _CODE_NAMES = {code: name for name, code in STATUS_CODES.items()}
 
 @dataclass(frozen=True)
 class Failure:
-    """What came of a step that should have come to something else; both as a behaviour file would write it."""
+    """What came of a step that should have come to something else; both as a behaviour file would write it.
+
+    ``expected_data`` and ``got_data``: the same as data.
+    """
 
     source: Source
     line: int
@@ -44,6 +49,8 @@ class Failure:
     subject: str
     expected: str
     got: str
+    expected_data: Any
+    got_data: Any
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,11 @@ class _Trial:
                 got = self.subject.run(step)
                 if got == step.outcome or step.outcome is None or got is None:
                     continue
-                expected, seen = (told(it, step.kind, self.behaviour.method) for it in (step.outcome, got))
+                method, both = self.behaviour.method, (step.outcome, got)
+                expected, seen = (told(it, step.kind, method) for it in both)
                 if expected != seen:  # NaN is no other NaN
-                    return [self._failure(step.span.line, "the RPC", expected, seen)]
+                    data = [plain_outcome(it, step.kind, method) for it in both]
+                    return [self._failure(step.span.line, "the RPC", (expected, seen), data)]
             found = self._check(step.checks)
             if found:
                 return found
@@ -124,16 +133,18 @@ class _Trial:
             got = self.subject.records().get(name, [])
             if value_text(got, type_) == value_text(check.items, type_):
                 return None
-            return self._failure(check.span.line, f"records {name}", shown(check.items, type_), shown(got, type_))
+            return self._differs(check.span.line, f"records {name}", type_, check.items, got)
         text = self.subject.state()[name]
         if text == value_text(check.value, type_):
             return None
-        return self._failure(
-            check.span.line, f"state {name}", shown(check.value, type_), shown(from_dump(text, type_), type_)
-        )
+        return self._differs(check.span.line, f"state {name}", type_, check.value, from_dump(text, type_))
 
-    def _failure(self, line: int, subject: str, expected: str, got: str) -> Failure:
-        return Failure(self.behaviour.source, line, self.case.name, self.target, subject, expected, got)
+    def _differs(self, line: int, subject: str, type_: Type, *both: Value) -> Failure:
+        return self._failure(line, subject, [shown(it, type_) for it in both], [plain(it, type_) for it in both])
+
+    def _failure(self, line: int, subject: str, texts: Sequence[str], data: Sequence[Any]) -> Failure:
+        """``texts`` and ``data``: what was expected, and what came."""
+        return Failure(self.behaviour.source, line, self.case.name, self.target, subject, *texts, *data)
 
 
 def status_name(code: int) -> str:
@@ -160,3 +171,26 @@ def told(outcome: StepOutcome, kind: str, method: MethodSignature) -> str:
 def told_fields(fields: Fields, schema: MessageSchema) -> str:
     """Fields as a behaviour file writes them."""
     return f"{{{', '.join(f'{path}: {shown(it, schema.fields[path].type)}' for path, it in fields.items())}}}"
+
+
+def plain_outcome(outcome: StepOutcome, kind: str, method: MethodSignature) -> dict[str, Any]:
+    """The same as data, with the keys of a behaviour file."""
+    if isinstance(outcome, Refuses):
+        message = outcome.text.decode(errors="backslashreplace")
+        return {"refuses": {"status": status_name(outcome.code), "message": message}}
+    if isinstance(outcome, Replies):
+        return {"replies": plain_fields(outcome.fields, method.response)}
+    schema = method.request if kind == "request" else method.response
+    found: dict[str, Any] = {"forwards": plain_fields(outcome.fields, schema)}
+    if outcome.metadata:
+        found["sets"] = {key: plain(it, STRING) for key, it in outcome.metadata.items()}
+    if outcome.host is not None:
+        found["host"] = outcome.host
+    if outcome.wait_ms:
+        found["waits"] = outcome.wait_ms / 1e3
+    return found
+
+
+def plain_fields(fields: Fields, schema: MessageSchema) -> dict[str, Any]:
+    """Fields as data."""
+    return {path: plain(it, schema.fields[path].type) for path, it in fields.items()}

@@ -10,18 +10,18 @@ from appnet.behaviour.document import Behaviour, Case, Refuses, Replies, Step, S
 from appnet.behaviour.subject import InterpreterSubject
 from appnet.interpret.instance import ElementInstance
 from appnet.interpret.shown import shown
-from appnet.interpret.values import Value
+from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Arm, Block, StateVariable
 from appnet.ir.rows import Row, match_action_rows
 
 
 @dataclass(frozen=True)
 class Change:
-    """A state variable before and after a handler, as a behaviour file writes values."""
+    """A state variable before and after a handler."""
 
-    variable: str
-    before: str
-    after: str
+    variable: StateVariable
+    before: Value
+    after: Value
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ class _Run:
         return HandlerTrace(element.name, handler, tuple(fired), tuple(changes))
 
     def _change(self, variable: StateVariable) -> Change | None:
-        before, after = (shown(values[variable.name], variable.type) for values in (self.before, self.instance.state))
-        return Change(variable.name, before, after) if before != after else None
+        before, after = (values[variable.name] for values in (self.before, self.instance.state))
+        same = shown(before, variable.type) == shown(after, variable.type)
+        return None if same else Change(variable, before, copy_value(after))
 
 
 class _Recorder:

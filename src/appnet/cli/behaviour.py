@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from appnet.application.kinds import BEHAVIOUR, LOCAL, is_behaviour
@@ -15,7 +14,7 @@ from appnet.application.load import LoadedApplication
 from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
-from appnet.behaviour.run import Failure, Result, run_behaviour
+from appnet.behaviour.run import Failure, Result
 from appnet.cli.elements import notes_of
 from appnet.cli.screen import counted
 from appnet.compile.check import check_source
@@ -40,8 +39,9 @@ def behaviour_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             here = [it for it in sorted(path.rglob("*")) if is_behaviour(it.name)]
         else:
-            file = path if is_behaviour(path.name) else path.parent / f"{path.stem}{BEHAVIOUR}"
-            here = [file] if file.is_file() else []
+            named = is_behaviour(path.name)
+            file = path if named else path.parent / f"{path.stem}{BEHAVIOUR}"
+            here = [file] if file.is_file() or (named and file.exists()) else []
         if not here:
             check_there(path)
             help_ = f"write NAME{BEHAVIOUR} next to NAME.appnet: see docs/behaviour.md"
@@ -113,7 +113,7 @@ def check_any(source: FileSource, proto: Path | None = None, method: str = "", t
         named = FileSource(proto) if proto is not None else None
         found = check_source(source, named, method, where, also=_of_programs)
         noted = target and file.suffix != ".proto" and not any(it.severity is Severity.ERROR for it in found)
-        return [*found, *notes_of(file, proto, method, target)] if noted else found
+        return [*found, *notes_of(source, proto, method, target)] if noted else found
     except DiagnosticError as error:
         return error.diagnostics
 
@@ -144,28 +144,23 @@ def load_all(files: Iterable[Path]) -> list[Behaviour]:
     return found
 
 
-def try_all(behaviours: Sequence[Behaviour], targets: Sequence[str], out: Console, *, as_json: bool) -> bool:
-    """Runs and tells; whether all went well."""
-    results: list[Result] = []
-    for behaviour in behaviours:
-        for result in run_behaviour(behaviour, targets):
-            results.append(result)
-            if as_json:
-                typer.echo(json.dumps(_plain(result)))
-            else:
-                for failure in result.failures:
-                    out.print(_text(failure) + "\n", markup=False)
-                if result.skipped:
-                    out.print(
-                        f"{result.source.name}: {result.case} ({result.target}) skipped: {result.skipped}", markup=False
-                    )
-    failed = sum(bool(it.failures) for it in results)
-    if not as_json:
-        cases = sum(len(it.cases) for it in behaviours)
-        count = f"{counted(cases, 'case')} of {counted(len(behaviours), 'file')} on {', '.join(targets)}"
-        skipped = sum(bool(it.skipped) for it in results)
-        told = f"{count}: {len(results) - failed - skipped} passed, {failed} failed"
-        out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)
+def show_results(
+    results: Iterable[Result], behaviours: Sequence[Behaviour], targets: Sequence[str], out: Console
+) -> bool:
+    """Tells what came of each case as it has been tried, and in the end of all; whether all went well."""
+    seen: list[Result] = []
+    for result in results:
+        seen.append(result)
+        for failure in result.failures:
+            out.print(_text(failure) + "\n", markup=False)
+        if result.skipped:
+            name = f"{result.source.name}: {result.case} ({result.target})"
+            out.print(f"{name} skipped: {result.skipped}", markup=False)
+    failed, skipped = sum(bool(it.failures) for it in seen), sum(bool(it.skipped) for it in seen)
+    cases = counted(sum(len(it.cases) for it in behaviours), "case")
+    told = f"{cases} of {counted(len(behaviours), 'file')} on {', '.join(targets)}"
+    told += f": {len(seen) - failed - skipped} passed, {failed} failed"
+    out.print(f"{told}, {skipped} skipped" if skipped else told, markup=False)
     return failed == 0
 
 
@@ -178,9 +173,11 @@ def _text(failure: Failure) -> str:
     )
 
 
-def _plain(result: Result) -> dict[str, object]:
+def plain_result(result: Result) -> dict[str, Any]:
+    """The result as data."""
     failures = [
-        {"line": it.line, "subject": it.subject, "expected": it.expected, "got": it.got} for it in result.failures
+        {"line": it.line, "subject": it.subject, "expected": it.expected_data, "got": it.got_data}
+        for it in result.failures
     ]
     skipped = {"skipped": result.skipped} if result.skipped else {}
     return {"file": result.source.name, "case": result.case, "target": result.target, "failures": failures, **skipped}

@@ -12,7 +12,14 @@ from appnet.application.kinds import BEHAVIOUR
 from appnet.application.proto import load_proto
 from appnet.application.uses import uses_of
 from appnet.behaviour.reader import load_behaviour
-from appnet.compile.fit import application_notes, element_gaps, ending_notes, load_application, worker_notes
+from appnet.compile.fit import (
+    application_notes,
+    element_gaps,
+    empty_notes,
+    ending_notes,
+    load_application,
+    worker_notes,
+)
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
@@ -24,16 +31,17 @@ from appnet.language.messages import MethodSignature
 
 
 def compile_file(
-    file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
+    source: FileSource, proto: Path | None, method: str, parameters: Mapping[str, Given] = MappingProxyType({})
 ) -> tuple[Element, MethodSignature]:
-    """The element, and its method: ``method`` of ``proto``, or the one there with ``parameters``.
+    """The element, and its method: ``method`` of ``proto`` or the first one there, with ``parameters``.
 
     Else as the first application near it uses it, or the first case of the behaviour file beside it.
     Raises `DiagnosticError` for what is wrong with any of them, or where no method is known.
     """
-    source = FileSource(file)
-    if proto is not None and method:
-        signature = load_proto(FileSource(proto)).method(method)
+    file = source.path
+    if proto is not None:
+        loaded = load_proto(FileSource(proto))
+        signature = loaded.method(method or next(iter(loaded.methods()), ""))
         return compile_element(source, signature, parameters=parameters).element, signature
     for use in uses_of(source):
         signature, spec = use.methods()[0], use.element
@@ -54,7 +62,7 @@ def compile_file(
     raise DiagnosticError([Diagnostic("C063", Severity.ERROR, title, Span.whole(source), label, help_)])
 
 
-def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
+def notes_of(source: FileSource, proto: Path | None, method: str, target: str) -> list[Diagnostic]:
     """What proxies of several workers keep or give up on ``target``: of an element, or of those of an application.
 
     Of an element that cannot be compiled to it at all, why not.
@@ -62,12 +70,12 @@ def notes_of(file: Path, proto: Path | None, method: str, target: str) -> list[D
     An element is taken for ``method`` of ``proto`` or the first one there, else as `compile_file` does.
     Raises `DiagnosticError` for what is wrong with any of them.
     """
-    if file.suffix != ".appnet":
-        return application_notes(load_application(FileSource(file)), target)
-    name = method or (load_proto(FileSource(proto)).methods()[0] if proto is not None else "")
-    element, signature = compile_file(file, proto, name)
-    program = parse(FileSource(file))
+    if source.path.suffix != ".appnet":
+        return application_notes(load_application(source), target)
+    element, signature = compile_file(source, proto, method)
+    program = parse(source)
     notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
+    notes += empty_notes(element, program, target)
     return element_gaps(element, signature, program, target) or notes
 
 
@@ -80,7 +88,7 @@ def given_parameters(texts: Iterable[str]) -> dict[str, Given]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise ValueError(f"{text!r} is not NAME=VALUE")
+            raise ValueError(f"{text!r} is not NAME=VALUE, such as limit=10")
         try:
             node = yaml.compose(value, Loader=yaml.SafeLoader)
         except yaml.YAMLError:

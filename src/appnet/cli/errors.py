@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,14 @@ from appnet.cli.screen import show_diagnostics, tell
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, InternalError, Severity
 from appnet.diagnostics.place import Span
 from appnet.diagnostics.source import FileSource
+
+_REMEDIES = {
+    errno.EEXIST: "choose a folder, or a path that does not exist yet",
+    errno.ENOTDIR: "choose a folder, or a path that does not exist yet",
+    errno.EISDIR: "choose a file in it",
+    errno.ENOSPC: "free some space there, or choose another place",
+    errno.EDQUOT: "free some space there, or choose another place",
+}
 
 FAILURE = 1
 WRONG_INPUT = 2
@@ -53,7 +62,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        title, help_ = f"{path} cannot be written: {error.strerror}", "choose a place where you may write"
+        title = f"{path} cannot be written: {error.strerror}"
+        help_ = _REMEDIES.get(error.errno or 0, "choose a place where you may write")
         place = Span.whole(FileSource(path))
         raise DiagnosticError([Diagnostic("C086", Severity.ERROR, title, place, "", help_)]) from error
 

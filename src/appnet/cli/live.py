@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from appnet.cli.errors import Screens
+from appnet.cli.keys import Typing
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.streams import Rates, stream_line, stream_table
 from appnet.control.rollout import Rollout, RolloutError, artifacts_of
@@ -61,19 +64,19 @@ async def show_nodes(machine: LocalMachine, screens: Screens) -> None:
     strange = frozenset[str]()
     refused: set[tuple[str, str]] = set()
     while True:
-        version = machine.controller.running.id
         for name, node in machine.nodes.items():
+            version = machine.controller.meant_for(node).id
             answer = await node.answer(version, 0)
             if answer.acceptance is Acceptance.NACKED and (name, version) not in refused:
                 refused.add((name, version))
-                tell(screens.err, f"{name} refused version {version}: {_plain(answer.error)}")
+                tell(screens.err, f"{name} refused version {version}: {plain(answer.error)}")
             if node.running != (name in here):
                 (here.add if node.running else here.discard)(name)
                 tell(screens.out, f"{name} {'connected' if node.running else 'disconnected'}")
         before, strange = strange, machine.strangers()
         for name in strange - before:
             what = f"connected, but this application has no such node; nodes: {', '.join(machine.nodes)}"
-            tell(screens.err, f"{_plain(name)} {what}")
+            tell(screens.err, f"{plain(name)} {what}")
         await asyncio.sleep(_NODES_SECONDS)
 
 
@@ -112,12 +115,16 @@ def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Cons
     took = _ms(rollout.compile_seconds)
     tell(out, f"{names}: version {rollout.version.id}, compiled in {took}; new: {what}")
     for name, node in machine.nodes.items():
-        tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
+        if machine.controller.meant_for(node) is rollout.version:
+            tell(out, f"  {name} {_state(node, rollout.accept_seconds.get(name))}")
     if rollout.anew:
         tell(out, f"  state not kept, because its type or place changed: {', '.join(rollout.anew)}")
+    if machine.controller.candidate is not None:
+        told = f"the others stay with {machine.controller.running.id} until `appnetctl rollout promote` or `undo`"
+        tell(out, f"  on canaries; {told}")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What others wrote, as a terminal may show it."""
     return "".join(it if it.isprintable() or it == "\n" else "?" for it in text[:_MOST_SHOWN])
 
@@ -133,21 +140,25 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.0f} ms"
 
 
-async def show_live(machine: LocalMachine, out: Console) -> None:
-    """Shows records as they come: a table on a terminal, else lines."""
+async def show_live(machine: LocalMachine, out: Console, typing: Typing | None = None) -> None:
+    """Shows records as they come: a table on a terminal, with what is typed there, else lines."""
     if out.is_terminal:
-        await _show_table(machine, out)
+        await _show_table(machine, out, typing or Typing())
     else:
         await _show_lines(machine, lambda line: tell(out, line))
 
 
-async def _show_table(machine: LocalMachine, out: Console) -> None:
+async def _show_table(machine: LocalMachine, out: Console, typing: Typing) -> None:
     rates = Rates()
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
             summaries = machine.records.summaries()
-            live.update(Group("", stream_table(summaries, rates.look(summaries))), refresh=True)
-            await asyncio.sleep(_TABLE_SECONDS)
+            table = stream_table(summaries, rates.look(summaries))
+            typed = [Text(f"> {typing.text}")] if typing.text else []
+            live.update(Group("", table, *typed), refresh=True)
+            typing.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(typing.changed.wait(), _TABLE_SECONDS)
 
 
 async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:

@@ -13,44 +13,86 @@ from typer.core import TyperCommand, TyperGroup
 
 from appnet.cli.commands import version
 
-COMMANDS = {
-    "init": "Copy a sample application to start from.",
-    "run": "Run an application with its elements on this machine.",
-    "serve": "Run only the control plane, for Envoys that you start yourself.",
-    "bootstrap": "Print the bootstrap configuration of such an Envoy.",
-    "reflect": "Get a running server's services by reflection.",
-    "check": "Check files or folders and report every error.",
-    "fmt": "Format elements.",
-    "test": "Run the behaviour files of elements.",
-    "trace": "Step RPCs through a chain, row by row.",
-    "show": "Show an element as the compiler sees it.",
-    "element": "Compile one element.",
-    "compile": "Compile an application to Kubernetes manifests.",
-    "convert": "Convert an application to its other form.",
-    "plan": "Print plans as JSON.",
-    "explain": "Explain plans: what moved, and why.",
-    "explain-code": "Explain the code of an error, warning or note.",
-    "calibrate": "Measure the cost of RPCs on this machine.",
-    "schema": "Print JSON Schemas for editors.",
-    "lsp": "Run the language server for editors.",
-    "verify": "Check the installation.",
-    "version": "Print the version.",
+GROUPS = {
+    "Write elements": {
+        "init": "Copy a sample application to start from.",
+        "check": "Check files or folders and report every error.",
+        "fmt": "Format elements.",
+        "test": "Run the behaviour files of elements.",
+        "trace": "Step RPCs through a chain, row by row.",
+        "show": "Show an element as the compiler sees it.",
+        "element": "Compile one element.",
+        "explain-code": "Explain the code of an error, warning or note.",
+    },
+    "Run an application": {
+        "run": "Run an application with its elements on this machine.",
+        "serve": "Run only the control plane, for Envoys that you start yourself.",
+        "bootstrap": "Print the bootstrap configuration of such an Envoy.",
+        "listener": "Print what an Envoy with its own configuration needs.",
+        "rollout": "Show, undo or promote the versions that nodes of `serve` run.",
+        "reflect": "Get a running server's services by reflection.",
+    },
+    "Plan and compile an application": {
+        "plan": "Print plans: what runs where, at what cost.",
+        "explain": "Explain plans: what moved, and why.",
+        "calibrate": "Measure the cost of RPCs on this machine.",
+        "compile": "Compile an application to manifests or a Compose file.",
+        "convert": "Convert an application to its other form.",
+    },
+    "AppNet itself": {
+        "completion": "Print a script for shell completion.",
+        "schema": "Print JSON Schemas for editors.",
+        "lsp": "Run the language server for editors.",
+        "verify": "Check the installation.",
+        "version": "Print the version.",
+    },
 }
-"""What each command does, on one line. Its module in `appnet.cli.commands` has the name, with `_` for `-`."""
+"""What each command does, on one line, by what people want. `appnet.cli.commands` has its module, with `_` for `-`."""
+
+COMMANDS = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+_COMPLETE = "_APPNETCTL_COMPLETE"
+_TRACEBACK = "APPNET_TRACEBACK"
+_ISSUES = "https://github.com/appnet-org/appnet/issues"
+_DOCS = "https://github.com/appnet-org/appnet/blob/main/docs/"
+
+READ_PROTOS = frozenset(
+    ("check", "compile", "convert", "element", "explain", "lsp", "plan", "run", "serve", "show", "test", "trace")
+)
+"""The commands that have the option `-I`."""
 
 _HELP = """Program the network between microservices.
 
-Exit codes: 0 success, 1 something failed while it ran, 2 the input or the command line is wrong."""
+Exit codes: 0 success, 1 something failed or was found wanting, 2 the input or the command line is wrong."""
+
+_EXAMPLES = """\
+  appnetctl init shop
+  appnetctl run shop/sample_echo_sidecar.yaml
+  appnetctl COMMAND --help
+  source <(appnetctl completion bash)"""
+
+
+def _write_end(command: Any, formatter: Any, page: str) -> None:
+    """Writes the examples of a command, its epilog, as they are; and where more is said."""
+    with formatter.section("Examples"):
+        formatter.write(f"{command.epilog}\n")
+    formatter.write(f"\nMore: {_DOCS}{page}\n")
 
 
 class _Command(TyperCommand):
-    """A command that reports bad option values in our words."""
+    """A command that tells in our words what its options do not take, and ends its help with examples."""
+
+    page = ""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        _write_end(self, formatter, self.page)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            import_module("appnet.cli.values").reword(error)
+            import_module("appnet.cli.values").reword(error, [name for it in self.params for name in it.opts])
             raise
 
 
@@ -60,6 +102,17 @@ class _Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {name: TyperCommand(name, short_help=summary) for name, summary in COMMANDS.items()}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands, group by group."""
+        del ctx
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(group.items()))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        _write_end(self, formatter, "tools.md")
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -81,8 +134,13 @@ def load_command(name: str) -> Any:
     """The command ``name`` with its options, ready to be called."""
     alone = _typer()
     module = import_module(f"appnet.cli.commands.{name.replace('-', '_')}")
-    alone.command(name, cls=_Command, context_settings=_MANNERS)(module.command)
-    return typer.main.get_command(alone)
+    examples = "\n".join(f"  {it}" for it in module.EXAMPLES)
+    alone.command(name, cls=_Command, context_settings=_MANNERS, epilog=examples)(module.command)
+    command: Any = typer.main.get_command(alone)
+    command.page = module.PAGE
+    if name in READ_PROTOS:
+        command.params.append(import_module("appnet.cli.roots").option())
+    return command
 
 
 def _version(*, wanted: bool) -> None:
@@ -91,7 +149,7 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, context_settings=_MANNERS)
+app = _typer(cls=_Commands, no_args_is_help=True, help=_HELP, epilog=_EXAMPLES, context_settings=_MANNERS)
 
 
 @app.callback()
@@ -109,6 +167,8 @@ def main() -> None:
     for it in (sys.stdout, sys.stderr):
         if isinstance(it, io.TextIOWrapper):
             it.reconfigure(errors="replace")  # a locale that knows no µ gets a question mark
+    if _COMPLETE in os.environ:  # a shell asks what may come next
+        import_module("typer.completion").completion_init()
     try:
         app()
     except OSError as error:  # such as a full disk behind standard output
@@ -119,6 +179,12 @@ def main() -> None:
         if failed is not None and not ended.code:
             sys.exit(1 if isinstance(failed, BrokenPipeError) else f"error: {failed}")
         raise
+    except Exception as error:  # a fault of AppNet's own: one line of it, not the place in our code
+        if _TRACEBACK in os.environ:
+            raise
+        _flushed()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        sys.exit(f"error: AppNet itself failed: {what}; {_TRACEBACK}=1 shows where: tell us, at {_ISSUES}")
 
 
 def _flushed() -> OSError | None:

@@ -9,7 +9,7 @@ import typer
 
 from appnet.application import limits
 from appnet.cli.elements import given_parameters
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
 from appnet.language import Given
 from appnet.optimize import Algorithm
 from appnet.optimize.placement import OptLevel
@@ -49,10 +49,27 @@ def _seconds(text: str) -> float:
     return found
 
 
-BackendOption = Annotated[str, typer.Option("--backend", "-b", parser=_backend, metavar="envoy", help="The backend.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        "-b",
+        parser=_backend,
+        metavar="envoy",
+        autocompletion=completing(["envoy"]),
+        help="The backend.",
+    ),
+]
 FilesArgument = Annotated[list[Path], typer.Argument(help="The application: a specification or AppNetConfigs (.yaml).")]
 TargetOption = Annotated[
-    str, typer.Option("--target", parser=target_named, metavar="|".join(registry.target_names()), help=_COMPILED_TO)
+    str,
+    typer.Option(
+        "--target",
+        parser=target_named,
+        metavar="|".join(registry.target_names()),
+        autocompletion=completing(registry.target_names()),
+        help=_COMPILED_TO,
+    ),
 ]
 ConcurrencyOption = Annotated[int, typer.Option("--concurrency", min=1, max=64, help="Worker threads per proxy.")]
 MaxMessageOption = Annotated[
@@ -70,6 +87,12 @@ IdleTimeoutOption = Annotated[
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter of the element's init; repeatable."),
+]
+StdinFilenameOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--stdin-filename", help="The file that - stands for: messages name it, and applications near it count."
+    ),
 ]
 LevelOption = Annotated[OptLevel, typer.Option("--opt-level", help="What must stay the same when elements move.")]
 AlgorithmOption = Annotated[Algorithm, typer.Option("--opt-algorithm", help="How to choose the plan.")]
@@ -105,6 +128,10 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
     return found
 
 
+CONTROL, RECORDS, STATUS = "127.0.0.1:18000", "127.0.0.1:18001", "127.0.0.1:18002"
+"""Where `serve` listens by default: for nodes, for their records, and for who asks how it is."""
+
+
 def _address(text: str, *, any_port: bool = False) -> Address | None:
     try:
         found = Address.parse(text)
@@ -119,6 +146,12 @@ def address_given(text: str, option: str, *, any_port: bool = False) -> Address:
     if found is None:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:18000", param_hint=option)
     return found
+
+
+def check_method(method: str, proto: Path | None) -> None:
+    """Raises ``typer.BadParameter`` for a method of no .proto."""
+    if method and proto is None:
+        raise typer.BadParameter("--method needs a .proto: add --proto FILE")
 
 
 def given_by(parameters: list[str] | None) -> dict[str, Given]:

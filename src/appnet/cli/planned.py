@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(files: Sequence[Path], settings: Settings, where: Where, profile: Path | None) -> Planned:
+def planned(files: Sequence[FileSource], settings: Settings, where: Where, profile: Path | None) -> Planned:
     """The plans for the application that the files say. Raises `DiagnosticError`."""
-    loaded = load_application(*map(FileSource, files))
+    loaded = load_application(*files)
     seen = profiles_of(profile, [it.chain for it in loaded.chains])
     plans = plan_application(loaded, settings, where, profiles=seen)
     edges = tuple((client.value, server.value) for client, server in loaded.application.edges)
@@ -61,8 +61,8 @@ def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
     return [Profile()] * len(chains) if file is None else load_profiles(FileSource(file), chains)
 
 
-def plan_json(found: Planned) -> dict[str, Any]:
-    """The plans for programs: of each chain, its segments in request order."""
+def plan_data(found: Planned) -> dict[str, Any]:
+    """The plans as data: of each chain, its segments in request order."""
     chains = [
         {
             "edge": str(optimized.plan.edge),
@@ -75,9 +75,19 @@ def plan_json(found: Planned) -> dict[str, Any]:
     return {"application": found.application, **_costs(total(found.explanations)), "chains": chains}
 
 
-def application_json(found: Planned) -> dict[str, Any]:
-    """The explanations for programs."""
+def application_data(found: Planned) -> dict[str, Any]:
+    """The explanations as data."""
     return {"application": found.application, "chains": [explanation_json(it) for it in found.explanations]}
+
+
+def plan_text(found: Planned) -> Iterator[str]:
+    """The plans as lines: of each chain, its segments in request order, and what an RPC costs."""
+    for optimized, _ in found.plans:
+        edge = optimized.plan.edge
+        yield f"{edge} {', '.join(edge.methods)}: {optimized.cost:.2f} µs of CPU for an RPC"
+        for it in optimized.plan.segments:
+            place = f"{it.place.side.value}, {it.place.processor}, {it.place.target}"
+            yield f"  {place}: {' + '.join(element.name.value for element in it.elements)}"
 
 
 def _costs(sums: Total) -> dict[str, float]:

@@ -62,7 +62,7 @@ def tell(out: Console, text: str, style: str = "") -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """The number with its noun, which takes an `s` unless the number is 1."""
+    """The number with its noun, in the plural where it is not one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

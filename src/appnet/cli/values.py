@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, get_args
 
@@ -11,11 +11,17 @@ import typer
 from appnet.diagnostics.near import did_you_mean, near_names
 
 
-def reword(error: typer.BadParameter) -> None:
-    """Puts what the option takes, and the near value, in place of the validator's message; what we said stays."""
+def reword(error: typer.BadParameter, options: Iterable[str]) -> None:
+    """Puts what the option takes, and the near value, in place of the validator's message; what we said stays.
+
+    ``options``: of the command.
+    """
     errors = getattr(error.__cause__, "errors", None)  # only the validator's have it
-    if errors is not None:
-        error.message = _told(error.param, errors()[0]["input"])
+    if errors is None:
+        return
+    error.message = _told(error.param, errors()[0]["input"])
+    if "--output" in getattr(error.param, "opts", ()) and "--write" in options and "did you mean" not in error.message:
+        error.message += "; --write names where to write"
 
 
 def none_of(value: str, choices: Iterable[str]) -> str:
@@ -23,6 +29,16 @@ def none_of(value: str, choices: Iterable[str]) -> str:
     names = list(choices)
     near = did_you_mean(near_names(value, names))
     return f"{value!r} is not one of {', '.join(names)}" + (f"; {near}" if near else "")
+
+
+def completing(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell completes a value from, for ``autocompletion``."""
+    names = list(choices)
+
+    def complete(incomplete: str) -> list[str]:
+        return [it for it in names if it.startswith(incomplete)]
+
+    return complete
 
 
 def _told(option: Any, value: Any) -> str:

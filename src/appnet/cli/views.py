@@ -1,10 +1,11 @@
-"""What the compiler knows of an element, for people."""
+"""What the compiler knows of an element, for people and as data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import RenderableType
@@ -12,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from appnet.cli.elements import compile_file
+from appnet.cli.properties import handler_properties, state_properties
 from appnet.codegen.c.printer import ChainSource, print_chain
+from appnet.diagnostics.source import FileSource
 from appnet.ir.needs import Need, one_state
 from appnet.ir.nodes import Element, Handler
 from appnet.ir.rows import match_action_rows
@@ -35,7 +38,7 @@ def views(
     file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given], wanted: list[View]
 ) -> Iterator[RenderableType]:
     """The views of the element in ``file``, in the order asked for. Raises `DiagnosticError`."""
-    element, signature = compile_file(file, proto, method, parameters)
+    element, signature = compile_file(FileSource(file), proto, method, parameters)
     for view in wanted:
         match view:
             case View.EFFECTS:
@@ -45,7 +48,31 @@ def views(
             case View.TABLE:
                 yield from _tables(element)
             case View.C:
-                yield _generated(element, signature)
+                yield Text(_code(element, signature))
+
+
+def views_data(
+    file: Path, proto: Path | None, method: str, parameters: Mapping[str, Given], wanted: list[View]
+) -> dict[str, Any]:
+    """The same views as data. Raises `DiagnosticError`."""
+    element, signature = compile_file(FileSource(file), proto, method, parameters)
+    found: dict[str, Any] = {"element": element.name, "method": signature.full_name}
+    for view in wanted:
+        match view:
+            case View.EFFECTS:
+                found["effects"] = {name: handler_properties(it) for name, it in element.handlers.items()}
+            case View.STATES:
+                found["states"] = state_properties(element)
+            case View.TABLE:
+                found["table"] = {name: _rows(it) for name, it in element.handlers.items()}
+            case View.C:
+                found["c"] = _code(element, signature)
+    return found
+
+
+def _rows(handler: Handler) -> list[dict[str, Any]]:
+    rows = match_action_rows(handler.body)
+    return [{"number": it.number, "match": it.match, "actions": list(it.actions)} for it in rows]
 
 
 def _effects(element: Element) -> Table:
@@ -78,8 +105,8 @@ def _tables(element: Element) -> Iterator[Table]:
         yield table
 
 
-def _generated(element: Element, signature: MethodSignature) -> Text:
-    return Text(print_chain(ChainSource(element.name, "1", [(signature, [element])])))
+def _code(element: Element, signature: MethodSignature) -> str:
+    return print_chain(ChainSource(element.name, "1", [(signature, [element])]))
 
 
 def _handlers(element: Element) -> list[tuple[str, Handler]]:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from appnet.application.load import LoadedApplication
 from appnet.application.methods import told_once
 from appnet.application.proto import load_proto
-from appnet.application.uses import Use, uses_of
+from appnet.application.uses import Use, roots_near, uses_of
 from appnet.compile.cluster import unfit_for_clusters
 from appnet.compile.fit import Where, load_application, unfit
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
@@ -38,14 +38,15 @@ def check_source(
     An application is checked against the places that it has by ``where``; what runs there and cannot be compiled for a
     cluster is warned of. ``also``: what else is wrong with one that has no error.
     An element is checked against ``method`` of ``proto``, or all its methods; without ``proto`` as the files of
-    applications near it use it; where none does, without a method: its fields are taken as given.
+    applications near it use it; where none does, without a method: its fields are taken as given. A .proto is given the
+    roots that they give.
     """
     try:
         match PurePosixPath(source.name).suffix:
             case ".appnet":
                 return check_element(source, proto, method).diagnostics
             case ".proto":
-                load_proto(source)
+                load_proto(source, roots_near(source))
                 return []
             case _:
                 loaded = load_application(source)

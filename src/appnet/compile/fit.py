@@ -12,6 +12,7 @@ from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.remedy import Remedy, near
 from appnet.diagnostics.yaml_reader import Located
+from appnet.ir.empty_values import may_set_empty
 from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.ir.stages import can_end_call
@@ -207,6 +208,18 @@ def ending_notes(element: Element, method: MethodSignature, program: Program, ta
         yield Diagnostic("N005", Severity.NOTE, title, program.resp.span, label, exact or _LEAVE_OUT)
 
 
+def empty_notes(element: Element, program: Program, target: str) -> Iterator[Diagnostic]:
+    """A note for each handler that may set metadata to the empty text, where the target takes the key away instead."""
+    if all(it.sets_empty for it in registry.targets_named(target)):
+        return
+    for name, handler in element.handlers.items():
+        keys = ", ".join(f"`{it}`" for it in may_set_empty(handler.body))
+        if keys:
+            title = f"on {target}, where `{element.name}` sets metadata to the empty text the key is taken away"
+            help_ = "set it only where there is a value"
+            yield Diagnostic("N006", Severity.NOTE, title, program.blocks()[name].span, f"may set {keys} so", help_)
+
+
 def element_gaps(element: Element, method: MethodSignature, program: Program, target: str) -> list[Diagnostic]:
     """An error for each thing that the element needs on calls of the method and no processor gives on the target."""
     given = frozenset[Need]().union(*(it.alone for it in registry.targets_named(target)))
@@ -274,7 +287,8 @@ def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
 
 
 def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic]:
-    """What processors of several workers keep or give up of each element on the target, and what of its statuses."""
+    """What processors of several workers keep or give up of each element on the target, and what of its
+    statuses and metadata."""
     notes: list[Diagnostic] = []
     for it in loaded.chains:
         for spec in (stop.spec for stop in it.chain.stops):
@@ -282,4 +296,5 @@ def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic
             notes += worker_notes(it.elements[name], program, target)
             for bound in it.methods:
                 notes += ending_notes(bound.elements[name], bound.signature, program, target)
+                notes += empty_notes(bound.elements[name], program, target)
     return list(dict.fromkeys(notes))

@@ -19,7 +19,7 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
 from appnet.processors import registry
-from appnet.processors.artifact import Artifact, methods_ahead, print_segment
+from appnet.processors.artifact import Artifact, methods_ahead, numbering_of, print_segment
 
 _log = logging.getLogger(__name__)
 
@@ -107,14 +107,14 @@ def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan
     seen: dict[tuple[object, ...], Artifact] = {}
     for chain, plan in zip(chains, plans, strict=True):
         before: list[str] = []
-        for segment in plan.plan.segments:
-            ahead = methods_ahead(chain, before)
+        for number, segment in enumerate(plan.plan.segments):
+            ahead, numbers = methods_ahead(chain, before), numbering_of(chain, plan.plan, number)
             before += [it.name.value for it in segment.elements]
             elements = [it.elements[spec.name.value].digest for it in chain.methods for spec in segment.elements]
             methods = [it.signature.digest for it in chain.methods]
-            key = (segment.name, segment.place.processor, segment.place.target, ahead, *elements, *methods)
+            key = (segment.name, segment.place.processor, segment.place.target, ahead, numbers, *elements, *methods)
             if key not in seen:
-                seen[key] = Artifact(chain, segment, print_segment(segment, chain, ahead))
+                seen[key] = Artifact(chain, segment, print_segment(segment, chain, ahead, numbers))
             yield replace(seen[key], chain=chain, segment=segment)
 
 

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from appnet.application.model import Application
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import Version, compile_application
-from appnet.control.rollout import Rollout, roll_out
+from appnet.control.canary import half_changes
+from appnet.control.rollout import Rollout, RolloutError, roll_out
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
 from appnet.optimize import Settings
-from appnet.processors.processor import Node
+from appnet.processors.processor import Acceptance, Node
+
+_MOST_KEPT = 5
+
+
+@dataclass(frozen=True)
+class Past:
+    """A version that ran before, until then, in seconds since the epoch."""
+
+    version: Version
+    until: float
 
 
 class Controller:
     """The application in ``sources``, on the nodes that were added; `begin` comes first.
 
-    ``running`` is the version that all of them run.
+    ``running`` is the version that all of them run, but for ``canaries``, nodes by name that run ``candidate`` where
+    there is one: what was saved goes to them first. ``past`` are the last few versions that ran before, the last first.
     """
 
-    def __init__(self, sources: Sequence[Source], settings: Settings, where: Where) -> None:
+    def __init__(
+        self, sources: Sequence[Source], settings: Settings, where: Where, canaries: Iterable[str] = ()
+    ) -> None:
         self.nodes: list[Node] = []
+        self.canaries = frozenset(canaries)
+        self.candidate: Version | None = None
+        self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
         self._sources, self._settings, self._where = tuple(sources), settings, where
         self._running: Version | None = None
+        self._changing = asyncio.Lock()
 
     @property
     def running(self) -> Version:
@@ -34,35 +53,90 @@ class Controller:
         assert self._running is not None
         return self._running
 
+    def meant_for(self, node: Node) -> Version:
+        """The version that a node is to run."""
+        return self.candidate if self.candidate is not None and node.name in self.canaries else self.running
+
     async def begin(self) -> Version:
         """The version to start with. Raises `DiagnosticError` for input that cannot be used."""
         self._running = await self._compile()
         return self._running
 
     async def upgrade(self) -> Rollout | None:
-        """Reads everything again and brings what changed to the nodes; None where nothing did.
+        """Reads everything again and brings what changed to the nodes, or to the canaries where there are any; None
+        where nothing did.
 
         Raises `DiagnosticError` for input that cannot be used and `RolloutError` where a node refuses; in both cases
         all nodes go on with the version before.
         """
-        began = time.monotonic()
-        before, version = self.running, await self._compile()
-        if _shape(version) != _shape(before):
-            raise DiagnosticError([_another_application(version)])
-        if replicas := _other_replicas(version, before):
-            raise DiagnosticError(replicas)
-        if version.id == before.id:
-            return None
-        seconds = time.monotonic() - began
-        rollout = await roll_out(version, before, self.nodes)
-        self._running = version
-        return replace(rollout, compile_seconds=seconds)
+        async with self._changing:
+            began = time.monotonic()
+            before, version = self.running, await self._compile()
+            if _shape(version) != _shape(before):
+                raise DiagnosticError([_another_application(version)])
+            if wrong := _other_replicas(version, before):
+                raise DiagnosticError(wrong)
+            if wrong := list(half_changes(version, before, self.canaries, self.nodes)):
+                raise DiagnosticError(wrong)
+            seconds = time.monotonic() - began
+            rollout = await self._bring(version)
+            return None if rollout is None else replace(rollout, compile_seconds=seconds)
+
+    async def promote(self) -> Rollout:
+        """Brings what the canaries run to all nodes. Raises `RolloutError` where there is no such thing, or where a
+        node refuses: then it stays with the canaries."""
+        async with self._changing:
+            if self.candidate is None:
+                raise RolloutError("there is no canary to promote")
+            others = [it for it in self.nodes if it.name not in self.canaries]
+            return await self._replace_running(self.candidate, others)
+
+    async def undo(self) -> Rollout:
+        """Brings the canaries back to what the other nodes run, or where there are none all nodes to the version
+        before. Raises `RolloutError` where there is none, or a node refuses."""
+        async with self._changing:
+            if self.candidate is not None:
+                return await self._withdraw(self.candidate)
+            if not self.past:
+                raise RolloutError("no version ran before this one")
+            rollout = await roll_out(self.past[0].version, self.running, self.nodes)
+            self._running = self.past.popleft().version
+            return rollout
+
+    async def _bring(self, version: Version) -> Rollout | None:
+        if version.id == self.running.id and self.candidate is not None:
+            return await self._withdraw(self.candidate)
+        target = self.candidate or self.running
+        concerned = [it for it in self.nodes if it.name in self.canaries] if self.canaries else self.nodes
+        if version.id == target.id:
+            refused = [it for it in concerned if it.running and await _refused(it, version)]
+            return await roll_out(version, version, refused) if refused else None
+        if not self.canaries:
+            return await self._replace_running(version, self.nodes)
+        rollout = await roll_out(version, target, concerned)
+        self.candidate = version
+        return rollout
+
+    async def _withdraw(self, candidate: Version) -> Rollout:
+        rollout = await roll_out(self.running, candidate, [it for it in self.nodes if it.name in self.canaries])
+        self.candidate = None
+        return rollout
+
+    async def _replace_running(self, version: Version, nodes: Sequence[Node]) -> Rollout:
+        rollout = await roll_out(version, self.running, nodes)
+        self.past.appendleft(Past(self.running, time.time()))
+        self._running, self.candidate = version, None
+        return rollout
 
     async def _compile(self) -> Version:
         return await asyncio.to_thread(self._compile_here)
 
     def _compile_here(self) -> Version:
         return compile_application(load_application(*self._sources), self._settings, self._where, running=self._running)
+
+
+async def _refused(node: Node, version: Version) -> bool:
+    return (await node.answer(version.id, 0)).acceptance is Acceptance.NACKED
 
 
 def _shape(version: Version) -> object:

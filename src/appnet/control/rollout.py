@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appnet.application.model import EdgeEnd
+from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
 from appnet.ir.nodes import OUTLIVING
-from appnet.processors.artifact import Artifact
+from appnet.optimize.placement import labels
+from appnet.processors.artifact import Artifact, name_of
 from appnet.processors.processor import Acceptance, Node
 
 _ANSWER_TIMEOUT_SECONDS = 10.0
@@ -22,7 +24,7 @@ class RolloutError(Exception):
 
 @dataclass(frozen=True)
 class Rollout:
-    """A version that every running node runs.
+    """A version that every running node runs that it was meant for.
 
     ``changed`` names the artifacts that are new; ``anew`` the variables, as "ELEMENT.VARIABLE", that were there before
     and do not go on, because they have another type now or their element another place. ``accept_seconds`` went by
@@ -38,24 +40,28 @@ class Rollout:
 
 
 async def roll_out(version: Version, before: Version, nodes: Sequence[Node]) -> Rollout:
-    """Brings every node what it is to run of ``version``, and waits for those that get something new. One that is not
-    running gets it when it comes.
+    """Brings every node what it is to run of ``version``, and waits for those that get something new, or, where it is
+    the version ``before`` once more, for all. One that is not running gets it when it comes.
 
     Raises `RolloutError` where one refuses or does not answer in time: then every node is back on ``before``.
     """
-    concerned = [it for it in nodes if it.running and _digests(_of(it, version)) != _digests(_of(it, before))]
+    again = version.id == before.id
+    changed = (it for it in nodes if again or _digests(_of(it, version)) != _digests(_of(it, before)))
+    concerned = [it for it in changed if it.running]
     for it in nodes:
         it.offer(version.id, _of(it, version))
     try:
         accepted = await accepted_by(concerned, version.id)
     except RolloutError:
+        if again:
+            raise
         for it in nodes:
             it.offer(before.id, _of(it, before))
         await asyncio.gather(*(it.answer(before.id, _ANSWER_TIMEOUT_SECONDS) for it in concerned))
         raise
     old = dict(_digests(before.artifacts))
-    changed = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.edition)
-    return Rollout(version, changed, begins_anew(version, before), accepted)
+    new = tuple(it.stem for it in version.artifacts if old.get(it.name) != it.edition)
+    return Rollout(version, new, begins_anew(version, before), accepted)
 
 
 def begins_anew(version: Version, before: Version) -> tuple[str, ...]:
@@ -79,6 +85,17 @@ def _kept(version: Version) -> set[tuple[str, object, object]]:
 def artifacts_of(end: EdgeEnd, processor: str, version: Version) -> tuple[Artifact, ...]:
     """What a processor at this end of an edge is to run, in request order."""
     return tuple(it for it in version.artifacts if (it.end, it.segment.place.processor) == (end, processor))
+
+
+def artifact_names(end: EdgeEnd, processor: str, version: Version, where: Where) -> tuple[str, ...]:
+    """The names of all artifacts that a processor at this end may be given by versions of these chains."""
+    found = []
+    for it in version.application.application.chains:
+        places = places_of(it, where) if (it.edge.client, it.edge.server) == (end.client, end.server) else ()
+        for place, words in zip(places, labels(places), strict=True):
+            if (place.side, place.processor) == (end.side, processor):
+                found.append(name_of(it, "-".join(words)))
+    return tuple(found)
 
 
 def _of(node: Node, version: Version) -> tuple[Artifact, ...]:

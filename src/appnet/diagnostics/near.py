@@ -69,11 +69,11 @@ def near_paths(path: Path) -> list[Path]:
 def did_you_mean(names: Iterable[object]) -> str:
     """A help text that names them; empty where there are none."""
     found = [str(it) for it in names]
-    return f"did you mean {_either(found)}?" if found else ""
+    return f"did you mean {either(found)}?" if found else ""
 
 
-def _either(names: list[str]) -> str:
-    """``a``, ``a or b``, or ``a, b or c``."""
+def either(names: list[str]) -> str:
+    """The names in backquotes: ``a``, ``a or b``, or ``a, b or c``."""
     *others, last = (f"`{it}`" for it in names)
     return f"{', '.join(others)} or {last}" if others else last
 

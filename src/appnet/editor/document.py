@@ -140,7 +140,7 @@ class ElementText:
         if method is None or use is None:
             return None
         message = method.response if section == "resp" else method.request
-        return load_proto(use.chain.proto).place(message.full_name, field.path)
+        return load_proto(use.chain.proto, use.chain.proto_roots).place(message.full_name, field.path)
 
     def _variables(self, line: int) -> list[Completion]:
         """State variables, and what is assigned above in the same block; the text need not be a program."""

@@ -135,6 +135,7 @@ class ChainInstance:
         """The call is over: with this status, which no `resp` sees, or cut off where that is None."""
         if status is not None and not rpc.ended:
             rpc.statuses = dict.fromkeys(range(rpc.opened), status)
+            rpc.trailers = dict.fromkeys(range(rpc.opened), rpc.response_trailers)
         self._end(rpc)
 
     def state_of(self, element: str) -> dict[str, Value]:
@@ -199,7 +200,8 @@ class ChainInstance:
             began = number < rpc.opened if code.open is not None else self._let_pass(rpc, number)
             if code.end is not None and began:
                 status = rpc.statuses.get(number, STATUS_CODES["CANCELLED"])
-                message = Message(rpc.signature.response, status=status, made_here=True)
+                trailers = rpc.trailers.get(number, {})
+                message = Message(rpc.signature.response, status=status, made_here=True, trailers=trailers)
                 self._elements[number].run(code.end.body, rpc, message)
 
     def _let_pass(self, rpc: Rpc, number: int) -> bool:
@@ -217,7 +219,7 @@ class ChainInstance:
         """The element ends the call; lets those before it see the error."""
         refused = _refusal(self._elements[number], verdict, message)
         rpc.refused_by = number
-        rpc.statuses = {number: refused.code}
+        rpc.statuses, rpc.trailers = {number: refused.code}, {number: dict(refused.metadata)}
         later = self._respond(rpc, _error(rpc, refused), number, last=True)
         self._end(rpc)
         return later if later is not None else refused
@@ -225,7 +227,7 @@ class ChainInstance:
     def _answer(self, rpc: Rpc, number: int, answer: Answers, request: Message) -> Outcome:
         """The element ends the call with a response; lets those before it see, and change, it."""
         message = Message(rpc.signature.response, dict(answer.fields), dict(request.told), made_here=True)
-        rpc.statuses = {number: STATUS_CODES["OK"]}
+        rpc.statuses, rpc.trailers = {number: STATUS_CODES["OK"]}, {}
         refused = self._respond(rpc, message, number, last=True)
         self._end(rpc)
         return refused if refused is not None else Answered(message.values(), message.metadata, message.trailers)
@@ -247,7 +249,7 @@ class ChainInstance:
                     message = _error(rpc, refused)
                     rpc.refused_by = number
             if last or refused is not None:
-                rpc.statuses[number] = message.status
+                rpc.statuses[number], rpc.trailers[number] = message.status, dict(message.trailers)
         return refused
 
 

@@ -261,16 +261,16 @@ class Message:
 class Rpc:
     """One call.
 
-    ``message`` and ``metadata`` are the request's, and handlers change them. Before the chain is asked about
-    the response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about
-    each message the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``backend`` is the host
-    that the call counts for. ``opened``: how many elements, from the first on, let the call begin; ``begun``: how many
-    let a message pass. ``refused_by``: the number of the element that ended it. ``statuses``: with which gRPC status
-    the call ended, for elements by number that the response passed. ``routed``: whether
-    handlers chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request
-    waits before it goes on. ``size``: of the message in hand as it came, in bytes. ``drawn_as``: the number that
-    coupled draws depend on, where that is not ``rpc_id``: so two instances, which number calls on their own, draw alike
-    for one call.
+    ``message`` and ``metadata`` are the request's, and handlers change them. Before the chain is asked about the
+    response, the caller puts the response's in ``message`` and ``response_metadata``; in a stream, about each message
+    the same way. ``rpc_id`` is 0 until the chain gives the call its number, ``backend`` is the host that the call
+    counts for. ``opened``: how many elements, from the first on, let the call begin; ``begun``: how many let a message
+    pass. ``refused_by``: the number of the element that ended it. ``statuses``: with which gRPC status the call ended,
+    for elements by number that the response passed; ``trailers``: with which trailers. ``routed``: whether handlers
+    chose a host, and ``destination`` which, if it is one; ``wait_ms``: for how many milliseconds the request waits
+    before it goes on. ``size``: of the message in hand as it came, in bytes. ``drawn_as``: the number that coupled
+    draws depend on, where that is not ``rpc_id``: so two instances, which number calls on their own, draw alike for one
+    call.
     ``deadline_ns``: when the call ends, by the monotonic clock, if it has a deadline; the
     chain reads it from the metadata, and whoever runs the chain ends the call then. ``timeout_ns``: how much of it the
     request takes along, where a handler has shortened it. ``response_begun``: whether the response's metadata came
@@ -287,6 +287,7 @@ class Rpc:
     refused_by: int | None = None
     ended: bool = False
     statuses: dict[int, int] = field(default_factory=dict)
+    trailers: dict[int, Headers] = field(default_factory=dict)
     backend: int | None = None
     routed: bool = False
     destination: int | None = None

@@ -121,9 +121,14 @@ def in_calls(element: Element) -> frozenset[str]:
     return frozenset(it.name for it in element.state if it.state_class is StateClass.RPC_SCOPED)
 
 
+def uses_number(element: Element) -> bool:
+    """Whether the number of the call counts as a value, not only as the place of what lives in the call."""
+    return any(uses_call_number(body, in_calls(element)) for body in (element.init, *element.bodies))
+
+
 def _counting(element: Element) -> Iterator[Asked]:
     bodies = (element.init, *element.bodies)
-    if any(uses_call_number(body, in_calls(element)) for body in bodies):
+    if uses_number(element):
         yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique only within one worker")
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}
     for name, operation in OPERATIONS.items():

@@ -209,16 +209,16 @@ def _parser() -> Lark:
 
 def read_program(file: Source) -> str:
     """The text of a program. Raises `DiagnosticError` where it cannot be read as text, or is named as no element is."""
-    help_ = "pass an element's .appnet file"
     if file.name.endswith(_OF_OTHERS):
         title = f"{base_name(file)} is not an element"
+        help_ = "pass an element's .appnet file"
         raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)])
     try:
         return file.text()
     except UnreadableError as error:
         if error.reason != NOT_TEXT:
             raise
-        title = f"the file is {NOT_TEXT}"
+        title, help_ = f"{base_name(file)} is {NOT_TEXT}", "write it in UTF-8, or pass an element's .appnet file"
         raise DiagnosticError([Diagnostic("E004", Severity.ERROR, title, Span.whole(file), help=help_)]) from error
 
 

@@ -12,6 +12,7 @@ from appnet.observe.otlp import ExportLogsServiceResponse
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
+from appnet.system.tls import ServerTls
 
 _log = logging.getLogger(__name__)
 
@@ -24,11 +25,11 @@ Subscriber = Callable[[Record], None]
 class OtlpReceiver:
     """Accepts ``POST /v1/logs`` in binary protobuf, gzipped or not, and hands every record to its subscribers.
 
-    ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``.
+    ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. By ``tls`` or without.
     """
 
-    def __init__(self, bind: Address = ANY_LOCAL_PORT) -> None:
-        self._bind = bind
+    def __init__(self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None) -> None:
+        self._bind, self._tls = bind, tls
         self._subscribers: list[Subscriber] = []
         self._runner: web.AppRunner | None = None
 
@@ -36,7 +37,7 @@ class OtlpReceiver:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
         application = web.Application(client_max_size=_MAX_POST_BYTES)
         application.router.add_post("/v1/logs", self._take_logs)
-        self._runner = await serve_http(application, self._bind, auto_decompress=False)
+        self._runner = await serve_http(application, self._bind, self._tls, auto_decompress=False)
 
     async def stop(self) -> None:
         """Ends open requests and closes the port. Safe to call again."""

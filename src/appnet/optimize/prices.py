@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Problems, Section, read_documents
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
+from appnet.system.files import write_whole
 
 _PARTS = ("module", "request_message", "response_message")
 _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--prices`.\n"
@@ -21,12 +23,17 @@ _HEAD = "# Microseconds of CPU. Written by `appnetctl calibrate`; read by `--pri
 
 def write_prices(model: CostModel, file: Path) -> None:
     """Writes the file. Raises OSError."""
-    plain = {
+    text = yaml.safe_dump(plain_prices(model), sort_keys=False, width=120)
+    write_whole(file, (_HEAD + text).encode())
+
+
+def plain_prices(model: CostModel) -> dict[str, Any]:
+    """The prices as data, as in the file."""
+    return {
         "measured": model.measured,
         "crossing": model.crossing,
         "targets": {name: dataclasses.asdict(it) for name, it in model.targets.items()},
     }
-    file.write_text(_HEAD + yaml.safe_dump(plain, sort_keys=False, width=120), encoding="utf-8")
 
 
 def load_prices(source: Source, needed: Iterable[str]) -> CostModel:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appnet.application.load import LoadedChain
-from appnet.application.model import USUAL_LIMITS, Edge, EdgeEnd, Limits
+from appnet.application.model import USUAL_LIMITS, Chain, Edge, EdgeEnd, Limits
 from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
+from appnet.ir.numbering import Numbering, numbering
 from appnet.ir.stages import headers_come_ahead
-from appnet.optimize.placement import Segment
+from appnet.optimize.placement import Plan, Segment
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Artifact:
     @property
     def stem(self) -> str:
         """Where it stands among generated files, without a suffix: ``CLIENT_SERVER/METHOD.SEGMENT``."""
-        return f"{self.edge.client}_{self.edge.server}/{self.method}.{self.segment.name}"
+        return stem_of(self.chain.chain, self.segment.name)
 
     @property
     def name(self) -> str:
         """By what a processor knows it; the same in all versions."""
-        return "appnet." + self.stem.replace("/", ".")
+        return name_of(self.chain.chain, self.segment.name)
 
     @property
     def version(self) -> str:
@@ -81,14 +82,25 @@ class Artifact:
         return tuple(dict.fromkeys(asked))
 
 
-def print_segment(segment: Segment, chain: LoadedChain, ahead: frozenset[str]) -> Code:
+def stem_of(chain: Chain, segment: str) -> str:
+    """The stem of the artifact of a chain's segment of this name."""
+    return f"{chain.edge.client}_{chain.edge.server}/{chain.method}.{segment}"
+
+
+def name_of(chain: Chain, segment: str) -> str:
+    """Its name."""
+    return "appnet." + stem_of(chain, segment).replace("/", ".")
+
+
+def print_segment(segment: Segment, chain: LoadedChain, ahead: frozenset[str], numbers: Numbering) -> Code:
     """The C text of a segment; equal elements in equal order on equal methods give equal ones.
 
-    ``ahead``: the methods whose headers come before their message has passed the segments before.
+    ``ahead``: the methods whose headers come before their message has passed the segments before. ``numbers``: whence
+    calls have their numbers.
     """
     names = [it.name.value for it in segment.elements]
     methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
-    return print_by_content(ChainSource(segment.name, "", methods, ahead), segment.place.target)
+    return print_by_content(ChainSource(segment.name, "", methods, ahead, numbers), segment.place.target)
 
 
 def methods_ahead(chain: LoadedChain, before: Sequence[str]) -> frozenset[str]:
@@ -98,3 +110,16 @@ def methods_ahead(chain: LoadedChain, before: Sequence[str]) -> frozenset[str]:
         for it in chain.methods
         if headers_come_ahead([it.elements[name] for name in before], it.signature)
     )
+
+
+def numbering_of(chain: LoadedChain, plan: Plan, number: int) -> Numbering:
+    """Whence the calls of a segment of the plan have their numbers: they are one within a proxy."""
+    own = plan.segments[number].place
+
+    def elements(segments: Sequence[Segment]) -> list[Element]:
+        there = [it for it in segments if (it.place.side, it.place.processor) == (own.side, own.processor)]
+        names = [it.name.value for segment in there for it in segment.elements]
+        return [it.elements[name] for it in chain.methods for name in names]
+
+    cut = plan.segments[:number], plan.segments[number : number + 1], plan.segments[number + 1 :]
+    return numbering(*map(elements, cut))

@@ -23,6 +23,7 @@ from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.artifact import Artifact
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.tls import ClientTls, ServerTls
 
 
 class ProcessorError(Exception):
@@ -37,7 +38,8 @@ class Target:
     """Something that a processor loads code as.
 
     ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
-    ``ends_begun``: whether a call whose response has begun can still end with an element's status.
+    ``ends_begun``: whether a call whose response has begun can still end with an element's status. ``sets_empty``:
+    whether metadata can be set to the empty text.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Target:
     gives: Capability
     alone: Capability
     ends_begun: bool = True
+    sets_empty: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,19 @@ class Requirement:
 class NodeSettings:
     """``name`` is the node's own, ``upstream`` the hosts that its calls leave to, in the order of their numbers.
 
-    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP. ``bind``: where
-    it takes calls; port 0 is a free one.
+    ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
+    dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
+    given, in request order.
     """
 
     name: str
     end: EdgeEnd
     upstream: tuple[Address, ...]
     folder: Path
-    records: Address
+    records: Address | None
     workers: int = 1
     bind: Address = ANY_LOCAL_PORT
+    chains: tuple[str, ...] = ()
 
 
 class Acceptance(Enum):
@@ -88,12 +93,16 @@ class Acceptance(Enum):
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """A node's answer to a version; ``error`` is the processor's own text where it refused."""
+    """A node's answer to a version; ``error`` is the processor's own text where it refused.
+
+    ``since``: when it was last offered something of the version, or answered, in seconds since the epoch; 0: never.
+    """
 
     node: str
     version: str
     acceptance: Acceptance
     error: str = ""
+    since: float = 0.0
 
 
 class Node(Protocol):
@@ -139,6 +148,27 @@ class Bootstrap:
     text: str
     environment: Mapping[str, str]
     command: str
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a processor that has a configuration of its own needs, so that it runs a node's chains: for ``node``, beside
+    ``service``. See `NodeSettings.chains`; ``max_message``: the longest message in bytes that they read."""
+
+    node: str
+    service: str
+    chains: tuple[str, ...]
+    max_message: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that a processor runs in, with all that it will ever run. ``files``: by their paths in it."""
+
+    image: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    files: Mapping[str, bytes]
 
 
 class Nodes(Protocol):
@@ -299,14 +329,22 @@ class Processor(Protocol):
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """What starts its nodes on this machine, and tells them their versions."""
 
-    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
-        """Configures nodes that others start: they ask at ``control``.
+    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
+        """Configures nodes that others start: they ask at ``control``, by TLS or without.
 
         Such a node is running while it is connected. Raises OSError where the address cannot be had.
         """
 
-    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
+    ) -> Bootstrap:
         """What somebody starts such a node with."""
+
+    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+        """What somebody adds to the configuration of a processor that runs already, as YAML."""
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
+        """A node that nobody configures later, with its files in ``settings.folder`` of the container."""
 
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""

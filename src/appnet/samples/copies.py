@@ -8,6 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 _HERE = Path(__file__).parent
+_WORKFLOW = PurePath(".github", "workflows", "appnet.yml")
+_WORKFLOW_TEXT = """\
+# On each push: checks the files, tries the elements, and runs the application once.
+name: appnet
+on: [push, pull_request]
+jobs:
+  appnet:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: appnet-org/appnet@main
+      - run: appnetctl run {config} --once
+"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,15 @@ class Sample:
             for file in sorted(it for it in folder.rglob("*") if it.is_file()):
                 yield file, PurePath(place, file.relative_to(folder))
 
+    def places(self) -> list[PurePath]:
+        """Where the files of a copy go, with the workflow that checks them."""
+        return [*(it for _, it in self.files()), _WORKFLOW]
+
     def copy(self, folder: Path) -> None:
-        """Writes the files into ``folder``, over what is there. Raises OSError."""
+        """Writes the files into ``folder``, over what is there, and a workflow for GitHub. Raises OSError."""
+        workflow = folder / _WORKFLOW
+        workflow.parent.mkdir(parents=True, exist_ok=True)
+        workflow.write_text(_WORKFLOW_TEXT.format(config=self.config), encoding="utf-8")
         for file, place in self.files():
             copied = folder / place
             copied.parent.mkdir(parents=True, exist_ok=True)

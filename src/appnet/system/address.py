@@ -36,6 +36,16 @@ class Address:
         first = next((it for it in found if it[0] is socket.AF_INET), found[0])
         return Address(str(first[4][0]), self.port)
 
+    def check_bindable(self) -> None:
+        """Raises OSError where nobody can listen here now."""
+        try:
+            host = self.resolved().host
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind((host, self.port))
+        except OSError as error:
+            raise OSError(f"cannot listen on {self}: {error.strerror}") from None
+
     @classmethod
     def parse(cls, text: str) -> Address:
         """``host:port``, or ``[host]:port``; raises ``ValueError`` for anything else."""

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Any
 
 from aiohttp import web
 
 from appnet.system.address import Address
+from appnet.system.tls import ServerTls
 
 
-async def serve_http(application: web.Application, bind: Address, **options: Any) -> web.AppRunner:
-    """The application's runner, which listens on ``bind`` until its `cleanup`. ``options``: further ones of the runner.
+async def serve_http(
+    application: web.Application, bind: Address, tls: ServerTls | None = None, **options: Any
+) -> web.AppRunner:
+    """The application's runner, which listens on ``bind`` until its `cleanup`, by ``tls`` or without. ``options``:
+    further ones of the runner.
 
     Raises OSError where the address cannot be had.
     """
     runner = web.AppRunner(application, access_log=None, **options)
     await runner.setup()
     try:
-        await web.TCPSite(runner, bind.host, bind.port).start()
+        context = _context(tls) if tls is not None else None
+        await web.TCPSite(runner, bind.host, bind.port, ssl_context=context).start()
     except OSError as error:
         await runner.cleanup()
         raise OSError(f"cannot listen on {bind}: {os.strerror(error.errno or 0)}") from None
     return runner
+
+
+def _context(tls: ServerTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -7,18 +7,21 @@ share the cache.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.util
 import os
+import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from appnet.system.cache import cache_directory
+from appnet.system.cache import cache_directory, keeping
+from appnet.system.folders import work_folder
 
+_NO_ROOM = re.compile("NoSpaceLeft|No space left on device")
 _KEPT_BYTES = 512 << 20  # thousands of modules
 
 
@@ -34,24 +37,24 @@ def compile_c(unit: str, include: Sequence[Path], flags: Sequence[str], linked: 
     """The file in the cache that ``unit`` was compiled to, an executable where the flags ask for nothing else.
 
     ``include``: directories for ``#include``; all C files in them are taken to be part of the source. ``linked``: more
-    inputs: other entries of the cache, or C files in directories of ``include``. Raises `CompilerError`.
+    inputs: other entries of the cache, or C files in directories of ``include``. Raises `CompilerError`, `CacheError`.
     """
-    cache = cache_directory()
-    entry = cache / "modules" / _key(unit, include, [*flags, *(it.name for it in linked)])
+    entry = cache_directory() / "modules" / _key(unit, include, [*flags, *(it.name for it in linked)])
     with contextlib.suppress(FileNotFoundError):
         os.utime(entry)  # among the last used, if it is there
         return entry
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as work:
-        source = Path(work) / "module.c"
-        source.write_text(unit, encoding="utf-8")
-        output = Path(work) / "module.out"
-        inputs = [Path(work) / f"{number}{it.suffix or '.o'}" for number, it in enumerate(linked)]
-        for link, it in zip(inputs, linked, strict=True):
-            link.symlink_to(it)  # a name that tells the compiler what it is
-        _run_compiler([source, *inputs], output, include, flags, cache)
-        output.replace(entry)
-    _trim(entry.parent)
+    with keeping() as cache:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with work_folder(cache, "build-") as work:
+            source = work / "module.c"
+            source.write_text(unit, encoding="utf-8")
+            output = work / "module.out"
+            inputs = [work / f"{number}{it.suffix or '.o'}" for number, it in enumerate(linked)]
+            for link, it in zip(inputs, linked, strict=True):
+                link.symlink_to(it)  # a name that tells the compiler what it is
+            _run_compiler([source, *inputs], output, include, flags, cache)
+            output.replace(entry)
+        _trim(entry.parent)
     return entry
 
 
@@ -87,6 +90,8 @@ def _run_compiler(
     # What zig builds once (libc stubs) is shared; what it keeps of this one module goes away with it.
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"), "ZIG_LOCAL_CACHE_DIR": str(source.parent)}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if run.returncode != 0 and _NO_ROOM.search(run.stderr):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if run.returncode != 0 or not output.exists():
         kept = cache / "failed" / f"{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.c"
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -189,6 +189,24 @@ def test_the_numbers_of_calls_go_on(proxy: Proxy) -> None:
     assert after.state_dump() == before.state_dump() == "numbered.last = 2\n"
 
 
+def test_the_numbers_of_calls_go_on_where_nothing_else_is_kept(proxy: Proxy) -> None:
+    tells = element("tells", PASS.replace("send(rpc, Down)", "send(err(to_string(rpc_id())), Up)"))
+    before = proxy.version(tells)
+    assert [ask(before, "ann"), ask(before, "ann")] == ["1", "2"]
+    after = proxy.version(tells)
+    assert ask(after, "ann") == "3"
+
+
+def test_the_numbers_of_calls_go_on_whichever_module_counts() -> None:
+    proxy = Proxy(NATIVE)
+    tells = element("tells", PASS.replace("send(rpc, Down)", "send(err(to_string(rpc_id())), Up)"))
+    before = proxy.version(tells, name="client-tells")
+    assert ask(before, "ann") == "1"
+    after = proxy.version(element("other", PASS), tells, name="client")
+    before.end()
+    assert ask(after, "ann") == "2"
+
+
 def test_a_wasm_chain_asks_nothing_more_once_it_is_alone() -> None:
     proxy = Proxy(WASM)
     before = proxy.version(quota(limit=9))

@@ -17,15 +17,18 @@ from appnet.ir.needs import Need
 from appnet.language.messages import MessageSchema
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import KINDS, CostModel, TargetCosts
+from appnet.processors.artifact import Artifact
 from appnet.processors.processor import (
     CapturedCall,
     ClusterObjects,
+    Container,
     Delivered,
     Denied,
     Driver,
     ForeignCaptureError,
     Judgement,
     Nodes,
+    NodeSettings,
     Processor,
     Requirement,
     Substituted,
@@ -116,6 +119,9 @@ class Toy:
         return ToyDriver(binary, seed, hosts, now_ns)
 
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
+        raise NotImplementedError("nothing here runs it")
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
         raise NotImplementedError("nothing here runs it")
 
     def objects(self) -> ClusterObjects:

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import address_given
+from appnet.cli.options import CONTROL, RECORDS, address_given
+from appnet.cli.tls import CertificateOption, KeyOption, client_tls
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
+
+EXAMPLES = (
+    "appnetctl bootstrap frontend-sidecar > envoy.json",
+    "appnetctl bootstrap server-sidecar --control 10.0.0.5:18000",
+)
+PAGE = "local.md"
 
 
 def command(
     node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` prints it: frontend-sidecar.")],
     *,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = CONTROL,
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = RECORDS,
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The address of Envoy's admin interface; port 0: a free port.")
     ] = "127.0.0.1:0",
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
+    ] = None,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Print the bootstrap configuration of an Envoy that `appnetctl serve` controls."""
     screens = open_screens()
@@ -29,7 +42,8 @@ def command(
         processor = registry.processor(USUAL_PROCESSOR)
         service = re.sub(f"(-(to|from)-.*)?-{USUAL_PROCESSOR}$", "", node)
         addresses = (address_given(control, "--control"), address_given(records, "--records"))
-        made = processor.bootstrap(node, service, *addresses, address_given(admin, "--admin", any_port=True))
+        own = address_given(admin, "--admin", any_port=True)
+        made = processor.bootstrap(node, service, *addresses, own, client_tls(tls_ca, tls_cert, tls_key))
     typer.echo(made.text)
     variables = " ".join(f"{name}={value}" for name, value in made.environment.items())
     screens.err.print(f"start it with {variables} {made.command}", markup=False, soft_wrap=True)

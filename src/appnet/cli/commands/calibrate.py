@@ -10,11 +10,18 @@ import typer
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import FAILURE, check_writable, open_screens, told_errors
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.supervise import supervised
 from appnet.measure.solve import CalibrationError, Effort
-from appnet.optimize.prices import write_prices
+from appnet.optimize.prices import plain_prices, write_prices
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
+
+EXAMPLES = (
+    "appnetctl calibrate",
+    "appnetctl calibrate prices.yaml --rounds 20",
+)
+PAGE = "optimizer.md"
 
 
 def command(
@@ -23,6 +30,7 @@ def command(
     rounds: Annotated[
         int, typer.Option(min=1, help="How often to measure each probe; more rounds average out noise.")
     ] = 8,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Measure the cost of RPCs on this machine, in about a minute, for --prices of plan, explain and run."""
     screens, processor = open_screens(), registry.processor(USUAL_PROCESSOR)
@@ -32,5 +40,10 @@ def command(
             model = asyncio.run(supervised(processor.calibrate(Effort(rounds), status.update)))
         if model is not None:
             write_prices(model, file)
-    screens.out.print(f"wrote {file}" if model is not None else "stopped", markup=False)
-    raise typer.Exit(0 if model is not None else FAILURE)
+    if model is None:
+        screens.err.print("stopped")
+        raise typer.Exit(FAILURE)
+    if output is Format.TEXT:
+        screens.out.print(f"wrote {file}", markup=False)
+    else:
+        print_data(plain_prices(model), output)

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from appnet.application.kinds import is_meant
 from appnet.cli.behaviour import check_any
 from appnet.cli.errors import WRONG_INPUT, open_screens, told_errors
-from appnet.cli.files import checkable
-from appnet.cli.options import target_named
+from appnet.cli.files import STANDARD_INPUT, checkable, standard_input
+from appnet.cli.options import StdinFilenameOption, check_method, target_named
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.screen import counted, show_diagnostics
+from appnet.cli.values import completing
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Span
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.processors import registry
+
+EXAMPLES = (
+    "appnetctl check .",
+    "appnetctl check firewall.appnet --proto echo.proto --method echo",
+    "appnetctl check app.yaml --target wasm -o json",
+    "git show :firewall.appnet | appnetctl check - --stdin-filename firewall.appnet",
+)
+PAGE = "tools.md"
+
+
+_UNNAMED = Path("stdin.appnet")
 
 
 def command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="AppNetConfigs, specifications, behaviour files (.yaml), elements (.appnet), .proto files, or folders."
+            help="AppNetConfigs, specifications, behaviour files (.yaml), elements (.appnet), .proto files, folders, "
+            "or - for standard input."
         ),
     ],
     *,
@@ -35,25 +49,25 @@ def command(
         typer.Option(
             parser=target_named,
             metavar="|".join(registry.target_names()),
+            autocompletion=completing(registry.target_names()),
             help="Also check that elements compile to this target, and note what each keeps or loses there.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per diagnostic and line.")] = False,
+    stdin_filename: StdinFilenameOption = None,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Check configurations, behaviour files, elements and .proto files, and report every error.
 
     `appnetctl explain-code CODE` explains a code, with an example and a fix.
     """
-    if method and proto is None:
-        raise typer.BadParameter("--method needs a .proto: add --proto FILE")
+    check_method(method, proto)
     with told_errors():
         files = checkable(files)
-    checked = (check_any(FileSource(file), proto, method, target or "") for file in files)
-    found = list(dict.fromkeys(it for told in checked for it in told))
+    sources = [_standard_input(stdin_filename) if file == STANDARD_INPUT else FileSource(file) for file in files]
+    found = list(dict.fromkeys(it for source in sources for it in check_any(source, proto, method, target or "")))
     screens = open_screens()
-    if as_json:
-        for diagnostic in found:
-            typer.echo(json.dumps(_plain(diagnostic)))
+    if output is not Format.TEXT:
+        print_data([_plain(it) for it in found], output)
     else:
         show_diagnostics(screens.err, found)
         count = Counter(it.severity for it in found)
@@ -61,6 +75,14 @@ def command(
         told = ", ".join(counted(count[it], it.value) for it in severities)
         screens.out.print(f"{counted(len(files), 'file')}: {told}")
     raise typer.Exit(WRONG_INPUT if any(it.severity is Severity.ERROR for it in found) else 0)
+
+
+def _standard_input(name: Path | None) -> TextSource:
+    """What comes on it; where nobody says what it is, an application if it looks like one, or else an element."""
+    source = standard_input(name or _UNNAMED)
+    if name is None and is_meant(source.text()):
+        return TextSource(_UNNAMED.with_suffix(".yaml"), source.text())
+    return source
 
 
 def _plain(diagnostic: Diagnostic) -> dict[str, object]:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +15,33 @@ import typer
 from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.cluster import problems
 from appnet.compile.fit import DEFAULT_TARGET, load_application
-from appnet.compile.pipeline import compile_application
+from appnet.compile.pipeline import Version, compile_application
+from appnet.compile.written import write as write_files
+from appnet.deploy.compose.output import ComposeSettings
+from appnet.deploy.compose.output import files as compose_files
 from appnet.deploy.kubernetes.manifests import ManifestSettings
-from appnet.deploy.kubernetes.output import files as output_files
-from appnet.deploy.kubernetes.output import write
+from appnet.deploy.kubernetes.output import files as kubernetes_files
+from appnet.deploy.local.services import local_file, read_local_application
 from appnet.diagnostics.diagnostic import Severity
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
 from appnet.system.address import Address
+
+EXAMPLES = (
+    "appnetctl compile app.yaml -w generated",
+    "appnetctl compile app.yaml --dry-run --target wasm",
+    "python compiler/ --spec app.yaml --backend envoy",
+)
+PAGE = "compiler.md"
 
 
 def _not_yet(_: str) -> Path:
@@ -39,7 +52,7 @@ def _address(text: str) -> Address:
     try:
         return Address.parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{error}, such as 127.0.0.1:4318") from None
 
 
 _Files = Annotated[list[Path] | None, typer.Argument(help="The application: a specification or AppNetConfigs (.yaml).")]
@@ -62,7 +75,17 @@ _Replica = Annotated[
     int | None, typer.Option("--replica", min=1, help="Pods per service; default: as in the manifest.")
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Report each step and its duration on standard error.")]
-_Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
+
+
+class _Form(Enum):
+    """What applications are compiled to."""
+
+    KUBERNETES = "kubernetes"
+    COMPOSE = "compose"
+
+
+_To = Annotated[_Form, typer.Option("--to", help="Kubernetes manifests, or a Compose file.")]
+_Write = Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")]
 _Collector = Annotated[
     Address | None,
     typer.Option(parser=_address, metavar="HOST:PORT", help="Where to send records: OTLP over HTTP."),
@@ -87,12 +110,14 @@ def command(
     profile: ProfileOption = None,
     debug: _Debug = False,
     target: TargetOption = DEFAULT_TARGET,
-    output: _Output = Path("generated"),
+    to: _To = _Form.KUBERNETES,
+    write: _Write = Path("generated"),
     collector: _Collector = None,
+    output: OutputOption = Format.TEXT,
 ) -> None:
-    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests.
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests or a Compose file.
 
-    Native modules need Istio 1.31 or newer; for older versions use --target wasm.
+    In a cluster, native modules need Istio 1.31 or newer; for older versions use --target wasm.
     """
     del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
     named = [*(files or ()), *([spec] if spec is not None else ())]
@@ -101,25 +126,40 @@ def command(
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(), _told_steps(debug=debug):
-        where = where_of(target, prices, cluster=True)
-        application = load_application(*map(FileSource, named))
+        where = where_of(target, prices, cluster=to is _Form.KUBERNETES)
+        application = load_application(*application_sources("compile", named))
         show_diagnostics(screens.err, list(application.warnings))
         if pseudo_property is not None:
             by_hand = load_overrides(FileSource(pseudo_property), _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
         profiles = profiles_of(profile, [it.chain for it in application.chains])
         version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
-        there = problems(version.artifacts, version.application.manifest)
-        show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
-                tell(screens.out, line)
-        found = output_files(version, ManifestSettings(replica, collector))
+                tell(screens.out if output is Format.TEXT else screens.err, line)
+        if to is _Form.KUBERNETES:
+            there = problems(version.artifacts, version.application.manifest)
+            show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
+            found = kubernetes_files(version, ManifestSettings(replica, collector))
+        else:
+            found, notes = compose_files(version, ComposeSettings(where, replica, collector, _links(version)))
+            show_diagnostics(screens.err, notes)
         if not dry_run:
-            with writing(output):
-                write(found, output)
-    for path in sorted(found):
-        typer.echo(f"{'would write' if dry_run else 'wrote'} {output / path}")
+            with writing(write):
+                write_files(found, write)
+    paths = [str(write / path) for path in sorted(found)]
+    if output is not Format.TEXT:
+        print_data({"written": not dry_run, "files": paths}, output)
+        return
+    for path in paths:
+        typer.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+
+
+def _links(version: Version) -> list[tuple[str, str]]:
+    """Which services call each other, as far as the application file beside the manifest says it."""
+    source = local_file(version.application.manifest.source)
+    services = read_local_application(source).services if source is not None else {}
+    return [(name, server) for name, it in services.items() for server in it.upstreams]
 
 
 @contextlib.contextmanager

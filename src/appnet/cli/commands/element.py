@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +12,25 @@ import typer
 
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
-from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.options import BackendOption, ParameterOption, given_by
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.properties import properties
 from appnet.cli.screen import show_diagnostics
 from appnet.cli.views import View, views
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.diagnostics.source import FileSource
 from appnet.ir import compile_element
-from appnet.ir.nodes import Element, Handler
 from appnet.language import Given
 from appnet.processors import registry
+from appnet.system.files import write_whole
+
+EXAMPLES = ("appnetctl element --element fault.appnet --proto echo.proto --method echo",)
+PAGE = "tools.md"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class BuiltElement:
     """``properties``: what was inferred, ready for JSON. ``files``: what was written. ``warnings``: of the program."""
 
@@ -46,52 +51,23 @@ def build_element(
 ) -> BuiltElement:
     """Compiles the element and writes ``NAME.c``, a file for each target and ``NAME.json`` into ``folder``.
 
-    Raises `DiagnosticError` for what is wrong with the input, OSError where ``folder`` cannot be written.
+    Raises `DiagnosticError` for what is wrong with the input, or where ``folder`` cannot be written.
     """
     signature = load_proto(FileSource(proto)).method(method)
     compiled = compile_element(FileSource(file), signature, parameters=parameters)
     element = compiled.element
     printed = print_by_content(ChainSource(element.name, "", [(signature, [element])]), "")
     found = {"backend": backend, "placement": placement.value, **properties(element, signature.full_name)}
-    folder.mkdir(parents=True, exist_ok=True)
-    code = folder / f"{element.name}.c"
-    code.write_text(printed.text, encoding="utf-8")
-    written = [code]
+    content = {f"{element.name}.c": printed.text.encode()}
     for name, (processor, target) in registry.targets().items():
-        module = folder / f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
-        module.write_bytes(processor.build(printed, target.name))
-        written.append(module)
-    description = folder / f"{element.name}.json"
-    description.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return BuiltElement(found, [*written, description], list(compiled.warnings))
-
-
-_SHOWN_AS = {"req": "request", "resp": "response"}
-
-
-def properties(element: Element, method: str) -> dict[str, Any]:
-    """What the compiler infers about the element; nothing of it is declared."""
-    return {
-        "element": element.name,
-        "method": method,
-        "state": {it.name: {"type": str(it.type), "class": it.state_class.value} for it in element.state},
-        **{_SHOWN_AS.get(name, name): _handler(it) for name, it in element.handlers.items()},
-    }
-
-
-def _handler(handler: Handler) -> dict[str, Any]:
-    effects = handler.effects
-    return {
-        "reads": [it.path for it in effects.fields if it.read],
-        "writes": [it.path for it in effects.fields if it.written],
-        "state_read": sorted(effects.state_read),
-        "state_written": sorted(effects.state_written),
-        **{
-            it.name: getattr(effects, it.name)
-            for it in dataclasses.fields(effects)
-            if isinstance(getattr(effects, it.name), bool)
-        },
-    }
+        module = f"{element.name}.{'.'.join([*name.split('/')[:-1], target.suffix])}"
+        content[module] = processor.build(printed, target.name)
+    content[f"{element.name}.json"] = (json.dumps(found, indent=2) + "\n").encode()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, it in content.items():
+            write_whole(folder / name, it)
+    return BuiltElement(found, [folder / name for name in content], list(compiled.warnings))
 
 
 def command(
@@ -102,19 +78,21 @@ def command(
     backend: BackendOption = "envoy",
     placement: Annotated[Side, typer.Option(help="The side on which it runs.")] = Side.CLIENT,
     parameter: ParameterOption = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("generated"),
+    write: Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")] = Path("generated"),
+    output: OutputOption = Format.JSON,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the match-action tables.")] = False,
 ) -> None:
     """Compile one element: print its inferred properties, and write its code."""
     screens, given = open_screens(), given_by(parameter)
     with told_errors():
         built = build_element(
-            element, proto, method, parameters=given, backend=backend, placement=placement, folder=output
+            element, proto, method, parameters=given, backend=backend, placement=placement, folder=write
         )
-        if verbose:
+        if verbose or output is Format.TEXT:
             for view in views(element, proto, method, given, [View.EFFECTS, View.STATES, View.TABLE]):
                 screens.out.print(view)
     show_diagnostics(screens.err, built.warnings)
-    typer.echo(json.dumps(built.properties, indent=2))
+    if output is not Format.TEXT:
+        print_data(dict(built.properties), output)
     for file in built.files:
         screens.err.print(f"wrote {file}", markup=False)

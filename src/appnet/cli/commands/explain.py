@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from appnet.cli.errors import open_screens, told_errors, writing
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
-from appnet.cli.planned import application_json, planned, where_of
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.planned import application_data, planned, where_of
 from appnet.cli.screen import tell
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import told_application
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
+from appnet.system.files import write_whole
+
+EXAMPLES = (
+    "appnetctl explain app.yaml",
+    "appnetctl explain -v app.yaml --opt-level weak --svg plan.svg",
+)
+PAGE = "optimizer.md"
 
 
 def command(
@@ -27,7 +35,7 @@ def command(
     profile: ProfileOption = None,
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: OutputOption = Format.TEXT,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -40,12 +48,12 @@ def command(
     out = open_screens().out
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
-        found = planned(files, settings, where, profile)
+        found = planned(application_sources("explain", files), settings, where, profile)
         if svg is not None:
             with writing(svg):
-                svg.write_text(picture(found.explanations, found.edges), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(application_json(found), indent=2))
+                write_whole(svg, picture(found.explanations, found.edges).encode())
+    if output is not Format.TEXT:
+        print_data(application_data(found), output)
     else:
         for line in told_application(found.explanations, pairs=verbose):
             tell(out, line)

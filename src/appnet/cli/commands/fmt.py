@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,24 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
-from appnet.cli.files import elements
+from appnet.cli.files import STANDARD_INPUT, elements, standard_input
+from appnet.cli.options import StdinFilenameOption
 from appnet.cli.screen import show_diagnostics
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
-from appnet.diagnostics.source import MOST_BYTES, NOT_TEXT, FileSource, TextSource
+from appnet.diagnostics.source import FileSource, TextSource
 from appnet.language.formatter import format_program
 from appnet.language.parser import read_program
+from appnet.system.files import write_whole
 
-_STANDARD_INPUT = Path("-")
+EXAMPLES = (
+    "appnetctl fmt .",
+    "appnetctl fmt --check --diff elements",
+    "appnetctl fmt - < firewall.appnet",
+)
+PAGE = "tools.md"
+
+
+_UNNAMED = Path("standard input")
 
 
 @dataclass(frozen=True)
@@ -43,30 +52,16 @@ class Formatted:
 
     def write(self) -> None:
         """Replaces the file's text. Raises OSError."""
-        self.file.write_text(self.after, encoding="utf-8", newline="\n")
+        write_whole(self.file, self.after.encode())
 
 
-def format_file(file: Path, *, upgrade: bool = False) -> Formatted:
-    """The program in ``file``, formatted; with ``upgrade`` out of the older syntax, too.
+def format_file(source: FileSource, *, upgrade: bool = False) -> Formatted:
+    """The program, formatted; with ``upgrade`` out of the older syntax, too.
 
     Raises `DiagnosticError` where it is no program.
     """
-    source = _standard_input() if file == _STANDARD_INPUT else FileSource(file)
     text = read_program(source)
     return Formatted(source.path, text, format_program(TextSource(source.path, text), upgrade=upgrade))
-
-
-def _standard_input() -> TextSource:
-    file = Path("standard input")
-    if sys.stdin is None:
-        raise typer.BadParameter("standard input is closed")
-    content = sys.stdin.buffer.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise typer.BadParameter(f"standard input is larger than {MOST_BYTES >> 20} MiB")
-    try:
-        return TextSource(file, content.decode())
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"standard input is {NOT_TEXT}") from None
 
 
 def _with_line_ends(lines: Iterator[str]) -> Iterator[str]:
@@ -80,6 +75,7 @@ def command(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Like --check, and show what would change.")] = False,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Also convert the older brace syntax.")] = False,
+    stdin_filename: StdinFilenameOption = None,
 ) -> None:
     """Format elements; comments and meaning stay the same."""
     screens = open_screens()
@@ -89,11 +85,12 @@ def command(
         files = elements(files)
     for file in files:
         try:
-            formatted = format_file(file, upgrade=upgrade)
+            source = standard_input(stdin_filename or _UNNAMED) if file == STANDARD_INPUT else FileSource(file)
+            formatted = format_file(source, upgrade=upgrade)
         except DiagnosticError as error:
             wrong += error.diagnostics
             continue
-        if file == _STANDARD_INPUT and not (check or diff):
+        if file == STANDARD_INPUT and not (check or diff):
             typer.echo(formatted.after, nl=False)
         elif formatted.changed:
             changed.append(formatted)

@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import check_new, open_screens, told_errors, writing
-from appnet.cli.values import none_of
+from appnet.cli.values import completing, none_of
 from appnet.samples.copies import SAMPLES
+
+EXAMPLES = (
+    "appnetctl init shop",
+    "appnetctl init --sample hotel hotel",
+)
+PAGE = "tools.md"
 
 
 def _known(name: str) -> str:
@@ -24,6 +30,7 @@ _Sample = Annotated[
         "--sample",
         parser=_known,
         metavar="|".join(SAMPLES),
+        autocompletion=completing(SAMPLES),
         help="; ".join(f"{name}: {it.summary}" for name, it in SAMPLES.items()) + ".",
     ),
 ]
@@ -33,10 +40,15 @@ def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to; created if it does not exist.")] = Path(),
     *,
     sample: _Sample = "echo",
+    listed: Annotated[bool, typer.Option("--list", help="List the samples, and write nothing.")] = False,
 ) -> None:
     """Copy a sample application to start from. Never overwrites files."""
+    if listed:
+        for name, it in SAMPLES.items():
+            typer.echo(f"{name:10}{it.summary}")
+        return
     chosen = SAMPLES[sample]
-    places = [folder / it for _, it in chosen.files()]
+    places = [folder / it for it in chosen.places()]
     with told_errors(), writing(folder):
         for place in places:
             check_new(place, "choose another folder: `appnetctl init` does not overwrite files")

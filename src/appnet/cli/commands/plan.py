@@ -1,21 +1,28 @@
-"""`appnetctl plan`: what is made of a configuration or an application, for programs."""
+"""`appnetctl plan`: which element runs where, in which order, at what cost."""
 
 from __future__ import annotations
-
-import json
 
 import typer
 
 from appnet.cli.errors import told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
+from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import (
-    plan_json,
+    plan_data,
+    plan_text,
     planned,
     where_of,
 )
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.placement import OptLevel
+
+EXAMPLES = (
+    "appnetctl plan app.yaml",
+    "appnetctl plan app.yaml --prices prices.yaml -o json",
+)
+PAGE = "optimizer.md"
 
 
 def command(
@@ -26,8 +33,14 @@ def command(
     profile: ProfileOption = None,
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
+    output: OutputOption = Format.TEXT,
 ) -> None:
-    """Print plans as JSON: which elements run where, in which order, at what expected cost."""
+    """Print plans: which elements run where, in which order, at what expected cost."""
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
-        typer.echo(json.dumps(plan_json(planned(files, settings, where, profile)), indent=2))
+        found = planned(application_sources("plan", files), settings, where, profile)
+    if output is Format.TEXT:
+        for line in plan_text(found):
+            typer.echo(line)
+    else:
+        print_data(plan_data(found), output)

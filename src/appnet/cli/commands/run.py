@@ -16,6 +16,8 @@ import typer
 from appnet.application.kinds import LOCAL
 from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
+from appnet.cli.files import application_sources
+from appnet.cli.keys import Typing, at_terminal, obey
 from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
@@ -33,7 +35,6 @@ from appnet.cli.screen import Steps, show_diagnostics, tell
 from appnet.cli.streams import stream_line, stream_name, value_text
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
@@ -44,6 +45,15 @@ from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT
+from appnet.system.folders import run_folder
+
+EXAMPLES = (
+    "appnetctl run app.yaml",
+    "appnetctl run app.yaml --once --target wasm",
+    "appnetctl run app.yaml --upstream server=127.0.0.1:50051",
+)
+PAGE = "local.md"
+
 
 _MAX_CALLS = 20  # where chance answers so often in a row, it is no chance
 _RECORDS_TIMEOUT_SECONDS = 10.0
@@ -80,8 +90,13 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        tell(out, f"press Ctrl-C to stop, or save any of {files} to upgrade the proxies", style="dim")
-        await together(machine.watch(), upgrade_on_save(machine, screens), show_live(machine, out))
+        if machine.instances and not at_terminal():
+            tell(out, f"logs: {machine.settings.folder}/*.log", style="dim")
+        help_ = "Enter: help; " if machine.instances and at_terminal() else ""
+        tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the proxies", style="dim")
+        typing = Typing()
+        shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens)
+        await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
 
 
 @contextlib.asynccontextmanager
@@ -209,7 +224,7 @@ def command(
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
-        sources = tuple(map(FileSource, files))
+        sources = application_sources("run", files)
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
         settings = RunSettings(sources, folder, Settings(opt_level), where, port, upstreams, started)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from appnet.application.model import Limits
 from appnet.cli.errors import Screens, open_screens, told_errors
+from appnet.cli.files import application_sources
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
+    CONTROL,
+    RECORDS,
+    STATUS,
     ConcurrencyOption,
     FilesArgument,
     IdleTimeoutOption,
@@ -25,22 +30,26 @@ from appnet.cli.options import (
 from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
+from appnet.cli.tls import CertificateOption, KeyOption, server_tls
 from appnet.compile.fit import DEFAULT_TARGET
-from appnet.deploy.local.folders import run_folder
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.status import StatusServer
-from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
 from appnet.system.address import MAX_PORT, Address
+from appnet.system.folders import run_folder
+from appnet.system.tls import ServerTls
+
+EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
+PAGE = "local.md"
 
 
 async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
     """Stays up, tells every node its version as it connects, and brings every save to those that are."""
     out = screens.out
-    async with LocalMachine(settings) as machine, StatusServer(machine, status):
+    async with LocalMachine(settings) as machine, StatusServer(machine, status, lambda it: tell(out, it)):
         show_diagnostics(screens.err, machine.controller.running.application.warnings)
         show_plan(machine, out)
         assert settings.served is not None
@@ -50,9 +59,26 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
             tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
         tell(out, f"\nup: control plane at {control}, records at {records}, status at http://{status}/readyz")
-        options = f"--control {control} --records {records}"
+        options = f"--control {control} --records {records}{_tls_options(settings.served.tls)}"
         tell(out, f"for a node's bootstrap configuration, run: appnetctl bootstrap NODE {options}", style="dim")
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
+
+
+def _place(text: str, option: str) -> Address:
+    """Where to listen. Raises OSError that names the option where that cannot be."""
+    address = address_given(text, option)
+    try:
+        address.check_bindable()
+    except OSError as error:
+        raise OSError(f"{option}: {error}; choose another, or stop the program that listens there") from None
+    return address
+
+
+def _tls_options(tls: ServerTls | None) -> str:
+    """Those of `bootstrap`."""
+    if tls is None:
+        return ""
+    return " --tls-ca FILE" if tls.client_ca is None else " --tls-ca FILE --tls-cert FILE --tls-key FILE"
 
 
 def command(
@@ -61,15 +87,26 @@ def command(
     upstream: UpstreamOption = None,
     target: TargetOption = DEFAULT_TARGET,
     opt_level: LevelOption = OptLevel.STRONG,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Envoys connect.")] = "127.0.0.1:18000",
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where elements send records.")] = "127.0.0.1:18001",
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Envoys connect.")] = CONTROL,
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where elements send records.")] = RECORDS,
     status: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="The address of /readyz, /healthz and /metrics.")
-    ] = "127.0.0.1:18002",
+        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz, /metrics and /rollout are.")
+    ] = STATUS,
     host: Annotated[str, typer.Option(help="The address on which Envoys listen.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=1, max=MAX_PORT, help="The first node's port; the others get the next ones.")
     ] = 15000,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Accept only nodes with a certificate of this authority, in PEM.")
+    ] = None,
+    canary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE[,NODE…]", help="Saved changes go only to these nodes, until `rollout promote`; repeatable."
+        ),
+    ] = None,
     concurrency: ConcurrencyOption = 1,
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
@@ -80,15 +117,18 @@ def command(
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
         limits = Limits(max_message, idle_timeout)
         where = where_of(target, prices, workers=concurrency, limits=limits)
-        served = Served(address_given(control, "--control"), address_given(records, "--records"), host, port)
+        tls = server_tls(tls_cert, tls_key, tls_client_ca)
+        own = [_place(it, name) for it, name in ((control, "--control"), (records, "--records"), (status, "--status"))]
+        served = Served(own[0], own[1], host, port, tls)
         settings = RunSettings(
-            tuple(map(FileSource, files)),
+            application_sources("serve", files),
             folder,
             Settings(opt_level),
             where,
             upstreams=upstreams_given(upstream),
             served=served,
+            canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
-        work = serve_until_told(settings, address_given(status, "--status"), screens)
+        work = serve_until_told(settings, own[2], screens)
         asyncio.run(supervised(work, alone=True))
     screens.out.print("stopped")

@@ -1,4 +1,4 @@
-"""`appnetctl show`: one element, for people."""
+"""`appnetctl show`: one element as the compiler sees it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import ParameterOption, given_by
-from appnet.cli.views import View, views
+from appnet.cli.options import ParameterOption, check_method, given_by
+from appnet.cli.output import Format, OutputOption, print_data
+from appnet.cli.views import View, views, views_data
+
+EXAMPLES = (
+    "appnetctl show firewall.appnet",
+    "appnetctl show rate_limit.appnet --what table --parameter rate=100",
+)
+PAGE = "tools.md"
 
 
 def command(
@@ -19,9 +26,15 @@ def command(
     proto: Annotated[Path | None, typer.Option(help="The .proto that declares the element's method.")] = None,
     method: Annotated[str, typer.Option(help="The element's method.")] = "",
     parameter: ParameterOption = None,
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Show an element as the compiler sees it: effects, state classes, match-action tables, generated C."""
-    out = open_screens().out
+    out, given = open_screens().out, given_by(parameter)
+    check_method(method, proto)
+    wanted = what or [View.EFFECTS, View.STATES, View.TABLE]
     with told_errors():
-        for view in views(file, proto, method, given_by(parameter), what or [View.EFFECTS, View.STATES, View.TABLE]):
-            out.print(view)
+        if output is Format.TEXT:
+            for view in views(file, proto, method, given, wanted):
+                out.print(view)
+        else:
+            print_data(views_data(file, proto, method, given, wanted), output)

@@ -25,7 +25,7 @@ from ctypes import (
 )
 from typing import Any
 
-ABI = 2
+ABI = 3
 REQUEST, RESPONSE, REPLY = range(3)  # an_direction, an_metadata_map and an_part agree on them
 FORWARD, REFUSE, ANSWER = range(3)  # an_verdict
 NOT_MANY, ITEMS, ENTRIES, MESSAGES, KEYED_MESSAGES = range(5)  # an_many
@@ -175,6 +175,7 @@ class MethodTable(Structure):
         ("on_request", c_void_p),
         ("on_response", c_void_p),
         ("on_end", c_void_p),
+        ("on_trailers", c_void_p),
     )
 
 

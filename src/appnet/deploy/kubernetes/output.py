@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import yaml
 
 from appnet.application.manifest import label_value
 from appnet.compile.pipeline import Version
+from appnet.compile.written import built_into, code_files, with_mark
 from appnet.deploy.kubernetes.manifests import APPLICATION, VERSION, ManifestSettings, manifests
-from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
-from appnet.diagnostics.place import Span
-from appnet.diagnostics.source import FileSource
-from appnet.optimize.explain import explain, explanation_json, segment_json
 from appnet.processors import registry
-from appnet.processors.artifact import Artifact
 from appnet.processors.processor import Object
 
-_MARK = "order.yaml"
 _SERVER_SIDE = "--server-side --force-conflicts --field-manager=appnet"
 _README = """# {name}, compiled by AppNet
 
@@ -45,78 +37,11 @@ Apply on the server side: a module is too long for the annotation of a client-si
 
 def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     """What is to be written, by paths in the folder. Raises `DiagnosticError` as `manifests` does."""
-    found: dict[str, bytes] = {}
-    for it in version.artifacts:
-        target = registry.processor(it.segment.place.processor).targets[it.segment.place.target]
-        found[f"code/{it.stem}.c"] = it.code.text.encode()
-        found[f"code/{it.stem}.{target.suffix}"] = it.binary
     objects = manifests(version, settings)
-    for name, listed in objects.items():
-        found[f"kubernetes/{name}"] = _yaml(listed)
     paths = [f"kubernetes/{name}" for name in objects]
-    found["plan.json"] = (json.dumps(plan_json(version), indent=2) + "\n").encode()
-    found["README.md"] = _readme(version, paths).encode()
-    order = {"apply": paths, "prune": _outdated(version), "remove": paths[::-1], "written": [*found, _MARK]}
-    found[_MARK] = yaml.safe_dump(order, sort_keys=False).encode()
-    return found
-
-
-def write(found: Mapping[str, bytes], folder: Path) -> None:
-    """Writes the files in place of those that were written there before.
-
-    Raises OSError, and `DiagnosticError` for a folder that holds something else.
-    """
-    earlier = _written(folder)
-    no_more = []
-    for it in folder.rglob("*"):
-        path = it.relative_to(folder).as_posix()
-        if it.is_dir():
-            continue
-        if path not in earlier:
-            title, help_ = (
-                f"{it} is not from an earlier compilation",
-                "move it, or choose another folder: --output FOLDER",
-            )
-            place = Span.whole(FileSource(folder))
-            raise DiagnosticError([Diagnostic("C066", Severity.ERROR, title, place, "", help_)])
-        if path not in found:
-            no_more.append(it)
-    for it in no_more:
-        it.unlink()
-    for path, content in sorted(found.items(), key=lambda it: it[0] != _MARK):  # what is cut short can be repeated
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-
-
-def _written(folder: Path) -> set[str]:
-    """The paths that an earlier compilation wrote into the folder."""
-    try:
-        order = yaml.safe_load((folder / _MARK).read_bytes())
-    except (FileNotFoundError, yaml.YAMLError):
-        return set()
-    written = order.get("written") if isinstance(order, dict) else None
-    return set(map(str, written)) if isinstance(written, list) else set()
-
-
-def plan_json(version: Version) -> dict[str, Any]:
-    """What was made of the application, for programs: the segments of each chain, and why they are so."""
-    return {
-        "application": version.application.application.name,
-        "chains": [
-            {
-                "edge": str(chain.chain.edge),
-                "methods": [it.signature.full_name for it in chain.methods],
-                "segments": [_segment_json(it) for it in version.artifacts if it.chain is chain],
-                "explanation": explanation_json(explain(plan)),
-            }
-            for chain, plan in zip(version.application.chains, version.plans, strict=True)
-        ],
-    }
-
-
-def _segment_json(artifact: Artifact) -> dict[str, Any]:
-    target = artifact.segment.place.target
-    return {**segment_json(artifact.segment), "target": target, "version": artifact.version}
+    listed = {path: _yaml(it) for path, it in zip(paths, objects.values(), strict=True)}
+    found = {**code_files(version), **listed, "README.md": _readme(version, paths).encode()}
+    return with_mark(found, {"apply": paths, "prune": _outdated(version), "remove": paths[::-1]})
 
 
 def _yaml(objects: list[Object]) -> bytes:
@@ -126,13 +51,12 @@ def _yaml(objects: list[Object]) -> bytes:
 def _readme(version: Version, paths: list[str]) -> str:
     places = {it.segment.place for it in version.artifacts}
     processors = [registry.processor(name) for name in sorted({it.processor for it in places})]
-    suffixes = sorted({registry.processor(it.processor).targets[it.target].suffix for it in places})
     apply = [f"apply {_SERVER_SIDE} -f {it}" for it in paths]
     prune = [f"delete {','.join(it.objects().kinds)} --all-namespaces -l '{_outdated(version)}'" for it in processors]
     remove = [f"delete -f {it}" for it in paths[::-1]]
     return _README.format(
         name=version.application.application.name,
-        built=" or ".join(f"`.{it}`" for it in suffixes),
+        built=built_into(version),
         preparations="\n\n".join(it.objects().preparation for it in processors),
         apply=_commands([*apply, *prune]),
         remove=_commands(remove),

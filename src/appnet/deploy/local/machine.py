@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from appnet.application.load import LoadedApplication
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
 from appnet.compile.fit import Where, places_of
 from appnet.compile.pipeline import Version
+from appnet.control.canary import NO_CANARY
 from appnet.control.controller import Controller
-from appnet.control.rollout import artifacts_of
+from appnet.control.rollout import artifact_names, artifacts_of
 from appnet.deploy.local.calls import check_calls
 from appnet.deploy.local.program import ApplicationError, ServiceProgram, check_free
 from appnet.deploy.local.services import (
@@ -40,6 +42,7 @@ from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Node, Nodes, NodeSettings
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
+from appnet.system.tls import ServerTls
 
 _ALIVE_POLL_SECONDS = 0.2
 
@@ -52,6 +55,7 @@ class RunSettings:
     addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
     edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
+    ``canaries``: names of nodes that what is saved goes to first.
     """
 
     sources: tuple[Source, ...]
@@ -62,17 +66,19 @@ class RunSettings:
     upstreams: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     programs: Source | None = None
     served: Served | None = None
+    canaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Served:
-    """Where a control plane listens for nodes that others start: for what they ask, and for their records. Their own
-    listeners are on ``first_port`` of ``host`` and the ports behind it."""
+    """Where a control plane listens for nodes that others start: for what they ask, and for their records, by ``tls``
+    or without. Their own listeners are on ``first_port`` of ``host`` and the ports behind it."""
 
     control: Address
     records: Address
     host: str = ANY_LOCAL_PORT.host
     first_port: int = 15_000
+    tls: ServerTls | None = None
 
 
 @dataclass
@@ -91,8 +97,9 @@ class LocalMachine:
     """The application with a node of each processor at both ends of its edges. Use it as an async context manager.
 
     A service's program runs as often as the application file or the manifest has replicas of it, each behind nodes of
-    its own. A service that runs already is only called. ``nodes`` are all of them by name; ``entrances`` say where
-    calls of an edge go in whose client or server has no program here; ``controller`` is who upgrades the nodes.
+    its own. A service that runs already is only called. ``nodes`` are all of them by name, and ``placed`` how they were
+    set up; ``entrances`` say where calls of an edge go in whose client or server has no program here; ``controller`` is
+    who upgrades the nodes.
 
     ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``ProcessorError`` or ``ApplicationError``
@@ -102,20 +109,23 @@ class LocalMachine:
     def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.records = RecordStore()
-        self.controller = Controller(settings.sources, settings.plans, settings.where)
+        self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
+        self.placed: dict[str, NodeSettings] = {}
         self.instances: dict[str, list[Instance]] = {}
         self.entrances: dict[_Link, Address] = {}
         self.local: LocalApplication | None = None
         self._progress = progress
-        self._receiver = OtlpReceiver(settings.served.records if settings.served else ANY_LOCAL_PORT)
-        self._ports = itertools.count(settings.served.first_port if settings.served else 0)
+        served = settings.served
+        self._receiver = OtlpReceiver(served.records, served.tls) if served else OtlpReceiver()
+        self._ports = itertools.count(served.first_port if served else 0)
         self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
         self._links: list[_Link] = []
         self._outermost: str | None = None
         self._before_servers: dict[_Link, tuple[Address, ...]] = {}
+        self._down: set[str] = set()
 
     async def __aenter__(self) -> LocalMachine:
         try:
@@ -183,6 +193,7 @@ class LocalMachine:
         for name in here:
             await self._start_service(name, services[name], version)
         await self._open_entrances(version)
+        _check_canaries(application, self.settings.canaries, self.nodes)
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)
@@ -194,14 +205,9 @@ class LocalMachine:
         if replicas > 1 and service.port.number is not None:
             raise DiagnosticError([_one_port(service, replicas)])
         if port and not service.port.variable:
+            title, label = f"`{name}` chooses its port itself", "it does not get its port from `run`"
             help_ = "with --port, the program must take its port from a variable: write `port: PORT`"
-            raise DiagnosticError(
-                [
-                    _error(
-                        f"`{name}` chooses its port itself", service.name, "it does not get its port from `run`", help_
-                    )
-                ]
-            )
+            raise DiagnosticError([_error(title, service.name, label, help_)])
         pod = f"{name}-{secrets.token_hex(3)}"
         for replica in range(replicas):
             tail = f"-{replica}" if replicas > 1 else ""
@@ -293,7 +299,9 @@ class LocalMachine:
                 self._receiver.address,
                 self.settings.where.workers,
                 self._place(bind if number == len(processors) else ANY_LOCAL_PORT),
+                artifact_names(end, processor, version, self.settings.where),
             )
+            self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]
         return upstream[0]
 
@@ -312,7 +320,7 @@ class LocalMachine:
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
         if processor not in self._starters:
             served, at = self.settings.served, registry.processor(processor)
-            nodes = at.awaited(served.control) if served is not None else at.nodes()
+            nodes = at.awaited(served.control, served.tls) if served is not None else at.nodes()
             self._starters[processor] = await self._cleanup.enter_async_context(nodes)
         artifacts = artifacts_of(settings.end, processor, version)
         node = await self._starters[processor].start(settings, version.id, artifacts)
@@ -321,13 +329,28 @@ class LocalMachine:
         return node.address
 
     def check(self) -> None:
-        """Raises `ApplicationError` where one of the programs or processors has ended by itself."""
+        """Raises `ApplicationError` where one of the programs or processors has ended by itself; a program that did not
+        start again is down until it does."""
         for it in self.programs:
-            if not it.running:
+            if not it.running and it.name not in self._down:
                 raise ApplicationError(f"{it.name} ended {it.how_it_ended()}")
         for name, node in self.nodes.items():
             if not node.running:
                 raise ApplicationError(f"{name} ended; the end of its log:\n{node.last_words()}")
+
+    async def restart(self, service: str = "") -> AsyncIterator[tuple[ServiceProgram, float, str]]:
+        """Starts the programs of a service again, or all, one after the other: each with the seconds that it took, and
+        what is wrong where it did not start. What stands beside it stays."""
+        for it in [it.program for name, several in self.instances.items() if service in ("", name) for it in several]:
+            self._down.add(it.name)
+            began = time.monotonic()
+            try:
+                await it.restart()
+            except ApplicationError as error:
+                yield it, time.monotonic() - began, str(error)
+            else:
+                self._down.discard(it.name)
+                yield it, time.monotonic() - began, ""
 
     async def watch(self) -> NoReturn:
         """Waits until one of the programs or processors has ended by itself, and raises `ApplicationError`."""
@@ -367,6 +390,15 @@ def _check_upstreams(application: LoadedApplication, running: Iterable[str]) -> 
             title, place = f"--upstream: no service `{name}`", Span.whole(application.manifest.source)
             help_ = suggestion(name, known, what="services of the manifest")
             raise DiagnosticError([Diagnostic("C040", Severity.ERROR, title, place, "", help_)])
+
+
+def _check_canaries(application: LoadedApplication, canaries: Iterable[str], nodes: Iterable[str]) -> None:
+    known = list(nodes)
+    for name in canaries:
+        if name not in known:
+            title, place = f"--canary: no node `{name}`", Span.whole(application.manifest.source)
+            help_ = suggestion(name, known, what="nodes of this application")
+            raise DiagnosticError([Diagnostic(NO_CANARY, Severity.ERROR, title, place, "", help_)])
 
 
 def _check(

@@ -17,17 +17,16 @@ from types import MappingProxyType
 import aiohttp
 import grpc
 
+from appnet.deploy.local.log import ProgramLog
 from appnet.deploy.local.services import LocalService
 from appnet.system import lifetime
 from appnet.system.address import MAX_PORT, Address
 
 _HOST = "127.0.0.1"
-_LOG_TAIL_LINES = 20
-_LOG_TAIL_BYTES = 64 << 10
-_LONGEST_LINE = 500
 _LOOK_BYTES = 1 << 20
 _POLL_SECONDS = 0.02
 _ASK_SECONDS = 1.0
+_RESTART_SECONDS = 10.0  # for calls under way
 _HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"  # a HealthCheckResponse
 _THIS_PYTHON = ("python", "python3")
@@ -37,19 +36,30 @@ class ApplicationError(Exception):
     """A program did not start, or cannot be called."""
 
 
+def program_path(service: LocalService) -> str | None:
+    """Where the service's program is; None where there is none. One that a variable names is not looked for."""
+    program = service.command[0]
+    return program if "$" in program else _found(program, service.folder)
+
+
+def _found(program: str, folder: Path) -> str | None:
+    return sys.executable if program in _THIS_PYTHON else _program(program, folder)
+
+
 class ServiceProgram:
     """A running instance of a service, which ends with this process.
 
-    ``name``: of the instance, for messages. What it writes goes to ``log_path``.
+    ``name``: of the instance, for messages. What it writes goes to ``log``.
     """
 
     def __init__(self, name: str, service: LocalService, log_path: Path) -> None:
         self.name = name
-        self.log_path = log_path
+        self.log = ProgramLog(log_path)
         self._service = service
         self._process: asyncio.subprocess.Process | None = None
         self._address: Address | None = None
         self._seen = 0  # of its log, in bytes
+        self._variables: Mapping[str, str] = {}
 
     async def start(self, variables: Mapping[str, str] = MappingProxyType({})) -> None:
         """Starts it, and waits until it can be called. ``variables``: of its environment, beside its service's own.
@@ -57,12 +67,12 @@ class ServiceProgram:
         Raises `ApplicationError` where it ends before, with the end of its log, or takes too long.
         """
         self.check_port()
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._variables = variables
         environment = {**variables, **self._service.environment}
         if self._service.port.variable:
             environment[self._service.port.variable] = str(self.address.port)
         command = self._command(environment)
-        with self.log_path.open("wb") as log:
+        with self.log.writing() as log:
             self._process = await lifetime.start_bound(
                 command, stdout=log, stderr=log, environment=environment, folder=self._service.folder
             )
@@ -71,6 +81,16 @@ class ServiceProgram:
         except BaseException:
             await self.stop()
             raise
+
+    async def restart(self, grace_seconds: float = _RESTART_SECONDS) -> None:
+        """Stops it as `stop` does, and starts it again as it was started, at the same port.
+
+        Raises `ApplicationError` as `start` does, and where it chooses its port itself.
+        """
+        if self._service.port.printed is not None:
+            raise ApplicationError(f"{self.name} chooses its port itself, and may choose another: start `run` again")
+        await self.stop(grace_seconds)
+        await self.start(self._variables)
 
     def check_port(self) -> None:
         """Raises `ApplicationError` where the port that it has to listen on is taken."""
@@ -115,12 +135,9 @@ class ServiceProgram:
 
     def last_words(self) -> str:
         """The end of its log, to follow what is said of it."""
-        with self.log_path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()[-_LOG_TAIL_LINES:]
-        if not lines:
+        shown = self.log.tail(ended=not self.running)
+        if not shown:
             return "; it wrote nothing"
-        shown = [it[:_LONGEST_LINE] for it in lines]
         return f": {shown[0]}" if len(shown) == 1 else "\n".join(("; the end of its log:", *shown))
 
     def _command(self, environment: Mapping[str, str]) -> list[str]:
@@ -132,7 +149,7 @@ class ServiceProgram:
             raise ApplicationError(f"the command of {self.name} uses ${error.args[0]}, which is not set") from error
         except ValueError as error:
             raise ApplicationError(f"the command of {self.name} cannot be read: {error}; write $$ for $") from error
-        found = sys.executable if program in _THIS_PYTHON else _program(program, self._service.folder)
+        found = _found(program, self._service.folder)
         if found is None:
             raise ApplicationError(f"{self.name} cannot start: no program `{program}` here or on the PATH")
         return [found, *words]
@@ -158,21 +175,13 @@ class ServiceProgram:
         pattern = self._service.port.printed
         if pattern is None or self._address is not None:
             return
-        found = next(filter(None, map(pattern.search, self._new_lines())), None)
+        lines, self._seen = self.log.lines_from(self._seen, _LOOK_BYTES)
+        found = next(filter(None, map(pattern.search, lines)), None)
         if found is not None:
             port = found[1] or ""
             if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
                 raise ApplicationError(f"{self.name} printed {port!r}, which is not a port: correct `printed`")
             self._address = Address(_HOST, int(port))
-
-    def _new_lines(self) -> list[str]:
-        """The whole lines that it has written since the last time, as far as one look goes."""
-        with self.log_path.open("rb") as log:
-            log.seek(self._seen)
-            part = log.read(_LOOK_BYTES)
-        whole = part.rfind(b"\n") + 1 or (len(part) if len(part) == _LOOK_BYTES else 0)
-        self._seen += whole
-        return part[:whole].decode("utf-8", "replace").splitlines()
 
     async def _answers(self, address: Address) -> bool:
         health = self._service.health
@@ -217,6 +226,7 @@ async def _listens(address: Address) -> bool:
 
 
 async def _serves_page(url: str) -> bool:
+
     timeout = aiohttp.ClientTimeout(total=_ASK_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
@@ -226,6 +236,7 @@ async def _serves_page(url: str) -> bool:
 
 
 async def _serves_grpc(address: Address) -> bool:
+
     async with grpc.aio.insecure_channel(str(address), options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             answer = await channel.unary_unary(_HEALTH_METHOD)(b"", timeout=_ASK_SECONDS)

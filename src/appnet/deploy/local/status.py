@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -10,20 +10,27 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from appnet.application.model import DEFAULT_MAX_MESSAGE
+from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
+from appnet.deploy.local.rollouts import RolloutPages
+from appnet.diagnostics.near import suggestion
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from appnet.system.http import serve_http
 
 
 class StatusServer:
-    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on ``address``. Use it as an async context manager.
+    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and `RolloutPages` on ``address``. Use it as an async context
+    manager.
 
-    It is ready once there is a version for nodes to run. Entering raises OSError where the address cannot be had.
+    It is ready once there is a version for nodes to run. ``told`` hears of versions that somebody changes here.
+    Entering raises OSError where the address cannot be had.
     """
 
-    def __init__(self, machine: LocalMachine, address: Address) -> None:
+    def __init__(self, machine: LocalMachine, address: Address, told: Callable[[str], None]) -> None:
         self._machine, self._address = machine, address
+        self._rollouts = RolloutPages(machine.controller, told)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> StatusServer:
@@ -31,6 +38,8 @@ class StatusServer:
         application.router.add_get("/healthz", self._ok)
         application.router.add_get("/readyz", self._ok)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/nodes/{name}", self._node)
+        self._rollouts.add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -41,11 +50,32 @@ class StatusServer:
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
+    async def _node(self, request: web.Request) -> web.Response:
+        """What `appnetctl listener` needs to know of a node."""
+        name = request.match_info["name"]
+        placed = self._machine.placed.get(name)
+        if placed is None:
+            help_ = suggestion(name, self._machine.placed, what="nodes of this application")
+            return web.json_response({"error": f"no node `{name}`; {help_}"}, status=404)
+        artifacts = artifacts_of(placed.end, self._machine.nodes[name].processor, self._machine.controller.running)
+        asked = {one.need.value: it.stem for it in artifacts for one in it.asked}
+        return web.json_response(
+            {
+                "service": placed.end.service,
+                "chains": placed.chains,
+                "max_message": max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
+                "asked": asked,
+                "foreign": [it.name for it in artifacts if it.name not in placed.chains],
+            }
+        )
+
     async def _metrics(self, _request: web.Request) -> web.Response:
-        version = self._machine.controller.running.id
-        answers = {name: (await it.answer(version, 0)).acceptance for name, it in self._machine.nodes.items()}
+        controller = self._machine.controller
+        answers = {}
+        for name, it in self._machine.nodes.items():
+            answers[name] = (await it.answer(controller.meant_for(it).id, 0)).acceptance
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Metrics(list(self._families(version, answers))))
+        registry.register(_Metrics(list(self._families(controller.running.id, answers))))
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _families(self, version: str, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
@@ -54,7 +84,9 @@ class StatusServer:
         yield info
         connected = GaugeMetricFamily("appnet_node_connected", "Whether a node is connected.", labels=["node"])
         stands = GaugeMetricFamily(
-            "appnet_node_acceptance", "Whether a node accepted the version.", labels=["node", "acceptance"]
+            "appnet_node_acceptance",
+            "Whether a node accepted its version.",
+            labels=["node", "acceptance"],
         )
         for name, node in self._machine.nodes.items():
             connected.add_metric([name], int(node.running))

@@ -28,7 +28,10 @@ PUBLIC_CALL_NUMBER = b"appnet-rpc-id"
 HOST = "x-appnet-host"
 """Holds the number, from 0, of the host that a request goes to; anything else is any host."""
 
-HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST})
+NUMBER = "x-appnet-call"
+"""Holds the number of the call, for modules of one proxy behind the one that counts."""
+
+HIDDEN_KEYS = frozenset({DELAY, f"{DELAY}-percentage", HOST, NUMBER})
 """Headers that are between AppNet and its proxies: elements see none, and a caller's have no effect."""
 
 STATUS_KEYS = frozenset({"grpc-status", "grpc-message", "grpc-status-details-bin"})
@@ -93,7 +96,7 @@ def _warn_of_setting(call: Call, index: int, key: Value, value: Value | None) ->
     if text is not None and not is_header_key(text):
         help_ = (
             "use a key of a-z, 0-9, `.`, `_` and `-`; `grpc-…`, `content-type` and `te` are gRPC's own, "
-            f"`{DELAY}` and `{HOST}` the proxies'"
+            f"`{DELAY}`, `{HOST}` and `{NUMBER}` the proxies'"
         )
         if text == b"grpc-timeout":
             help_ = "shorten the deadline: set_deadline(rpc, seconds)"
@@ -161,24 +164,28 @@ def _delete_metadata(call: Call) -> Value:
     return value
 
 
-def _of_response(call: Call) -> None:
-    """Raises `CheckError` where there is no response to have trailers."""
+def _of_response(call: Call, *parts: Part) -> None:
+    """Raises `CheckError` where there is no response to have trailers: but in ``parts``."""
     call.in_handler()
-    if call.scope.part is not Part.RESP:
+    if call.scope.part not in parts:
         title = f"`{call.name}` works only in responses: requests have no trailers"
         raise CheckError("E036", title, call.node.span, help_="move it to `resp`; for a request use metadata")
 
 
 def _get_trailer(call: Call) -> Value:
-    _of_response(call)
+    _of_response(call, Part.RESP, Part.END)
     value = by_signature(call, _GET_TRAILER)
     assert isinstance(value, Operate)
+    if call.scope.part is Part.END and _literal(value.arguments[0]) is None:
+        title = "`end` sees trailers of keys that are written out: nothing else of a response is kept for it"
+        help_ = "write the key as a literal, or look at the trailer in `resp` and keep it in a Map at rpc_id()"
+        raise CheckError("E037", title, call.span(len(call.arguments) - 1), "computed", help_)
     _warn_of_reading(call, len(call.arguments) - 1, value.arguments[0])
     return coerce(value, call.want, call.node.span) if call.want in {*NUMERIC, BOOL} else value
 
 
 def _set_trailer(call: Call) -> Value:
-    _of_response(call)
+    _of_response(call, Part.RESP)
     offset = call.after_rpc(2)
     key, value = call.typed(offset, STRING), call.text(offset + 1)
     _warn_of_setting(call, offset, key, value)
@@ -187,11 +194,12 @@ def _set_trailer(call: Call) -> Value:
 
 _SEEN = (
     "Keys are compared in lower case. Pseudo-headers (':…'), 'grpc-status', 'grpc-message', "
-    f"'grpc-status-details-bin', '{DELAY}' and '{HOST}' read as absent; the value of a '-bin' key is base64 text."
+    f"'grpc-status-details-bin', '{DELAY}', '{HOST}' and '{NUMBER}' read as absent; the value of a '-bin' key is "
+    "base64 text."
 )
 _LEFT_ALONE = (
     "It ignores reserved keys (':…', 'grpc-…' except 'grpc-retry-pushback-ms', 'content-type', 'te', 'dst', "
-    f"'{DELAY}', '{HOST}'), keys with characters outside [a-z0-9._-]"
+    f"'{DELAY}', '{HOST}', '{NUMBER}'), keys with characters outside [a-z0-9._-]"
 )
 
 _GET = Operation(
@@ -225,7 +233,8 @@ _GET_TRAILER = Operation(
     "get_trailer(rpc, 'key')",
     "In `resp`, the value in the trailing metadata of the response, like get_metadata for leading metadata. Trailers "
     "come last: a message of a stream has none yet, except those that handlers set. The trailers of an error "
-    "without a message are also its metadata.",
+    "without a message are also its metadata. In `end`, for a key that is a literal, the value with which the response "
+    "left the element on its way to the caller.",
     "get_trailer(rpc, 'cost') == ''",
     Effect.READS_TRAILERS,
     block="resp",

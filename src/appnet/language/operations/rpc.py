@@ -73,7 +73,8 @@ CHAPTERS = (
                     "rpc_id",
                     "() -> uint",
                     "rpc_id()",
-                    "The number of the call, unique in its processor instance.",
+                    "The number of the call, unique in its processor instance and the same for all elements "
+                    "there. On the other side of the wire, the call has another number.",
                     "rpc_id() == 1",
                     Effect.READS_CALL,
                 ),

@@ -14,6 +14,7 @@ from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.protobuf.wrappers_pb2 import BytesValue
 
@@ -79,6 +80,26 @@ def chain_filter(artifact: Artifact, options: ChainOptions) -> TypedExtensionCon
         loader = loader_library().stem.removeprefix("lib")
         return native_filter(artifact.name, artifact.binary, options, loader)
     return wasm_filter(artifact.name, artifact.binary, options)
+
+
+def marked(packed: AnyMessage, mark: str) -> AnyMessage:
+    """A filter configuration that does the same in other bytes: Envoy acknowledges one that equals the last that it
+    refused without applying it. ``mark`` has no dot."""
+    config = TypedExtensionConfig.FromString(packed.value)
+    body = config.typed_config
+    if body.type_url == WASM_TYPE:
+        wasm, configuration = Wasm.FromString(body.value), BytesValue()
+        machine = wasm.config.vm_config
+        machine.configuration.Unpack(configuration)
+        machine.configuration.Pack(BytesValue(value=configuration.value + mark.encode()))
+        body.Pack(wasm)
+    elif body.type_url == NATIVE_TYPE:
+        native = DynamicModuleFilter.FromString(body.value)
+        native.filter_name += f" {mark}"  # the loader reads it up to the last dot
+        body.Pack(native)
+    found = AnyMessage()
+    found.Pack(config, deterministic=True)
+    return found
 
 
 def refuse_remote_code(config: TypedExtensionConfig) -> None:

@@ -7,18 +7,19 @@ filters in order and leaves to a cluster whose hosts come by EDS.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ComparisonFilter
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import HeaderValueOption, RoutingPriority
 from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
@@ -30,6 +31,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ResponseMapper,
 )
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
@@ -46,7 +48,17 @@ _BUFFER_SLACK = 256 << 10
 _MANY = 1 << 20
 _DELAY = "delay"
 _REPLY = "reply"
+UNREACHED = "x-appnet-unreached"
+"""The header by which a server's proxy tells the client's that a call never reached the server."""
+_MOST_RETRIES = 3
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
+
+
+_STEP = 1.25
+_LADDER_MS = sorted({0, *(round(_STEP**it) for it in range(83))}, reverse=True)  # from over a day
+# The timeout as CEL writes durations.
+_UNITS = {"n": "ns", "u": "us", "m": "ms", "S": "s", "M": "m", "H": "h"}
+_TIMEOUT = 'request.headers["grpc-timeout"]' + "".join(f'.replace("{it}", "{cel}")' for it, cel in _UNITS.items())
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,8 @@ class Sidecar:
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
     host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
     header `DELAY`. No server sees these headers, and a caller's have no effect.
-    ``replies``: wasm modules may answer calls with messages.
+    ``replies``: wasm modules may answer calls with messages. ``tells_unreached``: a call that cannot be connected is
+    answered with the header `UNREACHED`. Where there are several hosts, such a call is tried at another one.
     ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
     others may be silent for ever.
     """
@@ -73,6 +86,7 @@ class Sidecar:
     chooses_host: bool = False
     delays: bool = False
     replies: bool = False
+    tells_unreached: bool = False
     idle_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +98,30 @@ class Sidecar:
 def sidecar_resources(sidecar: Sidecar) -> list[Message]:
     """Cluster, endpoints, listener and routes: all a proxy needs beside its filters' configurations."""
     return [upstream_cluster(sidecar), upstream_endpoints(sidecar), chain_listener(sidecar), chain_routes(sidecar)]
+
+
+def static_cluster(sidecar: Sidecar) -> Cluster:
+    """The cluster with its hosts in it, whose names are looked up again and again."""
+    cluster = upstream_cluster(sidecar)
+    cluster.ClearField("eds_cluster_config")
+    cluster.type = Cluster.STRICT_DNS
+    cluster.load_assignment.CopyFrom(upstream_endpoints(sidecar))
+    return cluster
+
+
+def static_listener(sidecar: Sidecar, filters: Iterable[TypedExtensionConfig]) -> Listener:
+    """The listener with its routes and these filters in it."""
+    listener = chain_listener(sidecar)
+    packed = listener.filter_chains[0].filters[0].typed_config
+    manager = HttpConnectionManager.FromString(packed.value)
+    manager.ClearField("rds")
+    manager.route_config.CopyFrom(chain_routes(sidecar))
+    configurations = {it.name: it.typed_config for it in filters}
+    for it in manager.http_filters:
+        if it.name in configurations:
+            it.typed_config.CopyFrom(configurations[it.name])
+    packed.Pack(manager)
+    return listener
 
 
 def upstream_cluster(sidecar: Sidecar) -> Cluster:
@@ -139,10 +177,10 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
     manager.local_reply_config.mappers.append(_unavailable_for_silence())
-    manager.local_reply_config.mappers.append(
-        _status_for_reset("DEADLINE_EXCEEDED", '"grpc-timeout" in request.headers')
-    )
-    manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED", "true"))
+    if sidecar.tells_unreached:
+        manager.local_reply_config.mappers.append(_told_unreached())
+    manager.local_reply_config.mappers.append(_status_for_reset("DEADLINE_EXCEEDED", late=True))
+    manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED"))
     for name in sidecar.filters:
         manager.http_filters.append(discovered_filter(name))
     manager.http_filters.add(name=_DELAY, disabled=True).typed_config.Pack(HTTPFault())
@@ -163,32 +201,46 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     if sidecar.replies:
         routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(route_with_replies(_REPLY))
     routes.request_headers_to_remove.extend((DELAY, HOST))
+    routes.response_headers_to_remove.append(UNREACHED)
     return routes
 
 
 def _all_calls(sidecar: Sidecar) -> VirtualHost:
     host = VirtualHost(name=sidecar.cluster, domains=["*"])
     for path, seconds in sidecar.idle_seconds.items():
-        silent = _route(sidecar.cluster)
+        silent = _route(sidecar)
         silent.match.path = path
         silent.route.idle_timeout.FromTimedelta(timedelta(seconds=seconds))
         host.routes.append(silent)
-    every = _route(sidecar.cluster)
+    every = _route(sidecar)
     every.match.prefix = "/"
     host.routes.append(every)
     return host
 
 
-def _route(cluster: str) -> Route:
+def _route(sidecar: Sidecar) -> Route:
     """To the cluster, for as long as it takes.
 
     A deadline is kept by those who know it, caller and server: a proxy that kept it as well would be a little early or
     late, and end calls by a reset, which callers do not take for a deadline.
     """
     route = Route()
-    route.route.cluster = cluster
+    route.route.cluster = sidecar.cluster
     route.route.timeout.FromSeconds(0)
+    if len(sidecar.upstream) > 1:
+        _try_others(route.route.retry_policy, len(sidecar.upstream) - 1)
     return route
+
+
+def _try_others(policy: RetryPolicy, others: int) -> None:
+    """What no server has seen may go to another one; whatever a server has seen may not: it may have acted on it."""
+    policy.retry_on = "connect-failure,refused-stream,retriable-headers"
+    policy.retriable_headers.add(name=UNREACHED, present_match=True)
+    policy.num_retries.value = min(others, _MOST_RETRIES)
+    policy.retry_back_off.base_interval.FromMilliseconds(5)
+    policy.host_selection_retry_max_attempts = 2 * _MOST_RETRIES
+    predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
+    predicate.typed_config.Pack(PreviousHostsPredicate())
 
 
 def _without_hidden_headers() -> TypedExtensionConfig:
@@ -209,18 +261,59 @@ def _unavailable_for_silence() -> ResponseMapper:
     return mapper
 
 
-def _status_for_reset(code: str, where: str) -> ResponseMapper:
-    """What callers are told of a server that gives a call up, which one does that has a deadline when this comes.
+def _told_unreached() -> ResponseMapper:
+    """Marks calls for which there was no connection to the server."""
+    mapper = ResponseMapper()
+    mapper.filter.response_flag_filter.flags.append("UF")
+    mark = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    mark.header.key, mark.header.value = UNREACHED, "1"
+    return mapper
+
+
+def _status_for_reset(code: str, *, late: bool = False) -> ResponseMapper:
+    """What callers are told of a server that gives a call up; ``late``: when the call's deadline has come.
 
     A stream that the server refused, so that another one may try, stays UNAVAILABLE.
     """
     mapper = ResponseMapper()
-    given_up = ExpressionFilter(expression=f'response.code_details.contains("{{remote_reset") && {where}')
-    mapper.filter.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
-    mapper.filter.extension_filter.typed_config.Pack(given_up)
+    given_up = _where('response.code_details.contains("{remote_reset")')
+    mapper.filter.CopyFrom(_all(given_up, _is_late()) if late else given_up)
     status = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
     status.header.key, status.header.value = "grpc-status", str(STATUS_CODES[code])
     return mapper
+
+
+def _is_late() -> AccessLogFilter:
+    """Whether the time that the call had is over.
+
+    Envoy compares how long a call has lasted with fixed times alone. So there is a ladder of these, and a call counts
+    as late once it has lasted as long as the step below its timeout: four fifths of it at least.
+    """
+    late = AccessLogFilter()
+    for step in _LADDER_MS:
+        lasted = AccessLogFilter()
+        lasted.duration_filter.comparison.op = ComparisonFilter.GE
+        lasted.duration_filter.comparison.value.default_value = step
+        lasted.duration_filter.comparison.value.runtime_key = "appnet.never_set"
+        soon = _where(f'duration({_TIMEOUT}) < duration("{round(step * _STEP) + 1}ms")')
+        late.or_filter.filters.append(_all(lasted, soon))
+    return late
+
+
+def _where(expression: str) -> AccessLogFilter:
+    """Calls of which the CEL expression is true."""
+    expressed = ExpressionFilter(expression=expression)
+    expressed.cel_config.enable_string_functions = True
+    filter_ = AccessLogFilter()
+    filter_.extension_filter.name = "envoy.access_loggers.extension_filters.cel"
+    filter_.extension_filter.typed_config.Pack(expressed)
+    return filter_
+
+
+def _all(*filters: AccessLogFilter) -> AccessLogFilter:
+    both = AccessLogFilter()
+    both.and_filter.filters.extend(filters)
+    return both
 
 
 def _delay_by_header() -> HTTPFault:

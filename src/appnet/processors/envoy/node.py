@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -15,6 +16,7 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.pieces import idle_filter
 from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
@@ -24,6 +26,7 @@ from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
 from appnet.system.address import Address
+from appnet.system.tls import ServerTls
 
 _START_SECONDS = 30.0
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
@@ -83,29 +86,13 @@ class EnvoyNode:
 
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
         """Makes these all that it is to run, code included."""
-        upstream = self._settings.upstream
-        delays = any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked)
-        replies = any(replies_from_wasm(it) for it in artifacts)
-        names = [it.name for it in artifacts]
-        sidecar = Sidecar(
-            _LISTENERS[self.end.side],
-            names,
-            upstream,
-            bind=self._settings.bind,
-            max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
-            chooses_host=len(upstream) > 1,
-            delays=delays,
-            replies=replies or self._replied,
-            idle_seconds=idle_seconds(artifacts),
-        )
+        sidecar = sidecar_of(self._settings, artifacts)
+        replies = sidecar.replies
+        sidecar = replace(sidecar, replies=replies or self._replied)
         self._replied = replies
-        filters = (self._filter(it) for it in artifacts)
-        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters)))
-
-    def _filter(self, artifact: Artifact) -> TypedExtensionConfig:
-        hosts, longest = len(self._settings.upstream), artifact.limits.max_message
-        options = ChainOptions(self.end.service, self.name, artifact.version, longest, hosts)
-        return chain_filter(artifact, options)
+        filters = filters_of(self._settings, artifacts)
+        idle = tuple(idle_filter(it) for it in self._settings.chains if it not in sidecar.filters)
+        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters), idle))
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version."""
@@ -128,6 +115,31 @@ class AwaitedEnvoy(EnvoyNode):
     def last_words(self) -> str:
         """Its log is elsewhere."""
         return "it is not connected"
+
+
+def sidecar_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> Sidecar:
+    """What a node does that runs these, in request order."""
+    return Sidecar(
+        _LISTENERS[settings.end.side],
+        [it.name for it in artifacts],
+        settings.upstream,
+        bind=settings.bind,
+        max_message=max((it.limits.max_message for it in artifacts), default=DEFAULT_MAX_MESSAGE),
+        chooses_host=len(settings.upstream) > 1,
+        delays=any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked),
+        replies=any(replies_from_wasm(it) for it in artifacts),
+        tells_unreached=settings.end.side is Side.SERVER,
+        idle_seconds=idle_seconds(artifacts),
+    )
+
+
+def filters_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> list[TypedExtensionConfig]:
+    """The configurations of its chains' filters, code included."""
+    service, hosts = settings.end.service, len(settings.upstream)
+    return [
+        chain_filter(it, ChainOptions(service, settings.name, it.version, it.limits.max_message, hosts))
+        for it in artifacts
+    ]
 
 
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
@@ -173,9 +185,9 @@ class AwaitedEnvoys:
 
 
 @asynccontextmanager
-async def awaited_nodes(processor: str, control: Address) -> AsyncIterator[Nodes]:
+async def awaited_nodes(processor: str, control: Address, tls: ServerTls | None) -> AsyncIterator[Nodes]:
     """Configures Envoys that others start and that connect to ``control``, until the end of the context."""
-    async with XdsServer(control) as xds:
+    async with XdsServer(control, tls) as xds:
         yield AwaitedEnvoys(processor, xds)
 
 

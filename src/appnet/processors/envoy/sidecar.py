@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,21 @@ from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import FileSource
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
+from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.parts import PARTS
 from appnet.processors.envoy.targets import TARGETS
-from appnet.processors.processor import Bootstrap, CapturedCall, ClusterObjects, Driver, Nodes
+from appnet.processors.processor import (
+    Bootstrap,
+    CapturedCall,
+    ClusterObjects,
+    Container,
+    Driver,
+    Nodes,
+    NodeSettings,
+    Pieces,
+)
 from appnet.system.address import Address
+from appnet.system.tls import ClientTls, ServerTls
 
 # ruff: noqa: PLC0415 -- Envoy's messages alone take a third of a second to import; planning needs none of them
 
@@ -52,22 +63,39 @@ class EnvoySidecar:
 
         return envoy_nodes(self.name)
 
-    def awaited(self, control: Address) -> AbstractAsyncContextManager[Nodes]:
+    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
         """The xDS server at ``control``."""
         from appnet.processors.envoy.node import awaited_nodes
 
-        return awaited_nodes(self.name, control)
+        return awaited_nodes(self.name, control, tls)
 
-    def bootstrap(self, node: str, service: str, control: Address, records: Address, admin: Address) -> Bootstrap:
+    def bootstrap(
+        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
+    ) -> Bootstrap:
         """Of an Envoy that takes its configuration by ADS; with the loader's folder, for native modules."""
         from appnet.processors.envoy.native.loader import loader_library
         from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
         from appnet.processors.envoy.proxy.process import MODULES
 
-        text = bootstrap_json(Identity(node, service), control, records, admin)
+        text = bootstrap_json(Identity(node, service), control, records, admin, tls)
         return Bootstrap(
             text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --use-dynamic-base-id --concurrency 1"
         )
+
+    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+        """For an Envoy with static listeners: its filters' configurations come by ADS."""
+        from appnet.processors.envoy.native.loader import loader_library
+        from appnet.processors.envoy.pieces import pieces_yaml
+        from appnet.processors.envoy.proxy.process import MODULES
+
+        text = pieces_yaml(pieces, control, records, tls)
+        return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --concurrency 1")
+
+    def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
+        """Envoy's own image, with a bootstrap that has the modules in it."""
+        from appnet.processors.envoy.container import envoy_container
+
+        return envoy_container(settings, artifacts)
 
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""

@@ -14,7 +14,8 @@ REPLY_MARK = "x-appnet-reply"
 _EVERYTHING = frozenset(Need)
 
 TARGETS = {
-    NATIVE: Target(NATIVE, "so", gives=_EVERYTHING, alone=_EVERYTHING),
+    # A module that sets an empty value takes the key away.
+    NATIVE: Target(NATIVE, "so", gives=_EVERYTHING, alone=_EVERYTHING, sets_empty=False),
     # Each worker has a machine, and so a state, of its own. A module can but reset a response that has begun: Envoy
     # lets it change trailers only where the server ends the stream.
     WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING, ends_begun=False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.processor import Acceptance
 from tests.processors.envoy.xds.test_live_upgrade import SWAPS, stamp_server, swap_under_load
 from tests.support.asynchronous import asynchronous
@@ -94,3 +97,23 @@ async def test_a_proxy_goes_from_native_to_wasm_and_back(tmp_path: Path) -> None
             assert (await b.xds.wait(f"v{number}", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
             await b.call()
         assert [it.header(STAMP) for it in b.server.seen] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["same-controller", "new-controller"])
+@asynchronous
+async def test_what_was_refused_and_is_offered_again_is_applied(tmp_path: Path, *, restarted: bool) -> None:
+    """The loader is missing at first; Envoy would acknowledge equal bytes, and pass or fail every call all the same."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    async with bench(tmp_path / "envoy", ["appnet"], module_path=modules) as b:
+        b.xds.set_snapshot(b.node, b.snapshot("v1", native("one")))
+        assert (await b.xds.wait("v1", [b.node], 10))[b.node].acceptance is Acceptance.NACKED
+        shutil.copy(loader_library(), modules)
+        async with contextlib.AsyncExitStack() as stack:
+            if restarted:
+                await b.xds.stop()
+                b.xds = await stack.enter_async_context(XdsServer(b.xds.address))
+            b.xds.set_snapshot(b.node, b.snapshot("v1", native("one")))
+            assert (await b.xds.wait("v1", [b.node], 10))[b.node].acceptance is Acceptance.ACKED
+            await b.call()
+            assert [it.header(STAMP) for it in b.server.seen] == ["one"]

@@ -15,6 +15,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.xds.snapshot import (
     CLUSTERS,
     ENDPOINTS,
@@ -27,6 +28,7 @@ from appnet.processors.envoy.xds.snapshot import (
 )
 from appnet.processors.envoy.xds.state import NodeState, StreamState
 from appnet.processors.processor import Acceptance
+from tests.support.proxies import options
 
 
 def extensions(contents: Mapping[str, str]) -> dict[str, Resource]:
@@ -108,7 +110,25 @@ def test_a_refusal_is_told_with_its_reason_and_not_sent_again(node: NodeState) -
     assert (delivery.acceptance, delivery.error) == (Acceptance.NACKED, "bad code")
     assert stream.due() == []
     assert node.set_type(EXTENSIONS, extensions({"a": "1"}), "v2")  # told to try the same again, it does
-    assert [it.version_info for it in stream.due()] == ["v2"]
+    (again,) = stream.due()
+    assert again.version_info.startswith("v2 ")
+
+
+def test_a_proxy_that_comes_back_gets_the_bytes_that_it_runs_and_others_where_it_may_have_refused_them() -> None:
+    def served(version: str, told: str) -> DiscoveryResponse:
+        node = NodeState("node-1")
+        node.set_type(EXTENSIONS, {"a": Resource.of(wasm_filter("a", b"code", options("1")))}, version)
+        stream = StreamState(node)
+        request = ask(EXTENSIONS, "a")
+        request.version_info = told
+        stream.receive(request)
+        (response,) = stream.due()
+        return response
+
+    first = served("v1", "")
+    assert served("v1", first.version_info) == first
+    for told in ("", "v0 0", first.version_info.replace("v1", "v2")):
+        assert served("v1", told).resources[0].value != first.resources[0].value
 
 
 def test_what_was_sent_and_overtaken_is_never_taken_for_accepted(node: NodeState) -> None:

@@ -14,6 +14,7 @@ from appnet.codegen.c.printer.text import Names, comment, indent, literal
 from appnet.codegen.c.printer.types import Types
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, StateClass
+from appnet.ir.numbering import Numbering, numbering
 from appnet.language.messages import MethodSignature
 
 _INCLUDES = (
@@ -42,13 +43,15 @@ class ChainSource:
 
     ``methods``: each with its elements in order from client to server. Names of elements are unique on a method;
     one that stands on several is one element, with one state, compiled for each of them. ``ahead``: names of methods
-    whose headers may come while the message is still to pass elements in modules before this one.
+    whose headers may come while the message is still to pass elements in modules before this one. ``numbering``: whence
+    calls have their numbers; by default the module is the only one of its proxy.
     """
 
     name: str
     version: str
     methods: Sequence[tuple[MethodSignature, Sequence[Element]]]
     ahead: frozenset[str] = frozenset()
+    numbering: Numbering | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class _ChainPrinter:
         self._elements: dict[str, ElementPrinter] = {}
         self._methods: list[MethodPrinter] = []
         names = Names("e_")
+        self._numbering = chain.numbering or numbering((), (it for _, all_ in chain.methods for it in all_), ())
         self._has_init = any(element.init.statements for _, elements in chain.methods for element in elements)
         for number, (method, elements) in enumerate(chain.methods):
             printers = [self._element(element, method, number, names) for element in elements]
@@ -133,7 +137,7 @@ class _ChainPrinter:
             "LATE_REQUEST_HEADERS": any(method.request.reads_late for method in self._methods),
             "RESPONSE": any(not side.empty for side in responses),
             "RESPONSE_END": any(side.needs_body or side.needs_status for side in responses),
-            "STATE": bool(self._variables()),
+            "STATE": bool(self._variables()) or self._numbering.counts,
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "REPLY": any(method.replies for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
@@ -229,6 +233,7 @@ class _ChainPrinter:
             "records": "appnet_records" if self._streams else "NULL",
             "record_count": str(len(self._streams)),
             "deadlines": str(any(method.asks_for_deadlines for method in self._methods)).lower(),
+            **{f"numbers.{name}": str(it).lower() for name, it in vars(self._numbering).items()},
             "evictors": "appnet_evictors" if self._evictors() else "NULL",
             "evictor_count": str(len(self._evictors())),
             "init": "appnet_init",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from appnet.codegen.c.printer.types import Types
-from appnet.ir.nodes import Element, StateClass, StateVariable
+from appnet.ir.nodes import Const, Element, StateClass, StateVariable
+from appnet.ir.walk import call_of, statements
 from appnet.language.messages import Field, MethodSignature
 
 
@@ -55,3 +56,16 @@ class ElementContext:
     def classes(self) -> dict[str, StateClass]:
         """The class of each state variable."""
         return {variable.name: variable.state_class for variable in self.element.state}
+
+
+def end_trailers(element: Element) -> tuple[bytes, ...]:
+    """The keys of trailers that its ``end`` asks for, which are noted when the response leaves it."""
+    calls = [call_of(it) for it in statements(element.end.body)] if element.end is not None else []
+    keys = (it.args[0] for it in calls if it is not None and it.op == "get_trailer")
+    return tuple(dict.fromkeys(it.value for it in keys if isinstance(it, Const) and isinstance(it.value, bytes)))
+
+
+def noted_trailer(context: ElementContext, key: bytes, call: str) -> str:
+    """The member of the call's state that has the trailer."""
+    number = end_trailers(context.element).index(key)
+    return f"((struct appnet_call_state *){call}->state)->{context.name}.trailer_{number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appnet.codegen.c.printer.body import MOST_CAPACITY, BodyPrinter
-from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
+from appnet.codegen.c.printer.context import ElementContext, InHand, Slot, end_trailers
 from appnet.codegen.c.printer.text import comment, indent, static_view, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
@@ -56,7 +56,11 @@ class ElementPrinter:
 
     def call_struct(self) -> list[str]:
         """The struct of what the element keeps of one call."""
-        members = ["uint8_t left; /* the status with which the call left it, and 1 */"] if self.tells_end else []
+        members = ["uint8_t left; /* the status with which the call left it, and 1 */"] if self.tells_status else []
+        members += [
+            f"an_view trailer_{number}; {comment(f'{key.decode()!r} with which it left it')}"
+            for number, key in enumerate(end_trailers(self.element))
+        ]
         if not self._kept and not members:
             return []
         for variable in self._kept:
@@ -100,9 +104,14 @@ class ElementPrinter:
         return self.element.handlers[direction.value]
 
     @property
-    def tells_end(self) -> bool:
+    def tells_status(self) -> bool:
         """Whether its ``end`` asks with which status the call left it."""
         return self.element.end is not None and self.element.end.effects.reads_status
+
+    @property
+    def tells_end(self) -> bool:
+        """Whether its ``end`` asks how the call left it."""
+        return self.tells_status or bool(end_trailers(self.element))
 
     def function(self, direction: InHand) -> str:
         """The name of the handler's function."""

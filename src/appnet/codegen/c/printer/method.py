@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appnet.codegen.c.printer.context import InHand, Slot
+from appnet.codegen.c.printer.context import InHand, Slot, end_trailers, noted_trailer
 from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.text import comment, constant, indent, literal, view
 from appnet.codegen.c.printer.types import MEMBERS
@@ -97,6 +97,7 @@ class MethodPrinter:
         if not self.response.empty:
             lines += [*self._unwind(), ""]
         lines += [*self._on_open(), "", *self._on_request(), "", *self._on_response(), ""]
+        lines += [*self._on_trailers(), ""] if self.asks_for_trailers else []
         return [*lines, *self._on_end(), ""] if self.ends else lines
 
     def fields(self) -> list[str]:
@@ -166,6 +167,7 @@ class MethodPrinter:
             f"  .on_request = {self._name}_request,",
             f"  .on_response = {self._name}_response,",
             f"  .on_end = {f'{self._name}_end' if self.ends else 'NULL'},",
+            f"  .on_trailers = {f'{self._name}_trailers' if self.asks_for_trailers else 'NULL'},",
             "},",
         ]
 
@@ -185,6 +187,11 @@ class MethodPrinter:
         """Whether an element looks at how calls end."""
         return any(not element.is_trivial(InHand.END) for element in self._elements)
 
+    @property
+    def asks_for_trailers(self) -> bool:
+        """Whether an element asks at the end of calls for trailers that no handler sees come."""
+        return self.response.streams and any(end_trailers(it.element) for it in self._elements)
+
     def _unwind(self) -> list[str]:
         """Runs resp, in reverse order, of the elements before ``limit`` that forwarded; whether one of them refused."""
         lines = ["bool refused = false;"]
@@ -198,7 +205,8 @@ class MethodPrinter:
                     "}",
                 ]
             if element.tells_end:
-                lines.append(f"if (limit > {number} && (call->last || refused)) {self._left(number, 'call->status')}")
+                noted = [*self._left(number, "call->status"), *self._trailers_left(number)]
+                lines += [f"if (limit > {number} && (call->last || refused)) {{", *indent(noted), "}"]
         head = f"static bool {self._name}_unwind(an_call *call, uint32_t limit) {{"
         return [head, *indent([*lines, "return refused;"]), "}"]
 
@@ -216,9 +224,17 @@ class MethodPrinter:
         """The condition that the element's req forwarded a message; one that only forwards lets all pass beforehand."""
         return f"call->{'opened' if self._elements[number].is_trivial(InHand.REQUEST) else 'begun'} > {number}"
 
-    def _left(self, number: int, status: str) -> str:
-        name = self._elements[number].context.name
-        return f"((struct appnet_call_state *)call->state)->{name}.left = (uint8_t)({status} + 1);"
+    def _left(self, number: int, status: str) -> list[str]:
+        """Notes with which status the call left the element, where its ``end`` asks for it."""
+        element = self._elements[number]
+        left = f"((struct appnet_call_state *)call->state)->{element.context.name}.left"
+        return [f"{left} = (uint8_t)({status} + 1);"] if element.tells_status else []
+
+    def _trailers_left(self, number: int) -> list[str]:
+        """Likewise with which trailers."""
+        element = self._elements[number]
+        keys = end_trailers(element.element)
+        return [f"{noted_trailer(element.context, it, 'call')} = an_trailer_noted(call, {view(it)});" for it in keys]
 
     def _ended_by(self, *, opened: int | None, begun: int) -> list[str]:
         """What is noted of a call that the element ends; ``opened``: None where that is noted already."""
@@ -228,11 +244,12 @@ class MethodPrinter:
     def _refused_by(self, number: int, *, opened: int | None, begun: int, judged: bool) -> list[str]:
         """The element has refused; ``judged``: by its ``req``, so that its ``end`` runs."""
         lines = self._ended_by(opened=opened, begun=begun)
-        if judged and self._elements[number].tells_end:
-            lines.append(self._left(number, "call->reply_code"))
+        if judged:
+            lines += self._left(number, "call->reply_code")
         if not self.response.empty:
             lines += [
                 "an_call_refused(call);",
+                *(self._trailers_left(number) if judged else []),
                 f"{self._name}_unwind(call, {number});",
                 "call->forwarded = 0;",
             ]
@@ -258,8 +275,7 @@ class MethodPrinter:
         if element.element.req.effects.can_reply:
             asked = f"verdict_{number}"
             answered = [*self._ended_by(opened=opened, begun=number), f"call->forwarded = {number};"]
-            if element.tells_end:
-                answered.append(self._left(number, "0"))
+            answered += self._left(number, "0")
             lines += [
                 f"const an_verdict {asked} = {self._asked(element, InHand.REQUEST)};",
                 f"if ({asked} == AN_ANSWER) {{",
@@ -299,6 +315,10 @@ class MethodPrinter:
         lines += [f"call->begun = {len(self._chain)};", "return AN_FORWARD;"]
         return [f"static an_verdict {self._name}_request(an_call *call) {{", *indent(lines), "}"]
 
+    def _on_trailers(self) -> list[str]:
+        lines = [line for number in range(len(self._elements)) for line in self._trailers_left(number)]
+        return [f"static void {self._name}_trailers(an_call *call) {{", *indent(lines), "}"]
+
     def _on_end(self) -> list[str]:
         lines: list[str] = []
         for number, element in enumerate(self._elements):
@@ -306,7 +326,7 @@ class MethodPrinter:
                 continue
             began = f"call->opened > {number}" if element.element.open is not None else self._let_pass(number)
             lines.append(f"if ({began}) {{")
-            if element.tells_end:
+            if element.tells_status:
                 left = f"((const struct appnet_call_state *)call->state)->{element.context.name}.left"
                 lines.append(f"  call->status = {left} != 0 ? {left} - 1 : call->end_status;")
             lines += [f"  {element.function(InHand.END)}(call);", "}"]

@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 /* Version of the table `an_chain` and of everything it names; a host refuses any other. */
-#define AN_CHAIN_ABI 2u
+#define AN_CHAIN_ABI 3u
 
 typedef struct an_view {
   const uint8_t *data;
@@ -188,6 +188,7 @@ typedef struct an_method {
   an_verdict (*on_request)(an_call *call);
   an_verdict (*on_response)(an_call *call);
   void (*on_end)(an_call *call); /* NULL: no handler asks how calls end */
+  void (*on_trailers)(an_call *call); /* of a stream that ended with status 0; NULL: no end asks for them */
 } an_method;
 
 /* ---- the table ---------------------------------------------------------------------------------- */

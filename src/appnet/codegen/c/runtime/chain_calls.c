@@ -2,6 +2,7 @@
 
 #include "deadline.h"
 #include "lists.h"
+#include "number.h"
 #include "response.h"
 #include "wire.h"
 
@@ -25,7 +26,7 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
   an_call *call = method < program->method_count ? an_call_new(instance, host) : NULL;
   if (call == NULL) return NULL;
   call->method = &program->methods[method];
-  call->rpc_id = an_next_call(instance);
+  an_number(call);
   call->last = !call->method->response.streams;
   call->trailers_there = true;
   ((an_chain_call *)call)->start = call->arena;
@@ -119,6 +120,7 @@ an_verdict an_end_response(an_call *call, int32_t status) {
   call->last = true;
   if (status == 0) {
     call->end_status = 0;
+    if (call->method->on_trailers != NULL) call->method->on_trailers(call);
     return AN_FORWARD;
   }
   call->response_begun = true;

@@ -58,7 +58,7 @@ struct an_instance {
   an_guard **guards;  /* one for each element */
   uint8_t *lent;      /* see kept.c */
   uint64_t *random;   /* one for each element: the state of its splitmix64; drawn by an_random_draw alone */
-  uint64_t *rpc_count; /* calls of the chain's methods so far; taken by an_next_call alone */
+  uint64_t *rpc_count; /* calls of the chain's methods so far, where they are counted; taken by an_number alone */
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
   an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
@@ -89,11 +89,6 @@ static inline uint64_t an_random_draw(an_instance *instance, size_t element) {
   return z ^ (z >> 31);
 }
 
-/* The number of the next call. */
-static inline uint64_t an_next_call(an_instance *instance) {
-  return __atomic_add_fetch(instance->rpc_count, 1, __ATOMIC_RELAXED);
-}
-
 /* Calls in flight to a host of the upstream cluster; 0 where there is no such host. */
 static inline uint64_t an_backend_load(const an_instance *instance, int64_t backend) {
   if (backend < 0 || (uint64_t)backend >= instance->options.backend_count) return 0;
@@ -106,7 +101,7 @@ struct an_call {
   an_instance *instance;
   const an_method *method; /* NULL: not a method of the chain */
   void *host;              /* whom services are asked for */
-  uint64_t rpc_id;         /* counts the chain's calls from 1 */
+  uint64_t rpc_id;         /* counts the chain's calls from 1; 0 where nobody asks */
   an_slot *slots;          /* of the side being judged, in the order of an_side.fields */
   an_slot *reply_slots;    /* of an_method.reply */
   an_view message;         /* in hand: a protobuf message without its gRPC frame, where the host has it encoded */

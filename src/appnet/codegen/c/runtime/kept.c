@@ -93,10 +93,10 @@ static void share_element(an_instance *instance, size_t element) {
   an_free(own);
 }
 
-static void share_count(an_instance *instance, const char *kind, size_t size, uint64_t **count, uint8_t *lent) {
+static void share_count(an_instance *instance, const char *name, const char *kind, size_t size, uint64_t **count, uint8_t *lent) {
   const an_keeper *keeper = instance->options.keeper;
   bool fresh = false;
-  uint64_t *shared = keeper->take(keeper->host, kept_text(instance->program->name), kept_text(kind), AN_LAYOUT, size, &fresh);
+  uint64_t *shared = keeper->take(keeper->host, kept_text(name), kept_text(kind), AN_LAYOUT, size, &fresh);
   if (shared == NULL) return;
   an_free(*count);
   *count = shared;
@@ -107,8 +107,10 @@ void an_kept_share(an_instance *instance) {
   if (instance->options.keeper == NULL) return;
   an_lent lent = lent_of(instance);
   for (size_t i = 0; i < instance->program->element_count; i++) share_element(instance, i);
-  share_count(instance, "calls", sizeof(uint64_t), &instance->rpc_count, lent.rpc_count);
-  share_count(instance, "loads", loads_size(instance), &instance->loads, lent.loads);
+  const char *name = instance->program->name;
+  /* One count for the chain, whichever of its modules is the first. */
+  share_count(instance, "", "calls", sizeof(uint64_t), &instance->rpc_count, lent.rpc_count);
+  share_count(instance, name, "loads", loads_size(instance), &instance->loads, lent.loads);
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------- */

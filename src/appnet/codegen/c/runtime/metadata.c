@@ -22,7 +22,8 @@ static an_view lower_key(an_view key, uint8_t lower[KEY_SIZE]) {
 
 /* What no element sees: what is between the chain and its proxy, and what carries a status. */
 static bool is_hidden(an_view key) {
-  return key.size == 0 || an_equal(key, AN_TEXT("x-appnet-host")) || an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) ||
+  return key.size == 0 || an_equal(key, AN_TEXT("x-appnet-host")) || an_equal(key, AN_TEXT("x-appnet-call")) ||
+         an_equal(key, AN_TEXT("x-envoy-fault-delay-request")) ||
          an_equal(key, AN_TEXT("x-envoy-fault-delay-request-percentage")) || an_equal(key, AN_TEXT("grpc-status")) ||
          an_equal(key, AN_TEXT("grpc-message")) || an_equal(key, AN_TEXT("grpc-status-details-bin"));
 }
@@ -230,6 +231,12 @@ void an_trailer_set(an_call *call, an_view key, an_view value) {
   uint8_t lower[KEY_SIZE];
   an_view known = lower_key(key, lower);
   if (can_set(known, value)) set_at(call, trailing(call), known, value);
+}
+
+an_view an_trailer_noted(an_call *call, an_view key) {
+  an_view value;
+  if (!an_trailer_get(call, key, &value)) return (an_view){NULL, 0};
+  return call->method->response.streams || call->method->request.streams ? metadata_kept(&call->kept, value) : value;
 }
 
 void an_trailers_come(an_call *call) {

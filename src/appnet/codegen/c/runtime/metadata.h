@@ -19,6 +19,9 @@ an_vec an_metadata_all(an_scope *scope, an_direction direction, an_view key); /*
 bool an_trailer_get(an_call *call, an_view key, an_view *value);
 void an_trailer_set(an_call *call, an_view key, an_view value);
 
+/* What end is to see of the key: it lasts as long as the call. */
+an_view an_trailer_noted(an_call *call, an_view key);
+
 /* The host has the response's trailers now: what handlers have set goes there. */
 void an_trailers_come(an_call *call);
 

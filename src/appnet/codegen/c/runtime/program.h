@@ -20,6 +20,8 @@
  * Where call->unread_code is set, the message cannot be read. Elements that look at none of its fields see it pass. One that
  * does refuses it, unless it sees a response that it could neither refuse nor change: then its resp does not run.
  *
+ * on_trailers notes what end asks for of the trailers of a stream that no handler sees end, since all went well.
+ *
  * on_end runs end, once, of the elements that let the call begin. call->end_status is the status for those that no
  * response of it has passed. */
 
@@ -54,6 +56,11 @@ typedef struct an_program {
   const an_record_stream *records;
   size_t record_count;
   bool deadlines; /* handlers ask for the deadline, or shorten it */
+  struct {
+    bool counts; /* the chain counts its calls: they have no numbers unless somebody asks for them */
+    bool takes;  /* a module before it in the proxy has told the call's number */
+    bool gives;  /* modules behind it need to be told */
+  } numbers;
   const uint32_t *evictors; /* elements whose state can have to let go what it holds */
   size_t evictor_count;
   void (*init)(an_instance *instance); /* all elements' init, in order */

@@ -26,6 +26,7 @@
 #include "text.c"
 #include "string_ops.c"
 #include "metadata.c"
+#include "number.c"
 #include "deadline.c"
 #include "telemetry.c"
 #include "sha256.c"

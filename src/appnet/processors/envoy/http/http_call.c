@@ -6,6 +6,7 @@
 #include "http_status.h"
 #include "lifecycle.h"
 #include "metadata.h"
+#include "number.h"
 #include "response.h"
 #include "text.h"
 #include "wire.h"
@@ -102,18 +103,12 @@ static const char *splice_flaw(an_splice splice) {
   return splice == AN_SPLICE_TOO_LONG ? "message is too long after writing" : OUT_OF_MEMORY;
 }
 
-static uint64_t number_in(an_view digits) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < digits.size; i++) number = number * 10 + (uint64_t)(digits.data[i] - '0');
-  return number;
-}
-
 /* The request waits so much longer, whatever chain before this one had it wait: the header is AppNet's alone. */
 static void mark_wait(an_http_call *call, an_scope *scope) {
   const an_view key = AN_TEXT("x-envoy-fault-delay-request");
   an_view before = {NULL, 0};
   an_header_get(&call->base, AN_REQUEST_METADATA, key, &before);
-  an_view milliseconds = an_uint_text(scope, number_in(before) + call->base.wait_ms);
+  an_view milliseconds = an_uint_text(scope, an_number_in(before) + call->base.wait_ms);
   call->base.instance->services.metadata_set(call->base.host, AN_REQUEST_METADATA, key, milliseconds);
   call->base.wait_ms = 0;
 }
@@ -298,6 +293,7 @@ static an_action finish_stream(an_http_call *call, int32_t status) {
   an_call_uncount(&call->base);
   if (status == 0) {
     call->base.end_status = 0;
+    if (call->base.method->on_trailers != NULL) call->base.method->on_trailers(&call->base);
     return AN_CONTINUE;
   }
   an_call_error(&call->base, status);
@@ -396,7 +392,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
     call->response_phase = AN_PHASE_JUDGED;
     return AN_CONTINUE;
   }
-  call->base.rpc_id = an_next_call(call->base.instance);
+  an_number(&call->base);
   if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;

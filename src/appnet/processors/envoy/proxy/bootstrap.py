@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.tls import ClientTls
 
 XDS_CLUSTER = "appnet-xds"
 TELEMETRY_CLUSTER = "appnet-telemetry"
@@ -33,20 +38,31 @@ class Identity:
     service: str
 
 
-def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, admin: Address = ANY_LOCAL_PORT) -> str:
-    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON.
+def bootstrap_json(
+    identity: Identity,
+    xds: Address,
+    telemetry: Address | None,
+    admin: Address = ANY_LOCAL_PORT,
+    tls: ClientTls | None = None,
+) -> str:
+    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON. With ``tls``, it
+    speaks it to both.
 
     Without ``telemetry`` the chains' records have nowhere to go and are dropped.
     """
-    bootstrap = Bootstrap()
-    bootstrap.node.id = identity.node
-    bootstrap.node.cluster = identity.service
-    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap = _begun(identity, admin)
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
         source.resource_api_version = ApiVersion.V3
-    ads = dynamic.ads_config
+    ask_for_filters(bootstrap)
+    bootstrap.static_resources.clusters.extend(static_clusters(xds, telemetry, tls))
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def ask_for_filters(bootstrap: Bootstrap) -> None:
+    """Has a proxy connect to its controller by ADS."""
+    ads = bootstrap.dynamic_resources.ads_config
     ads.api_type = ApiConfigSource.GRPC
     ads.transport_api_version = ApiVersion.V3
     ads.set_node_on_first_message_only = True
@@ -55,11 +71,34 @@ def bootstrap_json(identity: Identity, xds: Address, telemetry: Address | None, 
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
-    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
-    bootstrap.static_resources.clusters.append(_static_cluster(XDS_CLUSTER, xds, http2=True))
+
+
+def static_clusters(xds: Address, telemetry: Address | None, tls: ClientTls | None) -> Iterator[Cluster]:
+    """Those of the controller and, if there is one, of who takes records."""
+    yield _static_cluster(XDS_CLUSTER, xds, tls, http2=True)
     if telemetry is not None:
-        bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, http2=False))
+        yield _static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False)
+
+
+def static_bootstrap_json(
+    identity: Identity, telemetry: Address | None, admin: Address, listener: Listener, cluster: Cluster
+) -> str:
+    """The bootstrap of a proxy that nobody configures later, as Envoy's JSON."""
+    bootstrap = _begun(identity, admin)
+    bootstrap.static_resources.listeners.append(listener)
+    bootstrap.static_resources.clusters.append(cluster)
+    if telemetry is not None:
+        bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, None, http2=False))
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def _begun(identity: Identity, admin: Address) -> Bootstrap:
+    bootstrap = Bootstrap()
+    bootstrap.node.id = identity.node
+    bootstrap.node.cluster = identity.service
+    bootstrap.admin.address.CopyFrom(envoy_address(admin))
+    bootstrap.layered_runtime.layers.add(name="appnet").static_layer.update({_RESETS: _MANY})
+    return bootstrap
 
 
 def envoy_address(address: Address) -> EnvoyAddress:
@@ -77,7 +116,7 @@ def http2_options() -> HttpProtocolOptions:
     return options
 
 
-def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
+def _static_cluster(name: str, address: Address, tls: ClientTls | None, *, http2: bool) -> Cluster:
     cluster = Cluster(name=name, type=Cluster.STATIC if address.is_numeric else Cluster.STRICT_DNS)
     cluster.connect_timeout.FromMilliseconds(1000)
     cluster.load_assignment.cluster_name = name
@@ -90,7 +129,25 @@ def _static_cluster(name: str, address: Address, *, http2: bool) -> Cluster:
         keepalive.interval.FromSeconds(10)
         keepalive.timeout.FromSeconds(5)
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].Pack(options)
+    if tls is not None:
+        cluster.transport_socket.name = "envoy.transport_sockets.tls"
+        cluster.transport_socket.typed_config.Pack(_tls_to(address, tls, "h2" if http2 else "http/1.1"))
     return cluster
+
+
+def _tls_to(address: Address, tls: ClientTls, protocol: str) -> UpstreamTlsContext:
+    """TLS to one who has a certificate of the authority for this very host, not for any."""
+    context = UpstreamTlsContext(sni="" if address.is_numeric else address.host)
+    common = context.common_tls_context
+    common.alpn_protocols.append(protocol)
+    common.validation_context.trusted_ca.filename = str(tls.ca)
+    name = common.validation_context.match_typed_subject_alt_names.add()
+    name.san_type = SubjectAltNameMatcher.IP_ADDRESS if address.is_numeric else SubjectAltNameMatcher.DNS
+    name.matcher.exact = address.host
+    if tls.certificate is not None:
+        shown = common.tls_certificates.add()
+        shown.certificate_chain.filename, shown.private_key.filename = str(tls.certificate), str(tls.key)
+    return context
 
 
 def use_http2(cluster: Cluster) -> None:

@@ -11,12 +11,15 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.envoy.pieces import FILTERS_ONLY
+from appnet.processors.envoy.xds.snapshot import Resource, Snapshot
 from appnet.processors.envoy.xds.state import NodeState, StreamState
 from appnet.processors.processor import Acceptance, NodeAnswer
 from appnet.system.address import ANY_LOCAL_PORT, Address
+from appnet.system.tls import ServerTls
 
 _log = logging.getLogger(__name__)
 
@@ -24,15 +27,15 @@ _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
 class XdsServer:
-    """Serves ADS, state of the world, over gRPC.
+    """Serves ADS, state of the world, over gRPC, by ``tls`` or without.
 
     ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. A node may be given its snapshot
     before or after its proxy connects; it may disconnect and come back; so may the controller, on the same port:
     proxies keep what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
     """
 
-    def __init__(self, bind: Address = ANY_LOCAL_PORT) -> None:
-        self._bind = bind
+    def __init__(self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None) -> None:
+        self._bind, self._tls = bind, tls
         self._bound: Address | None = None
         self._server: grpc.aio.Server | None = None
         self._nodes: dict[str, NodeState] = {}
@@ -51,7 +54,10 @@ class XdsServer:
         methods = {"StreamAggregatedResources": handler}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods),))
         try:
-            port = server.add_insecure_port(str(self._bind))
+            if self._tls is None:
+                port = server.add_insecure_port(str(self._bind))
+            else:
+                port = server.add_secure_port(str(self._bind), _credentials(self._tls))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self._bind}: {error}") from error
         await server.start()
@@ -87,6 +93,7 @@ class XdsServer:
         """
         by_type = snapshot.by_type()
         state = self._node(node)
+        state.idle = {it.name: Resource.of(it) for it in snapshot.idle}
         for type_url, resources in by_type.items():
             state.set_type(type_url, resources, snapshot.version)
         self._wake(node)
@@ -138,7 +145,7 @@ class XdsServer:
                 if stream is None:
                     if not request.node.id:
                         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node")
-                    stream = self._open(request.node.id)
+                    stream = self._open(request.node)
                     writer = asyncio.create_task(self._write(stream, context))
                     writer.add_done_callback(_note_failure)
                 self._receive(stream, request)
@@ -149,9 +156,12 @@ class XdsServer:
             if stream is not None:
                 self._close(stream)
 
-    def _open(self, node: str) -> _Stream:
-        stream = _Stream(StreamState(self._node(node)))
-        self._streams.setdefault(node, set()).add(stream)
+    def _open(self, node: Node) -> _Stream:
+        state = self._node(node.id)
+        if state.is_known:
+            state.asks_for(filters_only=FILTERS_ONLY in node.metadata)
+        stream = _Stream(StreamState(state))
+        self._streams.setdefault(node.id, set()).add(stream)
         return stream
 
     def _close(self, stream: _Stream) -> None:
@@ -178,6 +188,12 @@ class XdsServer:
         """Lets every ``wait`` look again."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    root = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    return grpc.ssl_server_credentials([pair], root, require_client_auth=root is not None)
 
 
 def _note_failure(writer: asyncio.Task[None]) -> None:

@@ -58,10 +58,12 @@ class Snapshot:
     """All resources that a proxy should have, under one version label.
 
     ``resources`` may be clusters, endpoints, listeners, routes and extensions (filter configurations) in any order.
+    ``idle``: filters that do nothing, for proxies whose listeners are their own and name more filters than there are.
     """
 
     version: str
     resources: tuple[Message, ...]
+    idle: tuple[TypedExtensionConfig, ...] = ()
 
     def by_type(self) -> dict[str, Resources]:
         """The resources by type URL and name, every served type present.

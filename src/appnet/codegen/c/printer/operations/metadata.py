@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from appnet.codegen.c.printer.context import InHand
+from appnet.codegen.c.printer.context import InHand, noted_trailer
 from appnet.codegen.c.printer.operations.family import Body, Family
-from appnet.ir.nodes import Call
+from appnet.ir.nodes import Call, Const
 
 FAMILY = Family()
 
@@ -25,6 +25,11 @@ def _get_metadata_all(body: Body, call: Call) -> str:
 
 @FAMILY.value
 def _get_trailer(body: Body, call: Call) -> str:
+    if body.direction is InHand.END:
+        key = call.args[0]
+        assert isinstance(key, Const)
+        assert isinstance(key.value, bytes)
+        return noted_trailer(body.element, key.value, body.call())
     return f"an_trailer({body.scope()}, {body.atom(call.args[0])})"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appnet.codegen.c.build import RUNTIME, compile_library
 from appnet.processors.envoy.build import HTTP
-from appnet.system.cache import cache_directory
+from appnet.system.cache import cache_directory, keeping
 
 _HERE = Path(__file__).parent
 _SOURCES = (
@@ -35,11 +35,12 @@ def dynamic_module(
 ) -> Path:
     """A dynamic module of Envoy's, written against ``envoy_abi.h``, as ``libNAME_CONTENT.so`` beside the loader."""
     library = compile_library(sources, include=[*include, _HERE], flags=[*_UNRESOLVED, *flags])
-    folder = cache_directory() / "loaders"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"lib{name}_{hashlib.sha256(library).hexdigest()[:16]}.so"
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+    path = cache_directory() / "loaders" / f"lib{name}_{hashlib.sha256(library).hexdigest()[:16]}.so"
+    if path.exists():
+        return path
+    with keeping():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(library)
         os.replace(file.name, path)  # another process may be doing the same  # noqa: PTH105
     return path

@@ -279,6 +279,11 @@ static bool speaks_grpc(stream *s) {
   return header_get(s, AN_REQUEST_METADATA, (an_view){(const uint8_t *)"content-type", 12}, &type) && an_is_grpc(type);
 }
 
+static void drop(stream *s, int body) {
+  size_t size = ENVOY(http_get_body_size)(s->envoy, body);
+  if (size > 0) ENVOY(http_drain_body)(s->envoy, body, size);
+}
+
 /* Answers a caller that knows HTTP alone. */
 static void reply_plainly(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
@@ -300,7 +305,8 @@ static envoy_header *with_own(envoy_header *first, size_t *count, const an_entry
   return headers;
 }
 
-/* Answers in the place of the response, or ends the one that has begun. */
+/* Answers in the place of the response, or ends the one that has begun. A reply of Envoy's in the place of a response that
+ * waits here would not pass the filters before this one: as a response of its own it does. */
 static void reply(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
   char code[AN_STATUS_SIZE];
@@ -309,14 +315,19 @@ static void reply(stream *s) {
       {"grpc-status", 11, code, an_status_text(outcome->code, code)},
       {"grpc-message", 12, message, an_message_text(outcome->text, message)},
       {"content-type", 12, "application/grpc", 16},
+      {":status", 7, "200", 3},
   };
-  size_t count = s->response_passed ? 2 : 3;
+  bool in_place = s->response_begun && !s->response_passed;
+  size_t count = s->response_passed ? 2 : in_place ? 4 : 3;
   envoy_header *all = with_own(first, &count, outcome->metadata), *headers = all != NULL ? all : first;
   s->replied = true;
   if (s->response_passed) {
     ENVOY(http_send_response_trailers)(s->envoy, headers, count);
   } else if (!speaks_grpc(s)) {
     reply_plainly(s);
+  } else if (in_place) {
+    drop(s, ENVOY_BUFFERED_RESPONSE);
+    ENVOY(http_send_response_headers)(s->envoy, headers, count, true);
   } else {
     ENVOY(http_send_response)(s->envoy, 200, headers, count, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));
   }
@@ -393,11 +404,6 @@ static void drop_content_length(stream *s, int map) {
   envoy_buffer found = {NULL, 0};
   if (!ENVOY(http_get_header)(s->envoy, map, TEXT("content-length"), &found, 0, NULL) || found.data == NULL) return;
   ENVOY(http_set_header)(s->envoy, map, TEXT("content-length"), (envoy_buffer){NULL, 0});
-}
-
-static void drop(stream *s, int body) {
-  size_t size = ENVOY(http_get_body_size)(s->envoy, body);
-  if (size > 0) ENVOY(http_drain_body)(s->envoy, body, size);
 }
 
 /* Puts the outcome's body in the place of what is held and what arrived. */

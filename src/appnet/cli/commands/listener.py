@@ -1,0 +1,54 @@
+"""`appnetctl listener`: what an Envoy needs that has a configuration of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from appnet.application.model import USUAL_PROCESSOR
+from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.options import CONTROL, RECORDS, STATUS, address_given
+from appnet.cli.served import asked
+from appnet.cli.tls import CertificateOption, KeyOption, client_tls
+from appnet.ir.needs import Need
+from appnet.processors import registry
+from appnet.processors.processor import Pieces, ProcessorError
+
+EXAMPLES = ("appnetctl listener frontend-sidecar > pieces.yaml",)
+PAGE = "local.md"
+
+_CANNOT = {Need.ROUTE: "choose hosts", Need.DELAY: "delay calls"}
+
+
+def command(
+    node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` prints it: frontend-sidecar.")],
+    *,
+    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = CONTROL,
+    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = RECORDS,
+    status: Annotated[str, typer.Option(metavar="HOST:PORT", help="The `--status` of `serve`.")] = STATUS,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
+    ] = None,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+) -> None:
+    """Print the YAML that an Envoy with its own configuration needs to run the chains of a node of `serve`."""
+    screens = open_screens()
+    with told_errors(ProcessorError):
+        addresses = (address_given(control, "--control"), address_given(records, "--records"))
+        tls = client_tls(tls_ca, tls_cert, tls_key)
+        found = asked(address_given(status, "--status"), "GET", f"/nodes/{quote(node, safe='')}")
+        for need, what in _CANNOT.items():
+            if need.value in found["asked"]:
+                where = found["asked"][need.value]
+                raise ProcessorError(f"elements in {where} {what}, which only a proxy from `bootstrap` can do")
+        if found["foreign"]:
+            raise ProcessorError("--opt-level no gives each element a filter of its own: start `serve` with another")
+        pieces = Pieces(node, found["service"], tuple(found["chains"]), found["max_message"])
+        made = registry.processor(USUAL_PROCESSOR).pieces(pieces, *addresses, tls)
+    typer.echo(made.text)
+    variables = " ".join(f"{name}={value}" for name, value in made.environment.items())
+    screens.err.print(f"start it with {variables} {made.command}", markup=False, soft_wrap=True)

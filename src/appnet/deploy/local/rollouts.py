@@ -1,0 +1,75 @@
+"""Which node runs which version, and the way back, as JSON over HTTP."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from appnet.control.controller import Controller
+from appnet.control.rollout import Rollout, RolloutError
+from appnet.processors.processor import Node
+
+
+class RolloutPages:
+    """``GET /rollout``, ``POST /rollout/undo`` and ``POST /rollout/promote`` for a controller.
+
+    Only this machine may change anything, and no page that a browser shows. ``told`` hears of each change.
+    """
+
+    def __init__(self, controller: Controller, told: Callable[[str], None]) -> None:
+        self._controller, self._told = controller, told
+
+    def add_to(self, application: web.Application) -> None:
+        """Adds the pages."""
+        application.router.add_get("/rollout", self._status)
+        application.router.add_post("/rollout/undo", self._undo)
+        application.router.add_post("/rollout/promote", self._promote)
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._described())
+
+    async def _undo(self, request: web.Request) -> web.Response:
+        return await self._changed(request, "rollout undo", self._controller.undo)
+
+    async def _promote(self, request: web.Request) -> web.Response:
+        return await self._changed(request, "rollout promote", self._controller.promote)
+
+    async def _changed(self, request: web.Request, name: str, change: Callable[[], Awaitable[Rollout]]) -> web.Response:
+        if "Origin" in request.headers or not _is_local(request.remote):
+            return web.json_response({"error": "only programs on the control plane's machine may do this"}, status=403)
+        try:
+            rollout = await change()
+        except RolloutError as error:
+            return web.json_response({"error": str(error)}, status=409)
+        nodes = ", ".join(rollout.accept_seconds) or "no node has anything new"
+        self._told(f"{name}: version {rollout.version.id} ({nodes})")
+        return web.json_response(await self._described())
+
+    async def _described(self) -> dict[str, Any]:
+        it = self._controller
+        candidate = it.candidate.id if it.candidate is not None else None
+        return {
+            "version": it.running.id,
+            "canary": {"version": candidate, "nodes": sorted(it.canaries)} if it.canaries else None,
+            "nodes": [await self._node(node) for node in it.nodes],
+            "history": [{"version": past.version.id, "until": past.until} for past in it.past],
+        }
+
+    async def _node(self, node: Node) -> dict[str, Any]:
+        version = self._controller.meant_for(node).id
+        answer = await node.answer(version, 0)
+        return {
+            "node": node.name,
+            "connected": node.running,
+            "version": version,
+            "acceptance": answer.acceptance.value,
+            "since": answer.since,
+            "error": answer.error,
+        }
+
+
+def _is_local(address: str | None) -> bool:
+    return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback
