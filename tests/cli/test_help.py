@@ -19,6 +19,7 @@ PRINT_NO_DATA = {"init", "fmt", "run", "serve", "bootstrap", "listener", "conver
 WRITE = {"compile": "--write", "convert": "--write", "element": "--write", "reflect": "--write"}
 LETTERS = {
     "-o": "--output", "-w": "--write", "-v": "--verbose", "-h": "--help", "-b": "--backend", "-s": "--spec",
+    "-I": "--proto-root",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ START_SECONDS = 20.0
 
 def composed(folder: Path, *arguments: str | Path, status: int = 0) -> tuple[dict[str, Any], str]:
     """The Compose file that is written for an application, and what is told on standard error."""
-    command = ["compile", "--to", "compose", "-o", str(folder), *map(str, arguments)]
+    command = ["compile", "--to", "compose", "-w", str(folder), *map(str, arguments)]
     answer = CliRunner().invoke(app, command)
     assert answer.exit_code == status, answer.output
     text = (folder / "compose.yaml").read_text() if status == 0 else "{}"

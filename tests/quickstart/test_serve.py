@@ -61,9 +61,7 @@ def test_what_is_served_already(tmp_path: Path, option: str) -> None:
         command = [*APPNETCTL, "serve", str(config), "--upstream=server=127.0.0.1:1", *places]
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 1
-    why = (
-        f"{option}: cannot listen on 127.0.0.1:{port}: Address already in use; take another, or end what listens there"
-    )
+    why = f"{option}: cannot listen on 127.0.0.1:{port}: Address already in use; choose another, or stop the program that listens there"
     assert " ".join(told.stderr.split()) == f"error: {why}"
 
 

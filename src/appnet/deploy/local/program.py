@@ -15,7 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
-import grpc
 
 from appnet.deploy.local.log import ProgramLog
 from appnet.deploy.local.services import LocalService
@@ -236,6 +235,7 @@ async def _serves_page(url: str) -> bool:
 
 
 async def _serves_grpc(address: Address) -> bool:
+    import grpc  # noqa: PLC0415 -- gRPC takes a while to load
 
     async with grpc.aio.insecure_channel(str(address), options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
