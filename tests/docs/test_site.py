@@ -99,4 +99,4 @@ def test_elements_are_coloured(site: Path) -> None:
     tutorial = pages(site)["tutorial"]
     assert '<span class="kd">req</span>' in tutorial
     assert '<span class="nb">get</span>' in tutorial
-    assert '<span class="filename">mine/quota.appnet</span>' in tutorial
+    assert '<span class="filename">quota.appnet</span>' in tutorial

@@ -58,7 +58,7 @@ async def test_a_proxy_starts_answers_and_ends(tmp_path: Path) -> None:
 @asynchronous
 async def test_a_proxy_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     envoy = EnvoyProcess(settings(tmp_path, log_level="no-such-level"))
-    with pytest.raises(EnvoyError, match=r"node-1.*ended with exit code 1(?s:.*)no-such-level"):
+    with pytest.raises(EnvoyError, match=r"node-1.*exited with code 1(?s:.*)no-such-level"):
         await envoy.start()
     assert not envoy.running
 
