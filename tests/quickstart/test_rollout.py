@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -56,6 +57,9 @@ def test_a_version_is_shown_undone_and_replaced(tmp_path: Path) -> None:
         assert serve.rollout("undo").startswith(f"version {first['server-sidecar']}\n")
         assert outcome(frontend, "test") == REFUSED
         assert versions(serve) == first
+        config.with_name("unrelated.yaml").write_text("a: 1\n")
+        time.sleep(2)
+        assert versions(serve) == first, "what was undone stays so, whatever else is saved"
         assert "rollout undo: version" in serve.it.output
         assert "no version ran before this one" in serve.rollout("undo", fails=True)
         block(config, "naughty")

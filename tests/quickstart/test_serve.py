@@ -9,25 +9,17 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from appnet.processors.envoy.listeners import UNREACHED
 from appnet.processors.envoy.targets import TARGETS
 from tests.quickstart.serving import (
-    call,
-    envoy,
     metrics,
-    outcome,
     outlive_their_control_plane,
     ports,
-    serving,
-    wait_for_port,
 )
 from tests.quickstart.support import APPNETCTL, sample
-from tests.support.raw_grpc import RecordingServer, frame, string_field
 
 pytestmark = pytest.mark.e2e
 
@@ -63,48 +55,6 @@ def test_what_is_served_already(tmp_path: Path, option: str) -> None:
     assert told.returncode == 1
     why = f"{option}: cannot listen on 127.0.0.1:{port}: Address already in use; choose another, or stop the program that listens there"
     assert " ".join(told.stderr.split()) == f"error: {why}"
-
-
-def failures(port: int) -> set[tuple[int | None, str | None]]:
-    """How calls end badly, of many; the fault element's own are none."""
-    answers = (call(port, "hello") for _ in range(100))
-    ends = {(it.grpc_status, it.header("grpc-message")) for it in answers}
-    return {it for it in ends if it[0] != 0 and it[1] != "fault_injected"}
-
-
-@pytest.mark.parametrize("target", list(TARGETS))
-def test_an_instance_that_is_dead_costs_no_call(tmp_path: Path, target: str) -> None:
-    """Neither where the server has gone, nor where its proxy has, too."""
-    config = sample(tmp_path)
-    with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as stack:
-        (dead,) = ports(1)
-        instances = [f"--upstream=server=127.0.0.1:{it}" for it in (upstream.port, dead)]
-        serve = stack.enter_context(serving(tmp_path, config, *instances, f"--target={target}", nodes=3))
-        stack.enter_context(envoy(tmp_path, "server-0-sidecar", *serve.places))
-        frontend = serve.first + 2
-        with envoy(tmp_path, "server-1-sidecar", *serve.places):
-            stack.enter_context(envoy(tmp_path, "frontend-sidecar", *serve.places))
-            serve.it.wait_for(" connected", times=3)
-            assert outcome(frontend, "hello")[0] == 0
-            assert call(serve.first + 1, "hello").grpc_status == 14, "nobody is behind this one"
-            assert failures(frontend) == set()
-        assert failures(frontend) == set()
-        assert len(upstream.seen) > 100
-
-
-def test_what_proxies_tell_each_other_stays_between_them(tmp_path: Path) -> None:
-    """All instances are dead."""
-    with ExitStack() as stack:
-        instances = [f"--upstream=server=127.0.0.1:{it}" for it in ports(2)]
-        serve = stack.enter_context(serving(tmp_path, sample(tmp_path), *instances, nodes=3))
-        for node in ("server-0-sidecar", "server-1-sidecar", "frontend-sidecar"):
-            stack.enter_context(envoy(tmp_path, node, *serve.places))
-        serve.it.wait_for(" connected", times=3)
-        wait_for_port(serve.first + 2)
-        assert call(serve.first, "hello").header(UNREACHED) == "1"
-        answers = [call(serve.first + 2, "hello") for _ in range(20)]
-        assert 14 in {it.grpc_status for it in answers}
-        assert {it.header(UNREACHED) for it in answers} == {None}
 
 
 def test_it_outlives_who_started_it(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             tell(screens.err, f"{names}: rejected; version {machine.controller.running.id} keeps running")
             continue
         except (RolloutError, InternalError, OSError) as error:
-            tell(screens.err, f"\n{names}: {error}; version {machine.controller.running.id} keeps running")
+            tell(screens.err, f"\n{names}: {plain(str(error))}; version {machine.controller.running.id} keeps running")
             continue
         mended, broken = bool(broken), set()
         if rollout is not None:

@@ -6,10 +6,11 @@ import io
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from appnet.cli.commands import version
 
@@ -55,6 +56,9 @@ _COMPLETE = "_APPNETCTL_COMPLETE"
 _TRACEBACK = "APPNET_TRACEBACK"
 _ISSUES = "https://github.com/appnet-org/appnet/issues"
 _DOCS = "https://github.com/appnet-org/appnet/blob/main/docs/"
+
+_SHOWN = {Path: "PATH", list[Path]: "FILE", str: "NAME", list[str]: "NAME", int: "N", float: "NUMBER"}
+"""What help calls the value of a parameter, by its type, unless the parameter says it."""
 
 READ_PROTOS = frozenset(
     ("check", "compile", "convert", "element", "explain", "lsp", "plan", "run", "serve", "show", "test", "trace")
@@ -130,6 +134,10 @@ def _typer(**settings: Any) -> typer.Typer:
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **settings)
 
 
+def _no_type(**_: object) -> str:
+    return ""
+
+
 def load_command(name: str) -> Any:
     """The command ``name`` with its options, ready to be called."""
     alone = _typer()
@@ -138,6 +146,10 @@ def load_command(name: str) -> Any:
     alone.command(name, cls=_Command, context_settings=_MANNERS, epilog=examples)(module.command)
     command: Any = typer.main.get_command(alone)
     command.page = module.PAGE
+    for it in command.params:
+        it.metavar = it.metavar or _SHOWN.get(it.type_descriptor.annotation)
+        if it.metavar and isinstance(it, TyperArgument):
+            vars(it)["display_type_rich"] = _no_type  # Typer adds the type as Python has it
     if name in READ_PROTOS:
         command.params.append(import_module("appnet.cli.roots").option())
     return command

@@ -43,6 +43,7 @@ class Controller:
         self.canaries = frozenset(canaries)
         self.candidate: Version | None = None
         self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
+        self._undone = ""
         self._sources, self._settings, self._where = tuple(sources), settings, where
         self._running: Version | None = None
         self._changing = asyncio.Lock()
@@ -93,17 +94,26 @@ class Controller:
 
     async def undo(self) -> Rollout:
         """Brings the canaries back to what the other nodes run, or where there are none all nodes to the version
-        before. Raises `RolloutError` where there is none, or a node refuses."""
+        before. What was undone comes back only once another version was saved: any file may be saved meanwhile.
+
+        Raises `RolloutError` where there is none, or a node refuses.
+        """
         async with self._changing:
+            undone = (self.candidate or self.running).id
             if self.candidate is not None:
-                return await self._withdraw(self.candidate)
-            if not self.past:
+                rollout = await self._withdraw(self.candidate)
+            elif not self.past:
                 raise RolloutError("no version ran before this one")
-            rollout = await roll_out(self.past[0].version, self.running, self.nodes)
-            self._running = self.past.popleft().version
+            else:
+                rollout = await roll_out(self.past[0].version, self.running, self.nodes)
+                self._running = self.past.popleft().version
+            self._undone = undone
             return rollout
 
     async def _bring(self, version: Version) -> Rollout | None:
+        if version.id == self._undone:
+            return None
+        self._undone = ""
         if version.id == self.running.id and self.candidate is not None:
             return await self._withdraw(self.candidate)
         target = self.candidate or self.running

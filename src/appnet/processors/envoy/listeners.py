@@ -19,7 +19,7 @@ from envoy.config.core.v3.config_source_pb2 import ApiVersion, ConfigSource
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
@@ -31,7 +31,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ResponseMapper,
 )
 from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import HeaderMutation
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.type.v3.percent_pb2 import FractionalPercent
 from google.protobuf.message import Message
 
@@ -48,9 +47,6 @@ _BUFFER_SLACK = 256 << 10
 _MANY = 1 << 20
 _DELAY = "delay"
 _REPLY = "reply"
-UNREACHED = "x-appnet-unreached"
-"""The header by which a server's proxy tells the client's that a call never reached the server."""
-_MOST_RETRIES = 3
 _LB_NAMESPACE = "envoy.lb"  # where Envoy looks for what a host is chosen by
 
 
@@ -72,8 +68,7 @@ class Sidecar:
     ``chooses_host``: a call goes to the host whose number, from 0, the chain has put in the header `HOST`; to any
     host where that is no host's number, or not there. ``delays``: a call waits for as long as the chain has put in the
     header `DELAY`. No server sees these headers, and a caller's have no effect.
-    ``replies``: wasm modules may answer calls with messages. ``tells_unreached``: a call that cannot be connected is
-    answered with the header `UNREACHED`. Where there are several hosts, such a call is tried at another one.
+    ``replies``: wasm modules may answer calls with messages.
     ``idle_seconds``: for calls of some methods, by path, after how long without a byte either way they end. Calls of
     others may be silent for ever.
     """
@@ -86,7 +81,6 @@ class Sidecar:
     chooses_host: bool = False
     delays: bool = False
     replies: bool = False
-    tells_unreached: bool = False
     idle_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -177,8 +171,6 @@ def _connection_manager(sidecar: Sidecar) -> HttpConnectionManager:
     manager.rds.config_source.CopyFrom(_ads())
     manager.early_header_mutation_extensions.append(_without_hidden_headers())
     manager.local_reply_config.mappers.append(_unavailable_for_silence())
-    if sidecar.tells_unreached:
-        manager.local_reply_config.mappers.append(_told_unreached())
     manager.local_reply_config.mappers.append(_status_for_reset("DEADLINE_EXCEEDED", late=True))
     manager.local_reply_config.mappers.append(_status_for_reset("CANCELLED"))
     for name in sidecar.filters:
@@ -201,46 +193,32 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     if sidecar.replies:
         routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(route_with_replies(_REPLY))
     routes.request_headers_to_remove.extend((DELAY, HOST))
-    routes.response_headers_to_remove.append(UNREACHED)
     return routes
 
 
 def _all_calls(sidecar: Sidecar) -> VirtualHost:
     host = VirtualHost(name=sidecar.cluster, domains=["*"])
     for path, seconds in sidecar.idle_seconds.items():
-        silent = _route(sidecar)
+        silent = _route(sidecar.cluster)
         silent.match.path = path
         silent.route.idle_timeout.FromTimedelta(timedelta(seconds=seconds))
         host.routes.append(silent)
-    every = _route(sidecar)
+    every = _route(sidecar.cluster)
     every.match.prefix = "/"
     host.routes.append(every)
     return host
 
 
-def _route(sidecar: Sidecar) -> Route:
+def _route(cluster: str) -> Route:
     """To the cluster, for as long as it takes.
 
     A deadline is kept by those who know it, caller and server: a proxy that kept it as well would be a little early or
     late, and end calls by a reset, which callers do not take for a deadline.
     """
     route = Route()
-    route.route.cluster = sidecar.cluster
+    route.route.cluster = cluster
     route.route.timeout.FromSeconds(0)
-    if len(sidecar.upstream) > 1:
-        _try_others(route.route.retry_policy, len(sidecar.upstream) - 1)
     return route
-
-
-def _try_others(policy: RetryPolicy, others: int) -> None:
-    """What no server has seen may go to another one; whatever a server has seen may not: it may have acted on it."""
-    policy.retry_on = "connect-failure,refused-stream,retriable-headers"
-    policy.retriable_headers.add(name=UNREACHED, present_match=True)
-    policy.num_retries.value = min(others, _MOST_RETRIES)
-    policy.retry_back_off.base_interval.FromMilliseconds(5)
-    policy.host_selection_retry_max_attempts = 2 * _MOST_RETRIES
-    predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
-    predicate.typed_config.Pack(PreviousHostsPredicate())
 
 
 def _without_hidden_headers() -> TypedExtensionConfig:
@@ -258,15 +236,6 @@ def _unavailable_for_silence() -> ResponseMapper:
     mapper = ResponseMapper()
     mapper.filter.response_flag_filter.flags.append("SI")
     mapper.status_code.value = HTTPStatus.GATEWAY_TIMEOUT
-    return mapper
-
-
-def _told_unreached() -> ResponseMapper:
-    """Marks calls for which there was no connection to the server."""
-    mapper = ResponseMapper()
-    mapper.filter.response_flag_filter.flags.append("UF")
-    mark = mapper.headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
-    mark.header.key, mark.header.value = UNREACHED, "1"
     return mapper
 
 

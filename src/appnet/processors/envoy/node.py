@@ -128,7 +128,6 @@ def sidecar_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> Sidecar
         chooses_host=len(settings.upstream) > 1,
         delays=any(it.need is Need.DELAY for artifact in artifacts for it in artifact.asked),
         replies=any(replies_from_wasm(it) for it in artifacts),
-        tells_unreached=settings.end.side is Side.SERVER,
         idle_seconds=idle_seconds(artifacts),
     )
 
