@@ -43,7 +43,7 @@ class Controller:
         self.canaries = frozenset(canaries)
         self.candidate: Version | None = None
         self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
-        self._undone = ""
+        self._undone: set[str] = set()
         self._sources, self._settings, self._where = tuple(sources), settings, where
         self._running: Version | None = None
         self._changing = asyncio.Lock()
@@ -107,13 +107,13 @@ class Controller:
             else:
                 rollout = await roll_out(self.past[0].version, self.running, self.nodes)
                 self._running = self.past.popleft().version
-            self._undone = undone
+            self._undone.add(undone)
             return rollout
 
     async def _bring(self, version: Version) -> Rollout | None:
-        if version.id == self._undone:
+        if version.id in self._undone:
             return None
-        self._undone = ""
+        self._undone.clear()
         if version.id == self.running.id and self.candidate is not None:
             return await self._withdraw(self.candidate)
         target = self.candidate or self.running
