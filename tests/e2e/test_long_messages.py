@@ -73,6 +73,13 @@ def test_what_nobody_reads_has_any_length(start_proxied: StartProxied, server: C
     ]
 
 
+def test_streams_arrive_whole_where_there_are_several_hosts(start_proxied: StartProxied, server: CallsServer) -> None:
+    """A proxy that may send a call again keeps what it has sent, and gives it to modules once more."""
+    counting = start_proxied("counted_messages", server, hosts=2, method=methods()[TALK])
+    bodies = [message("x" * 100_000)] * 10
+    assert talked(counting, *bodies) == bodies
+
+
 @asynchronous
 async def test_an_edit_of_the_limit_reaches_a_running_application(tmp_path: Path, target: str) -> None:
     config = sample(tmp_path)
