@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     manifests = objects(files(application, ManifestSettings()))
     (filter_,) = manifests["30-frontend.server.echo.server.yaml"]
     assert filter_["spec"]["workloadSelector"] == {"labels": {"app": "server"}}
-    code, place, room = filter_["spec"]["configPatches"]
+    code, place, room, sent_once = filter_["spec"]["configPatches"]
+    assert (sent_once["applyTo"], sent_once["match"]) == ("HTTP_ROUTE", {"context": "SIDECAR_INBOUND"})
+    assert sent_once["patch"]["value"]["route"]["retry_policy"] == {"retry_on": "never", "num_retries": 0}
     assert (code["applyTo"], place["applyTo"]) == ("EXTENSION_CONFIG", "HTTP_FILTER")
     assert code["patch"]["value"]["name"] == place["patch"]["value"]["name"]
     assert place["match"]["context"] == "SIDECAR_INBOUND"
@@ -352,6 +355,13 @@ def test_objects_keep_their_namespace_which_comes_first(tmp_path: Path) -> None:
     for name, listed in manifests.items():
         if "EnvoyFilter" in {it["kind"] for it in listed}:
             assert {it["metadata"]["namespace"] for it in listed} == {"shop"}, name
+
+
+def test_texts_that_kubernetes_would_read_as_numbers_are_quoted() -> None:
+    application = replace(built(ECHO), id="12345e678901")
+    found = files(application, ManifestSettings())
+    (path,) = (it for it in found if it.startswith("kubernetes/30-"))
+    assert b"appnet.io/version: '12345e678901'\n" in found[path]
 
 
 def test_names_that_kubernetes_takes() -> None:

@@ -175,21 +175,27 @@ def test_ports_that_istio_does_not_look_into_are_warned_of(echo: Path, port: str
 
 @pytest.mark.parametrize("target", ["native", "wasm"])
 @pytest.mark.parametrize(
-    ("element", "sends", "warned"),
+    ("alone", "sends", "warned"),
     [
-        ("firewall", "send(err('later', UNAVAILABLE), Up)", True),
-        ("firewall", "pass", True),
-        ("firewall", "send(err('later', RESOURCE_EXHAUSTED), Up)", False),
-        ("fault", "send(err('later', UNAVAILABLE), Up)", False),
+        (True, "send(err('later', UNAVAILABLE), Up)", True),
+        (True, "pass", True),
+        (True, "send(err('later', RESOURCE_EXHAUSTED), Up)", False),
+        (False, "send(err('later', UNAVAILABLE), Up)", False),
     ],
-    ids=["refused", "dropped", "another code", "before the retries"],
+    ids=["refused", "dropped", "another code", "with a chain where the call leaves"],
 )
 def test_refusals_that_istio_sends_again_are_warned_of(
-    echo: Path, element: str, sends: str, warned: bool, target: str
+    echo: Path, alone: bool, sends: str, warned: bool, target: str
 ) -> None:
-    (echo / f"{element}.appnet").write_text(REFUSES.format(sends=sends))
-    found = check_source(FileSource(echo / "sample_echo_sidecar.yaml"), where=Where(target))
-    assert [(it.code, f"`{element}`" in it.title) for it in found if it.code != "W001"] == ([("W022", True)] * warned)
+    (echo / "firewall.appnet").write_text(REFUSES.format(sends=sends))
+    config = echo / "sample_echo_sidecar.yaml"
+    if alone:
+        lines = config.read_text().splitlines(keepends=True)
+        first, last = (next(n for n, it in enumerate(lines) if key in it) for key in ("clientChain", "serverChain"))
+        without = "".join([*lines[:first], *lines[last:]])
+        config.write_text(without.partition("  anyChain")[0] + "  proto: echo.proto\n")
+    found = check_source(FileSource(config), where=Where(target))
+    assert [(it.code, "`firewall`" in it.title) for it in found if it.code != "W001"] == ([("W022", True)] * warned)
 
 
 def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> None:

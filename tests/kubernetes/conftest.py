@@ -72,11 +72,11 @@ class _Handler(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         path = details.method
 
-        def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
+        def answer(requests: Iterator[bytes], _: grpc.ServicerContext) -> Iterator[bytes]:
             self._seen.append(path)
-            return request
+            yield from requests
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return grpc.stream_stream_rpc_method_handler(answer)
 
 
 @dataclass
@@ -103,18 +103,18 @@ class Application:
 
     def compile(self) -> str:
         """`appnetctl compile`, and what it warns of."""
-        command = ["appnetctl", "compile", _CONFIGURATION, "--target", self.target, "--output", str(self.output)]
+        command = ["appnetctl", "compile", _CONFIGURATION, "--target", self.target, "--write", str(self.output)]
         return self._run(command, self.folder)
 
     def apply(self) -> None:
         """What the compiled README says, word for word."""
         self.applied = True
-        for it in self._commands("Apply"):
+        for it in self._commands("Apply, from this folder"):
             self._run(it, self.output)
 
     def remove(self) -> None:
         """What the compiled README says, word for word."""
-        for it in self._commands("Remove"):
+        for it in self._commands("Delete everything"):
             self._run(it, self.output)
         self.applied = False
 
@@ -125,14 +125,23 @@ class Application:
 
     def call(self, body: str, method: str = "echo", timeout: float = 10.0) -> str:
         """The code that a call of the client's ends with."""
-        if self.channel is None:
-            self.channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", (("grpc.default_authority", HOST),))
-        call = self.channel.unary_unary(f"/echo.EchoService/{method}")
+        call = self._connected().unary_unary(f"/echo.EchoService/{method}")
         try:
             call(string_field(1, body.encode()), timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
             return str(error.code().name)
         return "OK"
+
+    def talk(self, *bodies: str) -> list[bytes]:
+        """What the server sends back of a stream of messages."""
+        call = self._connected().stream_stream("/echo.EchoService/echo")
+        messages = [string_field(1, it.encode()) for it in bodies]
+        return list(call(iter(messages), timeout=20, wait_for_ready=True))
+
+    def _connected(self) -> grpc.Channel:
+        if self.channel is None:
+            self.channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", (("grpc.default_authority", HOST),))
+        return self.channel
 
     def _run(self, command: list[str], where: Path) -> str:
         """What it said on standard error; where it fails, so does the test."""
@@ -192,9 +201,9 @@ def echo(cluster: Cluster, tmp_path: Path, target: str) -> Iterator[Application]
         for it in (CLIENT_POD, SERVER_POD):
             if it.name in cluster.processes:
                 stop_sidecar(cluster, it)
+        running.stop(None).wait()
         if application.applied:
             application.remove()
-        running.stop(None).wait()
 
 
 def await_filters(pod: Pod, names: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import yaml
@@ -14,6 +15,7 @@ from appnet.processors import registry
 from appnet.processors.processor import Object
 
 _SERVER_SIDE = "--server-side --force-conflicts --field-manager=appnet"
+_LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][-+.\w]*")
 _README = """# {name}, compiled by AppNet
 
 | | |
@@ -44,8 +46,19 @@ def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     return with_mark(found, {"apply": paths, "prune": _outdated(version), "remove": paths[::-1]})
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts such as 12e3, which are numbers for Kubernetes' reader of YAML and none for PyYAML's."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = "'" if _LIKE_A_NUMBER.fullmatch(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def _yaml(objects: list[Object]) -> bytes:
-    return yaml.safe_dump_all(objects, sort_keys=False, width=2**31, allow_unicode=True).encode()
+    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True).encode()
 
 
 def _readme(version: Version, paths: list[str]) -> str:

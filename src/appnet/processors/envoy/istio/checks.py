@@ -22,10 +22,12 @@ _RETRIED = {STATUS_CODES[name]: name for name in ("CANCELLED", "UNAVAILABLE")}
 def problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
     """An error for each reason why Istio's sidecars cannot be told to run the artifacts; warnings of what they would do
     otherwise than sidecars that AppNet starts."""
+    sent_once = {(it.edge.client, it.edge.server) for it in artifacts if it.segment.place.side is Side.CLIENT}
     for it in artifacts:
         yield from _selected(services[it.service])
         yield from _judged(services[it.edge.server])
-        yield from _sent_again(it)
+        if (it.edge.client, it.edge.server) not in sent_once:
+            yield from _sent_again(it)
     yield from _told_apart(artifacts, services)
 
 
@@ -52,9 +54,8 @@ def _judged(server: Service) -> Iterator[Diagnostic]:
 
 
 def _sent_again(artifact: Artifact) -> Iterator[Diagnostic]:
-    """No element's refusal is one that the client's sidecar takes for a reason to send the call again."""
-    if artifact.segment.place.side is not Side.SERVER:
-        return
+    """No element's refusal is one that the client's sidecar takes for a reason to send the call again. A sidecar with
+    a chain of its own sends none again."""
     for spec in artifact.segment.elements:
         element = artifact.chain.elements[spec.name.value]
         codes = _refusals(element) & _RETRIED.keys()

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import Route
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -60,6 +61,7 @@ def chain_object(
         patches += _patches(it, options, ports)
     patches += _replying([it for it in artifacts if replies_from_wasm(it)][:1], f"{name}-reply", ports)
     patches += _limiting(artifacts[0], ports)
+    patches += _sent_once(artifacts[0], ports)
     return _envoy_filter(name, namespace, patches, dict(service.selector))
 
 
@@ -155,6 +157,21 @@ def _limiting(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:
         if limits.idle:
             match = {"context": context, "listener": {**it, "filterChain": _MANAGER}}
             yield _patch("NETWORK_FILTER", match, "MERGE", _with_idle_timeout(limits.idle))
+
+
+def _sent_once(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:
+    """Turns retries off: a proxy that may send a call again keeps what it has sent, and shows it to modules again."""
+    context = _CONTEXTS[artifact.segment.place.side]
+    for it in _listeners(artifact, ports):
+        match = {"context": context, **({"routeConfiguration": it} if it else {})}
+        yield _patch("HTTP_ROUTE", match, "MERGE", _without_retries())
+
+
+def _without_retries() -> Route:
+    route = Route()
+    route.route.retry_policy.retry_on = "never"  # an empty text would leave Istio's own
+    route.route.retry_policy.num_retries.value = 0
+    return route
 
 
 def _listeners(artifact: Artifact, ports: Iterable[int]) -> list[Object]:
