@@ -5,9 +5,12 @@ It takes the ports that such programs take by default, so it wants a network nam
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import textwrap
 import time
@@ -26,6 +29,7 @@ from tests.kubernetes.programs import Programs, etcd, kubectl
 
 _ETCD, _API, _ISTIOD, _ISTIOD_SECURE, _READY, _MONITOR = 2379, 6443, 15010, 15012, 15080, 15014
 _TIMEOUT_SECONDS = 120.0
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # linux/sockios.h, linux/if.h
 _TOKEN = "administrator"
 _MESH = {
     "enableAutoMtls": False,
@@ -73,6 +77,13 @@ def answers(url: str) -> str:
         return ""
 
 
+def _bring_up_loopback() -> None:
+    """In a new network namespace it is down."""
+    request = struct.pack("16sh14x", b"lo", _IFF_UP | _IFF_RUNNING)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
 @dataclass
 class Cluster:
     """Running from `start` to `stop`. ``folder`` gets its state and logs."""
@@ -89,6 +100,7 @@ class Cluster:
 
     def start(self) -> None:
         """Everything, in the order in which one needs the other."""
+        _bring_up_loopback()
         (self.folder / "api").mkdir(parents=True)
         self._credentials()
         own = f"http://127.0.0.1:{_ETCD}"
