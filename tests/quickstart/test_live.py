@@ -8,6 +8,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def test_programs_are_started_again_from_the_terminal(tmp_path: Path) -> None:
     local = config.parent / "local.yaml"
     local.write_text(local.read_text().replace("python -m appnet.samples.echo server", "sh server.sh"))
     script = config.parent / "server.sh"
-    script.write_text('echo begun; exec python -m appnet.samples.echo server "$@"\n')
+    script.write_text(f'echo begun; exec {sys.executable} -m appnet.samples.echo server "$@"\n')
     ours, theirs = pty.openpty()
     with running(tmp_path, config, stdin=theirs) as run:
         run.wait_for("Enter: help")
@@ -192,7 +193,7 @@ def test_programs_are_started_again_from_the_terminal(tmp_path: Path) -> None:
         run.wait_for("server is down: server ended with code 3")
         run.wait_for("frontend started again in ")
         assert run.process.poll() is None
-        script.write_text('exec python -m appnet.samples.echo server "$@"\n')
+        script.write_text(f'exec {sys.executable} -m appnet.samples.echo server "$@"\n')
         os.write(ours, b"r server\n")
         run.wait_for("server started again in ", times=2)
         assert asyncio.run(judged(run.url, "hello")).text.startswith("You've hit server")
