@@ -84,19 +84,6 @@ def outcome(port: int, word: str) -> tuple[int, str]:
             return told
 
 
-def wait_for_port(port: int) -> None:
-    """Waits until something listens on it."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
-            assert time.monotonic() < deadline, port
-            time.sleep(0.05)
-        else:
-            return
-
-
 def metrics(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         return str(answer.read().decode())

@@ -112,6 +112,11 @@ UpstreamOption = Annotated[
 ]
 
 
+ControlOption = Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")]
+RecordsOption = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")]
+StatusOption = Annotated[str, typer.Option(metavar="HOST:PORT", help="The `--status` of `serve`.")]
+
+
 def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
     """The addresses that an `UpstreamOption` gives, by service."""
     found: dict[str, tuple[Address, ...]] = {}

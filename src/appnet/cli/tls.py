@@ -12,6 +12,9 @@ from appnet.system.certificates import TlsFileError, check_authority, check_cert
 from appnet.system.tls import ClientTls, ServerTls
 
 CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="Its certificate, in PEM: TLS with it.")]
+AuthorityOption = Annotated[
+    Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
+]
 KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="The key of that certificate, in PEM.")]
 
 

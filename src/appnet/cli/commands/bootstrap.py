@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import CONTROL, RECORDS, address_given
-from appnet.cli.tls import CertificateOption, KeyOption, client_tls
+from appnet.cli.options import CONTROL, RECORDS, ControlOption, RecordsOption, address_given
+from appnet.cli.tls import AuthorityOption, CertificateOption, KeyOption, client_tls
 from appnet.processors import registry
 from appnet.processors.processor import ProcessorError
 
@@ -25,14 +24,12 @@ PAGE = "local.md"
 def command(
     node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` prints it: frontend-sidecar.")],
     *,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = CONTROL,
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = RECORDS,
+    control: ControlOption = CONTROL,
+    records: RecordsOption = RECORDS,
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The address of Envoy's admin interface; port 0: a free port.")
     ] = "127.0.0.1:0",
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
-    ] = None,
+    tls_ca: AuthorityOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
 ) -> None:

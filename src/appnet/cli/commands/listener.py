@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -10,9 +9,9 @@ import typer
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
-from appnet.cli.options import CONTROL, RECORDS, STATUS, address_given
+from appnet.cli.options import CONTROL, RECORDS, STATUS, ControlOption, RecordsOption, StatusOption, address_given
 from appnet.cli.served import asked
-from appnet.cli.tls import CertificateOption, KeyOption, client_tls
+from appnet.cli.tls import AuthorityOption, CertificateOption, KeyOption, client_tls
 from appnet.ir.needs import Need
 from appnet.processors import registry
 from appnet.processors.processor import Pieces, ProcessorError
@@ -26,12 +25,10 @@ _CANNOT = {Need.ROUTE: "choose hosts", Need.DELAY: "delay calls"}
 def command(
     node: Annotated[str, typer.Argument(help="The node, as `appnetctl serve` prints it: frontend-sidecar.")],
     *,
-    control: Annotated[str, typer.Option(metavar="HOST:PORT", help="The control plane's address.")] = CONTROL,
-    records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to send records.")] = RECORDS,
-    status: Annotated[str, typer.Option(metavar="HOST:PORT", help="The `--status` of `serve`.")] = STATUS,
-    tls_ca: Annotated[
-        Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
-    ] = None,
+    control: ControlOption = CONTROL,
+    records: RecordsOption = RECORDS,
+    status: StatusOption = STATUS,
+    tls_ca: AuthorityOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.live import plain
-from appnet.cli.options import STATUS, address_given
+from appnet.cli.options import STATUS, StatusOption, address_given
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.served import asked
 
@@ -36,7 +36,7 @@ def command(
         ),
     ],
     *,
-    status: Annotated[str, typer.Option(metavar="HOST:PORT", help="The `--status` of `serve`.")] = STATUS,
+    status: StatusOption = STATUS,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Show which node of a running `serve` runs which version, go back to the previous one, or promote a canary."""
