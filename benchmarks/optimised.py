@@ -39,6 +39,7 @@ from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.plans import AT, METHOD, Application, Plan, Planner, applications
+from benchmarks.signing import RUN_KEY
 
 CPU, P50, P99 = "CPU per RPC", "latency p50", "latency p99"
 ADDED_CPU, ADDED_P50 = "CPU added", "latency added, p50"
@@ -111,8 +112,10 @@ def build(cases: Sequence[Case], side: Side) -> dict[str, list[TypedExtensionCon
             elements = tuple(case.application.stops[it].element for it in stops)
             module = build_module(print_chain(ChainSource("benchmark", "1", ((METHOD, elements),))), case.target)
             name = f"{case.name}-{side.value}-{number}"
-            wasm = case.target == WASM
-            filters.append(wasm_filter(name, module, options) if wasm else native_filter(name, module, options, loader))
+            if case.target == WASM:
+                filters.append(wasm_filter(name, module, options))
+            else:
+                filters.append(native_filter(name, module, options, loader, RUN_KEY))
         return filters
 
     with ThreadPoolExecutor() as pool:
@@ -150,7 +153,7 @@ async def measure(
     samples = {it.name: Samples() for it in cases}
     full = LoadSettings(8, 8, seconds=options.seconds)
     steady = LoadSettings(8, 8, seconds=options.seconds, rate=options.rate)
-    async with rig() as around:
+    async with rig(RUN_KEY) as around:
         tick("start")
         client, server = await start(around, cases)
 

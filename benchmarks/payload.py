@@ -21,6 +21,7 @@ from appnet.processors.options import ChainOptions
 from benchmarks import report, results
 from benchmarks.cases import BASELINE, Case, chain_module
 from benchmarks.dataplane import Plan, message, run
+from benchmarks.signing import RUN_KEY
 
 _SIZES = {"1 KiB": 1 << 10, "32 KiB": 1 << 15, "1 MiB": 1 << 20}  # in the order of the table's columns
 _RATES = {"1 KiB": 4000.0, "32 KiB": 1000.0, "1 MiB": 40.0}  # RPC/s, which two cores keep up with
@@ -31,7 +32,7 @@ def all_cases() -> list[Case]:
     """Router alone, and the firewall on both targets."""
     options = ChainOptions("benchmark", "benchmark", "1", backend_count=1)
     loader = loader_library().stem.removeprefix("lib")
-    native = native_filter("native", chain_module(NATIVE, ("firewall",)), options, loader)
+    native = native_filter("native", chain_module(NATIVE, ("firewall",)), options, loader, RUN_KEY)
     wasm = wasm_filter("wasm", chain_module(WASM, ("firewall",)), options)
     return [
         Case(BASELINE, "router only"),

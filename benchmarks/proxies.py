@@ -21,12 +21,14 @@ from appnet.processors.envoy.listeners import (
     upstream_cluster,
     upstream_endpoints,
 )
+from appnet.processors.envoy.native.loader import loader_environment
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.system.address import Address
 from benchmarks.cases import Case
+from benchmarks.signing import RUN_KEY
 
 
 class Proxy:
@@ -40,10 +42,9 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Rig:
-    """What all proxies of a run share. ``folder`` takes their files, ``module_path`` holds the native loader."""
+    """What all proxies of a run share. ``folder`` takes their files."""
 
     folder: Path
-    module_path: Path
     xds: XdsServer
     telemetry: Address
     upstream: Address
@@ -58,8 +59,9 @@ class Rig:
         self.xds.set_snapshot(case.name, Snapshot("benchmark", resources))
         identity = Identity(case.name, "benchmark")
         folder = self.folder / case.name
+        environment = loader_environment(RUN_KEY.public_text)
         process = EnvoyProcess(
-            EnvoySettings(identity, folder, self.xds.address, self.telemetry, module_path=self.module_path)
+            EnvoySettings(identity, folder, self.xds.address, self.telemetry, environment=environment)
         )
         with running_on(self.cores.proxy):
             await process.start()

@@ -2,7 +2,7 @@
 
 The road from text to traffic, from the ground up; a room imports only from rooms of earlier lines:
 
-``diagnostics``, ``system``
+``diagnostics``, ``system``, ``grpc``
 ``language``, ``observe``
 ``ir``
 ``interpret``

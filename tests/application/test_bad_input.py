@@ -49,7 +49,24 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
     seen = {it.code for path in INPUTS for it in diagnose(Path(path.name)).diagnostics}
     seen |= {it.code for name in ("absent.yaml", "latin1.yaml") for it in _unreadable(folder / name).diagnostics}
     # tests/control, cli, processors
-    of_commands = {"C061", "C062", "C063", "C064", "C068", "C086", "C089", "C091", "N001", "N002", "N007"}
+    of_commands = {
+        "C021",
+        "C061",
+        "C062",
+        "C063",
+        "C064",
+        "C068",
+        "C086",
+        "C089",
+        "C091",
+        "C095",
+        "C096",
+        "C097",
+        "N001",
+        "N002",
+        "N007",
+        "N008",
+    }
     of_elements = {"N004", "N005", "N006"}  # tests/ir, compile
     of_several_files = {"C019", "C025", "C026", "N003"}  # test_load.py, test_write.py
     of_specs = {"C018", "C023", "C024", "C036", "C044", "C045", "C046"}  # test_spec.py
@@ -58,6 +75,7 @@ def test_every_code_has_a_bad_input(folder: Path) -> None:
         "C048",
         "C049",
         "C053",
+        "C055",
         "C065",
         "C066",
         "C067",

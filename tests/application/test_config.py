@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from appnet.application.load import load, read_applications
 from appnet.application.manifest import load_manifest
 from appnet.application.named import project_root
 from appnet.diagnostics.diagnostic import DiagnosticError
-from appnet.diagnostics.source import FileSource, base_name
+from appnet.diagnostics.source import FileSource, TextSource, base_name
 from appnet.diagnostics.yaml_reader import Located
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,7 @@ def test_the_sample_loads_without_a_warning() -> None:
     assert {base_name(it) for it in application.sources} == {it.name for it in ECHO.iterdir()} - {
         "README.md",
         "local.yaml",
+        "sample_echo_ambient.yaml",
         "sample_echo_sidecar.behaviour.yaml",
     }
 
@@ -235,3 +237,30 @@ def test_a_path_of_another_machine_brings_no_name_of_this_one(project: Path) -> 
         "C033",
         "write the path of an existing file; relative paths start at the configuration's folder",
     )
+
+
+def test_texts_inside_a_configuration(tmp_path: Path) -> None:
+    """As clusters have them: each is what its file would be, and imports what lies beside the configuration."""
+    text = (ECHO / "sample_echo_sidecar.yaml").read_text()
+    wanted = load(FileSource(ECHO / "sample_echo_sidecar.yaml"))
+    document = yaml.safe_load(text)
+    spec = document["spec"]
+    spec["appManifestInline"] = (ECHO / spec.pop("appManifestFile")).read_text()
+    (tmp_path / "more.proto").write_text('syntax = "proto3"; message More {}')
+    proto = (ECHO / spec.pop("proto")).read_text()
+    spec["protoInline"] = proto.replace(
+        "package echo;", 'package echo; import "more.proto"; message Uses { More more = 1; }'
+    )
+    for chain in ("clientChain", "anyChain", "serverChain"):
+        for it in spec[chain]:
+            it["inline"] = (ECHO / it.pop("file")).read_text()
+    plain = {key: it for key, it in spec.items() if not key.endswith("Chain")}
+    second = {**document, "spec": {**plain, "method": "other", "serverChain": [spec["clientChain"][0]]}}
+    first, other = read_applications(TextSource(tmp_path / "it.yaml", yaml.safe_dump_all([document, second])))
+    programs = {it.spec.source for one in (first, other) for it in one.chains[0].stops if it.spec.name.value == "fault"}
+    assert len(programs) == 2, "the same name at another place"
+    found = load(TextSource(tmp_path / "it.yaml", yaml.safe_dump(document)))
+    assert found.manifest.services.keys() == wanted.manifest.services.keys()
+    (chain,), (like,) = found.chains, wanted.chains
+    assert chain.elements.keys() == like.elements.keys()
+    assert chain.method.full_name == like.method.full_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,7 @@ spec:
   protoModLocation: ../go
   maxMessage: 16MiB
   idleTimeout: 1.5m
+  state: {store: "rediss://state.example:6379/2", prefix: shop, timeout: 20ms, mergeEvery: 0.5, secret: password}
 """
 
 
@@ -153,3 +155,14 @@ def test_an_order_is_kept_or_refused(positions: list[str], pairs: int) -> None:
         assert "any" in positions, "only what is bound to no side can be out of order"
     else:
         assert said(_only({"it.yaml": text})) == said(application)
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_text_without_a_file_cannot_be_named(form: Form) -> None:
+    text = ALL_THAT_CAN_BE_SAID.replace("  proto: echo.proto", '  protoInline: syntax = "proto3";')
+    (application,) = read_applications(TextSource(Path("config/samples/echo/all.yaml"), text))
+    with pytest.raises(DiagnosticError) as caught:
+        write(application, form, Path())
+    (it,) = caught.value.diagnostics
+    assert (it.code, it.title) == ("C026", "the text of this .proto has no file")
+    assert re.fullmatch(r"it is written at config/samples/echo/all.yaml:\d+/service.proto", it.label)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from appnet.cli.main import app
 from appnet.optimize.prices import write_prices
+from tests.processors.grpc.chains import read_chains
 from tests.support.prices import DEFAULT
 
 ECHO = "examples/chain/echo.yaml"
@@ -131,13 +132,68 @@ def test_debug_tells_what_takes_how_long(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--backend", "mrpc"], ["--mrpc_dir", "/home/me/phoenix"], ["--backend", "grpc"]],
+    ("arguments", "told"),
+    [(["--mrpc_dir", "/home/me/phoenix"], "it is for --backend mrpc")],
 )
-def test_what_is_not_there_yet(arguments: list[str]) -> None:
+def test_options_that_do_not_go_together(arguments: list[str], told: str) -> None:
     answer = compiled(*arguments)
     assert answer.exit_code == 2
-    assert "yet" in answer.stderr
+    assert told in " ".join(answer.stderr.split())
+
+
+def echo_for(tmp_path: Path, *processors: str) -> str:
+    """The specification whose elements may run on these processors; on any, where there are none."""
+    text = Path(ECHO).read_text().replace("../../", f"{Path.cwd()}/")
+    listed = "".join(f"      processor: [{', '.join(processors)}]\n" for _ in processors[:1])
+    file = tmp_path / "echo.yaml"
+    file.write_text(re.sub(r"      processor:\n        - sidecar\n", listed, text))
+    return str(file)
+
+
+@pytest.mark.parametrize("processors", [(), ("sidecar", "grpc")], ids=str)
+@pytest.mark.parametrize("backend", ["grpc", "sidecar"])
+def test_a_backend_is_where_all_chains_run(tmp_path: Path, backend: str, processors: tuple[str, ...]) -> None:
+    answer = compiled("--backend", backend, "--write", tmp_path / "out", spec=echo_for(tmp_path, *processors))
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert {it["processor"] for chain in plan["chains"] for it in chain["segments"]} == {backend}
+
+
+def test_a_backend_that_a_chain_is_not_written_for() -> None:
+    answer = compiled("--backend", "grpc")
+    assert answer.exit_code == 2
+    assert "error[C025]: the chain on `frontend->server` echo is not to run on `grpc`" in answer.stderr
+    assert "add `grpc` to the processors" in answer.stderr
+
+
+def test_programs_in_go_get_their_chains_and_are_told_how_to_take_them(tmp_path: Path) -> None:
+    arguments = ("--backend", "grpc", "--collector", "otel:4318", "--write", tmp_path / "out")
+    answer = compiled(*arguments, spec=echo_for(tmp_path))
+    assert answer.exit_code == 0, answer.output
+    chains = tmp_path / "out" / "chains"
+    found = {it.relative_to(chains).as_posix(): it for it in chains.rglob("*.chains")}
+    assert found.keys() == {"frontend/frontend.server.client.chains", "server/frontend.server.server.chains"}
+    version = read_chains(found["server/frontend.server.server.chains"].read_bytes())
+    assert (version.client, version.server, version.at_server) == ("frontend", "server", True)
+    assert version.records == "otel:4318"
+    told = (chains / "README.md").read_text()
+    assert "// in server, called by frontend\n" in told
+    assert "APPNET_TRUSTED_KEYS=KEY" in told
+    assert 'appnet.Dial("frontend", appnet.Embedded(chains))' in told
+    assert 'appnet.Serve("server", appnet.Embedded(chains))' in told
+    answer = compiled("--backend", "sidecar", "--write", tmp_path / "out", spec=echo_for(tmp_path))
+    assert answer.exit_code == 0, answer.output
+    assert not list(chains.rglob("*.*")), "what an earlier compilation wrote for programs is gone"
+
+
+def test_a_compose_file_has_no_containers_for_what_runs_in_programs(tmp_path: Path) -> None:
+    answer = compiled("--backend", "grpc", "--to", "compose", "--write", tmp_path / "out", spec=echo_for(tmp_path))
+    assert answer.exit_code == 1
+    words = " ".join(answer.stderr.split())
+    assert words.startswith(
+        "error: server has its chains in its own program, and there is no container for them: take "
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,25 @@ from typer.testing import CliRunner
 from appnet.cli.main import COMMANDS, GROUPS, app, load_command
 
 DOCS = Path(__file__).parents[2] / "docs"
-PRINT_NO_DATA = {"init", "fmt", "run", "serve", "bootstrap", "listener", "convert", "completion", "lsp"}
+PRINT_NO_DATA = {
+    "init",
+    "fmt",
+    "run",
+    "serve",
+    "controller",
+    "loader",
+    "bootstrap",
+    "listener",
+    "convert",
+    "completion",
+    "lsp",
+}
 """They write files, serve, or print what is a file of its own kind."""
 
 WRITE = {"compile": "--write", "convert": "--write", "element": "--write", "reflect": "--write"}
 LETTERS = {
     "-o": "--output", "-w": "--write", "-v": "--verbose", "-h": "--help", "-b": "--backend", "-s": "--spec",
-    "-I": "--proto-root",
+    "-I": "--proto-root", "-n": "--namespace", "-A": "--all-namespaces",
 }  # fmt: skip
 
 

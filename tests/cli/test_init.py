@@ -18,7 +18,7 @@ from tests.support import snapshots
 
 ROOT = Path(__file__).parents[2]
 FILES = {str(it.relative_to(samples_folder())) for it in samples_folder().rglob("*") if it.is_file()}
-COOKBOOK = {it for it in FILES if not it.startswith("hotel/")}
+COOKBOOK = {it for it in FILES if not it.startswith(("hotel/", "echo-go/", "echo-py/"))}
 HOTEL = {it.removeprefix("hotel/") for it in FILES if it.startswith("hotel/")}
 WORKFLOW = ".github/workflows/appnet.yml"
 ECHO = {it.removeprefix("echo/") for it in FILES if it.startswith("echo/")}

@@ -41,6 +41,12 @@ def test_the_table_has_a_row_for_each_stream() -> None:
     assert out.getvalue().splitlines()[1].split() == ["metrics.latency", "2", "12", "'b'"]
 
 
+def test_what_callers_write_is_no_markup() -> None:
+    out = io.StringIO()
+    Console(file=out, width=120).print(stream_table(store("[red]a", "[/]").summaries(), {}))
+    assert out.getvalue().splitlines()[1].split()[-1] == "'[/]'"
+
+
 def test_a_long_value_gives_way_to_the_other_columns() -> None:
     out = io.StringIO()
     Console(file=out, width=60).print(stream_table(store("x" * 50).summaries(), {}))

@@ -1,10 +1,11 @@
 import ctypes
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c.build import compile_library
+from appnet.codegen.c.build import compile_library, compile_zig_object
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.system import zig
 from appnet.system.cache import cache_directory
@@ -110,3 +111,29 @@ def test_old_glibcs_can_load_a_library(tmp_path: Path, cache: Path) -> None:
 def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     assert cache_directory() == Path.home() / ".cache/appnet"
+
+
+_ZIG = 'pub const panic = @import("std").debug.no_panic;\nexport fn an_sum(a: i32, b: i32) i32 { return a + b; }\n'
+
+
+def test_what_has_an_object_from_zig_is_the_same_wherever_it_is_built(tmp_path: Path, cache: Path) -> None:
+    """The loader has one: proxies tell loaders apart by their contents, and they may be built elsewhere."""
+    source, caller, library = tmp_path / "sum.zig", tmp_path / "caller.c", tmp_path / "caller.so"
+    source.write_text(_ZIG)
+    text = 'int an_sum(int a, int b);\n__attribute__((visibility("default"))) int an_test(int a) { return an_sum(a, 2); }\n'
+    caller.write_text(text)
+    first = compile_library([caller], objects=[compile_zig_object(source)])
+    library.write_bytes(first)
+    assert ctypes.CDLL(str(library)).an_test(40) == 42
+    shutil.rmtree(cache / "modules")
+    assert compile_library([caller], objects=[compile_zig_object(source)]) == first
+
+
+def test_zig_that_does_not_compile_is_kept(tmp_path: Path, cache: Path) -> None:
+    source = tmp_path / "sum.zig"
+    source.write_text(_ZIG.replace("a + b", "a + c"))
+    with pytest.raises(InternalError, match="use of undeclared identifier 'c'") as told:
+        compile_zig_object(source)
+    (kept,) = (cache / "failed").iterdir()
+    assert kept.suffix == ".zig"
+    assert str(kept) in str(told.value)

@@ -24,6 +24,7 @@ from appnet.deploy.kubernetes.manifests import ManifestSettings
 from appnet.deploy.kubernetes.output import files
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
+from appnet.language.operations.metadata import HIDDEN_KEYS
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.targets import REPLY_MARK
@@ -72,7 +73,9 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     manifests = objects(files(application, ManifestSettings()))
     (filter_,) = manifests["30-frontend.server.echo.server.yaml"]
     assert filter_["spec"]["workloadSelector"] == {"labels": {"app": "server"}}
-    code, place, room, sent_once = filter_["spec"]["configPatches"]
+    code, callers, place, room, sent_once = filter_["spec"]["configPatches"]
+    removed = callers["patch"]["value"]["typed_config"]["mutations"]["request_mutations"]
+    assert {it["remove"] for it in removed} == HIDDEN_KEYS, "what callers send of these has no effect"
     assert (sent_once["applyTo"], sent_once["match"]) == ("HTTP_ROUTE", {"context": "SIDECAR_INBOUND"})
     assert sent_once["patch"]["value"]["route"]["retry_policy"] == {"retry_on": "never", "num_retries": 0}
     assert (code["applyTo"], place["applyTo"]) == ("EXTENSION_CONFIG", "HTTP_FILTER")
@@ -92,10 +95,14 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
         [{"url_path": {"path": {"exact": "/echo.EchoService/echo"}}}],
     )
     (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
-    assert filter_["spec"]["configPatches"][1]["match"]["listener"]["portNumber"] == 9000
+    assert filter_["spec"]["configPatches"][2]["match"]["listener"]["portNumber"] == 9000
 
 
-def test_listeners_keep_the_limits_of_calls() -> None:
+def route_of(patch: dict[str, Any]) -> dict[str, Any]:
+    return dict(patch["patch"]["value"].get("route", {}))
+
+
+def test_the_limits_of_calls_are_kept() -> None:
     usual = built(ECHO)
     limited = TextSource(ECHO, f"max_message: 20MiB\nidle_timeout: 90s\n{ECHO.read_text(encoding='utf-8')}")
     application = compile_application(load(limited), Settings(OptLevel.WEAK), Where("wasm", cluster=True))
@@ -107,9 +114,8 @@ def test_listeners_keep_the_limits_of_calls() -> None:
         (room,) = (it for it in patches if it["applyTo"] == "LISTENER")
         assert room["patch"]["operation"] == "MERGE"
         assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > 20 << 20
-        (silence,) = (it for it in patches if it["applyTo"] == "NETWORK_FILTER")
-        assert silence["patch"]["value"]["typed_config"]["stream_idle_timeout"] == "90s"
-        assert "NETWORK_FILTER" not in {it["applyTo"] for it in before[name][0]["spec"]["configPatches"]}
+        assert [route_of(it)["idle_timeout"] for it in patches if it["applyTo"] == "HTTP_ROUTE"] == ["90s"]
+        assert all("idle_timeout" not in route_of(it) for it in before[name][0]["spec"]["configPatches"])
 
 
 @pytest.mark.parametrize("target", ["wasm", "native"])
@@ -125,10 +131,10 @@ def test_wasm_modules_reply_through_a_filter_behind_them(tmp_path: Path, target:
     assert {it["patch"]["operation"] for it in placed} == {"INSERT_BEFORE"}, "the last stands next to the router"
     last = placed[-1]["patch"]["value"]
     if target == "native":
-        assert len(placed) == 1
+        assert len(placed) == 2
         assert "config_discovery" in last
         return
-    assert len(placed) == 2
+    assert len(placed) == 3
     assert placed[0]["match"] == placed[1]["match"]
     script = last["typed_config"]["default_source_code"]["inline_string"]
     assert REPLY_MARK in script
@@ -138,7 +144,8 @@ def test_wasm_modules_reply_through_a_filter_behind_them(tmp_path: Path, target:
 def test_as_written_each_element_is_a_filter_in_request_order() -> None:
     manifests = objects(files(built(ECHO, OptLevel.NO), ManifestSettings()))
     (filter_,) = manifests["40-frontend.server.echo.client.yaml"]
-    places = [it["patch"]["value"]["name"] for it in filter_["spec"]["configPatches"] if it["applyTo"] == "HTTP_FILTER"]
+    filters_ = [it["patch"]["value"] for it in filter_["spec"]["configPatches"] if it["applyTo"] == "HTTP_FILTER"]
+    places = [it["name"] for it in filters_ if "config_discovery" in it]
     assert places == ["appnet.frontend_server.echo.client-fault", "appnet.frontend_server.echo.client-logging"]
 
 

@@ -76,7 +76,8 @@ def test_without_a_proto_the_configurations_that_use_it_tell_its_method(echo: Pa
     element = echo / "firewall.appnet"
     element.write_text(element.read_text().replace("'Body'", "'bodi'"))
     assert told(element)[0].startswith("E014 ")
-    (echo / "sample_echo_sidecar.yaml").unlink()
+    for it in echo.glob("sample_echo_*.yaml"):
+        it.unlink()
     assert told(element) == []
 
 
@@ -121,9 +122,9 @@ resp(rpc):
 """
 
 
-def agree(folder: Path, target: str) -> list[str]:
+def agree(folder: Path, target: str, name: str = "sidecar") -> list[str]:
     """What `check` warns of, which has to be what compiling for a cluster refuses, and nothing of compiling for here."""
-    config = FileSource(folder / "sample_echo_sidecar.yaml")
+    config = FileSource(folder / f"sample_echo_{name}.yaml")
     found = check_source(config, where=Where(target))
     assert {it.severity for it in found} <= {Severity.WARNING}
     refused: list[Diagnostic] = []
@@ -137,13 +138,16 @@ def agree(folder: Path, target: str) -> list[str]:
 
 
 @pytest.mark.parametrize("target", ["native", "wasm"])
-@pytest.mark.parametrize("line", ["set(rpc, 'dst', 1)", "set_metadata(rpc, 'dst', '0')", "delay(rpc, 0.5)"])
+@pytest.mark.parametrize("line", ["set(rpc, 'dst', 1)", "set_metadata(rpc, 'dst', '0')"])
 def test_what_only_runs_here_is_warned_of(echo: Path, line: str, target: str) -> None:
     (echo / "fault.appnet").write_text(CHOOSES.format(line=line))
     assert agree(echo, target) == ["C049"]
 
 
-def test_what_runs_everywhere_is_not_warned_of(echo: Path) -> None:
+@pytest.mark.parametrize("line", ["", "delay(rpc, 0.5)"])
+def test_what_runs_everywhere_is_not_warned_of(echo: Path, line: str) -> None:
+    if line:
+        (echo / "fault.appnet").write_text(CHOOSES.format(line=line))
     assert agree(echo, "wasm") == []
 
 
@@ -204,7 +208,52 @@ def test_edges_that_a_cluster_cannot_tell_apart_are_warned_of(echo: Path) -> Non
     manifest.write_text(f"{manifest.read_text()}---\n{another}")
     both = config.read_text()
     config.write_text(f"{both}---\n{both.replace('serverService: server', 'serverService: second')}")
+    assert agree(echo, "wasm") == [], "the called host tells them apart"
+    config.write_text(f"{both}---\n{both.replace('clientService: frontend', 'clientService: second')}")
     assert set(agree(echo, "wasm")) == {"C048"}
+
+
+NAMESPACE = (
+    "apiVersion: v1\nkind: Namespace\nmetadata: {{name: default, labels: {{istio.io/use-waypoint: {0}}}}}\n---\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "namespace", "codes"),
+    [
+        ("", "", []),
+        ("none", "", ["C055"]),
+        ("", "none", ["C055"]),
+        ("waypoint", "none", []),
+        ("none", "waypoint", ["C055"]),
+    ],
+)
+def test_calls_that_pass_no_waypoint_are_warned_of(echo: Path, service: str, namespace: str, codes: list[str]) -> None:
+    manifest = echo / "echo.yaml"
+    head, kind, rest = manifest.read_text().partition("kind: Service\nmetadata:\n  name: server\n  labels:\n")
+    assert kind
+    label = f"    istio.io/use-waypoint: {service}\n" if service else ""
+    manifest.write_text(f"{NAMESPACE.format(namespace) if namespace else ''}{head}{kind}{label}{rest}")
+    assert agree(echo, "wasm", "ambient") == codes
+
+
+def test_sidecars_that_pass_no_waypoint_are_warned_of(echo: Path) -> None:
+    config = echo / "sample_echo_ambient.yaml"
+    config.write_text(config.read_text().replace("    - ambient\n", "    - ambient\n    - sidecar\n"))
+    assert agree(echo, "wasm", "ambient") == ["C055"]
+
+
+def test_callers_that_a_waypoint_cannot_tell_apart_are_warned_of(echo: Path) -> None:
+    config = echo / "sample_echo_ambient.yaml"
+    text = config.read_text()
+    other = text.replace("clientService: frontend", "clientService: second").replace(
+        "  - name: frontend", "  - name: second"
+    )
+    manifest = echo / "echo.yaml"
+    another = "apiVersion: v1\nkind: Service\nmetadata:\n  name: second\nspec:\n  selector:\n    app: second\n  ports:\n  - port: 9000\n"
+    manifest.write_text(f"{manifest.read_text()}---\n{another}")
+    config.write_text(f"{text}---\n{other}")
+    assert set(agree(echo, "wasm", "ambient")) == {"C048"}
 
 
 def test_what_is_decided_at_each_message_is_noted_without_an_application(tmp_path: Path) -> None:

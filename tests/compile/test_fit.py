@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from appnet.application.load import load
+from appnet.application.model import Side
 from appnet.compile.fit import Where, element_gaps, empty_notes, ending_notes, fitted, load_application, worker_notes
+from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.ir import compile_element
 from appnet.ir.needs import Need, one_state
 from appnet.language import parse
-from appnet.processors import registry
+from appnet.optimize import Settings
+from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.targets import TARGETS
-from appnet.processors.registry import Entry
 from tests.support.signatures import ECHO
 from tests.support.snapshots import compare
 
@@ -47,10 +49,9 @@ def with_element(sample: Path, name: str) -> Path:
     [
         ("cache", Where("wasm")),
         ("sticky", Where("native", cluster=True)),
-        ("delay", Where("wasm", cluster=True)),
         ("sticky", Where("wasm", workers=2)),
     ],
-    ids=["reply", "route", "delay", "one_state"],
+    ids=["reply", "route", "one_state"],
 )
 def test_what_no_place_gives(
     sample: Path, name: str, where: Where, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -72,7 +73,7 @@ def _without_replies(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["cache", "sticky", "delay"])
 def test_native_sidecars_give_everything(sample: Path, name: str) -> None:
     client, server = fitted(load(FileSource(with_element(sample, name))), Where("native", workers=4))[0]
-    assert client.gives == server.gives == frozenset(Need)
+    assert client.gives == server.gives == frozenset(Need) - {Need.SHARED_STATE}
 
 
 @pytest.mark.parametrize("target", ["native", "wasm"])
@@ -162,11 +163,56 @@ def test_what_workers_have_for_themselves(name: str, parts: list[str]) -> None:
     assert [it.name for it in one_state(element)] == parts
 
 
-def test_elements_that_share_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.ENTRIES, "mrpc", Entry("for the test", "appnet.processors.envoy.sidecar"))
+def test_elements_that_share_no_processor(tmp_path: Path) -> None:
     text = Path("examples/chain/echo.yaml").read_text().replace("../../", f"{Path.cwd()}/")
     spec = tmp_path / "echo.yaml"
     spec.write_text(text.replace("- sidecar", "- mrpc", 1))
     with pytest.raises(DiagnosticError) as caught:
         load_application(FileSource(spec))
     assert [it.code for it in caught.value.diagnostics] == ["C025"]
+
+
+_ASKS = """\
+state:
+    pass
+init():
+    pass
+req(rpc):
+    if peer(rpc) != 'spiffe://shop/front':
+        send(err('who?', UNAUTHENTICATED), Up)
+    send(rpc, Down)
+resp(rpc):
+    send(rpc, Up)
+"""
+
+
+@pytest.mark.parametrize(
+    ("listed", "where"), [(("grpc",), "grpc"), (("sidecar",), "sidecar"), (("grpc", "sidecar"), "sidecar")], ids=str
+)
+def test_who_the_caller_is_is_known_where_its_connection_ends(
+    sample: Path, listed: tuple[str, ...], where: str
+) -> None:
+    """A program behind a sidecar has its connection from that."""
+    (sample.parent / "firewall.appnet").write_text(_ASKS)
+    processors = "".join(f"    - {it}\n" for it in listed)
+    sample.write_text(sample.read_text().replace("    - sidecar\n", processors))
+    (plan,) = plan_application(load_application(FileSource(sample)), Settings(OptLevel.NO), Where())
+    (server,) = (it for it in plan.plan.segments if it.place.side is Side.SERVER)
+    assert server.place.processor == where
+
+
+# --- shared state ---
+
+
+@pytest.mark.parametrize(("declared", "told"), [("total", ["W004"]), ("limit", [])], ids=["changed", "read-only"])
+def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: str, told: list[str]) -> None:
+    state = "limit: int\n    total: int".replace(declared, f"@consistency(strong)\n    {declared}")
+    handler = "total = total + 1\n    if total > limit:\n        send(err('no'), Up)\n    send(rpc, Down)"
+    text = f"state:\n    {state}\ninit(limit = 3):\n    pass\nreq(rpc):\n    {handler}\nresp(rpc):\n    send(rpc, Up)\n"
+    (sample.parent / "cache.appnet").write_text(text)
+    found = load_application(FileSource(with_element(sample, "cache"))).warnings
+    assert [it.code for it in found] == told
+    for it in found:
+        assert it.title == (
+            "`cache` shares state between instances, which is not supported on native: each instance keeps its own `total`"
+        )

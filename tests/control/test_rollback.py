@@ -10,11 +10,13 @@ from appnet.codegen.c import Code
 from appnet.control.rollout import RolloutError
 from appnet.deploy.local.machine import LocalMachine
 from appnet.processors.envoy.sidecar import EnvoySidecar
-from appnet.processors.envoy.targets import TARGETS
+from appnet.processors.envoy.targets import NATIVE, TARGETS
 from tests.quickstart.support import judged, sample, settings_of
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
+
+WHY = "Failed to initialize dynamic module: filter appnet.frontend_server.echo.server: the chain is no shared object"
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
@@ -33,8 +35,9 @@ async def test_a_module_that_does_not_load(tmp_path: Path, target: str, monkeypa
         firewall.write_text(firewall.read_text().replace("'test', 'No'", "'evil', 'No'"))
         logging.write_text(logging.read_text().replace("record_req", "record_requests"))
         monkeypatch.setattr(EnvoySidecar, "build", damaged_firewall)
-        with pytest.raises(RolloutError, match="server-sidecar refused version"):
+        with pytest.raises(RolloutError, match="server-sidecar refused version") as told:
             await machine.controller.upgrade()
+        assert (WHY in str(told.value)) == (target == NATIVE)
         assert machine.controller.running.id == before
         assert (await judged(machine.url("frontend"), "test")).message == "firewall"
         assert (await judged(machine.url("frontend"), "evil")).status == 0

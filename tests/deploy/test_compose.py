@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from appnet.application.proto import load_proto
 from appnet.cli.main import app
 from appnet.diagnostics.source import FileSource
+from appnet.processors.envoy.native.loader import MODULES
 from appnet.processors.envoy.proxy.admin import Admin
 from appnet.processors.envoy.proxy.binary import envoy_binary
-from appnet.processors.envoy.proxy.process import MODULES
 from appnet.system import lifetime
 from appnet.system.address import Address
 from tests.support.serving import serve
@@ -51,6 +51,12 @@ def resolved(compose: dict[str, Any], who: str, name: str) -> set[str]:
                 called = {service, *it["networks"][network].get("aliases", ())}
                 found |= {service} if name in called and service != who else set()
     return found
+
+
+def environment(folder: Path, container: str) -> dict[str, str]:
+    """The variables of a container, with the modules where they are on this machine."""
+    service = yaml.safe_load((folder / "compose.yaml").read_text())["services"][container]
+    return {**service.get("environment", {}), MODULES: str(folder / "processors" / "modules")}
 
 
 def bootstrap(folder: Path, container: str) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def test_envoy_takes_every_bootstrap(target: str, tmp_path: Path) -> None:
         run = subprocess.run(
             command,
             check=False,
-            env={MODULES: str(tmp_path / "processors" / "modules")},
+            env=environment(tmp_path, name),
             capture_output=True,
             text=True,
         )
@@ -209,7 +215,7 @@ async def started(folder: Path, name: str, hosts: dict[str, int], scratch: Path)
         [*command, "--concurrency", "1", "--log-level", "error"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        environment={MODULES: str(folder / "processors" / "modules")},
+        environment=environment(folder, name),
     )
     try:
         async with asyncio.timeout(START_SECONDS):

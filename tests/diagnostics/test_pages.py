@@ -14,8 +14,25 @@ from tests.diagnostics.examples import ROOT, RUN, examples, run_example
 
 NOT_RUN = {"console", "yaml"}
 OF_COMMANDS = {  # they take a command, a proxy or several files; other tests bring them
-    *("E004", "E006", "C001", "C018", "C019", "C025", "C026", "C047", "C048", "C049", "C052", "C053", "C054", "W022"),
+    *(
+        "E004",
+        "E006",
+        "C001",
+        "C018",
+        "C019",
+        "C025",
+        "C026",
+        "C047",
+        "C048",
+        "C049",
+        "C052",
+        "C053",
+        "C054",
+        "C055",
+        "W022",
+    ),
     *("C061", "C062", "C063", "C064", "C065", "C066", "C067", "C068"),
+    *("C021", "C095", "C096", "C097", "N008", "W004"),
     *("C076", "C085", "C086", "C087", "C088", "C089", "C091", "N001", "N002", "N003", "N004", "N005", "N006", "N007"),
 }
 

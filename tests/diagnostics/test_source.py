@@ -9,7 +9,7 @@ import pytest
 
 from appnet.diagnostics.diagnostic import Diagnostic, Severity, UnreadableError
 from appnet.diagnostics.place import Source, Span
-from appnet.diagnostics.source import FileSource, MemorySource, TextSource, base_name, stem
+from appnet.diagnostics.source import FileSource, InlineSource, MemorySource, TextSource, base_name, stem
 
 
 def test_the_same_place_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,3 +109,12 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnreadableError) as caught:
         FileSource(tmp_path / name).text()
     assert caught.value.reason == "a device or a pipe"
+
+
+def test_a_text_inside_a_file(tmp_path: Path) -> None:
+    around = FileSource(tmp_path / "it.yaml")
+    first, second = (InlineSource("a.appnet", "text", around, line) for line in (3, 9))
+    assert first != second
+    assert first == InlineSource("a.appnet", "other", around, 3)
+    assert (first.name, first.text()) == (f"{tmp_path}/it.yaml:3/a.appnet", "text")
+    assert first.beside("b.proto") == FileSource(tmp_path / "b.proto")

@@ -1,6 +1,6 @@
 """Written and random programs on random traffic, in batches; what disagrees is shrunk and kept.
 
-    python -m tests.differential.fuzz [--programs N] [--seed S] [--jobs N] [--sanitized]
+    python -m tests.differential.fuzz [--programs N] [--seed S] [--jobs N] [--sanitized | --go]
 
 A batch is one module of many chains, because a compiler run costs more than the traffic of one program. A batch that
 disagrees is taken apart: the chain that does it, then the fewest elements and lines of it that still do. That program
@@ -24,6 +24,7 @@ from pathlib import Path
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from tests.differential import sanitized
 from tests.differential.compare import TARGETS, Chain, Comparison, Subject, make_chain
+from tests.differential.library import GO
 from tests.differential.streams import run_streams
 from tests.support.elements import lower_capacity, make_program
 from tests.support.traffic import make_traffic
@@ -99,26 +100,31 @@ def run_batch(seed: int, subjects: Sequence[Subject] = TARGETS) -> int:
     return run_all(chains, CALLS_A_PROGRAM, seed << 16, subjects=subjects)
 
 
-def disagrees(texts: Sequence[str], seed: int = 0, calls: int = 4 * CALLS_A_PROGRAM) -> bool:
+def disagrees(
+    texts: Sequence[str],
+    seed: int = 0,
+    calls: int = 4 * CALLS_A_PROGRAM,
+    subjects: Sequence[Subject] = TARGETS,
+) -> bool:
     """Whether the chain of these programs, alone in its module, is told apart."""
     try:
         chain = make_chain("again", texts)
     except DiagnosticError:
         return False
     try:
-        run_all([chain], calls, seed)
+        run_all([chain], calls, seed, subjects=subjects)
     except _DISAGREEMENT:
         return True
     return False
 
 
-def culprit(seed: int) -> tuple[list[str], Callable[[Sequence[str]], bool]]:
+def culprit(seed: int, subjects: Sequence[Subject]) -> tuple[list[str], Callable[[Sequence[str]], bool]]:
     """The chain of the batch that disagrees also when it is alone, and the question that shows it."""
     for number, texts in enumerate(texts_of(seed)):
         for first_seed in (0, (seed << 16) + number):
 
             def question(candidate: Sequence[str], first_seed: int = first_seed) -> bool:
-                return disagrees(candidate, first_seed)
+                return disagrees(candidate, first_seed, subjects=subjects)
 
             if question(texts):
                 return texts, question
@@ -155,9 +161,15 @@ def keep(texts: Sequence[str], name: str) -> Path:
     return file
 
 
-def judge(seed: int, *, in_sanitizers: bool) -> tuple[int, str]:
-    """One batch, every tenth with streams and replies; how many requests there were, and what disagreed, kept."""
-    subjects = sanitized.TARGETS if in_sanitizers else TARGETS
+_SUBJECTS = {"": TARGETS, "sanitized": sanitized.TARGETS, "go": (GO,)}
+
+
+def judge(seed: int, *, where: str) -> tuple[int, str]:
+    """One batch, every tenth with streams and replies; how many requests there were, and what disagreed, kept.
+
+    ``where``: among `_SUBJECTS`.
+    """
+    subjects = _SUBJECTS[where]
     try:
         requests = run_batch(seed, subjects)
         if seed % _BATCHES_BETWEEN_STREAMS == 0:
@@ -166,7 +178,7 @@ def judge(seed: int, *, in_sanitizers: bool) -> tuple[int, str]:
     except _DISAGREEMENT as found:
         told = f"batch {seed}: {str(found).splitlines()[0] if str(found) else found!r}"
         try:
-            texts, question = culprit(seed)
+            texts, question = culprit(seed, subjects)
         except LookupError as lost:
             return 0, f"{told}\n{lost}"
         return 0, f"{told}\nkept as {keep(shrink(texts, question), f'seed_{seed}')}"
@@ -181,17 +193,18 @@ def main() -> int:
     arguments.add_argument(
         "--sanitized", action="store_true", help="native code under address and undefined-behaviour sanitizers"
     )
+    arguments.add_argument("--go", action="store_true", help="the Go module")
     given = arguments.parse_args()
+    where = "sanitized" if given.sanitized else "go" if given.go else ""
     if given.sanitized:
         sanitized.enter(sys.argv)
     started, failed = time.monotonic(), 0
-    subjects = sanitized.TARGETS if given.sanitized else TARGETS
-    requests = run_all(written_chains(), CALLS_A_PROGRAM, subjects=subjects)
+    requests = run_all(written_chains(), CALLS_A_PROGRAM, subjects=_SUBJECTS[where])
     batches = -(-given.programs // PROGRAMS_A_BATCH)
     seeds = range(given.seed, given.seed + batches)
     # Not forked: wasmtime's threads would be missing.
     with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
-        judged = pool.map(partial(judge, in_sanitizers=given.sanitized), seeds)
+        judged = pool.map(partial(judge, where=where), seeds)
         for number, (more, told) in enumerate(judged, start=1):
             requests += more
             if told:

@@ -19,10 +19,12 @@ from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness import native, wasm
 from appnet.processors.envoy.harness.calls import CallUnderTest, Harness
 from tests.differential.compare import Subject
+from tests.differential.library import GoUnderTest, build_here
+from tests.processors.grpc.go_module import GoProcess
 from tests.support.state_keeper import keeper
 
 CALLS_A_VERSION = 5
-Version = native.ModuleUnderTest | wasm.ModuleUnderTest
+Version = native.ModuleUnderTest | wasm.ModuleUnderTest | GoUnderTest
 _scopes = itertools.count()
 
 
@@ -136,10 +138,16 @@ def _wasm(module: bytes, **options: Any) -> Upgraded:
     return Upgraded(begin, **options)
 
 
+def _library(module: bytes, **options: Any) -> Upgraded:
+    process, scope = GoProcess(), f"upgraded {next(_scopes)}"
+    return Upgraded(lambda _number, **it: GoUnderTest(module, process=process, scope=scope, **it), **options)
+
+
 UPGRADED = (
     Subject("upgraded native", partial(build, target="native"), _native),  # type: ignore[arg-type]
     Subject("upgraded wasm", partial(build, target="wasm"), _wasm),  # type: ignore[arg-type]
 )
+UPGRADED_IN_GO = Subject("upgraded slots of Go", build_here, _library)  # type: ignore[arg-type]
 
 
 def tells_versions_apart(element: Element) -> bool:

@@ -22,6 +22,8 @@ REPOSITORY = "https://github.com/appnet-org/appnet/"
 MADE_OF = (
     "docs",
     "config",
+    "charts",
+    "utils",
     "editors",
     "benchmarks/results",
     "mkdocs.yml",

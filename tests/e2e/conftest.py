@@ -24,9 +24,8 @@ from appnet.ir.stages import headers_come_ahead
 from appnet.language.messages import MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
@@ -34,6 +33,7 @@ from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
 from appnet.system.address import Address
+from tests.support.proxies import TRUSTING, signed_filter
 from tests.support.raw_grpc import RecordingServer, frame, string_field
 
 ECHO = "/echo.EchoService/echo"
@@ -259,7 +259,7 @@ def _extension(
     options = ChainOptions("echo", "node", "1", limits.max_message, hosts)
     module = _compile(elements[number], before, behind, target, methods)
     if target == NATIVE:
-        return native_filter(name, module, options, loader_library().stem.removeprefix("lib"))
+        return signed_filter(name, module, options)
     return wasm_filter(name, module, options)
 
 
@@ -302,7 +302,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
             folder / str(number),
             xds.address,
             workers=workers,
-            module_path=loader_library().parent,
+            environment=TRUSTING,
         )
         envoy = await stack.enter_async_context(EnvoyProcess(settings))
         await envoy.ready()

@@ -15,15 +15,14 @@ from appnet.diagnostics.source import TextSource
 from appnet.ir import compile_element
 from appnet.ir.nodes import Element
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.filters import native_filter, wasm_filter
+from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous, eventually
-from tests.support.proxies import LISTENER, PATH, Bench, bench, options
+from tests.support.proxies import LISTENER, PATH, Bench, bench, options, signed_filter
 from tests.support.raw_grpc import string_field
 from tests.support.signatures import ECHO
 
@@ -83,7 +82,7 @@ def version(target: str, number: int, limit: int) -> TypedExtensionConfig:
         elements = elements[::-1]
     module = build(print_chain(ChainSource("client", str(number), ((ECHO, elements),))), target)
     if target == NATIVE:
-        return native_filter(FILTER, module, options(str(number)), loader_library().stem.removeprefix("lib"))
+        return signed_filter(FILTER, module, options(str(number)))
     return wasm_filter(FILTER, module, options(str(number)))
 
 
@@ -137,7 +136,7 @@ async def upgraded(folder: Path, target: str, limit: int) -> AsyncIterator[tuple
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo.EchoService", {"echo": handler}),))
     upstream = Address("127.0.0.1", server.add_insecure_port("127.0.0.1:0"))
     await server.start()
-    async with bench(folder, [FILTER], module_path=loader_library().parent) as b:
+    async with bench(folder, [FILTER]) as b:
         await give(b, upstream, version(target, 0, limit), "0")
         await b.envoy.ready()
         async with grpc.aio.insecure_channel(str(await b.envoy.listener_address(LISTENER))) as channel:

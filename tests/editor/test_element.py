@@ -150,7 +150,7 @@ def test_names_and_built_ins(path: Path) -> None:
 
 def test_state_offers_types_and_decorators(path: Path) -> None:
     assert {"Map", "Vec", "string", "Instant"} <= texts(completed(path, "x: ", "state"))
-    assert texts(completed(path, "@", "state")) == {"consistency", "combiner", "persistence", "capacity"}
+    assert texts(completed(path, "@", "state")) == {"consistency", "combiner", "persistence", "unavailable", "capacity"}
 
 
 def test_nothing_is_offered_within_text(path: Path) -> None:

@@ -91,6 +91,7 @@ class Cluster:
     programs: Programs
     folder: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, tuple[list[Any], Mapping[str, str] | None, Path | None]] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -164,7 +165,8 @@ class Cluster:
         self, name: str, command: list[Any], environment: Mapping[str, str] | None = None, where: Path | None = None
     ) -> None:
         """Starts a program that `stop` ends, and whose log is ``NAME.log``."""
-        with (self.folder / f"{name}.log").open("wb") as log:
+        self._started[name] = command, environment, where
+        with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 list(map(str, command)),
                 env={**self.environment, **(environment or {})},
@@ -186,9 +188,19 @@ class Cluster:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
 
+    def restart(self, name: str, how: signal.Signals) -> None:
+        """Ends a program by this signal, and starts it again as it was."""
+        process = self.processes[name]
+        os.killpg(process.pid, how)
+        process.wait()
+        command, environment, where = self._started[name]
+        self.run(name, command, environment, where)
+        await_("the API server", lambda: answers(f"https://127.0.0.1:{_API}/readyz") == "ok")
+
     def log(self, name: str) -> str:
-        """What the program has printed."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        """What the program has printed; nothing where it has not been started."""
+        file = self.folder / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def _credentials(self) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

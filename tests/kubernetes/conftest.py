@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,25 +16,17 @@ import grpc
 import pytest
 import yaml
 
+from appnet.processors.processor import Object
+from appnet.system.address import Address
+from tests.kubernetes.asking import Asked
 from tests.kubernetes.cluster import Cluster, await_
-from tests.kubernetes.pods import (
-    CLIENT_POD,
-    HOST,
-    MESH,
-    PORT,
-    SERVER_POD,
-    SERVER_PROGRAM,
-    Pod,
-    filters,
-    start_sidecar,
-    stop_sidecar,
-)
+from tests.kubernetes.meshes import SIDECARS, Mesh
+from tests.kubernetes.pods import HOST, Pod, filters
 from tests.kubernetes.programs import programs
 from tests.support.go import NoToolsError
 from tests.support.raw_grpc import string_field
 
 _SAMPLE = Path("config/samples/echo")
-_CONFIGURATION = "sample_echo_sidecar.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -56,11 +48,11 @@ class EchoServer:
 
     seen: list[str] = field(default_factory=list)
 
-    def start(self) -> grpc.Server:
-        """On the port that the server's sidecar knows."""
+    def start(self, address: Address = SIDECARS.program) -> grpc.Server:
+        """Where the server's sidecar, or waypoint, looks for it."""
         server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
         server.add_generic_rpc_handlers((_Handler(self.seen),))
-        assert server.add_insecure_port(f"127.0.0.1:{SERVER_PROGRAM}") == SERVER_PROGRAM
+        assert server.add_insecure_port(str(address)) == address.port
         server.start()
         return server
 
@@ -87,8 +79,9 @@ class Application:
     folder: Path
     target: str
     server: EchoServer
-    channel: grpc.Channel | None = None
+    channels: dict[str, grpc.Channel] = field(default_factory=dict)
     applied: bool = False
+    mesh: Mesh = SIDECARS
 
     @property
     def output(self) -> Path:
@@ -101,10 +94,10 @@ class Application:
         assert old in text
         (self.folder / file).write_text(text.replace(old, new))
 
-    def compile(self) -> str:
+    def compile(self, *options: str) -> str:
         """`appnetctl compile`, and what it warns of."""
-        command = ["appnetctl", "compile", _CONFIGURATION, "--target", self.target, "--write", str(self.output)]
-        return self._run(command, self.folder)
+        command = ["appnetctl", "compile", self.mesh.configuration, "--target", self.target]
+        return self._run([*command, "--write", str(self.output), *options], self.folder)
 
     def apply(self) -> None:
         """What the compiled README says, word for word."""
@@ -119,29 +112,41 @@ class Application:
         self.applied = False
 
     def start_pods(self) -> None:
-        """The sidecars, as the application's Deployments ask for them."""
-        for it in (SERVER_POD, CLIENT_POD):
-            start_sidecar(self.cluster, it, self._proxy_metadata(it))
+        """The proxies, as the application's Deployments, or the waypoint's, ask for them."""
+        self.mesh.start(self.cluster, lambda it: self.metadata(it, self.template(it.app)))
 
-    def call(self, body: str, method: str = "echo", timeout: float = 10.0) -> str:
+    def call(
+        self,
+        body: str,
+        method: str = "echo",
+        timeout: float = 10.0,
+        host: str = HOST,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """The code that a call of the client's ends with."""
-        call = self._connected().unary_unary(f"/echo.EchoService/{method}")
+        call = self._connected(host).unary_unary(f"/echo.EchoService/{method}")
         try:
-            call(string_field(1, body.encode()), timeout=timeout, wait_for_ready=True)
+            call(string_field(1, body.encode()), timeout=timeout, wait_for_ready=True, metadata=metadata)
         except grpc.RpcError as error:
             return str(error.code().name)
         return "OK"
 
     def talk(self, *bodies: str) -> list[bytes]:
         """What the server sends back of a stream of messages."""
-        call = self._connected().stream_stream("/echo.EchoService/echo")
+        call = self._connected(HOST).stream_stream("/echo.EchoService/echo")
         messages = [string_field(1, it.encode()) for it in bodies]
         return list(call(iter(messages), timeout=20, wait_for_ready=True))
 
-    def _connected(self) -> grpc.Channel:
-        if self.channel is None:
-            self.channel = grpc.insecure_channel(f"127.0.0.1:{PORT}", (("grpc.default_authority", HOST),))
-        return self.channel
+    def close(self) -> None:
+        """Ends its connections."""
+        for it in self.channels.values():
+            it.close()
+        self.channels.clear()
+
+    def _connected(self, host: str) -> grpc.Channel:
+        if host not in self.channels:
+            self.channels[host] = grpc.insecure_channel(str(self.mesh.entrance), (("grpc.default_authority", host),))
+        return self.channels[host]
 
     def _run(self, command: list[str], where: Path) -> str:
         """What it said on standard error; where it fails, so does the test."""
@@ -158,11 +163,9 @@ class Application:
         assert block is not None
         return [shlex.split(it) for it in block.group().splitlines()]
 
-    def _proxy_metadata(self, pod: Pod) -> dict[str, str]:
-        """What the annotation of the pod's template gives its sidecar, ConfigMaps as folders of the test."""
-        template = ("get", "deployment", pod.app, "-o", "yaml")
-        annotations = yaml.safe_load(self.cluster.kubectl(*template))["spec"]["template"]["metadata"].get("annotations")
-        metadata = yaml.safe_load((annotations or {}).get("proxy.istio.io/config", "{}")).get("proxyMetadata", {})
+    def metadata(self, pod: Pod, template: Object) -> dict[str, str]:
+        """What the pod's template gives its proxy, ConfigMaps as folders of the test."""
+        metadata = self._of_waypoint() if pod.role == "waypoint" else _of_annotation(template)
         path = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
         if path in metadata:
             loader = yaml.safe_load(self.cluster.kubectl("get", "configmap", "appnet-loader", "-o", "yaml"))
@@ -175,6 +178,24 @@ class Application:
             metadata[path] = str(mounted)
         return dict(metadata)
 
+    def template(self, deployment: str) -> Object:
+        """The pods that a Deployment asks for; an empty one where there is none."""
+        listed = yaml.safe_load(self.cluster.kubectl("get", "deployment", "-o", "yaml"))["items"]
+        return next((it["spec"]["template"] for it in listed if it["metadata"]["name"] == deployment), {})
+
+    def _of_waypoint(self) -> dict[str, str]:
+        """As Istio merges it into the Deployment of a Gateway that names the ConfigMap."""
+        listed = yaml.safe_load(self.cluster.kubectl("get", "configmap", "-o", "yaml"))["items"]
+        data = next((it["data"] for it in listed if it["metadata"]["name"] == "appnet-waypoint"), {})
+        template = yaml.safe_load(data.get("deployment", "{}")).get("spec", {}).get("template", {})
+        (proxy,) = template.get("spec", {}).get("containers", [{}])
+        return {it["name"]: it["value"] for it in proxy.get("env", ())}
+
+
+def _of_annotation(template: Object) -> dict[str, str]:
+    annotations = template.get("metadata", {}).get("annotations") or {}
+    return dict(yaml.safe_load(annotations.get("proxy.istio.io/config", "{}")).get("proxyMetadata", {}))
+
 
 @pytest.fixture(params=["native", "wasm"])
 def target(request: pytest.FixtureRequest) -> str:
@@ -183,27 +204,44 @@ def target(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def echo(cluster: Cluster, tmp_path: Path, target: str) -> Iterator[Application]:
+def mesh(request: pytest.FixtureRequest) -> Mesh:
+    """How calls travel; a test may ask for another way."""
+    return getattr(request, "param", SIDECARS)
+
+
+@pytest.fixture
+def echo(cluster: Cluster, tmp_path: Path, target: str, mesh: Mesh) -> Iterator[Application]:
     """The application, which no pod runs yet."""
     folder = tmp_path / "echo"
     shutil.copytree(_SAMPLE, folder)
     fault = folder / "fault.appnet"
     fault.write_text(fault.read_text().replace("prob = 0.99", "prob = 2.0"))  # chance is not what is tried here
     server = EchoServer()
-    running = server.start()
-    cluster.kubectl("apply", "-f", "-", given=MESH)
-    application = Application(cluster, folder, target, server)
+    running = server.start(mesh.program)
+    cluster.kubectl("apply", "-f", "-", given=mesh.objects)
+    application = Application(cluster, folder, target, server, mesh=mesh)
     try:
         yield application
     finally:
-        if application.channel is not None:
-            application.channel.close()
-        for it in (CLIENT_POD, SERVER_POD):
-            if it.name in cluster.processes:
-                stop_sidecar(cluster, it)
+        application.close()
+        mesh.stop(cluster)
         running.stop(None).wait()
         if application.applied:
             application.remove()
+        cluster.kubectl("delete", "--ignore-not-found", "-f", "-", given=mesh.objects)
+
+
+@pytest.fixture
+def asked(echo: Application, cluster: Cluster) -> Iterator[Asked]:
+    """The control plane, which is not there yet; the application is."""
+    found = Asked(echo)
+    cluster.kubectl("apply", "-f", str(echo.folder / "echo.yaml"))
+    try:
+        yield found
+    finally:
+        found.stop()
+        found.remove()
+        cluster.kubectl("delete", "-f", str(echo.folder / "echo.yaml"))
 
 
 def await_filters(pod: Pod, names: set[str]) -> None:

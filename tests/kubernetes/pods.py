@@ -1,4 +1,4 @@
-"""Sidecars as in pods, by Istio's own agent: mTLS, an identity, a mount namespace of their own. No kubelet starts them."""
+"""Proxies as in pods, by Istio's own agent: mTLS, an identity, a mount namespace of their own. No kubelet starts them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,11 @@ PORT = 9000
 HOST = f"server.default.svc.cluster.local:{PORT}"
 """As what the client's sidecar knows calls to the server."""
 
-MESH = f"""
+WORKLOAD = f"""
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: server-1}}
 spec: {{address: {SERVER}, labels: {{app: server, security.istio.io/tlsMode: istio}}, serviceAccount: echo-server}}
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: server}}
-spec:
-  workloadSelector: {{labels: {{app: server}}}}
-  ingress:
-  - port: {{number: {PORT}, protocol: GRPC, name: grpc}}
-    bind: {SERVER}
-    captureMode: NONE
-    defaultEndpoint: 127.0.0.1:{SERVER_PROGRAM}
-  egress: [{{hosts: ["istio-system/*"]}}]
 ---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -47,18 +35,47 @@ kind: DestinationRule
 metadata: {{name: server}}
 spec: {{host: server.default.svc.cluster.local, trafficPolicy: {{tls: {{mode: ISTIO_MUTUAL}}}}}}
 """
-"""What stands for the pods of the echo application."""
+"""What stands for the server's pods."""
+
+MESH = f"""{WORKLOAD}---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: server}}
+spec:
+  workloadSelector: {{labels: {{app: server}}}}
+  ingress:
+  - port: {{number: {PORT}, protocol: GRPC, name: grpc}}
+    bind: {SERVER}
+    captureMode: NONE
+    defaultEndpoint: 127.0.0.1:{SERVER_PROGRAM}
+  egress: [{{hosts: ["istio-system/*"]}}]
+"""
+"""The same, whose sidecar takes calls at its own address, without interception."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """``ports``: of the admin interface, the agent's status, its metrics and its readiness."""
+    """``ports``: of the admin interface, the agent's status, its metrics and its readiness.
+
+    ``role``: of its proxy; ``interception``: how calls get there; ``group``: whom the proxy runs as.
+    """
 
     name: str
     app: str
     account: str
     address: str
     ports: tuple[int, int, int, int]
+    role: str = "sidecar"
+    interception: str = "NONE"
+    group: int = 0
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Those of the pod."""
+        if self.role == "waypoint":
+            names = ("gateway.networking.k8s.io/gateway-name", "gateway.istio.io/managed")
+            return dict(zip(names, (self.app, "istio.io-mesh-controller"), strict=True))
+        return {"app": self.app}
 
 
 CLIENT_POD = Pod("frontend-1", "frontend", "echo-frontend", "127.0.0.3", (15100, 15120, 15190, 15121))
@@ -66,7 +83,7 @@ SERVER_POD = Pod("server-1", "server", "echo-server", SERVER, (15200, 15220, 152
 
 
 def start_sidecar(cluster: Cluster, pod: Pod, metadata: Mapping[str, str] | None = None) -> None:
-    """A sidecar with the ``metadata`` that the pod's annotations give it; it is there when it is ready."""
+    """Its proxy with the ``metadata`` that the pod's template gives it; it is there when it is ready."""
     root = cluster.folder / pod.name
     for it in ("var/run/secrets/tokens", "var/run/secrets/istio", "etc/istio/proxy", "etc/istio/pod", "varlib/data"):
         (root / it).mkdir(parents=True, exist_ok=True)
@@ -97,14 +114,17 @@ def start_sidecar(cluster: Cluster, pod: Pod, metadata: Mapping[str, str] | None
         "ENVOY_STATUS_PORT": str(ready),
         "ISTIO_META_CLUSTER_ID": "Kubernetes",
         "ISTIO_META_MESH_ID": "cluster.local",
-        "ISTIO_META_INTERCEPTION_MODE": "NONE",
+        "ISTIO_META_INTERCEPTION_MODE": pod.interception,
         "ISTIO_META_WORKLOAD_NAME": pod.app,
-        "ISTIO_METAJSON_LABELS": json.dumps({"app": pod.app}),
+        "ISTIO_METAJSON_LABELS": json.dumps(pod.labels),
         "ISTIO_BOOTSTRAP": str(cluster.programs.bootstrap),
         "PROXY_CONFIG": yaml.safe_dump(config),
         **(metadata or {}),
     }
-    agent = shlex.join([str(cluster.programs.pilot_agent), "proxy", "sidecar", "--domain", "default.svc.cluster.local"])
+    as_group = ["setpriv", f"--regid={pod.group}", "--clear-groups"]
+    agent = shlex.join(
+        [*as_group, str(cluster.programs.pilot_agent), "proxy", pod.role, "--domain", "default.svc.cluster.local"]
+    )
     own = f"mkdir -p /var/lib/istio && mount --bind {shlex.quote(str(root / 'varlib'))} /var/lib/istio && exec {agent}"
     cluster.run(pod.name, ["unshare", "--mount", "sh", "-c", own], environment, root)
     await_(f"{pod.name} is ready", lambda: answers(f"http://127.0.0.1:{admin}/ready").startswith("LIVE"))
@@ -115,6 +135,9 @@ def stop_sidecar(cluster: Cluster, pod: Pod) -> None:
     cluster.stop(pod.name)
 
 
+_HELPERS = ("-callers", "-delay", "-reply")
+
+
 def listener_errors(pod: Pod) -> list[str]:
     """What the sidecar's Envoy says of listeners that it refused."""
     dump = json.loads(answers(f"http://127.0.0.1:{pod.ports[0]}/config_dump?resource=dynamic_listeners") or "{}")
@@ -122,9 +145,9 @@ def listener_errors(pod: Pod) -> list[str]:
 
 
 def filters(pod: Pod) -> set[str]:
-    """Names of AppNet's filters that some listener of the sidecar has."""
+    """Names of AppNet's filters for chains that some listener of the sidecar has."""
     dump = json.loads(answers(f"http://127.0.0.1:{pod.ports[0]}/config_dump?resource=dynamic_listeners") or "{}")
-    return {name for name in _names(dump) if name.startswith("appnet.")}
+    return {name for name in _names(dump) if name.startswith("appnet.") and not name.endswith(_HELPERS)}
 
 
 def _names(value: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""kube-apiserver, istiod and Istio's agent, built once by this machine's Go; etcd and kubectl come as wheels.
+"""kube-apiserver, istiod, Istio's agent, istioctl and Helm, built once by this machine's Go; etcd and kubectl come as wheels.
 
 `python -m tests.kubernetes.programs` builds what is missing, which takes minutes. The tests themselves run in a network
 namespace without a way out, so it goes first.
@@ -24,7 +24,9 @@ _PACKAGES = (
     "k8s.io/kubernetes/cmd/kube-apiserver",
     f"{_ISTIO}/pilot/cmd/pilot-discovery",
     f"{_ISTIO}/pilot/cmd/pilot-agent",
+    f"{_ISTIO}/istioctl/cmd/istioctl",
 )
+_HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0"
 _FILES = (
     "manifests/charts/base/files/crd-all.gen.yaml",
     "tests/integration/pilot/testdata/gateway-api-crd.yaml",
@@ -64,6 +66,11 @@ class Programs:
         return self.folder / "pilot-agent"
 
     @property
+    def istioctl(self) -> Path:
+        """What Istio's users check their objects with."""
+        return self.folder / "istioctl"
+
+    @property
     def definitions(self) -> list[Path]:
         """Custom resources of Istio and of the Gateway API."""
         return [self.folder / Path(it).name for it in _FILES[:2]]
@@ -93,6 +100,14 @@ def kubectl() -> Path:
     return _installed(Path(sys.executable).parent / "kubectl")
 
 
+def helm() -> Path:
+    """The program, as it was built. Raises `NoToolsError` where it was not."""
+    program = _helm_folder() / "helm"
+    if not program.exists():
+        raise NoToolsError(f"there is no {program}: {sys.executable} -m {__spec__.name} builds it")
+    return program
+
+
 def _installed(program: Path) -> Path:
     if not program.is_file():
         raise NoToolsError(f"{program.name} is not installed: pip install -e '.[kubernetes]' brings it")
@@ -115,27 +130,51 @@ def build() -> Programs:
                 text = text.replace(old, new)
             (folder / Path(it).name).write_text(text)
         (folder / "whole").touch()
+    _drop_others(folder)
+    return Programs(folder)
+
+
+def build_helm() -> Path:
+    """Builds it where that was not done yet. Raises `NoToolsError` with Go's own words."""
+    folder = _helm_folder()
+    if not (folder / "helm").exists():
+        command = [find_go(), "install", "-trimpath", "-ldflags=-s -w", _HELM]
+        run_go(command, GOBIN=str(folder), CGO_ENABLED="0", GOFLAGS="-buildvcs=false")
+    _drop_others(folder)
+    return folder
+
+
+def _drop_others(folder: Path) -> None:
+    """Programs of other versions."""
     for it in folder.parent.iterdir():
         if it != folder:
             shutil.rmtree(it)
-    return Programs(folder)
 
 
 def _folder() -> Path:
     """Where programs of these versions are, among the user's caches."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     pins = hashlib.sha256(_MODULE.read_bytes() + repr((_PACKAGES, _FILES, _VERSIONS, _LEFT_OUT)).encode()).hexdigest()
-    return caches / "appnet-tests" / "control-plane" / pins[:12]
+    return _caches() / "control-plane" / pins[:12]
+
+
+def _helm_folder() -> Path:
+    return _caches() / "helm" / _HELM.rpartition("@")[2]
+
+
+def _caches() -> Path:
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "appnet-tests"
 
 
 def _main() -> None:
     began = time.monotonic()
     try:
-        found = build()
+        folders = [build().folder, build_helm()]
     except NoToolsError as error:
         sys.exit(f"error: {error}")
-    size = sum(it.stat().st_size for it in found.folder.iterdir()) >> 20
-    print(f"Kubernetes' and Istio's programs: {found.folder}, {size} MB, {time.monotonic() - began:.0f} s")  # noqa: T201
+    size = sum(it.stat().st_size for folder in folders for it in folder.iterdir()) >> 20
+    where = ", ".join(map(str, folders))
+    print(f"Kubernetes' and Istio's programs: {where}, {size} MB, {time.monotonic() - began:.0f} s")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from appnet.ir import compile_element
 from appnet.ir.needs import Need
 from appnet.ir.nodes import Element
 from appnet.optimize import Algorithm, OptimizedPlan, Place, Planner, Profile, Settings, UnsuitedError
+from appnet.optimize.cost import KINDS, TargetCosts
 from appnet.optimize.explain import explain, explanation_json, told, told_application, told_changes, told_order, total
 from appnet.optimize.picture import picture
 from appnet.optimize.placement import OptLevel
@@ -186,6 +187,49 @@ def test_a_move_names_the_places_that_it_is_between(
     arrangement = replace(over_several.arrangement, at=(after,) * 4)
     changes = list(told_changes(explain(replace(over_several, problem=problem, arrangement=arrangement))))
     assert changes[0] == f"fault runs {words}"
+
+
+BESIDE_PROXIES = (
+    Place(Side.CLIENT, "grpc", "library", SIDECAR, FAST),
+    Place(Side.CLIENT, "sidecar", "native", SIDECAR, FAST, 19.0),
+    Place(Side.SERVER, "sidecar", "native", SIDECAR, FAST, 19.0),
+    Place(Side.SERVER, "grpc", "library", SIDECAR, FAST),
+)
+
+
+def in_programs(edge: LoadedChain) -> LoadedChain:
+    """The chain whose configuration lists programs before sidecars."""
+    listed = tuple(Located(it, Span.whole(FileSource(ECHO))) for it in ("grpc", "sidecar"))
+    return replace(edge, chain=replace(edge.chain, processors=listed))
+
+
+def test_proxies_that_could_be_bypassed_are_told(edge: LoadedChain) -> None:
+    planner = Planner(Settings(OptLevel.STRONG), 1.0)
+    found = explain(planner.plan(in_programs(edge), BESIDE_PROXIES))
+    assert found.planned["client sidecar"] == found.planned["server sidecar"] == []
+    assert found.idle == {"client sidecar": 18.81, "server sidecar": 18.81}  # 1 % end at the fault element
+    (line,) = (it for it in told(found) if "bypass" in it)
+    assert line.startswith(
+        "  the client's sidecar and the server's sidecar have no elements: an RPC that bypasses them saves 37.6 µs, "
+        "and gives up what they do without elements, such as mTLS"
+    )
+    assert explanation_json(found)["idle"] == found.idle
+    alone = explain(planner.plan(in_programs(edge), BESIDE_PROXIES[1:3]))
+    assert alone.idle == {}
+
+
+def test_what_can_tell_a_program_from_its_proxy_stays_where_it_was_written(edge: LoadedChain) -> None:
+    """`metrics` measures time, and a call is in the program and in the sidecar at different times."""
+    planner = Planner(Settings(OptLevel.STRONG), 1.0)
+    cheap = replace(BESIDE_PROXIES[0], prices=TargetCosts(0.0, 0.0, 0.0, dict.fromkeys(KINDS, 0.0)))
+    found = planner.plan(edge, (cheap, *BESIDE_PROXIES[1:]))  # the sample lists sidecars alone
+    assert found.problem.written == (1, 1, 1, 2)
+    assert explain(found).planned == {
+        "client grpc": ["fault", "logging"],
+        "client sidecar": ["metrics"],
+        "server sidecar": ["firewall"],
+        "server grpc": [],
+    }
 
 
 def test_equal_chains_are_planned_once_whatever_the_edge(edge: LoadedChain) -> None:

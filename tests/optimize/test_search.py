@@ -22,11 +22,13 @@ FREE = TargetCosts(0.0, 0.0, 0.0, dict.fromkeys(KINDS, 0.0))
 CLIENT, SERVER = Side.CLIENT, Side.SERVER
 
 
-def places(*sides: Side, prices: Sequence[TargetCosts] = ()) -> list[Place]:
+def places(*sides: Side, prices: Sequence[TargetCosts] = (), passing: Sequence[float] = ()) -> list[Place]:
     each = prices or [DEFAULT.targets["native"]] * len(sides)
     return [
-        Place(side, f"processor{number}", "target", frozenset(), it)
-        for number, (side, it) in enumerate(zip(sides, each, strict=True))
+        Place(side, f"processor{number}", "target", frozenset(), it, passed)
+        for number, (side, it, passed) in enumerate(
+            zip(sides, each, passing or [0.0] * len(sides), strict=True),
+        )
     ]
 
 
@@ -42,6 +44,9 @@ SEVERAL = {
     "a free one between": places(CLIENT, CLIENT, SERVER, prices=[CHEAP, FREE, CHEAP]),
     "four": places(CLIENT, CLIENT, SERVER, SERVER, prices=[CHEAP, DEAR, SLOW, CHEAP]),
     "four alike": places(CLIENT, CLIENT, SERVER, SERVER),
+    "programs behind proxies": places(CLIENT, CLIENT, SERVER, SERVER, passing=[0, 19.7, 19.7, 0]),
+    "proxies before programs": places(CLIENT, CLIENT, SERVER, passing=[3.0, 19.7, 19.7]),
+    "a proxy behind the wire": places(SERVER, passing=[19.7]),
 }
 
 
@@ -203,3 +208,16 @@ def test_the_wire_is_paid_for_once_by_what_gets_there() -> None:
     assert [costs.expected([0], [it]) for it in range(4)] == [10.0, 10.0, 20.0, 20.0]
     for end in (at[:2], at[2:]):
         assert ChainCosts(refuses, end, 20.0).expected([0], [0]) == (10.0 if end == at[:2] else 20.0)
+
+
+def test_proxies_are_paid_for_by_what_passes_them_elements_or_not() -> None:
+    refuses = [Costs((0.0,) * 4, 0.5, reads_request=False, reads_response=False)]
+    at = places(CLIENT, CLIENT, SERVER, SERVER, prices=[FREE] * 4, passing=[0.0, 8.0, 8.0, 0.0])
+    costs = ChainCosts(refuses, at, 20.0)
+    assert [costs.expected([0], [it]) for it in range(4)] == [18.0, 22.0, 36.0, 36.0]
+    assert costs.idle([0], [0]) == {1: 4.0, 2: 4.0}
+    assert costs.idle([0], [1]) == {2: 4.0}
+    assert costs.idle([0], [3]) == {1: 8.0, 2: 8.0}
+    sidecars = ChainCosts(refuses, places(CLIENT, SERVER, passing=[8.0, 8.0]), 20.0)
+    assert sidecars.idle([0], [0]) == {}, "there is nothing that calls could go to instead"
+    assert ChainCosts([], sidecars.places, 20.0).expected([], []) == 28.0, "what is before the client's side counts not"

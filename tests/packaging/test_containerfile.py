@@ -6,6 +6,7 @@ No image is built here: that takes an engine, and images from a registry.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -51,4 +52,14 @@ def test_the_tool_is_what_runs_and_not_as_root() -> None:
     assert f"Programming Language :: Python :: {version}" in project["classifiers"]
     instructions = [it for it, _ in tool]
     assert instructions.index("USER") > max(n for n, it in enumerate(instructions) if it in {"COPY", "RUN"})
-    assert ("USER", "appnet") in tool
+    (user,) = (rest for it, rest in tool if it == "USER")
+    assert user.isdigit(), "Kubernetes must see that it is not root"
+    assert any(f"useradd --create-home --uid {user} appnet" in rest for _, rest in tool)
+
+
+def test_the_image_is_the_controllers_too() -> None:
+    _, tool = stages()
+    extras = re.search(r"pip install .*\[(\w+)\]", " ".join(rest for _, rest in tool))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extras is not None
+    assert {it.partition("==")[0] for it in project["optional-dependencies"][extras[1]]} >= {"kopf", "lightkube"}

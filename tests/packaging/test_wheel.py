@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "config" / "samples"
 SOURCES = ROOT / "src"
+RUST = ROOT / "rust"
+CRATES = ("appnet-mrpc-host", "phoenix-appnet")
 
 
 def files(folder: Path) -> set[str]:
@@ -32,8 +34,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def test_it_has_the_package_and_the_samples(installed: Path) -> None:
+def test_it_has_the_package_the_samples_and_the_crates(installed: Path) -> None:
     wanted = files(SOURCES) | {f"appnet/samples/files/{it}" for it in files(SAMPLES)}
+    wanted |= {f"appnet/processors/mrpc/rust/{crate}/{it}" for crate in CRATES for it in files(RUST / crate)}
     assert {it for it in files(installed) if ".dist-info/" not in it} == wanted
 
 

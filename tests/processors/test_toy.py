@@ -78,7 +78,9 @@ def test_a_place_beside_a_sidecar(config: Path) -> None:
     code, out, err = appnetctl("plan", config, "-o", "json")
     assert code == 0, err
     (chain,) = json.loads(out)["chains"]
-    assert {it["processor"] for it in chain["segments"]} == {"sidecar"}, "it is cheaper by far"
+    by_processor = {it["processor"]: it["elements"] for it in chain["segments"]}
+    assert by_processor.pop("toy") == ["metrics"], "it can tell where it runs: it measures time"
+    assert by_processor.keys() == {"sidecar"}, "it is cheaper by far"
 
 
 def test_what_it_cannot_is_told_by_each_command(config: Path, tmp_path: Path) -> None:

@@ -36,16 +36,22 @@ def ports(count: int) -> list[int]:
 def envoy(folder: Path, node: str, *options: str, binary: Path | None = None) -> Iterator[None]:
     """An Envoy as somebody would start it by hand; by default AppNet's own."""
     made = subprocess.run([*APPNETCTL, "bootstrap", node, *options], capture_output=True, text=True, check=True)
-    (modules,) = re.findall(r"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=(\S+)", " ".join(made.stderr.split()))
-    with started(folder, node, made.stdout, modules, binary=binary):
+    with started(folder, node, made.stdout, variables(made.stderr), binary=binary):
         yield
 
 
+def variables(told: str) -> dict[str, str]:
+    """Those that an Envoy needs, as `bootstrap` and `listener` print them."""
+    return dict(re.findall(r"\b([A-Z_]+)=(\S+)", " ".join(told.split())))
+
+
 @contextmanager
-def started(folder: Path, node: str, bootstrap: str, modules: str, *, binary: Path | None = None) -> Iterator[None]:
-    """An Envoy with this bootstrap, which looks for dynamic modules in the folder ``modules``."""
+def started(
+    folder: Path, node: str, bootstrap: str, needed: dict[str, str], *, binary: Path | None = None
+) -> Iterator[None]:
+    """An Envoy with this bootstrap and the variables that it needs."""
     (folder / f"{node}.json").write_text(bootstrap)
-    environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": modules}
+    environment = {**os.environ, **needed}
     command = [
         binary or envoy_binary(),
         "-c",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -16,9 +17,10 @@ from urllib.parse import urlencode
 
 from appnet.compile.fit import DEFAULT_TARGET, Where
 from appnet.deploy.local.foreseen import CallerAnswer
-from appnet.deploy.local.machine import RunSettings
+from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.trial import get
 from appnet.diagnostics.source import FileSource
+from appnet.observe.points import ELEMENT, REFUSALS, SIDE, STATUS, Value
 
 ECHO = Path(__file__).parents[2] / "config" / "samples" / "echo"
 CONFIG = "sample_echo_sidecar.yaml"
@@ -45,6 +47,18 @@ async def judged(url: str, key: str) -> CallerAnswer:
     """The same, again where the fault element answered by chance."""
     answer = await ask(url, key)
     return await judged(url, key) if answer.message == "fault_injected" else answer
+
+
+async def refusals(machine: LocalMachine, element: str, wanted: int) -> dict[tuple[str, ...], Value]:
+    """How many calls the element has refused, by side and status, once so many are told of."""
+    found: dict[tuple[str, ...], Value] = {}
+    for _ in range(100):
+        every = machine.totals.by([REFUSALS], [ELEMENT, SIDE, STATUS])
+        found = {key[1:]: it for key, it in every.items() if key[0] == element}
+        if sum(it for it in found.values() if isinstance(it, int)) >= wanted:
+            break
+        await asyncio.sleep(0.1)
+    return found
 
 
 class Running:

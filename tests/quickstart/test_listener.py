@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from appnet.processors.envoy.targets import TARGETS
-from tests.quickstart.serving import REFUSED, Serve, outcome, ports, serving, started
+from tests.quickstart.serving import REFUSED, Serve, outcome, ports, serving, started, variables
 from tests.quickstart.support import APPNETCTL, sample
 from tests.support.raw_grpc import RecordingServer, frame, string_field
 
@@ -79,9 +78,8 @@ def test_an_envoy_with_a_configuration_of_its_own_takes_chains(tmp_path: Path, t
     with RecordingServer(frame(string_field(1, b"hit"))) as upstream, ExitStack() as stack:
         serve = stack.enter_context(serving(tmp_path, config, "--upstream=server=127.0.0.1:1", f"--target={target}"))
         pieces, told = listener(serve, "server-sidecar")
-        (folder,) = re.findall(r"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=(\S+)", told)
         configuration = merged(pieces, port, upstream.port)
-        stack.enter_context(started(tmp_path, "mine", json.dumps(configuration), folder))
+        stack.enter_context(started(tmp_path, "mine", json.dumps(configuration), variables(told)))
         assert outcome(port, "test") == REFUSED
         assert outcome(port, "hello")[0] == 0
         serve.it.wait_for("server-sidecar connected")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from appnet.application.model import Application, Chain
+from appnet.application.model import USUAL_PROCESSOR, Application, Chain
 from appnet.diagnostics.place import Source
-from appnet.processors.registry import ready
 
 
 def said(application: Application, *, edges: bool = True) -> dict[str, Any]:
@@ -28,9 +27,10 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "methods": [it.value for it in chain.methods],
         "proto": _place(chain.proto),
         "proto_roots": [_place(it.inside) for it in chain.proto_roots],
-        "processors": [it.value for it in chain.processors] or ready(),
+        "processors": [it.value for it in chain.processors] or [USUAL_PROCESSOR],
         "native": chain.native,
         "limits": chain.limits,
+        "state": chain.state,
         "module": (chain.proto_module, chain.proto_module_folder),
         "stops": [
             (

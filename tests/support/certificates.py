@@ -29,11 +29,14 @@ class Authority:
         made = self._signed(name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=None))
         self.certificate.write_bytes(made.public_bytes(Encoding.PEM))
 
-    def pair(self, name: str, *, server: bool = True, host: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)) -> Pair:
-        """A certificate and its key; valid from and until so many days from now."""
+    def pair(
+        self, name: str, *, server: bool = True, host: str = "127.0.0.1", days: tuple[int, int] = (-1, 1), uri: str = ""
+    ) -> Pair:
+        """A certificate and its key; valid from and until so many days from now. ``uri``: a name of it, besides."""
         key = ec.generate_private_key(ec.SECP256R1())
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+        uris = [x509.UniformResourceIdentifier(uri)] if uri else []
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host)), *uris])
         made = self._signed(name, key.public_key(), names, x509.ExtendedKeyUsage([purpose]), days=days)
         found = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         found.certificate.write_bytes(made.public_bytes(Encoding.PEM))

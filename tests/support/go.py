@@ -31,5 +31,5 @@ def run_go(command: list[str], folder: Path = Path("/"), **environment: str) -> 
         command, env=os.environ | environment, capture_output=True, text=True, check=False, cwd=folder
     )
     if done.returncode != 0:
-        raise NoToolsError(f"{' '.join(command)} failed:\n{done.stderr}")
+        raise NoToolsError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -18,7 +18,7 @@ import pyte
 from pyte.screens import Char
 
 COLUMNS, LINES = 80, 24
-_NOT_PASSED = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+_NOT_PASSED = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}
 
 
 class _Screen(pyte.Screen):

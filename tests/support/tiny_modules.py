@@ -82,7 +82,7 @@ __attribute__((visibility("default"))) const an_module appnet_module = {
   .request_headers = request_headers, .request_body = body, .request_trailers = trailers,
   .response_headers = headers, .response_body = body, .response_trailers = trailers,
   .local_reply = local_reply, .outcome = outcome, .telemetry_take = take, .telemetry_pending = pending,
-  .state_dump = take, .release = release,
+  .metrics_take = take, .metrics_pending = pending, .state_dump = take, .release = release,
 };
 """
 
@@ -91,6 +91,16 @@ __attribute__((visibility("default"))) const an_module appnet_module = {
 def stamping_native(version: str, *, abi: str = "AN_MODULE_ABI") -> bytes:
     """A native chain that sets ``STAMP: version``; any other ``abi`` makes one that a loader has to refuse."""
     return _compile(_NATIVE.replace("ABI,", f"{abi},", 1), version, ["-shared", "-fPIC", f"-I{RUNTIME}", f"-I{HTTP}"])
+
+
+def opening_native(mark: str) -> bytes:
+    """A native chain that makes the file ``mark`` when the dynamic linker opens it."""
+    opening = f"""
+#include <stdio.h>
+__attribute__((constructor)) static void opened(void) {{ fclose(fopen("{mark}", "w")); }}
+"""
+    flags = ["-shared", "-fPIC", f"-I{RUNTIME}", f"-I{HTTP}"]
+    return _compile(_NATIVE.replace("ABI,", "AN_MODULE_ABI,", 1) + opening, "opened", flags)
 
 
 def _compile(source: str, version: str, flags: list[str]) -> bytes:

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from appnet.language.messages import Field
+from appnet.language.messages import Field, MessageSchema
 from appnet.language.types import MapType, VecType
 from tests.support.sample import SAMPLE
 from tests.support.traffic import Fields, make_field, make_value
@@ -52,8 +52,12 @@ def parse(body: bytes, full_name: str) -> Message:
 
 def fields_of(body: bytes, full_name: str) -> Fields:
     """Every field of the message that programs can use, by path; absent ones are left out where that can be told."""
-    message = parse(body, full_name)
-    return {it.path: value for it in SAMPLE.request.all_fields() if (value := _get(message, it)) is not None}
+    return fields_in(parse(body, full_name), SAMPLE.request)
+
+
+def fields_in(message: Message, schema: MessageSchema) -> Fields:
+    """Every field of the message that programs can use, likewise."""
+    return {it.path: value for it in schema.all_fields() if (value := _get(message, it)) is not None}
 
 
 def _holders(message: Any, names: Sequence[str]) -> list[Any]:
@@ -122,9 +126,9 @@ def _each(message: Any, field: Field, *, make: bool = False) -> list[Any]:
     return found
 
 
-def put(message: Message, path: str, value: Any) -> None:
+def put(message: Message, path: str, value: Any, schema: MessageSchema = SAMPLE.request) -> None:
     """Sets the field of this path; of one that stands within many messages, in each."""
-    field = SAMPLE.request.fields[path]
+    field = schema.fields[path]
     if field.within:
         _put_each(message, field, value)
         return
@@ -157,9 +161,9 @@ def _put_each(message: Message, field: Field, value: list[Any]) -> None:
     assert not left
 
 
-def take_away(message: Message, path: str) -> None:
+def take_away(message: Message, path: str, schema: MessageSchema = SAMPLE.request) -> None:
     """Clears the field of this path; within many messages, in each."""
-    field = SAMPLE.request.field(path)
+    field = schema.field(path)
     *outer, last = path.split(".")
     for holder in _each(message, field) if field.within else _holders(message, outer):
         holder.ClearField(last)

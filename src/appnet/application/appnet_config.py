@@ -9,7 +9,8 @@ import yaml
 from appnet.application.kinds import API_VERSION, KIND, no_config
 from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
-from appnet.application.named import check_element_name, named_roots, named_source
+from appnet.application.named import Ways, check_element_name, given_source, named_roots
+from appnet.application.state_store import read_state_store
 from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.remedy import instead
 from appnet.diagnostics.source import base_name
@@ -17,11 +18,19 @@ from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 from appnet.language import Given
 
 CHAINS = ("clientChain", "anyChain", "pairChain", "serverChain")
+ONLY_IN_CLUSTERS = ("delivery", "beforeFirstVersion", "bypass", "rollout")
+"""Keys of a ``spec`` that say how a cluster runs it, and nothing of what its chains do."""
+
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
-    *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation", "maxMessage", "idleTimeout"),
+    *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation", "maxMessage", "idleTimeout", "state"),
+    *("appManifestInline", "appManifestFrom", "protoInline", "protoFrom"),
+    *ONLY_IN_CLUSTERS,
 )
+_MANIFEST = Ways("appManifestFile", "appManifestInline", "appManifestFrom")
+_PROTO = Ways("proto", "protoInline", "protoFrom")
+_PROGRAM = Ways("file", "inline", "fileFrom")
 _SPEC_REFUSED = {"safe": "remove it: AppNet never changes what a chain means"}
 _ELEMENT_REFUSED = {"upgrade": "remove it: every element can be upgraded while it runs"}
 _ELEMENT_HELP = "remove it, or list elements under it: `- name: …` with a `file: …`"
@@ -95,12 +104,13 @@ class _ConfigReader:
             help_, first = "name two different services", Label(client.span, "the client is here")
             self._problems.add("C041", title, server.span, "the client's name", help_, first)
         methods = self._methods()
-        manifest = named_source(spec, "appManifestFile", "the application's Kubernetes manifest")
+        manifest = given_source(spec, _MANIFEST, "the application's Kubernetes manifest", "manifest.yaml")
         stops = self._stops()
-        proto = named_source(spec, "proto", "the .proto that declares the method")
+        proto = given_source(spec, _PROTO, "the .proto that declares the method", "service.proto")
         roots = named_roots(spec, "protoRoots")
         module, folder = (spec.text_or_empty(it) for it in ("protoModName", "protoModLocation"))
         limits = read_limits(spec, "maxMessage", "idleTimeout")
+        store = read_state_store(spec, "state", "mergeEvery")
         if not (app_name and client and server and methods and manifest and proto) or roots is None:
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))
@@ -110,6 +120,7 @@ class _ConfigReader:
             proto_module_folder=folder.value if folder else "",
             limits=limits,
             proto_roots=roots,
+            state=store,
         )
         return Application(app_name.value, self._source, manifest, ((client, server),), (chain,))
 
@@ -191,9 +202,9 @@ class _ConfigReader:
 
     def _element(self, section: Section) -> ElementSpec | None:
         before = len(self._problems.found)
-        section.only(("name", "file", "parameters"), _ELEMENT_REFUSED)
+        section.only(("name", "file", "inline", "fileFrom", "parameters"), _ELEMENT_REFUSED)
         name = section.text("name", needed="the element's name")
-        file = named_source(section, "file", "the path of its `.appnet` file")
+        file = given_source(section, _PROGRAM, "the path of its `.appnet` file", f"{name or 'element'}.appnet")
         parameters = section.scalars("parameters") if "parameters" in section else {}
         if name is not None:
             self._check_name(name)

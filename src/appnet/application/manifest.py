@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -17,6 +17,7 @@ from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located, Problems, Scalar, Section, node_span, read_documents, unreadable
 from appnet.system.address import MAX_PORT
 
+_KINDS = ("Service", "Deployment", "Namespace")
 _MAX_REPLICAS = 1_000
 _PORT = re.compile("[0-9]{1,5}")
 _LONGEST_NAME = 253  # of an object in Kubernetes
@@ -39,7 +40,7 @@ class Service:
     """A Kubernetes Service.
 
     ``ports`` are the ones it offers, by name (the number's digits where it has none); ``selector`` are the labels of
-    the pods behind it.
+    the pods behind it. ``labels`` are its own, and those of its namespace where it has none of the name.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Service:
     ports: Mapping[str, Port]
     span: Span
     selector: Mapping[str, Scalar] = field(default_factory=dict)
+    labels: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def load_manifest(source: Source) -> Manifest:
     problems = Problems(source)
     services: dict[str, Service] = {}
     deployments: list[Deployment] = []
+    namespaces: dict[str, dict[str, Scalar]] = {}
     documents = read_documents(source)
     for reason, span in (it for document in documents if (it := unreadable(document, source)) is not None):
         problems.add(
@@ -108,20 +111,26 @@ def load_manifest(source: Source) -> Manifest:
     problems.raise_any()
     for section in _objects(documents, problems):
         kind = section.text("kind", needed="the object's kind")
-        metadata = section.section("metadata") if kind and kind.value in ("Service", "Deployment") else None
+        metadata = section.section("metadata") if kind and kind.value in _KINDS else None
         name = metadata.text("name", needed="the object's name") if metadata else None
         if kind is None or metadata is None or name is None:
             continue
         if kind.value == "Deployment":
             deployments.append(_deployment(name, section.section("spec")))
+        elif kind.value == "Namespace":
+            namespaces.setdefault(name.value, _labels(metadata, "labels"))
         else:
             namespace = metadata.text("namespace") if "namespace" in metadata else None
             spec = section.section("spec")
             ports, selector = _ports(spec), _labels(spec, "selector")
-            service = Service(name.value, namespace.value if namespace else "default", ports, name.span, selector)
-            services.setdefault(name.value, service)
+            there = namespace.value if namespace else "default"
+            labels = _labels(metadata, "labels")
+            services.setdefault(name.value, Service(name.value, there, ports, name.span, selector, labels))
     problems.raise_any()
-    return Manifest(source, services, tuple(deployments))
+    labelled = {
+        name: replace(it, labels={**namespaces.get(it.namespace, {}), **it.labels}) for name, it in services.items()
+    }
+    return Manifest(source, labelled, tuple(deployments))
 
 
 def _objects(documents: list[yaml.Node], problems: Problems, *, in_list: bool = False) -> Iterator[Section]:

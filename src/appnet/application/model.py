@@ -112,6 +112,22 @@ USUAL_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
+class StateStore:
+    """Where state is that all instances of an element share, and how they use it.
+
+    ``address``: a URL, `redis`, `rediss` (TLS) or `unix`; empty where none is named. ``prefix``: what keys begin with.
+    ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state. ``secret``: the
+    Kubernetes Secret that has the `password`.
+    """
+
+    address: str = ""
+    prefix: str = "appnet"
+    timeout: float = 0.05
+    merge_every: float = 0.1
+    secret: str = ""
+
+
+@dataclass(frozen=True)
 class Chain:
     """The elements on calls of an edge, in request order, as written.
 
@@ -120,7 +136,7 @@ class Chain:
     cost; empty where none is named (`USUAL_PROCESSOR`), or none is common to all. ``proto_roots``: where imports of
     the .proto are looked for first.
     ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
-    others make of the .proto; AppNet needs none.
+    others make of the .proto; AppNet needs none. ``state``: the store of what its elements share.
     """
 
     edge: Edge
@@ -133,6 +149,7 @@ class Chain:
     proto_module_folder: str = ""
     limits: Limits = USUAL_LIMITS
     proto_roots: tuple[ProtoRoot, ...] = ()
+    state: StateStore = StateStore()
 
     @property
     def method(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -12,9 +13,9 @@ import yaml
 from appnet.application.proto_files import ProtoRoot
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity, UnreadableError
 from appnet.diagnostics.near import did_you_mean, near_paths
-from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.remedy import Remedy, instead
-from appnet.diagnostics.source import FileSource
+from appnet.diagnostics.source import FileSource, InlineSource
 from appnet.diagnostics.yaml_reader import Located, Problems, Section, node_span
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -34,6 +35,36 @@ def config_error(
 ) -> DiagnosticError:
     """One error as an exception."""
     return DiagnosticError([Diagnostic(code, Severity.ERROR, title, span, label, help_, remedies=remedies)])
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The keys under which a text is given: its ``path``, the text itself ``inline``, or where a cluster has it."""
+
+    path: str
+    inline: str
+    elsewhere: str
+
+
+def given_source(section: Section, ways: Ways, what: str, name: str) -> Source | None:
+    """The source that is given in one of these ways, which has to be; ``name`` is that of a text inside the section's
+    own source. None after an error."""
+    problems = section.problems
+    first, *others = [it for it in (ways.path, ways.inline, ways.elsewhere) if it in section] or [ways.path]
+    for it in others:
+        title, other = f"`{first}` and `{it}` are the same setting", Label(section.key_span(first), "the other is here")
+        problems.add("C015", title, section.key_span(it), "one of them", "keep one of them", other)
+    if others:
+        return None
+    if first == ways.elsewhere:
+        title, span = f"`{first}` names a ConfigMap, which only a cluster has", section.key_span(first)
+        help_ = f"write `{ways.path}` or `{ways.inline}`, or apply it to a cluster as it is"
+        problems.add("C033", title, span, "cannot be read here", help_)
+        return None
+    if first == ways.inline:
+        text = section.text(first, needed=what, lines=True)
+        return InlineSource(name, text.value, problems.source, text.span.line) if text is not None else None
+    return named_source(section, ways.path, what)
 
 
 def named_source(section: Section, key: str, what: str) -> Source | None:

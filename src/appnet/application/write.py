@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,8 +13,10 @@ import yaml
 
 from appnet.application.kinds import API_VERSION, KIND
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
+from appnet.application.state_store import plain_state_store
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
+from appnet.diagnostics.source import InlineSource
 from appnet.diagnostics.yaml_reader import Located
 
 
@@ -31,9 +33,24 @@ def write(application: Application, form: Form, folder: Path) -> Written:
 
     Raises `DiagnosticError` with everything whose meaning the form cannot say.
     """
+    inside = list(_inside(application))
+    if inside:
+        raise DiagnosticError(inside)
     if form is Form.SPECIFICATION:
         return _specification(application, folder)
     return _configurations(application, folder)
+
+
+def _inside(application: Application) -> Iterator[Diagnostic]:
+    """An error for each text that stands in the application's own file: what is written names files."""
+    for chain in application.chains:
+        place = chain.methods[0].span
+        named = [("manifest", application.manifest, place), (".proto", chain.proto, place)]
+        named += [("element", it.spec.source, it.spec.name.span) for it in chain.stops]
+        for kind, source, span in named:
+            if isinstance(source, InlineSource):
+                title, label = f"the text of this {kind} has no file", f"it is written at {source.name}"
+                yield _cannot(title, span, label, "save it to a file, and write its path")
 
 
 # --- as a specification -----------------------------------------------------------------------------------------------
@@ -41,6 +58,8 @@ def write(application: Application, form: Form, folder: Path) -> Written:
 
 def _specification(application: Application, folder: Path) -> Written:
     wrong = [_one_state(it) for it in application.chains if len(it.methods) > 1]
+    if len({it.state for it in application.chains}) > 1:
+        wrong.append(_one_store(application.chains))
     limits = {it.limits for it in application.chains}
     if len(limits) > 1:
         wrong.append(_one_limit(application.chains))
@@ -57,6 +76,7 @@ def _specification(application: Application, folder: Path) -> Written:
         "app_structure": [f"{client}->{server}" for client, server in application.edges],
         **(_roots(application.chains[0], "proto_roots", folder) if application.chains else {}),
         **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
+        **(_state(application.chains[0], "merge_every") if application.chains else {}),
         "edge": edges,
     }
     return Written(_yaml([top]))
@@ -66,6 +86,12 @@ def _one_state(chain: Chain) -> Diagnostic:
     title = f"a specification cannot express one state for {len(chain.methods)} methods"
     help_ = "write an AppNetConfig for each method, or `'*'` for all methods of the .proto"
     return _cannot(title, chain.methods[1].span, "there, each method has its own chain", help_)
+
+
+def _one_store(chains: Sequence[Chain]) -> Diagnostic:
+    other = next(it for it in chains if it.state != chains[0].state)
+    title, label = "a specification has the same `state` for all calls", "its settings differ from others"
+    return _cannot(title, other.methods[0].span, label, "use the same `state` everywhere")
 
 
 def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
@@ -142,6 +168,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
         **({"protoModName": chain.proto_module} if chain.proto_module else {}),
         **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
         **_limits(chain, "maxMessage", "idleTimeout"),
+        **_state(chain, "mergeEvery"),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
 
@@ -189,6 +216,11 @@ def _element(stop: Stop, folder: Path) -> dict[str, Any]:
 def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
     found = {longest: chain.limits.longest, idle: chain.limits.idle}
     return {key: it for key, it in found.items() if it is not None}
+
+
+def _state(chain: Chain, every: str) -> dict[str, Any]:
+    found = plain_state_store(chain.state, every)
+    return {"state": dict(found)} if found else {}
 
 
 def _roots(chain: Chain, key: str, folder: Path) -> dict[str, Any]:

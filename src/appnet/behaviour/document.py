@@ -15,6 +15,10 @@ Fields = Mapping[str, Value]
 """Values by dotted path of the .proto; a field that is not there has its default."""
 
 
+OF_INSTANCES = ("merge", "restart", "store")
+"""Steps that are no call's."""
+
+
 @dataclass(frozen=True)
 class Passes:
     """The message goes on with these fields changed, and these headers set.
@@ -68,9 +72,11 @@ class RecordCheck:
 
 @dataclass(frozen=True)
 class Step:
-    """One event of a call, ``times`` times, and what must come of it.
+    """One event of a call or of instances, ``times`` times, and what must come of it.
 
-    ``kind``: request, response or end. ``after_ns``: what time passes before each. ``outcome`` is None at an end.
+    ``kind``: request, response or end; or merge, restart or store. ``after_ns``: what time passes before each.
+    ``outcome`` is None but for a request or response. ``instance``: the one that the call is in, and that checks look
+    at. ``of``: the instances that merge or restart. ``away``: whether the store leaves.
     """
 
     span: Span
@@ -83,11 +89,14 @@ class Step:
     status: int
     outcome: StepOutcome | None
     checks: Sequence[StateCheck | RecordCheck] = ()
+    instance: int = 0
+    of: tuple[int, ...] = ()
+    away: bool = False
 
 
 @dataclass(frozen=True)
 class Case:
-    """A sequence of steps on a fresh instance of a chain."""
+    """A sequence of steps on fresh instances of a chain, which have one store for shared state."""
 
     name: str
     span: Span
@@ -96,6 +105,12 @@ class Case:
     backends: int
     steps: tuple[Step, ...]
     checks: Sequence[StateCheck | RecordCheck] = ()
+    instances: int = 1
+
+    @property
+    def tries_sharing(self) -> bool:
+        """Whether it tells shared state from an instance's own."""
+        return self.instances > 1 or any(it.kind in OF_INSTANCES for it in self.steps)
 
 
 @dataclass(frozen=True)

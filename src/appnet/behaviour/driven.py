@@ -12,11 +12,11 @@ from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType
-from appnet.processors.processor import Delivered, Denied, Judgement, Processor, Substituted
+from appnet.processors.processor import Delivered, Denied, Driver, Judgement, Processor, Substituted
 
 
 class DrivenSubject(Subject):
-    """The case's chain as an artifact of the processor's target.
+    """The case's chain as an artifact of the processor's target, in instances that share nothing.
 
     Raises `InternalError` where it does not compile.
     """
@@ -25,25 +25,36 @@ class DrivenSubject(Subject):
         self._method, self._proto = behaviour.method, behaviour.proto
         code = print_by_content(ChainSource("behaviour", "", [(behaviour.method, case.elements)]), target)
         binary = processor.build(code, target)
-        self._driver = processor.drive(binary, target, seed=case.seed, hosts=case.backends, now_ns=CLOCK_START_NS)
+
+        def begun(number: int) -> Driver:
+            return processor.drive(binary, target, seed=case.seed + number, hosts=case.backends, now_ns=CLOCK_START_NS)
+
+        self._begun, self._now_ns = begun, CLOCK_START_NS
+        self._drivers = [begun(number) for number in range(case.instances)]
         self._types = {
             f"{element.name}.{variable.name}": variable.type for element in case.elements for variable in element.state
         }
-        self._records: dict[str, list[Value]] = {}
+        self._records: list[dict[str, list[Value]]] = [{} for _ in self._drivers]
 
     def run(self, step: Step) -> StepOutcome | None:
         """Lets the artifact judge the step's message."""
-        self._driver.now_ns += step.after_ns
+        self._now_ns += step.after_ns
+        if step.kind == "restart":
+            for it in step.of:
+                self._drivers[it], self._records[it] = self._begun(it), {}
+        driver = self._drivers[step.instance]
+        driver.now_ns = self._now_ns
         match step.kind:
             case "request":
                 message = encode(step.fields, self._method.request, self._proto)
-                got = self._driver.request(step.call, self._method.full_name, step.metadata, message)
+                got = driver.request(step.call, self._method.full_name, step.metadata, message)
                 return self._outcome(step, got, self._method.request)
             case "response":
                 message = b"" if step.status else encode(step.fields, self._method.response, self._proto)
-                got = self._driver.response(step.call, step.metadata, message, step.status)
+                got = driver.response(step.call, step.metadata, message, step.status)
                 return self._outcome(step, got, self._method.response)
-        self._driver.end(step.call)
+            case "end":
+                driver.end(step.call)
         return None
 
     def _outcome(self, step: Step, got: Judgement, schema: MessageSchema) -> StepOutcome:
@@ -56,19 +67,20 @@ class DrivenSubject(Subject):
                 fields = {} if step.status else changed(step.fields, decode(message, schema, self._proto), schema)
                 return Passes(fields, set_headers(step.metadata, metadata), host, wait_ms)
 
-    def state(self) -> dict[str, str]:
+    def state(self, instance: int) -> dict[str, str]:
         """The instance's state now."""
-        return parse_dump(self._driver.state())
+        return parse_dump(self._drivers[instance].state())
 
-    def records(self) -> dict[str, list[Value]]:
+    def records(self, instance: int) -> dict[str, list[Value]]:
         """What the instance has recorded."""
-        for stream, item in self._driver.records():
+        records = self._records[instance]
+        for stream, item in self._drivers[instance].records():
             if stream not in self._types:
                 continue  # the runtime's own, such as "appnet.evicted"
             vec = self._types[stream]
             assert isinstance(vec, VecType)
-            self._records.setdefault(stream, []).append(_from_telemetry(item, vec.item))
-        return self._records
+            records.setdefault(stream, []).append(_from_telemetry(item, vec.item))
+        return records
 
 
 def _from_telemetry(item: Any, type_: Type) -> Value:

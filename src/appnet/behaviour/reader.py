@@ -14,6 +14,7 @@ from appnet.application.model import ElementSpec
 from appnet.application.named import named_roots
 from appnet.application.proto import ProtoFile, load_proto
 from appnet.behaviour.document import (
+    OF_INSTANCES,
     Behaviour,
     Case,
     Fields,
@@ -52,12 +53,17 @@ class _Link:
     parameters: Mapping[str, Given] = field(default_factory=dict)
 
 
-_TOP_KEYS = ("config", "proto", "protoRoots", "method", "chain", "parameters", "backends", "cases")
-_CASE_KEYS = ("name", "parameters", "backends", "seed", "draw", "steps", "state", "records")
-_KINDS = ("request", "response", "end")
+_TOP_KEYS = ("config", "proto", "protoRoots", "method", "chain", "parameters", "backends", "instances", "cases")
+_CASE_KEYS = ("name", "parameters", "backends", "instances", "seed", "draw", "steps", "state", "records")
+_KINDS = ("request", "response", "end", *OF_INSTANCES)
+_MOST_INSTANCES = 16
+_MOST_BACKENDS = 1_000_000
+_MOST = 10**9
+"""Of numbers that are no seed: as seconds, decades. Clocks of processors count nanoseconds in 64 bits."""
 _STEP_KEYS = (
     *_KINDS,
     "call",
+    "instance",
     "after",
     "times",
     "metadata",
@@ -75,6 +81,18 @@ _ERRORS = tuple(name for name, code in STATUS_CODES.items() if code)
 _HEADER = re.compile(r"[a-z0-9._-]+")
 _CASE_HELP = "list cases: `- name: …` with `steps:`"
 _STEP_HELP = "list steps: `- request: {…}`, `- response: {…}` or `- end: true`"
+
+
+@dataclass
+class _Calls:
+    """Of a case: how many instances it has, and the open calls by name, with where they were opened and in which."""
+
+    instances: int
+    opened: dict[str, tuple[Span, int]] = field(default_factory=dict)
+
+    @property
+    def spans(self) -> dict[str, Span]:
+        return {name: span for name, (span, _) in self.opened.items()}
 
 
 def load_behaviour(source: Source) -> Behaviour:
@@ -225,24 +243,34 @@ class _Reader:
         section.only(_CASE_KEYS)
         name = section.text("name", needed="what the case shows")
         elements = self._compiled(section, chain)
-        open_calls: dict[str, Span] = {}
+        instances = self._instances(section, self._instances(self._top, 1))
+        calls = _Calls(instances)
         steps = []
         for node in section.items("steps", _STEP_HELP) or () if "steps" in section else ():
             step = self._mapping(node, "a step", _STEP_HELP)
-            read = self._step(step, elements, open_calls) if step else None
+            read = self._step(step, elements, calls) if step else None
             steps += [read] if read else []
         if "steps" not in section:
             self._problems.add("C011", "`steps` is missing", section.span, "no `steps` here", _STEP_HELP)
-        top_backends = self._number(self._top, "backends", 0)
+        top_backends = self._number(self._top, "backends", 0, high=_MOST_BACKENDS)
         return Case(
             name.value if name else "",
             section.span,
             elements,
             self._seed(section, elements),
-            int(self._number(section, "backends", top_backends)),
+            int(self._number(section, "backends", top_backends, high=_MOST_BACKENDS)),
             tuple(steps),
             self._checks(section, elements),
+            instances,
         )
+
+    def _instances(self, section: Section, default: int) -> int:
+        found = int(self._number(section, "instances", default, low=1))
+        if found > _MOST_INSTANCES:
+            span, help_ = section.key_span("instances"), f"write a number up to {_MOST_INSTANCES}"
+            self._problems.add("C012", f"a case has up to {_MOST_INSTANCES} instances", span, "too many", help_)
+            return default
+        return found
 
     def _seed(self, section: Section, elements: Sequence[Element]) -> int:
         """The seed as given, or the one with which the chain's first element first draws ``draw``."""
@@ -254,11 +282,11 @@ class _Reader:
             self._problems.add(
                 "C012", "`draw` must be a number in [0, 1)", span, "out of range", "write a number such as 0.25"
             )
-        return int(self._number(section, "seed", 1))
+        return int(self._number(section, "seed", 1, high=2**64 - 1))
 
     # --- a step ---
 
-    def _step(self, section: Section, elements: Sequence[Element], open_calls: dict[str, Span]) -> Step | None:
+    def _step(self, section: Section, elements: Sequence[Element], calls: _Calls) -> Step | None:
         section.only(_STEP_KEYS)
         kinds = [it for it in _KINDS if it in section]
         if len(kinds) != 1:
@@ -266,26 +294,66 @@ class _Reader:
             self._problems.add("C071", title, section.span, " and ".join(kinds), _STEP_HELP)
             return None
         kind = kinds[0]
-        call = self._call(section, kind, open_calls)
+        if kind in OF_INSTANCES:
+            return self._step_of_instances(section, kind, elements, calls)
+        call, instance = self._call(section, kind, calls)
         schema = self._method.request if kind == "request" else self._method.response
         outcome = self._outcome(section, schema) if kind != "end" else None
         if kind != "request" or isinstance(outcome, Refuses | Replies):
-            open_calls.pop(call, None)
+            calls.opened.pop(call, None)
         return Step(
             section.span,
             kind,
             call,
-            round(self._number(section, "after", 0.0, real=True) * 1e9),
-            int(self._number(section, "times", 1, low=1)),
+            *self._passing(section),
             self._fields(section, kind, schema) if kind != "end" else {},
             self._headers(section, "metadata"),
             self._status(section, kind),
             outcome,
             self._checks(section, elements),
+            instance,
         )
 
-    def _call(self, section: Section, kind: str, open_calls: dict[str, Span]) -> str:
-        """The call that the step is of: the one named, a new one, or the one opened last."""
+    def _step_of_instances(self, section: Section, kind: str, elements: Sequence[Element], calls: _Calls) -> Step:
+        """A step at which instances merge their state or begin anew, or the store leaves or comes back."""
+        for key, _ in section.values():
+            if key not in {kind, "instance", "after", "times", "state", "records"}:
+                span, help_ = section.key_span(key), "give it a step of its own"
+                self._problems.add("C071", f"`{key}` of a `{kind}`", span, "it is no call's", help_)
+        of, away = tuple(range(calls.instances)), False
+        if kind == "store":
+            said = section.text(kind)
+            away = said is not None and said.value == "away"
+            if said is not None and said.value not in {"away", "back"}:
+                help_ = "write `store: away` or `store: back`"
+                self._problems.add("C012", "the store is `away` or `back`", said.span, "neither", help_)
+        elif (entry := section.scalar(kind)) is not None and entry[0] is not True:
+            of = (self._instance(section, kind, calls.instances),)
+        if kind == "restart":
+            calls.opened = {name: it for name, it in calls.opened.items() if it[1] not in of}
+        after_ns, times = self._passing(section)
+        checks = self._checks(section, elements)
+        instance = self._instance(section, "instance", calls.instances)
+        return Step(section.span, kind, "", after_ns, times, {}, {}, 0, None, checks, instance, of, away)
+
+    def _instance(self, section: Section, key: str, instances: int) -> int:
+        """The number of an instance; the first, 0, by default."""
+        found = int(self._number(section, key, 0))
+        if found < instances:
+            return found
+        title = f"there is no instance {found}"
+        label = f"the case has {instances}, numbered from 0"
+        self._problems.add("C012", title, section.key_span(key), label, "add `instances: N` to the case")
+        return 0
+
+    def _passing(self, section: Section) -> tuple[int, int]:
+        """What time passes before the step, in nanoseconds, and how often it happens."""
+        after = round(self._number(section, "after", 0.0, real=True) * 1e9)
+        return after, int(self._number(section, "times", 1, low=1))
+
+    def _call(self, section: Section, kind: str, calls: _Calls) -> tuple[str, int]:
+        """The call that the step is of: the one named, a new one, or the one opened last; and the instance it is in."""
+        open_calls = calls.spans
         named = section.text("call") if "call" in section else None
         name = (
             named.value if named else f"#{section.span.line}" if kind == "request" else next(reversed(open_calls), "")
@@ -294,12 +362,18 @@ class _Reader:
             if name in open_calls and named:
                 title, first = f"call `{name}` is already open", Label(open_calls[name], "opened here")
                 self._problems.add("C072", title, named.span, "a second request", "end it first", first)
-            open_calls[name] = named.span if named else section.span
-        elif name not in open_calls:
+            span, instance = named.span if named else section.span, self._instance(section, "instance", calls.instances)
+            calls.opened[name] = span, instance
+            return name, instance
+        if "instance" in section:
+            title, span = f"`instance` of a {kind}", section.key_span("instance")
+            self._problems.add("C071", title, span, "it is where its request was", "write it at the request")
+        if name not in open_calls:
             title = f"no call `{name}` is open" if name else "no call is open"
             help_ = suggestion(name, open_calls, what="open calls")
             self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of which call?", help_)
-        return name
+        _, instance = calls.opened.get(name, (None, 0))
+        return name, instance
 
     def _outcome(self, section: Section, schema: MessageSchema) -> StepOutcome:
         if "replies" in section:
@@ -438,15 +512,19 @@ class _Reader:
             self._problems.add("C012", title, span, "wrong type", help_ or "write a value of that type")
             return None
 
-    def _number(self, section: Section, key: str, default: float, *, real: bool = False, low: int = 0) -> float:
+    def _number(
+        self, section: Section, key: str, default: float, *, real: bool = False, low: int = 0, high: int = _MOST
+    ) -> float:
         if key not in section:
             return default
         entry = section.scalar(key)
         if entry is None:
             return default
         value, span = entry
-        if isinstance(value, bool | str) or value < low or (not real and not isinstance(value, int)):
+        if isinstance(value, bool | str) or not low <= value <= high or (not real and not isinstance(value, int)):
             wanted = f"a number of at least {low}" if real else f"a whole number of at least {low}"
+            if not isinstance(value, bool | str) and value > high:
+                wanted += f", and at most {high}"
             self._problems.add("C012", f"`{key}` must be {wanted}", span, "wrong type", f"write {wanted}")
             return default
         return value

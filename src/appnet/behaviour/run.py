@@ -24,6 +24,7 @@ from appnet.interpret.dump import value_text
 from appnet.interpret.shown import plain, shown
 from appnet.interpret.values import Value
 from appnet.ir.needs import needs
+from appnet.ir.sharing import shared_state
 from appnet.language.messages import MessageSchema, MethodSignature
 from appnet.language.statuses import STATUS_CODES
 from appnet.language.types import STRING, Type, VecType
@@ -97,6 +98,8 @@ def _reasons_to_skip(case: Case, method: MethodSignature, name: str) -> list[str
         return []
     _, target = registry.targets()[name]
     asked = {(it.name, one.need): None for it in case.elements for one in needs(it, method)}
+    if case.tries_sharing:
+        asked |= {(it.name, one.need): None for it in case.elements for one in shared_state(it)}
     return [title_of(need, element, name) for element, need in asked if need not in target.alone]
 
 
@@ -118,23 +121,23 @@ class _Trial:
                 if expected != seen:  # NaN is no other NaN
                     data = [plain_outcome(it, step.kind, method) for it in both]
                     return [self._failure(step.span.line, "the RPC", (expected, seen), data)]
-            found = self._check(step.checks)
+            found = self._check(step.checks, step.instance)
             if found:
                 return found
-        return self._check(self.case.checks)
+        return self._check(self.case.checks, 0)
 
-    def _check(self, checks: Sequence[StateCheck | RecordCheck]) -> list[Failure]:
-        return [it for check in checks if (it := self._checked(check))]
+    def _check(self, checks: Sequence[StateCheck | RecordCheck], instance: int) -> list[Failure]:
+        return [it for check in checks if (it := self._checked(check, instance))]
 
-    def _checked(self, check: StateCheck | RecordCheck) -> Failure | None:
+    def _checked(self, check: StateCheck | RecordCheck, instance: int) -> Failure | None:
         name, type_ = f"{check.element}.{check.variable.name}", check.variable.type
         if isinstance(check, RecordCheck):
             assert isinstance(type_, VecType)
-            got = self.subject.records().get(name, [])
+            got = self.subject.records(instance).get(name, [])
             if value_text(got, type_) == value_text(check.items, type_):
                 return None
             return self._differs(check.span.line, f"records {name}", type_, check.items, got)
-        text = self.subject.state()[name]
+        text = self.subject.state(instance)[name]
         if text == value_text(check.value, type_):
             return None
         return self._differs(check.span.line, f"state {name}", type_, check.value, from_dump(text, type_))

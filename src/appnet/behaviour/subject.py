@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from appnet.application.proto import ProtoFile
 from appnet.behaviour.document import Case, Fields, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.behaviour.messages import encode
-from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Watcher, dump
+from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Store, Watcher, dump
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, absent_value, same_value
 from appnet.language.messages import MessageSchema, MethodSignature
@@ -18,16 +18,16 @@ RESPONSE_HEADERS = {"content-type": b"application/grpc"}
 
 
 class Subject(Protocol):
-    """An instance of a chain under test; time stands still between steps."""
+    """Instances of a chain under test; time stands still between steps."""
 
     def run(self, step: Step) -> StepOutcome | None:
-        """Lets the step's time pass and its event happen, once; None at an end."""
+        """Lets the step's time pass and its event happen, once; None where nothing can come of it."""
 
-    def state(self) -> dict[str, str]:
-        """State by ``ELEMENT.VARIABLE``, as `appnet.interpret.dump` writes it."""
+    def state(self, instance: int) -> dict[str, str]:
+        """State of an instance by ``ELEMENT.VARIABLE``, as `appnet.interpret.dump` writes it."""
 
-    def records(self) -> dict[str, list[Value]]:
-        """All that was recorded since the start, by ``ELEMENT.VARIABLE``."""
+    def records(self, instance: int) -> dict[str, list[Value]]:
+        """All that it has recorded since it began, by ``ELEMENT.VARIABLE``."""
 
 
 def changed(before: Mapping[str, Value], after: Mapping[str, Value], schema: MessageSchema) -> Fields:
@@ -56,9 +56,13 @@ class InterpreterSubject(Subject):
         self._method = method
         self._proto = proto
         self._now_ns = CLOCK_START_NS
-        environment = Environment(lambda: self._now_ns, case.seed, case.backends)
-        self._chain = ChainInstance(case.elements, environment, watcher)
-        self._calls: dict[str, Rpc] = {}
+        self._case, self._watcher, self._store = case, watcher, Store()
+        self._chains = [self._begun(number) for number in range(case.instances)]
+        self._calls: dict[str, tuple[Rpc, ChainInstance]] = {}
+
+    def _begun(self, number: int) -> ChainInstance:
+        environment = Environment(lambda: self._now_ns, self._case.seed + number, self._case.backends)
+        return ChainInstance(self._case.elements, environment, self._watcher, store=self._store, number=number)
 
     def run(self, step: Step) -> StepOutcome | None:
         """Lets the interpreter judge the step's message."""
@@ -68,14 +72,33 @@ class InterpreterSubject(Subject):
                 return self._request(step)
             case "response":
                 return self._response(step)
-        self._chain.end(self._calls.pop(step.call))
+            case "end":
+                rpc, chain = self._calls.pop(step.call)
+                chain.end(rpc)
+            case "store":
+                self._store.away = step.away
+            case "merge":
+                for number in step.of * 2:  # so that the first gets what the last has
+                    self._chains[number].merge()
+            case "restart":
+                self._restart(step.of)
         return None
+
+    def _restart(self, numbers: Sequence[int]) -> None:
+        """The instances end at once, as if killed, with their calls; then they begin anew."""
+        for it in numbers:
+            self._store.leave(it)
+        ended = [self._chains[it] for it in numbers]
+        self._calls = {name: it for name, it in self._calls.items() if it[1] not in ended}
+        for it in numbers:
+            self._chains[it] = self._begun(it)
 
     def _request(self, step: Step) -> StepOutcome:
         rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
         rpc.size = self._size(step, self._method.request)
-        self._calls[step.call] = rpc
-        outcome = self._chain.request(rpc)
+        chain = self._chains[step.instance]
+        self._calls[step.call] = rpc, chain
+        outcome = chain.request(rpc)
         if isinstance(outcome, Answered):
             return Replies(changed({}, outcome.fields, self._method.response))
         if isinstance(outcome, Refused):
@@ -84,10 +107,10 @@ class InterpreterSubject(Subject):
         return Passes(changed(step.fields, rpc.message, self._method.request), headers, rpc.destination, rpc.wait_ms)
 
     def _response(self, step: Step) -> StepOutcome:
-        rpc = self._calls.pop(step.call)
+        rpc, chain = self._calls.pop(step.call)
         rpc.size = self._size(step, self._method.response)
         rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
-        outcome = self._chain.response(rpc, step.status)
+        outcome = chain.response(rpc, step.status)
         if isinstance(outcome, Refused):
             return Refuses(outcome.code, outcome.text)
         headers = set_headers({**RESPONSE_HEADERS, **step.metadata}, rpc.response_metadata)
@@ -96,13 +119,13 @@ class InterpreterSubject(Subject):
     def _size(self, step: Step, schema: MessageSchema) -> int:
         return 0 if step.status else len(encode(step.fields, schema, self._proto))
 
-    def state(self) -> dict[str, str]:
+    def state(self, instance: int) -> dict[str, str]:
         """The instance's state now."""
-        return parse_dump(dump(self._chain))
+        return parse_dump(dump(self._chains[instance]))
 
-    def records(self) -> dict[str, list[Value]]:
+    def records(self, instance: int) -> dict[str, list[Value]]:
         """What the instance has recorded."""
         found: dict[str, list[Value]] = {}
-        for stream, item in self._chain.records():
+        for stream, item in self._chains[instance].records():
             found.setdefault(stream, []).append(item)
         return found

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from appnet.application.kinds import BEHAVIOUR, LOCAL, is_behaviour
 from appnet.application.load import LoadedApplication
+from appnet.application.model import USUAL_PROCESSOR
 from appnet.behaviour.captured import NothingCapturedError, captured_case
 from appnet.behaviour.document import Behaviour, Case
 from appnet.behaviour.reader import load_behaviour
@@ -78,7 +79,7 @@ def _captured_by_any(behaviour: Behaviour, taps: Sequence[Path]) -> Iterator[Cap
 def _captured_in(file: Source, method: str) -> list[CapturedCall]:
     """The calls in a file, which one of the processors captured."""
     foreign: list[ForeignCaptureError] = []
-    for it in registry.processors().values():
+    for it in sorted(registry.processors().values(), key=lambda one: one.name != USUAL_PROCESSOR):
         try:
             return list(it.captured(file, method))
         except ForeignCaptureError as error:

@@ -14,6 +14,7 @@ from appnet.application.uses import uses_of
 from appnet.behaviour.reader import load_behaviour
 from appnet.compile.fit import (
     application_notes,
+    denial_notes,
     element_gaps,
     empty_notes,
     ending_notes,
@@ -75,7 +76,7 @@ def notes_of(source: FileSource, proto: Path | None, method: str, target: str) -
     element, signature = compile_file(source, proto, method)
     program = parse(source)
     notes = [*worker_notes(element, program, target), *ending_notes(element, signature, program, target)]
-    notes += empty_notes(element, program, target)
+    notes += [*empty_notes(element, program, target), *denial_notes(element, program, target)]
     return element_gaps(element, signature, program, target) or notes
 
 

@@ -42,8 +42,9 @@ class Typing:
         self.changed.set()
 
 
-async def obey(machine: LocalMachine, typing: Typing, screens: Screens) -> None:
-    """Does what is typed, line by line, while the application is up. Without a terminal, it waits for ever."""
+async def obey(machine: LocalMachine, typing: Typing, screens: Screens, more: str) -> None:
+    """Does what is typed, line by line, while the application is up; ``more`` is said below the help. Without a
+    terminal, it waits for ever."""
     with _reading(typing, quiet=screens.out.is_terminal):
         while True:
             word, _, service = (await typing.lines.get()).strip().partition(" ")
@@ -55,7 +56,7 @@ async def obey(machine: LocalMachine, typing: Typing, screens: Screens) -> None:
             elif word == "l":
                 _show_logs(machine, service, screens)
             else:
-                tell(screens.out, HELP, style="dim")
+                tell(screens.out, f"{HELP}\n{more}", style="dim")
 
 
 def at_terminal() -> bool:

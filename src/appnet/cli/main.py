@@ -30,8 +30,26 @@ GROUPS = {
         "serve": "Run only the control plane, for Envoys that you start yourself.",
         "bootstrap": "Print the bootstrap configuration of such an Envoy.",
         "listener": "Print what an Envoy with its own configuration needs.",
-        "rollout": "Show, undo or promote the versions that nodes of `serve` run.",
+        "rollout": "Show, undo or promote versions, of `serve` or in a cluster.",
         "reflect": "Get a running server's services by reflection.",
+    },
+    "Run chains in the mRPC service": {
+        "attach": "Attach a chain to a running program's calls.",
+        "upgrade": "Replace what an attached engine runs.",
+        "detach": "Take a chain away from a program's calls.",
+    },
+    "Run a cluster's applications": {
+        "loader": "Print what pods need to run native modules.",
+        "controller": "Bring a cluster's AppNetConfigs to its proxies.",
+        "apply": "Apply an application's AppNetConfigs to a cluster.",
+        "get": "List a cluster's AppNetConfigs.",
+        "describe": "Show all that a cluster knows about an AppNetConfig.",
+        "delete": "Delete AppNetConfigs of a cluster.",
+        "uninstall": "Remove AppNet from a cluster.",
+    },
+    "See what elements do": {
+        "logs": "Show what elements record.",
+        "top": "Show calls, refusals and how long calls take.",
     },
     "Plan and compile an application": {
         "plan": "Print plans: what runs where, at what cost.",

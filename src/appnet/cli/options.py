@@ -16,16 +16,21 @@ from appnet.optimize.placement import OptLevel
 from appnet.processors import registry
 from appnet.system.address import MAX_PORT, Address
 
+ENVOY = "envoy"
+"""The backend of the processors that a cluster or a Compose file sets up, whatever they are."""
+
 _COMPILED_TO = "Compile elements to this target, if their processor supports it."
 
 
+AS_WRITTEN = "envoy"
+"""The backend that leaves chains where the application has them, which is on Envoys where it says nothing."""
+BACKENDS = (AS_WRITTEN, *registry.ENTRIES)
+
+
 def _backend(name: str) -> str:
-    if name == "envoy":
+    if name in BACKENDS:
         return name
-    entry = registry.ENTRIES.get(name)
-    if entry is not None:
-        raise typer.BadParameter(f"{name} is not supported yet: {entry.summary}; use envoy")
-    raise typer.BadParameter(f"{name!r} is not a backend; use envoy")
+    raise typer.BadParameter(f"{name!r} is not a backend; use one of {', '.join(BACKENDS)}")
 
 
 def target_named(name: str) -> str:
@@ -42,7 +47,8 @@ def _size(text: str) -> int:
     return found
 
 
-def _seconds(text: str) -> float:
+def seconds_given(text: str) -> float:
+    """A time that an option gives."""
     found = limits.seconds(text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is not {limits.TIME}")
@@ -55,9 +61,9 @@ BackendOption = Annotated[
         "--backend",
         "-b",
         parser=_backend,
-        metavar="envoy",
-        autocompletion=completing(["envoy"]),
-        help="The backend.",
+        metavar="|".join(BACKENDS),
+        autocompletion=completing(BACKENDS),
+        help="Where all chains are to run; envoy: where the application says, or else on sidecars.",
     ),
 ]
 FilesArgument = Annotated[list[Path], typer.Argument(help="The application: a specification or AppNetConfigs (.yaml).")]
@@ -81,7 +87,7 @@ MaxMessageOption = Annotated[
 IdleTimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--idle-timeout", parser=_seconds, metavar="TIME", help="End calls that are silent for this long: `90s`."
+        "--idle-timeout", parser=seconds_given, metavar="TIME", help="End calls that are silent for this long: `90s`."
     ),
 ]
 ParameterOption = Annotated[
@@ -135,6 +141,8 @@ def upstreams_given(texts: list[str] | None) -> dict[str, tuple[Address, ...]]:
 
 CONTROL, RECORDS, STATUS = "127.0.0.1:18000", "127.0.0.1:18001", "127.0.0.1:18002"
 """Where `serve` listens by default: for nodes, for their records, and for who asks how it is."""
+PROGRAMS = "127.0.0.1:18003"
+"""And for programs that have chains inside, where an application has proxies, too."""
 
 
 def _address(text: str, *, any_port: bool = False) -> Address | None:

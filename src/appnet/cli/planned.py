@@ -36,7 +36,7 @@ class Planned:
 
 def planned(files: Sequence[FileSource], settings: Settings, where: Where, profile: Path | None) -> Planned:
     """The plans for the application that the files say. Raises `DiagnosticError`."""
-    loaded = load_application(*files)
+    loaded = load_application(*files, where=where)
     seen = profiles_of(profile, [it.chain for it in loaded.chains])
     plans = plan_application(loaded, settings, where, profiles=seen)
     edges = tuple((client.value, server.value) for client, server in loaded.application.edges)

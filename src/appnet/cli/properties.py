@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from appnet.ir.nodes import Element, Handler
+from appnet.ir.sharing import Share, shares
 
 _SHOWN_AS = {"req": "request", "resp": "response"}
 
@@ -21,8 +22,19 @@ def properties(element: Element, method: str) -> dict[str, Any]:
 
 
 def state_properties(element: Element) -> dict[str, Any]:
-    """The type and the class of each state variable."""
-    return {it.name: {"type": str(it.type), "class": it.state_class.value} for it in element.state}
+    """The type and the class of each state variable, and how it is shared."""
+    shared = shares(element)
+    return {
+        it.name: {"type": str(it.type), "class": it.state_class.value, **share_properties(shared[it.name])}
+        for it in element.state
+    }
+
+
+def share_properties(share: Share) -> dict[str, Any]:
+    """How a state variable is shared."""
+    combiner = {"combiner": share.combiner} if share.combiner else {}
+    sharded = {"sharded": True} if share.sharded else {}
+    return {"sharing": share.sharing.value, "because": share.reason, **combiner, **sharded}
 
 
 def handler_properties(handler: Handler) -> dict[str, Any]:

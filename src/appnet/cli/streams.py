@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from rich.table import Table
+from rich.text import Text
 
 from appnet.observe.records import RecordValue
 from appnet.observe.store import StreamKey, StreamSummary
@@ -59,5 +60,6 @@ def stream_table(summaries: Iterable[StreamSummary], rates: dict[StreamKey, floa
     for it in summaries:
         floats = (value_text(it.floats.p50), value_text(it.floats.p99)) if it.floats else ("", "")
         rate = f"{rates.get(it.key, 0.0):.0f}"
-        table.add_row(stream_name(it.key), str(it.count), rate, *floats, value_text(it.latest.value))
+        name, latest = Text(stream_name(it.key)), Text(value_text(it.latest.value))  # no markup: callers write values
+        table.add_row(name, str(it.count), rate, *floats, latest)
     return table

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from appnet.system.address import Address
 from appnet.system.certificates import TlsFileError, check_authority, check_certificate, check_key
 from appnet.system.tls import ClientTls, ServerTls
+from appnet.system.token import TokenFileError, read_token
 
 CertificateOption = Annotated[Path | None, typer.Option("--tls-cert", help="Its certificate, in PEM: TLS with it.")]
 AuthorityOption = Annotated[
     Path | None, typer.Option(help="The authority of `serve`'s certificate, in PEM: connect by TLS.")
 ]
 KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="The key of that certificate, in PEM.")]
+
+TokenOption = Annotated[
+    Path | None, typer.Option(help="The token that `serve` asks for, in a file.", show_default=False)
+]
+
+
+def server_token(file: Path | None, own: Iterable[Address], tls: ServerTls | None) -> Path | None:
+    """The file with the token that a server asks for at its own addresses. Raises `typer.BadParameter` where it will
+    not do."""
+    far = next((it for it in own if not it.is_local), None)
+    if file is not None and tls is None and far is not None:
+        text = f"{far} is not of this machine alone, and a token may be read on its way: add --tls-cert and --tls-key"
+        raise typer.BadParameter(text, param_hint="--token-file")
+    return token(file)
+
+
+def token(file: Path | None) -> Path | None:
+    """The same for a client."""
+    if file is not None:
+        _checked("--token-file", file, read_token)
+    return None if file is None else file.absolute()
 
 
 def server_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
@@ -50,8 +73,8 @@ def _pair(certificate: Path | None, key: Path | None, *, server: bool) -> tuple[
     return certificate, key
 
 
-def _checked(option: str, path: Path, check: Callable[[Path], None]) -> None:
+def _checked(option: str, path: Path, check: Callable[[Path], object]) -> None:
     try:
         check(path)
-    except TlsFileError as error:
+    except (TlsFileError, TokenFileError) as error:
         raise typer.BadParameter(f"{path}: {error}", param_hint=option) from None

@@ -46,12 +46,12 @@ def _told(option: Any, value: Any) -> str:
     (kind,) = get_args(annotation) or (annotation,)  # of an option that may be repeated, of each value
     if isinstance(kind, type) and issubclass(kind, Enum):
         return none_of(str(value), (str(it.value) for it in kind))
-    if kind is int:
-        return f"{value!r} is not a whole number{_range(option.min, option.max)}"
+    if kind in (int, float):
+        return f"{value!r} is not a {'whole ' if kind is int else ''}number{_range(option.min, option.max)}"
     return f"{value!r} is not a valid value"
 
 
-def _range(low: int | None, high: int | None) -> str:
+def _range(low: float | None, high: float | None) -> str:
     if low is None:
         return "" if high is None else f" up to {high}"
     return f" of at least {low}" if high is None else f" from {low} to {high}"

@@ -17,9 +17,10 @@ from appnet.cli.properties import handler_properties, state_properties
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.source import FileSource
 from appnet.ir.needs import Need, one_state
-from appnet.ir.nodes import Element, Handler
+from appnet.ir.nodes import Consistency, Element, Handler
 from appnet.ir.rows import match_action_rows
-from appnet.ir.words import handler_notes, state_notes
+from appnet.ir.sharing import shares
+from appnet.ir.words import handler_notes, share_notes, state_notes
 from appnet.language import Given
 from appnet.language.messages import MethodSignature
 from appnet.processors import registry
@@ -89,11 +90,15 @@ def _states(element: Element) -> RenderableType:
     if not element.state:
         return Text(f"{element.name} has no state")
     apart = [name for name, (_, it) in registry.targets().items() if Need.ONE_STATE not in it.gives]
-    table = _table(f"{element.name}: state", "variable", "type", "class", f"on {', '.join(apart)}")
+    shared = shares(element)
+    declared = any(it.consistency is not Consistency.LOCAL for it in element.state)
+    columns = ["variable", "type", "class", f"on {', '.join(apart)}", *(["between instances"] if declared else [])]
+    table = _table(f"{element.name}: state", *columns)
     alone = {it.name for it in one_state(element)}
     for variable in element.state:
         workers = "needs one worker" if variable.name in alone else "any number of workers"
-        table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)), workers)
+        kept = [share_notes(shared[variable.name])] if declared else []
+        table.add_row(variable.name, str(variable.type), ", ".join(state_notes(variable)), workers, *kept)
     return table
 
 

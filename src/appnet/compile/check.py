@@ -49,7 +49,7 @@ def check_source(
                 load_proto(source, roots_near(source))
                 return []
             case _:
-                loaded = load_application(source)
+                loaded = load_application(source, where=where)
                 wrong = unfit(loaded, where)
                 found = [*loaded.warnings, *(wrong or unfit_for_clusters(loaded, where))]
                 return found if any(it.severity is Severity.ERROR for it in found) else [*found, *also(loaded)]

@@ -32,11 +32,16 @@ def problems(artifacts: Sequence[Artifact], manifest: Manifest) -> list[Diagnost
     return list(dict.fromkeys(every))
 
 
-def unfit_for_clusters(loaded: LoadedApplication, where: Where) -> list[Diagnostic]:
-    """A warning for all that `appnetctl compile` would refuse of an application whose chains fit ``where``."""
+def told_in_clusters(loaded: LoadedApplication, where: Where) -> list[Diagnostic]:
+    """What keeps the chains from running in a cluster; or else what its processors say of them as they are written."""
     there = replace(where, cluster=True)
     found = unfit(loaded, there)
     if not found:
         plans = plan_application(loaded, Settings(OptLevel.NO), there)
         found = problems(list(print_artifacts(loaded.chains, plans)), loaded.manifest)
-    return [replace(it, severity=Severity.WARNING) for it in found]
+    return found
+
+
+def unfit_for_clusters(loaded: LoadedApplication, where: Where) -> list[Diagnostic]:
+    """A warning for all that `appnetctl compile` would refuse of an application whose chains fit ``where``."""
+    return [replace(it, severity=Severity.WARNING) for it in told_in_clusters(loaded, where)]

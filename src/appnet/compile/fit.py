@@ -10,11 +10,12 @@ from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application,
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
-from appnet.diagnostics.remedy import Remedy, near
+from appnet.diagnostics.remedy import Remedy, near, without
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.empty_values import may_set_empty
 from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
+from appnet.ir.sharing import shared_state
 from appnet.ir.stages import can_end_call
 from appnet.language import parse
 from appnet.language.messages import MethodSignature
@@ -54,21 +55,42 @@ class Where:
 def places_of(chain: Chain, where: Where) -> tuple[Place, ...]:
     """The places that the chain's processors give, in the order in which a request passes them.
 
-    Processors that are not there yet give none; a chain that names none runs on `USUAL_PROCESSOR`.
+    A chain that names none runs on `USUAL_PROCESSOR`. No proxy sees the calls that a service of its own carries: where
+    a chain names both, the proxies have it.
     """
-    ready = registry.ready()
-    named = {it.value for it in chain.processors} & set(ready) or {USUAL_PROCESSOR}
-    outwards = [registry.processor(name) for name in ready if name in named]
+    named = {it.value for it in chain.processors} & set(registry.ENTRIES) or {USUAL_PROCESSOR}
+    if any(registry.managed(name) is None for name in named):
+        named = {name for name in named if registry.managed(name) is None}
+    outwards = [registry.processor(name) for name in registry.ENTRIES if name in named]
     sides = ((Side.CLIENT, outwards), (Side.SERVER, outwards[::-1]))
-    return tuple(_place(it, side, chain, where) for side, there in sides for it in there)
+    places = tuple(_place(it, side, chain, where) for side, there in sides for it in there if side in it.sides)
+    return _choosing_last(_told_of_callers(places))
+
+
+def _told_of_callers(places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """The places, of which those in programs behind a proxy do not see the caller: its connection ends at the proxy."""
+    server = [it for it in places if it.side is Side.SERVER]
+    if all(_is_inside(it) for it in server):
+        return places
+    hidden = {it.where for it in server if _is_inside(it)}
+    return tuple(replace(it, gives=it.gives - {Need.PEER}) if it.where in hidden else it for it in places)
+
+
+def _is_inside(place: Place) -> bool:
+    return registry.processor(place.processor).targets[place.target].inside
+
+
+def _choosing_last(places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """The places, of which only the client's last sees the hosts: what stands before it sees the proxy that is next."""
+    client = [it for it in places if it.side is Side.CLIENT]
+    return tuple(replace(it, gives=it.gives - {Need.ROUTE}) if it in client[:-1] else it for it in places)
 
 
 def wrong_processors(application: Application) -> Iterator[Diagnostic]:
-    """An error for each processor that is none, for those that are not there yet, and where elements share none."""
+    """An error for each processor that is none, and where elements share none."""
     for chain in application.chains:
         listed = dict.fromkeys(stop.spec.processors for stop in chain.stops if stop.spec.processors)
         wrong = [it for names in listed or (chain.processors,) for it in _unknown(names)]
-        wrong += [it for names in listed or (chain.processors,) for it in _not_ready(names, any_will_do=bool(listed))]
         yield from wrong
         if listed and not chain.processors and not wrong:
             last = list(listed)[-1][0]
@@ -87,37 +109,26 @@ def _unknown(names: tuple[Located, ...]) -> Iterator[Diagnostic]:
             yield _error("C020", f"unknown processor `{it}`", it.span, "not a processor", help_, remedies)
 
 
-def _not_ready(names: tuple[Located, ...], *, any_will_do: bool) -> Iterator[Diagnostic]:
-    """Of names of which each is meant to run; or, where any will do, of those of which none does."""
-    ready = registry.ready()
-    later = [it for it in names if it.value in registry.ENTRIES and it.value not in ready]
-    if any_will_do and len(later) < len(names):
-        return
-    able = " or ".join(f"`{it}`" for it in ready)
-    for it in later[:1] if any_will_do else later:
-        if any_will_do:
-            title, label, help_ = "AppNet supports none of these processors yet", "not yet", f"add {able}"
-        else:
-            title, label = f"processor `{it}` is not supported yet", f"{registry.ENTRIES[it.value].summary}: not yet"
-            help_ = f"use {able}"
-        yield _error("C021", title, it.span, label, help_)
-
-
 def crossing(where: Where) -> float:
-    """What an RPC costs behind the client's side; see `CostModel`."""
-    model = where.prices if where.prices is not None else registry.processor(USUAL_PROCESSOR).prices
-    return model.crossing
+    """What an RPC costs behind the client's side without any proxy; see `CostModel.wire`."""
+    return _prices(where).wire
+
+
+def _prices(where: Where) -> CostModel:
+    """Those that what is between the elements has."""
+    return where.prices if where.prices is not None else registry.processor(USUAL_PROCESSOR).prices
 
 
 def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Place:
     target = target_of(processor, "native" if chain.native else where.target)
     gives = target.alone if where.workers == 1 else target.gives
+    gives -= target.not_at.get(side, frozenset())
     if where.cluster:
         gives -= processor.objects().cannot_say
     prices = processor.prices.targets[target.name]
     if where.prices is not None:
         prices = where.prices.targets.get(target.name, prices)
-    return Place(side, processor.name, target.name, gives, prices)
+    return Place(side, processor.name, target.name, gives, prices, 0.0 if target.inside else _prices(where).proxy)
 
 
 def target_of(processor: Processor, name: str) -> Target:
@@ -144,10 +155,7 @@ def _asked(chain: LoadedChain, name: str) -> tuple[Asked, ...]:
 
 def _told(lack: Lack, where: Where) -> Iterator[Diagnostic]:
     span = lack.spec.name.span
-    if lack.place is None:
-        title = f"`{lack.spec.name}` runs on a side without a processor"
-        yield _error("C088", title, span, "no place for it", "list a processor that runs on both sides")
-    elif lack.after is not None:
+    if lack.after is not None:
         title = f"`{lack.spec.name}` cannot run after `{lack.after.name}`"
         label, help_ = (
             f"only {lack.place.processor} suits it, and the request has already passed that",
@@ -220,6 +228,16 @@ def empty_notes(element: Element, program: Program, target: str) -> Iterator[Dia
             yield Diagnostic("N006", Severity.NOTE, title, program.blocks()[name].span, f"may set {keys} so", help_)
 
 
+def denial_notes(element: Element, program: Program, target: str) -> Iterator[Diagnostic]:
+    """A note for an element that refuses calls, where the target tells callers only that it did."""
+    if not any(it.one_denial for it in registry.targets_named(target)):
+        return
+    first = next((it for it in applications(tuple(program.blocks().values())) if it.function.name == "err"), None)
+    if first is not None:
+        title = f"on {target}, callers of calls that `{element.name}` refuses get neither its text nor its code"
+        yield Diagnostic("N008", Severity.NOTE, title, first.span, "one denial for all", "record the reason in a Vec")
+
+
 def element_gaps(element: Element, method: MethodSignature, program: Program, target: str) -> list[Diagnostic]:
     """An error for each thing that the element needs on calls of the method and no processor gives on the target."""
     given = frozenset[Need]().union(*(it.alone for it in registry.targets_named(target)))
@@ -260,9 +278,32 @@ def _error(code: str, title: str, span: Span, label: str, help_: str, remedies: 
 # --- all of an application ---
 
 
-def load_application(*sources: Source) -> LoadedApplication:
-    """The application in the sources, whose processors are there. Raises `DiagnosticError` as `load` does."""
-    return load(*sources, judge=wrong_processors)
+def load_application(*sources: Source, where: Where = Where()) -> LoadedApplication:
+    """The application in the sources, whose processors are there; its warnings tell what these do not share.
+
+    Raises `DiagnosticError` as `load` does.
+    """
+    loaded = load(*sources, judge=wrong_processors)
+    unshared = dict.fromkeys(
+        it for chain in loaded.chains for it in unshared_state(chain, places_of(chain.chain, where))
+    )
+    return replace(loaded, warnings=(*loaded.warnings, *unshared))
+
+
+def unshared_state(chain: LoadedChain, places: Sequence[Place]) -> Iterator[Diagnostic]:
+    """A warning for each part of the chain's state that is declared shared where a processor cannot share it."""
+    apart = dict.fromkeys(it.target for it in places if Need.SHARED_STATE not in it.gives)
+    if not apart:
+        return
+    where = " and ".join(apart)
+    for spec in (it.spec for it in chain.chain.stops):
+        declared = {it.name.name: it for it in parse(spec.source).state}
+        for asked in shared_state(chain.elements[spec.name.value]):
+            node = declared[asked.name]
+            marked = next(it for it in node.decorators if it.name.name == "consistency")
+            title = f"{title_of(Need.SHARED_STATE, spec.name.value, where)}: each instance keeps its own `{asked.name}`"
+            help_, label = remedy_of(Need.SHARED_STATE), f"shared: {asked.cause}"
+            yield Diagnostic("W004", Severity.WARNING, title, marked.span, label, help_, remedies=without(marked.span))
 
 
 def fitted(application: LoadedApplication, where: Where) -> list[tuple[Place, ...]]:
@@ -278,6 +319,33 @@ def limited(application: LoadedApplication, limits: Limits) -> LoadedApplication
     loaded = [replace(it, chain=replace(it.chain, limits=limits.over(it.chain.limits))) for it in application.chains]
     read = replace(application.application, chains=tuple(it.chain for it in loaded))
     return replace(application, application=read, chains=tuple(loaded))
+
+
+def moved_to(application: LoadedApplication, processor: str) -> LoadedApplication:
+    """The application with all chains on this processor.
+
+    Raises `DiagnosticError` with every chain that is written for others alone, unless the processor is a service of
+    its own: its programs have none of the others.
+    """
+    chains = [it.chain for it in application.chains]
+    others = [it for it in chains if processor not in {one.value for one in it.processors}]
+    wrong = [found for it in others if (found := _elsewhere(it, processor)) is not None]
+    if wrong and registry.managed(processor) is None:
+        raise DiagnosticError(wrong)
+    alone = [replace(it, processors=(Located(processor, it.methods[0].span),)) for it in chains]
+    loaded = [replace(it, chain=chain) for it, chain in zip(application.chains, alone, strict=True)]
+    read = replace(application.application, chains=tuple(alone))
+    return replace(application, application=read, chains=tuple(loaded))
+
+
+def _elsewhere(chain: Chain, processor: str) -> Diagnostic | None:
+    """An error, if the chain names other processors than this one."""
+    if not chain.processors:
+        return None
+    title = f"the chain on `{chain.edge}` {chain.methods[0]} is not to run on `{processor}`"
+    names = ", ".join(it.value for it in chain.processors)
+    help_ = f"add `{processor}` to the processors, or compile with another --backend"
+    return _error("C025", title, chain.processors[0].span, f"it names {names}", help_)
 
 
 def unfit(application: LoadedApplication, where: Where) -> list[Diagnostic]:
@@ -297,4 +365,5 @@ def application_notes(loaded: LoadedApplication, target: str) -> list[Diagnostic
             for bound in it.methods:
                 notes += ending_notes(bound.elements[name], bound.signature, program, target)
                 notes += empty_notes(bound.elements[name], program, target)
+                notes += denial_notes(bound.elements[name], program, target)
     return list(dict.fromkeys(notes))

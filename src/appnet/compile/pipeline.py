@@ -14,10 +14,11 @@ from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import Side
 from appnet.compile.by_hand import CodeByHand
-from appnet.compile.fit import Where, crossing, fitted, limited
+from appnet.compile.fit import Where, crossing, fitted, limited, target_of
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
+from appnet.optimize.placement import Place, Plan
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact, methods_ahead, numbering_of, print_segment
 
@@ -100,6 +101,26 @@ def sides_of(version: Version, client: str, server: str, method: str) -> dict[Si
                 placed = [(it.place.side, spec.name.value) for it in plan.plan.segments for spec in it.elements]
                 return {side: tuple(bound.elements[name] for at, name in placed if at is side) for side in Side}
     return dict.fromkeys(Side, ())
+
+
+def built_also(version: Version, target: str) -> Version:
+    """The version whose artifacts are built for another target, too, which processors of the same kind may need.
+
+    The caller has seen that it suits the elements.
+    """
+    plans = [replace(it, plan=_aimed(it.plan, target)) for it in version.plans]
+    there = _built(list(print_artifacts(version.application.chains, plans)), None)
+    both = zip(version.artifacts, there, strict=True)
+    return replace(version, artifacts=tuple(replace(it, others=(*it.others, other)) for it, other in both))
+
+
+def _aimed(plan: Plan, target: str) -> Plan:
+    """The plan with code of another target in the same places."""
+
+    def aimed(place: Place) -> Place:
+        return replace(place, target=target_of(registry.processor(place.processor), target).name)
+
+    return replace(plan, segments=tuple(replace(it, place=aimed(it.place)) for it in plan.segments))
 
 
 def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan]) -> Iterator[Artifact]:

@@ -18,20 +18,41 @@ from appnet.diagnostics.source import FileSource
 from appnet.optimize.explain import explain, explanation_json, segment_json
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact
+from appnet.processors.managed import Managed
+from appnet.system.address import Address
 from appnet.system.folders import work_folder
 
 _MARK = "order.yaml"
+_PROGRAM = ".sh"
 
 
-def code_files(version: Version) -> dict[str, bytes]:
-    """The C text of each module and what it was built into, and the plan, by paths in the folder."""
+def code_files(version: Version, records: Address | None = None) -> dict[str, bytes]:
+    """The C text of each module and what it was built into, what programs are built with, and the plan, by paths.
+
+    ``records``: where elements' records go.
+    """
     found: dict[str, bytes] = {}
     for it in version.artifacts:
         target = registry.processor(it.segment.place.processor).targets[it.segment.place.target]
         found[f"code/{it.stem}.c"] = it.code.text.encode()
         found[f"code/{it.stem}.{target.suffix}"] = it.binary
+    for name in dict.fromkeys(it.segment.place.processor for it in version.artifacts):
+        here = [it for it in version.artifacts if it.segment.place.processor == name]
+        found.update(registry.processor(name).program_files(here, records))
     found["plan.json"] = (json.dumps(plan_json(version), indent=2) + "\n").encode()
     return found
+
+
+def service_files(version: Version, service: Managed, records: Address | None) -> dict[str, bytes]:
+    """What is to be written for a service of its own, which runs the version's chains, by paths in the folder.
+
+    ``records``: where elements' records go. Raises `DiagnosticError` for what it cannot run.
+    """
+    wrong = list(service.problems(version.artifacts))
+    if wrong:
+        raise DiagnosticError(wrong)
+    own = service.files(version.application.application.name, version.artifacts, records)
+    return with_mark({**code_files(version), **own})
 
 
 def with_mark(found: Mapping[str, bytes], order: Mapping[str, Any] = MappingProxyType({})) -> dict[str, bytes]:
@@ -63,6 +84,8 @@ def write(found: Mapping[str, bytes], folder: Path) -> None:
             for path, content in found.items():
                 (beside / path).parent.mkdir(parents=True, exist_ok=True)
                 (beside / path).write_bytes(content)
+                if path.endswith(_PROGRAM):
+                    (beside / path).chmod(0o755)
             for path in sorted(found, key=lambda it: it != _MARK):  # what is cut short can be repeated
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (beside / path).replace(folder / path)

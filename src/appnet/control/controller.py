@@ -142,7 +142,9 @@ class Controller:
         return await asyncio.to_thread(self._compile_here)
 
     def _compile_here(self) -> Version:
-        return compile_application(load_application(*self._sources), self._settings, self._where, running=self._running)
+        return compile_application(
+            load_application(*self._sources, where=self._where), self._settings, self._where, running=self._running
+        )
 
 
 async def _refused(node: Node, version: Version) -> bool:

@@ -131,9 +131,21 @@ class MemorySource(_Placed):
             raise _unreadable(self, f"no text {self.name}", "give its text, too", "no such text")
         return found
 
-    def beside(self, name: str) -> MemorySource:
+    def beside(self, name: str) -> Source:
         """The text at ``name``, from the folder in this one's name."""
         return MemorySource(posixpath.join(posixpath.dirname(self._entry), name), self._texts, self._origin)
+
+
+class InlineSource(MemorySource):
+    """A text that stands at a line inside another source, called ``name``; what it names lies beside that source."""
+
+    def __init__(self, name: str, text: str, around: Source, line: int) -> None:
+        super().__init__(name, {name: text}, f"{around.name}:{line}")
+        self._around = around
+
+    def beside(self, name: str) -> Source:
+        """The source at ``name``, from the folder of the one that this stands in."""
+        return self._around.beside(name)
 
 
 def not_readable(path: Path, error: OSError) -> UnreadableError:

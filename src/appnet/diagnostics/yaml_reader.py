@@ -139,8 +139,9 @@ class Section:
         here = isinstance(node, yaml.ScalarNode) and node.end_mark.line == span.line - 1
         return without(across(span, node_span(self.problems.source, node))) if here else ()
 
-    def text(self, key: str, *, needed: str = "") -> Located | None:
-        """The text at ``key``. ``needed`` says what it is for, where its absence is an error."""
+    def text(self, key: str, *, needed: str = "", lines: bool = False) -> Located | None:
+        """The text at ``key``: one line without spaces around it, or ``lines`` as they are. ``needed`` says what it is
+        for, where its absence is an error."""
         node = self._value(key, needed)
         if node is None:
             return None
@@ -156,6 +157,8 @@ class Section:
             self._wrong_type(key, node, "a string", help_, quoted)
         elif not node.value.strip():
             self.problems.add("C017", f"`{key}` is empty", span, "empty", f"write {needed or 'a string'}")
+        elif lines:
+            return Located(node.value, span)
         elif not node.value.strip().isprintable():
             help_ = f"write {needed or 'a string'}"
             self.problems.add("C012", f"`{key}` must be one line", span, "line breaks or control characters", help_)

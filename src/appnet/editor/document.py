@@ -179,6 +179,7 @@ def _described(mention: Mention) -> str:
             marks += [f"consistency {target.consistency}"] if target.consistency != "local" else []
             marks += [f"combiner {target.combiner}"] if target.combiner else []
             marks += ["persistent"] if target.persistent else []
+            marks += [f"while its store is away: {target.unavailable}"] if target.unavailable else []
             return f"state `{target.name}`: `{target.type}`" + (f"  \n{', '.join(marks)}" if marks else "")
         case Variable():
             return f"local `{target.name}`: `{target.type or 'Vec'}`"

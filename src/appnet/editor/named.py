@@ -54,7 +54,7 @@ class Surroundings:
             (*_MANIFESTS, "config"): lambda: self._files(place.begun, (".yaml", ".yml")),
             ("method",): lambda: self._methods(place),
             ("clientService", "serverService", "service"): self._services,
-            ("processors", "processor", "backend"): registry.ready,
+            ("processors", "processor", "backend"): lambda: list(registry.ENTRIES),
             ("name", "name1", "name2"): lambda: self._elements(place),
             ("status", "refuses"): lambda: STATUS_CODES,
         }

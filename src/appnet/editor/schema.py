@@ -64,7 +64,8 @@ class Place:
     @property
     def holds(self) -> str:
         """Whether a ``mapping``, a ``list`` or a ``value`` stands here."""
-        types = {it.get("type") if isinstance(it.get("type"), str) else "" for it in self._nodes}
+        named = (it for it in self._nodes if "$ref" not in it)
+        types = {it.get("type") if isinstance(it.get("type"), str) else "" for it in named}
         return "mapping" if types == {"object"} else "list" if types == {"array"} else "value"
 
     def at(self, path: Iterable[Step]) -> Place:

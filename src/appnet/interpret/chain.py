@@ -9,6 +9,7 @@ from types import MappingProxyType
 from appnet.interpret.deadlines import begin, goes_on
 from appnet.interpret.instance import Answers, ElementInstance, Forwards, Record, RefusalVerdict, Verdict, Watcher
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
+from appnet.interpret.store import SharedState, Store
 from appnet.interpret.values import Value, copy_value
 from appnet.ir.nodes import Element
 from appnet.ir.stages import holds_headers, judged_at_headers, only_forwards, reached_together
@@ -22,7 +23,8 @@ class ChainInstance:
     handler runs from its start to its end before another one begins. ``watcher`` is told of every handler.
     ``others``: the same elements, in the same order, as compiled for further methods, by the methods' full names;
     an element has one state for all of them. ``ahead``: headers may come while their message is still to pass elements
-    in front of the chain.
+    in front of the chain. ``store``: where shared state is, for this and other instances, which ``number`` tells apart;
+    without one, all state is the instance's own.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class ChainInstance:
         others: Mapping[str, Sequence[Element]] = MappingProxyType({}),
         *,
         ahead: bool = False,
+        store: Store | None = None,
+        number: int = 0,
     ) -> None:
         self._ahead = ahead
         self._compiled = tuple(elements)
@@ -40,7 +44,11 @@ class ChainInstance:
         self._loads = _Loads()
         self._records: list[Record] = []
         self._elements = [
-            ElementInstance(element, environment, self._loads, self._records, watcher) for element in elements
+            ElementInstance(
+                *(element, environment, self._loads, self._records, watcher),
+                SharedState(element, store, environment, number) if store is not None else None,
+            )
+            for element in elements
         ]
         self._others = others
         self._calls = 0
@@ -138,8 +146,15 @@ class ChainInstance:
             rpc.trailers = dict.fromkeys(range(rpc.opened), rpc.response_trailers)
         self._end(rpc)
 
+    def merge(self) -> None:
+        """Merges the instance's copies of weak state with those of others, if the store can be reached."""
+        for element in self._elements:
+            element.refresh()
+            element.merge()
+
     def state_of(self, element: str) -> dict[str, Value]:
         """The values of the element's state variables now, by name."""
+        self._named(element).refresh()
         return {name: copy_value(value) for name, value in self._named(element).state.items()}
 
     def set_state_of(self, element: str, values: Mapping[str, Value]) -> None:
@@ -202,7 +217,7 @@ class ChainInstance:
                 status = rpc.statuses.get(number, STATUS_CODES["CANCELLED"])
                 trailers = rpc.trailers.get(number, {})
                 message = Message(rpc.signature.response, status=status, made_here=True, trailers=trailers)
-                self._elements[number].run(code.end.body, rpc, message)
+                self._elements[number].run(code.end.body, rpc, message, ends=True)
 
     def _let_pass(self, rpc: Rpc, number: int) -> bool:
         """Whether the element's ``req`` forwarded a message; one that only forwards lets all pass before they come."""

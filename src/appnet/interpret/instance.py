@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from appnet.interpret.merging import WHOLE
 from appnet.interpret.operations import MEANINGS, Backends, Machine
 from appnet.interpret.random import Generator, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc, put
+from appnet.interpret.store import SharedState
 from appnet.interpret.values import Value, copy_value, default_value, fit, hold, is_named
 from appnet.ir.nodes import (
     Answer,
@@ -45,12 +47,13 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.language.operations.declaration import Effect
-from appnet.language.operations.registry import OPERATIONS
+from appnet.language.operations.registry import KEYED, OPERATIONS
 from appnet.language.statuses import STATUS_CODES
 
 _ON_CONTAINER = frozenset(
     name for name, it in OPERATIONS.items() if it.effects & (Effect.READS_CONTAINER | Effect.WRITES_CONTAINER)
 )
+_WRITING = frozenset(name for name, it in OPERATIONS.items() if it.effects & Effect.WRITES_CONTAINER)
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ Record = tuple[str, Value]
 class ElementInstance:
     """An element with its state and its random draws, in one instance of its chain.
 
-    ``records``: where it notes what it appends to record streams. ``evicted``: how many entries and items full Maps and
-    Vecs of its state let go. ``watcher``: is told of handlers, not of ``init``.
+    ``shared``: the part of its state that is in a store; without one, all state is the instance's own. While the store
+    is away, what `end` has to do there waits. ``records``: where it notes what it appends to record streams.
+    ``evicted``: how many entries and items full Maps and Vecs of its state let go. ``watcher``: is told of handlers,
+    not of ``init``.
     """
 
     def __init__(
@@ -104,8 +109,11 @@ class ElementInstance:
         backends: Backends,
         records: list[Record],
         watcher: Watcher | None = None,
+        shared: SharedState | None = None,
     ) -> None:
         self.element = element
+        self._shared = shared
+        self._waiting: list[tuple[Block, Rpc, Message]] = []
         self._watcher = watcher
         self.state: dict[str, Value] = {variable.name: default_value(variable.type) for variable in element.state}
         self.evicted = 0
@@ -124,19 +132,46 @@ class ElementInstance:
         """Runs ``init``; whether there was memory for it."""
         run = _Run(self, None, None)
         run.block(self.element.init)
+        if self._shared is not None:
+            self._shared.start(self.state)
         return not run.exhausted
 
-    def run(self, body: Block, rpc: Rpc, message: Message) -> Verdict | None:
-        """Runs a handler on the message in hand; None where a path ended without a verdict."""
+    def refresh(self) -> None:
+        """Catches up with the store, where it can be reached."""
+        if self._shared is not None:
+            waiting, self._waiting = self._waiting, []
+            for it in waiting:
+                self.run(*it, ends=True)
+            self._shared.refresh(self.state)
+
+    def merge(self) -> None:
+        """Merges its copies of weak state with those of the other instances."""
+        if self._shared is not None:
+            self.evicted += self._shared.merge(self.state)
+
+    def run(self, body: Block, rpc: Rpc, message: Message, *, ends: bool = False) -> Verdict | None:
+        """Runs a handler on the message in hand; None where a path ended without a verdict. ``ends``: it is `end`."""
+        if self._shared is not None and self._shared.is_refused(body):
+            message.told = {}
+            self._waiting += [(body, rpc, message)] if ends else []
+            return RefusalVerdict(
+                STATUS_CODES["UNAVAILABLE"], b"state of %b is unavailable" % self.element.name.encode()
+            )
+        if self._waiting:
+            self.refresh()
         if self._environment.coupled:
             handler = next(name for name, it in self.element.handlers.items() if it.body is body)
             number = rpc.rpc_id if rpc.drawn_as is None else rpc.drawn_as
             self._generator = coupled_generator(self._environment.seed, self.element.name, number, handler)
+        if self._shared is not None:
+            self._shared.enter(self.state, body)
         if self._watcher is not None:
             self._watcher.enters(self, body)
         message.told = {}
         run = _Run(self, rpc, message)
         verdict = run.block(body)
+        if self._shared is not None:
+            self._shared.leave(self.state, body)
         if run.exhausted:
             message.told = {}
             return RefusalVerdict(STATUS_CODES["RESOURCE_EXHAUSTED"], b"out of memory in " + self.element.name.encode())
@@ -151,6 +186,12 @@ class ElementInstance:
         """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
         self.evicted += fit(value, self.element.capacity_of(place))
         self.state[place.name] = value
+        self.wrote(place.name, WHOLE)
+
+    def wrote(self, variable: str, key: Value) -> None:
+        """A handler set or deleted an entry of a Map, or with `WHOLE` any of the variable."""
+        if self._shared is not None:
+            self._shared.wrote(variable, key)
 
     def machine(self, call: Call, rpc: Rpc | None, message: Message | None) -> Machine:
         """What the operation runs on."""
@@ -281,6 +322,8 @@ class _Run:
         machine = self.instance.machine(call, self.rpc, self.message)
         result = MEANINGS[call.op](machine, *operands)
         self.exhausted |= machine.exhausted
+        if call.op in _WRITING and isinstance(call.args[0], State):
+            self.instance.wrote(call.args[0].name, operands[1] if call.op in KEYED else WHOLE)
         if call.op == "vec_append" or machine.evicted:
             self.instance.note(call, operands, machine.evicted)
         return copy_value(result)

@@ -61,6 +61,7 @@ def lower(checked: typed.CheckedElement) -> Element:
     init = _Body(checked.name).lower(checked.init)
     bodies = {name: _Body(checked.name).lower(it) for name, it in parts.items() if it is not None}
     classes = classify(init, bodies.values(), {it.name: it.type for it in checked.state})
+    unavailable = next((it.unavailable for it in checked.state if it.unavailable), "refuse")
     state = tuple(
         StateVariable(
             it.name,
@@ -70,6 +71,7 @@ def lower(checked: typed.CheckedElement) -> Element:
             Consistency(it.consistency),
             it.combiner,
             it.persistent,
+            unavailable if it.consistency != "local" else "refuse",
         )
         for it in checked.state
     )

@@ -12,12 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from appnet.ir.nodes import Block, Consistency, Const, Element, SetState, State, StateClass, StateVariable
+from appnet.ir.nodes import (
+    Block,
+    Consistency,
+    Const,
+    Element,
+    Handler,
+    Refuse,
+    SetState,
+    State,
+    StateClass,
+    StateVariable,
+)
 from appnet.ir.state_classes import uses_call_number
 from appnet.ir.walk import atoms_of, call_of, statements
 from appnet.language.messages import MethodSignature
-from appnet.language.operations.declaration import Effect
+from appnet.language.operations.declaration import OF_DEADLINES, OF_METADATA, Effect
 from appnet.language.operations.registry import OPERATIONS
+from appnet.language.statuses import STATUS_CODES, status_name
 
 
 class Need(Enum):
@@ -31,8 +43,29 @@ class Need(Enum):
     """It holds calls back for a while."""
     STREAM = "stream"
     """It judges each message of a stream as it comes."""
+    PEER = "peer"
+    """It asks who the caller proved to be, which is known where the caller's connection ends."""
     ONE_STATE = "one state"
     """It keeps what has to be the same for all workers."""
+    METADATA = "metadata"
+    """It reads or writes metadata, or reads what connections tell: whom the caller addressed, and who it is."""
+    STATUS = "status"
+    """It refuses calls with a status code that it names."""
+    DEADLINE = "deadline"
+    """It reads or shortens the deadlines of calls."""
+    HOSTS = "hosts"
+    """It looks at the hosts that calls may go to."""
+    UNION = "union"
+    """It stands on calls whose messages have maps or oneofs."""
+    CHANGE_REQUEST = "change request"
+    """It writes to requests."""
+    CHANGE_RESPONSE = "change response"
+    """It writes to responses, or refuses them."""
+    SIZE = "size"
+    """It asks how long messages are on the wire."""
+    SHARED_STATE = "shared state"
+    """It shares state with all other instances (`ir.sharing`). Where it cannot, each keeps its own, of which a warning
+    tells: it is none of `needs`."""
 
 
 Capability = frozenset[Need]
@@ -53,6 +86,9 @@ _CAUSES = {
     StateClass.GENERAL: "general state: each worker would have its own",
 }
 _DRAWS = Effect.RANDOM | Effect.TIME
+_OF_CONNECTIONS = ("authority", "peer")
+_CODES_OF_ANY_DENIAL = frozenset(STATUS_CODES[it] for it in ("ABORTED", "PERMISSION_DENIED"))
+"""ABORTED is what `err` says where the program names no code."""
 
 
 def needs(element: Element, method: MethodSignature) -> tuple[Asked, ...]:
@@ -75,10 +111,58 @@ def _of_calls(element: Element, method: MethodSignature) -> Iterator[Asked]:
         yield Asked(Need.DELAY, "delay", "it delays calls")
     if method.client_streaming or method.server_streaming:
         yield Asked(Need.STREAM, "", f"`{method.full_name}` is a stream")
+    if "peer" in _used(element):
+        yield Asked(Need.PEER, "peer", "it asks who the caller is")
+    if _writes(element.req):
+        yield Asked(Need.CHANGE_REQUEST, "", "it writes to requests")
+    if _writes(element.resp) or element.resp.effects.can_refuse or element.resp.effects.can_drop:
+        yield Asked(Need.CHANGE_RESPONSE, "", "it writes to responses, or refuses them")
+    yield from _of_transport(element)
+    yield from _of_messages(method)
+
+
+def _writes(handler: Handler) -> bool:
+    return any(it.written or it.cleared for it in handler.effects.fields)
+
+
+def _of_transport(element: Element) -> Iterator[Asked]:
+    """What it asks of the protocol that carries the calls."""
+    for name in _used(element):
+        effects = OPERATIONS[name].effects
+        function = OPERATIONS[name].function
+        if effects & OF_METADATA:
+            yield Asked(Need.METADATA, function, "it uses metadata")
+        elif name in _OF_CONNECTIONS:
+            yield Asked(Need.METADATA, function, "it asks what the connection tells")
+        if effects & OF_DEADLINES:
+            yield Asked(Need.DEADLINE, function, "it uses the deadline")
+        if effects & Effect.READS_BACKENDS:
+            yield Asked(Need.HOSTS, function, "it looks at the hosts")
+        if effects & Effect.READS_MESSAGE:
+            yield Asked(Need.SIZE, function, "it asks for the length of the message")
+    for code in sorted(set(_named_codes(element)) - _CODES_OF_ANY_DENIAL):
+        yield Asked(Need.STATUS, "err", f"it refuses calls with {status_name(code)}")
+
+
+def _named_codes(element: Element) -> Iterator[int]:
+    """The codes of its refusals but for those of operations that failed, which no program names."""
+    failed = [f"{name} failed in {element.name}".encode() for name in _used(element) if OPERATIONS[name].fallible]
+    for it in (one for body in element.bodies for one in statements(body)):
+        if isinstance(it, Refuse) and not (isinstance(it.message, Const) and it.message.value in failed):
+            yield it.code
+
+
+def _of_messages(method: MethodSignature) -> Iterator[Asked]:
+    for message in (method.request, method.response):
+        for one in message.all_fields():
+            if one.key_kind or any(one.oneofs):
+                kind = "is a map" if one.key_kind else "is in a oneof"
+                yield Asked(Need.UNION, "", f"`{one.path}` of {message.full_name} {kind}")
+                break
 
 
 def _state(element: Element) -> Iterator[Asked]:
-    drawn = _drawn(element.init)
+    drawn = drawn_by_init(element.init)
     for variable in element.state:
         if variable.state_class in _CAUSES:
             yield Asked(Need.ONE_STATE, variable.name, _CAUSES[variable.state_class])
@@ -102,18 +186,18 @@ def asks_for_hosts(element: Element) -> bool:
     return any(it.effects.reads_backends or it.effects.chooses_host for it in element.handlers.values())
 
 
-def _drawn(init: Block) -> set[str]:
+def drawn_by_init(init: Block) -> frozenset[str]:
     """State that `init` computes, if it draws or asks for the time at all."""
     effects = [OPERATIONS[call.op].effects for it in statements(init) if (call := call_of(it))]
     if not any(it & _DRAWS for it in effects):
-        return set()
+        return frozenset()
     found: set[str] = set()
     for it in statements(init):
         if isinstance(it, SetState) and not isinstance(it.value, Const):
             found.add(it.state.name)
         elif call_of(it) is not None:
             found.update(atom.name for atom in atoms_of(it) if isinstance(atom, State))
-    return found
+    return frozenset(found)
 
 
 def in_calls(element: Element) -> frozenset[str]:
@@ -127,10 +211,15 @@ def uses_number(element: Element) -> bool:
 
 
 def _counting(element: Element) -> Iterator[Asked]:
-    bodies = (element.init, *element.bodies)
     if uses_number(element):
         yield Asked(Need.ONE_STATE, "rpc_id", "the number of a call would be unique only within one worker")
+    for name in _used(element):
+        if Effect.COUNTS_CALLS in OPERATIONS[name].effects:
+            yield Asked(Need.ONE_STATE, OPERATIONS[name].function, "each worker would count only its own calls")
+
+
+def _used(element: Element) -> list[str]:
+    """The operations that it uses, in the order in which they are declared."""
+    bodies = (element.init, *element.bodies)
     used = {call.op for body in bodies for it in statements(body) if (call := call_of(it))}
-    for name, operation in OPERATIONS.items():
-        if name in used and Effect.COUNTS_CALLS in operation.effects:
-            yield Asked(Need.ONE_STATE, operation.function, "each worker would count only its own calls")
+    return [name for name in OPERATIONS if name in used]

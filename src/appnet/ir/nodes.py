@@ -279,6 +279,8 @@ class Consistency(Enum):
 
 @dataclass(frozen=True)
 class StateVariable:
+    """``unavailable``: what becomes of calls while the store of shared state is away, ``refuse`` or ``local``."""
+
     name: str
     type: Type
     state_class: StateClass
@@ -286,6 +288,7 @@ class StateVariable:
     consistency: Consistency = Consistency.LOCAL
     combiner: str | None = None
     persistent: bool = False
+    unavailable: str = "refuse"
 
 
 @dataclass(frozen=True)

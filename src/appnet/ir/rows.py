@@ -101,7 +101,7 @@ class _Rows:
             title = {"true": subject, "false": f"not {subject}", "_": "otherwise"}.get(
                 pattern, f"{subject} is {pattern}"
             )
-            yield from self._branch(arm.body, Row(f"{place}{_letter(index)}", depth, title, (), arm))
+            yield from self._branch(arm.body, Row(arm_number(place, index), depth, title, (), arm))
 
     def _branch(self, body: Block, row: Row) -> Iterator[Row]:
         """The row, with the actions that its body begins with, then the rows inside it."""
@@ -164,6 +164,11 @@ class _Rows:
         if isinstance(atom, Local):
             return self._texts.get(atom.name, atom.name)
         return show_atom(atom).removeprefix("state.")
+
+
+def arm_number(match: str, index: int) -> str:
+    """The number of an arm's row, by its match's."""
+    return f"{match}{_letter(index)}"
 
 
 def _letter(index: int) -> str:

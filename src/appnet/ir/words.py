@@ -14,6 +14,7 @@ from appnet.ir.nodes import (
     State,
     StateVariable,
 )
+from appnet.ir.sharing import Share
 
 
 def state_notes(variable: StateVariable) -> list[str]:
@@ -27,7 +28,15 @@ def state_notes(variable: StateVariable) -> list[str]:
         notes.append(f"combined by {variable.combiner}")
     if variable.persistent:
         notes.append("persistent")
+    if variable.unavailable == "local":
+        notes.append("local while its store is away")
     return notes
+
+
+def share_notes(share: Share) -> str:
+    """Where a variable of shared state lives, and why."""
+    how = f" by {share.combiner}" if share.combiner else ", a key at a time" if share.sharded else ""
+    return f"{share.sharing.value}{how}: {share.reason}"
 
 
 def handler_notes(handler: Handler) -> list[str]:

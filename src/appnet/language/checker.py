@@ -12,7 +12,7 @@ from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.remedy import Remedy, across, instead, near, without
 from appnet.language import syntax, typed
 from appnet.language.blocks import at_end_of_block
-from appnet.language.declarations import Given, parameter_values, state_declaration
+from appnet.language.declarations import Given, check_unavailable, parameter_values, state_declaration
 from appnet.language.expressions import coerce, declared, expression, mismatch, no_value, type_of
 from appnet.language.expressions import typed as typed_expression
 from appnet.language.independent import independent_errors
@@ -97,6 +97,7 @@ def _state(program: syntax.Program, found: Findings) -> tuple[dict[str, CheckedS
         else:
             state[name] = checked
             found.mentions.append(Mention(checked.span, checked))
+    check_unavailable(program.state, found)
     return state, lost
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from appnet.diagnostics.near import suggestion
@@ -19,6 +19,7 @@ from appnet.language.types import (
     FLOAT,
     INSTANT,
     INT,
+    NUMERIC,
     SCALARS,
     STRING,
     UINT,
@@ -37,12 +38,26 @@ DECORATORS = {
     "consistency": "strong or weak",
     "combiner": ", ".join(_COMBINERS),
     "persistence": "true or false",
+    "unavailable": "refuse or local",
     "capacity": f"a number from 1 to {_MAX_CAPACITY}",
 }
 """Every decorator, and what it takes."""
 
 
-_TAKEN = {"consistency": ("strong", "weak"), "combiner": _COMBINERS, "persistence": ("true", "false"), "capacity": ()}
+_TAKEN = {
+    "consistency": ("strong", "weak"),
+    "combiner": _COMBINERS,
+    "persistence": ("true", "false"),
+    "unavailable": ("refuse", "local"),
+    "capacity": (),
+}
+_COMBINES = {
+    "sum": "numbers, and Maps of them",
+    "max": "numbers and Instants, and Maps of them",
+    "min": "numbers and Instants, and Maps of them",
+    "union": "Maps and Vecs",
+}
+"""What each combiner can merge, where that is not everything."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +78,64 @@ def state_declaration(node: syntax.StateDeclaration, found: Findings) -> Checked
             checked = _decorate(checked, decorator, seen)
         except CheckError as error:
             found.errors.append(error.diagnostic)
-    if checked.consistency != "local" or checked.persistent:
-        marked, *others = (it for it in node.decorators if it.name.name in {"consistency", "persistence"})
-        remedies = without(marked.span, *(it.span for it in others))
-        help_ = "for now, the element behaves the same without the decorator"
-        title = f"each processor instance keeps its own `{checked.name}`, until it ends"
-        found.warn("W004", title, marked.span, "not shared or persisted yet", help_, remedies=remedies)
+    if type_ is not None:
+        checked = _combining(checked, node, found)
+    _check_sharing(checked, node, found)
     return checked if type_ is not None else None
+
+
+def _combining(state: CheckedState, node: syntax.StateDeclaration, found: Findings) -> CheckedState:
+    """The variable with a combiner that can merge its type: the last write counts where the declared one cannot."""
+    combiner = state.combiner
+    if combiner is None or state.consistency != "weak" or _combines(combiner, state.type):
+        return state
+    decorator = next(it for it in node.decorators if it.name.name == "combiner")
+    title, label = f"`{combiner}` cannot merge {state.type}", f"it merges {_COMBINES[combiner]}"
+    help_ = "`LWW` is used, with which the last write counts: write that, or change the type"
+    declared = [Label(state.span, f"declared as {state.type}")]
+    remedies = (Remedy("Write `LWW`", (Edit(decorator.argument.span, "LWW"),)),)
+    found.warn("W008", title, decorator.argument.span, label, help_, declared, remedies)
+    return replace(state, combiner="LWW")
+
+
+def _combines(combiner: str, type_: Type) -> bool:
+    if combiner == "union":
+        return isinstance(type_, MapType | VecType)
+    merged = type_.value if isinstance(type_, MapType) else type_
+    return combiner == "LWW" or merged in NUMERIC or (merged == INSTANT and combiner != "sum")
+
+
+def _check_sharing(state: CheckedState, node: syntax.StateDeclaration, found: Findings) -> None:
+    """Notes decorators of shared state on state that each instance has for itself."""
+    if state.consistency != "local":
+        return
+    for it in node.decorators:
+        name = it.name.name
+        if (name == "persistence" and state.persistent) or (name == "unavailable" and state.unavailable):
+            title, label = f"`@{name}` has no effect on `{state.name}`", "each instance keeps its own, until it ends"
+            help_ = f"share it between instances, `@consistency(strong)`, or remove `@{name}`"
+            found.warn("W009", title, it.span, label, help_, remedies=without(it.span))
+
+
+def check_unavailable(declarations: Sequence[syntax.StateDeclaration], found: Findings) -> None:
+    """Notes where variables of one element are to answer calls in different ways while their store is away."""
+    said = [
+        it
+        for one in declarations
+        for it in one.decorators
+        if it.name.name == "unavailable" and isinstance(it.argument, syntax.Name)
+    ]
+    for it in said[1:]:
+        first, here = said[0].argument, it.argument
+        assert isinstance(first, syntax.Name)
+        assert isinstance(here, syntax.Name)
+        if first.name != here.name:
+            title, help_ = "an element has one `@unavailable`", "write the same for all of its state, or say it once"
+            places, label = [Label(first.span, f"`{first.name}` here")], f"`{here.name}` here"
+            error = CheckError(
+                "E040", title, here.span, label, help_, places, near(here.span, first.name, [first.name])
+            )
+            found.errors.append(error.diagnostic)
 
 
 def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, Span]) -> CheckedState:
@@ -86,6 +152,8 @@ def _decorate(state: CheckedState, decorator: syntax.Decorator, seen: dict[str, 
             return replace(state, combiner=combiner)
         case "persistence", syntax.Truth(value=value):
             return replace(state, persistent=value)
+        case "unavailable", syntax.Name(name=("refuse" | "local") as policy):
+            return replace(state, unavailable=policy)
         case "capacity", syntax.Number(value=int(value)) if 1 <= value <= _MAX_CAPACITY:
             if not isinstance(state.type, MapType | VecType):
                 title = f"{state.type} has no capacity"

@@ -281,7 +281,8 @@ Statement = (
 
 @dataclass(frozen=True)
 class CheckedState:
-    """A state variable with what its decorators say; ``consistency`` is ``local``, ``weak`` or ``strong``."""
+    """A state variable with what its decorators say; ``consistency`` is ``local``, ``weak`` or ``strong``, and
+    ``unavailable`` is ``refuse``, ``local`` or, where nothing is said, empty."""
 
     name: str
     span: Span
@@ -290,6 +291,7 @@ class CheckedState:
     combiner: str | None = None
     persistent: bool = False
     capacity: int = DEFAULT_CAPACITY
+    unavailable: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from appnet.language.types import STRING
 _SCHEMA = MessageSchema("probe.Text", {"text": Field("text", STRING, (1,), "string")})
 METHOD = MethodSignature("/probe.Probe/Call", _SCHEMA, _SCHEMA)
 
-_TEXT = b"sixteen letters!"
-MESSAGE = bytes([1 << 3 | 2, len(_TEXT)]) + _TEXT
-"""What every call of the load says, and is answered."""
+TEXT = b"sixteen letters!"
+"""What every call says, and is answered."""
+MESSAGE = bytes([1 << 3 | 2, len(TEXT)]) + TEXT
+"""The same as a message."""
 
 _STATE = """\
 state:

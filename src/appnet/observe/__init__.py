@@ -1,17 +1,23 @@
-"""Records that leave processors, received as OTLP, kept and summed up for display."""
+"""Records and metrics that leave processors, received as OTLP, kept and summed up for display."""
 
+from appnet.observe.points import Histogram, Point, decode_metrics
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.records import MalformedTelemetryError, Record, RecordValue, decode_logs
 from appnet.observe.store import FloatSummary, RecordStore, StreamKey, StreamSummary
+from appnet.observe.totals import Totals
 
 __all__ = [
     "FloatSummary",
+    "Histogram",
     "MalformedTelemetryError",
     "OtlpReceiver",
+    "Point",
     "Record",
     "RecordStore",
     "RecordValue",
     "StreamKey",
     "StreamSummary",
+    "Totals",
     "decode_logs",
+    "decode_metrics",
 ]

@@ -1,4 +1,4 @@
-"""The part of OpenTelemetry's protocol (OTLP, logs) that chains send and the controller reads.
+"""The part of OpenTelemetry's protocol (OTLP, logs and metrics) that chains send and the controller reads.
 
 Declared here because the published message classes cannot be relied on: the wheels `xds-protos` and
 `opentelemetry-proto` both bring the package ``opentelemetry.proto``, of different ages, and the last one installed
@@ -36,6 +36,48 @@ _MESSAGES: dict[str, list[tuple[str, int, str]]] = {
     "ResourceLogs": [("resource", 1, "Resource"), ("scope_logs", 2, "*ScopeLogs")],
     "ExportLogsServiceRequest": [("resource_logs", 1, "*ResourceLogs")],
     "ExportLogsServiceResponse": [],
+    "NumberDataPoint": [
+        ("start_time_unix_nano", 2, "fixed64"),
+        ("time_unix_nano", 3, "fixed64"),
+        ("as_double", 4, "|double"),
+        ("as_int", 6, "|sfixed64"),
+        ("attributes", 7, "*KeyValue"),
+    ],
+    "Buckets": [("offset", 1, "sint32"), ("bucket_counts", 2, "*uint64")],
+    "ExponentialHistogramDataPoint": [
+        ("attributes", 1, "*KeyValue"),
+        ("start_time_unix_nano", 2, "fixed64"),
+        ("time_unix_nano", 3, "fixed64"),
+        ("count", 4, "fixed64"),
+        ("sum", 5, "double"),
+        ("scale", 6, "sint32"),
+        ("zero_count", 7, "fixed64"),
+        ("positive", 8, "Buckets"),
+        ("negative", 9, "Buckets"),
+    ],
+    "Sum": [
+        ("data_points", 1, "*NumberDataPoint"),
+        ("aggregation_temporality", 2, "int32"),
+        ("is_monotonic", 3, "bool"),
+    ],
+    "ExponentialHistogram": [
+        ("data_points", 1, "*ExponentialHistogramDataPoint"),
+        ("aggregation_temporality", 2, "int32"),
+    ],
+    "OtherData": [],
+    "Metric": [
+        ("name", 1, "string"),
+        ("unit", 3, "string"),
+        ("gauge", 5, "|OtherData"),
+        ("sum", 7, "|Sum"),
+        ("histogram", 9, "|OtherData"),
+        ("exponential_histogram", 10, "|ExponentialHistogram"),
+        ("summary", 11, "|OtherData"),
+    ],
+    "ScopeMetrics": [("scope", 1, "InstrumentationScope"), ("metrics", 2, "*Metric")],
+    "ResourceMetrics": [("resource", 1, "Resource"), ("scope_metrics", 2, "*ScopeMetrics")],
+    "ExportMetricsServiceRequest": [("resource_metrics", 1, "*ResourceMetrics")],
+    "ExportMetricsServiceResponse": [],
 }
 
 _SCALARS = {
@@ -43,7 +85,11 @@ _SCALARS = {
     "bytes": FieldDescriptorProto.TYPE_BYTES,
     "bool": FieldDescriptorProto.TYPE_BOOL,
     "int64": FieldDescriptorProto.TYPE_INT64,
+    "int32": FieldDescriptorProto.TYPE_INT32,
+    "sint32": FieldDescriptorProto.TYPE_SINT32,
+    "uint64": FieldDescriptorProto.TYPE_UINT64,
     "fixed64": FieldDescriptorProto.TYPE_FIXED64,
+    "sfixed64": FieldDescriptorProto.TYPE_SFIXED64,
     "double": FieldDescriptorProto.TYPE_DOUBLE,
 }
 
@@ -83,3 +129,5 @@ KeyValueList: Any = _CLASSES["KeyValueList"]
 Resource: Any = _CLASSES["Resource"]
 ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
 ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
+ExportMetricsServiceRequest: Any = _CLASSES["ExportMetricsServiceRequest"]
+ExportMetricsServiceResponse: Any = _CLASSES["ExportMetricsServiceResponse"]

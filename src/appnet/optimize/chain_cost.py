@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,8 @@ from appnet.optimize.placement import Place
 class ChainCosts:
     """``elements``: what each costs, with the costs of its own by number of ``places``, which are in request order.
 
-    ``crossing``: what an RPC costs behind the last place on the client's side, as in `CostModel`.
+    ``crossing``: what an RPC costs behind the last place on the client's side but for the places there, as
+    `CostModel.wire`.
     """
 
     elements: Sequence[Costs]
@@ -27,18 +29,32 @@ class ChainCosts:
         """The number of the first place behind the wire."""
         return sum(it.side is Side.CLIENT for it in self.places)
 
+    def way(self, place: int) -> float:
+        """What an RPC costs on its way into a place, whatever is there. That it leaves the client costs nothing."""
+        wire = self.crossing if place == self.first_at_server else 0.0
+        return wire + (self.places[place].passing if place or not self.first_at_server else 0.0)
+
+    def idle(self, order: Sequence[int], at: Sequence[int]) -> dict[int, float]:
+        """Proxies without elements beside programs that could have some: what an RPC would save without them."""
+        beside_programs = any(not it.passing for it in self.places)
+        found = {}
+        for number, place in enumerate(self.places):
+            if beside_programs and place.passing and number not in at:
+                before = (self.elements[it].keeps for it in order if at[it] < number)
+                found[number] = math.prod(before) * place.passing
+        return found
+
     def expected(self, order: Sequence[int], at: Sequence[int], *, fused: bool = True) -> float:
         """Microseconds for an RPC through the elements in this ``order``, each in its place: ``at``, by element.
 
         ``fused``: the elements of a place share one module; otherwise each has its own.
         """
-        total, alive, crossed = 0.0, 1.0, False
+        total, alive = 0.0, 1.0
         for number, place in enumerate(self.places):
-            if number == self.first_at_server:
-                total, crossed = total + alive * self.crossing, True
+            total += alive * self.way(number)
             here = [self.elements[it] for it in order if at[it] == number]
             total += alive * entering(here, place.prices) if fused else 0.0
             for it in here:
                 total += alive * (it.own[number] if fused else it.own[number] + entering([it], place.prices))
                 alive *= it.keeps
-        return total if crossed else total + alive * self.crossing
+        return total + alive * self.crossing if self.first_at_server == len(self.places) else total

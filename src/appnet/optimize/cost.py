@@ -46,12 +46,18 @@ class CostModel:
     """The prices of a processor's targets. ``measured``: where and how the numbers were taken.
 
     ``crossing``: what an RPC costs behind the client's side, whatever elements are there: the wire, the server's
-    proxy, the server. An RPC that ends before saves it.
+    proxy, the server. An RPC that ends before saves it. ``proxy``: what of that a proxy takes that has no elements.
     """
 
     measured: str
     targets: Mapping[str, TargetCosts]
     crossing: float
+    proxy: float = 0.0
+
+    @property
+    def wire(self) -> float:
+        """What an RPC costs behind the client's side without any proxy."""
+        return max(self.crossing - self.proxy, 0.0)
 
 
 @dataclass(frozen=True)

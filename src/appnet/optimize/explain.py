@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Unknown
 from appnet.application.model import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
+from appnet.ir.needs import Need
+from appnet.ir.nodes import Consistency
+from appnet.ir.sharing import shares
+from appnet.ir.words import share_notes
 from appnet.language.statuses import STATUS_CODES, status_name
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
 from appnet.optimize.placement import OptLevel, Segment, labels
-from appnet.optimize.plan import OptimizedPlan
+from appnet.optimize.plan import OptimizedPlan, waiting
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement
 
@@ -63,7 +67,9 @@ class Explanation:
     ``places``: the side of each place by its label, in request order. A label names the side, and where that has
     several places what tells them apart. ``written`` and ``planned``: names of elements by the label of their place, in
     request order. Costs are microseconds of CPU for an RPC, ``rate`` the RPCs per second that were seen, if they were.
-    ``standing``: of the elements that the user gave no side.
+    ``standing``: of the elements that the user gave no side. ``idle``: proxies without elements beside programs, by
+    the labels of their places, with what an RPC would save without each. ``state``: of state that is declared shared,
+    ELEMENT.VARIABLE, where it lives and why. ``alone``: elements with modules of their own, as they wait for a store.
     """
 
     client: str
@@ -78,7 +84,10 @@ class Explanation:
     moves: tuple[Move, ...]
     pairs: tuple[PairStory, ...]
     standing: tuple[Standing, ...] = ()
+    state: dict[str, str] = field(default_factory=dict)
+    alone: tuple[str, ...] = ()
     rate: float | None = None
+    idle: dict[str, float] = field(default_factory=dict)
 
     @property
     def fused(self) -> bool:
@@ -115,7 +124,10 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
         tuple(moves),
         tuple(_pairs(problem, found)),
         tuple(_standing(optimized)),
+        dict(_sharing(problem)),
+        tuple(_alone(optimized)),
         profile.rate if profile is not None else None,
+        {list(places)[number]: round(saved, 2) for number, saved in optimized.idle.items()},
     )
 
 
@@ -136,6 +148,21 @@ def _standing(optimized: OptimizedPlan) -> Iterator[Standing]:
             may = tuple(it.value for it in Side if it in {sides[place] for place in suits})
             reasons = tuple(it.cause for it in bound.ties) if len(may) == 1 else ()
             yield Standing(element.name, may, reasons, bound.follows if len(may) > 1 else ())
+
+
+def _alone(optimized: OptimizedPlan) -> Iterator[str]:
+    names = waiting(optimized.problem.elements)
+    for segment in optimized.plan.segments:
+        if Need.SHARED_STATE in segment.place.gives:
+            yield from (it.name.value for it in segment.elements if it.name.value in names)
+
+
+def _sharing(problem: Problem) -> Iterator[tuple[str, str]]:
+    for element in problem.elements:
+        shared = shares(element)
+        for it in element.state:
+            if it.consistency is not Consistency.LOCAL:
+                yield f"{element.name}.{it.name}", share_notes(shared[it.name])
 
 
 def _pairs(problem: Problem, found: Arrangement) -> Iterator[PairStory]:
@@ -209,6 +236,10 @@ def told(explanation: Explanation) -> Iterator[str]:
         yield "sides"
     for it in explanation.standing:
         yield f"  {_stands(it)}"
+    if explanation.state:
+        yield "shared state"
+    for name, where in explanation.state.items():
+        yield f"  {name}: {where}"
     for status, title in (("swapped", "swapped"), ("free", "may swap, but do not need to"), ("kept", "kept in order")):
         pairs = [it for it in explanation.pairs if it.status == status]
         if pairs:
@@ -229,8 +260,21 @@ def told_briefly(explanation: Explanation) -> Iterator[str]:
 def _told_plan(explanation: Explanation) -> Iterator[str]:
     yield f"expected CPU per RPC: {told_cost(explanation)}"
     yield from _chain("as written", explanation.written, " | ")
-    yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ")
+    yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ", explanation.alone)
     yield from (f"  {line}" for line in told_changes(explanation))
+    if explanation.idle:
+        yield f"  {_told_idle(explanation)}"
+
+
+def _told_idle(explanation: Explanation) -> str:
+    """Which proxies could be left out, what that saves, and what it gives up."""
+    names = [f"the {_named(it, explanation.places[it])}" for it in explanation.idle]
+    has, it, does = ("has", "it", "it does") if len(names) == 1 else ("have", "them", "they do")
+    return (
+        f"{' and '.join(names)} {has} no elements: an RPC that bypasses {it} saves "
+        f"{sum(explanation.idle.values()):.1f} µs, and gives up what {does} without elements, such as mTLS, the "
+        "caller's identity, and the mesh's policies, retries and telemetry"
+    )
 
 
 def told_cost(explanation: Explanation) -> str:
@@ -283,14 +327,22 @@ def _moved(explanation: Explanation, move: Move) -> str:
 
 
 def _in(label: str, side: Side) -> str:
-    name = label.removeprefix(side.value).strip()
-    return f"in the {side.value}'s {name}" if name else f"on the {side.value}'s side"
+    return f"in the {_named(label, side)}" if label != side.value else f"on the {side.value}'s side"
 
 
-def _chain(title: str, places: dict[str, list[str]], joint: str) -> Iterator[str]:
+def _named(label: str, side: Side) -> str:
+    """A place among several of its side, as a possession."""
+    return f"{side.value}'s {label.removeprefix(side.value).strip()}"
+
+
+def _chain(title: str, places: dict[str, list[str]], joint: str, alone: Collection[str] = ()) -> Iterator[str]:
     """A line for each place."""
     for number, (label, names) in enumerate(places.items()):
-        yield f"{' ' * len(title) if number else title}   {label}: {joint.join(names) or '-'}"
+        text = "".join(
+            f"{'' if not at else ' | ' if {name, names[at - 1]} & {*alone} else joint}{name}"
+            for at, name in enumerate(names)
+        )
+        yield f"{' ' * len(title) if number else title}   {label}: {text or '-'}"
 
 
 def _reason(decision: Decision, names: tuple[str, str], *, kept: bool) -> tuple[str, tuple[str, ...]]:

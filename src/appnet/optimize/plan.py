@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 
@@ -11,6 +11,7 @@ from appnet.analysis import Strength
 from appnet.analysis.overrides import Overrides
 from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Element
+from appnet.ir.sharing import steps_in_store
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
@@ -56,7 +57,7 @@ class OptimizedPlan:
 
     ``places``: those to choose among, in request order. ``written_cost``: in the order as written, a module for each
     element. ``free``: elements that the user gave no side. ``problem`` and ``arrangement`` say what could be chosen,
-    and what was.
+    and what was. ``idle``: as `ChainCosts.idle` has it, by numbers of places.
     """
 
     plan: Plan
@@ -67,6 +68,7 @@ class OptimizedPlan:
     written_cost: float
     cost: float
     free: frozenset[str] = frozenset()
+    idle: Mapping[int, float] = field(default_factory=dict)
 
 
 def optimize(
@@ -98,7 +100,8 @@ def optimize(
     else:
         problem = state()
         found = _SEARCHES[settings.algorithm](problem, costs) if fused else as_written(problem)
-    plan = plan_of(chain.chain.edge, places, [(stops[it].spec, found.at[it]) for it in found.order], fused=fused)
+    placed = [(stops[it].spec, found.at[it]) for it in found.order]
+    plan = plan_of(chain.chain.edge, places, placed, fused=fused, alone=waiting(elements))
     before = as_written(problem)
     return OptimizedPlan(
         plan,
@@ -109,7 +112,13 @@ def optimize(
         costs.expected(before.order, before.at, fused=False),
         costs.expected(found.order, found.at, fused=fused),
         frozenset(it.spec.name.value for it in stops if it.fixed is None),
+        costs.idle(found.order, found.at),
     )
+
+
+def waiting(elements: Iterable[Element]) -> frozenset[str]:
+    """The names of those whose handlers wait for a store of shared state."""
+    return frozenset(it.name for it in elements if steps_in_store(it))
 
 
 def _stating(

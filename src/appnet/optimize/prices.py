@@ -32,6 +32,7 @@ def plain_prices(model: CostModel) -> dict[str, Any]:
     return {
         "measured": model.measured,
         "crossing": model.crossing,
+        "proxy": model.proxy,
         "targets": {name: dataclasses.asdict(it) for name, it in model.targets.items()},
     }
 
@@ -47,9 +48,9 @@ def load_prices(source: Source, needed: Iterable[str]) -> CostModel:
         title, help_ = f"{base_name(source)} is not a file of prices", "write one with `appnetctl calibrate FILE`"
         raise DiagnosticError([Diagnostic("C083", Severity.ERROR, title, Span.whole(source), "", help_)])
     top = Section(documents[0], problems)
-    top.only(["measured", "crossing", "targets"])
+    top.only(["measured", "crossing", "proxy", "targets"])
     measured = top.text("measured", needed="a description of the machine on which they were measured")
-    crossing = _price(top, "crossing")
+    crossing, proxy = _price(top, "crossing"), _price(top, "proxy")
     section = top.section("targets", needed="the prices of each target")
     targets: dict[str, TargetCosts] = {}
     if section is not None:
@@ -59,7 +60,7 @@ def load_prices(source: Source, needed: Iterable[str]) -> CostModel:
                 targets[name] = _target(found)
     problems.raise_any()
     assert measured is not None
-    return CostModel(measured.value, targets, crossing)
+    return CostModel(measured.value, targets, crossing, proxy)
 
 
 def _target(section: Section) -> TargetCosts:

@@ -184,12 +184,12 @@ class _Search:
     def _shared_cost(self, place: int) -> Linear:
         """Of the module in the place, and of the way there."""
         used = [self._entering(place, pattern) for pattern in range(8)]
-        crossing = self._costs.crossing if place == self._costs.first_at_server else 0.0
+        way = self._costs.way(place)
         uses = self._uses([self._here(it, place) for it in range(len(self._elements))])
         if place == 0:
-            return self._looked_up(uses, [crossing + entry for entry in used])
+            return self._looked_up(uses, [way + entry for entry in used])
         passed = sum((1 - self._behind[other][place]) * 2**bit for bit, other in enumerate(self._droppers))
-        table = [share * (crossing + entry) for entry in used for share in self._shares(self._droppers)]
+        table = [share * (way + entry) for entry in used for share in self._shares(self._droppers)]
         return self._looked_up(passed + uses * 2 ** len(self._droppers), table)
 
     def _uses(self, here: Sequence[Linear]) -> Linear:

@@ -93,10 +93,10 @@ class _Sets:
 
     def _through(self, place: int, before: _Ways) -> _Ways:
         """The ways behind the place: through a module there, or past it."""
-        crossing = self._costs.crossing if place == self._costs.first_at_server else 0.0
+        way_in = self._costs.way(place)
         after: _Ways = [{} for _ in before]
         last = place == len(self._costs.places) - 1
-        for module in self._modules(place, crossing):
+        for module in self._modules(place, way_in):
             here: dict[int, _Way] = {}
             for size, reached in enumerate(before):
                 here = self._further(here, module.elements)
@@ -108,7 +108,7 @@ class _Sets:
                         here[passed] = _Way(value, way.order, (*way.modules, (place, len(way.order))))
         for size, reached in enumerate(before):
             if not last or size == len(self._elements):
-                self._leave(reached, partial(self._lessened, crossing) if crossing else None, after[size])
+                self._leave(reached, partial(self._lessened, way_in) if way_in else None, after[size])
         return after
 
     def _leave(self, here: dict[int, _Way], costs: Callable[[int], float] | None, after: dict[int, _Way]) -> None:
@@ -120,26 +120,26 @@ class _Sets:
             if there is None or left.value < there.value:
                 after[passed] = left
 
-    def _modules(self, place: int, crossing: float) -> Iterator[_Module]:
+    def _modules(self, place: int, way_in: float) -> Iterator[_Module]:
         """The modules to try. A module's readers of messages decide what entering it costs each RPC that gets there.
 
         In the last place, and in the first, they follow from the set that was passed before or with it; between the
-        two, what a module may read is chosen as it is entered. ``crossing``: what the way there costs.
+        two, what a module may read is chosen as it is entered. ``way_in``: what the way there costs.
         """
         suiting = [self._in(place, it) for it in range(len(self._elements)) if place in self._problem.suits[it]]
         if place == len(self._costs.places) - 1:
             yield _Module(
-                suiting, lambda passed: self._alive[passed] * (crossing + self._shared(place, self._all & ~passed))
+                suiting, lambda passed: self._alive[passed] * (way_in + self._shared(place, self._all & ~passed))
             )
         elif place == 0:
-            yield _Module(suiting, lambda _: crossing, lambda passed: self._shared(place, passed))
+            yield _Module(suiting, lambda _: way_in, lambda passed: self._shared(place, passed))
         else:
             requests, responses = self._reads
             for without in {
                 sum(it.bit for it in suiting) & it for it in (0, requests, responses, requests | responses)
             }:
                 allowed = [it for it in suiting if not it.bit & without]
-                shared = crossing + self._shared(place, sum(it.bit for it in allowed))
+                shared = way_in + self._shared(place, sum(it.bit for it in allowed))
                 yield _Module(allowed, partial(self._lessened, shared))
 
     def _in(self, place: int, it: int) -> _Element:

@@ -80,11 +80,14 @@ def within_ties(
     places: Sequence[Place],
     bound: Sequence[Bound],
 ) -> list[frozenset[int]]:
-    """Where elements may run, of places that ``suits`` lists, when those with ties stay on their side."""
+    """Where elements may run, of places that ``suits`` lists, when those with ties stay on their side, and those that
+    can tell a program from the proxy before it stay in their place."""
     return [
-        _staying(suiting, at, places) if it.ties else suiting
+        suiting & {at} if any(tie.kind is not Tied.STATE for tie in it.ties)
+        else _staying(suiting, at, places) if it.ties
+        else suiting
         for suiting, at, it in zip(suits, written, bound, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def beside_answers(

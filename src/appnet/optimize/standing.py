@@ -1,7 +1,8 @@
 """Where the elements of a chain may run, and where they run as written.
 
 As written, an element runs in the first place of its side that gives all it needs, by the order in which the user
-listed processors, as far as requests never go back to a place that they have passed.
+listed processors, as far as requests never go back to a place that they have passed. Where its side has no place, that
+is one of the other side.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from appnet.optimize.placement import Place
 class Lack:
     """An element that can run in no place.
 
-    ``place``: of those where it could stand, the one that gives most of what it needs; None where its side has none.
+    ``place``: of those where it could stand, the one that gives most of what it needs.
     ``asked``: what it needs and ``place`` does not give. ``after``: set where ``place`` gives all, but a request has
     passed it once the element before, ``after``, is in a place that gives what that needs.
     """
 
     spec: ElementSpec
-    place: Place | None
+    place: Place
     asked: tuple[Asked, ...]
     after: ElementSpec | None = None
 
@@ -80,7 +81,8 @@ def _suits(stop: Stop, asked: Sequence[Asked], places: Sequence[Place]) -> froze
 
 def _could_stand(stop: Stop, places: Sequence[Place]) -> list[int]:
     """Where the element could stand, whatever it needs."""
-    return [number for number, it in enumerate(places) if stop.fixed in (None, it.side)]
+    on_side = [number for number, it in enumerate(places) if stop.fixed in (None, it.side)]
+    return on_side or list(range(len(places)))
 
 
 def lacking(stops: Sequence[Stop], asked: Sequence[Sequence[Asked]], places: Sequence[Place]) -> tuple[Lack, ...]:
@@ -106,9 +108,6 @@ def lacking(stops: Sequence[Stop], asked: Sequence[Sequence[Asked]], places: Seq
 
 
 def _lack(stop: Stop, asked: Sequence[Asked], candidates: Sequence[Place]) -> Lack:
-    if not candidates:
-        return Lack(stop.spec, None, tuple(asked))
-
     def missing(place: Place) -> tuple[Asked, ...]:
         return tuple(it for it in asked if it.need not in place.gives)
 

@@ -17,12 +17,13 @@ from appnet.optimize.placement import Plan, Segment
 
 @dataclass(frozen=True)
 class Artifact:
-    """``binary`` is what the code was built to."""
+    """``binary`` is what the code was built to. ``others``: the same segment, built for other targets."""
 
     chain: LoadedChain
     segment: Segment
     code: Code
     binary: bytes = b""
+    others: tuple[Artifact, ...] = ()
 
     @property
     def stem(self) -> str:

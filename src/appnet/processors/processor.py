@@ -6,15 +6,16 @@ by these types alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from appnet.application.load import LoadedChain
 from appnet.application.manifest import Service
-from appnet.application.model import EdgeEnd
+from appnet.application.model import EdgeEnd, Side
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError
 from appnet.diagnostics.place import Source
@@ -22,6 +23,7 @@ from appnet.ir.needs import Capability
 from appnet.measure.solve import Effort
 from appnet.optimize.cost import CostModel
 from appnet.processors.artifact import Artifact
+from appnet.processors.signing import SigningKey
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.tls import ClientTls, ServerTls
 
@@ -38,16 +40,23 @@ class Target:
     """Something that a processor loads code as.
 
     ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
+    ``not_at``: what a side does not give all the same.
+    ``inside``: it is loaded into the service's own program, so that nothing runs beside that.
     ``ends_begun``: whether a call whose response has begun can still end with an element's status. ``sets_empty``:
-    whether metadata can be set to the empty text.
+    whether metadata can be set to the empty text. ``one_denial``: callers of refused calls get neither text nor code.
+    ``borrowed``: its code is another target's, and there is nothing else to try.
     """
 
     name: str
     suffix: str
     gives: Capability
     alone: Capability
+    inside: bool = False
     ends_begun: bool = True
     sets_empty: bool = True
+    one_denial: bool = False
+    borrowed: bool = False
+    not_at: Mapping[Side, Capability] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ class NodeSettings:
 
     ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
     dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
-    given, in request order.
+    given, in request order. ``instance``: of its service, as the program is told by $APPNET_NODE. ``application``: what
+    it is part of; empty where nobody asks.
     """
 
     name: str
@@ -79,6 +89,8 @@ class NodeSettings:
     workers: int = 1
     bind: Address = ANY_LOCAL_PORT
     chains: tuple[str, ...] = ()
+    instance: str = ""
+    application: str = ""
 
 
 class Acceptance(Enum):
@@ -93,7 +105,7 @@ class Acceptance(Enum):
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """A node's answer to a version; ``error`` is the processor's own text where it refused.
+    """A node's answer to a version; ``error`` is the processor's own text where it refused, or what is waited for.
 
     ``since``: when it was last offered something of the version, or answered, in seconds since the epoch; 0: never.
     """
@@ -179,6 +191,25 @@ class Nodes(Protocol):
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> Node:
         """A node that judges calls by the version. Raises `ProcessorError` with what it said."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """How a node reaches the control plane that it asks: where, by ``tls`` or without (records go the same way), and
+    with the ``token`` in a file, if it has to show one."""
+
+    address: Address
+    tls: ClientTls | None = None
+    token: Path | None = None
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """Nodes of a processor that is inside of programs (`Target.inside`): these follow a control plane."""
+
+    @property
+    def control(self) -> Address:
+        """Where that is."""
 
 
 # --- a driver: a module without a processor around it ---
@@ -272,6 +303,31 @@ Object = dict[str, Any]
 """A Kubernetes object, or a part of one."""
 
 
+@dataclass(frozen=True)
+class ControlPlane:
+    """Where a cluster's processors ask for what they are to run.
+
+    ``root_certificate``: of the authority that signed its certificate, as PEM. ``trusted_keys``: the public keys of
+    those who may sign native modules, as the loader's environment has them.
+    """
+
+    address: Address
+    root_certificate: str
+    trusted_keys: str
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The pods in whose processors chains run: of these ``labels``, in a namespace.
+
+    ``accounts``: the service accounts that they run as; none: those that their templates say.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+    accounts: frozenset[str] = frozenset()
+
+
 class ClusterObjects(Protocol):
     """What gives a cluster's processors their artifacts: plain Kubernetes objects."""
 
@@ -284,15 +340,23 @@ class ClusterObjects(Protocol):
     cannot_say: Capability
     """What these objects cannot ask of a processor, though it gives that where AppNet starts it."""
 
+    def proxies(self, service: Service) -> Proxies:
+        """Those that run what stands beside the service. Objects are in their namespace."""
+
     def problems(self, artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterable[Diagnostic]:
         """What stands in the way of these artifacts in a cluster with these services."""
 
     def shared(
-        self, namespace: str, artifacts: Sequence[Artifact], collector: Address | None
+        self,
+        namespace: str,
+        artifacts: Sequence[Artifact],
+        services: Mapping[str, Service],
+        collector: Address | None,
+        control: ControlPlane | None = None,
     ) -> Iterator[tuple[str, Object]]:
         """What a namespace needs once, each object with the name of its file, which tells its turn.
 
-        ``collector``: where elements' records go.
+        ``services``: all of the application. ``collector``: where elements' records go. ``control``: as in `set_up`.
         """
 
     def chain(
@@ -300,8 +364,176 @@ class ClusterObjects(Protocol):
     ) -> Object:
         """The object that has the pods of ``service`` run the artifacts on calls to ``server``'s ``hosts``."""
 
-    def set_up(self, template: Object, artifacts: Sequence[Artifact]) -> None:
-        """Has the pods of a template run these artifacts."""
+    def set_up(self, template: Object, artifacts: Sequence[Artifact], control: ControlPlane | None = None) -> None:
+        """Has the pods of a template run these artifacts. ``control``: who brings them; None: `chain` does."""
+
+
+# --- in a cluster ---
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a proxy has proved to be. ``pod``: its name, where the proof tells it."""
+
+    namespace: str
+    service_account: str
+    pod: str = ""
+
+
+AUDIENCE = "appnet-controller"
+"""Of the tokens that programs show to a cluster's control plane; they prove nothing to the API server itself."""
+
+Authenticate = Callable[[str | None, str | None], Awaitable[Caller | None]]
+"""Who shows a bearer token, and the SPIFFE URI of a client certificate that was verified; None for nobody.
+
+Who is somebody is taken for the same for a short time, without being asked about again.
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processors at one end of an application's edge.
+
+    ``name`` is unique among all groups, and begins with NAMESPACE/APPNAME/. ``processor``: what they are. ``labels``
+    are those of its pods, which run as one of the service ``accounts``: a proxy of another identity gets nothing.
+    ``chains``: the names of all artifacts that they may be given, in request order. ``hosts``: how many the called
+    service has.
+    """
+
+    name: str
+    namespace: str
+    processor: str
+    end: EdgeEnd
+    labels: Mapping[str, str]
+    accounts: frozenset[str]
+    chains: tuple[str, ...]
+    hosts: int
+
+
+class ClusterNode(Node, Protocol):
+    """A proxy in a group, connected or lately so. One in several groups is a node in each.
+
+    Its ``name`` is the group's and the proxy's; its ``address`` is where it connects from, of port 0. What it is
+    offered is what it can load: an artifact, or the first of `Artifact.others` that it can. Where there is none, it
+    refuses the version and keeps what it has. Nobody waits for the answer of one that is not connected.
+    """
+
+    @property
+    def group(self) -> Group:
+        """The group that it is in."""
+
+    @property
+    def proxy(self) -> str:
+        """The proxy's name, POD.NAMESPACE, as records of elements have it."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who it has proved to be."""
+
+    @property
+    def target(self) -> str:
+        """The name of the best target that it can load."""
+
+    @property
+    def why(self) -> str:
+        """Why it can load no better one; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A connected proxy that is served nothing: who it is, what it says its name is, the filter that it wants, why it
+    does not get it, and since when it waits, in seconds since the epoch."""
+
+    caller: Caller
+    proxy: str
+    chain: str
+    reason: str
+    since: float
+
+
+class Delivery(Protocol):
+    """Brings versions to the proxies of a cluster, or to programs that carry chains themselves, as they connect."""
+
+    @property
+    def address(self) -> Address:
+        """Where they reach it."""
+
+    def expect(self, groups: Sequence[Group], whole: Callable[[str], bool] | None = None) -> None:
+        """All groups there are. A proxy that several of one chain fit is in the first.
+
+        Proxies of a group that is no longer named keep what they run, and are served nothing more: whoever has them ask
+        takes that away. Where nobody else does, processors are told to run nothing of it; also of groups that they
+        come with, if these are the ``whole`` of a namespace, as far as that is known.
+        """
+
+    def nodes(self, group: str) -> Sequence[ClusterNode]:
+        """Those of a group, by name: the connected ones, and those that were cut off within the last seconds."""
+
+    def gone(self, group: str) -> Sequence[ClusterNode]:
+        """The last few that left it, with their last answers."""
+
+    def strangers(self) -> Sequence[Stranger]:
+        """Connected proxies that are served nothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where processors ask a control plane for chains: those that stand beside ``service``, or in it, on one side of
+    calls to ``server``.
+
+    ``names``: of the artifacts that they may be given, in request order. ``name`` and ``namespace`` are those of the
+    object that has them ask. ``closed``: calls of the chain's methods are refused for as long as a processor has been
+    given nothing.
+    """
+
+    chain: LoadedChain
+    side: Side
+    names: Sequence[str]
+    name: str
+    service: Service
+    server: Service
+    namespace: str
+    closed: bool = True
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a control plane serves the processors of a cluster: at ``bind``, by ``tls`` or without. With
+    ``tls.client_ca`` each has to show a certificate.
+
+    ``arrived`` is told of a node as it connects, before it is served anything: what it is offered then is the first
+    that it gets. ``left``: when it has not come back for a while, or its group is gone. ``key`` signs native code.
+    ``records``: where records go of those that no object tells.
+    """
+
+    bind: Address
+    tls: ServerTls | None
+    authenticate: Authenticate
+    arrived: Callable[[ClusterNode], None]
+    left: Callable[[ClusterNode], None]
+    key: SigningKey
+    records: Address | None = None
+
+
+class Mesh(Protocol):
+    """A cluster's processors that ask a control plane for what they are to run."""
+
+    protocol: str
+    """By which they ask; one `Delivery` serves all that ask by the same."""
+    beside: bool
+    """Whether they stand beside programs, so that pods may lack them, and objects of the cluster have them ask."""
+
+    def entry(self, entry: Entry, control: ControlPlane) -> Object | None:
+        """The object that has pods ask the control plane for what they run; None where they ask by themselves. It stays
+        the same whatever chains they are given."""
+
+    def native(self, namespace: str, control: ControlPlane) -> Iterator[Object]:
+        """What gives the processors of a namespace the means to run native modules of this control plane: objects, and
+        as the last one what a pod template has for it, without a kind. A container
+        without a name in it stands for the program's."""
+
+    def delivery(self, serving: Serving) -> AbstractAsyncContextManager[Delivery]:
+        """Serves the processors of a cluster. Raises OSError where the address cannot be had."""
 
 
 # --- the processor ---
@@ -314,6 +546,8 @@ class Processor(Protocol):
     """As configurations have it."""
     targets: Mapping[str, Target]
     """By name; the first is the one to take where nobody says."""
+    sides: Sequence[Side]
+    """On which it stands; elements of a side without a processor run on the other."""
     parts: Sequence[Requirement]
 
     @property
@@ -329,25 +563,35 @@ class Processor(Protocol):
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """What starts its nodes on this machine, and tells them their versions."""
 
-    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
-        """Configures nodes that others start: they ask at ``control``, by TLS or without.
+    def awaited(
+        self, control: Address, tls: ServerTls | None, token: Path | None
+    ) -> AbstractAsyncContextManager[Nodes]:
+        """Configures nodes that others start: they ask at ``control``, by TLS or without, and have to show the token in
+        a file, if there is one.
 
         Such a node is running while it is connected. Raises OSError where the address cannot be had.
         """
 
-    def bootstrap(
-        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
-    ) -> Bootstrap:
+    def bootstrap(self, node: str, service: str, control: Contact, records: Address, admin: Address) -> Bootstrap:
         """What somebody starts such a node with."""
 
-    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+    def pieces(self, pieces: Pieces, control: Contact, records: Address) -> Bootstrap:
         """What somebody adds to the configuration of a processor that runs already, as YAML."""
 
     def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
         """A node that nobody configures later, with its files in ``settings.folder`` of the container."""
 
+    def program_files(self, artifacts: Sequence[Artifact], records: Address | None) -> Mapping[str, bytes]:
+        """What programs are built with that have these artifacts inside, by paths; nothing where none has.
+
+        ``records``: where elements' records go.
+        """
+
     def objects(self) -> ClusterObjects:
         """What a cluster is told."""
+
+    def mesh(self) -> Mesh | None:
+        """How a control plane tells such processors in a cluster what to run; None where it cannot."""
 
     def captured(self, file: Source, method: str) -> Iterator[CapturedCall]:
         """The calls of the method in a file that it captured.

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
+from appnet.processors.managed import Managed
 from appnet.processors.processor import Processor, Target
 
 
 @dataclass(frozen=True)
 class Entry:
-    """``summary`` says what it is. ``room``: the module whose ``PROCESSOR`` it is; empty where it is not there yet."""
+    """``summary`` says what it is. ``room``: the module whose ``PROCESSOR`` it is."""
 
     summary: str
-    room: str = ""
+    room: str
 
 
 ENTRIES: dict[str, Entry] = {
-    "grpc": Entry("interceptors in the application's own gRPC library"),
-    "mrpc": Entry("engines of the mRPC service"),
+    "grpc": Entry("interceptors in the application's own gRPC library", "appnet.processors.grpc.library"),
+    "mrpc": Entry("engines of the mRPC service", "appnet.processors.mrpc.engines"),
     "sidecar": Entry("an Envoy next to each service", "appnet.processors.envoy.sidecar"),
-    "ambient": Entry("an Envoy that a node's services share (Istio's waypoint)"),
+    "ambient": Entry("an Envoy before each service (Istio's waypoint)", "appnet.processors.envoy.ambient"),
 }
 """From the application outwards: on its way a request passes them in this order, and backwards on the other side."""
 
@@ -35,18 +36,19 @@ def _of_room(room: str) -> Processor:
 
 
 def processor(name: str) -> Processor:
-    """The processor of this name, which has to be there."""
+    """The processor of this name."""
     return _of_room(ENTRIES[name].room)
 
 
 def processors() -> Mapping[str, Processor]:
-    """All that are there."""
-    return {name: processor(name) for name in ready()}
+    """All of them."""
+    return {name: processor(name) for name in ENTRIES}
 
 
-def ready() -> list[str]:
-    """Names of the processors that chains can be run on."""
-    return [name for name, it in ENTRIES.items() if it.room]
+def managed(name: str) -> Managed | None:
+    """The processor of this name where it is a service of its own, which runs chains for programs."""
+    found = processor(name)
+    return found if isinstance(found, Managed) else None
 
 
 def target_names() -> list[str]:
@@ -55,12 +57,22 @@ def target_names() -> list[str]:
 
 
 def targets() -> Mapping[str, tuple[Processor, Target]]:
-    """All targets by name; by ``PROCESSOR/NAME`` where several processors have one of the name."""
-    every = [(it, target) for it in processors().values() for target in it.targets.values()]
+    """All targets with code of their own by name; by ``PROCESSOR/NAME`` where several processors have one of the name,
+    and not the same."""
+    every = [(owner, it) for owner, it in _owned() if not it.borrowed]
     count = Counter(target.name for _, target in every)
     return {it.name if count[it.name] == 1 else f"{owner.name}/{it.name}": (owner, it) for owner, it in every}
 
 
 def targets_named(name: str) -> list[Target]:
     """The targets of this name, of whatever processors; there is one at least."""
-    return [it.targets[name] for it in processors().values() if name in it.targets]
+    return [target for _, target in _owned() if target.name == name]
+
+
+def _owned() -> list[tuple[Processor, Target]]:
+    """All targets, each with the first processor that has it."""
+    found: dict[int, tuple[Processor, Target]] = {}
+    for it in processors().values():
+        for target in it.targets.values():
+            found.setdefault(id(target), (it, target))
+    return list(found.values())

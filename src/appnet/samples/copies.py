@@ -70,7 +70,7 @@ SAMPLES = {
     ),
     "cookbook": Sample(
         "the standard elements, chains of them, and the application echo, in which they run",
-        {it: it for it in ("cookbook", "echo", "elements")},
+        {it: it for it in ("cookbook", "echo", "elements", "shared")},
         "cookbook/protect.yaml",
     ),
 }

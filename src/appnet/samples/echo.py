@@ -4,7 +4,8 @@
     python -m appnet.samples.echo frontend --proto echo.proto --server HOST:PORT [--port PORT]
 
 Each binds a port on the loopback interface, a free one unless told, prints one line ``{"address": "HOST:PORT"}`` and
-runs until it is told to end. ``GET /?key=WORD`` at the frontend makes one call with ``Body`` set to WORD.
+runs until it is told to end. ``GET /?key=WORD`` at the frontend makes one call with ``Body`` set to WORD. With
+``--library``, each program runs its chains itself, without a proxy.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import asyncio
 import json
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 from aiohttp import web
 
+import appnet.grpc
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
 from appnet.samples.serving import told_status, told_to_end
@@ -32,7 +35,7 @@ _CALL_TIMEOUT_SECONDS = 10.0
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
-async def serve_echo(proto: Path, name: str, port: int) -> None:
+async def serve_echo(proto: Path, name: str, port: int, interceptors: Sequence[Any] = ()) -> None:
     """The server: answers every call with the ``Body`` "You've hit NAME" until SIGTERM or SIGINT."""
     message = load_proto(FileSource(proto)).message_class(_MESSAGE)
 
@@ -42,7 +45,7 @@ async def serve_echo(proto: Path, name: str, port: int) -> None:
     handler = grpc.unary_unary_rpc_method_handler(
         echo, request_deserializer=message.FromString, response_serializer=message.SerializeToString
     )
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {_METHOD: handler}),))
     try:
         port = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -53,7 +56,7 @@ async def serve_echo(proto: Path, name: str, port: int) -> None:
     await server.stop(grace=0.5)
 
 
-async def serve_frontend(proto: Path, server: str, port: int) -> None:
+async def serve_frontend(proto: Path, server: str, port: int, interceptors: Sequence[Any] = ()) -> None:
     """The frontend: HTTP in on ``port``, one gRPC call to ``server`` (HOST:PORT) for each, until SIGTERM or SIGINT.
 
     A failed call is answered with "Echo server returns an error." and its status in the headers ``grpc-status`` and
@@ -61,7 +64,8 @@ async def serve_frontend(proto: Path, server: str, port: int) -> None:
     """
     message = load_proto(FileSource(proto)).message_class(_MESSAGE)
     # One direct connection: no proxy of the environment may stand between the frontend and its sidecar.
-    async with grpc.aio.insecure_channel(server, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    options = [("grpc.enable_http_proxy", 0)]
+    async with grpc.aio.insecure_channel(server, options=options, interceptors=interceptors) as channel:
         call = channel.unary_unary(
             f"/{_SERVICE}/{_METHOD}",
             request_serializer=message.SerializeToString,
@@ -110,12 +114,15 @@ def main() -> None:
     frontend.add_argument("--server", required=True, metavar="HOST:PORT", help="the server's address")
     for role in (server, frontend):
         role.add_argument("--proto", type=Path, required=True, help="echo.proto")
+        role.add_argument("--library", action="store_true", help="run chains in this program: see docs/grpc-python.md")
         role.add_argument("--port", type=int, default=0, help="the port to listen on (default: a free port)")
     arguments = parser.parse_args()
     if arguments.role == "server":
-        asyncio.run(serve_echo(arguments.proto, arguments.name, arguments.port))
+        interceptors = appnet.grpc.aio.serve("server") if arguments.library else []
+        asyncio.run(serve_echo(arguments.proto, arguments.name, arguments.port, interceptors))
     else:
-        asyncio.run(serve_frontend(arguments.proto, arguments.server, arguments.port))
+        interceptors = appnet.grpc.aio.dial("frontend") if arguments.library else []
+        asyncio.run(serve_frontend(arguments.proto, arguments.server, arguments.port, interceptors))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ class Address:
             return False
         return True
 
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine reaches it."""
+        return self.host == "localhost" or (self.is_numeric and ipaddress.ip_address(self.host).is_loopback)
+
     def resolved(self) -> Address:
         """The same by its IP address. Raises OSError for a name that nobody knows."""
         if self.is_numeric:

@@ -1,4 +1,4 @@
-"""C compiled by the ``ziglang`` wheel, with a cache of what was built.
+"""C and Zig compiled by the ``ziglang`` wheel, with a cache of what was built.
 
 An entry's name is a hash of everything that went into it, so entries never go stale, and any number of processes may
 share the cache.
@@ -14,7 +14,7 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,20 +39,42 @@ def compile_c(unit: str, include: Sequence[Path], flags: Sequence[str], linked: 
     ``include``: directories for ``#include``; all C files in them are taken to be part of the source. ``linked``: more
     inputs: other entries of the cache, or C files in directories of ``include``. Raises `CompilerError`, `CacheError`.
     """
-    entry = cache_directory() / "modules" / _key(unit, include, [*flags, *(it.name for it in linked)])
+
+    def command(source: Path, output: Path) -> list[str]:
+        inputs = [source.with_name(f"{number}{it.suffix or '.o'}") for number, it in enumerate(linked)]
+        for link, it in zip(inputs, linked, strict=True):
+            link.symlink_to(it)  # a name that tells the compiler what it is
+        directories = [f"-I{directory}" for directory in include]
+        return ["cc", *flags, *directories, "-o", str(output), *map(str, [source, *inputs])]
+
+    key = _key(unit, include, [*flags, *(it.name for it in linked)])
+    return _compile(unit, key, "module.c", command)
+
+
+def compile_zig(unit: str, flags: Sequence[str]) -> Path:
+    """The object file in the cache that the Zig source ``unit`` was compiled to, which imports nothing but `std`.
+
+    Raises as `compile_c` does.
+    """
+
+    def command(source: Path, output: Path) -> list[str]:
+        return ["build-obj", *flags, f"-femit-bin={output}", str(source)]
+
+    return _compile(unit, _key(unit, (), flags), "module.zig", command)
+
+
+def _compile(unit: str, key: str, name: str, command: Callable[[Path, Path], list[str]]) -> Path:
+    """``command`` has the compiler's arguments for a source and an output, which lie in one folder."""
+    entry = cache_directory() / "modules" / key
     with contextlib.suppress(FileNotFoundError):
         os.utime(entry)  # among the last used, if it is there
         return entry
     with keeping() as cache:
         entry.parent.mkdir(parents=True, exist_ok=True)
         with work_folder(cache, "build-") as work:
-            source = work / "module.c"
+            source, output = work / name, work / "module.out"
             source.write_text(unit, encoding="utf-8")
-            output = work / "module.out"
-            inputs = [work / f"{number}{it.suffix or '.o'}" for number, it in enumerate(linked)]
-            for link, it in zip(inputs, linked, strict=True):
-                link.symlink_to(it)  # a name that tells the compiler what it is
-            _run_compiler([source, *inputs], output, include, flags, cache)
+            _run_compiler(source, output, command(source, output), cache)
             output.replace(entry)
         _trim(entry.parent)
     return entry
@@ -81,19 +103,17 @@ def _zig() -> Path:
     return Path(spec.submodule_search_locations[0], "zig")
 
 
-def _run_compiler(
-    inputs: Sequence[Path], output: Path, directories: Iterable[Path], flags: Sequence[str], cache: Path
-) -> None:
-    source = inputs[0]
-    include = [f"-I{directory}" for directory in directories]
-    command = [str(_zig()), "cc", *flags, *include, "-o", str(output), *map(str, inputs)]
+def _run_compiler(source: Path, output: Path, arguments: Sequence[str], cache: Path) -> None:
     # What zig builds once (libc stubs) is shared; what it keeps of this one module goes away with it.
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(cache / "zig"), "ZIG_LOCAL_CACHE_DIR": str(source.parent)}
+    command = [str(_zig()), *arguments]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
     if run.returncode != 0 and _NO_ROOM.search(run.stderr):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if run.returncode < 0:  # nothing is wrong with the source, so it is not kept
+        raise CompilerError(f"the compiler was ended by signal {-run.returncode}", source)
     if run.returncode != 0 or not output.exists():
-        kept = cache / "failed" / f"{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.c"
+        kept = cache / "failed" / f"{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}{source.suffix}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         source.replace(kept)
         text = run.stderr.replace(str(source), str(kept))

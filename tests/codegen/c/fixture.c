@@ -175,7 +175,7 @@ static an_verdict watch_response(an_call *call) {
   if (call->unread_code != 0) return AN_FORWARD;
   keep_status(call, true);
   an_record record;
-  an_record_begin(&record, call->instance, 0);
+  an_record_begin(&record, call, 0);
   an_record_pair_begin(&record);
   an_record_string(&record, call->slots[0].value.s);
   an_record_pair_begin(&record);
@@ -184,7 +184,7 @@ static an_verdict watch_response(an_call *call) {
   an_record_pair_end(&record);
   an_record_pair_end(&record);
   an_record_end(&record);
-  an_record_begin(&record, call->instance, 1);
+  an_record_begin(&record, call, 1);
   an_record_bytes(&record, call->slots[16].value.s);
   an_record_end(&record);
   return AN_FORWARD;

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
@@ -13,6 +13,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from appnet.observe.otlp import Resource
 from appnet.processors.envoy.filters import FILTER_TYPES, native_filter, wasm_filter
 from appnet.processors.options import ChainOptions
+from appnet.processors.signing import SigningKey
 
 OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1)
 
@@ -37,18 +38,19 @@ def test_options_are_little_endian_numbers_and_a_resource() -> None:
     }
 
 
-def test_a_native_chain_travels_with_its_hash_in_the_loaders_configuration() -> None:
-    module = b"\x7fELF and so on"
-    config = native_filter("appnet", module, OPTIONS, "appnet_loader")
+def test_a_native_chain_travels_with_a_signature_in_the_loaders_configuration() -> None:
+    module, key = b"\x7fELF and so on", SigningKey.generate()
+    config = native_filter("appnet", module, OPTIONS, "appnet_loader", key)
     assert (config.name, config.typed_config.type_url) == ("appnet", FILTER_TYPES[0])
     native = DynamicModuleFilter.FromString(config.typed_config.value)
     assert native.dynamic_module_config.name == "appnet_loader"
     assert native.dynamic_module_config.do_not_close
     payload = unpack_bytes(native.filter_config)
+    magic, signature, content = payload[:8], payload[8:72], payload[72:]
     options = OPTIONS.encode()
-    assert payload == b"".join(
-        [b"APPNETM1", struct.pack("<I", len(options)), options, hashlib.sha256(module).digest(), module]
-    )
+    assert (magic, content) == (b"APPNETM2", struct.pack("<I", len(options)) + options + module)
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public_text))
+    public.verify(signature, b"AppNet native module, payload 2\n" + struct.pack("<I", 6) + b"appnet" + content)
 
 
 def test_a_wasm_chain_is_inline_fails_closed_and_may_hold_headers() -> None:

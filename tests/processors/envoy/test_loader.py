@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import re
 from pathlib import Path
 
 import envoy
 
-from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_identity, loader_library
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 
@@ -32,3 +33,15 @@ def test_the_librarys_name_changes_with_its_contents():
     path = loader_library()
     assert re.fullmatch(r"libappnet_loader_[0-9a-f]{16}\.so", path.name)
     assert loader_library() == path
+
+
+def test_nothing_lies_beside_it_that_opens_what_is_not_signed():
+    """Loaders that were built before there were signatures lie elsewhere in the cache."""
+    assert loader_library().parent.name == "signed-loaders"
+    found = [it for it in loader_library().parent.glob("libappnet_loader_*.so") if b"APPNETM1" in it.read_bytes()]
+    assert found == []
+
+
+def test_the_librarys_identity_is_the_hash_of_its_file():
+    assert hashlib.sha256(loader_library().read_bytes()).hexdigest().startswith(loader_identity())
+    assert len(loader_identity()) == 12

@@ -14,6 +14,7 @@ import pytest
 from appnet.processors.envoy.proxy.admin import Admin, AdminError
 from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
 from appnet.processors.envoy.proxy.process import EnvoyError, EnvoyProcess, EnvoySettings, envoy_binary
+from appnet.processors.processor import Contact
 from appnet.system.address import Address
 from tests.support.asynchronous import asynchronous
 from tests.support.proxies import bench
@@ -118,6 +119,6 @@ def test_no_proxy_outlives_a_killed_parent(tmp_path: Path, number: signal.Signal
 
 
 def test_a_bootstrap_without_telemetry_names_no_sink() -> None:
-    with_sink = bootstrap_json(Identity("n", "s"), NOWHERE, Address("127.0.0.1", 4318))
+    with_sink = bootstrap_json(Identity("n", "s"), Contact(NOWHERE), Address("127.0.0.1", 4318))
     assert "appnet-telemetry" in with_sink
-    assert "appnet-telemetry" not in bootstrap_json(Identity("n", "s"), NOWHERE, None)
+    assert "appnet-telemetry" not in bootstrap_json(Identity("n", "s"), Contact(NOWHERE), None)

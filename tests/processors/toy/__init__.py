@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
+from appnet.application.manifest import Service
+from appnet.application.model import Side
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Source, Span
@@ -30,13 +32,15 @@ from appnet.processors.processor import (
     Nodes,
     NodeSettings,
     Processor,
+    Proxies,
     Requirement,
     Substituted,
     Target,
 )
+from appnet.system.address import Address
 from tests.processors.toy.messages import decode, encode
 
-_GIVES = frozenset({Need.ROUTE, Need.DELAY, Need.ONE_STATE})
+_GIVES = frozenset(Need) - {Need.REPLY, Need.STREAM, Need.SHARED_STATE}
 _HEADERS = {"content-type": b"application/grpc"}
 
 
@@ -104,6 +108,7 @@ class Toy:
 
     name = "toy"
     targets: Mapping[str, Target] = {"interpreted": Target("interpreted", "toy", gives=_GIVES, alone=_GIVES)}
+    sides = tuple(Side)
     parts = (Requirement("Toy", lambda: "1.0", "play"),)
 
     @property
@@ -124,6 +129,12 @@ class Toy:
     def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
         raise NotImplementedError("nothing here runs it")
 
+    def mesh(self) -> None:
+        return
+
+    def program_files(self, artifacts: Sequence[Artifact], records: Address | None) -> Mapping[str, bytes]:
+        return {}
+
     def objects(self) -> ClusterObjects:
         return ToyObjects()
 
@@ -143,17 +154,22 @@ class ToyObjects:
     kinds: Sequence[str] = ("configmaps",)
     cannot_say = frozenset[Need]()
 
+    def proxies(self, service: Service) -> Proxies:
+        return Proxies(service.namespace, {})
+
     def problems(self, artifacts: Any, services: Any) -> Iterable[Any]:
         return ()
 
-    def shared(self, namespace: str, artifacts: Any, collector: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    def shared(
+        self, namespace: str, artifacts: Any, services: Any, collector: Any, control: Any = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         return iter(())
 
     def chain(self, artifacts: Any, name: str, service: Any, server: Any, namespace: str, hosts: int) -> dict[str, Any]:
         data = {it.name: it.version for it in artifacts}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
-    def set_up(self, template: dict[str, Any], artifacts: Any) -> None:
+    def set_up(self, template: dict[str, Any], artifacts: Any, control: Any = None) -> None:
         pass
 
 

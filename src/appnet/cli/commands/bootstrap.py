@@ -10,9 +10,9 @@ import typer
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.options import CONTROL, RECORDS, ControlOption, RecordsOption, address_given
-from appnet.cli.tls import AuthorityOption, CertificateOption, KeyOption, client_tls
+from appnet.cli.tls import AuthorityOption, CertificateOption, KeyOption, TokenOption, client_tls, token
 from appnet.processors import registry
-from appnet.processors.processor import ProcessorError
+from appnet.processors.processor import Contact, ProcessorError
 
 EXAMPLES = (
     "appnetctl bootstrap frontend-sidecar > envoy.json",
@@ -32,15 +32,20 @@ def command(
     tls_ca: AuthorityOption = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Print the bootstrap configuration of an Envoy that `appnetctl serve` controls."""
     screens = open_screens()
     with told_errors(ProcessorError):
-        processor = registry.processor(USUAL_PROCESSOR)
-        service = re.sub(f"(-(to|from)-.*)?-{USUAL_PROCESSOR}$", "", node)
-        addresses = (address_given(control, "--control"), address_given(records, "--records"))
+        name = next((it for it in registry.ENTRIES if node.endswith(f"-{it}")), USUAL_PROCESSOR)
+        processor = registry.processor(name)
+        service = re.sub(f"(-(to|from)-.*)?-{name}$", "", node)
+        tls = client_tls(tls_ca, tls_cert, tls_key)
+        contact = Contact(address_given(control, "--control"), tls, token(token_file))
         own = address_given(admin, "--admin", any_port=True)
-        made = processor.bootstrap(node, service, *addresses, own, client_tls(tls_ca, tls_cert, tls_key))
-    typer.echo(made.text)
+        made = processor.bootstrap(node, service, contact, address_given(records, "--records"), own)
+    if made.text:
+        typer.echo(made.text)
     variables = " ".join(f"{name}={value}" for name, value in made.environment.items())
-    screens.err.print(f"start it with {variables} {made.command}", markup=False, soft_wrap=True)
+    told = f"start it with {variables} {made.command}" if made.text else f"start {made.command} with {variables}"
+    screens.err.print(told, markup=False, soft_wrap=True)

@@ -16,13 +16,22 @@ from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.files import application_sources
-from appnet.cli.options import AlgorithmOption, BackendOption, LevelOption, PricesOption, ProfileOption, TargetOption
+from appnet.cli.options import (
+    AS_WRITTEN,
+    AlgorithmOption,
+    BackendOption,
+    LevelOption,
+    PricesOption,
+    ProfileOption,
+    TargetOption,
+)
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import profiles_of, where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.cluster import problems
-from appnet.compile.fit import DEFAULT_TARGET, load_application
+from appnet.compile.fit import DEFAULT_TARGET, load_application, moved_to
 from appnet.compile.pipeline import Version, compile_application
+from appnet.compile.written import service_files
 from appnet.compile.written import write as write_files
 from appnet.deploy.compose.output import ComposeSettings
 from appnet.deploy.compose.output import files as compose_files
@@ -34,18 +43,17 @@ from appnet.diagnostics.source import FileSource
 from appnet.optimize import Algorithm, Settings
 from appnet.optimize.explain import explain, told_application
 from appnet.optimize.placement import OptLevel
+from appnet.processors import registry
+from appnet.processors.processor import ProcessorError
 from appnet.system.address import Address
 
 EXAMPLES = (
     "appnetctl compile app.yaml -w generated",
     "appnetctl compile app.yaml --dry-run --target wasm",
-    "python compiler/ --spec app.yaml --backend envoy",
+    "python compiler/ --spec app.yaml --backend grpc",
+    "python compiler/ --spec app.yaml --backend mrpc --mrpc_dir ~/phoenix",
 )
 PAGE = "compiler.md"
-
-
-def _not_yet(_: str) -> Path:
-    raise typer.BadParameter("mRPC is not supported yet: use --backend envoy without this option")
 
 
 def _address(text: str) -> Address:
@@ -68,7 +76,9 @@ _Code = Annotated[
     Path | None,
     typer.Option("--pseudo-impl", help="A folder of C written by hand, which replaces generated C."),
 ]
-_Mrpc = Annotated[Path | None, typer.Option("--mrpc-dir", parser=_not_yet, metavar="PATH", help="Not supported yet.")]
+_Mrpc = Annotated[
+    Path | None, typer.Option("--mrpc-dir", help="With --backend mrpc: a checkout of Phoenix, to add the adapter to.")
+]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; print what would be written.")]
 _NoOptimize = Annotated[bool, typer.Option("--no-optimize", help="The same as --opt-level no, and overrides it.")]
 _Replica = Annotated[
@@ -85,7 +95,10 @@ class _Form(Enum):
 
 
 _To = Annotated[_Form, typer.Option("--to", help="Kubernetes manifests, or a Compose file.")]
-_Write = Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")]
+_Write = Annotated[
+    Path | None,
+    typer.Option("--write", "-w", help="The folder to write to; default: generated, with --backend mrpc graph/gen."),
+]
 _Collector = Annotated[
     Address | None,
     typer.Option(parser=_address, metavar="HOST:PORT", help="Where to send records: OTLP over HTTP."),
@@ -96,7 +109,7 @@ def command(
     files: _Files = None,
     *,
     spec: _Spec = None,
-    backend: BackendOption = "envoy",
+    backend: BackendOption = AS_WRITTEN,
     verbose: _Verbose = False,
     pseudo_property: _Properties = None,
     pseudo_impl: _Code = None,
@@ -111,23 +124,29 @@ def command(
     debug: _Debug = False,
     target: TargetOption = DEFAULT_TARGET,
     to: _To = _Form.KUBERNETES,
-    write: _Write = Path("generated"),
+    write: _Write = None,
     collector: _Collector = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests or a Compose file.
+    """Compile an application: plan its chains, and write code, modules and Kubernetes manifests or a Compose file; or
+    what engines of the mRPC service load.
 
     In a cluster, native modules need Istio 1.31 or newer; for older versions use --target wasm.
     """
-    del backend, mrpc_dir  # there is one backend so far, and what they say was checked as it was read
     named = [*(files or ()), *([spec] if spec is not None else ())]
     if not named:
         raise typer.BadParameter("pass the application's files, or one with --spec", param_hint="FILES")
+    service = None if backend == AS_WRITTEN else registry.managed(backend)
+    if mrpc_dir is not None and service is None:
+        raise typer.BadParameter("it is for --backend mrpc", param_hint="--mrpc-dir")
+    folder = write or Path("generated" if service is None else "graph/gen")
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
-    with told_errors(), _told_steps(debug=debug):
-        where = where_of(target, prices, cluster=to is _Form.KUBERNETES)
-        application = load_application(*application_sources("compile", named))
+    with told_errors(ProcessorError), _told_steps(debug=debug):
+        where = where_of(target, prices, cluster=to is _Form.KUBERNETES and service is None)
+        application = load_application(*application_sources("compile", named), where=where)
+        if backend != AS_WRITTEN:
+            application = moved_to(application, backend)
         show_diagnostics(screens.err, list(application.warnings))
         if pseudo_property is not None:
             by_hand = load_overrides(FileSource(pseudo_property), _elements(application))
@@ -137,22 +156,31 @@ def command(
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):
                 tell(screens.out if output is Format.TEXT else screens.err, line)
-        if to is _Form.KUBERNETES:
+        if service is not None:
+            found, notes = service_files(version, service, collector), []
+        elif to is _Form.KUBERNETES:
             there = problems(version.artifacts, version.application.manifest)
-            show_diagnostics(screens.err, [it for it in there if it.severity is not Severity.ERROR])
+            notes = [it for it in there if it.severity is not Severity.ERROR]
             found = kubernetes_files(version, ManifestSettings(replica, collector))
         else:
             found, notes = compose_files(version, ComposeSettings(where, replica, collector, _links(version)))
-            show_diagnostics(screens.err, notes)
+        show_diagnostics(screens.err, notes)
+        paths = [folder / path for path in sorted(found)]
         if not dry_run:
-            with writing(write):
-                write_files(found, write)
-    paths = [str(write / path) for path in sorted(found)]
+            with writing(folder):
+                write_files(found, folder)
+            if service is not None and mrpc_dir is not None:
+                paths += service.place(mrpc_dir)
+    _tell(paths, output, written=not dry_run)
+
+
+def _tell(files: list[Path], output: Format, *, written: bool) -> None:
+    paths = [str(it) for it in files]
     if output is not Format.TEXT:
-        print_data({"written": not dry_run, "files": paths}, output)
+        print_data({"written": written, "files": paths}, output)
         return
     for path in paths:
-        typer.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+        typer.echo(f"{'wrote' if written else 'would write'} {path}")
 
 
 def _links(version: Version) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import typer
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.cli.errors import open_screens, told_errors, writing
-from appnet.cli.options import BackendOption, ParameterOption, given_by
+from appnet.cli.options import AS_WRITTEN, BackendOption, ParameterOption, given_by
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.properties import properties
 from appnet.cli.screen import show_diagnostics
@@ -75,7 +75,7 @@ def command(
     element: Annotated[Path, typer.Option(help="The element (.appnet).")],
     proto: Annotated[Path, typer.Option(help="The .proto that declares its method.")],
     method: Annotated[str, typer.Option("--method", "--method-name", help="The method.")],
-    backend: BackendOption = "envoy",
+    backend: BackendOption = AS_WRITTEN,
     placement: Annotated[Side, typer.Option(help="The side on which it runs.")] = Side.CLIENT,
     parameter: ParameterOption = None,
     write: Annotated[Path, typer.Option("--write", "-w", help="The folder to write to.")] = Path("generated"),

@@ -1,30 +1,29 @@
-"""`appnetctl rollout`: which node of a running `appnetctl serve` runs which version, and the way back."""
+"""`appnetctl rollout`: which node of a running `serve`, or of a cluster, runs which version, and the way back."""
 
 from __future__ import annotations
 
 import time
-from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
+from appnet.cli.cluster import USUAL_TIMEOUT, NamespaceOption, TimeoutOption
+from appnet.cli.cluster_rollout import Action, cluster_action
 from appnet.cli.errors import open_screens, told_errors
 from appnet.cli.live import plain
-from appnet.cli.options import STATUS, StatusOption, address_given
+from appnet.cli.options import STATUS, address_given
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.served import asked
 
-EXAMPLES = ("appnetctl rollout status", "appnetctl rollout undo --status 127.0.0.1:18002")
+EXAMPLES = (
+    "appnetctl rollout status",
+    "appnetctl rollout undo --status 127.0.0.1:18002",
+    "appnetctl rollout undo sample-echo-sidecar -n shop --wait",
+)
 PAGE = "local.md"
 
 
-class Action(Enum):
-    """What to do."""
-
-    STATUS = "status"
-    HISTORY = "history"
-    UNDO = "undo"
-    PROMOTE = "promote"
+_IN_CLUSTERS = (Action.PAUSE, Action.RESUME)
 
 
 def command(
@@ -32,24 +31,51 @@ def command(
         Action,
         typer.Argument(
             help="status: what each node runs. history: earlier versions. undo: go back to the previous version, or "
-            "take a canary version back. promote: give all nodes what the canaries run."
+            "take a canary version back. promote: give all nodes what the canaries run. pause: have later versions "
+            "wait. resume: let them go on."
         ),
     ],
+    name: Annotated[
+        str | None, typer.Argument(help="An AppNetConfig of a cluster; default: the nodes of a running `serve`.")
+    ] = None,
     *,
-    status: StatusOption = STATUS,
+    namespace: NamespaceOption = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="For undo in a cluster: the version to go back to.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="In a cluster: wait until all proxies run it.")] = False,
+    timeout: TimeoutOption = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help=f"The `--status` of `serve`; default: {STATUS}.")
+    ] = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Show which node of a running `serve` runs which version, go back to the previous one, or promote a canary."""
-    out = open_screens().out
+    """Show which node runs which version, go back to the previous one, or promote a canary.
+
+    With the name of an AppNetConfig, all of this is about its application in a cluster. There, `undo` writes back what
+    an earlier version was made of, even after the controller has restarted.
+    """
+    screens = open_screens()
+    if name is not None:
+        if status is not None:
+            raise typer.BadParameter("it is for `serve`, and NAME for a cluster: leave one out", param_hint="--status")
+        if to is not None and action is not Action.UNDO:
+            raise typer.BadParameter("only undo goes to a version", param_hint="--to")
+        seconds = USUAL_TIMEOUT if timeout is None else timeout
+        cluster_action(action, name, namespace, to=to, wait=seconds if wait else None, output=output, screens=screens)
+        return
+    if action in _IN_CLUSTERS:
+        told = f"name an AppNetConfig: nodes of `serve` do not {action.value}"
+        raise typer.BadParameter(told, param_hint="NAME")
     with told_errors():
-        place = address_given(status, "--status")
+        place = address_given(status or STATUS, "--status")
         changes = action in (Action.UNDO, Action.PROMOTE)
         found = asked(place, "POST", f"/rollout/{action.value}") if changes else asked(place, "GET", "/rollout")
         if output is not Format.TEXT:
             print_data(found, output)
             return
         for line in _history(found) if action is Action.HISTORY else _status(found):
-            out.print(plain(line), markup=False)
+            screens.out.print(plain(line), markup=False)
 
 
 def _status(found: dict[str, Any]) -> list[str]:

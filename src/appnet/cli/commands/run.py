@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -39,12 +40,13 @@ from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.program import ApplicationError
 from appnet.deploy.local.services import TrialCall
+from appnet.deploy.local.status import StatusServer
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.diagnostics.source import FileSource, base_name
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
-from appnet.system.address import MAX_PORT
+from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT
 from appnet.system.folders import run_folder
 
 EXAMPLES = (
@@ -86,16 +88,26 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
     Raises `ApplicationError` where a program or a proxy ends.
     """
     out = screens.out
-    async with _running(settings, screens) as machine:
+    async with (
+        _running(settings, screens) as machine,
+        StatusServer(machine, ANY_LOCAL_PORT, partial(tell, out)) as status,
+    ):
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
         if machine.instances and not at_terminal():
             tell(out, f"logs: {machine.settings.folder}/*.log", style="dim")
-        help_ = "Enter: help; " if machine.instances and at_terminal() else ""
-        tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the proxies", style="dim")
+        if unstarted := ", ".join(sorted(machine.services_inside - machine.instances.keys())):
+            told = "programs that run chains themselves get none from here if you start them yourself"
+            tell(out, f"{unstarted}: {told}; use `appnetctl serve` for that", style="dim")
+        helps = bool(machine.instances) and at_terminal()
+        help_, top = "Enter: help; " if helps else "", f"calls: appnetctl top --follow --status {status.address}"
+        if not helps:
+            tell(out, top, style="dim")
+        upgraded = "proxies" if machine.has_proxies else "programs"
+        tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
         typing = Typing()
-        shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens)
+        shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens, top)
         await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
 
 

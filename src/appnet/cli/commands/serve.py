@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,6 +15,7 @@ from appnet.cli.files import application_sources
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     CONTROL,
+    PROGRAMS,
     RECORDS,
     STATUS,
     ConcurrencyOption,
@@ -30,7 +32,7 @@ from appnet.cli.options import (
 from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
-from appnet.cli.tls import CertificateOption, KeyOption, server_tls
+from appnet.cli.tls import CertificateOption, KeyOption, server_tls, server_token
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
@@ -38,9 +40,9 @@ from appnet.deploy.local.status import StatusServer
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
+from appnet.processors.signing import TRUSTED_KEYS, user_key
 from appnet.system.address import MAX_PORT, Address
 from appnet.system.folders import run_folder
-from appnet.system.tls import ServerTls
 
 EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
 PAGE = "local.md"
@@ -54,13 +56,21 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         show_plan(machine, out)
         assert settings.served is not None
         for name, node in machine.nodes.items():
-            tell(out, f"  {name} will listen on {node.address}")
+            inside = name in machine.inside
+            tell(out, f"  {name} is part of a program" if inside else f"  {name} will listen on {node.address}")
         for (client, server), address in machine.entrances.items():
             tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
         tell(out, f"\nup: control plane at {control}, records at {records}, status at http://{status}/readyz")
-        options = f"--control {control} --records {records}{_tls_options(settings.served.tls)}"
-        tell(out, f"for a node's bootstrap configuration, run: appnetctl bootstrap NODE {options}", style="dim")
+        key = f"{TRUSTED_KEYS}={user_key().public_text}"
+        if machine.has_proxies:
+            options = f"--control {control} --records {records}{_shown(settings.served)}"
+            tell(out, f"for a node's bootstrap configuration, run: appnetctl bootstrap NODE {options}", style="dim")
+            tell(out, f"as another user or elsewhere, set {key} before", style="dim")
+        if machine.programs_follow is not None:
+            name = machine.controller.running.application.application.name
+            variables = f"APPNET_CONTROL={machine.programs_follow} APPNET_APPLICATION={shlex.quote(name)} {key}"
+            tell(out, f"start these programs with: {variables}{_variables(settings.served)}", style="dim")
         await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
 
 
@@ -74,11 +84,19 @@ def _place(text: str, option: str) -> Address:
     return address
 
 
-def _tls_options(tls: ServerTls | None) -> str:
-    """Those of `bootstrap`."""
+def _shown(served: Served) -> str:
+    """The options of `bootstrap` by which a node knows the control plane, and is known to it."""
+    tls = served.tls
+    token = " --token-file FILE" if served.token is not None else ""
     if tls is None:
-        return ""
-    return " --tls-ca FILE" if tls.client_ca is None else " --tls-ca FILE --tls-cert FILE --tls-key FILE"
+        return token
+    return f" --tls-ca FILE{'' if tls.client_ca is None else ' --tls-cert FILE --tls-key FILE'}{token}"
+
+
+def _variables(served: Served) -> str:
+    """The same for programs."""
+    ca = " APPNET_CA=FILE" if served.tls is not None else ""
+    return f"{ca} APPNET_TOKEN={shlex.quote(str(served.token))}" if served.token is not None else ca
 
 
 def command(
@@ -88,9 +106,16 @@ def command(
     target: TargetOption = DEFAULT_TARGET,
     opt_level: LevelOption = OptLevel.STRONG,
     control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where Envoys connect.")] = CONTROL,
+    programs: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where programs follow that run chains themselves, if Envoys connect, too; else they use --control.",
+        ),
+    ] = PROGRAMS,
     records: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where elements send records.")] = RECORDS,
     status: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where /readyz, /healthz, /metrics and /rollout are.")
+        str, typer.Option(metavar="HOST:PORT", help="For probes, Prometheus, `rollout`, `top` and `logs`.")
     ] = STATUS,
     host: Annotated[str, typer.Option(help="The address on which Envoys listen.")] = "127.0.0.1",
     port: Annotated[
@@ -101,6 +126,7 @@ def command(
     tls_client_ca: Annotated[
         Path | None, typer.Option(help="Accept only nodes with a certificate of this authority, in PEM.")
     ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Accept only nodes that show the token in this file.")] = None,
     canary: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,7 +145,9 @@ def command(
         where = where_of(target, prices, workers=concurrency, limits=limits)
         tls = server_tls(tls_cert, tls_key, tls_client_ca)
         own = [_place(it, name) for it, name in ((control, "--control"), (records, "--records"), (status, "--status"))]
-        served = Served(own[0], own[1], host, port, tls)
+        inside = address_given(programs, "--programs")  # which few applications use
+        token = server_token(token_file, (own[0], inside), tls)
+        served = Served(own[0], own[1], inside, host, port, tls, token)
         settings = RunSettings(
             application_sources("serve", files),
             folder,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from appnet.behaviour.document import Behaviour, Case, Step
+from appnet.behaviour.document import OF_INSTANCES, Behaviour, Case, Step
 from appnet.behaviour.run import plain_fields, plain_outcome, status_name, told, told_fields
 from appnet.behaviour.trace import Change, HandlerTrace, StepTrace, trace_case
 from appnet.cli.behaviour import behaviour_files, captured, load_all
@@ -59,9 +59,13 @@ def _plain_outcome(trace: StepTrace, behaviour: Behaviour) -> dict[str, Any] | N
 
 
 def _plain_event(step: Step, schema: MessageSchema) -> dict[str, Any]:
-    event: dict[str, Any] = {"call": step.call.removeprefix("#")}
+    event: dict[str, Any] = {} if step.kind in OF_INSTANCES else {"call": step.call.removeprefix("#")}
     if step.after_ns:
         event["after"] = step.after_ns / 1e9
+    if step.kind in OF_INSTANCES:
+        return {**event, step.kind: ("away" if step.away else "back") if step.kind == "store" else list(step.of)}
+    if step.instance:
+        event["instance"] = step.instance
     if step.kind == "end":
         return {**event, "end": True}
     event[step.kind] = plain_fields(step.fields, schema)
@@ -94,6 +98,14 @@ def _schema(behaviour: Behaviour, step: Step) -> MessageSchema:
 
 
 def _event(step: Step, schema: MessageSchema) -> str:
+    if step.kind == "store":
+        return f"the store is {'away' if step.away else 'back'}"
+    if step.kind in OF_INSTANCES:
+        return f"{step.kind} of {', '.join(f'instance {it}' for it in step.of)}"
+    return f"instance {step.instance}: {_of_call(step, schema)}" if step.instance else _of_call(step, schema)
+
+
+def _of_call(step: Step, schema: MessageSchema) -> str:
     if step.kind == "end":
         return f"end of the call of line {step.call[1:]}" if step.call.startswith("#") else f"end of call {step.call}"
     text = f"{step.kind}: {told_fields(step.fields, schema)}"

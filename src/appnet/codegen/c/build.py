@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appnet.diagnostics.diagnostic import InternalError
-from appnet.system.zig import CompilerError, compile_c
+from appnet.system.zig import CompilerError, compile_c, compile_zig
 
 RUNTIME = Path(__file__).parent / "runtime"
 """The C files that every generated chain is compiled with."""
@@ -18,6 +18,7 @@ _WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 # The same arithmetic on every machine: no fused multiply-add where the text has a product and a sum.
 _CODE = ("-O2", "-ffp-contract=off", "-fno-math-errno")
 _SHARED = ("-fPIC", "-fvisibility=hidden", "-ffunction-sections")
+_ZIG = ("-O", "ReleaseSafe", "-fPIC", "-fsingle-threaded", "-fstrip")
 _LINK_SHARED = ("-s", "-shared", "-Wl,--gc-sections")
 
 
@@ -81,17 +82,29 @@ def compile_library(
     *,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    objects: Sequence[Path] = (),
     machine: str | None = None,
 ) -> bytes:
     """Compiles C files to one shared library.
 
     ``include``: directories for their ``#include``s; the files in them are taken to be part of the source.
-    ``flags``: more of them for the compiler, such as ``-DNAME=1``. ``machine``: as `shared_object` has it. Raises as
-    `build` does.
+    ``flags``: more of them for the compiler, such as ``-DNAME=1``. ``objects``: what else is linked, from
+    `compile_zig_object`. ``machine``: as `shared_object` has it. Raises as `build` does.
     """
     directories = dict.fromkeys([*(path.resolve().parent for path in sources), *include])
     code = (*_WARNINGS, *_CODE, "-target", _triple(machine), *_SHARED)
-    return _compile(_unit(sources), tuple(directories), [*code, *_LINK_SHARED, *flags]).read_bytes()
+    return _compile(_unit(sources), tuple(directories), [*code, *_LINK_SHARED, *flags], objects).read_bytes()
+
+
+def compile_zig_object(source: Path, *, machine: str | None = None) -> Path:
+    """The object that a Zig file is compiled to, with checks of bounds and overflows, for `compile_library` to link.
+
+    It imports nothing but ``std``. Raises as `build` does.
+    """
+    try:
+        return compile_zig(source.read_text("utf-8"), [*_ZIG, "-target", _triple(machine)])
+    except CompilerError as error:
+        raise InternalError(f"Zig files compile\n{error}", str(error.source)) from error
 
 
 def _unit(sources: Sequence[Path]) -> str:

@@ -75,7 +75,12 @@ def files(version: Version, settings: ComposeSettings) -> tuple[dict[str, bytes]
     name = version.application.application.name
     readme = _README.format(name=name, built=built_into(version))
     text = yaml.safe_dump(writer.compose(name), sort_keys=False, width=2**31, allow_unicode=True)
-    found = {"compose.yaml": text.encode(), **writer.files, **code_files(version), "README.md": readme.encode()}
+    found = {
+        "compose.yaml": text.encode(),
+        **writer.files,
+        **code_files(version, settings.collector),
+        "README.md": readme.encode(),
+    }
     return with_mark(found), notes
 
 

@@ -12,14 +12,20 @@ from appnet.application.manifest import label_value, object_name
 from appnet.application.model import Side
 from appnet.compile.cluster import by_processor, problems
 from appnet.compile.pipeline import Version
+from appnet.deploy.kubernetes.names import MANAGED_BY
+from appnet.deploy.kubernetes.rollouts import APPLICATION, VERSION
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.processors.artifact import Artifact
 from appnet.processors.processor import ClusterObjects, Object
 from appnet.system.address import Address
 
-APPLICATION = "appnet.io/application"
-VERSION = "appnet.io/version"
-"""Labels of the objects that judge calls: what an application's earlier versions leave behind is found by them."""
+_OF_NO_NAMESPACE = frozenset(
+    {
+        *("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass", "IngressClass"),
+        *("PersistentVolume", "PriorityClass", "StorageClass"),
+    }
+)
+"""Kinds of objects that are in none. There are more; Kubernetes takes the namespace from these."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def manifests(version: Version, settings: ManifestSettings) -> dict[str, list[Ob
 class _Writer:
     def __init__(self, version: Version, settings: ManifestSettings) -> None:
         self._labels = {
-            "app.kubernetes.io/managed-by": "appnet",
+            MANAGED_BY: "appnet",
             APPLICATION: label_value(version.application.application.name),
             VERSION: version.id,
         }
@@ -53,7 +59,7 @@ class _Writer:
         self._manifest = version.application.manifest
         self._settings = settings
         text = self._application.manifest.text()
-        self._objects = [it for document in yaml.safe_load_all(text) for it in _flat(document)]
+        self._objects = [_in_namespace(it) for document in yaml.safe_load_all(text) for it in _flat(document)]
 
     def check(self) -> None:
         wrong = [it for it in problems(self._artifacts, self._manifest) if it.severity is Severity.ERROR]
@@ -77,9 +83,10 @@ class _Writer:
     def _shared(self) -> Iterator[tuple[str, Object]]:
         """What a namespace needs once."""
         for objects, artifacts in by_processor(self._artifacts):
-            for namespace in sorted({self._namespace(it.service) for it in artifacts}):
-                here = [it for it in artifacts if self._namespace(it.service) == namespace]
-                yield from objects.shared(namespace, here, self._settings.collector)
+            homes = {it.service: objects.proxies(self._manifest.services[it.service]).namespace for it in artifacts}
+            for namespace in sorted(set(homes.values())):
+                here = [it for it in artifacts if homes[it.service] == namespace]
+                yield from objects.shared(namespace, here, self._manifest.services, self._settings.collector)
 
     def _chains(self, number: str, side: Side) -> Iterator[tuple[str, Object]]:
         for objects, artifacts in by_processor(self._artifacts):
@@ -96,7 +103,8 @@ class _Writer:
     def _chain(self, objects: ClusterObjects, artifacts: Sequence[Artifact], name: str) -> Object:
         service, server = (self._manifest.services[it] for it in (artifacts[0].service, artifacts[0].edge.server))
         hosts = self._settings.replicas or self._manifest.replicas(server.name)
-        found = objects.chain(artifacts, object_name(name), service, server, self._namespace(service.name), hosts)
+        namespace = objects.proxies(service).namespace
+        found = objects.chain(artifacts, object_name(name), service, server, namespace, hosts)
         return {**found, "metadata": {**found["metadata"], "labels": self._labels}}
 
     def _set_replicas(self, replicas: int) -> None:
@@ -114,11 +122,6 @@ class _Writer:
             if selector and selector <= labels.items():
                 yield it
 
-    def _namespace(self, service: str) -> str:
-        """The namespace that the Service is written to be in; empty for the one that kubectl is told."""
-        written = (_at(it, "metadata") for it in self._objects if it.get("kind") == "Service")
-        return next((str(it.get("namespace", "")) for it in written if it.get("name") == service), "")
-
 
 def _flat(document: Any) -> list[Object]:
     """The objects in a document, those in a ``List`` one by one."""
@@ -126,6 +129,18 @@ def _flat(document: Any) -> list[Object]:
         return []
     items = document.get("items")
     return [it for it in items if isinstance(it, dict)] if isinstance(items, list) else [document]
+
+
+def _in_namespace(object_: Object) -> Object:
+    """The object in the namespace that AppNet takes it to be in.
+
+    Where kubectl is told another one, it refuses, rather than put the application where no proxy judges it.
+    """
+    if object_.get("kind") in _OF_NO_NAMESPACE:
+        return object_
+    metadata = _at(object_, "metadata")
+    named = {"name": metadata["name"]} if "name" in metadata else {}
+    return {**object_, "metadata": {**named, "namespace": "default", **metadata}}
 
 
 def _at(object_: Any, *keys: str) -> Object:

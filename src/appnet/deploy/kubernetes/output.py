@@ -10,7 +10,8 @@ import yaml
 from appnet.application.manifest import label_value
 from appnet.compile.pipeline import Version
 from appnet.compile.written import built_into, code_files, with_mark
-from appnet.deploy.kubernetes.manifests import APPLICATION, VERSION, ManifestSettings, manifests
+from appnet.deploy.kubernetes.manifests import ManifestSettings, manifests
+from appnet.deploy.kubernetes.rollouts import APPLICATION, VERSION
 from appnet.processors import registry
 from appnet.processors.processor import Object
 
@@ -42,7 +43,7 @@ def files(version: Version, settings: ManifestSettings) -> dict[str, bytes]:
     objects = manifests(version, settings)
     paths = [f"kubernetes/{name}" for name in objects]
     listed = {path: _yaml(it) for path, it in zip(paths, objects.values(), strict=True)}
-    found = {**code_files(version), **listed, "README.md": _readme(version, paths).encode()}
+    found = {**code_files(version, settings.collector), **listed, "README.md": _readme(version, paths).encode()}
     return with_mark(found, {"apply": paths, "prune": _outdated(version), "remove": paths[::-1]})
 
 

@@ -38,9 +38,10 @@ from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
+from appnet.observe.totals import Totals
 from appnet.optimize import Settings
 from appnet.processors import registry
-from appnet.processors.processor import Node, Nodes, NodeSettings
+from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
 from appnet.system.tls import ServerTls
 
@@ -72,13 +73,17 @@ class RunSettings:
 @dataclass(frozen=True)
 class Served:
     """Where a control plane listens for nodes that others start: for what they ask, and for their records, by ``tls``
-    or without. Their own listeners are on ``first_port`` of ``host`` and the ports behind it."""
+    or without. Who asks has to show the ``token`` in a file, if there is one. Programs that have chains inside ask at
+    ``programs`` where proxies ask, too. The nodes' own listeners are on ``first_port`` of ``host`` and the ports behind
+    it."""
 
     control: Address
     records: Address
+    programs: Address
     host: str = ANY_LOCAL_PORT.host
     first_port: int = 15_000
     tls: ServerTls | None = None
+    token: Path | None = None
 
 
 @dataclass
@@ -109,6 +114,7 @@ class LocalMachine:
     def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.records = RecordStore()
+        self.totals = Totals()
         self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
         self.placed: dict[str, NodeSettings] = {}
@@ -125,6 +131,9 @@ class LocalMachine:
         self._links: list[_Link] = []
         self._outermost: str | None = None
         self._before_servers: dict[_Link, tuple[Address, ...]] = {}
+        self._has_both = False
+        self.has_proxies = True
+        """Whether any chain is to run beside programs."""
         self._down: set[str] = set()
 
     async def __aenter__(self) -> LocalMachine:
@@ -147,6 +156,21 @@ class LocalMachine:
     def programs(self) -> list[ServiceProgram]:
         """Those of all instances."""
         return [it.program for several in self.instances.values() for it in several]
+
+    @property
+    def inside(self) -> frozenset[str]:
+        """The names of nodes that are part of programs."""
+        return frozenset(name for name, it in self.nodes.items() if _is_inside(it.processor))
+
+    @property
+    def services_inside(self) -> frozenset[str]:
+        """The services whose programs these nodes are part of."""
+        return frozenset(self.nodes[name].end.service for name in self.inside)
+
+    @property
+    def programs_follow(self) -> Address | None:
+        """Where programs follow that have chains inside; None where there are none."""
+        return next((it.control for it in self._starters.values() if isinstance(it, Followed)), None)
 
     def strangers(self) -> frozenset[str]:
         """Names under which processors have connected that are no node's of this application."""
@@ -178,6 +202,7 @@ class LocalMachine:
             check_calls(self.local, application)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
+        self._receiver.count(self.totals.add)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
         here = [it for it in order if it in services and it not in self.settings.upstreams]
@@ -188,6 +213,11 @@ class LocalMachine:
             self.instances[name] = list(self._prepared(services[name], application.manifest.replicas(name), port))
         for it in self.programs:
             it.check_port()
+        chains = (it.chain for it in version.application.chains)
+        inside = {_is_inside(it.processor) for chain in chains for it in places_of(chain, self.settings.where)}
+        self._has_both = len(inside) > 1
+        self.has_proxies = inside != {True}
+        await self._follow(version)
         for port in filter(None, self._entrance_ports().values()):
             check_free(port, "clients connect to")
         for name in here:
@@ -218,8 +248,8 @@ class LocalMachine:
     async def _start_service(self, name: str, service: LocalService, version: Version) -> None:
         """Starts what stands between its instances and the services they call, then the instances."""
         for it in self.instances[name]:
-            self._progress(f"starting {it.program.name} and its sidecars")
-            variables = {INSTANCE: it.pod}
+            self._progress(f"starting {it.program.name}{' and its sidecars' if self.has_proxies else ''}")
+            variables = {INSTANCE: it.pod, **self._followed(name, it.program.name)}
             for link in self._links:
                 client, server = link
                 if client == name and server in service.upstreams:
@@ -229,6 +259,25 @@ class LocalMachine:
                     variables[service.upstreams[server].value] = str(address)
             self._cleanup.push_async_callback(it.program.stop)
             await it.program.start(variables)
+
+    async def _follow(self, version: Version) -> None:
+        """Starts what programs follow that have their chains inside, before any program starts."""
+        for chain in version.application.chains:
+            for place in places_of(chain.chain, self.settings.where):
+                if _is_inside(place.processor):
+                    await self._starter(place.processor)
+
+    def _followed(self, service: str, instance: str) -> dict[str, str]:
+        """The variables that tell a program what to follow."""
+        found: dict[str, str] = {}
+        for processor, nodes in self._starters.items():
+            if isinstance(nodes, Followed):
+                at, records = nodes.control, self._receiver.address
+                made = registry.processor(processor).bootstrap(
+                    f"{instance}-{processor}", service, Contact(at), records, at
+                )
+                found.update(made.environment)
+        return found
 
     async def _open_entrances(self, version: Version) -> None:
         """Starts what stands before the servers of clients that have no program here."""
@@ -300,6 +349,8 @@ class LocalMachine:
                 self.settings.where.workers,
                 self._place(bind if number == len(processors) else ANY_LOCAL_PORT),
                 artifact_names(end, processor, version, self.settings.where),
+                instance,
+                version.application.application.name,
             )
             self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]
@@ -318,15 +369,23 @@ class LocalMachine:
         return f"-to-{end.server}" if end.side is Side.CLIENT else f"-from-{end.client}"
 
     async def _node(self, processor: str, settings: NodeSettings, version: Version) -> Address:
-        if processor not in self._starters:
-            served, at = self.settings.served, registry.processor(processor)
-            nodes = at.awaited(served.control, served.tls) if served is not None else at.nodes()
-            self._starters[processor] = await self._cleanup.enter_async_context(nodes)
+        starter = await self._starter(processor)
         artifacts = artifacts_of(settings.end, processor, version)
-        node = await self._starters[processor].start(settings, version.id, artifacts)
+        node = await starter.start(settings, version.id, artifacts)
         self.nodes[node.name] = node
         self.controller.nodes.append(node)
         return node.address
+
+    async def _starter(self, processor: str) -> Nodes:
+        if processor not in self._starters:
+            served, at = self.settings.served, registry.processor(processor)
+            if served is None:
+                nodes = at.nodes()
+            else:
+                control = served.programs if self._has_both and _is_inside(processor) else served.control
+                nodes = at.awaited(control, served.tls, served.token)
+            self._starters[processor] = await self._cleanup.enter_async_context(nodes)
+        return self._starters[processor]
 
     def check(self) -> None:
         """Raises `ApplicationError` where one of the programs or processors has ended by itself; a program that did not
@@ -335,7 +394,7 @@ class LocalMachine:
             if not it.running and it.name not in self._down:
                 raise ApplicationError(f"{it.name} ended {it.how_it_ended()}")
         for name, node in self.nodes.items():
-            if not node.running:
+            if not node.running and name not in self.inside:
                 raise ApplicationError(f"{name} ended; the end of its log:\n{node.last_words()}")
 
     async def restart(self, service: str = "") -> AsyncIterator[tuple[ServiceProgram, float, str]]:
@@ -357,6 +416,11 @@ class LocalMachine:
         while True:
             self.check()
             await asyncio.sleep(_ALIVE_POLL_SECONDS)
+
+
+def _is_inside(processor: str) -> bool:
+    """Whether it is part of programs, and so runs where they do."""
+    return all(it.inside for it in registry.processor(processor).targets.values())
 
 
 def _checked(port: int) -> int:

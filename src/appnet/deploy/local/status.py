@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
 from appnet.diagnostics.near import suggestion
+from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
+from appnet.observe.records_page import RecordsPage
+from appnet.observe.totals_page import TotalsPage
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from appnet.system.http import serve_http
@@ -40,12 +41,20 @@ class StatusServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
+        RecordsPage(self._machine.records).add_to(application)
+        TotalsPage(self._machine.totals).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, once it was entered."""
+        assert self._runner is not None
+        return Address(*self._runner.addresses[0][:2])
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -74,9 +83,7 @@ class StatusServer:
         answers = {}
         for name, it in self._machine.nodes.items():
             answers[name] = (await it.answer(controller.meant_for(it).id, 0)).acceptance
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Metrics(list(self._families(controller.running.id, answers))))
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return metrics_page(self._families(controller.running.id, answers))
 
     def _families(self, version: str, answers: Mapping[str, Acceptance]) -> Iterator[Metric]:
         info = GaugeMetricFamily("appnet_version_info", "The version that nodes should run.", labels=["version"])
@@ -94,17 +101,5 @@ class StatusServer:
                 stands.add_metric([name, it.value], int(answers[name] is it))
         yield connected
         yield stands
-        records = CounterMetricFamily("appnet_records", "Records of elements.", labels=["element", "variable"])
-        for key, count in self._machine.records.counts().items():
-            records.add_metric([key.element, key.variable], count)
-        yield records
-
-
-class _Metrics(Collector):
-    """Families that were made already."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
+        yield record_metrics(self._machine.records)
+        yield from chain_metrics(self._machine.totals)

@@ -22,29 +22,33 @@ from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.options import ChainOptions
+from appnet.processors.signing import SigningKey
 
 WASM_TYPE = f"type.googleapis.com/{Wasm.DESCRIPTOR.full_name}"
 NATIVE_TYPE = f"type.googleapis.com/{DynamicModuleFilter.DESCRIPTOR.full_name}"
 FILTER_TYPES = (NATIVE_TYPE, WASM_TYPE)
 """Type URLs of the filters that chains may come as."""
 
-PAYLOAD_MAGIC = b"APPNETM1"
+PAYLOAD_MAGIC = b"APPNETM2"
+PAYLOAD_DOMAIN = b"AppNet native module, payload 2\n"
+"""What every signed text begins with, so that a signature of anything else is none of a module."""
 
 
 class RemoteCodeError(ValueError):
     """A filter configuration names code that the proxy would have to fetch."""
 
 
-def native_filter(name: str, module: bytes, options: ChainOptions, loader: str) -> TypedExtensionConfig:
+def native_filter(
+    name: str, module: bytes, options: ChainOptions, loader: str, key: SigningKey
+) -> TypedExtensionConfig:
     """The filter ``name`` running the shared object ``module`` through the dynamic module ``loader``.
 
-    ``loader`` is a library name that the proxy finds as ``libLOADER.so`` on its module search path; it opens the
-    shared object only if its SHA-256 is the one in the payload.
+    ``loader`` is a library name that the proxy finds as ``libLOADER.so`` on its module search path. It opens what is
+    signed by a ``key`` that the proxy trusts, for this filter and with these options. ``name`` has no space.
     """
     encoded = options.encode()
-    payload = b"".join(
-        (PAYLOAD_MAGIC, struct.pack("<I", len(encoded)), encoded, hashlib.sha256(module).digest(), module)
-    )
+    content = b"".join((struct.pack("<I", len(encoded)), encoded, module))
+    payload = b"".join((PAYLOAD_MAGIC, key.sign(_signed_text(name.encode(), content)), content))
     dynamic = DynamicModuleFilter(filter_name=name)
     dynamic.dynamic_module_config.name = loader
     dynamic.dynamic_module_config.do_not_close = True  # a closed loader could still have calls on its stack
@@ -52,6 +56,11 @@ def native_filter(name: str, module: bytes, options: ChainOptions, loader: str) 
     config = TypedExtensionConfig(name=name)
     config.typed_config.Pack(dynamic)
     return config
+
+
+def _signed_text(name: bytes, content: bytes) -> bytes:
+    """What is signed: payload.h has its form, too."""
+    return b"".join((PAYLOAD_DOMAIN, struct.pack("<I", len(name)), name, content))
 
 
 def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensionConfig:
@@ -74,11 +83,15 @@ def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensi
     return config
 
 
-def chain_filter(artifact: Artifact, options: ChainOptions) -> TypedExtensionConfig:
-    """The filter that runs the artifact: its code travels inside."""
+def chain_filter(artifact: Artifact, options: ChainOptions, key: SigningKey | None) -> TypedExtensionConfig:
+    """The filter that runs the artifact: its code travels inside, signed if it is native.
+
+    For wasm there need not be a key.
+    """
     if artifact.segment.place.target == NATIVE:
+        assert key is not None
         loader = loader_library().stem.removeprefix("lib")
-        return native_filter(artifact.name, artifact.binary, options, loader)
+        return native_filter(artifact.name, artifact.binary, options, loader, key)
     return wasm_filter(artifact.name, artifact.binary, options)
 
 
@@ -95,7 +108,7 @@ def marked(packed: AnyMessage, mark: str) -> AnyMessage:
         body.Pack(wasm)
     elif body.type_url == NATIVE_TYPE:
         native = DynamicModuleFilter.FromString(body.value)
-        native.filter_name += f" {mark}"  # the loader reads it up to the last dot
+        native.filter_name += f" {mark}"  # the loader reads it up to the space
         body.Pack(native)
     found = AnyMessage()
     found.Pack(config, deterministic=True)

@@ -189,7 +189,7 @@ def chain_routes(sidecar: Sidecar) -> RouteConfiguration:
     routes = RouteConfiguration(name=sidecar.cluster)
     routes.virtual_hosts.append(_all_calls(sidecar))
     if sidecar.delays:
-        routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(_delay_by_header())
+        routes.virtual_hosts[0].typed_per_filter_config[_DELAY].Pack(delay_by_header())
     if sidecar.replies:
         routes.virtual_hosts[0].typed_per_filter_config[_REPLY].Pack(route_with_replies(_REPLY))
     routes.request_headers_to_remove.extend((DELAY, HOST))
@@ -285,7 +285,7 @@ def _all(*filters: AccessLogFilter) -> AccessLogFilter:
     return both
 
 
-def _delay_by_header() -> HTTPFault:
+def delay_by_header() -> HTTPFault:
     """Envoy's fault filter, which does nothing but hold those requests that the chain has marked."""
     filter_ = HTTPFault()
     filter_.delay.header_delay.SetInParent()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from appnet.ir.needs import Need
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_environment
 from appnet.processors.envoy.pieces import idle_filter
 from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
@@ -25,20 +26,22 @@ from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
+from appnet.processors.signing import SigningKey, user_key
 from appnet.system.address import Address
 from appnet.system.tls import ServerTls
 
 _START_SECONDS = 30.0
+_NOT_OPENED = "Failed to initialize dynamic module"  # Envoy's words for all that the loader refuses
 _LISTENERS = {Side.CLIENT: "egress", Side.SERVER: "ingress"}
 
 
 class EnvoyNode:
-    """An Envoy that the xDS server ``xds`` tells what to run."""
+    """An Envoy that the xDS server ``xds`` tells what to run, in native modules that are signed with ``key``."""
 
-    def __init__(self, settings: NodeSettings, processor: str, xds: XdsServer) -> None:
+    def __init__(self, settings: NodeSettings, processor: str, xds: XdsServer, key: SigningKey) -> None:
         self.name, self.end = settings.name, settings.end
         self.processor = processor
-        self._settings, self._xds = settings, xds
+        self._settings, self._xds, self._key = settings, xds, key
         self._process: EnvoyProcess | None = None
         self._address: Address | None = None
         self._replied = False  # the version before, which runs until the new one's code is there
@@ -64,7 +67,7 @@ class EnvoyNode:
         """The end of its log."""
         return self.process.log_tail()
 
-    async def start(self, stack: AsyncExitStack, module_path: Path, version: str) -> None:
+    async def start(self, stack: AsyncExitStack, environment: Mapping[str, str], version: str) -> None:
         """Starts it on ``stack``, and waits until it judges what it forwards by the version, which it was offered."""
         settings = self._settings
         process = EnvoyProcess(
@@ -74,7 +77,7 @@ class EnvoyNode:
                 self._xds.address,
                 settings.records,
                 workers=settings.workers,
-                module_path=module_path,
+                environment=environment,
             )
         )
         self._process = await stack.enter_async_context(process)
@@ -90,13 +93,19 @@ class EnvoyNode:
         replies = sidecar.replies
         sidecar = replace(sidecar, replies=replies or self._replied)
         self._replied = replies
-        filters = filters_of(self._settings, artifacts)
+        filters = filters_of(self._settings, artifacts, self._key)
         idle = tuple(idle_filter(it) for it in self._settings.chains if it not in sidecar.filters)
         self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters), idle))
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version."""
-        return (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
+        answer = (await self._xds.wait(version, [self.name], timeout_seconds))[self.name]
+        return replace(answer, error=f"{answer.error}: {self._why()}") if _NOT_OPENED in answer.error else answer
+
+    def _why(self) -> str:
+        """What the loader said last: Envoy does not pass it on."""
+        said = re.findall(r"\bappnet: (.*)$", self.last_words(), re.MULTILINE)
+        return said[-1] if said else "its log says why"
 
 
 class AwaitedEnvoy(EnvoyNode):
@@ -116,6 +125,9 @@ class AwaitedEnvoy(EnvoyNode):
         """Its log is elsewhere."""
         return "it is not connected"
 
+    def _why(self) -> str:
+        return "its log says why; it has to be started with the variables that `appnetctl bootstrap` prints"
+
 
 def sidecar_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> Sidecar:
     """What a node does that runs these, in request order."""
@@ -132,11 +144,15 @@ def sidecar_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> Sidecar
     )
 
 
-def filters_of(settings: NodeSettings, artifacts: Sequence[Artifact]) -> list[TypedExtensionConfig]:
-    """The configurations of its chains' filters, code included."""
+def filters_of(
+    settings: NodeSettings, artifacts: Sequence[Artifact], key: SigningKey | None
+) -> list[TypedExtensionConfig]:
+    """The configurations of its chains' filters, code included; ``key`` as of `chain_filter`."""
     service, hosts = settings.end.service, len(settings.upstream)
     return [
-        chain_filter(it, ChainOptions(service, settings.name, it.version, it.limits.max_message, hosts))
+        chain_filter(
+            it, ChainOptions(service, settings.name, it.version, it.limits.max_message, hosts, end=settings.end), key
+        )
         for it in artifacts
     ]
 
@@ -148,7 +164,7 @@ def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
 
 
 class EnvoyNodes:
-    """Starts Envoys that one xDS server tells what to run."""
+    """Starts Envoys that one xDS server tells what to run. They trust the key of this run alone."""
 
     def strangers(self) -> frozenset[str]:
         """Envoys that were not started here."""
@@ -156,13 +172,15 @@ class EnvoyNodes:
 
     def __init__(self, processor: str, xds: XdsServer, stack: AsyncExitStack) -> None:
         self._processor, self._xds, self._stack = processor, xds, stack
+        self._key = SigningKey.generate()
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> EnvoyNode:
         """An Envoy that judges calls by the version. Raises `EnvoyError` with its log's end."""
-        loader = await asyncio.to_thread(loader_library)  # also where none is native yet: an upgrade may bring one
-        node = EnvoyNode(settings, self._processor, self._xds)
+        # Also where none is native yet: an upgrade may bring one.
+        environment = await asyncio.to_thread(loader_environment, self._key.public_text)
+        node = EnvoyNode(settings, self._processor, self._xds, self._key)
         node.offer(version, artifacts)
-        await node.start(self._stack, loader.parent, version)
+        await node.start(self._stack, environment, version)
         return node
 
 
@@ -173,21 +191,24 @@ class AwaitedEnvoys:
         """Envoys by names that no node has."""
         return self._xds.strangers()
 
-    def __init__(self, processor: str, xds: XdsServer) -> None:
-        self._processor, self._xds = processor, xds
+    def __init__(self, processor: str, xds: XdsServer, key: SigningKey) -> None:
+        self._processor, self._xds, self._key = processor, xds, key
 
     async def start(self, settings: NodeSettings, version: str, artifacts: Sequence[Artifact]) -> AwaitedEnvoy:
         """A node that has its version ready for when it connects."""
-        node = AwaitedEnvoy(settings, self._processor, self._xds)
+        node = AwaitedEnvoy(settings, self._processor, self._xds, self._key)
         node.offer(version, artifacts)
         return node
 
 
 @asynccontextmanager
-async def awaited_nodes(processor: str, control: Address, tls: ServerTls | None) -> AsyncIterator[Nodes]:
+async def awaited_nodes(
+    processor: str, control: Address, tls: ServerTls | None, token: Path | None
+) -> AsyncIterator[Nodes]:
     """Configures Envoys that others start and that connect to ``control``, until the end of the context."""
-    async with XdsServer(control, tls) as xds:
-        yield AwaitedEnvoys(processor, xds)
+    key = await asyncio.to_thread(user_key)  # as the proxies were told when their bootstraps were written
+    async with XdsServer(control, tls, token) as xds:
+        yield AwaitedEnvoys(processor, xds, key)
 
 
 @asynccontextmanager

@@ -15,9 +15,8 @@ from google.protobuf.message import Message
 from appnet.processors.envoy.listeners import buffer_limit, discovered_filter
 from appnet.processors.envoy.proxy.bootstrap import ask_for_filters, static_clusters
 from appnet.processors.envoy.replies import reply_filter
-from appnet.processors.processor import Pieces
+from appnet.processors.processor import Contact, Pieces
 from appnet.system.address import Address
-from appnet.system.tls import ClientTls
 
 FILTERS_ONLY = "appnet.filters_only"
 """The key of a node's metadata by which the controller knows that it asks for nothing but filters."""
@@ -39,13 +38,13 @@ def idle_filter(name: str) -> TypedExtensionConfig:
     return config
 
 
-def pieces_yaml(pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> str:
+def pieces_yaml(pieces: Pieces, control: Contact, records: Address) -> str:
     """The pieces, as two YAML documents."""
     top = Bootstrap()
     top.node.id, top.node.cluster = pieces.node, pieces.service
     top.node.metadata[FILTERS_ONLY] = True
-    ask_for_filters(top)
-    top.static_resources.clusters.extend(static_clusters(control, records, tls))
+    ask_for_filters(top, control)
+    top.static_resources.clusters.extend(static_clusters(control, records))
     filters = [discovered_filter(name) for name in pieces.chains]
     for it in filters:
         it.config_discovery.type_urls.append(IDLE_TYPE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
 
+from appnet.application.model import Side
 from appnet.codegen.c.printer import Code
 from appnet.diagnostics.place import Source
 from appnet.diagnostics.source import FileSource
@@ -19,14 +20,16 @@ from appnet.processors.processor import (
     Bootstrap,
     CapturedCall,
     ClusterObjects,
+    Contact,
     Container,
     Driver,
+    Mesh,
     Nodes,
     NodeSettings,
     Pieces,
 )
 from appnet.system.address import Address
-from appnet.system.tls import ClientTls, ServerTls
+from appnet.system.tls import ServerTls
 
 # ruff: noqa: PLC0415 -- Envoy's messages alone take a third of a second to import; planning needs none of them
 
@@ -36,6 +39,7 @@ class EnvoySidecar:
 
     name = "sidecar"
     targets = TARGETS
+    sides: Sequence[Side] = tuple(Side)
     parts = PARTS
 
     @cached_property
@@ -63,33 +67,32 @@ class EnvoySidecar:
 
         return envoy_nodes(self.name)
 
-    def awaited(self, control: Address, tls: ServerTls | None) -> AbstractAsyncContextManager[Nodes]:
+    def awaited(
+        self, control: Address, tls: ServerTls | None, token: Path | None
+    ) -> AbstractAsyncContextManager[Nodes]:
         """The xDS server at ``control``."""
         from appnet.processors.envoy.node import awaited_nodes
 
-        return awaited_nodes(self.name, control, tls)
+        return awaited_nodes(self.name, control, tls, token)
 
-    def bootstrap(
-        self, node: str, service: str, control: Address, records: Address, admin: Address, tls: ClientTls | None
-    ) -> Bootstrap:
-        """Of an Envoy that takes its configuration by ADS; with the loader's folder, for native modules."""
-        from appnet.processors.envoy.native.loader import loader_library
+    def bootstrap(self, node: str, service: str, control: Contact, records: Address, admin: Address) -> Bootstrap:
+        """Of an Envoy that takes its configuration by ADS; native modules need the loader and the user's key."""
+        from appnet.processors.envoy.native.loader import loader_environment
         from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
-        from appnet.processors.envoy.proxy.process import MODULES
+        from appnet.processors.signing import trusted_keys
 
-        text = bootstrap_json(Identity(node, service), control, records, admin, tls)
-        return Bootstrap(
-            text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --use-dynamic-base-id --concurrency 1"
-        )
+        text = bootstrap_json(Identity(node, service), control, records, admin)
+        command = "envoy -c FILE --use-dynamic-base-id --concurrency 1"
+        return Bootstrap(text, loader_environment(trusted_keys()), command)
 
-    def pieces(self, pieces: Pieces, control: Address, records: Address, tls: ClientTls | None) -> Bootstrap:
+    def pieces(self, pieces: Pieces, control: Contact, records: Address) -> Bootstrap:
         """For an Envoy with static listeners: its filters' configurations come by ADS."""
-        from appnet.processors.envoy.native.loader import loader_library
+        from appnet.processors.envoy.native.loader import loader_environment
         from appnet.processors.envoy.pieces import pieces_yaml
-        from appnet.processors.envoy.proxy.process import MODULES
+        from appnet.processors.signing import trusted_keys
 
-        text = pieces_yaml(pieces, control, records, tls)
-        return Bootstrap(text, {MODULES: str(loader_library().parent)}, "envoy -c FILE --concurrency 1")
+        text = pieces_yaml(pieces, control, records)
+        return Bootstrap(text, loader_environment(trusted_keys()), "envoy -c FILE --concurrency 1")
 
     def container(self, settings: NodeSettings, artifacts: Sequence[Artifact]) -> Container:
         """Envoy's own image, with a bootstrap that has the modules in it."""
@@ -97,11 +100,22 @@ class EnvoySidecar:
 
         return envoy_container(settings, artifacts)
 
+    def program_files(self, artifacts: Sequence[Artifact], records: Address | None) -> Mapping[str, bytes]:
+        """Programs need not know of it."""
+        del artifacts, records
+        return {}
+
     def objects(self) -> ClusterObjects:
         """Istio's EnvoyFilters."""
-        from appnet.processors.envoy.istio.objects import IstioObjects
+        from appnet.processors.envoy.istio.objects import SidecarObjects
 
-        return IstioObjects()
+        return SidecarObjects()
+
+    def mesh(self) -> Mesh:
+        """Istio's, whose Envoys ask by ECDS."""
+        from appnet.processors.envoy.istio.objects import SidecarObjects
+
+        return SidecarObjects()
 
     def captured(self, file: Source, method: str) -> Iterator[CapturedCall]:
         """Calls as Envoy's tap filter captures them."""

@@ -11,7 +11,7 @@ WASM = "wasm"
 REPLY_MARK = "x-appnet-reply"
 """The header by which a wasm module marks the answer that it has a message for, and which it takes away (`replies`)."""
 
-_EVERYTHING = frozenset(Need)
+_EVERYTHING = frozenset(Need) - {Need.SHARED_STATE}
 
 TARGETS = {
     # A module that sets an empty value takes the key away.

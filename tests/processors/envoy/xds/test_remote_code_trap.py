@@ -16,7 +16,7 @@ from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.processor import Acceptance
 from tests.support.asynchronous import asynchronous
-from tests.support.proxies import bench, options
+from tests.support.proxies import KEY, bench, options
 from tests.support.tiny_modules import STAMP, stamping_wasm
 
 
@@ -34,7 +34,7 @@ def remote_wasm(module: bytes) -> TypedExtensionConfig:
 
 
 def remote_native() -> TypedExtensionConfig:
-    config = native_filter("appnet", b"", options("v2"), "loader")
+    config = native_filter("appnet", b"", options("v2"), "loader", KEY)
     native = DynamicModuleFilter.FromString(config.typed_config.value)
     native.dynamic_module_config.Clear()
     # DynamicModuleConfig.module.remote of Envoy 1.40, as bytes: our message class is older.
@@ -69,6 +69,6 @@ async def test_the_controller_refuses_to_send_it(config: TypedExtensionConfig) -
 
 
 def test_our_own_filters_carry_their_code() -> None:
-    for config in (wasm_filter("a", b"code", options("v1")), native_filter("a", b"code", options("v1"), "loader")):
+    for config in (wasm_filter("a", b"code", options("v1")), native_filter("a", b"code", options("v1"), "loader", KEY)):
         refuse_remote_code(config)
         assert b"code" in config.typed_config.value

@@ -11,6 +11,7 @@ from appnet.codegen.c.printer.lifetimes import Lifetime, must_print
 from appnet.codegen.c.printer.operations import computation, run
 from appnet.codegen.c.printer.operations.numbers import same_text
 from appnet.codegen.c.printer.placement import Step
+from appnet.codegen.c.printer.tallies import Hit, counted
 from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
@@ -87,7 +88,7 @@ class BodyPrinter:
         self.fallible = False
         self._slots = slots
         self._reply_slots = reply_slots
-        facts = facts_of(body, element.classes)
+        facts = facts_of(body if direction is InHand.INIT else counted(body), element.classes)
         self._body = facts.body
         self._lifetimes, self._changed = facts.lifetimes, facts.changed
         self._needed, self._declared_at = facts.needed, facts.declared_at
@@ -212,6 +213,9 @@ class BodyPrinter:
         skip: Statement | None = None
         for index, statement in enumerate(block.statements):
             if statement is skip:
+                continue
+            if isinstance(statement, Hit):
+                self.line(self.element.tallies.hit(self.element, self.direction.value, statement.row))
                 continue
             at = (*path, (arm, index))
             following = block.statements[index + 1] if index + 1 < len(block.statements) else None

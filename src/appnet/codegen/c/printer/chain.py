@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from appnet.codegen.c.printer.context import ElementContext
 from appnet.codegen.c.printer.element import ElementPrinter
 from appnet.codegen.c.printer.method import MethodPrinter
+from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.text import Names, comment, indent, literal
 from appnet.codegen.c.printer.types import Types
 from appnet.diagnostics.diagnostic import InternalError
-from appnet.ir.nodes import Element, StateClass
+from appnet.ir.nodes import Element, HandlerEffects, StateClass
 from appnet.ir.numbering import Numbering, numbering
+from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
 
 _INCLUDES = (
     "program.h",
     "instance.h",
     "telemetry.h",
+    "metrics.h",
     "value.h",
     "vec.h",
     "map.h",
@@ -89,6 +92,7 @@ class _ChainPrinter:
         _verify(chain)
         self._chain = chain
         self._types = Types()
+        self._tallies = Tallies([method.full_name for method, _ in chain.methods])
         self._streams: list[tuple[str, str]] = []
         self._elements: dict[str, ElementPrinter] = {}
         self._methods: list[MethodPrinter] = []
@@ -113,7 +117,9 @@ class _ChainPrinter:
                 self._streams.append((element.name, variable.name))
         given = {variable.name: members[variable.name] for variable in element.state}
         index, name = len(self._elements), names[element.name]
-        printer = ElementPrinter(ElementContext(element, method, index, name, name, given, records, self._types))
+        printer = ElementPrinter(
+            ElementContext(element, method, index, name, name, given, records, self._types, self._tallies)
+        )
         self._elements[element.name] = printer
         return printer
 
@@ -141,6 +147,7 @@ class _ChainPrinter:
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "REPLY": any(method.replies for method in self._methods),
             "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
+            **self._asked_for(),
         }
         lines = [
             comment(f"The chain {self._chain.name}, version {version}, as `appnet` printed it."),
@@ -153,6 +160,24 @@ class _ChainPrinter:
             *(f'#include "{name}"' for name in _INCLUDES),
         ]
         return [*lines, ""]
+
+    def _asked_for(self) -> dict[str, bool]:
+        """What handlers ask the host for: one that cannot be called back has it ready before."""
+        elements = [it for _, all_ in self._chain.methods for it in all_]
+        early = [handler.effects for it in elements for handler in (it.open, it.req) if handler is not None]
+        late = [handler.effects for it in elements for handler in (it.resp, it.end) if handler is not None]
+        used = {call.op for it in elements for body in it.bodies for one in statements(body) if (call := call_of(one))}
+        deadline = any(method.asks_for_deadlines for method in self._methods)
+        clock = any(it.uses_time or it.reads_backends for it in [*early, *late])
+        return {
+            "REQUEST_METADATA": self._numbering.takes or any(it.metadata_read for it in early),
+            "RESPONSE_METADATA": any(_uses_metadata(it) for it in late),
+            "AUTHORITY": "authority" in used,
+            "PEER": "peer" in used,
+            "DEADLINE": deadline,
+            "SIZE": any(it.reads_size for it in [*early, *late]),
+            "CLOCK": deadline or clock or bool(self._streams),
+        }
 
     def _structs(self) -> list[str]:
         lines: list[str] = []
@@ -208,6 +233,7 @@ class _ChainPrinter:
         streams = [f"{{{_text(element)}, {_text(variable)}}}," for element, variable in self._streams]
         lines += _table("static const an_record_stream appnet_records[]", streams)
         lines += _table("static const uint32_t appnet_evictors[]", self._evictors())
+        lines += _table("static const an_tally_entry appnet_tallies[]", self._tallies.entries())
         lines += _table("static const an_variable appnet_variables[]", self._variables())
         return [*lines, "", *self._program_table()]
 
@@ -234,14 +260,22 @@ class _ChainPrinter:
             "record_count": str(len(self._streams)),
             "deadlines": str(any(method.asks_for_deadlines for method in self._methods)).lower(),
             **{f"numbers.{name}": str(it).lower() for name, it in vars(self._numbering).items()},
+            "clocks": "APPNET_WANTS_CLOCK",
             "evictors": "appnet_evictors" if self._evictors() else "NULL",
             "evictor_count": str(len(self._evictors())),
+            "tallies": "appnet_tallies" if self._tallies.entries() else "NULL",
+            "tally_count": str(len(self._tallies.entries())),
+            "tally_cells": str(self._tallies.cells),
             "init": "appnet_init",
             "destroy": "appnet_destroy",
             "dump": "appnet_dump",
         }
         entries = [f".{name} = {value}," for name, value in values.items()]
         return [*_table("const an_program appnet_program", entries), ""]
+
+
+def _uses_metadata(effects: HandlerEffects) -> bool:
+    return any((effects.metadata_read, effects.metadata_written, effects.trailers_read, effects.trailers_written))
 
 
 def _verify(chain: ChainSource) -> None:

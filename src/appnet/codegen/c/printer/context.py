@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Const, Element, StateClass, StateVariable
 from appnet.ir.walk import call_of, statements
@@ -47,6 +48,7 @@ class ElementContext:
     members: Mapping[str, str]
     records: Mapping[str, int]
     types: Types
+    tallies: Tallies
 
     def variable(self, name: str) -> StateVariable:
         """The state variable of this name."""

@@ -200,6 +200,7 @@ class MethodPrinter:
                 asked = f"limit > {number} && {self._let_pass(number)} && {self._asked(element, InHand.RESPONSE)}"
                 lines += [
                     f"if ({asked} == AN_REFUSE) {{",
+                    f"  {self._tally_refusal(number, InHand.RESPONSE)}",
                     "  an_call_refused(call);",
                     "  refused = true;",
                     "}",
@@ -224,6 +225,11 @@ class MethodPrinter:
         """The condition that the element's req forwarded a message; one that only forwards lets all pass beforehand."""
         return f"call->{'opened' if self._elements[number].is_trivial(InHand.REQUEST) else 'begun'} > {number}"
 
+    def _tally_refusal(self, number: int, handler: InHand) -> str:
+        """Counts that the element has refused the call."""
+        context = self._elements[number].context
+        return context.tallies.refused(context, handler.value)
+
     def _left(self, number: int, status: str) -> list[str]:
         """Notes with which status the call left the element, where its ``end`` asks for it."""
         element = self._elements[number]
@@ -243,7 +249,8 @@ class MethodPrinter:
 
     def _refused_by(self, number: int, *, opened: int | None, begun: int, judged: bool) -> list[str]:
         """The element has refused; ``judged``: by its ``req``, so that its ``end`` runs."""
-        lines = self._ended_by(opened=opened, begun=begun)
+        lines = [self._tally_refusal(number, InHand.REQUEST if judged else InHand.OPEN)]
+        lines += self._ended_by(opened=opened, begun=begun)
         if judged:
             lines += self._left(number, "call->reply_code")
         if not self.response.empty:
@@ -275,7 +282,10 @@ class MethodPrinter:
         if element.element.req.effects.can_reply:
             asked = f"verdict_{number}"
             answered = [*self._ended_by(opened=opened, begun=number), f"call->forwarded = {number};"]
-            answered += self._left(number, "0")
+            answered += [
+                element.context.tallies.replied(element.context, InHand.REQUEST.value),
+                *self._left(number, "0"),
+            ]
             lines += [
                 f"const an_verdict {asked} = {self._asked(element, InHand.REQUEST)};",
                 f"if ({asked} == AN_ANSWER) {{",

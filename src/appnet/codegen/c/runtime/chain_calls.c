@@ -2,13 +2,14 @@
 
 #include "deadline.h"
 #include "lists.h"
+#include "metrics.h"
 #include "number.h"
 #include "response.h"
 #include "wire.h"
 
 typedef struct an_chain_call {
   an_call base;
-  an_mark start; /* of the call's arena: what a stream's message took after it ends with the message */
+  an_mark start; /* of a stream's arena: what a message took after it ends with the message */
 } an_chain_call;
 
 static const an_side *side_of_part(const an_method *method, an_part part) {
@@ -21,16 +22,25 @@ an_instance *an_chain_instance_new(const an_services *services, const an_options
   return an_instance_new(services, options, sizeof(an_chain_call));
 }
 
-an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
+an_call *an_chain_call_make(an_instance *instance, size_t method, void *host) {
   const an_program *program = instance->program;
   an_call *call = method < program->method_count ? an_call_new(instance, host) : NULL;
-  if (call == NULL) return NULL;
-  call->method = &program->methods[method];
+  if (call != NULL) call->method = &program->methods[method];
+  return call;
+}
+
+void an_chain_call_begin(an_call *call) {
   an_number(call);
+  an_metrics_begin(call);
   call->last = !call->method->response.streams;
   call->trailers_there = true;
-  ((an_chain_call *)call)->start = call->arena;
-  if (program->deadlines) an_deadline_begin(call);
+  if (streams_at_all(call->method)) ((an_chain_call *)call)->start = call->arena;
+  if (call->instance->program->deadlines) an_deadline_begin(call);
+}
+
+an_call *an_chain_call_new(an_instance *instance, size_t method, void *host) {
+  an_call *call = an_chain_call_make(instance, method, host);
+  if (call != NULL) an_chain_call_begin(call);
   return call;
 }
 
@@ -120,6 +130,7 @@ an_verdict an_end_response(an_call *call, int32_t status) {
   call->last = true;
   if (status == 0) {
     call->end_status = 0;
+    an_wire_clear(&call->method->response, call->slots); /* the last message's, whose memory has gone */
     if (call->method->on_trailers != NULL) call->method->on_trailers(call);
     return AN_FORWARD;
   }

@@ -6,7 +6,10 @@
 #include "telemetry.h"
 
 an_instance *an_chain_instance_new(const an_services *services, const an_options *options);
+/* `make` and then `begin`: a host that has to know the call, when it is asked for metadata, comes in between. */
 an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);
+an_call *an_chain_call_make(an_instance *instance, size_t method, void *host); /* NULL: out of memory */
+void an_chain_call_begin(an_call *call);
 an_slot *an_message_new(an_call *call, an_direction direction, size_t size);
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
 an_verdict an_judge_open(an_call *call);

@@ -33,11 +33,11 @@ void an_deadline_begin(an_call *call) {
   uint64_t given;
   if (!services->metadata_get(call->host, AN_REQUEST_METADATA, AN_TEXT("grpc-timeout"), &text)) return;
   if (!parse_timeout(text, &given)) return;
-  call->deadline_ns = an_now(call->instance) + given;
+  call->deadline_ns = an_now(call) + given;
 }
 
 static uint64_t nanoseconds_left(an_call *call) {
-  uint64_t now = an_now(call->instance);
+  uint64_t now = an_now(call);
   return call->deadline_ns > now ? call->deadline_ns - now : 0;
 }
 
@@ -47,7 +47,7 @@ double an_seconds_left(an_call *call) {
 
 void an_shorten(an_call *call, double seconds) {
   if (!(seconds < 4e9)) return; /* nor where it is no number */
-  uint64_t at = an_now(call->instance) + (seconds > 0.0 ? (uint64_t)(seconds * 1e9) : 0);
+  uint64_t at = an_now(call) + (seconds > 0.0 ? (uint64_t)(seconds * 1e9) : 0);
   if (at >= call->deadline_ns) return;
   call->deadline_ns = at;
   call->shortened = true;

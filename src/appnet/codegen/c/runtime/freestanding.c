@@ -1,7 +1,8 @@
-/* Memory where there is no C library: an allocator for one thread that grows a wasm memory, and what compilers call for
- * plain assignments. */
+/* What there is to have where there is no C library: in wasm, an allocator for one thread that grows the memory, which
+ * other hosts bring; and what compilers call for plain assignments. */
 #include "platform.h"
 
+#if defined(__wasm__)
 /* ---- allocator ---------------------------------------------------------------------------------------- */
 
 /* Blocks are powers of two with their class in front; a freed block waits for the next of its class. */
@@ -69,6 +70,8 @@ void *an_realloc(void *pointer, size_t size) {
   return larger;
 }
 
+#endif
+
 /* ---- what compilers expect of a C library -------------------------------------------------------------- */
 
 /* Eight bytes at a time; the attribute keeps the compiler from finding calls of these very functions in their loops. */
@@ -83,12 +86,24 @@ NO_BUILTIN static void copy_upwards(uint8_t *to, const uint8_t *from, size_t siz
   for (; size > 0; size--) *to++ = *from++;
 }
 
-NO_BUILTIN void *memcpy(void *restrict to, const void *restrict from, size_t size) {
-  copy_upwards(to, from, size);
+/* What is left at the end is copied together with what stands before it, where there is as much. */
+NO_BUILTIN void *(memcpy)(void *restrict to, const void *restrict from, size_t size) {
+  uint8_t *target = to;
+  const uint8_t *source = from;
+  if (size >= 8) {
+    size_t last = size - 8;
+    for (size_t at = 0; at < last; at += 8) __builtin_memcpy_inline(target + at, source + at, 8);
+    __builtin_memcpy_inline(target + last, source + last, 8);
+  } else if (size >= 4) {
+    __builtin_memcpy_inline(target, source, 4);
+    __builtin_memcpy_inline(target + size - 4, source + size - 4, 4);
+  } else {
+    for (size_t at = 0; at < size; at++) target[at] = source[at];
+  }
   return to;
 }
 
-NO_BUILTIN void *memmove(void *to, const void *from, size_t size) {
+NO_BUILTIN void *(memmove)(void *to, const void *from, size_t size) {
   if ((uintptr_t)to <= (uintptr_t)from || (uintptr_t)to >= (uintptr_t)from + size) {
     copy_upwards(to, from, size);
     return to;
@@ -98,7 +113,7 @@ NO_BUILTIN void *memmove(void *to, const void *from, size_t size) {
   return to;
 }
 
-NO_BUILTIN void *memset(void *to, int byte, size_t size) {
+NO_BUILTIN void *(memset)(void *to, int byte, size_t size) {
   uint8_t *target = to;
   uint64_t word = (uint8_t)byte * 0x0101010101010101u;
   for (; size >= 8; size -= 8, target += 8) __builtin_memcpy_inline(target, &word, 8);
@@ -106,9 +121,16 @@ NO_BUILTIN void *memset(void *to, int byte, size_t size) {
   return to;
 }
 
-int memcmp(const void *left, const void *right, size_t size) {
+NO_BUILTIN int (memcmp)(const void *left, const void *right, size_t size) {
   const uint8_t *a = left, *b = right;
-  for (size_t i = 0; i < size; i++) {
+  size_t i = 0;
+  for (; size - i >= 8; i += 8) {
+    uint64_t one, other;
+    __builtin_memcpy_inline(&one, a + i, 8);
+    __builtin_memcpy_inline(&other, b + i, 8);
+    if (one != other) break;
+  }
+  for (; i < size; i++) {
     if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
   }
   return 0;

@@ -1,5 +1,7 @@
 #include "instance.h"
 
+#include "metrics.h"
+
 enum {
   AN_CALL_BLOCK = 2048,   /* arena bytes that every call carries: enough for the messages of most RPCs */
   AN_CHUNK_SIZE = 16384,  /* arena bytes of a pooled chunk */
@@ -130,6 +132,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   memset(base, 0, instance->call_slots_at);
   call->instance = instance;
   call->host = host;
+  call->clock = instance->services.host;
   call->state = base + instance->call_state_at;
   call->slots = (an_slot *)(void *)(base + instance->call_slots_at);
   call->reply_slots = call->slots + instance->slot_count;
@@ -137,6 +140,7 @@ an_call *an_call_new(an_instance *instance, void *host) {
   call->kept.instance = instance;
   call->arena.at = base + instance->call_block_at;
   call->arena.end = base + instance->call_bytes;
+  call->cells = an_metrics_cells(instance);
   call->destination = -1;
   call->counted = -1;
   call->forwarded = UINT32_MAX; /* until something of the call is refused, responses pass all that let it pass */
@@ -149,9 +153,10 @@ void an_call_free(an_call *call) {
   if (call == NULL) return;
   an_instance *instance = call->instance;
   an_call_uncount(call);
+  an_metrics_end(call);
   if (call->method != NULL && call->method->on_end != NULL) call->method->on_end(call);
-  an_arena_release(&call->arena, &(an_mark){.instance = instance});
-  an_arena_release(&call->kept, &(an_mark){.instance = instance});
+  if (call->arena.chunks != NULL) an_arena_release(&call->arena, &(an_mark){.instance = instance});
+  if (call->kept.chunks != NULL) an_arena_release(&call->kept, &(an_mark){.instance = instance});
   an_lock_acquire(&instance->pool_lock);
   call->next_spare = instance->spare_calls;
   instance->spare_calls = call;

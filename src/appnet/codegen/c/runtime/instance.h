@@ -30,6 +30,7 @@ void *an_arena_alloc(an_arena *arena, size_t size);
 /* ---- instance -------------------------------------------------------------------------------------- */
 
 typedef struct an_records an_records; /* telemetry.c */
+typedef struct an_metrics an_metrics; /* metrics.c */
 typedef struct an_plan an_plan;       /* wire.h */
 typedef struct an_guard an_guard;     /* value.h */
 
@@ -61,6 +62,7 @@ struct an_instance {
   uint64_t *rpc_count; /* calls of the chain's methods so far, where they are counted; taken by an_number alone */
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
+  an_metrics *metrics;
   an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
   an_lock pool_lock; /* guards the lists of spare calls and chunks */
   an_call *spare_calls;
@@ -72,13 +74,6 @@ struct an_instance {
   size_t slot_count; /* the most fields that one side of a method has */
   size_t reply_slot_count;
 };
-
-static inline uint64_t an_now(const an_instance *instance) { return instance->services.now_ns(instance->services.host); }
-
-/* Seconds since the Unix epoch. */
-static inline double an_wall_time(const an_instance *instance) {
-  return (double)instance->services.wall_ns(instance->services.host) / 1e9;
-}
 
 /* The next draw of an element's generator; safe from any thread without a lock. */
 static inline uint64_t an_random_draw(an_instance *instance, size_t element) {
@@ -101,6 +96,7 @@ struct an_call {
   an_instance *instance;
   const an_method *method; /* NULL: not a method of the chain */
   void *host;              /* whom services are asked for */
+  void *clock;             /* whom the time is asked of: the instance's host, unless a host has one for each call */
   uint64_t rpc_id;         /* counts the chain's calls from 1; 0 where nobody asks */
   an_slot *slots;          /* of the side being judged, in the order of an_side.fields */
   an_slot *reply_slots;    /* of an_method.reply */
@@ -133,9 +129,17 @@ struct an_call {
   bool routed;         /* a handler chose a host, be it none */
   int64_t destination; /* the host that was chosen, or -1 */
   uint64_t wait_ms;    /* before the request goes on */
+  uint64_t *cells;     /* where the call is counted: see metrics.h */
+  uint64_t began_ns;   /* when an_metrics_begin was called; 0: it was not */
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */
   an_call *next_spare;
 };
+
+static inline uint64_t an_now(const an_call *call) { return call->instance->services.now_ns(call->clock); }
+static inline uint64_t an_wall_ns(const an_call *call) { return call->instance->services.wall_ns(call->clock); }
+
+/* Seconds since the Unix epoch. */
+static inline double an_wall_time(const an_call *call) { return (double)an_wall_ns(call) / 1e9; }
 
 enum { AN_CANCELLED = 1 }; /* gRPC's code for a call whose caller left it */
 

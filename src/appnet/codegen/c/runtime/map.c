@@ -26,6 +26,15 @@ static uint32_t map_find(const an_map *map, const an_type *type, const void *key
   return at;
 }
 
+const void *an_map_find_long(const an_map *map, const an_type *type, an_view key) {
+  for (uint32_t name = map->oldest; name != 0;) {
+    an_map_entry *entry = an_map_entry_at(map, type, name);
+    if (an_equal(*(const an_view *)map_key(entry), key)) return map_value(type, entry);
+    name = entry->newer;
+  }
+  return NULL;
+}
+
 static void map_link(an_map *map, const an_type *type, uint32_t name) {
   an_map_entry *entry = an_map_entry_at(map, type, name);
   entry->older = map->newest;

@@ -59,6 +59,10 @@ static inline an_map_entry *an_map_entry_at(const an_map *map, const an_type *ty
   return (an_map_entry *)(void *)(map->entries + (size_t)(name - 1) * type->stride);
 }
 
+/* Of few keys, most differ from a long one in their size: comparing costs less than a hash of all of it. */
+enum { AN_MAP_FEW = 8, AN_MAP_LONG = 64 };
+const void *an_map_find_long(const an_map *map, const an_type *type, an_view key);
+
 /* The value of the key, or NULL. It may move when the Map is changed. */
 static inline const void *an_map_get_number(const an_map *map, const an_type *type, uint64_t key) {
   if (map->size == 0) return NULL;
@@ -72,6 +76,7 @@ static inline const void *an_map_get_number(const an_map *map, const an_type *ty
 
 static inline const void *an_map_get_text(const an_map *map, const an_type *type, an_view key) {
   if (map->size == 0) return NULL;
+  if (map->size <= AN_MAP_FEW && key.size >= AN_MAP_LONG) return an_map_find_long(map, type, key);
   const uint32_t mask = 2 * map->room - 1, hash = an_hash_text(map->seed, key);
   for (uint32_t at = hash & mask; map->table[at] != 0; at = (at + 1) & mask) {
     const an_map_entry *entry = an_map_entry_at(map, type, map->table[at]);

@@ -1,4 +1,4 @@
-/* What every runtime file needs from below: memory, bytes, atomics, locks; with libc natively, on our own in wasm. */
+/* What every runtime file needs from below: memory, bytes, atomics, locks; with libc, or on our own where there is none. */
 #ifndef AN_PLATFORM_H
 #define AN_PLATFORM_H
 
@@ -7,12 +7,21 @@
 #include <stdint.h>
 
 #if defined(__wasm__)
+#define AN_FREESTANDING 1
+#endif
+
+#if defined(AN_FREESTANDING)
 /* freestanding.c defines these; the compiler may call them for plain assignments too. */
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
 int memcmp(const void *left, const void *right, size_t size);
 size_t strlen(const char *text);
+/* Compilers that know of no library call these for a single word as well, unless told that they are the usual ones. */
+#define memcpy(to, from, size) __builtin_memcpy(to, from, size)
+#define memmove(to, from, size) __builtin_memmove(to, from, size)
+#define memset(to, byte, size) __builtin_memset(to, byte, size)
+#define memcmp(left, right, size) __builtin_memcmp(left, right, size)
 #else
 #include <sched.h>
 #include <string.h>
@@ -43,11 +52,16 @@ typedef struct an_lock {
 static inline void an_lock_acquire(an_lock *lock) { (void)lock; }
 static inline void an_lock_release(an_lock *lock) { (void)lock; }
 #else
+#if defined(AN_FREESTANDING)
+void an_yield(void); /* the host's */
+#else
+static inline void an_yield(void) { sched_yield(); }
+#endif
 static inline void an_lock_acquire(an_lock *lock) {
   unsigned spins = 0;
   while (__atomic_exchange_n(&lock->taken, 1u, __ATOMIC_ACQUIRE) != 0) {
     while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED) != 0) {
-      if (++spins % 64 == 0) sched_yield(); /* the holder may be waiting for our core */
+      if (++spins % 64 == 0) an_yield(); /* the holder may be waiting for our core */
     }
   }
 }

@@ -42,6 +42,24 @@ typedef struct an_variable {
 
 typedef struct an_text an_text;
 
+enum { AN_STATUS_UNKNOWN = 2, AN_STATUS_COUNT = 17 }; /* gRPC's codes, from 0 on */
+
+typedef enum an_tally_kind {
+  AN_TALLY_ROW,      /* a row of the handler's match-action table was taken */
+  AN_TALLY_REPLIES,  /* the element answered a call */
+  AN_TALLY_REFUSALS, /* it refused one: AN_STATUS_COUNT cells, one for each status */
+} an_tally_kind;
+
+/* What is counted in a cell, or in cells from this one on: see metrics.h. */
+typedef struct an_tally_entry {
+  an_tally_kind kind;
+  uint32_t cell;
+  uint32_t method;
+  uint32_t element;
+  const char *handler; /* NULL: no element's */
+  const char *row;     /* as `appnetctl show --what table` numbers it; NULL: none */
+} an_tally_entry;
+
 /* Defined once by the generated file as `const an_program appnet_program`. */
 typedef struct an_program {
   const char *name;
@@ -61,8 +79,12 @@ typedef struct an_program {
     bool takes;  /* a module before it in the proxy has told the call's number */
     bool gives;  /* modules behind it need to be told */
   } numbers;
+  bool clocks; /* the chain asks for the time, so that every host gives it */
   const uint32_t *evictors; /* elements whose state can have to let go what it holds */
   size_t evictor_count;
+  const an_tally_entry *tallies;
+  size_t tally_count;
+  size_t tally_cells;
   void (*init)(an_instance *instance); /* all elements' init, in order */
   void (*destroy)(an_instance *instance); /* what is no variable: read-only state */
   void (*dump)(an_instance *instance, an_text *out);

@@ -53,13 +53,13 @@ bool an_matches(an_view text, const an_pattern *pattern) {
 typedef struct search {
   an_scope *scope;
   an_view part; /* not empty */
-#if defined(__wasm__)
+#if defined(AN_FREESTANDING)
   size_t left;  /* bytes that may still be compared at places that look right */
   size_t *back; /* for search_slowly: how much of the part's beginning stands at the end of each of its beginnings */
 #endif
 } search;
 
-#if defined(__wasm__)
+#if defined(AN_FREESTANDING)
 static search search_for(an_scope *scope, an_view text, an_view part) {
   return (search){scope, part, 2 * text.size, NULL};
 }

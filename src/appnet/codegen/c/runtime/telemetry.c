@@ -1,5 +1,7 @@
 #include "telemetry.h"
 
+#include "metrics.h"
+#include "otlp.h"
 #include "value.h"
 
 typedef struct an_stream {
@@ -57,58 +59,19 @@ static an_buffer *buffer_of(const an_record *record) {
   return &record->instance->records->streams[record->stream].buffer;
 }
 
-static size_t encode_varint(uint8_t to[10], uint64_t value) {
-  size_t size = 0;
-  for (; value >= 0x80; value >>= 7) to[size++] = (uint8_t)(value | 0x80);
-  to[size++] = (uint8_t)value;
-  return size;
-}
-
-static void append_tag(an_buffer *buffer, uint8_t tag) { an_buffer_append(buffer, &tag, 1); }
-
-static void append_varint(an_buffer *buffer, uint64_t value) {
-  uint8_t bytes[10];
-  an_buffer_append(buffer, bytes, encode_varint(bytes, value));
-}
-
-static void append_fixed64(an_buffer *buffer, uint64_t value) {
-  uint8_t bytes[8];
-  for (unsigned i = 0; i < 8; i++) bytes[i] = (uint8_t)(value >> (8 * i));
-  an_buffer_append(buffer, bytes, 8);
-}
-
-static void append_bytes(an_buffer *buffer, uint8_t tag, const void *bytes, size_t size) {
-  append_tag(buffer, tag);
-  append_varint(buffer, size);
-  an_buffer_append(buffer, bytes, size);
-}
-
-/* Begins a message whose length is not known yet: one byte is kept for it. */
 static void open_message(an_record *record, uint8_t tag) {
   an_buffer *buffer = buffer_of(record);
-  append_tag(buffer, tag);
-  append_tag(buffer, 0);
+  size_t start = an_otlp_open(buffer, tag);
   if (record->depth == sizeof record->open / sizeof record->open[0]) {
     buffer->failed = true;
     return;
   }
-  record->open[record->depth++] = buffer->size;
+  record->open[record->depth++] = start;
 }
 
-/* Ends the innermost message; one longer than 127 bytes moves to make place for its length. */
+/* Ends the innermost message. */
 static void close_message(an_record *record) {
-  an_buffer *buffer = buffer_of(record);
-  if (buffer->failed || record->depth == 0) return;
-  size_t start = record->open[--record->depth];
-  size_t size = buffer->size - start;
-  uint8_t length[10];
-  size_t extra = encode_varint(length, size) - 1;
-  if (extra > 0) {
-    an_buffer_append(buffer, length, extra); /* makes the place; what it holds is overwritten */
-    if (buffer->failed) return;
-    memmove(buffer->data + start + extra, buffer->data + start, size);
-  }
-  memcpy(buffer->data + start - 1, length, extra + 1);
+  if (record->depth > 0) an_otlp_close(buffer_of(record), record->open[--record->depth]);
 }
 
 /* Inside a pair every value is a message of its own; outside, the record's body is the value. */
@@ -120,7 +83,8 @@ static void end_value(an_record *record) {
   if (record->depth > 2) close_message(record);
 }
 
-void an_record_begin(an_record *record, an_instance *instance, size_t stream) {
+void an_record_begin(an_record *record, an_call *call, size_t stream) {
+  an_instance *instance = call->instance;
   an_stream *to = &instance->records->streams[stream];
   an_lock_acquire(&to->lock);
   record->instance = instance;
@@ -128,8 +92,7 @@ void an_record_begin(an_record *record, an_instance *instance, size_t stream) {
   record->start = to->buffer.size;
   record->depth = 0;
   open_message(record, TAG_LOG_RECORDS);
-  append_tag(&to->buffer, TAG_TIME);
-  append_fixed64(&to->buffer, instance->services.wall_ns(instance->services.host));
+  an_otlp_fixed64(&to->buffer, TAG_TIME, an_wall_ns(call));
   open_message(record, TAG_BODY);
 }
 
@@ -146,26 +109,21 @@ void an_record_end(an_record *record) {
 
 void an_record_bool(an_record *record, bool value) {
   begin_value(record);
-  append_tag(buffer_of(record), TAG_BOOL);
-  append_varint(buffer_of(record), value ? 1 : 0);
+  an_otlp_varint(buffer_of(record), TAG_BOOL, value ? 1 : 0);
   end_value(record);
 }
 
 void an_record_uint(an_record *record, uint64_t value) {
   begin_value(record);
-  append_tag(buffer_of(record), TAG_INT);
-  append_varint(buffer_of(record), value);
+  an_otlp_varint(buffer_of(record), TAG_INT, value);
   end_value(record);
 }
 
 void an_record_int(an_record *record, int64_t value) { an_record_uint(record, (uint64_t)value); }
 
 void an_record_float(an_record *record, double value) {
-  uint64_t bits;
-  memcpy(&bits, &value, sizeof bits);
   begin_value(record);
-  append_tag(buffer_of(record), TAG_DOUBLE);
-  append_fixed64(buffer_of(record), bits);
+  an_otlp_double(buffer_of(record), TAG_DOUBLE, value);
   end_value(record);
 }
 
@@ -195,13 +153,13 @@ static bool is_utf8(an_view text) {
 
 void an_record_string(an_record *record, an_view value) {
   begin_value(record);
-  append_bytes(buffer_of(record), is_utf8(value) ? TAG_STRING : TAG_BYTES, value.data, value.size);
+  an_otlp_bytes(buffer_of(record), is_utf8(value) ? TAG_STRING : TAG_BYTES, value.data, value.size);
   end_value(record);
 }
 
 void an_record_bytes(an_record *record, an_view value) {
   begin_value(record);
-  append_bytes(buffer_of(record), TAG_BYTES, value.data, value.size);
+  an_otlp_bytes(buffer_of(record), TAG_BYTES, value.data, value.size);
   end_value(record);
 }
 
@@ -237,13 +195,11 @@ bool an_records_pending(an_instance *instance) {
 
 static void append_scope(an_buffer *to, an_view name, an_view records) {
   uint8_t scratch[10];
-  size_t scope = 1 + encode_varint(scratch, name.size) + name.size;
-  size_t size = 1 + encode_varint(scratch, scope) + scope + records.size;
-  append_tag(to, TAG_SCOPE_LOGS);
-  append_varint(to, size);
-  append_tag(to, TAG_SCOPE);
-  append_varint(to, scope);
-  append_bytes(to, TAG_NAME, name.data, name.size);
+  size_t scope = 1 + an_encode_varint(scratch, name.size) + name.size;
+  size_t size = 1 + an_encode_varint(scratch, scope) + scope + records.size;
+  an_otlp_varint(to, TAG_SCOPE_LOGS, size);
+  an_otlp_varint(to, TAG_SCOPE, scope);
+  an_otlp_bytes(to, TAG_NAME, name.data, name.size);
   an_buffer_append(to, records.data, records.size);
 }
 
@@ -258,19 +214,17 @@ static void append_stream_name(an_buffer *to, const an_record_stream *stream) {
 static void append_count(an_buffer *to, const char *scope, an_view name, uint64_t count, uint64_t wall_ns) {
   size_t before = to->size;
   an_buffer value = {0}, body = {0}, record = {0};
-  append_bytes(&value, TAG_STRING, name.data, name.size);
-  append_bytes(&body, TAG_VALUES, value.data, value.size);
+  an_otlp_bytes(&value, TAG_STRING, name.data, name.size);
+  an_otlp_bytes(&body, TAG_VALUES, value.data, value.size);
   value.size = 0;
-  append_tag(&value, TAG_INT);
-  append_varint(&value, count);
-  append_bytes(&body, TAG_VALUES, value.data, value.size);
+  an_otlp_varint(&value, TAG_INT, count);
+  an_otlp_bytes(&body, TAG_VALUES, value.data, value.size);
   value.size = 0;
-  append_bytes(&value, TAG_ARRAY, body.data, body.size);
-  append_tag(&record, TAG_TIME);
-  append_fixed64(&record, wall_ns);
-  append_bytes(&record, TAG_BODY, value.data, value.size);
+  an_otlp_bytes(&value, TAG_ARRAY, body.data, body.size);
+  an_otlp_fixed64(&record, TAG_TIME, wall_ns);
+  an_otlp_bytes(&record, TAG_BODY, value.data, value.size);
   body.size = 0;
-  append_bytes(&body, TAG_LOG_RECORDS, record.data, record.size);
+  an_otlp_bytes(&body, TAG_LOG_RECORDS, record.data, record.size);
   bool whole = !value.failed && !record.failed && !body.failed;
   an_view scope_name = {(const uint8_t *)scope, strlen(scope)};
   if (whole) append_scope(to, scope_name, (an_view){body.data, body.size});
@@ -301,6 +255,7 @@ static void move_stream(an_instance *instance, size_t index, an_buffer *batch) {
   }
   an_lock_release(&stream->lock);
   uint64_t wall_ns = instance->services.wall_ns(instance->services.host);
+  if (dropped > 0) an_metrics_dropped(instance, index, dropped);
   if (dropped > 0) append_count(batch, DROPPED_SCOPE, name_view, dropped, wall_ns);
   an_buffer_free(&name);
 }
@@ -309,16 +264,16 @@ static void move_evictions(an_instance *instance, size_t evictor, an_buffer *bat
   uint64_t count = __atomic_exchange_n(evicted_by(instance, evictor), 0, __ATOMIC_RELAXED);
   const char *element = instance->program->elements[instance->program->evictors[evictor]];
   an_view name = {(const uint8_t *)element, strlen(element)};
+  if (count > 0) an_metrics_evicted(instance, evictor, count);
   if (count > 0) append_count(batch, EVICTED_SCOPE, name, count, instance->services.wall_ns(instance->services.host));
 }
 
 uint8_t *an_records_take(an_instance *instance, size_t *size) {
-  enum { HEAD = 11 }; /* kept in front for the tag and length of the whole */
-  uint8_t head[HEAD] = {TAG_RESOURCE_LOGS};
+  static const uint8_t head[AN_OTLP_HEAD];
   an_buffer batch = {0};
   an_view resource = instance->options.resource;
-  an_buffer_append(&batch, head, HEAD);
-  if (resource.size > 0) append_bytes(&batch, TAG_RESOURCE, resource.data, resource.size);
+  an_buffer_append(&batch, head, AN_OTLP_HEAD);
+  if (resource.size > 0) an_otlp_bytes(&batch, TAG_RESOURCE, resource.data, resource.size);
   size_t empty = batch.size;
   if (!batch.failed) {
     for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
@@ -326,11 +281,5 @@ uint8_t *an_records_take(an_instance *instance, size_t *size) {
   }
   if (batch.failed || batch.size == empty) an_buffer_free(&batch);
   *size = 0;
-  if (batch.data == NULL) return NULL;
-  size_t content = batch.size - HEAD;
-  size_t head_size = 1 + encode_varint(head + 1, content);
-  memcpy(batch.data, head, head_size);
-  memmove(batch.data + head_size, batch.data + HEAD, content);
-  *size = head_size + content;
-  return batch.data;
+  return batch.data != NULL ? an_otlp_whole(&batch, TAG_RESOURCE_LOGS, size) : NULL;
 }

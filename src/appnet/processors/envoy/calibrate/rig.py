@@ -14,11 +14,12 @@ from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import Upstream
 from appnet.measure.sink import Sink
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
-from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.native.loader import loader_environment
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
+from appnet.processors.signing import SigningKey
 from appnet.system.address import Address
 
 
@@ -47,11 +48,17 @@ class Rig:
     """``upstream`` answers each call with its request. This process runs on the cores of the load."""
 
     upstream: Upstream
+    _key: SigningKey
     _stack: AsyncExitStack
     _folder: Path
     _xds: XdsServer
     _sink: Sink
     _cores: Cores
+
+    @property
+    def sink(self) -> Address:
+        """Where records go."""
+        return self._sink.address
 
     @property
     def server(self) -> Address:
@@ -72,7 +79,7 @@ class Rig:
             self._folder / node,
             self._xds.address,
             self._sink.address,
-            module_path=loader_library().parent,
+            environment=loader_environment(self._key.public_text),
         )
         envoy = EnvoyProcess(settings)
         self._stack.push_async_callback(envoy.stop)
@@ -83,8 +90,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(echo_headers: Sequence[str] = ()) -> AsyncIterator[Rig]:
-    """All of it, until the end of the context, with the Envoys that were started; ``echo_headers`` as of `Upstream`."""
+async def rig(key: SigningKey, echo_headers: Sequence[str] = ()) -> AsyncIterator[Rig]:
+    """All of it, until the end of the context, with the Envoys that were started: they trust ``key``.
+
+    ``echo_headers`` as of `Upstream`.
+    """
     cores = Cores.divide()
     async with AsyncExitStack() as stack:
         stack.enter_context(running_on(cores.load))
@@ -92,4 +102,4 @@ async def rig(echo_headers: Sequence[str] = ()) -> AsyncIterator[Rig]:
         upstream = stack.enter_context(Upstream(echo_headers=echo_headers))
         sink = await stack.enter_async_context(Sink())
         xds = await stack.enter_async_context(XdsServer())
-        yield Rig(upstream, stack, folder, xds, sink, cores)
+        yield Rig(upstream, key, stack, folder, xds, sink, cores)

@@ -36,7 +36,7 @@ from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, SubstitutedBody
 from appnet.processors.processor import Denied
 
-_ABI = 3
+_ABI = 4
 
 
 class _Outcome(Structure):
@@ -73,6 +73,8 @@ class _Module(Structure):
         ("outcome", CFUNCTYPE(POINTER(_Outcome), c_void_p)),
         ("telemetry_take", _Take),
         ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("metrics_take", _Take),
+        ("metrics_pending", CFUNCTYPE(c_bool, c_void_p)),
         ("state_dump", _Take),
         ("release", CFUNCTYPE(None, c_void_p)),
     ]

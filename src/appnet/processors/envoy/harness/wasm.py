@@ -69,7 +69,8 @@ class ModuleUnderTest(Harness):
         self.host_calls = 0
         self.current: _Call | None = None
         self.calls: dict[int, _Call] = {}
-        self.posted: list[bytes] = []
+        self.posted: list[bytes] = []  # records
+        self.counted: list[bytes] = []  # metrics
         self.logged: list[str] = []
         self._contexts = _ROOT
         self._options = encode_options(seed, max_message, backend_count, resource)
@@ -108,9 +109,9 @@ class ModuleUnderTest(Harness):
         """The batches that the instance has for its collector now."""
         self.posted = []
         while "proxy_on_tick" in self._functions:
-            before = len(self.posted)
+            before = len(self.posted) + len(self.counted)
             self.run("proxy_on_tick", _ROOT)
-            if len(self.posted) == before:
+            if len(self.posted) + len(self.counted) == before:
                 break
             self.run("proxy_on_http_call_response", _ROOT, 1, 1, 0, 0)
         return self.posted
@@ -411,9 +412,10 @@ def _send_local_response(
 
 
 def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
-    cluster, cluster_size, _headers, _headers_size, body, body_size, *_ = arguments
+    cluster, cluster_size, headers, headers_size, body, body_size, *_ = arguments
     assert module.read(cluster, cluster_size) == b"appnet-telemetry"
-    module.posted.append(module.read(body, body_size))
+    of_metrics = b"/v1/metrics" in module.read(headers, headers_size)
+    (module.counted if of_metrics else module.posted).append(module.read(body, body_size))
     return _OK
 
 

@@ -6,6 +6,7 @@
 #include "http_status.h"
 #include "lifecycle.h"
 #include "metadata.h"
+#include "metrics.h"
 #include "number.h"
 #include "response.h"
 #include "text.h"
@@ -76,6 +77,7 @@ static bool response_refused(an_http_call *call) { return call->base.method->on_
 static an_action refuse_request(an_http_call *call, int32_t code, const char *flaw) {
   an_view text = http_text(call, "request", flaw);
   call->request_phase = AN_PHASE_REPLIED;
+  an_metrics_unjudged(&call->base, code);
   an_call_fail(&call->base, code);
   if (response_refused(call)) return refusal_of(call);
   return http_reply(call, code, text);
@@ -161,6 +163,7 @@ static an_action end_stream_refused(an_http_call *call) {
 static an_action end_spoilt_stream(an_http_call *call, const char *subject) {
   int32_t code = call->flaw_code;
   an_view text = http_text(call, subject, call->flaw);
+  an_metrics_unjudged(&call->base, code);
   an_call_fail(&call->base, code);
   if (response_refused(call)) return end_stream_refused(call);
   return with_own(call, end_stream_with(call, code, text));
@@ -332,6 +335,7 @@ static an_action answer_request(an_http_call *call) {
   an_splice splice = frame_reply(call, &framed);
   call->base.made_here = true;
   if (splice != AN_SPLICE_DONE) {
+    an_metrics_unjudged(&call->base, GRPC_RESOURCE_EXHAUSTED);
     an_call_fail(&call->base, GRPC_RESOURCE_EXHAUSTED);
   } else if (side->needs_message) {
     call->base.message = (an_view){framed.data + AN_FRAME_HEADER, framed.size - AN_FRAME_HEADER};
@@ -393,6 +397,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
     return AN_CONTINUE;
   }
   an_number(&call->base);
+  an_metrics_begin(&call->base);
   if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;
@@ -465,6 +470,7 @@ static an_action judge_response(an_http_call *call, int32_t status) {
   an_action action = AN_CONTINUE;
   if (!unread && status == 0 && needs_message) action = pass_message(call, AN_RESPONSE, &splice);
   if (splice == AN_SPLICE_DONE) return action;
+  an_metrics_unjudged(&call->base, GRPC_RESOURCE_EXHAUSTED);
   http_reply(call, GRPC_RESOURCE_EXHAUSTED, http_text(call, "response", splice_flaw(splice)));
   return replaces_response(call);
 }

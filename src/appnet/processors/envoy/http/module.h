@@ -12,7 +12,7 @@
 #include "chain.h"
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 3u
+#define AN_MODULE_ABI 4u
 
 enum { AN_HTTP_GIVEN_UP = 499 }; /* tells local_reply of a response that its sender gave up */
 
@@ -64,6 +64,8 @@ typedef struct an_module {
   const an_outcome *(*outcome)(const an_http_call *call);
   uint8_t *(*telemetry_take)(an_instance *instance, size_t *size); /* these four as in an_chain */
   bool (*telemetry_pending)(an_instance *instance);
+  uint8_t *(*metrics_take)(an_instance *instance, size_t *size); /* likewise an ExportMetricsServiceRequest: all since */
+  bool (*metrics_pending)(an_instance *instance);                /* the instance was made. True once in a while */
   uint8_t *(*state_dump)(an_instance *instance, size_t *size);
   void (*release)(uint8_t *bytes);
 } an_module;

@@ -8,6 +8,7 @@ from appnet.application.manifest import Service
 from appnet.application.model import Side
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.place import Label
+from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.nodes import Element, Refuse
 from appnet.ir.walk import statements
 from appnet.language.statuses import STATUS_CODES
@@ -15,11 +16,13 @@ from appnet.processors.artifact import Artifact
 
 _OPAQUE = frozenset({"tcp", "udp", "tls", "https", "mongo", "mysql", "redis"})
 """What a port may say that it speaks, and Istio then passes on without a look; https is the application's own TLS."""
+USE_WAYPOINT = "istio.io/use-waypoint"
+"""The label that says which waypoint calls of a Service, or of all in a namespace, pass."""
 _RETRIED = {STATUS_CODES[name]: name for name in ("CANCELLED", "UNAVAILABLE")}
 """Codes that Istio's routes retry on, where nobody says otherwise."""
 
 
-def problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
+def sidecar_problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
     """An error for each reason why Istio's sidecars cannot be told to run the artifacts; warnings of what they would do
     otherwise than sidecars that AppNet starts."""
     sent_once = {(it.edge.client, it.edge.server) for it in artifacts if it.segment.place.side is Side.CLIENT}
@@ -28,7 +31,16 @@ def problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> 
         yield from _judged(services[it.edge.server])
         if (it.edge.client, it.edge.server) not in sent_once:
             yield from _sent_again(it)
-    yield from _told_apart(artifacts, services)
+    yield from _told_apart(artifacts, "sidecar", "move the elements to the clients' side")
+
+
+def waypoint_problems(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
+    """The same of Istio's waypoints."""
+    for it in artifacts:
+        server = services[it.edge.server]
+        yield from _passed(server, it.chain.chain.processors)
+        yield from _judged(server)
+    yield from _told_apart(artifacts, "waypoint", "use `sidecar`, and move the elements to the clients' side")
 
 
 def _selected(service: Service) -> Iterator[Diagnostic]:
@@ -75,26 +87,31 @@ def _refusals(element: Element) -> set[int]:
     return codes | ({STATUS_CODES["UNAVAILABLE"]} if drops else set())
 
 
-def _told_apart(artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterator[Diagnostic]:
-    """No proxy runs the chains of two edges on the calls of both.
+def _passed(server: Service, processors: Sequence[Located]) -> Iterator[Diagnostic]:
+    """Calls of the service pass a waypoint: it has one, and they do not come from sidecars."""
+    sidecar = next((it for it in processors if it.value == "sidecar"), None)
+    if sidecar is not None:
+        title = f"Istio's sidecars send calls to `{server.name}` past its waypoint"
+        help_ = "list `sidecar` or `ambient` alone"
+        yield Diagnostic("C055", Severity.ERROR, title, sidecar.span, "elements in the waypoint would not run", help_)
+    if server.labels.get(USE_WAYPOINT) == "none":
+        title = f"calls to `{server.name}` pass no waypoint"
+        help_ = f"give it another label: `{USE_WAYPOINT}: waypoint`"
+        yield Diagnostic("C055", Severity.ERROR, title, server.span, f"it has `{USE_WAYPOINT}: none`", help_)
 
-    A listener for calls that leave is there for a port, whatever service they go to; one for calls that arrive, for all
-    callers. What a chain knows a call by is its method.
+
+def _told_apart(artifacts: Sequence[Artifact], proxy: str, remedy: str) -> Iterator[Diagnostic]:
+    """No proxy runs the chains of two callers on the calls of both.
+
+    What leaves is known by the called host; what arrives, by its method alone.
     """
-    seen: dict[tuple[object, ...], Artifact] = {}
-    for it in artifacts:
-        edge, leaves = it.edge, it.segment.place.side is Side.CLIENT
+    seen: dict[tuple[str, str], Artifact] = {}
+    for it in (one for one in artifacts if one.segment.place.side is Side.SERVER):
         for method in it.chain.methods:
             name = method.signature.full_name
-            for port in http_ports(services[edge.server]) if leaves else (None,):
-                first = seen.setdefault((it.service, leaves, port, name), it)
-                other = first.edge
-                if (other.client, other.server) != (edge.client, edge.server):
-                    title = f"a sidecar cannot distinguish `{name}` on `{edge}` from `{name}` on `{other}`"
-                    label = f"both use port {port}" if leaves else "both arrive at one sidecar"
-                    help_ = (
-                        "give the two Services different ports" if leaves else "move the elements to the clients' side"
-                    )
-                    span = it.chain.chain.methods[0].span
-                    places = (Label(first.chain.chain.methods[0].span, "the other chain is here"),)
-                    yield Diagnostic("C048", Severity.ERROR, title, span, label, help_, places)
+            first = seen.setdefault((it.service, name), it)
+            if first.edge.client != it.edge.client:
+                title = f"a {proxy} cannot distinguish `{name}` on `{it.edge}` from `{name}` on `{first.edge}`"
+                span = it.chain.chain.methods[0].span
+                places = (Label(first.chain.chain.methods[0].span, "the other chain is here"),)
+                yield Diagnostic("C048", Severity.ERROR, title, span, f"both arrive at one {proxy}", remedy, places)

@@ -1,4 +1,4 @@
-"""Istio's resources that give sidecars the compiled modules.
+"""Istio's resources that give proxies the compiled modules, or have them ask AppNet's control plane for these.
 
 A module travels inside an extension configuration (ECDS); the listener only names it. So an upgrade is one message to
 each proxy, and ends no connection.
@@ -6,67 +6,69 @@ each proxy, and ends no connection.
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import yaml
-from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route
-from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
-    HttpConnectionManager,
-)
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from appnet.application.manifest import Service
-from appnet.application.model import Side
-from appnet.ir.needs import Need
+from appnet.application.load import LoadedChain
+from appnet.application.model import Limits
+from appnet.ir.needs import Need, needs
+from appnet.language.operations.metadata import DELAY, HIDDEN_KEYS
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
-from appnet.processors.envoy.istio.checks import http_ports
-from appnet.processors.envoy.istio.guard import guarded_filter
-from appnet.processors.envoy.listeners import buffer_limit
-from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.istio.guard import filter_of_control_plane, filter_of_istiod
+from appnet.processors.envoy.istio.pods import is_native
+from appnet.processors.envoy.istio.spots import Spot
+from appnet.processors.envoy.listeners import buffer_limit, delay_by_header
 from appnet.processors.envoy.proxy.bootstrap import TELEMETRY_CLUSTER
 from appnet.processors.envoy.replies import replies_from_wasm, reply_filter
-from appnet.processors.envoy.targets import NATIVE, TARGETS
 from appnet.processors.options import ChainOptions
-from appnet.processors.processor import Object
+from appnet.processors.processor import ControlPlane, Entry, Object
+from appnet.processors.signing import user_key
 from appnet.system.address import Address
 
-_LOADER = "appnet-loader"
-_LOADER_FOLDER = "/etc/appnet"
-
 _API = "networking.istio.io/v1alpha3"
+_ANNOTATIONS = {"galley.istio.io/analyze-suppress": "IST0133"}  # a warning of each EnvoyFilter that there is
 _PRIORITY = 10  # behind what others patch by default
 _HTTP = "envoy.filters.network.http_connection_manager"
-_MANAGER = {"filter": {"name": _HTTP}}
 _ROUTER = {"filter": {"name": _HTTP, "subFilter": {"name": "envoy.filters.http.router"}}}
-_CONTEXTS = {Side.CLIENT: "SIDECAR_OUTBOUND", Side.SERVER: "SIDECAR_INBOUND"}
+_FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+_NOTHING = {"@type": "type.googleapis.com/google.protobuf.Empty", "value": {}}  # istiod drops a config without a type
 
 
-def chain_object(
-    artifacts: Sequence[Artifact], name: str, service: Service, server: Service, namespace: str, hosts: int
-) -> Object:
-    """The EnvoyFilter for artifacts that run beside the pods of ``service`` on calls to ``server``'s ``hosts``."""
-    patches: list[Object] = []
-    ports = http_ports(server)
-    for it in artifacts:
-        longest = it.limits.max_message
-        options = ChainOptions(service.name, f"{service.name}-sidecar", it.version, longest, hosts)
-        patches += _patches(it, options, ports)
-    patches += _replying([it for it in artifacts if replies_from_wasm(it)][:1], f"{name}-reply", ports)
-    patches += _limiting(artifacts[0], ports)
-    patches += _sent_once(artifacts[0], ports)
-    return _envoy_filter(name, namespace, patches, dict(service.selector))
+def chain_object(artifacts: Sequence[Artifact], name: str, namespace: str, spot: Spot, options: ChainOptions) -> Object:
+    """The EnvoyFilter with the code of artifacts, in request order, which run in one spot.
+
+    ``options``: of all of them, but for the version.
+    """
+    codes = [_code(it, spot, replace(options, version=it.version)) for it in artifacts]
+    chain = artifacts[0].chain
+    filters = [filter_of_istiod(it.name, _paths(chain)) for it in artifacts]
+    replies = any(replies_from_wasm(it) for it in artifacts)
+    filters = [*_helping(name, filters, replies=replies, delays=_asks(Need.DELAY, chain))]
+    return _envoy_filter(name, namespace, [*codes, *_standing(filters, spot, chain.chain.limits)], spot.selection)
 
 
-def telemetry_filter(namespace: str, collector: Address) -> Object:
-    """The EnvoyFilter that tells all sidecars of a namespace where elements' records go."""
+def entry_object(entry: Entry, spot: Spot, control: ControlPlane) -> Object:
+    """The EnvoyFilter that has the proxies of a spot ask the control plane for these filters, in request order."""
+    chain, paths = entry.chain, _paths(entry.chain)
+    filters = [filter_of_control_plane(it, paths, control, closed=entry.closed) for it in entry.names]
+    replies, delays = (_asks(it, chain) for it in (Need.REPLY, Need.DELAY))
+    filters = [*_helping(entry.name, filters, replies=replies, delays=delays)]
+    return _envoy_filter(entry.name, entry.namespace, [*_standing(filters, spot, chain.chain.limits)], spot.selection)
+
+
+def telemetry_filter(name: str, namespace: str, collector: Address, selection: Object, context: str) -> Object:
+    """The EnvoyFilter that tells the selected proxies of a namespace where elements' records go."""
     endpoint = {"address": {"socket_address": {"address": collector.host, "port_value": collector.port}}}
     cluster = {
         "name": TELEMETRY_CLUSTER,
@@ -77,105 +79,85 @@ def telemetry_filter(namespace: str, collector: Address) -> Object:
             "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
         },
     }
-    patch = {"applyTo": "CLUSTER", "match": {"context": "ANY"}, "patch": {"operation": "ADD", "value": cluster}}
-    return _envoy_filter("appnet-telemetry", namespace, [patch], {})
+    patch = {"applyTo": "CLUSTER", "match": {"context": context}, "patch": {"operation": "ADD", "value": cluster}}
+    return _envoy_filter(name, namespace, [patch], selection)
 
 
-def loader_map(namespace: str) -> Object:
-    """The ConfigMap with the dynamic module that opens native modules."""
-    library = loader_library()
-    content = base64.b64encode(library.read_bytes()).decode()
-    metadata = _metadata(_LOADER, namespace)
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {library.name: content}}
+def _paths(chain: LoadedChain) -> list[str]:
+    return [it.signature.full_name for it in chain.methods]
 
 
-def set_up_proxy(template: Object, artifacts: Sequence[Artifact]) -> None:
-    """Has the sidecars of a pod template run these artifacts."""
-    native = any(is_native(it) for it in artifacts)
-    alone = any(_needs_one_worker(it) for it in artifacts)
-    if not native and not alone:
-        return
-    annotations = _mapping(_mapping(template, "metadata"), "annotations")
-    written = yaml.safe_load(str(annotations.get("proxy.istio.io/config") or ""))
-    config: Object = written if isinstance(written, dict) else {}
-    if alone:
-        config["concurrency"] = 1
-    if native:
-        _mapping(config, "proxyMetadata")["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"] = _LOADER_FOLDER
-        volume = {"name": _LOADER, "configMap": {"name": _LOADER}}
-        mount = {"name": _LOADER, "mountPath": _LOADER_FOLDER, "readOnly": True}
-        for key, entry in (("sidecar.istio.io/userVolume", volume), ("sidecar.istio.io/userVolumeMount", mount)):
-            annotations[key] = json.dumps([*_others(annotations.get(key), entry["name"]), entry])
-    annotations["proxy.istio.io/config"] = yaml.safe_dump(config, sort_keys=False)
+def _asks(need: Need, chain: LoadedChain) -> bool:
+    """Whether some element of the chain needs it, wherever and as whatever it runs."""
+    every = ((element, it.signature) for it in chain.methods for element in it.elements.values())
+    return any(asked.need is need for element, method in every for asked in needs(element, method))
 
 
-def _others(written: object, name: object) -> list[Object]:
-    """The entries of a JSON list, or of a mapping by name, but the one of this name; both forms are Istio's."""
-    try:
-        found = json.loads(str(written or "[]"))
-    except ValueError:
-        return []
-    if isinstance(found, dict):
-        found = [{"name": key, **it} for key, it in found.items() if isinstance(it, dict)]
-    return [it for it in found if isinstance(it, dict) and it.get("name") != name] if isinstance(found, list) else []
+def _helping(name: str, filters: Sequence[HttpFilter], *, replies: bool, delays: bool) -> Iterator[HttpFilter]:
+    """The filters, with those before and behind them that they need of Envoy."""
+    yield _of_type(f"{name}-callers", _without_hidden_headers())
+    yield from filters
+    if delays:
+        yield _of_type(f"{name}-delay", delay_by_header())
+    if replies:
+        yield reply_filter(f"{name}-reply")
 
 
-def _mapping(object_: Object, key: str) -> Object:
-    """The mapping at the key, put there where there is none."""
-    if not isinstance(object_.get(key), dict):
-        object_[key] = {}
-    found: Object = object_[key]
-    return found
+def _without_hidden_headers() -> HeaderMutation:
+    """Takes away what callers send of `HIDDEN_KEYS`."""
+    mutation = HeaderMutation()
+    for key in sorted(HIDDEN_KEYS):
+        mutation.mutations.request_mutations.add(remove=key)
+    return mutation
 
 
-def _patches(artifact: Artifact, options: ChainOptions, ports: Iterable[int]) -> Iterator[Object]:
-    """The artifact's code, and its place in the listeners of ``ports``; on the server's side in that for all calls."""
-    context = _CONTEXTS[artifact.segment.place.side]
-    code = chain_filter(artifact, options)
-    methods = [it.signature.full_name for it in artifact.chain.methods]
-    yield _patch("EXTENSION_CONFIG", {"context": context}, "ADD", code)
-    for it in _listeners(artifact, ports):
-        match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
-        yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", guarded_filter(artifact.name, methods))
+def _of_type(name: str, config: Message) -> HttpFilter:
+    filter_ = HttpFilter(name=name)
+    filter_.typed_config.Pack(config)
+    return filter_
 
 
-def _replying(artifacts: Sequence[Artifact], name: str, ports: Iterable[int]) -> Iterator[Object]:
-    """What lets wasm modules reply, behind all of them: one of them says where."""
-    for artifact in artifacts:
-        context = _CONTEXTS[artifact.segment.place.side]
-        for it in _listeners(artifact, ports):
-            match = {"context": context, "listener": {**it, "filterChain": _ROUTER}}
-            yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", reply_filter(name))
+def _code(artifact: Artifact, spot: Spot, options: ChainOptions) -> Object:
+    key = user_key() if is_native(artifact) else None
+    return _patch("EXTENSION_CONFIG", {"context": spot.context}, "ADD", chain_filter(artifact, options, key))
 
 
-def _limiting(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:
-    """What the listeners that the artifact's calls pass need to keep their limits."""
-    context, limits = _CONTEXTS[artifact.segment.place.side], artifact.limits
-    for it in _listeners(artifact, ports):
-        match = {"context": context, **({"listener": it} if it else {})}
+def _standing(filters: Sequence[HttpFilter], spot: Spot, limits: Limits) -> Iterator[Object]:
+    """The filters in the listeners of a spot, what these need to keep the limits, and routes that leave calls alone."""
+    for it in filters:
+        it.disabled = spot.hosts is not None
+        for listener in spot.listeners:
+            chain = {**listener.get("filterChain", {}), **_ROUTER}
+            match = {"context": spot.context, "listener": {**listener, "filterChain": chain}}
+            yield _patch("HTTP_FILTER", match, "INSERT_BEFORE", it)
+    for host in spot.hosts or ():
+        match = {"context": spot.context, "routeConfiguration": host}
+        yield _patch("VIRTUAL_HOST", match, "MERGE", _enabling([it.name for it in filters]))
+    for listener in spot.listeners:
+        match = {"context": spot.context, **({"listener": listener} if listener else {})}
         yield _patch("LISTENER", match, "MERGE", _with_room(limits.max_message))
-        if limits.idle:
-            match = {"context": context, "listener": {**it, "filterChain": _MANAGER}}
-            yield _patch("NETWORK_FILTER", match, "MERGE", _with_idle_timeout(limits.idle))
+    for route in spot.routes:
+        match = {"context": spot.context, **({"routeConfiguration": route} if route else {})}
+        yield _patch("HTTP_ROUTE", match, "MERGE", _undisturbed(limits.idle))
 
 
-def _sent_once(artifact: Artifact, ports: Iterable[int]) -> Iterator[Object]:
-    """Turns retries off: a proxy that may send a call again keeps what it has sent, and shows it to modules again."""
-    context = _CONTEXTS[artifact.segment.place.side]
-    for it in _listeners(artifact, ports):
-        match = {"context": context, **({"routeConfiguration": it} if it else {})}
-        yield _patch("HTTP_ROUTE", match, "MERGE", _without_retries())
+def _enabling(names: Sequence[str]) -> Object:
+    """What has routes run filters that their listener has disabled."""
+    enabled = {"@type": _FILTER_CONFIG, "is_optional": True, "config": _NOTHING}
+    return {"typed_per_filter_config": dict.fromkeys(names, enabled)}
 
 
-def _without_retries() -> Route:
-    route = Route()
+def _undisturbed(idle_seconds: float | None) -> Route:
+    """Turns retries off: a proxy that may send a call again keeps what it has sent, and shows it to modules again.
+
+    Calls end after so many seconds of silence. Servers do not see what Envoy was told.
+    """
+    route = Route(request_headers_to_remove=[DELAY])
     route.route.retry_policy.retry_on = "never"  # an empty text would leave Istio's own
     route.route.retry_policy.num_retries.value = 0
+    if idle_seconds:
+        route.route.idle_timeout.FromTimedelta(timedelta(seconds=idle_seconds))
     return route
-
-
-def _listeners(artifact: Artifact, ports: Iterable[int]) -> list[Object]:
-    return [{"portNumber": it} for it in ports] if artifact.segment.place.side is Side.CLIENT else [{}]
 
 
 def _with_room(max_message: int) -> Listener:
@@ -185,35 +167,12 @@ def _with_room(max_message: int) -> Listener:
     return listener
 
 
-def _with_idle_timeout(seconds: float) -> Filter:
-    manager = HttpConnectionManager()
-    manager.stream_idle_timeout.FromTimedelta(timedelta(seconds=seconds))
-    filter_ = Filter()
-    filter_.typed_config.Pack(manager)
-    return filter_
-
-
-def is_native(artifact: Artifact) -> bool:
-    """Whether proxies need the loader for it."""
-    return artifact.segment.place.target == NATIVE
-
-
-def _needs_one_worker(artifact: Artifact) -> bool:
-    """Whether its elements keep what several workers of a proxy would each have for themselves; code by hand may."""
-    asks = artifact.code.by_hand or any(it.need is Need.ONE_STATE for it in artifact.asked)
-    return asks and Need.ONE_STATE not in TARGETS[artifact.segment.place.target].gives
-
-
-def _patch(kind: str, match: Mapping[str, Any], operation: str, value: Message) -> Object:
-    plain = json.loads(MessageToJson(value, preserving_proto_field_name=True))
+def _patch(kind: str, match: Mapping[str, Any], operation: str, value: Message | Object) -> Object:
+    plain = json.loads(MessageToJson(value, preserving_proto_field_name=True)) if isinstance(value, Message) else value
     return {"applyTo": kind, "match": dict(match), "patch": {"operation": operation, "value": plain}}
 
 
-def _envoy_filter(name: str, namespace: str, patches: list[Object], labels: Object) -> Object:
-    spec: Object = {"priority": _PRIORITY, **({"workloadSelector": {"labels": labels}} if labels else {})}
-    spec["configPatches"] = patches
-    return {"apiVersion": _API, "kind": "EnvoyFilter", "metadata": _metadata(name, namespace), "spec": spec}
-
-
-def _metadata(name: str, namespace: str) -> Object:
-    return {"name": name, **({"namespace": namespace} if namespace else {})}
+def _envoy_filter(name: str, namespace: str, patches: Sequence[Object], selection: Object) -> Object:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "annotations": _ANNOTATIONS}
+    spec: Object = {"priority": _PRIORITY, **selection, "configPatches": patches}
+    return {"apiVersion": _API, "kind": "EnvoyFilter", "metadata": metadata, "spec": spec}

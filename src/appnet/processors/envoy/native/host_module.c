@@ -1,6 +1,7 @@
 /* The native host: a chain as a shared library with a table of functions, for whatever opens it (loader, tests). */
 #include "http_call.h"
 #include "lifecycle.h"
+#include "metrics.h"
 #include "telemetry.h"
 
 static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
@@ -27,6 +28,8 @@ const an_module appnet_module = {
     .outcome = outcome_of,
     .telemetry_take = an_records_take,
     .telemetry_pending = an_records_pending,
+    .metrics_take = an_metrics_take,
+    .metrics_pending = an_metrics_pending,
     .state_dump = an_state_dump,
     .release = an_release,
 };

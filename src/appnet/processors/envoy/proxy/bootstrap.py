@@ -15,8 +15,10 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
+from appnet.processors.processor import Contact
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.tls import ClientTls
+from appnet.system.token import read_token
 
 XDS_CLUSTER = "appnet-xds"
 TELEMETRY_CLUSTER = "appnet-telemetry"
@@ -38,30 +40,24 @@ class Identity:
     service: str
 
 
-def bootstrap_json(
-    identity: Identity,
-    xds: Address,
-    telemetry: Address | None,
-    admin: Address = ANY_LOCAL_PORT,
-    tls: ClientTls | None = None,
-) -> str:
-    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON. With ``tls``, it
-    speaks it to both.
+def bootstrap_json(identity: Identity, xds: Contact, telemetry: Address | None, admin: Address = ANY_LOCAL_PORT) -> str:
+    """The bootstrap of a proxy that takes all its configuration by ADS from ``xds``, as Envoy's JSON. If that is by
+    TLS, so are records.
 
-    Without ``telemetry`` the chains' records have nowhere to go and are dropped.
+    Without ``telemetry`` the chains' records have nowhere to go and are dropped. Raises `TokenFileError`.
     """
     bootstrap = _begun(identity, admin)
     dynamic = bootstrap.dynamic_resources
     for source in (dynamic.lds_config, dynamic.cds_config):
         source.ads.SetInParent()
         source.resource_api_version = ApiVersion.V3
-    ask_for_filters(bootstrap)
-    bootstrap.static_resources.clusters.extend(static_clusters(xds, telemetry, tls))
+    ask_for_filters(bootstrap, xds)
+    bootstrap.static_resources.clusters.extend(static_clusters(xds, telemetry))
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
 
 
-def ask_for_filters(bootstrap: Bootstrap) -> None:
-    """Has a proxy connect to its controller by ADS."""
+def ask_for_filters(bootstrap: Bootstrap, xds: Contact) -> None:
+    """Has a proxy connect to its controller by ADS. Raises `TokenFileError`."""
     ads = bootstrap.dynamic_resources.ads_config
     ads.api_type = ApiConfigSource.GRPC
     ads.transport_api_version = ApiVersion.V3
@@ -71,13 +67,15 @@ def ask_for_filters(bootstrap: Bootstrap) -> None:
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
+    if xds.token is not None:  # Envoy reads no file for it
+        service.initial_metadata.add(key="authorization", value=f"Bearer {read_token(xds.token)}")
 
 
-def static_clusters(xds: Address, telemetry: Address | None, tls: ClientTls | None) -> Iterator[Cluster]:
+def static_clusters(xds: Contact, telemetry: Address | None) -> Iterator[Cluster]:
     """Those of the controller and, if there is one, of who takes records."""
-    yield _static_cluster(XDS_CLUSTER, xds, tls, http2=True)
+    yield _static_cluster(XDS_CLUSTER, xds.address, xds.tls, http2=True)
     if telemetry is not None:
-        yield _static_cluster(TELEMETRY_CLUSTER, telemetry, tls, http2=False)
+        yield _static_cluster(TELEMETRY_CLUSTER, telemetry, xds.tls, http2=False)
 
 
 def static_bootstrap_json(

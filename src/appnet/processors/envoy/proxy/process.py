@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appnet.processors.envoy.proxy.admin import Admin
 from appnet.processors.envoy.proxy.binary import EnvoyError, envoy_binary
 from appnet.processors.envoy.proxy.bootstrap import Identity, bootstrap_json
+from appnet.processors.processor import Contact
 from appnet.system import lifetime
 from appnet.system.address import Address
-
-MODULES = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
-"""The variable that says where Envoy looks for dynamic modules."""
 
 _LOG_TAIL_LINES = 30
 _POLL_SECONDS = 0.02
@@ -25,8 +24,7 @@ class EnvoySettings:
     """How to run a proxy.
 
     ``folder`` receives its bootstrap, admin address and log; one folder for each proxy. ``workers`` is Envoy's
-    ``--concurrency``. ``module_path`` is where Envoy looks for dynamic modules (``libNAME.so``). ``log_level`` is one
-    of Envoy's own.
+    ``--concurrency``. ``environment`` has variables besides those of this process. ``log_level`` is one of Envoy's own.
     """
 
     identity: Identity
@@ -34,7 +32,7 @@ class EnvoySettings:
     xds: Address
     telemetry: Address | None = None
     workers: int = 1
-    module_path: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "warning"
 
 
@@ -62,12 +60,9 @@ class EnvoyProcess:
         settings = self.settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         configuration = settings.folder / "bootstrap.json"
-        configuration.write_text(bootstrap_json(settings.identity, settings.xds, settings.telemetry))
+        configuration.write_text(self.bootstrap())
         admin_file = settings.folder / "admin-address"
         admin_file.unlink(missing_ok=True)
-        environment = {}
-        if settings.module_path is not None:
-            environment[MODULES] = str(settings.module_path)
         command: list[str | Path] = [
             envoy_binary(),
             *("-c", configuration),
@@ -79,12 +74,18 @@ class EnvoyProcess:
             "--disable-hot-restart",
         ]
         with self.log_path.open("wb") as log:
-            self._process = await lifetime.start_bound(command, stdout=log, stderr=log, environment=environment)
+            self._process = await lifetime.start_bound(
+                command, stdout=log, stderr=log, environment=settings.environment
+            )
         try:
             await self._wait_for_admin(admin_file, timeout_seconds=30)
         except BaseException:
             await self.stop()
             raise
+
+    def bootstrap(self) -> str:
+        """What it is started with."""
+        return bootstrap_json(self.settings.identity, Contact(self.settings.xds), self.settings.telemetry)
 
     async def _wait_for_admin(self, admin_file: Path, timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds

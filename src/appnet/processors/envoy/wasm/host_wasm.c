@@ -480,9 +480,8 @@ static void end_call(uint32_t context) {
   end_stream(context);
 }
 
-#if APPNET_WANTS_RECORDS
-/* An upgrade ends the machine once its records are out. Contexts of calls end at once, and as they are told of this hook
- * in any case, they need none for their deletion. */
+/* An upgrade ends the machine once its records and counts are out. Contexts of calls end at once, and as they are told of
+ * this hook in any case, they need none for their deletion. */
 EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
   if (context != root_context) {
     end_call(context);
@@ -494,15 +493,3 @@ EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
 #endif
   return records_end() ? 1 : 0;
 }
-#else
-EXPORT(proxy_on_delete) void proxy_on_delete(uint32_t context) {
-  if (context != root_context) {
-    end_call(context);
-    return;
-  }
-  event_begins();
-#if APPNET_WANTS_STATE
-  handover_end();
-#endif
-}
-#endif

@@ -1,20 +1,21 @@
 #include "records.h"
 
 #include "event.h"
+#include "metrics.h"
 #include "proxy_wasm.h"
 #include "telemetry.h"
 
-#if APPNET_WANTS_RECORDS
 enum { POST_TIMEOUT_MS = 2000 };
 static an_instance *source;
 static uint8_t *batch; /* kept until the collector has it */
 static size_t batch_size;
-static bool batch_under_way, ending;
+static bool batch_counts; /* it has metrics, else records */
+static bool batch_under_way, ending, told_last;
 
 /* The four headers of a post as proxy-wasm has maps: count, sizes, then keys and values, each ended by a NUL. */
 static size_t put_headers(uint8_t *out) {
-  static const char *const texts[8] = {":method",    "POST",             ":path",        "/v1/logs",
-                                       ":authority", "appnet-telemetry", "content-type", "application/x-protobuf"};
+  const char *const texts[8] = {":method",    "POST",             ":path",        batch_counts ? "/v1/metrics" : "/v1/logs",
+                                ":authority", "appnet-telemetry", "content-type", "application/x-protobuf"};
   uint32_t number = 4;
   size_t at = sizeof number;
   memcpy(out, &number, sizeof number);
@@ -30,13 +31,21 @@ static size_t put_headers(uint8_t *out) {
   return at;
 }
 
+/* Records first: what was dropped of them is among the metrics. */
+static void take_next(void) {
+  batch = an_records_take(source, &batch_size);
+  batch_counts = batch == NULL && !told_last && (ending || an_metrics_pending(source));
+  if (batch_counts) batch = an_metrics_take(source, &batch_size);
+  if (ending && batch_counts) told_last = true;
+}
+
 static void post(void) {
   static const char cluster[] = "appnet-telemetry";
   static const uint8_t no_trailers[4];
   uint8_t headers[160];
   uint32_t token;
   if (batch_under_way || source == NULL) return;
-  if (batch == NULL) batch = an_records_take(source, &batch_size);
+  if (batch == NULL) take_next();
   if (batch == NULL) return;
   size_t headers_size = put_headers(headers);
   batch_under_way = proxy_http_call(cluster, sizeof cluster - 1, headers, headers_size, batch, batch_size, no_trailers,
@@ -48,7 +57,8 @@ void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers
   (void)root; (void)token; (void)body_size; (void)trailers;
   event_begins();
   batch_under_way = false;
-  if (headers > 0) { /* none: it did not arrive, the next tick posts it again */
+  /* No headers: it did not arrive. The next tick posts it again; of metrics, later ones tell all that these did. */
+  if (headers > 0 || (batch_counts && !ending)) {
     an_free(batch);
     batch = NULL;
   }
@@ -69,4 +79,3 @@ bool records_end(void) {
   post();
   return !batch_under_way;
 }
-#endif

@@ -1,4 +1,4 @@
-/* Brings a chain's records to the cluster `appnet-telemetry`, as OTLP/HTTP, in batches. */
+/* Brings a chain's records and metrics to the cluster `appnet-telemetry`, as OTLP/HTTP, in batches. */
 #ifndef AN_RECORDS_H
 #define AN_RECORDS_H
 

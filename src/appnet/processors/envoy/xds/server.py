@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from appnet.processors.envoy.pieces import FILTERS_ONLY
 from appnet.processors.envoy.xds.snapshot import Resource, Snapshot
 from appnet.processors.envoy.xds.state import NodeState, StreamState
+from appnet.processors.listening import Listening, check_token
 from appnet.processors.processor import Acceptance, NodeAnswer
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.tls import ServerTls
@@ -27,48 +29,28 @@ _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
 class XdsServer:
-    """Serves ADS, state of the world, over gRPC, by ``tls`` or without.
+    """Serves ADS, state of the world, over gRPC, by ``tls`` or without, to whoever shows the ``token`` in a file, if
+    there is one.
 
     ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. A node may be given its snapshot
     before or after its proxy connects; it may disconnect and come back; so may the controller, on the same port:
     proxies keep what they run in the meantime. Everything runs in the event loop that ``start`` was awaited in.
     """
 
-    def __init__(self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None) -> None:
-        self._bind, self._tls = bind, tls
-        self._bound: Address | None = None
-        self._server: grpc.aio.Server | None = None
+    def __init__(self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None, token: Path | None = None) -> None:
+        self._listening, self._token = Listening(bind, tls), token
         self._nodes: dict[str, NodeState] = {}
         self._streams: dict[str, set[_Stream]] = {}
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
-        # Without SO_REUSEPORT off, two controllers would silently share a port.
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._serve_stream,
-            request_deserializer=DiscoveryRequest.FromString,
-            response_serializer=DiscoveryResponse.SerializeToString,
-        )
-        methods = {"StreamAggregatedResources": handler}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, methods),))
-        try:
-            if self._tls is None:
-                port = server.add_insecure_port(str(self._bind))
-            else:
-                port = server.add_secure_port(str(self._bind), _credentials(self._tls))
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {self._bind}: {error}") from error
-        await server.start()
-        self._server = server
-        self._bound = Address(self._bind.host, port)
+        streams = {"StreamAggregatedResources": self._serve_stream}
+        await self._listening.start(_SERVICE, streams, DiscoveryRequest.FromString, DiscoveryResponse.SerializeToString)
 
     async def stop(self) -> None:
         """Closes all streams and the port. Proxies keep running what they have."""
-        if self._server is not None:
-            await self._server.stop(grace=None)
-            self._server = None
+        await self._listening.stop()
 
     async def __aenter__(self) -> XdsServer:
         await self.start()
@@ -82,9 +64,7 @@ class XdsServer:
     @property
     def address(self) -> Address:
         """Where proxies reach the started server."""
-        if self._bound is None:
-            raise RuntimeError("the xDS server has not been started")
-        return self._bound
+        return self._listening.address
 
     def set_snapshot(self, node: str, snapshot: Snapshot) -> None:
         """Makes ``snapshot`` all that ``node`` should have; only what differs is sent.
@@ -138,6 +118,7 @@ class XdsServer:
     async def _serve_stream(
         self, requests: AsyncIterator[DiscoveryRequest], context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
+        await check_token(context, self._token)
         stream: _Stream | None = None
         writer: asyncio.Task[None] | None = None
         try:
@@ -188,12 +169,6 @@ class XdsServer:
         """Lets every ``wait`` look again."""
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    root = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair], root, require_client_auth=root is not None)
 
 
 def _note_failure(writer: asyncio.Task[None]) -> None:

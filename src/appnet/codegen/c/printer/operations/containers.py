@@ -151,7 +151,7 @@ _RECORDED = {
 
 def _record(body: Body, stream: State, item: Atom) -> None:
     place = f"{body.element.element.name}.{stream.name}"
-    begin = f"an_record_begin(&record, {body.call()}->instance, {body.element.records[stream.name]});"
+    begin = f"an_record_begin(&record, {body.call()}, {body.element.records[stream.name]});"
     values = [f"  {line}" for line in _record_value(body.atom(item), item.type)]
     body.note(f"record {place}")
     body.lines(["{", "  an_record record;", f"  {begin}", *values, "  an_record_end(&record);", "}"])

@@ -15,6 +15,5 @@ FAMILY = Family(
 
 @FAMILY.value
 def _get_load(body: Body, call: Call) -> str:
-    instance = f"{body.call()}->instance"
-    load = f"(int64_t)an_backend_load({instance}, {body.atom(call.args[0])})"
-    return f"({body.types.name(call.type)}){{{load}, an_now({instance})}}"
+    load = f"(int64_t)an_backend_load({body.call()}->instance, {body.atom(call.args[0])})"
+    return f"({body.types.name(call.type)}){{{load}, an_now({body.call()})}}"

@@ -6,7 +6,7 @@ from appnet.codegen.c.printer.operations.family import Family
 
 FAMILY = Family(
     {
-        "now": "an_now({instance})",
-        "wall_time": "an_wall_time({instance})",
+        "now": "an_now({call})",
+        "wall_time": "an_wall_time({call})",
     }
 )

@@ -18,11 +18,12 @@
 #include "payload.h"
 #include "state_keeper.h"
 #include "timers.h"
+#include "trust.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
 
-enum { FLUSH_MS = 100, BUFFER_SLACK = 256 << 10, STACK_CHUNKS = 32 };
+enum { FLUSH_MS = 100, BUFFER_SLACK = 256 << 10, STACK_CHUNKS = 32, SHOWN = 200 };
 
 /* One version of a chain in one filter configuration. */
 typedef struct config {
@@ -182,15 +183,21 @@ static void config_free(config *it) {
   free(it);
 }
 
-/* What chains of the name have in common with those that come after them: all up to the last dot. Behind it stands which
- * elements are in one module, and an element keeps its state wherever it goes. */
-static an_view scope_of(envoy_buffer name) {
-  size_t size = name.size;
-  while (size > 0 && name.data[size - 1] != '.') size--;
-  return (an_view){(const uint8_t *)name.data, size > 0 ? size : name.size};
+/* The filter's name without the mark of the attempt to deliver it, which stands behind a space. */
+static an_view unmarked(envoy_buffer name) {
+  const char *space = memchr(name.data, ' ', name.size);
+  return (an_view){(const uint8_t *)name.data, space == NULL ? name.size : (size_t)(space - name.data)};
 }
 
-static bool config_fill(config *it, void *envoy_config, envoy_buffer name, const payload *payload) {
+/* What chains of the name have in common with those that come after them: all up to the last dot. Behind it stands which
+ * elements are in one module, and an element keeps its state wherever it goes. */
+static an_view scope_of(an_view name) {
+  size_t size = name.size;
+  while (size > 0 && name.data[size - 1] != '.') size--;
+  return (an_view){name.data, size > 0 ? size : name.size};
+}
+
+static bool config_fill(config *it, void *envoy_config, an_view name, const payload *payload) {
   if (!open_library(it, payload->library)) return false;
   an_options options = payload->options;
   if (options.seed == 0 && getrandom(&options.seed, sizeof options.seed, 0) != sizeof options.seed) {
@@ -222,11 +229,12 @@ static bool config_fill(config *it, void *envoy_config, envoy_buffer name, const
 
 EXPORT const char *envoy_dynamic_module_on_program_init(void) { return ENVOY_ABI_VERSION; }
 
-EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy_config, envoy_buffer name, envoy_buffer bytes) {
+EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy_config, envoy_buffer marked, envoy_buffer bytes) {
   payload payload;
-  const char *flaw = payload_read((an_view){(const uint8_t *)bytes.data, bytes.size}, &payload);
+  an_view name = unmarked(marked);
+  const char *flaw = payload_read((an_view){(const uint8_t *)bytes.data, bytes.size}, name, getenv(TRUSTED_KEYS), &payload);
   if (flaw != NULL) {
-    complain("appnet: filter %.*s: %s", (int)name.size, name.data, flaw);
+    complain("appnet: filter %.*s: %s", (int)(name.size < SHOWN ? name.size : SHOWN), (const char *)name.data, flaw);
     return NULL;
   }
   config *it = calloc(1, sizeof *it);

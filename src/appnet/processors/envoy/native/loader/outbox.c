@@ -15,6 +15,8 @@ enum { TIMEOUT_MS = 2000, LEFT_LIMIT = 16 << 20 };
 
 typedef struct batch {
   struct batch *next;
+  bool metrics; /* else records */
+  bool last;    /* nothing that is taken later tells what it does */
   size_t size;
   uint8_t bytes[];
 } batch;
@@ -76,21 +78,29 @@ static bool anything_left(void) {
   return anything;
 }
 
-static batch *take_records(outbox *box) {
+static batch *take_batch(outbox *box, bool metrics) {
   size_t size = 0;
-  uint8_t *bytes = box->module->telemetry_take(box->instance, &size);
+  uint8_t *bytes = (metrics ? box->module->metrics_take : box->module->telemetry_take)(box->instance, &size);
   if (bytes == NULL) return NULL;
   batch *it = malloc(sizeof *it + size);
   if (it != NULL) {
-    it->size = size;
+    *it = (batch){.metrics = metrics, .last = !metrics || box->ending, .size = size};
     memcpy(it->bytes, bytes, size);
   }
   box->module->release(bytes);
   return it;
 }
 
+/* Records first: what was dropped of them is among the metrics. */
+static batch *take_next(outbox *box) {
+  batch *it = take_left();
+  if (it == NULL) it = take_batch(box, false);
+  return it == NULL && box->module->metrics_pending(box->instance) ? take_batch(box, true) : it;
+}
+
 static bool has_work(outbox *box) {
-  return box->under_way == NULL && (anything_left() || box->module->telemetry_pending(box->instance));
+  return box->under_way == NULL && (anything_left() || box->module->telemetry_pending(box->instance) ||
+                                    box->module->metrics_pending(box->instance));
 }
 
 static void *look(void *pointer) {
@@ -130,9 +140,10 @@ outbox *outbox_open(void *envoy_config, const an_module *module, an_instance *in
 
 /* Posts one batch; true where its answer is to be waited for. */
 static bool post(outbox *box, const batch *it) {
+  const char *path = it->metrics ? "/v1/metrics" : "/v1/logs";
   envoy_header headers[] = {
       {":method", 7, "POST", 4},
-      {":path", 5, "/v1/logs", 8},
+      {":path", 5, path, strlen(path)},
       {":authority", 10, "appnet-telemetry", 16},
       {"content-type", 12, "application/x-protobuf", 22},
   };
@@ -146,8 +157,7 @@ static bool post(outbox *box, const batch *it) {
 void outbox_post(outbox *box) {
   pthread_mutex_lock(&box->lock);
   box->scheduled = false;
-  batch *it = box->under_way == NULL && !box->ending ? take_left() : NULL;
-  if (it == NULL && box->under_way == NULL && !box->ending) it = take_records(box);
+  batch *it = box->under_way == NULL && !box->ending ? take_next(box) : NULL;
   box->under_way = it != NULL ? it : box->under_way;
   pthread_mutex_unlock(&box->lock);
   if (it != NULL && !post(box, it)) outbox_posted(box, false);
@@ -159,7 +169,7 @@ void outbox_posted(outbox *box, bool arrived) {
   box->under_way = NULL;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
-  if (arrived) {
+  if (arrived || !it->last) { /* later metrics tell all that earlier ones did */
     free(it);
   } else {
     leave(it);
@@ -173,9 +183,10 @@ void outbox_close(outbox *box) {
   pthread_mutex_unlock(&box->lock);
   pthread_join(box->thread, NULL);
   ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
-  if (box->under_way != NULL) leave(box->under_way);
-  batch *rest = take_records(box);
-  if (rest != NULL) leave(rest);
+  batch *rest[] = {box->under_way, take_batch(box, false), take_batch(box, true)};
+  for (unsigned i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+    if (rest[i] != NULL) leave(rest[i]);
+  }
   pthread_mutex_destroy(&box->lock);
   pthread_cond_destroy(&box->ended);
   free(box);

@@ -1,6 +1,6 @@
-/* Brings a chain's records to the cluster `appnet-telemetry`, as OTLP/HTTP, in batches.
+/* Brings a chain's records and metrics to the cluster `appnet-telemetry`, as OTLP/HTTP, in batches.
  *
- * A thread looks every few milliseconds whether there are records and asks Envoy's main thread to call outbox_post.
+ * A thread looks every few milliseconds whether there are any and asks Envoy's main thread to call outbox_post.
  * A batch is kept until it was answered. What is left when a configuration ends is posted by the next one: an upgrade
  * loses no record, though one that was under way may arrive twice. */
 #ifndef APPNET_OUTBOX_H

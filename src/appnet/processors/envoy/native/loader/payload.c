@@ -4,10 +4,10 @@
 
 #include "octets.h"
 #include "options.h"
-#include "sha256.h"
 #include "shared_object.h"
+#include "trust.h"
 
-enum { MAGIC_SIZE = 8, HASH_SIZE = 32 };
+enum { MAGIC_SIZE = 8 };
 
 static bool take(an_view *bytes, size_t size, an_view *out) {
   if (bytes->size < size) return false;
@@ -17,17 +17,27 @@ static bool take(an_view *bytes, size_t size, an_view *out) {
   return true;
 }
 
-const char *payload_read(an_view bytes, payload *out) {
-  an_view magic, size, options, hash;
-  uint8_t found[HASH_SIZE];
-  if (!take(&bytes, MAGIC_SIZE, &magic) || memcmp(magic.data, "APPNETM1", MAGIC_SIZE) != 0) return "this is no chain";
-  if (!take(&bytes, 4, &size) || !take(&bytes, load_le32(size.data), &options) ||
-      !take(&bytes, HASH_SIZE, &hash)) {
-    return "the chain is cut short";
+static bool is_signed(const trust *trust, an_view signature, an_view name, an_view content) {
+  uint8_t name_size[4];
+  store_le32(name_size, (uint32_t)name.size);
+  an_view parts[] = {
+      {(const uint8_t *)PAYLOAD_DOMAIN, sizeof PAYLOAD_DOMAIN - 1}, {name_size, sizeof name_size}, name, content};
+  return name.size <= UINT32_MAX && trust_signed(trust, signature.data, parts, sizeof parts / sizeof *parts);
+}
+
+const char *payload_read(an_view bytes, an_view name, const char *trusted_keys, payload *out) {
+  an_view magic, signature, size, options;
+  trust trust;
+  const char *flaw = trust_read(trusted_keys, &trust);
+  if (flaw != NULL) return flaw;
+  if (!take(&bytes, MAGIC_SIZE, &magic) || memcmp(magic.data, "APPNETM2", MAGIC_SIZE) != 0) return "this is no chain";
+  if (!take(&bytes, ED25519_SIGNATURE_SIZE, &signature)) return "the chain is cut short";
+  if (!is_signed(&trust, signature, name, bytes)) {
+    return "the chain is signed by none of the keys in " TRUSTED_KEYS
+           ": the proxy needs the public key of the control plane that sends it";
   }
+  if (!take(&bytes, 4, &size) || !take(&bytes, load_le32(size.data), &options)) return "the chain is cut short";
   if (!an_options_read(options, &out->options)) return "the chain's options are for another loader";
-  an_sha256(bytes, found);
-  if (memcmp(found, hash.data, HASH_SIZE) != 0) return "the chain's bytes are not those that were sent: hash differs";
   out->library = bytes;
   return shared_object_flaw(bytes);
 }

@@ -1,19 +1,26 @@
 /* What a filter configuration brings (filters.py writes it):
  *
- *   "APPNETM1" | u32 size of options | options | SHA-256 of the library | library
+ *   "APPNETM2" | signature | u32 size of options | options | library
  *
- * The size is little-endian; options.h says what the options are. */
+ * Sizes are little-endian; options.h says what the options are. What is signed, by Ed25519:
+ *
+ *   PAYLOAD_DOMAIN | u32 size of the filter's name | name | all that stands behind the signature
+ *
+ * so that no filter runs what was made for another. */
 #ifndef APPNET_PAYLOAD_H
 #define APPNET_PAYLOAD_H
 
 #include "chain.h"
+
+#define PAYLOAD_DOMAIN "AppNet native module, payload 2\n"
 
 typedef struct payload {
   an_options options; /* .resource lies in the payload */
   an_view library;
 } payload;
 
-/* NULL, or what is wrong with it. The library is the one that was hashed, and whole. */
-const char *payload_read(an_view bytes, payload *out);
+/* NULL, or what is wrong with it as a payload for the filter of this name; `trusted_keys` as trust.h has them. Nothing
+ * behind the signature is looked into before it has been verified. */
+const char *payload_read(an_view bytes, an_view name, const char *trusted_keys, payload *out);
 
 #endif

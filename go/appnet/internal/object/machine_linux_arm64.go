@@ -1,0 +1,7 @@
+package object
+
+const (
+	elfMachine     = 183  // EM_AARCH64
+	relativeKind   = 1027 // R_AARCH64_RELATIVE
+	sysMemfdCreate = 279
+)

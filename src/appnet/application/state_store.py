@@ -1,0 +1,87 @@
+"""What files say of the store of shared state: `state:` with an address, and how instances use it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from appnet.application.limits import seconds
+from appnet.application.model import StateStore
+from appnet.diagnostics.yaml_reader import Section
+
+_SCHEMES = ("redis", "rediss", "unix")
+_ADDRESS = "`redis://host:port`, `rediss://host:port` for TLS, or `unix:///path`"
+_LONGEST = 60.0
+
+
+def read_state_store(section: Section, key: str, every: str) -> StateStore:
+    """What the section says under ``key``; ``every``: the key of the time between merges. What is wrong is told."""
+    inner = section.section(key) if key in section else None
+    if inner is None:
+        return StateStore()
+    inner.only(("store", "prefix", "timeout", every, "secret"))
+    address, prefix, secret = (inner.text(it) if it in inner else None for it in ("store", "prefix", "secret"))
+    if address is not None and (wrong := _wrong_address(address.value)):
+        section.problems.add("C012", "`store` is not the address of a store", address.span, wrong, f"write {_ADDRESS}")
+        address = None
+    given = {
+        "address": address.value if address else None,
+        "prefix": prefix.value if prefix else None,
+        "timeout": _time(inner, "timeout"),
+        "merge_every": _time(inner, every),
+        "secret": secret.value if secret else None,
+    }
+    return StateStore(**{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]
+
+
+def plain_state_store(store: StateStore, every: str) -> Mapping[str, Any]:
+    """The settings as a file says them: those that are not the usual ones."""
+    usual = StateStore()
+    found = {
+        "store": store.address,
+        "prefix": store.prefix if store.prefix != usual.prefix else "",
+        "timeout": store.timeout if store.timeout != usual.timeout else "",
+        every: store.merge_every if store.merge_every != usual.merge_every else "",
+        "secret": store.secret,
+    }
+    return {key: it for key, it in found.items() if it != ""}
+
+
+def _wrong_address(text: str) -> str:
+    """What is wrong with an address; nothing where it is one."""
+    if any(it.isspace() or not it.isprintable() for it in text):  # `urlsplit` would leave these out
+        return "an address has no spaces"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return "no host and port"
+    if parts.scheme not in _SCHEMES:
+        return f"it begins with none of {', '.join(f'`{it}://`' for it in _SCHEMES)}"
+    if parts.query or parts.fragment:
+        return "nothing follows the database"
+    if parts.scheme == "unix":
+        return "" if parts.path.startswith("/") and not parts.netloc else "not an absolute path"
+    if not parts.hostname or port == 0:
+        return "no host and port"
+    number = parts.path.removeprefix("/")
+    return (
+        ""
+        if not number or (number.isascii() and number.isdecimal())
+        else "what follows the port is the number of a database"
+    )
+
+
+def _time(section: Section, key: str) -> float | None:
+    found = section.scalar(key) if key in section else None
+    if found is None:
+        return None
+    value, span = found
+    time = None if isinstance(value, bool) else seconds(str(value))
+    if time is None or not 0 < time <= _LONGEST or math.isnan(time):
+        help_ = "write a time up to 60s, such as `50ms`"
+        section.problems.add("C012", f"`{key}` must be a time", span, "invalid value", help_)
+        return None
+    return time

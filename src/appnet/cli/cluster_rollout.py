@@ -1,0 +1,125 @@
+"""`appnetctl rollout` of a cluster's application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from appnet.cli.cluster import cluster_of
+from appnet.cli.errors import Screens
+from appnet.cli.live import plain
+from appnet.cli.output import Format, print_data
+from appnet.cli.screen import tell
+from appnet.deploy.kubernetes.client import rollout as cluster_rollout
+from appnet.deploy.kubernetes.client.cluster import Cluster
+from appnet.deploy.kubernetes.client.configurations import condition
+from appnet.deploy.kubernetes.client.rollout import Rollout, rollout_of
+from appnet.deploy.kubernetes.client.waiting import NOBODY, await_ready, controller
+
+
+class Action(Enum):
+    """What to do."""
+
+    STATUS = "status"
+    HISTORY = "history"
+    UNDO = "undo"
+    PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+def cluster_action(
+    action: Action,
+    name: str,
+    namespace: str | None,
+    *,
+    to: str | None,
+    wait: float | None,
+    output: Format,
+    screens: Screens,
+) -> None:
+    """Does it, and tells what came of it. ``wait``: for so many seconds, until all proxies run what is written then."""
+    out, err = screens.out, screens.err
+    with cluster_of(namespace) as cluster:
+        found = rollout_of(cluster, name)
+        data, lines = _done(action, cluster, found, to)
+        if output is Format.TEXT:
+            for line in lines:
+                tell(out, plain(line))
+        if wait is not None:
+            generation = rollout_of(cluster, name).asked["metadata"]["generation"]
+            await_ready(cluster, name, generation, wait, lambda told: tell(err, plain(f"waiting for {told}")))
+            data["ready"] = True
+            if output is Format.TEXT:
+                tell(out, f"{cluster.namespace}/{name} is ready")
+        if output is not Format.TEXT:
+            print_data(data, output)
+
+
+def _done(action: Action, cluster: Cluster, found: Rollout, to: str | None) -> tuple[dict[str, Any], list[str]]:
+    """What it has to say, as data and in lines."""
+    match action:
+        case Action.STATUS:
+            return _status_data(found), list(_status(found, controller(cluster)))
+        case Action.HISTORY:
+            return {"history": _history_data(found)}, list(_history(found))
+        case Action.UNDO:
+            undone = cluster_rollout.undo(cluster, found, to)
+            names = [it["metadata"]["name"] for it in undone.changed]
+            data = {"version": undone.revision.version, "changed": names, "notes": list(undone.notes)}
+            told = [f"{cluster.namespace}/{it} is written as in version {undone.revision.version}" for it in names]
+            as_before = f"everything is already written as in version {undone.revision.version}"
+            return data, [*(told or [as_before]), *undone.notes]
+        case Action.PROMOTE:
+            version = cluster_rollout.promote(cluster, found)
+            return {"version": version}, [f"version {version} goes to all proxies"]
+        case Action.PAUSE | Action.RESUME:
+            paused = action is Action.PAUSE
+            cluster_rollout.pause(cluster, found, paused=paused)
+            now = "paused: later changes wait" if paused else "resumed: changes go to the proxies again"
+            return {"paused": paused}, [f"the rollout of {found.name} is {now}"]
+
+
+def _status(found: Rollout, holder: str | None) -> Iterator[str]:
+    status = found.asked.get("status", {})
+    yield f"version {found.version}, on {status.get('rolledOut')} proxies" if found.version else "no version runs yet"
+    if found.canary:
+        yield f"canary {found.canary}: {condition(found.asked, 'Delivered').get('message')}"
+    if found.paused:
+        yield "paused"
+    for it in ("Compiled", "Delivered", "Ready"):
+        now = condition(found.asked, it)
+        if now.get("status") == "False" and now.get("reason") != "Canary":
+            yield f"not {it}: {now.get('message') or now.get('reason')}"
+            break
+    else:
+        if status.get("observedGeneration") != found.asked["metadata"].get("generation"):
+            waits = NOBODY if holder == "" else "the controller to look at it"
+            yield f"the latest change waits for {waits}"
+
+
+def _status_data(found: Rollout) -> dict[str, Any]:
+    status = found.asked.get("status", {})
+    return {
+        "version": found.version or None,
+        "canary": found.canary or None,
+        "paused": found.paused,
+        "counts": status.get("counts"),
+        "conditions": status.get("conditions") or [],
+        "up_to_date": status.get("observedGeneration") == found.asked["metadata"].get("generation"),
+    }
+
+
+def _history(found: Rollout) -> Iterator[str]:
+    for it in found.revisions:
+        runs = "  runs" if it.version == found.version else ""
+        yield f"  {it.number}  {it.version}  since {it.since}  {it.reason}{runs}"
+    if not found.revisions:
+        yield "  no version has run yet"
+
+
+def _history_data(found: Rollout) -> list[dict[str, Any]]:
+    return [
+        {"revision": it.number, "version": it.version, "since": it.since, "reason": it.reason} for it in found.revisions
+    ]

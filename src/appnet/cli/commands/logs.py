@@ -1,0 +1,111 @@
+"""`appnetctl logs`: the records of elements as they come, in a cluster or on this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from appnet.cli.cluster import ControllerOption, NamespaceOption, cluster_of, the_controller
+from appnet.cli.errors import open_screens
+from appnet.cli.live import plain
+from appnet.cli.output import Format, OutputOption, data_text
+from appnet.cli.watched import StatusOption, watched
+from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError
+from appnet.deploy.kubernetes.client.configurations import elements_of, one
+from appnet.deploy.kubernetes.client.records import Controller
+from appnet.diagnostics.near import suggestion
+
+EXAMPLES = (
+    "appnetctl logs --follow",
+    "appnetctl logs sample-echo-sidecar --element logging --tail 100",
+    "appnetctl logs --status 127.0.0.1:18002 --element logging --follow",
+    "appnetctl logs --controller 127.0.0.1:8081 -o json",
+)
+PAGE = "telemetry.md"
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="Only the elements of this AppNetConfig.")] = None,
+    *,
+    namespace: NamespaceOption = None,
+    element: Annotated[str | None, typer.Option(help="Only this element.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Also show new records as they come, until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option(min=0, max=1_000, help="How many earlier records to show.")] = 10,
+    status: StatusOption = None,
+    controller: ControllerOption = None,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Show what elements record: a line each, with its time, element, variable and value.
+
+    Of a cluster, or with --status, of an application that `run` or `serve` has on this machine. Only the latest records
+    are kept.
+    """
+    if status is not None:
+        if name is not None or namespace is not None:
+            raise typer.BadParameter(
+                "it is for this machine, and NAME for a cluster: leave one out", param_hint="--status"
+            )
+        with watched(status, controller) as asked:
+            _show(asked, frozenset([element] if element else []), "", tail, follow=follow, output=output)
+        return
+    with cluster_of(namespace) as cluster:
+        wanted = _elements(cluster, name, element)
+        space = cluster.namespace if name is not None else ""
+        _show(the_controller(cluster, controller), wanted, space, tail, follow=follow, output=output)
+
+
+def _show(asked: Controller, wanted: frozenset[str], space: str, tail: int, *, follow: bool, output: Format) -> None:
+    """The last records of these elements in this namespace, and those that come."""
+    out = open_screens().out
+    many = 1_000 if wanted and not follow else tail  # of all, so that some of these are among them
+    try:
+        with asked.records(many, follow=follow) as records:
+            chosen = (it for it in records if _is_wanted(it, wanted, space))
+            for it in chosen if follow else _last(chosen, tail):
+                if output is Format.TEXT:
+                    out.print(plain(_line(it)), markup=False)
+                else:
+                    typer.echo(_document(it, output), nl=False)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _elements(cluster: Cluster, name: str | None, element: str | None) -> frozenset[str]:
+    """Those that are wanted; none where all are."""
+    if name is None:
+        return frozenset([element] if element else [])
+    known = elements_of(one(cluster, name))
+    if element is not None and element not in known:
+        told = f"{name} has no element {element}; {suggestion(element, known, what='elements')}"
+        raise ClusterError(told, wrong_input=True)
+    return frozenset([element] if element else known)
+
+
+def _is_wanted(record: dict[str, Any], elements: frozenset[str], space: str) -> bool:
+    """Whether it is of these elements, in proxies of the namespace ``space``; empty stands for any."""
+    proxy = str(record.get("resource", {}).get("appnet.processor", ""))
+    return (not elements or record["element"] in elements) and (not space or proxy.endswith(f".{space}"))
+
+
+def _last(records: Iterator[dict[str, Any]], number: int) -> Iterator[dict[str, Any]]:
+    return iter(deque(records, maxlen=number))
+
+
+def _line(record: dict[str, Any]) -> str:
+    seconds, rest = divmod(int(record["time_ns"]), 10**9)
+    clock = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 10**6:03}"
+    value = json.dumps(record["value"], ensure_ascii=False)
+    proxy = record.get("resource", {}).get("appnet.processor", "")
+    return f"{clock}  {record['element']}.{record['variable']}  {value}  {proxy}".rstrip()
+
+
+def _document(record: dict[str, Any], output: Format) -> str:
+    """A line of JSON, or a document of YAML."""
+    if output is Format.JSON:
+        return json.dumps(record, ensure_ascii=False) + "\n"
+    return "---\n" + data_text(record, output)

@@ -1,0 +1,439 @@
+#include "metrics.h"
+
+#include "otlp.h"
+#include "program.h"
+
+enum {
+#if defined(__wasm__)
+  SHARDS = 1,
+#else
+  SHARDS = 8,
+#endif
+  LINE = 64, /* bytes that threads disturb one another in */
+  /* A histogram has 8 buckets in each octave of seconds, from 2^-20 (1 us) to 2^8. */
+  SCALE = 3, PER_OCTAVE = 1 << SCALE, FIRST_OCTAVE = -20, OCTAVES = 28, BUCKETS = OCTAVES * PER_OCTAVE,
+  TICK_BITS = 30, /* time is counted in 2^-30 s, so that octaves end at powers of two */
+  /* The cells of a method. */
+  CALLS = 0, ENDS, UNJUDGED, TICKS = UNJUDGED + AN_STATUS_COUNT, BUCKET, METHOD_CELLS = BUCKET + BUCKETS,
+  CUMULATIVE = 2,
+};
+
+struct an_metrics {
+  size_t cell_count;  /* of a copy, with its padding */
+  size_t methods_at;  /* behind the program's own cells */
+  void *memory;
+  uint64_t *cells;    /* SHARDS copies */
+  uint64_t *lost;     /* for each record stream what was dropped, then for each evictor what was let go */
+  uint64_t start_ns;  /* on the wall clock */
+  uint64_t taken_ns;  /* on the monotonic one */
+  uint64_t taken_sum; /* of all cells */
+  char id[16];
+  bool untimed;
+};
+
+/* Field numbers of the OpenTelemetry messages, as tags. */
+enum {
+  TAG_RESOURCE_METRICS = AN_OTLP_BYTES(1),
+  TAG_METRICS_RESOURCE = AN_OTLP_BYTES(1), /* ResourceMetrics */
+  TAG_SCOPE_METRICS = AN_OTLP_BYTES(2),
+  TAG_METRICS_SCOPE = AN_OTLP_BYTES(1), /* ScopeMetrics */
+  TAG_METRIC = AN_OTLP_BYTES(2),
+  TAG_METRIC_NAME = AN_OTLP_BYTES(1),
+  TAG_METRIC_UNIT = AN_OTLP_BYTES(3),
+  TAG_SUM = AN_OTLP_BYTES(7),
+  TAG_EXPONENTIAL = AN_OTLP_BYTES(10),
+  TAG_POINT = AN_OTLP_BYTES(1), /* Sum, ExponentialHistogram */
+  TAG_TEMPORALITY = AN_OTLP_VARINT(2),
+  TAG_MONOTONIC = AN_OTLP_VARINT(3),
+  TAG_START = AN_OTLP_FIXED64(2), /* points of both kinds */
+  TAG_NOW = AN_OTLP_FIXED64(3),
+  TAG_VALUE = AN_OTLP_FIXED64(6),             /* NumberDataPoint */
+  TAG_NUMBER_ATTRIBUTE = AN_OTLP_BYTES(7),
+  TAG_HISTOGRAM_ATTRIBUTE = AN_OTLP_BYTES(1), /* ExponentialHistogramDataPoint */
+  TAG_COUNT = AN_OTLP_FIXED64(4),
+  TAG_TOTAL = AN_OTLP_FIXED64(5),
+  TAG_SCALE = AN_OTLP_VARINT(6),
+  TAG_POSITIVE = AN_OTLP_BYTES(8),
+  TAG_OFFSET = AN_OTLP_VARINT(1), /* Buckets */
+  TAG_BUCKET_COUNTS = AN_OTLP_BYTES(2),
+  TAG_ATTRIBUTE = AN_OTLP_BYTES(1), /* Resource */
+  TAG_KEY = AN_OTLP_BYTES(1),       /* KeyValue */
+  TAG_ANY = AN_OTLP_BYTES(2),
+  TAG_ANY_STRING = AN_OTLP_BYTES(1), /* AnyValue */
+};
+
+static const char *const STATUSES[AN_STATUS_COUNT] = {
+    "OK",                  "CANCELLED",      "UNKNOWN",     "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND",           "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",             "OUT_OF_RANGE",   "UNIMPLEMENTED", "INTERNAL",         "UNAVAILABLE",
+    "DATA_LOSS",           "UNAUTHENTICATED",
+};
+
+/* ---- counting --------------------------------------------------------------------------------------- */
+
+static void set_id(an_instance *instance, char id[16]) {
+  uint64_t z = instance->options.seed ^ instance->metrics->start_ns ^ (uint64_t)(uintptr_t)instance;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  z ^= z >> 31;
+  for (unsigned i = 0; i < 16; i++) id[i] = "0123456789abcdef"[(z >> (4 * i)) & 15];
+}
+
+bool an_metrics_init(an_instance *instance) {
+  const an_program *program = instance->program;
+  an_metrics *it = instance->metrics = an_alloc_zeroed(sizeof *it);
+  if (it == NULL) return false;
+  const size_t per_line = LINE / sizeof(uint64_t);
+  size_t cells = an_size_add(program->tally_cells, an_size_mul(program->method_count, METHOD_CELLS));
+  it->methods_at = program->tally_cells;
+  it->cell_count = an_size_mul(an_size_add(cells, per_line) / per_line, per_line);
+  it->memory = an_alloc_zeroed(an_size_add(LINE, an_size_mul(an_size_mul(it->cell_count, SHARDS), sizeof(uint64_t))));
+  it->lost = an_alloc_zeroed(an_size_mul(program->record_count + program->evictor_count + 1, sizeof(uint64_t)));
+  if (it->memory == NULL || it->lost == NULL) return false;
+  it->cells = (uint64_t *)(void *)(((uintptr_t)it->memory + LINE - 1) / LINE * LINE);
+  it->start_ns = instance->services.wall_ns(instance->services.host);
+  it->taken_ns = instance->services.now_ns(instance->services.host);
+  set_id(instance, it->id);
+  return true;
+}
+
+void an_metrics_untimed(an_instance *instance) { instance->metrics->untimed = true; }
+
+void an_metrics_free(an_instance *instance) {
+  if (instance->metrics == NULL) return;
+  an_free(instance->metrics->memory);
+  an_free(instance->metrics->lost);
+  an_free(instance->metrics);
+}
+
+/* Threads are told apart by where their stacks are. Two that get the same copy are only slower. */
+uint64_t *an_metrics_cells(const an_instance *instance) {
+  const an_metrics *it = instance->metrics;
+  size_t stack = (uintptr_t)__builtin_frame_address(0) >> 23; /* 8 MB are the usual size of one */
+  return it->cells + stack % SHARDS * it->cell_count;
+}
+
+static uint64_t *cells_of(const an_call *call) {
+  const an_instance *instance = call->instance;
+  size_t method = (size_t)(call->method - instance->program->methods);
+  return call->cells + instance->metrics->methods_at + method * METHOD_CELLS;
+}
+
+static void tally_add(uint64_t *cell, uint64_t count) { __atomic_fetch_add(cell, count, __ATOMIC_RELAXED); }
+
+void an_metrics_begin(an_call *call) {
+  if (!AN_COUNT) return;
+  call->began_ns = (call->instance->metrics->untimed ? 0 : an_now(call)) | 1; /* 0 stands for a call that did not begin */
+  tally_add(&cells_of(call)[CALLS], 1);
+}
+
+void an_metrics_unjudged(const an_call *call, int32_t code) {
+  uint32_t status = (uint32_t)code;
+  if (call->began_ns != 0) tally_add(&cells_of(call)[UNJUDGED + (status < AN_STATUS_COUNT ? status : AN_STATUS_UNKNOWN)], 1);
+}
+
+/* Nanoseconds as 2^-30 s; times beyond 2^8 s count as that long. */
+static uint64_t ticks_of(uint64_t ns) {
+  const uint64_t most = (uint64_t)256 * 1000000000u - 1;
+  if (ns > most) ns = most;
+  return ns + (ns * 4948730u >> 26); /* 2^30 / 10^9 is 1.073741824 */
+}
+
+/* A bucket has its upper end and not its lower one: less a tick, a power of two falls into the one below. */
+static unsigned bucket_of(uint64_t ticks) {
+  static const uint64_t ends[PER_OCTAVE - 1] = {
+      /* 2^(63 + i/8) */
+      0x8b95c1e3ea8bd6e7u, 0x9837f0518db8a970u, 0xa5fed6a9b15138ebu, 0xb504f333f9de6485u,
+      0xc5672a115506dadeu, 0xd744fccad69d6af5u, 0xeac0c6e7dd24392fu,
+  };
+  ticks = ticks > 1 ? ticks - 1 : 1;
+  int octave = 63 - __builtin_clzll(ticks) - TICK_BITS;
+  if (octave < FIRST_OCTAVE) return 0;
+  uint64_t mantissa = ticks << __builtin_clzll(ticks);
+  unsigned part = 0;
+  for (unsigned i = 0; i < PER_OCTAVE - 1; i++) part += mantissa >= ends[i];
+  return (unsigned)(octave - FIRST_OCTAVE) * PER_OCTAVE + part;
+}
+
+void an_metrics_end(const an_call *call) {
+  if (call->began_ns == 0) return;
+  uint64_t *cells = cells_of(call);
+  tally_add(&cells[ENDS], 1);
+  if (call->instance->metrics->untimed) return;
+  uint64_t now = an_now(call), ticks = ticks_of(now > call->began_ns ? now - call->began_ns : 0);
+  tally_add(&cells[TICKS], ticks);
+  tally_add(&cells[BUCKET + bucket_of(ticks)], 1);
+}
+
+void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count) {
+  tally_add(&instance->metrics->lost[stream], count);
+}
+
+void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count) {
+  tally_add(&instance->metrics->lost[instance->program->record_count + evictor], count);
+}
+
+/* ---- taking ----------------------------------------------------------------------------------------- */
+
+/* What the copies of the cell add up to. */
+static uint64_t tally_total(const an_metrics *it, size_t cell) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < SHARDS; i++) sum += __atomic_load_n(&it->cells[i * it->cell_count + cell], __ATOMIC_RELAXED);
+  return sum;
+}
+
+/* Cells only grow, so the sum is another one where any is. */
+static uint64_t sum_of_all(const an_instance *instance) {
+  const an_metrics *it = instance->metrics;
+  const an_program *program = instance->program;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < it->cell_count * SHARDS; i++) sum += __atomic_load_n(&it->cells[i], __ATOMIC_RELAXED);
+  for (size_t i = 0; i < program->record_count + program->evictor_count; i++) {
+    sum += __atomic_load_n(&it->lost[i], __ATOMIC_RELAXED);
+  }
+  return sum;
+}
+
+bool an_metrics_pending(an_instance *instance) {
+  an_metrics *it = instance->metrics;
+  uint64_t now = instance->services.now_ns(instance->services.host);
+  uint64_t since = now - __atomic_load_n(&it->taken_ns, __ATOMIC_RELAXED);
+  if (since < AN_METRICS_EVERY_NS) return false;
+  uint64_t sum = sum_of_all(instance), taken = __atomic_load_n(&it->taken_sum, __ATOMIC_RELAXED);
+  return sum != taken || (sum > 0 && since >= AN_METRICS_ALIVE_NS);
+}
+
+/* A batch while it is written. */
+typedef struct metrics_batch {
+  an_buffer *to;
+  an_instance *instance;
+  uint64_t now_ns;
+} metrics_batch;
+
+static void append_attribute(an_buffer *to, uint8_t tag, const char *key, an_view value) {
+  size_t pair = an_otlp_open(to, tag);
+  an_otlp_text(to, TAG_KEY, key);
+  size_t any = an_otlp_open(to, TAG_ANY);
+  an_otlp_bytes(to, TAG_ANY_STRING, value.data, value.size);
+  an_otlp_close(to, any);
+  an_otlp_close(to, pair);
+}
+
+static void append_text(an_buffer *to, uint8_t tag, const char *key, const char *value) {
+  append_attribute(to, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
+}
+
+/* The method as OpenTelemetry has it: without the slash in front. */
+static void append_method(metrics_batch *it, uint8_t tag, size_t method) {
+  an_view path = it->instance->program->methods[method].path;
+  if (path.size > 0 && path.data[0] == '/') path = (an_view){path.data + 1, path.size - 1};
+  append_attribute(it->to, tag, "rpc.method", path);
+}
+
+/* A metric, and within it the sum or histogram that has its points. */
+typedef struct metric {
+  size_t start, metric, data, points;
+} metric;
+
+static metric open_metric(metrics_batch *it, const char *name, const char *unit, uint8_t kind) {
+  metric found = {.start = it->to->size};
+  found.metric = an_otlp_open(it->to, TAG_METRIC);
+  an_otlp_text(it->to, TAG_METRIC_NAME, name);
+  an_otlp_text(it->to, TAG_METRIC_UNIT, unit);
+  found.data = an_otlp_open(it->to, kind);
+  found.points = it->to->size;
+  return found;
+}
+
+/* A metric without points is none. */
+static void close_metric(metrics_batch *it, metric of, bool monotonic) {
+  if (it->to->failed) return;
+  if (it->to->size == of.points) {
+    it->to->size = of.start;
+    return;
+  }
+  an_otlp_varint(it->to, TAG_TEMPORALITY, CUMULATIVE);
+  if (monotonic) an_otlp_varint(it->to, TAG_MONOTONIC, 1);
+  an_otlp_close(it->to, of.data);
+  an_otlp_close(it->to, of.metric);
+}
+
+static size_t open_point(metrics_batch *it) {
+  size_t point = an_otlp_open(it->to, TAG_POINT);
+  an_otlp_fixed64(it->to, TAG_START, it->instance->metrics->start_ns);
+  an_otlp_fixed64(it->to, TAG_NOW, it->now_ns);
+  return point;
+}
+
+static void append_methods(metrics_batch *it, const char *name, const char *unit, bool in_flight) {
+  const an_metrics *metrics = it->instance->metrics;
+  metric of = open_metric(it, name, unit, TAG_SUM);
+  for (size_t i = 0; i < it->instance->program->method_count; i++) {
+    size_t cells = metrics->methods_at + i * METHOD_CELLS;
+    uint64_t ended = in_flight ? tally_total(metrics, cells + ENDS) : 0; /* first: what ends meanwhile counts as in flight */
+    uint64_t calls = tally_total(metrics, cells + CALLS);
+    if (calls == 0) continue;
+    size_t point = open_point(it);
+    an_otlp_fixed64(it->to, TAG_VALUE, calls - ended);
+    append_method(it, TAG_NUMBER_ATTRIBUTE, i);
+    an_otlp_close(it->to, point);
+  }
+  close_metric(it, of, !in_flight);
+}
+
+static void append_tally(metrics_batch *it, const an_tally_entry *of, uint32_t cell, int status) {
+  uint64_t value = tally_total(it->instance->metrics, cell);
+  if (value == 0) return;
+  size_t point = open_point(it);
+  an_otlp_fixed64(it->to, TAG_VALUE, value);
+  append_method(it, TAG_NUMBER_ATTRIBUTE, of->method);
+  if (of->handler != NULL) {
+    append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", it->instance->program->elements[of->element]);
+    append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.handler", of->handler);
+  }
+  if (of->row != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.row", of->row);
+  if (status >= 0) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "rpc.response.status_code", STATUSES[status]);
+  an_otlp_close(it->to, point);
+}
+
+static void append_statuses(metrics_batch *it, const an_tally_entry *of, uint32_t first) {
+  for (int status = 0; status < AN_STATUS_COUNT; status++) append_tally(it, of, first + (uint32_t)status, status);
+}
+
+static void append_tallies(metrics_batch *it, const char *name, const char *unit, an_tally_kind kind) {
+  const an_program *program = it->instance->program;
+  metric of = open_metric(it, name, unit, TAG_SUM);
+  for (size_t i = 0; i < program->tally_count; i++) {
+    const an_tally_entry *entry = &program->tallies[i];
+    if (entry->kind != kind) continue;
+    if (kind == AN_TALLY_REFUSALS) {
+      append_statuses(it, entry, entry->cell);
+    } else {
+      append_tally(it, entry, entry->cell, -1);
+    }
+  }
+  for (size_t i = 0; kind == AN_TALLY_REFUSALS && i < program->method_count; i++) {
+    an_tally_entry nobody = {.kind = kind, .method = (uint32_t)i};
+    append_statuses(it, &nobody, (uint32_t)(it->instance->metrics->methods_at + i * METHOD_CELLS + UNJUDGED));
+  }
+  close_metric(it, of, true);
+}
+
+static void append_lost(metrics_batch *it, const char *name, const char *unit, const char *element, const char *variable,
+                        uint64_t value) {
+  if (value == 0) return;
+  metric of = open_metric(it, name, unit, TAG_SUM);
+  size_t point = open_point(it);
+  an_otlp_fixed64(it->to, TAG_VALUE, value);
+  append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
+  if (variable != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", variable);
+  an_otlp_close(it->to, point);
+  close_metric(it, of, true);
+}
+
+static void append_all_lost(metrics_batch *it) {
+  const an_program *program = it->instance->program;
+  const uint64_t *lost = it->instance->metrics->lost;
+  for (size_t i = 0; i < program->record_count; i++) {
+    append_lost(it, "appnet.records.dropped", "{record}", program->records[i].element, program->records[i].variable,
+                __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
+  }
+  for (size_t i = 0; i < program->evictor_count; i++) {
+    append_lost(it, "appnet.evictions", "{entry}", program->elements[program->evictors[i]], NULL,
+                __atomic_load_n(&lost[program->record_count + i], __ATOMIC_RELAXED));
+  }
+}
+
+/* The buckets from the first to the last that is not empty. */
+static uint64_t append_buckets(metrics_batch *it, size_t first_cell) {
+  const an_metrics *metrics = it->instance->metrics;
+  size_t first = 0, last = BUCKETS;
+  uint64_t count = 0;
+  while (first < BUCKETS && tally_total(metrics, first_cell + first) == 0) first++;
+  while (last > first && tally_total(metrics, first_cell + last - 1) == 0) last--;
+  int64_t offset = (int64_t)FIRST_OCTAVE * PER_OCTAVE + (int64_t)first;
+  size_t buckets = an_otlp_open(it->to, TAG_POSITIVE);
+  an_otlp_varint(it->to, TAG_OFFSET, (uint64_t)(offset << 1) ^ (uint64_t)(offset >> 63));
+  size_t counts = an_otlp_open(it->to, TAG_BUCKET_COUNTS);
+  for (size_t i = first; i < last; i++) {
+    uint64_t in_bucket = tally_total(metrics, first_cell + i);
+    an_otlp_number(it->to, in_bucket);
+    count += in_bucket;
+  }
+  an_otlp_close(it->to, counts);
+  an_otlp_close(it->to, buckets);
+  return count;
+}
+
+static void append_durations(metrics_batch *it, const char *name) {
+  const an_metrics *metrics = it->instance->metrics;
+  metric of = open_metric(it, name, "s", TAG_EXPONENTIAL);
+  for (size_t i = 0; i < it->instance->program->method_count; i++) {
+    size_t cells = metrics->methods_at + i * METHOD_CELLS;
+    if (metrics->untimed || tally_total(metrics, cells + ENDS) == 0) continue;
+    size_t point = open_point(it);
+    append_text(it->to, TAG_HISTOGRAM_ATTRIBUTE, "rpc.system.name", "grpc");
+    append_method(it, TAG_HISTOGRAM_ATTRIBUTE, i);
+    double seconds = (double)tally_total(metrics, cells + TICKS) / (double)((uint64_t)1 << TICK_BITS);
+    uint64_t count = append_buckets(it, cells + BUCKET);
+    an_otlp_fixed64(it->to, TAG_COUNT, count);
+    an_otlp_double(it->to, TAG_TOTAL, seconds);
+    an_otlp_varint(it->to, TAG_SCALE, SCALE << 1);
+    an_otlp_close(it->to, point);
+  }
+  close_metric(it, of, false);
+}
+
+/* Whether the resource says that the chain stands at the server: OpenTelemetry has a name for either side. */
+static bool stands_at_server(an_view resource) {
+  static const char text[] = "\x0a\x0b" "appnet.side" "\x12\x08\x0a\x06" "server";
+  const size_t size = sizeof text - 1;
+  for (size_t at = 0; at + size <= resource.size; at++) {
+    if (memcmp(resource.data + at, text, size) == 0) return true;
+  }
+  return false;
+}
+
+static void append_metrics(metrics_batch *it) {
+  bool at_server = stands_at_server(it->instance->options.resource);
+  append_methods(it, "appnet.calls", "{call}", false);
+  append_methods(it, "appnet.calls.in_flight", "{call}", true);
+  append_tallies(it, "appnet.refusals", "{call}", AN_TALLY_REFUSALS);
+  append_tallies(it, "appnet.replies", "{call}", AN_TALLY_REPLIES);
+  append_tallies(it, "appnet.row.hits", "{hit}", AN_TALLY_ROW);
+  append_all_lost(it);
+  append_durations(it, at_server ? "rpc.server.call.duration" : "rpc.client.call.duration");
+}
+
+static void append_resource(metrics_batch *it) {
+  an_view options = it->instance->options.resource;
+  size_t resource = an_otlp_open(it->to, TAG_METRICS_RESOURCE);
+  an_buffer_append(it->to, options.data, options.size);
+  append_attribute(it->to, TAG_ATTRIBUTE, "service.instance.id", (an_view){(const uint8_t *)it->instance->metrics->id, 16});
+  an_otlp_close(it->to, resource);
+}
+
+uint8_t *an_metrics_take(an_instance *instance, size_t *size) {
+  static const uint8_t head[AN_OTLP_HEAD];
+  an_metrics *metrics = instance->metrics;
+  an_buffer to = {0};
+  metrics_batch it = {&to, instance, instance->services.wall_ns(instance->services.host)};
+  uint64_t sum = sum_of_all(instance);
+  *size = 0;
+  __atomic_store_n(&metrics->taken_ns, instance->services.now_ns(instance->services.host), __ATOMIC_RELAXED);
+  if (sum == 0) return NULL;
+  an_buffer_append(&to, head, AN_OTLP_HEAD);
+  append_resource(&it);
+  size_t scopes = an_otlp_open(&to, TAG_SCOPE_METRICS);
+  size_t scope = an_otlp_open(&to, TAG_METRICS_SCOPE);
+  an_otlp_text(&to, TAG_METRIC_NAME, "appnet");
+  an_otlp_close(&to, scope);
+  append_metrics(&it);
+  an_otlp_close(&to, scopes);
+  if (to.failed) {
+    an_buffer_free(&to);
+    return NULL;
+  }
+  __atomic_store_n(&metrics->taken_sum, sum, __ATOMIC_RELAXED);
+  return an_otlp_whole(&to, TAG_RESOURCE_METRICS, size);
+}

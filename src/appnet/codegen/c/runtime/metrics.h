@@ -1,0 +1,55 @@
+/* Metrics: what the calls of a chain did, counted as they go and taken by the host as OTLP; docs/telemetry.md has the names.
+ *
+ * All counts of an instance are cells of 64 bits. Threads count in copies of their own, mostly: a call takes the copy of the
+ * thread that it begins in. Counting is one relaxed addition, without a lock or an allocation, and without an order
+ * among cells.
+ *
+ * Counts are cumulative from the making of the instance, which has an id of its own: whoever receives them may miss a
+ * post or see it twice and has the same sums. */
+#ifndef AN_METRICS_H
+#define AN_METRICS_H
+
+#include "instance.h"
+
+#ifndef AN_COUNT
+#define AN_COUNT 1 /* 0: nothing is counted, for benchmarks/telemetry.py */
+#endif
+
+#define AN_METRICS_EVERY_NS ((uint64_t)1000000000u)
+#define AN_METRICS_ALIVE_NS (15 * AN_METRICS_EVERY_NS) /* told again, though nothing has changed */
+
+bool an_metrics_init(an_instance *instance);
+/* The host has no clock for all calls: how long they take is not told. */
+void an_metrics_untimed(an_instance *instance);
+void an_metrics_free(an_instance *instance);
+/* It is time to take them. */
+bool an_metrics_pending(an_instance *instance);
+/* An encoded ExportMetricsServiceRequest; NULL with *size 0 where nothing was ever counted, or there is no memory. */
+uint8_t *an_metrics_take(an_instance *instance, size_t *size);
+
+/* The cells of a call that begins in this thread. */
+uint64_t *an_metrics_cells(const an_instance *instance);
+
+/* The cell is one of an_program.tallies. */
+static inline void an_tally(const an_call *call, uint32_t cell) {
+  if (AN_COUNT) __atomic_fetch_add(&call->cells[cell], 1, __ATOMIC_RELAXED);
+}
+
+/* Likewise the first of the cells for each gRPC status: the call ends with call->reply_code. */
+static inline void an_tally_refusal(const an_call *call, uint32_t first) {
+  uint32_t code = (uint32_t)call->reply_code;
+  an_tally(call, first + (code < AN_STATUS_COUNT ? code : AN_STATUS_UNKNOWN));
+}
+
+/* The call is one of a method of the chain, which is known. */
+void an_metrics_begin(an_call *call);
+/* It was refused before any element judged it, or could not be read. */
+void an_metrics_unjudged(const an_call *call, int32_t code);
+/* It has ended; nothing where it did not begin. */
+void an_metrics_end(const an_call *call);
+
+/* So many more records of a stream were dropped, or entries of an evictor's state let go. */
+void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count);
+void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count);
+
+#endif

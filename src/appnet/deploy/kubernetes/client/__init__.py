@@ -1,0 +1,1 @@
+"""What `appnetctl` asks of a cluster, and writes there."""

@@ -1,0 +1,1 @@
+"""The controller of a cluster: AppNetConfigs in, what proxies run and a status out."""

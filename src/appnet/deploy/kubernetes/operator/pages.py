@@ -1,0 +1,93 @@
+"""How the controller is: for probes and Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from aiohttp import web
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from appnet.application.model import USUAL_PROCESSOR
+from appnet.deploy.kubernetes.operator.application import ClusterApplication
+from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
+from appnet.observe.records_page import RecordsPage
+from appnet.observe.store import RecordStore
+from appnet.observe.totals import Totals
+from appnet.observe.totals_page import TotalsPage
+from appnet.processors import registry
+from appnet.processors.processor import ControlPlane, Delivery
+from appnet.system.address import Address
+from appnet.system.http import serve_http
+
+
+class Pages:
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on ``address``. Use it as an async context manager.
+
+    It is ready once ``applications`` are known and proxies are served. Entering raises OSError where the address cannot
+    be had.
+    """
+
+    def __init__(self, address: Address, records: RecordStore, totals: Totals) -> None:
+        self._address, self._records, self._totals = address, records, totals
+        self._runner: web.AppRunner | None = None
+        self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
+        self.delivery: Delivery | None = None
+        self.planes: Mapping[str, ControlPlane] = {}
+
+    async def __aenter__(self) -> Pages:
+        application = web.Application()
+        application.router.add_get("/healthz", self._alive)
+        application.router.add_get("/readyz", self._ready)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/native", self._native)
+        RecordsPage(self._records).add_to(application)
+        TotalsPage(self._totals).add_to(application)
+        self._runner = await serve_http(application, self._address)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _alive(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        if self.applications is None:
+            return web.Response(text="another controller is at work\n", status=503)
+        return web.Response(text="ok\n")
+
+    async def _native(self, request: web.Request) -> web.Response:
+        """What the pods of a namespace need to run native modules of this controller; nothing in it is secret."""
+        name, namespace = request.query.get("processor", USUAL_PROCESSOR), request.query.get("namespace", "default")
+        mesh = registry.processor(name).mesh() if name in registry.ENTRIES else None
+        if mesh is None or mesh.protocol not in self.planes:
+            return web.Response(text="no such processor, or another controller is at work\n", status=404)
+        *objects, template = mesh.native(namespace, self.planes[mesh.protocol])
+        return web.json_response({"objects": objects, "template": template})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return metrics_page(self._families())
+
+    def _families(self) -> Iterator[Metric]:
+        leads = GaugeMetricFamily("appnet_controller_leads", "Whether this controller is the one that works.")
+        leads.add_metric([], int(self.applications is not None))
+        yield leads
+        info = GaugeMetricFamily(
+            "appnet_version_info",
+            "The version that proxies should run.",
+            labels=["namespace", "application", "version"],
+        )
+        proxies = GaugeMetricFamily("appnet_proxies", "Connected proxies.", labels=["namespace", "application"])
+        for it in self.applications() if self.applications is not None else ():
+            if it.rollout.running is not None:
+                info.add_metric([*it.key, it.rollout.running.id], 1)
+            proxies.add_metric([*it.key], len({node.proxy for node in it.nodes}))
+        yield info
+        yield proxies
+        strangers = GaugeMetricFamily("appnet_strangers", "Connected proxies that are served nothing.")
+        strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
+        yield strangers
+        yield record_metrics(self._records)
+        yield from chain_metrics(self._totals)

@@ -1,0 +1,97 @@
+"""Metrics of a control plane, as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from appnet.observe.points import (
+    ATTRIBUTES,
+    CALLS,
+    DURATIONS,
+    EVICTIONS,
+    IN_FLIGHT,
+    JUDGED,
+    RECORDS_DROPPED,
+    REFUSALS,
+    REPLIES,
+    ROW_HITS,
+    Histogram,
+)
+from appnet.observe.store import RecordStore
+from appnet.observe.totals import Totals
+
+_COUNTERS = {
+    CALLS: "Calls that reached a chain.",
+    REFUSALS: "Calls that an element refused, or that could not be judged.",
+    REPLIES: "Calls that an element answered.",
+    ROW_HITS: "How often rows of match-action tables were taken.",
+    EVICTIONS: "What full Maps and Vecs of an element's state let go.",
+    RECORDS_DROPPED: "Records that nobody fetched in time.",
+}
+
+
+def metrics_page(families: Iterable[Metric]) -> web.Response:
+    """The page with these families."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Metrics(list(families)))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def record_metrics(store: RecordStore) -> CounterMetricFamily:
+    """How many records of each stream have come."""
+    records = CounterMetricFamily("appnet_records", "Records of elements.", labels=["element", "variable"])
+    for key, count in store.counts().items():
+        records.add_metric([key.element, key.variable], count)
+    return records
+
+
+def chain_metrics(totals: Totals) -> Iterator[Metric]:
+    """What chains count, by the names that Prometheus makes of OpenTelemetry's; and what of it was not taken."""
+    yield CounterMetricFamily("appnet_points_refused", "Counts for which there was no room.", totals.refused)
+    for name, about in _COUNTERS.items():
+        counter = CounterMetricFamily(_name(name), about, labels=list(map(_name, ATTRIBUTES[name])))
+        for key, value in totals.by([name], ATTRIBUTES[name]).items():
+            counter.add_metric(key, int(value) if isinstance(value, int) else value.count)
+        yield counter
+    flying = GaugeMetricFamily(_name(IN_FLIGHT), "Calls that have not ended.", labels=list(map(_name, JUDGED)))
+    for key, value in totals.by([IN_FLIGHT], JUDGED, living=True).items():
+        flying.add_metric(key, value if isinstance(value, int) else value.count)
+    yield flying
+    for side, name in DURATIONS.items():
+        took = HistogramMetricFamily(
+            f"{_name(name)}_seconds", f"How long calls took, at the {side}.", labels=list(map(_name, JUDGED))
+        )
+        for key, value in totals.by([name], JUDGED).items():
+            if isinstance(value, Histogram):
+                took.add_metric(key, _octaves(value), value.sum)
+        yield took
+
+
+def _name(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _octaves(histogram: Histogram) -> list[tuple[str, float]]:
+    """Cumulative buckets that end at powers of two, from 2^-20 s, where those of chains begin, to 2^8 s."""
+    found = []
+    for octave in range(-19, 9):
+        end = octave << histogram.scale if histogram.scale >= 0 else octave >> -histogram.scale
+        below = sum(histogram.counts[: max(0, end - histogram.first)])
+        found.append((repr(2.0**octave), float(below)))
+    return [*found, ("+Inf", float(histogram.count))]
+
+
+class _Metrics(Collector):
+    """Families that were made already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

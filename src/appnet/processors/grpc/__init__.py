@@ -1,0 +1,1 @@
+"""Chains inside an application, run by interceptors of its own gRPC library."""

@@ -1,0 +1,259 @@
+#include "events.h"
+
+#include "metrics.h"
+#include "program.h"
+
+enum { RESOURCE_EXHAUSTED = 8 };
+
+/* ---- services ---------------------------------------------------------------------------------------------- */
+
+/* Whoever asks for the time: a frame, or an instance that has no call in hand. */
+typedef struct clock {
+  uint64_t now_ns, wall_ns;
+} clock;
+_Static_assert(offsetof(an_call_frame, now_ns) == offsetof(clock, now_ns), "a frame begins as a clock");
+_Static_assert(offsetof(an_call_frame, wall_ns) == offsetof(clock, wall_ns), "a frame begins as a clock");
+
+static uint64_t clock_now(void *host) { return ((const clock *)host)->now_ns; }
+static uint64_t clock_wall(void *host) { return ((const clock *)host)->wall_ns; }
+
+/* What the event's handlers have made of the key so far; NULL: nothing. */
+static an_metadata_edit *edit_of(const an_call_frame *frame, an_metadata_map map, an_view key) {
+  an_metadata_edit *it = frame->edits;
+  while (it != NULL && !(it->map == map && an_equal(it->key, key))) it = it->next;
+  return it;
+}
+
+/* In the place of what was made of the key before. */
+static void add_edit(an_call_frame *frame, an_metadata_map map, an_view key, an_view value, bool removes) {
+  an_metadata_edit *edit = edit_of(frame, map, key);
+  const bool found = edit != NULL;
+  const size_t own = found ? 0 : sizeof *edit + key.size;
+  uint8_t *text = an_arena_alloc(&frame->call->arena, own + value.size);
+  if (text == NULL) {
+    frame->failed = 1;
+    return;
+  }
+  if (value.size > 0) memcpy(text + own, value.data, value.size);
+  if (found) {
+    edit->value = (an_view){text, value.size};
+    edit->removes = removes;
+    return;
+  }
+  edit = (an_metadata_edit *)(void *)text;
+  uint8_t *name = (uint8_t *)(edit + 1);
+  if (key.size > 0) memcpy(name, key.data, key.size);
+  *edit = (an_metadata_edit){NULL, {name, key.size}, {text + own, value.size}, map, removes};
+  if (frame->last_edit == NULL) {
+    frame->edits = edit;
+  } else {
+    frame->last_edit->next = edit;
+  }
+  frame->last_edit = edit;
+}
+
+static size_t metadata_values(void *host, an_metadata_map map, an_view key, an_view *values, size_t room) {
+  const an_call_frame *frame = host;
+  const an_metadata_edit *edit = edit_of(frame, map, key);
+  if (edit != NULL) {
+    if (!edit->removes && room > 0) values[0] = edit->value;
+    return edit->removes ? 0 : 1;
+  }
+  size_t count = 0;
+  for (uint64_t i = 0; i < frame->metadata_count[map]; i++) {
+    const an_pair *it = &frame->metadata[map][i];
+    if (!an_equal(it->key, key)) continue;
+    if (count < room) values[count] = it->value;
+    count++;
+  }
+  return count;
+}
+
+static bool metadata_get(void *host, an_metadata_map map, an_view key, an_view *value) {
+  return metadata_values(host, map, key, value, 1) > 0;
+}
+
+static void metadata_set(void *host, an_metadata_map map, an_view key, an_view value) {
+  add_edit(host, map, key, value, false);
+}
+
+static void metadata_remove(void *host, an_metadata_map map, an_view key) {
+  add_edit(host, map, key, (an_view){NULL, 0}, true);
+}
+
+static bool peer(void *host, an_view *identity) {
+  *identity = ((const an_call_frame *)host)->peer;
+  return true;
+}
+
+/* ---- instances --------------------------------------------------------------------------------------------- */
+
+/* What the services of an instance are asked of, and what else goes with it. */
+typedef struct holder {
+  clock clock;
+  const an_keeper *keeper;
+} holder;
+
+an_instance *frames_instance_new(const an_setup *setup) {
+  holder *it = an_alloc_zeroed(sizeof *it);
+  if (it == NULL) return NULL;
+  it->clock = (clock){setup->now_ns, setup->wall_ns};
+  if (setup->scope.size > 0) it->keeper = an_keeper_open(setup->scope);
+  const an_services services = {it, clock_now, clock_wall, metadata_get, metadata_set, metadata_values, metadata_remove,
+                                peer, NULL};
+  const an_options options = {setup->seed, setup->max_message, setup->backend_count, setup->resource, it->keeper};
+  const bool whole = setup->scope.size == 0 || it->keeper != NULL;
+  an_instance *instance = whole ? an_chain_instance_new(&services, &options) : NULL;
+  if (instance == NULL) {
+    an_keeper_close(it->keeper);
+    an_free(it);
+  } else if (!appnet_program.clocks) {
+    an_metrics_untimed(instance);
+  }
+  return instance;
+}
+
+void frames_instance_free(an_instance *instance) {
+  holder *it = instance->services.host;
+  an_instance_free(instance);
+  an_keeper_close(it->keeper);
+  an_free(it);
+}
+
+uint8_t *frames_telemetry_take(an_instance *instance, const an_setup *now, size_t *size) {
+  holder *it = instance->services.host;
+  it->clock = (clock){now->now_ns, now->wall_ns};
+  return an_records_take(instance, size);
+}
+
+uint8_t *frames_metrics_take(an_instance *instance, const an_setup *now, uint32_t last, size_t *size) {
+  holder *it = instance->services.host;
+  it->clock = (clock){now->now_ns, now->wall_ns};
+  *size = 0;
+  return last || an_metrics_pending(instance) ? an_metrics_take(instance, size) : NULL;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------ */
+
+static void refuse_for_memory(an_call_frame *frame) {
+  frame->failed = 1;
+  frame->verdict = AN_REFUSE;
+  frame->code = RESOURCE_EXHAUSTED;
+  frame->text = AN_TEXT("out of memory");
+  frame->own = frame->trailers = NULL;
+}
+
+static void event_begins(an_call_frame *frame) {
+  frame->edits = frame->last_edit = NULL;
+  frame->own = frame->trailers = NULL;
+  frame->reply = NULL;
+  frame->touched = frame->failed = 0;
+}
+
+/* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
+static void fill_slots(an_call_frame *frame, an_direction direction) {
+  an_call *call = frame->call;
+  const an_side *side = direction == AN_REQUEST ? &call->method->request : &call->method->response;
+  frame->slots = an_message_new(call, direction, frame->message_size);
+  if (frame->given == NULL) return;
+  for (size_t i = 0; i < side->field_count; i++) {
+    const an_given *it = &frame->given[i];
+    if (it->as == AN_ABSENT) continue;
+    if (it->as == AN_SEVERAL) {
+      const an_value *values = (const an_value *)(const void *)it->value.s.data;
+      if (!an_give_values(call, direction, i, values, it->value.s.size)) frame->failed = 1;
+      continue;
+    }
+    call->slots[i].value = it->value;
+    call->slots[i].present = side->fields[i].kind != AN_FIELD_MESSAGE || it->value.u > 0;
+  }
+}
+
+/* Whether handlers wrote or cleared any field of the side. */
+static bool any_touched(const an_slot *slots, const an_side *side) {
+  bool touched = false;
+  for (size_t i = 0; i < side->field_count; i++) touched = touched || slots[i].written || slots[i].cleared;
+  return touched;
+}
+
+static void judged(an_call_frame *frame, an_direction direction, an_verdict verdict) {
+  an_call *call = frame->call;
+  frame->verdict = verdict;
+  frame->deadline_ns = an_deadline_ns(call);
+  frame->destination = an_destination(call);
+  frame->wait_ms = an_wait_ms(call);
+  if (frame->failed) {
+    refuse_for_memory(frame);
+    return;
+  }
+  if (verdict == AN_FORWARD) {
+    const an_side *side = direction == AN_REQUEST ? &call->method->request : &call->method->response;
+    frame->touched = any_touched(call->slots, side);
+    return;
+  }
+  frame->own = an_own_metadata(call);
+  frame->trailers = an_own_trailers(call);
+  frame->text = (an_view){NULL, 0};
+  if (verdict == AN_REFUSE) frame->code = an_refusal(call, &frame->text);
+  if (verdict == AN_ANSWER) frame->reply = an_reply(call);
+}
+
+/* Whether the chain has nothing to do with the call any more, and has left nothing to be read. */
+static bool is_done_with(const an_call_frame *frame) {
+  const an_call *call = frame->call;
+  const an_method *method = call->method;
+  return method->response.empty && method->on_end == NULL && call->counted < 0 && !frame->touched && frame->edits == NULL;
+}
+
+void frames_open(an_call_frame *frame) {
+  event_begins(frame);
+  an_call *call = frame->call = an_chain_call_make(frame->instance, frame->method, frame);
+  if (call == NULL) {
+    refuse_for_memory(frame);
+    return;
+  }
+  call->clock = frame;
+  an_chain_call_begin(call);
+  frame->slots = an_message_new(call, AN_REQUEST, 0);
+  judged(frame, AN_REQUEST, an_judge_open(call));
+}
+
+void frames_request(an_call_frame *frame) {
+  event_begins(frame);
+  fill_slots(frame, AN_REQUEST);
+  judged(frame, AN_REQUEST, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
+}
+
+/* As open and then request, whose edits stand behind the other's: nothing has gone on in between. */
+void frames_begin(an_call_frame *frame) {
+  frames_open(frame);
+  if (frame->verdict != AN_FORWARD) return;
+  fill_slots(frame, AN_REQUEST);
+  judged(frame, AN_REQUEST, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
+  if (frame->verdict == AN_FORWARD && is_done_with(frame)) frames_end(frame);
+}
+
+void frames_response(an_call_frame *frame) {
+  event_begins(frame);
+  fill_slots(frame, AN_RESPONSE);
+  judged(frame, AN_RESPONSE, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
+}
+
+void frames_end_response(an_call_frame *frame) {
+  event_begins(frame);
+  judged(frame, AN_RESPONSE, an_end_response(frame->call, frame->status));
+}
+
+void frames_end(an_call_frame *frame) {
+  an_call_free(frame->call);
+  frame->call = NULL;
+}
+
+void frames_finish(an_call_frame *frame) {
+  frames_response(frame);
+  if (frame->verdict == AN_FORWARD && !frame->touched && frame->edits == NULL) frames_end(frame);
+}
+
+const an_value *frames_values(an_call_frame *frame, an_part part, size_t field, size_t *count) {
+  return an_values(frame->call, part, field, count);
+}

@@ -1,0 +1,124 @@
+/* A chain as a host sees it that nobody can call back, such as Go: all that an event may ask for stands in a frame before,
+ * and all that came of it stands there after.
+ *
+ *   an_call_frame frame = {.instance = instance, .method = 0};
+ *   frame.now_ns = …; frame.wall_ns = …;             at each event
+ *   frame.given = …;                                  of each field of the side that is judged, in its order
+ *   table->begin(&frame);                             an unary call: its beginning and its request. Where that is all, it
+ *                                                     has ended, and frame.call is NULL
+ *   … the request goes on: frame.slots, frame.edits, frame.destination …
+ *   table->response(&frame);                          or end_response
+ *   table->end(&frame);                               the call has ended, in whatever way
+ *
+ * Where a direction streams, `open` judges the beginning, then `request` and `response` each message, and `end_response` the
+ * end of the responses. Everything is as an_chain has it (chain.h); what `out` says stays until the frame's next event.
+ */
+#ifndef AN_FRAMES_H
+#define AN_FRAMES_H
+
+#include "memory.h"
+
+/* Version of this table and of all it names, an_chain and an_method included; a host refuses any other. */
+#define AN_FRAMES_ABI 2u
+
+typedef struct an_pair {
+  an_view key, value;
+} an_pair;
+
+enum { AN_MAPS = 3 }; /* an_metadata_map */
+
+typedef enum an_given_as {
+  AN_ABSENT = 0,
+  AN_ONE = 1,   /* the value; of a message, how many there are is value.u */
+  AN_SEVERAL = 2, /* value.s has the address of an_values, and how many */
+} an_given_as;
+
+typedef struct an_given {
+  an_value value;
+  uint64_t as; /* an_given_as */
+} an_given;
+
+/* What handlers did to metadata, one for each key, in their order. */
+typedef struct an_metadata_edit {
+  struct an_metadata_edit *next;
+  an_view key;
+  an_view value;    /* in the place of all that the key had */
+  uint32_t map;     /* an_metadata_map */
+  uint32_t removes; /* the key goes */
+} an_metadata_edit;
+
+typedef struct an_call_frame {
+  /* in */
+  uint64_t now_ns, wall_ns; /* of the event */
+  an_instance *instance;
+  an_call *call;            /* the chain's; NULL before the first event, and after the last */
+  const an_given *given;    /* of the message; NULL: no field is there */
+  const an_pair *metadata[AN_MAPS]; /* those of one key in their order; see an_frames.wants */
+  uint64_t metadata_count[AN_MAPS];
+  an_view peer;
+  uint64_t message_size;    /* of the message, encoded */
+  uint32_t method;          /* its place in an_chain.methods */
+  int32_t status;           /* for end_response */
+  /* out */
+  uint32_t verdict;         /* an_verdict */
+  int32_t code;             /* of a refusal */
+  an_view text;
+  const an_slot *slots;     /* of the side that was judged; of an answer, the response's */
+  const an_slot *reply;     /* of an answer */
+  const an_entry *own, *trailers; /* of a refusal or an answer */
+  an_metadata_edit *edits;
+  an_metadata_edit *last_edit;   /* the chain's own */
+  uint64_t deadline_ns;     /* AN_NO_DEADLINE, or when the call ends: on the clock of now_ns */
+  int64_t destination;      /* the host's number, or -1 */
+  uint64_t wait_ms;
+  uint32_t touched;         /* a slot is written or cleared */
+  uint32_t failed;          /* out of memory: the verdict is a refusal */
+} an_call_frame;
+
+/* What an instance is told. */
+typedef struct an_setup {
+  uint64_t seed;
+  uint64_t now_ns, wall_ns; /* of the moment */
+  an_view resource;         /* see an_options */
+  an_view scope;            /* state goes on from version to version by this name; empty: it does not */
+  uint32_t max_message;
+  uint32_t backend_count;
+} an_setup;
+
+/* What frames must have, or need not: a host that gives less than is wanted runs another program. */
+typedef enum an_wants {
+  AN_WANTS_REQUEST_METADATA = 1 << 0,
+  AN_WANTS_RESPONSE_METADATA = 1 << 1, /* and trailers; or they are changed */
+  AN_WANTS_AUTHORITY = 1 << 2,         /* ":authority" among the request's */
+  AN_WANTS_PEER = 1 << 3,
+  AN_WANTS_TIMEOUT = 1 << 4,           /* "grpc-timeout" among the request's */
+  AN_WANTS_CLOCK = 1 << 5,
+  AN_WANTS_SIZE = 1 << 6, /* message_size */
+} an_wants;
+
+typedef struct an_frames {
+  uint32_t abi;
+  uint32_t size;          /* sizeof(an_frames) */
+  uint32_t frame_size;    /* sizeof(an_call_frame) */
+  uint32_t shared_layout; /* AN_SHARED_LAYOUT */
+  uint32_t shared_size;
+  uint32_t wants;
+  const an_chain *chain;
+  void (*attach)(an_shared *shared);
+  an_instance *(*instance_new)(const an_setup *setup); /* NULL: out of memory */
+  void (*instance_free)(an_instance *instance);
+  void (*open)(an_call_frame *frame);
+  void (*begin)(an_call_frame *frame);
+  void (*request)(an_call_frame *frame);
+  void (*response)(an_call_frame *frame);
+  void (*end_response)(an_call_frame *frame);
+  void (*end)(an_call_frame *frame);
+  const an_value *(*values)(an_call_frame *frame, an_part part, size_t field, size_t *count);
+  uint8_t *(*telemetry_take)(an_instance *instance, const an_setup *clock, size_t *size);
+  void (*finish)(an_call_frame *frame); /* response, and end where that leaves nothing to do: then call is NULL */
+  /* An encoded ExportMetricsServiceRequest: all counts since the instance was made. NULL where it is too early for
+   * another one, unless it is the last. */
+  uint8_t *(*metrics_take)(an_instance *instance, const an_setup *clock, uint32_t last, size_t *size);
+} an_frames;
+
+#endif

@@ -1,0 +1,1 @@
+"""What chains cost in a gRPC library, measured."""

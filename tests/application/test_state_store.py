@@ -1,0 +1,60 @@
+"""What a configuration says of the store of shared state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from appnet.application.model import StateStore
+from appnet.application.state_store import plain_state_store, read_state_store
+from appnet.diagnostics.source import TextSource
+from appnet.diagnostics.yaml_reader import Problems, Section
+
+
+def read(text: str) -> tuple[StateStore, list[str]]:
+    problems = Problems(TextSource(Path("app.yaml"), text))
+    node = yaml.compose(text)
+    assert isinstance(node, yaml.MappingNode)
+    return read_state_store(Section(node, problems), "state", "mergeEvery"), [it.title for it in problems.found]
+
+
+def test_nothing_said_is_the_usual() -> None:
+    assert read("other: 1") == (StateStore(), [])
+    assert plain_state_store(StateStore(), "mergeEvery") == {}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://127.0.0.1:6379", "redis://ann:secret@store/3", "rediss://[::1]:7000", "unix:///run/valkey.sock"],
+)
+def test_it_is_read_and_written_again(address: str) -> None:
+    store = StateStore(address, "shop", 0.02, 0.5, "password")
+    plain = plain_state_store(store, "mergeEvery")
+    assert read(yaml.safe_dump({"state": dict(plain)})) == (store, [])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://store:6379",
+        "store:6379",
+        "redis://",
+        "redis://store:99999",
+        "redis://a/b",
+        "unix://run/a",
+        "unix:",
+        "redis://a?db=3",
+        "redis://a/3#x",
+        "redis://a b",
+        "redis://a/\u0663",
+    ],
+)
+def test_what_is_no_address_is_told(address: str) -> None:
+    assert read(f"state: {{store: '{address}'}}") == (StateStore(), ["`store` is not the address of a store"])
+
+
+@pytest.mark.parametrize("time", ["0", "61s", "true", "-1", "soon"])
+def test_what_is_no_time_is_told(time: str) -> None:
+    assert read(f"state: {{timeout: {time}}}") == (StateStore(), ["`timeout` must be a time"])

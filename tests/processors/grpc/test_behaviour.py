@@ -1,0 +1,45 @@
+"""Behaviour files on the Go module, with the messages of their .proto as Go has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appnet.behaviour.document import Behaviour
+from appnet.behaviour.reader import load_behaviour
+from appnet.behaviour.run import run_behaviour
+from appnet.diagnostics.source import FileSource
+from appnet.processors.grpc.library import LIBRARY, GrpcLibrary
+from tests.processors.grpc.go_driver import GoDriver
+from tests.support.go import NoToolsError, find_go
+
+SAMPLES = sorted((Path(__file__).parents[3] / "config" / "samples").rglob("*.behaviour.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _with_go() -> None:
+    try:
+        find_go()
+    except NoToolsError as missing:
+        pytest.skip(str(missing))
+
+
+def in_go(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has libraries driven in Go."""
+
+    def drive(_self: object, binary: bytes, _target: str, *, seed: int, hosts: int, now_ns: int) -> GoDriver:
+        return GoDriver(binary, behaviour.proto, behaviour.method, seed=seed, hosts=hosts, now_ns=now_ns)
+
+    monkeypatch.setattr(GrpcLibrary, "drive", drive)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda it: it.name.split(".")[0])
+def test_standard_elements_behave_as_written_beside_them(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    behaviour = load_behaviour(FileSource(path))
+    in_go(behaviour, monkeypatch)
+    results = list(run_behaviour(behaviour, [LIBRARY]))
+    assert len(results) == len(behaviour.cases)
+    assert [failure for it in results for failure in it.failures] == []
+    alone = [it for it, case in zip(results, behaviour.cases, strict=True) if not case.tries_sharing]
+    assert [it.skipped for it in alone if it.skipped] == []  # libraries share no state yet
