@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from appnet.processors.grpc.container import Container
 from appnet.processors.managed import Service
 from appnet.processors.mrpc import requests
 from appnet.processors.mrpc import service as mrpc_service
+from appnet.processors.mrpc.control import Control
 from appnet.processors.mrpc.service import phoenix
 from appnet.processors.processor import Acceptance, NodeAnswer, ProcessorError
 from tests.processors.mrpc.chains import ECHO, Module, counting
@@ -344,6 +346,25 @@ def test_a_command_that_is_killed_in_the_middle(running: Phoenix, sender: Path, 
         assert service.upgrade(other, 41, None).acceptance is Acceptance.ACKED
     assert running.send(1, b"Pear") is None
     assert _left(running) == ["appnet.lock"]
+
+
+def test_a_folder_is_gone_though_an_engine_answers_meanwhile(running: Phoenix) -> None:
+    def answer(folder: Path) -> None:
+        numbers = itertools.count()
+        with suppress(FileNotFoundError):
+            while True:
+                (folder / str(next(numbers))).touch()
+
+    with Control(running.path, WAIT_SECONDS) as control:
+        for _ in range(50):
+            with control.answers() as folder:
+                thread = threading.Thread(target=answer, args=[folder], daemon=True)
+                thread.start()
+            thread.join(10)
+            assert not thread.is_alive(), "the folder is still where it was"
+        before = _left(running)
+    assert len(before) == 1, "the client's socket"
+    assert _left(running) == []
 
 
 # --- what would end a subscription is not asked for ---

@@ -26,6 +26,7 @@ _MOST_ANSWER = 1 << 20  # bytes; a datagram of Linux has fewer unless somebody h
 _POLL_SECONDS = 0.02
 _OURS = "appnet-"
 _LOCK = "appnet.lock"
+_GONE = ".gone"
 _MODULE_SECONDS = 3600  # how long a module stays that Phoenix has not opened in time
 
 
@@ -65,8 +66,10 @@ class Control:
         for it in self.path.parent.glob(f"{_OURS}*.sock"):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking, suppress(FileNotFoundError):
                 if asking.connect_ex(str(it)) == errno.ECONNREFUSED:
-                    shutil.rmtree(_answers(it), ignore_errors=True)
+                    _remove(_answers(it))
                     it.unlink()
+        for it in self.path.parent.glob(f"{_OURS}*{_GONE}"):
+            shutil.rmtree(it, ignore_errors=True)
         for it in self.path.parent.glob(f"{_OURS}*.mrpc"):
             with suppress(FileNotFoundError):
                 if time.time() - it.stat().st_mtime > _MODULE_SECONDS:
@@ -110,7 +113,7 @@ class Control:
             self._give(folder)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     def keep(self, module: bytes) -> Path:
         """A file of these bytes that nobody replaces. It stays for an hour if it is not taken away before."""
@@ -155,6 +158,14 @@ class Control:
 
 def _answers(own: Path) -> Path:
     return own.with_suffix("")
+
+
+def _remove(folder: Path) -> None:
+    """First by its name: an engine that answers meanwhile would put a file into what is being emptied."""
+    gone = folder.with_suffix(_GONE)
+    with suppress(FileNotFoundError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _check_whole(flags: int) -> None:
