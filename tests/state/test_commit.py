@@ -29,7 +29,7 @@ from appnet.state.layout import (
     state_keys,
     state_scope,
 )
-from appnet.state.server import running_store
+from tests.support.shared_store import store_under_test
 
 VARIABLES: dict[str, Type] = {
     "count": INT,
@@ -42,8 +42,8 @@ VARIABLES: dict[str, Type] = {
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[valkey.Valkey]:
-    with running_store() as url, valkey.Valkey.from_url(url) as it:
-        yield it
+    with store_under_test() as it:
+        yield it.client
 
 
 @dataclass

