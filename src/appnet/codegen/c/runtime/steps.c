@@ -178,28 +178,35 @@ static bool step_begin(an_step *step) {
   return true;
 }
 
-/* Runs the handler on trial; the lock is held. */
-static an_verdict step_try(an_copy *copy, an_step *step, an_verdict (*run)(an_call *)) {
-  an_call *call = step->call;
-  uint64_t *const real_cells = call->cells, *const random = &call->instance->random[copy->sharer->element];
-  const uint64_t random_now = *random;
+/* Runs the handler, with the draws that it has had before if it runs again; the lock is held. */
+static an_verdict run_drawing(const an_copy *copy, an_step *step, an_verdict (*run)(an_call *)) {
+  uint64_t *const random = &step->call->instance->random[copy->sharer->element];
+  const uint64_t now = *random;
   const bool again = step->random != 0;
   if (again) *random = step->random;
   step->random = *random;
+  an_verdict verdict = run(step->call);
+  if (again) {
+    *random = now;
+  } else {
+    step->random_after = *random;
+  }
+  return verdict;
+}
+
+/* Runs the handler on trial; the lock is held. */
+static an_verdict step_try(an_copy *copy, an_step *step, an_verdict (*run)(an_call *)) {
+  an_call *call = step->call;
+  uint64_t *const real_cells = call->cells;
   memset(step->cells, 0, an_metrics_cell_count(call->instance) * sizeof(uint64_t));
   call->cells = step->cells;
   call->step = step;
   an_metadata_apart(call);
   trial_begin(copy);
-  an_verdict verdict = run(call);
+  an_verdict verdict = run_drawing(copy, step, run);
   trial_end(copy);
   call->step = NULL;
   call->cells = real_cells;
-  if (again) {
-    *random = random_now;
-  } else {
-    step->random_after = *random;
-  }
   step->progress = AN_RAN;
   return verdict;
 }
@@ -354,7 +361,7 @@ static an_verdict step_start(an_copy *copy, an_step *step, an_verdict (*run)(an_
   if (copy->away && !(refuses && step->kind->lasts)) {
     step->progress = refuses ? AN_REFUSED : AN_DONE;
     if (refuses) return AN_REFUSE;
-    verdict = run(step->call);
+    verdict = run_drawing(copy, step, run);
     an_heap_flush(&copy->guard->heap);
   } else if (!copy->joined || others_try(copy)) {
     step->progress = AN_WAITS;

@@ -15,7 +15,7 @@
 #define APPNET_PAYLOAD_H
 
 #include "chain.h"
-#include "store.h"
+#include "settings.h"
 
 #define PAYLOAD_DOMAIN "AppNet native module, payload 3\n"
 

@@ -4,18 +4,9 @@
 #define APPNET_STORE_H
 
 #include "module.h"
+#include "settings.h"
 
 typedef struct store store;
-
-/* Where the store is, and how it is used: views of the payload. */
-typedef struct store_settings {
-  uint32_t timeout_ms;
-  an_view path; /* of a Unix socket; else host and port */
-  an_view host, port;
-  an_view user, password, database; /* empty: none */
-  an_view scope;  /* what keys begin with */
-  an_view script; /* commit.lua */
-} store_settings;
 
 /* `wait` and `wake` as an_carrier has them; `complain` may be called by any thread. NULL: no memory. */
 store *store_open(const store_settings *settings, void (*wait)(void *), void (*wake)(void *), void (*complain)(const char *));
