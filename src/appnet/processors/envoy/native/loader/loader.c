@@ -158,7 +158,7 @@ static bool config_fill(config *it, void *envoy_config, an_view name, const payl
     complain("appnet: no memory for chain %s", it->module->name);
     return false;
   }
-  if (it->module->sharing->count(it->instance) == 0) {
+  if (it->store != NULL && it->module->sharing->count(it->instance) == 0) {
     store_close(it->store);
     it->store = NULL;
   }
