@@ -30,8 +30,9 @@ from appnet.state.asking import OwnStore
 
 
 class DrivenSubject(Subject):
-    """The case's chain as an artifact of the processor's target. Instances share state in a real store, where the target
-    gives that and the case is about it.
+    """The case's chain as an artifact of the processor's target.
+
+    Its instances share state in a real store, where the target gives that and the case is about it.
 
     Raises `InternalError` where it does not compile.
     """

@@ -362,7 +362,9 @@ def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
         name, label = marked.name.name, f"`{marked.name.name}` is in a store"
         if store.address:
             title = f"`{spec.name}` shares `{name}`, and native modules do not speak TLS to a store"
-            yield _error("C099", title, span, label, "name it by `redis://` or `unix://`, through a tunnel where it is far")
+            yield _error(
+                "C099", title, span, label, "name it by `redis://` or `unix://`, through a tunnel where it is far"
+            )
         else:
             title = f"`{spec.name}` shares `{name}`, and no store is named"
             help_ = "name one: `state: {store: redis://HOST:PORT}`; `appnetctl run` starts one of its own"

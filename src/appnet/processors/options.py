@@ -44,9 +44,7 @@ def store_options(store: StateStore, application: str, end: EdgeEnd) -> StoreOpt
     """What chains at the end of an edge are told of the store; None where there is none."""
     if not store.address:
         return None
-    return StoreOptions(
-        store.address, state_scope(store.prefix, application, end.client, end.server), store.timeout
-    )
+    return StoreOptions(store.address, state_scope(store.prefix, application, end.client, end.server), store.timeout)
 
 
 @dataclass(frozen=True)

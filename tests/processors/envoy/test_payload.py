@@ -130,7 +130,9 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05).encode()
     assert flaw(signed(told + len(state).to_bytes(4, "little") + state)) == "the chain is no shared object"
     longer = state + b"\0"
-    assert flaw(signed(told + len(longer).to_bytes(4, "little") + longer)) == "the chain's options are for another loader"
+    assert (
+        flaw(signed(told + len(longer).to_bytes(4, "little") + longer)) == "the chain's options are for another loader"
+    )
 
 
 def test_hostile_payloads_read_and_write_nothing_out_of_place(tmp_path: Path) -> None:

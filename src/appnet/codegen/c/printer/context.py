@@ -37,8 +37,8 @@ class ElementContext:
 
     ``index`` numbers its lock and its random draws. ``name`` is its identifier in C, ``members`` those of its
     variables in the state or call-state struct. ``records``: the stream of each record variable. All of them are
-    the element's on every method; ``functions`` begins the names of its handlers on this one. ``sharer`` numbers it among
-    those that have state in the store; ``tried``: its state that steps change, see steps.h.
+    the element's on every method; ``functions`` begins the names of its handlers on this one. ``sharer`` numbers it
+    among those that have state in the store; ``tried``: its state that steps change, see steps.h.
     """
 
     element: Element

@@ -33,8 +33,8 @@ from appnet.codegen.c.chain_abi import (
     read_entries,
 )
 from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
-from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, SubstitutedBody
+from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
 _ABI = 5

@@ -59,7 +59,7 @@ class StateCarrier:
             None, View(ctypes.addressof(self._name), len(name)), Wait(self._wait), Wait(self._wake), Ready(_nothing)
         )
 
-    def attach(self, sharing: Any, instance: int) -> None:  # noqa: ANN401
+    def attach(self, sharing: Any, instance: int) -> None:
         """The instance is there: it joins the others."""
         self._table, self._instance = sharing.contents, instance
         self.carry()
