@@ -33,7 +33,8 @@ class Controller:
     """The application in ``sources``, on the nodes that were added; `begin` comes first.
 
     ``running`` is the version that all of them run, but for ``canaries``, nodes by name that run ``candidate`` where
-    there is one: what was saved goes to them first. ``prepare`` is called before a version is brought to any node. ``past`` are the last few versions that ran before, the last first.
+    there is one: what was saved goes to them first. ``past`` are the last few versions that ran before, the last first.
+    ``prepare`` is called before a version is brought to any node.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class ChainOptions:
     ``service`` is the service the proxy stands beside, ``node`` the proxy's node id and ``version`` the version
     of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
     ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
-    ``end``: of which edge it stands at, where that is known. ``store``: of the state that it shares; None: it shares none.
+    ``end``: of which edge it stands at, where that is known. ``store``: of what it shares, if anything.
     """
 
     service: str

@@ -275,8 +275,10 @@ class Driver(Protocol):
 
 @dataclass(frozen=True)
 class Sharer:
-    """How a driven instance shares state: by this name, unlike any other instance's, through ``ask``, which has the script
-    of the store run on the state of an element and gives its answer, or None while the store is away."""
+    """How a driven instance shares state: by a name of its own.
+
+    ``ask`` has the store's script run on the state of an element, and gives its answer; None while the store is away.
+    """
 
     name: bytes
     ask: Callable[[str, list[bytes]], bytes | None]

@@ -39,6 +39,6 @@ def _client() -> valkey.Valkey:
     stack, folder = contextlib.ExitStack(), store_folder()
     atexit.register(stack.close)
     stack.enter_context(running_store(folder))
-    client = stack.enter_context(valkey.Valkey.from_url(store_url(folder)))
+    client: valkey.Valkey = stack.enter_context(valkey.Valkey.from_url(store_url(folder)))
     client.script_load(script().decode())
     return client

@@ -111,8 +111,10 @@ def apply_change(change: Change, type_: Type, value: Value) -> Value:
 
 
 def encode(value: Value, type_: Type) -> bytes:
-    """The value as bytes: little-endian; a bool is a byte, a number 8 bytes, a text a u32 size and bytes, a Vec or Map a
-    u32 count and its items, or keys and values."""
+    """The value as bytes, little-endian: a bool is a byte, a number 8 bytes, a text a u32 size and bytes.
+
+    A Vec is a u32 count and its items, a Map a count and keys and values.
+    """
     match type_:
         case PairType(first=first, second=second):
             return encode(value[0], first) + encode(value[1], second)

@@ -117,13 +117,19 @@ CASES = {
     ),
     "pairs and Instants": (
         "@consistency(strong)\nx: Map<string, <int, Instant>>\n@consistency(strong)\nlast: Instant",
-        "set(x, get(rpc, 'body'), (2, last))\nlast = current_time()\n"
-        "if size(x) > 3:\n    delete(x, get(rpc, 'body'))\n    send(err('full'), Up)",
+        """set(x, get(rpc, 'body'), (2, last))
+last = current_time()
+if size(x) > 3:
+    delete(x, get(rpc, 'body'))
+    send(err('full'), Up)""",
     ),
     "a Vec": (
         "@consistency(strong) @capacity(3)\nx: Vec<string>\n@consistency(strong)\nn: int",
-        "set(x, size(x), get(rpc, 'body'))\nset(x, 0, 'first')\nn = to_int(size(x))\nif get(x, 2, '') == 'c':\n"
-        "    x = []\n",
+        """set(x, size(x), get(rpc, 'body'))
+set(x, 0, 'first')
+n = to_int(size(x))
+if get(x, 2, '') == 'c':
+    x = []""",
     ),
     "a Map as a whole, of keys that are numbers": (
         "@consistency(strong)\nx: Map<int, bool>\n@consistency(strong)\ny: Map<int, bool>",
@@ -131,8 +137,13 @@ CASES = {
     ),
     "local state beside it": (
         "@consistency(strong)\nx: int\nmine: int\nseen: Map<string, int>\ncount: int\nlog: Vec<string>",
-        "x = x + 1\nmine = mine + x\nset(seen, get(rpc, 'body'), x)\ncount = count + 1\nset(log, size(log), get(rpc, 'body'))\n"
-        "if x > 100:\n    send(err(to_string(mine)), Up)",
+        """x = x + 1
+mine = mine + x
+set(seen, get(rpc, 'body'), x)
+count = count + 1
+set(log, size(log), get(rpc, 'body'))
+if x > 100:
+    send(err(to_string(mine)), Up)""",
     ),
     "random draws": (
         "@consistency(strong)\nx: Map<string, int>",
