@@ -231,14 +231,3 @@ def test_as_written_is_what_comes_first_of_all_that_is_possible(data: st.DataObj
 def test_a_plan_lists_segments_as_requests_pass_them() -> None:
     plan = plan_of(Edge("x", "y", ()), PLACES, [(A, 0), (B, 1), (C, 1)], fused=True)
     assert [(it.place, it.elements) for it in plan.segments] == [(LIBRARY, (A,)), (SIDECAR, (B, C))]
-
-
-def test_an_element_that_waits_for_a_store_has_a_module_of_its_own_where_the_place_shares_state() -> None:
-    placed = [(A, 0), (B, 0), (C, 0)]
-    apart = [place("client", gives={it for it in Need if it is not Need.SHARED_STATE})]
-    for places, modules in ((apart, [(A, B, C)]), ([place("client")], [(A,), (B,), (C,)])):
-        plan = plan_of(Edge("x", "y", ()), places, placed, fused=True, alone={"b"})
-        assert [it.elements for it in plan.segments] == modules
-        assert len({it.name for it in plan.segments}) == len(modules)
-    (whole,) = plan_of(Edge("x", "y", ()), [place("client")], placed, fused=True, alone={"d"}).segments
-    assert whole.name == "client"

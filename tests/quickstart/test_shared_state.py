@@ -58,3 +58,22 @@ async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_bac
                 assert message == ""
             while not (await get(url)).answer.message:
                 await asyncio.sleep(0.02)
+
+
+@asynchronous
+async def test_upgrades_go_on_with_what_is_left(tmp_path: Path) -> None:
+    burst = 10
+    config = limited(tmp_path, burst)
+    element = config.with_name("fault.appnet")
+    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+        frontends = [it.program.address for it in machine.instances["frontend"]]
+        passed = 0
+        for number in range(burst):
+            passed += not (await get(f"http://{frontends[number % 2]}/?key=hello")).answer.message
+            if number % 2:
+                element.write_text(element.read_text() + "\n# changed\n".replace("changed", str(number)))
+                element.write_text(element.read_text().replace("'rate limit", "'rate limit!"))
+                assert await machine.controller.upgrade() is not None
+        assert passed == burst
+        answers = [(await get(f"http://{it}/?key=hello")).answer.message for it in frontends]
+        assert answers == ["rate limit!!!!!"] * 2

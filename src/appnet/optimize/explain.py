@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,6 @@ from appnet.analysis import Counterexample, Decision, Event, Proved, Refuted, Un
 from appnet.application.model import Side
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value
-from appnet.ir.needs import Need
 from appnet.ir.nodes import Consistency
 from appnet.ir.sharing import shares
 from appnet.ir.words import share_notes
@@ -19,7 +18,7 @@ from appnet.language.statuses import STATUS_CODES, status_name
 from appnet.language.types import BOOL, FLOAT, STRING
 from appnet.optimize.cost import Profile
 from appnet.optimize.placement import OptLevel, Segment, labels
-from appnet.optimize.plan import OptimizedPlan, waiting
+from appnet.optimize.plan import OptimizedPlan
 from appnet.optimize.problem import Problem
 from appnet.optimize.search import Arrangement
 
@@ -69,7 +68,7 @@ class Explanation:
     request order. Costs are microseconds of CPU for an RPC, ``rate`` the RPCs per second that were seen, if they were.
     ``standing``: of the elements that the user gave no side. ``idle``: proxies without elements beside programs, by
     the labels of their places, with what an RPC would save without each. ``state``: of state that is declared shared,
-    ELEMENT.VARIABLE, where it lives and why. ``alone``: elements with modules of their own, as they wait for a store.
+    ELEMENT.VARIABLE, where it lives and why.
     """
 
     client: str
@@ -85,7 +84,6 @@ class Explanation:
     pairs: tuple[PairStory, ...]
     standing: tuple[Standing, ...] = ()
     state: dict[str, str] = field(default_factory=dict)
-    alone: tuple[str, ...] = ()
     rate: float | None = None
     idle: dict[str, float] = field(default_factory=dict)
 
@@ -125,7 +123,6 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
         tuple(_pairs(problem, found)),
         tuple(_standing(optimized)),
         dict(_sharing(problem)),
-        tuple(_alone(optimized)),
         profile.rate if profile is not None else None,
         {list(places)[number]: round(saved, 2) for number, saved in optimized.idle.items()},
     )
@@ -148,13 +145,6 @@ def _standing(optimized: OptimizedPlan) -> Iterator[Standing]:
             may = tuple(it.value for it in Side if it in {sides[place] for place in suits})
             reasons = tuple(it.cause for it in bound.ties) if len(may) == 1 else ()
             yield Standing(element.name, may, reasons, bound.follows if len(may) > 1 else ())
-
-
-def _alone(optimized: OptimizedPlan) -> Iterator[str]:
-    names = waiting(optimized.problem.elements)
-    for segment in optimized.plan.segments:
-        if Need.SHARED_STATE in segment.place.gives:
-            yield from (it.name.value for it in segment.elements if it.name.value in names)
 
 
 def _sharing(problem: Problem) -> Iterator[tuple[str, str]]:
@@ -260,7 +250,7 @@ def told_briefly(explanation: Explanation) -> Iterator[str]:
 def _told_plan(explanation: Explanation) -> Iterator[str]:
     yield f"expected CPU per RPC: {told_cost(explanation)}"
     yield from _chain("as written", explanation.written, " | ")
-    yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ", explanation.alone)
+    yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ")
     yield from (f"  {line}" for line in told_changes(explanation))
     if explanation.idle:
         yield f"  {_told_idle(explanation)}"
@@ -335,13 +325,10 @@ def _named(label: str, side: Side) -> str:
     return f"{side.value}'s {label.removeprefix(side.value).strip()}"
 
 
-def _chain(title: str, places: dict[str, list[str]], joint: str, alone: Collection[str] = ()) -> Iterator[str]:
+def _chain(title: str, places: dict[str, list[str]], joint: str) -> Iterator[str]:
     """A line for each place."""
     for number, (label, names) in enumerate(places.items()):
-        text = "".join(
-            f"{'' if not at else ' | ' if {name, names[at - 1]} & {*alone} else joint}{name}"
-            for at, name in enumerate(names)
-        )
+        text = joint.join(names)
         yield f"{' ' * len(title) if number else title}   {label}: {text or '-'}"
 
 

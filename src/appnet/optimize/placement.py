@@ -7,12 +7,12 @@ side are three places. Places are listed in the order in which a request passes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from appnet.application.model import Edge, ElementSpec, Side
-from appnet.ir.needs import Capability, Need
+from appnet.ir.needs import Capability
 from appnet.optimize.cost import TargetCosts
 
 
@@ -72,39 +72,18 @@ def plan_of(
     placed: Iterable[tuple[ElementSpec, int]],
     *,
     fused: bool,
-    alone: Collection[str] = (),
 ) -> Plan:
-    """The plan for elements in this order, each with the number of its place; unfused, each is a module of its own.
-
-    ``alone``: names of elements whose handlers are steps in a store. Where the place shares state, these have modules
-    of their own: a call waits for the store between modules, and never inside of one.
-    """
+    """The plan for elements in this order, each with the number of its place; unfused, each is a module of its own."""
     segments: list[Segment] = []
     everything = list(placed)
     for number, (place, words) in enumerate(zip(places, labels(places), strict=True)):
         name = "-".join(words)
         elements = tuple(spec for spec, where in everything if where == number)
-        modules = list(_modules(elements, alone if Need.SHARED_STATE in place.gives else ()))
-        if fused and len(modules) == 1:
+        if fused and elements:
             segments.append(Segment(name, place, elements))
-        elif fused:
-            segments += [Segment(f"{name}-{it[0].name}", place, it) for it in modules]
         elif not fused:
             segments += [Segment(f"{name}-{it.name}", place, (it,)) for it in elements]
     return Plan(edge, tuple(segments))
-
-
-def _modules(elements: Sequence[ElementSpec], alone: Collection[str]) -> Iterator[tuple[ElementSpec, ...]]:
-    """The elements as they become modules."""
-    together: list[ElementSpec] = []
-    for it in elements:
-        if it.name.value in alone:
-            yield from [tuple(together)] if together else []
-            yield (it,)
-            together = []
-        else:
-            together.append(it)
-    yield from [tuple(together)] if together else []
 
 
 def labels(places: Sequence[Place]) -> list[tuple[str, ...]]:

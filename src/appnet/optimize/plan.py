@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -11,7 +11,6 @@ from appnet.analysis import Strength
 from appnet.analysis.overrides import Overrides
 from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Element
-from appnet.ir.sharing import steps_in_store
 from appnet.optimize.chain_cost import ChainCosts
 from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
@@ -101,7 +100,7 @@ def optimize(
         problem = state()
         found = _SEARCHES[settings.algorithm](problem, costs) if fused else as_written(problem)
     placed = [(stops[it].spec, found.at[it]) for it in found.order]
-    plan = plan_of(chain.chain.edge, places, placed, fused=fused, alone=waiting(elements))
+    plan = plan_of(chain.chain.edge, places, placed, fused=fused)
     before = as_written(problem)
     return OptimizedPlan(
         plan,
@@ -114,11 +113,6 @@ def optimize(
         frozenset(it.spec.name.value for it in stops if it.fixed is None),
         costs.idle(found.order, found.at),
     )
-
-
-def waiting(elements: Iterable[Element]) -> frozenset[str]:
-    """The names of those whose handlers wait for a store of shared state."""
-    return frozenset(it.name for it in elements if steps_in_store(it))
 
 
 def _stating(

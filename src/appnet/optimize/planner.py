@@ -10,7 +10,7 @@ from appnet.application.load import LoadedChain
 from appnet.optimize.cost import Profile
 from appnet.optimize.known import Known
 from appnet.optimize.placement import OptLevel, Place, plan_of
-from appnet.optimize.plan import OptimizedPlan, Settings, optimize, waiting
+from appnet.optimize.plan import OptimizedPlan, Settings, optimize
 
 
 class Planner:
@@ -43,8 +43,7 @@ class Planner:
         stops, arrangement = chain.chain.stops, found.arrangement
         placed = [(stops[it].spec, arrangement.at[it]) for it in arrangement.order]
         fused = self._settings.level is not OptLevel.NO
-        alone = waiting(chain.elements.values())
-        return replace(found, plan=plan_of(chain.chain.edge, places, placed, fused=fused, alone=alone))
+        return replace(found, plan=plan_of(chain.chain.edge, places, placed, fused=fused))
 
 
 def _key(

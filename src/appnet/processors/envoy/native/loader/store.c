@@ -39,6 +39,7 @@ typedef struct job {
 
 typedef struct copy_line {
   bytes keys[KEYS];
+  bool joined;
   uint64_t beat_ns, again_ns; /* when it is time to tell that it is alive; before when nothing is asked */
 } copy_line;
 
@@ -58,6 +59,8 @@ struct store {
   bool signalled, ending;   /* atomic */
   pthread_mutex_t lock;     /* guards what follows */
   job *jobs, **last_job;
+  size_t joined;            /* copies that have what the store has, at some time */
+  pthread_cond_t all_joined;
   /* The thread's own. */
   int socket;
   bool connected, ready, complained; /* the handshake is over; somebody was told that the store is away */
@@ -254,6 +257,14 @@ static void take_requests(store *it) {
   if (it->out.failed) disconnect(it, "out of memory", (an_view){NULL, 0});
 }
 
+static void note_joined(store *it, copy_line *line) {
+  if (line->joined) return;
+  line->joined = true;
+  pthread_mutex_lock(&it->lock);
+  if (++it->joined == it->count) pthread_cond_broadcast(&it->all_joined);
+  pthread_mutex_unlock(&it->lock);
+}
+
 static void take_answer(store *it, int what, resp_kind kind, an_view text) {
   if (kind == RESP_ERROR) {
     disconnect(it, "it says: ", text);
@@ -274,6 +285,7 @@ static void take_answer(store *it, int what, resp_kind kind, an_view text) {
       tell(it, "", text_view(flaw));
     } else {
       it->complained = false;
+      note_joined(it, &it->lines[what]);
     }
   }
 }
@@ -440,7 +452,12 @@ store *store_open(const store_settings *settings, void (*wait)(void *), void (*w
   it->complain = complain;
   it->backoff_ns = FIRST_BACKOFF_NS;
   it->last_job = &it->jobs;
+  pthread_condattr_t attributes;
   pthread_mutex_init(&it->lock, NULL);
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&it->all_joined, &attributes);
+  pthread_condattr_destroy(&attributes);
   it->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   it->outstanding = malloc(MOST_OUTSTANDING * sizeof *it->outstanding);
   it->carrier = (an_carrier){it, {it->id, ID_SIZE}, wait, wake, carrier_ready};
@@ -468,6 +485,18 @@ static bool name_keys(store *it, size_t copy) {
   return true;
 }
 
+/* State ends with the last instance: the version before must not end while this one is still on its way to the store. */
+static void await_join(store *it) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  const uint64_t end = (uint64_t)until.tv_nsec + it->settings.timeout_ms * MS;
+  until.tv_sec += (time_t)(end / 1000000000u);
+  until.tv_nsec = (long)(end % 1000000000u);
+  pthread_mutex_lock(&it->lock);
+  while (it->joined < it->count && pthread_cond_timedwait(&it->all_joined, &it->lock, &until) == 0) {}
+  pthread_mutex_unlock(&it->lock);
+}
+
 bool store_begin(store *it, const an_module *module, an_instance *instance) {
   it->module = module;
   it->instance = instance;
@@ -479,6 +508,7 @@ bool store_begin(store *it, const an_module *module, an_instance *instance) {
     if (!name_keys(it, i)) return false;
   }
   it->runs = pthread_create(&it->thread, NULL, run_store, it) == 0;
+  if (it->runs) await_join(it);
   return it->runs;
 }
 
@@ -500,5 +530,6 @@ void store_close(store *it) {
   free(it->outstanding);
   free(it->lines);
   pthread_mutex_destroy(&it->lock);
+  pthread_cond_destroy(&it->all_joined);
   free(it);
 }

@@ -11,7 +11,8 @@ typedef struct store store;
 /* `wait` and `wake` as an_carrier has them; `complain` may be called by any thread. NULL: no memory. */
 store *store_open(const store_settings *settings, void (*wait)(void *), void (*wake)(void *), void (*complain)(const char *));
 const an_carrier *store_carrier(const store *it);
-/* The instance is there, made with the carrier: the thread begins. False: it cannot. */
+/* The instance is there, made with the carrier: the thread begins, and joins the others if that takes no longer than a call
+ * may wait. False: it cannot. */
 bool store_begin(store *it, const an_module *module, an_instance *instance);
 /* Something is to be done by the thread, when it is free. */
 void store_do(store *it, void (*work)(void *argument), void *argument);
