@@ -24,8 +24,8 @@ StatusOption = Annotated[
 
 
 @contextlib.contextmanager
-def watched(status: str | None, controller: str | None) -> Iterator[Controller]:
-    """Whom to ask. Ends the command with what goes wrong."""
+def watched(status: str | None, controller: str | None, *, option: str = "--status") -> Iterator[Controller]:
+    """Whom to ask; ``option`` gave the ``status``. Ends the command with what goes wrong."""
     if status is None:
         with cluster_of() as cluster:
             yield the_controller(cluster, controller)
@@ -33,7 +33,7 @@ def watched(status: str | None, controller: str | None) -> Iterator[Controller]:
     if controller is not None:
         raise typer.BadParameter("it is for `run` and `serve`, and --controller for a cluster", param_hint="--status")
     with told_errors():
-        address = address_given(status, "--status")
+        address = address_given(status, option)
         try:
             yield OnHost(address, "`run` or `serve`", "the address is the one that it tells")
         except ClusterError as error:
