@@ -108,6 +108,7 @@ test-envoys: $(BIN)/.development $(ENVOYS:%=.envoys/%/.installed)
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
 	if PATH=$(BIN):$$PATH command -v go > /dev/null; then $(BIN)/python -m tests.differential.fuzz --go --programs $(PROGRAMS); fi
+	$(BIN)/python -m tests.differential.why --programs $(PROGRAMS)
 	$(BIN)/python -m tests.codegen.fuzz
 	$(BIN)/python -m tests.analysis.fuzz
 	$(BIN)/python -m tests.optimize.fuzz

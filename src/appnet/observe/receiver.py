@@ -12,6 +12,7 @@ from aiohttp import web
 from appnet.observe.otlp import ExportLogsServiceResponse, ExportMetricsServiceResponse
 from appnet.observe.points import Point, decode_metrics
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
+from appnet.observe.refusals import Refusal, decode_refusals
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
 from appnet.system.tls import ServerTls
@@ -37,6 +38,7 @@ class OtlpReceiver:
         self._bind, self._tls = bind, tls
         self._subscribers: list[Subscriber] = []
         self._counting: list[Callable[[Point], None]] = []
+        self._explaining: list[Callable[[Refusal], None]] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -79,13 +81,23 @@ class OtlpReceiver:
         """Calls ``subscriber`` with every point of a metric from now on, as `subscribe` does."""
         self._counting.append(subscriber)
 
+    def explain(self, subscriber: Callable[[Refusal], None]) -> None:
+        """Calls ``subscriber`` with every refusal from now on, as `subscribe` does."""
+        self._explaining.append(subscriber)
+
     async def _take_logs(self, request: web.Request) -> web.Response:
-        _hand_out(await _decoded(request, decode_logs), self._subscribers)
+        found = await _decoded(request, _logs)
+        _hand_out((it for it in found if isinstance(it, Record)), self._subscribers)
+        _hand_out((it for it in found if isinstance(it, Refusal)), self._explaining)
         return web.Response(body=ExportLogsServiceResponse().SerializeToString(), content_type=_PROTOBUF)
 
     async def _take_metrics(self, request: web.Request) -> web.Response:
         _hand_out(await _decoded(request, decode_metrics, _MAX_COUNTS_BYTES), self._counting)
         return web.Response(body=ExportMetricsServiceResponse().SerializeToString(), content_type=_PROTOBUF)
+
+
+def _logs(body: bytes) -> list[Record | Refusal]:
+    return [*decode_logs(body), *decode_refusals(body)]
 
 
 async def _decoded(request: web.Request, decode: Callable[[bytes], list[_T]], most: int = _MAX_POST_BYTES) -> list[_T]:

@@ -10,6 +10,9 @@ from google.protobuf.message import DecodeError
 
 from appnet.observe.otlp import ExportLogsServiceRequest
 
+REFUSALS = "appnet.refusals"
+"""The scope of records that say why calls were refused: see `appnet.observe.refusals`. No element records them."""
+
 RecordValue = bool | int | float | str | bytes | tuple["RecordValue", ...] | None
 
 
@@ -40,7 +43,7 @@ def decode_logs(body: bytes) -> list[Record]:
         raise MalformedTelemetryError(f"not an ExportLogsServiceRequest: {error}") from error
     records: list[Record] = []
     for resource_logs in request.resource_logs:
-        resource = {pair.key: _value(pair.value) for pair in resource_logs.resource.attributes}
+        resource = {pair.key: value_of(pair.value) for pair in resource_logs.resource.attributes}
         for scope_logs in resource_logs.scope_logs:
             records.extend(_scope_records(scope_logs, resource))
     return records
@@ -50,16 +53,17 @@ def _scope_records(scope_logs: Any, resource: Mapping[str, RecordValue]) -> Iter
     element, _, variable = scope_logs.scope.name.rpartition(".")
     if not element or not variable:
         raise MalformedTelemetryError(f"scope {scope_logs.scope.name!r} is not ELEMENT.VARIABLE")
-    for entry in scope_logs.log_records:
-        yield Record(entry.time_unix_nano, element, variable, _value(entry.body), resource)
+    for entry in scope_logs.log_records if scope_logs.scope.name != REFUSALS else ():
+        yield Record(entry.time_unix_nano, element, variable, value_of(entry.body), resource)
 
 
-def _value(value: Any) -> RecordValue:
+def value_of(value: Any) -> RecordValue:
+    """An encoded ``AnyValue`` as data; raises ``MalformedTelemetryError``."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     if kind == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
+        return tuple(value_of(item) for item in value.array_value.values)
     if kind in ("bool_value", "int_value", "double_value", "string_value", "bytes_value"):
         plain: RecordValue = getattr(value, kind)
         return plain

@@ -37,6 +37,7 @@ from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
 from appnet.observe.receiver import OtlpReceiver
+from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.optimize import Settings
@@ -115,6 +116,7 @@ class LocalMachine:
         self.settings = settings
         self.records = RecordStore()
         self.totals = Totals()
+        self.refusals = RefusalStore()
         self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
         self.placed: dict[str, NodeSettings] = {}
@@ -203,6 +205,7 @@ class LocalMachine:
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
         self._receiver.count(self.totals.add)
+        self._receiver.explain(self.refusals.add)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
         here = [it for it in order if it in services and it not in self.settings.upstreams]

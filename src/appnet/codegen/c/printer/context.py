@@ -9,6 +9,7 @@ from enum import Enum
 from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Const, Element, StateClass, StateVariable
+from appnet.ir.secrets import ChainSecrets
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import Field, MethodSignature
 
@@ -49,6 +50,7 @@ class ElementContext:
     records: Mapping[str, int]
     types: Types
     tallies: Tallies
+    secrets: ChainSecrets
 
     def variable(self, name: str) -> StateVariable:
         """The state variable of this name."""

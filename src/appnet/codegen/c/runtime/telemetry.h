@@ -43,6 +43,8 @@ void an_record_pair_begin(an_record *record);
 void an_record_pair_end(an_record *record);
 void an_record_end(an_record *record);
 
+bool an_is_utf8(an_view text);
+
 bool an_records_init(an_instance *instance);
 void an_records_free(an_instance *instance);
 bool an_records_pending(an_instance *instance);

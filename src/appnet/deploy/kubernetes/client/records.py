@@ -32,6 +32,9 @@ class Controller(Protocol):
     def totals(self) -> dict[str, Any]:
         """What chains have counted, as `appnet.observe.totals_page` has it."""
 
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
+        """The refusals of a call, or the last one of an element, as `appnet.behaviour.explained` has them."""
+
     def sums(self) -> list[dict[str, Any]]:
         """Each stream of records: element, variable, count, latest, median and p99."""
 
@@ -54,6 +57,11 @@ class InCluster:
         """As `Controller` says."""
         with _behind_service():
             return dict(self._cluster.get(f"{_PROXY}/totals"))
+
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
+        """As `Controller` says."""
+        with _behind_service():
+            return dict(self._cluster.get(f"{_PROXY}/refusals", call=call, element=element))
 
     def sums(self) -> list[dict[str, Any]]:
         """As `Controller` says."""
@@ -94,6 +102,11 @@ class OnHost:
     def totals(self) -> dict[str, Any]:
         """As `Controller` says."""
         with self._asked("/totals", _TIMEOUT_SECONDS) as answer:
+            return _document(answer.read())
+
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
+        """As `Controller` says."""
+        with self._asked(f"/refusals?{urlencode({'call': call, 'element': element})}", _TIMEOUT_SECONDS) as answer:
             return _document(answer.read())
 
     def sums(self) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ from appnet.deploy.kubernetes.operator.world import (
     key_of,
 )
 from appnet.observe.receiver import OtlpReceiver
+from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.processors.processor import ClusterNode, ControlPlane, Serving
@@ -79,8 +80,8 @@ class ControllerSettings:
 
 async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn:
     """Works until it is cancelled. Raises `ControllerError`, and OSError for addresses that cannot be had."""
-    records, totals = RecordStore(), Totals()
-    async with Pages(settings.status, records, totals) as pages:
+    records, totals, refusals = RecordStore(), Totals(), RefusalStore()
+    async with Pages(settings.status, records, totals, refusals) as pages:
         leadership = Leadership(client, settings.namespace, settings.identity)
         try:
             await leadership.acquire()
@@ -92,6 +93,7 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
         receiver = OtlpReceiver(settings.records)
         receiver.subscribe(records.add)
         receiver.count(totals.add)
+        receiver.explain(refusals.add)
         async with receiver:
             try:
                 await _lead(settings, Api(client), pages, leadership, credentials)

@@ -9,9 +9,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import USUAL_PROCESSOR
+from appnet.behaviour.explained import Program, RefusalsPage
+from appnet.control.refused import program_of
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
 from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
 from appnet.observe.records_page import RecordsPage
+from appnet.observe.refusals import Refusal, RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.observe.totals_page import TotalsPage
@@ -28,8 +31,9 @@ class Pages:
     be had.
     """
 
-    def __init__(self, address: Address, records: RecordStore, totals: Totals) -> None:
+    def __init__(self, address: Address, records: RecordStore, totals: Totals, refusals: RefusalStore) -> None:
         self._address, self._records, self._totals = address, records, totals
+        self._refusals = refusals
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -43,12 +47,17 @@ class Pages:
         application.router.add_get("/native", self._native)
         RecordsPage(self._records).add_to(application)
         TotalsPage(self._totals).add_to(application)
+        RefusalsPage(self._refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _program(self, refusal: Refusal) -> Program | None:
+        applications = self.applications() if self.applications is not None else ()
+        return program_of((version for it in applications for version in it.rollout.versions), refusal)
 
     async def _alive(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
