@@ -64,12 +64,21 @@ class RecordStore:
         stream = self._streams.pop(key, None) or _Stream(deque())
         stream.kept.append(record)
         stream.count += 1
-        stream.size += _size(record.value)
+        stream.size += size_of(record)
         while len(stream.kept) > self._capacity or (stream.size > self._stream_bytes and len(stream.kept) > 1):
-            stream.size -= _size(stream.kept.popleft().value)
+            stream.size -= size_of(stream.kept.popleft())
         self._streams[key] = stream  # last in order: heard of last
         if len(self._streams) > self._max_streams:
             del self._streams[next(iter(self._streams))]
+
+    def restore(self, key: StreamKey, count: int, latest: list[Record]) -> None:
+        """Takes up a stream that had brought ``count`` records, the last of them ``latest``."""
+        if key not in self._streams:
+            for it in latest:
+                self.add(it)
+            count -= len(latest)
+        if key in self._streams:
+            self._streams[key].count += count
 
     def counts(self) -> dict[StreamKey, int]:
         """How many records each stream has brought, dropped ones included."""
@@ -88,8 +97,12 @@ class RecordStore:
         ]
 
 
+def size_of(record: Record) -> int:
+    """About how many bytes its value takes."""
+    return _size(record.value)
+
+
 def _size(value: RecordValue) -> int:
-    """About how many bytes the value takes."""
     if isinstance(value, tuple):
         return sum(map(_size, value))
     return len(value) if isinstance(value, str | bytes) else _SMALL_BYTES
