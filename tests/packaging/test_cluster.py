@@ -66,7 +66,7 @@ def test_the_container_runs_as_the_images_user() -> None:
     text = (ROOT / "Containerfile").read_text()
     user = object_("manager/manager.yaml", "Deployment")["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     assert re.search(rf"^USER {user}$", text, re.MULTILINE)
-    assert {it["mountPath"] for it in container()["volumeMounts"]} == {"/home/appnet/.cache", "/tmp"}
+    assert {it["mountPath"] for it in container()["volumeMounts"]} == {"/home/appnet/.cache", "/tmp", "/var/lib/appnet"}
 
 
 def test_it_may_watch_what_it_watches() -> None:

@@ -92,6 +92,10 @@ class Kept:
             await self._in_thread(self._database.close)
             self._thread.shutdown()
 
+    def lost(self) -> list[str]:
+        """What people are told of what is not kept."""
+        return [*filter(None, [self.trouble]), *([f"{self.dropped} records were not kept"] if self.dropped else [])]
+
     # --- what comes ---
 
     def add(self, record: Record) -> None:
@@ -226,6 +230,8 @@ class Kept:
         return [*self._writing, *self._waiting]
 
     async def _read(self, work: Callable[[sqlite3.Connection], _T], without: _T) -> _T:
+        if self._database.connection is None:
+            return without
         file = self._writer.files
 
         def read() -> _T:

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from appnet.observe.kept import Kept
 from appnet.observe.points import (
     ATTRIBUTES,
     CALLS,
@@ -49,6 +50,12 @@ def record_metrics(store: RecordStore) -> CounterMetricFamily:
     for key, count in store.counts().items():
         records.add_metric([key.element, key.variable], count)
     return records
+
+
+def kept_metrics(kept: Kept) -> Iterator[Metric]:
+    """How much is kept, and what was not."""
+    yield CounterMetricFamily("appnet_records_unkept", "Records that came too fast, or found no room.", kept.dropped)
+    yield GaugeMetricFamily("appnet_store_bytes", "What telemetry takes on disk.", kept.size)
 
 
 def chain_metrics(totals: Totals) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ import typer
 
 from appnet.cli.cluster import with_extra
 from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.keeping import USUAL_BYTES, USUAL_KEEP, KeepBytesOption, KeepOption, StoreOption, keep_given
 from appnet.cli.options import address_given
 from appnet.cli.supervise import supervised
 from appnet.deploy.kubernetes.names import SYSTEM
@@ -31,6 +32,9 @@ def command(
     status: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where /healthz, /readyz and /metrics are.")
     ] = "127.0.0.1:8081",
+    store: StoreOption = None,
+    keep: KeepOption = USUAL_KEEP,
+    keep_bytes: KeepBytesOption = USUAL_BYTES,
     namespace: Annotated[
         str | None, typer.Option(help="The controller's own namespace; default: its pod's, or appnet-system.")
     ] = None,
@@ -62,6 +66,7 @@ def command(
             status=address_given(status, "--status"),
             namespace=namespace or own_namespace(),
             folder=folder,
+            keep=keep_given(store, folder, keep, keep_bytes),
             root=Path(os.path.realpath(files)) if files is not None else None,
         )
 

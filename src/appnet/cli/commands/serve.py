@@ -12,6 +12,7 @@ import typer
 from appnet.application.model import Limits
 from appnet.cli.errors import Screens, open_screens, told_errors
 from appnet.cli.files import application_sources
+from appnet.cli.keeping import USUAL_BYTES, USUAL_KEEP, KeepBytesOption, KeepOption, StoreOption, keep_given
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     CONTROL,
@@ -127,6 +128,9 @@ def command(
         Path | None, typer.Option(help="Accept only nodes with a certificate of this authority, in PEM.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Accept only nodes that show the token in this file.")] = None,
+    store: StoreOption = None,
+    keep: KeepOption = USUAL_KEEP,
+    keep_bytes: KeepBytesOption = USUAL_BYTES,
     canary: Annotated[
         list[str] | None,
         typer.Option(
@@ -155,6 +159,7 @@ def command(
             where,
             upstreams=upstreams_given(upstream),
             served=served,
+            keep=keep_given(store, folder, keep, keep_bytes),
             canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
         work = serve_until_told(settings, own[2], screens)

@@ -36,6 +36,7 @@ from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
+from appnet.observe.kept import Keep, Kept
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
@@ -56,7 +57,8 @@ class RunSettings:
     addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
     edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
-    ``canaries``: names of nodes that what is saved goes to first.
+    ``canaries``: names of nodes that what is saved goes to first. ``keep``: what is kept of telemetry; None: as
+    usual, in ``folder``.
     """
 
     sources: tuple[Source, ...]
@@ -68,6 +70,7 @@ class RunSettings:
     programs: Source | None = None
     served: Served | None = None
     canaries: tuple[str, ...] = ()
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class LocalMachine:
         self.settings = settings
         self.records = RecordStore()
         self.totals = Totals()
+        self.kept = Kept(settings.keep or Keep(settings.folder / "telemetry"), self.records, self.totals)
         self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
         self.nodes: dict[str, Node] = {}
         self.placed: dict[str, NodeSettings] = {}
@@ -200,8 +204,10 @@ class LocalMachine:
         _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
+        await self._cleanup.enter_async_context(self.kept)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
+        self._receiver.subscribe(self.kept.add)
         self._receiver.count(self.totals.add)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]

@@ -37,6 +37,7 @@ from appnet.deploy.kubernetes.operator.world import (
     World,
     key_of,
 )
+from appnet.observe.kept import Keep, Kept
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
@@ -64,8 +65,8 @@ class ControllerError(Exception):
 class ControllerSettings:
     """``bind``: where proxies ask; gRPC libraries, which ask by another protocol, do so on the port behind it.
     ``address``: by which they reach it, in the same way. ``records``: where elements' records come.
-    ``status``: of probes and metrics. ``namespace``: the controller's own. ``folder``: for its files. ``root``: of the
-    files that AppNetConfigs may name; None: none."""
+    ``status``: of probes and metrics. ``namespace``: the controller's own. ``folder``: for its files. ``keep``: of
+    telemetry. ``root``: of the files that AppNetConfigs may name; None: none."""
 
     bind: Address
     address: Address
@@ -73,6 +74,7 @@ class ControllerSettings:
     status: Address
     namespace: str
     folder: Path
+    keep: Keep
     root: Path | None = None
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
 
@@ -80,7 +82,8 @@ class ControllerSettings:
 async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn:
     """Works until it is cancelled. Raises `ControllerError`, and OSError for addresses that cannot be had."""
     records, totals = RecordStore(), Totals()
-    async with Pages(settings.status, records, totals) as pages:
+    kept = Kept(settings.keep, records, totals)
+    async with Pages(settings.status, records, totals, kept) as pages:
         leadership = Leadership(client, settings.namespace, settings.identity)
         try:
             await leadership.acquire()
@@ -91,8 +94,9 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
             raise ControllerError(str(error) or "the API server does not answer") from None
         receiver = OtlpReceiver(settings.records)
         receiver.subscribe(records.add)
+        receiver.subscribe(kept.add)
         receiver.count(totals.add)
-        async with receiver:
+        async with kept, receiver:  # once it leads: the one before has let go of the files
             try:
                 await _lead(settings, Api(client), pages, leadership, credentials)
             finally:

@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
-from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
+from appnet.observe.kept import Kept
+from appnet.observe.metrics import chain_metrics, kept_metrics, metrics_page, record_metrics
 from appnet.observe.records_page import RecordsPage
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
@@ -28,8 +29,8 @@ class Pages:
     be had.
     """
 
-    def __init__(self, address: Address, records: RecordStore, totals: Totals) -> None:
-        self._address, self._records, self._totals = address, records, totals
+    def __init__(self, address: Address, records: RecordStore, totals: Totals, kept: Kept) -> None:
+        self._address, self._records, self._totals, self._kept = address, records, totals, kept
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -41,8 +42,8 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
-        RecordsPage(self._records).add_to(application)
-        TotalsPage(self._totals).add_to(application)
+        RecordsPage(self._records, self._kept).add_to(application)
+        TotalsPage(self._totals, self._kept).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -90,4 +91,5 @@ class Pages:
         strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
         yield strangers
         yield record_metrics(self._records)
+        yield from kept_metrics(self._kept)
         yield from chain_metrics(self._totals)
