@@ -45,7 +45,7 @@ def test_the_chart_has_the_definition() -> None:
 
 def test_the_container_is_started_as_the_command_wants() -> None:
     command, *options = container()["args"]
-    given = dict(it.removeprefix("--").split("=") for it in options)
+    given = dict(it.removeprefix("--").replace("-", "_").split("=") for it in options)
     assert command == controller.__name__.rpartition(".")[2]
     assert given.keys() <= inspect.signature(controller.command).parameters.keys()
     ports = {it["name"]: it["containerPort"] for it in container()["ports"]}
@@ -53,6 +53,7 @@ def test_the_container_is_started_as_the_command_wants() -> None:
         "grpc-xds": port(given["bind"]),
         "grpc-libraries": port(given["bind"]) + 1,  # protocols have one port after another
         "http-otlp": port(given["records"]),
+        "grpc-otlp": port(given["records_grpc"]),
         "http-status": port(given["status"]),
     }
     service = object_("manager/manager.yaml", "Service")

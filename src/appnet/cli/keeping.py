@@ -9,6 +9,7 @@ import typer
 
 from appnet.application import limits
 from appnet.cli.options import seconds_given
+from appnet.observe.forward import Collector
 from appnet.observe.kept import Keep
 
 _LEAST, _MOST = 16 << 20, 1 << 40
@@ -27,6 +28,13 @@ def _keep(text: str) -> float:
     if not found:
         raise typer.BadParameter(f"{text!r} would keep nothing: write how long, such as `1h`")
     return found
+
+
+def _collector(text: str) -> Collector:
+    try:
+        return Collector.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, such as http://otel:4318 or grpc://otel:4317") from None
 
 
 StoreOption = Annotated[
@@ -49,6 +57,20 @@ KeepBytesOption = Annotated[
         metavar="SIZE",
         show_default="1GiB",
         help="How much of the disk they may take: then the oldest go.",
+    ),
+]
+
+
+GrpcOption = Annotated[
+    str | None, typer.Option("--records-grpc", metavar="HOST:PORT", help="Where records are taken over gRPC as well.")
+]
+ForwardOption = Annotated[
+    Collector | None,
+    typer.Option(
+        "--forward",
+        parser=_collector,
+        metavar="URL",
+        help="Send all on to this collector: http:, https:, grpc:, grpcs:.",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from appnet.observe.chunks import plain
+from appnet.observe.forward import Forwarder
 from appnet.observe.kept import Kept
 from appnet.observe.reading import Wanted, matching
 from appnet.observe.records import Record
@@ -27,8 +28,8 @@ _MOST_SECONDS = 1e9
 class RecordsPage:
     """Serves ``/records`` and ``/records/sums``: of ``records`` what comes and came lately, of ``kept`` what was."""
 
-    def __init__(self, records: RecordStore, kept: Kept) -> None:
-        self._records, self._kept = records, kept
+    def __init__(self, records: RecordStore, kept: Kept, forwarder: Forwarder | None = None) -> None:
+        self._records, self._kept, self._forwarder = records, kept, forwarder
         self._ending = asyncio.Event()
 
     def add_to(self, application: web.Application) -> None:
@@ -57,7 +58,8 @@ class RecordsPage:
             }
             for it in self._records.summaries()
         ]
-        return web.json_response({"streams": streams, "lost": self._kept.lost()})
+        not_forwarded = self._forwarder.lost() if self._forwarder is not None else []
+        return web.json_response({"streams": streams, "lost": [*self._kept.lost(), *not_forwarded]})
 
     async def _lines(self, request: web.Request) -> web.StreamResponse:
         """``tail=N``: so many of those that came before, in the order of their times. ``since=N``: of the last N

@@ -36,6 +36,7 @@ from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
+from appnet.observe.forward import Collector, Forwarder
 from appnet.observe.kept import Keep, Kept
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.store import RecordStore
@@ -58,7 +59,7 @@ class RunSettings:
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
     edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
     ``canaries``: names of nodes that what is saved goes to first. ``keep``: what is kept of telemetry; None: as
-    usual, in ``folder``.
+    usual, in ``folder``. ``forward``: where it goes on to.
     """
 
     sources: tuple[Source, ...]
@@ -71,6 +72,7 @@ class RunSettings:
     served: Served | None = None
     canaries: tuple[str, ...] = ()
     keep: Keep | None = None
+    forward: Collector | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Served:
     """Where a control plane listens for nodes that others start: for what they ask, and for their records, by ``tls``
     or without. Who asks has to show the ``token`` in a file, if there is one. Programs that have chains inside ask at
     ``programs`` where proxies ask, too. The nodes' own listeners are on ``first_port`` of ``host`` and the ports behind
-    it."""
+    it. ``grpc``: where records are taken over gRPC as well; None: nowhere."""
 
     control: Address
     records: Address
@@ -87,6 +89,7 @@ class Served:
     first_port: int = 15_000
     tls: ServerTls | None = None
     token: Path | None = None
+    grpc: Address | None = None
 
 
 @dataclass
@@ -127,7 +130,8 @@ class LocalMachine:
         self.local: LocalApplication | None = None
         self._progress = progress
         served = settings.served
-        self._receiver = OtlpReceiver(served.records, served.tls) if served else OtlpReceiver()
+        self._receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
+        self.forwarder = None if settings.forward is None else Forwarder(settings.forward)
         self._ports = itertools.count(served.first_port if served else 0)
         self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
@@ -205,6 +209,8 @@ class LocalMachine:
         if self.local is not None:
             check_calls(self.local, application)
         await self._cleanup.enter_async_context(self.kept)
+        if self.forwarder is not None:
+            self._receiver.listen((await self._cleanup.enter_async_context(self.forwarder)).add)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
         self._receiver.subscribe(self.kept.add)

@@ -41,7 +41,7 @@ class StatusServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
-        RecordsPage(self._machine.records, self._machine.kept).add_to(application)
+        RecordsPage(self._machine.records, self._machine.kept, self._machine.forwarder).add_to(application)
         TotalsPage(self._machine.totals, self._machine.kept).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
@@ -102,5 +102,5 @@ class StatusServer:
         yield connected
         yield stands
         yield record_metrics(self._machine.records)
-        yield from kept_metrics(self._machine.kept)
+        yield from kept_metrics(self._machine.kept, self._machine.forwarder)
         yield from chain_metrics(self._machine.totals)
