@@ -45,7 +45,8 @@ def test_the_chart_has_the_definition() -> None:
 
 def test_the_container_is_started_as_the_command_wants() -> None:
     command, *options = container()["args"]
-    given = dict(it.removeprefix("--").replace("-", "_").split("=") for it in options)
+    pairs = (it.removeprefix("--").partition("=") for it in options)
+    given = {name.replace("-", "_"): value for name, _, value in pairs}
     assert command == controller.__name__.rpartition(".")[2]
     assert given.keys() <= inspect.signature(controller.command).parameters.keys()
     ports = {it["name"]: it["containerPort"] for it in container()["ports"]}

@@ -140,11 +140,14 @@ class OtlpReceiver:
         return web.Response(body=signal.response, content_type=_PROTOBUF)
 
 
-def _hand_out(found: Iterable[_T], subscribers: Iterable[Callable[[_T], None]]) -> None:
-    for it in found:
-        for subscriber in tuple(subscribers):
+def _hand_out(found: list[_T], subscribers: Iterable[Callable[[_T], None]]) -> None:
+    for subscriber in tuple(subscribers):
+        rest = iter(found)
+        while True:
             try:
-                subscriber(it)
+                for it in rest:
+                    subscriber(it)
+                break
             except Exception:
                 _log.exception("a subscriber to telemetry failed")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -23,8 +22,7 @@ class MalformedTelemetryError(ValueError):
     """A post that is not an OTLP logs request as AppNet's chains send them."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """An entry that ``element`` appended to its Vec ``variable``.
 
     ``time_ns`` is nanoseconds since the Unix epoch. ``value`` is a pair as a tuple, an Instant as nanoseconds.
