@@ -17,6 +17,9 @@ from prometheus_client.metrics_core import Metric
 from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.local.status import StatusServer
 from appnet.observe import Totals
+from appnet.observe.forward import Collector, Forwarder
+from appnet.observe.kept import Keep, Kept
+from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.system.address import ANY_LOCAL_PORT
 
@@ -37,11 +40,15 @@ class _Machine:
         self.nodes: dict[str, Any] = {}
         self.controller = None
         self.records, self.totals = RecordStore(), Totals()
+        self.kept, self.forwarder = Kept(Keep(Path("nowhere")), self.records, self.totals), None
 
 
 def shown() -> dict[str, set[str]]:
     """The labels of each metric that some page has, by the names of its samples."""
-    cluster = Pages(ANY_LOCAL_PORT, RecordStore(), Totals())
+    kept = Kept(Keep(Path("nowhere")), RecordStore(), Totals())
+    cluster = Pages(
+        ANY_LOCAL_PORT, RecordStore(), Totals(), RefusalStore(), kept, Forwarder(Collector("http", "otel", 4318))
+    )
     machine = StatusServer(cast("Any", _Machine()), ANY_LOCAL_PORT, print)
     found: dict[str, set[str]] = {}
     for it in [*cluster._families(), *machine._families("v1", {})]:
@@ -122,7 +129,7 @@ def test_every_metric_of_chains_is_on_the_dashboard_or_watched() -> None:
     left_out = {it.rpartition("_")[0] + "_bucket" for it in chains if it.endswith(("_count", "_sum"))}
     unseen = {it for it in chains - looked_at if not it.endswith(("_count", "_sum"))}
     assert left_out <= looked_at
-    assert unseen == {"appnet_records_total", "appnet_version_info"}
+    assert unseen == {"appnet_records_total", "appnet_version_info", "appnet_store_bytes"}
 
 
 def test_targets_of_a_panel_have_letters_of_their_own() -> None:

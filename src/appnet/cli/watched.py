@@ -10,7 +10,7 @@ import typer
 
 from appnet.cli.cluster import cluster_of, the_controller
 from appnet.cli.errors import FAILURE, open_screens, told_errors
-from appnet.cli.options import address_given
+from appnet.cli.options import address_given, seconds_given
 from appnet.cli.screen import tell
 from appnet.deploy.kubernetes.client.cluster import ClusterError
 from appnet.deploy.kubernetes.client.records import Controller, OnHost
@@ -20,6 +20,10 @@ StatusOption = Annotated[
     typer.Option(
         metavar="HOST:PORT", help="Of this machine, not a cluster: the status address that `run` or `serve` tells."
     ),
+]
+SinceOption = Annotated[
+    float | None,
+    typer.Option(parser=seconds_given, metavar="TIME", help="What was in this time, as far as it is kept: `1h`."),
 ]
 
 

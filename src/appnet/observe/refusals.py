@@ -15,6 +15,7 @@ from appnet.observe.records import REFUSALS, MalformedTelemetryError, RecordValu
 
 _KEPT = 2_000
 _ELEMENTS = 1_000
+_MOST_BYTES = 16 << 10  # of a refusal; chains send less than half of it
 _TEXTS = ("appnet.element", "appnet.handler", "appnet.row", "appnet.request_id", "rpc.method")
 _COUNTS = ("appnet.code", "appnet.left_out", "appnet.reads.cut")
 
@@ -99,6 +100,8 @@ def _refusals(request: Any) -> Iterator[Refusal]:
 
 
 def _refusal(record: Any, resource: Mapping[str, RecordValue]) -> Refusal:
+    if record.ByteSize() > _MOST_BYTES:
+        raise MalformedTelemetryError(f"a record of {REFUSALS} takes more than {_MOST_BYTES} bytes")
     told = {it.key: value_of(it.value) for it in record.attributes}
     text = value_of(record.body)
     reads = told.get("appnet.reads", ())
