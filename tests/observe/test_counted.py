@@ -79,6 +79,11 @@ def commands_agree(config: Path, status: str, found: dict[str, Any]) -> None:
     assert "logging.record_req" in text
     plan = json.loads(appnetctl("plan", str(config), "--observed", status, "--interval", "0.1", "-o", "json"))
     assert plan["cores"] == 0, "nobody calls"
+    since = json.loads(appnetctl("top", "--status", status, "--since", "1h", "-o", "json"))
+    assert sums(since["calls"], "side") == sums(found["calls"], "side")
+    assert 0 < since["seconds"] < 3600
+    whole = appnetctl("logs", "--status", status, "--element", "logging", "--since", "1h").splitlines()
+    assert len(whole) > 1_000, "all that there are"
     lines = appnetctl("logs", "--status", status, "--element", "logging", "--tail", "3").splitlines()
     assert len(lines) == 3
     assert all("logging.record_" in it for it in lines)

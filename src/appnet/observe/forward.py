@@ -14,7 +14,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import aiohttp
-import grpc
 
 from appnet.observe.signals import Signal
 from appnet.system.address import Address
@@ -30,12 +29,7 @@ _SEND_SECONDS = 15.0
 _LAST_SECONDS = 3.0
 _WAIT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _AGAIN_HTTP = frozenset({408, 429, 502, 503, 504})
-_AGAIN_GRPC = frozenset(
-    {
-        grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS,
-    }
-)  # fmt: skip
+_AGAIN_GRPC = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"})
 """After which OTLP says to try again."""
 
 
@@ -210,6 +204,8 @@ async def _over_http(collector: Collector) -> AsyncIterator[_Send]:
 
 @contextlib.asynccontextmanager
 async def _over_grpc(collector: Collector) -> AsyncIterator[_Send]:
+    import grpc  # noqa: PLC0415 -- few forward, and fewer by it
+
     target = str(Address(collector.host, collector.port))
     options = {"compression": grpc.Compression.Gzip}
     secure = collector.scheme == "grpcs"
@@ -222,6 +218,6 @@ async def _over_grpc(collector: Collector) -> AsyncIterator[_Send]:
                 await exports[signal](body, timeout=_SEND_SECONDS)
             except grpc.aio.AioRpcError as error:
                 told = f"{error.code().name}: {error.details()}"
-                raise (_TryAgainError if error.code() in _AGAIN_GRPC else _RefusedError)(told) from None
+                raise (_TryAgainError if error.code().name in _AGAIN_GRPC else _RefusedError)(told) from None
 
         yield send

@@ -188,7 +188,7 @@ class Kept:
     async def last(self, number: int, wanted: Wanted) -> list[Record]:
         """The last ones that are wanted, in the order of their times."""
         waiting, written = self._not_written(), self._written
-        return await self._read(lambda it: last_kept(it, number, wanted, written, matching(waiting, wanted)), [])
+        return await self._read(lambda it: last_kept(it, number, wanted, written, waiting), [])
 
     def since(self, wanted: Wanted) -> Callable[[], Awaitable[list[Record]]]:
         """All that are wanted and have come before now, as they came: call what is returned again and again, until it

@@ -46,10 +46,11 @@ def last_kept(
     """The last ``number`` of those in chunks up to ``until`` and of ``waiting``, in the order of their times."""
     if not number:
         return []
-    newest = sorted(waiting, key=_time)[-number:]
+    some = (it for it in waiting if wanted.has(it)) if wanted != Wanted() else waiting
+    newest = heapq.nlargest(number, some, key=_time)[::-1]
     streams = (_newest_first(connection, it, wanted.since_ns, until) for it in _streams(connection, wanted))
     for last, chunk, key in heapq.merge(*streams, key=lambda it: it[0], reverse=True):
-        if len(newest) >= number and last < newest[0].time_ns:
+        if len(newest) >= number and last <= newest[0].time_ns:
             break
         newest = sorted([*newest, *matching(_chunk(connection, chunk, key), wanted)], key=_time)[-number:]
     return newest

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from appnet.observe.grpc_endpoint import GrpcEndpoint
 from appnet.observe.points import Point, decode_metrics
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
 from appnet.observe.refusals import Refusal, decode_refusals
@@ -18,6 +17,9 @@ from appnet.observe.signals import Signal, TooLargeError
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
 from appnet.system.tls import ServerTls
+
+if TYPE_CHECKING:
+    from appnet.observe.grpc_endpoint import GrpcEndpoint
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class OtlpReceiver:
         self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None, grpc: Address | None = None
     ) -> None:
         self._bind, self._tls = bind, tls
-        self._grpc = None if grpc is None else GrpcEndpoint(grpc, tls, self.take)
+        self._grpc = None if grpc is None else _grpc_endpoint(grpc, tls, self.take)
         self._listeners: list[Listener] = []
         self._reading = asyncio.Semaphore(_MOST_POSTS)
         self._subscribers: list[Subscriber] = []
@@ -145,6 +147,12 @@ class OtlpReceiver:
         except TimeoutError:
             raise web.HTTPRequestTimeout(text=f"the post did not come within {_READ_SECONDS:.0f} s\n") from None
         return web.Response(body=signal.response, content_type=_PROTOBUF)
+
+
+def _grpc_endpoint(bind: Address, tls: ServerTls | None, take: Callable[[Signal, bytes], None]) -> GrpcEndpoint:
+    from appnet.observe.grpc_endpoint import GrpcEndpoint  # noqa: PLC0415 -- most receivers have none
+
+    return GrpcEndpoint(bind, tls, take)
 
 
 def _hand_out(found: list[_T], subscribers: Iterable[Callable[[_T], None]]) -> None:
