@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
   const an_services services = {
       .now_ns = now_ns, .wall_ns = wall_ns, .metadata_get = metadata_get, .metadata_set = metadata_set};
   const an_options options = {.seed = 1, .max_message = 1 << 20, .backend_count = 1};
-  an_instance *instance = module->instance_new(&services, &options);
+  an_instance *instance = module->instance_new(&services, &options, NULL);
   const unsigned long calls = strtoul(argv[2], NULL, 10);
   for (unsigned long i = 0; i < calls / 10; i++) run_call(module, instance); /* warms up */
   uint64_t began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);

@@ -54,8 +54,10 @@ def test_explain_says_it_of_an_application(sample: str) -> None:
     assert f"quota.used: {WHERE}" in said("explain", "-v", sample)[0]
 
 
-@pytest.mark.parametrize("command", [("check",), ("compile", "--dry-run")], ids=["check", "compile"])
-@pytest.mark.parametrize("target", ["native", "wasm"])
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [(("check",), "wasm"), (("compile", "--dry-run"), "wasm"), (("compile", "--dry-run"), "native")],
+)
 def test_what_a_processor_does_not_share_is_told(sample: str, command: tuple[str, ...], target: str) -> None:
     told = said(*command, sample, "--target", target)
     title = f"`quota` shares state between instances, which is not supported on {target}: each instance keeps its own `used`"

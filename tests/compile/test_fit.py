@@ -11,7 +11,17 @@ import pytest
 
 from appnet.application.load import load
 from appnet.application.model import Side
-from appnet.compile.fit import Where, element_gaps, empty_notes, ending_notes, fitted, load_application, worker_notes
+from appnet.compile.fit import (
+    Where,
+    element_gaps,
+    empty_notes,
+    ending_notes,
+    fitted,
+    load_application,
+    stored,
+    without_store,
+    worker_notes,
+)
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.diagnostic import DiagnosticError, Severity
 from appnet.diagnostics.source import FileSource, TextSource
@@ -73,7 +83,7 @@ def _without_replies(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["cache", "sticky", "delay"])
 def test_native_sidecars_give_everything(sample: Path, name: str) -> None:
     client, server = fitted(load(FileSource(with_element(sample, name))), Where("native", workers=4))[0]
-    assert client.gives == server.gives == frozenset(Need) - {Need.SHARED_STATE}
+    assert client.gives == server.gives == frozenset(Need) - {Need.MERGED_STATE}
 
 
 @pytest.mark.parametrize("target", ["native", "wasm"])
@@ -210,9 +220,30 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
     handler = "total = total + 1\n    if total > limit:\n        send(err('no'), Up)\n    send(rpc, Down)"
     text = f"state:\n    {state}\ninit(limit = 3):\n    pass\nreq(rpc):\n    {handler}\nresp(rpc):\n    send(rpc, Up)\n"
     (sample.parent / "cache.appnet").write_text(text)
-    found = load_application(FileSource(with_element(sample, "cache"))).warnings
-    assert [it.code for it in found] == told
-    for it in found:
-        assert it.title == (
-            "`cache` shares state between instances, which is not supported on native: each instance keeps its own `total`"
-        )
+    config = FileSource(with_element(sample, "cache"))
+    assert load_application(config).warnings == ()
+    for target, where in (("wasm", Where("wasm")), ("native", Where(cluster=True))):
+        found = load_application(config, where=where).warnings
+        assert [it.code for it in found] == told
+        for it in found:
+            assert it.title == (
+                f"`cache` shares state between instances, which is not supported on {target}: "
+                "each instance keeps its own `total`"
+            )
+
+
+@pytest.mark.parametrize(
+    ("address", "store", "code"),
+    [("", "", "C098"), ("rediss://store", "", "C099"), ("", "unix:///run/store", None), ("redis://store", "", None)],
+)
+def test_state_in_a_store_needs_one(sample: Path, address: str, store: str, code: str | None) -> None:
+    state = "state:\n    @consistency(strong)\n    total: int\n"
+    handler = "total = total + 1\n    if total > 3:\n        send(err('no'), Up)\n    send(rpc, Down)"
+    text = f"{state}init():\n    pass\nreq(rpc):\n    {handler}\nresp(rpc):\n    send(rpc, Up)\n"
+    (sample.parent / "cache.appnet").write_text(text)
+    config = with_element(sample, "cache")
+    if address:
+        config.write_text(config.read_text().replace("spec:\n", f"spec:\n  state: {{store: '{address}'}}\n"))
+    where = Where(store=store)
+    found = without_store(stored(load_application(FileSource(config), where=where), where), where)
+    assert [it.code for it in found] == [code] * (code is not None)

@@ -46,7 +46,8 @@ struct an_instance { an_services services; };
 struct an_http_call { an_instance *instance; void *host; };
 void *malloc(size_t);
 void free(void *);
-static an_instance *instance_new(const an_services *services, const an_options *options) {
+static an_instance *instance_new(const an_services *services, const an_options *options, const an_carrier *carrier) {
+  (void)carrier;
   (void)options;
   an_instance *instance = malloc(sizeof *instance);
   instance->services = *services;

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from appnet.behaviour.document import Behaviour, Case, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.behaviour.messages import decode, encode
@@ -10,13 +11,28 @@ from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
+from appnet.ir.needs import Need
+from appnet.ir.sharing import shared_state
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType
-from appnet.processors.processor import Delivered, Denied, Driver, Judgement, Processor, Substituted
+from appnet.processors.processor import (
+    Delivered,
+    Denied,
+    Driver,
+    Judgement,
+    Processor,
+    Sharer,
+    SharesWhenDriven,
+    SharingDriver,
+    Substituted,
+)
+from appnet.state.asking import OwnStore
 
 
 class DrivenSubject(Subject):
-    """The case's chain as an artifact of the processor's target, in instances that share nothing.
+    """The case's chain as an artifact of the processor's target.
+
+    Its instances share state in a real store, where the target gives that and the case is about it.
 
     Raises `InternalError` where it does not compile.
     """
@@ -26,10 +42,17 @@ class DrivenSubject(Subject):
         code = print_by_content(ChainSource("behaviour", "", [(behaviour.method, case.elements)]), target)
         binary = processor.build(code, target)
 
-        def begun(number: int) -> Driver:
-            return processor.drive(binary, target, seed=case.seed + number, hosts=case.backends, now_ns=CLOCK_START_NS)
+        self._store = OwnStore() if shares(case, processor, target) else None
 
-        self._begun, self._now_ns = begun, CLOCK_START_NS
+        def begun(number: int) -> Driver:
+            options = {"seed": case.seed + number, "hosts": case.backends, "now_ns": self._now_ns}
+            if self._store is None:
+                return processor.drive(binary, target, **options)
+            assert isinstance(processor, SharesWhenDriven)
+            sharer = Sharer(str(number).encode(), self._store.ask)
+            return processor.drive_sharing(binary, target, sharer, **options)
+
+        self._now_ns, self._begun = CLOCK_START_NS, begun
         self._drivers = [begun(number) for number in range(case.instances)]
         self._types = {
             f"{element.name}.{variable.name}": variable.type for element in case.elements for variable in element.state
@@ -40,8 +63,7 @@ class DrivenSubject(Subject):
         """Lets the artifact judge the step's message."""
         self._now_ns += step.after_ns
         if step.kind == "restart":
-            for it in step.of:
-                self._drivers[it], self._records[it] = self._begun(it), {}
+            self._restart(step.of)
         driver = self._drivers[step.instance]
         driver.now_ns = self._now_ns
         match step.kind:
@@ -55,7 +77,22 @@ class DrivenSubject(Subject):
                 return self._outcome(step, got, self._method.response)
             case "end":
                 driver.end(step.call)
+            case "store" if self._store is not None:
+                self._store.away = step.away
+                for it in self._sharing(range(len(self._drivers))):
+                    it.now_ns = self._now_ns
+                    it.settle()
         return None
+
+    def _restart(self, numbers: Sequence[int]) -> None:
+        for driver in self._sharing(numbers):
+            driver.leave()
+        for it in numbers:
+            self._drivers[it], self._records[it] = self._begun(it), {}
+
+    def _sharing(self, numbers: Iterable[int]) -> list[SharingDriver]:
+        """Those instances, where they share state."""
+        return [cast("SharingDriver", self._drivers[it]) for it in numbers] if self._store is not None else []
 
     def _outcome(self, step: Step, got: Judgement, schema: MessageSchema) -> StepOutcome:
         match got:
@@ -81,6 +118,13 @@ class DrivenSubject(Subject):
             assert isinstance(vec, VecType)
             records.setdefault(stream, []).append(_from_telemetry(item, vec.item))
         return records
+
+
+def shares(case: Case, processor: Processor, target: str) -> bool:
+    """Whether its instances need a store on the target."""
+    given = processor.targets[target].alone
+    asked = (one for it in case.elements for one in shared_state(it))
+    return case.tries_sharing and any(it.need is Need.SHARED_STATE and it.need in given for it in asked)
 
 
 def _from_telemetry(item: Any, type_: Type) -> Value:

@@ -40,6 +40,7 @@ class Where:
     ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
     of those that come with the processors. ``limits``: of all calls, in place of what the application says.
+    ``store``: the address of the store of shared state, for applications that name none.
     """
 
     target: str = DEFAULT_TARGET
@@ -47,6 +48,7 @@ class Where:
     cluster: bool = False
     prices: CostModel | None = None
     limits: Limits = USUAL_LIMITS
+    store: str = ""
 
 
 # --- places ---
@@ -292,17 +294,17 @@ def load_application(*sources: Source, where: Where = Where()) -> LoadedApplicat
 
 def unshared_state(chain: LoadedChain, places: Sequence[Place]) -> Iterator[Diagnostic]:
     """A warning for each part of the chain's state that is declared shared where a processor cannot share it."""
-    apart = dict.fromkeys(it.target for it in places if Need.SHARED_STATE not in it.gives)
-    if not apart:
-        return
-    where = " and ".join(apart)
     for spec in (it.spec for it in chain.chain.stops):
         declared = {it.name.name: it for it in parse(spec.source).state}
         for asked in shared_state(chain.elements[spec.name.value]):
+            apart = dict.fromkeys(it.target for it in places if asked.need not in it.gives)
+            if not apart:
+                continue
             node = declared[asked.name]
             marked = next(it for it in node.decorators if it.name.name == "consistency")
-            title = f"{title_of(Need.SHARED_STATE, spec.name.value, where)}: each instance keeps its own `{asked.name}`"
-            help_, label = remedy_of(Need.SHARED_STATE), f"shared: {asked.cause}"
+            where = " and ".join(apart)
+            title = f"{title_of(asked.need, spec.name.value, where)}: each instance keeps its own `{asked.name}`"
+            help_, label = remedy_of(asked.need), f"shared: {asked.cause}"
             yield Diagnostic("W004", Severity.WARNING, title, marked.span, label, help_, remedies=without(marked.span))
 
 
@@ -319,6 +321,54 @@ def limited(application: LoadedApplication, limits: Limits) -> LoadedApplication
     loaded = [replace(it, chain=replace(it.chain, limits=limits.over(it.chain.limits))) for it in application.chains]
     read = replace(application.application, chains=tuple(it.chain for it in loaded))
     return replace(application, application=read, chains=tuple(loaded))
+
+
+def stored(application: LoadedApplication, where: Where) -> LoadedApplication:
+    """With a store for chains that name none, where there is one."""
+
+    def chain(it: Chain) -> Chain:
+        state = it.state if it.state.address else replace(it.state, address=where.store)
+        return replace(it, state=state)
+
+    loaded = [replace(it, chain=chain(it.chain)) for it in application.chains]
+    read = replace(application.application, chains=tuple(it.chain for it in loaded))
+    return replace(application, application=read, chains=tuple(loaded))
+
+
+def in_store(chain: LoadedChain, where: Where) -> Iterator[Asked]:
+    """What state of the chain is in a store, wherever its elements run."""
+    if any(Need.SHARED_STATE in it.gives for it in places_of(chain.chain, where)):
+        for name in (it.spec.name.value for it in chain.chain.stops):
+            yield from (it for it in shared_state(chain.elements[name]) if it.need is Need.SHARED_STATE)
+
+
+def without_store(application: LoadedApplication, where: Where) -> list[Diagnostic]:
+    """An error for each element whose state has to be in a store that there is not, or that cannot be reached."""
+    return [it for chain in application.chains for it in _without_store(chain, where)]
+
+
+def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
+    store = chain.chain.state
+    if store.address and not store.address.startswith("rediss:"):
+        return
+    if not any(in_store(chain, where)):
+        return
+    for spec in (it.spec for it in chain.chain.stops):
+        asked = [it for it in shared_state(chain.elements[spec.name.value]) if it.need is Need.SHARED_STATE]
+        marked = next((it for it in parse(spec.source).state if asked and it.name.name == asked[0].name), None)
+        if marked is None:
+            continue
+        span = next(it for it in marked.decorators if it.name.name == "consistency").span
+        name, label = marked.name.name, f"`{marked.name.name}` is in a store"
+        if store.address:
+            title = f"`{spec.name}` shares `{name}`, and native modules do not speak TLS to a store"
+            yield _error(
+                "C099", title, span, label, "name it by `redis://` or `unix://`, through a tunnel where it is far"
+            )
+        else:
+            title = f"`{spec.name}` shares `{name}`, and no store is named"
+            help_ = "name one: `state: {store: redis://HOST:PORT}`; `appnetctl run` starts one of its own"
+            yield _error("C098", title, span, label, help_)
 
 
 def moved_to(application: LoadedApplication, processor: str) -> LoadedApplication:

@@ -14,8 +14,8 @@ from appnet.analysis import DecisionCache
 from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import Side
 from appnet.compile.by_hand import CodeByHand
-from appnet.compile.fit import Where, crossing, fitted, limited, target_of
-from appnet.diagnostics.diagnostic import InternalError
+from appnet.compile.fit import Where, crossing, fitted, limited, stored, target_of, without_store
+from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from appnet.ir.nodes import Element
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
 from appnet.optimize.placement import Place, Plan
@@ -83,7 +83,9 @@ def compile_application(
     ``by_hand``: a folder with C files that take the place of what would be printed, by the names that it would have.
     Raises `DiagnosticError` for elements that no place suits, and for what is wrong with code by hand.
     """
-    application = limited(application, where.limits)
+    application = stored(limited(application, where.limits), where)
+    if wrong := without_store(application, where):
+        raise DiagnosticError(wrong)
     plans = plan_application(application, settings, where, running=running, profiles=profiles, cache=cache)
     printed = list(print_artifacts(application.chains, plans))
     written = CodeByHand(by_hand) if by_hand is not None else None

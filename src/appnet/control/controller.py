@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from appnet.application.model import Application
@@ -34,10 +34,16 @@ class Controller:
 
     ``running`` is the version that all of them run, but for ``canaries``, nodes by name that run ``candidate`` where
     there is one: what was saved goes to them first. ``past`` are the last few versions that ran before, the last first.
+    ``prepare`` is called before a version is brought to any node.
     """
 
     def __init__(
-        self, sources: Sequence[Source], settings: Settings, where: Where, canaries: Iterable[str] = ()
+        self,
+        sources: Sequence[Source],
+        settings: Settings,
+        where: Where,
+        canaries: Iterable[str] = (),
+        prepare: Callable[[Version], None] = lambda _: None,
     ) -> None:
         self.nodes: list[Node] = []
         self.canaries = frozenset(canaries)
@@ -45,6 +51,7 @@ class Controller:
         self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
         self._undone: set[str] = set()
         self._sources, self._settings, self._where = tuple(sources), settings, where
+        self._prepare = prepare
         self._running: Version | None = None
         self._changing = asyncio.Lock()
 
@@ -67,6 +74,7 @@ class Controller:
     async def begin(self) -> Version:
         """The version to start with. Raises `DiagnosticError` for input that cannot be used."""
         self._running = await self._compile()
+        self._prepare(self._running)
         return self._running
 
     async def upgrade(self) -> Rollout | None:
@@ -85,6 +93,7 @@ class Controller:
                 raise DiagnosticError(wrong)
             if wrong := list(half_changes(version, before, self.canaries, self.nodes)):
                 raise DiagnosticError(wrong)
+            self._prepare(version)
             seconds = time.monotonic() - began
             rollout = await self._bring(version)
             return None if rollout is None else replace(rollout, compile_seconds=seconds)

@@ -64,6 +64,7 @@ class Need(Enum):
     SIZE = "size"
     """It asks how long messages are on the wire."""
     SHARED_STATE = "shared state"
+    MERGED_STATE = "merged state"
     """It shares state with all other instances (`ir.sharing`). Where it cannot, each keeps its own, of which a warning
     tells: it is none of `needs`."""
 

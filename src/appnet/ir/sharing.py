@@ -90,8 +90,26 @@ def shared_variables(element: Element) -> tuple[StateVariable, ...]:
 
 
 def shared_state(element: Element) -> tuple[Asked, ...]:
-    """What asks for `Need.SHARED_STATE`: its state that is shared, and why."""
-    return tuple(Asked(Need.SHARED_STATE, name, it.reason) for name, it in shares(element).items() if it.in_store)
+    """What asks for `Need.SHARED_STATE` or `Need.MERGED_STATE`: its state that is shared so, and why."""
+    return tuple(
+        Asked(Need.SHARED_STATE if it.sharing is Sharing.SHARED else Need.MERGED_STATE, name, it.reason)
+        for name, it in shares(element).items()
+        if it.in_store
+    )
+
+
+def tried_by_steps(compiled: Sequence[Element]) -> frozenset[str]:
+    """The state of an element, as compiled for several methods, that handlers may have to give back: what is in the
+    store, and what is changed by handlers that touch any of it."""
+    general = {it.name for it in compiled[0].state if it.state_class is StateClass.GENERAL}
+    tried = frozenset(name for name, it in shares_of(compiled).items() if it.sharing is Sharing.SHARED)
+    handlers = [handler for it in compiled for handler in it.handlers.values()]
+    while True:
+        steps = [it.effects for it in handlers if (it.effects.state_read | it.effects.state_written) & tried]
+        more = tried.union(*(it.state_written & general for it in steps))
+        if more == tried:
+            return tried
+        tried = more
 
 
 def steps_in_store(element: Element) -> bool:

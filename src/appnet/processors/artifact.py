@@ -11,6 +11,7 @@ from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
 from appnet.ir.numbering import Numbering, numbering
+from appnet.ir.sharing import steps_in_store
 from appnet.ir.stages import headers_come_ahead
 from appnet.optimize.placement import Plan, Segment
 
@@ -47,8 +48,12 @@ class Artifact:
 
     @property
     def edition(self) -> str:
-        """What tells it from all others of its name: its code, and limits of calls that are not the usual ones."""
-        return self.version if self.limits == USUAL_LIMITS else f"{self.version} {self.limits}"
+        """What tells it from all others of its name: its code, limits of calls that are not the usual ones, and where
+        it shares state."""
+        parts = [self.version]
+        parts += [] if self.limits == USUAL_LIMITS else [str(self.limits)]
+        parts += [str(self.chain.chain.state)] if any(steps_in_store(it) for it in self.elements) else []
+        return " ".join(parts)
 
     @property
     def edge(self) -> Edge:

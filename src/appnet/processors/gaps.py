@@ -34,6 +34,7 @@ GAPS: Mapping[Need, Gap] = {
     Need.CHANGE_RESPONSE: Gap("C095", "writes to or refuses responses", "run it on the server's side"),
     Need.SIZE: Gap("C095", "asks for the length of messages", ""),
     Need.SHARED_STATE: Gap("W004", "shares state between instances", "remove `@consistency`: each keeps its own"),
+    Need.MERGED_STATE: Gap("W004", "merges state of its instances", "remove `@consistency`: each keeps its own"),
     Need.ONE_STATE: Gap("C064", "keeps one state for all workers", "give each proxy one worker, `--concurrency 1`"),
 }
 

@@ -5,11 +5,46 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd
+from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd, StateStore
 from appnet.observe.otlp import Resource
+from appnet.state.layout import script, state_scope
+
+DEFAULT_PORT = 6379
+"""Of stores."""
 
 _VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Where a chain shares state. ``address``: a URL, as `StateStore` has it. ``scope``: what keys begin with.
+
+    ``timeout``: seconds that a call waits.
+    """
+
+    address: str
+    scope: str
+    timeout: float
+
+    def encode(self) -> bytes:
+        """As payload.h has it."""
+        url = urlsplit(self.address)
+        path = unquote(url.path) if url.scheme == "unix" else ""
+        database = "" if path else url.path.removeprefix("/")
+        host, port = ("", "") if path else (url.hostname or "", str(url.port or DEFAULT_PORT))
+        texts = [path, host, port, unquote(url.username or ""), unquote(url.password or ""), database, self.scope]
+        parts = [*(it.encode() for it in texts), script()]
+        milliseconds = struct.pack("<I", max(1, round(self.timeout * 1000)))
+        return milliseconds + b"".join(struct.pack("<I", len(it)) + it for it in parts)
+
+
+def store_options(store: StateStore, application: str, end: EdgeEnd) -> StoreOptions | None:
+    """What chains at the end of an edge are told of the store; None where there is none."""
+    if not store.address:
+        return None
+    return StoreOptions(store.address, state_scope(store.prefix, application, end.client, end.server), store.timeout)
 
 
 @dataclass(frozen=True)
@@ -19,7 +54,7 @@ class ChainOptions:
     ``service`` is the service the proxy stands beside, ``node`` the proxy's node id and ``version`` the version
     of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
     ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
-    ``end``: of which edge it stands at, where that is known.
+    ``end``: of which edge it stands at, where that is known. ``store``: of what it shares, if anything.
     """
 
     service: str
@@ -29,6 +64,7 @@ class ChainOptions:
     backend_count: int = 0
     seed: int = 0
     end: EdgeEnd | None = None
+    store: StoreOptions | None = None
 
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""

@@ -273,6 +273,37 @@ class Driver(Protocol):
         """What was recorded since the last time: ("ELEMENT.VARIABLE", value); pairs are tuples."""
 
 
+@dataclass(frozen=True)
+class Sharer:
+    """How a driven instance shares state: by a name of its own.
+
+    ``ask`` has the store's script run on the state of an element, and gives its answer; None while the store is away.
+    """
+
+    name: bytes
+    ask: Callable[[str, list[bytes]], bytes | None]
+
+
+class SharingDriver(Driver, Protocol):
+    """One that shares state."""
+
+    def settle(self) -> None:
+        """The store left or came back: what waited for that happens."""
+
+    def leave(self) -> None:
+        """The instance ends: its calls are cut off, and it tells the store."""
+
+
+@runtime_checkable
+class SharesWhenDriven(Protocol):
+    """A processor whose driven instances share state, on targets that give `Need.SHARED_STATE`."""
+
+    def drive_sharing(
+        self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int
+    ) -> SharingDriver:
+        """As `Processor.drive`, for one of several instances."""
+
+
 class ForeignCaptureError(DiagnosticError):
     """A file is none that the processor captured."""
 

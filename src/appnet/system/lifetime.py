@@ -38,12 +38,7 @@ async def start_bound(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("a bound process has to be started from the main thread: it ends with the thread")
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        __file__,
-        str(os.getpid()),
-        *map(str, command),
+        *bound(command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
@@ -51,6 +46,11 @@ async def start_bound(
         start_new_session=True,
         cwd=folder,
     )
+
+
+def bound(command: Sequence[str | Path]) -> list[str]:
+    """The command that runs ``command`` and ends with the thread that starts it."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *map(str, command)]
 
 
 def ask_to_end(process: asyncio.subprocess.Process) -> None:

@@ -200,7 +200,7 @@ int main(int argc, char **argv) {
   uint64_t seed = argument(argc, argv, 1, 1), calls = argument(argc, argv, 2, 1000), threads = argument(argc, argv, 3, 1);
   const an_services services = {.now_ns = clock_now, .wall_ns = clock_now, .metadata_get = header_of, .metadata_set = header_put};
   const an_options options = {.seed = 1, .max_message = MAX_MESSAGE, .backend_count = 2, .resource = TEXT("\x0a\0")};
-  an_instance *instance = appnet_module.instance_new(&services, &options);
+  an_instance *instance = appnet_module.instance_new(&services, &options, NULL);
   worker workers[MOST_THREADS];
   size_t size = 0;
   for (uint64_t i = 0; i < threads && i < MOST_THREADS; i++) {

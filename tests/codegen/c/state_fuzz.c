@@ -14,7 +14,7 @@ static uint64_t draw(void) {
 static an_instance *fresh(void) {
   const an_services services = {.now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = header_get, .metadata_set = header_set};
   const an_options options = {.seed = 1, .max_message = 4096};
-  return appnet_module.instance_new(&services, &options);
+  return appnet_module.instance_new(&services, &options, NULL);
 }
 
 static void same_state(an_instance *one, an_instance *other) {

@@ -10,7 +10,7 @@ int main(int argc, char **argv) {
   const an_services services = {
       .now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = header_get, .metadata_set = header_set};
   const an_options options = {.seed = 1, .max_message = 4096, .backend_count = 3};
-  const caller caller = {appnet_module.instance_new(&services, &options), argv[2], fopen("/dev/null", "wb")};
+  const caller caller = {appnet_module.instance_new(&services, &options, NULL), argv[2], fopen("/dev/null", "wb")};
   const unsigned long calls = strtoul(argv[1], NULL, 10);
   if (caller.instance == NULL || caller.records == NULL) return 2;
   unsigned long first = 0, later = 0;

@@ -21,7 +21,7 @@ static version *begin(void) {
   it->keeper = state_keeper_open((an_view){scope, sizeof scope});
   const an_services services = {.now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = header_get, .metadata_set = header_set};
   const an_options options = {.seed = 1, .max_message = 4096, .keeper = state_keeper_table(it->keeper)};
-  it->caller = (caller){appnet_module.instance_new(&services, &options), "0", NULL};
+  it->caller = (caller){appnet_module.instance_new(&services, &options, NULL), "0", NULL};
   return it;
 }
 

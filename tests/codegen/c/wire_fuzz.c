@@ -153,7 +153,7 @@ int main(int argc, char **argv) {
   uint64_t frames = strtoull(argv[2], NULL, 10);
   const an_services services = {.now_ns = clock_now, .wall_ns = clock_now};
   const an_options options = {.seed = 1, .max_message = MAX_MESSAGE};
-  an_instance *instance = appnet_module.instance_new(&services, &options);
+  an_instance *instance = appnet_module.instance_new(&services, &options, NULL);
   if (instance == NULL) return 1;
   uint8_t letters[LONGEST_TEXT];
   for (size_t i = 0; i < LONGEST_TEXT; i++) letters[i] = (uint8_t)choose(256);

@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
   const an_services services = {
       .now_ns = stopped_clock, .wall_ns = stopped_clock, .metadata_get = header_get, .metadata_set = header_set};
   const an_options options = {.seed = 1, .max_message = 4096, .backend_count = (uint32_t)strtoul(argv[3], NULL, 10)};
-  caller caller = {appnet_module.instance_new(&services, &options), argv[4], fopen(argv[5], "wb")};
+  caller caller = {appnet_module.instance_new(&services, &options, NULL), argv[4], fopen(argv[5], "wb")};
   shared all = {caller, strtoul(argv[2], NULL, 10)};
   unsigned long threads = strtoul(argv[1], NULL, 10);
   pthread_t workers[MOST_THREADS];

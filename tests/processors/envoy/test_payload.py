@@ -14,7 +14,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from appnet.codegen.c.build import RUNTIME
 from appnet.processors.envoy.filters import native_filter
 from appnet.processors.envoy.native.loader import signature_checks
-from appnet.processors.options import ChainOptions
+from appnet.processors.options import ChainOptions, StoreOptions
 from appnet.processors.signing import SigningKey
 from tests.support.payloads import LOADER, payload_flaw
 from tests.support.tiny_modules import stamping_native
@@ -115,15 +115,24 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     """A trusted key may have signed nonsense; it is refused all the same."""
 
     def signed(content: bytes) -> bytes:
-        text = b"AppNet native module, payload 2\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
-        return b"APPNETM2" + KEY.sign(text) + content
+        text = b"AppNet native module, payload 3\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
+        return b"APPNETM3" + KEY.sign(text) + content
 
     options = OPTIONS.encode()
     assert flaw(signed(b"")) == "the chain is cut short"
     assert flaw(signed(b"\0\0\0")) == "the chain is cut short"
     assert flaw(signed(b"\xff\xff\xff\xff" + options)) == "the chain is cut short"
-    assert flaw(signed(b"\0\0\0\0")) == "the chain's options are for another loader"
-    assert flaw(signed(len(options).to_bytes(4, "little") + options)) == "the chain is no shared object"
+    assert flaw(signed(bytes(4))) == "the chain is cut short"
+    assert flaw(signed(bytes(8))) == "the chain's options are for another loader"
+    told = len(options).to_bytes(4, "little") + options
+    assert flaw(signed(told + bytes(4))) == "the chain is no shared object"
+    assert flaw(signed(told + b"\1\0\0\0\0")) == "the chain's options are for another loader"
+    state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05).encode()
+    assert flaw(signed(told + len(state).to_bytes(4, "little") + state)) == "the chain is no shared object"
+    longer = state + b"\0"
+    assert (
+        flaw(signed(told + len(longer).to_bytes(4, "little") + longer)) == "the chain's options are for another loader"
+    )
 
 
 def test_hostile_payloads_read_and_write_nothing_out_of_place(tmp_path: Path) -> None:

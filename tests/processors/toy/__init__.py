@@ -40,7 +40,7 @@ from appnet.processors.processor import (
 from appnet.system.address import Address
 from tests.processors.toy.messages import decode, encode
 
-_GIVES = frozenset(Need) - {Need.REPLY, Need.STREAM, Need.SHARED_STATE}
+_GIVES = frozenset(Need) - {Need.REPLY, Need.STREAM, Need.SHARED_STATE, Need.MERGED_STATE}
 _HEADERS = {"content-type": b"application/grpc"}
 
 

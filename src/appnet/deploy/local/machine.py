@@ -15,7 +15,7 @@ from typing import NoReturn
 from appnet.application.kinds import LOCAL
 from appnet.application.load import LoadedApplication
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
-from appnet.compile.fit import Where, places_of
+from appnet.compile.fit import Where, in_store, places_of
 from appnet.compile.pipeline import Version
 from appnet.control.canary import NO_CANARY
 from appnet.control.controller import Controller
@@ -45,6 +45,7 @@ from appnet.observe.totals import Totals
 from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
+from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
 from appnet.system.tls import ServerTls
 
@@ -124,7 +125,12 @@ class LocalMachine:
         self.totals = Totals()
         self.refusals = RefusalStore()
         self.kept = Kept(settings.keep or Keep(settings.folder / "telemetry"), self.records, self.totals)
-        self.controller = Controller(settings.sources, settings.plans, settings.where, settings.canaries)
+        self._store = store_folder()
+        where = settings.where
+        if not settings.served and not where.store:
+            where = replace(where, store=store_url(self._store))
+        self._cleanup = AsyncExitStack()
+        self.controller = Controller(settings.sources, settings.plans, where, settings.canaries, self._prepare)
         self.nodes: dict[str, Node] = {}
         self.placed: dict[str, NodeSettings] = {}
         self.instances: dict[str, list[Instance]] = {}
@@ -135,7 +141,6 @@ class LocalMachine:
         self._receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
         self.forwarder = None if settings.forward is None else Forwarder(settings.forward)
         self._ports = itertools.count(served.first_port if served else 0)
-        self._cleanup = AsyncExitStack()
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
         self._links: list[_Link] = []
@@ -239,6 +244,13 @@ class LocalMachine:
             await self._start_service(name, services[name], version)
         await self._open_entrances(version)
         _check_canaries(application, self.settings.canaries, self.nodes)
+
+    def _prepare(self, version: Version) -> None:
+        """Starts the store of shared state, where the version needs one that is not there."""
+        shared = (it for it in version.application.chains if any(in_store(it, self.settings.where)))
+        if any(it.chain.state.address == store_url(self._store) for it in shared) and not self._store.exists():
+            self._progress("starting a store for shared state")
+            self._cleanup.enter_context(running_store(self._store))
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)

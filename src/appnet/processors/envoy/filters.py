@@ -29,8 +29,8 @@ NATIVE_TYPE = f"type.googleapis.com/{DynamicModuleFilter.DESCRIPTOR.full_name}"
 FILTER_TYPES = (NATIVE_TYPE, WASM_TYPE)
 """Type URLs of the filters that chains may come as."""
 
-PAYLOAD_MAGIC = b"APPNETM2"
-PAYLOAD_DOMAIN = b"AppNet native module, payload 2\n"
+PAYLOAD_MAGIC = b"APPNETM3"
+PAYLOAD_DOMAIN = b"AppNet native module, payload 3\n"
 """What every signed text begins with, so that a signature of anything else is none of a module."""
 
 
@@ -47,7 +47,8 @@ def native_filter(
     signed by a ``key`` that the proxy trusts, for this filter and with these options. ``name`` has no space.
     """
     encoded = options.encode()
-    content = b"".join((struct.pack("<I", len(encoded)), encoded, module))
+    state = options.store.encode() if options.store is not None else b""
+    content = b"".join((struct.pack("<I", len(encoded)), encoded, struct.pack("<I", len(state)), state, module))
     payload = b"".join((PAYLOAD_MAGIC, key.sign(_signed_text(name.encode(), content)), content))
     dynamic = DynamicModuleFilter(filter_name=name)
     dynamic.dynamic_module_config.name = loader

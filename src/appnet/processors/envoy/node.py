@@ -24,7 +24,7 @@ from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.replies import replies_from_wasm
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.options import ChainOptions
+from appnet.processors.options import ChainOptions, store_options
 from appnet.processors.processor import Acceptance, NodeAnswer, Nodes, NodeSettings
 from appnet.processors.signing import SigningKey, user_key
 from appnet.system.address import Address
@@ -149,12 +149,14 @@ def filters_of(
 ) -> list[TypedExtensionConfig]:
     """The configurations of its chains' filters, code included; ``key`` as of `chain_filter`."""
     service, hosts = settings.end.service, len(settings.upstream)
-    return [
-        chain_filter(
-            it, ChainOptions(service, settings.name, it.version, it.limits.max_message, hosts, end=settings.end), key
+
+    def options(it: Artifact) -> ChainOptions:
+        store = store_options(it.chain.chain.state, settings.application, settings.end)
+        return ChainOptions(
+            service, settings.name, it.version, it.limits.max_message, hosts, end=settings.end, store=store
         )
-        for it in artifacts
-    ]
+
+    return [chain_filter(it, options(it), key) for it in artifacts]
 
 
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:

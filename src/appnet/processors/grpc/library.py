@@ -43,7 +43,7 @@ from appnet.system.tls import ServerTls
 LIBRARY = "library"
 
 # A library has one state for all goroutines of its process, and a balancer of its own.
-_GIVES = frozenset(Need) - {Need.SHARED_STATE}
+_GIVES = frozenset(Need) - {Need.SHARED_STATE, Need.MERGED_STATE}
 _REINSTALL = "install AppNet again; in a clone: make clean quickstart"
 
 

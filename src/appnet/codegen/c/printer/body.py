@@ -86,11 +86,13 @@ class BodyPrinter:
         *,
         tells: bool = False,
         explains: str = "",
+        step: bool = False,
     ) -> None:
         self.element = element
         self.types = element.types
         self.direction = direction
         self.tells = tells
+        self._step = step
         self.fallible = False
         self._slots = slots
         self._reply_slots = reply_slots
@@ -340,7 +342,10 @@ class BodyPrinter:
             ):
                 by = self.atom(b if a == x else a)
                 kind = {INT: "int", UINT: "uint", FLOAT: "float"}[x.type]
-                self.line(f"an_count_{kind}(&{self.place(x)}, {by});")
+                if self._step:
+                    self.line(f"an_step_count_{kind}({self.call()}, &{self.place(x)}, {by});")
+                else:
+                    self.line(f"an_count_{kind}(&{self.place(x)}, {by});")
                 return True
             case _:
                 return False

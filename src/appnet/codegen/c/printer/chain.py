@@ -17,6 +17,7 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, HandlerEffects, StateClass
 from appnet.ir.numbering import Numbering, numbering
 from appnet.ir.secrets import ChainSecrets
+from appnet.ir.sharing import Sharing, shares, steps_in_store, tried_by_steps, unavailable_of
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
 
@@ -34,6 +35,7 @@ _INCLUDES = (
     "metadata.h",
     "deadline.h",
     "response.h",
+    "steps.h",
     "base64.h",
     "crypto.h",
     "compress.h",
@@ -99,6 +101,7 @@ class _ChainPrinter:
         self._tallies = Tallies([method.full_name for method, _ in chain.methods])
         self._secrets = ChainSecrets([*chain.methods, *chain.beside])
         self._streams: list[tuple[str, str]] = []
+        self._sharers: list[str] = []
         self._elements: dict[str, ElementPrinter] = {}
         self._methods: list[MethodPrinter] = []
         names = Names("e_")
@@ -122,11 +125,17 @@ class _ChainPrinter:
                 self._streams.append((element.name, variable.name))
         given = {variable.name: members[variable.name] for variable in element.state}
         index, name = len(self._elements), names[element.name]
-        printer = ElementPrinter(
-            ElementContext(
-                element, method, index, name, name, given, records, self._types, self._tallies, self._secrets
-            )
+        sharer = len(self._sharers) if steps_in_store(element) else None
+        tried = frozenset[str]()
+        if sharer is not None:
+            compiled = [it for _, all_ in self._chain.methods for it in all_ if it.name == element.name]
+            tried = tried_by_steps(compiled)
+            self._sharers.append(_sharer(element, index, tried))
+        context = ElementContext(
+            *(element, method, index, name, name, given, records, self._types, self._tallies, self._secrets),
+            *(sharer, tried),
         )
+        printer = ElementPrinter(context)
         self._elements[element.name] = printer
         return printer
 
@@ -242,6 +251,7 @@ class _ChainPrinter:
         lines += _table("static const uint32_t appnet_evictors[]", self._evictors())
         lines += _table("static const an_tally_entry appnet_tallies[]", self._tallies.entries())
         lines += _table("static const an_variable appnet_variables[]", self._variables())
+        lines += _table("static const an_sharer appnet_sharers[]", self._sharers)
         return [*lines, "", *self._program_table()]
 
     def _evictors(self) -> list[str]:
@@ -261,6 +271,8 @@ class _ChainPrinter:
             "element_count": str(len(self._elements)),
             "variables": "appnet_variables" if self._variables() else "NULL",
             "variable_count": str(len(self._variables())),
+            "sharers": "appnet_sharers" if self._sharers else "NULL",
+            "sharer_count": str(len(self._sharers)),
             "methods": "APPNET_METHODS",
             "method_count": "APPNET_METHOD_COUNT",
             "records": "appnet_records" if self._streams else "NULL",
@@ -279,6 +291,14 @@ class _ChainPrinter:
         }
         entries = [f".{name} = {value}," for name, value in values.items()]
         return [*_table("const an_program appnet_program", entries), ""]
+
+
+def _sharer(element: Element, index: int, tried: frozenset[str]) -> str:
+    """The entry of an element in the table of those that have state in the store."""
+    found = shares(element)
+    meets = any(found[it].sharing is not Sharing.SHARED for it in tried)
+    goes_on = unavailable_of(element) == "local"
+    return f"{{{index}, {str(goes_on).lower()}, {str(meets).lower()}}},"
 
 
 def _uses_metadata(effects: HandlerEffects) -> bool:

@@ -38,7 +38,8 @@ class ElementContext:
 
     ``index`` numbers its lock and its random draws. ``name`` is its identifier in C, ``members`` those of its
     variables in the state or call-state struct. ``records``: the stream of each record variable. All of them are
-    the element's on every method; ``functions`` begins the names of its handlers on this one.
+    the element's on every method; ``functions`` begins the names of its handlers on this one. ``sharer`` numbers it
+    among those that have state in the store; ``tried``: its state that steps change, see steps.h.
     """
 
     element: Element
@@ -51,6 +52,8 @@ class ElementContext:
     types: Types
     tallies: Tallies
     secrets: ChainSecrets
+    sharer: int | None = None
+    tried: frozenset[str] = frozenset()
 
     def variable(self, name: str) -> StateVariable:
         """The state variable of this name."""

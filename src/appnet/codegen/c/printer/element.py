@@ -10,6 +10,7 @@ from appnet.codegen.c.printer.text import comment, indent, literal, static_view,
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
 from appnet.ir.nodes import OUTLIVING, Handler, StateClass, StateVariable
+from appnet.ir.sharing import Sharing, shares
 from appnet.ir.stages import only_forwards
 from appnet.language.types import MapType, OptionType, VecType
 
@@ -27,6 +28,7 @@ class ElementPrinter:
         self._stored = stored
         self._kept = [variable for variable in self.element.state if variable.state_class is StateClass.RPC_SCOPED]
         self._owning = [variable for variable in stored if not is_flat(variable.type)]
+        self._in_store = {name for name, it in shares(self.element).items() if it.sharing is Sharing.SHARED}
         self._shared = {variable.name for variable in stored if variable.state_class is StateClass.GENERAL}
 
     @property
@@ -124,16 +126,47 @@ class ElementPrinter:
         if self.is_trivial(direction):
             return []
         handler = self.handler(direction)
+        step = bool(_touched(handler) & self.context.tried)
         name = self.function(direction)
-        explains = name if _explains(direction, handler) else ""
+        # A step may run several times, and what it had read would be told of each.
+        explains = name if not step and _explains(direction, handler) else ""
         printer = BodyPrinter(
-            self.context, direction, handler.body, slots, reply_slots, tells=_tells(handler), explains=explains
+            *(self.context, direction, handler.body, slots, reply_slots),
+            tells=_tells(handler),
+            explains=explains,
+            step=step,
         )
         body = printer.print()
         note = comment(f"{self.source}: {direction.value}")
-        wrapper = self._wrapper(name, handler, direction, fallible=printer.fallible)
+        wrapper = (
+            self._step(name, handler, fallible=printer.fallible)
+            if step
+            else self._wrapper(name, handler, direction, fallible=printer.fallible)
+        )
         table = printer.reads.table() if printer.reads is not None else []
         return [note, *table, f"static inline an_verdict {name}_body(an_scope *scope) {{", *body, "}", "", *wrapper]
+
+    def _step(self, name: str, handler: Handler, *, fallible: bool) -> list[str]:
+        """Runs the body as a step on the store."""
+        strong = str(bool(_touched(handler) & self._in_store)).lower()
+        lasts = str(handler is self.element.end).lower()
+        kind = f"static const an_step_kind kind = {{{self.context.sharer}, {strong}, {lasts}}};"
+        tells = _tells(handler)
+        lines = ["an_scope scope = {.call = call};", f"an_verdict verdict = {name}_body(&scope);"]
+        lines += self._failed(tells=tells) if fallible else []
+        lines.append("return an_told(call, verdict);" if tells else "return verdict;")
+        return [
+            *(f"static an_verdict {name}_run(an_call *call) {{", *indent(lines), "}", ""),
+            f"static an_verdict {name}(an_call *call) {{",
+            *indent([kind, f"return an_step_run(call, &kind, {name}_run);"]),
+            "}",
+        ]
+
+    def _failed(self, *, tells: bool) -> list[str]:
+        """Refuses where memory ran out."""
+        text = view(b"out of memory in " + self.element.name.encode())
+        failed = f"verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});"
+        return [f"if (scope.failed) {{ call->told = NULL; {failed} }}" if tells else f"if (scope.failed) {failed}"]
 
     def _wrapper(self, name: str, handler: Handler, direction: InHand, *, fallible: bool) -> list[str]:
         """Runs the body under the element's lock, where it needs one, and lets go of what it dropped."""
@@ -162,11 +195,7 @@ class ElementPrinter:
         if locked:
             lines.append("an_lock_release(&guard->lock);")
         if fallible:
-            text = view(b"out of memory in " + self.element.name.encode())
-            failed = f"verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});"
-            lines.append(
-                f"if (scope.failed) {{ call->told = NULL; {failed} }}" if tells else f"if (scope.failed) {failed}"
-            )
+            lines += self._failed(tells=tells)
         lines.append("return an_told(call, verdict);" if tells else "return verdict;")
         return [f"static an_verdict {name}(an_call *call) {{", *indent(lines), "}"]
 
@@ -203,7 +232,9 @@ class ElementPrinter:
                 descriptor = self.context.types.descriptor(variable.type)
                 place = f"offsetof(struct appnet_state, {self.context.name}.{self.context.members[variable.name]})"
                 capacity = min(variable.capacity, MOST_CAPACITY)
-                entries.append(f"{{{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}}},")
+                flags = (variable.name in self.context.tried, variable.name in self._in_store, variable.persistent)
+                told = ", ".join(str(it).lower() for it in flags)
+                entries.append(f"{{{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}, {told}}},")
         return entries
 
     def _guard(self) -> str:
@@ -228,6 +259,11 @@ class ElementPrinter:
                 lines.append(f"an_dump(out, {name}, {descriptor}, {place});")
         lines += ["an_lock_release(&guard->lock);"] if self._shared else []
         return ["{", *indent(lines), "}"]
+
+
+def _touched(handler: Handler) -> frozenset[str]:
+    """The state that the handler reads or changes."""
+    return handler.effects.state_read | handler.effects.state_written
 
 
 def _tells(handler: Handler) -> bool:

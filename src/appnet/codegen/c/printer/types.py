@@ -100,6 +100,8 @@ class Types:
 
     def descriptor(self, type_: Type) -> str:
         """The address of the type's ``an_type``."""
+        if type_ == INSTANT:
+            return "&an_type_instant"
         if type_ in _SCALARS:
             return f"&an_type_{_SCALARS[type_][0]}"
         text = self._initializer(type_)

@@ -34,6 +34,8 @@ typedef struct an_metrics an_metrics; /* metrics.c */
 typedef struct an_why an_why;         /* why.c */
 typedef struct an_plan an_plan;       /* wire.h */
 typedef struct an_guard an_guard;     /* value.h */
+typedef struct an_copies an_copies;   /* steps.h */
+typedef struct an_step an_step;       /* steps.h */
 
 /* Zero-initialised; grows. After `failed` (out of memory, or past `limit` where that is not 0) it takes nothing more. */
 typedef struct an_buffer {
@@ -41,6 +43,7 @@ typedef struct an_buffer {
   size_t size;
   size_t capacity;
   size_t limit;
+  uint64_t ahead; /* of the clock that Instants in it are told by, to this machine's */
   bool failed;
 } an_buffer;
 
@@ -58,6 +61,7 @@ struct an_instance {
   an_options options; /* .resource is a copy that the instance owns */
   void *state;        /* program->state_size bytes */
   an_guard **guards;  /* one for each element */
+  an_copies *copies;  /* of what is in the store; NULL: the host shares no state */
   uint8_t *lent;      /* see kept.c */
   uint64_t *random;   /* one for each element: the state of its splitmix64; drawn by an_random_draw alone */
   uint64_t *rpc_count; /* calls of the chain's methods so far, where they are counted; taken by an_number alone */
@@ -132,6 +136,7 @@ struct an_call {
   int64_t destination; /* the host that was chosen, or -1 */
   uint64_t wait_ms;    /* before the request goes on */
   uint64_t *cells;     /* where the call is counted: see metrics.h */
+  an_step *step;       /* that runs on trial; NULL: none */
   uint64_t began_ns;   /* when an_metrics_begin was called; 0: it was not */
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */
   an_call *next_spare;

@@ -2,6 +2,7 @@
 
 #include "kept.h"
 #include "metrics.h"
+#include "steps.h"
 #include "telemetry.h"
 #include "why.h"
 #include "wire.h"
@@ -49,6 +50,7 @@ static bool allocate_parts(an_instance *instance) {
 
 /* Frees an instance without the read-only state of its elements. */
 static void drop(an_instance *instance) {
+  an_copies_free(instance);
   an_pools_free(instance);
   an_plans_free(instance);
   an_records_free(instance);
@@ -61,7 +63,8 @@ static void drop(an_instance *instance) {
   an_free(instance);
 }
 
-an_instance *an_instance_new(const an_services *services, const an_options *options, size_t call_size) {
+an_instance *an_instance_new(const an_services *services, const an_options *options, const an_carrier *carrier,
+                             size_t call_size) {
   an_instance *instance = an_alloc_zeroed(sizeof *instance);
   if (instance == NULL) return NULL;
   const an_program *program = &appnet_program;
@@ -81,7 +84,12 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
     instance->random[i] = options->seed ^ fnv1a64(program->elements[i]);
   }
   program->init(instance);
+  if (!an_copies_init(instance, carrier)) {
+    an_instance_free(instance);
+    return NULL;
+  }
   an_kept_share(instance); /* last: what others have in hand is not for init to set */
+  an_copies_begin(instance);
   return instance;
 }
 

@@ -1,12 +1,17 @@
 #include "map.h"
 
 #include "journal.h"
+#include "trial.h"
 
 enum { AN_MAP_FIRST_ROOM = 4 };
 
 static void *map_key(an_map_entry *entry) { return entry + 1; }
 
 static void *map_value(const an_type *type, an_map_entry *entry) { return (uint8_t *)entry + type->offset; }
+
+static bool is_journaled(const an_heap *heap) { return heap != NULL && heap->journal != NULL; }
+
+static bool is_tried(const an_heap *heap) { return heap != NULL && heap->trial != NULL; }
 
 static bool keys_are_text(const an_type *type) { return type->first->kind == AN_STRING; }
 
@@ -35,42 +40,51 @@ const void *an_map_find_long(const an_map *map, const an_type *type, an_view key
   return NULL;
 }
 
-static void map_link(an_map *map, const an_type *type, uint32_t name) {
+/* The links of an entry are about to change; 0 is none. */
+static an_map_entry *linked(an_heap *heap, const an_map *map, const an_type *type, uint32_t name) {
   an_map_entry *entry = an_map_entry_at(map, type, name);
+  an_heap_note(heap, entry, sizeof *entry);
+  return entry;
+}
+
+static void map_link(an_heap *heap, an_map *map, const an_type *type, uint32_t name) {
+  an_map_entry *entry = linked(heap, map, type, name);
   entry->older = map->newest;
   entry->newer = 0;
   if (map->newest != 0) {
-    an_map_entry_at(map, type, map->newest)->newer = name;
+    linked(heap, map, type, map->newest)->newer = name;
   } else {
     map->oldest = name;
   }
   map->newest = name;
 }
 
-static void map_unlink(an_map *map, const an_type *type, uint32_t name) {
+static void map_unlink(an_heap *heap, an_map *map, const an_type *type, uint32_t name) {
   const an_map_entry *entry = an_map_entry_at(map, type, name);
   if (entry->older != 0) {
-    an_map_entry_at(map, type, entry->older)->newer = entry->newer;
+    linked(heap, map, type, entry->older)->newer = entry->newer;
   } else {
     map->oldest = entry->newer;
   }
   if (entry->newer != 0) {
-    an_map_entry_at(map, type, entry->newer)->older = entry->older;
+    linked(heap, map, type, entry->newer)->older = entry->older;
   } else {
     map->newest = entry->older;
   }
 }
 
 /* Takes a name out of the table, and moves later ones up that were only put there because it stood before them. */
-static void table_remove(an_map *map, const an_type *type, uint32_t at) {
+static void table_remove(an_heap *heap, an_map *map, const an_type *type, uint32_t at) {
   const uint32_t mask = 2 * map->room - 1;
   uint32_t hole = at;
   for (uint32_t next = (at + 1) & mask; map->table[next] != 0; next = (next + 1) & mask) {
     uint32_t home = an_map_entry_at(map, type, map->table[next])->hash & mask;
     if (((next - home) & mask) < ((next - hole) & mask)) continue;
+    an_heap_note(heap, &map->table[hole], sizeof *map->table);
     map->table[hole] = map->table[next];
     hole = next;
   }
+  an_heap_note(heap, &map->table[hole], sizeof *map->table);
   map->table[hole] = 0;
 }
 
@@ -84,8 +98,10 @@ static uint32_t table_place_of(const an_map *map, const an_type *type, uint32_t 
 static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t at) {
   uint32_t name = map->table[at];
   an_map_entry *entry = an_map_entry_at(map, type, name);
-  table_remove(map, type, at);
-  map_unlink(map, type, name);
+  an_heap_note(heap, map, sizeof *map);
+  an_heap_note(heap, entry, sizeof *entry);
+  table_remove(heap, map, type, at);
+  map_unlink(heap, map, type, name);
   if (heap != NULL) {
     an_disown(heap, type->first, map_key(entry));
     an_disown(heap, type->second, map_value(type, entry));
@@ -97,6 +113,7 @@ static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t
 
 static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
   if (map->oldest == 0) return;
+  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, map_key(an_map_entry_at(map, type, map->oldest)));
   map_remove(heap, type, map, table_place_of(map, type, map->oldest));
   an_heap_evicted(heap, 1);
 }
@@ -144,7 +161,7 @@ static void map_extend(an_map *to, const an_type *type, const an_map *from, uint
     uint32_t at = copy->hash & mask;
     while (to->table[at] != 0) at = (at + 1) & mask;
     to->table[at] = to->used;
-    map_link(to, type, to->used);
+    map_link(NULL, to, type, to->used);
     to->size++;
     name = entry->newer;
   }
@@ -154,6 +171,7 @@ static bool map_grow(an_scope *scope, an_heap *heap, const an_type *type, an_map
   an_map grown;
   if (!map_room(scope, heap, type, map->room + 1, &grown)) return false;
   if (map->size > 0) map_extend(&grown, type, map, map->size);
+  an_heap_note(heap, map, sizeof *map);
   if (heap != NULL) {
     an_heap_drop(heap, map->entries);
     an_heap_drop(heap, map->table);
@@ -179,8 +197,9 @@ static uint32_t map_hash(const an_map *map, const an_type *type, const void *key
 /* Gives an entry another value and makes it the newest. */
 static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t name, const void *value) {
   if (map->newest != name) {
-    map_unlink(map, type, name);
-    map_link(map, type, name);
+    an_heap_note(heap, map, sizeof *map);
+    map_unlink(heap, map, type, name);
+    map_link(heap, map, type, name);
   }
   void *place = map_value(type, an_map_entry_at(map, type, name));
   if (heap != NULL) {
@@ -190,11 +209,10 @@ static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_ma
   }
 }
 
-static bool is_journaled(const an_heap *heap) { return heap != NULL && heap->journal != NULL; }
-
 static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity, const void *key,
                     const void *value) {
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, value);
+  if (is_tried(heap)) an_trial_set(heap->trial, type, map, key, value);
   if (map->size > 0) {
     uint32_t name = map->table[map_find(map, type, key, map_hash(map, type, key))];
     if (name != 0) {
@@ -208,8 +226,11 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
   if (map->size == map->room && !map_grow(scope, heap, type, map)) return;
   uint32_t hash = map_hash(map, type, key);
   uint32_t at = map_find(map, type, key, hash);
+  an_heap_note(heap, map, sizeof *map);
   uint32_t name = map_take_name(map, type);
   an_map_entry *entry = an_map_entry_at(map, type, name);
+  an_heap_note(heap, entry, type->stride);
+  an_heap_note(heap, &map->table[at], sizeof *map->table);
   entry->hash = hash;
   memcpy(map_key(entry), key, map_key_size(type));
   memcpy(map_value(type, entry), value, type->second->size);
@@ -219,7 +240,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
   }
   map->table[at] = name;
   map->size++;
-  map_link(map, type, name);
+  map_link(heap, map, type, name);
   if (scope->failed) map_remove(heap, type, map, at); /* its key may not be what it was */
 }
 
@@ -227,7 +248,9 @@ static void map_delete(an_heap *heap, const an_type *type, an_map *map, const vo
   if (map->size == 0) return;
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, NULL);
   uint32_t at = map_find(map, type, key, map_hash(map, type, key));
-  if (map->table[at] != 0) map_remove(heap, type, map, at);
+  if (map->table[at] == 0) return;
+  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
+  map_remove(heap, type, map, at);
 }
 
 void an_map_set_number(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity, uint64_t key,
@@ -284,8 +307,10 @@ void an_map_disown(an_heap *heap, const an_type *type, void *value) {
 }
 
 void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *place, uint32_t capacity, an_map value) {
+  an_heap_note(heap, place, sizeof *place);
   an_map_disown(heap, type, place);
   *place = value;
   an_map_own(scope, heap, type, place, capacity);
   if (is_journaled(heap)) an_journal_whole(heap->journal, place);
+  if (is_tried(heap)) an_trial_whole(heap->trial, type, place);
 }

@@ -1,5 +1,6 @@
 #include "metadata.h"
 
+#include "steps.h"
 #include "text.h"
 
 enum { KEY_SIZE = 256, USUAL_VALUES = 16 };
@@ -111,6 +112,7 @@ static an_arena *arena_of(an_call *call, an_entry **list) { return list == &call
 
 static void delete_at(an_call *call, place at, an_view key) {
   const an_services *services = &call->instance->services;
+  if (at.there) an_step_metadata(call, at.map, key);
   if (at.there && services->metadata_remove != NULL) services->metadata_remove(call->host, at.map, key);
   if (at.list != NULL) entry_delete(at.list, key);
 }
@@ -120,6 +122,7 @@ static void set_at(an_call *call, place at, an_view key, an_view value) {
     delete_at(call, at, key);
     at.map = AN_RESPONSE_TRAILERS;
   }
+  if (at.there) an_step_metadata(call, at.map, key);
   if (at.there) call->instance->services.metadata_set(call->host, at.map, key, value);
   if (at.list != NULL) entry_set(arena_of(call, at.list), at.list, key, value);
 }
@@ -171,6 +174,26 @@ static bool joined(an_call *call, an_view *values, size_t count, an_view *value)
   }
   *value = (an_view){text, size};
   return true;
+}
+
+bool an_metadata_whole(an_call *call, an_metadata_map map, an_view key, an_view *value) {
+  an_view usual[USUAL_VALUES], *values = usual;
+  size_t count = values_at(call, in_map(map), key, &values);
+  return joined(call, values, count, value);
+}
+
+static void list_apart(an_arena *arena, an_entry **list) {
+  for (an_entry **place = list; *place != NULL; place = &(*place)->next) {
+    an_entry *copy = an_arena_alloc(arena, sizeof *copy);
+    if (copy == NULL) return;
+    *copy = **place;
+    *place = copy;
+  }
+}
+
+void an_metadata_apart(an_call *call) {
+  list_apart(&call->arena, &call->own);
+  list_apart(&call->kept, &call->trailers);
 }
 
 /* ---- leading -------------------------------------------------------------------------------------------- */

@@ -107,6 +107,8 @@ void an_metrics_free(an_instance *instance) {
 }
 
 /* Threads are told apart by where their stacks are. Two that get the same copy are only slower. */
+size_t an_metrics_cell_count(const an_instance *instance) { return instance->metrics->cell_count; }
+
 uint64_t *an_metrics_cells(const an_instance *instance) {
   const an_metrics *it = instance->metrics;
   size_t stack = (uintptr_t)__builtin_frame_address(0) >> 23; /* 8 MB are the usual size of one */

@@ -27,6 +27,7 @@ bool an_metrics_pending(an_instance *instance);
 /* An encoded ExportMetricsServiceRequest; NULL with *size 0 where nothing was ever counted, or there is no memory. */
 uint8_t *an_metrics_take(an_instance *instance, size_t *size);
 
+size_t an_metrics_cell_count(const an_instance *instance);
 /* The cells of a call that begins in this thread. */
 uint64_t *an_metrics_cells(const an_instance *instance);
 

@@ -38,7 +38,17 @@ typedef struct an_variable {
   uint32_t element;
   uint32_t capacity; /* of a Map or Vec */
   size_t place;      /* where the state has the pointer to the value */
+  bool tried;        /* steps change it: see steps.h */
+  bool shared;       /* it is in the store, where the host shares state */
+  bool lasting;      /* there, it outlives all instances */
 } an_variable;
+
+/* An element that has state in the store. */
+typedef struct an_sharer {
+  uint32_t element;
+  bool goes_on; /* while the store is away, its handlers run on what the instance has; else they refuse */
+  bool meets;   /* its steps also change state that the versions of a process have in common */
+} an_sharer;
 
 typedef struct an_text an_text;
 
@@ -69,6 +79,8 @@ typedef struct an_program {
   size_t element_count;   /* each has a guard and a random generator in the instance */
   const an_variable *variables;
   size_t variable_count;
+  const an_sharer *sharers;
+  size_t sharer_count;
   const an_method *methods;
   size_t method_count;
   const an_record_stream *records;

@@ -31,7 +31,7 @@ void an_write_key(an_buffer *out, const an_type *map, const void *key) {
   if (map->first->kind == AN_STRING) {
     put_view(out, *(const an_view *)key);
   } else {
-    put_u64(out, *(const uint64_t *)key);
+    put_u64(out, *(const uint64_t *)key + (map->first->moment ? out->ahead : 0));
   }
 }
 
@@ -52,7 +52,7 @@ static void put_map(an_buffer *out, const an_type *type, const an_map *map) {
 void an_write_value(an_buffer *out, const an_type *type, const void *value) {
   switch (type->kind) {
     case AN_BOOL: put_u8(out, *(const bool *)value); break;
-    case AN_INT: case AN_UINT: put_u64(out, *(const uint64_t *)value); break;
+    case AN_INT: case AN_UINT: put_u64(out, *(const uint64_t *)value + (type->moment ? out->ahead : 0)); break;
     case AN_FLOAT: put_u64(out, an_float_bits(*(const double *)value)); break;
     case AN_STRING: put_view(out, *(const an_view *)value); break;
     case AN_PAIR:
@@ -100,6 +100,7 @@ void an_state_write(an_buffer *out, an_instance *instance) {
 typedef struct an_reader {
   an_view rest;
   an_scope *scope;
+  uint64_t ahead;
   bool failed;
 } an_reader;
 
@@ -146,7 +147,7 @@ static uint32_t read_count(an_reader *from) {
 static uint64_t read_number_key(an_reader *from, const an_type *key) {
   uint64_t bits = read_u64(from);
   if (key->kind == AN_BOOL && bits > 1) from->failed = true;
-  return key->kind == AN_FLOAT ? an_key_float(float_of(bits)) : bits;
+  return key->kind == AN_FLOAT ? an_key_float(float_of(bits)) : bits - (key->moment ? from->ahead : 0);
 }
 
 static void *read_one(an_reader *from, const an_type *type);
@@ -166,7 +167,7 @@ static void read_map_entry(an_reader *from, const an_type *type, an_map *map) {
 static void read_into(an_reader *from, const an_type *type, void *value) {
   switch (type->kind) {
     case AN_BOOL: *(bool *)value = read_bool(from); break;
-    case AN_INT: case AN_UINT: *(uint64_t *)value = read_u64(from); break;
+    case AN_INT: case AN_UINT: *(uint64_t *)value = read_u64(from) - (type->moment ? from->ahead : 0); break;
     case AN_FLOAT: *(double *)value = float_of(read_u64(from)); break;
     case AN_STRING: *(an_view *)value = read_text(from); break;
     case AN_PAIR:
@@ -194,6 +195,12 @@ static void *read_one(an_reader *from, const an_type *type) {
   }
   if (from->scope->failed) from->failed = true;
   return from->failed ? NULL : value;
+}
+
+void *an_read_value(an_scope *scope, const an_type *type, an_view bytes, uint64_t ahead) {
+  an_reader from = {.rest = bytes, .scope = scope, .ahead = ahead};
+  void *value = read_one(&from, type);
+  return from.failed || from.rest.size != 0 ? NULL : value;
 }
 
 /* ---- changing ------------------------------------------------------------------------------------------ */

@@ -19,6 +19,8 @@ typedef enum an_change {
 } an_change;
 
 void an_write_value(an_buffer *out, const an_type *type, const void *value);
+/* A value of all these bytes, in the arena; NULL where they are none. Its Instants are by a clock so far ahead of this one. */
+void *an_read_value(an_scope *scope, const an_type *type, an_view bytes, uint64_t ahead);
 /* Of a Map: 64 bits, or an_view. */
 void an_write_key(an_buffer *out, const an_type *map, const void *key);
 void an_write_variable(an_buffer *out, const an_variable *variable, const void *value);

@@ -2,6 +2,7 @@
 
 #include "metrics.h"
 #include "otlp.h"
+#include "steps.h"
 #include "value.h"
 #include "why.h"
 
@@ -57,7 +58,7 @@ void an_records_free(an_instance *instance) {
 /* ---- one record ------------------------------------------------------------------------------------- */
 
 static an_buffer *buffer_of(const an_record *record) {
-  return &record->instance->records->streams[record->stream].buffer;
+  return record->aside != NULL ? record->aside : &record->instance->records->streams[record->stream].buffer;
 }
 
 static void open_message(an_record *record, uint8_t tag) {
@@ -87,21 +88,45 @@ static void end_value(an_record *record) {
 void an_record_begin(an_record *record, an_call *call, size_t stream) {
   an_instance *instance = call->instance;
   an_stream *to = &instance->records->streams[stream];
-  an_lock_acquire(&to->lock);
   record->instance = instance;
   record->stream = stream;
-  record->start = to->buffer.size;
+  record->aside = an_step_records(call, stream);
+  if (record->aside == NULL) an_lock_acquire(&to->lock);
+  record->start = buffer_of(record)->size;
   record->depth = 0;
   open_message(record, TAG_LOG_RECORDS);
-  an_otlp_fixed64(&to->buffer, TAG_TIME, an_wall_ns(call));
+  an_otlp_fixed64(buffer_of(record), TAG_TIME, an_wall_ns(call));
   open_message(record, TAG_BODY);
 }
 
 void an_record_end(an_record *record) {
   an_stream *stream = &record->instance->records->streams[record->stream];
-  while (record->depth > 0 && !stream->buffer.failed) close_message(record);
+  while (record->depth > 0 && !buffer_of(record)->failed) close_message(record);
+  if (record->aside != NULL) {
+    if (!record->aside->failed) return;
+    record->aside->size = record->start;
+    record->aside->failed = false;
+    an_lock_acquire(&stream->lock);
+    stream->dropped++;
+    an_lock_release(&stream->lock);
+    return;
+  }
   if (stream->buffer.failed) {
     stream->buffer.size = record->start;
+    stream->buffer.failed = false;
+    stream->dropped++;
+  }
+  an_lock_release(&stream->lock);
+}
+
+void an_records_add(an_instance *instance, size_t number, an_view records) {
+  an_stream *stream = &instance->records->streams[number];
+  if (records.size == 0) return;
+  an_lock_acquire(&stream->lock);
+  const size_t before = stream->buffer.size;
+  an_buffer_append(&stream->buffer, records.data, records.size);
+  if (stream->buffer.failed) {
+    stream->buffer.size = before;
     stream->buffer.failed = false;
     stream->dropped++;
   }

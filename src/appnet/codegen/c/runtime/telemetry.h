@@ -27,6 +27,7 @@
 typedef struct an_record {
   an_instance *instance;
   size_t stream;
+  an_buffer *aside;                     /* of a step, where it stands until that is done; NULL: in the stream */
   size_t start;                         /* of this record in the stream's buffer */
   size_t open[3 + AN_RECORD_DEPTH * 2]; /* starts of the messages that are not closed yet */
   unsigned depth;
@@ -44,6 +45,8 @@ void an_record_pair_end(an_record *record);
 void an_record_end(an_record *record);
 
 bool an_is_utf8(an_view text);
+/* Encoded records of a step that is done. */
+void an_records_add(an_instance *instance, size_t stream, an_view records);
 
 bool an_records_init(an_instance *instance);
 void an_records_free(an_instance *instance);

@@ -1,8 +1,11 @@
 #include "value.h"
 
+#include "trial.h"
+
 const an_type an_type_bool = {.kind = AN_BOOL, .flat = true, .size = sizeof(bool)};
 const an_type an_type_int = {.kind = AN_INT, .flat = true, .size = sizeof(int64_t)};
 const an_type an_type_uint = {.kind = AN_UINT, .flat = true, .size = sizeof(uint64_t)};
+const an_type an_type_instant = {.kind = AN_UINT, .flat = true, .moment = true, .size = sizeof(uint64_t)};
 const an_type an_type_float = {.kind = AN_FLOAT, .flat = true, .size = sizeof(double)};
 const an_type an_type_string = {
     .kind = AN_STRING, .flat = false, .size = sizeof(an_view), .own = an_text_own, .disown = an_text_disown};
@@ -25,7 +28,7 @@ static uint32_t class_of(size_t size) {
   return size_class;
 }
 
-void *an_heap_alloc(an_heap *heap, size_t size) {
+static void *block_alloc(an_heap *heap, size_t size) {
   uint32_t size_class = class_of(size);
   an_block *block = NULL;
   if (size_class < AN_HEAP_CLASSES) {
@@ -43,8 +46,18 @@ void *an_heap_alloc(an_heap *heap, size_t size) {
   return block + 1;
 }
 
+void *an_heap_alloc(an_heap *heap, size_t size) {
+  void *memory = block_alloc(heap, size);
+  if (memory != NULL && heap->trial != NULL) an_trial_made(heap->trial, memory);
+  return memory;
+}
+
 void an_heap_drop(an_heap *heap, void *memory) {
   if (memory == NULL) return;
+  if (heap->trial != NULL) {
+    an_trial_dropped(heap->trial, memory);
+    return;
+  }
   an_block *block = (an_block *)memory - 1;
   block->next = heap->dropped;
   heap->dropped = block;
@@ -126,12 +139,14 @@ void an_keep(an_scope *scope, const an_type *type, void *value) {
 }
 
 void an_store(an_scope *scope, an_heap *heap, const an_type *type, void *place, const void *value) {
+  an_heap_note(heap, place, type->size);
   if (heap != NULL) an_disown(heap, type, place);
   memmove(place, value, type->size);
   an_own(scope, heap, type, place);
 }
 
 void an_store_text(an_scope *scope, an_heap *heap, an_view *place, an_view value) {
+  an_heap_note(heap, place, sizeof *place);
   if (heap != NULL) an_text_disown(heap, &an_type_string, place);
   *place = value;
   an_text_own(scope, heap, &an_type_string, place);

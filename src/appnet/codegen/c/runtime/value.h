@@ -117,6 +117,7 @@ typedef struct an_scope an_scope;
 struct an_type {
   an_kind kind;
   bool flat;              /* it refers to no memory of its own */
+  bool moment;            /* a time of this machine's clock */
   uint32_t size;          /* of a value */
   uint32_t offset;        /* pair: of the second; Map: of the value in an entry */
   uint32_t stride;        /* Map: of an entry */
@@ -131,7 +132,8 @@ struct an_type {
   {.kind = AN_PAIR, .flat = (is_flat), .size = sizeof(pair), .offset = offsetof(pair, second), .first = (left), \
    .second = (right), .own = an_pair_own, .disown = an_pair_disown}
 
-extern const an_type an_type_bool, an_type_int, an_type_uint, an_type_float, an_type_string;
+/* Instants are uints that only a clock gives a meaning: see an_type.moment. */
+extern const an_type an_type_bool, an_type_int, an_type_uint, an_type_instant, an_type_float, an_type_string;
 
 /* ---- memory of an element's state --------------------------------------------------------------------- */
 
@@ -139,6 +141,7 @@ enum { AN_HEAP_CLASSES = 16 };
 
 typedef struct an_block an_block;
 typedef struct an_journal an_journal; /* journal.h */
+typedef struct an_trial an_trial;     /* trial.h */
 
 /* Guarded by its element's lock. Blocks of a size that was dropped are kept for the next of that size, so that
  * handlers which replace values allocate nothing in the long run. */
@@ -148,17 +151,25 @@ struct an_heap {
   an_block *dropped; /* readable until the handler ends */
   uint64_t evicted;  /* entries and items that went to make room for others, since the count was last taken; atomic */
   an_journal *journal; /* where changes of Maps and Vecs are written down; NULL: nowhere */
+  an_trial *trial;     /* of the step that runs, which may have to be taken back; NULL: none */
 };
 
 /* What the state of an element is changed under: its lock, and the memory of what it holds. */
 struct an_guard {
   an_lock lock;
   an_heap heap;
+  const void *trying; /* whose steps are on trial, where those of two versions could change the same memory */
 };
 
 /* Counts what a container lets go; `heap` is NULL where it is no state. */
 static inline void an_heap_evicted(an_heap *heap, uint64_t count) {
   if (heap != NULL) __atomic_fetch_add(&heap->evicted, count, __ATOMIC_RELAXED);
+}
+
+/* Memory of state that is about to be changed in place; `heap` is NULL where it is no state. */
+void an_trial_note(an_trial *trial, const void *place, size_t size);
+static inline void an_heap_note(an_heap *heap, const void *place, size_t size) {
+  if (heap != NULL && heap->trial != NULL) an_trial_note(heap->trial, place, size);
 }
 
 void *an_heap_alloc(an_heap *heap, size_t size); /* NULL when out of memory */

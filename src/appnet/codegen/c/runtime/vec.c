@@ -2,6 +2,7 @@
 
 #include "journal.h"
 #include "why.h"
+#include "trial.h"
 
 enum { AN_VEC_FIRST_ROOM = 4 };
 
@@ -23,6 +24,13 @@ static void vec_extend(an_vec *to, const an_vec *from, size_t item_size, uint32_
     to->size += run;
     done += run;
   }
+}
+
+/* A Vec of state is about to change. */
+static void vec_note(an_heap *heap, const an_type *type, const an_vec *vec) {
+  if (heap == NULL || heap->trial == NULL) return;
+  an_heap_note(heap, vec, sizeof *vec);
+  an_trial_whole(heap->trial, type, vec);
 }
 
 static bool vec_grow(an_scope *scope, an_heap *heap, size_t item_size, an_vec *vec) {
@@ -49,11 +57,13 @@ void an_vec_trim(an_heap *heap, const an_type *type, an_vec *vec, uint32_t capac
 void an_vec_append(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec, uint32_t capacity, const void *item) {
   const size_t item_size = type->first->size;
   if (heap != NULL && heap->journal != NULL) an_journal_item(heap->journal, type, vec, -1, item);
+  vec_note(heap, type, vec);
   if (vec->size >= capacity) vec_drop_oldest(heap, type, vec);
   /* State that a version with more room filled since it was trimmed gets smaller step by step. */
   if (heap != NULL && vec->size >= capacity && vec->size > 0) vec_drop_oldest(heap, type, vec);
   if (vec->size == vec->room && !vec_grow(scope, heap, item_size, vec)) return;
   void *place = an_vec_at(vec, item_size, vec->size);
+  an_heap_note(heap, place, item_size);
   memcpy(place, item, item_size);
   if (heap != NULL) an_own(scope, heap, type->first, place);
   vec->size++;
@@ -66,6 +76,7 @@ void an_vec_set(an_scope *scope, an_heap *heap, const an_type *type, an_vec *vec
   } else if (index >= 0 && index < (int64_t)vec->size) {
     void *place = an_vec_at(vec, type->first->size, (uint32_t)index);
     if (heap != NULL && heap->journal != NULL) an_journal_item(heap->journal, type, vec, index, item);
+    vec_note(heap, type, vec);
     if (heap != NULL) {
       an_store(scope, heap, type->first, place, item);
     } else {
@@ -105,6 +116,7 @@ void an_vec_disown(an_heap *heap, const an_type *type, void *value) {
 }
 
 void an_vec_store(an_scope *scope, an_heap *heap, const an_type *type, an_vec *place, uint32_t capacity, an_vec value) {
+  vec_note(heap, type, place);
   an_vec_disown(heap, type, place);
   *place = value;
   an_vec_own(scope, heap, type, place, capacity);

@@ -10,7 +10,7 @@ from appnet.processors.envoy.harness import native, wasm
 from appnet.processors.envoy.harness.calls import BodyJudgement, CallUnderTest, DeliveredBody, Harness, SubstitutedBody
 from appnet.processors.envoy.headers import read
 from appnet.processors.envoy.targets import NATIVE, WASM
-from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
+from appnet.processors.processor import Delivered, Denied, Judgement, Sharer, Substituted
 
 _HARNESSES = {NATIVE: native.ModuleUnderTest, WASM: wasm.ModuleUnderTest}
 
@@ -19,8 +19,10 @@ class EnvoyDriver:
     """One instance of a module, driven without a proxy."""
 
     def __init__(self, binary: bytes, target: str, *, seed: int, hosts: int, now_ns: int) -> None:
-        harness = _HARNESSES[target]
-        self._module: Harness = harness(binary, seed=seed, backend_count=hosts, now_ns=now_ns)
+        self._begin(_HARNESSES[target](binary, seed=seed, backend_count=hosts, now_ns=now_ns))
+
+    def _begin(self, module: Harness) -> None:
+        self._module = module
         self._calls: dict[str, CallUnderTest] = {}
 
     @property
@@ -58,6 +60,27 @@ class EnvoyDriver:
     def records(self) -> list[tuple[str, Any]]:
         """What was recorded since the last time."""
         return self._module.records()
+
+
+class SharingEnvoyDriver(EnvoyDriver):
+    """One instance of a native module that shares state."""
+
+    def __init__(self, binary: bytes, sharer: Sharer, *, seed: int, hosts: int, now_ns: int) -> None:
+        self._native = native.ModuleUnderTest(
+            binary, seed=seed, backend_count=hosts, now_ns=now_ns, name=sharer.name, ask=sharer.ask
+        )
+        self._begin(self._native)
+
+    def settle(self) -> None:
+        """What waited for the store happens."""
+        assert self._native.carrier is not None
+        self._native.carrier.settle()
+
+    def leave(self) -> None:
+        """It ends with its calls."""
+        for call in list(self._calls):
+            self.end(call)
+        self._native.end()
 
 
 def _judgement(got: BodyJudgement) -> Judgement:

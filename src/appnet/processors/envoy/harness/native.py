@@ -34,9 +34,10 @@ from appnet.codegen.c.chain_abi import (
 )
 from appnet.interpret.rpc import WALL_AHEAD_NS, values_of
 from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Direction, Harness, SubstitutedBody
+from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
-_ABI = 4
+_ABI = 5
 
 
 class _Outcome(Structure):
@@ -58,7 +59,7 @@ class _Module(Structure):
         ("size", c_uint32),
         ("name", c_char_p),
         ("version", c_char_p),
-        ("instance_new", CFUNCTYPE(c_void_p, POINTER(Services), POINTER(Options))),
+        ("instance_new", CFUNCTYPE(c_void_p, POINTER(Services), POINTER(Options), POINTER(Carrier))),
         ("instance_free", CFUNCTYPE(None, c_void_p)),
         ("call_new", CFUNCTYPE(c_void_p, c_void_p, c_void_p)),
         ("call_free", CFUNCTYPE(None, c_void_p)),
@@ -77,11 +78,15 @@ class _Module(Structure):
         ("metrics_pending", CFUNCTYPE(c_bool, c_void_p)),
         ("state_dump", _Take),
         ("release", CFUNCTYPE(None, c_void_p)),
+        ("sharing", POINTER(Sharing)),
     ]
 
 
 class ModuleUnderTest(Harness):
-    """One instance of a native module. ``keeper``: the address of an ``an_keeper``, which keeps its state."""
+    """One instance of a native module. ``keeper``: the address of an ``an_keeper``, which keeps its state.
+
+    ``ask``: how it reaches the store of shared state, where it is known by ``name``; without, it shares none.
+    """
 
     def __init__(
         self,
@@ -93,6 +98,8 @@ class ModuleUnderTest(Harness):
         now_ns: int = 1_000_000_000,
         resource: bytes = b"",
         keeper: int | None = None,
+        name: bytes = b"1",
+        ask: Ask | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.calls: dict[int, _Call] = {}
@@ -105,13 +112,17 @@ class ModuleUnderTest(Harness):
         kept = ctypes.create_string_buffer(resource, len(resource))
         view = View(ctypes.addressof(kept), len(resource))
         options = Options(seed, max_message, backend_count, view, keeper)
-        instance = self.table.instance_new(ctypes.byref(self._services), ctypes.byref(options))
+        self.carrier = StateCarrier(name, ask) if ask is not None else None
+        carrier = ctypes.byref(self.carrier.table) if self.carrier is not None else None
+        instance = self.table.instance_new(ctypes.byref(self._services), ctypes.byref(options), carrier)
         assert instance, "instance_new gave NULL"
         self.instance: int = instance
         # The services are kept by the finalizer: the chain may use them to its end.
         self._free = weakref.finalize(
-            self, lambda _services, free: free(instance), self._services, self.table.instance_free
+            self, lambda _kept, free: free(instance), (self._services, self.carrier), self.table.instance_free
         )
+        if self.carrier is not None:
+            self.carrier.attach(self.table.sharing, instance)
 
     def _make_services(self) -> Services:
         this = weakref.ref(self)
@@ -182,6 +193,8 @@ class ModuleUnderTest(Harness):
 
     def end(self) -> None:
         """The instance ends; its calls have ended."""
+        if self.carrier is not None and not self.carrier.leave():
+            return  # ends of its calls still wait for the store, and so it stays
         self._free()
 
     def state_dump(self) -> str:
@@ -216,6 +229,12 @@ class _Call(CallUnderTest):
         assert self._call
 
     def end(self) -> None:
+        if self._module.carrier is not None:
+            self._module.carrier.run(self._free)
+        else:
+            self._free()
+
+    def _free(self) -> None:
         self._module.table.call_free(self._call)
         del self._module.calls[self._number]
 

@@ -16,8 +16,8 @@ static const char OUT_OF_MEMORY[] = "out of memory";
 
 /* ---- calls ------------------------------------------------------------------------------------------ */
 
-an_instance *an_http_instance_new(const an_services *services, const an_options *options) {
-  return an_instance_new(services, options, sizeof(an_http_call));
+an_instance *an_http_instance_new(const an_services *services, const an_options *options, const an_carrier *carrier) {
+  return an_instance_new(services, options, carrier, sizeof(an_http_call));
 }
 
 an_http_call *an_http_call_new(an_instance *instance, void *host) {

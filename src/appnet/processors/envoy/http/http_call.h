@@ -55,7 +55,7 @@ struct an_http_call {
 };
 
 /* See an_module. */
-an_instance *an_http_instance_new(const an_services *services, const an_options *options);
+an_instance *an_http_instance_new(const an_services *services, const an_options *options, const an_carrier *carrier);
 an_http_call *an_http_call_new(an_instance *instance, void *host);
 void an_http_call_free(an_http_call *call);
 an_action an_request_headers(an_http_call *call, bool end_stream);

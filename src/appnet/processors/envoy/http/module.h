@@ -10,9 +10,10 @@
 #define AN_MODULE_H
 
 #include "chain.h"
+#include "sharing.h"
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 4u
+#define AN_MODULE_ABI 5u
 
 enum { AN_HTTP_GIVEN_UP = 499 }; /* tells local_reply of a response that its sender gave up */
 
@@ -45,7 +46,8 @@ typedef struct an_module {
   uint32_t size; /* sizeof(an_module) */
   const char *name;
   const char *version;
-  an_instance *(*instance_new)(const an_services *services, const an_options *options); /* NULL: out of memory */
+  /* `carrier`: NULL where the host shares no state; else it lasts as long as the instance. NULL: out of memory. */
+  an_instance *(*instance_new)(const an_services *services, const an_options *options, const an_carrier *carrier);
   void (*instance_free)(an_instance *instance);
   an_http_call *(*call_new)(an_instance *instance, void *call_host);
   void (*call_free)(an_http_call *call); /* the call is over, in whatever way: its end handlers run */
@@ -68,6 +70,7 @@ typedef struct an_module {
   bool (*metrics_pending)(an_instance *instance);                /* the instance was made. True once in a while */
   uint8_t *(*state_dump)(an_instance *instance, size_t *size);
   void (*release)(uint8_t *bytes);
+  const an_sharing *sharing;
 } an_module;
 
 #endif

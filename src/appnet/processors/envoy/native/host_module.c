@@ -2,6 +2,7 @@
 #include "http_call.h"
 #include "lifecycle.h"
 #include "metrics.h"
+#include "steps.h"
 #include "telemetry.h"
 
 static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
@@ -32,4 +33,5 @@ const an_module appnet_module = {
     .metrics_pending = an_metrics_pending,
     .state_dump = an_state_dump,
     .release = an_release,
+    .sharing = &an_sharing_table,
 };

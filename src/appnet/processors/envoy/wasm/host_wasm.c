@@ -38,7 +38,7 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   }
   set_wall_clock();
   if (options.seed == 0) random_get(&options.seed, sizeof options.seed);
-  instance = an_http_instance_new(&event_services, &options);
+  instance = an_http_instance_new(&event_services, &options, NULL);
   if (instance == NULL) {
     complain("appnet: no memory for the chain");
     return 0;

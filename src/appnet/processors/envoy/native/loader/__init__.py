@@ -20,7 +20,11 @@ MODULES = "ENVOY_DYNAMIC_MODULES_SEARCH_PATH"
 
 PAYLOAD_SOURCES = (*(_HERE / name for name in ("payload.c", "trust.c", "shared_object.c")), RUNTIME / "options.c")
 """What reads payloads and verifies them, by `signature_checks`."""
-_SOURCES = (*(_HERE / name for name in ("loader.c", "state_keeper.c", "outbox.c", "timers.c")), *PAYLOAD_SOURCES)
+_FILES = (
+    *("loader.c", "services.c", "answers.c", "turns.c", "streams.c", "fiber.c"),
+    *("store.c", "resp.c", "state_keeper.c", "outbox.c", "timers.c"),
+)
+_SOURCES = (*(_HERE / name for name in _FILES), *PAYLOAD_SOURCES)
 
 
 @cache

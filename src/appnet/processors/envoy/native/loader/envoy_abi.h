@@ -38,6 +38,8 @@ void *ENVOY(http_filter_scheduler_new)(void *filter);
 void ENVOY(http_filter_scheduler_delete)(void *scheduler);
 void ENVOY(http_filter_scheduler_commit)(void *scheduler, uint64_t event);
 bool ENVOY(http_set_header)(void *filter, int map, envoy_buffer key, envoy_buffer value);
+void ENVOY(http_filter_continue_decoding)(void *filter);
+void ENVOY(http_filter_continue_encoding)(void *filter);
 size_t ENVOY(http_get_body_chunks_size)(void *filter, int body);
 bool ENVOY(http_get_body_chunks)(void *filter, int body, envoy_buffer *chunks);
 size_t ENVOY(http_get_body_size)(void *filter, int body);

@@ -1,8 +1,12 @@
 /* What a filter configuration brings (filters.py writes it):
  *
- *   "APPNETM2" | signature | u32 size of options | options | library
+ *   "APPNETM3" | signature | u32 size of options | options | u32 size of state | state | library
  *
- * Sizes are little-endian; options.h says what the options are. What is signed, by Ed25519:
+ * Sizes are little-endian; options.h says what the options are. The state is empty where the chain has no store; else
+ *
+ *   u32 milliseconds that calls wait | texts: path of a socket, host, port, user, password, database, scope, script
+ *
+ * a text being a u32 size and bytes. What is signed, by Ed25519:
  *
  *   PAYLOAD_DOMAIN | u32 size of the filter's name | name | all that stands behind the signature
  *
@@ -11,11 +15,14 @@
 #define APPNET_PAYLOAD_H
 
 #include "chain.h"
+#include "settings.h"
 
-#define PAYLOAD_DOMAIN "AppNet native module, payload 2\n"
+#define PAYLOAD_DOMAIN "AppNet native module, payload 3\n"
 
 typedef struct payload {
   an_options options; /* .resource lies in the payload */
+  bool shares; /* there is a store */
+  store_settings store;
   an_view library;
 } payload;
 

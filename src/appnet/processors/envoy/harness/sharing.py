@@ -1,0 +1,134 @@
+"""Carries what a native module asks of the store of shared state, as the loader does, but one call at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_size_t, c_uint64, c_void_p
+from typing import Any
+
+from appnet.codegen.c.chain_abi import View
+
+PARTS = 6
+
+Wait = CFUNCTYPE(None, c_void_p)
+Ready = CFUNCTYPE(None, c_void_p, c_size_t)
+_Number = CFUNCTYPE(c_uint64, c_void_p, c_size_t)
+_Event = CFUNCTYPE(None, c_void_p, c_size_t)
+
+
+class Carrier(Structure):
+    """An ``an_carrier``."""
+
+    _fields_ = [("host", c_void_p), ("id", View), ("wait", Wait), ("wake", Wait), ("ready", Ready)]
+
+
+class Sharing(Structure):
+    """An ``an_sharing``."""
+
+    _fields_ = [
+        ("count", CFUNCTYPE(c_size_t, c_void_p)),
+        ("element", CFUNCTYPE(View, c_void_p, c_size_t)),
+        ("request_take", CFUNCTYPE(c_bool, c_void_p, c_size_t, c_bool, POINTER(View), POINTER(c_size_t))),
+        ("answer", CFUNCTYPE(c_char_p, c_void_p, c_size_t, View)),
+        ("unanswered", _Event),
+        ("away", _Event),
+        ("waits_since", _Number),
+        ("leave", CFUNCTYPE(None, c_void_p, c_size_t, POINTER(View), POINTER(c_size_t))),
+    ]
+
+
+Ask = Callable[[str, list[bytes]], bytes | None]
+"""Has the script run on the state of an element; None while the store is away."""
+
+
+class StateCarrier:
+    """What a host gives to one instance. ``ask``: how it reaches the store."""
+
+    def __init__(self, name: bytes, ask: Ask) -> None:
+        self._ask = ask
+        self._name = ctypes.create_string_buffer(name, len(name))
+        self._woken: set[int] = set()
+        self._waiting: list[threading.Thread] = []
+        self._parked: dict[threading.Thread, int] = {}
+        self._changed = threading.Condition()
+        self._table: Any = None
+        self._instance = 0
+        self.table = Carrier(
+            None, View(ctypes.addressof(self._name), len(name)), Wait(self._wait), Wait(self._wake), Ready(_nothing)
+        )
+
+    def attach(self, sharing: Any, instance: int) -> None:
+        """The instance is there: it joins the others."""
+        self._table, self._instance = sharing.contents, instance
+        self.carry()
+
+    def settle(self) -> None:
+        """The store left or came back: what can be done now is done."""
+        self.carry()
+        self._rest()
+
+    def carry(self) -> None:
+        """Has everything asked that the instance has to ask."""
+        for copy in range(self._table.count(self._instance)):
+            while self._step(copy):
+                pass
+
+    def leave(self) -> bool:
+        """The instance ends. False: something still waits for the store."""
+        if any(it.is_alive() for it in self._waiting):
+            return False
+        for copy in range(self._table.count(self._instance)):
+            parts, count = (View * PARTS)(), c_size_t()
+            self._table.leave(self._instance, copy, parts, ctypes.byref(count))
+            self._ask(self._element(copy), [it.read() for it in parts[: count.value]])
+        return True
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Does what may wait until the store is back, and returns once it is done or waits."""
+        self._waiting.append(threading.Thread(target=work, daemon=True))
+        self._waiting[-1].start()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Waits until all that runs is done, or waits for the store."""
+        for it in self._waiting:
+            while it.is_alive() and it not in self._parked:
+                it.join(0.001)
+        self._waiting = [it for it in self._waiting if it.is_alive()]
+
+    def _wait(self, call: int) -> None:
+        self.carry()
+        with self._changed:
+            if call not in self._woken:
+                self._parked[threading.current_thread()] = call
+            self._changed.wait_for(lambda: call in self._woken)
+            self._woken.remove(call)
+
+    def _wake(self, call: int) -> None:
+        with self._changed:
+            for thread in [it for it, parked in self._parked.items() if parked == call]:
+                del self._parked[thread]
+            self._woken.add(call)
+            self._changed.notify_all()
+
+    def _element(self, copy: int) -> str:
+        text: bytes = self._table.element(self._instance, copy).read()
+        return text.decode()
+
+    def _step(self, copy: int) -> bool:
+        parts, count = (View * PARTS)(), c_size_t()
+        if not self._table.request_take(self._instance, copy, False, parts, ctypes.byref(count)):
+            return False
+        answer = self._ask(self._element(copy), [it.read() for it in parts[: count.value]])
+        if answer is None:
+            self._table.unanswered(self._instance, copy)
+            self._table.away(self._instance, copy)
+            return False
+        kept = ctypes.create_string_buffer(answer, max(len(answer), 1))
+        return self._table.answer(self._instance, copy, View(ctypes.addressof(kept), len(answer))) is None
+
+
+def _nothing(_host: int, _copy: int) -> None:
+    pass

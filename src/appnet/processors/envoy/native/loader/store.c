@@ -1,0 +1,504 @@
+#define _GNU_SOURCE
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "resp.h"
+
+#define MS ((uint64_t)1000000u)
+#define BEAT_NS (5000 * MS)
+#define FIRST_BACKOFF_NS (20 * MS)
+#define LONGEST_BACKOFF_NS (500 * MS)
+#define REFUSED_NS (1000 * MS)
+#define LOOK_NS (10 * MS)
+
+enum { ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, MOST_OUTSTANDING = 4096 };
+
+static const char *const key_names[KEYS] = {"meta", "log", "values", "entries", "order", "instances"};
+
+typedef struct job {
+  struct job *next;
+  void (*work)(void *);
+  void *argument;
+} job;
+
+typedef struct copy_line {
+  bytes keys[KEYS];
+  uint64_t beat_ns, again_ns; /* when it is time to tell that it is alive; before when nothing is asked */
+} copy_line;
+
+struct store {
+  an_carrier carrier;
+  uint8_t id[ID_SIZE];
+  store_settings settings;
+  bytes texts; /* what the settings refer to */
+  void (*complain)(const char *);
+  const an_module *module;
+  an_instance *instance;
+  size_t count;
+  copy_line *lines;
+  pthread_t thread;
+  bool runs;
+  int event;                /* something is to be done */
+  bool signalled, ending;   /* atomic */
+  pthread_mutex_t lock;     /* guards what follows */
+  job *jobs, **last_job;
+  /* The thread's own. */
+  int socket;
+  bool connected, ready, complained; /* the handshake is over; somebody was told that the store is away */
+  uint64_t retry_ns, backoff_ns;
+  bytes out, in;
+  int *outstanding; /* of each reply that is to come: the copy, or a part of the handshake */
+  size_t first, waiting;
+  char sha[SHA_HEX];
+};
+
+static uint64_t store_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static const an_sharing *sharing_of(const store *it) { return it->module->sharing; }
+
+static void tell(store *it, const char *what, an_view detail) {
+  char text[400];
+  if (it->complained) return;
+  it->complained = true;
+  snprintf(text, sizeof text, "appnet: the store of shared state: %s%.*s", what, (int)(detail.size < 200 ? detail.size : 200),
+           detail.size > 0 ? (const char *)detail.data : "");
+  it->complain(text);
+}
+
+/* ---- waking ---------------------------------------------------------------------------------------------- */
+
+static void signal_thread(store *it) {
+  const uint64_t one = 1;
+  if (__atomic_exchange_n(&it->signalled, true, __ATOMIC_ACQ_REL)) return;
+  ssize_t written = write(it->event, &one, sizeof one);
+  (void)written; /* it has room for one */
+}
+
+static void carrier_ready(void *host, size_t copy) {
+  (void)copy;
+  signal_thread(host);
+}
+
+void store_do(store *it, void (*work)(void *argument), void *argument) {
+  job *one = malloc(sizeof *one);
+  if (one == NULL) return;
+  *one = (job){NULL, work, argument};
+  pthread_mutex_lock(&it->lock);
+  *it->last_job = one;
+  it->last_job = &one->next;
+  pthread_mutex_unlock(&it->lock);
+  signal_thread(it);
+}
+
+static void do_jobs(store *it) {
+  for (;;) {
+    pthread_mutex_lock(&it->lock);
+    job *one = it->jobs;
+    if (one != NULL) it->jobs = one->next;
+    if (it->jobs == NULL) it->last_job = &it->jobs;
+    pthread_mutex_unlock(&it->lock);
+    if (one == NULL) return;
+    one->work(one->argument);
+    free(one);
+  }
+}
+
+/* ---- connection ------------------------------------------------------------------------------------------ */
+
+/* What is under way is lost; a new connection is tried after a while. */
+static void disconnect(store *it, const char *why, an_view detail) {
+  if (it->socket >= 0) close(it->socket);
+  it->socket = -1;
+  it->connected = it->ready = false;
+  it->out.size = it->in.size = 0;
+  it->out.failed = it->in.failed = false;
+  it->first = it->waiting = 0;
+  it->retry_ns = store_now() + it->backoff_ns;
+  it->backoff_ns = 2 * it->backoff_ns < LONGEST_BACKOFF_NS ? 2 * it->backoff_ns : LONGEST_BACKOFF_NS;
+  for (size_t i = 0; i < it->count; i++) sharing_of(it)->unanswered(it->instance, i);
+  tell(it, why, detail);
+}
+
+static void disconnect_failed(store *it, const char *why) {
+  const char *text = strerror(errno);
+  disconnect(it, why, (an_view){(const uint8_t *)text, strlen(text)});
+}
+
+static bool open_unix(store *it) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const an_view path = it->settings.path;
+  if (path.size >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  memcpy(address.sun_path, path.data, path.size);
+  it->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return it->socket >= 0 && connect(it->socket, (struct sockaddr *)&address, sizeof address) == 0;
+}
+
+static bool open_inet(store *it) {
+  char host[256], port[16];
+  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
+  snprintf(host, sizeof host, "%.*s", (int)it->settings.host.size, (const char *)it->settings.host.data);
+  snprintf(port, sizeof port, "%.*s", (int)it->settings.port.size, (const char *)it->settings.port.data);
+  if (getaddrinfo(host, port, &hints, &found) != 0) {
+    errno = EHOSTUNREACH;
+    return false;
+  }
+  const int on = 1;
+  it->socket = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  bool begun = it->socket >= 0 && (connect(it->socket, found->ai_addr, found->ai_addrlen) == 0 || errno == EINPROGRESS);
+  if (begun) setsockopt(it->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  freeaddrinfo(found);
+  return begun;
+}
+
+static void expect(store *it, int what) {
+  it->outstanding[(it->first + it->waiting) % MOST_OUTSTANDING] = what;
+  it->waiting++;
+}
+
+static an_view text_view(const char *text) { return (an_view){(const uint8_t *)text, strlen(text)}; }
+
+static void greet(store *it) {
+  const store_settings *settings = &it->settings;
+  it->connected = true;
+  if (settings->password.size > 0) {
+    resp_command(&it->out, settings->user.size > 0 ? 3 : 2);
+    resp_part(&it->out, text_view("AUTH"));
+    if (settings->user.size > 0) resp_part(&it->out, settings->user);
+    resp_part(&it->out, settings->password);
+    expect(it, HANDSHAKE);
+  }
+  if (settings->database.size > 0) {
+    resp_command(&it->out, 2);
+    resp_part(&it->out, text_view("SELECT"));
+    resp_part(&it->out, settings->database);
+    expect(it, HANDSHAKE);
+  }
+  resp_command(&it->out, 3);
+  resp_part(&it->out, text_view("SCRIPT"));
+  resp_part(&it->out, text_view("LOAD"));
+  resp_part(&it->out, settings->script);
+  expect(it, HANDSHAKE_SCRIPT);
+}
+
+static void connect_now(store *it) {
+  errno = 0;
+  if (!(it->settings.path.size > 0 ? open_unix(it) : open_inet(it))) {
+    disconnect_failed(it, "it cannot be reached: ");
+    return;
+  }
+  if (it->settings.path.size > 0) greet(it);
+}
+
+/* A connection over TCP was made, or was refused. */
+static void finish_connecting(store *it) {
+  int flaw = 0;
+  socklen_t size = sizeof flaw;
+  getsockopt(it->socket, SOL_SOCKET, SO_ERROR, &flaw, &size);
+  errno = flaw;
+  if (flaw != 0) {
+    disconnect_failed(it, "it cannot be reached: ");
+  } else {
+    greet(it);
+  }
+}
+
+/* ---- requests and answers -------------------------------------------------------------------------------- */
+
+static void send_request(store *it, size_t copy, const an_view *parts, size_t count) {
+  char keys[8];
+  snprintf(keys, sizeof keys, "%d", KEYS);
+  resp_command(&it->out, 3 + KEYS + count);
+  resp_part(&it->out, text_view("EVALSHA"));
+  resp_part(&it->out, (an_view){(const uint8_t *)it->sha, SHA_HEX});
+  resp_part(&it->out, text_view(keys));
+  for (size_t i = 0; i < KEYS; i++) resp_part(&it->out, (an_view){it->lines[copy].keys[i].data, it->lines[copy].keys[i].size});
+  for (size_t i = 0; i < count; i++) resp_part(&it->out, parts[i]);
+  expect(it, (int)copy);
+}
+
+static void take_requests(store *it) {
+  const uint64_t now = store_now();
+  for (size_t i = 0; i < it->count && it->ready; i++) {
+    an_view parts[AN_REQUEST_PARTS];
+    size_t count;
+    copy_line *line = &it->lines[i];
+    if (now < line->again_ns || it->waiting + 1 >= MOST_OUTSTANDING) continue;
+    const bool beat = now >= line->beat_ns;
+    if (!sharing_of(it)->request_take(it->instance, i, beat, parts, &count)) continue;
+    send_request(it, i, parts, count);
+    if (beat) line->beat_ns = now + BEAT_NS;
+  }
+  if (it->out.failed) disconnect(it, "out of memory", (an_view){NULL, 0});
+}
+
+static void take_answer(store *it, int what, resp_kind kind, an_view text) {
+  if (kind == RESP_ERROR) {
+    disconnect(it, "it says: ", text);
+  } else if (what == HANDSHAKE) {
+    return;
+  } else if (what == HANDSHAKE_SCRIPT) {
+    if (text.size != SHA_HEX) {
+      disconnect(it, "it does not take scripts", (an_view){NULL, 0});
+      return;
+    }
+    memcpy(it->sha, text.data, SHA_HEX);
+    it->ready = true;
+    it->backoff_ns = FIRST_BACKOFF_NS;
+  } else {
+    const char *flaw = sharing_of(it)->answer(it->instance, (size_t)what, text);
+    if (flaw != NULL) {
+      it->lines[what].again_ns = store_now() + REFUSED_NS;
+      tell(it, "", text_view(flaw));
+    } else {
+      it->complained = false;
+    }
+  }
+}
+
+static void take_answers(store *it) {
+  size_t at = 0, taken;
+  an_view text = {NULL, 0};
+  while (it->socket >= 0 && at < it->in.size) {
+    resp_kind kind = resp_read((an_view){it->in.data + at, it->in.size - at}, &text, &taken);
+    if (kind == RESP_NOT_YET) break;
+    if (kind == RESP_FLAWED || it->waiting == 0) {
+      disconnect(it, "it speaks another protocol", (an_view){NULL, 0});
+      return;
+    }
+    at += taken;
+    int what = it->outstanding[it->first];
+    it->first = (it->first + 1) % MOST_OUTSTANDING;
+    it->waiting--;
+    take_answer(it, what, kind, text);
+  }
+  if (it->socket >= 0) bytes_drop(&it->in, at);
+}
+
+static void receive(store *it) {
+  uint8_t buffer[64 << 10];
+  for (;;) {
+    ssize_t size = read(it->socket, buffer, sizeof buffer);
+    if (size > 0) {
+      bytes_add(&it->in, buffer, (size_t)size);
+      if ((size_t)size == sizeof buffer && !it->in.failed) continue;
+    } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
+      if (size == 0) errno = ECONNRESET;
+      disconnect_failed(it, "the connection was lost: ");
+      return;
+    }
+    break;
+  }
+  if (it->in.failed) {
+    disconnect(it, "out of memory", (an_view){NULL, 0});
+  } else {
+    take_answers(it);
+  }
+}
+
+static void transmit(store *it) {
+  while (it->connected && it->out.size > 0) {
+    ssize_t size = send(it->socket, it->out.data, it->out.size, MSG_NOSIGNAL);
+    if (size > 0) {
+      bytes_drop(&it->out, (size_t)size);
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      disconnect_failed(it, "the connection was lost: ");
+    }
+  }
+}
+
+/* ---- thread ---------------------------------------------------------------------------------------------- */
+
+static uint64_t earlier(uint64_t left, uint64_t right) { return left < right ? left : right; }
+
+/* Lets go calls that have waited too long; gives the time at which others will have. */
+static uint64_t let_go(store *it, uint64_t now) {
+  const uint64_t timeout = it->settings.timeout_ms * MS;
+  uint64_t next = UINT64_MAX;
+  for (size_t i = 0; i < it->count; i++) {
+    uint64_t since = sharing_of(it)->waits_since(it->instance, i);
+    if (since == 0) continue;
+    if (now >= since + timeout) {
+      if (it->socket >= 0) disconnect(it, "it does not answer in time", (an_view){NULL, 0});
+      sharing_of(it)->away(it->instance, i);
+    } else {
+      next = earlier(next, earlier(since + timeout, now + LOOK_NS)); /* versions may wait for one another */
+    }
+  }
+  return next;
+}
+
+static int wait_ms(const store *it, uint64_t now, uint64_t until) {
+  if (it->socket < 0 && it->retry_ns < until) until = it->retry_ns;
+  for (size_t i = 0; i < it->count && it->ready; i++) {
+    uint64_t due = it->lines[i].again_ns > now ? it->lines[i].again_ns : it->lines[i].beat_ns;
+    if (due < until) until = due;
+  }
+  return until <= now ? 0 : (int)((until - now + MS - 1) / MS);
+}
+
+static void take_round(store *it) {
+  const uint64_t now = store_now();
+  if (it->socket < 0 && now >= it->retry_ns) connect_now(it);
+  take_requests(it);
+  transmit(it);
+  uint64_t until = let_go(it, store_now());
+  do_jobs(it);
+  struct pollfd watched[] = {{.fd = it->event, .events = POLLIN}, {.fd = it->socket, .events = POLLIN}};
+  if (!it->connected || it->out.size > 0) watched[1].events |= POLLOUT;
+  poll(watched, it->socket >= 0 ? 2 : 1, wait_ms(it, store_now(), until));
+  if (watched[0].revents != 0) {
+    uint64_t count;
+    ssize_t size = read(it->event, &count, sizeof count);
+    (void)size;
+    __atomic_store_n(&it->signalled, false, __ATOMIC_RELEASE);
+  }
+  if (it->socket < 0 || watched[1].revents == 0) return;
+  if (!it->connected) finish_connecting(it);
+  if (it->socket >= 0 && (watched[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) receive(it);
+}
+
+/* The last words: the store need not wait for this instance. */
+static void say_goodbye(store *it) {
+  if (!it->ready) return;
+  for (size_t i = 0; i < it->count; i++) {
+    an_view parts[AN_REQUEST_PARTS];
+    size_t count;
+    sharing_of(it)->leave(it->instance, i, parts, &count);
+    send_request(it, i, parts, count);
+  }
+  const uint64_t until = store_now() + it->settings.timeout_ms * MS;
+  while (it->socket >= 0 && it->waiting > 0 && store_now() < until) {
+    transmit(it);
+    struct pollfd watched = {.fd = it->socket, .events = POLLIN};
+    if (it->socket < 0 || poll(&watched, 1, 1) < 0) break;
+    if (watched.revents != 0) receive(it);
+  }
+}
+
+static void *run_store(void *pointer) {
+  store *it = pointer;
+  while (!__atomic_load_n(&it->ending, __ATOMIC_ACQUIRE)) take_round(it);
+  say_goodbye(it);
+  return NULL;
+}
+
+/* ---- opening and closing --------------------------------------------------------------------------------- */
+
+/* Copies what the settings refer to, which ends with the payload. */
+static bool keep_settings(store *it, const store_settings *settings) {
+  it->settings = *settings;
+  an_view *all[] = {&it->settings.path,     &it->settings.host,     &it->settings.port,  &it->settings.user,
+                    &it->settings.password, &it->settings.database, &it->settings.scope, &it->settings.script};
+  const size_t count = sizeof all / sizeof *all;
+  for (size_t i = 0; i < count; i++) bytes_add(&it->texts, all[i]->data, all[i]->size);
+  if (it->texts.failed) return false;
+  const uint8_t *at = it->texts.data;
+  for (size_t i = 0; i < count; i++) {
+    all[i]->data = at;
+    at += all[i]->size;
+  }
+  return true;
+}
+
+static bool make_id(store *it) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t random[ID_SIZE];
+  if (getrandom(random, sizeof random, 0) != sizeof random) return false;
+  for (size_t i = 0; i < ID_SIZE; i++) it->id[i] = (uint8_t)digits[random[i] % 16];
+  return true;
+}
+
+store *store_open(const store_settings *settings, void (*wait)(void *), void (*wake)(void *), void (*complain)(const char *)) {
+  store *it = calloc(1, sizeof *it);
+  if (it == NULL) return NULL;
+  it->socket = -1;
+  it->complain = complain;
+  it->backoff_ns = FIRST_BACKOFF_NS;
+  it->last_job = &it->jobs;
+  pthread_mutex_init(&it->lock, NULL);
+  it->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  it->outstanding = malloc(MOST_OUTSTANDING * sizeof *it->outstanding);
+  it->carrier = (an_carrier){it, {it->id, ID_SIZE}, wait, wake, carrier_ready};
+  if (it->event >= 0 && it->outstanding != NULL && keep_settings(it, settings) && make_id(it)) return it;
+  store_close(it);
+  return NULL;
+}
+
+const an_carrier *store_carrier(const store *it) { return &it->carrier; }
+
+static bool name_keys(store *it, size_t copy) {
+  const an_view element = sharing_of(it)->element(it->instance, copy);
+  copy_line *line = &it->lines[copy];
+  for (size_t i = 0; i < KEYS; i++) {
+    bytes *key = &line->keys[i];
+    bytes_add(key, "{", 1);
+    bytes_add(key, it->settings.scope.data, it->settings.scope.size);
+    bytes_add(key, "/", 1);
+    bytes_add(key, element.data, element.size);
+    bytes_add(key, "}:", 2);
+    bytes_add(key, key_names[i], strlen(key_names[i]));
+    if (key->failed) return false;
+  }
+  line->beat_ns = store_now() + BEAT_NS;
+  return true;
+}
+
+bool store_begin(store *it, const an_module *module, an_instance *instance) {
+  it->module = module;
+  it->instance = instance;
+  it->count = sharing_of(it)->count(instance);
+  if (it->count == 0) return true; /* nothing of it is shared */
+  it->lines = calloc(it->count, sizeof *it->lines);
+  if (it->lines == NULL) return false;
+  for (size_t i = 0; i < it->count; i++) {
+    if (!name_keys(it, i)) return false;
+  }
+  it->runs = pthread_create(&it->thread, NULL, run_store, it) == 0;
+  return it->runs;
+}
+
+void store_close(store *it) {
+  if (it == NULL) return;
+  if (it->runs) {
+    __atomic_store_n(&it->ending, true, __ATOMIC_RELEASE);
+    signal_thread(it);
+    pthread_join(it->thread, NULL);
+  }
+  if (it->socket >= 0) close(it->socket);
+  if (it->event >= 0) close(it->event);
+  for (size_t i = 0; it->lines != NULL && i < it->count; i++) {
+    for (size_t k = 0; k < KEYS; k++) bytes_free(&it->lines[i].keys[k]);
+  }
+  bytes_free(&it->texts);
+  bytes_free(&it->in);
+  bytes_free(&it->out);
+  free(it->outstanding);
+  free(it->lines);
+  pthread_mutex_destroy(&it->lock);
+  free(it);
+}

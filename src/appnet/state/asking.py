@@ -1,0 +1,44 @@
+"""Asking a store of this process's own, for chains that are driven without a processor."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import secrets
+from functools import cache
+
+import valkey
+
+from appnet.diagnostics.diagnostic import InternalError
+from appnet.state.layout import script, script_digest, state_keys
+from appnet.state.server import running_store, store_folder, store_url
+
+
+class OwnStore:
+    """State that nobody else has, in the store of this process, which begins with the first of them. ``away``: whether
+    nobody reaches it, which may be set at any time."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._client = _client()
+        self._scope = f"own:{secrets.token_hex(8)}"
+
+    def ask(self, element: str, parts: list[bytes]) -> bytes | None:
+        """What the script answers about the element's state; None while the store is away."""
+        if self.away:
+            return None
+        keys = state_keys(self._scope, element)
+        answer = self._client.evalsha(script_digest(), len(keys), *keys, *parts)  # type: ignore[arg-type]
+        if not isinstance(answer, bytes):
+            raise InternalError("the script answers with a text", repr(answer))
+        return answer
+
+
+@cache
+def _client() -> valkey.Valkey:
+    stack, folder = contextlib.ExitStack(), store_folder()
+    atexit.register(stack.close)
+    stack.enter_context(running_store(folder))
+    client: valkey.Valkey = stack.enter_context(valkey.Valkey.from_url(store_url(folder)))
+    client.script_load(script().decode())
+    return client

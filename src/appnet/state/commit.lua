@@ -1,0 +1,183 @@
+-- All that instances ask of the store about the shared state of one element. docs/state.md describes the keys.
+--
+--   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
+--   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
+--   beat    id                                   it is alive
+--   leave   id                                   it has ended
+--
+-- Changes are a sequence of  u8 kind | text variable | text key | text value,  little-endian, a text being a u32 size and
+-- bytes. Kinds: 1 gives a variable its value, 2 sets an entry of a Map, 3 deletes one, 4 empties a Map. The answer begins
+-- with a byte:
+--
+--   0  join: text birth | u64 position | u64 number of its last batch that is in the store | changes, from nothing to
+--      what there is. Batches up to the one that it names come too late from now on
+--      commit: u64 position after it
+--   1  commit: others were faster: u64 position | their changes since the given one
+--   2  commit: the state is another one, or has moved too far, or the batch comes too late: join again
+--   3  join: refused, for the reason that follows
+local meta, log, values, entries, order, instances = unpack(KEYS)
+local FORMAT, KEPT, ALIVE_MS, ENDS_MS = '1', 1024, 30000, 120000
+local command, id = ARGV[1], ARGV[2]
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function make(changes, wanted)
+  local at, size = 1, #changes
+  local sequence = tonumber(redis.call('HGET', meta, 'sequence') or '0')
+  local before = sequence
+  while at <= size do
+    local kind, name, key, value
+    kind, name, key, value, at = struct.unpack('<BI4c0I4c0I4c0', changes, at)
+    local member = name .. '.' .. key
+    if wanted and not wanted[name] then
+      -- it is there already
+    elseif kind == 1 then
+      redis.call('HSET', values, name, value)
+    elseif kind == 2 then
+      sequence = sequence + 1
+      redis.call('HSET', entries, member, value)
+      redis.call('ZADD', order, sequence, member)
+    elseif kind == 3 then
+      redis.call('HDEL', entries, member)
+      redis.call('ZREM', order, member)
+    elseif kind == 4 then
+      for _, it in ipairs(redis.call('HKEYS', entries)) do
+        if string.sub(it, 1, #member) == member then
+          redis.call('HDEL', entries, it)
+          redis.call('ZREM', order, it)
+        end
+      end
+    end
+  end
+  if sequence ~= before then redis.call('HSET', meta, 'sequence', sequence) end
+end
+
+local function change(kind, name, key, value)
+  return struct.pack('<BI4c0I4c0I4c0', kind, #name, name, #key, key, #value, value)
+end
+
+local function everything()
+  local all = {}
+  local fields = redis.call('HGETALL', values)
+  for i = 1, #fields, 2 do all[#all + 1] = change(1, fields[i], '', fields[i + 1]) end
+  for _, member in ipairs(redis.call('ZRANGE', order, 0, -1)) do
+    local dot = string.find(member, '.', 1, true)
+    local value = redis.call('HGET', entries, member)
+    if value then all[#all + 1] = change(2, string.sub(member, 1, dot - 1), string.sub(member, dot + 1), value) end
+  end
+  return table.concat(all)
+end
+
+local function append(changes)
+  local position = redis.call('HINCRBY', meta, 'position', 1)
+  redis.call('RPUSH', log, changes)
+  redis.call('LTRIM', log, -KEPT, -1)
+  return position
+end
+
+-- The last instance has ended: so does what is not to outlive it.
+local function finish()
+  local lasting = redis.call('HGET', meta, 'lasting')
+  if not lasting or lasting == '' then
+    redis.call('DEL', meta, log, values, entries, order, instances)
+    return
+  end
+  local stays = {}
+  for name in string.gmatch(lasting, '[^\n]+') do stays[name] = true end
+  for _, field in ipairs(redis.call('HKEYS', meta)) do
+    local name = string.match(field, '^kind:(.*)$')
+    if name and not stays[name] then
+      make(change(4, name, '', ''))
+      redis.call('HDEL', values, name)
+      redis.call('HDEL', meta, field)
+    end
+  end
+  redis.call('HDEL', meta, 'birth')
+  redis.call('DEL', log)
+end
+
+local function stay()
+  if redis.call('HGET', meta, 'lasting') == '' then
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ENDS_MS) end
+  else
+    for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
+  end
+end
+
+local function bury(now)
+  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - ALIVE_MS)) do
+    redis.call('HDEL', meta, 'last:' .. dead)
+    redis.call('ZREM', instances, dead)
+  end
+end
+
+if command == 'commit' then
+  local birth, expected, changes, batch = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+  local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
+  if known[1] ~= birth or tonumber(known[3] or '0') >= batch then return struct.pack('<B', 2) end
+  local position = tonumber(known[2])
+  if position == expected then
+    if changes ~= '' then
+      make(changes)
+      position = append(changes)
+      redis.call('HSET', meta, 'last:' .. id, batch)
+    end
+    return struct.pack('<BI8', 0, position)
+  end
+  local length = redis.call('LLEN', log)
+  if expected > position or expected < position - length then return struct.pack('<B', 2) end
+  local missed = redis.call('LRANGE', log, length - (position - expected), -1)
+  return struct.pack('<BI8', 1, position) .. table.concat(missed)
+end
+
+local now = now_ms()
+
+if command == 'beat' then
+  redis.call('ZADD', instances, now, id)
+  stay()
+  return struct.pack('<B', 0)
+end
+
+if command == 'leave' then
+  redis.call('ZREM', instances, id)
+  redis.call('HDEL', meta, 'last:' .. id)
+  bury(now)
+  if redis.call('ZCARD', instances) == 0 then finish() end
+  return struct.pack('<B', 0)
+end
+
+local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local format = redis.call('HGET', meta, 'format')
+if format and format ~= FORMAT then
+  return struct.pack('<B', 3) .. 'the store has it in format ' .. format .. ', and this version knows ' .. FORMAT
+end
+bury(now)
+if redis.call('ZCARD', instances) == 0 then finish() end
+local missing, any = {}, false
+for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
+  local there = redis.call('HGET', meta, 'kind:' .. name)
+  if there and there ~= kind then
+    return struct.pack('<B', 3) .. 'in the store, `' .. name .. '` is of type ' .. there .. ', and here ' .. kind
+  end
+  if not there then
+    missing[name] = true
+    any = true
+    redis.call('HSET', meta, 'kind:' .. name, kind)
+  end
+end
+redis.call('HSET', meta, 'format', FORMAT, 'lasting', lasting)
+redis.call('HSETNX', meta, 'position', 0)
+redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
+if any then
+  make(first, missing)
+  redis.call('DEL', log)
+  redis.call('HINCRBY', meta, 'position', 1)
+end
+redis.call('ZADD', instances, now, id)
+stay()
+local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
+redis.call('HSET', meta, 'last:' .. id, batch)
+return struct.pack('<BI4c0I8I8', 0, #known[1], known[1], tonumber(known[2]), tonumber(known[3] or '0')) .. everything()

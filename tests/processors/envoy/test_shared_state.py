@@ -1,0 +1,175 @@
+"""Strong state of native modules in a real store: what instances see of each other, as the interpreter has it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appnet.codegen.c import ChainSource, print_chain
+from appnet.diagnostics.source import TextSource
+from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, Store
+from appnet.interpret.dump import dump
+from appnet.ir.compile import compile_element
+from appnet.ir.nodes import Element
+from appnet.processors.envoy.build import build
+from appnet.processors.envoy.harness.native import ModuleUnderTest
+from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.processor import Denied
+from tests.support.programs import program
+from tests.support.raw_grpc import frame, string_field
+from tests.support.shared_store import StoreUnderTest, store_under_test
+from tests.support.signatures import ECHO
+
+PATH = "/echo.EchoService/echo"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[StoreUnderTest]:
+    with store_under_test() as it:
+        yield it
+
+
+def compiled(state: str, req: str = "", **blocks: str) -> Element:
+    return compile_element(TextSource(Path("it.appnet"), program(req, state=state, **blocks)), ECHO).element
+
+
+class Instances:
+    """So many instances of an element, natively and in the interpreter, which must agree."""
+
+    def __init__(self, store: StoreUnderTest, element: Element, count: int = 2) -> None:
+        self.store, self.scope, self.model = store, store.scope(), Store()
+        self.element = element
+        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), NATIVE)
+        self.now_ns = 10**9
+        self.native: list[ModuleUnderTest] = []
+        self.interpreted: list[ChainInstance] = []
+        for number in range(count):
+            self.native.append(self._native(number))
+            self.interpreted.append(self._interpreted(number))
+
+    def _native(self, number: int) -> ModuleUnderTest:
+        return ModuleUnderTest(
+            self.module,
+            seed=number + 1,
+            now_ns=self.now_ns,
+            name=str(number).encode(),
+            ask=lambda element, parts: self.store.ask(self.scope, element, parts),
+        )
+
+    def _interpreted(self, number: int) -> ChainInstance:
+        environment = Environment(lambda: self.now_ns, seed=number + 1)
+        return ChainInstance([self.element], environment, store=self.model, number=number)
+
+    def restart(self, *numbers: int) -> None:
+        for it in numbers:
+            self.native[it].end()
+            self.model.leave(it)
+        for it in numbers:
+            self.native[it], self.interpreted[it] = self._native(it), self._interpreted(it)
+
+    def away(self, *, away: bool) -> None:
+        self.store.away = self.model.away = away
+        for it in self.native:
+            assert it.carrier is not None
+            it.carrier.carry()
+
+    def call(self, number: int, body: bytes = b"") -> str:
+        """What becomes of a call through the instance."""
+        wanted = self.interpreted[number].request(Rpc(ECHO, {"Body": body}, {}))
+        self.native[number].now_ns = self.now_ns
+        call = self.native[number].call()
+        found = call.run_request(PATH, {}, [frame(string_field(1, body))])
+        call.end()
+        text = found.text.decode() if isinstance(found, Denied) else "passes"
+        assert text == (wanted.text.decode() if isinstance(wanted, Refused) else "passes")
+        assert isinstance(wanted, Refused | Forwarded)
+        return text
+
+    def agree(self, number: int) -> None:
+        """The instance that has just judged has what the interpreter has."""
+        assert self.native[number].state_dump() == dump(self.interpreted[number])
+
+
+LIMIT = "x = x + 1\nif x > 3:\n    send(err('no'), Up)"
+PUT = "set(x, get(rpc, 'body'), get(x, get(rpc, 'body'), 0) + 1)"
+
+
+def test_strong_state_is_one(store: StoreUnderTest) -> None:
+    them = Instances(store, compiled("@consistency(strong)\nx: int", LIMIT), 3)
+    assert [them.call(it % 3) for it in range(5)] == ["passes", "passes", "passes", "no", "no"]
+
+
+def test_a_map_is_one_and_agrees_with_the_interpreter(store: StoreUnderTest) -> None:
+    them = Instances(store, compiled("@consistency(strong) @capacity(3)\nx: Map<string, int>", PUT), 3)
+    for number in range(40):
+        body = bytes([97 + (number * 7) % 5])
+        them.call(number % 3, body)
+        them.agree(number % 3)
+
+
+CASES = {
+    "a Map of texts, and what is empty": (
+        "@consistency(strong) @capacity(4)\nx: Map<string, string>\n@consistency(strong)\nn: int",
+        "b = get(rpc, 'body')\nif n > 4:\n    delete(x, b)\n    n = 0\nelse:\n    set(x, b, concat(b, to_string(n)))\n    n = n + 1",
+    ),
+    "pairs and Instants": (
+        "@consistency(strong)\nx: Map<string, <int, Instant>>\n@consistency(strong)\nlast: Instant",
+        """set(x, get(rpc, 'body'), (2, last))
+last = current_time()
+if size(x) > 3:
+    delete(x, get(rpc, 'body'))
+    send(err('full'), Up)""",
+    ),
+    "a Vec": (
+        "@consistency(strong) @capacity(3)\nx: Vec<string>\n@consistency(strong)\nn: int",
+        """set(x, size(x), get(rpc, 'body'))
+set(x, 0, 'first')
+n = to_int(size(x))
+if get(x, 2, '') == 'c':
+    x = []""",
+    ),
+    "a Map as a whole, of keys that are numbers": (
+        "@consistency(strong)\nx: Map<int, bool>\n@consistency(strong)\ny: Map<int, bool>",
+        "set(x, to_int(size(get(rpc, 'body'))) + to_int(size(x)), true)\nif size(x) > 5:\n    y = x\n    delete(x, 3)",
+    ),
+    "local state beside it": (
+        "@consistency(strong)\nx: int\nmine: int\nseen: Map<string, int>\ncount: int\nlog: Vec<string>",
+        """x = x + 1
+mine = mine + x
+set(seen, get(rpc, 'body'), x)
+count = count + 1
+set(log, size(log), get(rpc, 'body'))
+if x > 100:
+    send(err(to_string(mine)), Up)""",
+    ),
+    "random draws": (
+        "@consistency(strong)\nx: Map<string, int>",
+        "set(x, get(rpc, 'body'), randomi(0, 1000))\nif get(x, 'a', 0) > 500:\n    send(err('large'), Up)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name: str) -> None:
+    state, req = CASES[name]
+    element = compiled(state, req)
+    for seed in range(4):
+        draw = random.Random(seed)
+        them = Instances(store, element, 3)
+        for _ in range(60):
+            them.now_ns += draw.randrange(10**9)
+            one = draw.randrange(3)
+            match draw.randrange(20):
+                case 0 if not store.away:
+                    them.restart(one)
+                case 1 if not store.away:
+                    them.restart(0, 1, 2)
+                case 2:
+                    them.away(away=not store.away)
+                case _:
+                    them.call(one, draw.choice([b"a", b"b", b"c", b"", b"\xff."]))
+                    them.agree(one)
+        them.away(away=False)

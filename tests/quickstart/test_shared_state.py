@@ -1,0 +1,60 @@
+"""Strong state on native Envoys: one limit for all of them, in a store that `run` starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appnet.deploy.local.machine import LocalMachine
+from appnet.deploy.local.trial import get
+from appnet.state.server import running_store, store_folder, store_url
+from tests.quickstart.support import sample, settings_of
+from tests.support.asynchronous import asynchronous
+
+pytestmark = pytest.mark.e2e
+
+SHARED = Path(__file__).parents[2] / "config" / "samples" / "shared"
+
+
+def limited(folder: Path, burst: int) -> Path:
+    """The sample with two frontends, whose proxies let so many calls pass together."""
+    config = sample(folder)
+    manifest = config.with_name("echo.yaml")
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
+    text = (SHARED / "global_rate_limit.appnet").read_text()
+    config.with_name("fault.appnet").write_text(
+        text.replace("init(rate = 1000.0, burst = 1000.0)", f"init(rate = 0.0, burst = {burst}.0)")
+    )
+    return config
+
+
+@asynchronous
+async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> None:
+    burst = 40
+    async with LocalMachine(settings_of(limited(tmp_path, burst), tmp_path, "native")) as machine:
+        frontends = [it.program.address for it in machine.instances["frontend"]]
+        assert len(frontends) == 2
+        pages = [get(f"http://{frontends[number % 2]}/?key=hello") for number in range(2 * burst)]
+        answers = Counter([it.answer.message for it in await asyncio.gather(*pages)])
+        assert answers == {"": burst, "rate limit": burst}
+
+
+@asynchronous
+async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_back(tmp_path: Path) -> None:
+    folder, config = store_folder(), limited(tmp_path, 1000)
+    settings = settings_of(config, tmp_path, "native")
+    settings = replace(settings, where=replace(settings.where, store=store_url(folder)))
+    async with LocalMachine(settings) as machine:
+        url = f"{machine.url('frontend')}/?key=hello"
+        for _ in range(2):
+            assert (await get(url)).answer.message == "state of fault is unavailable"
+            with running_store(folder):
+                while (message := (await get(url)).answer.message) == "state of fault is unavailable":
+                    await asyncio.sleep(0.02)
+                assert message == ""
+            while not (await get(url)).answer.message:
+                await asyncio.sleep(0.02)

@@ -1,0 +1,243 @@
+"""The script in a real store: instances join, commit, are told what they missed, and end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import valkey
+
+from appnet.interpret.values import Value, copy_value, default_value, same_value
+from appnet.language.types import BYTES, FLOAT, INSTANT, INT, STRING, MapType, PairType, Type, VecType
+from appnet.state.layout import (
+    Change,
+    ChangeKind,
+    Committed,
+    Joined,
+    StateRefusedError,
+    apply_change,
+    decode,
+    encode,
+    encode_changes,
+    encode_key,
+    first_changes,
+    read_committed,
+    read_joined,
+    script,
+    state_keys,
+    state_scope,
+)
+from tests.support.shared_store import store_under_test
+
+VARIABLES: dict[str, Type] = {
+    "count": INT,
+    "rate": FLOAT,
+    "seen": VecType(STRING),
+    "used": MapType(STRING, INT),
+    "pairs": MapType(INT, PairType(BYTES, INSTANT)),
+}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[valkey.Valkey]:
+    with store_under_test() as it:
+        yield it.client
+
+
+@dataclass
+class Instance:
+    """One instance of an element in Python: its copy of the state."""
+
+    client: valkey.Valkey
+    element: str
+    name: str
+    first: dict[str, Value] = field(default_factory=lambda: {name: default_value(it) for name, it in VARIABLES.items()})
+    types: dict[str, Type] = field(default_factory=lambda: dict(VARIABLES))
+    lasting: str = ""
+    values: dict[str, Value] = field(default_factory=dict)
+    birth: bytes = b""
+    position: int = 0
+    batch: int = 0
+
+    def ask(self, *arguments: bytes | str | int) -> bytes:
+        keys = state_keys(state_scope("test", "app", "a", "b"), self.element)
+        answer = self.client.eval(script(), len(keys), *keys, *arguments)
+        assert isinstance(answer, bytes)
+        return answer
+
+    def join(self) -> Joined:
+        kinds = "".join(f"{name}:{it}\n" for name, it in self.types.items())
+        first = [it for name, kind in self.types.items() for it in first_changes(name, kind, self.first[name])]
+        joined = read_joined(self.ask("join", self.name, kinds, self.lasting, encode_changes(first), self.batch))
+        self.birth, self.position = joined.birth, joined.position
+        self.values = {name: default_value(it) for name, it in self.types.items()}
+        self.take(joined.changes)
+        return joined
+
+    def take(self, changes: tuple[Change, ...]) -> None:
+        for it in changes:
+            if it.variable in self.types:
+                kind = self.types[it.variable]
+                self.values[it.variable] = apply_change(it, kind, self.values[it.variable])
+
+    def commit(self, *changes: Change) -> Committed | None:
+        self.batch += 1
+        arguments = ("commit", self.name, self.birth, self.position, encode_changes(changes), self.batch)
+        answer = read_committed(self.ask(*arguments))
+        if answer is not None:
+            self.position = answer.position
+            self.take(tuple(changes) if answer.others is None else answer.others)
+        return answer
+
+    def leave(self) -> None:
+        self.ask("leave", self.name)
+
+
+def count(number: int) -> Change:
+    return Change(ChangeKind.VALUE, "count", b"", encode(number, INT))
+
+
+def put(key: bytes, number: int) -> Change:
+    return Change(ChangeKind.SET, "used", key, encode(number, INT))
+
+
+def test_who_was_slower_is_told_what_it_missed(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "missed", "1"), Instance(client, "missed", "2")
+    one.join(), two.join()
+    assert one.commit(count(1), put(b"a", 1)) == Committed(2)
+    assert two.commit(count(5)) == Committed(2, (count(1), put(b"a", 1)))
+    assert two.commit(count(6)) == Committed(3)
+    assert one.commit() == Committed(3, (count(6),))
+    assert one.commit() == Committed(3)
+    assert one.values == two.values
+    assert one.values["count"] == 6
+
+
+def test_what_init_gave_counts_once(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "init", "1"), Instance(client, "init", "2")
+    one.first["count"], two.first["count"] = 7, 8
+    one.join(), two.join()
+    assert (one.values["count"], two.values["count"]) == (7, 7)
+
+
+def test_state_ends_with_the_last_instance_but_for_what_lasts(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "ends", "1", lasting="used"), Instance(client, "ends", "2", lasting="used")
+    one.join(), two.join()
+    one.commit(count(1), put(b"a", 1))
+    one.leave()
+    assert two.commit() == Committed(2, (count(1), put(b"a", 1)))
+    two.leave()
+    third = Instance(client, "ends", "3", lasting="used")
+    third.join()
+    assert third.values == {**third.first, "used": {b"a": 1}}
+    assert two.commit(count(9)) is None
+    third.leave()
+
+
+def test_nothing_stays_of_state_that_does_not_last(client: valkey.Valkey) -> None:
+    one = Instance(client, "gone", "1")
+    one.join()
+    one.commit(count(1), put(b"a", 1))
+    one.leave()
+    assert client.keys("*gone*") == []
+
+
+def test_one_that_is_far_behind_joins_again(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "far", "1"), Instance(client, "far", "2")
+    one.join(), two.join()
+    for number in range(1100):
+        one.commit(count(number))
+    assert two.commit(count(-1)) is None
+    two.join()
+    assert two.values["count"] == 1099
+
+
+def test_one_that_lost_the_answer_learns_what_became_of_its_batch(client: valkey.Valkey) -> None:
+    one = Instance(client, "lost", "1")
+    assert one.join().last == 0
+    one.commit(count(1))
+    one.batch += 1
+    late = ("commit", one.name, one.birth, one.position, encode_changes([count(2)]), one.batch)
+    assert one.join().last == 1  # the batch has not arrived
+    assert read_committed(one.ask(*late)) is None  # and is void when it does
+    assert one.values["count"] == 1
+
+
+def test_another_type_is_refused(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "types", "1"), Instance(client, "types", "2")
+    one.join()
+    two.types["count"], two.first["count"] = FLOAT, 0.0
+    with pytest.raises(StateRefusedError, match="in the store, `count` is of type int, and here float"):
+        two.join()
+
+
+def test_a_later_version_brings_a_variable_with_it(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "later", "1"), Instance(client, "later", "2")
+    one.join()
+    one.commit(count(3))
+    two.types["more"], two.first["more"] = INT, 5
+    two.join()
+    assert (two.values["count"], two.values["more"]) == (3, 5)
+    assert one.commit(count(4)) is None  # it joins again, and goes on
+    one.join()
+    assert one.commit(count(4)) == Committed(4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_copies_stay_alike_whatever_is_written(client: valkey.Valkey, seed: int) -> None:
+    draw = random.Random(seed)
+    them = [Instance(client, f"random{seed}", str(it)) for it in range(3)]
+    for it in them:
+        it.join()
+    model = copy_value(them[0].values)
+    for _ in range(60):
+        one = draw.choice(them)
+        changes = [_change(draw) for _ in range(draw.randint(0, 4))]
+        while (answer := one.commit(*changes)) is not None and answer.others is not None:
+            pass
+        assert answer is not None
+        for it in changes:
+            model[it.variable] = apply_change(it, VARIABLES[it.variable], model[it.variable])
+        assert same_value(one.values, model)
+        assert [list(one.values[name]) for name in ("used", "pairs")] == [
+            list(model[name]) for name in ("used", "pairs")
+        ]
+    late = Instance(client, f"random{seed}", "late")
+    late.join()
+    assert same_value(late.values, model)
+    assert list(late.values["used"]) == list(model["used"])
+
+
+def _change(draw: random.Random) -> Change:
+    name = draw.choice(list(VARIABLES))
+    kind = VARIABLES[name]
+    if not isinstance(kind, MapType):
+        return Change(ChangeKind.VALUE, name, b"", encode(_value(draw, kind), kind))
+    key = encode_key(_value(draw, kind.key), kind.key)
+    made = draw.choices([ChangeKind.SET, ChangeKind.DELETE, ChangeKind.CLEAR], [6, 3, 1])[0]
+    if made is ChangeKind.CLEAR:
+        return Change(made, name)
+    return Change(made, name, key, encode(_value(draw, kind.value), kind.value) if made is ChangeKind.SET else b"")
+
+
+def _value(draw: random.Random, kind: Type) -> Value:
+    match kind:
+        case PairType():
+            return (_value(draw, kind.first), _value(draw, kind.second))
+        case VecType():
+            return [_value(draw, kind.item) for _ in range(draw.randint(0, 3))]
+    if kind in {STRING, BYTES}:
+        return draw.choice([b"", b"a", b"b.c", b"\0\xff", b"long" * 50])
+    if kind == FLOAT:
+        return draw.choice([0.0, -1.5, float("inf"), float("nan")])
+    return draw.choice([0, 1, 2**40]) if kind == INSTANT else draw.choice([-(2**63), -1, 0, 1, 2**63 - 1])
+
+
+@pytest.mark.parametrize("kind", [*VARIABLES.values(), MapType(STRING, VecType(INT))], ids=str)
+def test_values_are_read_as_they_were_written(kind: Type) -> None:
+    draw = random.Random(1)
+    for _ in range(20):
+        value = {_value(draw, kind.key): _value(draw, kind.value)} if isinstance(kind, MapType) else _value(draw, kind)
+        assert same_value(decode(encode(value, kind), kind), value)
