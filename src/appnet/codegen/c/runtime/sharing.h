@@ -30,7 +30,7 @@ typedef struct an_sharing {
   const char *(*answer)(an_instance *instance, size_t copy, an_view bytes);
   void (*unanswered)(an_instance *instance, size_t copy); /* nobody knows what became of the request */
   void (*away)(an_instance *instance, size_t copy);       /* calls wait no longer: @unavailable says what they do */
-  /* Since when calls wait for the store, by now_ns; 0: none does. */
+  /* Since when calls wait for a word of the store, by now_ns; 0: none does. */
   uint64_t (*waits_since)(an_instance *instance, size_t copy);
   void (*leave)(an_instance *instance, size_t copy, an_view parts[AN_REQUEST_PARTS], size_t *count); /* at the end */
 } an_sharing;

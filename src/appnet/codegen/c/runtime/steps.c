@@ -52,6 +52,7 @@ typedef struct an_copy {
   an_trial_mark sent_to; /* what of it is under way */
   an_steps_list waiting, open, sent; /* did not run; ran; are under way */
   uint64_t position, batch, ahead;
+  uint64_t heard_ns; /* when the store last answered */
   an_buffer birth, first, kinds, lasting; /* see commit.lua */
   an_buffer request;                      /* changes under way */
   char numbers[2][24], reason[256];
