@@ -34,7 +34,7 @@ help:
 	@echo 'make run           its controller on this machine, until Ctrl-C; AppNetConfigs may name files below FILES'
 	@echo '                   FILES=folder   ADDRESS=of this machine, as pods reach it'
 	@echo 'make deploy        its controller in it, from the image IMG; make undeploy takes everything back'
-	@echo 'make generate      the definition of AppNetConfigs, from their schema'
+	@echo 'make generate      the definition of AppNetConfigs, from their schema, and the dashboard for Grafana'
 	@echo 'make test-envoys   the control plane with the versions of Envoy in ENVOYS'
 	@echo 'make lint          what .ci/run checks before the tests'
 	@echo 'make fuzz          random programs on every target (PROGRAMS=number), ten million frames, proofs about 10,000 pairs, 2,000 plans over the wire, layouts and messages of mRPC, then property tests, for hours'
@@ -62,9 +62,10 @@ test-kubernetes: $(BIN)/.kubernetes
 	@if [ "$$(id -u)" != 0 ]; then echo 'make test-kubernetes needs root, for a network namespace of its own' >&2; exit 1; fi
 	unshare --net --mount $(BIN)/pytest -m kubernetes tests/kubernetes $(ARGS)
 
-generate: $(BIN)/.runtime
+generate: $(BIN)/.development
 	$(BIN)/python -m appnet.deploy.kubernetes.definition < src/appnet/editor/schemas/appnetconfig.json > $(DEFINITION)
 	cp $(DEFINITION) charts/appnet/crds/
+	$(BIN)/python config/grafana/dashboard.py > config/grafana/appnet.json
 
 # The namespace holds what the controller keeps: its Secret and its Lease.
 install:
@@ -107,6 +108,7 @@ test-envoys: $(BIN)/.development $(ENVOYS:%=.envoys/%/.installed)
 fuzz: $(BIN)/.development
 	$(BIN)/python -m tests.differential.fuzz --programs $(PROGRAMS)
 	if PATH=$(BIN):$$PATH command -v go > /dev/null; then $(BIN)/python -m tests.differential.fuzz --go --programs $(PROGRAMS); fi
+	$(BIN)/python -m tests.differential.why --programs $(PROGRAMS)
 	$(BIN)/python -m tests.codegen.fuzz
 	$(BIN)/python -m tests.analysis.fuzz
 	$(BIN)/python -m tests.optimize.fuzz

@@ -1,4 +1,5 @@
-"""What counting costs a call: the same native chains with their metrics and without, taking turns.
+"""What telemetry costs a call that passes: the same native chains as they are, without metrics, and without noting what
+handlers read in case they refuse, taking turns.
 
     python -m benchmarks.telemetry [--rounds N] [--calls N]
 
@@ -27,29 +28,40 @@ CHAINS = (
     ("acl", "fault", "firewall", "rate_limit"),
     ("acl", "bandwidth_limit", "circuit_breaker", "concurrency_limit", "fault", "firewall", "rate_limit", "timeout"),
 )
-_UNCOUNTED = replace(HOSTS[NATIVE], name="uncounted", flags=("-DAN_COUNT=0",))
+_FLAGS = HOSTS[NATIVE].flags
+_HOSTS = {
+    "whole": HOSTS[NATIVE],
+    "uncounted": replace(HOSTS[NATIVE], name="uncounted", flags=(*_FLAGS, "-DAN_COUNT=0")),
+    "unexplained": replace(
+        HOSTS[NATIVE], name="unexplained", flags=tuple(it for it in _FLAGS if not it.startswith("-DAN_WHY"))
+    ),
+}
 _HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Prints a line for each chain: nanoseconds a call with metrics, without, and the median of the differences."""
+    """Prints a line for each chain: nanoseconds a call, and the medians of what it takes less without a part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--calls", type=int, default=200_000)
     given = parser.parse_args()
     loop = compile_c((_HERE / "telemetry.c").read_text(), [RUNTIME, HTTP], ["-std=c11", "-O2", "-D_GNU_SOURCE", "-ldl"])
     loop.chmod(0o755)
-    print(f"{'elements':>8} {'counted':>10} {'uncounted':>10} {'more':>8}   nanoseconds of CPU a call, medians")
+    print(f"{'elements':>8} {'a call':>8} {'metrics':>8} {'why':>8}   nanoseconds of CPU a call, medians")
     for names in CHAINS:
         code = print_chain(ChainSource("benchmark", "1", ((METHOD, [element(it) for it in names]),)))
         with tempfile.TemporaryDirectory(prefix="telemetry-") as folder:
-            files = [Path(folder, "counted.so"), Path(folder, "uncounted.so")]
-            for file, host in zip(files, (HOSTS[NATIVE], _UNCOUNTED), strict=True):
-                file.write_bytes(build(code, host))
-            rounds = [[_measured(loop, it, given.calls) for it in files] for _ in range(given.rounds)]
-        counted, uncounted = (statistics.median(it) for it in zip(*rounds, strict=True))
-        more = statistics.median(one - other for one, other in rounds)
-        print(f"{len(names):>8} {counted:>10.1f} {uncounted:>10.1f} {more:>8.1f}")
+            files = {name: Path(folder, f"{name}.so") for name in _HOSTS}
+            for name, file in files.items():
+                file.write_bytes(build(code, _HOSTS[name]))
+            rounds = [
+                {name: _measured(loop, it, given.calls) for name, it in files.items()} for _ in range(given.rounds)
+            ]
+        whole = statistics.median(it["whole"] for it in rounds)
+        metrics, why = (
+            statistics.median(it["whole"] - it[name] for it in rounds) for name in ("uncounted", "unexplained")
+        )
+        print(f"{len(names):>8} {whole:>8.1f} {metrics:>8.1f} {why:>8.1f}")
 
 
 def _measured(loop: Path, chain: Path, calls: int) -> float:

@@ -92,3 +92,12 @@ def test_counts_that_were_not_taken_are_told() -> None:
     out = Console(width=120, record=True, file=io.StringIO())
     out.print(rates_shown(found))
     assert "7 counts were not taken: there are too many instances or series" in out.export_text()
+
+
+def test_records_that_were_not_kept_are_told() -> None:
+    after = look(3, {"v1": 1}, 0, [1]) | {"lost": ["12 records were not kept"]}
+    found = rates(look(1, {"v1": 1}, 0, [1]), after)
+    assert (found["lost"], found["seconds"]) == (["12 records were not kept"], 2.0)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(rates_shown(found))
+    assert "12 records were not kept" in console.file.getvalue()  # type: ignore[attr-defined]

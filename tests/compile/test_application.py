@@ -25,6 +25,7 @@ from appnet.deploy.kubernetes.output import files
 from appnet.diagnostics.diagnostic import DiagnosticError
 from appnet.diagnostics.source import FileSource, TextSource
 from appnet.language.operations.metadata import HIDDEN_KEYS
+from appnet.observe.otlp import Resource
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.envoy.targets import REPLY_MARK
@@ -85,6 +86,16 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     assert (room["applyTo"], room["match"]) == ("LISTENER", {"context": "SIDECAR_INBOUND"})
     assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > DEFAULT_MAX_MESSAGE
     assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
+    configuration = code["patch"]["value"]["typed_config"]["config"]["configuration"]["value"]
+    told: Any = Resource.FromString(base64.b64decode(configuration)[24:])  # behind the numbers
+    assert {it.key: it.value.string_value for it in told.attributes} == {
+        "service.name": "server",
+        "appnet.processor": "server-sidecar",
+        "appnet.version": application.artifacts[1].version,
+        "appnet.client": "frontend",
+        "appnet.server": "server",
+        "appnet.side": "server",
+    }
     source = place["patch"]["value"]["config_discovery"]["config_source"]
     assert source == {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "2s"}
     until_then = place["patch"]["value"]["config_discovery"]["default_config"]

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from appnet.cli.observed import seen
+from appnet.compile.fit import load_application
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.status import StatusServer
+from appnet.diagnostics.source import FileSource
 from appnet.measure.load.generator import LoadResult, LoadSettings, Request, run_load
 from appnet.measure.load.upstream import Upstream
 from appnet.observe.totals_page import totals_document
@@ -64,8 +67,8 @@ def appnetctl(*arguments: str) -> str:
     return ran.stdout
 
 
-def commands_agree(status: str, found: dict[str, Any]) -> None:
-    """`top` and `logs` show what was counted and recorded."""
+def commands_agree(config: Path, status: str, found: dict[str, Any]) -> None:
+    """`top` and `logs` show what was counted and recorded, and `plan` sees the traffic."""
     top = json.loads(appnetctl("top", "--status", status, "--interval", "0.2", "-o", "json"))
     assert sums(top["calls"], "side") == sums(found["calls"], "side")
     assert sums(top["rows"], "element", "row") == sums(found["rows"], "element", "row")
@@ -74,6 +77,13 @@ def commands_agree(status: str, found: dict[str, Any]) -> None:
     assert "fault" in text
     assert "ABORTED" in text
     assert "logging.record_req" in text
+    plan = json.loads(appnetctl("plan", str(config), "--observed", status, "--interval", "0.1", "-o", "json"))
+    assert plan["cores"] == 0, "nobody calls"
+    since = json.loads(appnetctl("top", "--status", status, "--since", "1h", "-o", "json"))
+    assert sums(since["calls"], "side") == sums(found["calls"], "side")
+    assert 0 < since["seconds"] < 3600
+    whole = appnetctl("logs", "--status", status, "--element", "logging", "--since", "1h").splitlines()
+    assert len(whole) > 1_000, "all that there are"
     lines = appnetctl("logs", "--status", status, "--element", "logging", "--tail", "3").splitlines()
     assert len(lines) == 3
     assert all("logging.record_" in it for it in lines)
@@ -96,7 +106,7 @@ async def test_counts_are_those_of_the_load_generator(tmp_path: Path, target: st
             after = await load(entrance.port)
             found = await told(machine, 2 * CALLS)
             async with StatusServer(machine, ANY_LOCAL_PORT, print) as status:
-                await asyncio.to_thread(commands_agree, str(status.address), found)
+                await asyncio.to_thread(commands_agree, config, str(status.address), found)
     outcomes = Counter(before.by_status()) + Counter(after.by_status())
     faults = sum(count for (_, message), count in outcomes.items() if message == "fault_injected")
     walls = sum(count for (_, message), count in outcomes.items() if message == "firewall")
@@ -114,6 +124,15 @@ async def test_counts_are_those_of_the_load_generator(tmp_path: Path, target: st
     assert rows["firewall", "req", "1a.1b"] == walls
     assert rows["firewall", "req", "1a"] == walls
     assert rows["firewall", "req", "1b"] == 2 * CALLS - faults - walls
+    nothing = {"time": 0.0, "calls": [], "rows": [], "refusals": [], "replies": []}
+    (traffic,) = seen(nothing, found, load_application(FileSource(config)).chains)
+    assert traffic.reached["firewall"] == 2 * CALLS - faults
+    assert traffic.profile.refused == {
+        "fault": faults / (2 * CALLS),
+        "logging": 0.0,
+        "metrics": 0.0,
+        "firewall": walls / (2 * CALLS - faults),
+    }
     durations = [it["duration"] for it in found["calls"] if it["side"] == "client"]
     assert sum(sum(it["counts"]) for it in durations) == 2 * CALLS
     mean = sum(it["sum"] for it in durations) / (2 * CALLS)

@@ -45,7 +45,8 @@ def test_the_chart_has_the_definition() -> None:
 
 def test_the_container_is_started_as_the_command_wants() -> None:
     command, *options = container()["args"]
-    given = dict(it.removeprefix("--").split("=") for it in options)
+    pairs = (it.removeprefix("--").partition("=") for it in options)
+    given = {name.replace("-", "_"): value for name, _, value in pairs}
     assert command == controller.__name__.rpartition(".")[2]
     assert given.keys() <= inspect.signature(controller.command).parameters.keys()
     ports = {it["name"]: it["containerPort"] for it in container()["ports"]}
@@ -53,6 +54,7 @@ def test_the_container_is_started_as_the_command_wants() -> None:
         "grpc-xds": port(given["bind"]),
         "grpc-libraries": port(given["bind"]) + 1,  # protocols have one port after another
         "http-otlp": port(given["records"]),
+        "grpc-otlp": port(given["records_grpc"]),
         "http-status": port(given["status"]),
     }
     service = object_("manager/manager.yaml", "Service")
@@ -66,7 +68,7 @@ def test_the_container_runs_as_the_images_user() -> None:
     text = (ROOT / "Containerfile").read_text()
     user = object_("manager/manager.yaml", "Deployment")["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     assert re.search(rf"^USER {user}$", text, re.MULTILINE)
-    assert {it["mountPath"] for it in container()["volumeMounts"]} == {"/home/appnet/.cache", "/tmp"}
+    assert {it["mountPath"] for it in container()["volumeMounts"]} == {"/home/appnet/.cache", "/tmp", "/var/lib/appnet"}
 
 
 def test_it_may_watch_what_it_watches() -> None:

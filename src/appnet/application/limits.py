@@ -20,10 +20,10 @@ _Amount = TypeVar("_Amount", int, float)
 _WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]*)")
 
 
-def size(text: str) -> int | None:
-    """The bytes of a size as written; None for what is none."""
+def size(text: str, most: int = _LONGEST_MESSAGE) -> int | None:
+    """The bytes of a size as written; None for what is none, or more than ``most``."""
     found = _amount(text, _UNITS_OF_SIZE)
-    return int(found) if found is not None and found == int(found) and 1 <= found <= _LONGEST_MESSAGE else None
+    return int(found) if found is not None and found == int(found) and 1 <= found <= most else None
 
 
 def seconds(text: str) -> float | None:

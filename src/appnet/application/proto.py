@@ -303,7 +303,8 @@ class _Place:
     """A message somewhere in another.
 
     ``prefix``, ``numbers``, ``oneofs``, ``groups``: of what leads to it, as `Field` has them. ``above``: the types that
-    lie around it. ``within``: the path of the many messages that it is, or is inside of.
+    lie around it. ``within``: the path of the many messages that it is, or is inside of. ``secret``: no log may
+    show it.
     """
 
     message: Descriptor
@@ -313,6 +314,7 @@ class _Place:
     oneofs: tuple[str, ...] = ()
     groups: tuple[bool, ...] = ()
     within: str = ""
+    secret: bool = False
 
     def field(self, it: FieldDescriptor) -> Field:
         """The message's field, as the outermost message has it."""
@@ -322,6 +324,7 @@ class _Place:
         around = Field(
             self.prefix + it.name, BOOL, (*self.numbers, it.number), "message",
             oneofs=oneofs if any(oneofs) else (), groups=groups if any(groups) else (), within=self.within,
+            secret=self.secret or it.GetOptions().debug_redact,
         )  # fmt: skip
         return _of_message(it, around) if _holds_messages(it) else _of_scalars(it, around)
 
@@ -338,6 +341,7 @@ class _Place:
             (*field.oneofs, *[""] * (filled - len(field.oneofs))),
             (*field.groups, *[False] * (filled - len(field.groups))),
             self.within if field.type == BOOL else field.path,
+            field.secret,
         )
 
 

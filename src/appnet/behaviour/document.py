@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from appnet.application.proto import ProtoFile
 from appnet.diagnostics.place import Source, Span
@@ -95,6 +95,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a case begins with, in the place of a fresh start: it can be had on the interpreter alone.
+
+    ``state``: of variables, by element and name; of Maps the entries that are known.
+    ``call``: the number of the first call. ``began``: it has begun, so that no `open` sees it; a response may
+    come first. ``draws``: of the chain's first element, of 64 bits each. ``wall_ns``: the time of day as the
+    case begins, in nanoseconds since 1970. ``deadline_ns``: how long the first call has left. ``size``: of its message,
+    in bytes. ``loads``: calls in flight by host.
+    """
+
+    state: Mapping[tuple[str, str], Value] = field(default_factory=dict)
+    call: int = 1
+    began: bool = False
+    draws: tuple[int, ...] = ()
+    wall_ns: int | None = None
+    deadline_ns: int | None = None
+    size: int | None = None
+    authority: bytes = b""
+    peer: bytes = b""
+    trailers: Mapping[str, bytes] = field(default_factory=dict)
+    loads: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Case:
     """A sequence of steps on fresh instances of a chain, which have one store for shared state."""
 
@@ -106,6 +130,7 @@ class Case:
     steps: tuple[Step, ...]
     checks: Sequence[StateCheck | RecordCheck] = ()
     instances: int = 1
+    given: Given | None = None
 
     @property
     def tries_sharing(self) -> bool:

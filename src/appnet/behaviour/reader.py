@@ -26,6 +26,7 @@ from appnet.behaviour.document import (
     Step,
     StepOutcome,
 )
+from appnet.behaviour.given import read_given
 from appnet.behaviour.values import WrongValue, from_yaml
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import suggestion
@@ -54,7 +55,7 @@ class _Link:
 
 
 _TOP_KEYS = ("config", "proto", "protoRoots", "method", "chain", "parameters", "backends", "instances", "cases")
-_CASE_KEYS = ("name", "parameters", "backends", "instances", "seed", "draw", "steps", "state", "records")
+_CASE_KEYS = ("name", "parameters", "backends", "instances", "seed", "draw", "steps", "state", "records", "given")
 _KINDS = ("request", "response", "end", *OF_INSTANCES)
 _MOST_INSTANCES = 16
 _MOST_BACKENDS = 1_000_000
@@ -85,10 +86,13 @@ _STEP_HELP = "list steps: `- request: {…}`, `- response: {…}` or `- end: tru
 
 @dataclass
 class _Calls:
-    """Of a case: how many instances it has, and the open calls by name, with where they were opened and in which."""
+    """Of a case: how many instances it has, and the open calls by name, with where they were opened and in which.
+
+    ``fresh``: no call has begun before the case."""
 
     instances: int
     opened: dict[str, tuple[Span, int]] = field(default_factory=dict)
+    fresh: bool = True
 
     @property
     def spans(self) -> dict[str, Span]:
@@ -244,7 +248,8 @@ class _Reader:
         name = section.text("name", needed="what the case shows")
         elements = self._compiled(section, chain)
         instances = self._instances(section, self._instances(self._top, 1))
-        calls = _Calls(instances)
+        given = section.section("given") if "given" in section else None
+        calls = _Calls(instances, fresh=given is None)
         steps = []
         for node in section.items("steps", _STEP_HELP) or () if "steps" in section else ():
             step = self._mapping(node, "a step", _STEP_HELP)
@@ -262,6 +267,7 @@ class _Reader:
             tuple(steps),
             self._checks(section, elements),
             instances,
+            read_given(given, elements, self._value) if given is not None else None,
         )
 
     def _instances(self, section: Section, default: int) -> int:
@@ -368,7 +374,7 @@ class _Reader:
         if "instance" in section:
             title, span = f"`instance` of a {kind}", section.key_span("instance")
             self._problems.add("C071", title, span, "it is where its request was", "write it at the request")
-        if name not in open_calls:
+        if name not in open_calls and calls.fresh:
             title = f"no call `{name}` is open" if name else "no call is open"
             help_ = suggestion(name, open_calls, what="open calls")
             self._problems.add("C072", title, named.span if named else section.span, f"`{kind}` of which call?", help_)

@@ -96,6 +96,8 @@ def _reasons_to_skip(case: Case, method: MethodSignature, name: str) -> list[str
     """What the elements need and the target does not give; it is driven with a single worker."""
     if name == INTERPRETER:
         return []
+    if case.given is not None:
+        return ["only the interpreter can begin with what is given"]
     _, target = registry.targets()[name]
     asked = {(it.name, one.need): None for it in case.elements for one in needs(it, method)}
     if case.tries_sharing:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from appnet.application.proto import ProtoFile
-from appnet.behaviour.document import Case, Fields, Passes, Refuses, Replies, Step, StepOutcome
+from appnet.behaviour.document import Case, Fields, Given, Passes, Refuses, Replies, Step, StepOutcome
 from appnet.behaviour.messages import encode
 from appnet.interpret import Answered, ChainInstance, Environment, Refused, Rpc, Store, Watcher, dump
 from appnet.interpret.shown import CLOCK_START_NS
@@ -57,12 +57,33 @@ class InterpreterSubject(Subject):
         self._proto = proto
         self._now_ns = CLOCK_START_NS
         self._case, self._watcher, self._store = case, watcher, Store()
+        self._met = False  # any call
         self._chains = [self._begun(number) for number in range(case.instances)]
         self._calls: dict[str, tuple[Rpc, ChainInstance]] = {}
 
     def _begun(self, number: int) -> ChainInstance:
         environment = Environment(lambda: self._now_ns, self._case.seed + number, self._case.backends)
-        return ChainInstance(self._case.elements, environment, self._watcher, store=self._store, number=number)
+        given = self._case.given
+        if given is not None and given.wall_ns is not None:
+            environment.wall_ahead_ns = given.wall_ns - CLOCK_START_NS
+        chain = ChainInstance(self._case.elements, environment, self._watcher, store=self._store, number=number)
+        if given is not None:
+            _give(given, chain)
+        return chain
+
+    def _rpc(self, step: Step) -> Rpc:
+        """The call of a request, or of a response that comes first."""
+        rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
+        given = self._case.given
+        if given is not None and not self._met:
+            rpc.rpc_id, rpc.authority, rpc.peer = given.call, given.authority, given.peer
+            if given.deadline_ns is not None:
+                rpc.deadline_ns = self._now_ns + given.deadline_ns
+            if given.began:
+                rpc.opened = len(self._case.elements)
+            rpc.response_trailers = dict(given.trailers)
+        self._met = True
+        return rpc
 
     def run(self, step: Step) -> StepOutcome | None:
         """Lets the interpreter judge the step's message."""
@@ -94,8 +115,8 @@ class InterpreterSubject(Subject):
             self._chains[it] = self._begun(it)
 
     def _request(self, step: Step) -> StepOutcome:
-        rpc = Rpc(self._method, dict(step.fields), {**REQUEST_HEADERS, **step.metadata})
-        rpc.size = self._size(step, self._method.request)
+        size, rpc = self._size(step, self._method.request), self._rpc(step)
+        rpc.size = size
         chain = self._chains[step.instance]
         self._calls[step.call] = rpc, chain
         outcome = chain.request(rpc)
@@ -107,8 +128,13 @@ class InterpreterSubject(Subject):
         return Passes(changed(step.fields, rpc.message, self._method.request), headers, rpc.destination, rpc.wait_ms)
 
     def _response(self, step: Step) -> StepOutcome:
+        size = self._size(step, self._method.response)
+        if step.call not in self._calls:  # the case begins with a response, so it says what came before
+            rpc = self._rpc(step)
+            rpc.begun = len(self._case.elements)
+            self._calls[step.call] = rpc, self._chains[step.instance]
         rpc, chain = self._calls.pop(step.call)
-        rpc.size = self._size(step, self._method.response)
+        rpc.size = size
         rpc.message, rpc.response_metadata = dict(step.fields), {**RESPONSE_HEADERS, **step.metadata}
         outcome = chain.response(rpc, step.status)
         if isinstance(outcome, Refused):
@@ -117,6 +143,8 @@ class InterpreterSubject(Subject):
         return Passes(changed(step.fields, rpc.message, self._method.response), headers)
 
     def _size(self, step: Step, schema: MessageSchema) -> int:
+        if self._case.given is not None and self._case.given.size is not None and not self._met:
+            return self._case.given.size
         return 0 if step.status else len(encode(step.fields, schema, self._proto))
 
     def state(self, instance: int) -> dict[str, str]:
@@ -129,3 +157,12 @@ class InterpreterSubject(Subject):
         for stream, item in self._chains[instance].records():
             found.setdefault(stream, []).append(item)
         return found
+
+
+def _give(given: Given, chain: ChainInstance) -> None:
+    """Lets the chain begin with that."""
+    for (element, variable), value in given.state.items():
+        chain.set_state_of(element, {variable: value})
+    chain.load_hosts(given.loads)
+    if given.draws:
+        chain.draw_from(chain.elements()[0].name, given.draws)

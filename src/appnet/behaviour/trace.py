@@ -11,8 +11,8 @@ from appnet.behaviour.subject import InterpreterSubject
 from appnet.interpret.instance import ElementInstance
 from appnet.interpret.shown import shown
 from appnet.interpret.values import Value, copy_value
-from appnet.ir.nodes import Arm, Block, StateVariable
-from appnet.ir.rows import Row, match_action_rows
+from appnet.ir.nodes import Arm, Block, Refuse, StateVariable
+from appnet.ir.rows import Row, match_action_rows, refusal_rows
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,17 @@ class Change:
 
 @dataclass(frozen=True)
 class HandlerTrace:
-    """One run of a handler. ``rows``: those that fired; where there is nothing to match, the one that always does."""
+    """One run of a handler. ``rows``: those that fired; where there is nothing to match, the one that always does.
+
+    ``refused``: where it refused, and ``refused_row``: the number of the row around that.
+    """
 
     element: str
     handler: str
     rows: tuple[Row, ...]
     changes: tuple[Change, ...]
+    refused: Refuse | None = None
+    refused_row: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class _Run:
     body: Block
     before: Mapping[str, Value]
     arms: list[Arm] = field(default_factory=list)
+    refused: Refuse | None = None
 
     def finished(self) -> HandlerTrace:
         element = self.instance.element
@@ -73,7 +79,8 @@ class _Run:
         fired = [by_arm[id(arm)] for arm in self.arms] or rows[:1]
         changes = [change for it in element.state if (change := self._change(it)) is not None]
         handler = next(name for name, it in element.handlers.items() if it.body is self.body)
-        return HandlerTrace(element.name, handler, tuple(fired), tuple(changes))
+        row = refusal_rows(self.body)[id(self.refused)] if self.refused is not None else None
+        return HandlerTrace(element.name, handler, tuple(fired), tuple(changes), self.refused, row)
 
     def _change(self, variable: StateVariable) -> Change | None:
         before, after = (values[variable.name] for values in (self.before, self.instance.state))
@@ -95,6 +102,10 @@ class _Recorder:
     def takes(self, arm: Arm) -> None:
         assert self._running is not None, "arms belong to a handler"
         self._running.arms.append(arm)
+
+    def refuses(self, statement: Refuse) -> None:
+        assert self._running is not None, "a handler refuses"
+        self._running.refused = statement
 
     def take(self) -> tuple[HandlerTrace, ...]:
         """The handlers since the last time."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appnet.application.model import USUAL_LIMITS, Chain, Limits
+from appnet.application.model import USUAL_LIMITS, Limits
+from appnet.cli.observed import Traffic
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import OptimizedPlan, Profile, Settings
 from appnet.optimize.explain import Explanation, Total, explain, explanation_json, segment_json, total
 from appnet.optimize.prices import load_prices
-from appnet.optimize.profile import load_profiles
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Planned:
         return [explain(*it) for it in self.plans]
 
 
-def planned(files: Sequence[FileSource], settings: Settings, where: Where, profile: Path | None) -> Planned:
+def planned(files: Sequence[FileSource], settings: Settings, where: Where, traffic: Traffic) -> Planned:
     """The plans for the application that the files say. Raises `DiagnosticError`."""
     loaded = load_application(*files, where=where)
-    seen = profiles_of(profile, [it.chain for it in loaded.chains])
+    seen = traffic.profiles(loaded.chains)
     plans = plan_application(loaded, settings, where, profiles=seen)
     edges = tuple((client.value, server.value) for client, server in loaded.application.edges)
     return Planned(loaded.application.name, edges, tuple(zip(plans, seen, strict=True)))
@@ -54,11 +54,6 @@ def where_of(
     """What is compiled for; by the prices in the file, where there is one. Raises `DiagnosticError`."""
     measured = load_prices(FileSource(prices), [target]) if prices is not None else None
     return Where(target, workers, cluster, measured, limits)
-
-
-def profiles_of(file: Path | None, chains: Sequence[Chain]) -> list[Profile]:
-    """What the file says of each chain; nothing where there is no file. Raises `DiagnosticError`."""
-    return [Profile()] * len(chains) if file is None else load_profiles(FileSource(file), chains)
 
 
 def plan_data(found: Planned) -> dict[str, Any]:

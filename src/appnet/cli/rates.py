@@ -44,7 +44,9 @@ def rates(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         {**it, "per_second": _rate(it["count"], counts.get(tuple(it[key] for key in _STREAM), 0), seconds)}
         for it in after["records"]
     ]
+    found["seconds"] = round(seconds, 3)
     found["refused_points"] = after.get("refused_points", 0)
+    found["lost"] = after.get("lost", [])
     return found
 
 
@@ -118,9 +120,11 @@ def rates_shown(found: dict[str, Any]) -> RenderableType:
     for it in tables:
         if it.row_count:
             shown += ["", it] if shown else [it]
+    told = list(found["lost"])
     if found["refused_points"]:
-        text = f"{found['refused_points']} counts were not taken: there are too many instances or series"
-        shown += ["", Text(text)] if shown else [Text(text)]
+        told.append(f"{found['refused_points']} counts were not taken: there are too many instances or series")
+    if told:
+        shown += ["", *map(Text, map(plain, told))] if shown else [*map(Text, map(plain, told))]
     return Group(*shown)
 
 

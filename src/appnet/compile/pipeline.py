@@ -134,6 +134,9 @@ def print_artifacts(chains: Sequence[LoadedChain], plans: Sequence[OptimizedPlan
             ahead, numbers = methods_ahead(chain, before), numbering_of(chain, plan.plan, number)
             before += [it.name.value for it in segment.elements]
             elements = [it.elements[spec.name.value].digest for it in chain.methods for spec in segment.elements]
+            elements += [
+                it.digest for bound in chain.methods for it in bound.elements.values()
+            ]  # whose secrets may come
             methods = [it.signature.digest for it in chain.methods]
             key = (segment.name, segment.place.processor, segment.place.target, ahead, numbers, *elements, *methods)
             if key not in seen:

@@ -61,6 +61,12 @@ class Controller:
         assert self._running is not None
         return self._running
 
+    @property
+    def versions(self) -> list[Version]:
+        """Those that are known: the candidate, the running one, and the last few before it."""
+        known = [self.candidate, self._running, *(it.version for it in self.past)]
+        return [it for it in known if it is not None]
+
     def meant_for(self, node: Node) -> Version:
         """The version that a node is to run."""
         return self.candidate if self.candidate is not None and node.name in self.canaries else self.running

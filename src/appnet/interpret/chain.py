@@ -161,6 +161,14 @@ class ChainInstance:
         """Gives state variables of the element these values, by name, as if handlers had left them there."""
         self._named(element).state.update({name: copy_value(value) for name, value in values.items()})
 
+    def load_hosts(self, loads: Mapping[int, int]) -> None:
+        """So many more calls are in flight to each of these hosts."""
+        self._loads.more(loads)
+
+    def draw_from(self, element: str, draws: Sequence[int]) -> None:
+        """The element's next draws are these, of 64 bits each."""
+        self._named(element).draw_from(draws)
+
     def records(self) -> list[Record]:
         """What was appended to record streams since the start, in order: ("ELEMENT.VARIABLE", item)."""
         return list(self._records)
@@ -295,6 +303,9 @@ class _Loads:
         self.remove(rpc)
         rpc.backend = host
         self._in_flight[host] += 1
+
+    def more(self, loads: Mapping[int, int]) -> None:
+        self._in_flight.update(loads)
 
     def remove(self, rpc: Rpc) -> None:
         if rpc.backend is not None:

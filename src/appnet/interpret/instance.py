@@ -8,7 +8,7 @@ from typing import Protocol
 
 from appnet.interpret.merging import WHOLE
 from appnet.interpret.operations import MEANINGS, Backends, Machine
-from appnet.interpret.random import Generator, coupled_generator
+from appnet.interpret.random import Generator, Given, coupled_generator
 from appnet.interpret.rpc import Environment, Message, Rpc, put
 from appnet.interpret.store import SharedState
 from appnet.interpret.values import Value, copy_value, default_value, fit, hold, is_named
@@ -87,6 +87,9 @@ class Watcher(Protocol):
 
     def takes(self, arm: Arm) -> None:
         """In the handler that began last, this arm fits."""
+
+    def refuses(self, statement: Refuse) -> None:
+        """The handler that began last refuses here."""
 
 
 Record = tuple[str, Value]
@@ -182,6 +185,11 @@ class ElementInstance:
         if self._watcher is not None:
             self._watcher.takes(arm)
 
+    def refuse(self, statement: Refuse) -> None:
+        """Tells the watcher of a handler where it refuses."""
+        if self._watcher is not None:
+            self._watcher.refuses(statement)
+
     def set_state(self, place: State, value: Value) -> None:
         """Gives the variable a value of its own; a container is cut down to the variable's capacity."""
         self.evicted += fit(value, self.element.capacity_of(place))
@@ -192,6 +200,10 @@ class ElementInstance:
         """A handler set or deleted an entry of a Map, or with `WHOLE` any of the variable."""
         if self._shared is not None:
             self._shared.wrote(variable, key)
+
+    def draw_from(self, draws: Sequence[int]) -> None:
+        """Its next draws are these, of 64 bits each."""
+        self._generator = Given(draws)
 
     def machine(self, call: Call, rpc: Rpc | None, message: Message | None) -> Machine:
         """What the operation runs on."""
@@ -252,6 +264,7 @@ class _Run:
             case Answer():
                 return Answers(self.reply)
             case Refuse(message=message, code=code):
+                self.instance.refuse(statement)
                 return RefusalVerdict(code, self._value(message))
         return None
 

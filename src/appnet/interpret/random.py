@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 _MASK = 2**64 - 1
 
@@ -30,6 +31,18 @@ class Generator:
         z = ((z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
         z = ((z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK
         return z ^ (z >> 31)
+
+
+class Given(Generator):
+    """Draws that were made elsewhere; then zeros."""
+
+    def __init__(self, draws: Sequence[int]) -> None:
+        super().__init__(0, "")
+        self._draws = list(draws)
+
+    def draw(self) -> int:
+        """The next one."""
+        return self._draws.pop(0) if self._draws else 0
 
 
 def coupled_generator(seed: int, element: str, call: int, handler: str) -> Generator:

@@ -142,8 +142,8 @@ class _Body:
             case typed.Route(host=value) | typed.Delay(seconds=value):
                 atom = self._atom(value)
                 self._out.append(Route(atom) if isinstance(statement, typed.Route) else Delay(atom))
-            case typed.Refuse(message=message, code=code):
-                self._out.append(Refuse(self._atom(message), code))
+            case typed.Refuse(message=message, code=code, span=span):
+                self._out.append(Refuse(self._atom(message), code, span))
 
     def _run(self, value: typed.Operate) -> None:
         computed = self._computation(value)

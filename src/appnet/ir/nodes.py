@@ -194,10 +194,11 @@ class Forward:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Ends the handler: the caller is answered with this gRPC status instead."""
+    """Ends the handler: the caller is answered with this gRPC status instead. ``span``: where the program says so."""
 
     message: Atom
     code: int
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

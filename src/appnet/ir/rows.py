@@ -166,6 +166,27 @@ class _Rows:
         return show_atom(atom).removeprefix("state.")
 
 
+def refusal_rows(body: Block) -> dict[int, str]:
+    """By the identity of each `Refuse`, the number of the row around it; empty for one that stands in no arm."""
+    return dict(_refusals(body, "", ""))
+
+
+def _refusals(block: Block, prefix: str, row: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    for statement in block.statements:
+        if isinstance(statement, Match | Foreach):
+            number += 1
+        match statement:
+            case Match(arms=arms):
+                for index, arm in enumerate(arms):
+                    inner = arm_number(f"{prefix}{number}", index)
+                    yield from _refusals(arm.body, f"{inner}.", inner)
+            case Foreach(body=inside):
+                yield from _refusals(inside, f"{prefix}{number}.", f"{prefix}{number}")
+            case Refuse():
+                yield id(statement), row
+
+
 def arm_number(match: str, index: int) -> str:
     """The number of an arm's row, by its match's."""
     return f"{match}{_letter(index)}"

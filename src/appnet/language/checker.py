@@ -411,7 +411,7 @@ class _Body:
         code = STATUS_CODES["ABORTED"]
         with self._guard():
             code = _code(err.arguments[1]) if len(err.arguments) == 2 else code
-        return typed.Refuse(typed_expression(self.scope, err.arguments[0], STRING), code)
+        return typed.Refuse(typed_expression(self.scope, err.arguments[0], STRING), code, err.span)
 
     # --- match and foreach ---
 

@@ -24,7 +24,7 @@ class Field:
 
     The type of a message is ``bool``, whether it is there; that of many is ``uint``, how many there are. ``within``:
     the path of the field of many messages that it stands in; its type is then a Vec of what each of those has.
-    ``many``: whether a message has any number of it.
+    ``many``: whether a message has any number of it. ``secret``: no log may show it.
     """
 
     path: str
@@ -40,6 +40,7 @@ class Field:
     names: tuple[int, ...] = ()
     within: str = ""
     many: bool = False
+    secret: bool = False
 
     @property
     def is_message(self) -> bool:

@@ -230,6 +230,7 @@ class Forward:
 class Refuse:
     message: Value
     code: int
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from appnet.observe.points import Histogram, Point, decode_metrics
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.records import MalformedTelemetryError, Record, RecordValue, decode_logs
+from appnet.observe.refusals import Refusal, RefusalStore, decode_refusals
 from appnet.observe.store import FloatSummary, RecordStore, StreamKey, StreamSummary
 from appnet.observe.totals import Totals
 
@@ -15,9 +16,12 @@ __all__ = [
     "Record",
     "RecordStore",
     "RecordValue",
+    "Refusal",
+    "RefusalStore",
     "StreamKey",
     "StreamSummary",
     "Totals",
     "decode_logs",
     "decode_metrics",
+    "decode_refusals",
 ]

@@ -10,6 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from appnet.observe.forward import Forwarder
+from appnet.observe.kept import Kept
 from appnet.observe.points import (
     ATTRIBUTES,
     CALLS,
@@ -23,6 +25,7 @@ from appnet.observe.points import (
     ROW_HITS,
     Histogram,
 )
+from appnet.observe.signals import Signal
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 
@@ -49,6 +52,18 @@ def record_metrics(store: RecordStore) -> CounterMetricFamily:
     for key, count in store.counts().items():
         records.add_metric([key.element, key.variable], count)
     return records
+
+
+def kept_metrics(kept: Kept, forwarder: Forwarder | None) -> Iterator[Metric]:
+    """How much is kept, and what was neither kept nor forwarded."""
+    yield CounterMetricFamily("appnet_records_unkept", "Records that came too fast, or found no room.", kept.dropped)
+    yield GaugeMetricFamily("appnet_store_bytes", "What telemetry takes on disk.", kept.size)
+    if forwarder is not None:
+        told = "Records and points that went no further."
+        dropped = CounterMetricFamily("appnet_forward_dropped", told, labels=["signal"])
+        for signal in Signal:
+            dropped.add_metric([signal.value], forwarder.dropped[signal])
+        yield dropped
 
 
 def chain_metrics(totals: Totals) -> Iterator[Metric]:

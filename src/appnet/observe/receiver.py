@@ -1,53 +1,69 @@
-"""An OTLP/HTTP endpoint for logs and metrics: on one machine it stands where a cluster has its collector."""
+"""An OTLP endpoint for logs and metrics, over HTTP and gRPC: it stands where others have their collector."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from appnet.observe.otlp import ExportLogsServiceResponse, ExportMetricsServiceResponse
 from appnet.observe.points import Point, decode_metrics
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
+from appnet.observe.refusals import Refusal, decode_refusals
+from appnet.observe.signals import Signal, TooLargeError
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
 from appnet.system.tls import ServerTls
 
+if TYPE_CHECKING:
+    from appnet.observe.grpc_endpoint import GrpcEndpoint
+
 _log = logging.getLogger(__name__)
 
 _PROTOBUF = "application/x-protobuf"
-_MAX_POST_BYTES = 64 << 20
-_MAX_COUNTS_BYTES = 8 << 20  # more than an instance may tell; of small points, these take a second or two
+_MOST_POSTS = 16  # are read at once, so that what they take together is bounded; others wait
+_READ_SECONDS = 30.0
 
 Subscriber = Callable[[Record], None]
+Listener = Callable[[Signal, bytes, int], None]
 _T = TypeVar("_T")
 
 
 class OtlpReceiver:
     """Accepts ``POST /v1/logs`` and ``/v1/metrics`` in binary protobuf, gzipped or not, and hands every record and
-    every point to those that subscribed to them.
+    every point to those that subscribed to them. The same over gRPC at ``grpc``, if there is such an address.
 
     ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. By ``tls`` or without.
     """
 
-    def __init__(self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None) -> None:
+    def __init__(
+        self, bind: Address = ANY_LOCAL_PORT, tls: ServerTls | None = None, grpc: Address | None = None
+    ) -> None:
         self._bind, self._tls = bind, tls
+        self._grpc = None if grpc is None else _grpc_endpoint(grpc, tls, self.take)
+        self._listeners: list[Listener] = []
+        self._reading = asyncio.Semaphore(_MOST_POSTS)
         self._subscribers: list[Subscriber] = []
         self._counting: list[Callable[[Point], None]] = []
+        self._explaining: list[Callable[[Refusal], None]] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
-        application = web.Application(client_max_size=_MAX_POST_BYTES)
+        application = web.Application(client_max_size=max(it.most_bytes for it in Signal))
         application.router.add_post("/v1/logs", self._take_logs)
         application.router.add_post("/v1/metrics", self._take_metrics)
         self._runner = await serve_http(application, self._bind, self._tls, auto_decompress=False)
+        if self._grpc is not None:
+            await self._grpc.start()
 
     async def stop(self) -> None:
-        """Ends open requests and closes the port. Safe to call again."""
+        """Ends open requests and closes the ports. Safe to call again."""
+        if self._grpc is not None:
+            await self._grpc.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -67,6 +83,13 @@ class OtlpReceiver:
         host, port = self._runner.addresses[0][:2]
         return Address(host, port)
 
+    @property
+    def grpc_address(self) -> Address:
+        """Where it listens for gRPC."""
+        if self._grpc is None:
+            raise RuntimeError("the OTLP receiver has no address for gRPC")
+        return self._grpc.address
+
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls ``subscriber`` with every record from now on; the function returned ends that.
 
@@ -79,41 +102,76 @@ class OtlpReceiver:
         """Calls ``subscriber`` with every point of a metric from now on, as `subscribe` does."""
         self._counting.append(subscriber)
 
+    def explain(self, subscriber: Callable[[Refusal], None]) -> None:
+        """Calls ``subscriber`` with every refusal from now on, as `subscribe` does."""
+        self._explaining.append(subscriber)
+
+    def listen(self, listener: Listener) -> None:
+        """Calls ``listener`` with every accepted post from now on, as it is encoded, and how much is in it."""
+        self._listeners.append(listener)
+
+    def take(self, signal: Signal, body: bytes) -> None:
+        """Hands out what is in a post, all of it or nothing. Raises `MalformedTelemetryError` and `TooLargeError`."""
+        if len(body) > signal.most_bytes:
+            raise TooLargeError(f"more than {signal.most_bytes} bytes")
+        if signal is Signal.LOGS:
+            records, refusals = decode_logs(body), decode_refusals(body)
+            many = len(records) + len(refusals)
+            _hand_out(records, self._subscribers)
+            _hand_out(refusals, self._explaining)
+        else:
+            points = decode_metrics(body)
+            many = len(points)
+            _hand_out(points, self._counting)
+        for it in self._listeners if many else ():
+            it(signal, body, many)
+
     async def _take_logs(self, request: web.Request) -> web.Response:
-        _hand_out(await _decoded(request, decode_logs), self._subscribers)
-        return web.Response(body=ExportLogsServiceResponse().SerializeToString(), content_type=_PROTOBUF)
+        return await self._posted(request, Signal.LOGS)
 
     async def _take_metrics(self, request: web.Request) -> web.Response:
-        _hand_out(await _decoded(request, decode_metrics, _MAX_COUNTS_BYTES), self._counting)
-        return web.Response(body=ExportMetricsServiceResponse().SerializeToString(), content_type=_PROTOBUF)
+        return await self._posted(request, Signal.METRICS)
+
+    async def _posted(self, request: web.Request, signal: Signal) -> web.Response:
+        if request.content_type != _PROTOBUF:
+            raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
+        try:
+            async with self._reading, asyncio.timeout(_READ_SECONDS):
+                body = await request.read()
+                plain = _plain(body, request.headers.get("Content-Encoding", "identity"), signal.most_bytes)
+                self.take(signal, plain)
+        except MalformedTelemetryError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
+        except TooLargeError as error:
+            raise web.HTTPRequestEntityTooLarge(signal.most_bytes, len(body), text=f"{error}\n") from error
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text=f"the post did not come within {_READ_SECONDS:.0f} s\n") from None
+        return web.Response(body=signal.response, content_type=_PROTOBUF)
 
 
-async def _decoded(request: web.Request, decode: Callable[[bytes], list[_T]], most: int = _MAX_POST_BYTES) -> list[_T]:
-    """What is in the post, all of it or nothing."""
-    if request.content_type != _PROTOBUF:
-        raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
-    try:
-        return decode(_plain(await request.read(), request.headers.get("Content-Encoding", "identity"), most))
-    except MalformedTelemetryError as error:
-        raise web.HTTPBadRequest(text=f"{error}\n") from error
+def _grpc_endpoint(bind: Address, tls: ServerTls | None, take: Callable[[Signal, bytes], None]) -> GrpcEndpoint:
+    from appnet.observe.grpc_endpoint import GrpcEndpoint  # noqa: PLC0415 -- most receivers have none
+
+    return GrpcEndpoint(bind, tls, take)
 
 
-def _hand_out(found: Iterable[_T], subscribers: Iterable[Callable[[_T], None]]) -> None:
-    for it in found:
-        for subscriber in tuple(subscribers):
+def _hand_out(found: list[_T], subscribers: Iterable[Callable[[_T], None]]) -> None:
+    for subscriber in tuple(subscribers):
+        rest = iter(found)
+        while True:
             try:
-                subscriber(it)
+                for it in rest:
+                    subscriber(it)
+                break
             except Exception:
                 _log.exception("a subscriber to telemetry failed")
 
 
 def _plain(body: bytes, encoding: str, most: int) -> bytes:
-    """``body`` decompressed, of ``most`` bytes.
+    """``body`` decompressed, of at most ``most`` bytes.
 
     Done here because aiohttp drops the connection, unanswered, over a broken body.
     """
-    if len(body) > most:
-        raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=len(body))
     if encoding == "identity":
         return body
     if encoding != "gzip":
@@ -121,8 +179,10 @@ def _plain(body: bytes, encoding: str, most: int) -> bytes:
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         plain = decompressor.decompress(body, most)
+        if decompressor.unconsumed_tail:
+            raise TooLargeError(f"more than {most} bytes when decompressed")
     except zlib.error as error:
         raise MalformedTelemetryError(f"not gzip: {error}") from error
     if not decompressor.eof:
-        raise MalformedTelemetryError("gzip that is cut off or too long")
+        raise MalformedTelemetryError("gzip that is cut off")
     return plain

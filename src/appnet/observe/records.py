@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from appnet.observe.otlp import ExportLogsServiceRequest
+
+REFUSALS = "appnet.refusals"
+"""The scope of records that say why calls were refused: see `appnet.observe.refusals`. No element records them."""
+MOST_RECORDS = 200_000
+"""In a post. An empty one takes two bytes of it, and hundreds here."""
+_TOO_MANY = f"more than {MOST_RECORDS} records in one post"
+_UNSEEN_BYTES = 4 << 20  # whose records, however many, are few enough for protobuf
+_MOST_RESOURCE_BYTES, _LONGEST_NAME = 32 << 10, 1_024
 
 RecordValue = bool | int | float | str | bytes | tuple["RecordValue", ...] | None
 
@@ -17,8 +24,7 @@ class MalformedTelemetryError(ValueError):
     """A post that is not an OTLP logs request as AppNet's chains send them."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """An entry that ``element`` appended to its Vec ``variable``.
 
     ``time_ns`` is nanoseconds since the Unix epoch. ``value`` is a pair as a tuple, an Instant as nanoseconds.
@@ -34,13 +40,19 @@ class Record:
 
 def decode_logs(body: bytes) -> list[Record]:
     """The records in an encoded ``ExportLogsServiceRequest``; raises ``MalformedTelemetryError``."""
+    if len(body) > _UNSEEN_BYTES:
+        _check_number(body)
     try:
         request = ExportLogsServiceRequest.FromString(body)
     except DecodeError as error:
         raise MalformedTelemetryError(f"not an ExportLogsServiceRequest: {error}") from error
+    if sum(len(it.log_records) for one in request.resource_logs for it in one.scope_logs) > MOST_RECORDS:
+        raise MalformedTelemetryError(_TOO_MANY)
     records: list[Record] = []
     for resource_logs in request.resource_logs:
-        resource = {pair.key: _value(pair.value) for pair in resource_logs.resource.attributes}
+        if resource_logs.resource.ByteSize() > _MOST_RESOURCE_BYTES:
+            raise MalformedTelemetryError(f"a resource takes more than {_MOST_RESOURCE_BYTES} bytes")
+        resource = {pair.key: value_of(pair.value) for pair in resource_logs.resource.attributes}
         for scope_logs in resource_logs.scope_logs:
             records.extend(_scope_records(scope_logs, resource))
     return records
@@ -48,19 +60,67 @@ def decode_logs(body: bytes) -> list[Record]:
 
 def _scope_records(scope_logs: Any, resource: Mapping[str, RecordValue]) -> Iterator[Record]:
     element, _, variable = scope_logs.scope.name.rpartition(".")
-    if not element or not variable:
-        raise MalformedTelemetryError(f"scope {scope_logs.scope.name!r} is not ELEMENT.VARIABLE")
-    for entry in scope_logs.log_records:
-        yield Record(entry.time_unix_nano, element, variable, _value(entry.body), resource)
+    if not element or not variable or len(scope_logs.scope.name) > _LONGEST_NAME:
+        raise MalformedTelemetryError(f"scope {scope_logs.scope.name[:_LONGEST_NAME]!r} is not ELEMENT.VARIABLE")
+    for entry in scope_logs.log_records if scope_logs.scope.name != REFUSALS else ():
+        yield Record(entry.time_unix_nano, element, variable, value_of(entry.body), resource)
 
 
-def _value(value: Any) -> RecordValue:
+def value_of(value: Any) -> RecordValue:
+    """An encoded ``AnyValue`` as data; raises ``MalformedTelemetryError``."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     if kind == "array_value":
-        return tuple(_value(item) for item in value.array_value.values)
+        return tuple(value_of(item) for item in value.array_value.values)
     if kind in ("bool_value", "int_value", "double_value", "string_value", "bytes_value"):
         plain: RecordValue = getattr(value, kind)
         return plain
     raise MalformedTelemetryError(f"a record cannot hold a {kind}")
+
+
+def _check_number(body: bytes) -> None:
+    """Raises `MalformedTelemetryError` where there are too many records to take them apart."""
+    number = 0
+    for resource_logs in _parts(body, 0, len(body), 1):
+        for scope_logs in _parts(body, *resource_logs, 2):
+            for _ in _parts(body, *scope_logs, 2):
+                number += 1
+                if number > MOST_RECORDS:
+                    raise MalformedTelemetryError(_TOO_MANY)
+
+
+def _parts(body: bytes, place: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """Where the submessages of the field ``wanted`` begin and end, in a message of protobuf. What is malformed ends
+    them: protobuf says more about it."""
+    try:
+        while place < end:
+            tag, place = _varint(body, place)
+            match tag & 7:
+                case 0:
+                    _, place = _varint(body, place)
+                case 1:
+                    place += 8
+                case 2:
+                    size, place = _varint(body, place)
+                    if tag >> 3 == wanted:
+                        yield place, min(place + size, end)
+                    place += size
+                case 5:
+                    place += 4
+                case _:
+                    return
+    except IndexError:
+        return
+
+
+def _varint(body: bytes, place: int) -> tuple[int, int]:
+    """The number at a place, and where it ends. Raises IndexError behind the end."""
+    found = shift = 0
+    while True:
+        byte = body[place]
+        place += 1
+        found |= (byte & 0x7F) << shift
+        if byte < 0x80 or shift > 63:
+            return found, place
+        shift += 7

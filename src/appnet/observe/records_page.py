@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
-from collections import deque
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 
-from appnet.observe.records import Record, RecordValue
+from appnet.observe.chunks import plain
+from appnet.observe.forward import Forwarder
+from appnet.observe.kept import Kept
+from appnet.observe.reading import Wanted, matching
+from appnet.observe.records import Record
 from appnet.observe.store import RecordStore, StreamKey
 
 _LOOK_SECONDS = 0.2
 _ALIVE_SECONDS = 15.0
 """After which a silent stream gets an empty line, so that nobody in between takes it for dead."""
 _MOST_BEFORE = 1_000
+_MOST_SECONDS = 1e9
 
 
 class RecordsPage:
-    """Serves ``/records`` and ``/records/sums`` of ``records``."""
+    """Serves ``/records`` and ``/records/sums``: of ``records`` what comes and came lately, of ``kept`` what was."""
 
-    def __init__(self, records: RecordStore) -> None:
-        self._records = records
+    def __init__(self, records: RecordStore, kept: Kept, forwarder: Forwarder | None = None) -> None:
+        self._records, self._kept, self._forwarder = records, kept, forwarder
         self._ending = asyncio.Event()
 
     def add_to(self, application: web.Application) -> None:
@@ -38,75 +42,93 @@ class RecordsPage:
 
         application.on_shutdown.append(end)
 
-    async def _sums(self, _request: web.Request) -> web.Response:
-        """How many records of each stream have come, and order statistics of numbers among the last ones."""
+    async def _sums(self, request: web.Request) -> web.Response:
+        """How many records of each stream have come, and order statistics of numbers among the last ones. ``ago=N``:
+        how many had come N seconds ago."""
+        ago = seconds_asked(request, "ago")
+        since = await self._kept.counts_since(ago) if ago else {}
         streams = [
             {
                 "element": it.key.element,
                 "variable": it.key.variable,
-                "count": it.count,
-                "latest": _value(it.latest.value),
+                "count": max(0, it.count - since.get(it.key, 0)),
+                "latest": plain(it.latest.value),
                 "median": it.floats.p50 if it.floats else None,
                 "p99": it.floats.p99 if it.floats else None,
             }
             for it in self._records.summaries()
         ]
-        return web.json_response({"streams": streams})
+        not_forwarded = self._forwarder.lost() if self._forwarder is not None else []
+        return web.json_response({"streams": streams, "lost": [*self._kept.lost(), *not_forwarded]})
 
     async def _lines(self, request: web.Request) -> web.StreamResponse:
-        """``tail=N``: so many of those that came before, in the order of their times. ``follow=true``: and all that
-        come from now on."""
+        """``tail=N``: so many of those that came before, in the order of their times. ``since=N``: of the last N
+        seconds, all of them as they came, unless there is a ``tail``. ``element=NAME,NAME`` and
+        ``namespace=NAME``: only these. ``follow=true``: and all that come from now on."""
+        query = request.query
+        since = seconds_asked(request, "since")
         try:
-            tail = min(max(int(request.query.get("tail", "10")), 0), _MOST_BEFORE)
+            tail = None if since and "tail" not in query else min(max(int(query.get("tail", "10")), 0), _MOST_BEFORE)
         except ValueError:
             return web.Response(text="tail is a number\n", status=400)
+        begin = time.time_ns() - int(since * 1e9) if since else 0
+        wanted = Wanted(frozenset(filter(None, query.get("element", "").split(","))), query.get("namespace", ""), begin)
         answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"})
         await answer.prepare(request)
         seen = self._records.counts()
-        await _send(answer, self._last(tail))
+        if tail is not None:
+            await _send(answer, await self._kept.last(tail, wanted))
+        else:
+            more = self._kept.since(wanted)
+            while not self._ending.is_set() and (some := await more()):
+                await _send(answer, some)
+        if query.get("follow") == "true":
+            await self._follow(answer, wanted, seen)
+        await answer.write_eof()
+        return answer
+
+    async def _follow(self, answer: web.StreamResponse, wanted: Wanted, seen: dict[StreamKey, int]) -> None:
         quiet = 0.0
-        while request.query.get("follow") == "true" and not self._ending.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), _LOOK_SECONDS)
+        while not self._ending.is_set():
             now = self._records.counts()
-            new = sorted(self._since(seen, now), key=lambda it: it.time_ns)
+            new = sorted(self._since(seen, now, wanted), key=lambda it: it.time_ns)
             seen, quiet = now, 0.0 if new else quiet + _LOOK_SECONDS
             await _send(answer, new)
             if quiet >= _ALIVE_SECONDS:
                 await answer.write(b"\n")
                 quiet = 0.0
-        await answer.write_eof()
-        return answer
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _LOOK_SECONDS)
 
-    def _last(self, number: int) -> list[Record]:
-        newest = (it for key in self._records.counts() for it in self._records.records(*key)[-number:])
-        return list(deque(sorted(newest, key=lambda it: it.time_ns), maxlen=number)) if number else []
-
-    def _since(self, seen: dict[StreamKey, int], now: dict[StreamKey, int]) -> Iterator[Record]:
+    def _since(self, seen: dict[StreamKey, int], now: dict[StreamKey, int], wanted: Wanted) -> Iterator[Record]:
         for key, count in now.items():
             before = seen.get(key, 0)
             new = count - before if count >= before else count  # a stream that was forgotten meanwhile begins anew
-            if new:
-                yield from self._records.records(*key)[-new:]
+            if new and (not wanted.elements or key.element in wanted.elements):
+                yield from matching(self._records.records(*key)[-new:], wanted)
+
+
+def seconds_asked(request: web.Request, name: str) -> float:
+    """The seconds that a query says; 0 where it says none."""
+    try:
+        found = float(request.query.get(name, "0"))
+    except ValueError:
+        found = -1
+    if not 0 <= found <= _MOST_SECONDS:
+        raise web.HTTPBadRequest(text=f"{name} is a number of seconds\n")
+    return found
 
 
 async def _send(answer: web.StreamResponse, records: list[Record]) -> None:
     if records:
-        await answer.write(b"".join(json.dumps(_plain(it)).encode() + b"\n" for it in records))
+        await answer.write(b"".join(json.dumps(_document(it)).encode() + b"\n" for it in records))
 
 
-def _plain(record: Record) -> dict[str, Any]:
+def _document(record: Record) -> dict[str, Any]:
     return {
         "time_ns": record.time_ns,
         "element": record.element,
         "variable": record.variable,
-        "value": _value(record.value),
-        "resource": {key: _value(it) for key, it in record.resource.items()},
+        "value": plain(record.value),
+        "resource": {key: plain(it) for key, it in record.resource.items()},
     }
-
-
-def _value(value: RecordValue) -> Any:
-    """As JSON has it; bytes in base64."""
-    if isinstance(value, tuple):
-        return [_value(it) for it in value]
-    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value

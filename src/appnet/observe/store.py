@@ -10,6 +10,7 @@ from typing import NamedTuple
 from appnet.observe.records import Record, RecordValue
 
 _SMALL_BYTES = 8
+_RECORD_BYTES = 200  # what it takes beside its value
 
 
 class StreamKey(NamedTuple):
@@ -49,10 +50,19 @@ class RecordStore:
     """Keeps the last ``capacity`` records of each of at most ``max_streams`` streams, and counts all.
 
     Of a stream of long texts it keeps fewer: about ``stream_bytes`` in all, but always the last one. A new stream
-    beyond ``max_streams`` takes the place of the one that has been silent longest.
+    beyond ``max_streams`` takes the place of the one that has been silent longest, and so does a record beyond about
+    ``max_bytes`` of all.
     """
 
-    def __init__(self, capacity: int = 10_000, max_streams: int = 1_000, stream_bytes: int = 16 << 20) -> None:
+    def __init__(
+        self,
+        capacity: int = 10_000,
+        max_streams: int = 1_000,
+        stream_bytes: int = 16 << 20,
+        max_bytes: int = 256 << 20,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._capacity = capacity
         self._max_streams = max_streams
         self._stream_bytes = stream_bytes
@@ -64,12 +74,32 @@ class RecordStore:
         stream = self._streams.pop(key, None) or _Stream(deque())
         stream.kept.append(record)
         stream.count += 1
-        stream.size += _size(record.value)
+        size = size_of(record)
+        stream.size += size
+        self._bytes += size + _RECORD_BYTES
         while len(stream.kept) > self._capacity or (stream.size > self._stream_bytes and len(stream.kept) > 1):
-            stream.size -= _size(stream.kept.popleft().value)
+            self._drop_oldest(stream)
         self._streams[key] = stream  # last in order: heard of last
-        if len(self._streams) > self._max_streams:
-            del self._streams[next(iter(self._streams))]
+        while len(self._streams) > self._max_streams or (self._bytes > self._max_bytes and len(self._streams) > 1):
+            self._forget_silent()
+
+    def _drop_oldest(self, stream: _Stream) -> None:
+        size = size_of(stream.kept.popleft())
+        stream.size -= size
+        self._bytes -= size + _RECORD_BYTES
+
+    def _forget_silent(self) -> None:
+        silent = self._streams.pop(next(iter(self._streams)))
+        self._bytes -= silent.size + len(silent.kept) * _RECORD_BYTES
+
+    def restore(self, key: StreamKey, count: int, latest: list[Record]) -> None:
+        """Takes up a stream that had brought ``count`` records, the last of them ``latest``."""
+        if key not in self._streams:
+            for it in latest:
+                self.add(it)
+            count -= len(latest)
+        if key in self._streams:
+            self._streams[key].count += count
 
     def counts(self) -> dict[StreamKey, int]:
         """How many records each stream has brought, dropped ones included."""
@@ -88,8 +118,12 @@ class RecordStore:
         ]
 
 
+def size_of(record: Record) -> int:
+    """About how many bytes its value takes."""
+    return _size(record.value)
+
+
 def _size(value: RecordValue) -> int:
-    """About how many bytes the value takes."""
     if isinstance(value, tuple):
         return sum(map(_size, value))
     return len(value) if isinstance(value, str | bytes) else _SMALL_BYTES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from appnet.observe.points import INSTANCE, Histogram, Point, Value
 
@@ -19,10 +19,18 @@ _LATE_NS = 60 * 10**9
 """No post comes so late: one that seems to be older than that is of a machine whose clock was set back."""
 
 
+class InstanceKey(NamedTuple):
+    """By what an instance is told apart: its id, and its start in nanoseconds since the Unix epoch."""
+
+    id: str
+    start_ns: int
+
+
 @dataclass
 class _Instance:
     resource: Mapping[str, str]
     heard: float = 0.0
+    changed: bool = False  # since `changes` was asked last
     series: dict[tuple[str, Key], Point] = field(default_factory=dict)
 
 
@@ -46,7 +54,7 @@ class Totals:
     ) -> None:
         self._max_instances, self._max_series, self._max_size = max_instances, max_series, max_size
         self._clock = clock
-        self._instances: dict[tuple[str, int], _Instance] = {}
+        self._instances: dict[InstanceKey, _Instance] = {}
         self._ended: dict[tuple[str, Key], Value] = {}
         self._size = 0
         self.refused = 0
@@ -70,7 +78,7 @@ class Totals:
 
     def _instance(self, point: Point) -> _Instance | None:
         """That of the point, which has been heard of now; None where there is no room for it."""
-        key, now = (point.resource[INSTANCE], point.start_ns), self._clock()
+        key, now = InstanceKey(point.resource[INSTANCE], point.start_ns), self._clock()
         found = self._instances.pop(key, None)
         if found is None:
             if len(self._instances) >= self._max_instances:
@@ -82,7 +90,7 @@ class Totals:
                 return None
             self._size += _text_size(point.resource)
             found = _Instance(point.resource)
-        found.heard = now
+        found.heard, found.changed = now, True
         self._instances[key] = found  # last in order: heard of last
         return found
 
@@ -100,6 +108,35 @@ class Totals:
                     continue
                 self._size = size
             _add(self._ended, key, point.value)
+
+    # --- to keep them ---
+
+    def changes(self, *, everything: bool = False) -> dict[InstanceKey, list[Point]]:
+        """All that instances have told which were heard of since this was asked last; or ``everything``."""
+        found = {key: list(it.series.values()) for key, it in self._instances.items() if it.changed or everything}
+        for key in found:
+            self._instances[key].changed = False
+        return found
+
+    def known(self) -> set[InstanceKey]:
+        """The instances, also silent ones."""
+        return set(self._instances)
+
+    def ended(self) -> dict[tuple[str, Key], Value]:
+        """What instances had counted that are known no more, by name and attributes."""
+        return dict(self._ended)
+
+    def restore(self, instances: Mapping[InstanceKey, list[Point]], ended: Mapping[tuple[str, Key], Value]) -> None:
+        """Takes up what `changes` and `ended` told before. Instances count as heard of now, as they may live; those
+        that have told something meanwhile know better."""
+        for key, points in instances.items():
+            for it in points if key not in self._instances else ():
+                self.add(it)
+        for series, value in ended.items():
+            self._size += _text_size(dict(series[1])) if series not in self._ended else 0
+            _add(self._ended, series, value)
+
+    # --- what they come to ---
 
     def series(
         self, names: Container[str] | None = None, *, living: bool = False

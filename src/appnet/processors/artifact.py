@@ -106,7 +106,8 @@ def print_segment(segment: Segment, chain: LoadedChain, ahead: frozenset[str], n
     """
     names = [it.name.value for it in segment.elements]
     methods = tuple((it.signature, tuple(it.elements[name] for name in names)) for it in chain.methods)
-    return print_by_content(ChainSource(segment.name, "", methods, ahead, numbers), segment.place.target)
+    beside = tuple((it.signature, tuple(it.elements.values())) for it in chain.methods)
+    return print_by_content(ChainSource(segment.name, "", methods, ahead, numbers, beside), segment.place.target)
 
 
 def methods_ahead(chain: LoadedChain, before: Sequence[str]) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 import grpc
 
 from appnet.system.address import Address
+from appnet.system.grpc_tls import server_credentials
 from appnet.system.tls import ServerTls
 from appnet.system.token import TokenFileError, read_token
 
@@ -66,7 +66,7 @@ class Listening:
             if self._tls is None:
                 port = server.add_insecure_port(str(self._bind))
             else:
-                port = server.add_secure_port(str(self._bind), _credentials(self._tls))
+                port = server.add_secure_port(str(self._bind), server_credentials(self._tls))
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self._bind}: {error}") from error
         await server.start()
@@ -85,40 +85,6 @@ class Listening:
         if self._bound is None:
             raise RuntimeError("the server has not been started")
         return self._bound
-
-
-class _Files:
-    """The files of a certificate, read again when one of them has changed."""
-
-    def __init__(self, tls: ServerTls) -> None:
-        self._tls = tls
-        self._paths: list[Path] = [it for it in (tls.certificate, tls.key, tls.client_ca) if it is not None]
-        self._stamps = self._now()
-
-    def read(self) -> grpc.ServerCertificateConfiguration:
-        tls = self._tls
-        root = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-        return grpc.ssl_server_certificate_configuration([(tls.key.read_bytes(), tls.certificate.read_bytes())], root)
-
-    def changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """What they are now; None while they are as before, or cannot be read: then the ones before stay in use."""
-        with contextlib.suppress(OSError):
-            stamps = self._now()
-            if stamps != self._stamps:
-                found = self.read()
-                self._stamps = stamps
-                return found
-        return None
-
-    def _now(self) -> list[tuple[int, int]]:
-        return [(it.st_mtime_ns, it.st_ino) for it in (path.stat() for path in self._paths)]
-
-
-def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    files = _Files(tls)
-    return grpc.dynamic_ssl_server_credentials(
-        files.read(), files.changed, require_client_authentication=tls.client_ca is not None
-    )
 
 
 async def refuse(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:

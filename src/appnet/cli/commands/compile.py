@@ -16,6 +16,7 @@ from appnet.analysis import Vocabulary, load_overrides
 from appnet.application.load import LoadedApplication
 from appnet.cli.errors import open_screens, told_errors, writing
 from appnet.cli.files import application_sources
+from appnet.cli.observed import USUAL_INTERVAL, IntervalOption, ObservedOption, Traffic
 from appnet.cli.options import (
     AS_WRITTEN,
     AlgorithmOption,
@@ -26,7 +27,7 @@ from appnet.cli.options import (
     TargetOption,
 )
 from appnet.cli.output import Format, OutputOption, print_data
-from appnet.cli.planned import profiles_of, where_of
+from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.compile.cluster import problems
 from appnet.compile.fit import DEFAULT_TARGET, load_application, moved_to
@@ -121,6 +122,8 @@ def command(
     opt_algorithm: AlgorithmOption = Algorithm.COST,
     prices: PricesOption = None,
     profile: ProfileOption = None,
+    observed: ObservedOption = None,
+    interval: IntervalOption = USUAL_INTERVAL,
     debug: _Debug = False,
     target: TargetOption = DEFAULT_TARGET,
     to: _To = _Form.KUBERNETES,
@@ -139,6 +142,7 @@ def command(
     service = None if backend == AS_WRITTEN else registry.managed(backend)
     if mrpc_dir is not None and service is None:
         raise typer.BadParameter("it is for --backend mrpc", param_hint="--mrpc-dir")
+    traffic = Traffic(profile, observed, interval)
     folder = write or Path("generated" if service is None else "graph/gen")
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
@@ -151,7 +155,7 @@ def command(
         if pseudo_property is not None:
             by_hand = load_overrides(FileSource(pseudo_property), _elements(application))
             settings = dataclasses.replace(settings, by_hand=by_hand)
-        profiles = profiles_of(profile, [it.chain for it in application.chains])
+        profiles = traffic.profiles(application.chains)
         version = compile_application(application, settings, where, by_hand=pseudo_impl, profiles=profiles)
         if verbose:
             for line in told_application([explain(*it) for it in zip(version.plans, profiles, strict=True)]):

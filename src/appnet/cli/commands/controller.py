@@ -12,6 +12,16 @@ import typer
 
 from appnet.cli.cluster import with_extra
 from appnet.cli.errors import open_screens, told_errors
+from appnet.cli.keeping import (
+    USUAL_BYTES,
+    USUAL_KEEP,
+    ForwardOption,
+    GrpcOption,
+    KeepBytesOption,
+    KeepOption,
+    StoreOption,
+    keep_given,
+)
 from appnet.cli.options import address_given
 from appnet.cli.supervise import supervised
 from appnet.deploy.kubernetes.names import SYSTEM
@@ -31,6 +41,11 @@ def command(
     status: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where /healthz, /readyz and /metrics are.")
     ] = "127.0.0.1:8081",
+    records_grpc: GrpcOption = None,
+    forward: ForwardOption = None,
+    store: StoreOption = None,
+    keep: KeepOption = USUAL_KEEP,
+    keep_bytes: KeepBytesOption = USUAL_BYTES,
     namespace: Annotated[
         str | None, typer.Option(help="The controller's own namespace; default: its pod's, or appnet-system.")
     ] = None,
@@ -62,6 +77,9 @@ def command(
             status=address_given(status, "--status"),
             namespace=namespace or own_namespace(),
             folder=folder,
+            keep=keep_given(store, folder, keep, keep_bytes),
+            grpc=address_given(records_grpc, "--records-grpc") if records_grpc is not None else None,
+            forward=forward,
             root=Path(os.path.realpath(files)) if files is not None else None,
         )
 

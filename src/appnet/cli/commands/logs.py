@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -14,19 +13,22 @@ from appnet.cli.cluster import ControllerOption, NamespaceOption, cluster_of, th
 from appnet.cli.errors import open_screens
 from appnet.cli.live import plain
 from appnet.cli.output import Format, OutputOption, data_text
-from appnet.cli.watched import StatusOption, watched
+from appnet.cli.watched import SinceOption, StatusOption, watched
 from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError
 from appnet.deploy.kubernetes.client.configurations import elements_of, one
-from appnet.deploy.kubernetes.client.records import Controller
+from appnet.deploy.kubernetes.client.records import Controller, RecordsAsked
 from appnet.diagnostics.near import suggestion
 
 EXAMPLES = (
     "appnetctl logs --follow",
     "appnetctl logs sample-echo-sidecar --element logging --tail 100",
     "appnetctl logs --status 127.0.0.1:18002 --element logging --follow",
+    "appnetctl logs --since 1h --element firewall",
     "appnetctl logs --controller 127.0.0.1:8081 -o json",
 )
 PAGE = "telemetry.md"
+
+_USUAL_TAIL = 10
 
 
 def command(
@@ -35,15 +37,18 @@ def command(
     namespace: NamespaceOption = None,
     element: Annotated[str | None, typer.Option(help="Only this element.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Also show new records as they come, until Ctrl-C.")] = False,
-    tail: Annotated[int, typer.Option(min=0, max=1_000, help="How many earlier records to show.")] = 10,
+    tail: Annotated[
+        int | None,
+        typer.Option(min=0, max=1_000, help="How many earlier records to show; default: 10, and with --since all."),
+    ] = None,
+    since: SinceOption = None,
     status: StatusOption = None,
     controller: ControllerOption = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Show what elements record: a line each, with its time, element, variable and value.
 
-    Of a cluster, or with --status, of an application that `run` or `serve` has on this machine. Only the latest records
-    are kept.
+    Of a cluster, or with --status, of an application that `run` or `serve` has on this machine.
     """
     if status is not None:
         if name is not None or namespace is not None:
@@ -51,22 +56,22 @@ def command(
                 "it is for this machine, and NAME for a cluster: leave one out", param_hint="--status"
             )
         with watched(status, controller) as asked:
-            _show(asked, frozenset([element] if element else []), "", tail, follow=follow, output=output)
+            wanted = RecordsAsked(tail, since or 0.0, frozenset([element] if element else []), "", follow)
+            _show(asked, wanted, output)
         return
     with cluster_of(namespace) as cluster:
-        wanted = _elements(cluster, name, element)
         space = cluster.namespace if name is not None else ""
-        _show(the_controller(cluster, controller), wanted, space, tail, follow=follow, output=output)
+        wanted = RecordsAsked(tail, since or 0.0, _elements(cluster, name, element), space, follow)
+        _show(the_controller(cluster, controller), wanted, output)
 
 
-def _show(asked: Controller, wanted: frozenset[str], space: str, tail: int, *, follow: bool, output: Format) -> None:
-    """The last records of these elements in this namespace, and those that come."""
+def _show(asked: Controller, wanted: RecordsAsked, output: Format) -> None:
     out = open_screens().out
-    many = 1_000 if wanted and not follow else tail  # of all, so that some of these are among them
+    if wanted.tail is None and not wanted.since:
+        wanted = replace(wanted, tail=_USUAL_TAIL)
     try:
-        with asked.records(many, follow=follow) as records:
-            chosen = (it for it in records if _is_wanted(it, wanted, space))
-            for it in chosen if follow else _last(chosen, tail):
+        with asked.records(wanted) as records:
+            for it in records:
                 if output is Format.TEXT:
                     out.print(plain(_line(it)), markup=False)
                 else:
@@ -84,16 +89,6 @@ def _elements(cluster: Cluster, name: str | None, element: str | None) -> frozen
         told = f"{name} has no element {element}; {suggestion(element, known, what='elements')}"
         raise ClusterError(told, wrong_input=True)
     return frozenset([element] if element else known)
-
-
-def _is_wanted(record: dict[str, Any], elements: frozenset[str], space: str) -> bool:
-    """Whether it is of these elements, in proxies of the namespace ``space``; empty stands for any."""
-    proxy = str(record.get("resource", {}).get("appnet.processor", ""))
-    return (not elements or record["element"] in elements) and (not space or proxy.endswith(f".{space}"))
-
-
-def _last(records: Iterator[dict[str, Any]], number: int) -> Iterator[dict[str, Any]]:
-    return iter(deque(records, maxlen=number))
 
 
 def _line(record: dict[str, Any]) -> str:

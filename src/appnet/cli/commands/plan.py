@@ -6,6 +6,7 @@ import typer
 
 from appnet.cli.errors import told_errors
 from appnet.cli.files import application_sources
+from appnet.cli.observed import USUAL_INTERVAL, IntervalOption, ObservedOption, Traffic
 from appnet.cli.options import AlgorithmOption, FilesArgument, LevelOption, PricesOption, ProfileOption, TargetOption
 from appnet.cli.output import Format, OutputOption, print_data
 from appnet.cli.planned import (
@@ -31,14 +32,17 @@ def command(
     opt_level: LevelOption = OptLevel.STRONG,
     target: TargetOption = DEFAULT_TARGET,
     profile: ProfileOption = None,
+    observed: ObservedOption = None,
+    interval: IntervalOption = USUAL_INTERVAL,
     prices: PricesOption = None,
     opt_algorithm: AlgorithmOption = Algorithm.COST,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Print plans: which elements run where, in which order, at what expected cost."""
+    traffic = Traffic(profile, observed, interval)
     with told_errors():
         settings, where = Settings(opt_level, opt_algorithm), where_of(target, prices)
-        found = planned(application_sources("plan", files), settings, where, profile)
+        found = planned(application_sources("plan", files), settings, where, traffic)
     if output is Format.TEXT:
         for line in plan_text(found):
             typer.echo(line)

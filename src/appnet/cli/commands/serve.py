@@ -12,6 +12,16 @@ import typer
 from appnet.application.model import Limits
 from appnet.cli.errors import Screens, open_screens, told_errors
 from appnet.cli.files import application_sources
+from appnet.cli.keeping import (
+    USUAL_BYTES,
+    USUAL_KEEP,
+    ForwardOption,
+    GrpcOption,
+    KeepBytesOption,
+    KeepOption,
+    StoreOption,
+    keep_given,
+)
 from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     CONTROL,
@@ -127,6 +137,11 @@ def command(
         Path | None, typer.Option(help="Accept only nodes with a certificate of this authority, in PEM.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Accept only nodes that show the token in this file.")] = None,
+    records_grpc: GrpcOption = None,
+    forward: ForwardOption = None,
+    store: StoreOption = None,
+    keep: KeepOption = USUAL_KEEP,
+    keep_bytes: KeepBytesOption = USUAL_BYTES,
     canary: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,7 +162,8 @@ def command(
         own = [_place(it, name) for it, name in ((control, "--control"), (records, "--records"), (status, "--status"))]
         inside = address_given(programs, "--programs")  # which few applications use
         token = server_token(token_file, (own[0], inside), tls)
-        served = Served(own[0], own[1], inside, host, port, tls, token)
+        over_grpc = None if records_grpc is None else _place(records_grpc, "--records-grpc")
+        served = Served(own[0], own[1], inside, host, port, tls, token, over_grpc)
         settings = RunSettings(
             application_sources("serve", files),
             folder,
@@ -155,6 +171,8 @@ def command(
             where,
             upstreams=upstreams_given(upstream),
             served=served,
+            keep=keep_given(store, folder, keep, keep_bytes),
+            forward=forward,
             canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
         work = serve_until_told(settings, own[2], screens)

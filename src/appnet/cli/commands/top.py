@@ -15,12 +15,13 @@ from appnet.cli.cluster import ControllerOption
 from appnet.cli.errors import open_screens
 from appnet.cli.output import Format, OutputOption, data_text, print_data
 from appnet.cli.rates import rates, rates_shown
-from appnet.cli.watched import StatusOption, watched
+from appnet.cli.watched import SinceOption, StatusOption, watched
 from appnet.deploy.kubernetes.client.records import Controller
 
 EXAMPLES = (
     "appnetctl top --status 127.0.0.1:18002 --follow",
     "appnetctl top --interval 5 -o json",
+    "appnetctl top --since 1h",
 )
 PAGE = "telemetry.md"
 
@@ -28,6 +29,7 @@ PAGE = "telemetry.md"
 def command(
     *,
     interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds over which rates are measured.")] = 2.0,
+    since: SinceOption = None,
     follow: Annotated[bool, typer.Option("--follow", help="Again and again, until Ctrl-C.")] = False,
     status: StatusOption = None,
     controller: ControllerOption = None,
@@ -40,7 +42,7 @@ def command(
     """
     screens = open_screens()
     with watched(status, controller) as asked, contextlib.suppress(KeyboardInterrupt):
-        found = _looks(asked, interval)
+        found = _looks(asked, interval, since)
         if not follow:
             first = next(found)
             if output is not Format.TEXT:
@@ -62,15 +64,19 @@ def command(
                 screens.out.print(rates_shown(it), "")
 
 
-def _looks(asked: Controller, interval: float) -> Iterator[dict[str, Any]]:
-    """What happened in each interval."""
-    before = _look(asked)
+def _looks(asked: Controller, interval: float, since: float | None) -> Iterator[dict[str, Any]]:
+    """What happened in each interval; or, looked at in each interval, since then."""
+    before = _look(asked, since or 0)
     while True:
-        time.sleep(interval)
+        if not since:
+            time.sleep(interval)
         now = _look(asked)
         yield rates(before, now)
-        before = now
+        if since:
+            time.sleep(interval)
+        before = _look(asked, since) if since else now
 
 
-def _look(asked: Controller) -> dict[str, Any]:
-    return {**asked.totals(), "records": asked.sums()}
+def _look(asked: Controller, ago: float = 0) -> dict[str, Any]:
+    sums = asked.sums(ago)
+    return {**asked.totals(ago), "records": sums["streams"], "lost": sums["lost"]}

@@ -57,12 +57,13 @@ def shared_object(
     exports: tuple[Path, ...],
     include: tuple[Path, ...],
     machine: str | None = None,
+    flags: tuple[str, ...] = (),
 ) -> Host:
     """A host that opens shared libraries, on Linux with glibc 2.28 or later.
 
-    ``machine``: ``x86_64`` or ``aarch64``; this one's unless given.
+    ``machine``: ``x86_64`` or ``aarch64``; this one's unless given. ``flags``: more of them for the compiler.
     """
-    return Host(name, sources, exports, include, _triple(machine), _SHARED, _LINK_SHARED)
+    return Host(name, sources, exports, include, _triple(machine), (*_SHARED, *flags), _LINK_SHARED)
 
 
 def build(code: str, host: Host) -> bytes:

@@ -36,7 +36,10 @@ from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
+from appnet.observe.forward import Collector, Forwarder
+from appnet.observe.kept import Keep, Kept
 from appnet.observe.receiver import OtlpReceiver
+from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.optimize import Settings
@@ -57,7 +60,8 @@ class RunSettings:
     addresses of its instances. ``programs``: the application file; None: the one beside the manifest, if there is one.
     ``port``: where the application is called (0: a free one): of the program that nobody calls, or else of the first
     edge, the others on the ports behind it. ``served``: nothing is started here, neither programs nor processors.
-    ``canaries``: names of nodes that what is saved goes to first.
+    ``canaries``: names of nodes that what is saved goes to first. ``keep``: what is kept of telemetry; None: as
+    usual, in ``folder``. ``forward``: where it goes on to.
     """
 
     sources: tuple[Source, ...]
@@ -69,6 +73,8 @@ class RunSettings:
     programs: Source | None = None
     served: Served | None = None
     canaries: tuple[str, ...] = ()
+    keep: Keep | None = None
+    forward: Collector | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Served:
     """Where a control plane listens for nodes that others start: for what they ask, and for their records, by ``tls``
     or without. Who asks has to show the ``token`` in a file, if there is one. Programs that have chains inside ask at
     ``programs`` where proxies ask, too. The nodes' own listeners are on ``first_port`` of ``host`` and the ports behind
-    it."""
+    it. ``grpc``: where records are taken over gRPC as well; None: nowhere."""
 
     control: Address
     records: Address
@@ -85,6 +91,7 @@ class Served:
     first_port: int = 15_000
     tls: ServerTls | None = None
     token: Path | None = None
+    grpc: Address | None = None
 
 
 @dataclass
@@ -116,6 +123,8 @@ class LocalMachine:
         self.settings = settings
         self.records = RecordStore()
         self.totals = Totals()
+        self.refusals = RefusalStore()
+        self.kept = Kept(settings.keep or Keep(settings.folder / "telemetry"), self.records, self.totals)
         self._store = store_folder()
         where = settings.where
         if not settings.served and not where.store:
@@ -129,7 +138,8 @@ class LocalMachine:
         self.local: LocalApplication | None = None
         self._progress = progress
         served = settings.served
-        self._receiver = OtlpReceiver(served.records, served.tls) if served else OtlpReceiver()
+        self._receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
+        self.forwarder = None if settings.forward is None else Forwarder(settings.forward)
         self._ports = itertools.count(served.first_port if served else 0)
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -205,9 +215,14 @@ class LocalMachine:
         _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
+        await self._cleanup.enter_async_context(self.kept)
+        if self.forwarder is not None:
+            self._receiver.listen((await self._cleanup.enter_async_context(self.forwarder)).add)
         await self._cleanup.enter_async_context(self._receiver)
         self._receiver.subscribe(self.records.add)
+        self._receiver.subscribe(self.kept.add)
         self._receiver.count(self.totals.add)
+        self._receiver.explain(self.refusals.add)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
         here = [it for it in order if it in services and it not in self.settings.upstreams]

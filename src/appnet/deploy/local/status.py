@@ -9,12 +9,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
+from appnet.behaviour.explained import Program, RefusalsPage
+from appnet.control.refused import program_of
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
 from appnet.diagnostics.near import suggestion
-from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
+from appnet.observe.metrics import chain_metrics, kept_metrics, metrics_page, record_metrics
 from appnet.observe.records_page import RecordsPage
+from appnet.observe.refusals import Refusal
 from appnet.observe.totals_page import TotalsPage
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
@@ -41,8 +44,9 @@ class StatusServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
-        RecordsPage(self._machine.records).add_to(application)
-        TotalsPage(self._machine.totals).add_to(application)
+        RecordsPage(self._machine.records, self._machine.kept, self._machine.forwarder).add_to(application)
+        TotalsPage(self._machine.totals, self._machine.kept).add_to(application)
+        RefusalsPage(self._machine.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -55,6 +59,9 @@ class StatusServer:
         """Where it listens, once it was entered."""
         assert self._runner is not None
         return Address(*self._runner.addresses[0][:2])
+
+    def _program(self, refusal: Refusal) -> Program | None:
+        return program_of(self._machine.controller.versions, refusal)
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -102,4 +109,5 @@ class StatusServer:
         yield connected
         yield stands
         yield record_metrics(self._machine.records)
+        yield from kept_metrics(self._machine.kept, self._machine.forwarder)
         yield from chain_metrics(self._machine.totals)

@@ -11,6 +11,7 @@ from appnet.grpc.metadata import Metadata, from_wire, to_wire
 from appnet.grpc.passage import Ended, Judge, Passage
 from appnet.interpret.rpc import WALL_AHEAD_NS, Repeated, values_of
 from appnet.observe import otlp
+from appnet.observe.records import REFUSALS
 from appnet.processors.grpc.schema import message_class
 from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
 
@@ -91,6 +92,7 @@ def records_of(telemetry: bytes) -> list[tuple[str, Any]]:
         (scope.scope.name, _plain(record.body))
         for resource in batch.resource_logs
         for scope in resource.scope_logs
+        if scope.scope.name != REFUSALS
         for record in scope.log_records
     ]
 

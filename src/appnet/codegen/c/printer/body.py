@@ -11,8 +11,9 @@ from appnet.codegen.c.printer.lifetimes import Lifetime, must_print
 from appnet.codegen.c.printer.operations import computation, run
 from appnet.codegen.c.printer.operations.numbers import same_text
 from appnet.codegen.c.printer.placement import Step
+from appnet.codegen.c.printer.reads import Reads
 from appnet.codegen.c.printer.tallies import Hit, counted
-from appnet.codegen.c.printer.text import Names, comment, constant, view, zero
+from appnet.codegen.c.printer.text import Names, comment, constant, literal, view, zero
 from appnet.codegen.c.printer.types import MEMBERS, TEXTS, is_container, is_flat
 from appnet.ir.effects import ends
 from appnet.ir.nodes import (
@@ -49,6 +50,7 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
+from appnet.ir.rows import refusal_rows
 from appnet.ir.walk import closing
 from appnet.language.messages import Field
 from appnet.language.operations.registry import OPERATIONS
@@ -69,7 +71,10 @@ _NARROW = {
 
 
 class BodyPrinter:
-    """Prints one body. ``fallible`` says afterwards whether it can run out of memory."""
+    """Prints one body. ``fallible`` says afterwards whether it can run out of memory.
+
+    ``explains``: what begins the name of the table of what it notes for `an_explain`, if it does; ``reads`` has it.
+    """
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class BodyPrinter:
         reply_slots: Mapping[str, Slot] = MappingProxyType({}),
         *,
         tells: bool = False,
+        explains: str = "",
         step: bool = False,
     ) -> None:
         self.element = element
@@ -99,12 +105,20 @@ class BodyPrinter:
         self._depth = 1
         self._lines: list[str] = []
         self._uses: set[str] = set()
+        self.reads: Reads | None = None
+        if explains:
+            self._rows = refusal_rows(body)
+            variables = {it.name: it for it in element.element.state}
+            secrets = element.secrets.of(element.method, element.element, direction.value)
+            self.reads = Reads(self, explains, variables, secrets)
 
     def print(self) -> list[str]:
         """The lines between the function's braces; the parameter is ``an_scope *scope``."""
         self._block(self._body, (), 0)
         if self.direction is not InHand.INIT and not ends(self._body):
             text = view(b"dropped by " + self.element.element.name.encode())
+            if self.reads is not None:
+                self.line('scope->row = "";')
             self.line(f"return an_refuse(scope, {_UNAVAILABLE}, {text});")
         return [*self._prelude(), *self._lines]
 
@@ -225,7 +239,26 @@ class BodyPrinter:
                 skip = following
                 continue
             self._declare(at, statement)
+            if self.reads is not None:
+                self.reads.before(statement)
             self._statement(statement, at)
+            if self.reads is not None and isinstance(statement, Let):
+                bound = self._locals[statement.local.name] if statement.local.name in self._needed else None
+                self.reads.after(statement, bound)
+
+    def _inside(self, block: Block, path: tuple[Step, ...], arm: int) -> None:
+        """A block that may not be run."""
+        if self.reads is None:
+            self._block(block, path, arm)
+        else:
+            self.reads.inside(lambda: self._block(block, path, arm))
+
+    def _tell_row(self, refusal: Refuse) -> None:
+        """In which row the handler refuses, for `an_explain`."""
+        if self.reads is not None:
+            self.line(f"scope->row = {literal(self._rows[id(refusal)].encode())};")
+            if self.reads.hides(refusal):
+                self.line("scope->hidden = true;")
 
     def _declare(self, at: tuple[Step, ...], statement: Statement) -> None:
         """Declares the locals that are first seen in this statement, and in others of this block."""
@@ -262,6 +295,7 @@ class BodyPrinter:
             case Forward() | Answer():
                 self.line(f"return {'AN_FORWARD' if isinstance(statement, Forward) else 'AN_ANSWER'};")
             case Refuse(message=message, code=code):
+                self._tell_row(statement)
                 self.line(f"return an_refuse(scope, {code}, {self._lasting(message, Lifetime.EVENT)});")
 
     def _let(self, statement: Let, at: tuple[Step, ...]) -> None:
@@ -397,7 +431,7 @@ class BodyPrinter:
             if is_container(local.type) and self._is_changed(local):
                 value = self._copy(value, local.type)
             self.line(f"{self.types.name(local.type)} {self._locals[local.name]} = {value};")
-        self._block(arm.body, path, number)
+        self._inside(arm.body, path, number)
         self._depth -= 1
 
     def _test(self, subject: Atom, pattern: Pattern) -> str | None:
@@ -429,7 +463,7 @@ class BodyPrinter:
             if is_container(item.type) and self._is_changed(item):
                 value = self._copy(value, item.type)
             self.line(f"{c_type} {self._locals[item.name]} = {value};")
-        self._block(statement.body, at, 0)
+        self._inside(statement.body, at, 0)
         self._depth -= 1
         self.line("}")
         self._depth -= 1

@@ -16,6 +16,7 @@ from appnet.codegen.c.printer.types import Types
 from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, HandlerEffects, StateClass
 from appnet.ir.numbering import Numbering, numbering
+from appnet.ir.secrets import ChainSecrets
 from appnet.ir.sharing import Sharing, shares, steps_in_store, tried_by_steps, unavailable_of
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
@@ -39,6 +40,7 @@ _INCLUDES = (
     "crypto.h",
     "compress.h",
     "wire.h",
+    "why.h",
 )
 
 
@@ -49,7 +51,8 @@ class ChainSource:
     ``methods``: each with its elements in order from client to server. Names of elements are unique on a method;
     one that stands on several is one element, with one state, compiled for each of them. ``ahead``: names of methods
     whose headers may come while the message is still to pass elements in modules before this one. ``numbering``: whence
-    calls have their numbers; by default the module is the only one of its proxy.
+    calls have their numbers; by default the module is the only one of its proxy. ``beside``: what else calls of these
+    methods pass, whose secrets may come here.
     """
 
     name: str
@@ -57,6 +60,7 @@ class ChainSource:
     methods: Sequence[tuple[MethodSignature, Sequence[Element]]]
     ahead: frozenset[str] = frozenset()
     numbering: Numbering | None = None
+    beside: Sequence[tuple[MethodSignature, Sequence[Element]]] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class _ChainPrinter:
         self._chain = chain
         self._types = Types()
         self._tallies = Tallies([method.full_name for method, _ in chain.methods])
+        self._secrets = ChainSecrets([*chain.methods, *chain.beside])
         self._streams: list[tuple[str, str]] = []
         self._sharers: list[str] = []
         self._elements: dict[str, ElementPrinter] = {}
@@ -127,7 +132,8 @@ class _ChainPrinter:
             tried = tried_by_steps(compiled)
             self._sharers.append(_sharer(element, index, tried))
         context = ElementContext(
-            *(element, method, index, name, name, given, records, self._types, self._tallies, sharer, tried)
+            *(element, method, index, name, name, given, records, self._types, self._tallies, self._secrets),
+            *(sharer, tried),
         )
         printer = ElementPrinter(context)
         self._elements[element.name] = printer

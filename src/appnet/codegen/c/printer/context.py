@@ -9,6 +9,7 @@ from enum import Enum
 from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Const, Element, StateClass, StateVariable
+from appnet.ir.secrets import ChainSecrets
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import Field, MethodSignature
 
@@ -50,6 +51,7 @@ class ElementContext:
     records: Mapping[str, int]
     types: Types
     tallies: Tallies
+    secrets: ChainSecrets
     sharer: int | None = None
     tried: frozenset[str] = frozenset()
 

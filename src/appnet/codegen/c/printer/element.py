@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from appnet.codegen.c.printer.body import MOST_CAPACITY, BodyPrinter
 from appnet.codegen.c.printer.context import ElementContext, InHand, Slot, end_trailers
-from appnet.codegen.c.printer.text import comment, indent, static_view, view
+from appnet.codegen.c.printer.text import comment, indent, literal, static_view, view
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
 from appnet.ir.nodes import OUTLIVING, Handler, StateClass, StateVariable
@@ -127,13 +127,24 @@ class ElementPrinter:
             return []
         handler = self.handler(direction)
         step = bool(_touched(handler) & self.context.tried)
-        tells = _tells(handler)
-        printer = BodyPrinter(self.context, direction, handler.body, slots, reply_slots, tells=tells, step=step)
-        body = printer.print()
         name = self.function(direction)
+        # A step may run several times, and what it had read would be told of each.
+        explains = name if not step and _explains(direction, handler) else ""
+        printer = BodyPrinter(
+            *(self.context, direction, handler.body, slots, reply_slots),
+            tells=_tells(handler),
+            explains=explains,
+            step=step,
+        )
+        body = printer.print()
         note = comment(f"{self.source}: {direction.value}")
-        wrapper = (self._step if step else self._wrapper)(name, handler, fallible=printer.fallible)
-        return [note, f"static inline an_verdict {name}_body(an_scope *scope) {{", *body, "}", "", *wrapper]
+        wrapper = (
+            self._step(name, handler, fallible=printer.fallible)
+            if step
+            else self._wrapper(name, handler, direction, fallible=printer.fallible)
+        )
+        table = printer.reads.table() if printer.reads is not None else []
+        return [note, *table, f"static inline an_verdict {name}_body(an_scope *scope) {{", *body, "}", "", *wrapper]
 
     def _step(self, name: str, handler: Handler, *, fallible: bool) -> list[str]:
         """Runs the body as a step on the store."""
@@ -157,14 +168,15 @@ class ElementPrinter:
         failed = f"verdict = an_refuse(&scope, {_RESOURCE_EXHAUSTED}, {text});"
         return [f"if (scope.failed) {{ call->told = NULL; {failed} }}" if tells else f"if (scope.failed) {failed}"]
 
-    def _wrapper(self, name: str, handler: Handler, *, fallible: bool) -> list[str]:
+    def _wrapper(self, name: str, handler: Handler, direction: InHand, *, fallible: bool) -> list[str]:
         """Runs the body under the element's lock, where it needs one, and lets go of what it dropped."""
         effects = handler.effects
         locked = bool((effects.state_read | effects.state_written) & self._shared)
         dropping = any(variable.name in effects.state_written for variable in self._owning)
         tells = _tells(handler)
-        lines = ["an_scope scope = {.call = call};"]
-        if not locked and not fallible:
+        explains = _explains(direction, handler)
+        lines = self._scope(direction) if explains else ["an_scope scope = {.call = call};"]
+        if not locked and not fallible and not explains:
             verdict = f"an_told(call, {name}_body(&scope))" if tells else f"{name}_body(&scope)"
             return [
                 f"static an_verdict {name}(an_call *call) {{",
@@ -176,6 +188,8 @@ class ElementPrinter:
             lines.append(self._guard())
             lines.append("an_lock_acquire(&guard->lock);")
         lines.append(f"an_verdict verdict = {name}_body(&scope);")
+        if explains:
+            lines.append("if (an_explains(&scope, verdict)) an_explain(&scope, &explained);")
         if locked and dropping:
             lines.append("an_heap_flush(&guard->heap);")
         if locked:
@@ -184,6 +198,14 @@ class ElementPrinter:
             lines += self._failed(tells=tells)
         lines.append("return an_told(call, verdict);" if tells else "return verdict;")
         return [f"static an_verdict {name}(an_call *call) {{", *indent(lines), "}"]
+
+    def _scope(self, direction: InHand) -> list[str]:
+        """What a handler that can refuse runs in."""
+        return [
+            f"static const an_explained explained = {{{self.context.index}, {literal(direction.value.encode())}}};",
+            "an_seen seen;",
+            "an_scope scope = {.call = call, .seen = an_seen_begin(&seen)};",
+        ]
 
     def flush(self) -> list[str]:
         """The statements that let go of what init dropped; ``instance`` is in scope."""
@@ -249,3 +271,8 @@ def _tells(handler: Handler) -> bool:
     effects = handler.effects
     writes = effects.metadata_written or effects.trailers_written
     return writes and (effects.can_refuse or effects.can_drop or effects.can_reply)
+
+
+def _explains(direction: InHand, handler: Handler) -> bool:
+    """Whether it can refuse, so that what it reads is noted."""
+    return direction is not InHand.END and (handler.effects.can_refuse or handler.effects.can_drop)

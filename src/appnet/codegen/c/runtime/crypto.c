@@ -3,6 +3,7 @@
 #include "base64.h"
 #include "octets.h"
 #include "sha256.h"
+#include "why.h"
 
 /* ---- ChaCha20 --------------------------------------------------------------------------------------- */
 
@@ -148,10 +149,9 @@ bool an_open(const uint8_t key[AN_KEY_SIZE], const uint8_t nonce[AN_NONCE_SIZE],
 /* ---- encrypt and decrypt ------------------------------------------------------------------------------ */
 
 an_view an_encrypt(an_scope *scope, size_t element, an_view text, an_view pass_phrase) {
-  an_instance *instance = scope->call->instance;
   uint8_t nonce[16], key[AN_KEY_SIZE];
-  store_le64(nonce, an_random_draw(instance, element));
-  store_le64(nonce + 8, an_random_draw(instance, element));
+  store_le64(nonce, an_draw(scope, element));
+  store_le64(nonce + 8, an_draw(scope, element));
   const size_t size = an_size_add(text.size, AN_NONCE_SIZE + AN_TAG_SIZE);
   const size_t encoded = an_base64_size(size);
   uint8_t *bytes = an_scope_alloc(scope, NULL, size);

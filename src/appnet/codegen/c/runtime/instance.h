@@ -31,6 +31,7 @@ void *an_arena_alloc(an_arena *arena, size_t size);
 
 typedef struct an_records an_records; /* telemetry.c */
 typedef struct an_metrics an_metrics; /* metrics.c */
+typedef struct an_why an_why;         /* why.c */
 typedef struct an_plan an_plan;       /* wire.h */
 typedef struct an_guard an_guard;     /* value.h */
 typedef struct an_copies an_copies;   /* steps.h */
@@ -67,6 +68,7 @@ struct an_instance {
   uint64_t *loads;    /* calls in flight, for each of options.backend_count hosts; read by an_backend_load */
   an_records *records;
   an_metrics *metrics;
+  an_why *why; /* NULL where the host does not send it */
   an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
   an_lock pool_lock; /* guards the lists of spare calls and chunks */
   an_call *spare_calls;

@@ -34,6 +34,7 @@
 #include "otlp.c"
 #include "telemetry.c"
 #include "metrics.c"
+#include "why.c"
 #include "sha256.c"
 #include "base64.c"
 #include "crypto.c"

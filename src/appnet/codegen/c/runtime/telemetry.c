@@ -4,6 +4,7 @@
 #include "otlp.h"
 #include "steps.h"
 #include "value.h"
+#include "why.h"
 
 typedef struct an_stream {
   an_lock lock;
@@ -167,7 +168,7 @@ static size_t utf8_character(const uint8_t *text, size_t size) {
   return length;
 }
 
-static bool is_utf8(an_view text) {
+bool an_is_utf8(an_view text) {
   for (size_t at = 0; at < text.size;) {
     size_t length = utf8_character(text.data + at, text.size - at);
     if (length == 0) return false;
@@ -178,7 +179,7 @@ static bool is_utf8(an_view text) {
 
 void an_record_string(an_record *record, an_view value) {
   begin_value(record);
-  an_otlp_bytes(buffer_of(record), is_utf8(value) ? TAG_STRING : TAG_BYTES, value.data, value.size);
+  an_otlp_bytes(buffer_of(record), an_is_utf8(value) ? TAG_STRING : TAG_BYTES, value.data, value.size);
   end_value(record);
 }
 
@@ -205,7 +206,7 @@ static uint64_t *evicted_by(const an_instance *instance, size_t evictor) {
 }
 
 bool an_records_pending(an_instance *instance) {
-  bool pending = false;
+  bool pending = an_why_pending(instance);
   for (size_t i = 0; i < instance->program->evictor_count && !pending; i++) {
     pending = __atomic_load_n(evicted_by(instance, i), __ATOMIC_RELAXED) > 0;
   }
@@ -303,6 +304,7 @@ uint8_t *an_records_take(an_instance *instance, size_t *size) {
   if (!batch.failed) {
     for (size_t i = 0; i < instance->records->count; i++) move_stream(instance, i, &batch);
     for (size_t i = 0; i < instance->program->evictor_count; i++) move_evictions(instance, i, &batch);
+    an_why_take(instance, &batch);
   }
   if (batch.failed || batch.size == empty) an_buffer_free(&batch);
   *size = 0;

@@ -44,6 +44,7 @@ void an_record_pair_begin(an_record *record);
 void an_record_pair_end(an_record *record);
 void an_record_end(an_record *record);
 
+bool an_is_utf8(an_view text);
 /* Encoded records of a step that is done. */
 void an_records_add(an_instance *instance, size_t stream, an_view records);
 

@@ -86,9 +86,8 @@ static inline double an_time_diff(uint64_t a, uint64_t b) {
   return (a >= b ? (double)(a - b) : -(double)(b - a)) / 1e9;
 }
 
-/* Uniform in [a, b); draws where b <= a, too. */
-static inline int64_t an_random_int(an_instance *instance, size_t element, int64_t a, int64_t b) {
-  uint64_t draw = an_random_draw(instance, element);
+/* Uniform in [a, b), by a draw. */
+static inline int64_t an_random_int(uint64_t draw, int64_t a, int64_t b) {
   return a < b ? (int64_t)((uint64_t)a + draw % ((uint64_t)b - (uint64_t)a)) : a;
 }
 
@@ -188,6 +187,10 @@ static inline void an_heap_flush(an_heap *heap) {
 struct an_scope {
   an_call *call;
   bool failed; /* out of memory: some value is not what it should be, so the verdict must be a refusal */
+  bool hidden;          /* the text of the refusal is secret */
+  const char *row;      /* of the match-action table, in which it refused */
+  struct an_seen *seen; /* what it has read, where that is noted: see why.h */
+  uint64_t now_ns;      /* the time of this run; 0: it has not asked */
 };
 
 /* Where `heap` is NULL, here and in an_vec_* and an_map_*, memory comes from the call's arena. */

@@ -1,6 +1,7 @@
 #include "vec.h"
 
 #include "journal.h"
+#include "why.h"
 #include "trial.h"
 
 enum { AN_VEC_FIRST_ROOM = 4 };
@@ -152,7 +153,7 @@ an_vec an_vec_choices(an_scope *scope, size_t element, size_t item_size, an_vec 
   uint8_t *spare = an_scope_alloc(scope, NULL, item_size);
   if (spare == NULL || chosen.size != vec.size) return (an_vec){0};
   for (uint32_t i = 0; (int64_t)i < count; i++) {
-    uint64_t draw = an_random_draw(scope->call->instance, element);
+    uint64_t draw = an_draw(scope, element);
     void *one = an_vec_at(&chosen, item_size, i);
     void *other = an_vec_at(&chosen, item_size, i + (uint32_t)(draw % (chosen.size - i)));
     memcpy(spare, one, item_size);

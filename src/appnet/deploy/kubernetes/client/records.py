@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -23,20 +24,48 @@ _START = "`make run` or `make deploy` starts one"
 _REMEDY = "if it runs outside the cluster, give the address of its --status as --controller"
 
 
+@dataclass(frozen=True)
+class RecordsAsked:
+    """The last ``tail`` ones, or all of the last ``since`` seconds; of these ``elements`` in this ``namespace``, empty
+    for all; and those that come, where somebody wants to ``follow``."""
+
+    tail: int | None = 10
+    since: float = 0.0
+    elements: frozenset[str] = frozenset()
+    namespace: str = ""
+    follow: bool = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As the page of records is asked."""
+        found = {
+            "tail": "" if self.tail is None else str(self.tail),
+            "since": str(self.since) if self.since else "",
+            "element": ",".join(sorted(self.elements)),
+            "namespace": self.namespace,
+            "follow": "true" if self.follow else "",
+        }
+        return {name: it for name, it in found.items() if it}
+
+
 class Controller(Protocol):
     """Whom to ask. Its methods raise `ClusterError`."""
 
     def native(self, namespace: str, processor: str) -> dict[str, Any]:
         """What pods need to run its native modules: ``objects``, and what a pod's ``template`` has."""
 
-    def totals(self) -> dict[str, Any]:
-        """What chains have counted, as `appnet.observe.totals_page` has it."""
+    def totals(self, ago: float = 0) -> dict[str, Any]:
+        """What chains have counted, as `appnet.observe.totals_page` has it; or had counted ``ago`` seconds ago."""
 
-    def sums(self) -> list[dict[str, Any]]:
-        """Each stream of records: element, variable, count, latest, median and p99."""
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
+        """The refusals of a call, or the last one of an element, as `appnet.behaviour.explained` has them."""
 
-    def records(self, tail: int, *, follow: bool) -> AbstractContextManager[Iterator[dict[str, Any]]]:
-        """The last ones, and those that come."""
+    def sums(self, ago: float = 0) -> dict[str, Any]:
+        """``streams`` of records, each with element, variable, count, latest, median and p99; or their counts ``ago``
+        seconds ago. ``lost``: lines that tell what is not kept."""
+
+    def records(self, asked: RecordsAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
+        """Those that are asked for, one after another."""
 
 
 class InCluster:
@@ -50,21 +79,25 @@ class InCluster:
         with _behind_service():
             return self._cluster.get(f"{_PROXY}/native", namespace=namespace, processor=processor)
 
-    def totals(self) -> dict[str, Any]:
+    def totals(self, ago: float = 0) -> dict[str, Any]:
         """As `Controller` says."""
         with _behind_service():
-            return dict(self._cluster.get(f"{_PROXY}/totals"))
+            return dict(self._cluster.get(f"{_PROXY}/totals", ago=str(ago)))
 
-    def sums(self) -> list[dict[str, Any]]:
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
         """As `Controller` says."""
         with _behind_service():
-            return list(self._cluster.get(f"{_PROXY}/records/sums")["streams"])
+            return dict(self._cluster.get(f"{_PROXY}/refusals", call=call, element=element))
+
+    def sums(self, ago: float = 0) -> dict[str, Any]:
+        """As `Controller` says."""
+        with _behind_service():
+            return dict(self._cluster.get(f"{_PROXY}/records/sums", ago=str(ago)))
 
     @contextmanager
-    def records(self, tail: int, *, follow: bool) -> Iterator[Iterator[dict[str, Any]]]:
+    def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        query = {"tail": str(tail), "follow": str(follow).lower()}
-        with _behind_service(), self._cluster.lines(f"{_PROXY}/records", **query) as lines:
+        with _behind_service(), self._cluster.lines(f"{_PROXY}/records", **asked.query) as lines:
             yield (json.loads(it) for it in lines if it)
 
 
@@ -91,21 +124,28 @@ class OnHost:
         with self._asked(f"/native?{query}", _TIMEOUT_SECONDS) as answer:
             return _document(answer.read())
 
-    def totals(self) -> dict[str, Any]:
+    def totals(self, ago: float = 0) -> dict[str, Any]:
         """As `Controller` says."""
-        with self._asked("/totals", _TIMEOUT_SECONDS) as answer:
+        with self._asked(f"/totals?ago={ago}", _TIMEOUT_SECONDS) as answer:
             return _document(answer.read())
 
-    def sums(self) -> list[dict[str, Any]]:
+    def refusals(self, call: str, element: str) -> dict[str, Any]:
         """As `Controller` says."""
-        with self._asked("/records/sums", _TIMEOUT_SECONDS) as answer:
-            return list(_document(answer.read())["streams"])
+        with self._asked(f"/refusals?{urlencode({'call': call, 'element': element})}", _TIMEOUT_SECONDS) as answer:
+            return _document(answer.read())
+
+    def sums(self, ago: float = 0) -> dict[str, Any]:
+        """As `Controller` says."""
+        with self._asked(f"/records/sums?ago={ago}", _TIMEOUT_SECONDS) as answer:
+            found = _document(answer.read())
+            return {"streams": list(found["streams"]), "lost": list(found["lost"])}
 
     @contextmanager
-    def records(self, tail: int, *, follow: bool) -> Iterator[Iterator[dict[str, Any]]]:
+    def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        query = urlencode({"tail": tail, "follow": str(follow).lower()})
-        with self._asked(f"/records?{query}", 4 * _TIMEOUT_SECONDS) as answer:  # a silent one sends empty lines
+        with self._asked(
+            f"/records?{urlencode(asked.query)}", 4 * _TIMEOUT_SECONDS
+        ) as answer:  # a silent one sends empty lines
             yield (_document(it) for it in answer if it.strip())
 
     @contextmanager

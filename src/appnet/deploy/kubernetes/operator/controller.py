@@ -37,7 +37,10 @@ from appnet.deploy.kubernetes.operator.world import (
     World,
     key_of,
 )
+from appnet.observe.forward import Collector, Forwarder
+from appnet.observe.kept import Keep, Kept
 from appnet.observe.receiver import OtlpReceiver
+from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.processors.processor import ClusterNode, ControlPlane, Serving
@@ -64,8 +67,9 @@ class ControllerError(Exception):
 class ControllerSettings:
     """``bind``: where proxies ask; gRPC libraries, which ask by another protocol, do so on the port behind it.
     ``address``: by which they reach it, in the same way. ``records``: where elements' records come.
-    ``status``: of probes and metrics. ``namespace``: the controller's own. ``folder``: for its files. ``root``: of the
-    files that AppNetConfigs may name; None: none."""
+    ``status``: of probes and metrics. ``namespace``: the controller's own. ``folder``: for its files. ``keep``: of
+    telemetry. ``root``: of the files that AppNetConfigs may name; None: none. ``grpc``: where records come over gRPC as
+    well. ``forward``: where they go on to."""
 
     bind: Address
     address: Address
@@ -73,14 +77,19 @@ class ControllerSettings:
     status: Address
     namespace: str
     folder: Path
+    keep: Keep
     root: Path | None = None
+    grpc: Address | None = None
+    forward: Collector | None = None
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
 
 
 async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn:
     """Works until it is cancelled. Raises `ControllerError`, and OSError for addresses that cannot be had."""
-    records, totals = RecordStore(), Totals()
-    async with Pages(settings.status, records, totals) as pages:
+    records, totals, refusals = RecordStore(), Totals(), RefusalStore()
+    kept = Kept(settings.keep, records, totals)
+    forwarder = None if settings.forward is None else Forwarder(settings.forward)
+    async with Pages(settings.status, records, totals, refusals, kept, forwarder) as pages:
         leadership = Leadership(client, settings.namespace, settings.identity)
         try:
             await leadership.acquire()
@@ -89,10 +98,15 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
             raise ControllerError(f"the API server refuses: {error.status.message}{_remedy(error, settings)}") from None
         except (httpx.HTTPError, ValueError) as error:
             raise ControllerError(str(error) or "the API server does not answer") from None
-        receiver = OtlpReceiver(settings.records)
+        receiver = OtlpReceiver(settings.records, grpc=settings.grpc)
         receiver.subscribe(records.add)
+        receiver.subscribe(kept.add)
         receiver.count(totals.add)
-        async with receiver:
+        receiver.explain(refusals.add)
+        if forwarder is not None:
+            receiver.listen(forwarder.add)
+        # Once it leads: the one before has let go of the files.
+        async with forwarder or contextlib.nullcontext(), kept, receiver:
             try:
                 await _lead(settings, Api(client), pages, leadership, credentials)
             finally:

@@ -9,9 +9,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import USUAL_PROCESSOR
+from appnet.behaviour.explained import Program, RefusalsPage
+from appnet.control.refused import program_of
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
-from appnet.observe.metrics import chain_metrics, metrics_page, record_metrics
+from appnet.observe.forward import Forwarder
+from appnet.observe.kept import Kept
+from appnet.observe.metrics import chain_metrics, kept_metrics, metrics_page, record_metrics
 from appnet.observe.records_page import RecordsPage
+from appnet.observe.refusals import Refusal, RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.observe.totals_page import TotalsPage
@@ -28,8 +33,17 @@ class Pages:
     be had.
     """
 
-    def __init__(self, address: Address, records: RecordStore, totals: Totals) -> None:
-        self._address, self._records, self._totals = address, records, totals
+    def __init__(
+        self,
+        address: Address,
+        records: RecordStore,
+        totals: Totals,
+        refusals: RefusalStore,
+        kept: Kept,
+        forwarder: Forwarder | None,
+    ) -> None:
+        self._address, self._records, self._totals, self._kept = address, records, totals, kept
+        self._refusals, self._forwarder = refusals, forwarder
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -41,14 +55,19 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
-        RecordsPage(self._records).add_to(application)
-        TotalsPage(self._totals).add_to(application)
+        RecordsPage(self._records, self._kept, self._forwarder).add_to(application)
+        TotalsPage(self._totals, self._kept).add_to(application)
+        RefusalsPage(self._refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _program(self, refusal: Refusal) -> Program | None:
+        applications = self.applications() if self.applications is not None else ()
+        return program_of((version for it in applications for version in it.rollout.versions), refusal)
 
     async def _alive(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -90,4 +109,5 @@ class Pages:
         strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
         yield strangers
         yield record_metrics(self._records)
+        yield from kept_metrics(self._kept, self._forwarder)
         yield from chain_metrics(self._totals)

@@ -16,6 +16,7 @@ from appnet.deploy.kubernetes.status_schema import MOST_HISTORY
 from appnet.processors.processor import ClusterNode
 
 _CANARY_SECONDS = 60.0
+_MOST_KNOWN = 5
 
 
 class ClusterRollout:
@@ -32,6 +33,7 @@ class ClusterRollout:
         self.candidate: Version | None = None
         self.refused: Refused | None = None
         self.past: deque[tuple[str, float, str]] = deque(maxlen=MOST_HISTORY)
+        self._known: deque[Version] = deque(maxlen=_MOST_KNOWN)
         self._canaries: set[str] = set()
         self._promote_at = 0.0
 
@@ -47,6 +49,11 @@ class ClusterRollout:
         return self.candidate if self.candidate is not None and node.proxy in self._canaries else self.running
 
     @property
+    def versions(self) -> list[Version]:
+        """Those that are known: the candidate, the running one, and the last few before it."""
+        return [*([self.candidate] if self.candidate is not None else []), *self._known]
+
+    @property
     def due(self) -> float | None:
         """When the canaries have tried their version for long enough, in seconds of the monotonic clock."""
         return self._promote_at if self.candidate is not None else None
@@ -60,6 +67,7 @@ class ClusterRollout:
     def begin(self, version: Version, why: str) -> None:
         """Makes it the running version, without waiting for anybody."""
         self.running, self.candidate, self._canaries = version, None, set()
+        self._known.appendleft(version)
         self.past.appendleft((version.id, time.time(), why))
 
     def end(self) -> None:

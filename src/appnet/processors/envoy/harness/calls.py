@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from appnet.language.operations.metadata import HIDDEN_KEYS
-from appnet.observe import otlp
+from appnet.observe import Refusal, decode_refusals, otlp
+from appnet.observe.records import REFUSALS
 from appnet.processors.processor import Denied
 
 _REQUEST_HEADERS = {":method": b"POST", ":scheme": b"http", "te": b"trailers", "content-type": b"application/grpc"}
@@ -221,6 +223,11 @@ class Harness(ABC):
 
     now_ns: int
 
+    @cached_property
+    def refusals(self) -> list[Refusal]:
+        """What the chain has told of refusals, as far as `records` has fetched it."""
+        return []
+
     @abstractmethod
     def call(self) -> CallUnderTest:
         """A new call."""
@@ -237,10 +244,12 @@ class Harness(ABC):
         """What was recorded since the last time: ("ELEMENT.VARIABLE", value); pairs are tuples."""
         records: list[tuple[str, Any]] = []
         for batch in self.take_telemetry():
+            self.refusals += decode_refusals(batch)
             for resource_logs in otlp.ExportLogsServiceRequest.FromString(batch).resource_logs:
                 for scope_logs in resource_logs.scope_logs:
                     scope = scope_logs.scope.name
-                    records += [(scope, _plain(record.body)) for record in scope_logs.log_records]
+                    if scope != REFUSALS:
+                        records += [(scope, _plain(record.body)) for record in scope_logs.log_records]
         return records
 
 

@@ -48,7 +48,8 @@ class _IstioObjects(ABC):
         """The EnvoyFilter of a chain's artifacts on one side."""
         first = artifacts[0]
         spot = self.spot(first.segment.place.side, service, server)
-        options = ChainOptions(service.name, f"{service.name}-{self.processor}", "", first.limits.max_message, hosts)
+        node, most = f"{service.name}-{self.processor}", first.limits.max_message
+        options = ChainOptions(service.name, node, "", most, hosts, end=first.end)
         return chain_object(artifacts, name, namespace, spot, options)
 
     def entry(self, entry: Entry, control: ControlPlane) -> Object:

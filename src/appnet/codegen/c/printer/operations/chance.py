@@ -8,8 +8,8 @@ from appnet.language.types import VecType
 
 FAMILY = Family(
     {
-        "random_float": "{0} + ({1} - {0}) * (double)(an_random_draw({instance}, {element}) >> 11) / 0x1p53",
-        "random_int": "an_random_int({instance}, {element}, {0}, {1})",
+        "random_float": "{0} + ({1} - {0}) * (double)(an_draw(scope, {element}) >> 11) / 0x1p53",
+        "random_int": "an_random_int(an_draw(scope, {element}), {0}, {1})",
     }
 )
 

@@ -35,7 +35,12 @@ def _key(body: Body, key: Atom) -> tuple[str, str]:
 def _found_in_map(body: Body, call: Call) -> str:
     kind, key = _key(body, call.args[1])
     place = body.place(call.args[0])
-    return f"an_map_get_{kind}(&{place}, {body.types.descriptor(call.args[0].type)}, {key})"
+    found = f"an_map_get_{kind}(&{place}, {body.types.descriptor(call.args[0].type)}, {key})"
+    if body.reads is None or not body.reads.notes_entries(call.args[0]):
+        return found
+    pointer = body.temporary("const void *", "found", found)
+    body.reads.entry(call, pointer)
+    return pointer
 
 
 def _in_call(body: Body, place: Atom) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from appnet.codegen.c.printer.context import ElementContext, InHand
+from appnet.codegen.c.printer.reads import Reads
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Atom, Call
 
@@ -25,6 +26,10 @@ class Body(Protocol):
     @property
     def direction(self) -> InHand:
         """Of the message in hand."""
+
+    @property
+    def reads(self) -> Reads | None:
+        """What notes its reads, if it does."""
 
     @property
     def tells(self) -> bool:

@@ -16,4 +16,4 @@ FAMILY = Family(
 @FAMILY.value
 def _get_load(body: Body, call: Call) -> str:
     load = f"(int64_t)an_backend_load({body.call()}->instance, {body.atom(call.args[0])})"
-    return f"({body.types.name(call.type)}){{{load}, an_now({body.call()})}}"
+    return f"({body.types.name(call.type)}){{{load}, an_scope_now(scope)}}"

@@ -6,7 +6,7 @@ from appnet.codegen.c.printer.operations.family import Family
 
 FAMILY = Family(
     {
-        "now": "an_now({call})",
+        "now": "an_scope_now(scope)",
         "wall_time": "an_wall_time({call})",
     }
 )
