@@ -69,7 +69,7 @@ def test_what_the_solver_had_no_time_for_is_not_kept(
     assert isinstance(decision, Unknown)
     assert not decision.settled
     assert cache.get(key) is None
-    monkeypatch.setattr(prove, "BUDGET_MS", 2_000)
+    monkeypatch.setattr(prove, "BUDGET_MS", 30_000)
     open_ = (
         element("one", "set(rpc, 'key', upper(get(rpc, 'key')))"),
         element("other", "set(rpc, 'key', trim(get(rpc, 'key')))"),
