@@ -43,13 +43,13 @@ async def load(port: int) -> LoadResult:
 async def told(machine: LocalMachine, calls: int) -> dict[str, Any]:
     """What was counted, once all calls have been told of at both ends."""
     for _ in range(200):
-        found = totals_document(machine.totals)
+        found = totals_document(machine.telemetry.totals)
         ended = Counter[str]()
         for it in found["calls"]:
             ended[it["side"]] += it["count"] - it["in_flight"]
         if ended["client"] == calls:
             await asyncio.sleep(1.5)  # for the other end
-            return totals_document(machine.totals)
+            return totals_document(machine.telemetry.totals)
         await asyncio.sleep(0.1)
     raise AssertionError(found)
 

@@ -16,11 +16,10 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.local.status import StatusServer
-from appnet.observe import Totals
-from appnet.observe.forward import Collector, Forwarder
-from appnet.observe.kept import Keep, Kept
-from appnet.observe.refusals import RefusalStore
-from appnet.observe.store import RecordStore
+from appnet.observe import OtlpReceiver
+from appnet.observe.forward import Collector
+from appnet.observe.kept import Keep
+from appnet.observe.telemetry import Telemetry
 from appnet.system.address import ANY_LOCAL_PORT
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -39,16 +38,13 @@ class _Machine:
     def __init__(self) -> None:
         self.nodes: dict[str, Any] = {}
         self.controller = None
-        self.records, self.totals = RecordStore(), Totals()
-        self.kept, self.forwarder = Kept(Keep(Path("nowhere")), self.records, self.totals), None
+        self.telemetry = Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None)
 
 
 def shown() -> dict[str, set[str]]:
     """The labels of each metric that some page has, by the names of its samples."""
-    kept = Kept(Keep(Path("nowhere")), RecordStore(), Totals())
-    cluster = Pages(
-        ANY_LOCAL_PORT, RecordStore(), Totals(), RefusalStore(), kept, Forwarder(Collector("http", "otel", 4318))
-    )
+    forwarding = Telemetry(OtlpReceiver(), Keep(Path("nowhere")), Collector("http", "otel", 4318))
+    cluster = Pages(ANY_LOCAL_PORT, forwarding)
     machine = StatusServer(cast("Any", _Machine()), ANY_LOCAL_PORT, print)
     found: dict[str, set[str]] = {}
     for it in [*cluster._families(), *machine._families("v1", {})]:

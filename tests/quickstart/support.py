@@ -53,7 +53,7 @@ async def refusals(machine: LocalMachine, element: str, wanted: int) -> dict[tup
     """How many calls the element has refused, by side and status, once so many are told of."""
     found: dict[tuple[str, ...], Value] = {}
     for _ in range(100):
-        every = machine.totals.by([REFUSALS], [ELEMENT, SIDE, STATUS])
+        every = machine.telemetry.totals.by([REFUSALS], [ELEMENT, SIDE, STATUS])
         found = {key[1:]: it for key, it in every.items() if key[0] == element}
         if sum(it for it in found.values() if isinstance(it, int)) >= wanted:
             break

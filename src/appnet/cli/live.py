@@ -152,7 +152,7 @@ async def _show_table(machine: LocalMachine, out: Console, typing: Typing) -> No
     rates = Rates()
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
-            summaries = machine.records.summaries()
+            summaries = machine.telemetry.records.summaries()
             table = stream_table(summaries, rates.look(summaries))
             typed = [Text(f"> {typing.text}")] if typing.text else []
             live.update(Group("", table, *typed), refresh=True)
@@ -163,10 +163,10 @@ async def _show_table(machine: LocalMachine, out: Console, typing: Typing) -> No
 
 async def _show_lines(machine: LocalMachine, write: Callable[[str], None]) -> None:
     """A line for each stream that has something new, every few seconds."""
-    shown = machine.records.counts()
+    shown = machine.telemetry.records.counts()
     while True:
         await asyncio.sleep(_LINES_SECONDS)
-        for summary in machine.records.summaries():
+        for summary in machine.telemetry.records.summaries():
             if shown.get(summary.key) != summary.count:
                 write(stream_line(summary))
-        shown = machine.records.counts()
+        shown = machine.telemetry.records.counts()

@@ -192,17 +192,17 @@ async def _show_records(machine: LocalMachine, wanted: frozenset[str], screens: 
     """Waits for a record of each stream in ``wanted`` and shows all; says whether they came."""
 
     def missing() -> frozenset[str]:
-        return wanted - {stream_name(it) for it in machine.records.counts()}
+        return wanted - {stream_name(it) for it in machine.telemetry.records.counts()}
 
     if any(it.method is None for it in machine.calls):
         await asyncio.sleep(_BATCH_SECONDS)
     deadline = time.monotonic() + _RECORDS_TIMEOUT_SECONDS
     while missing() and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    screens.out.print("\nrecords:" if machine.records.counts() else "\nno records")
-    for summary in machine.records.summaries():
+    screens.out.print("\nrecords:" if machine.telemetry.records.counts() else "\nno records")
+    for summary in machine.telemetry.records.summaries():
         tell(screens.out, f"  {stream_line(summary)}")
-        for record in machine.records.records(*summary.key)[-_SHOWN_RECORDS:]:
+        for record in machine.telemetry.records.records(*summary.key)[-_SHOWN_RECORDS:]:
             place = value_text(record.resource.get("appnet.processor"))
             tell(screens.out, f"    {value_text(record.value)}  at {place}")
     if missing():

@@ -36,12 +36,10 @@ from appnet.diagnostics.near import suggestion
 from appnet.diagnostics.place import Source, Span
 from appnet.diagnostics.source import base_name
 from appnet.diagnostics.yaml_reader import Located
-from appnet.observe.forward import Collector, Forwarder
-from appnet.observe.kept import Keep, Kept
+from appnet.observe.forward import Collector
+from appnet.observe.kept import Keep
 from appnet.observe.receiver import OtlpReceiver
-from appnet.observe.refusals import RefusalStore
-from appnet.observe.store import RecordStore
-from appnet.observe.totals import Totals
+from appnet.observe.telemetry import Telemetry
 from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
@@ -112,7 +110,7 @@ class LocalMachine:
     A service's program runs as often as the application file or the manifest has replicas of it, each behind nodes of
     its own. A service that runs already is only called. ``nodes`` are all of them by name, and ``placed`` how they were
     set up; ``entrances`` say where calls of an edge go in whose client or server has no program here; ``controller`` is
-    who upgrades the nodes.
+    who upgrades the nodes, and ``telemetry`` has what they tell.
 
     ``progress`` is told in a few words what is being done. Start it from the main thread: its children end with it.
     Starting raises ``DiagnosticError`` for input that cannot be used, and ``ProcessorError`` or ``ApplicationError``
@@ -121,10 +119,6 @@ class LocalMachine:
 
     def __init__(self, settings: RunSettings, progress: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
-        self.records = RecordStore()
-        self.totals = Totals()
-        self.refusals = RefusalStore()
-        self.kept = Kept(settings.keep or Keep(settings.folder / "telemetry"), self.records, self.totals)
         self._store = store_folder()
         where = settings.where
         if not settings.served and not where.store:
@@ -138,8 +132,9 @@ class LocalMachine:
         self.local: LocalApplication | None = None
         self._progress = progress
         served = settings.served
-        self._receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
-        self.forwarder = None if settings.forward is None else Forwarder(settings.forward)
+        receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
+        keep = settings.keep or Keep(settings.folder / "telemetry")
+        self.telemetry = Telemetry(receiver, keep, settings.forward)
         self._ports = itertools.count(served.first_port if served else 0)
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -215,14 +210,7 @@ class LocalMachine:
         _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
-        await self._cleanup.enter_async_context(self.kept)
-        if self.forwarder is not None:
-            self._receiver.listen((await self._cleanup.enter_async_context(self.forwarder)).add)
-        await self._cleanup.enter_async_context(self._receiver)
-        self._receiver.subscribe(self.records.add)
-        self._receiver.subscribe(self.kept.add)
-        self._receiver.count(self.totals.add)
-        self._receiver.explain(self.refusals.add)
+        await self._cleanup.enter_async_context(self.telemetry)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
         here = [it for it in order if it in services and it not in self.settings.upstreams]
@@ -299,7 +287,7 @@ class LocalMachine:
         found: dict[str, str] = {}
         for processor, nodes in self._starters.items():
             if isinstance(nodes, Followed):
-                at, records = nodes.control, self._receiver.address
+                at, records = nodes.control, self.telemetry.receiver.address
                 made = registry.processor(processor).bootstrap(
                     f"{instance}-{processor}", service, Contact(at), records, at
                 )
@@ -372,7 +360,7 @@ class LocalMachine:
                 end,
                 tuple(upstream),
                 self.settings.folder / name,
-                self._receiver.address,
+                self.telemetry.receiver.address,
                 self.settings.where.workers,
                 self._place(bind if number == len(processors) else ANY_LOCAL_PORT),
                 artifact_names(end, processor, version, self.settings.where),

@@ -15,10 +15,8 @@ from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
 from appnet.diagnostics.near import suggestion
-from appnet.observe.metrics import chain_metrics, kept_metrics, metrics_page, record_metrics
-from appnet.observe.records_page import RecordsPage
+from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
-from appnet.observe.totals_page import TotalsPage
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
 from appnet.system.http import serve_http
@@ -44,9 +42,8 @@ class StatusServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
-        RecordsPage(self._machine.records, self._machine.kept, self._machine.forwarder).add_to(application)
-        TotalsPage(self._machine.totals, self._machine.kept).add_to(application)
-        RefusalsPage(self._machine.refusals, self._program).add_to(application)
+        self._machine.telemetry.add_pages(application)
+        RefusalsPage(self._machine.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -108,6 +105,4 @@ class StatusServer:
                 stands.add_metric([name, it.value], int(answers[name] is it))
         yield connected
         yield stands
-        yield record_metrics(self._machine.records)
-        yield from kept_metrics(self._machine.kept, self._machine.forwarder)
-        yield from chain_metrics(self._machine.totals)
+        yield from self._machine.telemetry.families()

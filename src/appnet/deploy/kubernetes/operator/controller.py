@@ -37,12 +37,10 @@ from appnet.deploy.kubernetes.operator.world import (
     World,
     key_of,
 )
-from appnet.observe.forward import Collector, Forwarder
-from appnet.observe.kept import Keep, Kept
+from appnet.observe.forward import Collector
+from appnet.observe.kept import Keep
 from appnet.observe.receiver import OtlpReceiver
-from appnet.observe.refusals import RefusalStore
-from appnet.observe.store import RecordStore
-from appnet.observe.totals import Totals
+from appnet.observe.telemetry import Telemetry
 from appnet.processors.processor import ClusterNode, ControlPlane, Serving
 from appnet.system.address import Address
 
@@ -86,10 +84,9 @@ class ControllerSettings:
 
 async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn:
     """Works until it is cancelled. Raises `ControllerError`, and OSError for addresses that cannot be had."""
-    records, totals, refusals = RecordStore(), Totals(), RefusalStore()
-    kept = Kept(settings.keep, records, totals)
-    forwarder = None if settings.forward is None else Forwarder(settings.forward)
-    async with Pages(settings.status, records, totals, refusals, kept, forwarder) as pages:
+    receiver = OtlpReceiver(settings.records, grpc=settings.grpc)
+    telemetry = Telemetry(receiver, settings.keep, settings.forward)
+    async with Pages(settings.status, telemetry) as pages:
         leadership = Leadership(client, settings.namespace, settings.identity)
         try:
             await leadership.acquire()
@@ -98,15 +95,7 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
             raise ControllerError(f"the API server refuses: {error.status.message}{_remedy(error, settings)}") from None
         except (httpx.HTTPError, ValueError) as error:
             raise ControllerError(str(error) or "the API server does not answer") from None
-        receiver = OtlpReceiver(settings.records, grpc=settings.grpc)
-        receiver.subscribe(records.add)
-        receiver.subscribe(kept.add)
-        receiver.count(totals.add)
-        receiver.explain(refusals.add)
-        if forwarder is not None:
-            receiver.listen(forwarder.add)
-        # Once it leads: the one before has let go of the files.
-        async with forwarder or contextlib.nullcontext(), kept, receiver:
+        async with telemetry:  # once it leads: the one before has let go of the files
             try:
                 await _lead(settings, Api(client), pages, leadership, credentials)
             finally:

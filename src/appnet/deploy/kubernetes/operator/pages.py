@@ -12,14 +12,9 @@ from appnet.application.model import USUAL_PROCESSOR
 from appnet.behaviour.explained import Program, RefusalsPage
 from appnet.control.refused import program_of
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
-from appnet.observe.forward import Forwarder
-from appnet.observe.kept import Kept
-from appnet.observe.metrics import chain_metrics, kept_metrics, metrics_page, record_metrics
-from appnet.observe.records_page import RecordsPage
-from appnet.observe.refusals import Refusal, RefusalStore
-from appnet.observe.store import RecordStore
-from appnet.observe.totals import Totals
-from appnet.observe.totals_page import TotalsPage
+from appnet.observe.metrics import metrics_page
+from appnet.observe.refusals import Refusal
+from appnet.observe.telemetry import Telemetry
 from appnet.processors import registry
 from appnet.processors.processor import ControlPlane, Delivery
 from appnet.system.address import Address
@@ -33,17 +28,8 @@ class Pages:
     be had.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        records: RecordStore,
-        totals: Totals,
-        refusals: RefusalStore,
-        kept: Kept,
-        forwarder: Forwarder | None,
-    ) -> None:
-        self._address, self._records, self._totals, self._kept = address, records, totals, kept
-        self._refusals, self._forwarder = refusals, forwarder
+    def __init__(self, address: Address, telemetry: Telemetry) -> None:
+        self._address, self._telemetry = address, telemetry
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -55,9 +41,8 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
-        RecordsPage(self._records, self._kept, self._forwarder).add_to(application)
-        TotalsPage(self._totals, self._kept).add_to(application)
-        RefusalsPage(self._refusals, self._program).add_to(application)
+        self._telemetry.add_pages(application)
+        RefusalsPage(self._telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -108,6 +93,4 @@ class Pages:
         strangers = GaugeMetricFamily("appnet_strangers", "Connected proxies that are served nothing.")
         strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
         yield strangers
-        yield record_metrics(self._records)
-        yield from kept_metrics(self._kept, self._forwarder)
-        yield from chain_metrics(self._totals)
+        yield from self._telemetry.families()
