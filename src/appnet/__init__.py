@@ -6,7 +6,7 @@ The road from text to traffic, from the ground up; a room imports only from room
 ``language``, ``observe``
 ``ir``
 ``interpret``
-``analysis``, ``application``, ``codegen``
+``analysis``, ``application``, ``codegen``, ``state``
 ``optimize``
 ``measure``, ``samples``
 ``processors``
