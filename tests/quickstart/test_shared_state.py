@@ -11,6 +11,7 @@ import pytest
 
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.trial import get
+from appnet.observe.points import ELEMENT, PROCESSOR, ROUND_TRIPS, Value
 from appnet.state.server import running_store, store_folder, store_url
 from tests.quickstart.support import sample, settings_of
 from tests.support.asynchronous import asynchronous
@@ -41,6 +42,14 @@ async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> Non
         pages = [get(f"http://{frontends[number % 2]}/?key=hello") for number in range(2 * burst)]
         answers = Counter([it.answer.message for it in await asyncio.gather(*pages)])
         assert answers == {"": burst, "rate limit": burst}
+        found: dict[tuple[str, ...], Value] = {}
+        for _ in range(200):
+            found = machine.telemetry.totals.by([ROUND_TRIPS], [ELEMENT, PROCESSOR])
+            if len(found) == len(frontends):
+                break
+            await asyncio.sleep(0.1)
+        assert {element for element, _ in found} == {"fault"}
+        assert len(found) == len(frontends)
 
 
 @asynchronous

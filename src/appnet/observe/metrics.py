@@ -15,6 +15,7 @@ from appnet.observe.kept import Kept
 from appnet.observe.points import (
     ATTRIBUTES,
     CALLS,
+    CONFLICTS,
     DURATIONS,
     EVICTIONS,
     IN_FLIGHT,
@@ -22,7 +23,9 @@ from appnet.observe.points import (
     RECORDS_DROPPED,
     REFUSALS,
     REPLIES,
+    ROUND_TRIPS,
     ROW_HITS,
+    STORE_ERRORS,
     Histogram,
 )
 from appnet.observe.signals import Signal
@@ -36,6 +39,9 @@ _COUNTERS = {
     ROW_HITS: "How often rows of match-action tables were taken.",
     EVICTIONS: "What full Maps and Vecs of an element's state let go.",
     RECORDS_DROPPED: "Records that nobody fetched in time.",
+    ROUND_TRIPS: "Answers of the store of an element's state.",
+    CONFLICTS: "Batches of an element's steps that ran again, since another instance was faster.",
+    STORE_ERRORS: "Requests that the store of an element's state did not answer, or not as it should.",
 }
 
 

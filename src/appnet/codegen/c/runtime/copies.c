@@ -271,6 +271,9 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
   } else if (asked == AN_ASKED_COMMIT) {
     flaw = copy_committed(copy, status.data[0], bytes, &woken);
   }
+  an_metrics_state(instance, number, AN_STATE_ANSWERED);
+  if (asked == AN_ASKED_COMMIT && status.size == 1 && status.data[0] == 1) an_metrics_state(instance, number, AN_STATE_CONFLICT);
+  if (flaw != NULL) an_metrics_state(instance, number, AN_STATE_ERROR);
   if (flaw != NULL) woken = copy_give_up(copy);
   an_lock_release(&copy->guard->lock);
   steps_wake(copy, woken);
@@ -280,6 +283,7 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
 static void copy_unanswered(an_instance *instance, size_t number) {
   an_copy *copy = copy_of(instance, number);
   an_lock_acquire(&copy->guard->lock);
+  if (copy->asked != AN_ASKED_NOTHING) an_metrics_state(instance, number, AN_STATE_ERROR);
   copy->asked = AN_ASKED_NOTHING;
   copy_take_back(copy);
   an_lock_release(&copy->guard->lock);

@@ -71,6 +71,17 @@ static const char *const STATUSES[AN_STATUS_COUNT] = {
 
 /* ---- counting --------------------------------------------------------------------------------------- */
 
+/* Of what is rare enough for cells that all threads share: records dropped, entries let go, and the store's. */
+static size_t lost_count(const an_program *program) {
+  return program->record_count + program->evictor_count + program->sharer_count * AN_STATE_EVENTS;
+}
+
+void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event) {
+  const an_program *program = instance->program;
+  const size_t first = program->record_count + program->evictor_count;
+  if (AN_COUNT) __atomic_fetch_add(&instance->metrics->lost[first + sharer * AN_STATE_EVENTS + event], 1, __ATOMIC_RELAXED);
+}
+
 static void set_id(an_instance *instance, char id[16]) {
   uint64_t z = instance->options.seed ^ instance->metrics->start_ns ^ (uint64_t)(uintptr_t)instance;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -88,7 +99,7 @@ bool an_metrics_init(an_instance *instance) {
   it->methods_at = program->tally_cells;
   it->cell_count = an_size_mul(an_size_add(cells, per_line) / per_line, per_line);
   it->memory = an_alloc_zeroed(an_size_add(LINE, an_size_mul(an_size_mul(it->cell_count, SHARDS), sizeof(uint64_t))));
-  it->lost = an_alloc_zeroed(an_size_mul(program->record_count + program->evictor_count + 1, sizeof(uint64_t)));
+  it->lost = an_alloc_zeroed(an_size_mul(lost_count(program) + 1, sizeof(uint64_t)));
   if (it->memory == NULL || it->lost == NULL) return false;
   it->cells = (uint64_t *)(void *)(((uintptr_t)it->memory + LINE - 1) / LINE * LINE);
   it->start_ns = instance->services.wall_ns(instance->services.host);
@@ -190,7 +201,7 @@ static uint64_t sum_of_all(const an_instance *instance) {
   const an_program *program = instance->program;
   uint64_t sum = 0;
   for (size_t i = 0; i < it->cell_count * SHARDS; i++) sum += __atomic_load_n(&it->cells[i], __ATOMIC_RELAXED);
-  for (size_t i = 0; i < program->record_count + program->evictor_count; i++) {
+  for (size_t i = 0; i < lost_count(program); i++) {
     sum += __atomic_load_n(&it->lost[i], __ATOMIC_RELAXED);
   }
   return sum;
@@ -343,6 +354,14 @@ static void append_all_lost(metrics_batch *it) {
   for (size_t i = 0; i < program->evictor_count; i++) {
     append_lost(it, "appnet.evictions", "{entry}", program->elements[program->evictors[i]], NULL,
                 __atomic_load_n(&lost[program->record_count + i], __ATOMIC_RELAXED));
+  }
+  static const char *const events[AN_STATE_EVENTS][2] = {{"appnet.state.round_trips", "{request}"},
+                                                         {"appnet.state.conflicts", "{batch}"},
+                                                         {"appnet.state.errors", "{error}"}};
+  lost += program->record_count + program->evictor_count;
+  for (size_t i = 0; i < program->sharer_count * AN_STATE_EVENTS; i++) {
+    append_lost(it, events[i % AN_STATE_EVENTS][0], events[i % AN_STATE_EVENTS][1],
+                program->elements[program->sharers[i / AN_STATE_EVENTS].element], NULL, __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
   }
 }
 

@@ -51,6 +51,10 @@ void an_metrics_end(const an_call *call);
 
 /* So many more records of a stream were dropped, or entries of an evictor's state let go. */
 void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count);
+/* Of state in a store: it answered; others were faster than a batch; or it did not answer, or not what was asked. */
+typedef enum an_state_event { AN_STATE_ANSWERED, AN_STATE_CONFLICT, AN_STATE_ERROR, AN_STATE_EVENTS } an_state_event;
+void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event);
+
 void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count);
 
 #endif
