@@ -52,6 +52,40 @@ async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> Non
         assert len(found) == len(frontends)
 
 
+HANDLERS = {
+    "a request with its message": (
+        "req(rpc):\n    n = count\n    count = n + 1\n    if n >= 20:\n        send(err('enough'), Up)\n"
+        "    set(rpc, 'Body', concat(get(rpc, 'Body'), 'more'))\n    send(rpc, Down)\n\nresp(rpc):\n    send(rpc, Up)\n"
+    ),
+    "a response at its headers": (
+        "req(rpc):\n    send(rpc, Down)\n\nresp(rpc):\n    count = count + 1\n    if count > 20:\n        send(err('enough'), Up)\n"
+        "    set_metadata(rpc, 'n', to_string(count))\n    send(rpc, Up)\n"
+    ),
+    "a response with its message": (
+        "req(rpc):\n    send(rpc, Down)\n\nresp(rpc):\n    count = count + 1\n    if count > 20 and status(rpc) == 0:\n"
+        "        send(err('enough'), Up)\n    set(rpc, 'Body', concat(get(rpc, 'Body'), '.'))\n    send(rpc, Up)\n"
+    ),
+    "all of a call": (
+        "open(rpc):\n    inside = inside + 1\n    send(rpc, Down)\n\nreq(rpc):\n    if get(rpc, 'Body') == 'no':\n"
+        "        inside = 0\n    send(rpc, Down)\n\nresp(rpc):\n    count = count + inside * 0 + 1\n    if count > 20:\n"
+        "        send(err('enough'), Up)\n    send(rpc, Up)\n\nend(rpc):\n    inside = inside - 1\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+@asynchronous
+async def test_every_part_of_a_call_can_wait(tmp_path: Path, name: str) -> None:
+    config = limited(tmp_path, 1)
+    state = "state:\n    @consistency(strong)\n    count: int\n    @consistency(strong)\n    inside: int\n\ninit():\n    pass\n\n"
+    config.with_name("fault.appnet").write_text(state + HANDLERS[name])
+    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+        frontends = [it.program.address for it in machine.instances["frontend"]]
+        pages = [get(f"http://{frontends[number % 2]}/?key=hello") for number in range(40)]
+        answers = Counter([it.answer.message for it in await asyncio.gather(*pages)])
+        assert answers == {"": 20, "enough": 20}
+
+
 @asynchronous
 async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_back(tmp_path: Path) -> None:
     folder, config = store_folder(), limited(tmp_path, 1000)

@@ -87,6 +87,7 @@ typedef struct stream {
   flow request, response;
   bool response_headers_wait, response_headers_end; /* came meanwhile; and were all */
   bool late_deadline, late_reply;                   /* likewise */
+  bool answered;        /* the response that waits has the chain's own status now */
   uint32_t late_status;
   bool *ended; /* is set when Envoy ends the stream; NULL: nobody asks */
   void *scheduler;

@@ -89,18 +89,34 @@ static int request_trailers_over(stream *s) {
   return ENVOY_CONTINUE;
 }
 
+/* Refuses the response. One whose trailers wait already goes on as it is, with the chain's status in them: Envoy would send
+ * these behind any other answer. */
+static int refuse_response(stream *s) {
+  if (!s->response.trailers) {
+    reply(s);
+    return ENVOY_STOP_ITERATION;
+  }
+  if (!s->response_passed) {
+    clear_map(s, ENVOY_RESPONSE_HEADERS);
+    say_grpc(s);
+  }
+  drop(s, ENVOY_BUFFERED_RESPONSE);
+  s->answered = true;
+  return end_with_own_status(s, AN_RESPONSE_TRAILERS);
+}
+
 static int response_headers_over(stream *s) {
   switch (s->turn.action) {
     case AN_HOLD: return ENVOY_STOP_ITERATION;
     case AN_REPLY:
+      s->answered = s->turn.end;
       if (s->turn.end && !speaks_grpc(s)) return end_plainly(s);
       if (s->turn.end) { /* a reply of Envoy's would not pass the filters before this one */
         end_with_own_status(s, AN_RESPONSE_METADATA);
         say_grpc(s);
         return ENVOY_CONTINUE;
       }
-      reply(s);
-      return ENVOY_STOP_ITERATION;
+      return refuse_response(s);
     default:
       s->response_passes = !shows_more(s);
       s->response_passed = true;
@@ -116,7 +132,7 @@ static int response_body_over(stream *s, int arrived) {
       s->response.held = true;
       allow_buffering(s);
       return ENVOY_STOP_AND_BUFFER;
-    case AN_REPLY: reply(s); return ENVOY_STOP_NO_BUFFER;
+    case AN_REPLY: return refuse_response(s) == ENVOY_CONTINUE ? ENVOY_CONTINUE : ENVOY_STOP_NO_BUFFER;
     case AN_TAKE:
     case AN_RESPOND:
       s->response.held = false;
@@ -143,6 +159,7 @@ static int response_trailers_over(stream *s) {
         say_grpc(s);
         drop(s, ENVOY_BUFFERED_RESPONSE);
       }
+      s->answered = true;
       return end_with_own_status(s, AN_RESPONSE_TRAILERS);
     case AN_REPLACE: replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
     case AN_CONTINUE: break;
@@ -267,12 +284,18 @@ static void event_over(stream *s) {
   switch (s->turn.event) {
     case REQUEST_HEADERS: request_headers_over(s); break;
     case REQUEST_BODY: request_body_over(s, ENVOY_BUFFERED_REQUEST); break;
-    case REQUEST_TRAILERS: s->request.open = request_trailers_over(s) == ENVOY_CONTINUE; break;
-    case RESPONSE_HEADERS: s->response.open = response_headers_over(s) == ENVOY_CONTINUE; break;
+    case REQUEST_TRAILERS:
+      s->request.open = request_trailers_over(s) == ENVOY_CONTINUE;
+      s->request.held = false;
+      break;
+    case RESPONSE_HEADERS: response_headers_over(s); break;
     case RESPONSE_BODY: response_body_over(s, ENVOY_BUFFERED_RESPONSE); break;
-    case RESPONSE_TRAILERS: s->response.open = response_trailers_over(s) == ENVOY_CONTINUE; break;
+    case RESPONSE_TRAILERS:
+      s->response.open = response_trailers_over(s) == ENVOY_CONTINUE;
+      s->response.held = false;
+      break;
     case DEADLINE:
-      if (s->turn.action == AN_REPLY) reply(s);
+      if (s->turn.action == AN_REPLY) refuse_response(s);
       break;
     case LOCAL_REPLY: case END: break;
   }
@@ -307,16 +330,11 @@ static bool none_waited(stream *s, bool *over) {
   return false;
 }
 
-/* Whether the event in hand gave the response a status of the chain's own, in place. */
-static bool answered_in_place(const stream *s) {
-  return s->replied && s->response.open && (s->turn.event == RESPONSE_HEADERS || s->turn.event == RESPONSE_TRAILERS);
-}
-
 /* Envoy goes on with what it was told to stop; what the chain wants more of stays until more has come. */
 static void flow_on(stream *s, const bool *ended) {
   const bool request = s->request.stopped && s->request.open && !s->request.held && !s->replied;
-  const bool response = s->response.stopped && s->response.open && !s->response.held;
-  const bool encodes = response && (!s->replied || answered_in_place(s));
+  const bool passes = s->response.open && !s->response.held && !s->replied;
+  const bool encodes = s->response.stopped && (passes || s->answered);
   void *envoy = s->envoy;
   s->request.stopped = s->response.stopped = false;
   if (request) ENVOY(http_filter_continue_decoding)(envoy);
