@@ -134,6 +134,7 @@ def test_what_can_be_set_is_set(cluster: Cluster, tmp_path: Path) -> None:
         "image": {"repository": "registry.example/appnet", "tag": "1", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 2,
+        "storeClaim": "telemetry",
         "resources": {"limits": {"memory": "4Gi"}},
         "nodeSelector": {"zone": "a"},
         "tolerations": [{"key": "own", "operator": "Exists"}],
@@ -148,6 +149,8 @@ def test_what_can_be_set_is_set(cluster: Cluster, tmp_path: Path) -> None:
     (container,) = pod["containers"]
     assert (container["image"], container["imagePullPolicy"]) == ("registry.example/appnet:1", "Always")
     assert (spec["replicas"], container["resources"]) == (2, {"limits": {"memory": "4Gi"}, **REQUESTS})
+    claims = [it["persistentVolumeClaim"]["claimName"] for it in pod["volumes"] if "persistentVolumeClaim" in it]
+    assert claims == ["telemetry"]
     for it in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity"):
         assert pod[it] == given[it]
 
