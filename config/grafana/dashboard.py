@@ -109,6 +109,16 @@ def _elements(page: dashboard.Dashboard) -> None:
             _query(_rate("appnet_records_dropped_total", "appnet_element"), "{{appnet_element}} lost records"),
         )
     )
+    page.with_panel(
+        _over_time(
+            "Stores of shared state",
+            "What an element's store answered, steps that ran again since another instance was faster, and errors.",
+            "ops",
+            _query(_rate("appnet_state_round_trips_total", "appnet_element"), "{{appnet_element}} round trips"),
+            _query(_rate("appnet_state_conflicts_total", "appnet_element"), "{{appnet_element}} conflicts"),
+            _query(_rate("appnet_state_errors_total", "appnet_element"), "{{appnet_element}} errors"),
+        )
+    )
     page.with_panel(_rows())
 
 
