@@ -52,6 +52,8 @@ void reply(stream *s) {
   size_t count = s->response_passed ? 2 : in_place ? 4 : 3;
   envoy_header *all = with_own(first, &count, outcome->metadata), *headers = all != NULL ? all : first;
   s->replied = true;
+  s->cut = in_place || s->response_passed;
+  s->own_trailers = s->response_passed;
   if (s->response_passed) {
     ENVOY(http_send_response_trailers)(s->envoy, headers, count);
   } else if (!speaks_grpc(s)) {
@@ -131,7 +133,7 @@ void say_grpc(stream *s) {
   ENVOY(http_set_header)(s->envoy, ENVOY_RESPONSE_HEADERS, TEXT("content-type"), TEXT("application/grpc"));
 }
 
-static void drop_content_length(stream *s, int map) {
+void drop_content_length(stream *s, int map) {
   envoy_buffer found = {NULL, 0};
   if (!ENVOY(http_get_header)(s->envoy, map, TEXT("content-length"), &found, 0, NULL) || found.data == NULL) return;
   ENVOY(http_set_header)(s->envoy, map, TEXT("content-length"), (envoy_buffer){NULL, 0});

@@ -56,6 +56,8 @@ typedef struct flow {
   bool stopped;             /* Envoy waits to be told to go on */
   bool open;                /* the headers may go on */
   bool held;                /* but the chain wants more of what stopped */
+  size_t judged;            /* bytes at the front of Envoy's buffer that may pass when the direction goes on */
+  size_t shown;             /* and behind them, those of the event in hand */
 } flow;
 
 typedef enum progress { RUNS, WAITS, WOKEN, SCHEDULED } progress;
@@ -87,6 +89,8 @@ typedef struct stream {
   flow request, response;
   bool response_headers_wait, response_headers_end; /* came meanwhile; and were all */
   bool late_deadline, late_reply;                   /* likewise */
+  bool cut;             /* this filter has ended the response: what the server still sends of it goes nowhere */
+  bool own_trailers;    /* but for the trailers that did so, which come by */
   bool answered;        /* the response that waits has the chain's own status now */
   uint32_t late_status;
   bool *ended; /* is set when Envoy ends the stream; NULL: nobody asks */
@@ -120,6 +124,7 @@ void clear_map(stream *s, int map);
 int end_with_own_status(stream *s, an_metadata_map map);
 int end_plainly(stream *s);
 void say_grpc(stream *s);
+void drop_content_length(stream *s, int map);
 void replace(stream *s, int received, int buffered, int map);
 void allow_buffering(stream *s);
 

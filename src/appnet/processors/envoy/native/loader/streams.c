@@ -53,8 +53,48 @@ static int request_headers_over(stream *s) {
   }
 }
 
-/* `arrived`: where what was shown last is. */
-static int request_body_over(stream *s, int arrived) {
+/* What was shown of Envoy's buffer becomes what the chain made of it; what has come since stays behind it. */
+static void settle_buffer(stream *s, flow *flow, int buffered, an_view instead) {
+  const size_t size = ENVOY(http_get_body_size)(s->envoy, buffered);
+  const size_t count = size == 0 ? 0 : ENVOY(http_get_body_chunks_size)(s->envoy, buffered);
+  const size_t shown_to = flow->judged + flow->shown;
+  envoy_buffer *chunks = count == 0 ? NULL : malloc(count * sizeof *chunks);
+  char *all = malloc(size + 1);
+  if (all == NULL || (count > 0 && chunks == NULL) || shown_to > size) {
+    complain("appnet: out of memory: a body is cut");
+  } else {
+    char *to = all;
+    if (count > 0) ENVOY(http_get_body_chunks)(s->envoy, buffered, chunks);
+    for (size_t i = 0; i < count; i++) {
+      memcpy(to, chunks[i].data, chunks[i].size);
+      to += chunks[i].size;
+    }
+    drop(s, buffered);
+    if (flow->judged > 0) ENVOY(http_append_body)(s->envoy, buffered, (envoy_buffer){all, flow->judged});
+    if (instead.size > 0) ENVOY(http_append_body)(s->envoy, buffered, (envoy_buffer){(const char *)instead.data, instead.size});
+    if (shown_to < size) ENVOY(http_append_body)(s->envoy, buffered, (envoy_buffer){all + shown_to, size - shown_to});
+  }
+  free(all);
+  free(chunks);
+  flow->judged += instead.size;
+  flow->shown = 0;
+}
+
+/* A body event was over late: its bytes are in Envoy's buffer, with others perhaps. */
+static void settle_late(stream *s, flow *flow, int buffered, int map) {
+  if (s->turn.action == AN_CONTINUE) {
+    flow->judged += flow->shown;
+  } else if (s->turn.action == AN_TAKE) {
+    settle_buffer(s, flow, buffered, (an_view){NULL, 0});
+  } else if (s->turn.action == AN_REPLACE) {
+    settle_buffer(s, flow, buffered, s->config->module->outcome(s->call)->body);
+    drop_content_length(s, map);
+  }
+  flow->shown = 0;
+}
+
+static int request_body_over(stream *s, bool late) {
+  if (late) settle_late(s, &s->request, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS);
   switch (s->turn.action) {
     case AN_HOLD:
       s->request_held = true;
@@ -65,9 +105,11 @@ static int request_body_over(stream *s, int arrived) {
     case AN_RESPOND: respond(s); return ENVOY_STOP_NO_BUFFER;
     case AN_TAKE:
       s->request.held = false;
-      drop(s, arrived);
+      if (!late) drop(s, ENVOY_RECEIVED_REQUEST);
       return ENVOY_STOP_NO_BUFFER;
-    case AN_REPLACE: replace(s, arrived, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS); break;
+    case AN_REPLACE:
+      if (!late) replace(s, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, ENVOY_REQUEST_HEADERS);
+      break;
     case AN_CONTINUE: break;
   }
   s->request_passes = !shows_more(s);
@@ -125,7 +167,8 @@ static int response_headers_over(stream *s) {
   }
 }
 
-static int response_body_over(stream *s, int arrived) {
+static int response_body_over(stream *s, bool late) {
+  if (late) settle_late(s, &s->response, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS);
   switch (s->turn.action) {
     case AN_HOLD:
       s->response_held = true;
@@ -136,9 +179,11 @@ static int response_body_over(stream *s, int arrived) {
     case AN_TAKE:
     case AN_RESPOND:
       s->response.held = false;
-      drop(s, arrived);
+      if (!late) drop(s, ENVOY_RECEIVED_RESPONSE);
       return ENVOY_STOP_NO_BUFFER;
-    case AN_REPLACE: replace(s, arrived, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS); break;
+    case AN_REPLACE:
+      if (!late) replace(s, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, ENVOY_RESPONSE_HEADERS);
+      break;
     case AN_CONTINUE: break;
   }
   s->response_passes = !shows_more(s);
@@ -172,6 +217,18 @@ static int response_trailers_over(stream *s) {
 /* Something of the direction waits until an event is over, so that Envoy has to be told to go on. */
 static bool has_to_wait(const stream *s, const flow *flow) { return s->fiber != NULL || flow->stopped; }
 
+/* Takes so many bytes off the front of the chunks; how many are left. */
+static size_t leave_out(an_view *chunks, size_t count, size_t size) {
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    const size_t part = chunks[i].size < size ? chunks[i].size : size;
+    if (part > 0) chunks[i] = (an_view){chunks[i].data + part, chunks[i].size - part};
+    size -= part;
+    left += chunks[i].size;
+  }
+  return left;
+}
+
 /* Shows a body event to the chain with every chunk held so far, if any, before what arrived. True: it is over. */
 static bool show_body(stream *s, event event, int received, int buffered, bool any_held, bool end) {
   an_view on_stack[STACK_CHUNKS];
@@ -187,6 +244,8 @@ static bool show_body(stream *s, event event, int received, int buffered, bool a
   }
   if (held > 0) ENVOY(http_get_body_chunks)(s->envoy, buffered, (envoy_buffer *)chunks);
   if (arrived > 0) ENVOY(http_get_body_chunks)(s->envoy, received, (envoy_buffer *)(chunks + held));
+  flow *flow = event == REQUEST_BODY ? &s->request : &s->response;
+  flow->shown = leave_out(chunks, held + arrived, flow->judged);
   bool over = take_turn(s, (turn){.event = event, .end = end, .chunks = chunks, .count = held + arrived});
   if (chunks != on_stack) free(chunks);
   return over;
@@ -210,7 +269,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_request_body(void *envoy, const v
     s->request.body = true;
     s->request.end = s->request.end || end;
   } else if (show_body(s, REQUEST_BODY, ENVOY_RECEIVED_REQUEST, ENVOY_BUFFERED_REQUEST, any_held, end)) {
-    return request_body_over(s, ENVOY_RECEIVED_REQUEST);
+    return request_body_over(s, false);
   }
   s->request.stopped = true;
   s->request_held = true;
@@ -249,6 +308,10 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_headers(void *envoy, con
 
 EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const void *stream_pointer, bool end) {
   stream *s = (stream *)stream_pointer;
+  if (s->cut) {
+    drop(s, ENVOY_RECEIVED_RESPONSE);
+    return ENVOY_STOP_NO_BUFFER;
+  }
   if (s->replied || (s->response_passes && !s->response.stopped)) return ENVOY_CONTINUE;
   /* What arrives may be the buffer itself, coming by again. */
   bool any_held = s->response_held && !ENVOY(http_received_buffered_response_body)(envoy);
@@ -256,7 +319,7 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const 
     s->response.body = true;
     s->response.end = s->response.end || end;
   } else if (show_body(s, RESPONSE_BODY, ENVOY_RECEIVED_RESPONSE, ENVOY_BUFFERED_RESPONSE, any_held, end)) {
-    return response_body_over(s, ENVOY_RECEIVED_RESPONSE);
+    return response_body_over(s, false);
   }
   s->response.stopped = true;
   s->response_held = true;
@@ -267,6 +330,8 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_body(void *envoy, const 
 EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, const void *stream_pointer) {
   stream *s = (stream *)stream_pointer;
   (void)envoy;
+  if (s->cut && !s->own_trailers) return ENVOY_STOP_ITERATION;
+  s->own_trailers = false;
   if (s->replied || (s->response_passes && !s->response.stopped)) return ENVOY_CONTINUE;
   if (has_to_wait(s, &s->response)) {
     s->response.trailers = true;
@@ -283,13 +348,13 @@ EXPORT int envoy_dynamic_module_on_http_filter_response_trailers(void *envoy, co
 static void event_over(stream *s) {
   switch (s->turn.event) {
     case REQUEST_HEADERS: request_headers_over(s); break;
-    case REQUEST_BODY: request_body_over(s, ENVOY_BUFFERED_REQUEST); break;
+    case REQUEST_BODY: request_body_over(s, true); break;
     case REQUEST_TRAILERS:
       s->request.open = request_trailers_over(s) == ENVOY_CONTINUE;
       s->request.held = false;
       break;
     case RESPONSE_HEADERS: response_headers_over(s); break;
-    case RESPONSE_BODY: response_body_over(s, ENVOY_BUFFERED_RESPONSE); break;
+    case RESPONSE_BODY: response_body_over(s, true); break;
     case RESPONSE_TRAILERS:
       s->response.open = response_trailers_over(s) == ENVOY_CONTINUE;
       s->response.held = false;
@@ -337,6 +402,8 @@ static void flow_on(stream *s, const bool *ended) {
   const bool encodes = s->response.stopped && (passes || s->answered);
   void *envoy = s->envoy;
   s->request.stopped = s->response.stopped = false;
+  if (request) s->request.judged = 0;
+  if (encodes) s->response.judged = 0;
   if (request) ENVOY(http_filter_continue_decoding)(envoy);
   if (encodes && !*ended) ENVOY(http_filter_continue_encoding)(envoy);
 }
