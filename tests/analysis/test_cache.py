@@ -51,7 +51,7 @@ def test_what_cannot_be_read_is_decided_again(tmp_path: Path):
 
 
 HARD = [
-    element(name, f"s = get(rpc, 'score')\nset(rpc, 'score', ({' * '.join(['s'] * 7)}) {op} 1000003)")
+    element(name, f"s = get(rpc, 'score')\nset(rpc, 'score', ({' * '.join(['s'] * 20)}) {op} 1000003)")
     for name, op in (("one", "%"), ("other", "/"))
 ]
 
