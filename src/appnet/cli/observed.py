@@ -144,7 +144,7 @@ def _grown(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterato
     """What is new in each count; all of it where somebody has begun to count anew."""
 
     def key(entry: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(value for name, value in sorted(entry.items()) if isinstance(value, str) and name != "duration")
+        return tuple(value for _, value in sorted(entry.items()) if isinstance(value, str))
 
     counts = {key(it): it["count"] for it in before}
     for it in after:
