@@ -5,6 +5,7 @@ OPT_LEVEL ?= strong
 PORT ?= 0
 FILE ?= config/samples/echo/sample_echo_sidecar.yaml
 ARGS ?=
+JOBS ?= 2
 PROGRAMS ?= 100000
 ENVOYS := 1.38.3 1.39.3
 IMG ?= appnet:latest
@@ -27,7 +28,7 @@ PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11;
 help:
 	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
-	@echo 'make test          all tests (ARGS="tests/application -x": some of them)'
+	@echo 'make test          all tests (ARGS="tests/application -x": some of them), JOBS=2 at a time'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
 	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
 	@echo 'make install       tell the cluster of kubectl what AppNetConfigs are; make uninstall takes that back'
@@ -51,16 +52,16 @@ quickstart: $(BIN)/.runtime
 	@$(BIN)/appnetctl run $(FILE) --target $(TARGET) --opt-level $(OPT_LEVEL) --port $(PORT) $(if $(ONCE),--once)
 
 test: $(BIN)/.development
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 test-judges: $(BIN)/.development
 	$(BIN)/pytest -m judges tests/judges $(ARGS)
 
-# A network namespace of its own: the ports of a cluster are always free there, and nothing gets out.
+# A network namespace for each of JOBS clusters: their ports are always free there, and nothing gets out.
 test-kubernetes: $(BIN)/.kubernetes
 	$(BIN)/python -m tests.kubernetes.programs
 	@if [ "$$(id -u)" != 0 ]; then echo 'make test-kubernetes needs root, for a network namespace of its own' >&2; exit 1; fi
-	unshare --net --mount $(BIN)/pytest -m kubernetes tests/kubernetes $(ARGS)
+	$(BIN)/pytest -m kubernetes tests/kubernetes --dist loadfile --tx '$(JOBS)*popen//python=unshare --net --mount $(BIN)/python' $(ARGS)
 
 generate: $(BIN)/.development
 	$(BIN)/python -m appnet.deploy.kubernetes.definition < src/appnet/editor/schemas/appnetconfig.json > $(DEFINITION)

@@ -79,28 +79,35 @@ def test_the_boundary_of_name_and_content_is_signed() -> None:
     [
         (None, UNSET),
         ("", UNSET),
-        (KEY.public_text.upper(), None),
-        (f"{OTHER.public_text},{KEY.public_text}", None),
-        (",".join([OTHER.public_text] * 7 + [KEY.public_text]), None),
-        (OTHER.public_text, STRANGE),
-        (",".join([KEY.public_text] * 9), MALFORMED),
-        (f"{KEY.public_text},", MALFORMED),
-        (f",{KEY.public_text}", MALFORMED),
-        (f"{KEY.public_text}, {OTHER.public_text}", MALFORMED),
-        (f"{KEY.public_text};{OTHER.public_text}", MALFORMED),
-        (f" {KEY.public_text}", MALFORMED),
-        (f"{KEY.public_text}\n", MALFORMED),
-        (f"{KEY.public_text}0", MALFORMED),
-        (KEY.public_text[:-1], MALFORMED),
-        (f"{KEY.public_text[:-1]}g", MALFORMED),
-        (f"{KEY.public_text},00", MALFORMED),
-        (f"{KEY.public_text},{'00' * 32}", MALFORMED),  # of order 4
-        (f"{KEY.public_text},01{'00' * 31}", MALFORMED),  # the neutral point
+        ("{KEY}", None),
+        ("{other},{key}", None),
+        (",".join(["{other}"] * 7 + ["{key}"]), None),
+        ("{other}", STRANGE),
+        (",".join(["{key}"] * 9), MALFORMED),
+        ("{key},", MALFORMED),
+        (",{key}", MALFORMED),
+        ("{key}, {other}", MALFORMED),
+        ("{key};{other}", MALFORMED),
+        (" {key}", MALFORMED),
+        ("{key}\n", MALFORMED),
+        ("{key}0", MALFORMED),
+        ("{cut}", MALFORMED),
+        ("{cut}g", MALFORMED),
+        ("{key},00", MALFORMED),
+        ("{key}," + "00" * 32, MALFORMED),  # of order 4
+        ("{key},01" + "00" * 31, MALFORMED),  # the neutral point
         ("all", MALFORMED),
     ],
 )
 def test_whom_the_proxy_trusts(trusted: str | None, expected: str | None) -> None:
-    assert flaw(payload(stamping_native("1")), trusted=trusted) == expected
+    names = {
+        "key": KEY.public_text,
+        "other": OTHER.public_text,
+        "KEY": KEY.public_text.upper(),
+        "cut": KEY.public_text[:-1],
+    }
+    filled = trusted if trusted is None else trusted.format(**names)
+    assert flaw(payload(stamping_native("1")), trusted=filled) == expected
 
 
 def test_a_payload_cut_anywhere_is_refused() -> None:
