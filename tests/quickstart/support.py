@@ -85,6 +85,15 @@ class Running:
             assert self.process.poll() is None, self.output
             time.sleep(0.02)
 
+    def rest_of_line(self, text: str) -> str:
+        """What stands behind the text, once its line is whole."""
+        self.wait_for(text)
+        deadline = time.monotonic() + 90
+        while "\n" not in (rest := self.output.partition(text)[2]):
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+        return rest.split("\n")[0]
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(30)

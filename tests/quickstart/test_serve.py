@@ -110,10 +110,10 @@ def test_the_key_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The secret one for who serves, the public one for who writes a bootstrap elsewhere."""
     monkeypatch.setenv("APPNET_SIGNING_KEY", str(tmp_path / "key.pem"))
     with serving(tmp_path, sample(tmp_path), "--upstream=server=127.0.0.1:1") as serve:
-        serve.it.wait_for("as another user or elsewhere, set APPNET_TRUSTED_KEYS=")
+        told = serve.it.rest_of_line("as another user or elsewhere, set ")
         monkeypatch.delenv("APPNET_SIGNING_KEY")
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
-        monkeypatch.setenv(TRUSTED_KEYS, variables(serve.it.output)[TRUSTED_KEYS])
+        monkeypatch.setenv(TRUSTED_KEYS, variables(told)[TRUSTED_KEYS])
         with envoy(tmp_path, "server-sidecar", *serve.places):
             assert outcome(serve.first, "test") == REFUSED
     assert not (tmp_path / "another").exists()
