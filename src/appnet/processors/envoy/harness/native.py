@@ -14,6 +14,7 @@ from ctypes import (
     c_int32,
     c_size_t,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 
@@ -37,7 +38,7 @@ from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Directi
 from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
-_ABI = 5
+_ABI = 6
 
 
 class _Outcome(Structure):
@@ -76,6 +77,10 @@ class _Module(Structure):
         ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
         ("metrics_take", _Take),
         ("metrics_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("spans_take", CFUNCTYPE(c_void_p, c_void_p, POINTER(c_size_t), POINTER(c_uint64))),
+        ("spans_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("spans_lost", CFUNCTYPE(None, c_void_p, c_uint64)),
+        ("spans_share", CFUNCTYPE(None, c_void_p, c_uint32)),
         ("state_dump", _Take),
         ("release", CFUNCTYPE(None, c_void_p)),
         ("sharing", POINTER(Sharing)),
@@ -207,6 +212,13 @@ class ModuleUnderTest(Harness):
         batch = self._take(self.table.telemetry_take)
         assert pending == bool(batch)
         return [batch] if batch else []
+
+    def take_spans(self) -> bytes:
+        """The encoded ExportTraceServiceRequest that it has for its collector now; empty where there is none."""
+        pending, count = self.table.spans_pending(self.instance), c_uint64()
+        batch = self._take(lambda instance, size: self.table.spans_take(instance, size, ctypes.byref(count)))
+        assert pending == bool(batch) == bool(count.value)
+        return batch
 
     def _take(self, function: object) -> bytes:
         size = c_size_t()

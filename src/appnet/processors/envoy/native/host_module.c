@@ -4,6 +4,7 @@
 #include "metrics.h"
 #include "steps.h"
 #include "telemetry.h"
+#include "trace.h"
 
 static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
 
@@ -31,6 +32,10 @@ const an_module appnet_module = {
     .telemetry_pending = an_records_pending,
     .metrics_take = an_metrics_take,
     .metrics_pending = an_metrics_pending,
+    .spans_take = an_traces_take,
+    .spans_pending = an_traces_pending,
+    .spans_lost = an_traces_lost,
+    .spans_share = an_traces_share,
     .state_dump = an_state_dump,
     .release = an_release,
     .sharing = &an_sharing_table,
