@@ -72,6 +72,7 @@ static an_action body(an_http_call *call, const an_view *chunks, size_t count, b
   return AN_CONTINUE;
 }
 static an_action trailers(an_http_call *call) { (void)call; return AN_CONTINUE; }
+static void over(an_http_call *call) { (void)call; }
 static void local_reply(an_http_call *call, uint32_t status) { (void)call; (void)status; }
 static const an_outcome *outcome(const an_http_call *call) { static an_outcome none; (void)call; return &none; }
 static uint8_t *take(an_instance *instance, size_t *size) { (void)instance; *size = 0; return 0; }
@@ -85,7 +86,7 @@ __attribute__((visibility("default"))) const an_module appnet_module = {
   .instance_new = instance_new, .instance_free = instance_free, .call_new = call_new, .call_free = call_free,
   .request_headers = request_headers, .request_body = body, .request_trailers = trailers,
   .response_headers = headers, .response_body = body, .response_trailers = trailers,
-  .local_reply = local_reply, .outcome = outcome, .telemetry_take = take, .telemetry_pending = pending,
+  .local_reply = local_reply, .response_over = over, .outcome = outcome, .telemetry_take = take, .telemetry_pending = pending,
   .metrics_take = take, .metrics_pending = pending,
   .spans_take = spans, .spans_pending = pending, .spans_lost = lost, .spans_share = share, .state_dump = take, .release = release,
 };

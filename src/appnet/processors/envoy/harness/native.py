@@ -71,6 +71,7 @@ class _Module(Structure):
         ("response_body", _Body),
         ("response_trailers", _Trailers),
         ("local_reply", CFUNCTYPE(None, c_void_p, c_uint32)),
+        ("response_over", CFUNCTYPE(None, c_void_p)),
         ("deadline", CFUNCTYPE(c_int, c_void_p)),
         ("outcome", CFUNCTYPE(POINTER(_Outcome), c_void_p)),
         ("telemetry_take", _Take),
@@ -247,6 +248,7 @@ class _Call(CallUnderTest):
             self._free()
 
     def _free(self) -> None:
+        self._module.table.response_over(self._call)
         self._module.table.call_free(self._call)
         del self._module.calls[self._number]
 

@@ -41,6 +41,10 @@ static int32_t status_of(an_http_call *call) {
   return status.size == 3 && status.data[0] == '2' ? 0 : an_read_status(&call->base, AN_RESPONSE_METADATA);
 }
 
+void an_response_over(an_http_call *call) {
+  if (AN_TRACE && call->base.trace != NULL) an_trace_ended(&call->base, status_of(call));
+}
+
 void an_http_call_free(an_http_call *call) {
   if (call == NULL) return;
   an_buffer_free(&call->seen);
@@ -49,7 +53,6 @@ void an_http_call_free(an_http_call *call) {
   an_buffer_free(&call->passing);
   an_buffer_free(&call->unpacked[AN_REQUEST]);
   an_buffer_free(&call->unpacked[AN_RESPONSE]);
-  if (AN_TRACE && call->base.trace != NULL) an_trace_ended(&call->base, status_of(call));
   an_call_free(&call->base);
 }
 

@@ -61,6 +61,8 @@ typedef struct an_module {
   /* The proxy answers in the place of a response that had begun: the handlers see an error response. A reply made
    * before any response comes by response_headers like any other. */
   void (*local_reply)(an_http_call *call, uint32_t http_status);
+  /* The caller has all of the response that it gets: the last time that its metadata can be asked for. */
+  void (*response_over)(an_http_call *call);
   /* The time that services.end_at told has come: AN_REPLY, or AN_CONTINUE where the call has ended. */
   an_action (*deadline)(an_http_call *call);
   const an_outcome *(*outcome)(const an_http_call *call);

@@ -26,6 +26,7 @@ const an_module appnet_module = {
     .response_body = an_response_body,
     .response_trailers = an_response_trailers,
     .local_reply = an_local_reply,
+    .response_over = an_response_over,
     .deadline = an_deadline_come,
     .outcome = outcome_of,
     .telemetry_take = an_records_take,

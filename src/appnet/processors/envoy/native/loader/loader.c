@@ -222,7 +222,6 @@ EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *e
 /* Their arguments are Envoy's business; leaving them out is the same call. */
 #define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void)
 
-HOOK(stream_complete) {}
 HOOK(downstream_above_write_buffer_high_watermark) {}
 HOOK(downstream_below_write_buffer_low_watermark) {}
 HOOK(http_callout_done) {}
