@@ -148,8 +148,12 @@ static bool span_is_row(const an_instance *instance, uint32_t cell) {
   return entry != NULL && entry->kind == AN_TALLY_ROW;
 }
 
+static bool span_same(const char *one, const char *other) {
+  return strlen(one) == strlen(other) && memcmp(one, other, strlen(one)) == 0;
+}
+
 static bool span_same_handler(const an_tally_entry *one, const an_tally_entry *other) {
-  return one != NULL && other != NULL && one->element == other->element && strcmp(one->handler, other->handler) == 0;
+  return one != NULL && other != NULL && one->element == other->element && span_same(one->handler, other->handler);
 }
 
 static void span_text(an_buffer *to, uint8_t tag, const char *key, const char *value) {
@@ -196,7 +200,7 @@ static uint32_t span_event(an_buffer *to, const an_call *call, uint32_t number) 
   if (row && repeated > 1 && call->trace_dropped == 0) span_count(to, "appnet.row.hits", repeated);
   if (!row) span_verdict(to, of, it->cell);
   if (row && more && after->kind != AN_TALLY_ROW) span_verdict(to, after, next->cell);
-  if (row && !more && !cut && strcmp(of->handler, "end") != 0) span_text(to, EVENT_ATTRIBUTE, "appnet.verdict", "forward");
+  if (row && !more && !cut && !span_same(of->handler, "end")) span_text(to, EVENT_ATTRIBUTE, "appnet.verdict", "forward");
   an_otlp_close(to, event);
   return row && more && after->kind != AN_TALLY_ROW ? 2 : 1;
 }
