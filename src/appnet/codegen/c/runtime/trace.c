@@ -90,7 +90,7 @@ static bool span_drawn(const an_call *call) {
 void an_trace_begin(an_call *call) {
   an_traces *it = call->instance->traces;
   if (!AN_TRACE || it == NULL) return;
-  const an_trace_parent parent = an_trace_context(call);
+  const an_trace_parent parent = an_trace_context(call, it->share > 0);
   if (parent.decided ? !parent.sampled : !span_drawn(call) || an_trace_forbidden(call)) return;
   an_trace *trace = an_alloc_zeroed(sizeof *trace);
   if (trace == NULL) {

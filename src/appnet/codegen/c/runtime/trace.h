@@ -56,8 +56,9 @@ struct an_trace {
   an_trace_event events[AN_TRACE_EVENTS]; /* call->trace_events of them are taken: a step that is taken back gives them back */
 };
 
-/* trace_context.c: what came with the call, and whether a caller that has no trace forbids one. */
-an_trace_parent an_trace_context(an_call *call);
+/* trace_context.c: what came with the call; unless it is asked for `all`, a context that says "not sampled" may be read no
+ * further. And whether a caller that has no trace forbids one. */
+an_trace_parent an_trace_context(an_call *call, bool all);
 bool an_trace_forbidden(an_call *call);
 
 bool an_traces_init(an_instance *instance);

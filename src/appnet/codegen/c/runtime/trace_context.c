@@ -57,6 +57,10 @@ static bool context_w3c(an_view text, an_trace_parent *out) {
   return true;
 }
 
+static bool context_declines(an_view text) {
+  return text.size >= W3C_SIZE && context_digit(text.data[54]) >= 0 && (context_digit(text.data[54]) & W3C_SAMPLED) == 0;
+}
+
 /* 32 digits, or 16: then the rest is zero. */
 static bool context_b3_id(an_view text, uint8_t trace_id[16]) {
   memset(trace_id, 0, 16);
@@ -103,10 +107,11 @@ static bool context_b3_many(an_call *call, an_view trace, an_trace_parent *out) 
   return true;
 }
 
-an_trace_parent an_trace_context(an_call *call) {
+an_trace_parent an_trace_context(an_call *call, bool all) {
   an_trace_parent found = {0}, none = {0};
   an_view text = {NULL, 0};
   if (context_value(call, AN_TEXT("traceparent"), &text)) {
+    if (!all && context_declines(text)) return (an_trace_parent){.decided = true};
     found.there = context_w3c(text, &found);
     if (found.there) return found;
     found = none;
@@ -162,7 +167,7 @@ static void context_pass_b3_many(an_call *call, const an_trace *trace) {
 
 void an_trace_pass(an_call *call) {
   const an_trace *trace = call->trace;
-  const an_trace_parent now = an_trace_context(call);
+  const an_trace_parent now = an_trace_context(call, true);
   if (trace == NULL || now.there != trace->parent.there || memcmp(now.span_id, trace->parent.span_id, 8) != 0) {
     return; /* an element has put another in its place */
   }

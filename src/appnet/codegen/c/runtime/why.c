@@ -258,7 +258,7 @@ static an_view told_by_caller(const an_call *call, an_view key) {
 }
 
 static void tell_trace(an_buffer *to, an_call *call) {
-  const an_trace_parent parent = an_trace_context(call);
+  const an_trace_parent parent = an_trace_context(call, true);
   if (call->trace != NULL) {
     an_otlp_bytes(to, WHY_TRACE, call->trace->trace_id, sizeof call->trace->trace_id);
   } else if (parent.there) {
