@@ -103,7 +103,7 @@ async def test_what_a_collector_refuses_is_dropped_and_counted() -> None:
             await eventually(lambda: forwarder.dropped[Signal.LOGS] == 3, 60)
             forwarder.add(Signal.LOGS, post_of(3, 1), 1)
             await eventually(lambda: bool(taken), 60)
-        assert forwarder.lost() == [f"3 records and points were not forwarded to {Collector.parse(url)}"]
+        assert forwarder.lost() == [f"3 records, points and spans were not forwarded to {Collector.parse(url)}"]
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
