@@ -1,5 +1,6 @@
-"""What telemetry costs a call that passes: the same native chains as they are, without metrics, and without noting what
-handlers read in case they refuse, taking turns.
+"""What telemetry costs a call that passes: the same native chains as they are, without metrics, without noting what
+handlers read in case they refuse, and without traces, taking turns. Then with spans of one call in a hundred, and of
+all.
 
     python -m benchmarks.telemetry [--rounds N] [--calls N]
 
@@ -35,6 +36,9 @@ _HOSTS = {
     "unexplained": replace(
         HOSTS[NATIVE], name="unexplained", flags=tuple(it for it in _FLAGS if not it.startswith("-DAN_WHY"))
     ),
+    "untraced": replace(
+        HOSTS[NATIVE], name="untraced", flags=tuple(it for it in _FLAGS if not it.startswith("-DAN_TRACE"))
+    ),
 }
 _HERE = Path(__file__).parent
 
@@ -47,25 +51,27 @@ def main() -> None:
     given = parser.parse_args()
     loop = compile_c((_HERE / "telemetry.c").read_text(), [RUNTIME, HTTP], ["-std=c11", "-O2", "-D_GNU_SOURCE", "-ldl"])
     loop.chmod(0o755)
-    print(f"{'elements':>8} {'a call':>8} {'metrics':>8} {'why':>8}   nanoseconds of CPU a call, medians")
+    columns = ("elements", "a call", "metrics", "why", "traces", "1 %", "all")
+    print(" ".join(f"{it:>8}" for it in columns), "  nanoseconds of CPU a call, medians")
     for names in CHAINS:
         code = print_chain(ChainSource("benchmark", "1", ((METHOD, [element(it) for it in names]),)))
         with tempfile.TemporaryDirectory(prefix="telemetry-") as folder:
             files = {name: Path(folder, f"{name}.so") for name in _HOSTS}
             for name, file in files.items():
                 file.write_bytes(build(code, _HOSTS[name]))
-            rounds = [
-                {name: _measured(loop, it, given.calls) for name, it in files.items()} for _ in range(given.rounds)
-            ]
+            rounds = []
+            for _ in range(given.rounds):
+                found: dict[str | int, float] = {name: _measured(loop, it, given.calls) for name, it in files.items()}
+                found |= {every: _measured(loop, files["whole"], given.calls, every) for every in (100, 1)}
+                rounds.append(found)
         whole = statistics.median(it["whole"] for it in rounds)
-        metrics, why = (
-            statistics.median(it["whole"] - it[name] for it in rounds) for name in ("uncounted", "unexplained")
-        )
-        print(f"{len(names):>8} {whole:>8.1f} {metrics:>8.1f} {why:>8.1f}")
+        less = [statistics.median(it["whole"] - it[of] for it in rounds) for of in _HOSTS if of != "whole"]
+        more = [statistics.median(it[of] - it["whole"] for it in rounds) for of in (100, 1)]
+        print(f"{len(names):>8}", " ".join(f"{it:>8.1f}" for it in (whole, *less, *more)))
 
 
-def _measured(loop: Path, chain: Path, calls: int) -> float:
-    ran = subprocess.run([loop, chain, str(calls)], capture_output=True, text=True, check=True)
+def _measured(loop: Path, chain: Path, calls: int, traced: int = 0) -> float:
+    ran = subprocess.run([loop, chain, str(calls), str(traced)], capture_output=True, text=True, check=True)
     return float(ran.stdout)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appnet.application.limits import seconds, size
+from appnet.application.limits import seconds, share, size
 from appnet.application.model import DEFAULT_MAX_MESSAGE, USUAL_LIMITS, Limits
 
 
@@ -41,11 +41,25 @@ def test_times(written: str, time: float | None) -> None:
     assert seconds(written) == time
 
 
+@pytest.mark.parametrize(
+    ("written", "part"),
+    [
+        ("1%", 0.01),
+        ("0.5 %", 0.005),
+        ("100%", 1.0),
+        ("0%", 0.0),
+        *((it, None) for it in ("", "1", "0.5", "-1%", "101%", "100.1%", "%", "1e1%", "one%", "1" * 40 + "%")),
+    ],
+)
+def test_shares(written: str, part: float | None) -> None:
+    assert share(written) == part
+
+
 def test_what_says_nothing_leaves_what_was_said() -> None:
-    said = Limits(1000, 90)
+    said = Limits(1000, 90, 0.5)
     assert said.over(Limits(5, 5)) == said
     assert USUAL_LIMITS.over(said) == said
-    assert Limits(idle=0).over(said) == Limits(1000, 0)
+    assert Limits(idle=0).over(said) == Limits(1000, 0, 0.5)
     assert (said.max_message, USUAL_LIMITS.max_message) == (1000, DEFAULT_MAX_MESSAGE)
 
 

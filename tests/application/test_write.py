@@ -101,6 +101,7 @@ spec:
   protoModLocation: ../go
   maxMessage: 16MiB
   idleTimeout: 1.5m
+  traces: 0.5%
   state: {store: "rediss://state.example:6379/2", prefix: shop, timeout: 20ms, mergeEvery: 0.5, secret: password}
 """
 

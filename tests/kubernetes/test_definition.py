@@ -73,7 +73,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "an element from a ConfigMap": element(inline=LEFT_OUT, fileFrom=FROM),
     "parameters of each type": element(parameters={"text": "a", "whole": 1, "real": 1.5, "flag": True}),
     "all from ConfigMaps": {"protoInline": LEFT_OUT, "protoFrom": FROM, "appManifestFrom": FROM},
-    "limits as texts": {"maxMessage": "16 MiB", "idleTimeout": "1.5m"},
+    "limits as texts": {"maxMessage": "16 MiB", "idleTimeout": "1.5m", "traces": "0.1%"},
     "limits as numbers": {"maxMessage": 4096, "idleTimeout": 0},
     "a share as canary": {"rollout": {"canary": "10%", "wait": "60s"}},
     "a number of canaries": {"rollout": {"canary": 2, "wait": 60, "paused": True}},

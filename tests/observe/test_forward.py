@@ -16,8 +16,10 @@ from appnet.observe import forward as forwarding
 from appnet.observe.forward import Collector, Forwarder
 from appnet.observe.otlp import AnyValue
 from appnet.observe.signals import Signal
+from appnet.observe.spans import Span
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
+from tests.observe.spans import MINIMAL, spans_of
 from tests.observe.test_points import request as counts
 from tests.observe.test_receiver import PROTOBUF, request
 from tests.support.asynchronous import asynchronous, eventually
@@ -30,10 +32,11 @@ def post_of(first: int, number: int) -> bytes:
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 @asynchronous
 async def test_all_goes_on(scheme: str) -> None:
-    got: list[Record | Point] = []
+    got: list[Record | Point | Span] = []
     async with OtlpReceiver(grpc=ANY_LOCAL_PORT) as last, OtlpReceiver() as first:
         last.subscribe(got.append)
         last.count(got.append)
+        last.trace(got.append)
         address = last.address if scheme == "http" else last.grpc_address
         async with Forwarder(Collector.parse(f"{scheme}://{address}")) as forwarder, aiohttp.ClientSession() as session:
             first.listen(forwarder.add)
@@ -46,9 +49,12 @@ async def test_all_goes_on(scheme: str) -> None:
             sums = counts().SerializeToString()
             async with session.post(f"{url}/v1/metrics", data=sums, headers=PROTOBUF) as answer:
                 assert answer.status == 200
+            async with session.post(f"{url}/v1/traces", data=spans_of(MINIMAL), headers=PROTOBUF) as answer:
+                assert answer.status == 200
         records = [it.value for it in got if isinstance(it, Record)]
         assert records == list(range(100)), "also what came just before the end"
         assert any(isinstance(it, Point) for it in got)
+        assert [it.name for it in got if isinstance(it, Span)] == ["echo"]
         assert forwarder.lost() == []
 
 
@@ -97,7 +103,7 @@ async def test_what_a_collector_refuses_is_dropped_and_counted() -> None:
             await eventually(lambda: forwarder.dropped[Signal.LOGS] == 3, 60)
             forwarder.add(Signal.LOGS, post_of(3, 1), 1)
             await eventually(lambda: bool(taken), 60)
-        assert forwarder.lost() == [f"3 records and points were not forwarded to {Collector.parse(url)}"]
+        assert forwarder.lost() == [f"3 records, points and spans were not forwarded to {Collector.parse(url)}"]
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])

@@ -17,8 +17,10 @@ from appnet.observe import OtlpReceiver, Point, Record
 from appnet.observe.otlp import AnyValue, ExportLogsServiceRequest, ExportMetricsServiceRequest
 from appnet.observe.records import MOST_RECORDS, REFUSALS
 from appnet.observe.signals import Signal
+from appnet.observe.spans import MOST_SPANS, Span
 from appnet.observe.store import RecordStore
 from appnet.system.address import ANY_LOCAL_PORT
+from tests.observe.spans import MINIMAL, spans_of
 from tests.observe.test_receiver import PROTOBUF, request
 from tests.support.asynchronous import asynchronous
 
@@ -74,17 +76,33 @@ CASES: list[tuple[str, Signal, bytes, int, str]] = [
     ("metrics truncated", Signal.METRICS, no_instance()[:-1], 400, "not an ExportMetricsServiceRequest"),
     ("metrics of nobody", Signal.METRICS, no_instance(), 400, "a resource has no service.instance.id"),
     ("logs as metrics", Signal.METRICS, GOOD, 400, ""),
+    ("traces truncated", Signal.TRACES, spans_of(MINIMAL)[:-1], 400, "not an ExportTraceServiceRequest"),
+    ("logs as traces", Signal.TRACES, GOOD, 400, ""),
+    ("a short trace id", Signal.TRACES, spans_of({**MINIMAL, "trace_id": b"\x01" * 15}), 400, "the id of a trace is not 16"),
+    ("zeros as a trace id", Signal.TRACES, spans_of({**MINIMAL, "trace_id": bytes(16)}), 400, "the id of a trace is not 16"),
+    ("no span id", Signal.TRACES, spans_of({**MINIMAL, "span_id": b""}), 400, "the id of a span is not 8 bytes"),
+    ("a long parent", Signal.TRACES, spans_of({**MINIMAL, "parent_span_id": b"\x01" * 9}), 400, "the id of a parent is not 8"),
+    ("a span that ends first", Signal.TRACES, spans_of({**MINIMAL, "start_time_unix_nano": 9}), 400, "times that are none"),
+    ("a span of the far future", Signal.TRACES, spans_of({**MINIMAL, "end_time_unix_nano": 2**63}), 400, "times that are none"),
+    ("a long name of a span", Signal.TRACES, spans_of({**MINIMAL, "name": "x" * 2_000}), 400, "longer than 1024 characters"),
+    ("a large span", Signal.TRACES, spans_of({**MINIMAL, "name": "x" * 70_000}), 400, "a span takes more than 65536 bytes"),
+    ("many events", Signal.TRACES, spans_of({**MINIMAL, "events": [{}] * 129}), 400, "a span has more than 128 events"),
+    ("many attributes", Signal.TRACES, spans_of({**MINIMAL, "attributes": [{}] * 129}), 400, "more than 128 attributes"),
+    ("many spans", Signal.TRACES, many(MOST_SPANS + 1), 400, "more than 20000 spans in one post"),
+    ("very many spans", Signal.TRACES, many(3 << 19), 400, "more than 20000 spans in one post"),
+    ("too large traces", Signal.TRACES, bytes(5 << 20), 413, "more than 4194304 bytes"),
     ("too many counts", Signal.METRICS, bytes(9 << 20), 413, "more than 8388608 bytes"),
 ]  # fmt: skip
 IDS = [it[0] for it in CASES]
 
 
 @asynccontextmanager
-async def received() -> AsyncIterator[tuple[OtlpReceiver, list[Record | Point]]]:
-    got: list[Record | Point] = []
+async def received() -> AsyncIterator[tuple[OtlpReceiver, list[Record | Point | Span]]]:
+    got: list[Record | Point | Span] = []
     async with OtlpReceiver(grpc=ANY_LOCAL_PORT) as receiver:
         receiver.subscribe(got.append)
         receiver.count(got.append)
+        receiver.trace(got.append)
         yield receiver, got
 
 
@@ -136,7 +154,11 @@ async def test_what_is_good_comes_by_grpc_as_by_http() -> None:
     async with received() as (receiver, got):
         assert (await export(receiver, Signal.LOGS, GOOD, zipped=True))[0] is grpc.StatusCode.OK
         assert (await post(receiver, Signal.LOGS, GOOD))[0] == 200
-        assert [it.value for it in got] == [1, 2, 1, 2]
+        assert [it.value for it in got if isinstance(it, Record)] == [1, 2, 1, 2]
+        body = spans_of(MINIMAL)
+        assert (await export(receiver, Signal.TRACES, body, zipped=True))[0] is grpc.StatusCode.OK
+        assert (await post(receiver, Signal.TRACES, body))[0] == 200
+        assert [it.name for it in got if isinstance(it, Span)] == ["echo", "echo"]
 
 
 @asynchronous

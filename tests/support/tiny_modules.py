@@ -72,9 +72,13 @@ static an_action body(an_http_call *call, const an_view *chunks, size_t count, b
   return AN_CONTINUE;
 }
 static an_action trailers(an_http_call *call) { (void)call; return AN_CONTINUE; }
+static void over(an_http_call *call) { (void)call; }
 static void local_reply(an_http_call *call, uint32_t status) { (void)call; (void)status; }
 static const an_outcome *outcome(const an_http_call *call) { static an_outcome none; (void)call; return &none; }
 static uint8_t *take(an_instance *instance, size_t *size) { (void)instance; *size = 0; return 0; }
+static uint8_t *spans(an_instance *instance, size_t *size, uint64_t *count) { *count = 0; return take(instance, size); }
+static void lost(an_instance *instance, uint64_t count) { (void)instance; (void)count; }
+static void share(an_instance *instance, uint32_t of) { (void)instance; (void)of; }
 static bool pending(an_instance *instance) { (void)instance; return false; }
 static void release(uint8_t *bytes) { (void)bytes; }
 __attribute__((visibility("default"))) const an_module appnet_module = {
@@ -82,8 +86,9 @@ __attribute__((visibility("default"))) const an_module appnet_module = {
   .instance_new = instance_new, .instance_free = instance_free, .call_new = call_new, .call_free = call_free,
   .request_headers = request_headers, .request_body = body, .request_trailers = trailers,
   .response_headers = headers, .response_body = body, .response_trailers = trailers,
-  .local_reply = local_reply, .outcome = outcome, .telemetry_take = take, .telemetry_pending = pending,
-  .metrics_take = take, .metrics_pending = pending, .state_dump = take, .release = release,
+  .local_reply = local_reply, .response_over = over, .outcome = outcome, .telemetry_take = take, .telemetry_pending = pending,
+  .metrics_take = take, .metrics_pending = pending,
+  .spans_take = spans, .spans_pending = pending, .spans_lost = lost, .spans_share = share, .state_dump = take, .release = release,
 };
 """
 

@@ -24,7 +24,8 @@ ONLY_IN_CLUSTERS = ("delivery", "beforeFirstVersion", "bypass", "rollout")
 _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
-    *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation", "maxMessage", "idleTimeout", "state"),
+    *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation"),
+    *("maxMessage", "idleTimeout", "traces", "state"),
     *("appManifestInline", "appManifestFrom", "protoInline", "protoFrom"),
     *ONLY_IN_CLUSTERS,
 )

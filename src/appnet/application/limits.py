@@ -1,4 +1,4 @@
-"""How files and options write what calls are limited to: sizes as `16MiB`, times as `90s`."""
+"""How files and options write what holds for calls: sizes as `16MiB`, times as `90s`, shares as `1%`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from appnet.application.model import Limits
 from appnet.diagnostics.yaml_reader import Section
 
 SIZE = "a size from 1 byte to 1 GiB, such as `16MiB`"
+SHARE = "a share from `0%` to `100%`, such as `1%` or `0.1%`"
 TIME = "a time up to 365 days, such as `90s`, `5m` or `1h`; 0 means none"
 
 _UNITS_OF_SIZE = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -17,6 +18,8 @@ _UNITS_OF_TIME = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86
 _LONGEST_MESSAGE = 1 << 30
 _LONGEST_SECONDS = 365 * 86400
 _Amount = TypeVar("_Amount", int, float)
+_WHOLE = 100
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 _WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]*)")
 
 
@@ -32,9 +35,19 @@ def seconds(text: str) -> float | None:
     return found if found is not None and found <= _LONGEST_SECONDS else None
 
 
+def share(text: str) -> float | None:
+    """The part of all, from 0 to 1, as written; None for what is none."""
+    found = _PERCENT.fullmatch(text.strip())
+    return float(found[1]) / 100 if found is not None and float(found[1]) <= _WHOLE else None
+
+
 def read_limits(section: Section, longest: str, idle: str) -> Limits:
-    """What the section says under these keys. What is wrong is told and left out."""
-    return Limits(_read(section, longest, size, SIZE), _read(section, idle, seconds, TIME))
+    """What the section says under these keys, and under ``traces``. What is wrong is told and left out."""
+    return Limits(
+        _read(section, longest, size, SIZE),
+        _read(section, idle, seconds, TIME),
+        _read(section, "traces", share, SHARE),
+    )
 
 
 def _amount(text: str, units: Mapping[str, float]) -> float | None:
@@ -49,6 +62,6 @@ def _read(section: Section, key: str, parse: Callable[[str], _Amount | None], wa
     value, span = found
     amount = None if isinstance(value, bool) else parse(str(value))
     if amount is None:
-        kind = "a size" if parse is size else "a time"
+        kind = wanted[: wanted.index(" ", 2)]
         section.problems.add("C012", f"`{key}` must be {kind}", span, "invalid value", f"write {wanted}")
     return amount

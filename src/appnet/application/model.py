@@ -91,10 +91,12 @@ class Limits:
 
     ``longest``: bytes of the longest message that it holds back to judge. What no element reads passes at any length.
     ``idle``: seconds after which a call ends without a byte either way; nobody says: it may be silent for ever.
+    ``traces``: the share of them, from 0 to 1, that is traced where the caller does not decide; nobody says: none.
     """
 
     longest: int | None = None
     idle: float | None = None
+    traces: float | None = None
 
     @property
     def max_message(self) -> int:

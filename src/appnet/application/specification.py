@@ -20,7 +20,7 @@ from appnet.language import Given
 
 _TOP_KEYS = (
     *("app_name", "app_manifest", "app_structure", "edge", "link", "transport"),
-    *("proto_roots", "max_message", "idle_timeout", "state"),
+    *("proto_roots", "max_message", "idle_timeout", "traces", "state"),
 )
 _TOP_REFUSED = dict.fromkeys(("ingress", "egress"), "list the elements under `edge`, on each of their edges")
 _SHARED_KEYS = ("method", "proto", "proto_mod_name", "proto_mod_location", "processor", "upgrade", "envoy_native")

@@ -97,7 +97,8 @@ def _one_store(chains: Sequence[Chain]) -> Diagnostic:
 def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
     other = next(it for it in chains if it.limits != chains[0].limits)
     title, label = "a specification has the same limits for all calls", "these limits differ from others"
-    return _cannot(title, other.methods[0].span, label, "use the same `maxMessage` and `idleTimeout` everywhere")
+    help_ = "use the same `maxMessage`, `idleTimeout` and `traces` everywhere"
+    return _cannot(title, other.methods[0].span, label, help_)
 
 
 def _same_roots(chains: Sequence[Chain]) -> Diagnostic:
@@ -214,7 +215,8 @@ def _element(stop: Stop, folder: Path) -> dict[str, Any]:
 
 
 def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
-    found = {longest: chain.limits.longest, idle: chain.limits.idle}
+    traces = None if chain.limits.traces is None else f"{chain.limits.traces * 100:.6g}%"
+    found = {longest: chain.limits.longest, idle: chain.limits.idle, "traces": traces}
     return {key: it for key, it in found.items() if it is not None}
 
 

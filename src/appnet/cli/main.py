@@ -50,6 +50,7 @@ GROUPS = {
     "See what elements do": {
         "logs": "Show what elements record.",
         "top": "Show calls, refusals and how long calls take.",
+        "traces": "Show where calls went, and what elements made of them.",
         "why": "Show why a call was refused, and run it again.",
     },
     "Plan and compile an application": {

@@ -47,6 +47,13 @@ def _size(text: str) -> int:
     return found
 
 
+def _share(text: str) -> float:
+    found = limits.share(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not {limits.SHARE}")
+    return found
+
+
 def seconds_given(text: str) -> float:
     """A time that an option gives."""
     found = limits.seconds(text)
@@ -88,6 +95,12 @@ IdleTimeoutOption = Annotated[
     float | None,
     typer.Option(
         "--idle-timeout", parser=seconds_given, metavar="TIME", help="End calls that are silent for this long: `90s`."
+    ),
+]
+TracesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--traces", parser=_share, metavar="SHARE", help="Trace this share of calls whose callers do not decide: `1%`."
     ),
 ]
 ParameterOption = Annotated[

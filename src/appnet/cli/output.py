@@ -35,3 +35,12 @@ def data_text(data: Any, output: Format) -> str:
     import json  # noqa: PLC0415 -- see there
 
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def line_text(data: Any, output: Format) -> str:
+    """One of many documents: a line of JSON, or a document of YAML."""
+    if output is Format.YAML:
+        return "---\n" + data_text(data, output)
+    import json  # noqa: PLC0415 -- see there
+
+    return json.dumps(data, ensure_ascii=False) + "\n"

@@ -148,8 +148,8 @@ def _calls_table(calls: list[dict[str, Any]]) -> Table:
             f"{it['per_second']:.1f}",
             f"{it['refused_per_second']:.1f}",
             str(it["in_flight"]),
-            _time(it["p50"]),
-            _time(it["p99"]),
+            time_shown(it["p50"]),
+            time_shown(it["p99"]),
             str(it["count"]),
             Text(plain(" ".join(running))),
         )
@@ -176,7 +176,8 @@ def _records_table(streams: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _time(seconds: float | None) -> str:
+def time_shown(seconds: float | None) -> str:
+    """The time in its unit; empty where there is none."""
     if seconds is None:
         return ""
     if seconds < 1e-3:

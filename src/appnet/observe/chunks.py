@@ -29,7 +29,7 @@ def encode_chunk(records: Sequence[Record]) -> bytes:
         place = resources.get(id(it.resource))
         if place is None:
             place = resources[id(it.resource)] = len(told)
-            told.append({key: plain(value) for key, value in it.resource.items()})
+            told.append({key: plain(one) for key, one in it.resource.items()})
         of.append(place)
     times = [it.time_ns for it in records]
     columns = {
@@ -45,7 +45,7 @@ def decode_chunk(body: bytes, element: str, variable: str) -> list[Record]:
     """What `encode_chunk` was given. Raises `DamagedChunkError`."""
     try:
         columns = json.loads(zlib.decompress(body))
-        told = [{key: _value(it) for key, it in one.items()} for one in columns["resources"]]
+        told = [{key: value(it) for key, it in one.items()} for one in columns["resources"]]
         return list(_records(columns, told, element, variable))
     except (zlib.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedChunkError(f"a chunk of {element}.{variable}: {error}") from error
@@ -54,22 +54,23 @@ def decode_chunk(body: bytes, element: str, variable: str) -> list[Record]:
 def _records(columns: dict[str, Any], told: list[Any], element: str, variable: str) -> Iterator[Record]:
     values = columns["values"]
     time = 0
-    for later, value, place in zip(columns["times"], values, columns["of"] or [0] * len(values), strict=True):
+    for later, kept, place in zip(columns["times"], values, columns["of"] or [0] * len(values), strict=True):
         time += later
-        yield Record(time, element, variable, _value(value), told[place])
+        yield Record(time, element, variable, value(kept), told[place])
 
 
-def plain(value: RecordValue) -> Any:
+def plain(found: RecordValue) -> Any:
     """As JSON has it; bytes in base64."""
-    if isinstance(value, tuple):
-        return [plain(it) for it in value]
-    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+    if isinstance(found, tuple):
+        return [plain(it) for it in found]
+    return {"base64": base64.b64encode(found).decode()} if isinstance(found, bytes) else found
 
 
-def _value(value: Any) -> RecordValue:
-    if isinstance(value, list):
-        return tuple(_value(it) for it in value)
-    if isinstance(value, dict):
-        return base64.b64decode(value["base64"], validate=True)
-    kept: RecordValue = value
-    return kept
+def value(kept: Any) -> RecordValue:
+    """What `plain` was given."""
+    if isinstance(kept, list):
+        return tuple(value(it) for it in kept)
+    if isinstance(kept, dict):
+        return base64.b64decode(kept["base64"], validate=True)
+    found: RecordValue = kept
+    return found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILE = "telemetry.db"
 _DAMAGED = f"{FILE}.damaged"
-_LAYOUT = 1
+_LAYOUT = 2
 _APPLICATION = 0x41704E74  # "ApNt": tells the file from other programs' of SQLite
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _JOURNALS = ("-wal", "-shm")
@@ -35,9 +35,15 @@ CREATE TABLE points (
     series INTEGER NOT NULL, time INTEGER NOT NULL, value NOT NULL, PRIMARY KEY (series, time)
 ) WITHOUT ROWID;
 """
-"""A chunk's id is when it came, a point's time when it was taken, in nanoseconds since the Unix epoch; `last` is the
-time of a chunk's latest record, `bytes` the length of its body. The instance '' has what ended ones had counted. Points
-are cumulative, and only of series that changed since the sample before."""
+_SPANS = """
+CREATE TABLE spans (id INTEGER PRIMARY KEY, trace TEXT NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX spans_of_trace ON spans (trace, id);
+CREATE VIEW came AS SELECT id, bytes FROM chunks UNION ALL SELECT id, bytes FROM spans;
+"""
+"""A chunk's id is when it came, that of some spans likewise; a point's time when it was taken, in nanoseconds since the
+Unix epoch. `last` is the time of a chunk's latest record, `bytes` the length of a body. The instance '' has what ended
+ones had counted. Points are cumulative, and only of series that changed since the sample before. Files of layout 1 had
+no spans."""
 
 
 class StoreError(OSError):
@@ -163,7 +169,9 @@ class Database:
         connection.execute("PRAGMA temp_store = MEMORY")
         if not tables:
             begun = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_LAYOUT};"
-            connection.executescript(f"BEGIN; {_TABLES} {begun} COMMIT;")
+            connection.executescript(f"BEGIN; {_TABLES} {_SPANS} {begun} COMMIT;")
+        elif layout < _LAYOUT:
+            connection.executescript(f"BEGIN; {_SPANS} PRAGMA user_version = {_LAYOUT}; COMMIT;")
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ class Forwarder:
     """Sends posts on to ``collector``; usable as a listener of ``OtlpReceiver``. Use it as an async context manager.
 
     At most 64 MiB wait; what does not fit, what the collector refuses, and what is left in the end is ``dropped``, in
-    records and points.
+    records, points and spans.
     """
 
     def __init__(self, collector: Collector) -> None:
@@ -101,7 +101,7 @@ class Forwarder:
                 self._drop(self._next())
 
     def add(self, signal: Signal, body: bytes, many: int) -> None:
-        """Takes an encoded post of so many records or points."""
+        """Takes an encoded post of so many records, points or spans."""
         if self._bytes + len(body) > _MOST_BYTES:
             self.dropped[signal] += many
             return
@@ -113,7 +113,9 @@ class Forwarder:
         """What people are told of what was not forwarded."""
         many = sum(self.dropped.values())
         found = [f"nothing is forwarded to {self._collector}: {self._why}"] if self._why else []
-        return [*found, *([f"{many} records and points were not forwarded to {self._collector}"] if many else [])]
+        if many:
+            found.append(f"{many} records, points and spans were not forwarded to {self._collector}")
+        return found
 
     async def _forward(self) -> None:
         async with _sender(self._collector) as send:

@@ -22,7 +22,7 @@ _OPTIONS = [
 
 
 class GrpcEndpoint:
-    """Serves ``Export`` of logs and metrics at ``bind``, by ``tls`` or without, and gives ``take`` what comes.
+    """Serves ``Export`` of all signals at ``bind``, by ``tls`` or without, and gives ``take`` what comes.
 
     What is malformed is answered with INVALID_ARGUMENT, what is too large with RESOURCE_EXHAUSTED.
     """

@@ -1,4 +1,4 @@
-"""Writes records and samples to the file, and removes what is too old or too much; in one thread."""
+"""Writes records, spans and samples to the file, and removes what is too old or too much; in one thread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from appnet.observe.chunks import MOST, encode_chunk
 from appnet.observe.database import DamagedError, Database, damage
 from appnet.observe.history import HistoryWriter, Sample
 from appnet.observe.records import Record
+from appnet.observe.spans import Span
+from appnet.observe.spans_kept import by_trace, encode_spans
 
 _Stream = tuple[str, str, str]
 
@@ -29,9 +31,9 @@ class Writer:
         self._history = HistoryWriter()
         self._streams: dict[_Stream, int] = {}
         self._told: list[str] = []
-        self._bytes = 0  # of all chunks
+        self._bytes = 0  # of all chunks and spans
         self.last = 0
-        """The id of the last chunk."""
+        """The id of the last chunk, or of the last spans."""
         self.files = 0
         """How many there have been: another one begins without anything."""
 
@@ -57,26 +59,27 @@ class Writer:
             self.files += 1
             self._load()
 
-    def write(self, records: list[Record], taken: Sample | None) -> int:
-        """Writes both or nothing, and tells the id of the last chunk. Raises `sqlite3.Error` and OSError."""
+    def write(self, records: list[Record], spans: list[Span], taken: Sample | None) -> int:
+        """Writes all or nothing, and tells the last id. Raises `sqlite3.Error` and OSError."""
         try:
             with damage():
-                self._written(records, taken)
+                self._written(records, spans, taken)
         except DamagedError as error:
             self.damaged(error, self.files)
-            self._written(records, taken)
+            self._written(records, spans, taken)
         return self.last
 
-    def _written(self, records: list[Record], taken: Sample | None) -> None:
+    def _written(self, records: list[Record], spans: list[Span], taken: Sample | None) -> None:
         connection = self._connection()
         before = self.last
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._add(connection, records)
+            self._add_spans(connection, spans)
             if taken is not None:
                 self._history.write(connection, taken)
                 until = taken.time_ns - int(self._seconds * 1e9)
-                self._forget_chunks(connection, until)
+                self._forget_until(connection, until)
                 self._history.forget_before(connection, until)
             connection.execute("COMMIT")
         except BaseException:
@@ -97,9 +100,10 @@ class Writer:
             self._history.load(connection)
             rows = connection.execute("SELECT element, variable, namespace, id FROM streams")
             self._streams = {(element, variable, namespace): number for element, variable, namespace, number in rows}
-            (last,) = connection.execute("SELECT max(id) FROM chunks").fetchone()
-            self.last = max(self.last, last or 0)
-            (self._bytes,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM chunks").fetchone()
+            last, self._bytes = connection.execute(
+                "SELECT ifnull(max(id), 0), ifnull(sum(bytes), 0) FROM came"
+            ).fetchone()
+            self.last = max(self.last, last)
 
     def _add(self, connection: sqlite3.Connection, records: Iterable[Record]) -> None:
         streams: dict[_Stream, list[Record]] = {}
@@ -117,6 +121,13 @@ class Writer:
                 self._bytes += len(body)
             changed = (len(several), self.last, number)
             connection.execute("UPDATE streams SET count = count + ?, latest = ? WHERE id = ?", changed)
+
+    def _add_spans(self, connection: sqlite3.Connection, spans: Iterable[Span]) -> None:
+        for trace, several in by_trace(spans).items():
+            self.last = max(self.last + 1, self._clock())
+            body = encode_spans(several)
+            connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?)", (self.last, trace, len(body), body))
+            self._bytes += len(body)
 
     def _number(self, connection: sqlite3.Connection, stream: _Stream) -> int:
         found = self._streams.get(stream)
@@ -156,23 +167,24 @@ class Writer:
             connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
 
     def _forget_oldest(self, connection: sqlite3.Connection, records_bytes: int) -> bool:
-        """Removes the oldest records, unless they take less than ``records_bytes``: then the oldest points. False where
-        neither are left."""
-        (chunks,) = connection.execute("SELECT count(*) FROM chunks").fetchone()
+        """Removes the oldest records and spans, unless they take less than ``records_bytes``: then the oldest points.
+        False where neither are left."""
+        (rows,) = connection.execute("SELECT count(*) FROM came").fetchone()
         (first,) = connection.execute("SELECT min(time) FROM samples").fetchone()
         connection.execute("BEGIN IMMEDIATE")
-        if chunks and (self._bytes >= records_bytes or first is None):
-            oldest = "SELECT id FROM chunks ORDER BY id LIMIT 1 OFFSET ?"
-            (last,) = connection.execute(oldest, (int(chunks * _STEP),)).fetchone()
-            self._forget_chunks(connection, last + 1)
+        if rows and (self._bytes >= records_bytes or first is None):
+            oldest = "SELECT id FROM came ORDER BY id LIMIT 1 OFFSET ?"
+            (last,) = connection.execute(oldest, (int(rows * _STEP),)).fetchone()
+            self._forget_until(connection, last + 1)
         elif first is not None:
             self._history.forget_before(connection, first + _STEP_NS)
         connection.execute("COMMIT")
-        return bool(chunks) or first is not None
+        return bool(rows) or first is not None
 
-    def _forget_chunks(self, connection: sqlite3.Connection, time_ns: int) -> None:
-        (size,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM chunks WHERE id < ?", (time_ns,)).fetchone()
+    def _forget_until(self, connection: sqlite3.Connection, time_ns: int) -> None:
+        (size,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM came WHERE id < ?", (time_ns,)).fetchone()
         connection.execute("DELETE FROM chunks WHERE id < ?", (time_ns,))
+        connection.execute("DELETE FROM spans WHERE id < ?", (time_ns,))
         self._bytes -= size
 
 

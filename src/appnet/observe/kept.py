@@ -1,4 +1,4 @@
-"""Telemetry over time, in a file with bounds: records, and counts at each sample. It outlives the process."""
+"""Telemetry over time, in a file with bounds: records, spans, and counts at each sample. It outlives the process."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from appnet.observe.history import Past, Told, sample, sample_before, sums_at, t
 from appnet.observe.keeping import Writer
 from appnet.observe.reading import Wanted, counts_since, last_kept, matching, since_kept, streams_kept
 from appnet.observe.records import Record
+from appnet.observe.spans import Span
+from appnet.observe.spans_kept import by_trace, last_traces, spans_of
 from appnet.observe.store import RecordStore, StreamKey, size_of
 from appnet.observe.totals import Totals
 
@@ -31,6 +33,7 @@ SAMPLE_SECONDS = 10.0
 _REOPEN_SECONDS = 10.0
 _MOST_WAITING = 200_000
 _MOST_WAITING_BYTES = 64 << 20
+_MOST_SPANS = 50_000  # wait
 _T = TypeVar("_T")
 
 
@@ -47,8 +50,8 @@ class Kept:
     """Keeps what comes to ``records`` and ``totals``, and has what they had before. Use it as an async context manager.
 
     Entering gives back to both what the file has. It raises `StoreError` where the file must not be touched. A disk
-    that is full or cannot be written costs what is not written, which is counted as ``dropped`` records. ``clock``: of
-    nanoseconds since the Unix epoch.
+    that is full or cannot be written costs what is not written, which is counted as ``dropped`` records and
+    ``dropped_spans``. ``clock``: of nanoseconds since the Unix epoch.
     """
 
     def __init__(
@@ -62,14 +65,16 @@ class Kept:
         self._waiting: list[Record] = []
         self._writing: list[Record] = []
         self._waiting_bytes = 0
-        self._written = 0  # the id of the last chunk
+        self._waiting_spans: list[Span] = []
+        self._writing_spans: list[Span] = []
+        self._written = 0  # the last id
         self._sampled = self._tried = -float("inf")
         self._ending = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
         self._whole_in = -1  # the file that has what all instances told
         self._why = ""
-        self.dropped = 0
+        self.dropped = self.dropped_spans = 0
 
     async def __aenter__(self) -> Kept:
         try:
@@ -94,7 +99,8 @@ class Kept:
 
     def lost(self) -> list[str]:
         """What people are told of what is not kept."""
-        return [*filter(None, [self.trouble]), *([f"{self.dropped} records were not kept"] if self.dropped else [])]
+        dropped = [(self.dropped, "records"), (self.dropped_spans, "spans")]
+        return [*filter(None, [self.trouble]), *(f"{many} {what} were not kept" for many, what in dropped if many)]
 
     # --- what comes ---
 
@@ -107,36 +113,48 @@ class Kept:
         self._waiting.append(record)
         self._waiting_bytes += size
 
+    def add_span(self, span: Span) -> None:
+        """Takes one span; likewise."""
+        if len(self._waiting_spans) < _MOST_SPANS:
+            self._waiting_spans.append(span)
+        else:
+            self.dropped_spans += 1
+
     async def flush(self) -> None:
         """Writes what has come, counts included."""
         async with self._flushing:
-            self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            self._begin_writing()
             self._sampled, file = time.monotonic(), self._writer.files
             taken = sample(self._totals, self._clock(), everything=file != self._whole_in)
-            good = await self._write(lambda: self._writer.write(self._writing, taken))
+            good = await self._write(lambda: self._writer.write(self._writing, self._writing_spans, taken))
             self._whole_in = file if good else -1
+
+    def _begin_writing(self) -> None:
+        self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._writing_spans, self._waiting_spans = self._waiting_spans, []
 
     async def _flush_records(self) -> None:
         async with self._flushing:
-            self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            if self._writing:
-                await self._write(lambda: self._writer.write(self._writing, None))
+            self._begin_writing()
+            if self._writing or self._writing_spans:
+                await self._write(lambda: self._writer.write(self._writing, self._writing_spans, None))
 
     async def _write(self, work: Callable[[], int]) -> bool:
-        """Does it in the thread, and says whether it could. What fails costs these records."""
+        """Does it in the thread, and says whether it could. What fails costs these records and spans."""
         try:
             if self._database.connection is None:
                 await self._open()
             self._written = await self._in_thread(work)
         except (sqlite3.Error, OSError) as error:
             self.dropped += len(self._writing)
+            self.dropped_spans += len(self._writing_spans)
             self._tell(str(error))
             return False
         else:
             self._tell("")
             return True
         finally:
-            self._writing = []
+            self._writing, self._writing_spans = [], []
 
     async def _open(self) -> None:
         """Opens the file, and gives back what it has."""
@@ -206,6 +224,21 @@ class Kept:
             return found
 
         return more
+
+    async def trace(self, trace: str) -> list[Span]:
+        """The spans of the trace of this id."""
+        waiting, written = [*self._writing_spans, *self._waiting_spans], self._written
+        none: list[Span] = []
+        found = await self._read(lambda it: spans_of(it, trace, written), none)
+        return [*found, *by_trace(waiting).get(trace, [])]
+
+    async def last_traces(self, number: int, since_ns: int = 0) -> list[str]:
+        """The ids of the last traces, not older than ``since_ns``; the latest last."""
+        written = self._written
+        new = [*by_trace([*self._writing_spans, *self._waiting_spans])]
+        none: list[str] = []
+        old = await self._read(lambda it: last_traces(it, number, since_ns, written), none)
+        return [*dict.fromkeys([*new[::-1], *old])][:number][::-1]
 
     async def sums_before(self, seconds: float) -> Past | None:
         """What all had counted so long ago, or when it was sampled first; None where nothing is kept."""

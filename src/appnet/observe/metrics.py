@@ -25,6 +25,7 @@ from appnet.observe.points import (
     REPLIES,
     ROUND_TRIPS,
     ROW_HITS,
+    SPANS_DROPPED,
     STORE_ERRORS,
     Histogram,
 )
@@ -39,6 +40,7 @@ _COUNTERS = {
     ROW_HITS: "How often rows of match-action tables were taken.",
     EVICTIONS: "What full Maps and Vecs of an element's state let go.",
     RECORDS_DROPPED: "Records that nobody fetched in time.",
+    SPANS_DROPPED: "Spans that there was no room for, or that nobody took.",
     ROUND_TRIPS: "Answers of the store of an element's state.",
     CONFLICTS: "Batches of an element's steps that ran again, since another instance was faster.",
     STORE_ERRORS: "Requests that the store of an element's state did not answer, or not as it should.",
@@ -63,9 +65,11 @@ def record_metrics(store: RecordStore) -> CounterMetricFamily:
 def kept_metrics(kept: Kept, forwarder: Forwarder | None) -> Iterator[Metric]:
     """How much is kept, and what was neither kept nor forwarded."""
     yield CounterMetricFamily("appnet_records_unkept", "Records that came too fast, or found no room.", kept.dropped)
+    told = "Spans that came too fast, or found no room."
+    yield CounterMetricFamily("appnet_spans_unkept", told, kept.dropped_spans)
     yield GaugeMetricFamily("appnet_store_bytes", "What telemetry takes on disk.", kept.size)
     if forwarder is not None:
-        told = "Records and points that went no further."
+        told = "Records, points and spans that went no further."
         dropped = CounterMetricFamily("appnet_forward_dropped", told, labels=["signal"])
         for signal in Signal:
             dropped.add_metric([signal.value], forwarder.dropped[signal])

@@ -1,4 +1,4 @@
-"""The part of OpenTelemetry's protocol (OTLP, logs and metrics) that chains send and the controller reads.
+"""The part of OpenTelemetry's protocol (OTLP) that chains send and the controller reads.
 
 Declared here because the published message classes cannot be relied on: the wheels `xds-protos` and
 `opentelemetry-proto` both bring the package ``opentelemetry.proto``, of different ages, and the last one installed
@@ -84,6 +84,25 @@ _MESSAGES: dict[str, list[tuple[str, int, str]]] = {
     "ResourceMetrics": [("resource", 1, "Resource"), ("scope_metrics", 2, "*ScopeMetrics")],
     "ExportMetricsServiceRequest": [("resource_metrics", 1, "*ResourceMetrics")],
     "ExportMetricsServiceResponse": [],
+    "Event": [("time_unix_nano", 1, "fixed64"), ("name", 2, "string"), ("attributes", 3, "*KeyValue")],
+    "Status": [("message", 2, "string"), ("code", 3, "int32")],
+    "Span": [
+        ("trace_id", 1, "bytes"),
+        ("span_id", 2, "bytes"),
+        ("parent_span_id", 4, "bytes"),
+        ("name", 5, "string"),
+        ("kind", 6, "int32"),
+        ("start_time_unix_nano", 7, "fixed64"),
+        ("end_time_unix_nano", 8, "fixed64"),
+        ("attributes", 9, "*KeyValue"),
+        ("events", 11, "*Event"),
+        ("dropped_events_count", 12, "uint64"),
+        ("status", 15, "Status"),
+    ],
+    "ScopeSpans": [("scope", 1, "InstrumentationScope"), ("spans", 2, "*Span")],
+    "ResourceSpans": [("resource", 1, "Resource"), ("scope_spans", 2, "*ScopeSpans")],
+    "ExportTraceServiceRequest": [("resource_spans", 1, "*ResourceSpans")],
+    "ExportTraceServiceResponse": [],
 }
 
 _SCALARS = {
@@ -137,3 +156,5 @@ ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
 ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
 ExportMetricsServiceRequest: Any = _CLASSES["ExportMetricsServiceRequest"]
 ExportMetricsServiceResponse: Any = _CLASSES["ExportMetricsServiceResponse"]
+ExportTraceServiceRequest: Any = _CLASSES["ExportTraceServiceRequest"]
+ExportTraceServiceResponse: Any = _CLASSES["ExportTraceServiceResponse"]

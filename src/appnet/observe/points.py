@@ -14,7 +14,7 @@ from appnet.observe.records import MalformedTelemetryError
 
 CALLS, IN_FLIGHT = "appnet.calls", "appnet.calls.in_flight"
 REFUSALS, REPLIES, ROW_HITS = "appnet.refusals", "appnet.replies", "appnet.row.hits"
-EVICTIONS, RECORDS_DROPPED = "appnet.evictions", "appnet.records.dropped"
+EVICTIONS, RECORDS_DROPPED, SPANS_DROPPED = "appnet.evictions", "appnet.records.dropped", "appnet.spans.dropped"
 ROUND_TRIPS, CONFLICTS, STORE_ERRORS = "appnet.state.round_trips", "appnet.state.conflicts", "appnet.state.errors"
 DURATIONS = {"client": "rpc.client.call.duration", "server": "rpc.server.call.duration"}
 """By the side of the edge."""
@@ -33,6 +33,7 @@ ATTRIBUTES = {
     ROW_HITS: (*JUDGED, ELEMENT, HANDLER, ROW),
     EVICTIONS: (*_END, VERSION, ELEMENT),
     RECORDS_DROPPED: (*_END, VERSION, ELEMENT, VARIABLE),
+    SPANS_DROPPED: (*_END, VERSION),
     **dict.fromkeys((ROUND_TRIPS, CONFLICTS, STORE_ERRORS), (*_END, VERSION, ELEMENT)),
 }
 """By which what each metric counts is shown."""

@@ -1,4 +1,4 @@
-"""An OTLP endpoint for logs and metrics, over HTTP and gRPC: it stands where others have their collector."""
+"""An OTLP endpoint for logs, metrics and traces, over HTTP and gRPC: it stands where others have their collector."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from appnet.observe.points import Point, decode_metrics
 from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
 from appnet.observe.refusals import Refusal, decode_refusals
 from appnet.observe.signals import Signal, TooLargeError
+from appnet.observe.spans import Span, decode_spans
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.http import serve_http
 from appnet.system.tls import ServerTls
@@ -33,8 +35,8 @@ _T = TypeVar("_T")
 
 
 class OtlpReceiver:
-    """Accepts ``POST /v1/logs`` and ``/v1/metrics`` in binary protobuf, gzipped or not, and hands every record and
-    every point to those that subscribed to them. The same over gRPC at ``grpc``, if there is such an address.
+    """Accepts ``POST /v1/logs``, ``/v1/metrics`` and ``/v1/traces`` in binary protobuf, gzipped or not, and hands every
+    record, point and span to those that subscribed to them. The same over gRPC at ``grpc``, if there is an address.
 
     ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. By ``tls`` or without.
     """
@@ -49,13 +51,14 @@ class OtlpReceiver:
         self._subscribers: list[Subscriber] = []
         self._counting: list[Callable[[Point], None]] = []
         self._explaining: list[Callable[[Refusal], None]] = []
+        self._tracing: list[Callable[[Span], None]] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Binds and serves. Raises ``OSError`` where the address cannot be had."""
         application = web.Application(client_max_size=max(it.most_bytes for it in Signal))
-        application.router.add_post("/v1/logs", self._take_logs)
-        application.router.add_post("/v1/metrics", self._take_metrics)
+        for it in Signal:
+            application.router.add_post(it.path, partial(self._posted, it))
         self._runner = await serve_http(application, self._bind, self._tls, auto_decompress=False)
         if self._grpc is not None:
             await self._grpc.start()
@@ -106,6 +109,10 @@ class OtlpReceiver:
         """Calls ``subscriber`` with every refusal from now on, as `subscribe` does."""
         self._explaining.append(subscriber)
 
+    def trace(self, subscriber: Callable[[Span], None]) -> None:
+        """Calls ``subscriber`` with every span from now on, as `subscribe` does."""
+        self._tracing.append(subscriber)
+
     def listen(self, listener: Listener) -> None:
         """Calls ``listener`` with every accepted post from now on, as it is encoded, and how much is in it."""
         self._listeners.append(listener)
@@ -119,20 +126,18 @@ class OtlpReceiver:
             many = len(records) + len(refusals)
             _hand_out(records, self._subscribers)
             _hand_out(refusals, self._explaining)
-        else:
+        elif signal is Signal.METRICS:
             points = decode_metrics(body)
             many = len(points)
             _hand_out(points, self._counting)
+        else:
+            spans = decode_spans(body)
+            many = len(spans)
+            _hand_out(spans, self._tracing)
         for it in self._listeners if many else ():
             it(signal, body, many)
 
-    async def _take_logs(self, request: web.Request) -> web.Response:
-        return await self._posted(request, Signal.LOGS)
-
-    async def _take_metrics(self, request: web.Request) -> web.Response:
-        return await self._posted(request, Signal.METRICS)
-
-    async def _posted(self, request: web.Request, signal: Signal) -> web.Response:
+    async def _posted(self, signal: Signal, request: web.Request) -> web.Response:
         if request.content_type != _PROTOBUF:
             raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
         try:

@@ -19,7 +19,7 @@ from appnet.observe.records import Record
 from appnet.observe.store import RecordStore, StreamKey
 
 _LOOK_SECONDS = 0.2
-_ALIVE_SECONDS = 15.0
+ALIVE_SECONDS = 15.0
 """After which a silent stream gets an empty line, so that nobody in between takes it for dead."""
 _MOST_BEFORE = 1_000
 _MOST_SECONDS = 1e9
@@ -94,7 +94,7 @@ class RecordsPage:
             new = sorted(self._since(seen, now, wanted), key=lambda it: it.time_ns)
             seen, quiet = now, 0.0 if new else quiet + _LOOK_SECONDS
             await _send(answer, new)
-            if quiet >= _ALIVE_SECONDS:
+            if quiet >= ALIVE_SECONDS:
                 await answer.write(b"\n")
                 quiet = 0.0
             with contextlib.suppress(TimeoutError):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import enum
 
-from appnet.observe.otlp import ExportLogsServiceResponse, ExportMetricsServiceResponse
+from appnet.observe.otlp import (
+    ExportLogsServiceResponse,
+    ExportMetricsServiceResponse,
+    ExportTraceServiceResponse,
+)
 
 
 class TooLargeError(ValueError):
@@ -16,6 +20,7 @@ class Signal(enum.Enum):
 
     LOGS = "logs"
     METRICS = "metrics"
+    TRACES = "traces"
 
     @property
     def path(self) -> str:
@@ -25,16 +30,24 @@ class Signal(enum.Enum):
     @property
     def service(self) -> str:
         """Whose method ``Export`` takes it over gRPC."""
-        return f"opentelemetry.proto.collector.{self.value}.v1.{self.value.capitalize()}Service"
+        name = "trace" if self is Signal.TRACES else self.value
+        return f"opentelemetry.proto.collector.{name}.v1.{name.capitalize()}Service"
 
     @property
     def response(self) -> bytes:
         """An encoded answer that all was taken."""
-        answer = ExportLogsServiceResponse() if self is Signal.LOGS else ExportMetricsServiceResponse()
-        found: bytes = answer.SerializeToString()
+        found: bytes = _RESPONSES[self]().SerializeToString()
         return found
 
     @property
     def most_bytes(self) -> int:
-        """Of a post, decompressed. An instance may not tell more counts: small points take a second or two."""
-        return 64 << 20 if self is Signal.LOGS else 8 << 20
+        """Of a post, decompressed. Many small points take a second or two, and small spans much memory."""
+        return _MOST_BYTES[self]
+
+
+_RESPONSES = {
+    Signal.LOGS: ExportLogsServiceResponse,
+    Signal.METRICS: ExportMetricsServiceResponse,
+    Signal.TRACES: ExportTraceServiceResponse,
+}
+_MOST_BYTES = {Signal.LOGS: 64 << 20, Signal.METRICS: 8 << 20, Signal.TRACES: 4 << 20}

@@ -17,6 +17,7 @@ from appnet.observe.refusals import RefusalStore
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from appnet.observe.totals_page import TotalsPage
+from appnet.observe.traces_page import Arrivals, TracesPage
 
 
 class Telemetry:
@@ -29,6 +30,7 @@ class Telemetry:
     def __init__(self, receiver: OtlpReceiver, keep: Keep, forward: Collector | None) -> None:
         self.receiver = receiver
         self.records, self.totals, self.refusals = RecordStore(), Totals(), RefusalStore()
+        self.arrivals = Arrivals()
         self.kept = Kept(keep, self.records, self.totals)
         self.forwarder = None if forward is None else Forwarder(forward)
         self._open = AsyncExitStack()
@@ -42,6 +44,8 @@ class Telemetry:
             self.receiver.subscribe(self.kept.add)
             self.receiver.count(self.totals.add)
             self.receiver.explain(self.refusals.add)
+            self.receiver.trace(self.kept.add_span)
+            self.receiver.trace(self.arrivals.add)
             await opening.enter_async_context(self.receiver)
             self._open = opening.pop_all()
         return self
@@ -50,9 +54,10 @@ class Telemetry:
         await self._open.aclose()
 
     def add_pages(self, application: web.Application) -> None:
-        """Serves what ``appnetctl logs`` and ``top`` ask for."""
+        """Serves what ``appnetctl logs``, ``top`` and ``traces`` ask for."""
         RecordsPage(self.records, self.kept, self.forwarder).add_to(application)
         TotalsPage(self.totals, self.kept).add_to(application)
+        TracesPage(self.kept, self.arrivals).add_to(application)
 
     def families(self) -> Iterator[Metric]:
         """What Prometheus reads of it."""

@@ -14,7 +14,8 @@ from appnet.state.layout import script, state_scope
 DEFAULT_PORT = 6379
 """Of stores."""
 
-_VERSION = 1
+_VERSION = 2
+_WHOLE = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class ChainOptions:
     ``service`` is the service the proxy stands beside, ``node`` the proxy's node id and ``version`` the version
     of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
     ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
-    ``end``: of which edge it stands at, where that is known. ``store``: of what it shares, if anything.
+    ``end``: of which edge it stands at, where that is known. ``store``: of what it shares, if anything. ``traces``: the
+    share, from 0 to 1, of calls that it makes spans of where their callers do not decide.
     """
 
     service: str
@@ -65,12 +67,14 @@ class ChainOptions:
     seed: int = 0
     end: EdgeEnd | None = None
     store: StoreOptions | None = None
+    traces: float = 0.0
 
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
         resource = self.resource()
-        numbers = struct.pack("<IQIII", _VERSION, self.seed, self.max_message, self.backend_count, len(resource))
-        return numbers + resource
+        share = round(self.traces * _WHOLE)
+        head = struct.pack("<IQIIII", _VERSION, self.seed, self.max_message, self.backend_count, share, len(resource))
+        return head + resource
 
     def resource(self) -> bytes:
         """The encoded OTLP ``Resource`` alone."""

@@ -15,7 +15,7 @@ from appnet.processors.envoy.filters import FILTER_TYPES, native_filter, wasm_fi
 from appnet.processors.options import ChainOptions
 from appnet.processors.signing import SigningKey
 
-OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1)
+OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1, traces=0.25)
 
 
 def unpack_bytes(any_message: object) -> bytes:
@@ -26,10 +26,10 @@ def unpack_bytes(any_message: object) -> bytes:
 
 def test_options_are_little_endian_numbers_and_a_resource() -> None:
     encoded = OPTIONS.encode()
-    head = struct.calcsize("<IQIII")
-    assert head == 24
-    version, seed, max_message, backends, size = struct.unpack("<IQIII", encoded[:head])
-    assert (version, seed, max_message, backends, size) == (1, 2**63 + 1, 1000, 3, len(encoded) - head)
+    head = struct.calcsize("<IQIIII")
+    assert head == 28
+    version, seed, *numbers, size = struct.unpack("<IQIIII", encoded[:head])
+    assert (version, seed, numbers, size) == (2, 2**63 + 1, [1000, 3, 1 << 30], len(encoded) - head)
     resource = Resource.FromString(encoded[head:])
     assert {pair.key: pair.value.string_value for pair in resource.attributes} == {
         "service.name": "echo",

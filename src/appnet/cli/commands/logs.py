@@ -12,7 +12,7 @@ import typer
 from appnet.cli.cluster import ControllerOption, NamespaceOption, cluster_of, the_controller
 from appnet.cli.errors import open_screens
 from appnet.cli.live import plain
-from appnet.cli.output import Format, OutputOption, data_text
+from appnet.cli.output import Format, OutputOption, line_text
 from appnet.cli.watched import SinceOption, StatusOption, watched
 from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError
 from appnet.deploy.kubernetes.client.configurations import elements_of, one
@@ -75,7 +75,7 @@ def _show(asked: Controller, wanted: RecordsAsked, output: Format) -> None:
                 if output is Format.TEXT:
                     out.print(plain(_line(it)), markup=False)
                 else:
-                    typer.echo(_document(it, output), nl=False)
+                    typer.echo(line_text(it, output), nl=False)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -97,10 +97,3 @@ def _line(record: dict[str, Any]) -> str:
     value = json.dumps(record["value"], ensure_ascii=False)
     proxy = record.get("resource", {}).get("appnet.processor", "")
     return f"{clock}  {record['element']}.{record['variable']}  {value}  {proxy}".rstrip()
-
-
-def _document(record: dict[str, Any], output: Format) -> str:
-    """A line of JSON, or a document of YAML."""
-    if output is Format.JSON:
-        return json.dumps(record, ensure_ascii=False) + "\n"
-    return "---\n" + data_text(record, output)

@@ -28,6 +28,7 @@ from appnet.cli.options import (
     MaxMessageOption,
     PricesOption,
     TargetOption,
+    TracesOption,
     UpstreamOption,
     upstreams_given,
 )
@@ -230,11 +231,12 @@ def command(
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
+    traces: TracesOption = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it whenever you save a file."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
-        limits = Limits(max_message, idle_timeout)
+        limits = Limits(max_message, idle_timeout, traces)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         sources = application_sources("run", files)
         started = FileSource(programs) if programs is not None else None

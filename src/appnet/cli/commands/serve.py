@@ -35,6 +35,7 @@ from appnet.cli.options import (
     MaxMessageOption,
     PricesOption,
     TargetOption,
+    TracesOption,
     UpstreamOption,
     address_given,
     upstreams_given,
@@ -152,11 +153,12 @@ def command(
     prices: PricesOption = None,
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
+    traces: TracesOption = None,
 ) -> None:
     """Run the control plane for Envoys that you start yourself, and upgrade them whenever you save a file."""
     screens = open_screens()
     with told_errors(ApplicationError, ProcessorError), run_folder() as folder:
-        limits = Limits(max_message, idle_timeout)
+        limits = Limits(max_message, idle_timeout, traces)
         where = where_of(target, prices, workers=concurrency, limits=limits)
         tls = server_tls(tls_cert, tls_key, tls_client_ca)
         own = [_place(it, name) for it, name in ((control, "--control"), (records, "--records"), (status, "--status"))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich.live import Live
 
 from appnet.cli.cluster import ControllerOption
 from appnet.cli.errors import open_screens
-from appnet.cli.output import Format, OutputOption, data_text, print_data
+from appnet.cli.output import Format, OutputOption, line_text, print_data
 from appnet.cli.rates import rates, rates_shown
 from appnet.cli.watched import SinceOption, StatusOption, watched
 from appnet.deploy.kubernetes.client.records import Controller
@@ -53,8 +52,7 @@ def command(
                 screens.out.print(rates_shown(first))
         elif output is not Format.TEXT:
             for it in found:
-                line = json.dumps(it, ensure_ascii=False) + "\n"
-                typer.echo(line if output is Format.JSON else "---\n" + data_text(it, output), nl=False)
+                typer.echo(line_text(it, output), nl=False)
         elif screens.out.is_terminal:
             with Live(console=screens.out, auto_refresh=False) as live:
                 for it in found:

@@ -49,6 +49,7 @@ _BOUNDS: Mapping[str, Schema] = {
     "spec.protoModLocation": {"maxLength": 4096},
     "spec.maxMessage": _SHORT,
     "spec.idleTimeout": _SHORT,
+    "spec.traces": _SHORT,
     "spec.state.store": {"maxLength": 4096},
     "spec.state.prefix": _NAMED,
     "spec.state.timeout": _SHORT,

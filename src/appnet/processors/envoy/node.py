@@ -153,7 +153,10 @@ def filters_of(
     def options(it: Artifact) -> ChainOptions:
         store = store_options(it.chain.chain.state, settings.application, settings.end)
         return ChainOptions(
-            service, settings.name, it.version, it.limits.max_message, hosts, end=settings.end, store=store
+            *(service, settings.name, it.version, it.limits.max_message, hosts),
+            end=settings.end,
+            store=store,
+            traces=it.limits.traces or 0.0,
         )
 
     return [chain_filter(it, options(it), key) for it in artifacts]

@@ -155,6 +155,7 @@ void an_call_free(an_call *call) {
   an_call_uncount(call);
   an_metrics_end(call);
   if (call->method != NULL && call->method->on_end != NULL) call->method->on_end(call);
+  if (AN_TRACE && call->trace != NULL) an_trace_end(call);
   if (call->arena.chunks != NULL) an_arena_release(&call->arena, &(an_mark){.instance = instance});
   if (call->kept.chunks != NULL) an_arena_release(&call->kept, &(an_mark){.instance = instance});
   an_lock_acquire(&instance->pool_lock);

@@ -32,6 +32,8 @@ void *an_arena_alloc(an_arena *arena, size_t size);
 typedef struct an_records an_records; /* telemetry.c */
 typedef struct an_metrics an_metrics; /* metrics.c */
 typedef struct an_why an_why;         /* why.c */
+typedef struct an_traces an_traces;   /* trace.c */
+typedef struct an_trace an_trace;     /* trace.h */
 typedef struct an_plan an_plan;       /* wire.h */
 typedef struct an_guard an_guard;     /* value.h */
 typedef struct an_copies an_copies;   /* steps.h */
@@ -69,6 +71,7 @@ struct an_instance {
   an_records *records;
   an_metrics *metrics;
   an_why *why; /* NULL where the host does not send it */
+  an_traces *traces; /* likewise */
   an_plan *plans;    /* of each method the request's, the response's and the reply's: how to look for its fields */
   an_lock pool_lock; /* guards the lists of spare calls and chunks */
   an_call *spare_calls;
@@ -138,6 +141,8 @@ struct an_call {
   uint64_t *cells;     /* where the call is counted: see metrics.h */
   an_step *step;       /* that runs on trial; NULL: none */
   uint64_t began_ns;   /* when an_metrics_begin was called; 0: it was not */
+  an_trace *trace;     /* NULL: the call is not sampled. What is in it so far, for trace.c: */
+  uint32_t trace_events, trace_noted, trace_dropped;
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */
   an_call *next_spare;
 };

@@ -4,6 +4,7 @@
 #include "metrics.h"
 #include "steps.h"
 #include "telemetry.h"
+#include "trace.h"
 #include "why.h"
 #include "wire.h"
 
@@ -56,6 +57,7 @@ static void drop(an_instance *instance) {
   an_records_free(instance);
   an_metrics_free(instance);
   an_why_free(instance);
+  an_traces_free(instance);
   an_kept_free(instance);
   an_free(instance->random);
   an_free(instance->state);
@@ -75,7 +77,7 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
   instance->reply_slot_count = most_reply_fields(program);
   an_calls_lay_out(instance, call_size);
   bool whole = copy_resource(instance, options->resource) && allocate_parts(instance) && an_records_init(instance) &&
-               an_metrics_init(instance) && an_why_init(instance) && an_plans_init(instance);
+               an_metrics_init(instance) && an_why_init(instance) && an_traces_init(instance) && an_plans_init(instance);
   if (!whole) {
     drop(instance);
     return NULL;

@@ -57,9 +57,6 @@ enum {
   TAG_OFFSET = AN_OTLP_VARINT(1), /* Buckets */
   TAG_BUCKET_COUNTS = AN_OTLP_BYTES(2),
   TAG_ATTRIBUTE = AN_OTLP_BYTES(1), /* Resource */
-  TAG_KEY = AN_OTLP_BYTES(1),       /* KeyValue */
-  TAG_ANY = AN_OTLP_BYTES(2),
-  TAG_ANY_STRING = AN_OTLP_BYTES(1), /* AnyValue */
 };
 
 static const char *const STATUSES[AN_STATUS_COUNT] = {
@@ -69,11 +66,15 @@ static const char *const STATUSES[AN_STATUS_COUNT] = {
     "DATA_LOSS",           "UNAUTHENTICATED",
 };
 
+const char *an_status_name(int32_t code) {
+  return STATUSES[(uint32_t)code < AN_STATUS_COUNT ? (uint32_t)code : AN_STATUS_UNKNOWN];
+}
+
 /* ---- counting --------------------------------------------------------------------------------------- */
 
-/* Of what is rare enough for cells that all threads share: records dropped, entries let go, and the store's. */
+/* Of what is rare enough for cells that all threads share: records dropped, entries let go, the store's, and spans dropped. */
 static size_t lost_count(const an_program *program) {
-  return program->record_count + program->evictor_count + program->sharer_count * AN_STATE_EVENTS;
+  return program->record_count + program->evictor_count + program->sharer_count * AN_STATE_EVENTS + 1;
 }
 
 void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event) {
@@ -140,8 +141,9 @@ void an_metrics_begin(an_call *call) {
   tally_add(&cells_of(call)[CALLS], 1);
 }
 
-void an_metrics_unjudged(const an_call *call, int32_t code) {
+void an_metrics_unjudged(an_call *call, int32_t code) {
   uint32_t status = (uint32_t)code;
+  if (AN_TRACE && call->trace != NULL) an_trace_note(call, AN_TRACE_UNJUDGED | (status < AN_STATUS_COUNT ? status : AN_STATUS_UNKNOWN));
   if (call->began_ns != 0) tally_add(&cells_of(call)[UNJUDGED + (status < AN_STATUS_COUNT ? status : AN_STATUS_UNKNOWN)], 1);
 }
 
@@ -186,6 +188,10 @@ void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count) {
   tally_add(&instance->metrics->lost[instance->program->record_count + evictor], count);
 }
 
+void an_metrics_spans_dropped(an_instance *instance, uint64_t count) {
+  tally_add(&instance->metrics->lost[lost_count(instance->program) - 1], count);
+}
+
 /* ---- taking ----------------------------------------------------------------------------------------- */
 
 /* What the copies of the cell add up to. */
@@ -223,24 +229,17 @@ typedef struct metrics_batch {
   uint64_t now_ns;
 } metrics_batch;
 
-static void append_attribute(an_buffer *to, uint8_t tag, const char *key, an_view value) {
-  size_t pair = an_otlp_open(to, tag);
-  an_otlp_text(to, TAG_KEY, key);
-  size_t any = an_otlp_open(to, TAG_ANY);
-  an_otlp_bytes(to, TAG_ANY_STRING, value.data, value.size);
-  an_otlp_close(to, any);
-  an_otlp_close(to, pair);
-}
-
 static void append_text(an_buffer *to, uint8_t tag, const char *key, const char *value) {
-  append_attribute(to, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
+  an_otlp_attribute(to, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
 }
 
-/* The method as OpenTelemetry has it: without the slash in front. */
+an_view an_method_name(const an_method *method) {
+  an_view path = method->path;
+  return path.size > 0 && path.data[0] == '/' ? (an_view){path.data + 1, path.size - 1} : path;
+}
+
 static void append_method(metrics_batch *it, uint8_t tag, size_t method) {
-  an_view path = it->instance->program->methods[method].path;
-  if (path.size > 0 && path.data[0] == '/') path = (an_view){path.data + 1, path.size - 1};
-  append_attribute(it->to, tag, "rpc.method", path);
+  an_otlp_attribute(it->to, tag, "rpc.method", an_method_name(&it->instance->program->methods[method]));
 }
 
 /* A metric, and within it the sum or histogram that has its points. */
@@ -338,7 +337,7 @@ static void append_lost(metrics_batch *it, const char *name, const char *unit, c
   metric of = open_metric(it, name, unit, TAG_SUM);
   size_t point = open_point(it);
   an_otlp_fixed64(it->to, TAG_VALUE, value);
-  append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
+  if (element != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
   if (variable != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", variable);
   an_otlp_close(it->to, point);
   close_metric(it, of, true);
@@ -363,6 +362,8 @@ static void append_all_lost(metrics_batch *it) {
     append_lost(it, events[i % AN_STATE_EVENTS][0], events[i % AN_STATE_EVENTS][1],
                 program->elements[program->sharers[i / AN_STATE_EVENTS].element], NULL, __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
   }
+  uint64_t spans = __atomic_load_n(&lost[program->sharer_count * AN_STATE_EVENTS], __ATOMIC_RELAXED);
+  append_lost(it, "appnet.spans.dropped", "{span}", NULL, NULL, spans);
 }
 
 /* The buckets from the first to the last that is not empty. */
@@ -405,8 +406,8 @@ static void append_durations(metrics_batch *it, const char *name) {
   close_metric(it, of, false);
 }
 
-/* Whether the resource says that the chain stands at the server: OpenTelemetry has a name for either side. */
-static bool stands_at_server(an_view resource) {
+bool an_stands_at_server(const an_instance *instance) {
+  const an_view resource = instance->options.resource;
   static const char text[] = "\x0a\x0b" "appnet.side" "\x12\x08\x0a\x06" "server";
   const size_t size = sizeof text - 1;
   for (size_t at = 0; at + size <= resource.size; at++) {
@@ -416,7 +417,7 @@ static bool stands_at_server(an_view resource) {
 }
 
 static void append_metrics(metrics_batch *it) {
-  bool at_server = stands_at_server(it->instance->options.resource);
+  bool at_server = an_stands_at_server(it->instance);
   append_methods(it, "appnet.calls", "{call}", false);
   append_methods(it, "appnet.calls.in_flight", "{call}", true);
   append_tallies(it, "appnet.refusals", "{call}", AN_TALLY_REFUSALS);
@@ -426,12 +427,12 @@ static void append_metrics(metrics_batch *it) {
   append_durations(it, at_server ? "rpc.server.call.duration" : "rpc.client.call.duration");
 }
 
-static void append_resource(metrics_batch *it) {
-  an_view options = it->instance->options.resource;
-  size_t resource = an_otlp_open(it->to, TAG_METRICS_RESOURCE);
-  an_buffer_append(it->to, options.data, options.size);
-  append_attribute(it->to, TAG_ATTRIBUTE, "service.instance.id", (an_view){(const uint8_t *)it->instance->metrics->id, 16});
-  an_otlp_close(it->to, resource);
+void an_append_resource(an_buffer *to, uint8_t tag, const an_instance *instance) {
+  an_view options = instance->options.resource;
+  size_t resource = an_otlp_open(to, tag);
+  an_buffer_append(to, options.data, options.size);
+  an_otlp_attribute(to, TAG_ATTRIBUTE, "service.instance.id", (an_view){(const uint8_t *)instance->metrics->id, 16});
+  an_otlp_close(to, resource);
 }
 
 uint8_t *an_metrics_take(an_instance *instance, size_t *size) {
@@ -444,7 +445,7 @@ uint8_t *an_metrics_take(an_instance *instance, size_t *size) {
   __atomic_store_n(&metrics->taken_ns, instance->services.now_ns(instance->services.host), __ATOMIC_RELAXED);
   if (sum == 0) return NULL;
   an_buffer_append(&to, head, AN_OTLP_HEAD);
-  append_resource(&it);
+  an_append_resource(&to, TAG_METRICS_RESOURCE, instance);
   size_t scopes = an_otlp_open(&to, TAG_SCOPE_METRICS);
   size_t scope = an_otlp_open(&to, TAG_METRICS_SCOPE);
   an_otlp_text(&to, TAG_METRIC_NAME, "appnet");

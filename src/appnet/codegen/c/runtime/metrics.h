@@ -9,7 +9,7 @@
 #ifndef AN_METRICS_H
 #define AN_METRICS_H
 
-#include "instance.h"
+#include "trace.h"
 
 #ifndef AN_COUNT
 #define AN_COUNT 1 /* 0: nothing is counted, for benchmarks/telemetry.py */
@@ -32,12 +32,13 @@ size_t an_metrics_cell_count(const an_instance *instance);
 uint64_t *an_metrics_cells(const an_instance *instance);
 
 /* The cell is one of an_program.tallies. */
-static inline void an_tally(const an_call *call, uint32_t cell) {
+static inline void an_tally(an_call *call, uint32_t cell) {
   if (AN_COUNT) __atomic_fetch_add(&call->cells[cell], 1, __ATOMIC_RELAXED);
+  if (AN_TRACE && __builtin_expect(call->trace != NULL, 0)) an_trace_note(call, cell);
 }
 
 /* Likewise the first of the cells for each gRPC status: the call ends with call->reply_code. */
-static inline void an_tally_refusal(const an_call *call, uint32_t first) {
+static inline void an_tally_refusal(an_call *call, uint32_t first) {
   uint32_t code = (uint32_t)call->reply_code;
   an_tally(call, first + (code < AN_STATUS_COUNT ? code : AN_STATUS_UNKNOWN));
 }
@@ -45,7 +46,7 @@ static inline void an_tally_refusal(const an_call *call, uint32_t first) {
 /* The call is one of a method of the chain, which is known. */
 void an_metrics_begin(an_call *call);
 /* It was refused before any element judged it, or could not be read. */
-void an_metrics_unjudged(const an_call *call, int32_t code);
+void an_metrics_unjudged(an_call *call, int32_t code);
 /* It has ended; nothing where it did not begin. */
 void an_metrics_end(const an_call *call);
 
@@ -55,6 +56,16 @@ void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count);
 typedef enum an_state_event { AN_STATE_ANSWERED, AN_STATE_CONFLICT, AN_STATE_ERROR, AN_STATE_EVENTS } an_state_event;
 void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event);
 
+void an_metrics_spans_dropped(an_instance *instance, uint64_t count);
 void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count);
+
+/* ---- what other telemetry has as well ---- */
+
+an_view an_method_name(const an_method *method); /* as OpenTelemetry has it: without the slash in front */
+const char *an_status_name(int32_t code);
+/* Whether the resource says that the chain stands at the server: OpenTelemetry has names for either side. */
+bool an_stands_at_server(const an_instance *instance);
+/* The resource with the instance's id. */
+void an_append_resource(an_buffer *to, uint8_t tag, const an_instance *instance);
 
 #endif

@@ -2,9 +2,9 @@
 
 #include "octets.h"
 
-enum { OPTIONS_FIXED = 24, OPTIONS_VERSION = 1 };
+enum { OPTIONS_FIXED = 28, OPTIONS_VERSION = 2 };
 
-bool an_options_read(an_view bytes, an_options *out) {
+bool an_options_read(an_view bytes, an_options *out, uint32_t *trace_share) {
   if (bytes.size < OPTIONS_FIXED || load_le32(bytes.data) != OPTIONS_VERSION) return false;
   *out = (an_options){
       .seed = load_le32(bytes.data + 4) | (uint64_t)load_le32(bytes.data + 8) << 32,
@@ -12,5 +12,6 @@ bool an_options_read(an_view bytes, an_options *out) {
       .backend_count = load_le32(bytes.data + 16),
       .resource = {bytes.data + OPTIONS_FIXED, bytes.size - OPTIONS_FIXED},
   };
-  return out->resource.size == load_le32(bytes.data + 20);
+  *trace_share = load_le32(bytes.data + 20);
+  return out->resource.size == load_le32(bytes.data + 24);
 }

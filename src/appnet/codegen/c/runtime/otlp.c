@@ -70,6 +70,15 @@ void an_otlp_close(an_buffer *buffer, size_t start) {
   memcpy(buffer->data + start - 1, length, extra + 1);
 }
 
+void an_otlp_attribute(an_buffer *buffer, uint8_t tag, const char *key, an_view value) {
+  size_t pair = an_otlp_open(buffer, tag);
+  an_otlp_text(buffer, AN_OTLP_BYTES(1), key);
+  size_t any = an_otlp_open(buffer, AN_OTLP_BYTES(2));
+  an_otlp_bytes(buffer, AN_OTLP_BYTES(1), value.data, value.size);
+  an_otlp_close(buffer, any);
+  an_otlp_close(buffer, pair);
+}
+
 uint8_t *an_otlp_whole(an_buffer *batch, uint8_t tag, size_t *size) {
   uint8_t head[AN_OTLP_HEAD] = {tag};
   size_t content = batch->size - AN_OTLP_HEAD;

@@ -23,6 +23,8 @@ void an_otlp_fixed64(an_buffer *buffer, uint8_t tag, uint64_t value);
 void an_otlp_double(an_buffer *buffer, uint8_t tag, double value);
 void an_otlp_bytes(an_buffer *buffer, uint8_t tag, const void *bytes, size_t size);
 void an_otlp_text(an_buffer *buffer, uint8_t tag, const char *text);
+/* A field that is a KeyValue with a text. */
+void an_otlp_attribute(an_buffer *buffer, uint8_t tag, const char *key, an_view value);
 size_t an_otlp_open(an_buffer *buffer, uint8_t tag); /* where its content begins */
 void an_otlp_close(an_buffer *buffer, size_t start);
 

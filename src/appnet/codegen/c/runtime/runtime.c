@@ -34,6 +34,8 @@
 #include "otlp.c"
 #include "telemetry.c"
 #include "metrics.c"
+#include "trace_context.c"
+#include "trace.c"
 #include "why.c"
 #include "sha256.c"
 #include "base64.c"

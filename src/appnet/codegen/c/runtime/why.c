@@ -3,6 +3,7 @@
 #include "map.h"
 #include "otlp.h"
 #include "telemetry.h"
+#include "trace.h"
 #include "vec.h"
 
 enum {
@@ -256,20 +257,13 @@ static an_view told_by_caller(const an_call *call, an_view key) {
   return value;
 }
 
-static int tell_digit(uint8_t of) {
-  return of >= '0' && of <= '9' ? of - '0' : of >= 'a' && of <= 'f' ? of - 'a' + 10 : -1;
-}
-
-/* "00-", 32 digits of the trace, "-" and more (W3C). */
-static void tell_trace(an_buffer *to, an_view parent) {
-  uint8_t trace[16];
-  if (parent.size < 55 || parent.data[2] != '-' || parent.data[35] != '-') return;
-  for (size_t i = 0; i < 16; i++) {
-    int high = tell_digit(parent.data[3 + 2 * i]), low = tell_digit(parent.data[4 + 2 * i]);
-    if (high < 0 || low < 0) return;
-    trace[i] = (uint8_t)(high << 4 | low);
+static void tell_trace(an_buffer *to, an_call *call) {
+  const an_trace_parent parent = an_trace_context(call, true);
+  if (call->trace != NULL) {
+    an_otlp_bytes(to, WHY_TRACE, call->trace->trace_id, sizeof call->trace->trace_id);
+  } else if (parent.there) {
+    an_otlp_bytes(to, WHY_TRACE, parent.trace_id, sizeof parent.trace_id);
   }
-  an_otlp_bytes(to, WHY_TRACE, trace, sizeof trace);
 }
 
 static void tell_refusal(an_buffer *to, const an_scope *scope, const an_explained *of, uint64_t left_out) {
@@ -289,7 +283,7 @@ static void tell_refusal(an_buffer *to, const an_scope *scope, const an_explaine
   tell_count(to, "appnet.code", (uint64_t)(scope->failed ? 8 : call->reply_code));
   tell_count(to, "appnet.left_out", left_out);
   if (id.size > 0) tell_attribute(to, "appnet.request_id", id);
-  tell_trace(to, told_by_caller(call, AN_TEXT("traceparent")));
+  tell_trace(to, scope->call);
   an_otlp_text(to, WHY_EVENT, "appnet.refusal");
   to->limit = to->size + READS_BYTES < AN_WHY_BYTES - 64 ? to->size + READS_BYTES : AN_WHY_BYTES - 64;
   tell_reads(to, scope->seen);

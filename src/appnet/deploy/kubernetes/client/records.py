@@ -48,6 +48,28 @@ class RecordsAsked:
         return {name: it for name, it in found.items() if it}
 
 
+@dataclass(frozen=True)
+class TracesAsked:
+    """The trace of this ``id``; or the ``last`` ones, of the last ``since`` seconds if that is not 0; and those that
+    come, where somebody wants to ``follow``."""
+
+    id: str = ""
+    last: int | None = None
+    since: float = 0.0
+    follow: bool = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As the page of traces is asked."""
+        found = {
+            "id": self.id,
+            "last": "" if self.last is None else str(self.last),
+            "since": str(self.since) if self.since else "",
+            "follow": "true" if self.follow else "",
+        }
+        return {name: it for name, it in found.items() if it}
+
+
 class Controller(Protocol):
     """Whom to ask. Its methods raise `ClusterError`."""
 
@@ -66,6 +88,9 @@ class Controller(Protocol):
 
     def records(self, asked: RecordsAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """Those that are asked for, one after another."""
+
+    def traces(self, asked: TracesAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
+        """Likewise, each a ``trace_id`` and its ``spans``, as `appnet.observe.spans_kept` has them."""
 
 
 class InCluster:
@@ -97,7 +122,18 @@ class InCluster:
     @contextmanager
     def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with _behind_service(), self._cluster.lines(f"{_PROXY}/records", **asked.query) as lines:
+        with self._lines("records", asked.query) as found:
+            yield found
+
+    @contextmanager
+    def traces(self, asked: TracesAsked) -> Iterator[Iterator[dict[str, Any]]]:
+        """As `Controller` says."""
+        with self._lines("traces", asked.query) as found:
+            yield found
+
+    @contextmanager
+    def _lines(self, page: str, query: dict[str, str]) -> Iterator[Iterator[dict[str, Any]]]:
+        with _behind_service(), self._cluster.lines(f"{_PROXY}/{page}", **query) as lines:
             yield (json.loads(it) for it in lines if it)
 
 
@@ -143,9 +179,19 @@ class OnHost:
     @contextmanager
     def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with self._asked(
-            f"/records?{urlencode(asked.query)}", 4 * _TIMEOUT_SECONDS
-        ) as answer:  # a silent one sends empty lines
+        with self._lines("records", asked.query) as found:
+            yield found
+
+    @contextmanager
+    def traces(self, asked: TracesAsked) -> Iterator[Iterator[dict[str, Any]]]:
+        """As `Controller` says."""
+        with self._lines("traces", asked.query) as found:
+            yield found
+
+    @contextmanager
+    def _lines(self, page: str, query: dict[str, str]) -> Iterator[Iterator[dict[str, Any]]]:
+        seconds = 4 * _TIMEOUT_SECONDS  # a silent one sends empty lines
+        with self._asked(f"/{page}?{urlencode(query)}", seconds) as answer:
             yield (_document(it) for it in answer if it.strip())
 
     @contextmanager

@@ -80,7 +80,10 @@ class Offer:
         end, hosts = self.group.end, self.group.hosts
 
         def make(proxy: str) -> TypedExtensionConfig:
-            options = ChainOptions(end.service, proxy, found.version, found.limits.max_message, hosts, end=end)
+            limits = found.limits
+            options = ChainOptions(
+                *(end.service, proxy, found.version, limits.max_message, hosts), end=end, traces=limits.traces or 0.0
+            )
             return chain_filter(found, options, self._key)
 
         return Served(make)

@@ -255,7 +255,7 @@ class Harness(ABC):
 
 def encode_options(seed: int, max_message: int, backend_count: int, resource: bytes = b"") -> bytes:
     """What an instance is told, as options.h has it."""
-    return struct.pack("<IQIII", 1, seed, max_message, backend_count, len(resource)) + resource
+    return struct.pack("<IQIIII", 2, seed, max_message, backend_count, 0, len(resource)) + resource
 
 
 def _plain(value: Any) -> Any:

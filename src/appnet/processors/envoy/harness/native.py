@@ -14,6 +14,7 @@ from ctypes import (
     c_int32,
     c_size_t,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 
@@ -37,7 +38,7 @@ from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Directi
 from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
-_ABI = 5
+_ABI = 6
 
 
 class _Outcome(Structure):
@@ -70,12 +71,17 @@ class _Module(Structure):
         ("response_body", _Body),
         ("response_trailers", _Trailers),
         ("local_reply", CFUNCTYPE(None, c_void_p, c_uint32)),
+        ("response_over", CFUNCTYPE(None, c_void_p)),
         ("deadline", CFUNCTYPE(c_int, c_void_p)),
         ("outcome", CFUNCTYPE(POINTER(_Outcome), c_void_p)),
         ("telemetry_take", _Take),
         ("telemetry_pending", CFUNCTYPE(c_bool, c_void_p)),
         ("metrics_take", _Take),
         ("metrics_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("spans_take", CFUNCTYPE(c_void_p, c_void_p, POINTER(c_size_t), POINTER(c_uint64))),
+        ("spans_pending", CFUNCTYPE(c_bool, c_void_p)),
+        ("spans_lost", CFUNCTYPE(None, c_void_p, c_uint64)),
+        ("spans_share", CFUNCTYPE(None, c_void_p, c_uint32)),
         ("state_dump", _Take),
         ("release", CFUNCTYPE(None, c_void_p)),
         ("sharing", POINTER(Sharing)),
@@ -208,6 +214,13 @@ class ModuleUnderTest(Harness):
         assert pending == bool(batch)
         return [batch] if batch else []
 
+    def take_spans(self) -> bytes:
+        """The encoded ExportTraceServiceRequest that it has for its collector now; empty where there is none."""
+        pending, count = self.table.spans_pending(self.instance), c_uint64()
+        batch = self._take(lambda instance, size: self.table.spans_take(instance, size, ctypes.byref(count)))
+        assert pending == bool(batch) == bool(count.value)
+        return batch
+
     def _take(self, function: object) -> bytes:
         size = c_size_t()
         data = function(self.instance, ctypes.byref(size))  # type: ignore[operator]
@@ -235,6 +248,7 @@ class _Call(CallUnderTest):
             self._free()
 
     def _free(self) -> None:
+        self._module.table.response_over(self._call)
         self._module.table.call_free(self._call)
         del self._module.calls[self._number]
 

@@ -10,6 +10,7 @@
 #include "number.h"
 #include "response.h"
 #include "text.h"
+#include "trace.h"
 #include "wire.h"
 
 static const char OUT_OF_MEMORY[] = "out of memory";
@@ -22,6 +23,26 @@ an_instance *an_http_instance_new(const an_services *services, const an_options 
 
 an_http_call *an_http_call_new(an_instance *instance, void *host) {
   return (an_http_call *)an_call_new(instance, host);
+}
+
+static bool speaks_grpc(an_http_call *call) {
+  an_view type;
+  return an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
+}
+
+/* As the caller has it, as far as it got: an end without a status is a cancellation. */
+static int32_t status_of(an_http_call *call) {
+  static const an_metadata_map maps[] = {AN_RESPONSE_TRAILERS, AN_RESPONSE_METADATA};
+  an_view status;
+  for (size_t i = 0; i < 2; i++) {
+    if (an_header_get(&call->base, maps[i], AN_TEXT("grpc-status"), &status)) return an_read_status(&call->base, maps[i]);
+  }
+  if (speaks_grpc(call) || !an_header_get(&call->base, AN_RESPONSE_METADATA, AN_TEXT(":status"), &status)) return AN_CANCELLED;
+  return status.size == 3 && status.data[0] == '2' ? 0 : an_read_status(&call->base, AN_RESPONSE_METADATA);
+}
+
+void an_response_over(an_http_call *call) {
+  if (AN_TRACE && call->base.trace != NULL) an_trace_ended(&call->base, status_of(call));
 }
 
 void an_http_call_free(an_http_call *call) {
@@ -119,6 +140,7 @@ static void mark_wait(an_http_call *call, an_scope *scope) {
 static void mark_request(an_http_call *call) {
   if (call->headers_left) return;
   call->headers_left = true;
+  if (AN_TRACE && call->base.trace != NULL) an_trace_pass(&call->base);
   an_scope scope = {.call = &call->base};
   const an_services *services = &call->base.instance->services;
   if (call->base.routed) {
@@ -316,11 +338,6 @@ static const an_method *find_method(an_http_call *call) {
   return NULL;
 }
 
-static bool speaks_grpc(an_http_call *call) {
-  an_view type;
-  return an_header_get(&call->base, AN_REQUEST_METADATA, AN_TEXT("content-type"), &type) && an_is_grpc(type);
-}
-
 /* The reply in reply_slots as a framed message. */
 static an_splice frame_reply(an_http_call *call, an_view *framed) {
   static const uint8_t nothing[1];
@@ -398,6 +415,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   }
   an_number(&call->base);
   an_metrics_begin(&call->base);
+  if (AN_TRACE) an_trace_begin(&call->base);
   if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;

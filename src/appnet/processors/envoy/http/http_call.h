@@ -65,6 +65,7 @@ an_action an_response_headers(an_http_call *call, bool end_stream);
 an_action an_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream);
 an_action an_response_trailers(an_http_call *call);
 void an_local_reply(an_http_call *call, uint32_t http_status);
+void an_response_over(an_http_call *call);
 an_action an_deadline_come(an_http_call *call);
 
 #endif

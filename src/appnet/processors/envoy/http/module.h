@@ -13,7 +13,7 @@
 #include "sharing.h"
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 5u
+#define AN_MODULE_ABI 6u
 
 enum { AN_HTTP_GIVEN_UP = 499 }; /* tells local_reply of a response that its sender gave up */
 
@@ -61,6 +61,8 @@ typedef struct an_module {
   /* The proxy answers in the place of a response that had begun: the handlers see an error response. A reply made
    * before any response comes by response_headers like any other. */
   void (*local_reply)(an_http_call *call, uint32_t http_status);
+  /* The caller has all of the response that it gets: the last time that its metadata can be asked for. */
+  void (*response_over)(an_http_call *call);
   /* The time that services.end_at told has come: AN_REPLY, or AN_CONTINUE where the call has ended. */
   an_action (*deadline)(an_http_call *call);
   const an_outcome *(*outcome)(const an_http_call *call);
@@ -68,6 +70,12 @@ typedef struct an_module {
   bool (*telemetry_pending)(an_instance *instance);
   uint8_t *(*metrics_take)(an_instance *instance, size_t *size); /* likewise an ExportMetricsServiceRequest: all since */
   bool (*metrics_pending)(an_instance *instance);                /* the instance was made. True once in a while */
+  /* An encoded ExportTraceServiceRequest and how many spans it has; what of them went nowhere is told to spans_lost. Of the
+   * calls whose context does not decide, `share` of 2^32 - 1 have spans: none, unless spans_share is called. */
+  uint8_t *(*spans_take)(an_instance *instance, size_t *size, uint64_t *count);
+  bool (*spans_pending)(an_instance *instance);
+  void (*spans_lost)(an_instance *instance, uint64_t count);
+  void (*spans_share)(an_instance *instance, uint32_t share);
   uint8_t *(*state_dump)(an_instance *instance, size_t *size);
   void (*release)(uint8_t *bytes);
   const an_sharing *sharing;

@@ -48,8 +48,9 @@ class _IstioObjects(ABC):
         """The EnvoyFilter of a chain's artifacts on one side."""
         first = artifacts[0]
         spot = self.spot(first.segment.place.side, service, server)
-        node, most = f"{service.name}-{self.processor}", first.limits.max_message
-        options = ChainOptions(service.name, node, "", most, hosts, end=first.end)
+        node, limits = f"{service.name}-{self.processor}", first.limits
+        traces = limits.traces or 0.0
+        options = ChainOptions(service.name, node, "", limits.max_message, hosts, end=first.end, traces=traces)
         return chain_object(artifacts, name, namespace, spot, options)
 
     def entry(self, entry: Entry, control: ControlPlane) -> Object:

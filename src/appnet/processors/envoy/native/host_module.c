@@ -4,6 +4,7 @@
 #include "metrics.h"
 #include "steps.h"
 #include "telemetry.h"
+#include "trace.h"
 
 static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
 
@@ -25,12 +26,17 @@ const an_module appnet_module = {
     .response_body = an_response_body,
     .response_trailers = an_response_trailers,
     .local_reply = an_local_reply,
+    .response_over = an_response_over,
     .deadline = an_deadline_come,
     .outcome = outcome_of,
     .telemetry_take = an_records_take,
     .telemetry_pending = an_records_pending,
     .metrics_take = an_metrics_take,
     .metrics_pending = an_metrics_pending,
+    .spans_take = an_traces_take,
+    .spans_pending = an_traces_pending,
+    .spans_lost = an_traces_lost,
+    .spans_share = an_traces_share,
     .state_dump = an_state_dump,
     .release = an_release,
     .sharing = &an_sharing_table,

@@ -29,10 +29,11 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   uint8_t *bytes = NULL;
   size_t found = 0;
   an_options options;
+  uint32_t trace_share; /* modules send no spans yet */
   root_context = root;
   event_begins();
   if (proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) != 0 ||
-      !an_options_read((an_view){bytes, found}, &options)) {
+      !an_options_read((an_view){bytes, found}, &options, &trace_share)) {
     complain("appnet: the chain's options are for another runtime");
     return 0;
   }

@@ -158,6 +158,7 @@ static bool config_fill(config *it, void *envoy_config, an_view name, const payl
     complain("appnet: no memory for chain %s", it->module->name);
     return false;
   }
+  it->module->spans_share(it->instance, payload->trace_share);
   if (it->store != NULL && it->module->sharing->count(it->instance) == 0) {
     store_close(it->store);
     it->store = NULL;
@@ -199,11 +200,21 @@ EXPORT void envoy_dynamic_module_on_http_filter_config_scheduled(void *envoy_con
   outbox_post(((const config *)config_pointer)->outbox);
 }
 
+/* Where nobody listens, Envoy answers a post itself. */
+static bool is_taken(const envoy_header *headers, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (headers[i].key_size != 7 || memcmp(headers[i].key, ":status", 7) != 0) continue;
+    return headers[i].value_size == 3 && headers[i].value[0] == '2';
+  }
+  return false;
+}
+
 EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *envoy_config, const void *config_pointer,
-                                                                         uint64_t callout, int result) {
+                                                                         uint64_t callout, int result,
+                                                                         const envoy_header *headers, size_t count) {
   (void)envoy_config;
   (void)callout;
-  outbox_posted(((const config *)config_pointer)->outbox, result == 0);
+  outbox_posted(((const config *)config_pointer)->outbox, result == 0, result == 0 && is_taken(headers, count));
 }
 
 /* ---- hooks that Envoy wants resolved and that this filter has no use for --------------------------------- */
@@ -211,7 +222,6 @@ EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *e
 /* Their arguments are Envoy's business; leaving them out is the same call. */
 #define HOOK(name) EXPORT void envoy_dynamic_module_on_http_filter_##name(void)
 
-HOOK(stream_complete) {}
 HOOK(downstream_above_write_buffer_high_watermark) {}
 HOOK(downstream_below_write_buffer_low_watermark) {}
 HOOK(http_callout_done) {}

@@ -13,10 +13,13 @@
 
 enum { TIMEOUT_MS = 2000, LEFT_LIMIT = 16 << 20 };
 
+typedef enum signal { RECORDS, SPANS, METRICS } signal;
+
 typedef struct batch {
   struct batch *next;
-  bool metrics; /* else records */
-  bool last;    /* nothing that is taken later tells what it does */
+  signal signal;
+  uint64_t spans; /* how many it has */
+  bool last;      /* nothing that is taken later tells what it does */
   size_t size;
   uint8_t bytes[];
 } batch;
@@ -78,29 +81,43 @@ static bool anything_left(void) {
   return anything;
 }
 
-static batch *take_batch(outbox *box, bool metrics) {
+static uint8_t *take_bytes(outbox *box, signal signal, size_t *size, uint64_t *spans) {
+  const an_module *module = box->module;
+  switch (signal) {
+    case RECORDS: return module->telemetry_take(box->instance, size);
+    case SPANS: return module->spans_take(box->instance, size, spans);
+    default: return module->metrics_take(box->instance, size);
+  }
+}
+
+static batch *take_batch(outbox *box, signal signal) {
   size_t size = 0;
-  uint8_t *bytes = (metrics ? box->module->metrics_take : box->module->telemetry_take)(box->instance, &size);
+  uint64_t spans = 0;
+  uint8_t *bytes = take_bytes(box, signal, &size, &spans);
   if (bytes == NULL) return NULL;
   batch *it = malloc(sizeof *it + size);
   if (it != NULL) {
-    *it = (batch){.metrics = metrics, .last = !metrics || box->ending, .size = size};
+    *it = (batch){.signal = signal, .spans = spans, .last = signal != METRICS || box->ending, .size = size};
     memcpy(it->bytes, bytes, size);
+  } else if (spans > 0) {
+    box->module->spans_lost(box->instance, spans);
   }
   box->module->release(bytes);
   return it;
 }
 
-/* Records first: what was dropped of them is among the metrics. */
+/* Metrics last: what was dropped of the others is among them. */
 static batch *take_next(outbox *box) {
   batch *it = take_left();
-  if (it == NULL) it = take_batch(box, false);
-  return it == NULL && box->module->metrics_pending(box->instance) ? take_batch(box, true) : it;
+  if (it == NULL) it = take_batch(box, RECORDS);
+  if (it == NULL) it = take_batch(box, SPANS);
+  return it == NULL && box->module->metrics_pending(box->instance) ? take_batch(box, METRICS) : it;
 }
 
 static bool has_work(outbox *box) {
-  return box->under_way == NULL && (anything_left() || box->module->telemetry_pending(box->instance) ||
-                                    box->module->metrics_pending(box->instance));
+  const an_module *module = box->module;
+  return box->under_way == NULL && (anything_left() || module->telemetry_pending(box->instance) ||
+                                    module->spans_pending(box->instance) || module->metrics_pending(box->instance));
 }
 
 static void *look(void *pointer) {
@@ -140,7 +157,8 @@ outbox *outbox_open(void *envoy_config, const an_module *module, an_instance *in
 
 /* Posts one batch; true where its answer is to be waited for. */
 static bool post(outbox *box, const batch *it) {
-  const char *path = it->metrics ? "/v1/metrics" : "/v1/logs";
+  static const char *const paths[] = {[RECORDS] = "/v1/logs", [SPANS] = "/v1/traces", [METRICS] = "/v1/metrics"};
+  const char *path = paths[it->signal];
   envoy_header headers[] = {
       {":method", 7, "POST", 4},
       {":path", 5, path, strlen(path)},
@@ -160,16 +178,17 @@ void outbox_post(outbox *box) {
   batch *it = box->under_way == NULL && !box->ending ? take_next(box) : NULL;
   box->under_way = it != NULL ? it : box->under_way;
   pthread_mutex_unlock(&box->lock);
-  if (it != NULL && !post(box, it)) outbox_posted(box, false);
+  if (it != NULL && !post(box, it)) outbox_posted(box, false, false);
 }
 
-void outbox_posted(outbox *box, bool arrived) {
+void outbox_posted(outbox *box, bool arrived, bool taken) {
   pthread_mutex_lock(&box->lock);
   batch *it = box->under_way;
   box->under_way = NULL;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
-  if (arrived || !it->last) { /* later metrics tell all that earlier ones did */
+  if (it->signal == SPANS && !taken) box->module->spans_lost(box->instance, it->spans);
+  if (arrived || it->signal == SPANS || !it->last) { /* later metrics tell all that earlier ones did */
     free(it);
   } else {
     leave(it);
@@ -183,7 +202,7 @@ void outbox_close(outbox *box) {
   pthread_mutex_unlock(&box->lock);
   pthread_join(box->thread, NULL);
   ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
-  batch *rest[] = {box->under_way, take_batch(box, false), take_batch(box, true)};
+  batch *rest[] = {box->under_way, take_batch(box, RECORDS), take_batch(box, SPANS), take_batch(box, METRICS)};
   for (unsigned i = 0; i < sizeof rest / sizeof rest[0]; i++) {
     if (rest[i] != NULL) leave(rest[i]);
   }

@@ -57,7 +57,9 @@ const char *payload_read(an_view bytes, an_view name, const char *trusted_keys, 
            ": the proxy needs the public key of the control plane that sends it";
   }
   if (!take_text_of(&bytes, &options) || !take_text_of(&bytes, &state)) return "the chain is cut short";
-  if (!an_options_read(options, &out->options) || !read_state(state, out)) return "the chain's options are for another loader";
+  if (!an_options_read(options, &out->options, &out->trace_share) || !read_state(state, out)) {
+    return "the chain's options are for another loader";
+  }
   out->library = bytes;
   return shared_object_flaw(bytes);
 }

@@ -21,6 +21,7 @@
 
 typedef struct payload {
   an_options options; /* .resource lies in the payload */
+  uint32_t trace_share;
   bool shares; /* there is a store */
   store_settings store;
   an_view library;

@@ -23,6 +23,12 @@ EXPORT const void *envoy_dynamic_module_on_http_filter_new(const void *config_po
   return s;
 }
 
+EXPORT void envoy_dynamic_module_on_http_filter_stream_complete(void *envoy, const void *stream_pointer) {
+  const stream *s = stream_pointer;
+  (void)envoy;
+  s->config->module->response_over(s->call);
+}
+
 EXPORT void envoy_dynamic_module_on_http_filter_destroy(const void *stream_pointer) {
   stream *s = (stream *)stream_pointer;
   if (s->timer != NULL) timer_end(s->timer);
