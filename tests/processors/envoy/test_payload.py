@@ -115,8 +115,8 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     """A trusted key may have signed nonsense; it is refused all the same."""
 
     def signed(content: bytes) -> bytes:
-        text = b"AppNet native module, payload 3\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
-        return b"APPNETM3" + KEY.sign(text) + content
+        text = b"AppNet native module, payload 4\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
+        return b"APPNETM4" + KEY.sign(text) + content
 
     options = OPTIONS.encode()
     assert flaw(signed(b"")) == "the chain is cut short"

@@ -37,7 +37,7 @@ from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Directi
 from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
-_ABI = 5
+_ABI = 6
 
 
 class _Outcome(Structure):
