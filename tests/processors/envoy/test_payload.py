@@ -127,7 +127,7 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     told = len(options).to_bytes(4, "little") + options
     assert flaw(signed(told + bytes(4))) == "the chain is no shared object"
     assert flaw(signed(told + b"\1\0\0\0\0")) == "the chain's options are for another loader"
-    state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05).encode()
+    state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05, 0.1).encode()
     assert flaw(signed(told + len(state).to_bytes(4, "little") + state)) == "the chain is no shared object"
     longer = state + b"\0"
     assert (
