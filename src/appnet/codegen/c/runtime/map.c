@@ -199,6 +199,12 @@ static uint32_t map_hash(const an_map *map, const an_type *type, const void *key
                              : an_hash_number(map->seed, *(const uint64_t *)key);
 }
 
+void an_map_renew(const an_type *type, an_map *map, uint32_t name) {
+  if (map->newest == name) return;
+  map_unlink(NULL, map, type, name);
+  map_link(NULL, map, type, name);
+}
+
 /* Gives an entry another value and makes it the newest. */
 static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t name, const void *value) {
   if (map->newest != name) {

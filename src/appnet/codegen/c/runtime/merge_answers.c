@@ -2,21 +2,22 @@
 
 /* The batch under way is not in the store: what it told is to be told again. */
 static void merge_fold_back(an_merge *it) {
-  an_map sent = it->sent;
-  it->sent = (an_map){0};
-  for (uint32_t name = sent.oldest; name != 0; name = an_map_entry_at(&sent, &merge_touched_type, name)->newer) {
-    const an_map_entry *entry = an_map_entry_at(&sent, &merge_touched_type, name);
-    const an_view key = *(const an_view *)(const void *)(entry + 1), record = *((const an_view *)(const void *)(entry + 1) + 1);
+  an_touches sent = it->sent;
+  it->sent = (an_touches){0};
+  for (uint32_t name = sent.map.oldest; name != 0; name = touch_next(&sent, name)) {
+    const an_view key = touch_key(&sent, name);
+    const an_view *record = an_map_get_text(&sent.map, &merge_touched_type, key);
     const an_touch *later = touch_find(&it->touched, key);
-    const an_touch clock = later != NULL ? *later : (an_touch){0};
     const bool written = later != NULL;
-    touch_put(it, &it->touched, key, record);
+    const an_touch clock = written ? *later : (an_touch){0};
+    touch_put(it, key, *record);
     an_touch *touch = touch_find(&it->touched, key);
     if (touch == NULL || !written) continue;
     touch->wall = clock.wall;
     touch->count = clock.count;
   }
-  touches_clear(it, &sent);
+  touches_clear(&sent);
+  an_heap_free(&sent.heap);
 }
 
 /* Room for one more: the entry that goes for it is told of. */
@@ -60,8 +61,8 @@ static bool by_others(const an_merge *it, const an_touch *touch, an_view key, ui
 
 /* The instance has nothing to tell of the entry any more. */
 static void touch_drop(an_merge *it, an_view key) {
-  an_map_delete_text(&it->merging->memory, &merge_touched_type, &it->touched, key);
-  an_heap_flush(&it->merging->memory);
+  an_map_delete_text(&it->touched.heap, &merge_touched_type, &it->touched.map, key);
+  an_heap_flush(&it->touched.heap);
 }
 
 /* An entry of a Map is another in the store, or gone: `value` is NULL. */
@@ -107,7 +108,7 @@ static bool take_items(an_merge *it, an_view store) {
   const an_type *type = it->variable->type;
   an_buffer now = {.ahead = merging->ahead}, kept = {0}, record = {0};
   an_view items = store, item;
-  if (it->touched.size > 0) {
+  if (it->touched.map.size > 0) {
     const an_view before = touch_items(&it->touched);
     an_buffer out = {0};
     merge_items(&now, it);
@@ -118,7 +119,7 @@ static bool take_items(an_merge *it, an_view store) {
     const an_touch touch = {.there = 1};
     an_buffer_append(&record, &touch, sizeof touch);
     an_buffer_append(&record, store.data, store.size);
-    touch_put(it, &it->touched, NO_TEXT, buffer_view(&record));
+    touch_put(it, NO_TEXT, buffer_view(&record));
     if (out.failed || now.failed || kept.failed || record.failed) it->failed = true;
     an_buffer_free(&out);
   }
@@ -148,9 +149,9 @@ static bool take_value(an_merge *it, an_view bytes) {
     uint64_t number;
     memcpy(&number, value, sizeof number);
     take_number(it, number);
-  } else if (it->touched.size == 0 && type->kind == AN_VEC) {
+  } else if (it->touched.map.size == 0 && type->kind == AN_VEC) {
     an_vec_store(&merging->scope, heap, type, it->place, it->variable->capacity, *(const an_vec *)value);
-  } else if (it->touched.size == 0) {
+  } else if (it->touched.map.size == 0) {
     an_store(&merging->scope, heap, type, it->place, value);
   }
   return true;
@@ -173,20 +174,25 @@ static bool take_change(an_merge *it, bool gone, an_view key, an_view bytes) {
   return true;
 }
 
-/* False: the bytes are no changes, or memory ended. */
-static bool take_changes(an_merge *it, an_view bytes) {
+/* Handlers come in between, unless it is `all` that there is. False: the bytes are no changes, or memory ended. */
+static bool take_changes(an_merge *it, an_view bytes, bool all) {
   an_merging *merging = it->merging;
   an_heap *heap = &merging->guard->heap;
-  const uint64_t evicted = heap->evicted;
+  uint64_t evicted = heap->evicted;
   bool whole = true;
-  merging->ticked = false;
-  while (whole && bytes.size > 0) {
+  for (size_t count = 1; whole && bytes.size > 0; count++) {
+    merging->ticked = false;
     const an_mark mark = merging->call->arena;
     an_view op, key, value;
     whole = change_bytes(&bytes, 1, &op) && change_text(&bytes, &key) && change_text(&bytes, &value) &&
             take_change(it, op.data[0] == 2, key, value) && !merging->scope.failed;
     an_heap_flush(heap);
     an_arena_release(&merging->call->arena, &mark);
+    if (all || !whole || count % MERGE_AT_ONCE != 0) continue;
+    heap->evicted = evicted;
+    an_lock_release(&merging->guard->lock);
+    an_lock_acquire(&merging->guard->lock);
+    evicted = heap->evicted;
   }
   merging->scope.failed = false;
   heap->evicted = evicted; /* the store tells whoever made it full */
@@ -210,9 +216,10 @@ static void take_nothing(an_merge *it) {
     if (touch_find(&it->touched, key) == NULL) map_drop(it, key);
     name = next;
   }
-  for (uint32_t name = it->touched.oldest; name != 0; name = an_map_entry_at(&it->touched, &merge_touched_type, name)->newer) {
-    const an_map_entry *entry = an_map_entry_at(&it->touched, &merge_touched_type, name);
-    take_map_entry(it, *(const an_view *)(const void *)(entry + 1), NULL);
+  for (uint32_t name = it->touched.map.oldest; name != 0;) {
+    const uint32_t next = touch_next(&it->touched, name);
+    take_map_entry(it, touch_key(&it->touched, name), NULL);
+    name = next;
   }
   an_heap_flush(&it->merging->guard->heap);
 }
@@ -232,7 +239,7 @@ static bool take_rest(an_merge *it, an_view bytes, bool all) {
   an_view evicted, clock;
   if (!change_bytes(&bytes, 4, &evicted) || !change_text(&bytes, &clock)) return false;
   if (all) take_nothing(it);
-  if (!take_changes(it, bytes)) return false;
+  if (!take_changes(it, bytes, all)) return false;
   take_clock(it->merging, clock);
   const uint32_t count = load_le32(evicted.data);
   if (count > 0) an_heap_evicted(&it->merging->guard->heap, count);
@@ -251,9 +258,7 @@ static bool take_met(an_merge *it, an_view bytes) {
     it->sent_base = it->base;
   }
   it->unsure = false;
-  const bool taken = !it->birth.failed && take_rest(it, bytes, true);
-  touches_clear(it, &it->sent);
-  if (!taken) return false;
+  if (it->birth.failed || !take_rest(it, bytes, true)) return false;
   it->joined = true;
   return true;
 }
@@ -261,10 +266,8 @@ static bool take_met(an_merge *it, an_view bytes) {
 static bool take_merged(an_merge *it, an_view bytes) {
   uint64_t version;
   if (!change_number(&bytes, &version)) return false;
-  const bool taken = take_rest(it, bytes, false);
-  touches_clear(it, &it->sent);
   it->unsure = false;
-  if (!taken) return false;
+  if (!take_rest(it, bytes, false)) return false;
   it->version = version;
   const uint64_t stale = it->asked_ns - it->fresh_ns;
   if (it->fresh_ns != 0) an_metrics_merged(it->instance, (size_t)(it - it->instance->merges->variables), stale);
@@ -277,7 +280,6 @@ const char *an_merge_answer(an_instance *instance, size_t number, an_view bytes)
   an_view status = NO_TEXT;
   an_lock_acquire(&it->merging->guard->lock);
   const bool meets = it->asked == AN_MERGE_MEETS;
-  merge_end(it);
   if (!change_bytes(&bytes, 1, &status) || status.data[0] == 1) {
     flaw = UNREADABLE;
   } else if (status.data[0] == 0) {
@@ -292,7 +294,9 @@ const char *an_merge_answer(an_instance *instance, size_t number, an_view bytes)
   }
   if (flaw != NULL) an_metrics_unmerged(instance, number);
   if (flaw != NULL || (!meets && status.data[0] != 0)) it->joined = false;
+  merge_end(it);
   an_lock_release(&it->merging->guard->lock);
+  if (!it->unsure) touches_clear(&it->sent); /* nobody else looks at it */
   return flaw;
 }
 

@@ -106,35 +106,37 @@ static void write_union(an_buffer *out, an_merge *it, an_view before) {
 
 /* ---- all of a batch ---- */
 
-/* Entries that were set stand behind all others in their Map: the first of them; 0 where there is none. */
-static uint32_t first_sent(const an_merge *it) {
-  const an_type *type = it->variable->type;
-  const an_map *map = it->place, *sent = &it->sent;
-  uint32_t left = 0, first = 0;
-  for (uint32_t name = sent->oldest; name != 0; name = an_map_entry_at(sent, &merge_touched_type, name)->newer) {
-    const an_map_entry *entry = an_map_entry_at(sent, &merge_touched_type, name);
-    left += merge_value(it, *(const an_view *)(const void *)(entry + 1)) != NULL;
+/* The number of entries that are told under one lock: handlers come in between. */
+enum { MERGE_AT_ONCE = 128 };
+
+/* What an entry of the batch was when the batch began; NULL: it was gone. What others than numbers have become since may do
+ * as well. */
+static const void *sent_value(const an_merge *it, an_view key) {
+  const an_touch *since = touch_find(&it->touched, key);
+  if (since == NULL || (since->there && !merge_counts(it))) return merge_value(it, key);
+  return since->there ? (const void *)(since + 1) : NULL;
+}
+
+/* Those that are gone, or the others, from an entry of `sent` on: which is the next; 0: none. What handlers have changed since
+ * the batch began is told again with the next one. */
+static uint32_t write_some(an_buffer *out, an_merge *it, uint32_t name, bool gone) {
+  for (size_t count = 0; name != 0 && count < MERGE_AT_ONCE; count++) {
+    const an_view key = touch_key(&it->sent, name);
+    const void *value = sent_value(it, key);
+    if ((value == NULL) == gone) write_entry(out, it, key, touch_find(&it->sent, key), value);
+    name = touch_next(&it->sent, name);
   }
-  for (uint32_t name = map->newest; name != 0 && left > 0; name = an_map_entry_at(map, type, name)->older) {
-    if (touch_find(sent, merge_key(type, an_map_entry_at(map, type, name) + 1)) == NULL) continue;
-    first = name;
-    left--;
-  }
-  return first;
+  return name;
 }
 
 static void write_map(an_buffer *out, an_merge *it) {
-  const an_type *type = it->variable->type;
-  const an_map *map = it->place, *sent = &it->sent;
-  for (uint32_t name = sent->oldest; name != 0; name = an_map_entry_at(sent, &merge_touched_type, name)->newer) {
-    const an_view key = *(const an_view *)(const void *)(an_map_entry_at(sent, &merge_touched_type, name) + 1);
-    if (merge_value(it, key) == NULL) write_entry(out, it, key, touch_find(sent, key), NULL);
-  }
-  for (uint32_t name = first_sent(it); name != 0; name = an_map_entry_at(map, type, name)->newer) {
-    an_map_entry *entry = an_map_entry_at(map, type, name);
-    const an_view key = merge_key(type, entry + 1);
-    const an_touch *touch = touch_find(sent, key);
-    if (touch != NULL) write_entry(out, it, key, touch, (const uint8_t *)entry + type->offset);
+  an_lock *lock = &it->merging->guard->lock;
+  for (int others = 0; others < 2; others++) {
+    for (uint32_t name = it->sent.map.oldest; name != 0;) {
+      name = write_some(out, it, name, others == 0);
+      an_lock_release(lock);
+      an_lock_acquire(lock);
+    }
   }
 }
 
@@ -157,13 +159,14 @@ static void merge_gather(an_merge *it) {
   if (merge_is_number(it)) {
     write_number(out, it);
   } else {
+    const an_touches spare = it->sent; /* which is empty */
     it->sent = it->touched;
-    it->touched = (an_map){0};
+    it->touched = spare;
     if (merge_is_map(it)) {
       write_map(out, it);
-    } else if (it->sent.size > 0 && merge_unites(it)) {
+    } else if (it->sent.map.size > 0 && merge_unites(it)) {
       write_union(out, it, touch_items(&it->sent));
-    } else if (it->sent.size > 0) {
+    } else if (it->sent.map.size > 0) {
       write_entry(out, it, NO_TEXT, touch_find(&it->sent, NO_TEXT), it->place);
     }
   }
@@ -186,8 +189,8 @@ static void write_first(an_buffer *out, an_merge *it) {
     trial_put_text(out, NO_TEXT);
     const size_t begun = trial_text_begin(out);
     if (!merge_unites(it)) an_write_value(out, type, it->place);
-    const bool touched = it->touched.size + it->sent.size > 0;
-    const an_view before = touch_items(it->sent.size > 0 ? &it->sent : &it->touched);
+    const bool touched = it->touched.map.size + it->sent.map.size > 0;
+    const an_view before = touch_items(it->sent.map.size > 0 ? &it->sent : &it->touched);
     if (merge_unites(it) && touched) an_buffer_append(out, before.data, before.size);
     if (merge_unites(it) && !touched) merge_items(out, it);
     trial_text_end(out, begun);
@@ -231,8 +234,8 @@ static void ask_to_merge(an_merge *it, an_view parts[AN_REQUEST_PARTS], size_t *
 
 /* Memory ran out while something was noted: it is given up, and the store tells all that there is. */
 static void merge_give_up(an_merge *it) {
-  touches_clear(it, &it->touched);
-  touches_clear(it, &it->sent);
+  touches_clear(&it->touched);
+  touches_clear(&it->sent);
   if (merge_is_number(it)) it->base = number_at(it->place);
   it->unsure = it->failed = it->joined = false;
 }
@@ -268,12 +271,12 @@ bool an_merge_take(an_instance *instance, size_t number, bool due, an_view parts
   *count = 0;
   if (it->asked == AN_MERGE_IDLE && (due || !it->joined || it->failed) && merge_alone(it)) {
     if (it->failed) merge_give_up(it);
+    merge_begin(it);
     if (!it->joined) {
       ask_to_meet(it, parts, count);
-    } else if (due) {
+    } else {
       ask_to_merge(it, parts, count);
     }
-    if (*count > 0) merge_begin(it);
   }
   an_lock_release(&it->merging->guard->lock);
   return *count > 0;

@@ -75,15 +75,16 @@ void an_merges_free(an_instance *instance) {
   for (size_t i = 0; i < all->count; i++) {
     an_merge *it = &all->variables[i];
     if (it->asked != AN_MERGE_IDLE) an_merge_unanswered(instance, i);
-    touches_clear(it, &it->touched);
-    touches_clear(it, &it->sent);
+    touches_clear(&it->touched);
+    touches_clear(&it->sent);
+    an_heap_free(&it->touched.heap);
+    an_heap_free(&it->sent.heap);
     an_buffer_free(&it->birth);
     an_buffer_free(&it->how);
     an_buffer_free(&it->first);
     an_buffer_free(&it->request);
   }
   for (size_t i = 0; i < all->element_count; i++) {
-    an_heap_free(&all->elements[i].memory);
     an_call_free(all->elements[i].call);
   }
   an_free(all->by_element);

@@ -16,7 +16,13 @@ typedef struct an_touch {
   uint32_t there; /* it was there before */
 } an_touch;
 
-/* A variable that is merged, guarded by its element's lock. */
+/* What was touched: an_touch by key, as an_map has keys, the last that was touched last. */
+typedef struct an_touches {
+  an_map map;
+  an_heap heap;
+} an_touches;
+
+/* A variable that is merged, guarded by its element's lock. `sent` is of whoever asks and answers alone. */
 typedef struct an_merge {
   an_instance *instance;
   const an_variable *variable;
@@ -25,8 +31,8 @@ typedef struct an_merge {
   bool joined, failed;
   enum { AN_MERGE_IDLE, AN_MERGE_MEETS, AN_MERGE_MERGES } asked;
   bool unsure;         /* `request` has a batch of which nobody knows whether it is in the store */
-  an_map touched;      /* since the last batch; an_touch by key, as an_map has keys */
-  an_map sent;         /* of the batch under way */
+  an_touches touched; /* since the last batch */
+  an_touches sent;    /* of the batch under way */
   uint64_t base, sent_base; /* of a number that is no Map: as the store has it, as it was sent */
   uint64_t version, batch;
   uint64_t asked_ns, fresh_ns; /* when it asked; up to when it knows of others */
@@ -41,7 +47,6 @@ struct an_merging {
   uint32_t element;
   an_merge *first; /* its variables */
   size_t count;
-  an_heap memory;  /* of what they note */
   an_call *call;   /* lends its arena */
   an_scope scope;
   uint64_t wall;   /* the hybrid clock */
@@ -149,9 +154,23 @@ static const void *merge_value(const an_merge *it, an_view key) {
   return an_map_get_number(it->place, type, number);
 }
 
-static an_touch *touch_find(const an_map *touches, an_view key) {
-  const an_view *found = an_map_get_text(touches, &merge_touched_type, key);
+static an_touch *touch_find(const an_touches *touches, an_view key) {
+  const an_view *found = an_map_get_text(&touches->map, &merge_touched_type, key);
   return found == NULL ? NULL : (an_touch *)(uintptr_t)found->data;
+}
+
+static an_view touch_key(const an_touches *touches, uint32_t name) {
+  return *(const an_view *)(const void *)(an_map_entry_at(&touches->map, &merge_touched_type, name) + 1);
+}
+
+static uint32_t touch_next(const an_touches *touches, uint32_t name) {
+  return an_map_entry_at(&touches->map, &merge_touched_type, name)->newer;
+}
+
+/* As an_map_get_text has it: the value stands in its entry. */
+static uint32_t touch_name(const an_touches *touches, const void *value) {
+  const uint8_t *entry = (const uint8_t *)value - merge_touched_type.offset;
+  return (uint32_t)((size_t)(entry - touches->map.entries) / merge_touched_type.stride) + 1;
 }
 
 /* What was before. */
@@ -161,16 +180,17 @@ static uint64_t touch_number(const an_touch *touch) {
   return number;
 }
 
-static an_view touch_items(const an_map *touches) {
-  const an_view *found = an_map_get_text(touches, &merge_touched_type, NO_TEXT);
+static an_view touch_items(const an_touches *touches) {
+  const an_view *found = an_map_get_text(&touches->map, &merge_touched_type, NO_TEXT);
   if (found == NULL) return NO_TEXT;
   return (an_view){found->data + sizeof(an_touch), found->size - sizeof(an_touch)};
 }
 
-static void touch_put(an_merge *it, an_map *touches, an_view key, an_view record) {
+static void touch_put(an_merge *it, an_view key, an_view record) {
   an_merging *merging = it->merging;
-  an_map_set_text(&merging->scope, &merging->memory, &merge_touched_type, touches, UINT32_MAX, key, &record);
-  an_heap_flush(&merging->memory);
+  an_touches *touches = &it->touched;
+  an_map_set_text(&merging->scope, &touches->heap, &merge_touched_type, &touches->map, UINT32_MAX, key, &record);
+  an_heap_flush(&touches->heap);
   if (merging->scope.failed) it->failed = true;
   merging->scope.failed = false;
 }
@@ -201,7 +221,7 @@ static an_touch *touch_note(an_merge *it, an_view key) {
     if (items.failed) it->failed = true;
     bytes = (an_view){items.data, items.size};
   }
-  touch_put(it, &it->touched, key, bytes);
+  touch_put(it, key, bytes);
   an_buffer_free(&items);
   return touch_find(&it->touched, key);
 }
@@ -216,8 +236,9 @@ static void merging_tick(an_merging *merging) {
 }
 
 static void touch_entry(an_merge *it, an_view key) {
-  an_touch *touch = touch_find(&it->touched, key);
-  if (touch == NULL) touch = touch_note(it, key);
+  const an_view *found = an_map_get_text(&it->touched.map, &merge_touched_type, key);
+  if (found != NULL) an_map_renew(&merge_touched_type, &it->touched.map, touch_name(&it->touched, found));
+  an_touch *touch = found == NULL ? touch_note(it, key) : (an_touch *)(uintptr_t)found->data;
   if (touch == NULL || it->variable->combiner != AN_LWW) return;
   if (!it->merging->ticked) merging_tick(it->merging);
   touch->wall = it->merging->wall;
@@ -251,8 +272,8 @@ void an_merging_begin(an_instance *instance, an_guard *guard, size_t element) {
 }
 
 /* What was noted is forgotten. */
-static void touches_clear(an_merge *it, an_map *touches) {
-  an_map_disown(&it->merging->memory, &merge_touched_type, touches);
-  an_heap_flush(&it->merging->memory);
-  *touches = (an_map){0};
+static void touches_clear(an_touches *touches) {
+  an_map_disown(&touches->heap, &merge_touched_type, &touches->map);
+  an_heap_flush(&touches->heap);
+  touches->map = (an_map){0};
 }
