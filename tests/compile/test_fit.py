@@ -83,7 +83,7 @@ def _without_replies(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["cache", "sticky", "delay"])
 def test_native_sidecars_give_everything(sample: Path, name: str) -> None:
     client, server = fitted(load(FileSource(with_element(sample, name))), Where("native", workers=4))[0]
-    assert client.gives == server.gives == frozenset(Need) - {Need.MERGED_STATE}
+    assert client.gives == server.gives == frozenset(Need)
 
 
 @pytest.mark.parametrize("target", ["native", "wasm"])

@@ -26,12 +26,14 @@ class StoreUnderTest:
         self._scopes += 1
         return f"test:{self._scopes}"
 
-    def ask(self, scope: str, element: str, parts: list[bytes]) -> bytes | None:
-        """The script's answer on the element's state."""
+    def ask(self, scope: str, element: str, variable: str, parts: list[bytes]) -> bytes | None:
+        """The script's answer on the element's state, or on the weak variable."""
         if self.away:
             return None
+        if not parts:
+            return b""
         self.trips += 1
-        keys = state_keys(scope, element)
+        keys = state_keys(scope, element, variable)
         answer = self.client.evalsha(script_digest(), len(keys), *keys, *parts)  # type: ignore[arg-type]
         assert isinstance(answer, bytes)
         return answer

@@ -11,7 +11,6 @@ from appnet.behaviour.subject import Subject, changed, parse_dump, set_headers
 from appnet.codegen.c.printer import ChainSource, print_by_content
 from appnet.interpret.shown import CLOCK_START_NS
 from appnet.interpret.values import Value, wrap_uint
-from appnet.ir.needs import Need
 from appnet.ir.sharing import shared_state
 from appnet.language.messages import MessageSchema
 from appnet.language.types import UINT, PairType, Type, VecType
@@ -77,6 +76,10 @@ class DrivenSubject(Subject):
                 return self._outcome(step, got, self._method.response)
             case "end":
                 driver.end(step.call)
+            case "merge":
+                for it in self._sharing(step.of * 2):  # so that the first gets what the last has
+                    it.now_ns = self._now_ns
+                    it.merge()
             case "store" if self._store is not None:
                 self._store.away = step.away
                 for it in self._sharing(range(len(self._drivers))):
@@ -124,7 +127,7 @@ def shares(case: Case, processor: Processor, target: str) -> bool:
     """Whether its instances need a store on the target."""
     given = processor.targets[target].alone
     asked = (one for it in case.elements for one in shared_state(it))
-    return case.tries_sharing and any(it.need is Need.SHARED_STATE and it.need in given for it in asked)
+    return case.tries_sharing and any(it.need in given for it in asked)
 
 
 def _from_telemetry(item: Any, type_: Type) -> Value:

@@ -337,9 +337,9 @@ def stored(application: LoadedApplication, where: Where) -> LoadedApplication:
 
 def in_store(chain: LoadedChain, where: Where) -> Iterator[Asked]:
     """What state of the chain is in a store, wherever its elements run."""
-    if any(Need.SHARED_STATE in it.gives for it in places_of(chain.chain, where)):
-        for name in (it.spec.name.value for it in chain.chain.stops):
-            yield from (it for it in shared_state(chain.elements[name]) if it.need is Need.SHARED_STATE)
+    given = frozenset[Need]().union(*(it.gives for it in places_of(chain.chain, where)))
+    for name in (it.spec.name.value for it in chain.chain.stops):
+        yield from (it for it in shared_state(chain.elements[name]) if it.need in given)
 
 
 def without_store(application: LoadedApplication, where: Where) -> list[Diagnostic]:
@@ -354,7 +354,7 @@ def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
     if not any(in_store(chain, where)):
         return
     for spec in (it.spec for it in chain.chain.stops):
-        asked = [it for it in shared_state(chain.elements[spec.name.value]) if it.need is Need.SHARED_STATE]
+        asked = shared_state(chain.elements[spec.name.value])
         marked = next((it for it in parse(spec.source).state if asked and it.name.name == asked[0].name), None)
         if marked is None:
             continue

@@ -61,6 +61,11 @@ class Kept:
         self.entries[key] = value
         self._touch(key)
 
+    def renew(self, key: Key) -> None:
+        """An entry was set, by a write that lost: where it is there, it becomes the newest."""
+        if key in self.entries:
+            self.put(key, self.entries[key])
+
     def remove(self, key: Key) -> None:
         """Takes an entry away, where it is there."""
         self.entries.pop(key, None)
@@ -115,6 +120,8 @@ def _delete(kept: Kept, base: Seen, key: Key, written: Mapping[Key, Clock], comb
         if clock > kept.clocks.get(key, _BEGINNING):
             kept.remove(key)
             kept.clocks[key] = clock
+        else:
+            kept.renew(key)
     elif kept.versions.get(key) == base.versions.get(key):
         kept.remove(key)
     elif combiner == "sum" and key in kept.entries:
@@ -129,6 +136,8 @@ def _set(kept: Kept, base: Seen, key: Key, value: Value, written: Mapping[Key, C
             if clock > kept.clocks.get(key, _BEGINNING):
                 kept.put(key, copy_value(value))
                 kept.clocks[key] = clock
+            else:
+                kept.renew(key)
         case "sum":
             zero = 0.0 if _merged_type(kept.type) == FLOAT else 0
             added = value - base.entries.get(key, zero)

@@ -121,10 +121,11 @@ class SharedState:
                 for it in self._strong:
                     kept = self._store.variable(self._element.name, it, self._outwards(state[it.name], it))
                     kept.replace(self._outwards(state[it.name], it))
-        if self._wrote:
-            clock = self._tick()
-            for name in self._wrote.keys() & self._weak.keys():
-                self._copies[name].written.update(dict.fromkeys(self._touched(name, state), clock))
+        wrote = self._wrote.keys() & self._weak.keys()
+        if any(self._combiners[it] == "LWW" for it in wrote):
+            self._tick()
+        for name in wrote:
+            self._copies[name].written.update(dict.fromkeys(self._touched(name, state), self._clock))
 
     def _touched(self, name: str, state: dict[str, Value]) -> set[Value]:
         """The entries of a weak variable that the step set, deleted or had to drop, as the store has them."""
@@ -155,8 +156,7 @@ class SharedState:
         """The value with its Instants by the wall clock."""
         return shifted(value, variable.type, self._environment.wall_ahead_ns)
 
-    def _tick(self) -> Clock:
+    def _tick(self) -> None:
         wall = self._environment.now_ns() + self._environment.wall_ahead_ns
         last, count, _ = self._clock
         self._clock = (wall, 0, self._instance) if wall > last else (last, count + 1, self._instance)
-        return self._clock

@@ -98,6 +98,19 @@ def shared_state(element: Element) -> tuple[Asked, ...]:
     )
 
 
+def as_merged(element: Element) -> Element:
+    """With state that merges change as such: what only `init` draws, and counters whose last write counts, are guarded
+    as all else that changes."""
+    found = shares(element)
+
+    def changed(it: StateVariable) -> StateVariable:
+        told = found[it.name].combiner
+        drawn, last = it.state_class is StateClass.READ_ONLY, it.state_class is StateClass.COUNTER and told == "LWW"
+        return replace(it, state_class=StateClass.GENERAL) if told and (drawn or last) else it
+
+    return replace(element, state=tuple(changed(it) for it in element.state))
+
+
 def tried_by_steps(compiled: Sequence[Element]) -> frozenset[str]:
     """The state of an element, as compiled for several methods, that handlers may have to give back: what is in the
     store, and what is changed by handlers that touch any of it."""

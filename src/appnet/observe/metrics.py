@@ -20,12 +20,14 @@ from appnet.observe.points import (
     EVICTIONS,
     IN_FLIGHT,
     JUDGED,
+    MERGES,
     RECORDS_DROPPED,
     REFUSALS,
     REPLIES,
     ROUND_TRIPS,
     ROW_HITS,
     SPANS_DROPPED,
+    STALENESS,
     STORE_ERRORS,
     Histogram,
 )
@@ -43,6 +45,8 @@ _COUNTERS = {
     SPANS_DROPPED: "Spans that there was no room for, or that nobody took.",
     ROUND_TRIPS: "Answers of the store of an element's state.",
     CONFLICTS: "Batches of an element's steps that ran again, since another instance was faster.",
+    MERGES: "Merges of a variable of weak state.",
+    STALENESS: "Milliseconds between merges: how old what an instance knew of others was, before each.",
     STORE_ERRORS: "Requests that the store of an element's state did not answer, or not as it should.",
 }
 

@@ -16,6 +16,7 @@ CALLS, IN_FLIGHT = "appnet.calls", "appnet.calls.in_flight"
 REFUSALS, REPLIES, ROW_HITS = "appnet.refusals", "appnet.replies", "appnet.row.hits"
 EVICTIONS, RECORDS_DROPPED, SPANS_DROPPED = "appnet.evictions", "appnet.records.dropped", "appnet.spans.dropped"
 ROUND_TRIPS, CONFLICTS, STORE_ERRORS = "appnet.state.round_trips", "appnet.state.conflicts", "appnet.state.errors"
+MERGES, STALENESS = "appnet.state.merges", "appnet.state.staleness"
 DURATIONS = {"client": "rpc.client.call.duration", "server": "rpc.server.call.duration"}
 """By the side of the edge."""
 METHOD, STATUS = "rpc.method", "rpc.response.status_code"
@@ -35,6 +36,7 @@ ATTRIBUTES = {
     RECORDS_DROPPED: (*_END, VERSION, ELEMENT, VARIABLE),
     SPANS_DROPPED: (*_END, VERSION),
     **dict.fromkeys((ROUND_TRIPS, CONFLICTS, STORE_ERRORS), (*_END, VERSION, ELEMENT)),
+    **dict.fromkeys((MERGES, STALENESS), (*_END, VERSION, ELEMENT, VARIABLE)),
 }
 """By which what each metric counts is shown."""
 

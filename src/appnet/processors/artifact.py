@@ -11,7 +11,7 @@ from appnet.codegen.c.printer import ChainSource, Code, print_by_content
 from appnet.ir.needs import Asked, needs
 from appnet.ir.nodes import Element
 from appnet.ir.numbering import Numbering, numbering
-from appnet.ir.sharing import steps_in_store
+from appnet.ir.sharing import shared_variables
 from appnet.ir.stages import headers_come_ahead
 from appnet.optimize.placement import Plan, Segment
 
@@ -52,7 +52,7 @@ class Artifact:
         it shares state."""
         parts = [self.version]
         parts += [] if self.limits == USUAL_LIMITS else [str(self.limits)]
-        parts += [str(self.chain.chain.state)] if any(steps_in_store(it) for it in self.elements) else []
+        parts += [str(self.chain.chain.state)] if any(shared_variables(it) for it in self.elements) else []
         return " ".join(parts)
 
     @property

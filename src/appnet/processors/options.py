@@ -22,12 +22,13 @@ _WHOLE = 2**32 - 1
 class StoreOptions:
     """Where a chain shares state. ``address``: a URL, as `StateStore` has it. ``scope``: what keys begin with.
 
-    ``timeout``: seconds that a call waits.
+    ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state.
     """
 
     address: str
     scope: str
     timeout: float
+    merge_every: float
 
     def encode(self) -> bytes:
         """As payload.h has it."""
@@ -37,15 +38,16 @@ class StoreOptions:
         host, port = ("", "") if path else (url.hostname or "", str(url.port or DEFAULT_PORT))
         texts = [path, host, port, unquote(url.username or ""), unquote(url.password or ""), database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
-        milliseconds = struct.pack("<I", max(1, round(self.timeout * 1000)))
-        return milliseconds + b"".join(struct.pack("<I", len(it)) + it for it in parts)
+        milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
+        return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)
 
 
 def store_options(store: StateStore, application: str, end: EdgeEnd) -> StoreOptions | None:
     """What chains at the end of an edge are told of the store; None where there is none."""
     if not store.address:
         return None
-    return StoreOptions(store.address, state_scope(store.prefix, application, end.client, end.server), store.timeout)
+    scope = state_scope(store.prefix, application, end.client, end.server)
+    return StoreOptions(store.address, scope, store.timeout, store.merge_every)
 
 
 @dataclass(frozen=True)

@@ -277,11 +277,12 @@ class Driver(Protocol):
 class Sharer:
     """How a driven instance shares state: by a name of its own.
 
-    ``ask`` has the store's script run on the state of an element, and gives its answer; None while the store is away.
+    ``ask`` has the store's script run on the strong state of an element, or on its weak variable of the second name,
+    and gives its answer; None while the store is away. Without arguments it just says whether that is so.
     """
 
     name: bytes
-    ask: Callable[[str, list[bytes]], bytes | None]
+    ask: Callable[[str, str, list[bytes]], bytes | None]
 
 
 class SharingDriver(Driver, Protocol):
@@ -290,13 +291,17 @@ class SharingDriver(Driver, Protocol):
     def settle(self) -> None:
         """The store left or came back: what waited for that happens."""
 
+    def merge(self) -> None:
+        """Merges the instance's weak state with that of others, if the store is there."""
+
     def leave(self) -> None:
         """The instance ends: its calls are cut off, and it tells the store."""
 
 
 @runtime_checkable
 class SharesWhenDriven(Protocol):
-    """A processor whose driven instances share state, on targets that give `Need.SHARED_STATE`."""
+    """A processor whose driven instances share state, on targets that give `Need.SHARED_STATE` or
+    `Need.MERGED_STATE`."""
 
     def drive_sharing(
         self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int

@@ -23,11 +23,14 @@ class OwnStore:
         self._client = _client()
         self._scope = f"own:{secrets.token_hex(8)}"
 
-    def ask(self, element: str, parts: list[bytes]) -> bytes | None:
-        """What the script answers about the element's state; None while the store is away."""
+    def ask(self, element: str, variable: str, parts: list[bytes]) -> bytes | None:
+        """What the script answers about the element's strong state, or its weak ``variable``; None while the store is
+        away."""
         if self.away:
             return None
-        keys = state_keys(self._scope, element)
+        if not parts:
+            return b""
+        keys = state_keys(self._scope, element, variable)
         answer = self._client.evalsha(script_digest(), len(keys), *keys, *parts)  # type: ignore[arg-type]
         if not isinstance(answer, bytes):
             raise InternalError("the script answers with a text", repr(answer))

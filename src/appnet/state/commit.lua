@@ -1,4 +1,4 @@
--- All that instances ask of the store about the shared state of one element. docs/state.md describes the keys.
+-- All that instances ask of the store about the strong state of one element. docs/state.md describes the keys.
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
 --   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
@@ -16,13 +16,8 @@
 --   2  commit: the state is another one, or has moved too far, or the batch comes too late: join again
 --   3  join: refused, for the reason that follows
 local meta, log, values, entries, order, instances = unpack(KEYS)
-local FORMAT, KEPT, ALIVE_MS, ENDS_MS = '1', 1024, 30000, 120000
+local KEPT = 1024
 local command, id = ARGV[1], ARGV[2]
-
-local function now_ms()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 
 local function make(changes, wanted)
   local at, size = 1, #changes
@@ -151,17 +146,13 @@ end
 
 local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local format = redis.call('HGET', meta, 'format')
-if format and format ~= FORMAT then
-  return struct.pack('<B', 3) .. 'the store has it in format ' .. format .. ', and this version knows ' .. FORMAT
-end
+if format and format ~= FORMAT then return other_format(format) end
 bury(now)
 if redis.call('ZCARD', instances) == 0 then finish() end
 local missing, any = {}, false
 for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
   local there = redis.call('HGET', meta, 'kind:' .. name)
-  if there and there ~= kind then
-    return struct.pack('<B', 3) .. 'in the store, `' .. name .. '` is of type ' .. there .. ', and here ' .. kind
-  end
+  if there and there ~= kind then return other_kind(name, there, kind) end
   if not there then
     missing[name] = true
     any = true

@@ -1,4 +1,5 @@
-"""How the shared state of an element lies in the store, and what is said to the script that changes it (commit.lua)."""
+"""How the shared state of an element lies in the store, and what is said to the script that changes it: commit.lua of
+strong state, merge.lua of weak state."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from appnet.interpret.values import Value, float_bits
 from appnet.language.types import BOOL, BYTES, FLOAT, INSTANT, INT, STRING, UINT, MapType, PairType, Type, VecType
 
 PARTS = ("meta", "log", "values", "entries", "order", "instances")
-"""The keys of an element's state, in the order in which the script takes them."""
+"""The keys of an element's strong state, in the order in which the script takes them."""
+MERGED_PARTS = ("meta", "gone", "clocks", "entries", "order", "instances")
+"""Those of one variable of its weak state."""
 
 _TEXTS = (STRING, BYTES)
 
@@ -23,7 +26,7 @@ _TEXTS = (STRING, BYTES)
 @cache
 def script() -> bytes:
     """The script."""
-    return (Path(__file__).parent / "commit.lua").read_bytes()
+    return b"".join((Path(__file__).parent / f"{it}.lua").read_bytes() for it in ("common", "merge", "commit"))
 
 
 @cache
@@ -32,12 +35,13 @@ def script_digest() -> str:
     return sha1(script(), usedforsecurity=False).hexdigest()
 
 
-def state_keys(scope: str, element: str) -> list[str]:
-    """The keys of an element's state; ``scope`` as `state_scope` makes it.
+def state_keys(scope: str, element: str, variable: str = "") -> list[str]:
+    """The keys of an element's strong state, or of a variable of its weak state; ``scope`` as `state_scope` makes it.
 
     All of them have one hash tag, so that they are on one node of a cluster.
     """
-    return [f"{{{scope}/{element}}}:{it}" for it in PARTS]
+    begins = f"{{{scope}/{element}}}:"
+    return [f"{begins}{variable}:{it}" for it in MERGED_PARTS] if variable else [f"{begins}{it}" for it in PARTS]
 
 
 def state_scope(prefix: str, application: str, client: str, server: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -54,9 +55,15 @@ def _command(folder: Path) -> list[str]:
     return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def _wait(process: subprocess.Popen[bytes], socket: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], path: Path) -> None:
     until = time.monotonic() + _START_SECONDS
-    while not socket.exists():
+    while not _listens(path):
         if process.poll() is not None or time.monotonic() > until:
             raise InternalError("the wheel's Valkey starts", process.returncode)
         time.sleep(0.01)
+
+
+def _listens(path: Path) -> bool:
+    """Whether the store takes connections: a socket is there a little earlier."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(path)) == 0

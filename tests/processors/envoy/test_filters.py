@@ -48,9 +48,9 @@ def test_a_native_chain_travels_with_a_signature_in_the_loaders_configuration() 
     payload = unpack_bytes(native.filter_config)
     magic, signature, content = payload[:8], payload[8:72], payload[72:]
     options = OPTIONS.encode()
-    assert (magic, content) == (b"APPNETM3", struct.pack("<I", len(options)) + options + bytes(4) + module)
+    assert (magic, content) == (b"APPNETM4", struct.pack("<I", len(options)) + options + bytes(4) + module)
     public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public_text))
-    public.verify(signature, b"AppNet native module, payload 3\n" + struct.pack("<I", 6) + b"appnet" + content)
+    public.verify(signature, b"AppNet native module, payload 4\n" + struct.pack("<I", 6) + b"appnet" + content)
 
 
 def test_a_wasm_chain_is_inline_fails_closed_and_may_hold_headers() -> None:

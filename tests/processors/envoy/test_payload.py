@@ -122,8 +122,8 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     """A trusted key may have signed nonsense; it is refused all the same."""
 
     def signed(content: bytes) -> bytes:
-        text = b"AppNet native module, payload 3\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
-        return b"APPNETM3" + KEY.sign(text) + content
+        text = b"AppNet native module, payload 4\n" + len(NAME).to_bytes(4, "little") + NAME.encode() + content
+        return b"APPNETM4" + KEY.sign(text) + content
 
     options = OPTIONS.encode()
     assert flaw(signed(b"")) == "the chain is cut short"
@@ -134,7 +134,7 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     told = len(options).to_bytes(4, "little") + options
     assert flaw(signed(told + bytes(4))) == "the chain is no shared object"
     assert flaw(signed(told + b"\1\0\0\0\0")) == "the chain's options are for another loader"
-    state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05).encode()
+    state = StoreOptions("redis://ann:secret@store:7000/2", "test", 0.05, 0.1).encode()
     assert flaw(signed(told + len(state).to_bytes(4, "little") + state)) == "the chain is no shared object"
     longer = state + b"\0"
     assert (

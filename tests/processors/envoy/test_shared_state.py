@@ -4,93 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from appnet.codegen.c import ChainSource, print_chain
-from appnet.diagnostics.source import TextSource
-from appnet.interpret import ChainInstance, Environment, Forwarded, Refused, Rpc, Store
-from appnet.interpret.dump import dump
-from appnet.ir.compile import compile_element
-from appnet.ir.nodes import Element
-from appnet.processors.envoy.build import build
-from appnet.processors.envoy.harness.native import ModuleUnderTest
-from appnet.processors.envoy.targets import NATIVE
-from appnet.processors.processor import Denied
-from tests.support.programs import program
-from tests.support.raw_grpc import frame, string_field
+from tests.support.shared_instances import Instances, compiled
 from tests.support.shared_store import StoreUnderTest, store_under_test
-from tests.support.signatures import ECHO
-
-PATH = "/echo.EchoService/echo"
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[StoreUnderTest]:
     with store_under_test() as it:
         yield it
-
-
-def compiled(state: str, req: str = "", **blocks: str) -> Element:
-    return compile_element(TextSource(Path("it.appnet"), program(req, state=state, **blocks)), ECHO).element
-
-
-class Instances:
-    """So many instances of an element, natively and in the interpreter, which must agree."""
-
-    def __init__(self, store: StoreUnderTest, element: Element, count: int = 2) -> None:
-        self.store, self.scope, self.model = store, store.scope(), Store()
-        self.element = element
-        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), NATIVE)
-        self.now_ns = 10**9
-        self.native: list[ModuleUnderTest] = []
-        self.interpreted: list[ChainInstance] = []
-        for number in range(count):
-            self.native.append(self._native(number))
-            self.interpreted.append(self._interpreted(number))
-
-    def _native(self, number: int) -> ModuleUnderTest:
-        return ModuleUnderTest(
-            self.module,
-            seed=number + 1,
-            now_ns=self.now_ns,
-            name=str(number).encode(),
-            ask=lambda element, parts: self.store.ask(self.scope, element, parts),
-        )
-
-    def _interpreted(self, number: int) -> ChainInstance:
-        environment = Environment(lambda: self.now_ns, seed=number + 1)
-        return ChainInstance([self.element], environment, store=self.model, number=number)
-
-    def restart(self, *numbers: int) -> None:
-        for it in numbers:
-            self.native[it].end()
-            self.model.leave(it)
-        for it in numbers:
-            self.native[it], self.interpreted[it] = self._native(it), self._interpreted(it)
-
-    def away(self, *, away: bool) -> None:
-        self.store.away = self.model.away = away
-        for it in self.native:
-            assert it.carrier is not None
-            it.carrier.carry()
-
-    def call(self, number: int, body: bytes = b"") -> str:
-        """What becomes of a call through the instance."""
-        wanted = self.interpreted[number].request(Rpc(ECHO, {"Body": body}, {}))
-        self.native[number].now_ns = self.now_ns
-        call = self.native[number].call()
-        found = call.run_request(PATH, {}, [frame(string_field(1, body))])
-        call.end()
-        text = found.text.decode() if isinstance(found, Denied) else "passes"
-        assert text == (wanted.text.decode() if isinstance(wanted, Refused) else "passes")
-        assert isinstance(wanted, Refused | Forwarded)
-        return text
-
-    def agree(self, number: int) -> None:
-        """The instance that has just judged has what the interpreter has."""
-        assert self.native[number].state_dump() == dump(self.interpreted[number])
 
 
 LIMIT = "x = x + 1\nif x > 3:\n    send(err('no'), Up)"

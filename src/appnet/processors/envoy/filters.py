@@ -29,8 +29,8 @@ NATIVE_TYPE = f"type.googleapis.com/{DynamicModuleFilter.DESCRIPTOR.full_name}"
 FILTER_TYPES = (NATIVE_TYPE, WASM_TYPE)
 """Type URLs of the filters that chains may come as."""
 
-PAYLOAD_MAGIC = b"APPNETM3"
-PAYLOAD_DOMAIN = b"AppNet native module, payload 3\n"
+PAYLOAD_MAGIC = b"APPNETM4"
+PAYLOAD_DOMAIN = b"AppNet native module, payload 4\n"
 """What every signed text begins with, so that a signature of anything else is none of a module."""
 
 

@@ -12,11 +12,10 @@ REPLY_MARK = "x-appnet-reply"
 """The header by which a wasm module marks the answer that it has a message for, and which it takes away (`replies`)."""
 
 _EVERYTHING = frozenset(Need) - {Need.SHARED_STATE, Need.MERGED_STATE}
-_NATIVE = _EVERYTHING | {Need.SHARED_STATE}
 
 TARGETS = {
     # A module that sets an empty value takes the key away.
-    NATIVE: Target(NATIVE, "so", gives=_NATIVE, alone=_NATIVE, sets_empty=False),
+    NATIVE: Target(NATIVE, "so", gives=frozenset(Need), alone=frozenset(Need), sets_empty=False),
     # Each worker has a machine, and so a state, of its own. A module can but reset a response that has begun: Envoy
     # lets it change trailers only where the server ends the stream.
     WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING, ends_begun=False),

@@ -352,6 +352,10 @@ class BodyPrinter:
 
     def _set_state(self, state: State, value: Atom) -> None:
         place = self.place(state)
+        variable = self.element.variable(state.name)
+        if self.direction is not InHand.INIT and not is_container(state.type) and self.element.is_noted(variable):
+            self._uses.add("heap")
+            self.line(f"an_merging_value(heap, &{place});")
         if is_flat(state.type):
             if value != state:
                 self.line(f"{place} = {self.atom(value)};")

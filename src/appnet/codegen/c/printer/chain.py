@@ -17,7 +17,7 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, HandlerEffects, StateClass
 from appnet.ir.numbering import Numbering, numbering
 from appnet.ir.secrets import ChainSecrets
-from appnet.ir.sharing import Sharing, shares, steps_in_store, tried_by_steps, unavailable_of
+from appnet.ir.sharing import Sharing, as_merged, shares, steps_in_store, tried_by_steps, unavailable_of
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
 
@@ -36,6 +36,7 @@ _INCLUDES = (
     "deadline.h",
     "response.h",
     "steps.h",
+    "merging.h",
     "base64.h",
     "crypto.h",
     "compress.h",
@@ -116,7 +117,7 @@ class _ChainPrinter:
         if element.name in self._elements:
             there = self._elements[element.name].context
             functions = names[f"{element.name} on {number}"]
-            return ElementPrinter(replace(there, element=element, method=method, functions=functions))
+            return ElementPrinter(replace(there, element=as_merged(element), method=method, functions=functions))
         members = Names("s_")
         records = {}
         for variable in element.state:
@@ -132,8 +133,8 @@ class _ChainPrinter:
             tried = tried_by_steps(compiled)
             self._sharers.append(_sharer(element, index, tried))
         context = ElementContext(
-            *(element, method, index, name, name, given, records, self._types, self._tallies, self._secrets),
-            *(sharer, tried),
+            *(as_merged(element), method, index, name, name, given, records, self._types, self._tallies, self._secrets),
+            *(shares(element), sharer, tried),
         )
         printer = ElementPrinter(context)
         self._elements[element.name] = printer

@@ -10,8 +10,10 @@ from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Const, Element, StateClass, StateVariable
 from appnet.ir.secrets import ChainSecrets
+from appnet.ir.sharing import Share
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import Field, MethodSignature
+from appnet.language.types import MapType
 
 
 class InHand(Enum):
@@ -39,7 +41,8 @@ class ElementContext:
     ``index`` numbers its lock and its random draws. ``name`` is its identifier in C, ``members`` those of its
     variables in the state or call-state struct. ``records``: the stream of each record variable. All of them are
     the element's on every method; ``functions`` begins the names of its handlers on this one. ``sharer`` numbers it
-    among those that have state in the store; ``tried``: its state that steps change, see steps.h.
+    among those that have strong state; ``tried``: its state that steps change, see steps.h. ``shares``: how each
+    variable is shared.
     """
 
     element: Element
@@ -52,8 +55,14 @@ class ElementContext:
     types: Types
     tallies: Tallies
     secrets: ChainSecrets
+    shares: Mapping[str, Share]
     sharer: int | None = None
     tried: frozenset[str] = frozenset()
+
+    def is_noted(self, variable: StateVariable) -> bool:
+        """Whether what handlers change of it is noted for the next merge; numbers that are no Map are compared then."""
+        combiner = self.shares[variable.name].combiner
+        return combiner is not None and (combiner in ("LWW", "union") or isinstance(variable.type, MapType))
 
     def variable(self, name: str) -> StateVariable:
         """The state variable of this name."""

@@ -10,7 +10,7 @@ from appnet.codegen.c.printer.text import comment, indent, literal, static_view,
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
 from appnet.ir.nodes import OUTLIVING, Handler, StateClass, StateVariable
-from appnet.ir.sharing import Sharing, shares
+from appnet.ir.sharing import Sharing
 from appnet.ir.stages import only_forwards
 from appnet.language.types import MapType, OptionType, VecType
 
@@ -28,7 +28,8 @@ class ElementPrinter:
         self._stored = stored
         self._kept = [variable for variable in self.element.state if variable.state_class is StateClass.RPC_SCOPED]
         self._owning = [variable for variable in stored if not is_flat(variable.type)]
-        self._in_store = {name for name, it in shares(self.element).items() if it.sharing is Sharing.SHARED}
+        self._in_store = {name for name, it in context.shares.items() if it.sharing is Sharing.SHARED}
+        self._noted = {it.name for it in stored if context.is_noted(it)}
         self._shared = {variable.name for variable in stored if variable.state_class is StateClass.GENERAL}
 
     @property
@@ -152,7 +153,12 @@ class ElementPrinter:
         lasts = str(handler is self.element.end).lower()
         kind = f"static const an_step_kind kind = {{{self.context.sharer}, {strong}, {lasts}}};"
         tells = _tells(handler)
-        lines = ["an_scope scope = {.call = call};", f"an_verdict verdict = {name}_body(&scope);"]
+        lines = ["an_scope scope = {.call = call};"]
+        notes = self._notes(handler)
+        if notes:
+            lines += ["an_instance *const instance = call->instance;", self._guard(), *notes]
+        lines.append(f"an_verdict verdict = {name}_body(&scope);")
+        lines += ["an_merging_end(guard);"] if notes else []
         lines += self._failed(tells=tells) if fallible else []
         lines.append("return an_told(call, verdict);" if tells else "return verdict;")
         return [
@@ -187,9 +193,11 @@ class ElementPrinter:
             lines.append("an_instance *const instance = call->instance;")
             lines.append(self._guard())
             lines.append("an_lock_acquire(&guard->lock);")
+        lines += self._notes(handler)
         lines.append(f"an_verdict verdict = {name}_body(&scope);")
         if explains:
             lines.append("if (an_explains(&scope, verdict)) an_explain(&scope, &explained);")
+        lines += ["an_merging_end(guard);"] if self._notes(handler) else []
         if locked and dropping:
             lines.append("an_heap_flush(&guard->heap);")
         if locked:
@@ -198,6 +206,11 @@ class ElementPrinter:
             lines += self._failed(tells=tells)
         lines.append("return an_told(call, verdict);" if tells else "return verdict;")
         return [f"static an_verdict {name}(an_call *call) {{", *indent(lines), "}"]
+
+    def _notes(self, handler: Handler) -> list[str]:
+        """Has what the handler changes noted for the next merge, where anything has to be."""
+        noted = handler.effects.state_written & self._noted
+        return [f"an_merging_begin(instance, guard, {self.context.index});"] if noted else []
 
     def _scope(self, direction: InHand) -> list[str]:
         """What a handler that can refuse runs in."""
@@ -234,7 +247,9 @@ class ElementPrinter:
                 capacity = min(variable.capacity, MOST_CAPACITY)
                 flags = (variable.name in self.context.tried, variable.name in self._in_store, variable.persistent)
                 told = ", ".join(str(it).lower() for it in flags)
-                entries.append(f"{{{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}, {told}}},")
+                combiner = f"AN_{(self.context.shares[variable.name].combiner or 'unmerged').upper()}"
+                entry = f"{name}, {kind}, {descriptor}, {self.context.index}, {capacity}, {place}, {told}, {combiner}"
+                entries.append(f"{{{entry}}},")
         return entries
 
     def _guard(self) -> str:

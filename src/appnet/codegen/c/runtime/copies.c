@@ -316,16 +316,7 @@ static uint64_t copy_waits_since(an_instance *instance, size_t number) {
 
 /* ---- instances ------------------------------------------------------------------------------------------- */
 
-static size_t copy_count(const an_instance *instance) {
-  return instance->copies == NULL ? 0 : instance->copies->count;
-}
-
-static an_view copy_element(const an_instance *instance, size_t copy) {
-  const char *name = instance->program->elements[instance->copies->copies[copy].sharer->element];
-  return (an_view){(const uint8_t *)name, strlen(name)};
-}
-
-const an_sharing an_sharing_table = {copy_count, copy_element, copy_request, copy_answer, copy_unanswered, copy_away, copy_waits_since, copy_leave};
+static size_t copy_count(const an_instance *instance) { return instance->copies == NULL ? 0 : instance->copies->count; }
 
 static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sharer) {
   const an_program *program = instance->program;

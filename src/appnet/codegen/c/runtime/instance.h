@@ -38,6 +38,7 @@ typedef struct an_plan an_plan;       /* wire.h */
 typedef struct an_guard an_guard;     /* value.h */
 typedef struct an_copies an_copies;   /* steps.h */
 typedef struct an_step an_step;       /* steps.h */
+typedef struct an_merges an_merges;   /* merging.h */
 
 /* Zero-initialised; grows. After `failed` (out of memory, or past `limit` where that is not 0) it takes nothing more. */
 typedef struct an_buffer {
@@ -64,6 +65,7 @@ struct an_instance {
   void *state;        /* program->state_size bytes */
   an_guard **guards;  /* one for each element */
   an_copies *copies;  /* of what is in the store; NULL: the host shares no state */
+  an_merges *merges;  /* of what is merged; NULL likewise */
   uint8_t *lent;      /* see kept.c */
   uint64_t *random;   /* one for each element: the state of its splitmix64; drawn by an_random_draw alone */
   uint64_t *rpc_count; /* calls of the chain's methods so far, where they are counted; taken by an_number alone */

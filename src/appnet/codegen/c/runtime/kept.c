@@ -3,7 +3,7 @@
 #include "map.h"
 #include "vec.h"
 
-_Static_assert(sizeof(void *) != 8 || (sizeof(an_guard) == 264 && sizeof(an_map) == 48 && sizeof(an_vec) == 24),
+_Static_assert(sizeof(void *) != 8 || (sizeof(an_guard) == 272 && sizeof(an_map) == 48 && sizeof(an_vec) == 24),
                "another layout: raise AN_LAYOUT");
 
 /* `lent` has a byte for each element's guard, then for each variable, then for the two counts: whether it is a keeper's. */
@@ -86,8 +86,10 @@ static void share_element(an_instance *instance, size_t element) {
   instance->guards[element] = guard;
   lent_of(instance).guards[element] = 1;
   for (size_t i = 0; i < program->variable_count; i++) {
-    bool in_store = program->variables[i].shared && instance->copies != NULL; /* versions meet there */
-    if (program->variables[i].element == element && !in_store) share_variable(instance, i, own);
+    const an_variable *it = &program->variables[i];
+    /* Versions meet in the store. */
+    bool in_store = (it->shared && instance->copies != NULL) || (it->combiner != AN_UNMERGED && instance->merges != NULL);
+    if (it->element == element && !in_store) share_variable(instance, i, own);
   }
   if (fresh) an_heap_evicted(&guard->heap, own->heap.evicted); /* else it was of what is forgotten now */
   an_heap_free(&own->heap);

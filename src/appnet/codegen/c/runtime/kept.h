@@ -6,7 +6,7 @@
 
 /* Stands for all that versions must agree on to share memory: raise it when an_guard, a Map, a Vec, or what they lead to
  * is laid out in another way, or used by other rules. */
-#define AN_LAYOUT 2u
+#define AN_LAYOUT 3u
 
 bool an_kept_init(an_instance *instance); /* false: out of memory; what there is goes with an_kept_free */
 /* Where there is a keeper, variables that others have, too, are theirs from now on: what init set is forgotten. */

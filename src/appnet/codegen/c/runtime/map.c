@@ -1,6 +1,7 @@
 #include "map.h"
 
 #include "journal.h"
+#include "merging.h"
 #include "trial.h"
 
 enum { AN_MAP_FIRST_ROOM = 4 };
@@ -12,6 +13,8 @@ static void *map_value(const an_type *type, an_map_entry *entry) { return (uint8
 static bool is_journaled(const an_heap *heap) { return heap != NULL && heap->journal != NULL; }
 
 static bool is_tried(const an_heap *heap) { return heap != NULL && heap->trial != NULL; }
+
+static bool is_merged(const an_heap *heap) { return heap != NULL && heap->merging != NULL; }
 
 static bool keys_are_text(const an_type *type) { return type->first->kind == AN_STRING; }
 
@@ -113,7 +116,9 @@ static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t
 
 static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
   if (map->oldest == 0) return;
-  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, map_key(an_map_entry_at(map, type, map->oldest)));
+  const void *key = map_key(an_map_entry_at(map, type, map->oldest));
+  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
+  if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   map_remove(heap, type, map, table_place_of(map, type, map->oldest));
   an_heap_evicted(heap, 1);
 }
@@ -194,6 +199,12 @@ static uint32_t map_hash(const an_map *map, const an_type *type, const void *key
                              : an_hash_number(map->seed, *(const uint64_t *)key);
 }
 
+void an_map_renew(const an_type *type, an_map *map, uint32_t name) {
+  if (map->newest == name) return;
+  map_unlink(NULL, map, type, name);
+  map_link(NULL, map, type, name);
+}
+
 /* Gives an entry another value and makes it the newest. */
 static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t name, const void *value) {
   if (map->newest != name) {
@@ -213,6 +224,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
                     const void *value) {
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, value);
   if (is_tried(heap)) an_trial_set(heap->trial, type, map, key, value);
+  if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   if (map->size > 0) {
     uint32_t name = map->table[map_find(map, type, key, map_hash(map, type, key))];
     if (name != 0) {
@@ -245,6 +257,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
 }
 
 static void map_delete(an_heap *heap, const an_type *type, an_map *map, const void *key) {
+  if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   if (map->size == 0) return;
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, NULL);
   uint32_t at = map_find(map, type, key, map_hash(map, type, key));
@@ -308,6 +321,7 @@ void an_map_disown(an_heap *heap, const an_type *type, void *value) {
 
 void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *place, uint32_t capacity, an_map value) {
   an_heap_note(heap, place, sizeof *place);
+  if (is_merged(heap)) an_merging_replaced(heap->merging, type, place, &value);
   an_map_disown(heap, type, place);
   *place = value;
   an_map_own(scope, heap, type, place, capacity);

@@ -99,6 +99,9 @@ an_map an_map_copy(an_scope *scope, const an_type *type, an_map map);
 /* SetState: the `capacity` entries most recently set. */
 void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *place, uint32_t capacity, an_map value);
 
+/* Makes an entry that is there the newest, in a Map that is on no trial. */
+void an_map_renew(const an_type *type, an_map *map, uint32_t name);
+
 /* Lets the oldest entries go until it has no more than `capacity`. */
 void an_map_trim(an_heap *heap, const an_type *type, an_map *map, uint32_t capacity);
 void an_map_own(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity);

@@ -2,6 +2,7 @@
 
 #include "otlp.h"
 #include "program.h"
+#include "trial.h"
 
 enum {
 #if defined(__wasm__)
@@ -72,10 +73,33 @@ const char *an_status_name(int32_t code) {
 
 /* ---- counting --------------------------------------------------------------------------------------- */
 
-/* Of what is rare enough for cells that all threads share: records dropped, entries let go, the store's, and spans dropped. */
-static size_t lost_count(const an_program *program) {
-  return program->record_count + program->evictor_count + program->sharer_count * AN_STATE_EVENTS + 1;
+enum { MERGES, STALENESS, MERGE_ERRORS, MERGE_EVENTS };
+
+/* Where the cells of the first variable that is merged are. */
+static size_t merges_at(const an_program *program) {
+  return program->record_count + program->evictor_count + program->sharer_count * AN_STATE_EVENTS;
 }
+
+static size_t spans_at(const an_program *program) {
+  size_t merged = 0;
+  for (size_t i = 0; i < program->variable_count; i++) merged += program->variables[i].combiner != AN_UNMERGED;
+  return merges_at(program) + merged * MERGE_EVENTS;
+}
+
+/* Of what is rare enough for cells that all threads share: records dropped, entries let go, the store's, and spans dropped. */
+static size_t lost_count(const an_program *program) { return spans_at(program) + 1; }
+
+static void merge_count_up(an_instance *instance, size_t number, size_t event, uint64_t by) {
+  const size_t cell = merges_at(instance->program) + number * MERGE_EVENTS + event;
+  if (AN_COUNT) __atomic_fetch_add(&instance->metrics->lost[cell], by, __ATOMIC_RELAXED);
+}
+
+void an_metrics_merged(an_instance *instance, size_t number, uint64_t stale_ns) {
+  merge_count_up(instance, number, MERGES, 1);
+  merge_count_up(instance, number, STALENESS, (stale_ns + 500000u) / 1000000u);
+}
+
+void an_metrics_unmerged(an_instance *instance, size_t number) { merge_count_up(instance, number, MERGE_ERRORS, 1); }
 
 void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event) {
   const an_program *program = instance->program;
@@ -189,7 +213,7 @@ void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count) {
 }
 
 void an_metrics_spans_dropped(an_instance *instance, uint64_t count) {
-  tally_add(&instance->metrics->lost[lost_count(instance->program) - 1], count);
+  tally_add(&instance->metrics->lost[spans_at(instance->program)], count);
 }
 
 /* ---- taking ----------------------------------------------------------------------------------------- */
@@ -331,27 +355,44 @@ static void append_tallies(metrics_batch *it, const char *name, const char *unit
   close_metric(it, of, true);
 }
 
-static void append_lost(metrics_batch *it, const char *name, const char *unit, const char *element, const char *variable,
+static void append_lost(metrics_batch *it, const char *name, const char *unit, const char *element, an_view variable,
                         uint64_t value) {
   if (value == 0) return;
   metric of = open_metric(it, name, unit, TAG_SUM);
   size_t point = open_point(it);
   an_otlp_fixed64(it->to, TAG_VALUE, value);
   if (element != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
-  if (variable != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", variable);
+  if (variable.size > 0) an_otlp_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", variable);
   an_otlp_close(it->to, point);
   close_metric(it, of, true);
 }
 
+static void append_merges(metrics_batch *it) {
+  static const char *const events[MERGE_EVENTS][2] = {
+      {"appnet.state.merges", "{merge}"}, {"appnet.state.staleness", "ms"}, {"appnet.state.errors", "{error}"}};
+  const an_program *program = it->instance->program;
+  const uint64_t *cell = it->instance->metrics->lost + merges_at(program);
+  for (size_t i = 0; i < program->variable_count; i++) {
+    const an_variable *variable = &program->variables[i];
+    if (variable->combiner == AN_UNMERGED) continue;
+    for (size_t event = 0; event < MERGE_EVENTS; event++, cell++) {
+      append_lost(it, events[event][0], events[event][1], program->elements[variable->element], an_store_name(variable),
+                  __atomic_load_n(cell, __ATOMIC_RELAXED));
+    }
+  }
+}
+
 static void append_all_lost(metrics_batch *it) {
+  static const an_view nothing = {NULL, 0};
   const an_program *program = it->instance->program;
   const uint64_t *lost = it->instance->metrics->lost;
   for (size_t i = 0; i < program->record_count; i++) {
-    append_lost(it, "appnet.records.dropped", "{record}", program->records[i].element, program->records[i].variable,
-                __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
+    const char *variable = program->records[i].variable;
+    append_lost(it, "appnet.records.dropped", "{record}", program->records[i].element,
+                (an_view){(const uint8_t *)variable, strlen(variable)}, __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
   }
   for (size_t i = 0; i < program->evictor_count; i++) {
-    append_lost(it, "appnet.evictions", "{entry}", program->elements[program->evictors[i]], NULL,
+    append_lost(it, "appnet.evictions", "{entry}", program->elements[program->evictors[i]], nothing,
                 __atomic_load_n(&lost[program->record_count + i], __ATOMIC_RELAXED));
   }
   static const char *const events[AN_STATE_EVENTS][2] = {{"appnet.state.round_trips", "{request}"},
@@ -360,10 +401,11 @@ static void append_all_lost(metrics_batch *it) {
   lost += program->record_count + program->evictor_count;
   for (size_t i = 0; i < program->sharer_count * AN_STATE_EVENTS; i++) {
     append_lost(it, events[i % AN_STATE_EVENTS][0], events[i % AN_STATE_EVENTS][1],
-                program->elements[program->sharers[i / AN_STATE_EVENTS].element], NULL, __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
+                program->elements[program->sharers[i / AN_STATE_EVENTS].element], nothing, __atomic_load_n(&lost[i], __ATOMIC_RELAXED));
   }
-  uint64_t spans = __atomic_load_n(&lost[program->sharer_count * AN_STATE_EVENTS], __ATOMIC_RELAXED);
-  append_lost(it, "appnet.spans.dropped", "{span}", NULL, NULL, spans);
+  append_merges(it);
+  const uint64_t spans = __atomic_load_n(&it->instance->metrics->lost[spans_at(program)], __ATOMIC_RELAXED);
+  append_lost(it, "appnet.spans.dropped", "{span}", NULL, nothing, spans);
 }
 
 /* The buckets from the first to the last that is not empty. */

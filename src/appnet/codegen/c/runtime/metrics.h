@@ -55,6 +55,10 @@ void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count);
 /* Of state in a store: it answered; others were faster than a batch; or it did not answer, or not what was asked. */
 typedef enum an_state_event { AN_STATE_ANSWERED, AN_STATE_CONFLICT, AN_STATE_ERROR, AN_STATE_EVENTS } an_state_event;
 void an_metrics_state(an_instance *instance, size_t sharer, an_state_event event);
+/* Of a variable that is merged, by its number: it knows all up to now, and knew all up to so many ns before; or the store did
+ * not answer, or not what was asked. */
+void an_metrics_merged(an_instance *instance, size_t number, uint64_t stale_ns);
+void an_metrics_unmerged(an_instance *instance, size_t number);
 
 void an_metrics_spans_dropped(an_instance *instance, uint64_t count);
 void an_metrics_evicted(an_instance *instance, size_t evictor, uint64_t count);

@@ -30,6 +30,9 @@ typedef struct an_record_stream {
   const char *variable;
 } an_record_stream;
 
+/* How copies of weak state are merged. */
+typedef enum an_combiner { AN_UNMERGED, AN_LWW, AN_SUM, AN_MAX, AN_MIN, AN_UNION } an_combiner;
+
 /* A state variable that handlers change: it outlives calls and, where the host keeps it, versions. */
 typedef struct an_variable {
   an_view name; /* "ELEMENT.VARIABLE" */
@@ -41,6 +44,7 @@ typedef struct an_variable {
   bool tried;        /* steps change it: see steps.h */
   bool shared;       /* it is in the store, where the host shares state */
   bool lasting;      /* there, it outlives all instances */
+  an_combiner combiner; /* it is merged with the store's, where the host shares state */
 } an_variable;
 
 /* An element that has state in the store. */

@@ -1,8 +1,8 @@
-/* How a host shares strong state: it carries what a chain asks of the store (src/appnet/state/commit.lua), and has calls
- * wait meanwhile.
+/* How a host shares state: it carries what a chain asks of the store (src/appnet/state). While that is about strong state,
+ * calls wait.
  *
- * A chain has a copy of the store's state for each element that shares any, named by numbers from 0. Of each copy one
- * request is under way at most: request_take gives it, and answer, or unanswered, ends it. All of them may be called by
+ * A chain has a copy of the store's state for each element that shares any, and one for each variable that is merged; they
+ * are named by numbers from 0. Of each copy one request is under way at most: request_take gives it, and answer, or unanswered, ends it. All of them may be called by
  * any thread, those of one copy one after another. */
 #ifndef AN_SHARING_H
 #define AN_SHARING_H
@@ -18,19 +18,20 @@ typedef struct an_carrier {
   void (*ready)(void *host, size_t copy); /* there is a request to take; by any thread */
 } an_carrier;
 
-enum { AN_REQUEST_PARTS = 6 };
+enum { AN_REQUEST_PARTS = 7 };
 
 typedef struct an_sharing {
   size_t (*count)(const an_instance *instance);
-  an_view (*element)(const an_instance *instance, size_t copy); /* whose copy it is */
+  an_view (*element)(const an_instance *instance, size_t copy);  /* whose copy it is */
+  an_view (*variable)(const an_instance *instance, size_t copy); /* of which variable, where it is merged; else empty */
   /* The arguments of the script: AN_REQUEST_PARTS, of which *count are used; valid until the next call. False: there is
-   * nothing to ask now. `beat`: it is time to tell that the instance is alive. */
-  bool (*request_take)(an_instance *instance, size_t copy, bool beat, an_view parts[AN_REQUEST_PARTS], size_t *count);
+   * nothing to ask now. `due`: it is time to tell that the instance is alive, or to merge. */
+  bool (*request_take)(an_instance *instance, size_t copy, bool due, an_view parts[AN_REQUEST_PARTS], size_t *count);
   /* NULL, or what is wrong with it: the state cannot be used until another answer comes. */
   const char *(*answer)(an_instance *instance, size_t copy, an_view bytes);
   void (*unanswered)(an_instance *instance, size_t copy); /* nobody knows what became of the request */
   void (*away)(an_instance *instance, size_t copy);       /* calls wait no longer: @unavailable says what they do */
-  /* Since when calls wait for a word of the store, by now_ns; 0: none does. */
+  /* Since when calls, or a merge, wait for a word of the store, by now_ns; 0: none does. */
   uint64_t (*waits_since)(an_instance *instance, size_t copy);
   void (*leave)(an_instance *instance, size_t copy, an_view parts[AN_REQUEST_PARTS], size_t *count); /* at the end */
 } an_sharing;

@@ -47,6 +47,7 @@ typedef struct an_copy {
   an_guard *guard;
   bool joined; /* it is what the store had at `position`, and the trial */
   bool away;   /* calls do not wait */
+  bool paused; /* steps wait for a merge of what they change besides */
   an_asked asked;
   an_trial trial;
   an_trial_mark sent_to; /* what of it is under way */
@@ -350,8 +351,9 @@ static an_verdict step_refused(an_call *call, uint32_t element) {
   return an_refuse(&scope, 14, (an_view){text, sizeof before + size + sizeof after - 2});
 }
 
-/* Whether another version has steps on trial that could change the same memory. */
+/* Whether another version has steps on trial that could change the same memory, or it is merged now. */
 static bool others_try(const an_copy *copy) {
+  if (copy->paused) return true;
   return copy->sharer->meets && copy->guard->trying != NULL && copy->guard->trying != copy;
 }
 

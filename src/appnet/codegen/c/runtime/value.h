@@ -142,6 +142,7 @@ enum { AN_HEAP_CLASSES = 16 };
 typedef struct an_block an_block;
 typedef struct an_journal an_journal; /* journal.h */
 typedef struct an_trial an_trial;     /* trial.h */
+typedef struct an_merging an_merging; /* merging.h */
 
 /* Guarded by its element's lock. Blocks of a size that was dropped are kept for the next of that size, so that
  * handlers which replace values allocate nothing in the long run. */
@@ -152,6 +153,7 @@ struct an_heap {
   uint64_t evicted;  /* entries and items that went to make room for others, since the count was last taken; atomic */
   an_journal *journal; /* where changes of Maps and Vecs are written down; NULL: nowhere */
   an_trial *trial;     /* of the step that runs, which may have to be taken back; NULL: none */
+  an_merging *merging; /* where a handler that runs notes what it changes of weak state; NULL: nowhere */
 };
 
 /* What the state of an element is changed under: its lock, and the memory of what it holds. */

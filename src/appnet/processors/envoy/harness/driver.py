@@ -76,6 +76,11 @@ class SharingEnvoyDriver(EnvoyDriver):
         assert self._native.carrier is not None
         self._native.carrier.settle()
 
+    def merge(self) -> None:
+        """Merges its weak state."""
+        assert self._native.carrier is not None
+        self._native.carrier.merge()
+
     def leave(self) -> None:
         """It ends with its calls."""
         for call in list(self._calls):

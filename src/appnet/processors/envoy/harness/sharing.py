@@ -10,7 +10,7 @@ from typing import Any
 
 from appnet.codegen.c.chain_abi import View
 
-PARTS = 6
+PARTS = 7
 
 Wait = CFUNCTYPE(None, c_void_p)
 Ready = CFUNCTYPE(None, c_void_p, c_size_t)
@@ -30,6 +30,7 @@ class Sharing(Structure):
     _fields_ = [
         ("count", CFUNCTYPE(c_size_t, c_void_p)),
         ("element", CFUNCTYPE(View, c_void_p, c_size_t)),
+        ("variable", CFUNCTYPE(View, c_void_p, c_size_t)),
         ("request_take", CFUNCTYPE(c_bool, c_void_p, c_size_t, c_bool, POINTER(View), POINTER(c_size_t))),
         ("answer", CFUNCTYPE(c_char_p, c_void_p, c_size_t, View)),
         ("unanswered", _Event),
@@ -39,8 +40,9 @@ class Sharing(Structure):
     ]
 
 
-Ask = Callable[[str, list[bytes]], bytes | None]
-"""Has the script run on the state of an element; None while the store is away."""
+Ask = Callable[[str, str, list[bytes]], bytes | None]
+"""Has the script run on the strong state of an element, or on its weak variable of the second name, with these
+arguments; none ask whether the store is there. None while it is away."""
 
 
 class StateCarrier:
@@ -63,6 +65,7 @@ class StateCarrier:
         """The instance is there: it joins the others."""
         self._table, self._instance = sharing.contents, instance
         self.carry()
+        self.merge(due=False)
 
     def settle(self) -> None:
         """The store left or came back: what can be done now is done."""
@@ -70,10 +73,24 @@ class StateCarrier:
         self._rest()
 
     def carry(self) -> None:
-        """Has everything asked that the instance has to ask."""
-        for copy in range(self._table.count(self._instance)):
+        """Has everything asked that the instance has to ask, but for merges."""
+        for copy in self._copies(merged=False):
             while self._step(copy):
                 pass
+
+    def merge(self, *, due: bool = True) -> None:
+        """Merges the instance's weak state, if the store is there; not ``due``: it only joins the others."""
+        for copy in self._copies(merged=True):
+            if self._ask(self._element(copy), self._variable(copy), []) is not None:
+                self._step(copy, due=due)
+        self.carry()  # steps may have waited
+
+    def _copies(self, *, merged: bool) -> list[int]:
+        return [it for it in range(self._table.count(self._instance)) if bool(self._variable(it)) is merged]
+
+    def _variable(self, copy: int) -> str:
+        text: bytes = self._table.variable(self._instance, copy).read()
+        return text.decode()
 
     def leave(self) -> bool:
         """The instance ends. False: something still waits for the store."""
@@ -82,7 +99,7 @@ class StateCarrier:
         for copy in range(self._table.count(self._instance)):
             parts, count = (View * PARTS)(), c_size_t()
             self._table.leave(self._instance, copy, parts, ctypes.byref(count))
-            self._ask(self._element(copy), [it.read() for it in parts[: count.value]])
+            self._ask(self._element(copy), self._variable(copy), [it.read() for it in parts[: count.value]])
         return True
 
     def run(self, work: Callable[[], None]) -> None:
@@ -117,11 +134,11 @@ class StateCarrier:
         text: bytes = self._table.element(self._instance, copy).read()
         return text.decode()
 
-    def _step(self, copy: int) -> bool:
+    def _step(self, copy: int, *, due: bool = False) -> bool:
         parts, count = (View * PARTS)(), c_size_t()
-        if not self._table.request_take(self._instance, copy, False, parts, ctypes.byref(count)):
+        if not self._table.request_take(self._instance, copy, due, parts, ctypes.byref(count)):
             return False
-        answer = self._ask(self._element(copy), [it.read() for it in parts[: count.value]])
+        answer = self._ask(self._element(copy), self._variable(copy), [it.read() for it in parts[: count.value]])
         if answer is None:
             self._table.unanswered(self._instance, copy)
             self._table.away(self._instance, copy)

@@ -35,7 +35,7 @@ class _IstioObjects(ABC):
     beside = True
     processor: str
     kinds: Sequence[str] = ("envoyfilters.networking.istio.io",)
-    cannot_say = frozenset({Need.ROUTE, Need.SHARED_STATE})
+    cannot_say = frozenset({Need.ROUTE, Need.SHARED_STATE, Need.MERGED_STATE})
     """It needs clusters that know hosts by number; Istio makes them."""
 
     @abstractmethod

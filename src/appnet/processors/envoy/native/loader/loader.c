@@ -167,6 +167,7 @@ static bool config_fill(config *it, void *envoy_config, an_view name, const payl
     complain("appnet: no memory for the shared state of chain %s", it->module->name);
     return false;
   }
+  it->waits = it->store != NULL && store_holds_calls(it->store);
   it->outbox = outbox_open(envoy_config, it->module, it->instance, FLUSH_MS);
   if (it->outbox == NULL) complain("appnet: no memory for the telemetry of chain %s", it->module->name);
   return it->outbox != NULL;

@@ -28,7 +28,8 @@ typedef struct config {
   uint32_t max_message;
   outbox *outbox;
   timers *timers;
-  store *store;  /* NULL: its calls never wait */
+  store *store;  /* NULL: there is none */
+  bool waits;    /* its calls may wait for the store */
   size_t behind; /* streams that Envoy has ended, and whose last steps are still to be taken */
   pthread_mutex_t lock; /* guards that */
   pthread_cond_t none_behind;

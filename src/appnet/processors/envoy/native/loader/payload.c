@@ -24,12 +24,13 @@ static bool take_text_of(an_view *bytes, an_view *out) {
 
 static bool read_state(an_view bytes, payload *out) {
   store_settings *to = &out->store;
-  an_view timeout;
+  an_view timeout, merge;
   *to = (store_settings){0};
   out->shares = bytes.size > 0;
   if (!out->shares) return true;
-  if (!take(&bytes, 4, &timeout)) return false;
+  if (!take(&bytes, 4, &timeout) || !take(&bytes, 4, &merge)) return false;
   to->timeout_ms = load_le32(timeout.data);
+  to->merge_ms = load_le32(merge.data);
   an_view *texts[] = {&to->path, &to->host, &to->port, &to->user, &to->password, &to->database, &to->scope, &to->script};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (!take_text_of(&bytes, texts[i])) return false;
@@ -50,7 +51,7 @@ const char *payload_read(an_view bytes, an_view name, const char *trusted_keys, 
   trust trust;
   const char *flaw = trust_read(trusted_keys, &trust);
   if (flaw != NULL) return flaw;
-  if (!take(&bytes, MAGIC_SIZE, &magic) || memcmp(magic.data, "APPNETM3", MAGIC_SIZE) != 0) return "this is no chain";
+  if (!take(&bytes, MAGIC_SIZE, &magic) || memcmp(magic.data, "APPNETM4", MAGIC_SIZE) != 0) return "this is no chain";
   if (!take(&bytes, ED25519_SIGNATURE_SIZE, &signature)) return "the chain is cut short";
   if (!is_signed(&trust, signature, name, bytes)) {
     return "the chain is signed by none of the keys in " TRUSTED_KEYS

@@ -1,10 +1,10 @@
 /* What a filter configuration brings (filters.py writes it):
  *
- *   "APPNETM3" | signature | u32 size of options | options | u32 size of state | state | library
+ *   "APPNETM4" | signature | u32 size of options | options | u32 size of state | state | library
  *
  * Sizes are little-endian; options.h says what the options are. The state is empty where the chain has no store; else
  *
- *   u32 milliseconds that calls wait | texts: path of a socket, host, port, user, password, database, scope, script
+ *   u32 milliseconds that calls wait | u32 milliseconds between merges | texts: path of a socket, host, port, user, password, database, scope, script
  *
  * a text being a u32 size and bytes. What is signed, by Ed25519:
  *
@@ -17,7 +17,7 @@
 #include "chain.h"
 #include "settings.h"
 
-#define PAYLOAD_DOMAIN "AppNet native module, payload 3\n"
+#define PAYLOAD_DOMAIN "AppNet native module, payload 4\n"
 
 typedef struct payload {
   an_options options; /* .resource lies in the payload */

@@ -26,10 +26,13 @@
 #define LONGEST_BACKOFF_NS (500 * MS)
 #define REFUSED_NS (1000 * MS)
 #define LOOK_NS (10 * MS)
+#define MERGE_TIMEOUT_NS (5000 * MS) /* nobody waits for it */
 
 enum { ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, MOST_OUTSTANDING = 4096 };
 
-static const char *const key_names[KEYS] = {"meta", "log", "values", "entries", "order", "instances"};
+/* Of an element's strong state, and of a variable that is merged. */
+static const char *const key_names[2][KEYS] = {{"meta", "log", "values", "entries", "order", "instances"},
+                                               {"meta", "gone", "clocks", "entries", "order", "instances"}};
 
 typedef struct job {
   struct job *next;
@@ -39,8 +42,8 @@ typedef struct job {
 
 typedef struct copy_line {
   bytes keys[KEYS];
-  bool joined;
-  uint64_t beat_ns, again_ns; /* when it is time to tell that it is alive; before when nothing is asked */
+  bool joined, merges;
+  uint64_t due_ns, again_ns; /* when it is time to merge, or to tell that it is alive; before when nothing is asked */
 } copy_line;
 
 struct store {
@@ -242,6 +245,10 @@ static void send_request(store *it, size_t copy, const an_view *parts, size_t co
   expect(it, (int)copy);
 }
 
+static uint64_t interval(const store *it, const copy_line *line) {
+  return line->merges ? it->settings.merge_ms * MS : BEAT_NS;
+}
+
 static void take_requests(store *it) {
   const uint64_t now = store_now();
   for (size_t i = 0; i < it->count && it->ready; i++) {
@@ -249,10 +256,13 @@ static void take_requests(store *it) {
     size_t count;
     copy_line *line = &it->lines[i];
     if (now < line->again_ns || it->waiting + 1 >= MOST_OUTSTANDING) continue;
-    const bool beat = now >= line->beat_ns;
-    if (!sharing_of(it)->request_take(it->instance, i, beat, parts, &count)) continue;
-    send_request(it, i, parts, count);
-    if (beat) line->beat_ns = now + BEAT_NS;
+    const bool due = now >= line->due_ns;
+    if (sharing_of(it)->request_take(it->instance, i, due, parts, &count)) {
+      send_request(it, i, parts, count);
+      if (due) line->due_ns = now + interval(it, line);
+    } else if (due && line->merges) {
+      line->again_ns = now + MS; /* one is under way, or steps are */
+    }
   }
   if (it->out.failed) disconnect(it, "out of memory", (an_view){NULL, 0});
 }
@@ -349,9 +359,9 @@ static uint64_t earlier(uint64_t left, uint64_t right) { return left < right ? l
 
 /* Lets go calls that have waited too long; gives the time at which others will have. */
 static uint64_t let_go(store *it, uint64_t now) {
-  const uint64_t timeout = it->settings.timeout_ms * MS;
   uint64_t next = UINT64_MAX;
   for (size_t i = 0; i < it->count; i++) {
+    const uint64_t timeout = it->lines[i].merges ? MERGE_TIMEOUT_NS : it->settings.timeout_ms * MS;
     uint64_t since = sharing_of(it)->waits_since(it->instance, i);
     if (since == 0) continue;
     if (now >= since + timeout) {
@@ -367,7 +377,7 @@ static uint64_t let_go(store *it, uint64_t now) {
 static int wait_ms(const store *it, uint64_t now, uint64_t until) {
   if (it->socket < 0 && it->retry_ns < until) until = it->retry_ns;
   for (size_t i = 0; i < it->count && it->ready; i++) {
-    uint64_t due = it->lines[i].again_ns > now ? it->lines[i].again_ns : it->lines[i].beat_ns;
+    uint64_t due = it->lines[i].again_ns > now ? it->lines[i].again_ns : it->lines[i].due_ns;
     if (due < until) until = due;
   }
   return until <= now ? 0 : (int)((until - now + MS - 1) / MS);
@@ -394,15 +404,8 @@ static void take_round(store *it) {
   if (it->socket >= 0 && (watched[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) receive(it);
 }
 
-/* The last words: the store need not wait for this instance. */
-static void say_goodbye(store *it) {
-  if (!it->ready) return;
-  for (size_t i = 0; i < it->count; i++) {
-    an_view parts[AN_REQUEST_PARTS];
-    size_t count;
-    sharing_of(it)->leave(it->instance, i, parts, &count);
-    send_request(it, i, parts, count);
-  }
+/* Until all is answered, or it takes too long. */
+static void await_answers(store *it) {
   const uint64_t until = store_now() + it->settings.timeout_ms * MS;
   while (it->socket >= 0 && it->waiting > 0 && store_now() < until) {
     transmit(it);
@@ -410,6 +413,26 @@ static void say_goodbye(store *it) {
     if (it->socket < 0 || poll(&watched, 1, 1) < 0) break;
     if (watched.revents != 0) receive(it);
   }
+}
+
+/* The last words: what is not merged yet, twice since a batch may be under way, and that the store need not wait for this
+ * instance. */
+static void say_goodbye(store *it) {
+  an_view parts[AN_REQUEST_PARTS];
+  size_t count;
+  for (size_t round = 0; round < 2 && it->ready; round++) {
+    await_answers(it);
+    for (size_t i = 0; i < it->count && it->ready; i++) {
+      if (!it->lines[i].merges || !sharing_of(it)->request_take(it->instance, i, true, parts, &count)) continue;
+      send_request(it, i, parts, count);
+    }
+    await_answers(it);
+  }
+  for (size_t i = 0; i < it->count && it->ready; i++) {
+    sharing_of(it)->leave(it->instance, i, parts, &count);
+    send_request(it, i, parts, count);
+  }
+  await_answers(it);
 }
 
 static void *run_store(void *pointer) {
@@ -469,8 +492,9 @@ store *store_open(const store_settings *settings, void (*wait)(void *), void (*w
 const an_carrier *store_carrier(const store *it) { return &it->carrier; }
 
 static bool name_keys(store *it, size_t copy) {
-  const an_view element = sharing_of(it)->element(it->instance, copy);
+  const an_view element = sharing_of(it)->element(it->instance, copy), variable = sharing_of(it)->variable(it->instance, copy);
   copy_line *line = &it->lines[copy];
+  line->merges = variable.size > 0;
   for (size_t i = 0; i < KEYS; i++) {
     bytes *key = &line->keys[i];
     bytes_add(key, "{", 1);
@@ -478,10 +502,12 @@ static bool name_keys(store *it, size_t copy) {
     bytes_add(key, "/", 1);
     bytes_add(key, element.data, element.size);
     bytes_add(key, "}:", 2);
-    bytes_add(key, key_names[i], strlen(key_names[i]));
+    bytes_add(key, variable.data, variable.size);
+    if (line->merges) bytes_add(key, ":", 1);
+    bytes_add(key, key_names[line->merges][i], strlen(key_names[line->merges][i]));
     if (key->failed) return false;
   }
-  line->beat_ns = store_now() + BEAT_NS;
+  line->due_ns = store_now() + interval(it, line);
   return true;
 }
 
@@ -510,6 +536,13 @@ bool store_begin(store *it, const an_module *module, an_instance *instance) {
   it->runs = pthread_create(&it->thread, NULL, run_store, it) == 0;
   if (it->runs) await_join(it);
   return it->runs;
+}
+
+bool store_holds_calls(const store *it) {
+  for (size_t i = 0; i < it->count; i++) {
+    if (!it->lines[i].merges) return true;
+  }
+  return false;
 }
 
 void store_close(store *it) {

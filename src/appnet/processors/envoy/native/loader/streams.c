@@ -17,7 +17,7 @@ EXPORT const void *envoy_dynamic_module_on_http_filter_new(const void *config_po
     free(s);
     return NULL;
   }
-  if (it->store == NULL) return s;
+  if (!it->waits) return s;
   pthread_mutex_init(&s->lock, NULL);
   s->scheduler = ENVOY(http_filter_scheduler_new)(envoy);
   return s;

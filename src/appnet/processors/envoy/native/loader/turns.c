@@ -66,7 +66,7 @@ static bool go_on(stream *s, bool over) {
 
 bool take_turn(stream *s, turn turn) {
   s->turn = turn;
-  if (s->config->store == NULL) {
+  if (!s->config->waits) {
     show(s);
     return true;
   }
@@ -142,7 +142,7 @@ static void go_on_behind(void *pointer) {
 
 void turn_last(stream *s) {
   config *it = s->config;
-  if (it->store == NULL) {
+  if (!it->waits) {
     it->module->call_free(s->call);
     free(s);
     return;
