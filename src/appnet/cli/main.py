@@ -51,6 +51,7 @@ GROUPS = {
         "logs": "Show what elements record.",
         "top": "Show calls, refusals and how long calls take.",
         "why": "Show why a call was refused, and run it again.",
+        "state": "Look into shared state and change it while proxies run.",
     },
     "Plan and compile an application": {
         "plan": "Print plans: what runs where, at what cost.",
