@@ -58,3 +58,18 @@ def test_what_is_no_address_is_told(address: str) -> None:
 @pytest.mark.parametrize("time", ["0", "61s", "true", "-1", "soon"])
 def test_what_is_no_time_is_told(time: str) -> None:
     assert read(f"state: {{timeout: {time}}}") == (StateStore(), ["`timeout` must be a time"])
+
+
+@pytest.mark.parametrize("prefix", ["a b", "'{shop}'", "shop/a", "x" * 101])
+def test_what_is_no_prefix_is_told(prefix: str) -> None:
+    assert read(f"state: {{prefix: {prefix}}}")[1] == ["invalid `prefix`"]
+
+
+@pytest.mark.parametrize("secret", ["State_Password", "-a", "a..b", "x" * 254, "shop/password"])
+def test_what_is_no_name_of_a_secret_is_told(secret: str) -> None:
+    assert read(f"state: {{secret: {secret}}}")[1] == ["invalid `secret`"]
+
+
+def test_usual_names_are_taken() -> None:
+    store, told = read("state: {prefix: 'shop-1:eu', secret: state.password-2}")
+    assert (store.prefix, store.secret, told) == ("shop-1:eu", "state.password-2", [])

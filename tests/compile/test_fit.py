@@ -234,9 +234,20 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
 
 @pytest.mark.parametrize(
     ("address", "store", "code"),
-    [("", "", "C098"), ("rediss://store", "", "C099"), ("", "unix:///run/store", None), ("redis://store", "", None)],
+    [
+        ("", "", "C098"),
+        ("rediss://store", "", "C099"),
+        ("redis://ann:$NO_PASSWORD@store", "", "C100"),
+        ("redis://ann:$A_PASSWORD@store", "", None),
+        ("", "unix:///run/store", None),
+        ("redis://store", "", None),
+    ],
 )
-def test_state_in_a_store_needs_one(sample: Path, address: str, store: str, code: str | None) -> None:
+def test_state_in_a_store_needs_one(
+    sample: Path, address: str, store: str, code: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_PASSWORD", "of ann")
+    monkeypatch.delenv("NO_PASSWORD", raising=False)
     state = "state:\n    @consistency(strong)\n    total: int\n"
     handler = "total = total + 1\n    if total > 3:\n        send(err('no'), Up)\n    send(rpc, Down)"
     text = f"{state}init():\n    pass\nreq(rpc):\n    {handler}\nresp(rpc):\n    send(rpc, Up)\n"

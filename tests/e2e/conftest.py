@@ -31,7 +31,7 @@ from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.targets import NATIVE, TARGETS, WASM
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
-from appnet.processors.options import ChainOptions
+from appnet.processors.options import ChainOptions, StoreOptions
 from appnet.system.address import Address
 from tests.support.proxies import TRUSTING, signed_filter
 from tests.support.raw_grpc import RecordingServer, frame, string_field
@@ -251,12 +251,18 @@ def _compile(element: str, before: str, behind: str, target: str, methods: Seque
 
 
 def _extension(
-    number: int, elements: Sequence[str], target: str, methods: Sequence[MethodSignature], hosts: int, limits: Limits
+    number: int,
+    elements: Sequence[str],
+    target: str,
+    methods: Sequence[MethodSignature],
+    hosts: int,
+    limits: Limits,
+    store: StoreOptions | None,
 ) -> TypedExtensionConfig:
     """The filter of this number, of which there is one for each of ``elements``."""
     name = f"chain{number}"
     before, behind = "+".join(elements[:number]), "+".join(elements[number + 1 :])
-    options = ChainOptions("echo", "node", "1", limits.max_message, hosts)
+    options = ChainOptions("echo", "node", "1", limits.max_message, hosts, store=store)
     module = _compile(elements[number], before, behind, target, methods)
     if target == NATIVE:
         return signed_filter(name, module, options)
@@ -276,12 +282,14 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         workers: int,
         methods: Sequence[MethodSignature],
         limits: Limits,
+        store: StoreOptions | None,
         *,
         lets_reply: bool,
     ) -> Proxied:
         names = [f"chain{it}" for it in range(len(elements))]
         extensions = [
-            _extension(number, elements, target, methods, len(servers), limits) for number in range(len(elements))
+            _extension(number, elements, target, methods, len(servers), limits, store)
+            for number in range(len(elements))
         ]
         xds = await stack.enter_async_context(XdsServer())
         upstream = [Address("127.0.0.1", it.port) for it in servers]
@@ -328,6 +336,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
         before: Sequence[str] = (),
         methods: Sequence[MethodSignature] = (),
         limits: Limits = USUAL_LIMITS,
+        store: StoreOptions | None = None,
         lets_reply: bool = True,
     ) -> Proxied:
         """A proxy with a module for the element and one for each of those ``before`` it; ``methods``: if several.
@@ -343,6 +352,7 @@ def proxies(target: str, folder: Path) -> Iterator[StartProxied]:
                 workers,
                 methods or (method,),
                 limits,
+                store,
                 lets_reply=lets_reply,
             )
         )

@@ -60,9 +60,10 @@ class Instance:
     birth: bytes = b""
     position: int = 0
     batch: int = 0
+    scope: str = state_scope("test", "app", "a", "b")
 
     def ask(self, *arguments: bytes | str | int) -> bytes:
-        keys = state_keys(state_scope("test", "app", "a", "b"), self.element)
+        keys = state_keys(self.scope, self.element)
         answer = self.client.eval(script(), len(keys), *keys, *arguments)
         assert isinstance(answer, bytes)
         return answer

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from appnet.application.limits import seconds
 from appnet.application.model import StateStore
 from appnet.diagnostics.yaml_reader import Section
 
 _SCHEMES = ("redis", "rediss", "unix")
-_ADDRESS = "`redis://host:port`, `rediss://host:port` for TLS, or `unix:///path`"
+STORE_ADDRESS = "`redis://host:port`, `rediss://host:port` for TLS, or `unix:///path`"
+"""What the address of a store looks like."""
 _LONGEST = 60.0
+_FORMS = {
+    "prefix": (
+        re.compile(r"[^\s{}/]{1,100}"),  # braces are the hash tag's
+        "write up to 100 characters without blanks, braces and slashes",
+    ),
+    "secret": (
+        re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII),
+        "write the name of a Secret: lower-case letters, digits, `-` and `.`",
+    ),
+}
 
 
 def read_state_store(section: Section, key: str, every: str) -> StateStore:
@@ -23,9 +36,14 @@ def read_state_store(section: Section, key: str, every: str) -> StateStore:
         return StateStore()
     inner.only(("store", "prefix", "timeout", every, "secret"))
     address, prefix, secret = (inner.text(it) if it in inner else None for it in ("store", "prefix", "secret"))
-    if address is not None and (wrong := _wrong_address(address.value)):
-        section.problems.add("C012", "`store` is not the address of a store", address.span, wrong, f"write {_ADDRESS}")
+    if address is not None and (wrong := wrong_address(address.value)):
+        help_ = f"write {STORE_ADDRESS}"
+        section.problems.add("C012", "`store` is not the address of a store", address.span, wrong, help_)
         address = None
+    for name, it in (("prefix", prefix), ("secret", secret)):
+        form, help_ = _FORMS[name]
+        if it is not None and not form.fullmatch(it.value):
+            section.problems.add("C012", f"invalid `{name}`", it.span, "not such a name", help_)
     given = {
         "address": address.value if address else None,
         "prefix": prefix.value if prefix else None,
@@ -49,7 +67,7 @@ def plain_state_store(store: StateStore, every: str) -> Mapping[str, Any]:
     return {key: it for key, it in found.items() if it != ""}
 
 
-def _wrong_address(text: str) -> str:
+def wrong_address(text: str) -> str:
     """What is wrong with an address; nothing where it is one."""
     if any(it.isspace() or not it.isprintable() for it in text):  # `urlsplit` would leave these out
         return "an address has no spaces"
@@ -72,6 +90,21 @@ def _wrong_address(text: str) -> str:
         if not number or (number.isascii() and number.isdecimal())
         else "what follows the port is the number of a database"
     )
+
+
+class NoPasswordError(LookupError):
+    """The environment does not have the variable that an address names; the text is its name."""
+
+
+def password_of(address: str) -> str:
+    """The password in the address of a store: `$NAME` is what the environment has. Raises `NoPasswordError`."""
+    written = urlsplit(address).password or ""
+    if not written.startswith("$"):
+        return unquote(written)
+    found = os.environ.get(written[1:], "")
+    if not found:
+        raise NoPasswordError(written[1:])
+    return found
 
 
 def _time(section: Section, key: str) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import yaml
 
@@ -38,27 +38,28 @@ class WrongValue(Exception):  # noqa: N818 -- it becomes a diagnostic at once
         self.wanted = wanted
 
 
-def from_yaml(node: yaml.Node, type_: Type) -> Value:
+def from_yaml(node: yaml.Node, type_: Type, scalar: Callable[[yaml.Node, Type], Value | None] | None = None) -> Value:
     """The value of ``type_`` that a node writes: pairs are lists of two, Vecs lists, Maps mappings.
 
-    Raises `WrongValue`.
+    ``scalar`` reads what is none of them; None: it is of another type. Raises `WrongValue`.
     """
     match type_, node:
         case PairType(first=first, second=second), yaml.SequenceNode(value=[one, two]):
-            return (from_yaml(one, first), from_yaml(two, second))
+            return (from_yaml(one, first, scalar), from_yaml(two, second, scalar))
         case VecType(item=item), yaml.SequenceNode(value=items):
-            return [from_yaml(it, item) for it in items]
+            return [from_yaml(it, item, scalar) for it in items]
         case MapType(key=key, value=kept), yaml.MappingNode(value=entries):
-            return {from_yaml(k, key): from_yaml(v, kept) for k, v in entries}
+            return {from_yaml(k, key, scalar): from_yaml(v, kept, scalar) for k, v in entries}
         case PairType() | VecType() | MapType() | OptionType(), _:
             raise WrongValue(node, type_)
-    value = _scalar(node, type_)
+    value = (scalar or scalar_from_yaml)(node, type_)
     if value is None:
         raise WrongValue(node, type_)
     return value
 
 
-def _scalar(node: yaml.Node, type_: Type) -> Value | None:
+def scalar_from_yaml(node: yaml.Node, type_: Type) -> Value | None:
+    """The value of a type that is neither pair, Vec nor Map; None where the node writes none of it."""
     value = scalar_value(node)
     if value is None or (type_ == BOOL) != isinstance(value, bool):
         return None

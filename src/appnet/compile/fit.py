@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application, Chain, Limits, Side
+from appnet.application.state_store import NoPasswordError, password_of
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
@@ -348,11 +349,11 @@ def without_store(application: LoadedApplication, where: Where) -> list[Diagnost
 
 
 def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
-    store = chain.chain.state
-    if store.address and not store.address.startswith("rediss:"):
+    address = chain.chain.state.address
+    flaw = _NO_STORE if not address else _no_way(address)
+    if flaw is None or not any(in_store(chain, where)):
         return
-    if not any(in_store(chain, where)):
-        return
+    code, what, help_ = flaw
     for spec in (it.spec for it in chain.chain.stops):
         asked = shared_state(chain.elements[spec.name.value])
         marked = next((it for it in parse(spec.source).state if asked and it.name.name == asked[0].name), None)
@@ -360,15 +361,26 @@ def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
             continue
         span = next(it for it in marked.decorators if it.name.name == "consistency").span
         name, label = marked.name.name, f"`{marked.name.name}` is in a store"
-        if store.address:
-            title = f"`{spec.name}` shares `{name}`, and native modules do not speak TLS to a store"
-            yield _error(
-                "C099", title, span, label, "name it by `redis://` or `unix://`, through a tunnel where it is far"
-            )
-        else:
-            title = f"`{spec.name}` shares `{name}`, and no store is named"
-            help_ = "name one: `state: {store: redis://HOST:PORT}`; `appnetctl run` starts one of its own"
-            yield _error("C098", title, span, label, help_)
+        yield _error(code, f"`{spec.name}` shares `{name}`, and {what}", span, label, help_)
+
+
+_NO_STORE = (
+    "C098",
+    "no store is named",
+    "name one: `state: {store: redis://HOST:PORT}`; `appnetctl run` starts one of its own",
+)
+
+
+def _no_way(address: str) -> tuple[str, str, str] | None:
+    """Why the store at the address cannot be reached, with a code and a remedy."""
+    if address.startswith("rediss:"):
+        help_ = "name it by `redis://` or `unix://`, through a tunnel where it is far"
+        return "C099", "native modules do not speak TLS to a store", help_
+    try:
+        password_of(address)
+    except NoPasswordError as error:
+        return "C100", f"the environment has no `{error}` with the store's password", f"set the variable `{error}`"
+    return None
 
 
 def moved_to(application: LoadedApplication, processor: str) -> LoadedApplication:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from appnet.interpret.values import Value
@@ -12,22 +13,28 @@ CLOCK_START_NS = 1_000_000_000_000
 """What the clock of each run begins with; an Instant is shown, and written, in seconds from there."""
 
 
-def shown(value: Value, type_: Type) -> str:
-    """The value as a behaviour file would write it."""
+def shown(value: Value, type_: Type, scalar: Callable[[Value, Type], str] | None = None) -> str:
+    """The value as a behaviour file would write it; ``scalar``: what writes what is neither pair, Vec nor Map."""
     match type_:
         case PairType(first=first, second=second):
-            return f"[{shown(value[0], first)}, {shown(value[1], second)}]"
+            return f"[{shown(value[0], first, scalar)}, {shown(value[1], second, scalar)}]"
         case VecType(item=item):
-            return "[" + ", ".join(shown(it, item) for it in value) + "]"
+            return "[" + ", ".join(shown(it, item, scalar) for it in value) + "]"
         case MapType(key=key, value=kept):
-            return "{" + ", ".join(f"{shown(k, key)}: {shown(v, kept)}" for k, v in value.items()) + "}"
+            entries = (f"{shown(k, key, scalar)}: {shown(v, kept, scalar)}" for k, v in value.items())
+            return "{" + ", ".join(entries) + "}"
+    return (scalar or shown_scalar)(value, type_)
+
+
+def shown_scalar(value: Value, type_: Type) -> str:
+    """A value that is neither pair, Vec nor Map."""
     if type_ in {STRING, BYTES}:
         return '"' + "".join(map(_escaped, value.decode("utf-8", "backslashreplace"))) + '"'
     if type_ == INSTANT:
         return f"{(value - CLOCK_START_NS) / 1e9:.9g}"
-    if type_ == FLOAT:
-        return repr(value) if math.isfinite(value) else f".{value}"
-    return str(value).lower()
+    if type_ == FLOAT and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else "-.inf" if value < 0 else ".inf"
+    return repr(value) if type_ == FLOAT else str(value).lower()
 
 
 def plain(value: Value, type_: Type) -> Any:

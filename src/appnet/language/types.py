@@ -71,3 +71,29 @@ UNIT = Type("unit")
 
 SCALARS = (BOOL, INT, UINT, FLOAT, STRING, BYTES, INSTANT)
 NUMERIC = (INT, UINT, FLOAT)
+
+
+def type_named(text: str) -> Type | None:
+    """The type that is written so; None where there is none. The inverse of ``str``."""
+    inner = text[text.find("<") + 1 : -1]
+    parts = [type_named(it) for it in _parts(inner)] if text.endswith(">") else []
+    match text.partition("<")[0], parts:
+        case "Map", [Type() as key, Type() as value]:
+            return MapType(key, value)
+        case "Vec", [Type() as item]:
+            return VecType(item)
+        case "", [Type() as first, Type() as second]:
+            return PairType(first, second)
+    return next((it for it in SCALARS if it.name == text), None)
+
+
+def _parts(text: str) -> list[str]:
+    """What commas separate that are in no brackets."""
+    parts, depth = [""], 0
+    for it in text:
+        depth += (it == "<") - (it == ">")
+        if it == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += it
+    return [it.strip() for it in parts]

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd, StateStore
+from appnet.application.state_store import password_of
 from appnet.observe.otlp import Resource
 from appnet.state.layout import script, state_scope
 
@@ -20,7 +21,8 @@ _WHOLE = 2**32 - 1
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """Where a chain shares state. ``address``: a URL, as `StateStore` has it. ``scope``: what keys begin with.
+    """Where a chain shares state. ``address``: a URL, as `StateStore` has it; ``encode`` raises `NoPasswordError` where
+    the environment does not have the password that it names. ``scope``: what keys begin with.
 
     ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state.
     """
@@ -36,7 +38,7 @@ class StoreOptions:
         path = unquote(url.path) if url.scheme == "unix" else ""
         database = "" if path else url.path.removeprefix("/")
         host, port = ("", "") if path else (url.hostname or "", str(url.port or DEFAULT_PORT))
-        texts = [path, host, port, unquote(url.username or ""), unquote(url.password or ""), database, self.scope]
+        texts = [path, host, port, unquote(url.username or ""), password_of(self.address), database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
         milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
         return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)

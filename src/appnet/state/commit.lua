@@ -4,6 +4,8 @@
 --   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
 --   beat    id                                   it is alive
 --   leave   id                                   it has ended
+--   edit    name, kind, changes                  an operator changes the variable, which is of that type
+--   forget  name, kind                           and has it begin anew, as `init` sets it
 --
 -- Changes are a sequence of  u8 kind | text variable | text key | text value,  little-endian, a text being a u32 size and
 -- bytes. Kinds: 1 gives a variable its value, 2 sets an entry of a Map, 3 deletes one, 4 empties a Map. The answer begins
@@ -14,13 +16,15 @@
 --      commit: u64 position after it
 --   1  commit: others were faster: u64 position | their changes since the given one
 --   2  commit: the state is another one, or has moved too far, or the batch comes too late: join again
+--      edit, forget: the variable is not there, or of another type
 --   3  join: refused, for the reason that follows
 local meta, log, values, entries, order, instances = unpack(KEYS)
 local KEPT = 1024
 local command, id = ARGV[1], ARGV[2]
 
+-- True where a key of the store may be a new one.
 local function make(changes, wanted)
-  local at, size = 1, #changes
+  local at, size, fresh = 1, #changes, false
   local sequence = tonumber(redis.call('HGET', meta, 'sequence') or '0')
   local before = sequence
   while at <= size do
@@ -30,10 +34,10 @@ local function make(changes, wanted)
     if wanted and not wanted[name] then
       -- it is there already
     elseif kind == 1 then
-      redis.call('HSET', values, name, value)
+      fresh = redis.call('HSET', values, name, value) > 0 or fresh
     elseif kind == 2 then
       sequence = sequence + 1
-      redis.call('HSET', entries, member, value)
+      fresh = redis.call('HSET', entries, member, value) > 0 or fresh
       redis.call('ZADD', order, sequence, member)
     elseif kind == 3 then
       redis.call('HDEL', entries, member)
@@ -48,6 +52,7 @@ local function make(changes, wanted)
     end
   end
   if sequence ~= before then redis.call('HSET', meta, 'sequence', sequence) end
+  return fresh
 end
 
 local function change(kind, name, key, value)
@@ -73,6 +78,12 @@ local function append(changes)
   return position
 end
 
+local function drop(name)
+  make(change(4, name, '', ''))
+  redis.call('HDEL', values, name)
+  redis.call('HDEL', meta, 'kind:' .. name)
+end
+
 -- The last instance has ended: so does what is not to outlive it.
 local function finish()
   local lasting = redis.call('HGET', meta, 'lasting')
@@ -84,11 +95,7 @@ local function finish()
   for name in string.gmatch(lasting, '[^\n]+') do stays[name] = true end
   for _, field in ipairs(redis.call('HKEYS', meta)) do
     local name = string.match(field, '^kind:(.*)$')
-    if name and not stays[name] then
-      make(change(4, name, '', ''))
-      redis.call('HDEL', values, name)
-      redis.call('HDEL', meta, field)
-    end
+    if name and not stays[name] then drop(name) end
   end
   redis.call('HDEL', meta, 'birth')
   redis.call('DEL', log)
@@ -114,18 +121,34 @@ if command == 'commit' then
   local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
   if known[1] ~= birth or tonumber(known[3] or '0') >= batch then return struct.pack('<B', 2) end
   local position = tonumber(known[2])
+  local length = redis.call('LLEN', log)
   if position == expected then
     if changes ~= '' then
-      make(changes)
+      local fresh = make(changes)
       position = append(changes)
       redis.call('HSET', meta, 'last:' .. id, batch)
+      if (fresh or length == 0) and redis.call('PTTL', meta) > 0 then stay() end -- as a new key it would last
     end
     return struct.pack('<BI8', 0, position)
   end
-  local length = redis.call('LLEN', log)
   if expected > position or expected < position - length then return struct.pack('<B', 2) end
   local missed = redis.call('LRANGE', log, length - (position - expected), -1)
   return struct.pack('<BI8', 1, position) .. table.concat(missed)
+end
+
+if command == 'edit' or command == 'forget' then
+  local name, kind, changes = ARGV[2], ARGV[3], ARGV[4]
+  local known = redis.call('HMGET', meta, 'format', 'kind:' .. name)
+  if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end
+  if command == 'edit' then
+    make(changes)
+    append(changes)
+  else
+    drop(name)
+    redis.call('HDEL', meta, 'birth') -- instances join again, and bring what `init` gave it
+  end
+  stay()
+  return struct.pack('<B', 0)
 end
 
 local now = now_ms()
@@ -145,6 +168,8 @@ if command == 'leave' then
 end
 
 local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local policy = evicts(lasting ~= '')
+if policy then return may_drop(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
 bury(now)

@@ -20,6 +20,9 @@ PARTS = ("meta", "log", "values", "entries", "order", "instances")
 MERGED_PARTS = ("meta", "gone", "clocks", "entries", "order", "instances")
 """Those of one variable of its weak state."""
 
+FORMAT = "1"
+"""Of the keys: what the script knows."""
+
 _TEXTS = (STRING, BYTES)
 
 
@@ -104,7 +107,7 @@ def apply_change(change: Change, type_: Type, value: Value) -> Value:
     if change.kind is ChangeKind.CLEAR:
         value.clear()
         return value
-    key = _decode_key(change.key, type_.key)
+    key = decode_key(change.key, type_.key)
     value.pop(key, None)
     if change.kind is ChangeKind.SET:
         value[key] = decode(change.value, type_.value)
@@ -139,6 +142,13 @@ def encode_key(key: Value, type_: Type) -> bytes:
     return bytes(key) if type_ in _TEXTS else _inner_key(key, type_)
 
 
+def decode_key(data: bytes, type_: Type) -> Value:
+    """The key of a Map. Raises `ValueError` where the bytes are none of the type."""
+    if type_ not in _TEXTS and len(data) != 8:
+        raise ValueError(f"{len(data)} bytes are no {type_}")
+    return data if type_ in _TEXTS else _Reader(data).number(type_)
+
+
 def decode(data: bytes, type_: Type) -> Value:
     """The value. Raises `ValueError` where the bytes are none of the type."""
     reader = _Reader(data)
@@ -153,10 +163,6 @@ def _inner_key(key: Value, type_: Type) -> bytes:
         return _text(bytes(key))
     bits = float_bits(key if key != 0 else 0.0) if type_ == FLOAT else int(key) % 2**64
     return struct.pack("<Q", bits)
-
-
-def _decode_key(data: bytes, type_: Type) -> Value:
-    return data if type_ in _TEXTS else _Reader(data).number(type_)
 
 
 def _text(data: bytes) -> bytes:

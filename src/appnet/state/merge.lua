@@ -266,6 +266,15 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     end
   end
 
+  -- A key that is new since instances were last heard of would outlive them.
+  local function outlives()
+    if redis.call('HGET', meta, 'lasting') == '1' then return false end
+    for _, key in ipairs(KEYS) do
+      if redis.call('PTTL', key) == -1 then return true end
+    end
+    return false
+  end
+
   -- Commands.
 
   local function merge()
@@ -286,13 +295,15 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
       forget()
     end
     local now = now_ms()
-    if now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS then stay(now) end
+    if now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS or (changes ~= '' and outlives()) then stay(now) end
     return struct.pack('<BI8', 0, sequence) .. answer(since, evicted)
   end
 
   local function meet()
     local name, kind, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
     local now = now_ms()
+    local policy = evicts(lasting == '1')
+    if policy then return may_drop(policy) end
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
     bury(now)

@@ -237,7 +237,7 @@ class LocalMachine:
         """Starts the store of shared state, where the version needs one that is not there."""
         shared = (it for it in version.application.chains if any(in_store(it, self.settings.where)))
         if any(it.chain.state.address == store_url(self._store) for it in shared) and not self._store.exists():
-            self._progress("starting a store for shared state")
+            self._progress(f"starting a store for shared state at {store_url(self._store)}")
             self._cleanup.enter_context(running_store(self._store))
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:

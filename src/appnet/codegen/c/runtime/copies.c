@@ -32,6 +32,7 @@ static void ask_to_commit(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t
   copy->trial.changes.ahead = copy->request.ahead;
   copy->sent_to = an_trial_now(&copy->trial);
   steps_move(&copy->sent, &copy->open);
+  copy->undone = false;
   copy->batch++;
   const an_view all[] = {AN_TEXT("commit"), copy->instance->copies->carrier->id, buffer_view(&copy->birth),
                          copy_number_text(copy, 0, copy->position), buffer_view(&copy->request), copy_number_text(copy, 1, copy->batch)};
@@ -55,8 +56,8 @@ static bool copy_request(an_instance *instance, size_t number, bool beat, an_vie
     /* one at a time */
   } else if (!copy->joined) {
     ask_to_join(copy, parts, count);
-  } else if (copy->open.first != NULL && !an_trial_failed(&copy->trial)) {
-    ask_to_commit(copy, parts, count);
+  } else if ((copy->open.first != NULL || copy->away) && !an_trial_failed(&copy->trial)) {
+    ask_to_commit(copy, parts, count); /* also of nothing: whether the store is back */
   } else if (beat) {
     copy->asked = AN_ASKED_BEAT;
     ask_briefly(copy, AN_TEXT("beat"), parts, count);
@@ -164,7 +165,7 @@ static const char UNREADABLE[] = "the answer of the store is none of its script'
 /* What ran is taken back, and waits. What is under way stays in `sent`, for its batch may be in the store. */
 static void copy_take_back(an_copy *copy) {
   trial_undo(copy);
-  copy->joined = false;
+  copy->undone = true;
   for (an_step *it = copy->open.first; it != NULL; it = it->next) it->progress = AN_WAITS;
   steps_move(&copy->waiting, &copy->open);
 }
@@ -195,25 +196,36 @@ static const char *copy_joined(an_copy *copy, an_view bytes, an_step **woken) {
   return NULL;
 }
 
+static void steps_set(an_steps_list *list, an_progress progress) {
+  for (an_step *it = list->first; it != NULL; it = it->next) it->progress = progress;
+}
+
 static const char *copy_committed(an_copy *copy, uint8_t status, an_view bytes, an_step **woken) {
-  an_steps_list again;
-  if (status == 0) {
-    if (!change_number(&bytes, &copy->position) || bytes.size != 0) return UNREADABLE;
+  an_steps_list settled, again;
+  const bool in_store = status == 0;
+  const bool follows = status <= 1 && copy->joined && change_number(&bytes, &copy->position);
+  if (in_store && follows && !copy->undone && bytes.size == 0) {
+    copy->away = false;
     trial_keep(copy);
     *woken = steps_settle(&copy->sent, AN_DONE);
     return NULL;
   }
   trial_undo(copy);
+  steps_clear(&settled);
   steps_clear(&again);
-  steps_move(&again, &copy->sent);
+  steps_set(&copy->sent, in_store ? AN_DONE : AN_WAITS);
+  steps_move(in_store ? &settled : &again, &copy->sent);
+  steps_set(&copy->open, AN_WAITS);
   steps_move(&again, &copy->open);
-  if (status == 1 && change_number(&bytes, &copy->position) && make_store_changes(copy, bytes)) {
-    *woken = steps_settle(&again, AN_WAITS);
-    return NULL;
+  /* What follows what the copy is: the changes of others, or its own, which were taken back. */
+  if (follows && copy->joined && make_store_changes(copy, in_store ? buffer_view(&copy->request) : bytes)) {
+    copy->away = false;
+    steps_move(&settled, &again);
+  } else {
+    copy->joined = false;
+    steps_move(&copy->waiting, &again);
   }
-  copy->joined = false;
-  for (an_step *it = again.first; it != NULL; it = it->next) it->progress = AN_WAITS;
-  steps_move(&copy->waiting, &again);
+  *woken = settled.first;
   return status <= 2 ? NULL : UNREADABLE;
 }
 
@@ -229,7 +241,7 @@ static void copy_settle_lists(an_steps_list *list, an_steps_list *stay, an_steps
   }
 }
 
-/* Calls wait no longer. What an end has to do waits on, unless its element goes on. */
+/* Calls wait no longer. What an end has to do waits on, unless its element goes on, on what the store has to give anew. */
 static an_step *copy_give_up(an_copy *copy) {
   an_steps_list stay, settled, all;
   steps_clear(&stay);
@@ -237,7 +249,8 @@ static an_step *copy_give_up(an_copy *copy) {
   steps_clear(&all);
   copy_take_back(copy);
   copy->away = true;
-  /* Of an end that is under way, the next answer to `join` says what became of it. */
+  if (copy->sharer->goes_on) copy->joined = false;
+  /* Of an end that is under way, the next answer says what became of it. */
   steps_move(&all, &copy->waiting);
   if (copy->sharer->goes_on) {
     steps_move(&all, &copy->sent);
@@ -248,6 +261,13 @@ static an_step *copy_give_up(an_copy *copy) {
   steps_move(&all, &copy->sent);
   copy_settle_lists(&all, &copy->sent, &settled);
   return settled.first;
+}
+
+static const char *copy_refused(an_copy *copy, an_view reason) {
+  const size_t size = reason.size < sizeof copy->reason ? reason.size : sizeof copy->reason - 1;
+  memcpy(copy->reason, reason.data, size);
+  copy->reason[size] = '\0';
+  return copy->reason;
 }
 
 static const char *copy_answer(an_instance *instance, size_t number, an_view bytes) {
@@ -261,20 +281,20 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
   copy->heard_ns = instance->services.now_ns(instance->services.host);
   if (!change_bytes(&bytes, 1, &status)) {
     flaw = UNREADABLE;
-  } else if (asked == AN_ASKED_JOIN && status.data[0] == 0) {
-    flaw = copy_joined(copy, bytes, &woken);
+  } else if (status.data[0] == 3) {
+    flaw = copy_refused(copy, bytes);
   } else if (asked == AN_ASKED_JOIN) {
-    const size_t size = bytes.size < sizeof copy->reason ? bytes.size : sizeof copy->reason - 1;
-    memcpy(copy->reason, bytes.data, size);
-    copy->reason[size] = '\0';
-    flaw = copy->reason;
+    flaw = status.data[0] == 0 ? copy_joined(copy, bytes, &woken) : UNREADABLE;
   } else if (asked == AN_ASKED_COMMIT) {
     flaw = copy_committed(copy, status.data[0], bytes, &woken);
   }
   an_metrics_state(instance, number, AN_STATE_ANSWERED);
   if (asked == AN_ASKED_COMMIT && status.size == 1 && status.data[0] == 1) an_metrics_state(instance, number, AN_STATE_CONFLICT);
   if (flaw != NULL) an_metrics_state(instance, number, AN_STATE_ERROR);
-  if (flaw != NULL) woken = copy_give_up(copy);
+  if (flaw != NULL) {
+    copy->joined = false;
+    woken = copy_give_up(copy);
+  }
   an_lock_release(&copy->guard->lock);
   steps_wake(copy, woken);
   return flaw;
@@ -285,6 +305,7 @@ static void copy_unanswered(an_instance *instance, size_t number) {
   an_lock_acquire(&copy->guard->lock);
   if (copy->asked != AN_ASKED_NOTHING) an_metrics_state(instance, number, AN_STATE_ERROR);
   copy->asked = AN_ASKED_NOTHING;
+  copy->joined = false;
   copy_take_back(copy);
   an_lock_release(&copy->guard->lock);
 }

@@ -48,6 +48,7 @@ typedef struct an_copy {
   bool joined; /* it is what the store had at `position`, and the trial */
   bool away;   /* calls do not wait */
   bool paused; /* steps wait for a merge of what they change besides */
+  bool undone; /* the batch under way was taken back */
   an_asked asked;
   an_trial trial;
   an_trial_mark sent_to; /* what of it is under way */
@@ -111,6 +112,7 @@ static void trial_keep(an_copy *copy) {
 }
 
 static void trial_undo(an_copy *copy) {
+  if (an_trial_failed(&copy->trial)) copy->joined = false; /* not all of it can be */
   an_trial_undo(&copy->trial, &copy->guard->heap);
   if (copy->guard->trying == copy) copy->guard->trying = NULL;
 }

@@ -15,6 +15,25 @@ void drop(stream *s, int body) {
   if (size > 0) ENVOY(http_drain_body)(s->envoy, body, size);
 }
 
+void drop_unjudged(stream *s) {
+  const size_t judged = s->response.judged;
+  const size_t size = ENVOY(http_get_body_size)(s->envoy, ENVOY_BUFFERED_RESPONSE);
+  const size_t count = judged == 0 || size <= judged ? 0 : ENVOY(http_get_body_chunks_size)(s->envoy, ENVOY_BUFFERED_RESPONSE);
+  envoy_buffer *chunks = count == 0 ? NULL : malloc(count * sizeof *chunks);
+  char *kept = chunks == NULL ? NULL : malloc(judged), *to = kept;
+  if (size <= judged) return;
+  if (kept != NULL) ENVOY(http_get_body_chunks)(s->envoy, ENVOY_BUFFERED_RESPONSE, chunks);
+  for (size_t i = 0; kept != NULL && to < kept + judged; i++) {
+    const size_t left = (size_t)(kept + judged - to), part = chunks[i].size < left ? chunks[i].size : left;
+    memcpy(to, chunks[i].data, part);
+    to += part;
+  }
+  drop(s, ENVOY_BUFFERED_RESPONSE);
+  if (kept != NULL) ENVOY(http_append_body)(s->envoy, ENVOY_BUFFERED_RESPONSE, (envoy_buffer){kept, judged});
+  free(kept);
+  free(chunks);
+}
+
 /* Answers a caller that knows HTTP alone. */
 static void reply_plainly(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
@@ -37,7 +56,8 @@ static envoy_header *with_own(envoy_header *first, size_t *count, const an_entry
 }
 
 /* Answers in the place of the response, or ends the one that has begun. A reply of Envoy's in the place of a response that
- * waits here would not pass the filters before this one: as a response of its own it does. */
+ * waits here would not pass the filters before this one: as a response of its own it does. Where Envoy holds some of the
+ * body it sends data, if only that they end, which may not follow a status in headers. */
 void reply(stream *s) {
   const an_outcome *outcome = s->config->module->outcome(s->call);
   char code[AN_STATUS_SIZE];
@@ -48,18 +68,21 @@ void reply(stream *s) {
       {"content-type", 12, "application/grpc", 16},
       {":status", 7, "200", 3},
   };
-  bool in_place = s->response_begun && !s->response_passed;
-  size_t count = s->response_passed ? 2 : in_place ? 4 : 3;
+  const bool in_place = s->response_begun && !s->response_passed;
+  const bool apart = in_place && ENVOY(http_get_body_size)(s->envoy, ENVOY_BUFFERED_RESPONSE) > 0 && speaks_grpc(s);
+  const bool in_trailers = s->response_passed || apart;
+  size_t count = in_trailers ? 2 : in_place ? 4 : 3;
   envoy_header *all = with_own(first, &count, outcome->metadata), *headers = all != NULL ? all : first;
   s->replied = true;
   s->cut = in_place || s->response_passed;
-  s->own_trailers = s->response_passed;
-  if (s->response_passed) {
+  s->own_trailers = in_trailers;
+  if (in_trailers) drop_unjudged(s); /* Envoy sends what it holds ahead of trailers */
+  if (apart) ENVOY(http_send_response_headers)(s->envoy, first + 2, 2, false);
+  if (in_trailers) {
     ENVOY(http_send_response_trailers)(s->envoy, headers, count);
   } else if (!speaks_grpc(s)) {
     reply_plainly(s);
   } else if (in_place) {
-    drop(s, ENVOY_BUFFERED_RESPONSE);
     ENVOY(http_send_response_headers)(s->envoy, headers, count, true);
   } else {
     ENVOY(http_send_response)(s->envoy, 200, headers, count, (envoy_buffer){NULL, 0}, TEXT("appnet_refused"));

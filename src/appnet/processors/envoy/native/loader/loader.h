@@ -119,6 +119,7 @@ void headers_free(left_headers *left);
 /* answers.c: what a chain's outcome makes of a stream. */
 bool speaks_grpc(stream *s);
 void drop(stream *s, int body);
+void drop_unjudged(stream *s); /* of the response that Envoy holds, all but what elements let pass */
 void reply(stream *s);
 void respond(stream *s);
 void clear_map(stream *s, int map);

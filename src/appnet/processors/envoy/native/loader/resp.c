@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_REPLY = 1 << 30 };
+enum { MOST_REPLY = 1 << 30, ROOM_KEPT = 1 << 20 };
 
 void bytes_add(bytes *to, const void *data, size_t size) {
   if (to->failed || size == 0) return;
@@ -27,6 +27,7 @@ void bytes_add(bytes *to, const void *data, size_t size) {
 void bytes_drop(bytes *from, size_t size) {
   if (size < from->size) memmove(from->data, from->data + size, from->size - size);
   from->size -= size;
+  if (from->size == 0 && from->room > ROOM_KEPT) bytes_free(from); /* a large answer is rare */
 }
 
 void bytes_free(bytes *it) {

@@ -25,10 +25,16 @@
 #define FIRST_BACKOFF_NS (20 * MS)
 #define LONGEST_BACKOFF_NS (500 * MS)
 #define REFUSED_NS (1000 * MS)
+#define QUIET_NS (1000 * MS)
+#define CONNECT_NS (500 * MS)
+#define SILENT_NS (10000 * MS) /* a store that is busy that long is none; what takes no packets is found out sooner */
 #define LOOK_NS (10 * MS)
 #define MERGE_TIMEOUT_NS (5000 * MS) /* nobody waits for it */
 
-enum { ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, MOST_OUTSTANDING = 4096 };
+enum {
+  ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, MOST_OUTSTANDING = 4096,
+  UNACKNOWLEDGED_MS = 1000
+};
 
 /* Of an element's strong state, and of a variable that is merged. */
 static const char *const key_names[2][KEYS] = {{"meta", "log", "values", "entries", "order", "instances"},
@@ -42,7 +48,7 @@ typedef struct job {
 
 typedef struct copy_line {
   bytes keys[KEYS];
-  bool joined, merges;
+  bool joined, merges, complained; /* it has what the store has, at some time; somebody was told what is wrong with it */
   uint64_t due_ns, again_ns; /* when it is time to merge, or to tell that it is alive; before when nothing is asked */
 } copy_line;
 
@@ -68,6 +74,8 @@ struct store {
   int socket;
   bool connected, ready, complained; /* the handshake is over; somebody was told that the store is away */
   uint64_t retry_ns, backoff_ns;
+  uint64_t quiet_ns; /* nothing is told before */
+  uint64_t heard_ns; /* when the store was last heard, or asked after a silence */
   bytes out, in;
   int *outstanding; /* of each reply that is to come: the copy, or a part of the handshake */
   size_t first, waiting;
@@ -82,10 +90,13 @@ static uint64_t store_now(void) {
 
 static const an_sharing *sharing_of(const store *it) { return it->module->sharing; }
 
-static void tell(store *it, const char *what, an_view detail) {
+/* Once for each time that something is wrong, and not too often where it comes and goes. */
+static void tell(store *it, bool *told, const char *what, an_view detail) {
   char text[400];
-  if (it->complained) return;
-  it->complained = true;
+  const uint64_t now = store_now();
+  if (*told || now < it->quiet_ns) return;
+  *told = true;
+  it->quiet_ns = now + QUIET_NS;
   snprintf(text, sizeof text, "appnet: the store of shared state: %s%.*s", what, (int)(detail.size < 200 ? detail.size : 200),
            detail.size > 0 ? (const char *)detail.data : "");
   it->complain(text);
@@ -131,18 +142,19 @@ static void do_jobs(store *it) {
 
 /* ---- connection ------------------------------------------------------------------------------------------ */
 
-/* What is under way is lost; a new connection is tried after a while. */
+/* What is under way is lost; a new connection is tried after a while. `detail` may be of what was received. */
 static void disconnect(store *it, const char *why, an_view detail) {
+  tell(it, &it->complained, why, detail);
   if (it->socket >= 0) close(it->socket);
   it->socket = -1;
   it->connected = it->ready = false;
-  it->out.size = it->in.size = 0;
+  bytes_drop(&it->out, it->out.size);
+  bytes_drop(&it->in, it->in.size);
   it->out.failed = it->in.failed = false;
   it->first = it->waiting = 0;
   it->retry_ns = store_now() + it->backoff_ns;
   it->backoff_ns = 2 * it->backoff_ns < LONGEST_BACKOFF_NS ? 2 * it->backoff_ns : LONGEST_BACKOFF_NS;
   for (size_t i = 0; i < it->count; i++) sharing_of(it)->unanswered(it->instance, i);
-  tell(it, why, detail);
 }
 
 static void disconnect_failed(store *it, const char *why) {
@@ -171,15 +183,22 @@ static bool open_inet(store *it) {
     errno = EHOSTUNREACH;
     return false;
   }
-  const int on = 1;
+  const int on = 1, unacknowledged = UNACKNOWLEDGED_MS;
   it->socket = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   bool begun = it->socket >= 0 && (connect(it->socket, found->ai_addr, found->ai_addrlen) == 0 || errno == EINPROGRESS);
-  if (begun) setsockopt(it->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (begun) {
+    setsockopt(it->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(it->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged, sizeof unacknowledged);
+    setsockopt(it->socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on); /* where an answer is to come and nothing to be sent */
+    setsockopt(it->socket, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof on);
+    setsockopt(it->socket, IPPROTO_TCP, TCP_KEEPINTVL, &on, sizeof on);
+  }
   freeaddrinfo(found);
   return begun;
 }
 
 static void expect(store *it, int what) {
+  if (it->waiting == 0) it->heard_ns = store_now();
   it->outstanding[(it->first + it->waiting) % MOST_OUTSTANDING] = what;
   it->waiting++;
 }
@@ -211,6 +230,7 @@ static void greet(store *it) {
 
 static void connect_now(store *it) {
   errno = 0;
+  it->heard_ns = store_now();
   if (!(it->settings.path.size > 0 ? open_unix(it) : open_inet(it))) {
     disconnect_failed(it, "it cannot be reached: ");
     return;
@@ -275,28 +295,53 @@ static void note_joined(store *it, copy_line *line) {
   pthread_mutex_unlock(&it->lock);
 }
 
+/* An error of what the keys of one element hold: other elements can go on. */
+static bool is_of_state(an_view error) {
+  static const char *const begins[] = {"WRONGTYPE ", "ERR "};
+  for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+    const size_t size = strlen(begins[i]);
+    if (error.size >= size && memcmp(error.data, begins[i], size) == 0) return true;
+  }
+  return false;
+}
+
+static void take_answer_of(store *it, size_t copy, an_view bytes) {
+  copy_line *line = &it->lines[copy];
+  const char *flaw = sharing_of(it)->answer(it->instance, copy, bytes);
+  it->complained = false;
+  it->backoff_ns = FIRST_BACKOFF_NS;
+  if (flaw != NULL) {
+    const an_view element = sharing_of(it)->element(it->instance, copy);
+    char text[400];
+    snprintf(text, sizeof text, "%.*s: %s", (int)(element.size < 100 ? element.size : 100), (const char *)element.data, flaw);
+    line->again_ns = store_now() + REFUSED_NS;
+    tell(it, &line->complained, "state of ", text_view(text));
+  } else {
+    line->complained = false;
+    note_joined(it, line);
+  }
+}
+
+/* As if the script had said it. */
+static void take_error_of(store *it, size_t copy, an_view error) {
+  uint8_t bytes[201] = {3};
+  const size_t size = error.size < sizeof bytes - 1 ? error.size : sizeof bytes - 1;
+  memcpy(bytes + 1, error.data, size);
+  take_answer_of(it, copy, (an_view){bytes, size + 1});
+}
+
 static void take_answer(store *it, int what, resp_kind kind, an_view text) {
-  if (kind == RESP_ERROR) {
+  if (kind == RESP_ERROR && what >= 0 && is_of_state(text)) {
+    take_error_of(it, (size_t)what, text);
+  } else if (kind == RESP_ERROR) {
     disconnect(it, "it says: ", text);
-  } else if (what == HANDSHAKE) {
-    return;
+  } else if (what >= 0) {
+    take_answer_of(it, (size_t)what, text);
+  } else if (what == HANDSHAKE_SCRIPT && text.size != SHA_HEX) {
+    disconnect(it, "it does not take scripts", (an_view){NULL, 0});
   } else if (what == HANDSHAKE_SCRIPT) {
-    if (text.size != SHA_HEX) {
-      disconnect(it, "it does not take scripts", (an_view){NULL, 0});
-      return;
-    }
     memcpy(it->sha, text.data, SHA_HEX);
     it->ready = true;
-    it->backoff_ns = FIRST_BACKOFF_NS;
-  } else {
-    const char *flaw = sharing_of(it)->answer(it->instance, (size_t)what, text);
-    if (flaw != NULL) {
-      it->lines[what].again_ns = store_now() + REFUSED_NS;
-      tell(it, "", text_view(flaw));
-    } else {
-      it->complained = false;
-      note_joined(it, &it->lines[what]);
-    }
   }
 }
 
@@ -324,6 +369,7 @@ static void receive(store *it) {
   for (;;) {
     ssize_t size = read(it->socket, buffer, sizeof buffer);
     if (size > 0) {
+      it->heard_ns = store_now();
       bytes_add(&it->in, buffer, (size_t)size);
       if ((size_t)size == sizeof buffer && !it->in.failed) continue;
     } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -357,15 +403,25 @@ static void transmit(store *it) {
 
 static uint64_t earlier(uint64_t left, uint64_t right) { return left < right ? left : right; }
 
+/* Gives up a connection on which nothing is heard; gives the time at which it will. The store may be busy for longer than
+ * calls wait: to ask it anew would only make it busier. */
+static uint64_t give_up_silent(store *it, uint64_t now) {
+  if (it->socket < 0 || (it->connected && it->waiting == 0)) return UINT64_MAX;
+  const uint64_t until = it->heard_ns + (it->connected ? SILENT_NS : CONNECT_NS);
+  if (now < until) return until;
+  disconnect(it, "it does not answer", (an_view){NULL, 0});
+  return it->retry_ns;
+}
+
 /* Lets go calls that have waited too long; gives the time at which others will have. */
 static uint64_t let_go(store *it, uint64_t now) {
-  uint64_t next = UINT64_MAX;
+  uint64_t next = give_up_silent(it, now);
   for (size_t i = 0; i < it->count; i++) {
     const uint64_t timeout = it->lines[i].merges ? MERGE_TIMEOUT_NS : it->settings.timeout_ms * MS;
     uint64_t since = sharing_of(it)->waits_since(it->instance, i);
     if (since == 0) continue;
     if (now >= since + timeout) {
-      if (it->socket >= 0) disconnect(it, "it does not answer in time", (an_view){NULL, 0});
+      tell(it, &it->complained, "it does not answer in time", (an_view){NULL, 0});
       sharing_of(it)->away(it->instance, i);
     } else {
       next = earlier(next, earlier(since + timeout, now + LOOK_NS)); /* versions may wait for one another */

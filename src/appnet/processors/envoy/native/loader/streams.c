@@ -148,7 +148,7 @@ static int refuse_response(stream *s) {
     clear_map(s, ENVOY_RESPONSE_HEADERS);
     say_grpc(s);
   }
-  drop(s, ENVOY_BUFFERED_RESPONSE);
+  drop_unjudged(s);
   s->answered = true;
   return end_with_own_status(s, AN_RESPONSE_TRAILERS);
 }

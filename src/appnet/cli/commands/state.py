@@ -1,0 +1,343 @@
+"""`appnetctl state`: what is in the store of shared state, for operators, while instances run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appnet.application.state_store import STORE_ADDRESS, NoPasswordError, password_of, wrong_address
+from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
+from appnet.cli.output import Format, OutputOption, data_text, print_data
+from appnet.cli.screen import tell
+from appnet.cli.stored import read_stored, stored_data, stored_text
+from appnet.diagnostics.near import either, suggestion
+from appnet.diagnostics.source import FileSource
+from appnet.interpret.values import Value
+from appnet.language.types import MapType
+from appnet.state.operating import Entry, OperatedStore, OperatingError, Variable, operated_store
+
+EXAMPLES = (
+    "appnetctl state dump --store redis://127.0.0.1:6379",
+    "appnetctl state get quota.used ann",
+    "appnetctl state set quota.used ann 0",
+    "appnetctl state set frontend/server/limit.tokens -- -5.0",
+    "appnetctl state delete quota.used ann",
+    "appnetctl state dump quota.used -o json > used.jsonl",
+    "appnetctl state clear shop/frontend/server/quota --yes",
+)
+PAGE = "state.md"
+
+_MOST_NAMED = 5
+_LEVELS = 4  # APPLICATION/CLIENT/SERVER/ELEMENT
+
+
+class Action(Enum):
+    """What to do with the state."""
+
+    GET = "get"
+    SET = "set"
+    DELETE = "delete"
+    DUMP = "dump"
+    CLEAR = "clear"
+
+
+_WORDS = {Action.GET: "[KEY]", Action.SET: "[KEY] VALUE", Action.DELETE: "KEY", Action.DUMP: "", Action.CLEAR: ""}
+"""What follows the place."""
+
+
+def command(
+    action: Annotated[
+        Action,
+        typer.Argument(
+            help="get: print a value. set: write one. delete: delete an entry of a Map. dump: print all. clear: have "
+            "an element, or one variable, begin anew as `init` sets it."
+        ),
+    ],
+    place: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PLACE",
+            help="ELEMENT.VARIABLE, for dump and clear also ELEMENT. Where edges or applications have the same "
+            "element, their names come first: APPLICATION/CLIENT/SERVER/ELEMENT.",
+        ),
+    ] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY VALUE", help="The key of a Map; for set then the value.")
+    ] = None,
+    *,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", envvar="APPNET_STORE", help="The address of the store.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="The `prefix` of the applications that use it.")] = "appnet",
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="A file with the password of the store.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="For clear: do not ask.")] = False,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Look into the store of shared state, and change what it has, while proxies run.
+
+    A change reaches running proxies as if another proxy had made it. Values are written as in behaviour files.
+    """
+    given = _given(action, place, words or [], yes=yes)
+    with _opened(store, prefix, password_file) as opened:
+        if action is Action.DUMP:
+            _dump(opened, place, output)
+            return
+        assert place is not None
+        state, name = _state(opened, place), _split(place)[1]
+        if action is Action.CLEAR:
+            _clear(opened, state, name, output, yes=yes)
+            return
+        variable = _variable(opened, state, name)
+        key = _key(action, variable, given)
+        if action is Action.GET:
+            _get(opened, variable, key, output)
+        elif action is Action.SET:
+            _set(opened, variable, key, given[-1], output)
+        else:
+            _delete(opened, variable, key, output)
+
+
+# --- the command line ---
+
+
+def _given(action: Action, place: str | None, words: list[str], *, yes: bool) -> list[str]:
+    """The words, if as many as the action takes."""
+    wanted = _WORDS[action].split()
+    if place is None and action is not Action.DUMP:
+        what = "ELEMENT or ELEMENT.VARIABLE" if action is Action.CLEAR else "ELEMENT.VARIABLE"
+        raise typer.BadParameter(f"{action.value} needs {what}", param_hint="PLACE")
+    if len(words) > len(wanted):
+        raise typer.BadParameter(f"{action.value} takes PLACE {_WORDS[action]}".rstrip() + f", not also {words[-1]!r}")
+    if len(words) < sum(not it.startswith("[") for it in wanted):
+        raise typer.BadParameter(f"{action.value} takes PLACE {_WORDS[action]}")
+    if yes and action is not Action.CLEAR:
+        raise typer.BadParameter("only clear asks", param_hint="--yes")
+    return words
+
+
+@contextmanager
+def _opened(store: str | None, prefix: str, password_file: Path | None) -> Iterator[OperatedStore]:
+    """The store; ends the command with what goes wrong, and the exit code for it."""
+    if not store:
+        told = "no store is named: give its address, or set APPNET_STORE; `appnetctl run` says where its own is"
+        raise typer.BadParameter(told, param_hint="--store")
+    if wrong := wrong_address(store):
+        told = f"it is not the address of a store, {wrong}: write {STORE_ADDRESS}"
+        raise typer.BadParameter(told, param_hint="--store")
+    try:
+        password = password_of(store)
+    except NoPasswordError as error:
+        told = f"the environment has no {error} with the store's password: set it, or give --password-file"
+        raise typer.BadParameter(told, param_hint="--store") from None
+    with told_errors():
+        if password_file is not None:
+            password = FileSource(password_file).text().rstrip("\r\n")
+        try:
+            with operated_store(store, prefix, password) as opened:
+                yield opened
+        except OperatingError as error:
+            tell(open_screens().err, f"error: {error}")
+            raise typer.Exit(WRONG_INPUT if error.wrong_input else FAILURE) from None
+
+
+def _wrong(text: str) -> OperatingError:
+    return OperatingError(text, wrong_input=True)
+
+
+# --- what is meant ---
+
+
+def _split(place: str) -> tuple[str, str]:
+    """The state and the variable that a place names; the latter may be empty."""
+    path, slash, last = place.rpartition("/")
+    element, _, variable = last.partition(".")
+    return f"{path}{slash}{element}", variable
+
+
+def _states(opened: OperatedStore, place: str) -> list[str]:
+    wanted = _split(place)[0]
+    if wanted.count("/") >= _LEVELS - 1:
+        return [wanted]
+    known = sorted(opened.states())
+    found = [it for it in known if f"/{it}".endswith(f"/{wanted}")]
+    if found:
+        return found
+    if not known:
+        told = f"the store at {opened.where} has no state under the prefix {opened.prefix}"
+        raise _wrong(f"{told}: elements bring it when they start; --prefix names another")
+    names = dict.fromkeys(it.rpartition("/")[2] for it in known)
+    raise _wrong(f"the store has no state of {wanted}; {suggestion(wanted, names, what='elements')}")
+
+
+def _state(opened: OperatedStore, place: str) -> str:
+    found = _states(opened, place)
+    if len(found) > 1:
+        more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        told = f"{_split(place)[0]} is on several edges: name it with its edge"
+        raise _wrong(f"{told}, {either(found[:_MOST_NAMED])}{more}")
+    return found[0]
+
+
+def _variable(opened: OperatedStore, state: str, name: str) -> Variable:
+    known = opened.variables(state)
+    if not known:
+        raise _wrong(f"the store has no state of {state}: elements bring it when they start")
+    if name in known:
+        return known[name]
+    if not name:
+        raise _wrong(f"name a variable of it: {either([str(it) for it in known.values()][:_MOST_NAMED])}")
+    told = f"the store has no variable {name} of {state}: {suggestion(name, known, what='variables there')}"
+    raise _wrong(f"{told}; `appnetctl show ELEMENT --what states` says which are local")
+
+
+def _key(action: Action, variable: Variable, words: list[str]) -> Value | None:
+    """The key among the words, if the variable is a Map."""
+    given = words[:-1] if action is Action.SET else words
+    if not isinstance(variable.type, MapType):
+        if action is Action.DELETE:
+            told = f"{variable} is of type {variable.type}, and has no entries"
+            raise _wrong(f"{told}: `appnetctl state clear {variable}` has it begin anew")
+        if given:
+            raise _wrong(f"{variable} is of type {variable.type}, and has no keys: leave out {given[0]!r}")
+        return None
+    if not given:
+        told = f"{variable} is of type {variable.type}: {action.value} takes {_WORDS[action].replace('[KEY]', 'KEY')}"
+        raise _wrong(f"{told}; `appnetctl state dump {variable}` prints all")
+    try:
+        return read_stored(given[0], variable.type.key)
+    except ValueError as error:
+        raise _wrong(f"the key {error}") from None
+
+
+# --- actions ---
+
+
+def _get(opened: OperatedStore, variable: Variable, key: Value | None, output: Format) -> None:
+    value = opened.value(variable, key)
+    if value is None:
+        raise OperatingError(_no_entry(variable, key))
+    entry = Entry(variable, key, value)
+    if output is Format.TEXT:
+        typer.echo(_value_text(entry))
+    else:
+        print_data(_data(entry), output)
+
+
+def _set(opened: OperatedStore, variable: Variable, key: Value | None, text: str, output: Format) -> None:
+    type_ = variable.type.value if isinstance(variable.type, MapType) else variable.type
+    try:
+        value = read_stored(text, type_)
+    except ValueError as error:
+        raise _wrong(f"the value {error}") from None
+    opened.set(variable, key, value)
+    _print(Entry(variable, key, value), output)
+
+
+def _delete(opened: OperatedStore, variable: Variable, key: Value | None, output: Format) -> None:
+    if not opened.delete(variable, key):
+        raise OperatingError(_no_entry(variable, key))
+    if output is Format.TEXT:
+        typer.echo(f"{_named(variable, key)} deleted")
+    else:
+        print_data({"state": variable.state, "variable": variable.name, "key": _key_data(variable, key)}, output)
+
+
+def _dump(opened: OperatedStore, place: str | None, output: Format) -> None:
+    if place is not None:
+        for state in _states(opened, place):
+            _dump_state(opened, state, _split(place)[1], output)
+        return
+    wrong = []
+    for state in opened.states():
+        try:
+            _dump_state(opened, state, "", output)
+        except OperatingError as error:  # one that cannot be read hides no other
+            wrong.append(str(error))
+    if wrong:
+        raise OperatingError("\nerror: ".join(wrong))
+
+
+def _dump_state(opened: OperatedStore, state: str, name: str, output: Format) -> None:
+    known = opened.variables(state)
+    if name or not known:
+        known = {name: _variable(opened, state, name)}
+    for entry in (it for variable in known.values() for it in opened.entries(variable)):
+        if output is Format.YAML:
+            typer.echo("---\n" + data_text(_data(entry), output), nl=False)
+        else:
+            _print(entry, output, line=True)
+
+
+def _clear(opened: OperatedStore, state: str, name: str, output: Format, *, yes: bool) -> None:
+    variable = _variable(opened, state, name) if name else None
+    what = state if variable is None else str(variable)
+    if not yes:
+        _ask(what)
+    if variable is None:
+        opened.remove(state)
+    else:
+        opened.forget(variable)
+    if output is Format.TEXT:
+        typer.echo(f"{what} begins anew")
+    else:
+        print_data({"state": state} | ({"variable": name} if name else {}), output)
+
+
+def _ask(what: str) -> None:
+    """Ends the command unless a person agrees."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is no terminal to ask on: give it to agree", param_hint="--yes")
+    if not typer.confirm(f"{what} will begin anew, and what it has is lost. Clear it?", err=True):
+        tell(open_screens().err, "nothing was cleared")
+        raise typer.Exit(FAILURE)
+
+
+# --- what is printed ---
+
+
+def _no_entry(variable: Variable, key: Value | None) -> str:
+    told = f"there is no {_named(variable, key)} in the store"
+    return f"{told}: `appnetctl state dump {variable}` prints what there is"
+
+
+def _named(variable: Variable, key: Value | None) -> str:
+    if not isinstance(variable.type, MapType):
+        return str(variable)
+    return f"{variable}[{stored_text(key, variable.type.key)}]"
+
+
+def _value_text(entry: Entry) -> str:
+    type_ = entry.variable.type
+    return stored_text(entry.value, type_.value if isinstance(type_, MapType) else type_)
+
+
+def _key_data(variable: Variable, key: Value | None) -> Any:
+    assert isinstance(variable.type, MapType)
+    return stored_data(key, variable.type.key)
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    variable, type_ = entry.variable, entry.variable.type
+    found: dict[str, Any] = {"state": variable.state, "variable": variable.name}
+    if isinstance(type_, MapType):
+        return found | {"key": _key_data(variable, entry.key), "value": stored_data(entry.value, type_.value)}
+    return found | {"value": stored_data(entry.value, type_)}
+
+
+def _print(entry: Entry, output: Format, *, line: bool = False) -> None:
+    """``line``: JSON on one, of many."""
+    if output is Format.TEXT:
+        typer.echo(f"{_named(entry.variable, entry.key)} = {_value_text(entry)}")
+    elif line:
+        typer.echo(json.dumps(_data(entry), ensure_ascii=False))
+    else:
+        print_data(_data(entry), output)

@@ -1,0 +1,86 @@
+"""A small TCP proxy before a store: its wire can be slow, dead, cut in the middle of an answer, or away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+_LARGEST = 64 << 10
+
+
+class StoreWire:
+    """``delay``: seconds that each part of an answer takes. ``cut_after``: bytes of answers that still pass before all
+    connections are cut, once; None: all. ``flowing``: whether anything passes."""
+
+    def __init__(self, socket: Path) -> None:
+        self.delay = 0.0
+        self.cut_after: int | None = None
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+        self.port = 0
+        self._socket = socket
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """Of the store behind it."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def come(self) -> None:
+        """Listens, again on the same port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def leave(self) -> None:
+        """Refuses and cuts connections."""
+        if self._server is not None:
+            self._server.close()
+        self._server = None
+        self.cut()
+        await asyncio.sleep(0)
+
+    def cut(self) -> None:
+        """Ends all connections at once."""
+        for it in self._open:
+            it.transport.abort()
+        self._open.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            store_reader, store_writer = await asyncio.open_unix_connection(self._socket)
+            self._open |= {writer, store_writer}
+            await asyncio.gather(self._pump(reader, store_writer), self._pump(store_reader, writer, answers=True))
+        writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_LARGEST):
+                await self.flowing.wait()
+                if answers and self.delay:
+                    await asyncio.sleep(self.delay)
+                if answers and self.cut_after is not None:
+                    writer.write(data[: self.cut_after])
+                    self.cut_after -= len(data)
+                    if self.cut_after <= 0:
+                        self.cut_after = None
+                        await writer.drain()
+                        self.cut()
+                        return
+                else:
+                    writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def store_wire(socket: Path) -> AsyncIterator[StoreWire]:
+    """A wire to the store at a Unix socket."""
+    wire = StoreWire(socket)
+    await wire.come()
+    try:
+        yield wire
+    finally:
+        await wire.leave()
