@@ -119,6 +119,11 @@ def _elements(page: dashboard.Dashboard) -> None:
             _query(_rate("appnet_state_errors_total", "appnet_element"), "{{appnet_element}} errors"),
         )
     )
+    by = "appnet_element, appnet_variable"
+    staleness, merges = _rate("appnet_state_staleness_total", by), _rate("appnet_state_merges_total", by)
+    shown = "{{appnet_element}}.{{appnet_variable}}"
+    about = "Of weak state, between merges: how old what an instance knows of others is."
+    page.with_panel(_over_time("Staleness", about, "ms", _query(f"{staleness} / {merges}", shown)))
     page.with_panel(_rows())
 
 
