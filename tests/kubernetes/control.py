@@ -48,6 +48,12 @@ class Controlled:
         process.kill()
         process.wait()
 
+    def keep_up(self) -> None:
+        """Starts it again if it has ended, as its Deployment does: it ends where the API server is away for longer than
+        its Lease lasts."""
+        if self.cluster.processes["controller"].poll() is not None:
+            self.start()
+
     def stop(self) -> None:
         """Ends it in order."""
         if "controller" in self.cluster.processes:

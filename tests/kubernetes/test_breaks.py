@@ -62,7 +62,7 @@ def test_it_ends_when_another_has_the_lease(cluster: Cluster) -> None:
     finally:
         controlled.stop()
         cluster.kubectl("delete", *LEASE)
-    assert "another controller holds the Lease now" in controlled.log()
+    assert "the Lease is lost" in controlled.log()
 
 
 def test_it_stops_before_its_lease_ends_where_the_api_server_is_silent(cluster: Cluster) -> None:

@@ -179,7 +179,12 @@ def test_whoever_dies_meanwhile_no_call_is_lost(controlled: Controlled, echo: Ap
         for name in ("istiod", "apiserver", "etcd"):
             cluster.restart(name, signal.SIGKILL)
             last = upgrade()
-            refuses(echo, last, 60)
+
+            def is_live(last: str = last) -> bool:
+                controlled.keep_up()
+                return echo.call(last) == REFUSED
+
+            await_(f"{last} is refused", is_live, 90)
         ready(controlled)
     assert set(codes) == {"OK"}
 

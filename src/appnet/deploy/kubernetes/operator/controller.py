@@ -52,6 +52,7 @@ _SOON_SECONDS = 0.1
 _STRANGERS_SECONDS = 2.0
 _ANSWER_SECONDS = 60.0
 _INSTALL = "`make install` makes it, and tells the cluster what AppNetConfigs are"
+_LEASE_LOST = "the Lease is lost: another controller holds it now, or the API server did not answer for 10 s"
 _GONE = "where the definition of AppNetConfigs was deleted, `make install` brings it back"
 _LOOK_AGAIN_SECONDS = 30.0
 """After which everything is looked at once more, whatever was missed."""
@@ -132,7 +133,7 @@ async def _lead(
         _log.info("at work: proxies ask at %s and send records to %s%s", settings.address, collector, reads)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_ended(leadership.keep(), "another controller holds the Lease now"))
+                group.create_task(_ended(leadership.keep(), _LEASE_LOST))
                 group.create_task(work.watch())
                 group.create_task(work.run())
                 group.create_task(work.watch_strangers())
