@@ -286,7 +286,7 @@ const char *an_merge_answer(an_instance *instance, size_t number, an_view bytes)
     const bool taken = meets ? take_met(it, bytes) : take_merged(it, bytes);
     if (!taken) flaw = UNREADABLE;
     if (taken) it->fresh_ns = it->asked_ns;
-  } else if (meets) {
+  } else if (meets || status.data[0] == 3) {
     const size_t size = bytes.size < sizeof it->reason ? bytes.size : sizeof it->reason - 1;
     memcpy(it->reason, bytes.data, size);
     it->reason[size] = '\0';
