@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import pytest
 import valkey
 
-from appnet.state.layout import script, state_keys
+from appnet.state.layout import script, state_keys, state_scope
 from tests.support.shared_store import store_under_test
-
-SCOPE = "test:app/a/b"
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +28,15 @@ class Instance:
     name: str
     birth: bytes = b""
     version: int = 0
+    scope: str = state_scope("test", "app", "a", "b")
 
     @property
     def keys(self) -> dict[str, str]:
         """By the names of their parts."""
-        return {it.rpartition(":")[2]: it for it in state_keys(SCOPE, self.element, "x")}
+        return {it.rpartition(":")[2]: it for it in state_keys(self.scope, self.element, "x")}
 
     def ask(self, *arguments: bytes | str | int) -> bytes:
-        keys = state_keys(SCOPE, self.element, "x")
+        keys = state_keys(self.scope, self.element, "x")
         answer = self.client.eval(script(), len(keys), *keys, *arguments)
         assert isinstance(answer, bytes)
         return answer

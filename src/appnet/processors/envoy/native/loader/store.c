@@ -50,6 +50,7 @@ typedef struct copy_line {
   bytes keys[KEYS];
   bool joined, merges, complained; /* it has what the store has, at some time; somebody was told what is wrong with it */
   bool asked;                      /* a request of it is under way */
+  uint64_t well_ns;                /* when an answer shows that nothing is wrong with it any more */
   uint64_t due_ns, again_ns; /* when it is time to merge, or to tell that it is alive; before when nothing is asked */
 } copy_line;
 
@@ -308,19 +309,23 @@ static bool is_of_state(an_view error) {
   return false;
 }
 
+static int shown(an_view name) { return (int)(name.size < 100 ? name.size : 100); }
+
 static void take_answer_of(store *it, size_t copy, an_view bytes) {
   copy_line *line = &it->lines[copy];
   const char *flaw = sharing_of(it)->answer(it->instance, copy, bytes);
   it->complained = false;
   it->backoff_ns = FIRST_BACKOFF_NS;
   if (flaw != NULL) {
-    const an_view element = sharing_of(it)->element(it->instance, copy);
+    const an_view element = sharing_of(it)->element(it->instance, copy), variable = sharing_of(it)->variable(it->instance, copy);
     char text[400];
-    snprintf(text, sizeof text, "%.*s: %s", (int)(element.size < 100 ? element.size : 100), (const char *)element.data, flaw);
+    snprintf(text, sizeof text, "%.*s%s%.*s: %s", shown(element), (const char *)element.data, line->merges ? "." : "",
+             shown(variable), line->merges ? (const char *)variable.data : "", flaw);
     line->again_ns = store_now() + REFUSED_NS;
+    line->well_ns = line->again_ns + REFUSED_NS; /* it may be let in, and be refused again at once */
     tell(it, &line->complained, "state of ", text_view(text));
   } else {
-    line->complained = false;
+    if (store_now() >= line->well_ns) line->complained = false;
     note_joined(it, line);
   }
 }
