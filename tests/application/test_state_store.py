@@ -73,3 +73,8 @@ def test_what_is_no_name_of_a_secret_is_told(secret: str) -> None:
 def test_usual_names_are_taken() -> None:
     store, told = read("state: {prefix: 'shop-1:eu', secret: state.password-2}")
     assert (store.prefix, store.secret, told) == ("shop-1:eu", "state.password-2", [])
+
+
+def test_merges_tell_the_store_often_enough_that_an_instance_is_alive() -> None:
+    assert read("state: {mergeEvery: 10s}")[0].merge_every == 10.0
+    assert read("state: {mergeEvery: 11s}")[1] == ["`mergeEvery` must be a time"]

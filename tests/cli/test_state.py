@@ -31,6 +31,7 @@ from appnet.language.types import (
 from appnet.state.layout import state_keys
 from tests.quickstart.support import APPNETCTL
 from tests.state.test_commit import Instance, count, put
+from tests.state.test_merge import Instance as Counter
 from tests.support import snapshots
 from tests.support.shared_store import StoreUnderTest, store_under_test
 
@@ -114,6 +115,31 @@ def test_what_lasts_can_be_changed_while_nobody_runs(quota: Instance) -> None:
 def test_clear_asks(quota: Instance) -> None:
     assert "there is no terminal to ask on" in ask("clear", "quota", code=2)
     assert quota.commit() is not None, "nothing was cleared"
+
+
+def test_weak_state_is_told_from_strong_state_and_cleared(quota: Instance, store: StoreUnderTest) -> None:
+    seen, other = Counter(store.client, "quota", "1"), Counter(store.client, "other", "1")
+    for it in (seen, other):
+        it.scope = quota.scope
+        it.meet()
+        it.merge(5, 1)
+    told = "is weak state, of which each proxy has a copy"
+    assert f"app/a/b/quota.x {told}" in ask("get", "quota.x", code=2)
+    assert f"app/a/b/other.x {told}" in ask("dump", "other", code=2)
+    assert "app/a/b/quota.count = 7\n" in ask("dump")
+    assert (
+        ask("clear", "other", "--yes") == "app/a/b/other begins anew, weak state with what running proxies have of it\n"
+    )
+    assert not store.client.exists(*other.keys.values())
+    assert seen.value == 5
+    store.client.delete(seen.keys["meta"])
+    store.client.set(seen.keys["order"], "something else")
+    ask("clear", "quota.x", "--yes")
+    assert not store.client.exists(*seen.keys.values())
+    assert ask("get", "quota.count") == "7\n"
+    seen.meet()
+    ask("clear", "quota", "--yes")
+    assert store.client.keys("*quota*") == []
 
 
 @pytest.mark.usefixtures("quota")

@@ -133,9 +133,19 @@ async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_pa
 
 @asynchronous
 async def test_upgrades_go_on_with_the_count(tmp_path: Path) -> None:
-    config = counting(tmp_path)
+    config, folder = counting(tmp_path), store_folder()
     element = config.with_name("fault.appnet")
-    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+    settings = at_store(settings_of(config, tmp_path, "native"), folder)
+    with running_store(folder):
+        await upgraded(settings, element)
+    logs = [it.read_text() for it in tmp_path.rglob("envoy.log")]
+    assert logs
+    assert not any("the store of shared state" in it for it in logs), "those that end understand what they are told"
+
+
+async def upgraded(settings: RunSettings, element: Path) -> None:
+    """Upgrades a chain three times while it counts."""
+    async with LocalMachine(settings) as machine:
         at = frontends(machine)
         for number in range(1, 4):
             await calls(at, 20)

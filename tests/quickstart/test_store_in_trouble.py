@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from appnet.cli.main import app
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.trial import get
 from appnet.language.types import INT, STRING, MapType
+from appnet.processors.envoy.node import EnvoyNode
 from appnet.state.layout import state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from tests.quickstart.support import sample, settings_of
@@ -233,6 +235,34 @@ async def test_hostile_contents_stop_no_other_element(tmp_path: Path, part: str)
         await it.calls.until(lambda: it.calls.passed >= before[""] + 100)
         assert it.calls.answers - before == {"": it.calls.passed - before[""]}
         assert it.calls.passed <= it.counted <= it.calls.made + 2
+
+
+@asynchronous
+async def test_proxies_do_nothing_while_the_store_hangs(tmp_path: Path) -> None:
+    """Nor when it is time to tell that they are alive, which they would every 5 s."""
+    element = COUNT.replace("int>\n", "int>\n    @consistency(weak)\n    seen: int\n")
+    element = element.replace("    set(used", "    seen = seen + 1\n    set(used")
+
+    def used(machine: LocalMachine) -> float:
+        """Seconds of CPU."""
+        proxies = [it for name, it in machine.nodes.items() if name.startswith("frontend")]
+        assert all(isinstance(it, EnvoyNode) for it in proxies)
+        fields = [
+            Path(f"/proc/{it.process.pid}/stat").read_text().rpartition(")")[2].split()
+            for it in proxies
+            if isinstance(it, EnvoyNode)
+        ]
+        return sum(int(it[11]) + int(it[12]) for it in fields) / os.sysconf("SC_CLK_TCK")
+
+    async with scene(tmp_path, fault=element) as it:
+        await it.calls.pass_again()
+        it.wire.flowing.clear()
+        await it.calls.are_refused()
+        it.calls.running = False
+        before = used(it.machine)
+        await asyncio.sleep(8)
+        assert used(it.machine) - before < 0.8
+        it.wire.flowing.set()
 
 
 @asynchronous

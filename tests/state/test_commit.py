@@ -242,3 +242,44 @@ def test_values_are_read_as_they_were_written(kind: Type) -> None:
     for _ in range(20):
         value = {_value(draw, kind.key): _value(draw, kind.value)} if isinstance(kind, MapType) else _value(draw, kind)
         assert same_value(decode(encode(value, kind), kind), value)
+
+
+def test_who_joins_again_without_an_answer_is_told_of_no_batch_that_never_came(client: valkey.Valkey) -> None:
+    one = Instance(client, "lost joins", "1")
+    one.join()
+    one.commit(count(5))
+    one.batch = 2
+    assert [one.join().last, one.join().last] == [1, 1]
+    one.batch = 1
+    assert one.commit(count(9)) is None  # the batch of before comes late
+    assert one.commit(count(6)) is not None
+    assert one.join().last == 3
+
+
+def test_who_was_silent_for_long_is_still_known_by_its_batches(client: valkey.Valkey) -> None:
+    one, two, three = (Instance(client, "long silence", it) for it in "123")
+    one.join(), two.join()
+    one.commit(count(5))
+    client.zincrby(state_keys(one.scope, one.element)[5], -60_000, "1")  # milliseconds
+    three.join()
+    assert one.join().last == 1
+
+
+def test_who_commits_is_alive(client: valkey.Valkey) -> None:
+    one = Instance(client, "busy", "1")
+    one.join()
+    keys = state_keys(one.scope, one.element)
+    client.zadd(keys[5], {"1": 1})
+    client.pexpire(keys[0], 1000)
+    one.commit(count(5))
+    assert client.zscore(keys[5], "1") > 1
+    assert client.pttl(keys[0]) > 1000
+
+
+def test_who_is_alive_without_state_joins_again(client: valkey.Valkey) -> None:
+    one = Instance(client, "flushed", "1")
+    one.join()
+    assert one.ask("beat", "1") == b"\0"
+    client.delete(*state_keys(one.scope, one.element))
+    assert one.ask("beat", "1") == b"\2"
+    assert client.exists(*state_keys(one.scope, one.element)) == 0

@@ -17,6 +17,7 @@ _SCHEMES = ("redis", "rediss", "unix")
 STORE_ADDRESS = "`redis://host:port`, `rediss://host:port` for TLS, or `unix:///path`"
 """What the address of a store looks like."""
 _LONGEST = 60.0
+_MERGE_LONGEST = 10.0  # a merge tells that the instance is alive: the script counts 30 s of silence as its end
 _FORMS = {
     "prefix": (
         re.compile(r"[^\s{}/]{1,100}"),  # braces are the hash tag's
@@ -47,8 +48,8 @@ def read_state_store(section: Section, key: str, every: str) -> StateStore:
     given = {
         "address": address.value if address else None,
         "prefix": prefix.value if prefix else None,
-        "timeout": _time(inner, "timeout"),
-        "merge_every": _time(inner, every),
+        "timeout": _time(inner, "timeout", _LONGEST),
+        "merge_every": _time(inner, every, _MERGE_LONGEST),
         "secret": secret.value if secret else None,
     }
     return StateStore(**{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]
@@ -107,14 +108,14 @@ def password_of(address: str) -> str:
     return found
 
 
-def _time(section: Section, key: str) -> float | None:
+def _time(section: Section, key: str, longest: float) -> float | None:
     found = section.scalar(key) if key in section else None
     if found is None:
         return None
     value, span = found
     time = None if isinstance(value, bool) else seconds(str(value))
-    if time is None or not 0 < time <= _LONGEST or math.isnan(time):
-        help_ = "write a time up to 60s, such as `50ms`"
+    if time is None or not 0 < time <= longest or math.isnan(time):
+        help_ = f"write a time up to {longest:g}s, such as `50ms`"
         section.problems.add("C012", f"`{key}` must be a time", span, "invalid value", help_)
         return None
     return time

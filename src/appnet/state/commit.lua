@@ -2,7 +2,7 @@
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
 --   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
---   beat    id                                   it is alive
+--   beat    id                                   it is alive, which commits tell as well
 --   leave   id                                   it has ended
 --   edit    name, kind, changes                  an operator changes the variable, which is of that type
 --   forget  name, kind                           and has it begin anew, as `init` sets it
@@ -15,10 +15,10 @@
 --      what there is. Batches up to the one that it names come too late from now on
 --      commit: u64 position after it
 --   1  commit: others were faster: u64 position | their changes since the given one
---   2  commit: the state is another one, or has moved too far, or the batch comes too late: join again
+--   2  commit, beat: the state is another one, or has moved too far, or the batch comes too late: join again
 --      edit, forget: the variable is not there, or of another type
 --   3  join: refused, for the reason that follows
-local meta, log, values, entries, order, instances = unpack(KEYS)
+local _, log, values, entries, order = unpack(KEYS)
 local KEPT = 1024
 local command, id = ARGV[1], ARGV[2]
 
@@ -101,33 +101,19 @@ local function finish()
   redis.call('DEL', log)
 end
 
-local function stay()
-  if redis.call('HGET', meta, 'lasting') == '' then
-    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ENDS_MS) end
-  else
-    for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
-  end
-end
-
-local function bury(now)
-  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - ALIVE_MS)) do
-    redis.call('HDEL', meta, 'last:' .. dead)
-    redis.call('ZREM', instances, dead)
-  end
-end
-
 if command == 'commit' then
   local birth, expected, changes, batch = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-  local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
-  if known[1] ~= birth or tonumber(known[3] or '0') >= batch then return struct.pack('<B', 2) end
-  local position = tonumber(known[2])
+  local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id, 'shut:' .. id)
+  if known[1] ~= birth or last_of(known[3], known[4]) >= batch then return struct.pack('<B', 2) end
+  local now, position = now_ms(), tonumber(known[2])
+  if is_due(now, id) then stay(now, id) end -- who commits all the time finds none to tell that it is alive
   local length = redis.call('LLEN', log)
   if position == expected then
     if changes ~= '' then
       local fresh = make(changes)
       position = append(changes)
       redis.call('HSET', meta, 'last:' .. id, batch)
-      if (fresh or length == 0) and redis.call('PTTL', meta) > 0 then stay() end -- as a new key it would last
+      if (fresh or length == 0) and redis.call('PTTL', meta) > 0 then stay(now, id) end -- as a new key it would last
     end
     return struct.pack('<BI8', 0, position)
   end
@@ -147,23 +133,21 @@ if command == 'edit' or command == 'forget' then
     drop(name)
     redis.call('HDEL', meta, 'birth') -- instances join again, and bring what `init` gave it
   end
-  stay()
+  keep()
   return struct.pack('<B', 0)
 end
 
 local now = now_ms()
 
 if command == 'beat' then
-  redis.call('ZADD', instances, now, id)
-  stay()
+  if redis.call('HEXISTS', meta, 'birth') == 0 then return struct.pack('<B', 2) end
+  stay(now, id)
   return struct.pack('<B', 0)
 end
 
 if command == 'leave' then
-  redis.call('ZREM', instances, id)
-  redis.call('HDEL', meta, 'last:' .. id)
-  bury(now)
-  if redis.call('ZCARD', instances) == 0 then finish() end
+  part_from(id)
+  if is_over(now) then finish() end
   return struct.pack('<B', 0)
 end
 
@@ -172,8 +156,7 @@ local policy = evicts(lasting ~= '')
 if policy then return may_drop(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
-bury(now)
-if redis.call('ZCARD', instances) == 0 then finish() end
+if is_over(now) then finish() end
 local missing, any = {}, false
 for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
   local there = redis.call('HGET', meta, 'kind:' .. name)
@@ -192,8 +175,7 @@ if any then
   redis.call('DEL', log)
   redis.call('HINCRBY', meta, 'position', 1)
 end
-redis.call('ZADD', instances, now, id)
-stay()
+stay(now, id)
 local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
-redis.call('HSET', meta, 'last:' .. id, batch)
+redis.call('HSET', meta, 'shut:' .. id, batch)
 return struct.pack('<BI4c0I8I8', 0, #known[1], known[1], tonumber(known[2]), tonumber(known[3] or '0')) .. everything()

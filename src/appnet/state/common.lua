@@ -2,7 +2,8 @@
 -- The line above has a store refuse the script as a whole where it may not write: as a replica, or without memory.
 --
 -- What the parts of the script have in common: it is this file, merge.lua and commit.lua, one behind the other.
-local FORMAT, ALIVE_MS, ENDS_MS = '1', 30000, 120000
+local FORMAT, ALIVE_MS, ENDS_MS, HEARD_MS, KNOWN_MS = '1', 30000, 120000, 5000, 3600000
+local meta, instances = KEYS[1], KEYS[6]
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -27,4 +28,44 @@ end
 
 local function may_drop(policy)
   return struct.pack('<B', 3) .. 'the store drops keys where memory is short: set maxmemory-policy to noeviction, not ' .. policy
+end
+
+-- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store, and `shut:ID`, the
+-- number up to which its batches come too late, since it began anew behind them.
+
+local function lasts()
+  local lasting = redis.call('HGET', meta, 'lasting')
+  return lasting and lasting ~= ''
+end
+
+local function keep()
+  local lasting = lasts()
+  for _, key in ipairs(KEYS) do
+    if lasting then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ENDS_MS) end
+  end
+end
+
+-- The instance was heard.
+local function stay(now, id)
+  redis.call('ZADD', instances, now, id)
+  keep()
+end
+
+local function is_due(now, id)
+  return now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS
+end
+
+local function part_from(id)
+  redis.call('ZREM', instances, id)
+  redis.call('HDEL', meta, 'last:' .. id, 'shut:' .. id)
+end
+
+-- Whether no instance is left. One that was silent for long counts as ended, but may send a batch again when it is back.
+local function is_over(now)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - KNOWN_MS)) do part_from(id) end
+  return redis.call('ZCOUNT', instances, '(' .. now - ALIVE_MS, '+inf') == 0
+end
+
+local function last_of(known, shut)
+  return math.max(tonumber(known or '0'), tonumber(shut or '0'))
 end

@@ -27,8 +27,8 @@
 --
 -- An answer may be lost: a batch that is sent again counts once.
 if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
-  local meta, gone, clocks, entries, order, instances = unpack(KEYS)
-  local TOMBSTONES, HEARD_MS, AT_ONCE = 16384, 5000, 1000
+  local _, gone, clocks, entries, order = unpack(KEYS)
+  local TOMBSTONES, AT_ONCE = 16384, 1000
   local NAN = struct.pack('<I4I4', 0, 0x7ff80000)
   local command, id = ARGV[1], ARGV[2]
   local sequence = 0
@@ -240,35 +240,18 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     return struct.pack('<I4I4c0', evicted, #clock, clock) .. told(since)
   end
 
-  -- Who is there.
-
+  -- The last instance has ended.
   local function finish()
-    if redis.call('HGET', meta, 'lasting') == '1' then
+    if lasts() then
       redis.call('HDEL', meta, 'birth')
     else
       redis.call('DEL', unpack(KEYS))
     end
   end
 
-  local function bury(now)
-    for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - ALIVE_MS)) do
-      redis.call('HDEL', meta, 'last:' .. dead)
-      redis.call('ZREM', instances, dead)
-    end
-    if redis.call('ZCARD', instances) == 0 then finish() end
-  end
-
-  local function stay(now)
-    redis.call('ZADD', instances, now, id)
-    local lasting = redis.call('HGET', meta, 'lasting') == '1'
-    for _, key in ipairs(KEYS) do
-      if lasting then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ENDS_MS) end
-    end
-  end
-
   -- A key that is new since instances were last heard of would outlive them.
   local function outlives()
-    if redis.call('HGET', meta, 'lasting') == '1' then return false end
+    if lasts() then return false end
     for _, key in ipairs(KEYS) do
       if redis.call('PTTL', key) == -1 then return true end
     end
@@ -279,13 +262,13 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
 
   local function merge()
     local how, birth, since, changes, batch = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-    local known = redis.call('HMGET', meta, 'birth', 'sequence', 'forgot', 'last:' .. id)
+    local known = redis.call('HMGET', meta, 'birth', 'sequence', 'forgot', 'last:' .. id, 'shut:' .. id)
     if known[1] ~= birth or since > tonumber(known[2]) or since < tonumber(known[3] or '0') then
       return struct.pack('<B', 2)
     end
     sequence = tonumber(known[2])
     local before, evicted = sequence, 0
-    if changes ~= '' and tonumber(known[4] or '0') < batch then
+    if changes ~= '' and last_of(known[4], known[5]) < batch then
       local combiner, number, capacity = string.match(how, '(%a+) (%a) (%d+)')
       evicted = combine_all(combiner, number, tonumber(capacity), since, changes)
       redis.call('HSET', meta, 'last:' .. id, batch)
@@ -295,7 +278,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
       forget()
     end
     local now = now_ms()
-    if now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS or (changes ~= '' and outlives()) then stay(now) end
+    if is_due(now, id) or (changes ~= '' and outlives()) then stay(now, id) end
     return struct.pack('<BI8', 0, sequence) .. answer(since, evicted)
   end
 
@@ -306,7 +289,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     if policy then return may_drop(policy) end
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
-    bury(now)
+    if is_over(now) then finish() end
     local there = redis.call('HGET', meta, 'kind')
     if there and there ~= kind then return other_kind(name, there, kind) end
     sequence = tonumber(redis.call('HGET', meta, 'sequence') or '0')
@@ -320,17 +303,16 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     end
     redis.call('HSET', meta, 'format', FORMAT, 'kind', kind, 'lasting', lasting, 'sequence', sequence)
     redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
-    stay(now)
+    stay(now, id)
     local known = redis.call('HMGET', meta, 'birth', 'last:' .. id)
-    redis.call('HSET', meta, 'last:' .. id, batch)
+    redis.call('HSET', meta, 'shut:' .. id, batch)
     local last = tonumber(known[2] or '0')
     return struct.pack('<BI4c0I8I8', 0, #known[1], known[1], sequence, last) .. answer(-1, 0)
   end
 
   local function part()
-    redis.call('ZREM', instances, id)
-    redis.call('HDEL', meta, 'last:' .. id)
-    bury(now_ms())
+    part_from(id)
+    if is_over(now_ms()) then finish() end
     return struct.pack('<B', 0)
   end
 

@@ -71,17 +71,16 @@ class OperatedStore:
 
     def states(self) -> Iterator[str]:
         """The names of all states, each once."""
-        pattern = "{" + re.sub(r"([][*?\\])", r"\\\1", self.prefix) + ":*}:meta"
-        seen: set[str] = set()
+        begin, seen = f"{{{self.prefix}:", set[str]()
         with self._told():
-            for it in self._client.scan_iter(match=pattern, count=1000):
-                name = it.decode("utf-8", "replace")[len(self.prefix) + 2 : -len("}:meta")]
-                if name not in seen:
+            for it in self._client.scan_iter(match=f"{_literal(begin)}*}}:*meta", count=1000):
+                name, _, part = it.decode("utf-8", "replace")[len(begin) :].rpartition("}:")
+                if name not in seen and (part == "meta" or part.endswith(":meta")):
                     seen.add(name)
                     yield name
 
     def variables(self, state: str) -> Mapping[str, Variable]:
-        """The variables of a state by name; none where there is no such state."""
+        """The variables of a strong state by name; none where there is no such state."""
         with self._told(state):
             meta = cast("dict[bytes, bytes]", self._client.hgetall(self._keys(state)[0]))
         if not meta:
@@ -96,6 +95,13 @@ class OperatedStore:
                 told = f"{state}.{name} is of a type that this version does not know, {kinds[name]}"
                 raise OperatingError(f"{told}: use the appnetctl of the version that runs")
         return {name: Variable(state, name, it) for name, it in types.items() if it is not None}
+
+    def weak(self, state: str) -> list[str]:
+        """The names of the variables of weak state that the store has anything of."""
+        begin = f"{{{self.prefix}:{state}}}:"
+        with self._told(state):
+            found = self._client.scan_iter(match=f"{_literal(begin)}*:*", count=1000)
+            return sorted({it.decode("utf-8", "replace")[len(begin) :].rpartition(":")[0] for it in found})
 
     def value(self, variable: Variable, key: Value | None = None) -> Value | None:
         """What the variable holds; of a Map at ``key``. None where there is no such entry."""
@@ -143,9 +149,14 @@ class OperatedStore:
         self._run(variable, "forget")
 
     def remove(self, state: str) -> None:
-        """All of a state begins anew, whatever its keys hold."""
+        """All of a strong state begins anew, whatever its keys hold."""
         with self._told(state):
             self._client.unlink(*self._keys(state))
+
+    def remove_weak(self, state: str, variable: str) -> None:
+        """Likewise a variable of weak state, with what an instance that runs had of it at its last merge."""
+        with self._told(state):
+            self._client.unlink(*self._keys(state, variable))
 
     def _edit(self, variable: Variable, change: Change) -> None:
         self._run(variable, "edit", encode_changes([change]))
@@ -158,9 +169,9 @@ class OperatedStore:
         if answer != b"\0":
             raise OperatingError(f"{variable} has changed its type meanwhile, or is gone: look at it again")
 
-    def _keys(self, state: str) -> list[str]:
+    def _keys(self, state: str, weak: str = "") -> list[str]:
         scope, _, element = state.rpartition("/")
-        return state_keys(f"{self.prefix}:{scope}", element)
+        return state_keys(f"{self.prefix}:{scope}", element, weak)
 
     @contextmanager
     def _told(self, state: str = "") -> Iterator[None]:
@@ -192,6 +203,11 @@ def operated_store(url: str, prefix: str, password: str) -> Iterator[OperatedSto
     client.connection_pool.connection_kwargs["password"] = password or None
     with client:
         yield OperatedStore(client, where, prefix)
+
+
+def _literal(text: str) -> str:
+    """A pattern of the store's that matches the text alone."""
+    return re.sub(r"([][*?\\])", r"\\\1", text)
 
 
 def _key(variable: Variable, key: Value) -> bytes:

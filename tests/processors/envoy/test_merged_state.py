@@ -226,3 +226,20 @@ def test_a_variable_of_another_type_is_not_merged(store: StoreUnderTest) -> None
     one.call(0)
     one.merge(0)
     assert "it.x = 0000000000000000" in late.state_dump()
+
+
+def test_what_the_store_refuses_of_a_merge_is_told(store: StoreUnderTest) -> None:
+    one = Busy(store, compiled(weak("LWW", "x: int"), "x = x + 1"), random.Random(1), 1)
+    carrier = one.native[0].carrier
+    assert carrier is not None
+    flaw = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+    def ask(_element: str, _variable: str, parts: list[bytes]) -> bytes | None:
+        return b"\3" + flaw.encode() if parts and parts[0] == b"merge" else one._ask(_element, _variable, parts)
+
+    carrier._ask = ask
+    one.call(0)
+    one.merge(0)
+    assert carrier.flaws == [flaw]
+    carrier._ask = one._ask
+    assert one.settled() == "it.x = 1\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -189,10 +189,14 @@ def _state(opened: OperatedStore, place: str) -> str:
 
 def _variable(opened: OperatedStore, state: str, name: str) -> Variable:
     known = opened.variables(state)
-    if not known:
-        raise _wrong(f"the store has no state of {state}: elements bring it when they start")
     if name in known:
         return known[name]
+    weak = opened.weak(state)
+    if name in weak or (weak and not known):
+        told = f"{state}.{name or weak[0]} is weak state, of which each proxy has a copy"
+        raise _wrong(f"{told}: `appnetctl state` prints and writes strong state, and can `clear` weak state")
+    if not known:
+        raise _wrong(f"the store has no state of {state}: elements bring it when they start")
     if not name:
         raise _wrong(f"name a variable of it: {either([str(it) for it in known.values()][:_MOST_NAMED])}")
     told = f"the store has no variable {name} of {state}: {suggestion(name, known, what='variables there')}"
@@ -254,23 +258,21 @@ def _delete(opened: OperatedStore, variable: Variable, key: Value | None, output
 def _dump(opened: OperatedStore, place: str | None, output: Format) -> None:
     if place is not None:
         for state in _states(opened, place):
-            _dump_state(opened, state, _split(place)[1], output)
+            name, known = _split(place)[1], opened.variables(state)
+            _dump_all(opened, [_variable(opened, state, name)] if name or not known else known.values(), output)
         return
     wrong = []
     for state in opened.states():
         try:
-            _dump_state(opened, state, "", output)
+            _dump_all(opened, opened.variables(state).values(), output)
         except OperatingError as error:  # one that cannot be read hides no other
             wrong.append(str(error))
     if wrong:
         raise OperatingError("\nerror: ".join(wrong))
 
 
-def _dump_state(opened: OperatedStore, state: str, name: str, output: Format) -> None:
-    known = opened.variables(state)
-    if name or not known:
-        known = {name: _variable(opened, state, name)}
-    for entry in (it for variable in known.values() for it in opened.entries(variable)):
+def _dump_all(opened: OperatedStore, variables: Iterable[Variable], output: Format) -> None:
+    for entry in (it for variable in variables for it in opened.entries(variable)):
         if output is Format.YAML:
             typer.echo("---\n" + data_text(_data(entry), output), nl=False)
         else:
@@ -278,16 +280,19 @@ def _dump_state(opened: OperatedStore, state: str, name: str, output: Format) ->
 
 
 def _clear(opened: OperatedStore, state: str, name: str, output: Format, *, yes: bool) -> None:
-    variable = _variable(opened, state, name) if name else None
-    what = state if variable is None else str(variable)
+    weak = [it for it in opened.weak(state) if name in {"", it}]
+    variable = opened.variables(state).get(name) if weak else _variable(opened, state, name) if name else None
+    what = f"{state}.{name}" if name else state
     if not yes:
         _ask(what)
-    if variable is None:
-        opened.remove(state)
-    else:
+    if variable is not None:
         opened.forget(variable)
+    if not name:
+        opened.remove(state)
+    for it in weak:
+        opened.remove_weak(state, it)
     if output is Format.TEXT:
-        typer.echo(f"{what} begins anew")
+        typer.echo(f"{what} begins anew" + (", weak state with what running proxies have of it" if weak else ""))
     else:
         print_data({"state": state} | ({"variable": name} if name else {}), output)
 

@@ -287,6 +287,9 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
     flaw = status.data[0] == 0 ? copy_joined(copy, bytes, &woken) : UNREADABLE;
   } else if (asked == AN_ASKED_COMMIT) {
     flaw = copy_committed(copy, status.data[0], bytes, &woken);
+  } else if (asked == AN_ASKED_BEAT && status.data[0] == 2) {
+    copy->joined = false;
+    copy_take_back(copy);
   }
   an_metrics_state(instance, number, AN_STATE_ANSWERED);
   if (asked == AN_ASKED_COMMIT && status.size == 1 && status.data[0] == 1) an_metrics_state(instance, number, AN_STATE_CONFLICT);

@@ -280,20 +280,22 @@ const char *an_merge_answer(an_instance *instance, size_t number, an_view bytes)
   an_view status = NO_TEXT;
   an_lock_acquire(&it->merging->guard->lock);
   const bool meets = it->asked == AN_MERGE_MEETS;
-  if (!change_bytes(&bytes, 1, &status) || status.data[0] == 1) {
+  if (it->asked == AN_MERGE_IDLE) {
+    /* it has ended: what it is told does not matter */
+  } else if (!change_bytes(&bytes, 1, &status) || status.data[0] == 1) {
     flaw = UNREADABLE;
   } else if (status.data[0] == 0) {
     const bool taken = meets ? take_met(it, bytes) : take_merged(it, bytes);
     if (!taken) flaw = UNREADABLE;
     if (taken) it->fresh_ns = it->asked_ns;
-  } else if (meets) {
+  } else if (meets || status.data[0] == 3) {
     const size_t size = bytes.size < sizeof it->reason ? bytes.size : sizeof it->reason - 1;
     memcpy(it->reason, bytes.data, size);
     it->reason[size] = '\0';
     flaw = it->reason;
   }
   if (flaw != NULL) an_metrics_unmerged(instance, number);
-  if (flaw != NULL || (!meets && status.data[0] != 0)) it->joined = false;
+  if (flaw != NULL || (!meets && status.size > 0 && status.data[0] != 0)) it->joined = false;
   merge_end(it);
   an_lock_release(&it->merging->guard->lock);
   if (!it->unsure) touches_clear(&it->sent); /* nobody else looks at it */

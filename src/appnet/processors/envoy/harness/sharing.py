@@ -46,9 +46,10 @@ arguments; none ask whether the store is there. None while it is away."""
 
 
 class StateCarrier:
-    """What a host gives to one instance. ``ask``: how it reaches the store."""
+    """What a host gives to one instance. ``ask``: how it reaches the store. ``flaws``: what was wrong with answers."""
 
     def __init__(self, name: bytes, ask: Ask) -> None:
+        self.flaws: list[str] = []
         self._ask = ask
         self._name = ctypes.create_string_buffer(name, len(name))
         self._woken: set[int] = set()
@@ -144,7 +145,10 @@ class StateCarrier:
             self._table.away(self._instance, copy)
             return False
         kept = ctypes.create_string_buffer(answer, max(len(answer), 1))
-        return self._table.answer(self._instance, copy, View(ctypes.addressof(kept), len(answer))) is None
+        flaw: bytes | None = self._table.answer(self._instance, copy, View(ctypes.addressof(kept), len(answer)))
+        if flaw is not None:
+            self.flaws.append(flaw.decode())
+        return flaw is None
 
 
 def _nothing(_host: int, _copy: int) -> None:

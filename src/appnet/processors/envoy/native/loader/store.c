@@ -49,6 +49,8 @@ typedef struct job {
 typedef struct copy_line {
   bytes keys[KEYS];
   bool joined, merges, complained; /* it has what the store has, at some time; somebody was told what is wrong with it */
+  bool asked;                      /* a request of it is under way */
+  uint64_t well_ns;                /* when an answer shows that nothing is wrong with it any more */
   uint64_t due_ns, again_ns; /* when it is time to merge, or to tell that it is alive; before when nothing is asked */
 } copy_line;
 
@@ -152,6 +154,7 @@ static void disconnect(store *it, const char *why, an_view detail) {
   bytes_drop(&it->in, it->in.size);
   it->out.failed = it->in.failed = false;
   it->first = it->waiting = 0;
+  for (size_t i = 0; i < it->count; i++) it->lines[i].asked = false;
   it->retry_ns = store_now() + it->backoff_ns;
   it->backoff_ns = 2 * it->backoff_ns < LONGEST_BACKOFF_NS ? 2 * it->backoff_ns : LONGEST_BACKOFF_NS;
   for (size_t i = 0; i < it->count; i++) sharing_of(it)->unanswered(it->instance, i);
@@ -263,6 +266,7 @@ static void send_request(store *it, size_t copy, const an_view *parts, size_t co
   for (size_t i = 0; i < KEYS; i++) resp_part(&it->out, (an_view){it->lines[copy].keys[i].data, it->lines[copy].keys[i].size});
   for (size_t i = 0; i < count; i++) resp_part(&it->out, parts[i]);
   expect(it, (int)copy);
+  it->lines[copy].asked = true;
 }
 
 static uint64_t interval(const store *it, const copy_line *line) {
@@ -280,8 +284,8 @@ static void take_requests(store *it) {
     if (sharing_of(it)->request_take(it->instance, i, due, parts, &count)) {
       send_request(it, i, parts, count);
       if (due) line->due_ns = now + interval(it, line);
-    } else if (due && line->merges) {
-      line->again_ns = now + MS; /* one is under way, or steps are */
+    } else if (due && line->merges && !line->asked) {
+      line->again_ns = now + MS; /* steps are under way */
     }
   }
   if (it->out.failed) disconnect(it, "out of memory", (an_view){NULL, 0});
@@ -305,19 +309,23 @@ static bool is_of_state(an_view error) {
   return false;
 }
 
+static int shown(an_view name) { return (int)(name.size < 100 ? name.size : 100); }
+
 static void take_answer_of(store *it, size_t copy, an_view bytes) {
   copy_line *line = &it->lines[copy];
   const char *flaw = sharing_of(it)->answer(it->instance, copy, bytes);
   it->complained = false;
   it->backoff_ns = FIRST_BACKOFF_NS;
   if (flaw != NULL) {
-    const an_view element = sharing_of(it)->element(it->instance, copy);
+    const an_view element = sharing_of(it)->element(it->instance, copy), variable = sharing_of(it)->variable(it->instance, copy);
     char text[400];
-    snprintf(text, sizeof text, "%.*s: %s", (int)(element.size < 100 ? element.size : 100), (const char *)element.data, flaw);
+    snprintf(text, sizeof text, "%.*s%s%.*s: %s", shown(element), (const char *)element.data, line->merges ? "." : "",
+             shown(variable), line->merges ? (const char *)variable.data : "", flaw);
     line->again_ns = store_now() + REFUSED_NS;
+    line->well_ns = line->again_ns + REFUSED_NS; /* it may be let in, and be refused again at once */
     tell(it, &line->complained, "state of ", text_view(text));
   } else {
-    line->complained = false;
+    if (store_now() >= line->well_ns) line->complained = false;
     note_joined(it, line);
   }
 }
@@ -359,6 +367,7 @@ static void take_answers(store *it) {
     int what = it->outstanding[it->first];
     it->first = (it->first + 1) % MOST_OUTSTANDING;
     it->waiting--;
+    if (what >= 0) it->lines[what].asked = false;
     take_answer(it, what, kind, text);
   }
   if (it->socket >= 0) bytes_drop(&it->in, at);
@@ -433,6 +442,7 @@ static uint64_t let_go(store *it, uint64_t now) {
 static int wait_ms(const store *it, uint64_t now, uint64_t until) {
   if (it->socket < 0 && it->retry_ns < until) until = it->retry_ns;
   for (size_t i = 0; i < it->count && it->ready; i++) {
+    if (it->lines[i].asked) continue; /* its answer comes first */
     uint64_t due = it->lines[i].again_ns > now ? it->lines[i].again_ns : it->lines[i].due_ns;
     if (due < until) until = due;
   }
