@@ -131,7 +131,7 @@ def test_a_dump_has_a_line_for_each_value(store: StoreUnderTest) -> None:
     answer = CliRunner().invoke(app, ["state", "dump", "--prefix", "test"])
     assert answer.exit_code == 1
     assert "app/a/b/quota.count = 7" in answer.stdout, "what can be read is there"
-    assert "the value of app/a/b/other.count in the store is none of its type" in answer.stderr
+    assert "the value of app/a/b/other.count in the store is not of its type" in answer.stderr
 
 
 def test_a_dump_takes_no_more_memory_the_more_there_is(quota: Instance) -> None:
