@@ -1,4 +1,4 @@
-"""Traces as `appnetctl traces` asks for them: a line of JSON each, with all spans that have come."""
+"""Traces as `appnetctl traces` asks for them: a line of JSON each, with the spans that have come so far."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from appnet.observe.spans_kept import span_document
 
 _LOOK_SECONDS = 0.2
 _QUIET_SECONDS = 1.5
-"""After which a trace is taken to be whole. A span that comes later shows it again."""
+"""Without a new span, after which a trace is taken to be whole. A span that comes later shows it again."""
 _MOST_BEFORE, _MOST_OPEN = 1_000, 10_000
 _ID = re.compile("[0-9a-f]{32}")
 
 
 class Arrivals:
-    """Which traces have had spans lately, for those who follow: the latest, and when the last span of each came."""
+    """The traces that had spans lately, for those who follow: when the last span of each came, in that order."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -37,7 +37,7 @@ class Arrivals:
             del self._last[next(iter(self._last))]
 
     def between(self, after: float, until: float) -> list[str]:
-        """Those whose last span came in this time, of the monotonic clock."""
+        """The traces whose last span came in between, by the monotonic clock."""
         return [trace for trace, came in self._last.items() if after < came <= until]
 
 
@@ -58,8 +58,8 @@ class TracesPage:
         application.on_shutdown.append(end)
 
     async def _lines(self, request: web.Request) -> web.StreamResponse:
-        """``id=ID``: this trace. Else ``last=N``: so many, the latest last; ``since=N``: those of the last N seconds;
-        ``follow=true``: and all that come from now on."""
+        """``id=ID``: this trace. Else the last ones, the latest last. ``last=N``: at most so many; ``since=N``: only of
+        the last N seconds; ``follow=true``: and then those that come."""
         query, since = request.query, seconds_asked(request, "since")
         trace = query.get("id", "")
         try:
