@@ -68,7 +68,7 @@ def command(
         ),
     ] = None,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY VALUE", help="The key of a Map; for set then the value.")
+        list[str] | None, typer.Argument(metavar="KEY VALUE", help="The key of a Map; for set, also the value.")
     ] = None,
     *,
     store: Annotated[
