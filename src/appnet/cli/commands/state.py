@@ -171,10 +171,10 @@ def _states(opened: OperatedStore, place: str) -> list[str]:
     if found:
         return found
     if not known:
-        told = f"the store at {opened.where} has no state under the prefix {opened.prefix}"
+        told = f"the store at {opened.where} has no strong state under the prefix {opened.prefix}"
         raise _wrong(f"{told}: elements create it when they start; --prefix names another")
     names = dict.fromkeys(it.rpartition("/")[2] for it in known)
-    raise _wrong(f"the store has no state of {wanted}; {suggestion(wanted, names, what='elements')}")
+    raise _wrong(f"the store has no strong state of {wanted}; {suggestion(wanted, names, what='elements')}")
 
 
 def _state(opened: OperatedStore, place: str) -> str:
@@ -189,7 +189,7 @@ def _state(opened: OperatedStore, place: str) -> str:
 def _variables(opened: OperatedStore, state: str) -> Mapping[str, Variable]:
     known = opened.variables(state)
     if not known:
-        raise _wrong(f"the store has no state of {state}: elements create it when they start")
+        raise _wrong(f"the store has no strong state of {state}: elements create it when they start")
     return known
 
 
