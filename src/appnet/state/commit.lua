@@ -1,11 +1,11 @@
--- All that instances ask of the store about the strong state of one element. docs/state.md describes the keys.
+-- All that instances and operators ask of the store about the strong state of one element. docs/state.md describes the keys.
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
 --   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
 --   beat    id                                   it is alive
 --   leave   id                                   it has ended
 --   edit    name, kind, changes                  an operator changes the variable, which is of that type
---   forget  name, kind                           and has it begin anew, as `init` sets it
+--   reset   name, kind                           and resets it to what `init` sets
 --
 -- Changes are a sequence of  u8 kind | text variable | text key | text value,  little-endian, a text being a u32 size and
 -- bytes. Kinds: 1 gives a variable its value, 2 sets an entry of a Map, 3 deletes one, 4 empties a Map. The answer begins
@@ -16,7 +16,7 @@
 --      commit: u64 position after it
 --   1  commit: others were faster: u64 position | their changes since the given one
 --   2  commit: the state is another one, or has moved too far, or the batch comes too late: join again
---      edit, forget: the variable is not there, or of another type
+--      edit, reset: the variable is not there, or of another type
 --   3  join: refused, for the reason that follows
 local meta, log, values, entries, order, instances = unpack(KEYS)
 local KEPT = 1024
@@ -136,7 +136,7 @@ if command == 'commit' then
   return struct.pack('<BI8', 1, position) .. table.concat(missed)
 end
 
-if command == 'edit' or command == 'forget' then
+if command == 'edit' or command == 'reset' then
   local name, kind, changes = ARGV[2], ARGV[3], ARGV[4]
   local known = redis.call('HMGET', meta, 'format', 'kind:' .. name)
   if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end

@@ -144,7 +144,7 @@ class OperatedStore:
 
     def reset(self, variable: Variable) -> None:
         """Resets the variable: instances give it what `init` sets."""
-        self._run(variable, "forget")
+        self._run(variable, "reset")
 
     def remove(self, state: str) -> None:
         """Removes all of a state, whatever its keys hold; instances begin it anew."""
