@@ -169,7 +169,7 @@ end
 
 local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local policy = evicts(lasting ~= '')
-if policy then return may_drop(policy) end
+if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
 bury(now)
