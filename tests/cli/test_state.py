@@ -117,6 +117,16 @@ def test_clear_asks(quota: Instance) -> None:
 
 
 @pytest.mark.usefixtures("quota")
+def test_a_password_comes_from_a_file(store: StoreUnderTest, tmp_path: Path) -> None:
+    (tmp_path / "right").write_text("secret\n")
+    (tmp_path / "wrong").write_text("guess\n")
+    store.client.config_set("requirepass", "secret")
+    for words in ([], ["--password-file", str(tmp_path / "wrong")]):
+        assert "needs the right password: give it with --password-file" in ask("get", "quota.count", *words, code=1)
+    assert ask("get", "quota.count", "--password-file", str(tmp_path / "right")) == "7\n"
+
+
+@pytest.mark.usefixtures("quota")
 def test_a_dump_has_a_line_for_each_value(store: StoreUnderTest) -> None:
     other = Instance(store.client, "other", "1")
     other.join()
