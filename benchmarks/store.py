@@ -72,10 +72,10 @@ class Chunks:
         self._writer.open()
 
     def add(self, records: Sequence[Record]) -> None:
-        self._writer.write(list(records), None)
+        self._writer.write(list(records), [], None)
 
     def count(self, time_ns: int, sums: dict[SeriesKey, int]) -> None:
-        self._writer.write([], Sample(time_ns, sums, {}, set(), {}))
+        self._writer.write([], [], Sample(time_ns, sums, {}, set(), {}))
 
     def last(self) -> list[str]:
         with self._database.reading() as connection:

@@ -122,7 +122,7 @@ def _elements(page: dashboard.Dashboard) -> None:
     by = "appnet_element, appnet_variable"
     staleness, merges = _rate("appnet_state_staleness_total", by), _rate("appnet_state_merges_total", by)
     shown = "{{appnet_element}}.{{appnet_variable}}"
-    about = "Of weak state, between merges: how old what an instance knows of others is."
+    about = "How old an instance's copy of weak state is before it merges, on average."
     page.with_panel(_over_time("Staleness", about, "ms", _query(f"{staleness} / {merges}", shown)))
     page.with_panel(_rows())
 

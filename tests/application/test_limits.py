@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appnet.application.limits import seconds, share, size
+from appnet.application.limits import seconds, share, share_text, size
 from appnet.application.model import DEFAULT_MAX_MESSAGE, USUAL_LIMITS, Limits
 
 
@@ -53,6 +53,13 @@ def test_times(written: str, time: float | None) -> None:
 )
 def test_shares(written: str, part: float | None) -> None:
     assert share(written) == part
+
+
+@pytest.mark.parametrize("written", ["0%", "0.000001%", "0.1%", "12.345678%", "100%"])
+def test_a_share_is_written_as_it_was(written: str) -> None:
+    part = share(written)
+    assert part is not None
+    assert share_text(part) == written
 
 
 def test_what_says_nothing_leaves_what_was_said() -> None:

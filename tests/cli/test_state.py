@@ -143,6 +143,16 @@ def test_weak_state_is_told_from_strong_state_and_cleared(quota: Instance, store
 
 
 @pytest.mark.usefixtures("quota")
+def test_a_password_comes_from_a_file(store: StoreUnderTest, tmp_path: Path) -> None:
+    (tmp_path / "right").write_text("secret\n")
+    (tmp_path / "wrong").write_text("guess\n")
+    store.client.config_set("requirepass", "secret")
+    for words in ([], ["--password-file", str(tmp_path / "wrong")]):
+        assert "needs the right password: give it with --password-file" in ask("get", "quota.count", *words, code=1)
+    assert ask("get", "quota.count", "--password-file", str(tmp_path / "right")) == "7\n"
+
+
+@pytest.mark.usefixtures("quota")
 def test_a_dump_has_a_line_for_each_value(store: StoreUnderTest) -> None:
     other = Instance(store.client, "other", "1")
     other.join()
@@ -157,7 +167,7 @@ def test_a_dump_has_a_line_for_each_value(store: StoreUnderTest) -> None:
     answer = CliRunner().invoke(app, ["state", "dump", "--prefix", "test"])
     assert answer.exit_code == 1
     assert "app/a/b/quota.count = 7" in answer.stdout, "what can be read is there"
-    assert "the value of app/a/b/other.count in the store is none of its type" in answer.stderr
+    assert "the value of app/a/b/other.count in the store is not of its type" in answer.stderr
 
 
 def test_a_dump_takes_no_more_memory_the_more_there_is(quota: Instance) -> None:

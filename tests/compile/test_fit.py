@@ -243,12 +243,13 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
         ("redis://store", "", None),
     ],
 )
+@pytest.mark.parametrize("level", ["strong", "weak"])
 def test_state_in_a_store_needs_one(
-    sample: Path, address: str, store: str, code: str | None, monkeypatch: pytest.MonkeyPatch
+    sample: Path, address: str, store: str, code: str | None, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_PASSWORD", "of ann")
     monkeypatch.delenv("NO_PASSWORD", raising=False)
-    state = "state:\n    @consistency(strong)\n    total: int\n"
+    state = f"state:\n    @consistency({level})\n    total: int\n"
     handler = "total = total + 1\n    if total > 3:\n        send(err('no'), Up)\n    send(rpc, Down)"
     text = f"{state}init():\n    pass\nreq(rpc):\n    {handler}\nresp(rpc):\n    send(rpc, Up)\n"
     (sample.parent / "cache.appnet").write_text(text)

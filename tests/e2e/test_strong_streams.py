@@ -74,7 +74,7 @@ def open_chat(store: StoreUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
         def open_(method: str, timeout: float = 30.0) -> Chat:
             server = ChatServer()
-            options = StoreOptions(store.url, store.scope(), timeout)
+            options = StoreOptions(store.url, store.scope(), timeout, merge_every=0.1)
             proxied = start("strong", server=server, method=load_proto(FileSource(file)).method(method), store=options)
             opened.append(Chat(proxied, server, grpc.insecure_channel(f"127.0.0.1:{proxied.port}")))
             return opened[-1]

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from appnet.cli.commands.traces import told
+from appnet.cli.commands.traces import trace_lines
 from appnet.observe.database import FILE
 from appnet.observe.kept import Keep, Kept
 from appnet.observe.spans import Span
@@ -170,7 +170,7 @@ async def test_who_follows_sees_whole_traces(tmp_path: Path) -> None:
 
 
 def lines(*spans: Span) -> list[str]:
-    return list(told({"trace_id": spans[0].trace_id, "spans": [span_document(it) for it in spans]}))
+    return list(trace_lines({"trace_id": spans[0].trace_id, "spans": [span_document(it) for it in spans]}))
 
 
 def test_a_trace_is_shown_as_a_tree() -> None:

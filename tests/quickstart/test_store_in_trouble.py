@@ -21,7 +21,7 @@ from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.trial import get
 from appnet.language.types import INT, STRING, MapType
 from appnet.processors.envoy.node import EnvoyNode
-from appnet.state.layout import state_keys
+from appnet.state.layout import PARTS, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from tests.quickstart.support import sample, settings_of
 from tests.state.test_commit import Instance, put
@@ -205,15 +205,11 @@ async def test_a_wire_that_is_slow_dead_cut_or_away_loses_and_doubles_nothing(tm
         assert it.counted <= it.calls.made + 2
 
 
-@pytest.mark.parametrize(
-    "part", ["meta", "log", "values", "entries", "order", "instances", "cut value", "cut key", "format"]
-)
+@pytest.mark.parametrize("part", [*PARTS, "cut value", "cut key", "format"])
 @asynchronous
 async def test_hostile_contents_stop_no_other_element(tmp_path: Path, part: str) -> None:
-    """`logging` goes on without the store, for what its keys hold is none of its; `fault` counts exactly."""
-    keys = dict(
-        zip(("meta", "log", "values", "entries", "order", "instances"), state_keys(SCOPE, "logging"), strict=True)
-    )
+    """`logging` goes on without the store, whose keys hold what is not its state; `fault` counts exactly."""
+    keys = dict(zip(PARTS, state_keys(SCOPE, "logging"), strict=True))
 
     def spoil(client: valkey.Valkey) -> None:
         if part in keys:

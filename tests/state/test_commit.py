@@ -166,6 +166,38 @@ def test_one_that_lost_the_answer_learns_what_became_of_its_batch(client: valkey
     assert one.values["count"] == 1
 
 
+@pytest.mark.parametrize(
+    ("policy", "lasting", "refused"),
+    [
+        ("noeviction", False, False),
+        ("allkeys-lru", False, True),
+        ("allkeys-lru", True, True),
+        ("volatile-lru", False, True),
+        ("volatile-lru", True, False),  # it has no time at which it ends
+    ],
+)
+def test_a_store_that_may_evict_the_state_is_refused(
+    client: valkey.Valkey, policy: str, lasting: bool, refused: bool
+) -> None:
+    strong = Instance(client, f"evicted-{policy}-{lasting}", "1", lasting="used" if lasting else "")
+    weak = state_keys(strong.scope, strong.element, "count")
+    merged = ("meet", "1", "count", "int", "1" if lasting else "", "", 0)
+    client.config_set("maxmemory-policy", policy)
+    strong.join()
+    assert client.eval(script(), len(weak), *weak, *merged)[:1] == b"\0", "its memory has no bound"
+    client.config_set("maxmemory", "100mb")
+    try:
+        if refused:
+            with pytest.raises(StateRefusedError, match=f"set maxmemory-policy to noeviction, not {policy}"):
+                strong.join()
+        else:
+            strong.join()
+        assert client.eval(script(), len(weak), *weak, *merged)[:1] == (b"\3" if refused else b"\0")
+    finally:
+        client.config_set("maxmemory", 0)
+        client.config_set("maxmemory-policy", "noeviction")
+
+
 def test_another_type_is_refused(client: valkey.Valkey) -> None:
     one, two = Instance(client, "types", "1"), Instance(client, "types", "2")
     one.join()

@@ -18,7 +18,6 @@ _UNITS_OF_TIME = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86
 _LONGEST_MESSAGE = 1 << 30
 _LONGEST_SECONDS = 365 * 86400
 _Amount = TypeVar("_Amount", int, float)
-_WHOLE = 100
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 _WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]*)")
 
@@ -36,9 +35,15 @@ def seconds(text: str) -> float | None:
 
 
 def share(text: str) -> float | None:
-    """The part of all, from 0 to 1, as written; None for what is none."""
+    """The share of all, from 0 to 1, as written; None for what is none."""
     found = _PERCENT.fullmatch(text.strip())
-    return float(found[1]) / 100 if found is not None and float(found[1]) <= _WHOLE else None
+    part = None if found is None else float(found[1]) / 100
+    return part if part is not None and part <= 1 else None
+
+
+def share_text(part: float) -> str:
+    """The share as written."""
+    return f"{part * 100:.6f}".rstrip("0").rstrip(".") + "%"
 
 
 def read_limits(section: Section, longest: str, idle: str) -> Limits:
@@ -62,6 +67,6 @@ def _read(section: Section, key: str, parse: Callable[[str], _Amount | None], wa
     value, span = found
     amount = None if isinstance(value, bool) else parse(str(value))
     if amount is None:
-        kind = wanted[: wanted.index(" ", 2)]
+        kind = " ".join(wanted.split()[:2])  # such as "a size"
         section.problems.add("C012", f"`{key}` must be {kind}", span, "invalid value", f"write {wanted}")
     return amount

@@ -91,7 +91,7 @@ class Limits:
 
     ``longest``: bytes of the longest message that it holds back to judge. What no element reads passes at any length.
     ``idle``: seconds after which a call ends without a byte either way; nobody says: it may be silent for ever.
-    ``traces``: the share of them, from 0 to 1, that is traced where the caller does not decide; nobody says: none.
+    ``traces``: the share, from 0 to 1, of the calls whose callers do not decide that is traced; nobody says: none.
     """
 
     longest: int | None = None
@@ -102,6 +102,11 @@ class Limits:
     def max_message(self) -> int:
         """Bytes of the longest message."""
         return DEFAULT_MAX_MESSAGE if self.longest is None else self.longest
+
+    @property
+    def traced_share(self) -> float:
+        """The share, from 0 to 1, of the calls whose callers do not decide that is traced."""
+        return 0.0 if self.traces is None else self.traces
 
     def over(self, others: Limits) -> Limits:
         """These, and those of others where these say nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from appnet.application.kinds import API_VERSION, KIND
+from appnet.application.limits import share_text
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
 from appnet.application.state_store import plain_state_store
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
@@ -215,7 +216,7 @@ def _element(stop: Stop, folder: Path) -> dict[str, Any]:
 
 
 def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
-    traces = None if chain.limits.traces is None else f"{chain.limits.traces * 100:.6g}%"
+    traces = None if chain.limits.traces is None else share_text(chain.limits.traces)
     found = {longest: chain.limits.longest, idle: chain.limits.idle, "traces": traces}
     return {key: it for key, it in found.items() if it is not None}
 

@@ -52,7 +52,7 @@ GROUPS = {
         "top": "Show calls, refusals and how long calls take.",
         "traces": "Show where calls went, and what elements made of them.",
         "why": "Show why a call was refused, and run it again.",
-        "state": "Look into shared state and change it while proxies run.",
+        "state": "Look into strong state, and change it while proxies run.",
     },
     "Plan and compile an application": {
         "plan": "Print plans: what runs where, at what cost.",

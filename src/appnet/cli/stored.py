@@ -1,7 +1,7 @@
-"""Values of shared state as commands read and print them: as behaviour files have them.
+"""Values of shared state as commands read and print them: as in behaviour files, with two differences.
 
-Two things differ. An Instant is a time of day in RFC 3339, since it is no run's of ours; and bytes that are no text
-are `!!binary` and base64, so that none are lost.
+An Instant is a date and time in RFC 3339, since no run's clock is there to count from. Bytes that are not UTF-8 are
+`!!binary` and base64, so that none are lost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def stored_text(value: Value, type_: Type) -> str:
 
 
 def stored_data(value: Value, type_: Type) -> Any:
-    """The value as data that JSON has: Instants and floats that are no number are texts, keys of Maps are texts."""
+    """The value as JSON has it: Instants, floats that are not finite, and keys of Maps are texts."""
     match type_:
         case PairType(first=first, second=second):
             return [stored_data(value[0], first), stored_data(value[1], second)]
@@ -48,8 +48,8 @@ def stored_data(value: Value, type_: Type) -> Any:
     if type_ in _TEXTS:
         text = _utf8(value)
         return {"base64": base64.b64encode(value).decode()} if text is None else text
-    is_no_number = type_ == FLOAT and not math.isfinite(value)
-    return _scalar_text(value, type_) if type_ == INSTANT or is_no_number else value
+    is_special = type_ == FLOAT and not math.isfinite(value)
+    return _scalar_text(value, type_) if type_ == INSTANT or is_special else value
 
 
 def read_stored(text: str, type_: Type) -> Value:
@@ -61,7 +61,7 @@ def read_stored(text: str, type_: Type) -> Value:
         node = None if refers else yaml.compose(text, yaml.SafeLoader)
         return from_yaml(node or yaml.ScalarNode("tag:yaml.org,2002:null", ""), type_, _scalar)
     except (yaml.YAMLError, WrongValue, ValueError, RecursionError):
-        raise ValueError(f"{text!r} is no {type_}: write it like {_example(type_)}") from None
+        raise ValueError(f"{text!r} is not of type {type_}: write it like {_example(type_)}") from None
 
 
 def _scalar_text(value: Value, type_: Type) -> str:

@@ -350,7 +350,7 @@ def without_store(application: LoadedApplication, where: Where) -> list[Diagnost
 
 def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
     address = chain.chain.state.address
-    flaw = _NO_STORE if not address else _no_way(address)
+    flaw = _NO_STORE if not address else _unreachable(address)
     if flaw is None or not any(in_store(chain, where)):
         return
     code, what, help_ = flaw
@@ -371,7 +371,7 @@ _NO_STORE = (
 )
 
 
-def _no_way(address: str) -> tuple[str, str, str] | None:
+def _unreachable(address: str) -> tuple[str, str, str] | None:
     """Why the store at the address cannot be reached, with a code and a remedy."""
     if address.startswith("rediss:"):
         help_ = "name it by `redis://` or `unix://`, through a tunnel where it is far"
@@ -379,7 +379,8 @@ def _no_way(address: str) -> tuple[str, str, str] | None:
     try:
         password_of(address)
     except NoPasswordError as error:
-        return "C100", f"the environment has no `{error}` with the store's password", f"set the variable `{error}`"
+        what = f"the environment variable `{error}`, the store's password, is not set"
+        return "C100", what, f"set `{error}` before you start the command"
     return None
 
 

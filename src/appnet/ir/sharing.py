@@ -99,14 +99,15 @@ def shared_state(element: Element) -> tuple[Asked, ...]:
 
 
 def as_merged(element: Element) -> Element:
-    """With state that merges change as such: what only `init` draws, and counters whose last write counts, are guarded
-    as all else that changes."""
+    """The element with the classes that its state has where merges change it, too: what only `init` draws is no longer
+    read-only, and a counter merged by `LWW` is no longer only added to."""
     found = shares(element)
 
     def changed(it: StateVariable) -> StateVariable:
-        told = found[it.name].combiner
-        drawn, last = it.state_class is StateClass.READ_ONLY, it.state_class is StateClass.COUNTER and told == "LWW"
-        return replace(it, state_class=StateClass.GENERAL) if told and (drawn or last) else it
+        combiner = found[it.name].combiner
+        drawn = it.state_class is StateClass.READ_ONLY
+        last = it.state_class is StateClass.COUNTER and combiner == "LWW"
+        return replace(it, state_class=StateClass.GENERAL) if combiner and (drawn or last) else it
 
     return replace(element, state=tuple(changed(it) for it in element.state))
 

@@ -33,7 +33,7 @@ SAMPLE_SECONDS = 10.0
 _REOPEN_SECONDS = 10.0
 _MOST_WAITING = 200_000
 _MOST_WAITING_BYTES = 64 << 20
-_MOST_SPANS = 50_000  # wait
+_MOST_WAITING_SPANS = 50_000
 _T = TypeVar("_T")
 
 
@@ -114,8 +114,8 @@ class Kept:
         self._waiting_bytes += size
 
     def add_span(self, span: Span) -> None:
-        """Takes one span; likewise."""
-        if len(self._waiting_spans) < _MOST_SPANS:
+        """Takes one span, usable as a subscriber of ``OtlpReceiver``."""
+        if len(self._waiting_spans) < _MOST_WAITING_SPANS:
             self._waiting_spans.append(span)
         else:
             self.dropped_spans += 1
@@ -133,7 +133,7 @@ class Kept:
         self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
         self._writing_spans, self._waiting_spans = self._waiting_spans, []
 
-    async def _flush_records(self) -> None:
+    async def _flush_arrivals(self) -> None:
         async with self._flushing:
             self._begin_writing()
             if self._writing or self._writing_spans:
@@ -192,7 +192,7 @@ class Kept:
             ended = self._ending.is_set()
             try:
                 due = ended or time.monotonic() >= self._sampled + SAMPLE_SECONDS
-                await (self.flush() if due else self._flush_records())
+                await (self.flush() if due else self._flush_arrivals())
             except Exception:
                 _log.exception("telemetry was not kept, by an error of AppNet's own")
 

@@ -43,10 +43,10 @@ _COUNTERS = {
     EVICTIONS: "What full Maps and Vecs of an element's state let go.",
     RECORDS_DROPPED: "Records that nobody fetched in time.",
     SPANS_DROPPED: "Spans that there was no room for, or that nobody took.",
-    ROUND_TRIPS: "Answers of the store of an element's state.",
+    ROUND_TRIPS: "Answers of the store about an element's strong state.",
     CONFLICTS: "Batches of an element's steps that ran again, since another instance was faster.",
     MERGES: "Merges of a variable of weak state.",
-    STALENESS: "Milliseconds between merges: how old what an instance knew of others was, before each.",
+    STALENESS: "Milliseconds from each merge to the next: by then, how old an instance's copy of weak state was.",
     STORE_ERRORS: "Requests that the store of an element's state did not answer, or not as it should.",
 }
 

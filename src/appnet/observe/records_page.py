@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,15 +12,12 @@ from aiohttp import web
 from appnet.observe.chunks import plain
 from appnet.observe.forward import Forwarder
 from appnet.observe.kept import Kept
+from appnet.observe.lines import Lines, seconds_asked
 from appnet.observe.reading import Wanted, matching
 from appnet.observe.records import Record
 from appnet.observe.store import RecordStore, StreamKey
 
-_LOOK_SECONDS = 0.2
-ALIVE_SECONDS = 15.0
-"""After which a silent stream gets an empty line, so that nobody in between takes it for dead."""
 _MOST_BEFORE = 1_000
-_MOST_SECONDS = 1e9
 
 
 class RecordsPage:
@@ -30,17 +25,13 @@ class RecordsPage:
 
     def __init__(self, records: RecordStore, kept: Kept, forwarder: Forwarder | None = None) -> None:
         self._records, self._kept, self._forwarder = records, kept, forwarder
-        self._ending = asyncio.Event()
+        self._answers = Lines()
 
     def add_to(self, application: web.Application) -> None:
         """Adds its routes."""
         application.router.add_get("/records", self._lines)
         application.router.add_get("/records/sums", self._sums)
-
-        async def end(_: web.Application) -> None:
-            self._ending.set()
-
-        application.on_shutdown.append(end)
+        self._answers.end_with(application)
 
     async def _sums(self, request: web.Request) -> web.Response:
         """How many records of each stream have come, and order statistics of numbers among the last ones. ``ago=N``:
@@ -73,14 +64,13 @@ class RecordsPage:
             return web.Response(text="tail is a number\n", status=400)
         begin = time.time_ns() - int(since * 1e9) if since else 0
         wanted = Wanted(frozenset(filter(None, query.get("element", "").split(","))), query.get("namespace", ""), begin)
-        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"})
-        await answer.prepare(request)
+        answer = await self._answers.begin(request)
         seen = self._records.counts()
         if tail is not None:
             await _send(answer, await self._kept.last(tail, wanted))
         else:
             more = self._kept.since(wanted)
-            while not self._ending.is_set() and (some := await more()):
+            while not self._answers.ending.is_set() and (some := await more()):
                 await _send(answer, some)
         if query.get("follow") == "true":
             await self._follow(answer, wanted, seen)
@@ -88,17 +78,15 @@ class RecordsPage:
         return answer
 
     async def _follow(self, answer: web.StreamResponse, wanted: Wanted, seen: dict[StreamKey, int]) -> None:
-        quiet = 0.0
-        while not self._ending.is_set():
+        async def send_new() -> bool:
+            nonlocal seen
             now = self._records.counts()
             new = sorted(self._since(seen, now, wanted), key=lambda it: it.time_ns)
-            seen, quiet = now, 0.0 if new else quiet + _LOOK_SECONDS
+            seen = now
             await _send(answer, new)
-            if quiet >= ALIVE_SECONDS:
-                await answer.write(b"\n")
-                quiet = 0.0
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), _LOOK_SECONDS)
+            return bool(new)
+
+        await self._answers.follow(answer, send_new)
 
     def _since(self, seen: dict[StreamKey, int], now: dict[StreamKey, int], wanted: Wanted) -> Iterator[Record]:
         for key, count in now.items():
@@ -106,17 +94,6 @@ class RecordsPage:
             new = count - before if count >= before else count  # a stream that was forgotten meanwhile begins anew
             if new and (not wanted.elements or key.element in wanted.elements):
                 yield from matching(self._records.records(*key)[-new:], wanted)
-
-
-def seconds_asked(request: web.Request, name: str) -> float:
-    """The seconds that a query says; 0 where it says none."""
-    try:
-        found = float(request.query.get(name, "0"))
-    except ValueError:
-        found = -1
-    if not 0 <= found <= _MOST_SECONDS:
-        raise web.HTTPBadRequest(text=f"{name} is a number of seconds\n")
-    return found
 
 
 async def _send(answer: web.StreamResponse, records: list[Record]) -> None:

@@ -1,4 +1,4 @@
-"""Spans of traces, as they arrive in OTLP: what an AppNet module made of a call, or what a program says of it."""
+"""Spans of traces, as they arrive in OTLP: from an AppNet module, or from a program that also sends its own."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class SpanEvent(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A part of a trace. Ids are hexadecimal; ``parent_id`` is empty where none is known. Times are nanoseconds since
-    the Unix epoch. ``kind``: as OTLP numbers it. ``resource``: whence it comes, as `Record` has it."""
+    """A part of a trace. Ids are hexadecimal; ``parent_id`` is empty where there is none. Times are nanoseconds since
+    the Unix epoch. ``kind``: as OTLP numbers it. ``resource``: where it comes from, as in `Record`."""
 
     trace_id: str
     span_id: str
@@ -72,7 +72,7 @@ def _span(it: Any, resource: Mapping[str, RecordValue]) -> Span:
         raise MalformedTelemetryError(f"a span has more than {_MOST_EVENTS} events")
     times = (it.start_time_unix_nano, it.end_time_unix_nano, *(event.time_unix_nano for event in it.events))
     if max(times) >= _MOST_NS or it.end_time_unix_nano < it.start_time_unix_nano:
-        raise MalformedTelemetryError("a span has times that are none")
+        raise MalformedTelemetryError("a span has impossible times")
     return Span(
         _id(it.trace_id, _TRACE_ID, "trace"),
         _id(it.span_id, _SPAN_ID, "span"),

@@ -1,4 +1,4 @@
-"""Spans in the file of telemetry: rows of some spans of one trace each, in the order in which they came."""
+"""Spans in the file of telemetry: each row has spans of one trace that came together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from appnet.observe.database import DamagedError
 from appnet.observe.spans import Span, SpanEvent
 
 MOST_SPANS = 1_000
-"""Of a trace, that are read."""
+"""That are read of a trace."""
 _LEVEL = 1
 
 
@@ -52,7 +52,7 @@ def decode_kept(body: bytes) -> list[Span]:
 
 
 def last_traces(connection: sqlite3.Connection, number: int, since_ns: int, until: int) -> list[str]:
-    """The ids of the last traces that have come from then on, in rows up to ``until``; the latest first."""
+    """The ids of the last traces since ``since_ns``, in rows up to ``until``; the latest first."""
     found: dict[str, None] = {}
     rows = connection.execute("SELECT trace FROM spans WHERE id >= ? AND id <= ? ORDER BY id DESC", (since_ns, until))
     for (trace,) in rows:

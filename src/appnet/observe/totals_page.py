@@ -9,6 +9,7 @@ from aiohttp import web
 
 from appnet.observe.history import Past
 from appnet.observe.kept import Kept
+from appnet.observe.lines import seconds_asked
 from appnet.observe.points import (
     ATTRIBUTES,
     CALLS,
@@ -24,7 +25,6 @@ from appnet.observe.points import (
     Histogram,
     Value,
 )
-from appnet.observe.records_page import seconds_asked
 from appnet.observe.totals import Totals
 
 _MOST_STEPS = 1_440

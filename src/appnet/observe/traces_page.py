@@ -1,9 +1,7 @@
-"""Traces as `appnetctl traces` asks for them: a line of JSON each, with all spans that have come."""
+"""Traces as `appnetctl traces` asks for them: a line of JSON each, with the spans that have come so far."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import re
 import time
@@ -12,19 +10,18 @@ from typing import Any
 from aiohttp import web
 
 from appnet.observe.kept import Kept
-from appnet.observe.records_page import ALIVE_SECONDS, seconds_asked
+from appnet.observe.lines import Lines, seconds_asked
 from appnet.observe.spans import Span
 from appnet.observe.spans_kept import span_document
 
-_LOOK_SECONDS = 0.2
 _QUIET_SECONDS = 1.5
-"""After which a trace is taken to be whole. A span that comes later shows it again."""
+"""Without a new span, after which a trace is taken to be whole. A span that comes later shows it again."""
 _MOST_BEFORE, _MOST_OPEN = 1_000, 10_000
 _ID = re.compile("[0-9a-f]{32}")
 
 
 class Arrivals:
-    """Which traces have had spans lately, for those who follow: the latest, and when the last span of each came."""
+    """The traces that had spans lately, for those who follow: when the last span of each came, in that order."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -37,7 +34,7 @@ class Arrivals:
             del self._last[next(iter(self._last))]
 
     def between(self, after: float, until: float) -> list[str]:
-        """Those whose last span came in this time, of the monotonic clock."""
+        """The traces whose last span came in between, by the monotonic clock."""
         return [trace for trace, came in self._last.items() if after < came <= until]
 
 
@@ -46,20 +43,16 @@ class TracesPage:
 
     def __init__(self, kept: Kept, arrivals: Arrivals) -> None:
         self._kept, self._arrivals = kept, arrivals
-        self._ending = asyncio.Event()
+        self._answers = Lines()
 
     def add_to(self, application: web.Application) -> None:
         """Adds its routes."""
         application.router.add_get("/traces", self._lines)
-
-        async def end(_: web.Application) -> None:
-            self._ending.set()
-
-        application.on_shutdown.append(end)
+        self._answers.end_with(application)
 
     async def _lines(self, request: web.Request) -> web.StreamResponse:
-        """``id=ID``: this trace. Else ``last=N``: so many, the latest last; ``since=N``: those of the last N seconds;
-        ``follow=true``: and all that come from now on."""
+        """``id=ID``: this trace. Else the last ones, the latest last. ``last=N``: at most so many; ``since=N``: only of
+        the last N seconds; ``follow=true``: and then those that come."""
         query, since = request.query, seconds_asked(request, "since")
         trace = query.get("id", "")
         try:
@@ -68,8 +61,7 @@ class TracesPage:
             return web.Response(text="last is a number\n", status=400)
         if trace and not _ID.fullmatch(trace):
             return web.Response(text="id is 32 hexadecimal digits\n", status=400)
-        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"})
-        await answer.prepare(request)
+        answer = await self._answers.begin(request)
         began = time.monotonic() - _QUIET_SECONDS
         begin = time.time_ns() - int(since * 1e9) if since else 0
         await self._send(answer, [trace] if trace else await self._kept.last_traces(last, begin))
@@ -79,18 +71,15 @@ class TracesPage:
         return answer
 
     async def _follow(self, answer: web.StreamResponse, seen: float) -> None:
-        alive = time.monotonic()
-        while not self._ending.is_set():
+        async def send_new() -> bool:
+            nonlocal seen
             until = time.monotonic() - _QUIET_SECONDS
-            if new := self._arrivals.between(seen, until):
-                await self._send(answer, new)
-                alive = time.monotonic()
+            new = self._arrivals.between(seen, until)
             seen = until
-            if time.monotonic() >= alive + ALIVE_SECONDS:
-                await answer.write(b"\n")
-                alive = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), _LOOK_SECONDS)
+            await self._send(answer, new)
+            return bool(new)
+
+        await self._answers.follow(answer, send_new)
 
     async def _send(self, answer: web.StreamResponse, traces: list[str]) -> None:
         for trace in traces:

@@ -1,11 +1,11 @@
--- All that instances ask of the store about the strong state of one element. docs/state.md describes the keys.
+-- All that instances and operators ask of the store about the strong state of one element. docs/state.md describes the keys.
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
 --   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
 --   beat    id                                   it is alive, which commits tell as well
 --   leave   id                                   it has ended
 --   edit    name, kind, changes                  an operator changes the variable, which is of that type
---   forget  name, kind                           and has it begin anew, as `init` sets it
+--   reset   name, kind                           and resets it to what `init` sets
 --
 -- Changes are a sequence of  u8 kind | text variable | text key | text value,  little-endian, a text being a u32 size and
 -- bytes. Kinds: 1 gives a variable its value, 2 sets an entry of a Map, 3 deletes one, 4 empties a Map. The answer begins
@@ -16,7 +16,7 @@
 --      commit: u64 position after it
 --   1  commit: others were faster: u64 position | their changes since the given one
 --   2  commit, beat: the state is another one, or has moved too far, or the batch comes too late: join again
---      edit, forget: the variable is not there, or of another type
+--      edit, reset: the variable is not there, or of another type
 --   3  join: refused, for the reason that follows
 local _, log, values, entries, order = unpack(KEYS)
 local KEPT = 1024
@@ -122,7 +122,7 @@ if command == 'commit' then
   return struct.pack('<BI8', 1, position) .. table.concat(missed)
 end
 
-if command == 'edit' or command == 'forget' then
+if command == 'edit' or command == 'reset' then
   local name, kind, changes = ARGV[2], ARGV[3], ARGV[4]
   local known = redis.call('HMGET', meta, 'format', 'kind:' .. name)
   if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end
@@ -153,7 +153,7 @@ end
 
 local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local policy = evicts(lasting ~= '')
-if policy then return may_drop(policy) end
+if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
 if is_over(now) then finish() end

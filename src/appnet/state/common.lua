@@ -18,7 +18,7 @@ local function other_kind(name, there, here)
   return struct.pack('<B', 3) .. 'in the store, `' .. name .. '` is of type ' .. there .. ', and here ' .. here
 end
 
--- The policy by which the store may drop the state while it is used, if any.
+-- The policy by which the store may evict the state while it is used, if any.
 local function evicts(lasting)
   local told = redis.pcall('INFO', 'memory')
   local policy = type(told) == 'string' and string.match(told, 'maxmemory_policy:([%w-]+)')
@@ -26,8 +26,8 @@ local function evicts(lasting)
   return (not lasting or string.match(policy, '^allkeys')) and policy
 end
 
-local function may_drop(policy)
-  return struct.pack('<B', 3) .. 'the store drops keys where memory is short: set maxmemory-policy to noeviction, not ' .. policy
+local function may_evict(policy)
+  return struct.pack('<B', 3) .. 'the store evicts keys when memory is short: set maxmemory-policy to noeviction, not ' .. policy
 end
 
 -- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store, and `shut:ID`, the

@@ -286,7 +286,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     local name, kind, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
     local now = now_ms()
     local policy = evicts(lasting == '1')
-    if policy then return may_drop(policy) end
+    if policy then return may_evict(policy) end
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
     if is_over(now) then finish() end

@@ -1,4 +1,4 @@
-"""The store of shared state as operators look into it and change it, while instances run."""
+"""The store of strong state as operators look into it and change it, while instances run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from appnet.interpret.values import Value
 from appnet.language.types import MapType, Type, type_named
 from appnet.state.layout import (
     FORMAT,
+    PARTS,
     Change,
     ChangeKind,
     decode,
@@ -31,9 +32,9 @@ _PAGE = 256  # entries that are asked for at once
 
 
 class OperatingError(Exception):
-    """An operator does not get what is wanted of the store; the text says why, and what to do.
+    """The store does not do what an operator asks; the text says why, and what to do.
 
-    ``wrong_input``: what was asked for is to blame, and not the store.
+    ``wrong_input``: the question is to blame, not the store.
     """
 
     def __init__(self, text: str, *, wrong_input: bool = False) -> None:
@@ -55,7 +56,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Entry:
-    """A value in the store; ``key``: of a Map. What is no Map has no key."""
+    """A value in the store; ``key``: where it is in a Map, else None."""
 
     variable: Variable
     key: Value | None
@@ -82,13 +83,15 @@ class OperatedStore:
     def variables(self, state: str) -> Mapping[str, Variable]:
         """The variables of a strong state by name; none where there is no such state."""
         with self._told(state):
-            meta = cast("dict[bytes, bytes]", self._client.hgetall(self._keys(state)[0]))
+            meta = cast("dict[bytes, bytes]", self._client.hgetall(self._keys(state)["meta"]))
         if not meta:
             return {}
         if (found := meta.get(b"format", b"none").decode("utf-8", "replace")) != FORMAT:
             told = f"{state} is in format {found}, and this version knows {FORMAT}"
             raise OperatingError(f"{told}: use the appnetctl of the version that runs, or `clear` it")
-        kinds = {it.decode()[5:]: text.decode() for it, text in meta.items() if it.startswith(b"kind:")}
+        kinds = {
+            it.decode().removeprefix("kind:"): text.decode() for it, text in meta.items() if it.startswith(b"kind:")
+        }
         types = {name: type_named(text) for name, text in sorted(kinds.items())}
         for name, type_ in types.items():
             if type_ is None:
@@ -106,7 +109,8 @@ class OperatedStore:
     def value(self, variable: Variable, key: Value | None = None) -> Value | None:
         """What the variable holds; of a Map at ``key``. None where there is no such entry."""
         keys = self._keys(variable.state)
-        place, field = (keys[2], variable.name.encode()) if key is None else (keys[3], _member(variable, key))
+        name = variable.name.encode()
+        place, field = (keys["values"], name) if key is None else (keys["entries"], _member(variable, key))
         with self._told(variable.state):
             found = cast("bytes | None", self._client.hget(place, cast("str", field)))
         return None if found is None else _decoded(variable, key, found)
@@ -120,9 +124,9 @@ class OperatedStore:
             if (value := self.value(variable)) is not None:
                 yield Entry(variable, None, value)
             return
-        begin = f"{variable.name}."
+        begin, place = f"{variable.name}.", self._keys(variable.state)["entries"]
         with self._told(variable.state):
-            for member, found in self._client.hscan_iter(self._keys(variable.state)[3], match=f"{begin}*", count=_PAGE):
+            for member, found in self._client.hscan_iter(place, match=f"{begin}*", count=_PAGE):
                 try:
                     key = decode_key(member[len(begin) :], variable.type.key)
                 except ValueError:
@@ -144,32 +148,36 @@ class OperatedStore:
         self._edit(variable, Change(ChangeKind.DELETE, variable.name, _key(variable, key)))
         return True
 
-    def forget(self, variable: Variable) -> None:
-        """The variable begins anew, with what `init` gives it."""
-        self._run(variable, "forget")
+    def reset(self, variable: Variable) -> None:
+        """Resets the variable: instances give it what `init` sets."""
+        self._run(variable, "reset")
 
     def remove(self, state: str) -> None:
-        """All of a strong state begins anew, whatever its keys hold."""
+        """Removes all of a strong state, whatever its keys hold; instances begin it anew."""
         with self._told(state):
-            self._client.unlink(*self._keys(state))
+            self._client.unlink(*self._keys(state).values())
 
     def remove_weak(self, state: str, variable: str) -> None:
         """Likewise a variable of weak state, with what an instance that runs had of it at its last merge."""
         with self._told(state):
-            self._client.unlink(*self._keys(state, variable))
+            self._client.unlink(*self._names(state, variable))
 
     def _edit(self, variable: Variable, change: Change) -> None:
         self._run(variable, "edit", encode_changes([change]))
 
     def _run(self, variable: Variable, command: str, *more: bytes) -> None:
-        keys = self._keys(variable.state)
+        keys = [*self._keys(variable.state).values()]
         with self._told(variable.state):
             arguments: Any = (command, variable.name, str(variable.type), *more)
             answer: Any = self._client.eval(cast("str", script()), len(keys), *keys, *arguments)
         if answer != b"\0":
-            raise OperatingError(f"{variable} has changed its type meanwhile, or is gone: look at it again")
+            raise OperatingError(f"{variable} is gone, or its type has changed meanwhile: look at it again")
 
-    def _keys(self, state: str, weak: str = "") -> list[str]:
+    def _keys(self, state: str) -> dict[str, str]:
+        """Those of strong state, by what they hold."""
+        return dict(zip(PARTS, self._names(state), strict=True))
+
+    def _names(self, state: str, weak: str = "") -> list[str]:
         scope, _, element = state.rpartition("/")
         return state_keys(f"{self.prefix}:{scope}", element, weak)
 
@@ -186,11 +194,11 @@ class OperatedStore:
 
     def _refused(self, text: str, state: str) -> str:
         if text.startswith("WRONGTYPE"):
-            return f"the keys of {state} hold something else than state: {_clears(state)}"
+            return f"the keys of {state} hold something other than state: {_clears(state)}"
         if any(it in text.upper() for it in ("NOAUTH", "WRONGPASS", "AUTHENTICATION", "INVALID USERNAME")):
-            return f"the store at {self.where} wants another password: name a file that has it by --password-file"
+            return f"the store at {self.where} needs the right password: give it with --password-file"
         if text.startswith("READONLY") or "read only replica" in text:
-            return f"the store at {self.where} is a read-only replica: name its primary"
+            return f"the store at {self.where} is a read-only replica: give the address of its primary"
         return f"the store at {self.where} says: {text}"
 
 
@@ -231,11 +239,11 @@ def _decoded(variable: Variable, key: Value | None, found: bytes) -> Value:
 
 
 def _unreadable(what: str, state: str) -> OperatingError:
-    return OperatingError(f"{what} in the store is none of its type: {_clears(state)}")
+    return OperatingError(f"{what} in the store is not of its type: {_clears(state)}")
 
 
 def _clears(state: str) -> str:
-    return f"`appnetctl state clear {state}` has it begin anew"
+    return f"`appnetctl state clear {state}` resets it"
 
 
 def _short(error: Exception) -> str:

@@ -1,8 +1,7 @@
-"""`appnetctl state`: what is in the store of shared state, for operators, while instances run."""
+"""`appnetctl state`: what is in the store of strong state, for operators, while instances run."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import typer
 
 from appnet.application.state_store import STORE_ADDRESS, NoPasswordError, password_of, wrong_address
 from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
-from appnet.cli.output import Format, OutputOption, data_text, print_data
+from appnet.cli.output import Format, OutputOption, line_text, print_data
 from appnet.cli.screen import tell
 from appnet.cli.stored import read_stored, stored_data, stored_text
 from appnet.diagnostics.near import either, suggestion
@@ -56,35 +55,35 @@ def command(
     action: Annotated[
         Action,
         typer.Argument(
-            help="get: print a value. set: write one. delete: delete an entry of a Map. dump: print all. clear: have "
-            "an element, or one variable, begin anew as `init` sets it."
+            help="get: print a value. set: write one. delete: delete an entry of a Map. dump: print all. clear: reset "
+            "an element, or one variable, to what `init` sets."
         ),
     ],
     place: Annotated[
         str | None,
         typer.Argument(
             metavar="PLACE",
-            help="ELEMENT.VARIABLE, for dump and clear also ELEMENT. Where edges or applications have the same "
-            "element, their names come first: APPLICATION/CLIENT/SERVER/ELEMENT.",
+            help="ELEMENT.VARIABLE; for dump and clear also ELEMENT. Where several edges or applications have such an "
+            "element, put their names in front: APPLICATION/CLIENT/SERVER/ELEMENT.",
         ),
     ] = None,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY VALUE", help="The key of a Map; for set then the value.")
+        list[str] | None, typer.Argument(metavar="KEY VALUE", help="The key of a Map; for set, also the value.")
     ] = None,
     *,
     store: Annotated[
         str | None, typer.Option(metavar="URL", envvar="APPNET_STORE", help="The address of the store.")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="The `prefix` of the applications that use it.")] = "appnet",
+    prefix: Annotated[str, typer.Option(help="The `prefix` in the configuration of the applications.")] = "appnet",
     password_file: Annotated[
         Path | None, typer.Option("--password-file", help="A file with the password of the store.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="For clear: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="For clear: do not ask first.")] = False,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Look into the store of shared state, and change what it has, while proxies run.
+    """Look into the store of strong state, and change it while proxies run.
 
-    A change reaches running proxies as if another proxy had made it. Values are written as in behaviour files.
+    Running proxies see a change as if another proxy had made it. Values are written as in behaviour files.
     """
     given = _given(action, place, words or [], yes=yes)
     with _opened(store, prefix, password_file) as opened:
@@ -128,15 +127,15 @@ def _given(action: Action, place: str | None, words: list[str], *, yes: bool) ->
 def _opened(store: str | None, prefix: str, password_file: Path | None) -> Iterator[OperatedStore]:
     """The store; ends the command with what goes wrong, and the exit code for it."""
     if not store:
-        told = "no store is named: give its address, or set APPNET_STORE; `appnetctl run` says where its own is"
+        told = "no store is named: give its address, or set APPNET_STORE; `appnetctl run` prints the address of its own"
         raise typer.BadParameter(told, param_hint="--store")
     if wrong := wrong_address(store):
-        told = f"it is not the address of a store, {wrong}: write {STORE_ADDRESS}"
+        told = f"this is not the address of a store: {wrong}; write {STORE_ADDRESS}"
         raise typer.BadParameter(told, param_hint="--store")
     try:
         password = password_of(store)
     except NoPasswordError as error:
-        told = f"the environment has no {error} with the store's password: set it, or give --password-file"
+        told = f"it takes the password from the variable {error}, which is not set: set it, or give --password-file"
         raise typer.BadParameter(told, param_hint="--store") from None
     with told_errors():
         if password_file is not None:
@@ -172,17 +171,17 @@ def _states(opened: OperatedStore, place: str) -> list[str]:
     if found:
         return found
     if not known:
-        told = f"the store at {opened.where} has no state under the prefix {opened.prefix}"
-        raise _wrong(f"{told}: elements bring it when they start; --prefix names another")
+        told = f"the store at {opened.where} has no strong state under the prefix {opened.prefix}"
+        raise _wrong(f"{told}: elements create it when they start; --prefix names another")
     names = dict.fromkeys(it.rpartition("/")[2] for it in known)
-    raise _wrong(f"the store has no state of {wanted}; {suggestion(wanted, names, what='elements')}")
+    raise _wrong(f"the store has no strong state of {wanted}; {suggestion(wanted, names, what='elements')}")
 
 
 def _state(opened: OperatedStore, place: str) -> str:
     found = _states(opened, place)
     if len(found) > 1:
         more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        told = f"{_split(place)[0]} is on several edges: name it with its edge"
+        told = f"{_split(place)[0]} is on several edges: name the edge as well"
         raise _wrong(f"{told}, {either(found[:_MOST_NAMED])}{more}")
     return found[0]
 
@@ -196,11 +195,11 @@ def _variable(opened: OperatedStore, state: str, name: str) -> Variable:
         told = f"{state}.{name or weak[0]} is weak state, of which each proxy has a copy"
         raise _wrong(f"{told}: `appnetctl state` prints and writes strong state, and can `clear` weak state")
     if not known:
-        raise _wrong(f"the store has no state of {state}: elements bring it when they start")
+        raise _wrong(f"the store has no state of {state}: elements create it when they start")
     if not name:
-        raise _wrong(f"name a variable of it: {either([str(it) for it in known.values()][:_MOST_NAMED])}")
-    told = f"the store has no variable {name} of {state}: {suggestion(name, known, what='variables there')}"
-    raise _wrong(f"{told}; `appnetctl show ELEMENT --what states` says which are local")
+        raise _wrong(f"name one of its variables: {either([str(it) for it in known.values()][:_MOST_NAMED])}")
+    told = f"the store has no variable {name} of {state}; `appnetctl show ELEMENT --what states` says where each lives"
+    raise _wrong(f"{told}; {suggestion(name, known, what='variables there')}")
 
 
 def _key(action: Action, variable: Variable, words: list[str]) -> Value | None:
@@ -209,7 +208,7 @@ def _key(action: Action, variable: Variable, words: list[str]) -> Value | None:
     if not isinstance(variable.type, MapType):
         if action is Action.DELETE:
             told = f"{variable} is of type {variable.type}, and has no entries"
-            raise _wrong(f"{told}: `appnetctl state clear {variable}` has it begin anew")
+            raise _wrong(f"{told}: `appnetctl state clear {variable}` resets it")
         if given:
             raise _wrong(f"{variable} is of type {variable.type}, and has no keys: leave out {given[0]!r}")
         return None
@@ -243,7 +242,11 @@ def _set(opened: OperatedStore, variable: Variable, key: Value | None, text: str
     except ValueError as error:
         raise _wrong(f"the value {error}") from None
     opened.set(variable, key, value)
-    _print(Entry(variable, key, value), output)
+    entry = Entry(variable, key, value)
+    if output is Format.TEXT:
+        typer.echo(_entry_text(entry))
+    else:
+        print_data(_data(entry), output)
 
 
 def _delete(opened: OperatedStore, variable: Variable, key: Value | None, output: Format) -> None:
@@ -273,10 +276,10 @@ def _dump(opened: OperatedStore, place: str | None, output: Format) -> None:
 
 def _dump_all(opened: OperatedStore, variables: Iterable[Variable], output: Format) -> None:
     for entry in (it for variable in variables for it in opened.entries(variable)):
-        if output is Format.YAML:
-            typer.echo("---\n" + data_text(_data(entry), output), nl=False)
+        if output is Format.TEXT:
+            typer.echo(_entry_text(entry))
         else:
-            _print(entry, output, line=True)
+            typer.echo(line_text(_data(entry), output), nl=False)
 
 
 def _clear(opened: OperatedStore, state: str, name: str, output: Format, *, yes: bool) -> None:
@@ -286,13 +289,13 @@ def _clear(opened: OperatedStore, state: str, name: str, output: Format, *, yes:
     if not yes:
         _ask(what)
     if variable is not None:
-        opened.forget(variable)
+        opened.reset(variable)
     if not name:
         opened.remove(state)
     for it in weak:
         opened.remove_weak(state, it)
     if output is Format.TEXT:
-        typer.echo(f"{what} begins anew" + (", weak state with what running proxies have of it" if weak else ""))
+        typer.echo(f"{what} is reset" + (", weak state to what running proxies have of it" if weak else ""))
     else:
         print_data({"state": state} | ({"variable": name} if name else {}), output)
 
@@ -300,8 +303,8 @@ def _clear(opened: OperatedStore, state: str, name: str, output: Format, *, yes:
 def _ask(what: str) -> None:
     """Ends the command unless a person agrees."""
     if not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask on: give it to agree", param_hint="--yes")
-    if not typer.confirm(f"{what} will begin anew, and what it has is lost. Clear it?", err=True):
+        raise typer.BadParameter("there is no terminal to ask on: agree with --yes", param_hint="--yes")
+    if not typer.confirm(f"This resets {what}, and what it holds is lost. Go on?", err=True):
         tell(open_screens().err, "nothing was cleared")
         raise typer.Exit(FAILURE)
 
@@ -325,6 +328,10 @@ def _value_text(entry: Entry) -> str:
     return stored_text(entry.value, type_.value if isinstance(type_, MapType) else type_)
 
 
+def _entry_text(entry: Entry) -> str:
+    return f"{_named(entry.variable, entry.key)} = {_value_text(entry)}"
+
+
 def _key_data(variable: Variable, key: Value | None) -> Any:
     assert isinstance(variable.type, MapType)
     return stored_data(key, variable.type.key)
@@ -336,13 +343,3 @@ def _data(entry: Entry) -> dict[str, Any]:
     if isinstance(type_, MapType):
         return found | {"key": _key_data(variable, entry.key), "value": stored_data(entry.value, type_.value)}
     return found | {"value": stored_data(entry.value, type_)}
-
-
-def _print(entry: Entry, output: Format, *, line: bool = False) -> None:
-    """``line``: JSON on one, of many."""
-    if output is Format.TEXT:
-        typer.echo(f"{_named(entry.variable, entry.key)} = {_value_text(entry)}")
-    elif line:
-        typer.echo(json.dumps(_data(entry), ensure_ascii=False))
-    else:
-        print_data(_data(entry), output)

@@ -1,4 +1,4 @@
-"""`appnetctl traces`: what became of calls on their way, span by span."""
+"""`appnetctl traces`: where calls went, span by span."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(
     ] = None,
     *,
     last: Annotated[
-        int | None, typer.Option(min=0, max=1_000, help="How many; default: 10, and with --since 1,000.")
+        int | None, typer.Option(min=0, max=1_000, help="How many at most; default: 10, with --since 1,000.")
     ] = None,
     since: SinceOption = None,
     follow: Annotated[bool, typer.Option("--follow", help="Also show new traces as they come, until Ctrl-C.")] = False,
@@ -52,10 +52,10 @@ def command(
     """Show traces: where calls went, how long they took, and what elements made of them.
 
     Of a cluster, or with --status, of an application that `run` or `serve` has on this machine. Native Envoys make
-    spans of calls that their callers trace, and of the share that `traces` of the configuration says.
+    spans of the calls that callers trace, and of a share of the others where the configuration has `traces`.
     """
     if trace is not None and (last is not None or since is not None or follow):
-        raise typer.BadParameter("it is one trace: leave out --last, --since and --follow", param_hint="ID")
+        raise typer.BadParameter("an id means one trace: leave out --last, --since and --follow", param_hint="ID")
     screens = open_screens()
     shown = False
     try:
@@ -67,19 +67,21 @@ def command(
                 if output is not Format.TEXT:
                     typer.echo(line_text(it, output), nl=False)
                 else:
-                    for line in [*([""] if shown else []), *told(it)]:
+                    for line in [*([""] if shown else []), *trace_lines(it)]:
                         screens.out.print(plain(line), markup=False, highlight=False, soft_wrap=True)
                 shown = True
     except KeyboardInterrupt:
         raise typer.Exit from None
     if not shown and trace is not None:
-        screens.err.print(f"error: no trace {trace} is kept; callers decide which calls are traced", markup=False)
+        screens.err.print(
+            f"error: no spans of trace {trace} are kept: the caller decides whether a call is traced", markup=False
+        )
         raise typer.Exit(FAILURE)
     if not shown and output is Format.TEXT:
-        screens.err.print("no call was traced yet; callers decide that, or `traces` of the configuration", markup=False)
+        screens.err.print("no call was traced yet: callers decide, or `traces` in the configuration", markup=False)
 
 
-def told(trace: dict[str, Any]) -> Iterator[str]:
+def trace_lines(trace: dict[str, Any]) -> Iterator[str]:
     """The trace as lines: a tree of spans, and below each of them what elements did."""
     spans = trace["spans"]
     begin, end = min(it["start_ns"] for it in spans), max(it["end_ns"] for it in spans)

@@ -156,7 +156,7 @@ def filters_of(
             *(service, settings.name, it.version, it.limits.max_message, hosts),
             end=settings.end,
             store=store,
-            traces=it.limits.traces or 0.0,
+            traces=it.limits.traced_share,
         )
 
     return [chain_filter(it, options(it), key) for it in artifacts]

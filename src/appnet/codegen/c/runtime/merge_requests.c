@@ -109,8 +109,8 @@ static void write_union(an_buffer *out, an_merge *it, an_view before) {
 /* The number of entries that are told under one lock: handlers come in between. */
 enum { MERGE_AT_ONCE = 128 };
 
-/* What an entry of the batch was when the batch began; NULL: it was gone. What others than numbers have become since may do
- * as well. */
+/* What an entry of the batch was when the batch began; NULL: it was gone. Of what is no number, the value that it has by now
+ * does as well, since it is told again with the next batch. */
 static const void *sent_value(const an_merge *it, an_view key) {
   const an_touch *since = touch_find(&it->touched, key);
   if (since == NULL || (since->there && !merge_counts(it))) return merge_value(it, key);
@@ -175,7 +175,7 @@ static void merge_gather(an_merge *it) {
   it->unsure = true;
 }
 
-/* What the store has of the variable, if it has nothing: what there was before the changes that it is not told yet. */
+/* What the store gets where it has nothing of the variable: what there was before the changes that it is not told yet. */
 static void write_first(an_buffer *out, an_merge *it) {
   const an_type *type = it->variable->type;
   if (merge_is_number(it)) {

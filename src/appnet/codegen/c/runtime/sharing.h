@@ -1,9 +1,9 @@
 /* How a host shares state: it carries what a chain asks of the store (src/appnet/state). While that is about strong state,
  * calls wait.
  *
- * A chain has a copy of the store's state for each element that shares any, and one for each variable that is merged; they
- * are named by numbers from 0. Of each copy one request is under way at most: request_take gives it, and answer, or unanswered, ends it. All of them may be called by
- * any thread, those of one copy one after another. */
+ * A chain has a copy of the store's state for each element with strong state, and one for each variable that is merged; they
+ * are named by numbers from 0. Of each copy one request is under way at most: request_take gives it, and answer, or
+ * unanswered, ends it. All of them may be called by any thread, those of one copy one after another. */
 #ifndef AN_SHARING_H
 #define AN_SHARING_H
 

@@ -1,4 +1,4 @@
-/* Where a call comes from, as W3C (https://www.w3.org/TR/trace-context/) and B3 write it. What is malformed is no context. */
+/* The trace context of a call, as W3C (https://www.w3.org/TR/trace-context/) and B3 write it. A malformed one counts as none. */
 #include "trace.h"
 #include "value.h"
 
@@ -70,7 +70,8 @@ static bool context_b3_id(an_view text, uint8_t trace_id[16]) {
 
 /* What is neither yes nor no leaves it open. */
 static void context_b3_decision(an_view text, an_trace_parent *out) {
-  const bool yes = (text.size == 1 && (text.data[0] == '1' || text.data[0] == 'd')) || (text.size == 4 && memcmp(text.data, "true", 4) == 0);
+  const bool yes = (text.size == 1 && (text.data[0] == '1' || text.data[0] == 'd')) ||
+                   (text.size == 4 && memcmp(text.data, "true", 4) == 0);
   const bool no = (text.size == 1 && text.data[0] == '0') || (text.size == 5 && memcmp(text.data, "false", 5) == 0);
   out->decided = yes || no;
   out->sampled = yes;

@@ -81,9 +81,8 @@ class Offer:
 
         def make(proxy: str) -> TypedExtensionConfig:
             limits = found.limits
-            options = ChainOptions(
-                *(end.service, proxy, found.version, limits.max_message, hosts), end=end, traces=limits.traces or 0.0
-            )
+            told = (end.service, proxy, found.version, limits.max_message, hosts)
+            options = ChainOptions(*told, end=end, traces=limits.traced_share)
             return chain_filter(found, options, self._key)
 
         return Served(make)

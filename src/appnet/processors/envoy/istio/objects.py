@@ -49,8 +49,8 @@ class _IstioObjects(ABC):
         first = artifacts[0]
         spot = self.spot(first.segment.place.side, service, server)
         node, limits = f"{service.name}-{self.processor}", first.limits
-        traces = limits.traces or 0.0
-        options = ChainOptions(service.name, node, "", limits.max_message, hosts, end=first.end, traces=traces)
+        told = (service.name, node, "", limits.max_message, hosts)
+        options = ChainOptions(*told, end=first.end, traces=limits.traced_share)
         return chain_object(artifacts, name, namespace, spot, options)
 
     def entry(self, entry: Entry, control: ControlPlane) -> Object:
