@@ -247,3 +247,24 @@ def test_what_the_store_refuses_of_a_merge_is_told(store: StoreUnderTest) -> Non
     assert carrier.flaws == [flaw]
     carrier._ask = one._ask
     assert one.settled() == "it.x = 1\n"
+
+
+def test_entries_that_come_and_go_while_the_store_is_away_take_no_more_memory(store: StoreUnderTest) -> None:
+    state = weak("LWW", "x: Map<string, string>", "@capacity(4)")
+    one = Busy(store, compiled(state, "set(x, get(rpc, 'body'), 'here')"), random.Random(1), 1)
+    it, told = one.native[0], b""
+
+    def ask(element: str, variable: str, parts: list[bytes]) -> bytes | None:
+        nonlocal told
+        told = max(told, parts[5], key=len) if parts and parts[0] == b"merge" else told
+        return one._ask(element, variable, parts)
+
+    assert it.carrier is not None
+    it.carrier._ask = ask
+    for number in range(40_000):
+        call = it.call()
+        call.run_request(PATH, {}, [frame(string_field(1, b"%06d" % number))])
+        call.end()
+    one.merge(0)
+    assert one.settled().count(b"here".hex()) == 4
+    assert 16_384 <= told.count(b"\2\6\0\0\0") <= 33_000, "as many deletes as the store remembers, twice at most"

@@ -59,12 +59,6 @@ static bool by_others(const an_merge *it, const an_touch *touch, an_view key, ui
   return merge_counts(it) ? !touch->there || store != touch_number(touch) : touch_find(&it->sent, key) == NULL;
 }
 
-/* The instance has nothing to tell of the entry any more. */
-static void touch_drop(an_merge *it, an_view key) {
-  an_map_delete_text(&it->touched.heap, &merge_touched_type, &it->touched.map, key);
-  an_heap_flush(&it->touched.heap);
-}
-
 /* An entry of a Map is another in the store, or gone: `value` is NULL. */
 static void take_map_entry(an_merge *it, an_view key, const void *value) {
   an_touch *touch = touch_find(&it->touched, key);

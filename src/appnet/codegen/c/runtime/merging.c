@@ -56,6 +56,8 @@ struct an_merging {
   uint64_t ahead;
 };
 
+enum { MERGE_TOMBSTONES = 16384 }; /* as many deletes as the store remembers */
+
 struct an_merges {
   const an_carrier *carrier;
   an_merging **by_element; /* NULL: it merges nothing */
@@ -195,6 +197,24 @@ static void touch_put(an_merge *it, an_view key, an_view record) {
   merging->scope.failed = false;
 }
 
+/* The instance has nothing to tell of the entry any more. */
+static void touch_drop(an_merge *it, an_view key) {
+  an_map_delete_text(&it->touched.heap, &merge_touched_type, &it->touched.map, key);
+  an_heap_flush(&it->touched.heap);
+}
+
+/* Entries may come and go for as long as the store is away: of those that are gone the oldest are forgotten, as it would. */
+static void touches_trim(an_merge *it) {
+  const an_touches *touches = &it->touched;
+  const size_t most = (size_t)it->variable->capacity + MERGE_TOMBSTONES;
+  if (!merge_is_map(it) || touches->map.size < most + MERGE_TOMBSTONES) return;
+  for (uint32_t name = touches->map.oldest, next; name != 0 && touches->map.size > most; name = next) {
+    const an_view key = touch_key(touches, name);
+    next = touch_next(touches, name);
+    if (merge_value(it, key) == NULL) touch_drop(it, key);
+  }
+}
+
 static void merge_items(an_buffer *out, const an_merge *it) {
   const an_type *item = it->variable->type->first;
   const an_vec *vec = it->place;
@@ -207,6 +227,7 @@ static void merge_items(an_buffer *out, const an_merge *it) {
 
 static an_touch *touch_note(an_merge *it, an_view key) {
   an_merging *merging = it->merging;
+  touches_trim(it);
   const void *now = merge_value(it, key);
   struct { an_touch touch; uint64_t number; } record = {{.there = now != NULL}, 0};
   an_buffer items = {0};

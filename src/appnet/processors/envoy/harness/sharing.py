@@ -147,7 +147,7 @@ class StateCarrier:
         kept = ctypes.create_string_buffer(answer, max(len(answer), 1))
         flaw: bytes | None = self._table.answer(self._instance, copy, View(ctypes.addressof(kept), len(answer)))
         if flaw is not None:
-            self.flaws.append(flaw.decode())
+            self.flaws.append(flaw.decode("utf-8", "replace"))
         return flaw is None
 
 

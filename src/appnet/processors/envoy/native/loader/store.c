@@ -463,7 +463,7 @@ static void take_round(store *it) {
     uint64_t count;
     ssize_t size = read(it->event, &count, sizeof count);
     (void)size;
-    __atomic_store_n(&it->signalled, false, __ATOMIC_RELEASE);
+    __atomic_exchange_n(&it->signalled, false, __ATOMIC_ACQ_REL); /* what others did who need not signal is seen */
   }
   if (it->socket < 0 || watched[1].revents == 0) return;
   if (!it->connected) finish_connecting(it);
