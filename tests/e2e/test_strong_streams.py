@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.options import StoreOptions
+from appnet.state.layout import PARTS, state_keys
 from tests.e2e.conftest import ELEMENTS, proxies
 from tests.e2e.test_streams import PROTO, Chat, ChatServer, message
 from tests.support.shared_store import StoreUnderTest, store_under_test
@@ -65,7 +67,12 @@ def store() -> Iterator[StoreUnderTest]:
 
 
 @pytest.fixture
-def open_chat(store: StoreUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def scope(store: StoreUnderTest) -> str:
+    return store.scope()
+
+
+@pytest.fixture
+def open_chat(store: StoreUnderTest, scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     file = tmp_path / "chat.proto"
     file.write_text(PROTO)
     monkeypatch.setitem(ELEMENTS, "strong", STRONG)
@@ -74,7 +81,7 @@ def open_chat(store: StoreUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
         def open_(method: str, timeout: float = 30.0) -> Chat:
             server = ChatServer()
-            options = StoreOptions(store.url, store.scope(), timeout, merge_every=0.1)
+            options = StoreOptions(store.url, scope, timeout, merge_every=0.1)
             proxied = start("strong", server=server, method=load_proto(FileSource(file)).method(method), store=options)
             opened.append(Chat(proxied, server, grpc.insecure_channel(f"127.0.0.1:{proxied.port}")))
             return opened[-1]
@@ -85,7 +92,7 @@ def open_chat(store: StoreUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyP
             chat.server.close()
 
 
-def replies_until_error(replies: Iterator[bytes]) -> Iterator[bytes]:
+def until_error(replies: Iterator[bytes]) -> Iterator[bytes]:
     with pytest.raises(grpc.RpcError):
         yield from replies
 
@@ -172,7 +179,7 @@ def test_many_requests_and_one_response(open_chat) -> None:
             assert refused.value.code() is grpc.StatusCode[code]
 
 
-def test_streams_that_callers_give_up_are_counted_to_their_end(open_chat, store: StoreUnderTest) -> None:
+def test_streams_that_callers_give_up_are_counted_to_their_end(open_chat, store: StoreUnderTest, scope: str) -> None:
     chat = open_chat("talk")
     for number in range(ROUNDS):
         outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -182,8 +189,20 @@ def test_streams_that_callers_give_up_are_counted_to_their_end(open_chat, store:
             assert next(replies) == message("one!?")
         replies.cancel()
         outbox.put(None)
-    gather = chat.channel.stream_stream("/chat.Chat/talk")
-    assert list(gather(iter([message("last")]), timeout=PATIENCE)) == [message("last!?")]
+    talk = chat.channel.stream_stream("/chat.Chat/talk")
+    assert list(talk(iter([message("last")]), timeout=PATIENCE)) == [message("last!?")]
+    values = dict(zip(PARTS, state_keys(scope, "strong"), strict=True))["values"]
+
+    def ended() -> int:
+        found = store.client.hget(values, "ended")
+        assert isinstance(found, bytes | None)
+        return int.from_bytes(found or b"", "little")
+
+    until = time.monotonic() + PATIENCE
+    while ended() < ROUNDS // 2 + 1:  # those that had an answer; of the others some may not have come
+        assert time.monotonic() < until, ended()
+        time.sleep(0.05)
+    assert ended() <= ROUNDS + 1
 
 
 def test_a_stream_ends_with_a_status_when_the_store_leaves(open_chat, store: StoreUnderTest) -> None:
@@ -195,7 +214,7 @@ def test_a_stream_ends_with_a_status_when_the_store_leaves(open_chat, store: Sto
     busy = threading.Thread(target=store.client.eval, args=(BUSY, 0))
     busy.start()
     outbox.put(message("lost"))
-    for _ in replies_until_error(replies):
+    for _ in until_error(replies):
         outbox.put(message("lost"))  # the one before came before the store was busy
     outbox.put(None)
     busy.join()

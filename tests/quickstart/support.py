@@ -33,9 +33,19 @@ def sample(folder: Path) -> Path:
     return folder / "echo" / CONFIG
 
 
-def settings_of(config: Path, folder: Path, target: str = DEFAULT_TARGET) -> RunSettings:
-    """How to run the application of the configuration below ``folder``."""
-    return RunSettings((FileSource(config),), folder / "run", where=Where(target))
+def two_frontends(folder: Path, **elements: str) -> Path:
+    """The same with two frontends, so with two of their proxies. ``elements``: texts in place of the sample's, by name."""
+    config = sample(folder)
+    manifest = config.with_name("echo.yaml")
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
+    for name, text in elements.items():
+        config.with_name(f"{name}.appnet").write_text(text)
+    return config
+
+
+def settings_of(config: Path, folder: Path, target: str = DEFAULT_TARGET, store: str = "") -> RunSettings:
+    """How to run the application of the configuration below ``folder``, with the ``store`` at this address if any."""
+    return RunSettings((FileSource(config),), folder / "run", where=Where(target, store=store))
 
 
 async def ask(url: str, key: str) -> CallerAnswer:

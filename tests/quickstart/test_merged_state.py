@@ -6,17 +6,16 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appnet.deploy.local.machine import LocalMachine, RunSettings
+from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.trial import get
 from appnet.observe.points import ELEMENT, MERGES, PROCESSOR, STALENESS, Value
 from appnet.processors.envoy.node import EnvoyNode
 from appnet.state.server import running_store, store_folder, store_url
-from tests.quickstart.support import sample, settings_of
+from tests.quickstart.support import settings_of, two_frontends
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
@@ -42,16 +41,12 @@ resp(rpc):
 
 def counting(folder: Path, element: str = COUNT) -> Path:
     """The sample with two frontends, whose proxies count calls."""
-    config = sample(folder)
-    manifest = config.with_name("echo.yaml")
-    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
-    config.with_name("fault.appnet").write_text(element)
-    return config
+    return two_frontends(folder, fault=element)
 
 
 def frontends(machine: LocalMachine) -> list[str]:
     """Where the applications behind the proxies are."""
-    return [it.program.address for it in machine.instances["frontend"]]
+    return [str(it.program.address) for it in machine.instances["frontend"]]
 
 
 async def call(frontend: str, key: str) -> str:
@@ -109,16 +104,10 @@ async def test_an_envoy_that_is_killed_loses_only_what_it_has_not_merged(tmp_pat
             await asyncio.sleep(0.05)
 
 
-def at_store(settings: RunSettings, folder: Path) -> RunSettings:
-    """With a store of the test's own in the folder."""
-    return replace(settings, where=replace(settings.where, store=store_url(folder)))
-
-
 @asynchronous
 async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_path: Path) -> None:
     folder = store_folder()
-    settings = at_store(settings_of(counting(tmp_path), tmp_path, "native"), folder)
-    async with LocalMachine(settings) as machine:
+    async with LocalMachine(settings_of(counting(tmp_path), tmp_path, "native", store_url(folder))) as machine:
         at = frontends(machine)
         await calls(at, 10)
         with running_store(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.trial import get
 from appnet.observe.points import ELEMENT, PROCESSOR, ROUND_TRIPS, Value
 from appnet.state.server import running_store, store_folder, store_url
-from tests.quickstart.support import sample, settings_of
+from tests.quickstart.support import settings_of, two_frontends
 from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.e2e
@@ -23,14 +22,9 @@ SHARED = Path(__file__).parents[2] / "config" / "samples" / "shared"
 
 def limited(folder: Path, burst: int) -> Path:
     """The sample with two frontends, whose proxies let so many calls pass together."""
-    config = sample(folder)
-    manifest = config.with_name("echo.yaml")
-    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
     text = (SHARED / "global_rate_limit.appnet").read_text()
-    config.with_name("fault.appnet").write_text(
-        text.replace("init(rate = 1000.0, burst = 1000.0)", f"init(rate = 0.0, burst = {burst}.0)")
-    )
-    return config
+    fault = text.replace("init(rate = 1000.0, burst = 1000.0)", f"init(rate = 0.0, burst = {burst}.0)")
+    return two_frontends(folder, fault=fault)
 
 
 @asynchronous
@@ -89,9 +83,7 @@ async def test_every_part_of_a_call_can_wait(tmp_path: Path, name: str) -> None:
 @asynchronous
 async def test_calls_are_refused_while_the_store_is_away_and_pass_when_it_is_back(tmp_path: Path) -> None:
     folder, config = store_folder(), limited(tmp_path, 1000)
-    settings = settings_of(config, tmp_path, "native")
-    settings = replace(settings, where=replace(settings.where, store=store_url(folder)))
-    async with LocalMachine(settings) as machine:
+    async with LocalMachine(settings_of(config, tmp_path, "native", store_url(folder))) as machine:
         url = f"{machine.url('frontend')}/?key=hello"
         for _ in range(2):
             assert (await get(url)).answer.message == "state of fault is unavailable"

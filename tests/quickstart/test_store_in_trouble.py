@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from appnet.language.types import INT, STRING, MapType
 from appnet.processors.envoy.node import EnvoyNode
 from appnet.state.layout import PARTS, state_keys
 from appnet.state.server import running_store, store_folder, store_url
-from tests.quickstart.support import sample, settings_of
+from tests.quickstart.support import settings_of, two_frontends
 from tests.state.test_commit import Instance, put
 from tests.support.asynchronous import asynchronous
 from tests.support.store_wire import StoreWire, store_wire
@@ -109,26 +109,22 @@ async def scene(
     **elements: str,
 ) -> AsyncIterator[Scene]:
     """With calls that are made until the end. ``elements``: in the place of the sample's, by name; `fault` counts."""
-    config, folder = sample(tmp_path), store_folder()
+    config, folder = two_frontends(tmp_path, **{"fault": COUNT, **elements}), store_folder()
     config.write_text(config.read_text().replace("\nspec:\n", f"\nspec:\n  state: {{timeout: {timeout}}}\n", 1))
-    manifest = config.with_name("echo.yaml")
-    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
-    for name, text in {"fault": COUNT, **elements}.items():
-        config.with_name(f"{name}.appnet").write_text(text)
     with running_store(folder), valkey.Valkey.from_url(store_url(folder)) as client:
         if prepare is not None:
             prepare(client)
-        async with store_wire(folder / "store.sock") as wire:
-            settings = settings_of(config, tmp_path, "native")
-            settings = replace(settings, where=replace(settings.where, store=wire.url))
-            async with LocalMachine(settings) as machine:
-                calls = Calls([f"http://{it.program.address}" for it in machine.instances["frontend"]])
-                tasks = [asyncio.create_task(calls.make()) for _ in range(2)]
-                try:
-                    yield Scene(calls, client, wire, machine)
-                finally:
-                    calls.running = False
-                    await asyncio.gather(*tasks)
+        async with (
+            store_wire(folder / "store.sock") as wire,
+            LocalMachine(settings_of(config, tmp_path, "native", wire.url)) as machine,
+        ):
+            calls = Calls([f"http://{it.program.address}" for it in machine.instances["frontend"]])
+            tasks = [asyncio.create_task(calls.make()) for _ in range(2)]
+            try:
+                yield Scene(calls, client, wire, machine)
+            finally:
+                calls.running = False
+                await asyncio.gather(*tasks)
 
 
 def fill(client: valkey.Valkey) -> None:

@@ -278,7 +278,7 @@ class Sharer:
     """How a driven instance shares state: by a name of its own.
 
     ``ask`` has the store's script run on the strong state of an element, or on its weak variable of the second name,
-    and gives its answer; None while the store is away. Without arguments it just says whether that is so.
+    and gives its answer; None while the store is away. Without arguments it only says whether the store is there.
     """
 
     name: bytes

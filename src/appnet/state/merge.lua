@@ -209,7 +209,8 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
 
   -- Answers.
 
-  local function forget()
+  -- Bounds what deletes take. An instance that is further behind than what is forgotten has to meet again.
+  local function forget_deletes()
     local many = redis.call('ZCARD', gone) - TOMBSTONES
     if many <= 0 then return end
     local oldest = redis.call('ZRANGE', gone, 0, many - 1, 'WITHSCORES')
@@ -218,7 +219,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     redis.call('ZREMRANGEBYRANK', gone, 0, many - 1)
   end
 
-  local function told(since)
+  local function changes_since(since)
     local all = {}
     for _, key in ipairs(redis.call('ZRANGEBYSCORE', gone, '(' .. since, '+inf')) do
       all[#all + 1] = struct.pack('<BI4c0I4', 2, #key, key, 0)
@@ -237,7 +238,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
 
   local function answer(since, evicted)
     local clock = redis.call('HGET', meta, 'clock') or ''
-    return struct.pack('<I4I4c0', evicted, #clock, clock) .. told(since)
+    return struct.pack('<I4I4c0', evicted, #clock, clock) .. changes_since(since)
   end
 
   -- The last instance has ended.
@@ -275,7 +276,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     end
     if sequence ~= before then
       redis.call('HSET', meta, 'sequence', sequence)
-      forget()
+      forget_deletes()
     end
     local now = now_ms()
     if is_due(now, id) or (changes ~= '' and outlives()) then stay(now, id) end

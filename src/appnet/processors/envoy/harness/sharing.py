@@ -42,7 +42,8 @@ class Sharing(Structure):
 
 Ask = Callable[[str, str, list[bytes]], bytes | None]
 """Has the script run on the strong state of an element, or on its weak variable of the second name, with these
-arguments; none ask whether the store is there. None while it is away."""
+arguments, and gives its answer; None while the store is away. Without arguments it runs nothing, and only says whether
+the store is there."""
 
 
 class StateCarrier:
@@ -82,7 +83,7 @@ class StateCarrier:
     def merge(self, *, due: bool = True) -> None:
         """Merges the instance's weak state, if the store is there; not ``due``: it only joins the others."""
         for copy in self._copies(merged=True):
-            if self._ask(self._element(copy), self._variable(copy), []) is not None:
+            if self._asked(copy, []) is not None:
                 self._step(copy, due=due)
         self.carry()  # steps may have waited
 
@@ -100,7 +101,7 @@ class StateCarrier:
         for copy in range(self._table.count(self._instance)):
             parts, count = (View * PARTS)(), c_size_t()
             self._table.leave(self._instance, copy, parts, ctypes.byref(count))
-            self._ask(self._element(copy), self._variable(copy), [it.read() for it in parts[: count.value]])
+            self._asked(copy, [it.read() for it in parts[: count.value]])
         return True
 
     def run(self, work: Callable[[], None]) -> None:
@@ -131,15 +132,16 @@ class StateCarrier:
             self._woken.add(call)
             self._changed.notify_all()
 
-    def _element(self, copy: int) -> str:
-        text: bytes = self._table.element(self._instance, copy).read()
-        return text.decode()
+    def _asked(self, copy: int, parts: list[bytes]) -> bytes | None:
+        """What the store answers about the state of the copy."""
+        element: bytes = self._table.element(self._instance, copy).read()
+        return self._ask(element.decode(), self._variable(copy), parts)
 
     def _step(self, copy: int, *, due: bool = False) -> bool:
         parts, count = (View * PARTS)(), c_size_t()
         if not self._table.request_take(self._instance, copy, due, parts, ctypes.byref(count)):
             return False
-        answer = self._ask(self._element(copy), self._variable(copy), [it.read() for it in parts[: count.value]])
+        answer = self._asked(copy, [it.read() for it in parts[: count.value]])
         if answer is None:
             self._table.unanswered(self._instance, copy)
             self._table.away(self._instance, copy)
