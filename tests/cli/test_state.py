@@ -127,9 +127,7 @@ def test_weak_state_is_told_from_strong_state_and_cleared(quota: Instance, store
     assert f"app/a/b/quota.x {told}" in ask("get", "quota.x", code=2)
     assert f"app/a/b/other.x {told}" in ask("dump", "other", code=2)
     assert "app/a/b/quota.count = 7\n" in ask("dump")
-    assert (
-        ask("clear", "other", "--yes") == "app/a/b/other is reset, weak state to what running proxies have of it\n"
-    )
+    assert ask("clear", "other", "--yes") == "app/a/b/other is reset, weak state to what running proxies have of it\n"
     assert not store.client.exists(*other.keys.values())
     assert seen.value == 5
     store.client.delete(seen.keys["meta"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appnet.deploy.local.machine import LocalMachine
+from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.deploy.local.trial import get
 from appnet.observe.points import ELEMENT, MERGES, PROCESSOR, STALENESS, Value
 from appnet.processors.envoy.node import EnvoyNode
@@ -124,7 +124,7 @@ async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_pa
 async def test_upgrades_go_on_with_the_count(tmp_path: Path) -> None:
     config, folder = counting(tmp_path), store_folder()
     element = config.with_name("fault.appnet")
-    settings = at_store(settings_of(config, tmp_path, "native"), folder)
+    settings = settings_of(config, tmp_path, "native", store_url(folder))
     with running_store(folder):
         await upgraded(settings, element)
     logs = [it.read_text() for it in tmp_path.rglob("envoy.log")]
