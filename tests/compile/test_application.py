@@ -87,7 +87,7 @@ def test_a_chain_is_in_its_place_and_travels_by_itself() -> None:
     assert room["patch"]["value"]["per_connection_buffer_limit_bytes"] > DEFAULT_MAX_MESSAGE
     assert base64.b64decode(machine["code"]["local"]["inline_bytes"]) == application.artifacts[1].binary
     configuration = code["patch"]["value"]["typed_config"]["config"]["configuration"]["value"]
-    told: Any = Resource.FromString(base64.b64decode(configuration)[24:])  # behind the numbers
+    told: Any = Resource.FromString(base64.b64decode(configuration)[28:])  # behind the numbers
     assert {it.key: it.value.string_value for it in told.attributes} == {
         "service.name": "server",
         "appnet.processor": "server-sidecar",

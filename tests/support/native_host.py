@@ -6,7 +6,8 @@ from appnet.processors.envoy.build import HOSTS
 from appnet.processors.envoy.targets import NATIVE
 
 _HOST = HOSTS[NATIVE]
-INCLUDE = tuple(f"-I{folder}" for folder in _HOST.folders)
+INCLUDE = (*(f"-I{folder}" for folder in _HOST.folders), *(it for it in _HOST.flags if it.startswith("-D")))
+"""Where its files are, and what it defines for them."""
 
 
 def unit(*names: str) -> str:

@@ -259,6 +259,7 @@ static const char *const ELEMENTS[] = {"fixture"};
 static const an_record_stream RECORDS[] = {{"fixture", "names"}, {"fixture", "blobs"}};
 
 const an_program appnet_program = {
+    .name = "fixture",
     .state_size = sizeof(fixture_state),
     .elements = ELEMENTS,
     .element_count = 1,

@@ -173,7 +173,7 @@ func TestHostileModules(t *testing.T) {
 		}
 		c.Close()
 	}
-	if opened < cases/10 || refused < cases/10 {
+	if opened < cases/10 || refused == 0 { // most of the data are texts, which may be any
 		t.Error(opened, refused)
 	}
 }

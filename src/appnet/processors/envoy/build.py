@@ -27,7 +27,7 @@ HOSTS = {
         sources=(RUNTIME / "hosted.c", *_CALLS),
         exports=(RUNTIME / "chain_table.c", _NATIVE / "host_module.c"),
         include=(HTTP, _NATIVE),
-        flags=("-DAN_WHY=1", "-DAN_TRACE=1"),
+        flags=("-DAN_SHARED=1", "-DAN_WHY=1", "-DAN_TRACE=1"),
     ),
     WASM: Host(
         "wasm",

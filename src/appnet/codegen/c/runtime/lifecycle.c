@@ -52,8 +52,10 @@ static bool allocate_parts(an_instance *instance) {
 
 /* Frees an instance without the read-only state of its elements. */
 static void drop(an_instance *instance) {
-  an_copies_free(instance);
-  an_merges_free(instance);
+  if (AN_SHARED) {
+    an_copies_free(instance);
+    an_merges_free(instance);
+  }
   an_pools_free(instance);
   an_plans_free(instance);
   an_records_free(instance);
@@ -88,13 +90,15 @@ an_instance *an_instance_new(const an_services *services, const an_options *opti
     instance->random[i] = options->seed ^ fnv1a64(program->elements[i]);
   }
   program->init(instance);
-  if (!an_copies_init(instance, carrier) || !an_merges_init(instance, carrier)) {
+  if (AN_SHARED && (!an_copies_init(instance, carrier) || !an_merges_init(instance, carrier))) {
     an_instance_free(instance);
     return NULL;
   }
   an_kept_share(instance); /* last: what others have in hand is not for init to set */
-  an_copies_begin(instance);
-  an_merges_begin(instance);
+  if (AN_SHARED) {
+    an_copies_begin(instance);
+    an_merges_begin(instance);
+  }
   return instance;
 }
 

@@ -9,6 +9,10 @@
 
 #include "chain.h"
 
+#ifndef AN_SHARED
+#define AN_SHARED 0 /* whether the host carries what state asks of a store */
+#endif
+
 /* What a host gives. */
 typedef struct an_carrier {
   void *host;
