@@ -90,7 +90,7 @@ class Controlled:
             return it if it and holds(it) else None
 
         try:
-            found_: dict[str, Any] = await_(f"{name} is {type_}", found, 30)
+            found_: dict[str, Any] = await_(f"{name} is {type_}", found, 120)  # chains are compiled meanwhile
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.configuration(name).get('status')}\n{self.log()}") from None
         return found_

@@ -114,7 +114,7 @@ def ready(controlled: Controlled, name: str = NAME) -> None:
     controlled.await_condition(name, "Ready", lambda it: it["status"] == "True")
 
 
-def refuses(echo: Application, body: str, seconds: float = 20) -> None:
+def refuses(echo: Application, body: str, seconds: float = 60) -> None:
     await_(f"{body} is refused", lambda: echo.call(body) == REFUSED, seconds)
 
 
