@@ -6,19 +6,10 @@ static an_copy *copy_of(an_instance *instance, size_t copy) { return &instance->
 
 static an_view buffer_view(const an_buffer *buffer) { return (an_view){buffer->data, buffer->size}; }
 
-static an_view copy_number_text(an_copy *copy, size_t place, uint64_t number) {
-  char *end = copy->numbers[place] + sizeof copy->numbers[place], *at = end;
-  do {
-    *--at = (char)('0' + number % 10);
-    number /= 10;
-  } while (number > 0);
-  return (an_view){(const uint8_t *)at, (size_t)(end - at)};
-}
-
 static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   const an_carrier *carrier = copy->instance->copies->carrier;
   const an_view all[] = {AN_TEXT("join"),          carrier->id, buffer_view(&copy->kinds), buffer_view(&copy->lasting),
-                         buffer_view(&copy->first), copy_number_text(copy, 0, copy->batch)};
+                         buffer_view(&copy->first), trial_decimal(&copy->numbers[0], copy->batch)};
   copy->asked = AN_ASKED_JOIN;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -35,7 +26,7 @@ static void ask_to_commit(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t
   copy->undone = false;
   copy->batch++;
   const an_view all[] = {AN_TEXT("commit"), copy->instance->copies->carrier->id, buffer_view(&copy->birth),
-                         copy_number_text(copy, 0, copy->position), buffer_view(&copy->request), copy_number_text(copy, 1, copy->batch)};
+                         trial_decimal(&copy->numbers[0], copy->position), buffer_view(&copy->request), trial_decimal(&copy->numbers[1], copy->batch)};
   copy->asked = AN_ASKED_COMMIT;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -263,13 +254,6 @@ static an_step *copy_give_up(an_copy *copy) {
   return settled.first;
 }
 
-static const char *copy_refused(an_copy *copy, an_view reason) {
-  const size_t size = reason.size < sizeof copy->reason ? reason.size : sizeof copy->reason - 1;
-  memcpy(copy->reason, reason.data, size);
-  copy->reason[size] = '\0';
-  return copy->reason;
-}
-
 static const char *copy_answer(an_instance *instance, size_t number, an_view bytes) {
   an_copy *copy = copy_of(instance, number);
   an_step *woken = NULL;
@@ -282,7 +266,7 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
   if (!change_bytes(&bytes, 1, &status)) {
     flaw = UNREADABLE;
   } else if (status.data[0] == 3) {
-    flaw = copy_refused(copy, bytes);
+    flaw = trial_refused(&copy->reason, bytes);
   } else if (asked == AN_ASKED_JOIN) {
     flaw = status.data[0] == 0 ? copy_joined(copy, bytes, &woken) : UNREADABLE;
   } else if (asked == AN_ASKED_COMMIT) {

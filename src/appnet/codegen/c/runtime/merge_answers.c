@@ -283,10 +283,7 @@ const char *an_merge_answer(an_instance *instance, size_t number, an_view bytes)
     if (!taken) flaw = UNREADABLE;
     if (taken) it->fresh_ns = it->asked_ns;
   } else if (meets || status.data[0] == 3) {
-    const size_t size = bytes.size < sizeof it->reason ? bytes.size : sizeof it->reason - 1;
-    memcpy(it->reason, bytes.data, size);
-    it->reason[size] = '\0';
-    flaw = it->reason;
+    flaw = trial_refused(&it->reason, bytes);
   }
   if (flaw != NULL) an_metrics_unmerged(instance, number);
   if (flaw != NULL || (!meets && status.size > 0 && status.data[0] != 0)) it->joined = false;

@@ -1,14 +1,5 @@
 /* What an instance asks of the store about its weak state, and tells it. Behind merging.c, which it is a part of. */
 
-static an_view merge_number_text(an_merge *it, size_t place, uint64_t number) {
-  char *end = it->numbers[place] + sizeof it->numbers[place], *at = end;
-  do {
-    *--at = (char)('0' + number % 10);
-    number /= 10;
-  } while (number > 0);
-  return (an_view){(const uint8_t *)at, (size_t)(end - at)};
-}
-
 static void write_key(an_buffer *out, const an_merge *it, an_view key) {
   if (!merge_is_map(it) || it->variable->type->first->kind == AN_STRING) {
     trial_put_text(out, key);
@@ -216,7 +207,7 @@ static void ask_to_meet(an_merge *it, an_view parts[AN_REQUEST_PARTS], size_t *c
   const an_variable *variable = it->variable;
   const an_view all[] = {AN_TEXT("meet"), it->instance->merges->carrier->id, an_store_name(variable), variable->kind,
                          variable->lasting ? AN_TEXT("1") : NO_TEXT, buffer_view(&it->first),
-                         merge_number_text(it, 0, it->batch)};
+                         trial_decimal(&it->numbers[0], it->batch)};
   it->asked = AN_MERGE_MEETS;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -225,8 +216,8 @@ static void ask_to_meet(an_merge *it, an_view parts[AN_REQUEST_PARTS], size_t *c
 static void ask_to_merge(an_merge *it, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   if (!it->unsure) merge_gather(it);
   const an_view all[] = {AN_TEXT("merge"), it->instance->merges->carrier->id, buffer_view(&it->how),
-                         buffer_view(&it->birth), merge_number_text(it, 0, it->version), buffer_view(&it->request),
-                         merge_number_text(it, 1, it->batch)};
+                         buffer_view(&it->birth), trial_decimal(&it->numbers[0], it->version), buffer_view(&it->request),
+                         trial_decimal(&it->numbers[1], it->batch)};
   it->asked = AN_MERGE_MERGES;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);

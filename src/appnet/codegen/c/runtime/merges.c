@@ -16,7 +16,7 @@ static bool merge_init(an_merge *it, an_instance *instance, const an_variable *v
   const char number[] = {' ', number_letter(merged_type(it)->kind), ' '};
   an_buffer_append(&it->how, name, strlen(name));
   an_buffer_append(&it->how, number, sizeof number);
-  const an_view capacity = merge_number_text(it, 0, container ? variable->capacity : 0);
+  const an_view capacity = trial_decimal(&it->numbers[0], container ? variable->capacity : 0);
   an_buffer_append(&it->how, capacity.data, capacity.size);
   if (merge_is_number(it)) it->base = it->sent_base = number_at(it->place);
   it->request.ahead = it->first.ahead = merging->ahead;

@@ -37,7 +37,8 @@ typedef struct an_merge {
   uint64_t version, batch;
   uint64_t asked_ns, fresh_ns; /* when it asked; up to when it knows of others */
   an_buffer birth, how, first, request;
-  char numbers[2][24], reason[256];
+  trial_digits numbers[2];
+  trial_reason reason;
 } an_merge;
 
 /* Of one element. */

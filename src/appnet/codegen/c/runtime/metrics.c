@@ -253,10 +253,6 @@ typedef struct metrics_batch {
   uint64_t now_ns;
 } metrics_batch;
 
-static void append_text(an_buffer *to, uint8_t tag, const char *key, const char *value) {
-  an_otlp_attribute(to, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
-}
-
 an_view an_method_name(const an_method *method) {
   an_view path = method->path;
   return path.size > 0 && path.data[0] == '/' ? (an_view){path.data + 1, path.size - 1} : path;
@@ -324,11 +320,11 @@ static void append_tally(metrics_batch *it, const an_tally_entry *of, uint32_t c
   an_otlp_fixed64(it->to, TAG_VALUE, value);
   append_method(it, TAG_NUMBER_ATTRIBUTE, of->method);
   if (of->handler != NULL) {
-    append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", it->instance->program->elements[of->element]);
-    append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.handler", of->handler);
+    an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", it->instance->program->elements[of->element]);
+    an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.handler", of->handler);
   }
-  if (of->row != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.row", of->row);
-  if (status >= 0) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "rpc.response.status_code", STATUSES[status]);
+  if (of->row != NULL) an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.row", of->row);
+  if (status >= 0) an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "rpc.response.status_code", STATUSES[status]);
   an_otlp_close(it->to, point);
 }
 
@@ -361,7 +357,7 @@ static void append_lost(metrics_batch *it, const char *name, const char *unit, c
   metric of = open_metric(it, name, unit, TAG_SUM);
   size_t point = open_point(it);
   an_otlp_fixed64(it->to, TAG_VALUE, value);
-  if (element != NULL) append_text(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
+  if (element != NULL) an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", element);
   if (variable.size > 0) an_otlp_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", variable);
   an_otlp_close(it->to, point);
   close_metric(it, of, true);
@@ -436,7 +432,7 @@ static void append_durations(metrics_batch *it, const char *name) {
     size_t cells = metrics->methods_at + i * METHOD_CELLS;
     if (metrics->untimed || tally_total(metrics, cells + ENDS) == 0) continue;
     size_t point = open_point(it);
-    append_text(it->to, TAG_HISTOGRAM_ATTRIBUTE, "rpc.system.name", "grpc");
+    an_otlp_text_attribute(it->to, TAG_HISTOGRAM_ATTRIBUTE, "rpc.system.name", "grpc");
     append_method(it, TAG_HISTOGRAM_ATTRIBUTE, i);
     double seconds = (double)tally_total(metrics, cells + TICKS) / (double)((uint64_t)1 << TICK_BITS);
     uint64_t count = append_buckets(it, cells + BUCKET);

@@ -79,6 +79,10 @@ void an_otlp_attribute(an_buffer *buffer, uint8_t tag, const char *key, an_view 
   an_otlp_close(buffer, pair);
 }
 
+void an_otlp_text_attribute(an_buffer *buffer, uint8_t tag, const char *key, const char *value) {
+  an_otlp_attribute(buffer, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
+}
+
 uint8_t *an_otlp_whole(an_buffer *batch, uint8_t tag, size_t *size) {
   uint8_t head[AN_OTLP_HEAD] = {tag};
   size_t content = batch->size - AN_OTLP_HEAD;

@@ -25,6 +25,7 @@ void an_otlp_bytes(an_buffer *buffer, uint8_t tag, const void *bytes, size_t siz
 void an_otlp_text(an_buffer *buffer, uint8_t tag, const char *text);
 /* A field that is a KeyValue with a text. */
 void an_otlp_attribute(an_buffer *buffer, uint8_t tag, const char *key, an_view value);
+void an_otlp_text_attribute(an_buffer *buffer, uint8_t tag, const char *key, const char *value);
 size_t an_otlp_open(an_buffer *buffer, uint8_t tag); /* where its content begins */
 void an_otlp_close(an_buffer *buffer, size_t start);
 

@@ -57,7 +57,8 @@ typedef struct an_copy {
   uint64_t heard_ns; /* when the store last answered */
   an_buffer birth, first, kinds, lasting; /* see commit.lua */
   an_buffer request;                      /* changes under way */
-  char numbers[2][24], reason[256];
+  trial_digits numbers[2];
+  trial_reason reason;
   uint8_t *values_before; /* of the variables that are no Maps, as the step in hand began */
 } an_copy;
 

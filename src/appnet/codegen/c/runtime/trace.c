@@ -156,10 +156,6 @@ static bool span_same_handler(const an_tally_entry *one, const an_tally_entry *o
   return one != NULL && other != NULL && one->element == other->element && span_same(one->handler, other->handler);
 }
 
-static void span_text(an_buffer *to, uint8_t tag, const char *key, const char *value) {
-  an_otlp_attribute(to, tag, key, (an_view){(const uint8_t *)value, strlen(value)});
-}
-
 static void span_count(an_buffer *to, const char *key, uint32_t value) {
   size_t pair = an_otlp_open(to, EVENT_ATTRIBUTE);
   an_otlp_text(to, AN_OTLP_BYTES(1), key);
@@ -171,12 +167,12 @@ static void span_count(an_buffer *to, const char *key, uint32_t value) {
 
 static void span_verdict(an_buffer *to, const an_tally_entry *of, uint32_t cell) {
   if (of != NULL && of->kind == AN_TALLY_REPLIES) {
-    span_text(to, EVENT_ATTRIBUTE, "appnet.verdict", "answer");
+    an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.verdict", "answer");
     return;
   }
-  span_text(to, EVENT_ATTRIBUTE, "appnet.verdict", "refuse");
+  an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.verdict", "refuse");
   const char *status = an_status_name((int32_t)(of == NULL ? cell & ~AN_TRACE_UNJUDGED : cell - of->cell));
-  span_text(to, EVENT_ATTRIBUTE, "rpc.response.status_code", status);
+  an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "rpc.response.status_code", status);
 }
 
 /* An event: a row, with the verdict that the handler came to where this is its last one; or the verdict alone, where the
@@ -193,14 +189,14 @@ static uint32_t span_event(an_buffer *to, const an_call *call, uint32_t number) 
   an_otlp_fixed64(to, EVENT_TIME, trace->wall_ns + (it->at_ns - trace->began_ns));
   an_otlp_text(to, EVENT_NAME, of == NULL ? "appnet.unjudged" : "appnet.element");
   if (of != NULL) {
-    span_text(to, EVENT_ATTRIBUTE, "appnet.element", call->instance->program->elements[of->element]);
-    span_text(to, EVENT_ATTRIBUTE, "appnet.handler", of->handler);
+    an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.element", call->instance->program->elements[of->element]);
+    an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.handler", of->handler);
   }
-  if (row) span_text(to, EVENT_ATTRIBUTE, "appnet.row", of->row);
+  if (row) an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.row", of->row);
   if (row && repeated > 1 && call->trace_dropped == 0) span_count(to, "appnet.row.hits", repeated);
   if (!row) span_verdict(to, of, it->cell);
   if (row && more && after->kind != AN_TALLY_ROW) span_verdict(to, after, next->cell);
-  if (row && !more && !cut && !span_same(of->handler, "end")) span_text(to, EVENT_ATTRIBUTE, "appnet.verdict", "forward");
+  if (row && !more && !cut && !span_same(of->handler, "end")) an_otlp_text_attribute(to, EVENT_ATTRIBUTE, "appnet.verdict", "forward");
   an_otlp_close(to, event);
   return row && more && after->kind != AN_TALLY_ROW ? 2 : 1;
 }
@@ -223,10 +219,10 @@ static void span_write(an_buffer *to, const an_call *call) {
   an_otlp_varint(to, SPAN_KIND, at_server ? KIND_SERVER : KIND_CLIENT);
   an_otlp_fixed64(to, SPAN_START, trace->wall_ns);
   an_otlp_fixed64(to, SPAN_END, trace->wall_ns + (an_now(call) - trace->began_ns));
-  span_text(to, SPAN_ATTRIBUTE, "rpc.system.name", "grpc");
+  an_otlp_text_attribute(to, SPAN_ATTRIBUTE, "rpc.system.name", "grpc");
   an_otlp_attribute(to, SPAN_ATTRIBUTE, "rpc.method", method);
-  span_text(to, SPAN_ATTRIBUTE, "rpc.response.status_code", an_status_name(trace->status));
-  span_text(to, SPAN_ATTRIBUTE, "appnet.chain", call->instance->program->name);
+  an_otlp_text_attribute(to, SPAN_ATTRIBUTE, "rpc.response.status_code", an_status_name(trace->status));
+  an_otlp_text_attribute(to, SPAN_ATTRIBUTE, "appnet.chain", call->instance->program->name);
   for (uint32_t i = 0; i < call->trace_events;) i += span_event(to, call, i);
   if (call->trace_dropped > 0) an_otlp_varint(to, SPAN_DROPPED_EVENTS, call->trace_dropped);
   if (span_failed(trace->status, at_server)) {

@@ -5,6 +5,28 @@
 #include "octets.h"
 #include "state_bytes.h"
 
+/* ---- texts of requests and answers --------------------------------------------------------------------- */
+
+typedef char trial_digits[24];
+typedef char trial_reason[256];
+
+static an_view trial_decimal(trial_digits *digits, uint64_t number) {
+  char *end = *digits + sizeof *digits, *at = end;
+  do {
+    *--at = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  return (an_view){(const uint8_t *)at, (size_t)(end - at)};
+}
+
+/* What the store said, as far as there is room. */
+static const char *trial_refused(trial_reason *reason, an_view said) {
+  const size_t size = said.size < sizeof *reason ? said.size : sizeof *reason - 1;
+  memcpy(*reason, said.data, size);
+  (*reason)[size] = '\0';
+  return *reason;
+}
+
 /* ---- taking back --------------------------------------------------------------------------------------- */
 
 typedef struct an_note_end {

@@ -119,17 +119,13 @@ class InCluster:
         with _behind_service():
             return dict(self._cluster.get(f"{_PROXY}/records/sums", ago=str(ago)))
 
-    @contextmanager
-    def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
+    def records(self, asked: RecordsAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with self._lines("records", asked.query) as found:
-            yield found
+        return self._lines("records", asked.query)
 
-    @contextmanager
-    def traces(self, asked: TracesAsked) -> Iterator[Iterator[dict[str, Any]]]:
+    def traces(self, asked: TracesAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with self._lines("traces", asked.query) as found:
-            yield found
+        return self._lines("traces", asked.query)
 
     @contextmanager
     def _lines(self, page: str, query: dict[str, str]) -> Iterator[Iterator[dict[str, Any]]]:
@@ -176,17 +172,13 @@ class OnHost:
             found = _document(answer.read())
             return {"streams": list(found["streams"]), "lost": list(found["lost"])}
 
-    @contextmanager
-    def records(self, asked: RecordsAsked) -> Iterator[Iterator[dict[str, Any]]]:
+    def records(self, asked: RecordsAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with self._lines("records", asked.query) as found:
-            yield found
+        return self._lines("records", asked.query)
 
-    @contextmanager
-    def traces(self, asked: TracesAsked) -> Iterator[Iterator[dict[str, Any]]]:
+    def traces(self, asked: TracesAsked) -> AbstractContextManager[Iterator[dict[str, Any]]]:
         """As `Controller` says."""
-        with self._lines("traces", asked.query) as found:
-            yield found
+        return self._lines("traces", asked.query)
 
     @contextmanager
     def _lines(self, page: str, query: dict[str, str]) -> Iterator[Iterator[dict[str, Any]]]:
