@@ -22,8 +22,8 @@ HERE = Path(__file__).parent / "c"
 ELEMENTS = Path("config/samples/elements")
 COMPILER = ["gcc"] if shutil.which("gcc") else [sys.executable, "-m", "ziglang", "cc"]  # the quicker one
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", *INCLUDE, f"-I{HERE}")
-CALLS = 2_000
-MOST = CALLS // 100  # what grows by doubling may still do so
+CALLS = 10_000  # by then each element has refused more calls than it explains in a second
+MOST = 20  # what grows by doubling may still do so
 PARAMETERS: dict[str, dict[str, str | float]] = {
     "acl": {"header": "session", "allowed": "".join(f"s{number}," for number in range(10))},
     "bandwidth_limit": {"rate": 1e12, "burst": 1e12},

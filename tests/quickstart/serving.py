@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from appnet.deploy.local.foreseen import CallerAnswer
 from appnet.processors.envoy.proxy.binary import envoy_binary
-from tests.quickstart.support import APPNETCTL, Running, running, sample
+from tests.quickstart.support import APPNETCTL, Running, judged, running, sample
 from tests.support.raw_grpc import RawClient, RecordingServer, Reply, frame, string_field
 
 REFUSED = (10, "firewall")
@@ -88,6 +90,20 @@ def outcome(port: int, word: str) -> tuple[int, str]:
         told = (answer.grpc_status, answer.header("grpc-message") or "")
         if told[1] != "fault_injected" and told[0] != 14:
             return told
+
+
+def answered(url: str, key: str) -> CallerAnswer:
+    """What the frontend at this URL answers, again while programs and proxies are not all there yet."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = asyncio.run(judged(url, key))
+            if answer.status != 14:
+                return answer
+        except OSError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def metrics(port: int) -> str:

@@ -21,7 +21,7 @@ from appnet.processors.grpc.container import Container
 from appnet.processors.processor import ProcessorError
 from tests.processors.test_toy import appnetctl
 from tests.quickstart.programs import copied, run_once, upgrade_while_it_runs
-from tests.quickstart.serving import envoy, serving, wait_for_text
+from tests.quickstart.serving import answered, envoy, serving, wait_for_text
 from tests.quickstart.support import ECHO, ask, judged, running, settings_of
 from tests.support.certificates import Authority
 from tests.support.go import NoToolsError, find_go, run_go
@@ -136,7 +136,7 @@ def test_programs_and_proxies_follow_one_control_plane(tmp_path: Path, config: P
         for node in ("server-sidecar", "frontend-sidecar", "server-grpc", "frontend-grpc"):
             serve.it.wait_for(f"{node} connected")
         url = f"http://127.0.0.1:{frontend}"
-        assert asyncio.run(judged(url, "hello")).text == "You've hit server"
+        assert answered(url, "hello").text == "You've hit server"
         assert asyncio.run(judged(url, "test")).message == "firewall"
     for it in started:
         it.wait(10)
@@ -215,7 +215,7 @@ def test_programs_that_somebody_else_starts_follow_a_control_plane(tmp_path: Pat
             it.wait_for("frontend-grpc connected")
             it.wait_for("server-grpc connected")
             url = f"http://{frontend}"
-            assert asyncio.run(judged(url, "hello")).text == "You've hit me"
+            assert answered(url, "hello").text == "You've hit me"
             assert asyncio.run(judged(url, "test")).message == "firewall"
             firewall = tmp_path / "echo" / "firewall.appnet"
             firewall.write_text(firewall.read_text().replace("'test'", "'hello'"))

@@ -14,6 +14,7 @@ int main(int argc, char **argv) {
   const unsigned long calls = strtoul(argv[1], NULL, 10);
   if (caller.instance == NULL || caller.records == NULL) return 2;
   unsigned long first = 0, later = 0;
+  take_records(&caller); /* begins the only second of this clock: elements explain their first few refusals in it */
   for (unsigned phase = 0; phase < 2; phase++) {
     const unsigned long before = phase == 0 ? 0 : allocations;
     for (unsigned long i = 0; i < calls; i++) run_call(&caller, i);

@@ -47,11 +47,12 @@ int main(int argc, char **argv) {
   const unsigned long calls = strtoul(argv[1], NULL, 10);
   const int32_t status = (int32_t)strtol(argv[2], NULL, 10);
   unsigned long passed = 0, first = 0, later = 0;
+  size_t size = 0;
+  appnet_chain.release(appnet_chain.telemetry_take(instance, &size)); /* begins the only second, as in steady.c */
   for (unsigned phase = 0; phase < 2; phase++) {
     const unsigned long before = phase == 0 ? 0 : allocations;
     for (unsigned long i = 0; i < calls; i++) passed += run_call(instance, i, status);
     *(phase == 0 ? &first : &later) = allocations - before;
-    size_t size = 0;
     appnet_chain.release(appnet_chain.telemetry_take(instance, &size)); /* its buffers stay */
   }
   printf("passed = %lu\nfirst = %lu\nlater = %lu\n", passed, first, later);
