@@ -31,6 +31,7 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "native": chain.native,
         "limits": chain.limits,
         "state": chain.state,
+        "replan": chain.replan,
         "module": (chain.proto_module, chain.proto_module_folder),
         "stops": [
             (

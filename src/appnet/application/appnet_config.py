@@ -10,6 +10,7 @@ from appnet.application.kinds import API_VERSION, KIND, no_config
 from appnet.application.limits import read_limits
 from appnet.application.model import ALL_METHODS, USUAL_PROCESSOR, Application, Chain, Edge, ElementSpec, Side, Stop
 from appnet.application.named import Ways, check_element_name, given_source, named_roots
+from appnet.application.replan import read_replan
 from appnet.application.state_store import read_state_store
 from appnet.diagnostics.place import Label, Span
 from appnet.diagnostics.remedy import instead
@@ -25,7 +26,7 @@ _TOP_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_KEYS = (
     *("processors", "backend", "appName", "clientService", "serverService", "method", "appManifestFile"),
     *(*CHAINS, "proto", "protoRoots", "protoModName", "protoModLocation"),
-    *("maxMessage", "idleTimeout", "traces", "state"),
+    *("maxMessage", "idleTimeout", "traces", "state", "replan"),
     *("appManifestInline", "appManifestFrom", "protoInline", "protoFrom"),
     *ONLY_IN_CLUSTERS,
 )
@@ -112,6 +113,7 @@ class _ConfigReader:
         module, folder = (spec.text_or_empty(it) for it in ("protoModName", "protoModLocation"))
         limits = read_limits(spec, "maxMessage", "idleTimeout")
         store = read_state_store(spec, "state", "mergeEvery")
+        replan = read_replan(spec)
         if not (app_name and client and server and methods and manifest and proto) or roots is None:
             return None
         edge = Edge(client.value, server.value, tuple(it.value for it in methods))
@@ -122,6 +124,7 @@ class _ConfigReader:
             limits=limits,
             proto_roots=roots,
             state=store,
+            replan=replan,
         )
         return Application(app_name.value, self._source, manifest, ((client, server),), (chain,))
 

@@ -49,9 +49,9 @@ def share_text(part: float) -> str:
 def read_limits(section: Section, longest: str, idle: str) -> Limits:
     """What the section says under these keys, and under ``traces``. What is wrong is told and left out."""
     return Limits(
-        _read(section, longest, size, SIZE),
-        _read(section, idle, seconds, TIME),
-        _read(section, "traces", share, SHARE),
+        read_amount(section, longest, size, SIZE),
+        read_amount(section, idle, seconds, TIME),
+        read_amount(section, "traces", share, SHARE),
     )
 
 
@@ -60,13 +60,17 @@ def _amount(text: str, units: Mapping[str, float]) -> float | None:
     return float(found[1]) * units[found[2]] if found and found[2] in units else None
 
 
-def _read(section: Section, key: str, parse: Callable[[str], _Amount | None], wanted: str) -> _Amount | None:
+def read_amount(section: Section, key: str, parse: Callable[[str], _Amount | None], wanted: str) -> _Amount | None:
+    """What ``parse`` makes of what the section says under the key; None, after an error, where that is nothing.
+
+    ``wanted``: what to write there, which begins with its kind, such as "a size".
+    """
     found = section.scalar(key) if key in section else None
     if found is None:
         return None
     value, span = found
     amount = None if isinstance(value, bool) else parse(str(value))
     if amount is None:
-        kind = " ".join(wanted.split()[:2])  # such as "a size"
+        kind = " ".join(wanted.split()[:2])
         section.problems.add("C012", f"`{key}` must be {kind}", span, "invalid value", f"write {wanted}")
     return amount

@@ -134,6 +134,27 @@ class StateStore:
     secret: str = ""
 
 
+class ReplanMode(Enum):
+    """What becomes of a plan that costs less for the traffic that was seen."""
+
+    SUGGEST = "suggest"
+    """It is shown."""
+    AUTO = "auto"
+    """The chain goes on by it."""
+
+
+@dataclass(frozen=True)
+class Replan:
+    """How the plan of a chain follows its traffic.
+
+    ``interval``: seconds between plans. ``saving``: the share of the expected cost, from 0 to 1, that a plan must save.
+    """
+
+    mode: ReplanMode
+    interval: float = 600.0
+    saving: float = 0.1
+
+
 @dataclass(frozen=True)
 class Chain:
     """The elements on calls of an edge, in request order, as written.
@@ -143,7 +164,8 @@ class Chain:
     cost; empty where none is named (`USUAL_PROCESSOR`), or none is common to all. ``proto_roots``: where imports of
     the .proto are looked for first.
     ``native``: one of the elements has to run as a native module. ``proto_module`` and its folder: of code in Go that
-    others make of the .proto; AppNet needs none. ``state``: the store of what its elements share.
+    others make of the .proto; AppNet needs none. ``state``: the store of what its elements share. ``replan``: how its
+    plan follows traffic; None: not at all.
     """
 
     edge: Edge
@@ -157,6 +179,7 @@ class Chain:
     limits: Limits = USUAL_LIMITS
     proto_roots: tuple[ProtoRoot, ...] = ()
     state: StateStore = StateStore()
+    replan: Replan | None = None
 
     @property
     def method(self) -> str:

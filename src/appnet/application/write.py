@@ -14,6 +14,7 @@ import yaml
 from appnet.application.kinds import API_VERSION, KIND
 from appnet.application.limits import share_text
 from appnet.application.model import USUAL_PROCESSOR, Application, Chain, ElementSpec, Form, Side, Stop
+from appnet.application.replan import plain_replan
 from appnet.application.state_store import plain_state_store
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
@@ -64,6 +65,8 @@ def _specification(application: Application, folder: Path) -> Written:
     limits = {it.limits for it in application.chains}
     if len(limits) > 1:
         wrong.append(_one_limit(application.chains))
+    if len({it.replan for it in application.chains}) > 1:
+        wrong.append(_one_replan(application.chains))
     if len({it.proto_roots for it in application.chains}) > 1:
         wrong.append(_same_roots(application.chains))
     if wrong:
@@ -78,6 +81,7 @@ def _specification(application: Application, folder: Path) -> Written:
         **(_roots(application.chains[0], "proto_roots", folder) if application.chains else {}),
         **(_limits(application.chains[0], "max_message", "idle_timeout") if application.chains else {}),
         **(_state(application.chains[0], "merge_every") if application.chains else {}),
+        **(_replan(application.chains[0]) if application.chains else {}),
         "edge": edges,
     }
     return Written(_yaml([top]))
@@ -93,6 +97,12 @@ def _one_store(chains: Sequence[Chain]) -> Diagnostic:
     other = next(it for it in chains if it.state != chains[0].state)
     title, label = "a specification has the same `state` for all calls", "its settings differ from others"
     return _cannot(title, other.methods[0].span, label, "use the same `state` everywhere")
+
+
+def _one_replan(chains: Sequence[Chain]) -> Diagnostic:
+    other = next(it for it in chains if it.replan != chains[0].replan)
+    title, label = "a specification has the same `replan` for all calls", "its settings differ from others"
+    return _cannot(title, other.methods[0].span, label, "use the same `replan` everywhere")
 
 
 def _one_limit(chains: Sequence[Chain]) -> Diagnostic:
@@ -171,6 +181,7 @@ def _configuration(application: Application, chain: Chain, folder: Path) -> dict
         **({"protoModLocation": _module_folder(chain, folder)} if chain.proto_module_folder else {}),
         **_limits(chain, "maxMessage", "idleTimeout"),
         **_state(chain, "mergeEvery"),
+        **_replan(chain),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
 
@@ -224,6 +235,11 @@ def _limits(chain: Chain, longest: str, idle: str) -> dict[str, Any]:
 def _state(chain: Chain, every: str) -> dict[str, Any]:
     found = plain_state_store(chain.state, every)
     return {"state": dict(found)} if found else {}
+
+
+def _replan(chain: Chain) -> dict[str, Any]:
+    found = plain_replan(chain.replan)
+    return {} if found is None else {"replan": found}
 
 
 def _roots(chain: Chain, key: str, folder: Path) -> dict[str, Any]:

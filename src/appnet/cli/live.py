@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,12 +21,14 @@ from appnet.control.rollout import Rollout, RolloutError, artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.watch import real, saves
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
+from appnet.observe.totals_page import totals_document
 from appnet.optimize.explain import explain, told_changes, told_cost, told_order
 from appnet.processors.processor import Acceptance, Node
 
 _TABLE_SECONDS = 0.5
 _LINES_SECONDS = 5.0
 _NODES_SECONDS = 0.5
+_TRAFFIC_SECONDS = 0.5
 _MOST_SHOWN = 2_000
 
 
@@ -108,6 +111,29 @@ async def upgrade_on_save(machine: LocalMachine, screens: Screens) -> None:
             _show_rollout(machine, rollout, names, screens.out)
         elif mended or saved & set(map(real, files())):
             tell(screens.out, f"\n{names}: no change for the proxies")
+
+
+async def follow_traffic(machine: LocalMachine, screens: Screens) -> None:
+    """Goes on by plans that save enough for the traffic that came, or shows them, as each chain says."""
+    controller, look = machine.controller, machine.controller.replanner
+    while True:
+        await asyncio.sleep(_TRAFFIC_SECONDS)
+        version, now = controller.running, time.monotonic()
+        due = look.due(version)
+        if due is None or due > now or not controller.settled:
+            continue
+        counts = totals_document(machine.telemetry.totals)
+        news = await asyncio.to_thread(look.look, version, counts, now)
+        adopted = [it for it in news if it.adopted]
+        for it in news:
+            tell(screens.out, f"\n{plain(str(it))}", style="" if it.adopted else "dim")
+        try:
+            rollout = await controller.replan(adopted) if adopted else None
+        except (RolloutError, InternalError) as error:
+            tell(screens.err, f"{plain(str(error))}; version {controller.running.id} keeps running")
+            continue
+        if rollout is not None:
+            _show_rollout(machine, rollout, "another plan", screens.out)
 
 
 def _show_rollout(machine: LocalMachine, rollout: Rollout, names: str, out: Console) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,10 +15,9 @@ from appnet.cli.errors import open_screens
 from appnet.cli.screen import tell
 from appnet.cli.watched import watched
 from appnet.diagnostics.source import FileSource
-from appnet.ir.nodes import Handler
-from appnet.ir.rows import match_action_rows
 from appnet.optimize import Profile
 from appnet.optimize.profile import load_profiles
+from appnet.optimize.seen import Seen, seen
 
 ObservedOption = Annotated[
     str | None,
@@ -34,32 +32,6 @@ IntervalOption = Annotated[
 USUAL_INTERVAL = 10.0
 
 _CLUSTER = "cluster"
-_FEWEST = 100  # RPCs that reach an element, below which the share that it ends is left open
-_OUTERMOST_ARM = re.compile(r"1[a-z]+")
-_ASKING = ("open", "req")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What chains did meanwhile, in ``seconds``. Counts are of RPCs: ``calls`` of those that came to a chain, by side;
-    ``reached`` and ``ended`` by element, of the request's way alone."""
-
-    chain: LoadedChain
-    seconds: float
-    calls: dict[str, int]
-    reached: dict[str, int]
-    ended: dict[str, int]
-
-    @property
-    def profile(self) -> Profile:
-        """Of what enough RPCs have shown."""
-        shares = {name: min(1.0, self.ended.get(name, 0) / reached) for name, reached in self.sure.items()}
-        return Profile(shares, max(self.calls.values(), default=0) / self.seconds)
-
-    @property
-    def sure(self) -> dict[str, int]:
-        """The elements that enough RPCs have reached."""
-        return {name: count for name, count in self.reached.items() if count >= _FEWEST}
 
 
 @dataclass(frozen=True)
@@ -94,62 +66,6 @@ def observed(where: str, chains: Sequence[LoadedChain], interval: float) -> list
     for it in found:
         tell(err, _told(it))
     return [it.profile for it in found]
-
-
-def seen(before: dict[str, Any], after: dict[str, Any], chains: Sequence[LoadedChain]) -> list[Seen]:
-    """What each chain did between two looks at the counts (see `appnet.observe.totals_page`)."""
-    seconds = max(after["time"] - before["time"], 1e-3)
-    grown = {kind: list(_grown(before[kind], after[kind])) for kind in ("calls", "refusals", "replies", "rows")}
-    return [_of_chain(it, seconds, grown) for it in chains]
-
-
-def _of_chain(chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str, Any]]]) -> Seen:
-    edge, methods = chain.chain.edge, {it.signature.full_name.lstrip("/") for it in chain.methods}
-
-    def mine(kind: str) -> Iterator[dict[str, Any]]:
-        for it in grown[kind]:
-            if (it["client"], it["server"]) == (edge.client, edge.server) and it["method"].lstrip("/") in methods:
-                yield it
-
-    calls: dict[str, int] = {}
-    for it in mine("calls"):
-        calls[it["side"]] = calls.get(it["side"], 0) + it["count"]
-    ended: dict[str, int] = {}
-    for it in [*mine("refusals"), *mine("replies")]:
-        if it["handler"] in _ASKING:
-            ended[it["element"]] = ended.get(it["element"], 0) + it["count"]
-    runs = {handler: _runs(it for it in mine("rows") if it["handler"] == handler) for handler in _ASKING}
-    every, reached = max(calls.values(), default=0), {}
-    for name, element in chain.elements.items():
-        first = next((it for it in _ASKING if _begins_with_match(element.handlers.get(it))), None)
-        count = every if first is None else min(every, runs[first].get(name, 0))
-        reached[name] = max(count, ended.get(name, 0))
-    return Seen(chain, seconds, calls, reached, ended)
-
-
-def _begins_with_match(handler: Handler | None) -> bool:
-    return handler is not None and any(_OUTERMOST_ARM.fullmatch(it.number) for it in match_action_rows(handler.body))
-
-
-def _runs(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How often a handler ran, by element: each run takes one arm of a first match that is not inside a loop."""
-    found: dict[str, int] = {}
-    for it in rows:
-        if _OUTERMOST_ARM.fullmatch(it["row"]):
-            found[it["element"]] = found.get(it["element"], 0) + it["count"]
-    return found
-
-
-def _grown(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What is new in each count; all of it where somebody has begun to count anew."""
-
-    def key(entry: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(value for _, value in sorted(entry.items()) if isinstance(value, str))
-
-    counts = {key(it): it["count"] for it in before}
-    for it in after:
-        old = counts.get(key(it), 0)
-        yield {**it, "count": it["count"] - old if it["count"] >= old else it["count"]}
 
 
 def _told(found: Seen) -> str:

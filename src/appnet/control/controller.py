@@ -12,6 +12,7 @@ from appnet.application.model import Application
 from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import Version, compile_application
 from appnet.control.canary import half_changes
+from appnet.control.replan import Better, Replanner
 from appnet.control.rollout import Rollout, RolloutError, roll_out
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.place import Source, Span
@@ -34,7 +35,7 @@ class Controller:
 
     ``running`` is the version that all of them run, but for ``canaries``, nodes by name that run ``candidate`` where
     there is one: what was saved goes to them first. ``past`` are the last few versions that ran before, the last first.
-    ``prepare`` is called before a version is brought to any node.
+    ``prepare`` is called before a version is brought to any node. ``replanner`` follows the traffic.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Controller:
         self.candidate: Version | None = None
         self.past: deque[Past] = deque(maxlen=_MOST_KEPT)
         self._undone: set[str] = set()
+        self._gone_back_to = ""
         self._sources, self._settings, self._where = tuple(sources), settings, where
+        self.replanner = Replanner(settings, where)
         self._prepare = prepare
         self._running: Version | None = None
         self._changing = asyncio.Lock()
@@ -98,6 +101,35 @@ class Controller:
             rollout = await self._bring(version)
             return None if rollout is None else replace(rollout, compile_seconds=seconds)
 
+    @property
+    def settled(self) -> bool:
+        """Whether plans may follow traffic: no rollout is under way, no canary is to be judged, and nobody went back to
+        the version that runs."""
+        return not self._changing.locked() and self.candidate is None and self._gone_back_to != self.running.id
+
+    async def replan(self, found: Iterable[Better]) -> Rollout | None:
+        """Brings the running version by other plans to the nodes, as any version. None where it is not `settled`, or
+        another version runs by now.
+
+        Raises `RolloutError` where a node refuses: all go on with the version before.
+        """
+        if not self.settled:
+            return None
+        async with self._changing:
+            running, plans = self.running, list(self.running.plans)
+            for it in found:
+                if it.version != running.id:
+                    return None
+                plans[it.number] = it.plan
+            began = time.monotonic()
+            version = await asyncio.to_thread(self._by_plans, replace(running, plans=tuple(plans)))
+            seconds = time.monotonic() - began
+            rollout = await self._bring(version)
+            return None if rollout is None else replace(rollout, compile_seconds=seconds)
+
+    def _by_plans(self, planned: Version) -> Version:
+        return compile_application(planned.application, self._settings, self._where, running=planned)
+
     async def promote(self) -> Rollout:
         """Brings what the canaries run to all nodes. Raises `RolloutError` where there is no such thing, or where a
         node refuses: then it stays with the canaries."""
@@ -123,6 +155,7 @@ class Controller:
                 rollout = await roll_out(self.past[0].version, self.running, self.nodes)
                 self._running = self.past.popleft().version
             self._undone.add(undone)
+            self._gone_back_to = self.running.id
             return rollout
 
     async def _bring(self, version: Version) -> Rollout | None:
@@ -150,7 +183,7 @@ class Controller:
     async def _replace_running(self, version: Version, nodes: Sequence[Node]) -> Rollout:
         rollout = await roll_out(version, self.running, nodes)
         self.past.appendleft(Past(self.running, time.time()))
-        self._running, self.candidate = version, None
+        self._running, self.candidate, self._gone_back_to = version, None, ""
         return rollout
 
     async def _compile(self) -> Version:

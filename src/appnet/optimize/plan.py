@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 
@@ -78,12 +78,15 @@ def optimize(
     known: Known,
     profile: Profile | None = None,
     running: OptimizedPlan | None = None,
+    *,
+    reorder: bool = False,
 ) -> OptimizedPlan:
     """The plan for the chain over the places, which are in request order.
 
     ``crossing``: what an RPC costs behind the client's side. ``known``: what was found out about elements, of this
     chain and others. ``profile``: what was seen of the chain. ``running``: the plan that an edited chain ran by so far;
     where it is still legal it stays, so that an upgrade waits for no other proofs than those that show this.
+    ``reorder``: it does not stay, but each element does in the place where it runs.
 
     Raises `UnsuitedError` where the chain cannot run as written.
     """
@@ -94,10 +97,12 @@ def optimize(
     state = _stating(chain, elements, places, settings, known)
     fused = settings.level is not OptLevel.NO
     kept = _still_legal(running, elements, places, state) if running is not None and fused else None
-    if kept is not None:
+    if kept is not None and not reorder:
         problem, found = kept
     else:
         problem = state()
+        if kept is not None:
+            problem = replace(problem, suits=tuple(frozenset({it}) for it in kept[1].at))
         found = _SEARCHES[settings.algorithm](problem, costs) if fused else as_written(problem)
     placed = [(stops[it].spec, found.at[it]) for it in found.order]
     plan = plan_of(chain.chain.edge, places, placed, fused=fused)

@@ -31,13 +31,15 @@ class Planner:
         places: Sequence[Place],
         profile: Profile | None = None,
         running: OptimizedPlan | None = None,
+        *,
+        reorder: bool = False,
     ) -> OptimizedPlan:
         """The plan of the chain, as `optimize` has it."""
-        key = _key(chain, places, profile, running)
+        key = (reorder, *_key(chain, places, profile, running))
         found = self._plans.get(key)
         if found is None:
             found = self._plans[key] = optimize(
-                chain, places, self._crossing, self._settings, self._known, profile, running
+                chain, places, self._crossing, self._settings, self._known, profile, running, reorder=reorder
             )
             return found
         stops, arrangement = chain.chain.stops, found.arrangement

@@ -89,7 +89,7 @@ def _status(found: dict[str, Any]) -> list[str]:
         since = f" since {_clock(it['since'])}" if it["connected"] else ""
         error = f": {it['error']}" if it["error"] else ""
         lines.append(f"  {it['node']:{width}}  {it['version']}  {told}{since}{error}")
-    return lines
+    return [*lines, *(f"suggested: {it}" for it in found.get("suggested", ()))]
 
 
 def _history(found: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from appnet.application.model import Limits
 from appnet.cli.errors import FAILURE, Screens, open_screens, told_errors
 from appnet.cli.files import application_sources
 from appnet.cli.keys import Typing, at_terminal, obey
-from appnet.cli.live import show_live, show_plan, together, upgrade_on_save
+from appnet.cli.live import follow_traffic, show_live, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     ConcurrencyOption,
     FilesArgument,
@@ -109,7 +109,8 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
         typing = Typing()
         shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens, top)
-        await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
+        follows = follow_traffic(machine, screens)
+        await together(machine.watch(), upgrade_on_save(machine, screens), follows, shown, obeyed)
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ from appnet.cli.keeping import (
     StoreOption,
     keep_given,
 )
-from appnet.cli.live import show_live, show_nodes, show_plan, together, upgrade_on_save
+from appnet.cli.live import follow_traffic, show_live, show_nodes, show_plan, together, upgrade_on_save
 from appnet.cli.options import (
     CONTROL,
     PROGRAMS,
@@ -82,7 +82,8 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
             name = machine.controller.running.application.application.name
             variables = f"APPNET_CONTROL={machine.programs_follow} APPNET_APPLICATION={shlex.quote(name)} {key}"
             tell(out, f"start these programs with: {variables}{_variables(settings.served)}", style="dim")
-        await together(upgrade_on_save(machine, screens), show_nodes(machine, screens), show_live(machine, out))
+        shown = show_nodes(machine, screens), show_live(machine, out)
+        await together(upgrade_on_save(machine, screens), follow_traffic(machine, screens), *shown)
 
 
 def _place(text: str, option: str) -> Address:

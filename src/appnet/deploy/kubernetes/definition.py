@@ -55,6 +55,7 @@ _BOUNDS: Mapping[str, Schema] = {
     "spec.state.timeout": _SHORT,
     "spec.state.mergeEvery": _SHORT,
     "spec.state.secret": _NAMED,
+    "spec.replan": {"maxLength": 32, "maxProperties": 3},
     "spec.clientChain": _CHAIN,
     "spec.anyChain": _CHAIN,
     "spec.pairChain": _CHAIN,
@@ -220,6 +221,9 @@ def _structural(node: Schema, place: str, defined: Mapping[str, Schema]) -> Sche
     if "$ref" in node:
         name = node["$ref"].rpartition("/")[2]
         return _structural(defined[name], name, defined) | {k: v for k, v in node.items() if k != "$ref"}
+    if any(one["type"] == "object" for one in node.get("anyOf", ())):  # a text or a mapping: the controller judges it
+        free = {"description": node["description"], "x-kubernetes-preserve-unknown-fields": True, "maxItems": 0}
+        return free | _BOUNDS[place]
     if "anyOf" in node:  # what each type is held to says nothing of the others
         each = {key: value for one in node["anyOf"] for key, value in one.items() if key != "type"}
         return _structural(each | {k: v for k, v in node.items() if k != "anyOf"}, place, defined)

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.behaviour.explained import Program, RefusalsPage
 from appnet.control.refused import program_of
+from appnet.control.replan import suggested_metric
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
@@ -105,4 +106,5 @@ class StatusServer:
                 stands.add_metric([name, it.value], int(answers[name] is it))
         yield connected
         yield stands
+        yield suggested_metric(self._machine.controller.replanner.suggested.values())
         yield from self._machine.telemetry.families()

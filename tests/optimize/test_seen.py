@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from appnet.application.load import LoadedChain, load
-from appnet.cli.observed import Seen, seen
 from appnet.diagnostics.source import FileSource
+from appnet.optimize.seen import Seen, seen
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
 END = {"client": "frontend", "server": "server", "method": "echo.EchoService/echo", "version": "v1"}
