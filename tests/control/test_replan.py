@@ -17,9 +17,11 @@ from appnet.application.load import LoadedApplication, load
 from appnet.application.model import Replan, ReplanMode
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import Version, plan_application
+from appnet.control.controller import Controller
 from appnet.control.replan import Better, Replanner, enough
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
+from tests.support.asynchronous import asynchronous
 from tests.support.guarded import guarded
 
 WORDS = ("ann", "bob", "cyd")
@@ -213,3 +215,51 @@ def test_who_asks_for_no_replan_is_never_looked_at(application: LoadedApplicatio
     loaded = replace(application, chains=chains)
     version = Version("0", loaded, tuple(plan_application(loaded, Settings(), Where())), ())
     assert Replanner(Settings(), Where()).due(version) is None
+
+
+async def controlled(tmp_path: Path, *canaries: str) -> tuple[Controller, Better]:
+    """The application as it begins, and a plan that saves."""
+    source = FileSource(guarded(tmp_path, WORDS, "auto"))
+    controller = Controller([source], Settings(), Where(), canaries)
+    it = Simulated(load(source), interval=60.0)
+    it.version = await controller.begin()
+    it.look()
+    it.calls, it.refused, it.now = 2_000, {**it.refused, "cyd": 1_500}, 600.0
+    (found,) = it.look()
+    return controller, found
+
+
+def orders(version: Version) -> list[str]:
+    return [" ".join(it.name for it in artifact.elements) for artifact in version.artifacts]
+
+
+@asynchronous
+async def test_a_plan_is_a_version_that_can_be_undone_for_good(tmp_path: Path) -> None:
+    controller, found = await controlled(tmp_path)
+    first = controller.running
+    rollout = await controller.replan([found])
+    assert rollout is not None
+    assert (orders(first), orders(controller.running)) == (["ann bob cyd"], ["cyd ann bob"])
+    assert (rollout.anew, controller.settled) == ((), True)
+    assert await controller.replan([found]) is None, "it was found for the version before"
+    assert await controller.upgrade() is None, "files that say the same keep the plan"
+    await controller.undo()
+    assert controller.running.id == first.id
+    assert await controller.upgrade() is None
+    assert not controller.settled
+    assert await controller.replan([found]) is None
+    guard = tmp_path / "echo" / "guard.appnet"
+    guard.write_text(guard.read_text().replace("'refused'", "'no'"))
+    assert await controller.upgrade() is not None
+    assert controller.settled
+
+
+@asynchronous
+async def test_canaries_get_it_first_and_nothing_else_meanwhile(tmp_path: Path) -> None:
+    controller, found = await controlled(tmp_path, "frontend-sidecar")
+    await controller.replan([found])
+    assert controller.candidate is not None
+    assert (orders(controller.running), orders(controller.candidate)) == (["ann bob cyd"], ["cyd ann bob"])
+    assert not controller.settled
+    await controller.promote()
+    assert (orders(controller.running), controller.settled) == (["cyd ann bob"], True)
