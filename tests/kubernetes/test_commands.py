@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer
 from tests.kubernetes.control import STATUS, Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, MESH, SERVER_POD, start_sidecar, stop_sidecar
-from tests.kubernetes.test_controller import CONFIG, FRONTEND, NAME
+from tests.kubernetes.test_controller import CONFIG, FRONTEND, NAME, calling
 from tests.kubernetes.test_installation import namespaces_end, there
+from tests.support.guarded import GUARD, hash_of
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
@@ -318,6 +320,41 @@ def test_a_canary_is_promoted_and_taken_back(commands: Commands) -> None:
     assert commands.done("rollout", "promote", NAME) == f"version {second} goes to all proxies\n"
     await_("all have it", lambda: commands.data("rollout", "status", NAME)["version"] == second, 20)
     assert commands.data("rollout", "history", NAME)["history"][0]["reason"] == "promoted"
+
+
+def guarded_by(commands: Commands, text: str) -> dict[str, Any]:
+    """The AppNetConfig with two guards in place of its elements, whose order follows the traffic."""
+    made = with_texts(commands.echo.folder, CONFIG)
+    spec = {key: it for key, it in made["spec"].items() if not key.endswith("Chain")}
+    spec["clientChain"] = [
+        {"name": it, "inline": text, "parameters": {"hash": hash_of(it)}} for it in ("ann", "bob")
+    ]  # fmt: skip
+    spec["replan"] = {"mode": "auto", "interval": "2s", "saving": "20%"}
+    return {**made, "spec": spec}
+
+
+def test_the_order_follows_the_traffic_and_an_undo_lasts(commands: Commands) -> None:
+    cluster, controlled = commands.controlled.cluster, commands.controlled
+    written, followed = "client: ann, bob", "client: bob, ann"
+
+    def plan_is(plan: str) -> None:
+        await_(plan, lambda: controlled.status().get("plan") == plan, 120)
+
+    cluster.apply(guarded_by(commands, GUARD))
+    controlled.await_condition(NAME, "Ready", lambda it: it["status"] == "True")
+    assert controlled.status()["plan"] == written
+    first = controlled.status()["version"]
+    with calling(commands.echo, "bob") as codes:
+        plan_is(followed)
+        assert commands.data("rollout", "history", NAME)["history"][0]["reason"] == "followed traffic"
+        commands.done("rollout", "undo", NAME, "--wait")
+        plan_is(written)
+        calls, until = codes["PERMISSION_DENIED"], time.monotonic() + 5
+        await_("more calls", lambda: codes["PERMISSION_DENIED"] > calls + 500 and time.monotonic() > until, 120)
+        assert (controlled.status()["plan"], controlled.status()["version"]) == (written, first)
+        cluster.apply(guarded_by(commands, GUARD.replace("'refused'", "'no'")))
+        plan_is(followed)
+    assert set(codes) == {"PERMISSION_DENIED"}
 
 
 # --- logs, top ---

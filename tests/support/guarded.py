@@ -38,13 +38,14 @@ def guarded(folder: Path, words: Sequence[str], replan: object, chain: str = "cl
     config.with_name("guard.appnet").write_text(GUARD)
     written = yaml.safe_load(config.read_text())
     spec = {key: it for key, it in written["spec"].items() if not key.endswith("Chain")}
-    spec[chain] = [{"name": it, "file": "guard.appnet", "parameters": {"hash": _hash(it)}} for it in words]
+    spec[chain] = [{"name": it, "file": "guard.appnet", "parameters": {"hash": hash_of(it)}} for it in words]
     spec["replan"] = replan
     config.write_text(yaml.safe_dump({**written, "spec": spec}, sort_keys=False))
     return config
 
 
-def _hash(word: str) -> str:
+def hash_of(word: str) -> str:
+    """What a guard knows of the word that it refuses."""
     text = word
     for _ in range(6):
         text = hmac.new(b"pepper", text.encode(), "sha256").hexdigest()

@@ -88,6 +88,8 @@ def _status(found: Rollout, holder: str | None) -> Iterator[str]:
         yield f"canary {found.canary}: {condition(found.asked, 'Delivered').get('message')}"
     if found.paused:
         yield "paused"
+    if "suggested" in status:
+        yield f"suggested: {status['suggested']}"
     for it in ("Compiled", "Delivered", "Ready"):
         now = condition(found.asked, it)
         if now.get("status") == "False" and now.get("reason") != "Canary":
@@ -105,6 +107,7 @@ def _status_data(found: Rollout) -> dict[str, Any]:
         "version": found.version or None,
         "canary": found.canary or None,
         "paused": found.paused,
+        "suggested": status.get("suggested"),
         "counts": status.get("counts"),
         "conditions": status.get("conditions") or [],
         "up_to_date": status.get("observedGeneration") == found.asked["metadata"].get("generation"),

@@ -167,6 +167,8 @@ class Controller:
         target = self.candidate or self.running
         concerned = [it for it in self.nodes if it.name in self.canaries] if self.canaries else self.nodes
         if version.id == target.id:
+            if target is self.running:
+                self._running = version  # what it says of more than code may be new
             refused = [it for it in concerned if it.running and await _refused(it, version)]
             return await roll_out(version, version, refused) if refused else None
         if not self.canaries:

@@ -172,13 +172,14 @@ class Replanner:
         return [found] if before is None or (found.adopted and not same) else []
 
 
-def suggested_metric(found: Iterable[Better], **more: str) -> GaugeMetricFamily:
-    """What plans would save that are not gone on by, for Prometheus, with ``more`` labels."""
-    labels = ["client", "server", "method", *more]
-    gauge = GaugeMetricFamily(
-        "appnet_replan_saving", "The share of CPU per RPC that another plan saves.", labels=labels
-    )
-    for it in found:
-        edge = it.plan.plan.edge
-        gauge.add_metric([edge.client, edge.server, ", ".join(edge.methods), *more.values()], it.saving)
+def suggested_metric(
+    found: Mapping[tuple[str, ...], Iterable[Better]], labels: tuple[str, ...] = ()
+) -> GaugeMetricFamily:
+    """What plans would save that are not gone on by, for Prometheus: by the values of ``labels``."""
+    told = "The share of CPU per RPC that another plan saves."
+    gauge = GaugeMetricFamily("appnet_replan_saving", told, labels=[*labels, "client", "server", "method"])
+    for values, plans in found.items():
+        for it in plans:
+            edge = it.plan.plan.edge
+            gauge.add_metric([*values, edge.client, edge.server, ", ".join(edge.methods)], it.saving)
     return gauge

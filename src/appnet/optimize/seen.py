@@ -12,6 +12,8 @@ from appnet.ir.nodes import Handler
 from appnet.ir.rows import match_action_rows
 from appnet.optimize.cost import Profile
 
+SEEN = ("calls", "refusals", "replies", "rows")
+"""The kinds of counts that matter."""
 _FEWEST = 100  # RPCs that reach an element, below which the share that it ends is left open
 _OUTERMOST_ARM = re.compile(r"1[a-z]+")
 _ASKING = ("open", "req")
@@ -43,7 +45,7 @@ class Seen:
 def seen(before: dict[str, Any], after: dict[str, Any], chains: Sequence[LoadedChain]) -> list[Seen]:
     """What each chain did between two looks at the counts (see `appnet.observe.totals_page`)."""
     seconds = max(after["time"] - before["time"], 1e-3)
-    grown = {kind: list(_grown(before[kind], after[kind])) for kind in ("calls", "refusals", "replies", "rows")}
+    grown = {kind: list(_grown(before[kind], after[kind])) for kind in SEEN}
     return [_of_chain(it, seconds, grown) for it in chains]
 
 

@@ -28,6 +28,9 @@ SINCE, REASON = "appnet.io/since", "appnet.io/reason"
 PROMOTE = "appnet.io/promote"
 """Annotation of an AppNetConfig: the version that is to run everywhere, now that canaries have it."""
 
+GONE_BACK = "appnet.io/gone-back-to"
+"""Annotation of an AppNetConfig: the version that an undo went back to. As long as it runs, plans follow no traffic."""
+
 MOST_KEPT = 10
 
 CONFIG_MAPS = "configmaps"

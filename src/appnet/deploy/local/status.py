@@ -106,5 +106,5 @@ class StatusServer:
                 stands.add_metric([name, it.value], int(answers[name] is it))
         yield connected
         yield stands
-        yield suggested_metric(self._machine.controller.replanner.suggested.values())
+        yield suggested_metric({(): self._machine.controller.replanner.suggested.values()})
         yield from self._machine.telemetry.families()

@@ -11,10 +11,19 @@ from typing import Any
 from appnet.application.appnet_config import ONLY_IN_CLUSTERS
 from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError, MissingError, Object
 from appnet.deploy.kubernetes.client.configurations import condition, every, one, patch, replace
-from appnet.deploy.kubernetes.rollouts import CONFIG_MAPS, PROMOTE, Revision, entry, places, revision_of, selector
+from appnet.deploy.kubernetes.rollouts import (
+    CONFIG_MAPS,
+    GONE_BACK,
+    PROMOTE,
+    Revision,
+    entry,
+    places,
+    revision_of,
+    selector,
+)
 from appnet.diagnostics.near import suggestion
 
-_OF_THE_MANIFEST = ("appManifestFile", "appManifestInline", "appManifestFrom")
+_STAYING = (*ONLY_IN_CLUSTERS, "replan", "appManifestFile", "appManifestInline", "appManifestFrom")
 
 
 @dataclass(frozen=True)
@@ -107,9 +116,12 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
     specs = {it["metadata"]["name"]: restored.spec(it, revision) for it in found.configurations}
     changed = []
     for body in found.configurations:
-        spec = specs[body["metadata"]["name"]]
-        if spec is not None and spec != body["spec"]:
-            changed.append(replace(cluster, {**body, "spec": spec}))
+        spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
+        if metadata["name"] == found.name and revision.version != found.version:
+            marks = {**(metadata.get("annotations") or {}), GONE_BACK: revision.version}
+            metadata = {**metadata, "annotations": marks}
+        if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):
+            changed.append(replace(cluster, {**body, "metadata": metadata, "spec": spec}))
     return Undone(revision, changed, [*_notes(found, specs, revision), *restored.notes])
 
 
@@ -180,10 +192,10 @@ class _Restored:
         kept = revision.spec(name)
         if kept is None:
             return None
-        kept = {key: it for key, it in kept.items() if key not in _OF_THE_MANIFEST}
         for holder, key in places(kept):
             self._restore(holder, key, name, revision)
-        stays = {key: it for key, it in body["spec"].items() if key in (*ONLY_IN_CLUSTERS, *_OF_THE_MANIFEST)}
+        stays = {key: it for key, it in body["spec"].items() if key in _STAYING}
+        kept = {key: it for key, it in kept.items() if key not in _STAYING}
         return {**kept, **copy.deepcopy(stays)}
 
     def _restore(self, holder: dict[str, Any], key: str, name: str, revision: Revision) -> None:

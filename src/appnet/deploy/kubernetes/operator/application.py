@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lightkube import ApiError
 from appnet.application.manifest import label_value
 from appnet.compile.fit import Where
 from appnet.compile.pipeline import Version
+from appnet.control.replan import Replanner
 from appnet.deploy.kubernetes.names import FINALIZER
 from appnet.deploy.kubernetes.operator.api import Api, not_taken
 from appnet.deploy.kubernetes.operator.ends import (
@@ -24,6 +25,7 @@ from appnet.deploy.kubernetes.operator.ends import (
     by_manifest,
     bypassed,
     claimed,
+    configuration_of,
     configurations_of,
     ends_of,
     entries,
@@ -36,12 +38,13 @@ from appnet.deploy.kubernetes.operator.ends import (
 )
 from appnet.deploy.kubernetes.operator.judged import Judge, Judged
 from appnet.deploy.kubernetes.operator.revisions import Revisions
-from appnet.deploy.kubernetes.operator.rollout import ClusterRollout
+from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, gone_back_to
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
 from appnet.deploy.kubernetes.operator.world import FILTERS, Key, Object, World
 from appnet.deploy.kubernetes.rollouts import APPLICATION
 from appnet.optimize import Settings
+from appnet.optimize.seen import SEEN
 from appnet.processors.processor import ClusterNode, ControlPlane, Delivery, Group, Stranger
 from appnet.system.address import Address
 
@@ -54,8 +57,9 @@ _TARGETS = ("native", "wasm")
 @dataclass
 class Surroundings:
     """What all applications share. ``collector``: where proxies send records. ``root``: the folder of the controller's
-    host that they may name files of. ``expected``: the groups of each application, which ``delivery`` is told of all at
-    once; ``settled``: the applications whose groups are all there.
+    host that they may name files of. ``counts``: what chains have counted, as `appnet.observe.totals_page` has it.
+    ``expected``: the groups of each application, which ``delivery`` is told of all at once; ``settled``: the
+    applications whose groups are all there.
     """
 
     world: World
@@ -66,6 +70,7 @@ class Surroundings:
     root: Path | None
     settings: Settings = field(default_factory=Settings)
     where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True))
+    counts: Callable[[], dict[str, Any]] = dict
     expected: dict[Key, Sequence[Group]] = field(default_factory=dict)
     settled: set[Key] = field(default_factory=set)
     compiling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
@@ -93,12 +98,22 @@ class ClusterApplication:
         self.key, self._around = key, around
         self.reload = False
         self.rollout = ClusterRollout(lambda: self.nodes)
+        self.replanner = Replanner(around.settings, around.where)
         self._judge = Judge(key[0], around.root, around.settings, around.where)
         self._judged = Judged(None, {}, frozenset())
         self._texts: object = None
+        self._gone_back_to = ""
+        self._why = "changed"
         self._trouble = ""
         self._ends: list[End] = []
         self._revisions = Revisions(around.api, key, around.root)
+
+    def due(self, now: float) -> float | None:
+        """When there is something to do again, whatever happens until then; None where nothing is known of."""
+        version = self.rollout.running
+        planned = self.replanner.due(version) if version is not None else None
+        times = [self.rollout.due, planned if planned is not None and planned > now else None]
+        return min((it for it in times if it is not None), default=None)
 
     # --- nodes come and go ---
 
@@ -120,6 +135,7 @@ class ClusterApplication:
         for body in written.values():
             await self._hold(body)
         await self._compile(written)
+        await self._follow_traffic(written)
         try:
             await self._bring(written)
         except (ApiError, httpx.HTTPStatusError) as error:
@@ -151,7 +167,8 @@ class ClusterApplication:
         own = {name: own_texts(name, body, await self._fetched(body)) for name, body in written.items()}
         services = services_text(self._around.world, self.key[0])
         taken = claimed(self._around.world, self.key)
-        texts = own, services, taken
+        gone_back = gone_back_to(written.values())
+        texts = own, services, taken, gone_back
         if texts == self._texts and not self.reload:
             return
         self.reload = False
@@ -159,8 +176,29 @@ class ClusterApplication:
             if self._texts is None:
                 await self._go_on(own, services)
             so_far = self.rollout.candidate or self.rollout.running
+            if gone_back != self._gone_back_to and gone_back:  # with the plan that it had
+                so_far = next((it for it in self.rollout.versions if it.id == gone_back), None)
             self._judged = await asyncio.to_thread(self._judge.judge, own, services, _TARGETS, so_far, taken)
-        self._texts, self.rollout.refused = texts, None
+        self._texts, self.rollout.refused, self._gone_back_to, self._why = texts, None, gone_back, "changed"
+
+    async def _follow_traffic(self, written: Mapping[str, Object]) -> None:
+        """Makes a version by another plan the wanted one, where it saves enough and its chain is to go on by it."""
+        version, now = self._judged.version, time.monotonic()
+        due = self.replanner.due(version) if version is not None else None
+        if version is None or due is None or due > now or not self.rollout.settled(version, written.values()):
+            return
+        counts = _of_version(self._around.counts(), version)
+        news = await asyncio.to_thread(self.replanner.look, version, counts, now)
+        for it in news:
+            _log.info("%s/%s: %s", *self.key, it)
+        adopted = {it.number: it.plan for it in news if it.adopted}
+        if not adopted:
+            return
+        plans = tuple(adopted.get(number, it) for number, it in enumerate(version.plans))
+        async with self._around.compiling:
+            planned = replace(version, plans=plans)
+            made = await asyncio.to_thread(self._judge.planned, version.application, _TARGETS, planned)
+        self._judged, self._why = replace(self._judged, version=made), "followed traffic"
 
     async def _go_on(self, own: Iterable[str], services: str) -> None:
         """From what proxies have run since before this controller began: so a pause, a canary and the way back last."""
@@ -192,7 +230,7 @@ class ClusterApplication:
             await self._apply(key, made)
         if not first:
             await self._all_asked({it.group for it in self._ends} - {it.group for it in before})
-            await self.rollout.to(version, written.values())
+            await self.rollout.to(version, written.values(), self._why)
         running = self.rollout.running
         assert running is not None
         with_code = manifests([it for it in ends if it not in self._ends], running, written)
@@ -289,6 +327,13 @@ class ClusterApplication:
             _log.log(logging.WARNING if wrong else logging.INFO, "%s/%s: %s", self.key[0], name, message)
             await self._around.api.tell(body, it["reason"], message, warning=wrong)
 
+    def _suggested(self, name: str) -> Iterator[str]:
+        """What traffic suggests for the chains of an AppNetConfig."""
+        chains = self._judged.version.application.chains if self._judged.version is not None else ()
+        for number, it in self.replanner.suggested.items():
+            if configuration_of(chains[number]) == name:
+                yield str(it)
+
     async def _seen(self, name: str) -> Seen:
         judged, rollout = self._judged, self.rollout
         wrong = judged.wrong.get(name, ())
@@ -317,11 +362,20 @@ class ClusterApplication:
             strangers=self._strangers(ends),
             past=tuple(rollout.past),
             canary=rollout.told_canary(),
+            suggested="; ".join(self._suggested(name)),
             by_manifest=by_manifest(
                 self._around.world.configuration((self.key[0], name)),
                 {it.value for chain in version.application.application.chains for it in chain.processors},
             ),
         )
+
+
+def _of_version(counts: dict[str, Any], version: Version) -> dict[str, Any]:
+    """What these chains have counted: another namespace may have an edge of the same name."""
+    ids = {it.version for artifact in version.artifacts for it in (artifact, *artifact.others)}
+    return {
+        kind: [it for it in found if it["version"] in ids] if kind in SEEN else found for kind, found in counts.items()
+    }
 
 
 def _same(there: Object, made: Object) -> bool:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,6 +42,7 @@ from appnet.observe.forward import Collector
 from appnet.observe.kept import Keep
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.telemetry import Telemetry
+from appnet.observe.totals_page import totals_document
 from appnet.processors.processor import ClusterNode, ControlPlane, Serving
 from appnet.system.address import Address
 
@@ -120,6 +122,7 @@ async def _lead(
         )
         for number, protocol in enumerate(meshes())
     }
+    counts = partial(totals_document, pages.telemetry.totals)
     async with contextlib.AsyncExitStack() as stack:
         every = {}
         for number, (protocol, mesh) in enumerate(meshes().items()):
@@ -127,7 +130,7 @@ async def _lead(
             given = authenticated_by(api), work.arrived, work.arrived, credentials.signing, collector
             every[protocol] = await stack.enter_async_context(mesh.delivery(Serving(bind, tls, *given)))
         delivery, plane = Deliveries(every), next(iter(planes.values()))
-        work.begin(Surroundings(World(), api, delivery, plane, collector, settings.root))
+        work.begin(Surroundings(World(), api, delivery, plane, collector, settings.root, counts=counts))
         pages.applications, pages.delivery, pages.planes = work.known, delivery, planes
         reads = f"; AppNetConfigs may name files below {settings.root}" if settings.root is not None else ""
         _log.info("at work: proxies ask at %s and send records to %s%s", settings.address, collector, reads)
@@ -298,8 +301,9 @@ class _Work:
                 del self._applications[key]
                 return
             self._touch(key, _LOOK_AGAIN_SECONDS)
-            if application.rollout.due is not None:
-                self._touch(key, max(0.0, application.rollout.due - time.monotonic()))
+            now = time.monotonic()
+            if (due := application.due(now)) is not None:
+                self._touch(key, max(0.0, due - now))
         except (ApiError, httpx.HTTPError) as error:
             times = self._failed[key] = self._failed.get(key, -1) + 1
             wait = _RETRY_SECONDS[min(times, len(_RETRY_SECONDS) - 1)]

@@ -142,7 +142,10 @@ class Judge:
     def _compiled(
         self, used: Mapping[str, Texts], services: str, targets: Sequence[str], running: Version | None
     ) -> Version:
-        loaded = self._load(sorted(used), used, services)
+        return self.planned(self._load(sorted(used), used, services), targets, running)
+
+    def planned(self, loaded: LoadedApplication, targets: Sequence[str], running: Version | None) -> Version:
+        """The version of the application, by the plans of ``running`` where they may stay, built for all targets."""
         version = compile_application(loaded, self.settings, self.where, running=running)
         for it in targets:
             if it != self.where.target and not unfit(loaded, replace(self.where, target=it)):

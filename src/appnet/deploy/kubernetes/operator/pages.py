@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.behaviour.explained import Program, RefusalsPage
 from appnet.control.refused import program_of
+from appnet.control.replan import Better, suggested_metric
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
 from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
@@ -29,7 +30,7 @@ class Pages:
     """
 
     def __init__(self, address: Address, telemetry: Telemetry) -> None:
-        self._address, self._telemetry = address, telemetry
+        self._address, self.telemetry = address, telemetry
         self._runner: web.AppRunner | None = None
         self.applications: Callable[[], Iterable[ClusterApplication]] | None = None
         self.delivery: Delivery | None = None
@@ -41,8 +42,8 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
-        self._telemetry.add_pages(application)
-        RefusalsPage(self._telemetry.refusals, self._program).add_to(application)
+        self.telemetry.add_pages(application)
+        RefusalsPage(self.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
         return self
 
@@ -90,7 +91,10 @@ class Pages:
             proxies.add_metric([*it.key], len({node.proxy for node in it.nodes}))
         yield info
         yield proxies
+        every = self.applications() if self.applications is not None else ()
+        suggested: dict[tuple[str, ...], Iterable[Better]] = {it.key: it.replanner.suggested.values() for it in every}
+        yield suggested_metric(suggested, ("namespace", "application"))
         strangers = GaugeMetricFamily("appnet_strangers", "Connected proxies that are served nothing.")
         strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
         yield strangers
-        yield from self._telemetry.families()
+        yield from self.telemetry.families()

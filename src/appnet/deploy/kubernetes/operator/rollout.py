@@ -11,7 +11,7 @@ from appnet.compile.pipeline import Version
 from appnet.control.canary import half_changes
 from appnet.deploy.kubernetes.operator.bring import Refused, bring, canaries, offer
 from appnet.deploy.kubernetes.operator.world import Object
-from appnet.deploy.kubernetes.rollouts import PROMOTE
+from appnet.deploy.kubernetes.rollouts import GONE_BACK, PROMOTE
 from appnet.deploy.kubernetes.status_schema import MOST_HISTORY
 from appnet.processors.processor import ClusterNode
 
@@ -74,8 +74,18 @@ class ClusterRollout:
         """Nothing runs any more."""
         self.running, self.candidate, self._canaries = None, None, set()
 
-    async def to(self, version: Version, configurations: Iterable[Object]) -> None:
-        """Goes towards the version as far as it may now: `due` says when it may go on."""
+    def settled(self, version: Version, configurations: Iterable[Object]) -> bool:
+        """Whether plans may follow traffic: the version runs everywhere, no other is tried, paused or was refused, and
+        nobody went back to it."""
+        return (
+            self.running is not None
+            and (self.running.id, self.candidate, self.refused) == (version.id, None, None)
+            and not any(it["spec"].get("rollout", {}).get("paused") for it in configurations)
+            and gone_back_to(configurations) != version.id
+        )
+
+    async def to(self, version: Version, configurations: Iterable[Object], why: str) -> None:
+        """Goes towards the version as far as it may now, and notes ``why``; `due` says when it may go on."""
         assert self.running is not None
         written = list(configurations)
         wish: Object = next((it["spec"]["rollout"] for it in written if it["spec"].get("rollout")), {})
@@ -90,7 +100,7 @@ class ClusterRollout:
             if asked or time.monotonic() >= self._promote_at:
                 await self._replace(version, "promoted" if asked else "canary passed")
         elif not await self._try(version, wish):
-            await self._replace(version, "changed")
+            await self._replace(version, why)
 
     async def _stay(self, version: Version) -> None:
         """What was tried is not wanted any more."""
@@ -125,6 +135,12 @@ class ClusterRollout:
         self.running, self.candidate, self._canaries = before, None, set()
         for it in self._nodes():
             self.arrived(it)
+
+
+def gone_back_to(configurations: Iterable[Object]) -> str:
+    """The version that an undo went back to; empty where none did."""
+    marks = (it["metadata"].get("annotations", {}) for it in configurations)
+    return next((str(it[GONE_BACK]) for it in marks if GONE_BACK in it), "")
 
 
 def seconds_of(written: object, usual: float) -> float:

@@ -37,7 +37,7 @@ class Seen:
     ``version`` is what its proxies are to run; ``ends`` are its own. ``wanted``: how many proxies there should be.
     ``trouble``: why the API server does not take what tells proxies to ask. ``unjudged``: pods without a proxy, by the
     service that they stand behind. ``strangers`` ask for its chains and may not have them. ``past``: versions and since
-    when each ran, in seconds since the epoch, the last first.
+    when each ran, in seconds since the epoch, the last first. ``suggested``: what the traffic calls for.
     """
 
     version: Version | None
@@ -52,6 +52,7 @@ class Seen:
     strangers: Sequence[Stranger] = ()
     past: Sequence[tuple[str, float, str]] = ()
     canary: str = ""
+    suggested: str = ""
     by_manifest: bool = False
 
 
@@ -84,6 +85,8 @@ def status_of(body: Object, seen: Seen) -> dict[str, Any]:
             "proxies": [_proxy(it) for it in sorted(seen.standings, key=_first_those_in_trouble)[:MOST_PROXIES]],
             "history": [{"version": id_, "since": _clock(since), "reason": why} for id_, since, why in seen.past],
         }
+    if seen.suggested:
+        status["suggested"] = seen.suggested
     error = _last_error(seen)
     if error:
         status["lastError"] = error
