@@ -33,7 +33,7 @@ resp(rpc):
 def guarded(folder: Path, words: Sequence[str], replan: object, chain: str = "clientChain") -> Path:
     """A copy of the echo sample in ``folder``, with a guard for each of the words, named as the word is; its
     configuration."""
-    shutil.copytree(ECHO, folder / "echo")
+    shutil.copytree(ECHO, folder / "echo", ignore=shutil.ignore_patterns("local.yaml"))
     config = folder / "echo" / "sample_echo_sidecar.yaml"
     config.with_name("guard.appnet").write_text(GUARD)
     written = yaml.safe_load(config.read_text())

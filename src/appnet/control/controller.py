@@ -113,7 +113,10 @@ class Controller:
 
         Raises `RolloutError` where a node refuses: all go on with the version before.
         """
+        found = list(found)
         if not self.settled:
+            for it in found:
+                self.replanner.suggested.pop(it.number, None)  # so that it is news again
             return None
         async with self._changing:
             running, plans = self.running, list(self.running.plans)
