@@ -34,12 +34,13 @@ static size_t put_headers(uint8_t *out) {
   return at;
 }
 
-/* Records first: what was dropped of them is among the metrics. */
+/* Metrics first, which are pending once a second: records may come without end. At the end they are last, because they
+ * tell what was dropped of the records. */
 static void take_next(void) {
-  batch = an_records_take(source, &batch_size);
-  batch_counts = batch == NULL && !told_last && (ending || an_metrics_pending(source));
+  batch_counts = !ending && an_metrics_pending(source);
+  if (!batch_counts) batch = an_records_take(source, &batch_size);
+  if (batch == NULL && ending && !told_last) batch_counts = told_last = true;
   if (batch_counts) batch = an_metrics_take(source, &batch_size);
-  if (ending && batch_counts) told_last = true;
 }
 
 static void post(void) {

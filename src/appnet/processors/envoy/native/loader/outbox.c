@@ -111,12 +111,13 @@ static batch *take_batch(outbox *box, signal signal) {
   return it;
 }
 
-/* Metrics last: what was dropped of the others is among them. */
+/* Metrics first, which are pending once a second: the others may come without end. What is dropped of those meanwhile,
+ * the next ones tell. */
 static batch *take_next(outbox *box) {
-  batch *it = take_left();
+  batch *it = box->module->metrics_pending(box->instance) ? take_batch(box, METRICS) : NULL;
+  if (it == NULL) it = take_left();
   if (it == NULL) it = take_batch(box, RECORDS);
-  if (it == NULL) it = take_batch(box, SPANS);
-  return it == NULL && box->module->metrics_pending(box->instance) ? take_batch(box, METRICS) : it;
+  return it == NULL ? take_batch(box, SPANS) : it;
 }
 
 static uint64_t now_ms(void) {
