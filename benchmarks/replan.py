@@ -66,8 +66,8 @@ resp(rpc):
     send(rpc, Up)
 """
 _WORK = {
-    "signatures": ["found = hmac(found, 'key')"] * 6,
-    "metadata": [f"found = concat(found, get_metadata(rpc, 'x-key-{number}'))" for number in range(16)],
+    "signatures": ["found = hmac(found, 'key')"] * 16,
+    "metadata": [f"found = concat(found, get_metadata(rpc, 'x-key-{number}'))" for number in range(48)],
 }
 
 
