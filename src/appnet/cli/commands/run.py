@@ -34,7 +34,7 @@ from appnet.cli.options import (
 )
 from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics, tell
-from appnet.cli.streams import stream_line, stream_name, value_text
+from appnet.cli.streams import stream_line, stream_name
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
@@ -44,6 +44,7 @@ from appnet.deploy.local.services import TrialCall
 from appnet.deploy.local.status import StatusServer
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.diagnostics.source import FileSource, base_name
+from appnet.observe.shown import value_text
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
@@ -96,6 +97,7 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
+        out.print(f"dashboard: http://{status.address}/", markup=False)
         if machine.instances and not at_terminal():
             tell(out, f"logs: {machine.settings.folder}/*.log", style="dim")
         if unstarted := ", ".join(sorted(machine.services_inside - machine.instances.keys())):
