@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urldefrag, urljoin
 
 import pytest
 from aiohttp import ClientSession
 
+from appnet.deploy.kubernetes.operator.application import ClusterApplication, Surroundings
+from appnet.deploy.kubernetes.operator.pages import Pages
+from appnet.deploy.kubernetes.operator.world import World
+from appnet.observe import OtlpReceiver
+from appnet.observe.kept import Keep
 from appnet.observe.points import CALLS, CLIENT, PROCESSOR, SERVER
 from appnet.observe.records import Record
 from appnet.observe.store import RecordStore
+from appnet.observe.telemetry import Telemetry
+from appnet.system.address import ANY_LOCAL_PORT
 from tests.dashboard.shown import HOSTILE, Markup, echo, got, many, point, refusal, served
 from tests.support.asynchronous import asynchronous
 
@@ -181,3 +191,21 @@ def test_the_latest_records_of_all_streams() -> None:
     assert [(number, it.value) for number, it in store.latest(4)] == [(5, "4"), (5, 4), (4, "3"), (4, 3)]
     assert [(number, it.value) for number, it in store.latest(9, "log")] == [(5, 4), (4, 3), (3, 2)]
     assert store.latest(3, "nobody") == []
+
+
+@asynchronous
+async def test_the_controller_shows_its_applications() -> None:
+    telemetry = Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None)
+    around = Surroundings(World(), cast("Any", None), cast("Any", None), cast("Any", None), ANY_LOCAL_PORT, None)
+    application = ClusterApplication(("shop", "echo"), around)
+    application.rollout.begin(echo(), "first")
+    async with Pages(ANY_LOCAL_PORT, telemetry) as pages, ClientSession() as session:
+        assert pages._runner is not None
+        url = "http://{}:{}".format(*pages._runner.addresses[0][:2])
+        assert "No application runs yet." in Markup((await got(session, f"{url}/"))[1]).text
+        pages.applications = lambda: [application]
+        found = await crawled(session, url)
+        assert "shop: frontend → server" in found[f"{url}/dashboard/"].text
+        rollout = " ".join(found[f"{url}/dashboard/rollout"].text.split())
+        assert f"shop/echo {echo().id} – 0 of 0" in rollout
+        assert re.search(rf"shop/echo {echo().id} since \d\d:\d\d:\d\d\.\d+: first", rollout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from appnet.observe.totals import Totals, add_up
 
 _SHOWN = frozenset({CALLS, REFUSALS, REPLIES, ROW_HITS, EVICTIONS, *DURATIONS.values()})
 _AT_ONCE = 1_000  # series, after which others have their turn
+_EDGES_AT_ONCE = 20
 _MOST = 50_000  # sums, so that looks are of bounded size whatever is sent
 _LOOKS = 6
 _STALE_SECONDS = 15.0
@@ -42,7 +43,6 @@ _STALE_SECONDS = 15.0
 class Key(NamedTuple):
     """What a sum of an edge is of. ``detail``: the status of refusals, and the row of hits."""
 
-    metric: str
     side: str
     version: str
     method: str
@@ -53,16 +53,17 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """All sums at a ``time``, in seconds of the monotonic clock. ``left_out``: how many series found no room."""
+    """All sums by edge and metric at a ``time``, in seconds of the monotonic clock. ``left_out``: how many series found
+    no room."""
 
     time: float
-    sums: dict[EdgeKey, dict[Key, Value]]
+    sums: dict[EdgeKey, dict[str, dict[Key, Value]]]
     left_out: int
 
 
 async def look(totals: Totals, *, clustered: bool) -> Look:
     """The sums over all instances. Others have their turn meanwhile."""
-    found: dict[EdgeKey, dict[Key, Value]] = {}
+    found: dict[EdgeKey, dict[str, dict[Key, Value]]] = {}
     room, left_out = _MOST, 0
     for number, (name, labels, value) in enumerate(totals.series(_SHOWN)):
         if number % _AT_ONCE == _AT_ONCE - 1:
@@ -70,8 +71,8 @@ async def look(totals: Totals, *, clustered: bool) -> Look:
         _, dot, namespace = labels.get(PROCESSOR, "").rpartition(".") if clustered else ("", "", "")
         edge = EdgeKey(namespace if dot else "", labels.get(CLIENT, ""), labels.get(SERVER, ""))
         parts = [labels.get(it, "") for it in (SIDE, VERSION, METHOD, ELEMENT, HANDLER)]
-        key = Key._make([name, *parts, labels.get(STATUS) or labels.get(ROW, "")])
-        sums = found.setdefault(edge, {}) if room else found.get(edge, {})
+        key = Key._make([*parts, labels.get(STATUS) or labels.get(ROW, "")])
+        sums = found.setdefault(edge, {}).setdefault(name, {}) if room else found.get(edge, {}).get(name, {})
         if key not in sums:
             if not room:
                 left_out += 1
@@ -143,11 +144,23 @@ class Counts:
         """The edges of which something was counted."""
         return list(self._looks[-1].sums) if self._looks else []
 
+    @property
+    def nothing(self) -> Grown:
+        """Of what nothing was counted: none came a second, where somebody has looked before."""
+        return Grown(0, 0.0 if len(self._looks) > 1 else None)
+
     def grown(self, edge: EdgeKey, metric: str) -> Iterator[tuple[Key, Grown]]:
         """Every sum of a metric on the edge."""
-        for key, value in self._sums(edge).items():
-            if key.metric == metric and isinstance(value, int):
-                yield key, self._since(edge, key, value)
+        for key, value in self._sums(edge, metric).items():
+            if isinstance(value, int):
+                yield key, self._since(edge, metric, key, value)
+
+    async def edges(self, wanted: Iterable[EdgeKey]) -> AsyncIterator[tuple[EdgeKey, Edge]]:
+        """What was seen of these. Others have their turn meanwhile."""
+        for number, it in enumerate(wanted):
+            if number % _EDGES_AT_ONCE == _EDGES_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            yield it, self.edge(it)
 
     def edge(self, edge: EdgeKey) -> Edge:
         """What was seen of it."""
@@ -163,6 +176,7 @@ class Counts:
             found.versions[key.version] = found.versions.get(key.version, Grown()).plus(it)
             module, parts = self.modules.get(key.version, ""), modules.setdefault((key.method, key.side), {})
             parts[module] = parts.get(module, Grown()).plus(it)
+        found.refused = self.nothing
         for _, it in self.grown(edge, REFUSALS):
             found.refused = found.refused.plus(it)
         chosen: dict[str, tuple[str, Grown]] = {}
@@ -181,21 +195,25 @@ class Counts:
     def _took(self, edge: EdgeKey, chosen: set[tuple[str, str]]) -> Histogram | None:
         """How long the RPCs took that ended lately."""
         found: Histogram | None = None
-        for key, value in self._sums(edge).items():
-            if isinstance(value, Histogram) and (key.method, key.side) in chosen:
-                before = self._looks[0].sums.get(edge, {}).get(key)
-                lately = value.plus(before, -1) if isinstance(before, Histogram) else value
-                found = lately if found is None else found.plus(lately)
-        return found if len(self._looks) > 1 else None
+        for metric in DURATIONS.values() if len(self._looks) > 1 else ():
+            for key, value in self._sums(edge, metric).items():
+                if isinstance(value, Histogram) and (key.method, key.side) in chosen:
+                    before = self._before(edge, metric, key)
+                    lately = value.plus(before, -1) if isinstance(before, Histogram) else value
+                    found = lately if found is None else found.plus(lately)
+        return found
 
-    def _sums(self, edge: EdgeKey) -> dict[Key, Value]:
-        return self._looks[-1].sums.get(edge, {}) if self._looks else {}
+    def _sums(self, edge: EdgeKey, metric: str) -> dict[Key, Value]:
+        return self._looks[-1].sums.get(edge, {}).get(metric, {}) if self._looks else {}
 
-    def _since(self, edge: EdgeKey, key: Key, value: int) -> Grown:
+    def _before(self, edge: EdgeKey, metric: str, key: Key) -> Value | None:
+        return self._looks[0].sums.get(edge, {}).get(metric, {}).get(key)
+
+    def _since(self, edge: EdgeKey, metric: str, key: Key, value: int) -> Grown:
         first, last = self._looks[0], self._looks[-1]
         if first is last:
             return Grown(value)
-        before = first.sums.get(edge, {}).get(key, 0)
+        before = self._before(edge, metric, key) or 0
         assert isinstance(before, int)
         new = value - before if value >= before else value  # who counts has begun again
         return Grown(value, new / max(last.time - first.time, 1e-3))

@@ -78,7 +78,7 @@ def _elements(view: View, version: Version, number: int, asked: EdgeKey) -> Tabl
     for segment in plan.segments:
         for name in (one.name.value for one in segment.elements):
             place = segment.place
-            grown = summed(refused.get(name, ()))
+            grown = summed(refused.get(name, ()), view.counts.nothing)
             cells = (
                 Cell(name, address("element", asked, element=name)),
                 Cell(str(written.index(name) + 1), number=written.index(name) + 1),
@@ -90,7 +90,7 @@ def _elements(view: View, version: Version, number: int, asked: EdgeKey) -> Tabl
             rows.append(Row(f"{segment.name}/{name}", cells))
     columns = (
         Column("element"),
-        Column("written as number", numbers=True),
+        Column("written", numbers=True),
         Column("runs in"),
         Column("as"),
         Column("refused/s", numbers=True),
@@ -107,7 +107,7 @@ def _modules(view: View, application: Running, asked: EdgeKey) -> Table:
         for it in version.artifacts:
             if (it.edge.client, it.edge.server) != (asked.client, asked.server):
                 continue
-            place, grown = it.segment.place, seen.pop(it.version, Grown())
+            place, grown = it.segment.place, seen.pop(it.version, view.counts.nothing)
             where = Cell(f"{place.side.value}'s {place.processor}, {place.target}")
             rows.append(_module(it.stem, where, it.version, grown))
     rows += [_module("an earlier one", Cell(NONE, look="quiet"), version, it) for version, it in seen.items()]

@@ -73,7 +73,7 @@ def _of_chain(
     yield Heading(f"On {', '.join(chain.chain.edge.methods)}, version {version.id}")
     yield Lines((f"It runs in the {place.side.value}'s {place.processor} as {place.target} code.",))
     for handler, body in found.handlers.items():
-        yield _rows(handler, body, hits, tail)
+        yield _rows(handler, body, hits, view.counts.nothing, tail)
     yield _state(view, found, tail)
     evicted = summed(it for key, it in view.counts.grown(edge, EVICTIONS) if key.element == name)
     if evicted.count:
@@ -82,7 +82,7 @@ def _of_chain(
         yield Table(f"evicted-{tail}", "Entries that it let go", columns, [entries], "")
 
 
-def _rows(name: str, handler: Handler, hits: dict[tuple[str, str], Grown], tail: str) -> Table:
+def _rows(name: str, handler: Handler, hits: dict[tuple[str, str], Grown], nothing: Grown, tail: str) -> Table:
     """The match-action table of a handler. A row's share is of the hits of its match."""
     rows = match_action_rows(handler.body)
     matches: dict[str, list[Grown]] = {}
@@ -91,12 +91,12 @@ def _rows(name: str, handler: Handler, hits: dict[tuple[str, str], Grown], tail:
             matches.setdefault(_match(it.number), []).append(hits.get((name, it.number), Grown()))
     shown = []
     for place, it in enumerate(rows):
-        grown = hits.get((name, it.number), Grown())
+        grown = hits.get((name, it.number), nothing)
         of = summed(matches.get(_match(it.number), ())).count
         counted = (rate_cell(grown.rate), count_cell(grown.count), share_cell(grown.count / of if of else None))
         blank = Cell("", look="quiet")
         cells = (
-            Cell(it.number or "always", look="code"),
+            Cell(it.number or NONE, look="code"),
             Cell("  " * it.depth + it.match, look="code"),
             Cell("; ".join(it.actions), look="code"),
             *((Cell(one.text, number=one.number) for one in counted) if it.number else (blank, blank, blank)),

@@ -18,17 +18,16 @@ _CALLS, _SHARE = 1, 3  # columns that labels of the graph repeat
 
 async def overview(view: View) -> Page:
     """All that runs."""
-    table = _edges(view)
-    sections = [*_graphs(view, table), table, _refusing(view), refusals_table(view, _LATEST), *_lost(view)]
+    table = await _edges(view)
+    sections = [*_graphs(view, table), table, await _refusing(view), refusals_table(view, _LATEST), *_lost(view)]
     return Page("Overview", tuple(sections))
 
 
-def _edges(view: View) -> Table:
+async def _edges(view: View) -> Table:
     elements = _elements(view)
     every = dict.fromkeys([*(edge for it in view.applications for edge in it.edges), *view.counts.known()])
     rows = []
-    for edge in list(every)[:_MOST_EDGES]:
-        seen = view.counts.edge(edge)
+    async for edge, seen in view.counts.edges(list(every)[:_MOST_EDGES]):
         chain = Cell(elements.get(edge, ""), look="quiet")
         rows.append(Row(_key(edge), (Cell(str(edge), address("edge", edge)), *nows(seen), chain)))
     more = f", {_MOST_EDGES:,} of {len(every):,}" if len(every) > _MOST_EDGES else ""
@@ -70,10 +69,10 @@ def _label(edge: EdgeKey, row: Row) -> Label:
     return Label(address("edge", edge), (calls, (" calls/s, ", ""), share, (" refused", "")))
 
 
-def _refusing(view: View) -> Table:
+async def _refusing(view: View) -> Table:
     """Who refuses most lately, then who has refused most."""
     found: dict[tuple[EdgeKey, str, str, str], Grown] = {}
-    for edge in view.counts.known():
+    async for edge, _ in view.counts.edges(view.counts.known()):
         for key, it in view.counts.grown(edge, REFUSALS):
             of = (edge, key.element, key.handler, key.detail)
             found[of] = found.get(of, Grown()).plus(it)

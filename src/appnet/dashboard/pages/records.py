@@ -25,7 +25,7 @@ def _latest(view: View, element: str) -> Table:
                 Cell(clock(it.time_ns)),
                 Cell(f"{it.element}.{it.variable}", address("records", element=it.element)),
                 Cell(value_text(it.value, _LONGEST), look="code"),
-                Cell(value_text(it.resource.get("appnet.processor", "")), look="quiet"),
+                Cell(str(it.resource.get("appnet.processor", "")), look="quiet"),
             ),
         )
         for number, it in view.telemetry.records.latest(_MOST, element)
