@@ -15,7 +15,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "there is no Chromium; on Debian: apt install chromium"
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 def browser() -> str | None:

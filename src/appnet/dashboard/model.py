@@ -150,6 +150,11 @@ class Sent:
             told["frame"] = page.frame
         return told
 
+    def gone(self) -> dict[str, Any]:
+        """The same where there is no such page any more."""
+        before, self._frame = self._frame, "gone"
+        return {"frame": "gone"} if before != "gone" else {}
+
     def _changed(self, table: Table) -> dict[str, Any]:
         before, now = self._rows.get(table.id), {it.key: it for it in table.rows}
         self._rows[table.id] = now

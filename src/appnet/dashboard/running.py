@@ -65,24 +65,22 @@ class Running:
         return [it for it in (self.running, self.candidate) if it is not None]
 
 
+_MOST_KNOWN = 1_000
 Applications = Callable[[], Iterable[Running]]
 
 
 class Explanations:
-    """Why the plans of a version are as they are, found out once for each version."""
+    """Why the plans of versions are as they are, found out once for each chain."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Version, list[Explanation]]] = {}
+        self._known: dict[tuple[str, int], tuple[Version, Explanation]] = {}
 
-    def of(self, version: Version) -> list[Explanation]:
-        """Of each chain, in the order of the application's."""
-        found = self._known.get(version.id)
+    def of(self, version: Version, number: int) -> Explanation:
+        """That of the chain of this number."""
+        key = version.id, number
+        found = self._known.get(key)
         if found is None or found[0] is not version:
-            found = version, [explain(it) for it in version.plans]
-            self._known[version.id] = found
-            while len(self._known) > _MOST_VERSIONS:
+            found = self._known[key] = version, explain(version.plans[number])
+            if len(self._known) > _MOST_KNOWN:
                 del self._known[next(iter(self._known))]
         return found[1]
-
-
-_MOST_VERSIONS = 64

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
+from appnet.compile.pipeline import Version
 from appnet.dashboard.counts import Counts
 from appnet.dashboard.model import Lines, Page, Sent, html
 from appnet.dashboard.pages.edge import chain_picture, edge
@@ -65,6 +66,7 @@ class Dashboard:
         folder = files("appnet.dashboard") / "assets"
         self._assets = {name: (folder / name).read_bytes() for name in _ASSETS}
         self._digest = hashlib.sha256(b"".join(self._assets.values())).hexdigest()[:12]
+        self._known: list[Version] = []
         self._built: dict[str, Page] = {}
         self._built_at = 0.0
         self._building = asyncio.Lock()
@@ -94,9 +96,10 @@ class Dashboard:
 
     async def _view(self, asked: Mapping[str, str]) -> View:
         applications = list(self._applications())
-        self._counts.modules = {
-            it.version: it.name for one in applications for version in one.known for it in version.artifacts
-        }
+        known = [version for it in applications for version in it.known]
+        if known != self._known:
+            self._known = known
+            self._counts.modules = {it.version: it.name for version in known for it in version.artifacts}
         await self._counts.refresh(_TICK_SECONDS * 0.9)
         return View(applications, self._counts, self._telemetry, self._explanations, asked)
 
@@ -163,7 +166,7 @@ class Dashboard:
             try:
                 news = sent.news(await self._page_now(name, asked))
             except UnknownError:
-                news = {"frame": "gone"}
+                news = sent.gone()
             if news or time.monotonic() >= heard + _ALIVE_SECONDS:
                 text = f"data: {json.dumps(news)}\n\n" if news else ": alive\n\n"
                 async with asyncio.timeout(_STUCK_SECONDS):

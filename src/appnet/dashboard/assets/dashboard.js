@@ -130,10 +130,9 @@ async function reframe() {
     return;
   }
   const answer = await fetch(location.href, { cache: "no-store" });
-  if (!answer.ok) return;
   const found = new DOMParser().parseFromString(await answer.text(), "text/html");
   main.replaceWith(document.adoptNode(found.getElementById("main")));
-  body.dataset.frame = found.body.dataset.frame;
+  body.dataset.frame = found.body.dataset.frame ?? "gone";
   prepare();
 }
 

@@ -50,10 +50,9 @@ def _now(view: View, asked: EdgeKey) -> Table:
 
 def chains_of(view: View, version: Version, asked: EdgeKey) -> Iterator[tuple[int, WrittenEdge, Explanation]]:
     """The chains on the edge, with their numbers in the version."""
-    for number, (plan, explanation) in enumerate(zip(version.plans, view.explanations.of(version), strict=True)):
-        it = plan.plan.edge
+    for number, it in enumerate(plan.plan.edge for plan in version.plans):
         if (it.client, it.server) == (asked.client, asked.server):
-            yield number, it, explanation
+            yield number, it, view.explanations.of(version, number)
 
 
 def _chains(view: View, application: Running, version: Version, asked: EdgeKey) -> Iterator[Section]:
@@ -128,10 +127,9 @@ def _module(name: str, where: Cell, version: str, grown: Grown) -> Row:
 def chain_picture(view: View) -> str:
     """A chain as SVG, as `appnetctl explain --svg` draws it. Raises `UnknownError`."""
     wanted, number = view.asked.get("version", ""), view.asked.get("chain", "")
-    for application in view.applications:
-        for it in application.versions:
-            if application.namespace == view.asked.get("namespace", "") and it.id == wanted:
-                found = view.explanations.of(it)
-                if number.isdecimal() and len(number) < 6 and int(number) < len(found):
-                    return picture([found[int(number)]])
-    raise UnknownError("This version does not run any more.")
+    namespace = view.asked.get("namespace", "")
+    versions = (it for one in view.applications if one.namespace == namespace for it in one.versions)
+    found = next((it for it in versions if it.id == wanted), None)
+    if found is None or not number.isdecimal() or len(number) > 5 or int(number) >= len(found.plans):
+        raise UnknownError("This version does not run any more.")
+    return picture([view.explanations.of(found, int(number))])
