@@ -48,12 +48,12 @@ async def hotel() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(HOTEL, Path(folder) / "hotel")
         with running(Path(folder), Path(folder) / "hotel" / "sample_hotel_sidecar.yaml") as it:
-            place = await asyncio.to_thread(it.rest_of_line, "\ndashboard: ")
+            place = await asyncio.to_thread(it.rest_of_line, "dashboard: ")
             frontend = (await asyncio.to_thread(it.rest_of_line, "up: curl '")).partition("/hotels")[0]
             async with ClientSession() as session:
                 calling = asyncio.create_task(_call(session, frontend))
                 try:
-                    yield f"{place.strip()}dashboard/"
+                    yield f"{place.partition(';')[0]}dashboard/"
                 finally:
                     calling.cancel()
 

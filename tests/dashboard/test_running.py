@@ -36,7 +36,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     fault.write_text(fault.read_text().replace("prob = 0.99", "prob = 1.0"))
     ended = threading.Event()
     with running(folder, config) as it:
-        place = it.rest_of_line("\ndashboard: ").strip()
+        place = it.rest_of_line("dashboard: ").partition(";")[0]
         it.wait_for("press Ctrl-C to stop")
 
         def call() -> None:

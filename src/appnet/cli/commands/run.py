@@ -97,18 +97,18 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
         out.print(f"\nup: {_way_in(machine)}", markup=False)
-        out.print(f"dashboard: http://{status.address}/", markup=False)
         if machine.instances and not at_terminal():
             tell(out, f"logs: {machine.settings.folder}/*.log", style="dim")
         if unstarted := ", ".join(sorted(machine.services_inside - machine.instances.keys())):
             told = "programs that run chains themselves get none from here if you start them yourself"
             tell(out, f"{unstarted}: {told}; use `appnetctl serve` for that", style="dim")
         helps = bool(machine.instances) and at_terminal()
-        help_, top = "Enter: help; " if helps else "", f"calls: appnetctl top --follow --status {status.address}"
+        page, help_ = f"dashboard: http://{status.address}/; ", "Enter: help; " if helps else ""
+        top = f"calls: appnetctl top --follow --status {status.address}"
         if not helps:
             tell(out, top, style="dim")
         upgraded = "proxies" if machine.has_proxies else "programs"
-        tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
+        tell(out, f"{page}{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
         typing = Typing()
         shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens, top)
         await together(machine.watch(), upgrade_on_save(machine, screens), shown, obeyed)
