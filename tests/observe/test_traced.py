@@ -81,9 +81,9 @@ class Traced:
 @asynccontextmanager
 async def traced(
     folder: Path,
-    limits: Limits = Limits(),
+    limits: Limits = Limits(),  # noqa: B008
     target: str = NATIVE,
-    **settings: Any,  # noqa: B008
+    **settings: Any,
 ) -> AsyncIterator[Traced]:
     config = sample(folder)
     fault = config.with_name("fault.appnet")
