@@ -21,7 +21,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots format clean vscode test-envoys \
+.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots dashboard-screenshots format clean vscode test-envoys \
 	generate install uninstall run deploy undeploy
 .DELETE_ON_ERROR:
 
@@ -129,6 +129,10 @@ docs: $(BIN)/.docs
 # The pictures in CONTRIBUTING.md (ARGS=FOLDER: every page, to look at); needs Chromium.
 docs-screenshots: docs
 	$(BIN)/python docs/site/screenshots.py $(ARGS)
+
+# The pictures in docs/telemetry.md (ARGS=FOLDER: every page instead, to look at); needs Chromium.
+dashboard-screenshots: $(BIN)/.development
+	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
 
 format: $(BIN)/.development
 	$(BIN)/ruff check --fix

@@ -9,76 +9,21 @@ Fails if a page asks another host for anything.
 from __future__ import annotations
 
 import asyncio
-import base64
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from aiohttp import ClientSession, ClientWebSocketResponse, web
+from aiohttp import web
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.support.chromium import MISSING, browser, chromium  # noqa: E402 -- from the clone, wherever this is run
+
 SITE = ROOT / "site"
 IMAGES = ROOT / "docs" / "images"
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SEARCHED = "!location.search || document.querySelector('.md-search-result__item') !== null"
-
-
-class Tab:
-    """A page of the browser, told what to do by the DevTools protocol."""
-
-    def __init__(self, socket: ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self._calls = 0
-        self._session: dict[str, str] = {}
-        self.asked: set[str] = set()
-        """The hosts that pages asked for something."""
-
-    async def open(self, scheme: str) -> None:
-        """Opens a tab of a reader who likes the scheme, and has not been on the site before."""
-        self._session = {}
-        context = await self.call("Target.createBrowserContext")
-        target = await self.call("Target.createTarget", url="about:blank", **context)
-        found = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = {"sessionId": found["sessionId"]}
-        await self.call("Network.enable")
-        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-
-    async def call(self, method: str, **params: object) -> dict[str, Any]:
-        """What the browser answers to a command."""
-        self._calls += 1
-        await self._socket.send_json({"id": self._calls, "method": method, "params": params, **self._session})
-        async for message in self._socket:
-            event = message.json()
-            if event.get("method") == "Network.requestWillBeSent":
-                self.asked.add(urlsplit(event["params"]["request"]["url"]).netloc)
-            if event.get("id") == self._calls:
-                if "error" in event:
-                    sys.exit(f"{method}: {event['error']['message']}")
-                found: dict[str, Any] = event["result"]
-                return found
-        sys.exit("the browser ended")
-
-    async def picture(self, url: str, width: int, height: int) -> bytes:
-        """What a page looks like, as PNG."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        await self.call("Emulation.setDeviceMetricsOverride", **size)
-        await self.call("Page.navigate", url=url)
-        for _ in range(50):
-            await asyncio.sleep(0.2)
-            ready = f"document.readyState === 'complete' && ({_SEARCHED})"
-            found = await self.call("Runtime.evaluate", expression=ready)
-            if found["result"]["value"]:
-                break
-        else:
-            sys.exit(f"{url} does not come up")
-        await asyncio.sleep(0.5)  # what moves has moved
-        shot = await self.call("Page.captureScreenshot", format="png")
-        return base64.b64decode(shot["data"])
 
 
 def pages() -> Iterator[tuple[str, str, int, int]]:
@@ -88,12 +33,6 @@ def pages() -> Iterator[tuple[str, str, int, int]]:
     yield "search", "index.html?q=rate+limit", 1280, 800
     for page in ("index", "language", "benchmarks", "tools"):
         yield f"phone_{page}", f"{page}.html", 390, 1600
-
-
-def browser() -> str:
-    """Where Chromium is."""
-    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    return found or sys.exit("Screenshots need Chromium; on Debian: apt install chromium")
 
 
 @asynccontextmanager
@@ -110,41 +49,19 @@ async def served() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-@asynccontextmanager
-async def chromium() -> AsyncIterator[str]:
-    """Where a browser that runs meanwhile takes commands."""
-    with tempfile.TemporaryDirectory() as profile:
-        process = await asyncio.create_subprocess_exec(
-            *(browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *("--remote-debugging-port=0", f"--user-data-dir={profile}"),
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr
-        async for line in process.stderr:
-            if line.startswith(b"DevTools listening on "):
-                yield line.decode().split()[-1]
-                break
-        process.terminate()
-        await process.wait()
-
-
 async def take(folder: Path | None) -> None:
     """Takes all pictures."""
-    async with (
-        served() as host,
-        chromium() as address,
-        ClientSession() as session,
-        session.ws_connect(address, max_msg_size=0) as socket,
-    ):
-        tab = Tab(socket)
+    if browser() is None:
+        sys.exit(MISSING)
+    async with served() as host, chromium() as tab:
         for scheme in ("light", "dark"):
             await tab.open(scheme)
-            home = await tab.picture(f"http://{host}/index.html", 1280, 800)
-            (IMAGES / f"site_{scheme}.png").write_bytes(home)
+            await tab.go(f"http://{host}/index.html", 1280, 800, ready=_SEARCHED)
+            (IMAGES / f"site_{scheme}.png").write_bytes(await tab.picture())
             if folder:
                 for name, page, width, height in pages():
-                    shot = await tab.picture(f"http://{host}/{page}", width, height)
-                    (folder / f"{name}_{scheme}.png").write_bytes(shot)
+                    await tab.go(f"http://{host}/{page}", width, height, ready=_SEARCHED)
+                    (folder / f"{name}_{scheme}.png").write_bytes(await tab.picture())
     if others := tab.asked - {host, ""}:
         sys.exit(f"Pages ask other hosts: {', '.join(sorted(others))}")
 

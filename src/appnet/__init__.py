@@ -12,6 +12,7 @@ The road from text to traffic, from the ground up; a room imports only from room
 ``processors``
 ``behaviour``, ``compile``
 ``control``
+``dashboard``
 ``deploy``, ``editor``
 ``cli``
 """

@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from appnet.cli.streams import stream_line, stream_table, value_text
+from appnet.cli.streams import stream_line, stream_table
 from appnet.observe import Record, RecordStore, RecordValue
+from appnet.observe.shown import value_text
 
 
 def store(*values: RecordValue) -> RecordStore:

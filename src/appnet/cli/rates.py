@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from appnet.cli.live import plain
-from appnet.cli.streams import value_text
 from appnet.observe.points import Histogram
+from appnet.observe.shown import time_shown, value_text
 
 _WHERE = ("client", "server", "side", "method")
 _BY = {
@@ -174,12 +174,3 @@ def _records_table(streams: list[dict[str, Any]]) -> Table:
         name, latest = plain(f"{it['element']}.{it['variable']}"), plain(value_text(it["latest"]))
         table.add_row(Text(name), str(it["count"]), f"{it['per_second']:.1f}", *numbers, Text(latest))
     return table
-
-
-def time_shown(seconds: float | None) -> str:
-    """The time in its unit; empty where there is none."""
-    if seconds is None:
-        return ""
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g} µs"
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from appnet.observe.records import RecordValue
+from appnet.observe.shown import value_text
 from appnet.observe.store import StreamKey, StreamSummary
-
-_LONGEST_VALUE = 60
 
 
 class Rates:
@@ -34,12 +32,6 @@ class Rates:
 def stream_name(key: StreamKey) -> str:
     """``ELEMENT.VARIABLE``."""
     return f"{key.element}.{key.variable}"
-
-
-def value_text(value: RecordValue) -> str:
-    """A record's value on one line, cut where it is long."""
-    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 def stream_line(summary: StreamSummary) -> str:

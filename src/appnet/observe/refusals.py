@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -147,10 +148,12 @@ class RefusalStore:
         self._kept: deque[Refusal] = deque(maxlen=kept)
         self._last: dict[str, Refusal] = {}
         self._elements = elements
+        self._count = 0
 
     def add(self, refusal: Refusal) -> None:
         """Keeps it, in the place of the oldest where there are too many."""
         self._kept.append(refusal)
+        self._count += 1
         before = self._last.pop(refusal.element, None)
         self._last[refusal.element] = refusal if before is None or before.time_ns <= refusal.time_ns else before
         if len(self._last) > self._elements:
@@ -164,6 +167,16 @@ class RefusalStore:
     def last_of(self, element: str) -> Refusal | None:
         """The last of the element."""
         return self._last.get(element)
+
+    def latest(self, most: int) -> list[tuple[int, Refusal]]:
+        """The last ones with their numbers, in the order in which they came, the last first."""
+        some = islice(reversed(self._kept), most)
+        return [(self._count - place, it) for place, it in enumerate(some)]
+
+    def numbered(self, number: int) -> Refusal | None:
+        """The one of this number; None where it is not kept any more, or has not come."""
+        place = number - self._count - 1
+        return self._kept[place] if -len(self._kept) <= place < 0 else None
 
     def elements(self) -> list[str]:
         """Those that have refused calls."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from heapq import merge
+from itertools import count, islice
 from typing import NamedTuple
 
 from appnet.observe.records import Record, RecordValue
@@ -109,6 +111,12 @@ class RecordStore:
         """The kept records of one stream, oldest first; none for a stream not heard of."""
         stream = self._streams.get(StreamKey(element, variable))
         return list(stream.kept) if stream is not None else []
+
+    def latest(self, most: int, element: str = "") -> list[tuple[int, Record]]:
+        """The last ones of all streams, or of one element, the latest first; each with its number in its stream."""
+        streams = [it for key, it in self._streams.items() if not element or key.element == element]
+        numbered = (zip(count(it.count, -1), reversed(it.kept), strict=False) for it in streams)
+        return list(islice(merge(*numbered, key=lambda it: -it[1].time_ns), most))
 
     def summaries(self) -> list[StreamSummary]:
         """One line for each stream, in the order of their names."""

@@ -107,7 +107,7 @@ class Totals:
                     self.refused += 1
                     continue
                 self._size = size
-            _add(self._ended, key, point.value)
+            add_up(self._ended, key, point.value)
 
     # --- to keep them ---
 
@@ -134,7 +134,7 @@ class Totals:
                 self.add(it)
         for series, value in ended.items():
             self._size += _text_size(dict(series[1])) if series not in self._ended else 0
-            _add(self._ended, series, value)
+            add_up(self._ended, series, value)
 
     # --- what they come to ---
 
@@ -142,13 +142,13 @@ class Totals:
         self, names: Container[str] | None = None, *, living: bool = False
     ) -> Iterator[tuple[str, Mapping[str, str], Value]]:
         """Every series of the metrics ``names``, or of all, by its name and attributes, those of its resource included.
-        ``living``: only of instances that have been heard of lately."""
+        ``living``: only of instances that have been heard of lately. More may come in while somebody iterates."""
         since = self._clock() - _SILENT_SECONDS
-        for instance in self._instances.values():
-            for point in instance.series.values() if instance.heard >= since or not living else ():
+        for instance in list(self._instances.values()):
+            for point in list(instance.series.values()) if instance.heard >= since or not living else ():
                 if names is None or point.name in names:
                     yield point.name, {**instance.resource, **point.attributes}, point.value
-        for (name, key), value in self._ended.items() if not living else ():
+        for (name, key), value in list(self._ended.items()) if not living else ():
             if names is None or name in names:
                 yield name, dict(key), value
 
@@ -159,7 +159,7 @@ class Totals:
         found: dict[tuple[str, ...], Value] = {}
         chosen, of = frozenset(names), tuple(attributes)
         for _, labels, value in self.series(chosen, living=living):
-            _add(found, tuple(labels.get(it, "") for it in of), value)
+            add_up(found, tuple(labels.get(it, "") for it in of), value)
         return found
 
 
@@ -177,7 +177,8 @@ def _text_size(attributes: Mapping[str, str]) -> int:
     return 1_000 + sum(map(len, attributes.keys())) * 4 + sum(map(len, attributes.values())) * 4
 
 
-def _add(sums: dict[_K, Value], key: _K, value: Value) -> None:
+def add_up(sums: dict[_K, Value], key: _K, value: Value) -> None:
+    """Adds the value to the sum of this key. A histogram of another scale than the sum is left out."""
     before = sums.get(key)
     if before is None:
         sums[key] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 from typing import Any
@@ -29,6 +30,11 @@ async def serve_http(
         await runner.cleanup()
         raise OSError(f"cannot listen on {bind}: {os.strerror(error.errno or 0)}") from None
     return runner
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether somebody at this IP address is on this machine."""
+    return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _context(tls: ServerTls) -> ssl.SSLContext:

@@ -34,7 +34,7 @@ from appnet.cli.options import (
 )
 from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics, tell
-from appnet.cli.streams import stream_line, stream_name, value_text
+from appnet.cli.streams import stream_line, stream_name
 from appnet.cli.supervise import supervised
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
@@ -44,6 +44,7 @@ from appnet.deploy.local.services import TrialCall
 from appnet.deploy.local.status import StatusServer
 from appnet.deploy.local.trial import HttpAnswer, Trials, get
 from appnet.diagnostics.source import FileSource, base_name
+from appnet.observe.shown import value_text
 from appnet.optimize import Settings
 from appnet.optimize.placement import OptLevel
 from appnet.processors.processor import ProcessorError
@@ -102,11 +103,12 @@ async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
             told = "programs that run chains themselves get none from here if you start them yourself"
             tell(out, f"{unstarted}: {told}; use `appnetctl serve` for that", style="dim")
         helps = bool(machine.instances) and at_terminal()
-        help_, top = "Enter: help; " if helps else "", f"calls: appnetctl top --follow --status {status.address}"
+        page, help_ = f"dashboard: http://{status.address}/; ", "Enter: help; " if helps else ""
+        top = f"calls: appnetctl top --follow --status {status.address}"
         if not helps:
             tell(out, top, style="dim")
         upgraded = "proxies" if machine.has_proxies else "programs"
-        tell(out, f"{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
+        tell(out, f"{page}{help_}press Ctrl-C to stop, or save any of {files} to upgrade the {upgraded}", style="dim")
         typing = Typing()
         shown, obeyed = show_live(machine, out, typing), obey(machine, typing, screens, top)
         follows = follow_traffic(machine, screens)

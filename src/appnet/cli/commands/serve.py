@@ -72,7 +72,7 @@ async def serve_until_told(settings: RunSettings, status: Address, screens: Scre
         for (client, server), address in machine.entrances.items():
             tell(out, f"  {client} calls {server} at {address}")
         control, records = settings.served.control, settings.served.records
-        tell(out, f"\nup: control plane at {control}, records at {records}, status at http://{status}/readyz")
+        tell(out, f"\nup: control plane at {control}, records at {records}, dashboard and status at http://{status}/")
         key = f"{TRUSTED_KEYS}={user_key().public_text}"
         if machine.has_proxies:
             options = f"--control {control} --records {records}{_shown(settings.served)}"

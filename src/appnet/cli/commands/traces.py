@@ -13,9 +13,9 @@ from appnet.cli.cluster import ControllerOption
 from appnet.cli.errors import FAILURE, open_screens
 from appnet.cli.live import plain
 from appnet.cli.output import Format, OutputOption, line_text
-from appnet.cli.rates import time_shown
 from appnet.cli.watched import SinceOption, StatusOption, watched
 from appnet.deploy.kubernetes.client.records import TracesAsked
+from appnet.observe.shown import time_shown
 
 EXAMPLES = (
     "appnetctl traces --status 127.0.0.1:18002",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +11,7 @@ import typer
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import INTERPRETER, run_behaviour
 from appnet.behaviour.saved import case_text
+from appnet.behaviour.telling import told
 from appnet.cli.cluster import ControllerOption
 from appnet.cli.errors import FAILURE, open_screens, told_errors
 from appnet.cli.live import plain
@@ -28,7 +26,6 @@ EXAMPLES = (
 )
 PAGE = "telemetry.md"
 
-_ORIGINS = (("version", "version"), ("at", "processor"))
 _NOT_THERE = "native Envoy modules tell why they refuse, for a while; other processors do not yet"
 
 
@@ -76,77 +73,6 @@ def _found(asked: Controller, call: str, element: str) -> list[dict[str, Any]]:
         )
         raise typer.Exit(FAILURE)
     return list(answer["refusals"])
-
-
-# --- for people ---
-
-
-def told(refusal: dict[str, Any]) -> Iterator[str]:
-    """The refusal as lines."""
-    seconds, rest = divmod(int(refusal["time_ns"]), 10**9)
-    clock = f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 10**6:03}"
-    yield f"{refusal['element']} refused a call of {refusal['method']} at {clock}: {_verdict(refusal)}"
-    edge = f"{refusal['client']} → {refusal['server']} ({refusal['side']})" if refusal["client"] else ""
-    origins = [edge, *(f"{word} {refusal[key]}" for word, key in _ORIGINS if refusal[key])]
-    yield f"  {', '.join(it for it in origins if it)}"
-    if refusal["request_id"]:
-        yield f"  x-request-id {refusal['request_id']}"
-    yield ""
-    yield from _row(refusal)
-    reads = refusal["reads"]
-    yield ""
-    yield "It had read:" if reads else "It had read nothing."
-    width = max((len(_what(it)) for it in reads), default=0)
-    yield from (f"  {_what(it):{width}}  {_value(it)}" for it in reads)
-    if refusal["cut"]:
-        yield "  and more, for which there was no room"
-    yield ""
-    yield _replay(refusal["replay"])
-    if refusal["left_out"]:
-        yield f"{refusal['left_out']} earlier refusals of {refusal['element']} came too fast to be told of."
-
-
-def _verdict(of: dict[str, Any]) -> str:
-    return f"{of['code']} {_shown(of['text'])}"
-
-
-def _row(refusal: dict[str, Any]) -> Iterator[str]:
-    row, place = refusal["row"], refusal["replay"].get("place")
-    if row is None:
-        yield "It ran out of memory, in no row of its table."
-        return
-    number = f"row {row['number']}" if row["number"] else "a row that always runs"
-    line = f" ({Path(place['file']).name}:{place['line']})" if place else ""
-    yield f"It refused in {number} of `{refusal['handler']}`{line}:"
-    if row.get("actions"):
-        yield f"  {row['match']}  =>  {'; '.join(row['actions'])}"
-
-
-def _what(read: dict[str, Any]) -> str:
-    key = f"({_shown(read['key'])})" if "key" in read and read["kind"] == "asked" else ""
-    at = f" at {_shown(read['key'])}" if "key" in read and read["kind"] == "entry" else ""
-    return f"{read['what']}{key}{at}"
-
-
-def _value(read: dict[str, Any]) -> str:
-    if read.get("secret"):
-        return "(secret)"
-    if read["kind"] == "entry" and read["value"] is None:
-        return "none"
-    return f"{_shown(read['value'])}{' … (cut)' if read.get('cut') else ''}"
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _replay(of: dict[str, Any]) -> str:
-    if of["agrees"] is None:
-        return f"It cannot be run again, because {of['because']}."
-    if of["agrees"]:
-        return "Run again on the interpreter, it refuses in the same row."
-    got = f"it refuses in row {of['row']}: {_verdict(of['verdict'])}" if of["verdict"] else "the call passes"
-    return f"Run again on the interpreter, {got}. That is a bug of AppNet: please report it."
 
 
 # --- a behaviour file ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from aiohttp import web
 from appnet.control.controller import Controller
 from appnet.control.rollout import Rollout, RolloutError
 from appnet.processors.processor import Node
+from appnet.system.http import is_loopback
 
 
 class RolloutPages:
@@ -38,7 +38,7 @@ class RolloutPages:
         return await self._changed(request, "rollout promote", self._controller.promote)
 
     async def _changed(self, request: web.Request, name: str, change: Callable[[], Awaitable[Rollout]]) -> web.Response:
-        if "Origin" in request.headers or not _is_local(request.remote):
+        if "Origin" in request.headers or not is_loopback(request.remote):
             return web.json_response({"error": "only programs on the control plane's machine may do this"}, status=403)
         try:
             rollout = await change()
@@ -70,7 +70,3 @@ class RolloutPages:
             "since": answer.since,
             "error": answer.error,
         }
-
-
-def _is_local(address: str | None) -> bool:
-    return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -10,9 +10,12 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.behaviour.explained import Program, RefusalsPage
+from appnet.behaviour.telling import clock
 from appnet.control.refused import program_of
 from appnet.control.replan import suggested_metric
 from appnet.control.rollout import artifacts_of
+from appnet.dashboard import Dashboard, Running
+from appnet.dashboard.running import Past
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.rollouts import RolloutPages
 from appnet.diagnostics.near import suggestion
@@ -24,8 +27,8 @@ from appnet.system.http import serve_http
 
 
 class StatusServer:
-    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and `RolloutPages` on ``address``. Use it as an async context
-    manager.
+    """Serves ``/healthz``, ``/readyz``, ``/metrics``, `RolloutPages` and the `Dashboard` on ``address``. Use it as an
+    async context manager.
 
     It is ready once there is a version for nodes to run. ``told`` hears of versions that somebody changes here.
     Entering raises OSError where the address cannot be had.
@@ -43,6 +46,7 @@ class StatusServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
+        Dashboard(self._applications, self._machine.telemetry, clustered=False).add_to(application)
         self._machine.telemetry.add_pages(application)
         RefusalsPage(self._machine.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
@@ -60,6 +64,16 @@ class StatusServer:
 
     def _program(self, refusal: Refusal) -> Program | None:
         return program_of(self._machine.controller.versions, refusal)
+
+    def _applications(self) -> Iterator[Running]:
+        it = self._machine.controller
+        name = it.running.application.application.name
+        past = [Past(one.version.id, f"until {clock(int(one.until * 1e9))}") for one in it.past]
+        canaries = f"canaries: {', '.join(sorted(it.canaries))}" if it.canaries else ""
+        address = f" --status {self.address}"
+        commands = [f"appnetctl rollout {word}{address}" for word in ("undo", *(["promote"] if it.canaries else []))]
+        nodes = [(node, it.meant_for(node)) for node in it.nodes]
+        yield Running(name, "", it.running, it.candidate, it.versions, nodes, past, canaries, commands)
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

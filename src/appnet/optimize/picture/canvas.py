@@ -82,11 +82,11 @@ def width_of(text: str, size: float = SIZE) -> float:
 
 def box_width(text: str) -> float:
     """Of a box with that name in it."""
-    return width_of(_short(text)) + 2 * PAD
+    return width_of(short(text)) + 2 * PAD
 
 
-def _short(text: str) -> str:
-    """The text; of a long one both ends."""
+def short(text: str) -> str:
+    """The text; of a long one both ends, as boxes have it."""
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST else f"{text[:half]}…{text[1 - half :]}"
 
@@ -131,8 +131,8 @@ class Canvas:
         for number, line in enumerate(lines):
             look = "small" if number else "bold" if len(lines) > 1 else ""
             middle = y + height / 2 + (number - (len(lines) - 1) / 2) * 16
-            self.text(x + width / 2, middle, _short(line), look, "middle")
-            if _short(line) != line:
+            self.text(x + width / 2, middle, short(line), look, "middle")
+            if short(line) != line:
                 self._parts.append(f"<title>{escape(_printable(line))}</title>")
         self._parts.append("</g>")
 
@@ -162,7 +162,7 @@ class Canvas:
 
     def arrow(self, kind: str, *points: tuple[float, float]) -> None:
         """Straight from point to point."""
-        self.path(kind, "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in points), points)
+        self.path(kind, polyline(points), points)
 
     def path(self, kind: str, path: str, points: Sequence[tuple[float, float]]) -> None:
         """Along any SVG path, which stays within the box around the points."""
@@ -235,6 +235,11 @@ def rows_within(names: Sequence[str], most: float) -> list[list[str]]:
         else:
             rows.append([name])
     return rows
+
+
+def polyline(points: Iterable[tuple[float, float]]) -> str:
+    """An SVG path straight from point to point."""
+    return "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in points)
 
 
 def curve(*points: tuple[float, float]) -> str:

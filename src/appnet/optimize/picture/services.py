@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from appnet.optimize.explain import Explanation
-from appnet.optimize.picture.canvas import BOX, MARGIN, PAD, SMALL, Canvas, box_width, curve, width_of
+from appnet.optimize.picture.canvas import BOX, MARGIN, PAD, SMALL, Canvas, box_width, curve, polyline, width_of
 
 _BEND, _STEP, _ENTRY, _LANE = 56.0, 22.0, 20.0, 18.0
 
-_Edge = tuple[str, str]
+Edge = tuple[str, str]
+"""A client and the server that it calls."""
 
 
-def draw_services(canvas: Canvas, edges: Sequence[_Edge], explanations: Sequence[Explanation]) -> None:
+def draw_services(canvas: Canvas, edges: Sequence[Edge], explanations: Sequence[Explanation]) -> None:
     """Services in columns, callers left of those that they call; edges against that go below all others."""
-    graph = _Graph(edges, explanations)
-    for number, it in enumerate(graph.backward):
-        graph.draw_backward(canvas, it, number)
-    for it in graph.forward:
-        graph.draw_forward(canvas, it)
-    graph.draw_rest(canvas)
+    layout = Layout(_costs(edges, explanations))
+    for it in layout.ways.values():
+        canvas.path("request", it.path, it.points)
+    for it in layout.ways.values():
+        if it.label:
+            canvas.text(*it.label_at, it.label, "small halo", it.anchor)
+    for name, (x, y, width, height) in layout.boxes.items():
+        canvas.box("service", x, y, width, height, name)
 
 
-class _Graph:
-    def __init__(self, edges: Sequence[_Edge], explanations: Sequence[Explanation]) -> None:
-        self._costs: dict[_Edge, list[str]] = {it: [] for it in edges}
-        for it in explanations:
-            self._costs.setdefault((it.client, it.server), []).append(f"{it.written_cost:.1f} → {it.cost:.1f} µs")
-        columns = _columns(self._costs)
-        self.forward = [it for it in self._costs if columns[it[0]] < columns[it[1]]]
-        self.backward = [it for it in self._costs if columns[it[0]] >= columns[it[1]]]
-        self._entries = {name: [it for it in self._costs if it[1] == name] for name in columns}
-        self._labels: list[tuple[float, float, str, str]] = []
-        self._lay_out(columns)
+def _costs(edges: Sequence[Edge], explanations: Sequence[Explanation]) -> dict[Edge, str]:
+    """What stands on each edge."""
+    costs: dict[Edge, list[str]] = {it: [] for it in edges}
+    for it in explanations:
+        costs.setdefault((it.client, it.server), []).append(f"{it.written_cost:.1f} → {it.cost:.1f} µs")
+    return {edge: it[0] if len(it) == 1 else f"{len(it)} chains" if it else "" for edge, it in costs.items()}
 
-    def _lay_out(self, columns: dict[str, int]) -> None:
+
+@dataclass(frozen=True)
+class Way:
+    """Where an edge goes: an SVG ``path``, within the box around the ``points``. ``label_at``: where its ``label``
+    stands, ``start``, ``middle`` or ``end`` of it as ``anchor`` says."""
+
+    path: str
+    points: tuple[tuple[float, float], ...]
+    label: str
+    label_at: tuple[float, float]
+    anchor: str
+
+
+class Layout:
+    """Where services and edges are, by what stands on each edge. ``boxes``: x, y, width and height of each service.
+    ``ways``: in the order in which they are drawn."""
+
+    def __init__(self, labels: Mapping[Edge, str]) -> None:
+        self._labels = labels
+        columns = _columns(labels)
+        self._forward = [it for it in labels if columns[it[0]] < columns[it[1]]]
+        backward = [it for it in labels if columns[it[0]] >= columns[it[1]]]
+        self._entries = {name: [it for it in labels if it[1] == name] for name in columns}
+        self._lay_out(columns, indent=_BEND if backward else 0)
+        self.boxes = {name: (*place, self._heights[name]) for name, place in self._places.items()}
+        self.ways = {it: self._backward_way(it, number) for number, it in enumerate(backward)}
+        self.ways |= {it: self._forward_way(it) for it in self._forward}
+
+    def _lay_out(self, columns: dict[str, int], indent: float) -> None:
         """Where each service is, and where the edges that pass a column pass it; each near to where it is called."""
-        passing = [(edge, it) for edge in self.forward for it in range(columns[edge[0]] + 1, columns[edge[1]])]
-        stacks: list[list[str | _Edge]] = [
+        passing = [(edge, it) for edge in self._forward for it in range(columns[edge[0]] + 1, columns[edge[1]])]
+        stacks: list[list[str | Edge]] = [
             [*(it for it in columns if columns[it] == number), *(edge for edge, it in passing if it == number)]
             for number in range(max(columns.values()) + 1)
         ]
         self._heights = {it: max(BOX, len(self._entries[it]) * _ENTRY + PAD) for it in columns}
         heights = [sum(map(self._height, stack)) + (len(stack) - 1) * _STEP for stack in stacks]
-        self.bottom = MARGIN + max(heights)
+        self._bottom = MARGIN + max(heights)
         self._places: dict[str, tuple[float, float, float]] = {}
-        self._passes: dict[_Edge, list[tuple[float, float]]] = {it: [] for it in self.forward}
-        x = MARGIN + (_BEND if self.backward else 0)
+        self._passes: dict[Edge, list[tuple[float, float]]] = {it: [] for it in self._forward}
+        x = MARGIN + indent
         for number, stack in enumerate(stacks):
             names = [it for it in stack if isinstance(it, str)]
             wide = max(map(box_width, names), default=0.0)
@@ -61,10 +88,10 @@ class _Graph:
                 y += height + _STEP
             x += wide + _BEND
 
-    def _height(self, it: str | _Edge) -> float:
+    def _height(self, it: str | Edge) -> float:
         return self._heights[it] if isinstance(it, str) else _ENTRY
 
-    def _called_at(self, it: str | _Edge) -> float:
+    def _called_at(self, it: str | Edge) -> float:
         """The height at which edges come to it from the columns before, on average."""
         edges = [edge for edge in self._entries[it] if edge in self._passes] if isinstance(it, str) else [it]
         heights = [[self._leaves(edge[0]), *self._passes[edge]][-1][1] for edge in edges]
@@ -72,48 +99,35 @@ class _Graph:
 
     def _run(self, names: Iterable[str]) -> float:
         """How long edges go straight before a column: as far as their costs take room."""
-        texts = [self._cost(it) for name in names for it in self._entries[name] if it in self.forward]
+        texts = [self._labels[it] for name in names for it in self._entries[name] if it in self._forward]
         return max((width_of(it, SMALL) + 2 * PAD for it in texts if it), default=PAD)
-
-    def _cost(self, edge: _Edge) -> str:
-        costs = self._costs[edge]
-        return costs[0] if len(costs) == 1 else f"{len(costs)} chains" if costs else ""
 
     def _leaves(self, name: str) -> tuple[float, float]:
         x, y, width = self._places[name]
         return x + width, y + self._heights[name] / 2
 
-    def _enters(self, edge: _Edge) -> tuple[float, float]:
+    def _enters(self, edge: Edge) -> tuple[float, float]:
         x, y, _ = self._places[edge[1]]
         entries = self._entries[edge[1]]
         return x, y + self._heights[edge[1]] / 2 + (entries.index(edge) - (len(entries) - 1) / 2) * _ENTRY
 
-    def draw_forward(self, canvas: Canvas, edge: _Edge) -> None:
-        """From column to column, and the cost where it enters."""
-        (x, y), cost = self._enters(edge), self._cost(edge)
+    def _forward_way(self, edge: Edge) -> Way:
+        """From column to column, and the label where it enters."""
+        x, y = self._enters(edge)
         run = self._run(it for it, place in self._places.items() if place[0] == x)
         points = [self._leaves(edge[0]), *self._passes[edge], (x - run, y), (x, y)]
-        canvas.path("request", curve(*points), points)
-        self._labels.append((x - PAD, y - 8, cost, "end"))
+        return Way(curve(*points), tuple(points), self._labels[edge], (x - PAD, y - 8), "end")
 
-    def draw_backward(self, canvas: Canvas, edge: _Edge, number: int) -> None:
+    def _backward_way(self, edge: Edge, number: int) -> Way:
         """Around all others, on a lane of its own."""
-        (x1, y1), (x2, y2), lane = self._leaves(edge[0]), self._enters(edge), self.bottom + (number + 1) * _LANE
+        (x1, y1), (x2, y2), lane = self._leaves(edge[0]), self._enters(edge), self._bottom + (number + 1) * _LANE
         shift = 4.0 * (number % 3)
         points = [(x1, y1), (x1 + 12 + shift, y1), (x1 + 12 + shift, lane), (x2 - 16 - shift, lane)]
-        canvas.arrow("request", *points, (x2 - 16 - shift, y2), (x2, y2))
-        self._labels.append(((x1 + x2) / 2, lane - 8, self._cost(edge), "middle"))
-
-    def draw_rest(self, canvas: Canvas) -> None:
-        """What stands on the edges: services and costs."""
-        for x, y, cost, anchor in self._labels:
-            if cost:
-                canvas.text(x, y, cost, "small halo", anchor)
-        for name, (x, y, width) in self._places.items():
-            canvas.box("service", x, y, width, self._heights[name], name)
+        points += [(x2 - 16 - shift, y2), (x2, y2)]
+        return Way(polyline(points), tuple(points), self._labels[edge], ((x1 + x2) / 2, lane - 8), "middle")
 
 
-def _columns(edges: Iterable[_Edge]) -> dict[str, int]:
+def _columns(edges: Iterable[Edge]) -> dict[str, int]:
     """The column of each service: one behind the last of its callers; in a cycle somebody has to be first."""
     callers: dict[str, set[str]] = {}
     for client, server in edges:

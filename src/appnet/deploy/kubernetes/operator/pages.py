@@ -10,8 +10,11 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.behaviour.explained import Program, RefusalsPage
+from appnet.behaviour.telling import clock
 from appnet.control.refused import program_of
 from appnet.control.replan import Better, suggested_metric
+from appnet.dashboard import Dashboard, Running
+from appnet.dashboard.running import Past
 from appnet.deploy.kubernetes.operator.application import ClusterApplication
 from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
@@ -23,7 +26,8 @@ from appnet.system.http import serve_http
 
 
 class Pages:
-    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` on ``address``. Use it as an async context manager.
+    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and the `Dashboard` on ``address``. Use it as an async context
+    manager.
 
     It is ready once ``applications`` are known and proxies are served. Entering raises OSError where the address cannot
     be had.
@@ -42,6 +46,7 @@ class Pages:
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/native", self._native)
+        Dashboard(self._running, self.telemetry, clustered=True).add_to(application)
         self.telemetry.add_pages(application)
         RefusalsPage(self.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
@@ -54,6 +59,17 @@ class Pages:
     def _program(self, refusal: Refusal) -> Program | None:
         applications = self.applications() if self.applications is not None else ()
         return program_of((version for it in applications for version in it.rollout.versions), refusal)
+
+    def _running(self) -> Iterator[Running]:
+        for it in self.applications() if self.applications is not None else ():
+            namespace, name = it.key
+            rollout = it.rollout
+            past = [Past(version, f"since {clock(int(at * 1e9))}: {why}") for version, at, why in rollout.past]
+            refused = rollout.refused
+            why = f"{refused.node} refused version {refused.version}: {refused.error}" if refused is not None else ""
+            now, nodes = rollout.running, [(node, rollout.meant_for(node)) for node in it.nodes]
+            note, undo = why or rollout.told_canary(), f"appnetctl rollout undo NAME -n {namespace}"
+            yield Running(name, namespace, now, rollout.candidate, rollout.versions, nodes, past, note, [undo])
 
     async def _alive(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
