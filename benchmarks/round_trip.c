@@ -1,7 +1,7 @@
-/* Asks a store for one key again and again, one question at a time, as a proxy's thread does: a socket that does not block, and
- * poll. Prints the median of the round trips in microseconds.
+/* Asks a store one question after another, as a proxy's thread does: a socket that does not block, and poll. Prints the median of
+ * the round trips in microseconds.
  *
- *   round_trip SOCKET COUNT
+ *   round_trip SOCKET FILE SIZE     FILE: of each question its size as u32, little-endian, and its bytes; SIZE: of each answer
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,32 +26,35 @@ static int compare(const void *left, const void *right) {
 }
 
 int main(int count, char **given) {
-  static const char question[] = "*2\r\n$3\r\nGET\r\n$9\r\nroundtrip\r\n", answer[] = "$-1\r\n";
-  if (count != 3) return 2;
+  enum { MOST = 1 << 20 };
+  static double took[MOST];
+  static char question[1 << 16], answer[1 << 10];
+  if (count != 4) return 2;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "%s", given[1]);
-  const size_t trips = strtoul(given[2], NULL, 10);
-  double *took = malloc(trips * sizeof *took);
+  FILE *const questions = fopen(given[2], "rb");
+  const size_t wanted = strtoul(given[3], NULL, 10);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  if (took == NULL || trips == 0 || fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+  if (questions == NULL || fd < 0 || wanted > sizeof answer || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
     perror("round_trip");
     return 1;
   }
-  for (size_t i = 0; i < trips; i++) {
-    char buffer[64];
-    size_t size = 0;
+  size_t trips = 0;
+  uint32_t size;
+  while (trips < MOST && fread(&size, sizeof size, 1, questions) == 1) {
+    if (size > sizeof question || fread(question, 1, size, questions) != size) return 1;
     const double began = now_us();
-    if (send(fd, question, sizeof question - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof question - 1)) return 1;
-    while (size < sizeof answer - 1) {
+    if (send(fd, question, size, MSG_NOSIGNAL) != (ssize_t)size) return 1;
+    for (size_t taken = 0; taken < wanted;) {
       struct pollfd watched = {.fd = fd, .events = POLLIN};
       poll(&watched, 1, -1);
-      const ssize_t got = read(fd, buffer + size, sizeof buffer - size);
-      if (got <= 0 && errno != EAGAIN) return 1;
-      if (got > 0) size += (size_t)got;
+      const ssize_t got = read(fd, answer + taken, wanted - taken);
+      if (got == 0 || (got < 0 && errno != EAGAIN)) return 1;
+      if (got > 0) taken += (size_t)got;
     }
-    took[i] = now_us() - began;
-    if (size != sizeof answer - 1 || memcmp(buffer, answer, size) != 0) return 1;
+    took[trips++] = now_us() - began;
   }
+  if (trips == 0) return 1;
   qsort(took, trips, sizeof *took, compare);
   printf("%.3f\n", took[trips / 2]);
   return 0;

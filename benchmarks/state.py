@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import random
 import statistics
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import valkey
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.filters.http.lua.v3.lua_pb2 import Lua
 from rich.console import Console
@@ -27,6 +29,7 @@ from rich.progress import Progress
 from appnet.codegen.c import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
 from appnet.ir.compile import compile_element
+from appnet.language.types import INT
 from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import LoadResult, LoadSettings, Request, Upstream, run_load
 from appnet.measure.sink import Sink
@@ -36,6 +39,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.options import ChainOptions, StoreOptions
+from appnet.state.layout import Change, ChangeKind, encode, encode_changes, read_joined, script, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import Address
 from appnet.system.zig import compile_c
@@ -51,9 +55,9 @@ ALONE, ADDED = "latency p50, one call at a time", "latency added, p50"
 CPU, CPU_ADDED = "CPU per RPC", "CPU added"
 RATE, LOADED, LEAST = "RPC/s, all proxies", "latency p99", "slowest proxy's share of a fair one"
 SHARED_CPU = "CPU of proxies per RPC"
-NONE, LOCAL, WEAK, STRONG, OVER_HTTP, TRIP = "none", "local", "weak", "strong", "http", "trip"
+NONE, LOCAL, WEAK, STRONG, OVER_HTTP, TRIP, COMMIT = "none", "local", "weak", "strong", "http", "trip", "commit"
 _HERE = Path(__file__).parent
-_TRIPS = 3_000
+_TRIPS = 2_000
 _TIMEOUT_SECONDS = 10.0  # nobody is to be refused, however many others are faster
 
 _PASS = """\
@@ -163,7 +167,7 @@ class Samples:
             for way in (LOCAL, WEAK, STRONG, OVER_HTTP):
                 without = zip(found[metric][way], found[metric][NONE], strict=True)
                 found.setdefault(added, {})[way] = [one - other for one, other in without]
-        found[ADDED][TRIP] = found.pop(TRIP)[TRIP]
+        found[ADDED] |= found.pop(TRIP)
         return [
             *results.summarize(found[ALONE], ALONE, "us", NONE),
             *results.summarize(found[ADDED], ADDED, "us", TRIP),
@@ -246,12 +250,53 @@ async def measure(name: str, way: Way, proxies: Sequence[Proxy], plan: Plan, sam
         samples.add(ALONE, name, one.latency.p50 / 1000)
 
 
-def round_trip(socket: Path) -> float:
-    """The median of round trips to the store, in microseconds."""
-    program = compile_c((_HERE / "round_trip.c").read_text(), [], ["-std=c11", "-O2", "-D_GNU_SOURCE"])
-    program.chmod(0o755)
-    ran = subprocess.run([program, socket, str(_TRIPS)], capture_output=True, text=True, check=True)
-    return float(ran.stdout)
+class RoundTrips:
+    """Questions to the store without any proxy, by a client of its own."""
+
+    def __init__(self, folder: Path, socket: Path) -> None:
+        self._questions, self._socket = folder / "questions", socket
+        self._program = compile_c((_HERE / "round_trip.c").read_text(), [], ["-std=c11", "-O2", "-D_GNU_SOURCE"])
+        self._program.chmod(0o755)
+        self._keys = state_keys("benchmark", "alone")
+        self._batch = 0
+        with valkey.Valkey.from_url(f"unix://{socket}") as client:
+            self._sha = client.script_load(script().decode())
+            asked = ("join", "alone", "used:Map<string, int>\n", "", b"", 0)
+            answer = client.evalsha(self._sha, len(self._keys), *self._keys, *asked)  # type: ignore[arg-type]
+        assert isinstance(answer, bytes)
+        self._joined = read_joined(answer)
+
+    def get(self) -> float:
+        """The median of asking for a key that is not there, in microseconds."""
+        return self._median([_resp(b"GET", b"nothing")] * _TRIPS, b"$-1\r\n")
+
+    def commit(self) -> float:
+        """The same of commits as a step of the quota needs one; raises `WrongOutcomeError` where some were not taken."""
+        first = self._batch
+        self._batch += _TRIPS
+        found = self._median([self._commit(it) for it in range(first, self._batch)], b"$9\r\n123456789\r\n")
+        with valkey.Valkey.from_url(f"unix://{self._socket}") as client:
+            if client.hget(self._keys[0], "position") != b"%d" % (self._joined.position + self._batch):
+                raise WrongOutcomeError("the store did not take all commits")
+        return found
+
+    def _commit(self, number: int) -> bytes:
+        change = encode_changes([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])
+        count, position, batch = (
+            str(it).encode() for it in (len(self._keys), self._joined.position + number, number + 1)
+        )
+        keys = [it.encode() for it in self._keys]
+        given = (b"commit", b"alone", self._joined.birth, position, change, batch, b"")
+        return _resp(b"EVALSHA", self._sha.encode(), count, *keys, *given)
+
+    def _median(self, questions: Sequence[bytes], like: bytes) -> float:
+        self._questions.write_bytes(b"".join(struct.pack("<I", len(it)) + it for it in questions))
+        command = [self._program, self._socket, self._questions, str(len(like))]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _resp(*parts: bytes) -> bytes:
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(it), it) for it in parts)
 
 
 async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
@@ -266,6 +311,7 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
         upstream = stack.enter_context(Upstream())
         sink = await stack.enter_async_context(Sink())
         xds = await stack.enter_async_context(XdsServer())
+        trips = RoundTrips(folder, at / "store.sock")
         rig = Rig(folder, xds, sink.address, Address("127.0.0.1", upstream.port), cores)
         proxies: dict[str, list[Proxy]] = {}
         for kind, wanted in cases(plan, store_url(at), port).items():
@@ -281,15 +327,17 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
                 of = samples if number else Samples()  # the first warms up
                 await measure(name, way, proxies[way.proxies][: way.instances], plan, of)
             with running_on(cores.proxy):
-                trip = round_trip(at / "store.sock")
-            if number:
-                samples.add(TRIP, TRIP, trip)
+                found = {TRIP: trips.get(), COMMIT: trips.commit()}
+            for name, trip in found.items() if number else ():
+                samples.add(TRIP, name, trip)
     return samples
 
 
 def titles(plan: Plan) -> Mapping[str, str]:
     """By name."""
-    return {name: way.title for name, way in plan.ways().items()} | {TRIP: "a round trip alone (GET)"}
+    return {name: way.title for name, way in plan.ways().items()} | {
+        TRIP: "a round trip alone (GET)", COMMIT: "a commit alone",
+    }  # fmt: skip
 
 
 def main() -> None:
