@@ -160,9 +160,9 @@ class Samples:
         """One more."""
         self.values.setdefault(metric, {}).setdefault(way, []).append(value)
 
-    def rows(self) -> list[results.Row]:
-        """All metrics; what is added is more than without state."""
-        found = self.values
+    def rows(self, order: Sequence[str]) -> list[results.Row]:
+        """All metrics, ways in this order; what is added is more than without state."""
+        found = {metric: {it: by[it] for it in order if it in by} for metric, by in self.values.items()}
         for metric, added in ((ALONE, ADDED), (CPU, CPU_ADDED)):
             for way in (LOCAL, WEAK, STRONG, OVER_HTTP):
                 without = zip(found[metric][way], found[metric][NONE], strict=True)
@@ -271,7 +271,7 @@ class RoundTrips:
         return self._median([_resp(b"GET", b"nothing")] * _TRIPS, b"$-1\r\n")
 
     def commit(self) -> float:
-        """The same of commits as a step of the quota needs one; raises `WrongOutcomeError` where some were not taken."""
+        """The same of commits as the quota needs them; raises `WrongOutcomeError` where some were not taken."""
         first = self._batch
         self._batch += _TRIPS
         found = self._median([self._commit(it) for it in range(first, self._batch)], b"$9\r\n123456789\r\n")
@@ -353,7 +353,8 @@ def main() -> None:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=(plan.rounds + 1) * len(plan.ways()) + plan.instances + 4)
         samples = asyncio.run(run(plan, lambda what: progress.update(task, advance=1, description=what)))
-    rows, names = samples.rows(), titles(plan)
+    names = titles(plan)
+    rows = samples.rows(list(names))
     tables = [[ALONE, ADDED, CPU, CPU_ADDED], [RATE, SHARED_CPU, LOADED, LEAST]]
     for some in tables:
         console.print(report.table([it for it in rows if it.metric in some], names, "medians over rounds"))

@@ -11,7 +11,7 @@ from benchmarks.state import ADDED, ALONE, COMMIT, LEAST, LOCAL, NONE, OVER_HTTP
 def test_all_ways_take_turns() -> None:
     plan = Plan(rounds=1, seconds=0.2, instances=2)
     told: list[str] = []
-    rows = asyncio.run(state.run(plan, told.append)).rows()
+    rows = asyncio.run(state.run(plan, told.append)).rows(list(state.titles(plan)))
     assert {it.case for it in rows} == {NONE, LOCAL, WEAK, STRONG, OVER_HTTP, TRIP, COMMIT, "hot2", "own2"}
     assert {it.case for it in rows if it.metric == ALONE} == {NONE, LOCAL, WEAK, STRONG, OVER_HTTP}
     assert {it.case for it in rows if it.metric == RATE} == {STRONG, "hot2", "own2"}
