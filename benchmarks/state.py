@@ -39,7 +39,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.options import ChainOptions, StoreOptions
-from appnet.state.layout import Change, ChangeKind, encode, encode_changes, read_joined, script, state_keys
+from appnet.state.layout import Change, ChangeKind, Joined, encode, encode_changes, read_joined, script, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import Address
 from appnet.system.zig import compile_c
@@ -259,12 +259,6 @@ class RoundTrips:
         self._program.chmod(0o755)
         self._keys = state_keys("benchmark", "alone")
         self._batch = 0
-        with valkey.Valkey.from_url(f"unix://{socket}") as client:
-            self._sha = client.script_load(script().decode())
-            asked = ("join", "alone", "used:Map<string, int>\n", "", b"", 0)
-            answer = client.evalsha(self._sha, len(self._keys), *self._keys, *asked)  # type: ignore[arg-type]
-        assert isinstance(answer, bytes)
-        self._joined = read_joined(answer)
 
     def get(self) -> float:
         """The median of asking for a key that is not there, in microseconds."""
@@ -272,22 +266,25 @@ class RoundTrips:
 
     def commit(self) -> float:
         """The same of commits as the quota needs them; raises `WrongOutcomeError` where some were not taken."""
-        first = self._batch
-        self._batch += _TRIPS
-        found = self._median([self._commit(it) for it in range(first, self._batch)], b"$9\r\n123456789\r\n")
         with valkey.Valkey.from_url(f"unix://{self._socket}") as client:
-            if client.hget(self._keys[0], "position") != b"%d" % (self._joined.position + self._batch):
+            sha = client.script_load(script().decode())
+            asked = ("join", "alone", "used:Map<string, int>\n", "", b"", self._batch)
+            answer = client.evalsha(sha, len(self._keys), *self._keys, *asked)  # type: ignore[arg-type]
+            assert isinstance(answer, bytes)
+            joined = read_joined(answer)
+            commits = [self._commit(sha, joined, it) for it in range(_TRIPS)]
+            found = self._median(commits, b"$9\r\n123456789\r\n")
+            self._batch += _TRIPS
+            if client.hget(self._keys[0], "position") != b"%d" % (joined.position + _TRIPS):
                 raise WrongOutcomeError("the store did not take all commits")
         return found
 
-    def _commit(self, number: int) -> bytes:
+    def _commit(self, sha: str, joined: Joined, number: int) -> bytes:
         change = encode_changes([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])
-        count, position, batch = (
-            str(it).encode() for it in (len(self._keys), self._joined.position + number, number + 1)
-        )
+        position, batch = joined.position + number, self._batch + number + 1
+        given = (b"commit", b"alone", joined.birth, b"%d" % position, change, b"%d" % batch, b"")
         keys = [it.encode() for it in self._keys]
-        given = (b"commit", b"alone", self._joined.birth, position, change, batch, b"")
-        return _resp(b"EVALSHA", self._sha.encode(), count, *keys, *given)
+        return _resp(b"EVALSHA", sha.encode(), b"%d" % len(keys), *keys, *given)
 
     def _median(self, questions: Sequence[bytes], like: bytes) -> float:
         self._questions.write_bytes(b"".join(struct.pack("<I", len(it)) + it for it in questions))
