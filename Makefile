@@ -29,7 +29,7 @@ help:
 	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them), JOBS=2 at a time'
-	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars; needs Go'
+	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars, and strong state; needs Go'
 	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
 	@echo 'make install       tell the cluster of kubectl what AppNetConfigs are; make uninstall takes that back'
 	@echo 'make run           its controller on this machine, until Ctrl-C; AppNetConfigs may name files below FILES'

@@ -46,7 +46,7 @@ class Case:
 
     ``inline`` are configurations that stand in the listener, ``discovered`` ones that come by ECDS, as AppNet's do.
     ``omits`` says in words what part of the work is left out. ``refusals`` end one call in a hundred each.
-    ``chooses_host``: calls go to the host that the filters name.
+    ``chooses_host``: calls go to the host that the filters name. ``resources``: what the proxy needs besides.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Case:
     discovered: tuple[TypedExtensionConfig, ...] = ()
     refusals: frozenset[tuple[int, str]] = field(default=frozenset())
     chooses_host: bool = False
+    resources: tuple[Message, ...] = ()
 
 
 BASELINE = "router"

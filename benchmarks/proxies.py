@@ -55,7 +55,13 @@ class Rig:
         names = [config.name for config in case.discovered]
         sidecar = Sidecar(case.name, names, [self.upstream], chooses_host=case.chooses_host)
         upstream = (upstream_cluster(sidecar), upstream_endpoints(sidecar))
-        resources = (*upstream, _listener(sidecar, case.inline), chain_routes(sidecar), *case.discovered)
+        resources = (
+            *upstream,
+            _listener(sidecar, case.inline),
+            chain_routes(sidecar),
+            *case.discovered,
+            *case.resources,
+        )
         self.xds.set_snapshot(case.name, Snapshot("benchmark", resources))
         identity = Identity(case.name, "benchmark")
         folder = self.folder / case.name

@@ -83,9 +83,9 @@ class Instance:
                 kind = self.types[it.variable]
                 self.values[it.variable] = apply_change(it, kind, self.values[it.variable])
 
-    def commit(self, *changes: Change) -> Committed | None:
+    def commit(self, *changes: Change, alive: str = "") -> Committed | None:
         self.batch += 1
-        arguments = ("commit", self.name, self.birth, self.position, encode_changes(changes), self.batch)
+        arguments = ("commit", self.name, self.birth, self.position, encode_changes(changes), self.batch, alive)
         answer = read_committed(self.ask(*arguments))
         if answer is not None:
             self.position = answer.position
@@ -148,11 +148,15 @@ def test_nothing_stays_of_state_that_does_not_last(client: valkey.Valkey) -> Non
 def test_one_that_is_far_behind_joins_again(client: valkey.Valkey) -> None:
     one, two = Instance(client, "far", "1"), Instance(client, "far", "2")
     one.join(), two.join()
-    for number in range(1100):
+    for number in range(1024):
         one.commit(count(number))
+    assert two.commit(count(-1)).others is not None
+    for number in range(1024 + 1025):
+        one.commit(count(number))
+    assert client.llen(state_keys(one.scope, one.element)[1]) <= 2048
     assert two.commit(count(-1)) is None
     two.join()
-    assert two.values["count"] == 1099
+    assert two.values["count"] == 1024 + 1024
 
 
 def test_one_that_lost_the_answer_learns_what_became_of_its_batch(client: valkey.Valkey) -> None:
@@ -160,7 +164,7 @@ def test_one_that_lost_the_answer_learns_what_became_of_its_batch(client: valkey
     assert one.join().last == 0
     one.commit(count(1))
     one.batch += 1
-    late = ("commit", one.name, one.birth, one.position, encode_changes([count(2)]), one.batch)
+    late = ("commit", one.name, one.birth, one.position, encode_changes([count(2)]), one.batch, "")
     assert one.join().last == 1  # the batch has not arrived
     assert read_committed(one.ask(*late)) is None  # and is void when it does
     assert one.values["count"] == 1
@@ -301,9 +305,12 @@ def test_who_commits_is_alive(client: valkey.Valkey) -> None:
     one = Instance(client, "busy", "1")
     one.join()
     keys = state_keys(one.scope, one.element)
+    one.commit(count(4))
     client.zadd(keys[5], {"1": 1})
     client.pexpire(keys[0], 60_000)
     one.commit(count(5))
+    assert client.zscore(keys[5], "1") == 1
+    one.commit(count(6), alive="1")
     assert client.zscore(keys[5], "1") > 1
     assert client.pttl(keys[0]) > 60_000
 

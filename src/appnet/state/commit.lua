@@ -1,8 +1,9 @@
 -- All that instances and operators ask of the store about the strong state of one element. docs/state.md describes the keys.
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
---   commit  id, birth, position, changes, batch  a batch of its steps; batches are numbered from 1
---   beat    id                                   it is alive, which commits tell as well
+--   commit  id, birth, position, changes, batch, alive
+--                                                a batch of its steps, numbered from 1. `alive`: it is a beat, too, if not empty
+--   beat    id                                   it is alive, which commits may tell as well
 --   leave   id                                   it has ended
 --   edit    name, kind, changes                  an operator changes the variable, which is of that type
 --   reset   name, kind                           and resets it to what `init` sets
@@ -22,11 +23,9 @@ local _, log, values, entries, order = unpack(KEYS)
 local KEPT = 1024
 local command, id = ARGV[1], ARGV[2]
 
--- True where a key of the store may be a new one.
-local function make(changes, wanted)
+-- Whether a key of the store may be a new one, and the number of the last entry that was set, of which there were `sequence`.
+local function make(changes, sequence, wanted)
   local at, size, fresh = 1, #changes, false
-  local sequence = tonumber(redis.call('HGET', meta, 'sequence') or '0')
-  local before = sequence
   while at <= size do
     local kind, name, key, value
     kind, name, key, value, at = struct.unpack('<BI4c0I4c0I4c0', changes, at)
@@ -51,8 +50,7 @@ local function make(changes, wanted)
       end
     end
   end
-  if sequence ~= before then redis.call('HSET', meta, 'sequence', sequence) end
-  return fresh
+  return fresh, sequence
 end
 
 local function change(kind, name, key, value)
@@ -71,15 +69,18 @@ local function everything()
   return table.concat(all)
 end
 
-local function append(changes)
-  local position = redis.call('HINCRBY', meta, 'position', 1)
-  redis.call('RPUSH', log, changes)
-  redis.call('LTRIM', log, -KEPT, -1)
-  return position
+-- Makes a batch of changes at the position, and sets more fields of `meta`. True where a key of the store may be a new one.
+local function write(changes, position, sequence, ...)
+  local fresh
+  fresh, sequence = make(changes, sequence)
+  redis.call('HSET', meta, 'position', position + 1, 'sequence', sequence, ...)
+  local length = redis.call('RPUSH', log, changes)
+  if length > 2 * KEPT then redis.call('LTRIM', log, -KEPT, -1) end
+  return fresh or length == 1
 end
 
 local function drop(name)
-  make(change(4, name, '', ''))
+  make(change(4, name, '', ''), 0)
   redis.call('HDEL', values, name)
   redis.call('HDEL', meta, 'kind:' .. name)
 end
@@ -102,21 +103,18 @@ local function finish()
 end
 
 if command == 'commit' then
-  local birth, expected, changes, batch = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-  local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id, 'shut:' .. id)
+  local birth, expected, changes, batch, alive = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7]
+  local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id, 'shut:' .. id, 'sequence')
   if known[1] ~= birth or last_of(known[3], known[4]) >= batch then return struct.pack('<B', 2) end
-  local now, position = now_ms(), tonumber(known[2])
-  if is_due(now, id) then stay(now, id) end -- who commits all the time finds none to tell that it is alive
-  local length = redis.call('LLEN', log)
+  if alive ~= '' then stay(now_ms(), id) end
+  local position = tonumber(known[2])
   if position == expected then
-    if changes ~= '' then
-      local fresh = make(changes)
-      position = append(changes)
-      redis.call('HSET', meta, 'last:' .. id, batch)
-      if (fresh or length == 0) and redis.call('PTTL', meta) > 0 then stay(now, id) end -- as a new key it would last
-    end
-    return struct.pack('<BI8', 0, position)
+    if changes == '' then return struct.pack('<BI8', 0, position) end
+    local fresh = write(changes, position, tonumber(known[5] or '0'), 'last:' .. id, batch)
+    if fresh and redis.call('PTTL', meta) > 0 then stay(now_ms(), id) end -- as a new key it would last
+    return struct.pack('<BI8', 0, position + 1)
   end
+  local length = redis.call('LLEN', log)
   if expected > position or expected < position - length then return struct.pack('<B', 2) end
   local missed = redis.call('LRANGE', log, length - (position - expected), -1)
   return struct.pack('<BI8', 1, position) .. table.concat(missed)
@@ -124,11 +122,10 @@ end
 
 if command == 'edit' or command == 'reset' then
   local name, kind, changes = ARGV[2], ARGV[3], ARGV[4]
-  local known = redis.call('HMGET', meta, 'format', 'kind:' .. name)
+  local known = redis.call('HMGET', meta, 'format', 'kind:' .. name, 'position', 'sequence')
   if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end
   if command == 'edit' then
-    make(changes)
-    append(changes)
+    write(changes, tonumber(known[3] or '0'), tonumber(known[4] or '0'))
   else
     drop(name)
     redis.call('HDEL', meta, 'birth') -- instances join again, and bring what `init` gave it
@@ -171,7 +168,8 @@ redis.call('HSET', meta, 'format', FORMAT, 'lasting', lasting)
 redis.call('HSETNX', meta, 'position', 0)
 redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
 if any then
-  make(first, missing)
+  local _, sequence = make(first, tonumber(redis.call('HGET', meta, 'sequence') or '0'), missing)
+  redis.call('HSET', meta, 'sequence', sequence)
   redis.call('DEL', log)
   redis.call('HINCRBY', meta, 'position', 1)
 end

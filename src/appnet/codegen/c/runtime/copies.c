@@ -15,7 +15,7 @@ static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *
   memcpy(parts, all, sizeof all);
 }
 
-static void ask_to_commit(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *count) {
+static void ask_to_commit(an_copy *copy, bool beat, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   an_buffer spare = copy->request;
   copy->request = copy->trial.changes;
   spare.size = 0;
@@ -26,7 +26,8 @@ static void ask_to_commit(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t
   copy->undone = false;
   copy->batch++;
   const an_view all[] = {AN_TEXT("commit"), copy->instance->copies->carrier->id, buffer_view(&copy->birth),
-                         trial_decimal(&copy->numbers[0], copy->position), buffer_view(&copy->request), trial_decimal(&copy->numbers[1], copy->batch)};
+                         trial_decimal(&copy->numbers[0], copy->position), buffer_view(&copy->request),
+                         trial_decimal(&copy->numbers[1], copy->batch), beat ? AN_TEXT("1") : AN_TEXT("")};
   copy->asked = AN_ASKED_COMMIT;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -48,7 +49,7 @@ static bool copy_request(an_instance *instance, size_t number, bool beat, an_vie
   } else if (!copy->joined) {
     ask_to_join(copy, parts, count);
   } else if ((copy->open.first != NULL || copy->away) && !an_trial_failed(&copy->trial)) {
-    ask_to_commit(copy, parts, count); /* also of nothing: whether the store is back */
+    ask_to_commit(copy, beat, parts, count); /* also of nothing: whether the store is back */
   } else if (beat) {
     copy->asked = AN_ASKED_BEAT;
     ask_briefly(copy, AN_TEXT("beat"), parts, count);

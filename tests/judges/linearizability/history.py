@@ -1,0 +1,73 @@
+"""A history of calls, made while things break, and what Porcupine says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from appnet.diagnostics.source import TextSource
+from appnet.system import lifetime
+from appnet.system.address import Address
+from tests.judges.linearizability.scene import TROUBLES, scene
+
+ELEMENTS = Path(__file__).parent / "elements"
+CHECKER = Path(__file__).parent / "checker"
+CLIENTS = 8
+_LINE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``result``: Ok, Illegal, or Unknown where checking took too long. ``unknown``: calls that may have happened."""
+
+    result: str
+    answered: int
+    refused: int
+    unknown: int
+    seconds: float
+    check_seconds: float
+
+
+async def judged(
+    checker: Path, element: str, folder: Path, *, calls: int, seed: int = 1, durable: bool = True
+) -> Verdict:
+    """Makes so many calls to one of `ELEMENTS`, of which `limit` lets most pass, and troubles one after another meanwhile."""
+    limit = calls * 4 // 5
+    source = TextSource(
+        Path(f"{element}.appnet"), (ELEMENTS / f"{element}.appnet").read_text().replace("4000", str(limit))
+    )
+    command = [
+        checker, "-element", element, "-clients", str(CLIENTS), "-calls", str(calls), "-limit", str(limit),
+        "-seed", str(seed), "-parts", str(len(TROUBLES) + 1), "-picture", str(folder / "history.html"),
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    stdin = process.stdin
+
+    def place(number: int, address: Address) -> None:
+        stdin.write(f"{number} {address}\n".encode())
+
+    async def line() -> dict[str, object]:
+        assert process.stdout is not None
+        read = await asyncio.wait_for(process.stdout.readline(), _LINE_SECONDS)
+        assert read, "the checker ended"
+        told: dict[str, object] = json.loads(read)
+        return told
+
+    try:
+        async with scene(source, folder, place, durable=durable) as it:
+            stdin.write(b"go\n")
+            for trouble in TROUBLES:
+                assert "Part" in await line()
+                await trouble(it)
+                stdin.write(b"go\n")
+            assert "Part" in await line()
+            return Verdict(*(await line()).values())  # type: ignore[arg-type]
+    finally:
+        await lifetime.stop(process, 1)

@@ -1,0 +1,68 @@
+"""Strong state on native Envoys is linearizable, as Porcupine finds in histories; and a flaw is found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from appnet.processors import options
+from appnet.state.layout import script
+from tests.judges.linearizability.history import CHECKER, judged
+from tests.support.asynchronous import asynchronous
+from tests.support.go import NoToolsError, find_go, run_go
+
+pytestmark = [pytest.mark.judges, pytest.mark.timeout(1200)]
+
+HISTORIES = int(os.environ.get("APPNET_HISTORIES", "1"))
+"""Of each element."""
+CALLS = int(os.environ.get("APPNET_HISTORY_CALLS", "4000"))
+"""Of each history."""
+
+
+@pytest.fixture(scope="session")
+def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("checker") / "checker"
+    try:
+        run_go([find_go(), "build", "-o", str(program), "."], CHECKER)
+    except NoToolsError as error:
+        pytest.exit(str(error), returncode=1)
+    return program
+
+
+@pytest.mark.parametrize("seed", range(1, HISTORIES + 1))
+@pytest.mark.parametrize("element", ["limit", "registers", "versioned"])
+@asynchronous
+async def test_a_history_is_linearizable(checker: Path, tmp_path: Path, element: str, seed: int) -> None:
+    found = await judged(checker, element, tmp_path, calls=CALLS, seed=seed)
+    assert found.result == "Ok", f"see {tmp_path / 'history.html'}: {found}"
+    assert found.answered + found.refused >= CALLS
+    assert found.unknown > 0, "nothing went wrong meanwhile"
+    assert (found.refused > 0) == (element == "limit")
+
+
+@pytest.mark.parametrize("element", ["limit", "registers"])
+@asynchronous
+async def test_a_script_that_does_not_look_whether_others_were_faster_is_found(
+    checker: Path, tmp_path: Path, element: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = b"if position == expected then"
+    assert looks in script()
+    monkeypatch.setattr(options, "script", lambda: script().replace(looks, b"if position >= expected then"))
+    found = await judged(checker, element, tmp_path, calls=1000)
+    assert found.result == "Illegal"
+    assert (tmp_path / "history.html").exists()
+
+
+@asynchronous
+async def test_a_store_that_forgets_is_found(checker: Path, tmp_path: Path) -> None:
+    """Without an append-only file, what it had when it was killed is lost."""
+    assert (await judged(checker, "versioned", tmp_path, calls=1000, durable=False)).result == "Illegal"
+
+
+def test_the_checker_is_tidy() -> None:
+    go = find_go()
+    assert run_go([go, "vet", "./..."], CHECKER) == ""
+    assert run_go([go, "mod", "tidy", "-diff"], CHECKER) == ""
+    assert run_go([go, "fmt", "./..."], CHECKER) == ""
