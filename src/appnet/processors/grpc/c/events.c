@@ -164,11 +164,9 @@ static void event_begins(an_call_frame *frame) {
   frame->touched = frame->failed = 0;
 }
 
-/* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
 static void fill_slots(an_call_frame *frame, an_direction direction) {
   an_call *call = frame->call;
   const an_side *side = direction == AN_REQUEST ? &call->method->request : &call->method->response;
-  frame->slots = an_message_new(call, direction, frame->message_size);
   if (frame->given == NULL) return;
   for (size_t i = 0; i < side->field_count; i++) {
     const an_given *it = &frame->given[i];
@@ -238,8 +236,10 @@ void frames_open(an_call_frame *frame) {
   judged(frame, AN_REQUEST, false, an_judge_open(call));
 }
 
+/* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
 void frames_request(an_call_frame *frame) {
   event_begins(frame);
+  frame->slots = an_message_new(frame->call, AN_REQUEST, frame->message_size);
   fill_slots(frame, AN_REQUEST);
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
 }
@@ -248,6 +248,7 @@ void frames_request(an_call_frame *frame) {
 void frames_begin(an_call_frame *frame) {
   frames_open(frame);
   if (frame->verdict != AN_FORWARD) return;
+  frame->slots = an_message_in(frame->call, AN_REQUEST, frame->message_size);
   fill_slots(frame, AN_REQUEST);
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
   if (frame->verdict == AN_FORWARD && is_done_with(frame)) frames_end(frame);
@@ -255,6 +256,7 @@ void frames_begin(an_call_frame *frame) {
 
 void frames_response(an_call_frame *frame) {
   event_begins(frame);
+  frame->slots = an_message_new(frame->call, AN_RESPONSE, frame->message_size);
   fill_slots(frame, AN_RESPONSE);
   judged(frame, AN_RESPONSE, true, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
 }
