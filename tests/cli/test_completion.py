@@ -43,8 +43,8 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return name
 
 
-def completed(shell: str, typed: str) -> str:
-    """What a person sees who types this and then the tabulator, twice."""
+def completed(shell: str, typed: str, expected: list[str]) -> str:
+    """What a person sees who types this and then the tabulator, twice; waits for what is ``expected``."""
     if shell == "fish":
         told = subprocess.run(
             ["fish", "--no-config", "-c", f"source ./script; complete -C '{typed}'"],
@@ -58,30 +58,22 @@ def completed(shell: str, typed: str) -> str:
         os.execvpe(shell, BEGIN[shell], {**os.environ, "TERM": "dumb"})
     try:
         os.write(terminal, f"{READ[shell]}; echo read''y\n".encode())
-        seen = _until(terminal, "ready")
+        seen = _until(terminal, ["ready"])
         os.write(terminal, typed.encode() + b"\t")
         time.sleep(1)
         os.write(terminal, b"\t")
-        return seen.partition("ready")[2] + _quiet(terminal)
+        return seen.partition("ready")[2] + _until(terminal, expected)
     finally:
         os.close(terminal)
         os.waitpid(process, 0)
 
 
-def _until(terminal: int, word: str) -> str:
+def _until(terminal: int, words: list[str]) -> str:
     seen, deadline = "", time.monotonic() + PATIENCE_SECONDS
-    while word not in seen:
+    while not all(it in seen for it in words):
         assert time.monotonic() < deadline, seen
         if select.select([terminal], [], [], 0.1)[0]:
             seen += os.read(terminal, 4096).decode(errors="replace")
-    return seen
-
-
-def _quiet(terminal: int) -> str:
-    """What is written until nothing has been for a while."""
-    seen = ""
-    while select.select([terminal], [], [], 4)[0]:
-        seen += os.read(terminal, 4096).decode(errors="replace")
     return seen
 
 
@@ -96,5 +88,5 @@ def _quiet(terminal: int) -> str:
     ],
 )
 def test_what_is_typed_is_completed(shell: str, typed: str, expected: list[str]) -> None:
-    seen = completed(shell, typed)
+    seen = completed(shell, typed, expected)
     assert [it for it in expected if it not in seen] == [], seen

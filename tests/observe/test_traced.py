@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from appnet.application.model import Limits
 from appnet.compile.fit import Where
 from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.status import StatusServer
 from appnet.observe.forward import Collector
+from appnet.observe.otlp import ExportTraceServiceRequest
 from appnet.observe.points import SIDE, SPANS_DROPPED
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.spans import Span
 from appnet.observe.store import StreamKey
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from tests.quickstart.support import APPNETCTL, sample, settings_of
 from tests.support.asynchronous import asynchronous, eventually
@@ -76,13 +79,18 @@ class Traced:
 
 
 @asynccontextmanager
-async def traced(folder: Path, limits: Limits = Limits(), **settings: Any) -> AsyncIterator[Traced]:  # noqa: B008
+async def traced(
+    folder: Path,
+    limits: Limits = Limits(),  # noqa: B008
+    target: str = NATIVE,
+    **settings: Any,
+) -> AsyncIterator[Traced]:
     config = sample(folder)
     fault = config.with_name("fault.appnet")
     fault.write_text(fault.read_text().replace("prob = 0.99", "prob = 2.0"))
     with RecordingServer() as server:
         upstreams = {"server": (Address("127.0.0.1", server.port),)}
-        where = Where(limits=limits)
+        where = Where(target, limits=limits)
         run = replace(settings_of(config, folder), upstreams=upstreams, where=where, **settings)
         async with LocalMachine(run) as machine:
             yield Traced(machine, server)
@@ -196,28 +204,64 @@ async def test_a_share_of_calls_without_a_context_is_traced_from_end_to_end(tmp_
         assert client.trace_id == server.trace_id
 
 
+def dropped(application: Traced) -> int:
+    found = application.machine.telemetry.totals.by([SPANS_DROPPED], [SIDE])
+    return sum(it for it in found.values() if isinstance(it, int))
+
+
+async def calls(application: Traced, count: int) -> None:
+    for number in range(count):
+        reply, came = await application.call(parent(number))
+        assert reply.grpc_status == 0
+        assert came is not None
+        assert trace_id(number) in came["traceparent"]
+
+
+@pytest.mark.parametrize(("target", "spans"), [(NATIVE, 40), (WASM, 0)])
 @asynchronous
-async def test_a_collector_that_is_away_costs_what_is_dropped(tmp_path: Path) -> None:
-    async with traced(tmp_path) as application:
+async def test_what_is_told_while_the_collector_is_away_comes_when_it_is_back(
+    tmp_path: Path, target: str, spans: int
+) -> None:
+    async with traced(tmp_path, target=target) as application:
         receiver = application.machine.telemetry.receiver
         address = receiver.address
         await receiver.stop()
         with socket.socket() as nobody:  # who listens there; no other process takes the port
             nobody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             nobody.bind((address.host, address.port))
-            for number in range(20):
-                reply, came = await application.call(parent(number))
-                assert reply.grpc_status == 0
-                assert came is not None
-                assert trace_id(number) in came["traceparent"]
+            await calls(application, 20)
+            await asyncio.sleep(2)  # posts fail meanwhile
         receiver._bind = address
         await receiver.start()
+        await eventually(lambda: len(application.spans) >= spans, SECONDS)
+        logged = StreamKey("logging", "record_req")
+        await eventually(lambda: application.machine.telemetry.records.counts().get(logged) == 20, SECONDS)
+        assert (len(application.spans), dropped(application)) == (spans, 0)
 
-        def dropped() -> int:
-            found = application.machine.telemetry.totals.by([SPANS_DROPPED], [SIDE])
-            return sum(it for it in found.values() if isinstance(it, int))
 
-        await eventually(lambda: dropped() + len(application.spans) >= 40, SECONDS)
-        assert dropped() > 0
-        assert dropped() + len(application.spans) == 40
-        assert application.machine.telemetry.records.counts()[StreamKey("logging", "record_req")] > 0
+@asynchronous
+async def test_spans_that_a_collector_refuses_are_counted(tmp_path: Path) -> None:
+    refused = 0
+
+    async def refuse(request: web.Request) -> web.Response:
+        nonlocal refused
+        refused += len(ExportTraceServiceRequest.FromString(await request.read()).resource_spans)
+        return web.Response(status=401)
+
+    async with traced(tmp_path) as application:
+        receiver = application.machine.telemetry.receiver
+        address = receiver.address
+        await receiver.stop()
+        strict = web.Application()
+        strict.router.add_post("/v1/traces", refuse)
+        runner = web.AppRunner(strict)
+        await runner.setup()
+        await web.TCPSite(runner, address.host, address.port).start()
+        await calls(application, 20)
+        await eventually(lambda: refused >= 2, SECONDS)
+        await runner.cleanup()
+        receiver._bind = address
+        await receiver.start()
+        await eventually(lambda: dropped(application) + len(application.spans) >= 40, SECONDS)
+        assert dropped(application) > 0
+        assert dropped(application) + len(application.spans) == 40

@@ -42,7 +42,7 @@ _COUNTERS = {
     ROW_HITS: "How often rows of match-action tables were taken.",
     EVICTIONS: "What full Maps and Vecs of an element's state let go.",
     RECORDS_DROPPED: "Records that nobody fetched in time.",
-    SPANS_DROPPED: "Spans that there was no room for, or that nobody took.",
+    SPANS_DROPPED: "Spans that there was no room for, or that the collector refused.",
     ROUND_TRIPS: "Answers of the store about an element's strong state.",
     CONFLICTS: "Batches of an element's steps that ran again, since another instance was faster.",
     MERGES: "Merges of a variable of weak state.",

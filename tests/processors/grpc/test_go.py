@@ -104,9 +104,9 @@ def test_it_is_tidy(go: str, module: Path) -> None:
     assert run_go([program, "-l", "."], module) == ""
 
 
-@pytest.mark.parametrize("system", ["darwin/arm64", "windows/amd64", "linux/riscv64"])
+@pytest.mark.parametrize("system", ["darwin/arm64", "windows/amd64"])
 def test_it_builds_for_other_systems(go: str, system: str) -> None:
-    """There, programs need the runtime of wasm."""
+    """There, programs need the runtime of wasm. A file for some systems alone is for one of these or for Linux."""
     name, _, machine = system.partition("/")
     for module in (MODULE, WASM):
         assert run_go([go, "vet", "./..."], module, GOOS=name, GOARCH=machine, CGO_ENABLED="0") == ""

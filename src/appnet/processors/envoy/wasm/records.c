@@ -2,14 +2,17 @@
 
 #include "event.h"
 #include "metrics.h"
+#include "otlp_answer.h"
 #include "proxy_wasm.h"
 #include "telemetry.h"
 
-enum { POST_TIMEOUT_MS = 2000 };
+enum { POST_TIMEOUT_MS = 2000, HTTP_CALL_RESPONSE_HEADERS = 6 };
+static const uint64_t REST_NS = 1000000000u;
 static an_instance *source;
 static uint8_t *batch; /* kept until the collector has it */
 static size_t batch_size;
 static bool batch_counts; /* it has metrics, else records */
+static uint64_t rests_until; /* the collector was away */
 static bool batch_under_way, ending, told_last;
 
 /* The four headers of a post as proxy-wasm has maps: count, sizes, then keys and values, each ended by a NUL. */
@@ -44,7 +47,7 @@ static void post(void) {
   static const uint8_t no_trailers[4];
   uint8_t headers[160];
   uint32_t token;
-  if (batch_under_way || source == NULL) return;
+  if (batch_under_way || source == NULL || (!ending && event_time() < rests_until)) return;
   if (batch == NULL) take_next();
   if (batch == NULL) return;
   size_t headers_size = put_headers(headers);
@@ -52,13 +55,23 @@ static void post(void) {
                                     sizeof no_trailers, POST_TIMEOUT_MS, &token) == 0;
 }
 
+static an_otlp_answer answer(void) {
+  static const char key[] = ":status";
+  uint8_t *status = NULL;
+  size_t size = 0;
+  if (proxy_get_header_map_value(HTTP_CALL_RESPONSE_HEADERS, key, sizeof key - 1, &status, &size) != 0) return AN_OTLP_AWAY;
+  return an_otlp_answered((const char *)status, size);
+}
+
 EXPORT(proxy_on_http_call_response)
 void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers, size_t body_size, uint32_t trailers) {
   (void)root; (void)token; (void)body_size; (void)trailers;
   event_begins();
   batch_under_way = false;
-  /* No headers: it did not arrive. The next tick posts it again; of metrics, later ones tell all that these did. */
-  if (headers > 0 || (batch_counts && !ending)) {
+  const bool away = headers == 0 || answer() == AN_OTLP_AWAY;
+  if (away) rests_until = event_time() + REST_NS;
+  /* Records that did not arrive are posted again; of metrics, later ones tell all that these did. */
+  if (!away || (ending && headers > 0) || (batch_counts && !ending)) {
     an_free(batch);
     batch = NULL;
   }

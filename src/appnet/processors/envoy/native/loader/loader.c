@@ -201,13 +201,12 @@ EXPORT void envoy_dynamic_module_on_http_filter_config_scheduled(void *envoy_con
   outbox_post(((const config *)config_pointer)->outbox);
 }
 
-/* Where nobody listens, Envoy answers a post itself. */
-static bool is_taken(const envoy_header *headers, size_t count) {
+static an_otlp_answer answer_of(const envoy_header *headers, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (headers[i].key_size != 7 || memcmp(headers[i].key, ":status", 7) != 0) continue;
-    return headers[i].value_size == 3 && headers[i].value[0] == '2';
+    return an_otlp_answered(headers[i].value, headers[i].value_size);
   }
-  return false;
+  return AN_OTLP_AWAY;
 }
 
 EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *envoy_config, const void *config_pointer,
@@ -215,7 +214,7 @@ EXPORT void envoy_dynamic_module_on_http_filter_config_http_callout_done(void *e
                                                                          const envoy_header *headers, size_t count) {
   (void)envoy_config;
   (void)callout;
-  outbox_posted(((const config *)config_pointer)->outbox, result == 0, result == 0 && is_taken(headers, count));
+  outbox_posted(((const config *)config_pointer)->outbox, result == 0 ? answer_of(headers, count) : AN_OTLP_AWAY);
 }
 
 /* ---- hooks that Envoy wants resolved and that this filter has no use for --------------------------------- */

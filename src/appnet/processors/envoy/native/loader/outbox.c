@@ -11,7 +11,7 @@
 
 #define TEXT(text) ((envoy_buffer){text, sizeof(text) - 1})
 
-enum { TIMEOUT_MS = 2000, LEFT_LIMIT = 16 << 20 };
+enum { TIMEOUT_MS = 2000, REST_MS = 1000, LEFT_LIMIT = 16 << 20 };
 
 typedef enum signal { RECORDS, SPANS, METRICS } signal;
 
@@ -43,10 +43,13 @@ struct outbox {
   bool ending;
   bool scheduled;
   batch *under_way;
+  uint64_t rests_until; /* in ms: the receiver was away */
   unsigned every_ms;
 };
 
-static void leave(batch *it) {
+/* How many spans went to make room. */
+static uint64_t leave(batch *it) {
+  uint64_t spans = 0;
   pthread_mutex_lock(&left.lock);
   it->next = NULL;
   *left.last = it;
@@ -57,9 +60,11 @@ static void leave(batch *it) {
     left.first = oldest->next;
     if (left.first == NULL) left.last = &left.first;
     left.size -= oldest->size;
+    spans += oldest->spans;
     free(oldest);
   }
   pthread_mutex_unlock(&left.lock);
+  return spans;
 }
 
 static batch *take_left(void) {
@@ -114,10 +119,17 @@ static batch *take_next(outbox *box) {
   return it == NULL && box->module->metrics_pending(box->instance) ? take_batch(box, METRICS) : it;
 }
 
+static uint64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static bool has_work(outbox *box) {
   const an_module *module = box->module;
-  return box->under_way == NULL && (anything_left() || module->telemetry_pending(box->instance) ||
-                                    module->spans_pending(box->instance) || module->metrics_pending(box->instance));
+  if (box->under_way != NULL || now_ms() < box->rests_until) return false;
+  return anything_left() || module->telemetry_pending(box->instance) || module->spans_pending(box->instance) ||
+         module->metrics_pending(box->instance);
 }
 
 static void *look(void *pointer) {
@@ -178,21 +190,23 @@ void outbox_post(outbox *box) {
   batch *it = box->under_way == NULL && !box->ending ? take_next(box) : NULL;
   box->under_way = it != NULL ? it : box->under_way;
   pthread_mutex_unlock(&box->lock);
-  if (it != NULL && !post(box, it)) outbox_posted(box, false, false);
+  if (it != NULL && !post(box, it)) outbox_posted(box, AN_OTLP_AWAY);
 }
 
-void outbox_posted(outbox *box, bool arrived, bool taken) {
+void outbox_posted(outbox *box, an_otlp_answer answer) {
   pthread_mutex_lock(&box->lock);
   batch *it = box->under_way;
   box->under_way = NULL;
+  if (answer == AN_OTLP_AWAY) box->rests_until = now_ms() + REST_MS;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
-  if (it->signal == SPANS && !taken) box->module->spans_lost(box->instance, it->spans);
-  if (arrived || it->signal == SPANS || !it->last) { /* later metrics tell all that earlier ones did */
-    free(it);
+  uint64_t lost = answer == AN_OTLP_REFUSED ? it->spans : 0;
+  if (answer == AN_OTLP_AWAY && it->last) {
+    lost = leave(it);
   } else {
-    leave(it);
+    free(it); /* if these are metrics: later ones tell all that they did */
   }
+  if (lost > 0) box->module->spans_lost(box->instance, lost);
 }
 
 void outbox_close(outbox *box) {
