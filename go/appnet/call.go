@@ -47,7 +47,8 @@ type chain struct {
 	name     string
 	wants    uint32
 	server   bool
-	records  string   // where they go; empty: nowhere
+	records  string   // where telemetry goes; empty: nowhere
+	share    uint32   // of the calls whose callers do not decide, so many of 2^32 - 1 are traced
 	hosts    []string // that calls may go to, by their numbers
 	instance *object.Instance
 	clock    func() (now, wall uint64) // in tests; nil: the process's
@@ -85,7 +86,7 @@ func (m *method) call() *object.Call {
 }
 
 func (m *method) done(c *object.Call) {
-	if m.Ends {
+	if m.Ends || c.Traced() {
 		m.tick(c)
 	}
 	c.End()

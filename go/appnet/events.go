@@ -45,6 +45,10 @@ func (e *events) finish() {
 func (e *events) refuse(err error) error {
 	if e.ended == nil {
 		e.ended = err
+		if err == errAnswered {
+			err = nil
+		}
+		e.call.Ended(int32(codeOf(err)))
 	}
 	return e.ended
 }
@@ -119,6 +123,9 @@ func (e *events) judgeResponse(message any, header, trailer metadata.MD, own boo
 	if e.ended != nil || e.over {
 		return nil, cmp.Or(e.ended, errOver)
 	}
+	if !e.Response.Streams {
+		e.call.Ended(0)
+	}
 	if e.Response.Empty || e.judged {
 		return message, nil
 	}
@@ -154,7 +161,11 @@ func (e *events) judgeEnd(end error, header, trailer metadata.MD, after func(f *
 	if e.ended != nil {
 		return e.ended
 	}
-	if e.over || e.judged || e.Response.Empty || (end == nil && !e.Response.Streams) {
+	if e.over {
+		return end
+	}
+	e.call.Ended(int32(codeOf(end)))
+	if e.judged || e.Response.Empty || (end == nil && !e.Response.Streams) {
 		return end
 	}
 	e.judged = true
@@ -163,11 +174,7 @@ func (e *events) judgeEnd(end error, header, trailer metadata.MD, after func(f *
 	e.remind(e.call)
 	e.tick(e.call)
 	f := e.call.Frame()
-	status := int32(0)
-	if end != nil {
-		status = int32(codeOf(end))
-	}
-	if e.call.EndResponse(status) == object.Refuse {
+	if e.call.EndResponse(int32(codeOf(end))) == object.Refuse {
 		after(f)
 		return e.refuse(refusal(f))
 	}

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/appnet-org/appnet/go/appnet/internal/control"
+	"github.com/appnet-org/appnet/go/appnet/internal/object"
 )
 
 // Release is that of AppNet that the module is part of.
@@ -226,11 +227,11 @@ func (l *live) take(told nodePart) error {
 
 func complain(text string) { fmt.Fprintln(os.Stderr, "appnet: "+text) }
 
-// ---- records
+// ---- telemetry
 
 const recordsEvery = time.Second
 
-// sendRecords brings what elements record to the receiver, for as long as the process lives.
+// sendRecords brings what chains tell to the receiver, for as long as the process lives.
 func (e *end) sendRecords() {
 	for range time.Tick(recordsEvery) {
 		setWall()
@@ -240,16 +241,25 @@ func (e *end) sendRecords() {
 	}
 }
 
-// flush sends what elements have recorded so far, and what they have counted; the last time, even if that was just done.
+// flush sends what chains have to tell so far.
 func (v *version) flush(last bool) {
 	for _, it := range v.chains {
-		if it.records != "" {
-			at, wall := it.time()
-			post(it.records, logs, it.instance.Records(at, wall))
-			post(it.records, metrics, it.instance.Metrics(at, wall, last))
-		}
+		at, wall := it.time()
+		flush(it.instance, it.records, at, wall, last)
 	}
 	runtime.KeepAlive(v)
+}
+
+// flush sends records, spans and counts of an instance; the last time, counts even if that was just done.
+func flush(instance *object.Instance, receiver string, at, wall uint64, last bool) {
+	if receiver == "" {
+		return
+	}
+	post(receiver, logs, instance.Records(at, wall))
+	if told, count := instance.Spans(at, wall); count > 0 && !post(receiver, spans, told) {
+		instance.SpansLost(count)
+	}
+	post(receiver, metrics, instance.Metrics(at, wall, last))
 }
 
 var poster = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}
@@ -257,18 +267,20 @@ var poster = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{T
 // Where OTLP has them.
 const (
 	logs    = "/v1/logs"
+	spans   = "/v1/traces"
 	metrics = "/v1/metrics"
 )
 
-// post sends telemetry to a receiver, once: it is theirs to be there.
-func post(receiver, path string, telemetry []byte) {
+// post sends telemetry to a receiver, once: it is theirs to be there. Whether they took it.
+func post(receiver, path string, telemetry []byte) bool {
 	if len(telemetry) == 0 {
-		return
+		return true
 	}
 	answer, err := poster.Post("http://"+receiver+path, "application/x-protobuf", bytes.NewReader(telemetry))
 	if err != nil {
 		complain("telemetry is lost: " + err.Error())
-		return
+		return false
 	}
 	answer.Body.Close()
+	return answer.StatusCode/100 == 2
 }

@@ -94,6 +94,7 @@ func entriesOf(list func(each func(key, value string))) metadata.MD {
 // offerRequest shows what the chain may ask for of a request. incoming says on which side of the wire this is.
 func (m *method) offerRequest(ctx context.Context, c *object.Call, cc *grpc.ClientConn, opts []grpc.CallOption) {
 	wants := m.chain.wants
+	m.offerContext(ctx, c, &m.Request)
 	if wants&(object.WantsRequestMetadata|object.WantsAuthority|object.WantsTimeout|object.WantsPeer) == 0 {
 		return
 	}
@@ -118,6 +119,12 @@ func (m *method) offerRequest(ctx context.Context, c *object.Call, cc *grpc.Clie
 	if server && wants&object.WantsPeer != 0 {
 		c.SetPeer(identity(ctx))
 	}
+}
+
+// remind shows at an event of the response what may be asked for of the request.
+func (m *method) remind(ctx context.Context, c *object.Call, cc *grpc.ClientConn, opts []grpc.CallOption) {
+	m.offerAuthority(ctx, c, cc, opts)
+	m.offerContext(ctx, c, &m.Response)
 }
 
 // offerAuthority shows the host that the caller addressed, which may be asked for at any event.

@@ -47,7 +47,7 @@ func (m *method) streamClient(ctx context.Context, desc *grpc.StreamDesc, cc *gr
 		return streamer(ctx, desc, cc, path, m.confirmed(ctx, opts)...)
 	}
 	s.show = func(c *object.Call) { m.offerRequest(s.Context(), c, cc, opts) }
-	s.remind = func(c *object.Call) { m.offerAuthority(s.Context(), c, cc, opts) }
+	s.remind = func(c *object.Call) { m.remind(s.Context(), c, cc, opts) }
 	s.show(s.call)
 	m.tick(s.call)
 	s.mu.Lock()

@@ -37,7 +37,7 @@ func (m *method) streamServer(service any, below grpc.ServerStream, info *grpc.S
 	s.waits = m.chain.wants&object.WantsResponseMetadata != 0
 	s.reply, _ = emptyMessage(info.FullMethod, true)
 	s.show = func(c *object.Call) { m.offerRequest(s.Context(), c, nil, nil) }
-	s.remind = func(c *object.Call) { m.offerAuthority(s.Context(), c, nil, nil) }
+	s.remind = func(c *object.Call) { m.remind(s.Context(), c, nil, nil) }
 	s.show(s.call)
 	m.tick(s.call)
 	s.mu.Lock()

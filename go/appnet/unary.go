@@ -16,7 +16,9 @@ import (
 func (m *method) unaryClient(ctx context.Context, path string, request, response any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	c := m.call()
 	defer m.done(c)
-	return m.throughClient(ctx, c, path, request, response, cc, invoker, opts)
+	err := m.throughClient(ctx, c, path, request, response, cc, invoker, opts)
+	m.ended(c, err)
+	return err
 }
 
 // throughClient stands apart, as Go has cheap defers only where few of them meet few returns.
@@ -70,7 +72,7 @@ func (m *method) respondClient(ctx context.Context, c *object.Call, response any
 		return unreadable(err)
 	}
 	m.offerResponse(c, header, trailer)
-	m.offerAuthority(ctx, c, cc, opts)
+	m.remind(ctx, c, cc, opts)
 	m.tick(c)
 	f := c.Frame()
 	if c.Finish() == object.Refuse {
@@ -114,7 +116,7 @@ func (m *method) answerClient(c *object.Call, response any, opts []grpc.CallOpti
 func (m *method) endClient(ctx context.Context, c *object.Call, err error, header, trailer metadata.MD, cc *grpc.ClientConn, opts []grpc.CallOption) error {
 	c.Next()
 	m.offerResponse(c, header, trailer)
-	m.offerAuthority(ctx, c, cc, opts)
+	m.remind(ctx, c, cc, opts)
 	m.tick(c)
 	f := c.Frame()
 	if c.EndResponse(int32(codeOf(err))) == object.Refuse {
@@ -171,7 +173,9 @@ func (s *heldStream) parts() (header, trailer metadata.MD) {
 func (m *method) unaryServer(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c := m.call()
 	defer m.done(c)
-	return m.throughServer(ctx, c, request, info, handler)
+	response, err := m.throughServer(ctx, c, request, info, handler)
+	m.ended(c, err)
+	return response, err
 }
 
 func (m *method) throughServer(ctx context.Context, c *object.Call, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -227,7 +231,7 @@ func (m *method) respondServer(ctx context.Context, c *object.Call, response any
 		return nil, unreadable(err)
 	}
 	m.offerResponse(c, held.headerSoFar(), held.trailerSoFar())
-	m.offerAuthority(ctx, c, nil, nil)
+	m.remind(ctx, c, nil, nil)
 	m.tick(c)
 	if c.Finish() == object.Refuse {
 		return nil, refusedServer(ctx, c.Frame())
@@ -271,7 +275,7 @@ func (m *method) answerServer(ctx context.Context, c *object.Call, path string) 
 func (m *method) endServer(ctx context.Context, c *object.Call, err error, held *heldStream) error {
 	c.Next()
 	m.offerResponse(c, held.headerSoFar(), held.trailerSoFar())
-	m.offerAuthority(ctx, c, nil, nil)
+	m.remind(ctx, c, nil, nil)
 	m.tick(c)
 	f := c.Frame()
 	if c.EndResponse(int32(codeOf(err))) == object.Refuse {

@@ -134,7 +134,10 @@ func openChain(of *control.Chain, in *control.Version, server bool, engine objec
 		opened.Close()
 		return nil, err
 	}
-	c := &chain{name: of.Name, wants: opened.Wants, server: server, instance: instance, records: in.Records, hosts: in.Hosts}
+	c := &chain{name: of.Name, wants: opened.Wants, server: server, instance: instance, records: in.Records, share: of.TraceShare, hosts: in.Hosts}
+	if engine != nil {
+		c.wants |= object.WantsClock // of which its module cannot ask the system
+	}
 	// It ends when neither the current version nor a call has it any more: the garbage collector counts for us.
 	runtime.AddCleanup(c, endInstance, ending{instance, in.Records})
 	return c, nil
@@ -145,22 +148,15 @@ type ending struct {
 	records  string
 }
 
-// endInstance ends an instance that nobody uses any more, after its last records and counts.
+// endInstance ends an instance that nobody uses any more, after its last telemetry. Posts may take their time: the collector
+// does not wait.
 func endInstance(it ending) {
-	var records, counts []byte
-	if it.records != "" {
+	go func() {
 		at := now()
-		wall := at + wallAhead.Load()
-		records, counts = it.instance.Records(at, wall), it.instance.Metrics(at, wall, true)
-	}
-	it.instance.Free()
-	it.instance.Chain.Close()
-	if len(records)+len(counts) > 0 {
-		go func() {
-			post(it.records, logs, records)
-			post(it.records, metrics, counts)
-		}()
-	}
+		flush(it.instance, it.records, at, at+wallAhead.Load(), true)
+		it.instance.Free()
+		it.instance.Chain.Close()
+	}()
 }
 
 // versionOf opens all that an end is to run.

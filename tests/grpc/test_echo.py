@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.quickstart.programs import copied, run_once, upgrade_while_it_runs
+from tests.quickstart.programs import copied, run_once, trace_and_explain, upgrade_while_it_runs
 
 pytestmark = pytest.mark.e2e
 
@@ -22,3 +22,7 @@ def test_once(tmp_path: Path, config: Path) -> None:
 
 def test_programs_get_new_versions_while_they_run(tmp_path: Path, config: Path) -> None:
     upgrade_while_it_runs(tmp_path, config)
+
+
+def test_calls_are_traced_and_refusals_explained(tmp_path: Path, config: Path) -> None:
+    trace_and_explain(tmp_path, config)

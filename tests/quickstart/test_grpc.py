@@ -20,7 +20,7 @@ from appnet.processors.grpc import build as library
 from appnet.processors.grpc.container import Container
 from appnet.processors.processor import ProcessorError
 from tests.processors.test_toy import appnetctl
-from tests.quickstart.programs import copied, run_once, upgrade_while_it_runs
+from tests.quickstart.programs import copied, run_once, trace_and_explain, upgrade_while_it_runs
 from tests.quickstart.serving import answered, envoy, serving, wait_for_text
 from tests.quickstart.support import ECHO, ask, judged, running, settings_of
 from tests.support.certificates import Authority
@@ -72,6 +72,10 @@ def test_once(tmp_path: Path, config: Path) -> None:
 
 def test_programs_get_new_versions_while_they_run(tmp_path: Path, config: Path) -> None:
     upgrade_while_it_runs(tmp_path, config)
+
+
+def test_calls_are_traced_and_refusals_explained(tmp_path: Path, config: Path) -> None:
+    trace_and_explain(tmp_path, config)
 
 
 def test_a_version_that_is_refused_changes_nothing(

@@ -21,6 +21,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/appnet-org/appnet/config/samples/echo-go/pb"
@@ -28,6 +29,9 @@ import (
 )
 
 const callTimeout = 10 * time.Second
+
+// passedOn are the headers by which a call is found again, in traces and by its ID. OpenTelemetry's library does this for you.
+var passedOn = []string{"traceparent", "tracestate", "b3", "x-request-id"}
 
 type server struct {
 	pb.UnimplementedEchoServiceServer
@@ -64,6 +68,11 @@ func front(target string, port int) error {
 	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 		defer cancel()
+		for _, key := range passedOn {
+			if value := r.Header.Get(key); value != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, key, value)
+			}
+		}
 		reply, err := client.Echo(ctx, &pb.Msg{Body: r.URL.Query().Get("key")})
 		s := status.Convert(err)
 		w.Header().Set("grpc-status", strconv.Itoa(int(s.Code())))

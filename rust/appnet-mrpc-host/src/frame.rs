@@ -90,6 +90,7 @@ pub(crate) struct Frame {
     pub wait_ms: u64,
     pub touched: u32,
     pub failed: u32,
+    pub trace: u32, // nothing of a call says what trace it is part of
 }
 
 impl Frame {
@@ -120,6 +121,7 @@ impl Frame {
             wait_ms: 0,
             touched: 0,
             failed: 0,
+            trace: 0,
         }
     }
 }

@@ -8,9 +8,10 @@ from typing import Any
 
 import grpc
 
+from appnet.grpc.frame import CANCELLED
 from appnet.grpc.metadata import listed
 from appnet.grpc.outcome import Cancelled, Failure, Outcome, outcome_of
-from appnet.grpc.passage import CANCELLED, Ended, Passage, unreadable
+from appnet.grpc.passage import Ended, Passage, unreadable
 
 
 def code_of(call: Any) -> int:

@@ -12,8 +12,8 @@ from typing import Any
 from appnet.grpc.elf import PAGE
 from appnet.grpc.image import Image
 
-FRAMES_ABI, CHAIN_ABI, SHARED_LAYOUT = 2, 3, 1
-FRAMES_SIZE, CHAIN_SIZE, FRAME_SIZE = 17 * 8, 216, 28 * 8
+FRAMES_ABI, CHAIN_ABI, SHARED_LAYOUT = 3, 3, 1
+FRAMES_SIZE, CHAIN_SIZE, FRAME_SIZE = 19 * 8, 216, 29 * 8
 
 WANTS_REQUEST_METADATA, WANTS_RESPONSE_METADATA, WANTS_AUTHORITY, WANTS_PEER = 1, 2, 4, 8
 WANTS_TIMEOUT, WANTS_CLOCK, WANTS_SIZE = 16, 32, 64
@@ -30,7 +30,7 @@ _METHOD_SIZE, _SIDE_SIZE, _FIELD_SIZE = 16 + 3 * 32 + 5 * 8, 32, 48
 _MOST, _DEEPEST = 1 << 12, 16
 _FUNCTIONS = (
     "attach", "instance_new", "instance_free", "open", "begin", "request", "response", "end_response", "end", "values",
-    "telemetry", "finish", "metrics",
+    "telemetry", "finish", "metrics", "spans", "spans_lost",
 )  # fmt: skip
 _OF_THE_CHAIN = ("pending", "dump", "release")
 
@@ -101,7 +101,7 @@ class Chain:
             )
         if layout != SHARED_LAYOUT or shared > PAGE:
             raise ValueError(f"it lays memory out in way {layout}, this process in way {SHARED_LAYOUT}")
-        words = image.words(entry + 24, 14)
+        words = image.words(entry + 24, 16)
         table = image.words(words[0], CHAIN_SIZE // 8)
         if table[0] != CHAIN_ABI | CHAIN_SIZE << 32:
             raise ValueError(f"it is for ABI {table[0] & 0xFFFFFFFF} of chains, this is {CHAIN_ABI}")
@@ -216,6 +216,17 @@ class Instance:
         clock, size = _clock(now_ns, wall_ns), ctypes.c_uint64()
         metrics = self.chain.functions["metrics"]
         return self._taken(metrics(self.handle, ctypes.addressof(clock), int(last), ctypes.addressof(size)), size)
+
+    def spans(self, now_ns: int, wall_ns: int) -> tuple[bytes, int]:
+        """The spans since the last time, as an encoded ``ExportTraceServiceRequest``, and how many there are."""
+        clock, size, count = _clock(now_ns, wall_ns), ctypes.c_uint64(), ctypes.c_uint64()
+        spans = self.chain.functions["spans"]
+        at = spans(self.handle, ctypes.addressof(clock), ctypes.addressof(count), ctypes.addressof(size))
+        return self._taken(at, size), count.value
+
+    def spans_lost(self, count: int) -> None:
+        """So many spans that were taken went nowhere."""
+        self.chain.functions["spans_lost"](self.handle, count, 0, 0)
 
     def state(self) -> str:
         """All state that outlives calls, as `appnet.interpret.dump` writes it."""

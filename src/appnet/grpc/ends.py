@@ -18,7 +18,7 @@ from appnet.grpc.container import code_for
 from appnet.grpc.options import Options, read_files
 from appnet.grpc.passage import Ended, Judge
 from appnet.grpc.protocol import SignedVersion
-from appnet.grpc.records import LOGS, METRICS, post
+from appnet.grpc.records import LOGS, METRICS, SPANS, post
 from appnet.grpc.signed import opened, read, trusted_keys
 
 
@@ -50,13 +50,17 @@ class OpenedChain:
             max_message=of.max_message,
             hosts=len(part.hosts),
         )
-        self.judges = [Judge(self.instance, it, server=part.at_server) for it in chain.methods]
+        share = of.trace_share if part.records else None
+        self.judges = [Judge(self.instance, it, server=part.at_server, traces=share) for it in chain.methods]
 
     def flush(self, *, last: bool = False) -> None:
-        """Sends what elements have recorded and counted so far; ``last``: the counts even if that was just done."""
+        """Sends records, spans and counts so far; ``last``: the counts even if that was just done."""
         if self.records:
             now = time.monotonic_ns(), time.time_ns()
             post(self.records, LOGS, self.instance.records(*now), complain)
+            spans, count = self.instance.spans(*now)
+            if not post(self.records, SPANS, spans, complain):
+                self.instance.spans_lost(count)
             post(self.records, METRICS, self.instance.metrics(*now, last=last), complain)
 
 
@@ -77,7 +81,7 @@ class RunningVersion:
                     self.judges.setdefault(judge.method.path, []).append(judge)
 
     def flush(self, *, last: bool = False) -> None:
-        """Sends what elements have recorded and counted so far."""
+        """Sends what chains have to tell so far."""
         for it in self.chains:
             it.flush(last=last)
 

@@ -12,12 +12,16 @@ from appnet.grpc.chain import FRAME_SIZE, Instance, Method
 FORWARD, REFUSE, ANSWER = range(3)
 REQUEST_METADATA, RESPONSE_METADATA, RESPONSE_TRAILERS = range(3)
 OF_REQUEST, OF_RESPONSE, OF_REPLY = range(3)
+TRACED_NOT, TRACED_AS_TOLD, TRACED_DRAWN = range(3)
+CANCELLED = 1
 NO_DEADLINE = 2**64 - 1
 
 _ROOM = 1 << 12
 _ABSENT, _ONE, _SEVERAL = range(3)
 _IN = struct.Struct("<14QIi")
-_OUT = struct.Struct("<IiQQQQQQQQQqQII")
+_OUT = struct.Struct("<IiQQQQQQQQQqQIII")
+_TRACE = struct.Struct("<I")
+_TRACE_AT = 224
 _SLOT = struct.Struct("<QQ?BBxxxxx")
 _DOUBLE, _BITS = struct.Struct("<d"), struct.Struct("<Q")
 _MASK = 2**64 - 1
@@ -65,6 +69,7 @@ class Call:
         self._peer = (0, 0)
         self.now_ns = self.wall_ns = 0
         self.verdict = FORWARD
+        self.traced = False
         self.next()
 
     @property
@@ -116,6 +121,11 @@ class Call:
         """Adds to a map of metadata."""
         self._pairs[which].extend((self._lend(key), len(key), self._lend(value), len(value)))
 
+    def trace(self, how: int) -> None:
+        """Says before the first event what is to be made of the trace that the call is part of; `traced` says after it
+        whether the call has a span."""
+        _TRACE.pack_into(self._block, _TRACE_AT, how)
+
     def set_peer(self, name: bytes) -> None:
         """Who the caller proved to be; for all events from now on."""
         self._kept_peer = ctypes.create_string_buffer(name, max(len(name), 1))
@@ -144,9 +154,10 @@ class Call:
         self._status, self._given = status, []
         return self._event("end_response")
 
-    def end(self) -> None:
-        """The call has ended, in whatever way."""
+    def end(self, status: int = CANCELLED) -> None:
+        """The call has ended, in whatever way; ``status``: as the caller has it."""
         if self._handle:
+            self._status = status
             self._show()
             self._functions["end"](self._at, 0, 0, 0)
             self._handle = 0
@@ -167,9 +178,9 @@ class Call:
         self._handle = _BITS.unpack_from(self._block, 24)[0]
         (
             self.verdict, self.code, text, size, self.slots, self.reply, self._own, self._trailers, self._edits, _,
-            self.deadline_ns, self.destination, self.wait_ms, touched, _,
+            self.deadline_ns, self.destination, self.wait_ms, touched, _, traced,
         ) = _OUT.unpack_from(self._block, 120)  # fmt: skip
-        self.touched, self.edited = touched != 0, self._edits != 0
+        self.touched, self.edited, self.traced = touched != 0, self._edits != 0, traced != 0
         self.text = text_at(text, size) if self.verdict == REFUSE else b""
         return self.verdict
 

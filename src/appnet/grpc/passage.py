@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,10 +12,11 @@ import grpc
 from google.protobuf import message_factory
 
 from appnet.grpc import chain as wants
-from appnet.grpc.chain import Instance, Method
+from appnet.grpc.chain import Instance, Method, Side
 from appnet.grpc.fields import Bound, Plan
 from appnet.grpc.frame import (
     ANSWER,
+    CANCELLED,
     NO_DEADLINE,
     OF_REPLY,
     OF_REQUEST,
@@ -23,13 +25,17 @@ from appnet.grpc.frame import (
     REQUEST_METADATA,
     RESPONSE_METADATA,
     RESPONSE_TRAILERS,
+    TRACED_AS_TOLD,
+    TRACED_DRAWN,
     Call,
 )
 from appnet.grpc.metadata import Metadata, edited, entries, identity, offer, offer_new, timeout_text
 
 CODES = {it.value[0]: it for it in grpc.StatusCode}
-CANCELLED = 1
 _AUTHORITY = ":authority"
+_TRACE = frozenset({"traceparent", "x-b3-traceid", "b3"})
+_CONTEXT = _TRACE | {"x-b3-spanid", "x-b3-sampled", "x-b3-flags", "x-request-id"}
+"""The trace that a request is part of, and its caller's ID of it: spans and explanations of refusals name them."""
 
 
 class Ended(Exception):  # noqa: N818 -- an answer is no error
@@ -62,12 +68,21 @@ def unreadable(error: Exception) -> Ended:
 
 
 class Judge:
-    """A method of a chain, as calls pass it. ``clock``: gives the nanoseconds of now and of the time of day."""
+    """A method of a chain, as calls pass it. ``clock``: gives the nanoseconds of now and of the time of day.
+
+    ``traces``: of the calls whose callers do not decide, so many of 2^32 - 1 are traced; None: no call is."""
 
     def __init__(
-        self, instance: Instance, method: Method, *, server: bool, clock: Callable[[], tuple[int, int]] | None = None
+        self,
+        instance: Instance,
+        method: Method,
+        *,
+        server: bool,
+        clock: Callable[[], tuple[int, int]] | None = None,
+        traces: int | None = None,
     ) -> None:
         self.instance, self.method, self.server = instance, method, server
+        self.traces = traces
         self.wants = instance.chain.wants
         self.request, self.response, self.reply = Plan(method.request), Plan(method.response), Plan(method.reply)
         self.clock = clock or _clock
@@ -113,6 +128,7 @@ class Passage:
         self.wait = 0.0
         self.deadline_ns: int | None = None
         self.destination = -1
+        self._status = CANCELLED  # as the caller has it, so far
         self.changed = False  # the last event changed metadata of the response
         self._metadata_goes = True  # what elements make of the request's metadata still reaches somebody
 
@@ -197,6 +213,7 @@ class Passage:
     def _end(self, ended: Ended) -> Ended:
         if self.ended is None:
             self.ended = ended
+            self._status = ended.number
         return self.ended
 
     def _goes_on(self, verdict: int, bound: Bound | None, message: Any) -> Any:
@@ -258,6 +275,8 @@ class Passage:
         with self._lock:
             self._is_under_way()
             self.header, self.trailer, self.changed = header, trailer, False
+            if not self.method.response.streams:
+                self._status = 0
             if self.method.response.empty or self.judged:
                 return message
             self.judged = not self.method.response.streams
@@ -272,6 +291,7 @@ class Passage:
             if self.ended is not None:
                 raise self.ended
             self.header, self.trailer, self.changed = header, trailer, False
+            self._status = code
             response = self.method.response
             if self.over or self.judged or response.empty or (code == 0 and not response.streams):
                 return
@@ -295,7 +315,7 @@ class Passage:
             if not self.over:
                 self.over = True
                 self._tick()
-                self._call.end()
+                self._call.end(self._status)
 
     # --- what elements may ask for ---
 
@@ -311,6 +331,7 @@ class Passage:
             offer_new(call, REQUEST_METADATA, self.metadata, "content-type", b"application/grpc")
             offer_new(call, REQUEST_METADATA, self.metadata, "te", b"trailers")
         self._offer_authority()
+        self._offer_context(self.method.request)
         if wanted & wants.WANTS_TIMEOUT and self._until is not None:
             call.add_metadata(REQUEST_METADATA, b"grpc-timeout", timeout_text(self._until - time.monotonic()))
         if wanted & wants.WANTS_PEER and self._peer is not None:
@@ -321,6 +342,20 @@ class Passage:
         if self.judge.wants & wants.WANTS_AUTHORITY and self._authority:
             self._call.add_metadata(REQUEST_METADATA, _AUTHORITY.encode(), self._authority)
 
+    def _offer_context(self, side: Side) -> None:
+        """At an event of a side; before the first one, says what is to be made of the trace."""
+        judge, call = self.judge, self._call
+        first = not call.begun
+        if judge.traces is None or not (first or side.holds or call.traced):
+            return
+        found = [it for it in self.metadata if it[0] in _CONTEXT]
+        if first and judge.traces and random.getrandbits(32) <= judge.traces:
+            call.trace(TRACED_DRAWN)
+        elif first and any(key in _TRACE for key, _ in found):
+            call.trace(TRACED_AS_TOLD)
+        if side is not self.method.request or not judge.wants & wants.WANTS_REQUEST_METADATA:
+            offer(call, REQUEST_METADATA, found)
+
     def _offer_response(self) -> None:
         call = self._call
         self._tick()
@@ -329,3 +364,4 @@ class Passage:
             offer_new(call, RESPONSE_METADATA, self.header, "content-type", b"application/grpc")
             offer(call, RESPONSE_TRAILERS, self.trailer)
         self._offer_authority()
+        self._offer_context(self.method.response)

@@ -27,7 +27,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
     "Chain": {
         "name": (1, "string"), "version": (2, "string"), "max_message": (3, "uint32"), "code": (4, "bytes"),
-        "resource": (5, "bytes"),
+        "resource": (5, "bytes"), "trace_share": (6, "uint32"),
     },
 }  # fmt: skip
 

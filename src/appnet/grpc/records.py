@@ -1,4 +1,4 @@
-"""What elements record and count, on its way to the receiver."""
+"""What chains tell, on its way to the receiver."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from contextlib import closing
 _SECONDS = 5.0
 
 
-LOGS, METRICS = "/v1/logs", "/v1/metrics"
+LOGS, SPANS, METRICS = "/v1/logs", "/v1/traces", "/v1/metrics"
 
 
-def post(receiver: str, path: str, telemetry: bytes, complain: Callable[[str], None]) -> None:
-    """Sends what OTLP has the ``path`` for, once: it is the receiver's to be there."""
+def post(receiver: str, path: str, telemetry: bytes, complain: Callable[[str], None]) -> bool:
+    """Sends what OTLP has the ``path`` for, once: it is the receiver's to be there. Whether it took it."""
     if not telemetry:
-        return
+        return True
     try:
         with closing(http.client.HTTPConnection(receiver, timeout=_SECONDS)) as connection:
             connection.request("POST", path, telemetry, {"Content-Type": "application/x-protobuf"})
-            connection.getresponse().read()
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status // 100 == 2
     except (OSError, ValueError, http.client.HTTPException) as error:  # a ValueError: it is no address
         complain(f"telemetry is lost: {error}")
+        return False

@@ -9,9 +9,10 @@ from typing import Any
 import grpc
 
 from appnet.grpc.calls import code_of
+from appnet.grpc.frame import CANCELLED
 from appnet.grpc.metadata import Metadata, listed
 from appnet.grpc.outcome import Cancelled, Failure, Outcome, outcome_of
-from appnet.grpc.passage import CANCELLED, Ended, Passage
+from appnet.grpc.passage import Ended, Passage
 
 
 class StreamCall(grpc.Call, grpc.Future):  # type: ignore[misc]

@@ -76,9 +76,14 @@ class ChainOptions:
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
         resource = self.resource()
-        share = round(self.traces * _WHOLE)
-        head = struct.pack("<IQIIII", _VERSION, self.seed, self.max_message, self.backend_count, share, len(resource))
+        numbers = _VERSION, self.seed, self.max_message, self.backend_count, self.trace_share, len(resource)
+        head = struct.pack("<IQIIII", *numbers)
         return head + resource
+
+    @property
+    def trace_share(self) -> int:
+        """``traces`` as chains take it: so many of 2^32 - 1."""
+        return round(self.traces * _WHOLE)
 
     def resource(self) -> bytes:
         """The encoded OTLP ``Resource`` alone."""

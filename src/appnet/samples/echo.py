@@ -32,6 +32,8 @@ _METHOD = "echo"
 _MESSAGE = "echo.Msg"
 
 _CALL_TIMEOUT_SECONDS = 10.0
+_PASSED_ON = ("traceparent", "tracestate", "b3", "x-request-id")
+"""The headers by which a call is found again, in traces and by its ID."""
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -73,8 +75,10 @@ async def serve_frontend(proto: Path, server: str, port: int, interceptors: Sequ
         )
 
         async def get(request: web.Request) -> web.Response:
+            asked = message(Body=request.query.get("key", ""))
+            passed = [(key, request.headers[key]) for key in _PASSED_ON if key in request.headers]
             try:
-                reply = await call(message(Body=request.query.get("key", "")), timeout=_CALL_TIMEOUT_SECONDS)
+                reply = await call(asked, timeout=_CALL_TIMEOUT_SECONDS, metadata=passed)
             except grpc.aio.AioRpcError as error:
                 return web.Response(text="Echo server returns an error.\n", headers=told_status(error))
             return web.Response(text=f"{reply.Body}\n", headers={"grpc-status": "0"})

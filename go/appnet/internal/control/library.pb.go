@@ -305,7 +305,7 @@ type Version struct {
 	AtServer bool                   `protobuf:"varint,5,opt,name=at_server,json=atServer,proto3" json:"at_server,omitempty"`
 	// In the order in which a request passes them.
 	Chains []*Chain `protobuf:"bytes,6,rep,name=chains,proto3" json:"chains,omitempty"`
-	// Where elements' records go, as OTLP over HTTP, HOST:PORT; empty: nowhere.
+	// Where telemetry goes, as OTLP over HTTP, HOST:PORT; empty: nowhere.
 	Records string `protobuf:"bytes,7,opt,name=records,proto3" json:"records,omitempty"`
 	// Of the server, as HOST:PORT: elements choose among them by their numbers.
 	Hosts []string `protobuf:"bytes,8,rep,name=hosts,proto3" json:"hosts,omitempty"`
@@ -416,8 +416,10 @@ type Chain struct {
 	MaxMessage uint32 `protobuf:"varint,3,opt,name=max_message,json=maxMessage,proto3" json:"max_message,omitempty"`
 	// A container of code for several machines.
 	Code []byte `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
-	// An encoded Resource of OpenTelemetry, which its records carry.
-	Resource      []byte `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// An encoded Resource of OpenTelemetry, which its telemetry carries.
+	Resource []byte `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Of the calls whose callers do not decide, so many of 2^32 - 1 are traced.
+	TraceShare    uint32 `protobuf:"varint,6,opt,name=trace_share,json=traceShare,proto3" json:"trace_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,6 +489,13 @@ func (x *Chain) GetResource() []byte {
 	return nil
 }
 
+func (x *Chain) GetTraceShare() uint32 {
+	if x != nil {
+		return x.TraceShare
+	}
+	return 0
+}
+
 var File_library_proto protoreflect.FileDescriptor
 
 const file_library_proto_rawDesc = "" +
@@ -523,14 +532,16 @@ const file_library_proto_rawDesc = "" +
 	"\x06chains\x18\x06 \x03(\v2\x18.appnet.library.v1.ChainR\x06chains\x12\x18\n" +
 	"\arecords\x18\a \x01(\tR\arecords\x12\x14\n" +
 	"\x05hosts\x18\b \x03(\tR\x05hosts\x12 \n" +
-	"\vapplication\x18\t \x01(\tR\vapplication\"\x86\x01\n" +
+	"\vapplication\x18\t \x01(\tR\vapplication\"\xa7\x01\n" +
 	"\x05Chain\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
 	"\vmax_message\x18\x03 \x01(\rR\n" +
 	"maxMessage\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\fR\x04code\x12\x1a\n" +
-	"\bresource\x18\x05 \x01(\fR\bresource2T\n" +
+	"\bresource\x18\x05 \x01(\fR\bresource\x12\x1f\n" +
+	"\vtrace_share\x18\x06 \x01(\rR\n" +
+	"traceShare2T\n" +
 	"\aLibrary\x12I\n" +
 	"\x06Follow\x12\x19.appnet.library.v1.Report\x1a .appnet.library.v1.SignedVersion(\x010\x01B9Z7github.com/appnet-org/appnet/go/appnet/internal/controlb\x06proto3"
 

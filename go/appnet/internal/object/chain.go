@@ -2,7 +2,7 @@ package object
 
 // ABI is the version of the tables that a chain has to have; frames.h and chain.h say what they hold.
 const (
-	framesABI    = 2
+	framesABI    = 3
 	chainABI     = 3
 	maxMethods   = 1 << 12
 	maxFields    = 1 << 12
@@ -107,6 +107,8 @@ type runs interface {
 	values(c *Call, part, field, each int) ([]Value, bool)
 	records(instance uintptr, now, wall uint64) []byte
 	metrics(instance uintptr, now, wall uint64, last bool) []byte
+	spans(instance uintptr, now, wall uint64) ([]byte, uint64)
+	spansLost(instance uintptr, count uint64)
 	state(instance uintptr) []byte
 	close()
 }
@@ -150,6 +152,14 @@ func (i *Instance) Records(now, wall uint64) []byte { return i.Chain.runs.record
 func (i *Instance) Metrics(now, wall uint64, last bool) []byte {
 	return i.Chain.runs.metrics(i.handle, now, wall, last)
 }
+
+// Spans are those since the last time, as an encoded ExportTraceServiceRequest, and how many; nil where there are none.
+func (i *Instance) Spans(now, wall uint64) ([]byte, uint64) {
+	return i.Chain.runs.spans(i.handle, now, wall)
+}
+
+// SpansLost counts spans that were taken and went nowhere.
+func (i *Instance) SpansLost(count uint64) { i.Chain.runs.spansLost(i.handle, count) }
 
 // State is all of it as text, for inspection.
 func (i *Instance) State() string { return string(i.Chain.runs.state(i.handle)) }

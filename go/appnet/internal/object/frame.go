@@ -27,6 +27,13 @@ const (
 	OfReply
 )
 
+// What is to be made of the trace that a call is part of, an_tracing of frames.h.
+const (
+	TracedNot = iota
+	TracedAsTold
+	TracedDrawn
+)
+
 // NoDeadline is a deadline that never comes.
 const NoDeadline = math.MaxUint64
 
@@ -75,6 +82,8 @@ type Frame struct {
 	WaitMs      uint64
 	touched     uint32
 	failed      uint32
+	trace       uint32
+	_           uint32
 }
 
 // list are the values of a field of many.
@@ -107,6 +116,9 @@ func (c *Call) Reset(instance *Instance, method *Method) {
 	c.frame.instance = instance.handle
 	c.frame.Method = method.Index
 	c.frame.call = 0
+	c.frame.Now, c.frame.Wall = 0, 0 // the chain asks the system, where it needs a time that nobody told
+	c.frame.Status = cancelled
+	c.frame.trace = TracedNot
 	c.Next()
 	c.peer = ""
 	c.frame.peer = view{}
@@ -114,6 +126,15 @@ func (c *Call) Reset(instance *Instance, method *Method) {
 
 // Frame has what came of the last event.
 func (c *Call) Frame() *Frame { return &c.frame }
+
+// Trace says, before the first event, what is to be made of the trace that the call is part of.
+func (c *Call) Trace(how uint32) { c.frame.trace = how }
+
+// Traced says, after the first event, whether the call has a span.
+func (c *Call) Traced() bool { return c.frame.trace != 0 }
+
+// Ended tells the status with which a call is seen to end that has a span; nobody says: it was cancelled.
+func (c *Call) Ended(status int32) { c.frame.Status = status }
 
 // Begun says whether C has anything of the call.
 func (c *Call) Begun() bool { return c.frame.call != 0 }

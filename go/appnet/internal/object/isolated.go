@@ -30,6 +30,8 @@ const (
 	fnInstance
 	fnTelemetry
 	fnMetrics
+	fnSpans
+	fnSpansLost
 	fnValues
 	fnState
 	fnBegin
@@ -41,7 +43,8 @@ const (
 )
 
 var functionNames = [fnEvents + int(events)]string{
-	"an_alloc", "an_free", "an_state_dump", "frames_instance_new", "frames_telemetry_take", "frames_metrics_take", "frames_values",
+	"an_alloc", "an_free", "an_state_dump", "frames_instance_new", "frames_telemetry_take", "frames_metrics_take",
+	"frames_spans_take", "an_traces_lost", "frames_values",
 	"isolated_state", "isolated_begin", "isolated_end", "isolated_changes", "isolated_apply", "isolated_calls",
 	"frames_open", "frames_begin", "frames_request", "frames_response", "frames_end_response", "frames_finish", "frames_end",
 }
@@ -62,7 +65,7 @@ type isolated struct {
 	apart      bool   // changes are told
 	room       uint32 // for what calls are given
 	roomSize   uint32
-	cell       uint32   // for the size of what functions give
+	cell       uint32   // for the size of what functions give, and behind it how many they are
 	spare      []uint32 // frames
 	stack      [8]uint64
 	input      []byte // what goes there next
@@ -148,7 +151,7 @@ func (i *isolated) start() error {
 		}
 	}
 	i.module, i.generation, i.room, i.roomSize, i.spare, i.apart = m, i.generation+1, 0, 0, nil, false
-	cell, err := i.call(fnAlloc, 8)
+	cell, err := i.call(fnAlloc, 16)
 	if i.cell = uint32(cell); err == nil && cell == 0 {
 		err = errNoMemory
 	}
@@ -278,7 +281,7 @@ func (i *isolated) taken(function int, arguments ...uint32) ([]byte, error) {
 		return nil, err
 	}
 	data = append([]byte(nil), data...)
-	if function == fnDump || function == fnTelemetry || function == fnMetrics { // whoever asks for these owns them
+	if function == fnDump || function == fnTelemetry || function == fnMetrics || function == fnSpans { // whoever asks for these owns them
 		_, err = i.call(fnFree, uint32(found))
 	}
 	return data, err
@@ -347,12 +350,39 @@ func (i *isolated) metrics(_ uintptr, now, wall uint64, last bool) []byte {
 	return i.told(now, wall, fnMetrics, flag(last))
 }
 
+func (i *isolated) spans(_ uintptr, now, wall uint64) (spans []byte, count uint64) {
+	i.family.mu.Lock()
+	defer i.family.mu.Unlock()
+	spans = i.toldLocked(now, wall, fnSpans, i.cell+8)
+	if spans == nil {
+		return nil, 0
+	}
+	counted, err := i.u32(i.cell + 8) // which has 64 bits, of which these are the lower
+	if err != nil {
+		i.fault()
+	}
+	return spans, uint64(counted)
+}
+
+func (i *isolated) spansLost(_ uintptr, count uint64) {
+	i.asked(func() ([]byte, error) {
+		i.stack[0], i.stack[1] = uint64(i.handle), count
+		return nil, i.functions[fnSpansLost].Call(i.stack[:])
+	})
+}
+
 // told is what a function gives that is told the instance, the time and more.
 func (i *isolated) told(now, wall uint64, function int, more ...uint32) []byte {
+	i.family.mu.Lock()
+	defer i.family.mu.Unlock()
+	return i.toldLocked(now, wall, function, more...)
+}
+
+func (i *isolated) toldLocked(now, wall uint64, function int, more ...uint32) []byte {
 	times := make([]byte, setupSize)
 	binary.LittleEndian.PutUint64(times[8:], now)
 	binary.LittleEndian.PutUint64(times[16:], wall)
-	return i.asked(func() ([]byte, error) {
+	return i.askedLocked(func() ([]byte, error) {
 		at, err := i.put(times)
 		if err != nil {
 			return nil, err
@@ -368,6 +398,10 @@ func (i *isolated) state(uintptr) []byte {
 func (i *isolated) asked(what func() ([]byte, error)) []byte {
 	i.family.mu.Lock()
 	defer i.family.mu.Unlock()
+	return i.askedLocked(what)
+}
+
+func (i *isolated) askedLocked(what func() ([]byte, error)) []byte {
 	if i.module == nil {
 		return nil
 	}

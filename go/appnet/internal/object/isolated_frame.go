@@ -31,7 +31,8 @@ const (
 	wasmWait        = 144
 	wasmTouched     = 152
 	wasmFailed      = 156
-	wasmFrameSize   = 160
+	wasmTrace       = 160
+	wasmFrameSize   = 168
 
 	wasmGivenSize = 16
 	wasmPairSize  = 16
@@ -41,6 +42,7 @@ const (
 
 // Codes of gRPC.
 const (
+	cancelled         = 1
 	resourceExhausted = 8
 	internalError     = 13
 )
@@ -120,7 +122,7 @@ func (i *isolated) ready() error {
 // lose ends a call with an error of the host.
 func (c *Call) lose(i *isolated, code int32, why string) {
 	f := &c.frame
-	f.call, f.touched, f.edits, f.own, f.trailers, f.slots, f.reply = 0, 0, 0, 0, 0, 0, 0
+	f.call, f.trace, f.touched, f.edits, f.own, f.trailers, f.slots, f.reply = 0, 0, 0, 0, 0, 0, 0, 0
 	f.Verdict, f.Code, f.DeadlineNs, f.Destination, f.WaitMs = Refuse, code, NoDeadline, -1, 0
 	f.text = c.keep("appnet: chain " + i.chain.Name + " failed: " + why)
 	c.apart.frame = 0

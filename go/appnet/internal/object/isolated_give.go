@@ -74,6 +74,7 @@ func (i *isolated) show(c *Call) error {
 	le.PutUint64(m[wasmMessageSize:], f.MessageSize)
 	le.PutUint32(m[wasmMethod:], f.Method)
 	le.PutUint32(m[wasmStatus:], uint32(f.Status))
+	le.PutUint32(m[wasmTrace:], f.trace)
 	return nil
 }
 

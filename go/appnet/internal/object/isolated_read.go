@@ -19,6 +19,7 @@ func (i *isolated) read(c *Call, what event) error {
 	f.Verdict, f.Code = le.Uint32(m[wasmVerdict:]), int32(le.Uint32(m[wasmCode:]))
 	f.DeadlineNs, f.Destination, f.WaitMs = le.Uint64(m[wasmDeadline:]), int64(le.Uint64(m[wasmDestination:])), le.Uint64(m[wasmWait:])
 	f.touched, f.failed = le.Uint32(m[wasmTouched:]), le.Uint32(m[wasmFailed:])
+	f.trace = le.Uint32(m[wasmTrace:])
 	f.own, f.trailers, f.edits, f.slots, f.reply, f.text = 0, 0, 0, 0, 0, view{}
 	clear(a.lists)
 	a.lists = a.lists[:0]

@@ -24,6 +24,8 @@ type native struct {
 	valuesOf    uintptr
 	telemetry   uintptr
 	metricsOf   uintptr
+	spansOf     uintptr
+	lostOf      uintptr
 	pending     uintptr
 	dump        uintptr
 	release     uintptr
@@ -62,7 +64,7 @@ func readChain(image *Image) (*Chain, error) {
 	for i, f := range []*uintptr{
 		&n.attach, &n.instanceNew, &n.instanceEnd, &n.ofEvent[eventOpen], &n.ofEvent[eventBegin], &n.ofEvent[eventRequest],
 		&n.ofEvent[eventResponse], &n.ofEvent[eventEndResponse], &n.ofEvent[eventEnd], &n.valuesOf, &n.telemetry,
-		&n.ofEvent[eventFinish], &n.metricsOf,
+		&n.ofEvent[eventFinish], &n.metricsOf, &n.spansOf, &n.lostOf,
 	} {
 		*f = function(t.frames, framesHead, 1+i)
 	}
@@ -96,7 +98,7 @@ func sharedMemory() uintptr {
 // scratch is what C is told by its address: never on a stack, which Go may move.
 type scratch struct {
 	setup           setup
-	size            uint64
+	size, count     uint64
 	scope, resource []byte
 }
 
@@ -169,6 +171,20 @@ func (n *native) metrics(instance uintptr, now, wall uint64, last bool) []byte {
 		s.setup = setup{now: now, wall: wall}
 		return call4(n.metricsOf, instance, uintptr(unsafe.Pointer(&s.setup)), uintptr(flag(last)), uintptr(unsafe.Pointer(&s.size)))
 	})
+}
+
+func (n *native) spans(instance uintptr, now, wall uint64) (spans []byte, count uint64) {
+	spans = n.take(func(s *scratch) uintptr {
+		s.setup, s.count = setup{now: now, wall: wall}, 0
+		found := call4(n.spansOf, instance, uintptr(unsafe.Pointer(&s.setup)), uintptr(unsafe.Pointer(&s.count)), uintptr(unsafe.Pointer(&s.size)))
+		count = s.count
+		return found
+	})
+	return spans, count
+}
+
+func (n *native) spansLost(instance uintptr, count uint64) {
+	call4(n.lostOf, instance, uintptr(count), 0, 0)
 }
 
 func (n *native) state(instance uintptr) []byte {

@@ -51,8 +51,9 @@ def command(
 ) -> None:
     """Show traces: where calls went, how long they took, and what elements made of them.
 
-    Of a cluster, or with --status, of an application that `run` or `serve` has on this machine. Native Envoys make
-    spans of the calls that callers trace, and of a share of the others where the configuration has `traces`.
+    Of a cluster, or with --status, of an application that `run` or `serve` has on this machine. Native Envoys and
+    programs with a gRPC library make spans of the calls that callers trace, and of a share of the others where the
+    configuration has `traces`.
     """
     if trace is not None and (last is not None or since is not None or follow):
         raise typer.BadParameter("an id means one trace: leave out --last, --since and --follow", param_hint="ID")

@@ -26,7 +26,10 @@ EXAMPLES = (
 )
 PAGE = "telemetry.md"
 
-_NOT_THERE = "native Envoy modules tell why they refuse, for a while; other processors do not yet"
+_NOT_THERE = (
+    "native Envoy modules and programs with a gRPC library tell why they refuse, for a while; wasm modules of Envoy do "
+    "not yet"
+)
 
 
 def command(

@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 
+from appnet.grpc.frame import CANCELLED
 from appnet.grpc.metadata import Metadata, listed
-from appnet.grpc.passage import CANCELLED, Ended, Passage, unreadable
+from appnet.grpc.passage import Ended, Passage, unreadable
 
 _LOCALLY = "Locally cancelled by application!"
 

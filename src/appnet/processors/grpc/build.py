@@ -24,7 +24,12 @@ _TARGETS = {
     "amd64": ("x86_64-linux-musl", ()),
     "arm64": ("aarch64-linux-musl", ("-mcpu=generic+reserve_x28",)),
 }
+_TELLS = ("-DAN_WHY=1", "-DAN_TRACE=1")
+# Each table has a section of its own, or one that a library does not use would keep all that it names.
+_SECTIONS = ("-ffunction-sections", "-fdata-sections")
 _FLAGS = (
+    *_TELLS,
+    *_SECTIONS,
     *(
         "-DAN_FREESTANDING=1",
         "-ffreestanding",
@@ -32,7 +37,7 @@ _FLAGS = (
         "-fno-asynchronous-unwind-tables",
         "-fPIC",
     ),
-    *("-fvisibility=hidden", "-ffunction-sections", "-Wframe-larger-than=16384"),
+    *("-fvisibility=hidden", "-Wframe-larger-than=16384"),
 )
 _LINK = (
     *("-nostdlib", "-s", "-shared", "-Wl,--gc-sections", "-Wl,-Bsymbolic", "-Wl,-e,appnet_frames"),
@@ -60,6 +65,8 @@ _EXPORTS = (
     *(
         "frames_telemetry_take",
         "frames_metrics_take",
+        "frames_spans_take",
+        "an_traces_lost",
         "isolated_state",
         "isolated_begin",
         "isolated_end",
@@ -76,7 +83,7 @@ def _isolated() -> Host:
         exports=(RUNTIME / "chain_table.c", C / "frames_table.c"),
         include=(C,),
         triple="wasm32-freestanding",
-        flags=(),
+        flags=(*_TELLS, *_SECTIONS),
         link=(
             *("-s", "-nostdlib", "-Wl,--no-entry", "-Wl,-z,stack-size=262144"),
             *(f"-Wl,--export={name}" for name in _EXPORTS),

@@ -45,13 +45,15 @@ def told(settings: NodeSettings, version: str, artifacts: Sequence[Artifact], na
         application=settings.application,
     )
     for it in artifacts:
-        options = ChainOptions(end.service, name or settings.name, it.version, end=end)
+        traces = it.limits.traced_share
+        options = ChainOptions(end.service, name or settings.name, it.version, end=end, traces=traces)
         message.chains.add(
             name=it.name,
             version=it.version,
             max_message=it.limits.max_message,
             code=it.binary,
             resource=options.resource(),
+            trace_share=options.trace_share,
         )
     return message
 

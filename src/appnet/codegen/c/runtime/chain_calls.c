@@ -50,6 +50,10 @@ static void end_event(an_call *call) {
 
 an_slot *an_message_new(an_call *call, an_direction direction, size_t size) {
   end_event(call);
+  return an_message_in(call, direction, size);
+}
+
+an_slot *an_message_in(an_call *call, an_direction direction, size_t size) {
   call->decoded_size = size;
   an_wire_clear(side_of_part(call->method, (an_part)direction), call->slots);
   if (direction == AN_RESPONSE) call->response_begun = true;

@@ -11,6 +11,7 @@ an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);
 an_call *an_chain_call_make(an_instance *instance, size_t method, void *host); /* NULL: out of memory */
 void an_chain_call_begin(an_call *call);
 an_slot *an_message_new(an_call *call, an_direction direction, size_t size);
+an_slot *an_message_in(an_call *call, an_direction direction, size_t size); /* of the same event as what came before */
 bool an_give_values(an_call *call, an_direction direction, size_t field, const an_value *values, size_t count);
 an_verdict an_judge_open(an_call *call);
 an_verdict an_judge_request(an_call *call);

@@ -82,16 +82,16 @@ static void span_id(an_traces *it, uint8_t *to, size_t size) {
 }
 
 /* No state is shared by threads that draw: calls begin at times of their own, and those of one time are elsewhere. */
-static bool span_drawn(const an_call *call) {
+bool an_trace_drawn(const an_call *call) {
   const an_traces *it = call->instance->traces;
-  return it->share > 0 && span_mix(it->salt ^ call->began_ns ^ (uint64_t)(uintptr_t)call << 20) >> 32 <= it->share;
+  return it != NULL && it->share > 0 && span_mix(it->salt ^ call->began_ns ^ (uint64_t)(uintptr_t)call << 20) >> 32 <= it->share;
 }
 
-void an_trace_begin(an_call *call) {
+void an_trace_begin(an_call *call, bool drawn) {
   an_traces *it = call->instance->traces;
   if (!AN_TRACE || it == NULL) return;
-  const an_trace_parent parent = an_trace_context(call, it->share > 0);
-  if (parent.decided ? !parent.sampled : !span_drawn(call) || an_trace_forbidden(call)) return;
+  const an_trace_parent parent = an_trace_context(call, drawn);
+  if (parent.decided ? !parent.sampled : !drawn || an_trace_forbidden(call)) return;
   an_trace *trace = an_alloc_zeroed(sizeof *trace);
   if (trace == NULL) {
     an_metrics_spans_dropped(call->instance, 1);

@@ -3,9 +3,9 @@
  *
  * Who calls decides: a context that says "sampled" (W3C traceparent, or else B3) makes a span in its trace, and what goes
  * on names that span as its parent. Calls whose context says nothing of it, or that have none, are sampled by a share of
- * all. No value of a field, of metadata or of state is in a span.
+ * all, which the instance or its host draws. No value of a field, of metadata or of state is in a span.
  *
- *   an_trace_begin(call);        the call has come: sampled, it has call->trace now
+ *   an_trace_begin(call, drawn); the call has come: sampled, it has call->trace now
  *   an_trace_pass(call);         its headers go on
  *   an_trace_note(call, cell);   something was counted: an_tally does that
  *   an_trace_ended(call, status) its status as the caller has it
@@ -52,6 +52,7 @@ struct an_trace {
   uint8_t trace_id[16];
   uint8_t span_id[8];
   int32_t status;
+  bool passed; /* what goes on names the span */
   uint64_t wall_ns, began_ns;
   an_trace_event events[AN_TRACE_EVENTS]; /* call->trace_events of them are taken: a step that is taken back gives them back */
 };
@@ -66,8 +67,9 @@ void an_traces_free(an_instance *instance);
 /* Of the calls whose context does not decide, so many of 2^32 - 1 are sampled; all of them, if it is that many. */
 void an_traces_share(an_instance *instance, uint32_t share);
 
-void an_trace_begin(an_call *call);
-void an_trace_pass(an_call *call);
+bool an_trace_drawn(const an_call *call); /* by the share */
+void an_trace_begin(an_call *call, bool drawn);
+void an_trace_pass(an_call *call); /* again: nothing */
 void an_trace_note(an_call *call, uint32_t cell);
 void an_trace_ended(an_call *call, int32_t status);
 void an_trace_end(an_call *call);

@@ -167,7 +167,9 @@ static void context_pass_b3_many(an_call *call, const an_trace *trace) {
 }
 
 void an_trace_pass(an_call *call) {
-  const an_trace *trace = call->trace;
+  an_trace *trace = call->trace;
+  if (trace->passed) return;
+  trace->passed = true;
   const an_trace_parent now = an_trace_context(call, true);
   if (now.there != trace->parent.there || memcmp(now.span_id, trace->parent.span_id, 8) != 0) {
     return; /* an element has put another in its place */

@@ -415,7 +415,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   }
   an_number(&call->base);
   an_metrics_begin(&call->base);
-  if (AN_TRACE) an_trace_begin(&call->base);
+  if (AN_TRACE) an_trace_begin(&call->base, an_trace_drawn(&call->base));
   if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
   bool judged = side->streams ? side->empty : !side->needs_message;

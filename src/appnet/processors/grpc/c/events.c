@@ -2,6 +2,7 @@
 
 #include "metrics.h"
 #include "program.h"
+#include "trace.h"
 
 enum { RESOURCE_EXHAUSTED = 8 };
 
@@ -14,8 +15,15 @@ typedef struct clock {
 _Static_assert(offsetof(an_call_frame, now_ns) == offsetof(clock, now_ns), "a frame begins as a clock");
 _Static_assert(offsetof(an_call_frame, wall_ns) == offsetof(clock, wall_ns), "a frame begins as a clock");
 
-static uint64_t clock_now(void *host) { return ((const clock *)host)->now_ns; }
-static uint64_t clock_wall(void *host) { return ((const clock *)host)->wall_ns; }
+static uint64_t clock_now(void *host) {
+  const uint64_t at = ((const clock *)host)->now_ns;
+  return at != 0 ? at : an_clock_ns(AN_CLOCK_MONOTONIC);
+}
+
+static uint64_t clock_wall(void *host) {
+  const uint64_t at = ((const clock *)host)->wall_ns;
+  return at != 0 ? at : an_clock_ns(AN_CLOCK_WALL);
+}
 
 /* What the event's handlers have made of the key so far; NULL: nothing. */
 static an_metadata_edit *edit_of(const an_call_frame *frame, an_metadata_map map, an_view key) {
@@ -133,6 +141,12 @@ uint8_t *frames_metrics_take(an_instance *instance, const an_setup *now, uint32_
   return last || an_metrics_pending(instance) ? an_metrics_take(instance, size) : NULL;
 }
 
+uint8_t *frames_spans_take(an_instance *instance, const an_setup *now, uint64_t *count, size_t *size) {
+  holder *it = instance->services.host;
+  it->clock = (clock){now->now_ns, now->wall_ns};
+  return an_traces_take(instance, size, count);
+}
+
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
 static void refuse_for_memory(an_call_frame *frame) {
@@ -150,11 +164,9 @@ static void event_begins(an_call_frame *frame) {
   frame->touched = frame->failed = 0;
 }
 
-/* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
 static void fill_slots(an_call_frame *frame, an_direction direction) {
   an_call *call = frame->call;
   const an_side *side = direction == AN_REQUEST ? &call->method->request : &call->method->response;
-  frame->slots = an_message_new(call, direction, frame->message_size);
   if (frame->given == NULL) return;
   for (size_t i = 0; i < side->field_count; i++) {
     const an_given *it = &frame->given[i];
@@ -176,8 +188,11 @@ static bool any_touched(const an_slot *slots, const an_side *side) {
   return touched;
 }
 
-static void judged(an_call_frame *frame, an_direction direction, an_verdict verdict) {
+/* `asked`: a request was judged, so that the headers go on, which they may have done before. */
+static void judged(an_call_frame *frame, an_direction direction, bool asked, an_verdict verdict) {
   an_call *call = frame->call;
+  const bool passes = verdict == AN_FORWARD && direction == AN_REQUEST && (asked || !call->method->request.holds);
+  if (AN_TRACE && call->trace != NULL && passes) an_trace_pass(call);
   frame->verdict = verdict;
   frame->deadline_ns = an_deadline_ns(call);
   frame->destination = an_destination(call);
@@ -202,7 +217,8 @@ static void judged(an_call_frame *frame, an_direction direction, an_verdict verd
 static bool is_done_with(const an_call_frame *frame) {
   const an_call *call = frame->call;
   const an_method *method = call->method;
-  return method->response.empty && method->on_end == NULL && call->counted < 0 && !frame->touched && frame->edits == NULL;
+  return method->response.empty && method->on_end == NULL && call->counted < 0 && !frame->touched && frame->edits == NULL &&
+         call->trace == NULL;
 }
 
 void frames_open(an_call_frame *frame) {
@@ -214,44 +230,53 @@ void frames_open(an_call_frame *frame) {
   }
   call->clock = frame;
   an_chain_call_begin(call);
+  if (AN_TRACE && frame->trace != AN_TRACED_NOT) an_trace_begin(call, frame->trace == AN_TRACED_DRAWN);
+  frame->trace = call->trace != NULL;
   frame->slots = an_message_new(call, AN_REQUEST, 0);
-  judged(frame, AN_REQUEST, an_judge_open(call));
+  judged(frame, AN_REQUEST, false, an_judge_open(call));
 }
 
+/* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
 void frames_request(an_call_frame *frame) {
   event_begins(frame);
+  frame->slots = an_message_new(frame->call, AN_REQUEST, frame->message_size);
   fill_slots(frame, AN_REQUEST);
-  judged(frame, AN_REQUEST, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
+  judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
 }
 
 /* As open and then request, whose edits stand behind the other's: nothing has gone on in between. */
 void frames_begin(an_call_frame *frame) {
   frames_open(frame);
   if (frame->verdict != AN_FORWARD) return;
+  frame->slots = an_message_in(frame->call, AN_REQUEST, frame->message_size);
   fill_slots(frame, AN_REQUEST);
-  judged(frame, AN_REQUEST, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
+  judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
   if (frame->verdict == AN_FORWARD && is_done_with(frame)) frames_end(frame);
 }
 
 void frames_response(an_call_frame *frame) {
   event_begins(frame);
+  frame->slots = an_message_new(frame->call, AN_RESPONSE, frame->message_size);
   fill_slots(frame, AN_RESPONSE);
-  judged(frame, AN_RESPONSE, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
+  judged(frame, AN_RESPONSE, true, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
 }
 
 void frames_end_response(an_call_frame *frame) {
   event_begins(frame);
-  judged(frame, AN_RESPONSE, an_end_response(frame->call, frame->status));
+  judged(frame, AN_RESPONSE, true, an_end_response(frame->call, frame->status));
 }
 
 void frames_end(an_call_frame *frame) {
+  if (AN_TRACE && frame->call->trace != NULL) an_trace_ended(frame->call, frame->status);
   an_call_free(frame->call);
   frame->call = NULL;
 }
 
 void frames_finish(an_call_frame *frame) {
   frames_response(frame);
-  if (frame->verdict == AN_FORWARD && !frame->touched && frame->edits == NULL) frames_end(frame);
+  if (frame->verdict != AN_FORWARD || frame->touched || frame->edits != NULL) return;
+  frame->status = 0;
+  frames_end(frame);
 }
 
 const an_value *frames_values(an_call_frame *frame, an_part part, size_t field, size_t *count) {

@@ -17,5 +17,6 @@ void frames_finish(an_call_frame *frame);
 const an_value *frames_values(an_call_frame *frame, an_part part, size_t field, size_t *count);
 uint8_t *frames_telemetry_take(an_instance *instance, const an_setup *clock, size_t *size);
 uint8_t *frames_metrics_take(an_instance *instance, const an_setup *clock, uint32_t last, size_t *size);
+uint8_t *frames_spans_take(an_instance *instance, const an_setup *clock, uint64_t *count, size_t *size);
 
 #endif

@@ -19,7 +19,7 @@
 #include "memory.h"
 
 /* Version of this table and of all it names, an_chain and an_method included; a host refuses any other. */
-#define AN_FRAMES_ABI 2u
+#define AN_FRAMES_ABI 3u
 
 typedef struct an_pair {
   an_view key, value;
@@ -47,9 +47,16 @@ typedef struct an_metadata_edit {
   uint32_t removes; /* the key goes */
 } an_metadata_edit;
 
+/* What is to be made of the trace that a call is part of. Its context is among the request's metadata, at each event. */
+typedef enum an_tracing {
+  AN_TRACED_NOT = 0,
+  AN_TRACED_AS_TOLD = 1, /* as the context says; without one, not */
+  AN_TRACED_DRAWN = 2,   /* where the context leaves it open: yes */
+} an_tracing;
+
 typedef struct an_call_frame {
   /* in */
-  uint64_t now_ns, wall_ns; /* of the event */
+  uint64_t now_ns, wall_ns; /* of the event; 0: let the chain ask the system, if it can */
   an_instance *instance;
   an_call *call;            /* the chain's; NULL before the first event, and after the last */
   const an_given *given;    /* of the message; NULL: no field is there */
@@ -58,7 +65,7 @@ typedef struct an_call_frame {
   an_view peer;
   uint64_t message_size;    /* of the message, encoded */
   uint32_t method;          /* its place in an_chain.methods */
-  int32_t status;           /* for end_response */
+  int32_t status;           /* for end_response; for end, of a call that has a span: as the caller has it */
   /* out */
   uint32_t verdict;         /* an_verdict */
   int32_t code;             /* of a refusal */
@@ -73,6 +80,8 @@ typedef struct an_call_frame {
   uint64_t wait_ms;
   uint32_t touched;         /* a slot is written or cleared */
   uint32_t failed;          /* out of memory: the verdict is a refusal */
+  /* in at the first event, out from then on */
+  uint32_t trace;           /* an_tracing; afterwards, whether the call has a span */
 } an_call_frame;
 
 /* What an instance is told. */
@@ -119,6 +128,9 @@ typedef struct an_frames {
   /* An encoded ExportMetricsServiceRequest: all counts since the instance was made. NULL where it is too early for
    * another one, unless it is the last. */
   uint8_t *(*metrics_take)(an_instance *instance, const an_setup *clock, uint32_t last, size_t *size);
+  /* The spans since the last time as an encoded ExportTraceServiceRequest, and how many; NULL where there are none. */
+  uint8_t *(*spans_take)(an_instance *instance, const an_setup *clock, uint64_t *count, size_t *size);
+  void (*spans_lost)(an_instance *instance, uint64_t count); /* so many that were taken went nowhere */
 } an_frames;
 
 #endif

@@ -1,6 +1,7 @@
 /* Included behind a generated file: exports the chain to hosts that keep frames. The file's entry point is this table, so
  * that nobody needs to look for its name. */
 #include "events.h"
+#include "trace.h"
 
 extern const an_chain appnet_chain;
 
@@ -31,4 +32,6 @@ const an_frames appnet_frames = {
     .telemetry_take = frames_telemetry_take,
     .finish = frames_finish,
     .metrics_take = frames_metrics_take,
+    .spans_take = frames_spans_take,
+    .spans_lost = an_traces_lost,
 };

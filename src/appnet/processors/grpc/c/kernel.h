@@ -1,4 +1,4 @@
-/* The three things that a module asks of Linux itself: memory, and another thread's turn. */
+/* What a module asks of Linux itself: memory, another thread's turn, and the time where its host has not told it. */
 #ifndef AN_KERNEL_H
 #define AN_KERNEL_H
 
@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #if defined(__x86_64__)
-enum { SYSTEM_MMAP = 9, SYSTEM_MUNMAP = 11, SYSTEM_SCHED_YIELD = 24 };
+enum { SYSTEM_MMAP = 9, SYSTEM_MUNMAP = 11, SYSTEM_SCHED_YIELD = 24, SYSTEM_CLOCK_GETTIME = 228 };
 
 static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
   long result;
@@ -20,7 +20,7 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
   return result;
 }
 #elif defined(__aarch64__)
-enum { SYSTEM_MMAP = 222, SYSTEM_MUNMAP = 215, SYSTEM_SCHED_YIELD = 124 };
+enum { SYSTEM_MMAP = 222, SYSTEM_MUNMAP = 215, SYSTEM_SCHED_YIELD = 124, SYSTEM_CLOCK_GETTIME = 113 };
 
 static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
   register long x8 __asm__("x8") = number;
@@ -47,5 +47,12 @@ static inline void kernel_unmap(void *memory, size_t size) {
 }
 
 static inline void kernel_yield(void) { (void)kernel_call(SYSTEM_SCHED_YIELD, 0, 0, 0, 0, 0, 0); }
+
+/* Nanoseconds of a clock by its number; 0 where it cannot be had. */
+static inline uint64_t kernel_clock(int clock) {
+  int64_t time[2] = {0, 0}; /* seconds and nanoseconds */
+  if (kernel_call(SYSTEM_CLOCK_GETTIME, clock, (long)(uintptr_t)time, 0, 0, 0, 0) != 0) return 0;
+  return (uint64_t)time[0] * 1000000000u + (uint64_t)time[1];
+}
 
 #endif

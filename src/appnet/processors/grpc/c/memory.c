@@ -45,6 +45,8 @@ void an_shared_attach(an_shared *given) { shared = given; }
 
 void an_yield(void) { kernel_yield(); }
 
+uint64_t an_clock_ns(an_clock which) { return kernel_clock((int)which); }
+
 static unsigned block_class(size_t size) {
   unsigned class = SMALLEST_CLASS;
   while (((size_t)1 << class) < size) class++;

@@ -1,4 +1,4 @@
-/* Memory of all chains in a process, where there is no C library: what every module must lay out alike. */
+/* Memory of all chains in a process, where there is no C library: what every module must lay out alike. And its clocks. */
 #ifndef AN_MEMORY_H
 #define AN_MEMORY_H
 
@@ -17,5 +17,9 @@ void an_shared_attach(an_shared *shared);
 /* Keeps state by the names of a scope; all modules that are attached to the same memory see the same. NULL: none left. */
 const an_keeper *an_keeper_open(an_view scope);
 void an_keeper_close(const an_keeper *keeper); /* all that was taken through it has been left; NULL is nothing */
+
+/* The system's clocks, in nanoseconds; 0 where a module cannot ask. */
+typedef enum an_clock { AN_CLOCK_WALL = 0, AN_CLOCK_MONOTONIC = 1 } an_clock;
+uint64_t an_clock_ns(an_clock which);
 
 #endif
