@@ -122,7 +122,7 @@ async def follow_traffic(machine: LocalMachine, screens: Screens) -> None:
         due = look.due(version)
         if due is None or due > now or not controller.settled:
             continue
-        counts = totals_document(machine.telemetry.totals)
+        counts = await asyncio.to_thread(totals_document, machine.telemetry.totals)
         news = await asyncio.to_thread(look.look, version, counts, now)
         adopted = [it for it in news if it.adopted]
         for it in news:

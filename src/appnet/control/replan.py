@@ -135,6 +135,7 @@ class Replanner:
         """When to look next, on the clock that `look` was told; None where no chain asks for it."""
         following = [number for number, it in enumerate(version.application.chains) if it.chain.replan is not None]
         if not following:
+            self.suggested.clear()
             return None
         windows = self._windows if version.id == self._version else {}
         return min(windows[it].due if it in windows else -math.inf for it in following)
@@ -151,6 +152,7 @@ class Replanner:
         for number, chain in enumerate(version.application.chains):
             wanted, window = chain.chain.replan, self._windows.get(number)
             if wanted is None:
+                self.suggested.pop(number, None)
                 continue
             if window is None:
                 self._windows[number] = _Window(counts, now + wanted.interval)
@@ -179,7 +181,7 @@ def suggested_metric(
     told = "The share of CPU per RPC that another plan saves."
     gauge = GaugeMetricFamily("appnet_replan_saving", told, labels=[*labels, "client", "server", "method"])
     for values, plans in found.items():
-        for it in plans:
+        for it in list(plans):  # while another thread may look
             edge = it.plan.plan.edge
             gauge.add_metric([*values, edge.client, edge.server, ", ".join(edge.methods)], it.saving)
     return gauge
