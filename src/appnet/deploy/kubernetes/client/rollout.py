@@ -114,10 +114,11 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
     restored = _Restored(cluster)
     revision = _chosen(found, to) if to is not None else _before(found, restored)
     specs = {it["metadata"]["name"]: restored.spec(it, revision) for it in found.configurations}
+    back = revision.version != found.version or not _runs_as_written(found)  # a plan may be tried, which no spec has
     changed = []
     for body in found.configurations:
         spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
-        if metadata["name"] == found.name and revision.version != found.version:
+        if back and metadata["name"] == found.name:
             marks = {**(metadata.get("annotations") or {}), GONE_BACK: revision.version}
             metadata = {**metadata, "annotations": marks}
         if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):
