@@ -118,9 +118,11 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
     changed = []
     for body in found.configurations:
         spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
+        marks = metadata.get("annotations") or {}
         if back and metadata["name"] == found.name:
-            marks = {**(metadata.get("annotations") or {}), GONE_BACK: revision.version}
-            metadata = {**metadata, "annotations": marks}
+            metadata = {**metadata, "annotations": {**marks, GONE_BACK: revision.version}}
+        elif back and GONE_BACK in marks:  # of an undo before
+            metadata = {**metadata, "annotations": {key: it for key, it in marks.items() if key != GONE_BACK}}
         if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):
             changed.append(replace(cluster, {**body, "metadata": metadata, "spec": spec}))
     return Undone(revision, changed, [*_notes(found, specs, revision), *restored.notes])
