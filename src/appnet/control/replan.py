@@ -164,6 +164,10 @@ class Replanner:
                     news += self._noted(number, better(version, number, found, self.settings, self.where))
         return news
 
+    def suggestions(self, version: Version | None) -> list[Better]:
+        """What is suggested for the version; another thread may look meanwhile."""
+        return [it for it in list(self.suggested.values()) if version is not None and it.version == version.id]
+
     def _noted(self, number: int, found: Better | None) -> list[Better]:
         """The plan where it is news: the first that is shown, or one to go on by that nodes have not refused."""
         before = self.suggested.pop(number, None)
@@ -181,7 +185,7 @@ def suggested_metric(
     told = "The share of CPU per RPC that another plan saves."
     gauge = GaugeMetricFamily("appnet_replan_saving", told, labels=[*labels, "client", "server", "method"])
     for values, plans in found.items():
-        for it in list(plans):  # while another thread may look
+        for it in plans:
             edge = it.plan.plan.edge
             gauge.add_metric([*values, edge.client, edge.server, ", ".join(edge.methods)], it.saving)
     return gauge

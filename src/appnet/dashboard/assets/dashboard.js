@@ -24,7 +24,7 @@ function show(cell, [text, href, number, look], numbers) {
   if (place.textContent !== text) place.textContent = text;
 }
 
-function made(table, key, cells) {
+function made(key, cells) {
   const row = document.createElement("tr");
   row.dataset.key = key;
   cells.forEach((_, place) => {
@@ -48,7 +48,7 @@ function change(table, { rows = [], keys }) {
   for (const [key, behind, cells] of rows) {
     let row = known.get(key);
     if (!row) {
-      row = made(table, key, cells);
+      row = made(key, cells);
       known.set(key, row);
       const before = known.get(behind);
       if (behind && before?.isConnected && order) before.after(row);

@@ -330,10 +330,8 @@ class ClusterApplication:
     def _suggested(self, name: str) -> Iterator[str]:
         """What traffic suggests for the chains of an AppNetConfig."""
         version = self._judged.version
-        if version is None:
-            return
-        for number, it in self.replanner.suggested.items():
-            if it.version == version.id and configuration_of(version.application.chains[number]) == name:
+        for it in self.replanner.suggestions(version):
+            if version is not None and configuration_of(version.application.chains[it.number]) == name:
                 yield str(it)
 
     async def _seen(self, name: str) -> Seen:
