@@ -76,7 +76,7 @@ class Explanations:
         self._known: dict[tuple[str, int], tuple[Version, Explanation]] = {}
 
     def keep(self, versions: Iterable[Version]) -> None:
-        """Lets go those of all other versions."""
+        """Forgets those of all other versions."""
         kept = set(map(id, versions))
         self._known = {key: it for key, it in self._known.items() if id(it[0]) in kept}
 
