@@ -18,7 +18,7 @@ from appnet.observe.shown import value_text
 _MOST = 200
 _LONGEST = 120
 _WHICH = (
-    "Native Envoy modules and programs with a gRPC library tell why they refuse, wasm modules of Envoy do not yet. The "
+    "Native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet. The "
     "control plane keeps the last 2,000 of these refusals."
 )
 
