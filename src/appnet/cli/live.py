@@ -122,14 +122,14 @@ async def follow_traffic(machine: LocalMachine, screens: Screens) -> None:
         due = look.due(version)
         if due is None or due > now or not controller.settled:
             continue
-        counts = totals_document(machine.telemetry.totals)
-        news = await asyncio.to_thread(look.look, version, counts, now)
-        adopted = [it for it in news if it.adopted]
-        for it in news:
-            tell(screens.out, f"\n{plain(str(it))}", style="" if it.adopted else "dim")
+        counts = await asyncio.to_thread(totals_document, machine.telemetry.totals)
         try:
+            news = await asyncio.to_thread(look.look, version, counts, now)
+            adopted = [it for it in news if it.adopted]
+            for it in news:
+                tell(screens.out, f"\n{plain(str(it))}", style="" if it.adopted else "dim")
             rollout = await controller.replan(adopted) if adopted else None
-        except (RolloutError, InternalError) as error:
+        except (RolloutError, InternalError, OSError) as error:
             tell(screens.err, f"{plain(str(error))}; version {controller.running.id} keeps running")
             continue
         if rollout is not None:

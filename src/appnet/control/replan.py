@@ -135,6 +135,7 @@ class Replanner:
         """When to look next, on the clock that `look` was told; None where no chain asks for it."""
         following = [number for number, it in enumerate(version.application.chains) if it.chain.replan is not None]
         if not following:
+            self.suggested.clear()
             return None
         windows = self._windows if version.id == self._version else {}
         return min(windows[it].due if it in windows else -math.inf for it in following)
@@ -151,6 +152,7 @@ class Replanner:
         for number, chain in enumerate(version.application.chains):
             wanted, window = chain.chain.replan, self._windows.get(number)
             if wanted is None:
+                self.suggested.pop(number, None)
                 continue
             if window is None:
                 self._windows[number] = _Window(counts, now + wanted.interval)
@@ -161,6 +163,10 @@ class Replanner:
                     window.counts = counts
                     news += self._noted(number, better(version, number, found, self.settings, self.where))
         return news
+
+    def suggestions(self, version: Version | None) -> list[Better]:
+        """What is suggested for the version; another thread may look meanwhile."""
+        return [it for it in list(self.suggested.values()) if version is not None and it.version == version.id]
 
     def _noted(self, number: int, found: Better | None) -> list[Better]:
         """The plan where it is news: the first that is shown, or one to go on by that nodes have not refused."""

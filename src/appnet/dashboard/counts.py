@@ -188,7 +188,7 @@ class Counts:
         for _, calls in chosen.values():
             found.calls = found.calls.plus(calls)
         took = self._took(edge, {(method, side) for method, (side, _) in chosen.items()})
-        if took is not None and took.count:
+        if took is not None and took.count > 0:
             found.p50, found.p99 = took.quantile(0.5), took.quantile(0.99)
         return found
 

@@ -75,6 +75,11 @@ class Explanations:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], tuple[Version, Explanation]] = {}
 
+    def keep(self, versions: Iterable[Version]) -> None:
+        """Forgets those of all other versions."""
+        kept = set(map(id, versions))
+        self._known = {key: it for key, it in self._known.items() if id(it[0]) in kept}
+
     def of(self, version: Version, number: int) -> Explanation:
         """That of the chain of this number."""
         key = version.id, number

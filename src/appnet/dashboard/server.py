@@ -23,7 +23,7 @@ from appnet.dashboard.pages.overview import overview
 from appnet.dashboard.pages.records import records
 from appnet.dashboard.pages.refusals import refusal, refusals
 from appnet.dashboard.pages.rollout import rollout
-from appnet.dashboard.pages.view import UnknownError, View, address
+from appnet.dashboard.pages.view import UnknownError, View
 from appnet.dashboard.running import Applications, Explanations
 from appnet.observe.telemetry import Telemetry
 from appnet.system.http import is_loopback
@@ -99,7 +99,9 @@ class Dashboard:
         known = [version for it in applications for version in it.known]
         if known != self._known:
             self._known = known
-            self._counts.modules = {it.version: it.name for version in known for it in version.artifacts}
+            artifacts = [it for version in known for it in version.artifacts]
+            self._counts.modules = {one.version: it.name for it in artifacts for one in (it, *it.others)}
+            self._explanations.keep(known)
         await self._counts.refresh(_TICK_SECONDS * 0.9)
         return View(applications, self._counts, self._telemetry, self._explanations, asked)
 
@@ -150,7 +152,7 @@ class Dashboard:
             answer = web.StreamResponse(headers=headers)
             await answer.prepare(request)
             await self._follow(request, answer, name, asked)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):  # it takes nothing any more, or has left
             if request.transport is not None:
                 request.transport.abort()
         finally:
@@ -177,7 +179,7 @@ class Dashboard:
 
     async def _page_now(self, name: str, asked: Mapping[str, str]) -> Page:
         """The page, made once for all who look at it within a tick."""
-        key = address(name, None, **asked)
+        key = urlencode({**asked, "page": name})
         async with self._building:
             began = time.monotonic()
             if began >= self._built_at + _TICK_SECONDS * 0.9:

@@ -6,6 +6,7 @@ const state = document.getElementById("state");
 const pause = document.getElementById("pause");
 let source = null;
 let waiting = 0;
+let wanted = ""; // the frame that the page is to have
 const drawn = new Map(); // texts in pictures that are cells of tables, too
 
 // --- rows ---
@@ -23,7 +24,7 @@ function show(cell, [text, href, number, look], numbers) {
   if (place.textContent !== text) place.textContent = text;
 }
 
-function made(table, key, cells) {
+function made(key, cells) {
   const row = document.createElement("tr");
   row.dataset.key = key;
   cells.forEach((_, place) => {
@@ -47,7 +48,7 @@ function change(table, { rows = [], keys }) {
   for (const [key, behind, cells] of rows) {
     let row = known.get(key);
     if (!row) {
-      row = made(table, key, cells);
+      row = made(key, cells);
       known.set(key, row);
       const before = known.get(behind);
       if (behind && before?.isConnected && order) before.after(row);
@@ -134,16 +135,18 @@ async function reframe() {
   main.replaceWith(document.adoptNode(found.getElementById("main")));
   body.dataset.frame = found.body.dataset.frame ?? "gone";
   prepare();
+  if (source) tell("Live");
 }
 
 function heard(event) {
-  tell("Live");
   const news = JSON.parse(event.data);
   for (const [name, it] of Object.entries(news.tables ?? {})) {
     const table = document.getElementById(name);
     if (table) change(table, it);
   }
-  if (news.frame && news.frame !== body.dataset.frame) reframe();
+  wanted = news.frame ?? wanted;
+  if (wanted && wanted !== body.dataset.frame) reframe();
+  else tell("Live");
 }
 
 function listen() {

@@ -106,9 +106,10 @@ def _modules(view: View, application: Running, asked: EdgeKey) -> Table:
         for it in version.artifacts:
             if (it.edge.client, it.edge.server) != (asked.client, asked.server):
                 continue
-            place, grown = it.segment.place, seen.pop(it.version, view.counts.nothing)
-            where = Cell(f"{place.side.value}'s {place.processor}, {place.target}")
-            rows.append(_module(it.stem, where, it.version, grown))
+            for one in (it, *it.others):
+                place, grown = one.segment.place, seen.pop(one.version, view.counts.nothing)
+                where = Cell(f"{place.side.value}'s {place.processor}, {place.target}")
+                rows.append(_module(it.stem, where, one.version, grown))
     rows += [_module("an earlier one", Cell(NONE, look="quiet"), version, it) for version, it in seen.items()]
     columns = (
         *map(Column, ("module", "runs in", "version")),

@@ -63,7 +63,8 @@ def _of_chain(
 ) -> Iterator[Section]:
     found, methods = chain.elements[name], {it.signature.full_name.lstrip("/") for it in chain.methods}
     segment = next(it for it in version.plans[number].plan.segments if name in {one.name.value for one in it.elements})
-    codes = {it.version for it in version.artifacts if it.chain is chain and it.segment.name == segment.name}
+    artifacts = [it for it in version.artifacts if it.chain is chain and it.segment.name == segment.name]
+    codes = {one.version for it in artifacts for one in (it, *it.others)}
     hits: dict[tuple[str, str], Grown] = {}
     for key, it in view.counts.grown(edge, ROW_HITS):
         if key.element == name and key.version in codes and key.method.lstrip("/") in methods:

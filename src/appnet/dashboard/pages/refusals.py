@@ -17,7 +17,10 @@ from appnet.observe.shown import value_text
 
 _MOST = 200
 _LONGEST = 120
-_WHICH = "Only native Envoy modules tell why they refuse, and the control plane keeps the last 2,000 of these."
+_WHICH = (
+    "Native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet. The "
+    "control plane keeps the last 2,000 of these refusals."
+)
 
 
 async def refusals(view: View) -> Page:

@@ -55,7 +55,7 @@ class RolloutPages:
             "version": it.running.id,
             "canary": {"version": candidate, "nodes": sorted(it.canaries)} if it.canaries else None,
             "nodes": [await self._node(node) for node in it.nodes],
-            "suggested": [str(plan) for plan in it.replanner.suggested.values()],
+            "suggested": [str(plan) for plan in it.replanner.suggestions(it.running)],
             "history": [{"version": past.version.id, "until": past.until} for past in it.past],
         }
 

@@ -120,5 +120,6 @@ class StatusServer:
                 stands.add_metric([name, it.value], int(answers[name] is it))
         yield connected
         yield stands
-        yield suggested_metric({(): self._machine.controller.replanner.suggested.values()})
+        controller = self._machine.controller
+        yield suggested_metric({(): controller.replanner.suggestions(controller.running)})
         yield from self._machine.telemetry.families()

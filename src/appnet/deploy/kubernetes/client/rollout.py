@@ -114,12 +114,15 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
     restored = _Restored(cluster)
     revision = _chosen(found, to) if to is not None else _before(found, restored)
     specs = {it["metadata"]["name"]: restored.spec(it, revision) for it in found.configurations}
+    back = revision.version != found.version or not _runs_as_written(found)  # a plan may be tried, which no spec has
     changed = []
     for body in found.configurations:
         spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
-        if metadata["name"] == found.name and revision.version != found.version:
-            marks = {**(metadata.get("annotations") or {}), GONE_BACK: revision.version}
-            metadata = {**metadata, "annotations": marks}
+        marks = metadata.get("annotations") or {}
+        if back and metadata["name"] == found.name:
+            metadata = {**metadata, "annotations": {**marks, GONE_BACK: revision.version}}
+        elif back and GONE_BACK in marks:  # of an undo before
+            metadata = {**metadata, "annotations": {key: it for key, it in marks.items() if key != GONE_BACK}}
         if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):
             changed.append(replace(cluster, {**body, "metadata": metadata, "spec": spec}))
     return Undone(revision, changed, [*_notes(found, specs, revision), *restored.notes])

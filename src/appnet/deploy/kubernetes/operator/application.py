@@ -187,7 +187,7 @@ class ClusterApplication:
         due = self.replanner.due(version) if version is not None else None
         if version is None or due is None or due > now or not self.rollout.settled(version, written.values()):
             return
-        counts = _of_version(self._around.counts(), version)
+        counts = _of_version(await asyncio.to_thread(self._around.counts), version)
         news = await asyncio.to_thread(self.replanner.look, version, counts, now)
         for it in news:
             _log.info("%s/%s: %s", *self.key, it)
@@ -329,9 +329,9 @@ class ClusterApplication:
 
     def _suggested(self, name: str) -> Iterator[str]:
         """What traffic suggests for the chains of an AppNetConfig."""
-        chains = self._judged.version.application.chains if self._judged.version is not None else ()
-        for number, it in self.replanner.suggested.items():
-            if configuration_of(chains[number]) == name:
+        version = self._judged.version
+        for it in self.replanner.suggestions(version):
+            if version is not None and configuration_of(version.application.chains[it.number]) == name:
                 yield str(it)
 
     async def _seen(self, name: str) -> Seen:

@@ -108,7 +108,9 @@ class Pages:
         yield info
         yield proxies
         every = self.applications() if self.applications is not None else ()
-        suggested: dict[tuple[str, ...], Iterable[Better]] = {it.key: it.replanner.suggested.values() for it in every}
+        suggested: dict[tuple[str, ...], Iterable[Better]] = {
+            it.key: it.replanner.suggestions(it.rollout.running) for it in every
+        }
         yield suggested_metric(suggested, ("namespace", "application"))
         strangers = GaugeMetricFamily("appnet_strangers", "Connected proxies that are served nothing.")
         strangers.add_metric([], len(self.delivery.strangers()) if self.delivery is not None else 0)
