@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -21,11 +22,12 @@ from appnet.control.controller import Controller
 from appnet.control.replan import Better, Replanner, enough
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
+from appnet.processors.artifact import Artifact
 from tests.support.asynchronous import asynchronous
 from tests.support.guarded import guarded
 
 WORDS = ("ann", "bob", "cyd")
-END = {"client": "frontend", "server": "server", "side": "client", "method": "echo.EchoService/echo", "version": "v"}
+END = {"client": "frontend", "server": "server", "side": "client", "method": "echo.EchoService/echo"}
 Traffic = Mapping[frozenset[str], float]
 """The share of calls that each set of guards would refuse; the rest passes all of them."""
 
@@ -44,7 +46,10 @@ class Simulated:
             for it in application.chains
         )
         loaded = replace(application, chains=chains)
-        self.version = Version("0", loaded, tuple(plan_application(loaded, Settings(), Where())), ())
+        code = cast(
+            "Artifact", SimpleNamespace(version="v", others=())
+        )  # whatever the order: only plans are of interest
+        self.version = Version("0", loaded, tuple(plan_application(loaded, Settings(), Where())), (code,))
         self.replanner = Replanner(Settings(), Where())
         self.random = random.Random(seed)
         self.now, self.calls, self.refused = 0.0, 0, dict.fromkeys(WORDS, 0)
@@ -56,11 +61,12 @@ class Simulated:
         return tuple(plan.problem.elements[it].name for it in plan.arrangement.order)
 
     def counts(self) -> dict[str, Any]:
+        end = {**END, "version": self.version.artifacts[0].version}
         refusals = [
-            {**END, "element": it, "handler": "req", "code": "PERMISSION_DENIED", "count": count}
+            {**end, "element": it, "handler": "req", "code": "PERMISSION_DENIED", "count": count}
             for it, count in self.refused.items()
         ]
-        calls = [{**END, "count": self.calls, "in_flight": 0, "duration": None}]
+        calls = [{**end, "count": self.calls, "in_flight": 0, "duration": None}]
         return {"time": self.now, "calls": calls, "refusals": refusals, "replies": [], "rows": []}
 
     def look(self) -> list[Better]:

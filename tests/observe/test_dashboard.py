@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import promql_parser
@@ -14,12 +15,15 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
+from appnet.compile.fit import Where
+from appnet.control.replan import Replanner
 from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.local.status import StatusServer
 from appnet.observe import OtlpReceiver
 from appnet.observe.forward import Collector
 from appnet.observe.kept import Keep
 from appnet.observe.telemetry import Telemetry
+from appnet.optimize import Settings
 from appnet.system.address import ANY_LOCAL_PORT
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -37,7 +41,7 @@ class _Machine:
 
     def __init__(self) -> None:
         self.nodes: dict[str, Any] = {}
-        self.controller = None
+        self.controller = SimpleNamespace(running=None, replanner=Replanner(Settings(), Where()))
         self.telemetry = Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None)
 
 
@@ -125,7 +129,7 @@ def test_every_metric_of_chains_is_on_the_dashboard_or_watched() -> None:
     left_out = {it.rpartition("_")[0] + "_bucket" for it in chains if it.endswith(("_count", "_sum"))}
     unseen = {it for it in chains - looked_at if not it.endswith(("_count", "_sum"))}
     assert left_out <= looked_at
-    assert unseen == {"appnet_records_total", "appnet_version_info", "appnet_store_bytes"}
+    assert unseen == {"appnet_records_total", "appnet_version_info", "appnet_store_bytes", "appnet_replan_saving"}
 
 
 def test_targets_of_a_panel_have_letters_of_their_own() -> None:

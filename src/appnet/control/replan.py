@@ -23,7 +23,7 @@ from appnet.application.model import Replan, ReplanMode
 from appnet.compile.fit import Where, crossing, fitted
 from appnet.compile.pipeline import Version
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
-from appnet.optimize.seen import Seen, seen
+from appnet.optimize.seen import SEEN, Seen, seen
 
 
 def enough(saving: float) -> int:
@@ -105,6 +105,15 @@ def _profile(plan: OptimizedPlan, ended: Mapping[str, int], calls: int) -> Profi
     return Profile(shares)
 
 
+def _of_version(counts: dict[str, Any], version: Version) -> dict[str, Any]:
+    """What these chains have counted: not earlier ones, which may have another order, nor an edge of the same name in
+    another namespace."""
+    ids = {it.version for artifact in version.artifacts for it in (artifact, *artifact.others)}
+    return {
+        kind: [it for it in found if it["version"] in ids] if kind in SEEN else found for kind, found in counts.items()
+    }
+
+
 def _moved(running: OptimizedPlan, plan: OptimizedPlan) -> tuple[str, ...]:
     places = zip(plan.problem.elements, running.arrangement.at, plan.arrangement.at, strict=True)
     return tuple(it.name for it, before, after in places if before != after)
@@ -146,6 +155,7 @@ class Replanner:
         ``version``: what runs. ``counts``: as `appnet.observe.totals_page` has them. An interval goes on until it has
         `enough` calls.
         """
+        counts = _of_version(counts, version)
         if version.id != self._version:
             self._version, self._windows, self.suggested = version.id, {}, {}
         news = []

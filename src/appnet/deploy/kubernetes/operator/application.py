@@ -44,7 +44,6 @@ from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, statu
 from appnet.deploy.kubernetes.operator.world import FILTERS, Key, Object, World
 from appnet.deploy.kubernetes.rollouts import APPLICATION
 from appnet.optimize import Settings
-from appnet.optimize.seen import SEEN
 from appnet.processors.processor import ClusterNode, ControlPlane, Delivery, Group, Stranger
 from appnet.system.address import Address
 
@@ -187,7 +186,7 @@ class ClusterApplication:
         due = self.replanner.due(version) if version is not None else None
         if version is None or due is None or due > now or not self.rollout.settled(version, written.values()):
             return
-        counts = _of_version(await asyncio.to_thread(self._around.counts), version)
+        counts = await asyncio.to_thread(self._around.counts)
         news = await asyncio.to_thread(self.replanner.look, version, counts, now)
         for it in news:
             _log.info("%s/%s: %s", *self.key, it)
@@ -368,14 +367,6 @@ class ClusterApplication:
                 {it.value for chain in version.application.application.chains for it in chain.processors},
             ),
         )
-
-
-def _of_version(counts: dict[str, Any], version: Version) -> dict[str, Any]:
-    """What these chains have counted: another namespace may have an edge of the same name."""
-    ids = {it.version for artifact in version.artifacts for it in (artifact, *artifact.others)}
-    return {
-        kind: [it for it in found if it["version"] in ids] if kind in SEEN else found for kind, found in counts.items()
-    }
 
 
 def _same(there: Object, made: Object) -> bool:

@@ -12,7 +12,10 @@ static an_instance *source;
 static uint8_t *batch; /* kept until the collector has it */
 static size_t batch_size;
 static bool batch_counts; /* it has metrics, else records */
+static uint8_t *put_off; /* records for which the collector was away */
+static size_t put_off_size;
 static uint64_t rests_until; /* the collector was away */
+static bool counts_away;     /* ... when it was asked last, and for metrics */
 static bool batch_under_way, ending, told_last;
 
 /* The four headers of a post as proxy-wasm has maps: count, sizes, then keys and values, each ended by a NUL. */
@@ -34,11 +37,20 @@ static size_t put_headers(uint8_t *out) {
   return at;
 }
 
-/* Metrics first, which are pending once a second: records may come without end. At the end they are last, because they
- * tell what was dropped of the records. */
+static uint8_t *take_records(size_t *size) {
+  if (put_off == NULL) return an_records_take(source, size);
+  uint8_t *records = put_off;
+  *size = put_off_size;
+  put_off = NULL;
+  return records;
+}
+
+/* Metrics first, which are pending once a second: records may come without end. They are last where a collector has no
+ * room for metrics alone, and at the end, because they tell what was dropped of the records. */
 static void take_next(void) {
-  batch_counts = !ending && an_metrics_pending(source);
-  if (!batch_counts) batch = an_records_take(source, &batch_size);
+  batch_counts = !ending && !counts_away && an_metrics_pending(source);
+  if (!batch_counts) batch = take_records(&batch_size);
+  if (batch == NULL && !ending && an_metrics_pending(source)) batch_counts = true;
   if (batch == NULL && ending && !told_last) batch_counts = told_last = true;
   if (batch_counts) batch = an_metrics_take(source, &batch_size);
 }
@@ -71,8 +83,12 @@ void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers
   batch_under_way = false;
   const bool away = headers == 0 || answer() == AN_OTLP_AWAY;
   if (away) rests_until = event_time() + REST_NS;
-  /* Records that did not arrive are posted again; of metrics, later ones tell all that these did. */
-  if (!away || (ending && headers > 0) || (batch_counts && !ending)) {
+  counts_away = away && batch_counts;
+  if (!ending && away && !batch_counts) {
+    put_off = batch;
+    put_off_size = batch_size;
+    batch = NULL;
+  } else if (!ending || headers > 0) { /* of metrics, later ones tell all that these did */
     an_free(batch);
     batch = NULL;
   }

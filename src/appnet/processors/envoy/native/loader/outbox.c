@@ -44,6 +44,7 @@ struct outbox {
   bool scheduled;
   batch *under_way;
   uint64_t rests_until; /* in ms: the receiver was away */
+  bool counts_away;     /* ... when it was asked last, and for metrics */
   unsigned every_ms;
 };
 
@@ -112,12 +113,14 @@ static batch *take_batch(outbox *box, signal signal) {
 }
 
 /* Metrics first, which are pending once a second: the others may come without end. What is dropped of those meanwhile,
- * the next ones tell. */
+ * the next ones tell. They are last where a collector has no room for metrics alone. */
 static batch *take_next(outbox *box) {
-  batch *it = box->module->metrics_pending(box->instance) ? take_batch(box, METRICS) : NULL;
+  const bool counts = box->module->metrics_pending(box->instance);
+  batch *it = counts && !box->counts_away ? take_batch(box, METRICS) : NULL;
   if (it == NULL) it = take_left();
   if (it == NULL) it = take_batch(box, RECORDS);
-  return it == NULL ? take_batch(box, SPANS) : it;
+  if (it == NULL) it = take_batch(box, SPANS);
+  return it == NULL && counts ? take_batch(box, METRICS) : it;
 }
 
 static uint64_t now_ms(void) {
@@ -199,6 +202,7 @@ void outbox_posted(outbox *box, an_otlp_answer answer) {
   batch *it = box->under_way;
   box->under_way = NULL;
   if (answer == AN_OTLP_AWAY) box->rests_until = now_ms() + REST_MS;
+  box->counts_away = answer == AN_OTLP_AWAY && it != NULL && it->signal == METRICS;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
   uint64_t lost = answer == AN_OTLP_REFUSED ? it->spans : 0;
