@@ -99,7 +99,7 @@ def start_sidecar(cluster: Cluster, pod: Pod, metadata: Mapping[str, str] | None
         "statusPort": status,
         "concurrency": 1,
         "tracing": {},
-        "drainDuration": "1s",
+        "drainDuration": "5s",  # on a slow machine, calls take longer than one
         "terminationDrainDuration": "1s",
     }
     environment = {
