@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from appnet.cli.live import plain
-from appnet.observe.points import Histogram
+from appnet.observe.points import Histogram, increase
 from appnet.observe.shown import time_shown, value_text
 
 _WHERE = ("client", "server", "side", "method")
@@ -51,8 +51,7 @@ def rates(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rate(now: int, before: int, seconds: float) -> float:
-    """What was counted anew where the count is smaller than before: whoever counts has started again."""
-    return round((now - before if now >= before else now) / seconds, 2)
+    return round(increase(before, now) / seconds, 2)
 
 
 def _sums(entries: Iterable[dict[str, Any]], by: tuple[str, ...], key: str = "count") -> dict[tuple[str, ...], int]:

@@ -29,6 +29,7 @@ from appnet.observe.points import (
     VERSION,
     Histogram,
     Value,
+    increase,
 )
 from appnet.observe.totals import Totals, add_up
 
@@ -68,8 +69,8 @@ async def look(totals: Totals, *, clustered: bool) -> Look:
     for number, (name, labels, value) in enumerate(totals.series(_SHOWN)):
         if number % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
-        _, dot, namespace = labels.get(PROCESSOR, "").rpartition(".") if clustered else ("", "", "")
-        edge = EdgeKey(namespace if dot else "", labels.get(CLIENT, ""), labels.get(SERVER, ""))
+        client, server, processor = (labels.get(it, "") for it in (CLIENT, SERVER, PROCESSOR))
+        edge = EdgeKey.told(client, server, processor if clustered else "")
         parts = [labels.get(it, "") for it in (SIDE, VERSION, METHOD, ELEMENT, HANDLER)]
         key = Key._make([*parts, labels.get(STATUS) or labels.get(ROW, "")])
         sums = found.setdefault(edge, {}).setdefault(name, {}) if room else found.get(edge, {}).get(name, {})
@@ -215,5 +216,4 @@ class Counts:
             return Grown(value)
         before = self._before(edge, metric, key) or 0
         assert isinstance(before, int)
-        new = value - before if value >= before else value  # who counts has begun again
-        return Grown(value, new / max(last.time - first.time, 1e-3))
+        return Grown(value, increase(before, value) / max(last.time - first.time, 1e-3))

@@ -18,6 +18,12 @@ class EdgeKey(NamedTuple):
     client: str
     server: str
 
+    @classmethod
+    def told(cls, client: str, server: str, processor: str) -> EdgeKey:
+        """As telemetry tells of it. ``processor``: NAME.NAMESPACE in a cluster, else empty."""
+        _, dot, namespace = processor.rpartition(".")
+        return cls(namespace if dot else "", client, server)
+
     def __str__(self) -> str:
         where = f"{self.namespace}: " if self.namespace else ""
         return f"{where}{self.client or '?'} → {self.server or '?'}"

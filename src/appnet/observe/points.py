@@ -86,6 +86,11 @@ class Histogram:
 Value = int | Histogram
 
 
+def increase(before: int, now: int) -> int:
+    """How much a count has grown; all of it where it is smaller, because whoever counts has begun again."""
+    return now - before if now >= before else now
+
+
 @dataclass(frozen=True)
 class Point:
     """What an instance had counted at ``time_ns`` since ``start_ns``, in nanoseconds since the Unix epoch."""

@@ -13,6 +13,7 @@ from appnet.observe.chunks import plain
 from appnet.observe.forward import Forwarder
 from appnet.observe.kept import Kept
 from appnet.observe.lines import Lines, seconds_asked
+from appnet.observe.points import increase
 from appnet.observe.reading import Wanted, matching
 from appnet.observe.records import Record
 from appnet.observe.store import RecordStore, StreamKey
@@ -91,7 +92,7 @@ class RecordsPage:
     def _since(self, seen: dict[StreamKey, int], now: dict[StreamKey, int], wanted: Wanted) -> Iterator[Record]:
         for key, count in now.items():
             before = seen.get(key, 0)
-            new = count - before if count >= before else count  # a stream that was forgotten meanwhile begins anew
+            new = increase(before, count)  # a stream that was forgotten meanwhile begins anew
             if new and (not wanted.elements or key.element in wanted.elements):
                 yield from matching(self._records.records(*key)[-new:], wanted)
 

@@ -10,6 +10,7 @@ from typing import Any
 from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Handler
 from appnet.ir.rows import match_action_rows
+from appnet.observe.points import increase
 from appnet.optimize.cost import Profile
 
 SEEN = ("calls", "refusals", "replies", "rows")
@@ -94,5 +95,4 @@ def _grown(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterato
 
     counts = {key(it): it["count"] for it in before}
     for it in after:
-        old = counts.get(key(it), 0)
-        yield {**it, "count": it["count"] - old if it["count"] >= old else it["count"]}
+        yield {**it, "count": increase(counts.get(key(it), 0), it["count"])}

@@ -51,8 +51,7 @@ def _row(view: View, number: int, it: Refusal) -> Row:
 
 def _edge(view: View, it: Refusal) -> EdgeKey:
     client, server, processor = (str(it.resource.get(f"appnet.{key}", "")) for key in ("client", "server", "processor"))
-    _, dot, namespace = processor.rpartition(".") if view.counts.clustered else ("", "", "")
-    return EdgeKey(namespace if dot else "", client, server)
+    return EdgeKey.told(client, server, processor if view.counts.clustered else "")
 
 
 async def refusal(view: View) -> Page:

@@ -48,11 +48,13 @@ static uint8_t *take_records(size_t *size) {
 /* Metrics first, which are pending once a second: records may come without end. They are last where a collector has no
  * room for metrics alone, and at the end, because they tell what was dropped of the records. */
 static void take_next(void) {
-  batch_counts = !ending && !counts_away && an_metrics_pending(source);
+  const bool counts = ending ? !told_last : an_metrics_pending(source);
+  batch_counts = counts && !ending && !counts_away;
   if (!batch_counts) batch = take_records(&batch_size);
-  if (batch == NULL && !ending && an_metrics_pending(source)) batch_counts = true;
-  if (batch == NULL && ending && !told_last) batch_counts = told_last = true;
-  if (batch_counts) batch = an_metrics_take(source, &batch_size);
+  batch_counts = counts && batch == NULL;
+  if (!batch_counts) return;
+  batch = an_metrics_take(source, &batch_size);
+  told_last = ending;
 }
 
 static void post(void) {
