@@ -21,7 +21,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
 	if "$$it" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$it"; break; fi; done)
 
-.PHONY: help quickstart test test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots dashboard-screenshots format clean vscode test-envoys \
+.PHONY: help quickstart test test-go test-judges test-kubernetes fuzz lint pictures recordings docs docs-screenshots dashboard-screenshots format clean vscode test-envoys \
 	generate install uninstall run deploy undeploy
 .DELETE_ON_ERROR:
 
@@ -29,6 +29,7 @@ help:
 	@echo 'make quickstart    the echo application with its chain on two real Envoys, until Ctrl-C'
 	@echo '                   ONCE=1: make two calls, check them and end   TARGET=wasm|native   PORT=number   FILE=config'
 	@echo 'make test          all tests (ARGS="tests/application -x": some of them), JOBS=2 at a time'
+	@echo 'make test-go       the Go module, alone and against the interpreter; needs Go'
 	@echo 'make test-judges   what others wrote to judge gRPC and HTTP/2, through the sidecars, and strong state; needs Go'
 	@echo 'make test-kubernetes   what is compiled for a cluster, in a real Kubernetes and Istio; needs Go and root'
 	@echo 'make install       tell the cluster of kubectl what AppNetConfigs are; make uninstall takes that back'
@@ -53,6 +54,9 @@ quickstart: $(BIN)/.runtime
 
 test: $(BIN)/.development
 	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+test-go: $(BIN)/.development
+	$(BIN)/pytest -m go tests/processors/grpc tests/differential/test_library.py $(ARGS)
 
 test-judges: $(BIN)/.development
 	$(BIN)/pytest -m judges tests/judges $(ARGS)

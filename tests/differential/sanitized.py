@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from appnet.processors.envoy.harness.native import ModuleUnderTest
@@ -34,6 +35,7 @@ def enter(arguments: Sequence[str]) -> None:
     os.execve(sys.executable, [sys.executable, "-m", module.name, *arguments[1:]], environment)
 
 
+@lru_cache(maxsize=1)  # both targets want the same library, one after the other
 def compile_sanitized(source: str) -> bytes:
     """The chain, its host and the runtime, as one library."""
     with tempfile.TemporaryDirectory(prefix="appnet-sanitized-") as work:

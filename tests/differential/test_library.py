@@ -13,24 +13,19 @@ from tests.differential.test_streams import WRITTEN
 from tests.differential.test_upgrades import steady_chains
 from tests.differential.unnamed import with_unnamed, without_unnamed
 from tests.differential.upgrades import UPGRADED_IN_GO, tells_versions_apart
-from tests.support.go import NoToolsError, find_go
 from tests.support.sample import SAMPLE
 from tests.support.traffic import make_traffic
 from tests.support.wire import encode, parse, same
 
 
-@pytest.fixture
-def _with_go() -> None:
-    try:
-        find_go()
-    except NoToolsError as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(params=[GO, IN_MODULES, PYTHON], ids=["go", "wasm", "python"])
+@pytest.fixture(
+    params=[
+        pytest.param(GO, id="go", marks=pytest.mark.go),
+        pytest.param(IN_MODULES, id="wasm", marks=pytest.mark.go),
+        pytest.param(PYTHON, id="python"),
+    ]
+)
 def library(request: pytest.FixtureRequest) -> Subject:
-    if request.param is not PYTHON:
-        request.getfixturevalue("_with_go")
     found: Subject = request.param
     return found
 
@@ -65,7 +60,7 @@ def test_generated_streams(library: Subject):
     assert calls > 400
 
 
-@pytest.mark.usefixtures("_with_go")
+@pytest.mark.go
 def test_nobody_can_tell_that_a_chain_was_upgraded():
     made = [chain for chain, _ in zip(steady_chains(30_000), range(10), strict=False)]
     written = [it for it in fuzz.written_chains() if not any(map(tells_versions_apart, it.elements))]

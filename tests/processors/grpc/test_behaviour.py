@@ -12,17 +12,9 @@ from appnet.behaviour.run import run_behaviour
 from appnet.diagnostics.source import FileSource
 from appnet.processors.grpc.library import LIBRARY, GrpcLibrary
 from tests.processors.grpc.go_driver import GoDriver
-from tests.support.go import NoToolsError, find_go
 
+pytestmark = pytest.mark.go
 SAMPLES = sorted((Path(__file__).parents[3] / "config" / "samples").rglob("*.behaviour.yaml"))
-
-
-@pytest.fixture(autouse=True)
-def _with_go() -> None:
-    try:
-        find_go()
-    except NoToolsError as missing:
-        pytest.skip(str(missing))
 
 
 def in_go(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
