@@ -16,7 +16,8 @@ from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.kubernetes.operator.world import World
 from appnet.observe import OtlpReceiver
 from appnet.observe.kept import Keep
-from appnet.observe.points import CALLS, CLIENT, PROCESSOR, SERVER
+from appnet.observe.points import CALLS, CLIENT, ENTRIES, PROCESSOR, SERVER, VARIABLE
+from appnet.observe.points import ELEMENT as AN_ELEMENT
 from appnet.observe.records import Record
 from appnet.observe.store import RecordStore
 from appnet.observe.telemetry import Telemetry
@@ -64,6 +65,7 @@ async def test_pages_tell_what_is_known() -> None:
     async with served() as (shown, url, _), ClientSession() as session:
         shown.traffic(1_000)
         shown.telemetry.refusals.add(refusal())
+        shown.telemetry.totals.add(point(ENTRIES, 7, **{AN_ELEMENT: "firewall", VARIABLE: "seen"}))
 
         async def text(page: str) -> str:
             return " ".join(Markup((await got(session, f"{url}/dashboard/{page}"))[1]).text.split())
@@ -73,6 +75,8 @@ async def test_pages_tell_what_is_known() -> None:
         assert "expected CPU per RPC" in edge
         assert echo().id in edge
         assert "firewall 4 server's sidecar native – 500" in edge
+        assert f"firewall.seen {echo().artifacts[-1].version} 7" in edge
+        assert "10 minutes ago" in edge
         element = await text(ELEMENT)
         assert "1a.1b otherwise refuse 'firewall' with code 10 – 500 100 %" in element
         assert "acl Map<string, string> read-only" in element
@@ -208,4 +212,7 @@ async def test_the_controller_shows_its_applications() -> None:
         assert "shop: frontend → server" in found[f"{url}/dashboard/"].text
         rollout = " ".join(found[f"{url}/dashboard/rollout"].text.split())
         assert f"shop/echo {echo().id} – 0 of 0" in rollout
-        assert re.search(rf"shop/echo {echo().id} since \d\d:\d\d:\d\d\.\d+: first", rollout)
+        for page in ("totals", "records/sums", "traces", "refusals?call=x", "metrics", "dashboard/"):
+            assert (await got(session, f"{url}/{page}"))[0] == 200
+            assert (await got(session, f"{url}/{page}", {"Host": "attacker.example"}))[0] == 403
+        assert re.search(rf"shop/echo {echo().id} since [\d-]+ [\d:]+: first", rollout)

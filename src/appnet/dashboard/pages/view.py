@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from appnet.dashboard.counts import Counts, Edge, Grown
 from appnet.dashboard.model import Cell, Column, Row, Table
 from appnet.dashboard.running import EdgeKey, Explanations, Running
+from appnet.dashboard.trends import Trends
 from appnet.observe.shown import time_shown
 from appnet.observe.telemetry import Telemetry
 from appnet.processors.processor import Acceptance
@@ -38,6 +39,7 @@ class View:
 
     applications: Sequence[Running]
     counts: Counts
+    trends: Trends
     telemetry: Telemetry
     explanations: Explanations
     asked: Mapping[str, str]

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.behaviour.explained import Program, RefusalsPage
-from appnet.behaviour.telling import clock
+from appnet.behaviour.telling import moment
 from appnet.control.refused import program_of
 from appnet.control.replan import suggested_metric
 from appnet.control.rollout import artifacts_of
@@ -23,7 +23,7 @@ from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
-from appnet.system.http import serve_http
+from appnet.system.http import own_pages, serve_http
 
 
 class StatusServer:
@@ -40,7 +40,7 @@ class StatusServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> StatusServer:
-        application = web.Application()
+        application = web.Application(middlewares=[own_pages])
         application.router.add_get("/healthz", self._ok)
         application.router.add_get("/readyz", self._ok)
         application.router.add_get("/metrics", self._metrics)
@@ -68,7 +68,7 @@ class StatusServer:
     def _applications(self) -> Iterator[Running]:
         it = self._machine.controller
         name = it.running.application.application.name
-        past = [Past(one.version.id, f"until {clock(int(one.until * 1e9))}") for one in it.past]
+        past = [Past(one.version.id, f"until {moment(one.until)}") for one in it.past]
         canaries = f"canaries: {', '.join(sorted(it.canaries))}" if it.canaries else ""
         address = f" --status {self.address}"
         commands = [f"appnetctl rollout {word}{address}" for word in ("undo", *(["promote"] if it.canaries else []))]
