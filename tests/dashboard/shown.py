@@ -124,13 +124,11 @@ def many(edges: int) -> Running:
 
 
 @asynccontextmanager
-async def served(*, clustered: bool = False) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
+async def served(*, clustered: bool = False, token: str | None = None) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
     """What is shown, and where."""
     shown = Shown(Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None), [running()])
-    dashboard, application = (
-        Dashboard(lambda: shown.running, shown.telemetry, clustered=clustered),
-        web.Application(middlewares=[own_pages]),
-    )
+    dashboard = Dashboard(lambda: shown.running, shown.telemetry, clustered=clustered, token=token)
+    application = web.Application(middlewares=[own_pages])
     dashboard.add_to(application)
     runner = await serve_http(application, ANY_LOCAL_PORT)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urldefrag, urljoin
@@ -11,6 +12,7 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 from aiohttp import ClientSession
 
+from appnet.control.rollout import RolloutError
 from appnet.deploy.kubernetes.operator.application import ClusterApplication, Surroundings
 from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.kubernetes.operator.world import World
@@ -22,7 +24,7 @@ from appnet.observe.records import Record
 from appnet.observe.store import RecordStore
 from appnet.observe.telemetry import Telemetry
 from appnet.system.address import ANY_LOCAL_PORT
-from tests.dashboard.shown import HOSTILE, Markup, echo, got, many, point, refusal, served
+from tests.dashboard.shown import HOSTILE, Markup, echo, got, many, point, refusal, running, served
 from tests.support.asynchronous import asynchronous
 
 ELEMENT = "element?client=frontend&server=server&element=firewall"
@@ -147,6 +149,39 @@ async def test_other_sites_see_nothing(headers: Mapping[str, str], status: int) 
         assert (await got(session, f"{url}/dashboard/", headers))[0] == status
         async with session.get(f"{url}/dashboard/events?page=", headers=headers) as answer:
             assert answer.status == status
+
+
+@asynchronous
+async def test_only_who_knows_the_token_changes_anything() -> None:
+    done: list[str] = []
+
+    async def undo() -> str:
+        done.append("undo")
+        if len(done) > 1:
+            raise RolloutError("no version ran before this one")
+        return "rollout undo: version v1"
+
+    async def posted(session: ClientSession, url: str, word: str = "undo", **headers: str) -> tuple[int, str]:
+        query = {"application": "echo", "action": word}
+        async with session.post(f"{url}/dashboard/act", params=query, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    for token in (None, "s3cret"):
+        async with served(token=token) as (shown, url, _), ClientSession() as session:
+            shown.running = [replace(running(), actions={"undo": undo})]
+            assert ("Undo echo" in (await got(session, f"{url}/dashboard/rollout"))[1]) is (token is not None)
+            for shows in ("", "s3cre", "s3cret" if token is None else "s3crets"):
+                assert (await posted(session, url, **{"X-AppNet-Token": shows}))[0] == 403
+            assert (await posted(session, url))[0] == 403
+            assert done == []
+            if token is None:
+                continue
+            right = {"X-AppNet-Token": token}
+            assert (await posted(session, url, **right, **{"Sec-Fetch-Site": "cross-site"}))[0] == 403
+            assert (await posted(session, url, **right, Host="attacker.example"))[0] == 403
+            assert (await posted(session, url, "format", **right))[0] == 404
+            assert (await posted(session, url, **right)) == (200, "rollout undo: version v1\n")
+            assert (await posted(session, url, **right)) == (409, "no version ran before this one\n")
 
 
 @asynchronous

@@ -88,7 +88,14 @@ class Drawing:
     shape: str
 
 
-Section = Table | Lines | Heading | Image | Drawing | Chart
+@dataclass(frozen=True)
+class Buttons:
+    """What those may do who know the token: each the name of an application, and a word for what is done of it."""
+
+    actions: tuple[tuple[str, str], ...]
+
+
+Section = Buttons | Table | Lines | Heading | Image | Drawing | Chart
 
 
 @dataclass(frozen=True)
@@ -229,6 +236,8 @@ def _sections(sections: Iterable[Section]) -> Iterator[str]:
                 yield f"<pre><code>{chr(10).join(map(text_of, it.lines))}</code></pre>"
             case Lines():
                 yield "".join(f"<p>{text_of(line)}</p>" for line in it.lines)
+            case Buttons():
+                yield _buttons(it)
             case Heading():
                 yield f"<h2>{text_of(it.text)}</h2>"
             case Image():
@@ -257,6 +266,19 @@ def _table(table: Table) -> str:
         f'aria-label="{text_of(table.caption)}"><table id="{escape(table.id)}" data-numbers="{numbers}">'
         f"<caption>{text_of(table.caption)}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></div>{empty}</section>"
+    )
+
+
+def _buttons(buttons: Buttons) -> str:
+    """They need the script, so that they are hidden without it."""
+    each = " ".join(
+        f'<button type="button" data-application="{text_of(name)}" data-action="{text_of(word)}">'
+        f"{text_of(word.capitalize())} {text_of(name)}</button>"
+        for name, word in buttons.actions
+    )
+    return (
+        f'<p class="actions" hidden><label>Token <input type="password" autocomplete="off"></label> {each} '
+        '<output role="status"></output></p>'
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from appnet.compile.pipeline import Version
+from appnet.control.rollout import RolloutError
 from appnet.dashboard.counts import Counts
 from appnet.dashboard.model import Lines, Page, Sent, html
 from appnet.dashboard.pages.edge import chain_picture, edge
@@ -31,6 +33,7 @@ PREFIX = "/dashboard/"
 MOST_STREAMS = 32
 _TICK_SECONDS = 1.0
 _IDLE_SHARE = 5  # pages are made anew after so many times as long as it took
+_GUESS_SECONDS = 0.5
 _ALIVE_SECONDS, _STUCK_SECONDS = 15.0, 30.0
 _NAVIGATION = (("Overview", "./"), ("Refused calls", "refusals"), ("Records", "records"), ("Rollout", "rollout"))
 _HEADERS = {
@@ -57,10 +60,14 @@ _ASSETS = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
 
 
 class Dashboard:
-    """The pages of ``applications``, and of their ``telemetry``. ``clustered``: they are in a cluster."""
+    """The pages of ``applications``, and of their ``telemetry``. ``clustered``: they are in a cluster. ``token``: who
+    knows it may change what runs; None: nobody may."""
 
-    def __init__(self, applications: Applications, telemetry: Telemetry, *, clustered: bool) -> None:
-        self._applications, self._telemetry = applications, telemetry
+    def __init__(
+        self, applications: Applications, telemetry: Telemetry, *, clustered: bool, token: str | None = None
+    ) -> None:
+        self._applications, self._telemetry, self._token = applications, telemetry, token
+        self._acting = asyncio.Lock()
         modules: dict[str, str] = {}
         self._counts, self._explanations = Counts(telemetry.totals, modules, clustered=clustered), Explanations()
         self._trends = Trends(telemetry.totals, modules, clustered=clustered)
@@ -85,6 +92,7 @@ class Dashboard:
             pages.router.add_get(f"/{name}", self._asset)
         pages.router.add_get("/chain.svg", self._picture)
         pages.router.add_get("/events", self._events)
+        pages.router.add_post("/act", self._act)
         for path in ("/", PREFIX.rstrip("/")):
             application.router.add_get(path, _to_pages)
         application.add_subapp(PREFIX, pages)
@@ -112,7 +120,8 @@ class Dashboard:
             self._counts.modules.update({one.version: it.name for it in artifacts for one in (it, *it.others)})
             self._explanations.keep(known)
         await self._counts.refresh(_TICK_SECONDS * 0.9)
-        return View(applications, self._counts, self._trends, self._telemetry, self._explanations, asked)
+        acts = self._token is not None
+        return View(applications, self._counts, self._trends, self._telemetry, self._explanations, asked, acts)
 
     async def _page(self, request: web.Request) -> web.Response:
         name = request.path.removeprefix(PREFIX)
@@ -140,6 +149,24 @@ class Dashboard:
         name = request.path.removeprefix(PREFIX)
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return web.Response(body=self._assets[name], content_type=_ASSETS[name], charset="utf-8", headers=headers)
+
+    async def _act(self, request: web.Request) -> web.Response:
+        """Does what a button says. No other site can have a browser send the header with the token."""
+        shown = request.headers.get("X-AppNet-Token", "").encode()
+        async with self._acting:  # one after another, so that guessing takes its time
+            if self._token is None or not hmac.compare_digest(shown, self._token.encode()):
+                await asyncio.sleep(_GUESS_SECONDS)
+                raise web.HTTPForbidden(text="this is not the token\n")
+            name, word = request.query.get("application", ""), request.query.get("action", "")
+            act = next(
+                (it.actions[word] for it in self._applications() if it.named == name and word in it.actions), None
+            )
+            if act is None:
+                raise web.HTTPNotFound(text="there is nothing of this kind to do any more\n")
+            try:
+                return web.Response(text=f"{await act()}\n")
+            except RolloutError as error:
+                raise web.HTTPConflict(text=f"{error}\n") from None
 
     # --- what changes ---
 

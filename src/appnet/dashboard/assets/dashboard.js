@@ -191,8 +191,30 @@ function stop() {
   source = null;
 }
 
+// --- buttons ---
+
+async function act(place, button) {
+  const output = place.querySelector("output");
+  const { application, action } = button.dataset;
+  const token = place.querySelector("input").value;
+  output.textContent = "Under way";
+  try {
+    const answer = await fetch(`act?${new URLSearchParams({ application, action })}`, {
+      method: "POST",
+      headers: { "X-AppNet-Token": token },
+    });
+    output.textContent = await answer.text();
+  } catch {
+    output.textContent = "It does not answer";
+  }
+}
+
 function prepare() {
   drawn.clear();
+  for (const place of document.querySelectorAll(".actions")) {
+    place.hidden = false;
+    for (const button of place.querySelectorAll("button")) button.addEventListener("click", () => act(place, button));
+  }
   for (const it of document.querySelectorAll("[data-cell]")) drawn.set(it.dataset.cell, it);
   for (const table of document.querySelectorAll("main table")) sortable(table);
   for (const input of document.querySelectorAll("input[type=search]")) {

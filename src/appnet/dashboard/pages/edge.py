@@ -124,7 +124,7 @@ def _state(view: View, asked: EdgeKey) -> Table:
         cells = (Cell(f"{element}.{variable}", leads), Cell(version, look="code"), count_cell(it.count))
         rows.append(Row(f"{element}/{variable}/{version}", cells))
     columns = (Column("variable"), Column("version"), Column("entries", numbers=True))
-    return Table("state", "State of all instances", columns, rows, "No Map or Vec that calls change has told its size.")
+    return Table("entries", "State of all instances", columns, rows, "No Map or Vec of it has told its size.")
 
 
 def _modules(view: View, application: Running, asked: EdgeKey) -> Table:

@@ -35,7 +35,8 @@ class UnknownError(Exception):
 
 @dataclass(frozen=True)
 class View:
-    """What runs, and what came of it. ``asked``: the parameters of the page."""
+    """What runs, and what came of it. ``asked``: the parameters of the page. ``acts``: who knows a token may change
+    what runs."""
 
     applications: Sequence[Running]
     counts: Counts
@@ -43,6 +44,7 @@ class View:
     telemetry: Telemetry
     explanations: Explanations
     asked: Mapping[str, str]
+    acts: bool = False
 
     def edge_asked(self) -> EdgeKey:
         """The edge that the page is about."""
