@@ -22,12 +22,10 @@ def _rate(metric: str, by: str, more: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{{{_ENDS}{more}}}[$__rate_interval]))"
 
 
-def _quantile(share: float) -> str:
-    """Of durations in seconds, at both sides of edges."""
-    both = " or ".join(
-        _rate(f"rpc_{side}_call_duration_seconds_bucket", f"{_EDGE}, le") for side in ("client", "server")
-    )
-    return f"histogram_quantile({share}, {both})"
+def _quantiles(*metrics: str) -> list[prometheus.Dataquery]:
+    """Of durations in seconds, of which each edge and side has one of the metrics."""
+    rates = " or ".join(_rate(f"{it}_seconds_bucket", f"{_EDGE}, le") for it in metrics)
+    return [_query(f"histogram_quantile({share}, {rates})", f"p{share * 100:g} {_EDGE_SHOWN}") for share in (0.5, 0.99)]
 
 
 def _query(expression: str, shown: str = "") -> prometheus.Dataquery:
@@ -88,10 +86,15 @@ def _edges(page: dashboard.Dashboard) -> None:
             _query(f"({refused} or 0 * {calls}) / {calls}", _EDGE_SHOWN),
         )
     )
-    quantiles = [_query(_quantile(share), f"p{share * 100:g} {_EDGE_SHOWN}") for share in (0.5, 0.99)]
+    quantiles = _quantiles("rpc_client_call_duration", "rpc_server_call_duration")
     page.with_panel(_over_time("Duration", "From the headers of a call to its end.", "s", *quantiles))
     flying = f"sum by ({_EDGE}) (appnet_calls_in_flight{{{_ENDS}}})"
     page.with_panel(_over_time("In flight", "Calls that have not ended.", "short", _query(flying, _EDGE_SHOWN)))
+    about = "How long the chain had a call in hand, of one call in 64."
+    page.with_panel(_over_time("Time in the chain", about, "s", *_quantiles("appnet_chain_duration")))
+    read = _rate("appnet_message_bytes_total", f"{_EDGE}, appnet_direction")
+    about = "Of messages that elements read, as they came."
+    page.with_panel(_over_time("Bytes read", about, "Bps", _query(read, f"{{{{appnet_direction}}}} {_EDGE_SHOWN}")))
 
 
 def _elements(page: dashboard.Dashboard) -> None:
@@ -124,6 +127,9 @@ def _elements(page: dashboard.Dashboard) -> None:
     shown = "{{appnet_element}}.{{appnet_variable}}"
     about = "How old an instance's copy of weak state is before it merges, on average."
     page.with_panel(_over_time("Staleness", about, "ms", _query(f"{staleness} / {merges}", shown)))
+    held = f"sum by ({by}, appnet_version) (appnet_state_entries{{{_ENDS}}})"
+    about = "What Maps and Vecs hold, of all proxies together."
+    page.with_panel(_over_time("State", about, "short", _query(held, f"{shown} {{{{appnet_version}}}}")))
     page.with_panel(_rows())
 
 
@@ -140,6 +146,13 @@ def _versions(page: dashboard.Dashboard) -> None:
             "Not judged", "Calls refused because no element could judge them.", "reqps", _query(unjudged, _EDGE_SHOWN)
         )
     )
+    begun = f"sum by ({_EDGE}) (increase(appnet_chain_starts_total{{{_ENDS}}}[$__rate_interval]))"
+    about = "Instances of chains that began: an upgrade or a restart in each processor is one."
+    page.with_panel(_over_time("Upgrades and restarts", about, "short", _query(begun, _EDGE_SHOWN)))
+    saving = "sum by (client, server, method) (appnet_replan_saving)"
+    about = "What a suggested plan would save of the CPU for an RPC."
+    shown = _query(saving, "{{client}} → {{server}} {{method}}")
+    page.with_panel(_over_time("Saved by another plan", about, "percentunit", shown))
     connected = "sum(appnet_proxies) or sum(appnet_node_connected)"
     page.with_panel(_now("Connected", "Proxies of the controller, or nodes of `run` and `serve`.", connected))
     page.with_panel(_now("Served nothing", "Connected proxies that no configuration fits.", "sum(appnet_strangers)"))

@@ -42,11 +42,12 @@ from appnet.observe.refusals import Kind, Read, Told
 from appnet.observe.telemetry import Telemetry
 from appnet.optimize import Settings
 from appnet.system.address import ANY_LOCAL_PORT
-from appnet.system.http import serve_http
+from appnet.system.http import own_pages, serve_http
 from tests.quickstart.support import sample
 
 ECHO = "echo.EchoService/echo"
 _MOMENTS = itertools.count(1)
+_LATER = 2**62  # instances begin after whoever shows them
 _FOLDER = tempfile.TemporaryDirectory()  # as long as the tests run: explanations quote its files
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\0\n<img src=x onerror=alert(1)>"
 
@@ -65,7 +66,7 @@ def point(name: str, value: Value, version: str = "", **labels: str) -> Point:
     version = version or echo().artifacts[-1].version
     attributes = {METHOD: ECHO, **labels}
     instance = {VERSION: version, INSTANCE: f"{version} at {sorted(resource.items())}"}
-    return Point(name, attributes, {**resource, **instance}, value, 1, next(_MOMENTS))
+    return Point(name, attributes, {**resource, **instance}, value, _LATER, _LATER + next(_MOMENTS))
 
 
 def refusal(element: str = "firewall", text: str = "firewall", **resource: str) -> Refusal:
@@ -123,10 +124,11 @@ def many(edges: int) -> Running:
 
 
 @asynccontextmanager
-async def served(*, clustered: bool = False) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
+async def served(*, clustered: bool = False, token: str | None = None) -> AsyncIterator[tuple[Shown, str, Dashboard]]:
     """What is shown, and where."""
     shown = Shown(Telemetry(OtlpReceiver(), Keep(Path("nowhere")), None), [running()])
-    dashboard, application = Dashboard(lambda: shown.running, shown.telemetry, clustered=clustered), web.Application()
+    dashboard = Dashboard(lambda: shown.running, shown.telemetry, clustered=clustered, token=token)
+    application = web.Application(middlewares=[own_pages])
     dashboard.add_to(application)
     runner = await serve_http(application, ANY_LOCAL_PORT)
     try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from appnet.dashboard import counts as module
+from appnet.dashboard.charts import WIDTH, chart
 from appnet.dashboard.counts import Counts
 from appnet.dashboard.running import EdgeKey
+from appnet.dashboard.trends import STEP_SECONDS, STEPS, Step, Trends
 from appnet.observe.points import CALLS, DURATIONS, ELEMENT, REFUSALS, SIDE, STATUS, Histogram
 from appnet.observe.totals import Totals
 from tests.dashboard.shown import point
@@ -40,7 +43,7 @@ def test_what_came_lately(clock: Clock) -> None:
     @asynchronous
     async def scenario() -> None:
         totals = Totals()
-        counts = Counts(totals, clustered=False)
+        counts = Counts(totals, {}, clustered=False)
         totals.add(point(CALLS, 100, "v1"))
         totals.add(point(REFUSALS, 10, "v1", **{ELEMENT: "wall", STATUS: "ABORTED"}))
         totals.add(point(DURATIONS["server"], took(1, 100), "v1"))
@@ -66,10 +69,47 @@ def test_what_came_lately(clock: Clock) -> None:
     scenario()
 
 
+def test_what_was_counted_before_a_restart_is_no_rate(clock: Clock) -> None:
+    @asynchronous
+    async def scenario() -> None:
+        totals = Totals()
+        counts = Counts(totals, {}, clustered=False)
+        totals.add(point(CALLS, 100, "v1"))
+        await counts.refresh(0)
+        clock.now += 5
+        totals.add(replace(point(CALLS, 10**6, "v0"), start_ns=1))
+        await counts.refresh(0)
+        assert (counts.edge(EDGE).calls.count, counts.edge(EDGE).calls.rate) == (1_000_100, None)
+        clock.now += 5
+        totals.add(replace(point(CALLS, 10**6 + 50, "v0"), start_ns=1))
+        await counts.refresh(0)
+        assert counts.edge(EDGE).calls.rate == 10
+
+    scenario()
+
+
+def test_the_last_minutes(clock: Clock) -> None:
+    @asynchronous
+    async def scenario() -> None:
+        totals = Totals()
+        trends = Trends(totals, {}, clustered=False)
+        for calls in (100, 150, 250):
+            totals.add(point(CALLS, calls, "v1"))
+            await trends.step()
+            clock.now += STEP_SECONDS
+        assert [it.calls for it in trends.of(EDGE)] == [*[None] * (STEPS - 2), 10, 20]
+        assert trends.of(EdgeKey("", "no", "body")) == [Step(None, None, None, None)] * STEPS
+        rates = chart("rates", "Calls", {"calls": [None, 10.0, 20.0, None, 5.0]}, "{:.0f}/s".format, "before")
+        assert rates.paths == (f"M{WIDTH / 4:.0f} 55.0L{WIDTH / 2:.0f} 1.0M{WIDTH} 82.0",)
+        assert rates.top == "20/s"
+
+    scenario()
+
+
 @asynchronous
 async def test_calls_that_several_modules_judge_count_once() -> None:
     totals = Totals()
-    counts = Counts(totals, clustered=False)
+    counts = Counts(totals, {}, clustered=False)
     counts.modules = {"a": "first", "a2": "first", "b": "second"}
     for version, calls in (("a", 100), ("a2", 20), ("b", 90), ("older", 5)):
         totals.add(point(CALLS, calls, version, **{SIDE: "client"}))
@@ -82,7 +122,7 @@ async def test_calls_that_several_modules_judge_count_once() -> None:
 async def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 10)
     totals = Totals()
-    counts = Counts(totals, clustered=False)
+    counts = Counts(totals, {}, clustered=False)
     for number in range(25):
         totals.add(point(CALLS, 1, f"v{number}"))
     await counts.refresh(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urldefrag, urljoin
@@ -11,17 +12,19 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 from aiohttp import ClientSession
 
+from appnet.control.rollout import RolloutError
 from appnet.deploy.kubernetes.operator.application import ClusterApplication, Surroundings
 from appnet.deploy.kubernetes.operator.pages import Pages
 from appnet.deploy.kubernetes.operator.world import World
 from appnet.observe import OtlpReceiver
 from appnet.observe.kept import Keep
-from appnet.observe.points import CALLS, CLIENT, PROCESSOR, SERVER
+from appnet.observe.points import CALLS, CLIENT, ENTRIES, PROCESSOR, SERVER, VARIABLE
+from appnet.observe.points import ELEMENT as AN_ELEMENT
 from appnet.observe.records import Record
 from appnet.observe.store import RecordStore
 from appnet.observe.telemetry import Telemetry
 from appnet.system.address import ANY_LOCAL_PORT
-from tests.dashboard.shown import HOSTILE, Markup, echo, got, many, point, refusal, served
+from tests.dashboard.shown import HOSTILE, Markup, echo, got, many, point, refusal, running, served
 from tests.support.asynchronous import asynchronous
 
 ELEMENT = "element?client=frontend&server=server&element=firewall"
@@ -64,6 +67,7 @@ async def test_pages_tell_what_is_known() -> None:
     async with served() as (shown, url, _), ClientSession() as session:
         shown.traffic(1_000)
         shown.telemetry.refusals.add(refusal())
+        shown.telemetry.totals.add(point(ENTRIES, 7, **{AN_ELEMENT: "firewall", VARIABLE: "seen"}))
 
         async def text(page: str) -> str:
             return " ".join(Markup((await got(session, f"{url}/dashboard/{page}"))[1]).text.split())
@@ -73,6 +77,8 @@ async def test_pages_tell_what_is_known() -> None:
         assert "expected CPU per RPC" in edge
         assert echo().id in edge
         assert "firewall 4 server's sidecar native – 500" in edge
+        assert f"firewall.seen {echo().artifacts[-1].version} 7" in edge
+        assert "10 minutes ago" in edge
         element = await text(ELEMENT)
         assert "1a.1b otherwise refuse 'firewall' with code 10 – 500 100 %" in element
         assert "acl Map<string, string> read-only" in element
@@ -146,6 +152,39 @@ async def test_other_sites_see_nothing(headers: Mapping[str, str], status: int) 
 
 
 @asynchronous
+async def test_only_who_knows_the_token_changes_anything() -> None:
+    done: list[str] = []
+
+    async def undo() -> str:
+        done.append("undo")
+        if len(done) > 1:
+            raise RolloutError("no version ran before this one")
+        return "rollout undo: version v1"
+
+    async def posted(session: ClientSession, url: str, word: str = "undo", **headers: str) -> tuple[int, str]:
+        query = {"application": "echo", "action": word}
+        async with session.post(f"{url}/dashboard/act", params=query, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    for token in (None, "s3cret"):
+        async with served(token=token) as (shown, url, _), ClientSession() as session:
+            shown.running = [replace(running(), actions={"undo": undo})]
+            assert ("Undo echo" in (await got(session, f"{url}/dashboard/rollout"))[1]) is (token is not None)
+            for shows in ("", "s3cre", "s3cret" if token is None else "s3crets"):
+                assert (await posted(session, url, **{"X-AppNet-Token": shows}))[0] == 403
+            assert (await posted(session, url))[0] == 403
+            assert done == []
+            if token is None:
+                continue
+            right = {"X-AppNet-Token": token}
+            assert (await posted(session, url, **right, **{"Sec-Fetch-Site": "cross-site"}))[0] == 403
+            assert (await posted(session, url, **right, Host="attacker.example"))[0] == 403
+            assert (await posted(session, url, "format", **right))[0] == 404
+            assert (await posted(session, url, **right)) == (200, "rollout undo: version v1\n")
+            assert (await posted(session, url, **right)) == (409, "no version ran before this one\n")
+
+
+@asynchronous
 async def test_the_root_leads_there() -> None:
     async with served() as (_, url, _), ClientSession() as session:
         for path in ("/", "/dashboard"):
@@ -208,4 +247,7 @@ async def test_the_controller_shows_its_applications() -> None:
         assert "shop: frontend → server" in found[f"{url}/dashboard/"].text
         rollout = " ".join(found[f"{url}/dashboard/rollout"].text.split())
         assert f"shop/echo {echo().id} – 0 of 0" in rollout
-        assert re.search(rf"shop/echo {echo().id} since \d\d:\d\d:\d\d\.\d+: first", rollout)
+        for page in ("totals", "records/sums", "traces", "refusals?call=x", "metrics", "dashboard/"):
+            assert (await got(session, f"{url}/{page}"))[0] == 200
+            assert (await got(session, f"{url}/{page}", {"Host": "attacker.example"}))[0] == 403
+        assert re.search(rf"shop/echo {echo().id} since [\d-]+ [\d:]+: first", rollout)

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,8 @@ async def test_a_page_is_live(dashboard: str) -> None:
             wide = "document.documentElement.scrollWidth"
             assert await tab.evaluate(f"{wide} <= document.documentElement.clientWidth"), f"{page} on a phone"
             assert await tab.evaluate("Array.from(document.images).every((it) => it.naturalWidth > 0)")
+        await tab.go(dashboard + EDGE, ready="document.getElementById('state').textContent === 'Live'")
+        await tab.until("document.querySelector('#rates path').getAttribute('d').includes('L')")
         assert tab.errors == []
         assert tab.asked <= {dashboard.split("/")[2], ""}
 
@@ -142,6 +145,28 @@ async def test_a_keyboard_and_a_screen_reader_are_enough(dashboard: str) -> None
         assert ("rowheader", "frontend → server") in told
         unnamed = {"table", "link", "button", "searchbox", "image", "navigation", "region"}
         assert [role for role, name in told if role in unnamed and not name] == []
+
+
+@in_a_browser
+@asynchronous
+async def test_a_button_asks_for_the_token() -> None:
+    async def undo() -> str:
+        return "rollout undo: version v1"
+
+    async with served(token="s3cret") as (shown, url, _), chromium() as tab:
+        shown.running = [replace(shown_running(), actions={"undo": undo})]
+        await tab.open("light")
+        await tab.go(f"{url}/dashboard/rollout", ready="document.getElementById('state').textContent === 'Live'")
+        press, told = (
+            "document.querySelector('[data-action=undo]').click()",
+            "document.querySelector('.actions output')",
+        )
+        await tab.evaluate(press)
+        await tab.until(f"{told}.textContent.includes('not the token')")
+        await tab.evaluate("document.querySelector('.actions input').focus()")
+        await tab.type("s3cret")
+        await tab.evaluate(press)
+        await tab.until(f"{told}.textContent.includes('version v1')")
 
 
 @in_a_browser

@@ -16,7 +16,7 @@ from appnet.dashboard import server
 from appnet.dashboard.model import Cell, Column, Page, Row, Sent, Table
 from appnet.dashboard.server import MOST_STREAMS
 from appnet.observe.points import CALLS, CLIENT
-from tests.dashboard.shown import point, refusal, running, served
+from tests.dashboard.shown import got, point, refusal, running, served
 from tests.support.asynchronous import asynchronous, eventually
 
 
@@ -64,6 +64,8 @@ async def test_first_everything_then_what_changed() -> None:
 async def test_of_a_page_that_is_not_there() -> None:
     async with served() as (_, url, _), ClientSession() as session:
         assert [await anext(news(session, f"{url}/dashboard/events?page=edge&client=x"))] == [{"frame": "gone"}]
+        for still in ("refusal&number=1", "nothing"):
+            assert (await got(session, f"{url}/dashboard/events?page={still}"))[0] == 404
 
 
 @asynchronous
@@ -128,5 +130,8 @@ def test_news_make_a_page_what_it_is() -> None:
             order = list(shown)
             order.insert(order.index(behind) + 1 if behind else 0, key)
             shown = {it: row if it == key else shown[it] for it in order}
+        if "keys" in change:
+            shown = {key: shown[key] for key in change["keys"]}
+        assert list(shown) == keys
         assert shown == {it.key: tuple(cell.text for cell in it.cells) for it in rows}
         assert not told or change or "frame" in told

@@ -137,3 +137,9 @@ async def test_counts_are_those_of_the_load_generator(tmp_path: Path, target: st
     assert sum(sum(it["counts"]) for it in durations) == 2 * CALLS
     mean = sum(it["sum"] for it in durations) / (2 * CALLS)
     assert 0 < mean < 1
+    assert sums(found["starts"], "side") == {("client",): 2, ("server",): 1}
+    read = sums(found["bytes"], "side", "direction")
+    assert read["server", "request"] == 6 * walls + 7 * (2 * CALLS - faults - walls), "the firewall reads them"
+    for it in found["calls"]:
+        assert 0 <= sum(it["stay"]["counts"]) - it["count"] // 64 <= 8, "one of 64, for each thread"
+        assert it["stay"]["sum"] > 0

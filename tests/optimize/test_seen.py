@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from appnet.application.load import LoadedChain, load
+from appnet.compile.fit import Where
+from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
+from appnet.optimize import Settings
+from appnet.optimize.explain import explain, told_stays
 from appnet.optimize.seen import Seen, seen
 
 ECHO = Path("config/samples/echo/sample_echo_sidecar.yaml")
@@ -77,3 +81,17 @@ def test_other_edges_and_methods_do_not_count(chains: Sequence[LoadedChain]) -> 
 def test_streams_run_a_handler_more_often_than_there_are_calls(chains: Sequence[LoadedChain]) -> None:
     found = between(chains, NOTHING, look(20.0, 200, {("firewall", "1b"): 9000}, {"firewall": 100}))
     assert found.profile.refused["firewall"] == 0.5
+
+
+def test_how_long_modules_have_calls_in_hand(chains: Sequence[LoadedChain]) -> None:
+    def stays(*counts: int) -> dict[str, Any]:
+        return {"scale": 3, "first": -160, "counts": list(counts), "sum": sum(counts) * 1e-6}
+
+    before, after = look(10.0, 64, {}, {}, stay=stays(50, 0, 0)), look(20.0, 6400, {}, {}, stay=stays(50, 3, 17))
+    found = between(chains, before, after)
+    assert found.profile.stays == {"client": pytest.approx(2.0 ** (-157.5 / 8) * 1e6)}
+    assert between(chains, NOTHING, before).profile.stays == {"client": pytest.approx(2.0 ** (-159.5 / 8) * 1e6)}
+    assert between(chains, NOTHING, look(20.0, 64, {}, {}, stay=stays(9))).profile.stays == {}, "too few"
+    optimized = plan_application(load(FileSource(ECHO)), Settings(), Where())[0]
+    told = list(told_stays(explain(optimized, found.profile)))
+    assert told == [f"in the module of client: {optimized.inside[0]:.2f} µs of CPU expected, 1.18 µs measured (median)"]

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+WHO_TELLS = (
+    "native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet"
+)
 _ORIGINS = (("version", "version"), ("at", "processor"))
 
 
@@ -39,6 +42,11 @@ def clock(time_ns: int) -> str:
     """The time of day, to the millisecond."""
     seconds, rest = divmod(int(time_ns), 10**9)
     return f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{rest // 10**6:03}"
+
+
+def moment(seconds: float) -> str:
+    """Day and time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def verdict(of: dict[str, Any]) -> str:

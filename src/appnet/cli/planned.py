@@ -13,7 +13,16 @@ from appnet.compile.fit import Where, load_application
 from appnet.compile.pipeline import plan_application
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import OptimizedPlan, Profile, Settings
-from appnet.optimize.explain import Explanation, Total, explain, explanation_json, segment_json, total
+from appnet.optimize.explain import (
+    Explanation,
+    Total,
+    explain,
+    explanation_json,
+    segment_json,
+    stays_json,
+    told_stays,
+    total,
+)
 from appnet.optimize.prices import load_prices
 
 
@@ -64,6 +73,7 @@ def plan_data(found: Planned) -> dict[str, Any]:
             "methods": list(optimized.plan.edge.methods),
             **_costs(total([explain(optimized, profile)])),
             "segments": [segment_json(it) for it in optimized.plan.segments],
+            "stays": stays_json(explain(optimized, profile)),
         }
         for optimized, profile in found.plans
     ]
@@ -77,9 +87,10 @@ def application_data(found: Planned) -> dict[str, Any]:
 
 def plan_text(found: Planned) -> Iterator[str]:
     """The plans as lines: of each chain, its segments in request order, and what an RPC costs."""
-    for optimized, _ in found.plans:
+    for optimized, profile in found.plans:
         edge = optimized.plan.edge
         yield f"{edge} {', '.join(edge.methods)}: {optimized.cost:.2f} µs of CPU for an RPC"
+        yield from (f"  {line}" for line in told_stays(explain(optimized, profile)))
         for it in optimized.plan.segments:
             place = f"{it.place.side.value}, {it.place.processor}, {it.place.target}"
             yield f"  {place}: {' + '.join(element.name.value for element in it.elements)}"

@@ -22,6 +22,26 @@ KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="The key of th
 TokenOption = Annotated[
     Path | None, typer.Option(help="The token that `serve` asks for, in a file.", show_default=False)
 ]
+DashboardTokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dashboard-token-file",
+        help="The dashboard has buttons to undo and promote versions, for those who know the token in this file.",
+        show_default=False,
+    ),
+]
+
+
+def dashboard_token(file: Path | None, status: Address) -> str | None:
+    """The token in the file; None where there is none. Raises `typer.BadParameter` where it will not do."""
+    option = "--dashboard-token-file"
+    if file is None:
+        return None
+    if not status.is_local:
+        text = f"{status} is not of this machine alone, and a token may be read on its way: choose another --status"
+        raise typer.BadParameter(text, param_hint=option)
+    _checked(option, file, read_token)
+    return read_token(file)
 
 
 def server_token(file: Path | None, own: Iterable[Address], tls: ServerTls | None) -> Path | None:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from appnet.dashboard.running import EdgeKey
@@ -15,6 +16,7 @@ from appnet.observe.points import (
     CLIENT,
     DURATIONS,
     ELEMENT,
+    ENTRIES,
     EVICTIONS,
     HANDLER,
     METHOD,
@@ -26,6 +28,7 @@ from appnet.observe.points import (
     SERVER,
     SIDE,
     STATUS,
+    VARIABLE,
     VERSION,
     Histogram,
     Value,
@@ -42,7 +45,7 @@ _STALE_SECONDS = 15.0
 
 
 class Key(NamedTuple):
-    """What a sum of an edge is of. ``detail``: the status of refusals, and the row of hits."""
+    """What a sum of an edge is of. ``detail``: the status of refusals, the row of hits, and the variable of entries."""
 
     side: str
     version: str
@@ -55,24 +58,26 @@ class Key(NamedTuple):
 @dataclass(frozen=True)
 class Look:
     """All sums by edge and metric at a ``time``, in seconds of the monotonic clock. ``left_out``: how many series found
-    no room."""
+    no room. ``late``: as of `Totals`."""
 
     time: float
     sums: dict[EdgeKey, dict[str, dict[Key, Value]]]
     left_out: int
+    late: int = 0
 
 
 async def look(totals: Totals, *, clustered: bool) -> Look:
     """The sums over all instances. Others have their turn meanwhile."""
     found: dict[EdgeKey, dict[str, dict[Key, Value]]] = {}
-    room, left_out = _MOST, 0
-    for number, (name, labels, value) in enumerate(totals.series(_SHOWN)):
+    room, left_out, late = _MOST, 0, totals.late
+    series = chain(totals.series(_SHOWN), totals.series({ENTRIES}, living=True))
+    for number, (name, labels, value) in enumerate(series):
         if number % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
         client, server, processor = (labels.get(it, "") for it in (CLIENT, SERVER, PROCESSOR))
         edge = EdgeKey.told(client, server, processor if clustered else "")
         parts = [labels.get(it, "") for it in (SIDE, VERSION, METHOD, ELEMENT, HANDLER)]
-        key = Key._make([*parts, labels.get(STATUS) or labels.get(ROW, "")])
+        key = Key._make([*parts, labels.get(STATUS) or labels.get(ROW) or labels.get(VARIABLE, "")])
         sums = found.setdefault(edge, {}).setdefault(name, {}) if room else found.get(edge, {}).get(name, {})
         if key not in sums:
             if not room:
@@ -80,7 +85,7 @@ async def look(totals: Totals, *, clustered: bool) -> Look:
                 continue
             room -= 1
         add_up(sums, key, value)
-    return Look(time.monotonic(), found, left_out)
+    return Look(time.monotonic(), found, left_out, late)
 
 
 @dataclass(frozen=True)
@@ -116,15 +121,16 @@ class Edge:
 
 
 class Counts:
-    """The looks of the last seconds. ``clustered``: proxies' names end in their namespaces."""
+    """The looks of the last seconds. ``clustered``: proxies' names end in their namespaces.
 
-    def __init__(self, totals: Totals, *, clustered: bool) -> None:
-        self._totals, self.clustered = totals, clustered
-        self._looks: deque[Look] = deque(maxlen=_LOOKS)
+    ``modules``: the name of the artifact that each version of a chain is a version of, as far as that is known.
+    """
+
+    def __init__(self, totals: Totals, modules: dict[str, str], *, clustered: bool, looks: int = _LOOKS) -> None:
+        self._totals, self.clustered, self.modules = totals, clustered, modules
+        self._looks: deque[Look] = deque(maxlen=looks)
         self._looking = asyncio.Lock()
         self._edges: dict[EdgeKey, Edge] = {}
-        self.modules: dict[str, str] = {}
-        """The name of the artifact that each version of a chain is a version of, as far as that is known."""
 
     async def refresh(self, oldest_seconds: float) -> None:
         """Looks again, unless the last look is younger than that."""
@@ -133,7 +139,10 @@ class Counts:
             while self._looks and self._looks[0].time < now - _STALE_SECONDS:
                 self._looks.popleft()
             if not self._looks or self._looks[-1].time <= now - oldest_seconds:
-                self._looks.append(await look(self._totals, clustered=self.clustered))
+                found = await look(self._totals, clustered=self.clustered)
+                if self._looks and self._looks[-1].late != found.late:
+                    self._looks.clear()  # what somebody had counted before says nothing of now
+                self._looks.append(found)
                 self._edges = {}
 
     @property

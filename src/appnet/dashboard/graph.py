@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from appnet.dashboard.model import text_of
+from appnet.dashboard.texts import text_of
 from appnet.optimize.picture.canvas import short
 from appnet.optimize.picture.services import Edge, Layout, Way
 

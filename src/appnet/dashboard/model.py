@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from appnet.dashboard.charts import Chart
+from appnet.dashboard.texts import plain, text_of
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -85,17 +88,14 @@ class Drawing:
     shape: str
 
 
-def plain(text: str) -> str:
-    """What others wrote, without characters that show nothing or turn the line around."""
-    return text if text.isprintable() else "".join(it if it.isprintable() else "\ufffd" for it in text)
+@dataclass(frozen=True)
+class Buttons:
+    """What those may do who know the token: each the name of an application, and a word for what is done of it."""
+
+    actions: tuple[tuple[str, str], ...]
 
 
-def text_of(text: str) -> str:
-    """The text as HTML, in an element or an attribute in quotes."""
-    return escape(plain(text))
-
-
-Section = Table | Lines | Heading | Image | Drawing
+Section = Buttons | Table | Lines | Heading | Image | Drawing | Chart
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,27 @@ class Page:
     above: tuple[tuple[str, str], ...] = ()
     live: bool = True
     tables: dict[str, Table] = field(init=False)
+    charts: dict[str, Chart] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", {it.id: it for it in self.sections if isinstance(it, Table)})
+        object.__setattr__(self, "charts", {it.id: it for it in self.sections if isinstance(it, Chart)})
 
     @property
     def frame(self) -> str:
-        """A digest of all that is not in the rows of tables."""
+        """A digest of all that is not in the rows of tables, nor drawn in charts."""
         return hashlib.sha256(repr([self.title, *map(_fixed, self.sections)]).encode()).hexdigest()[:16]
 
 
 def _fixed(section: Section) -> object:
-    """What of it does not change by news of rows."""
+    """What of it does not change by news."""
     match section:
         case Table():
             return section.id, section.caption, section.columns
         case Drawing():
             return section.shape
+        case Chart():
+            return section.id, section.caption, section.names
     return section
 
 
@@ -135,16 +139,19 @@ class Sent:
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, Row]] = {}
+        self._charts: dict[str, Chart] = {}
         self._frame = ""
 
     def news(self, page: Page) -> dict[str, Any]:
         """What to tell a viewer: by table, rows that are new or have changed, each behind another one, and the keys of
-        all where some are gone. The first time, everything. Empty where nothing has changed."""
+        all where some are gone or stand elsewhere. The first time, everything. Empty where nothing has changed."""
         found: dict[str, Any] = {}
         for name, table in page.tables.items():
             if change := self._changed(table):
                 found[name] = change
         told: dict[str, Any] = {"tables": found} if found else {}
+        if drawn := {name: it.news for name, it in page.charts.items() if self._charts.get(name) != it}:
+            told["charts"], self._charts = drawn, page.charts
         if page.frame != self._frame:
             self._frame = page.frame
             told["frame"] = page.frame
@@ -163,7 +170,8 @@ class Sent:
             if before is None or before.get(key) != row:
                 rows.append([key, behind, [_cell_data(it) for it in row.cells]])
             behind = key
-        gone = before is None or not before.keys() <= now.keys()
+        stayed = [] if before is None else [key for key in before if key in now]
+        gone = before is None or len(stayed) < len(before) or stayed != [key for key in now if key in before]
         change: dict[str, Any] = {"rows": rows} if rows else {}
         return change | ({"keys": list(now)} if gone else {})
 
@@ -228,10 +236,14 @@ def _sections(sections: Iterable[Section]) -> Iterator[str]:
                 yield f"<pre><code>{chr(10).join(map(text_of, it.lines))}</code></pre>"
             case Lines():
                 yield "".join(f"<p>{text_of(line)}</p>" for line in it.lines)
+            case Buttons():
+                yield _buttons(it)
             case Heading():
                 yield f"<h2>{text_of(it.text)}</h2>"
             case Image():
                 yield f'<p class="picture"><img src="{escape(it.source)}" alt="{text_of(it.text)}"></p>'
+            case Chart():
+                yield it.html
             case Drawing():
                 yield f'<div class="picture" tabindex="0" role="region" aria-label="Picture">{it.svg}</div>'
 
@@ -254,6 +266,19 @@ def _table(table: Table) -> str:
         f'aria-label="{text_of(table.caption)}"><table id="{escape(table.id)}" data-numbers="{numbers}">'
         f"<caption>{text_of(table.caption)}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></div>{empty}</section>"
+    )
+
+
+def _buttons(buttons: Buttons) -> str:
+    """They need the script, so that they are hidden without it."""
+    each = " ".join(
+        f'<button type="button" data-application="{text_of(name)}" data-action="{text_of(word)}">'
+        f"{text_of(word.capitalize())} {text_of(name)}</button>"
+        for name, word in buttons.actions
+    )
+    return (
+        f'<p class="actions" hidden><label>Token <input type="password" autocomplete="off"></label> {each} '
+        '<output role="status"></output></p>'
     )
 
 

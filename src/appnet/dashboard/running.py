@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from appnet.compile.pipeline import Version
@@ -45,6 +45,7 @@ class Running:
     version runs yet. ``known``: also the last few before. ``nodes``: each with the version that it is to run. ``past``:
     versions before, the last first.
     ``note``: what else there is to say of the rollout. ``commands``: of `appnetctl rollout`, that change it.
+    ``actions``: what the dashboard can do of it, by a word; each says what came of it, or raises `RolloutError`.
     """
 
     name: str
@@ -56,6 +57,12 @@ class Running:
     past: Sequence[Past]
     note: str
     commands: Sequence[str]
+    actions: Mapping[str, Callable[[], Awaitable[str]]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """Its name, which is unique in its namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     @property
     def edges(self) -> list[EdgeKey]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
+import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from importlib.resources import files
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from aiohttp import web
 
 from appnet.compile.pipeline import Version
+from appnet.control.rollout import RolloutError
 from appnet.dashboard.counts import Counts
 from appnet.dashboard.model import Lines, Page, Sent, html
 from appnet.dashboard.pages.edge import chain_picture, edge
@@ -25,13 +26,14 @@ from appnet.dashboard.pages.refusals import refusal, refusals
 from appnet.dashboard.pages.rollout import rollout
 from appnet.dashboard.pages.view import UnknownError, View
 from appnet.dashboard.running import Applications, Explanations
+from appnet.dashboard.trends import Trends
 from appnet.observe.telemetry import Telemetry
-from appnet.system.http import is_loopback
 
 PREFIX = "/dashboard/"
 MOST_STREAMS = 32
 _TICK_SECONDS = 1.0
 _IDLE_SHARE = 5  # pages are made anew after so many times as long as it took
+_GUESS_SECONDS = 0.5
 _ALIVE_SECONDS, _STUCK_SECONDS = 15.0, 30.0
 _NAVIGATION = (("Overview", "./"), ("Refused calls", "refusals"), ("Records", "records"), ("Rollout", "rollout"))
 _HEADERS = {
@@ -43,7 +45,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Build = Callable[[View], Awaitable[Page]]
 _PAGES: Mapping[str, Build] = {
     "": overview,
@@ -54,15 +55,22 @@ _PAGES: Mapping[str, Build] = {
     "records": records,
     "rollout": rollout,
 }
+_STILL = frozenset({"refusal"})
 _ASSETS = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
 
 
 class Dashboard:
-    """The pages of ``applications``, and of their ``telemetry``. ``clustered``: they are in a cluster."""
+    """The pages of ``applications``, and of their ``telemetry``. ``clustered``: they are in a cluster. ``token``: who
+    knows it may change what runs; None: nobody may."""
 
-    def __init__(self, applications: Applications, telemetry: Telemetry, *, clustered: bool) -> None:
-        self._applications, self._telemetry = applications, telemetry
-        self._counts, self._explanations = Counts(telemetry.totals, clustered=clustered), Explanations()
+    def __init__(
+        self, applications: Applications, telemetry: Telemetry, *, clustered: bool, token: str | None = None
+    ) -> None:
+        self._applications, self._telemetry, self._token = applications, telemetry, token
+        self._acting = asyncio.Lock()
+        modules: dict[str, str] = {}
+        self._counts, self._explanations = Counts(telemetry.totals, modules, clustered=clustered), Explanations()
+        self._trends = Trends(telemetry.totals, modules, clustered=clustered)
         folder = files("appnet.dashboard") / "assets"
         self._assets = {name: (folder / name).read_bytes() for name in _ASSETS}
         self._digest = hashlib.sha256(b"".join(self._assets.values())).hexdigest()[:12]
@@ -76,7 +84,7 @@ class Dashboard:
 
     def add_to(self, application: web.Application) -> None:
         """Adds the pages, and the way there from the root."""
-        pages = web.Application(middlewares=[_guarded])
+        pages = web.Application()
         pages.on_response_prepare.append(_secured)
         for name in _PAGES:
             pages.router.add_get(f"/{name}", self._page)
@@ -84,10 +92,18 @@ class Dashboard:
             pages.router.add_get(f"/{name}", self._asset)
         pages.router.add_get("/chain.svg", self._picture)
         pages.router.add_get("/events", self._events)
+        pages.router.add_post("/act", self._act)
         for path in ("/", PREFIX.rstrip("/")):
             application.router.add_get(path, _to_pages)
         application.add_subapp(PREFIX, pages)
+        application.cleanup_ctx.append(self._following)
         application.on_shutdown.append(self._end)
+
+    async def _following(self, _: web.Application) -> AsyncIterator[None]:
+        following = asyncio.create_task(self._trends.follow())
+        yield
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
     async def _end(self, _: web.Application) -> None:
         self._ending.set()
@@ -100,10 +116,12 @@ class Dashboard:
         if known != self._known:
             self._known = known
             artifacts = [it for version in known for it in version.artifacts]
-            self._counts.modules = {one.version: it.name for it in artifacts for one in (it, *it.others)}
+            self._counts.modules.clear()
+            self._counts.modules.update({one.version: it.name for it in artifacts for one in (it, *it.others)})
             self._explanations.keep(known)
         await self._counts.refresh(_TICK_SECONDS * 0.9)
-        return View(applications, self._counts, self._telemetry, self._explanations, asked)
+        acts = self._token is not None
+        return View(applications, self._counts, self._trends, self._telemetry, self._explanations, asked, acts)
 
     async def _page(self, request: web.Request) -> web.Response:
         name = request.path.removeprefix(PREFIX)
@@ -132,6 +150,24 @@ class Dashboard:
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return web.Response(body=self._assets[name], content_type=_ASSETS[name], charset="utf-8", headers=headers)
 
+    async def _act(self, request: web.Request) -> web.Response:
+        """Does what a button says. No other site can have a browser send the header with the token."""
+        shown = request.headers.get("X-AppNet-Token", "").encode()
+        async with self._acting:  # one after another, so that guessing takes its time
+            if self._token is None or not hmac.compare_digest(shown, self._token.encode()):
+                await asyncio.sleep(_GUESS_SECONDS)
+                raise web.HTTPForbidden(text="this is not the token\n")
+            name, word = request.query.get("application", ""), request.query.get("action", "")
+            act = next(
+                (it.actions[word] for it in self._applications() if it.named == name and word in it.actions), None
+            )
+            if act is None:
+                raise web.HTTPNotFound(text="there is nothing of this kind to do any more\n")
+            try:
+                return web.Response(text=f"{await act()}\n")
+            except RolloutError as error:
+                raise web.HTTPConflict(text=f"{error}\n") from None
+
     # --- what changes ---
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -141,8 +177,8 @@ class Dashboard:
         """
         asked = dict(request.query)
         name = asked.pop("page", "")
-        if name not in _PAGES:
-            raise web.HTTPNotFound(text="there is no such page\n")
+        if name not in _PAGES or name in _STILL:
+            raise web.HTTPNotFound(text="there is no such page, or it does not change\n")
         if self._streams >= MOST_STREAMS:
             text = f"{MOST_STREAMS} pages are open already\n"
             raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": "10"})
@@ -192,30 +228,6 @@ class Dashboard:
 
 async def _to_pages(_: web.Request) -> web.Response:
     raise web.HTTPFound(PREFIX)
-
-
-# --- who may look ---
-
-
-@web.middleware
-async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Only pages of this server read what is here: neither those of other sites, nor those of a site whose name has
-    come to lead to this machine. Links from elsewhere lead here."""
-    asks = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-    if not asks and request.headers.get("Sec-Fetch-Dest") != "document":
-        raise web.HTTPForbidden(text="another site asks for this\n")
-    if is_loopback(request.remote) and not _is_own_name(request.host):
-        raise web.HTTPForbidden(text="name this machine by localhost or by an IP address\n")
-    return await handler(request)
-
-
-def _is_own_name(host: str) -> bool:
-    """Whether nobody else can have such a name."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or name.endswith(".localhost") or bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False
 
 
 async def _secured(_: web.Request, answer: web.StreamResponse) -> None:

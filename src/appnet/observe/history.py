@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appnet.observe.points import ATTRIBUTES, IN_FLIGHT, Histogram, Point, Value
+from appnet.observe.points import ATTRIBUTES, NOW, Histogram, Point, Value
 from appnet.observe.totals import InstanceKey, Key, Totals
 
 _ENDED = InstanceKey("", 0)
@@ -52,7 +52,7 @@ def sample(totals: Totals, time_ns: int, *, everything: bool) -> Sample:
     sums = {
         (name, key): value
         for name, attributes in ATTRIBUTES.items()
-        if name != IN_FLIGHT
+        if name not in NOW
         for key, value in totals.by([name], attributes).items()
     }
     return Sample(time_ns, sums, totals.changes(everything=everything), totals.known(), totals.ended())

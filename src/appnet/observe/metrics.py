@@ -17,10 +17,11 @@ from appnet.observe.points import (
     CALLS,
     CONFLICTS,
     DURATIONS,
+    ENTRIES,
     EVICTIONS,
     IN_FLIGHT,
-    JUDGED,
     MERGES,
+    MESSAGE_BYTES,
     RECORDS_DROPPED,
     REFUSALS,
     REPLIES,
@@ -28,6 +29,8 @@ from appnet.observe.points import (
     ROW_HITS,
     SPANS_DROPPED,
     STALENESS,
+    STARTS,
+    STAYS,
     STORE_ERRORS,
     Histogram,
 )
@@ -40,6 +43,8 @@ _COUNTERS = {
     REFUSALS: "Calls that an element refused, or that could not be judged.",
     REPLIES: "Calls that an element answered.",
     ROW_HITS: "How often rows of match-action tables were taken.",
+    MESSAGE_BYTES: "Bytes of the messages that elements read, as they came.",
+    STARTS: "Instances of chains that were called: a version that is brought adds one in each processor.",
     EVICTIONS: "What full Maps and Vecs of an element's state let go.",
     RECORDS_DROPPED: "Records that nobody fetched in time.",
     SPANS_DROPPED: "Spans that there was no room for, or that the collector refused.",
@@ -49,6 +54,14 @@ _COUNTERS = {
     STALENESS: "Milliseconds from each merge to the next: by then, how old an instance's copy of weak state was.",
     STORE_ERRORS: "Requests that the store of an element's state did not answer, or not as it should.",
 }
+
+_GAUGES = {IN_FLIGHT: "Calls that have not ended.", ENTRIES: "What Maps and Vecs of an element's state hold."}
+_OCTAVES = 28
+_HISTOGRAMS = {
+    **{name: (f"How long calls took, at the {side}.", -20) for side, name in DURATIONS.items()},
+    STAYS: ("How long the chain had a call in hand, of one call in 64.", -27),
+}
+"""What each is, and the octave in which the shortest times of it are."""
 
 
 def metrics_page(families: Iterable[Metric]) -> web.Response:
@@ -88,17 +101,16 @@ def chain_metrics(totals: Totals) -> Iterator[Metric]:
         for key, value in totals.by([name], ATTRIBUTES[name]).items():
             counter.add_metric(key, int(value) if isinstance(value, int) else value.count)
         yield counter
-    flying = GaugeMetricFamily(_name(IN_FLIGHT), "Calls that have not ended.", labels=list(map(_name, JUDGED)))
-    for key, value in totals.by([IN_FLIGHT], JUDGED, living=True).items():
-        flying.add_metric(key, value if isinstance(value, int) else value.count)
-    yield flying
-    for side, name in DURATIONS.items():
-        took = HistogramMetricFamily(
-            f"{_name(name)}_seconds", f"How long calls took, at the {side}.", labels=list(map(_name, JUDGED))
-        )
-        for key, value in totals.by([name], JUDGED).items():
+    for name, about in _GAUGES.items():
+        gauge = GaugeMetricFamily(_name(name), about, labels=list(map(_name, ATTRIBUTES[name])))
+        for key, value in totals.by([name], ATTRIBUTES[name], living=True).items():
+            gauge.add_metric(key, value if isinstance(value, int) else value.count)
+        yield gauge
+    for name, (about, first) in _HISTOGRAMS.items():
+        took = HistogramMetricFamily(f"{_name(name)}_seconds", about, labels=list(map(_name, ATTRIBUTES[name])))
+        for key, value in totals.by([name], ATTRIBUTES[name]).items():
             if isinstance(value, Histogram):
-                took.add_metric(key, _octaves(value), value.sum)
+                took.add_metric(key, _octaves(value, first), value.sum)
         yield took
 
 
@@ -106,10 +118,10 @@ def _name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _octaves(histogram: Histogram) -> list[tuple[str, float]]:
-    """Cumulative buckets that end at powers of two, from 2^-20 s, where those of chains begin, to 2^8 s."""
+def _octaves(histogram: Histogram, first: int) -> list[tuple[str, float]]:
+    """Cumulative buckets that end at powers of two; those of chains begin at the ``first``."""
     found = []
-    for octave in range(-19, 9):
+    for octave in range(first + 1, first + _OCTAVES + 1):
         end = octave << histogram.scale if histogram.scale >= 0 else octave >> -histogram.scale
         below = sum(histogram.counts[: max(0, end - histogram.first)])
         found.append((repr(2.0**octave), float(below)))

@@ -19,8 +19,11 @@ ROUND_TRIPS, CONFLICTS, STORE_ERRORS = "appnet.state.round_trips", "appnet.state
 MERGES, STALENESS = "appnet.state.merges", "appnet.state.staleness"
 DURATIONS = {"client": "rpc.client.call.duration", "server": "rpc.server.call.duration"}
 """By the side of the edge."""
+STAYS, MESSAGE_BYTES = "appnet.chain.duration", "appnet.message.bytes"
+STARTS, ENTRIES = "appnet.chain.starts", "appnet.state.entries"
 METHOD, STATUS = "rpc.method", "rpc.response.status_code"
 ELEMENT, HANDLER, ROW, VARIABLE = "appnet.element", "appnet.handler", "appnet.row", "appnet.variable"
+DIRECTION = "appnet.direction"
 CLIENT, SERVER, SIDE, VERSION = "appnet.client", "appnet.server", "appnet.side", "appnet.version"
 PROCESSOR, INSTANCE = "appnet.processor", "service.instance.id"
 _END = (CLIENT, SERVER, SIDE)
@@ -28,7 +31,10 @@ JUDGED = (*_END, METHOD, VERSION)
 ATTRIBUTES = {
     CALLS: JUDGED,
     IN_FLIGHT: JUDGED,
-    **dict.fromkeys(DURATIONS.values(), JUDGED),
+    **dict.fromkeys((*DURATIONS.values(), STAYS), JUDGED),
+    MESSAGE_BYTES: (*JUDGED, DIRECTION),
+    STARTS: (*_END, VERSION),
+    ENTRIES: (*_END, VERSION, ELEMENT, VARIABLE),
     REFUSALS: (*JUDGED, ELEMENT, HANDLER, STATUS),
     REPLIES: (*JUDGED, ELEMENT, HANDLER),
     ROW_HITS: (*JUDGED, ELEMENT, HANDLER, ROW),
@@ -39,6 +45,9 @@ ATTRIBUTES = {
     **dict.fromkeys((MERGES, STALENESS), (*_END, VERSION, ELEMENT, VARIABLE)),
 }
 """By which what each metric counts is shown."""
+NOW = frozenset({IN_FLIGHT, ENTRIES})
+"""Those that say how much there is now: of instances that have ended, nothing."""
+_HISTOGRAMS = frozenset({*DURATIONS.values(), STAYS})
 
 _CUMULATIVE = 2
 _MOST_BUCKETS, _MOST_ATTRIBUTES, _LONGEST_TEXT = 1_024, 32, 1_024
@@ -126,7 +135,7 @@ def decode_metrics(body: bytes) -> list[Point]:
 
 def _points(metric: Any, resource: Mapping[str, str]) -> Iterator[Point]:
     kind = metric.WhichOneof("value")
-    if kind != ("exponential_histogram" if metric.name in DURATIONS.values() else "sum"):
+    if kind != ("exponential_histogram" if metric.name in _HISTOGRAMS else "sum"):
         raise MalformedTelemetryError(f"metric {metric.name[:_LONGEST_TEXT]!r} is a {kind}, which is not understood")
     data = getattr(metric, kind)
     if data.aggregation_temporality != _CUMULATIVE:

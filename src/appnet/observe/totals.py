@@ -42,6 +42,7 @@ class Totals:
     ended, under its attributes without its id. One that may go on is not: its next post would count all of it again. As
     long as there is no other, new ones are refused. ``max_series`` bounds what one instance may tell, ``max_size`` what
     is kept of all, in bytes as far as these can be told. Points that were not taken are counted as ``refused``.
+    ``late`` counts instances that began before this did: what they tell first they may have counted long ago.
     ``clock``: of seconds.
     """
 
@@ -57,7 +58,8 @@ class Totals:
         self._instances: dict[InstanceKey, _Instance] = {}
         self._ended: dict[tuple[str, Key], Value] = {}
         self._size = 0
-        self.refused = 0
+        self.refused = self.late = 0
+        self._began_ns = time.time_ns()
 
     def add(self, point: Point) -> None:
         """Takes one point, unless a later one of its series has come, or there is no room for it."""
@@ -90,6 +92,7 @@ class Totals:
                 return None
             self._size += _text_size(point.resource)
             found = _Instance(point.resource)
+            self.late += point.start_ns < self._began_ns
         found.heard, found.changed = now, True
         self._instances[key] = found  # last in order: heard of last
         return found

@@ -14,14 +14,19 @@ from appnet.observe.points import (
     ATTRIBUTES,
     CALLS,
     DURATIONS,
+    ENTRIES,
     EVICTIONS,
     IN_FLIGHT,
     JUDGED,
+    MESSAGE_BYTES,
+    NOW,
     RECORDS_DROPPED,
     REFUSALS,
     REPLIES,
     ROW_HITS,
+    STARTS,
     STATUS,
+    STAYS,
     Histogram,
     Value,
 )
@@ -30,6 +35,7 @@ from appnet.observe.totals import Totals
 _MOST_STEPS = 1_440
 _COUNTS = {
     "refusals": REFUSALS, "replies": REPLIES, "rows": ROW_HITS, "evictions": EVICTIONS, "dropped": RECORDS_DROPPED,
+    "bytes": MESSAGE_BYTES, "starts": STARTS, "entries": ENTRIES,
 }  # fmt: skip
 
 
@@ -63,19 +69,25 @@ class TotalsPage:
 
 def totals_document(totals: Totals | Past) -> dict[str, Any]:
     """All counts since the start: of ``calls`` by edge, side, method and version, with the ``duration`` of those that
-    ended as a histogram; and of what elements did."""
+    ended and their ``stay`` in the chain as histograms; and of what elements did, and what their state holds."""
     calls = totals.by([CALLS], JUDGED)
     flying = totals.by([IN_FLIGHT], JUDGED, living=True)
-    took = totals.by(DURATIONS.values(), JUDGED)
+    took, stays = totals.by(DURATIONS.values(), JUDGED), totals.by([STAYS], JUDGED)
     found: dict[str, Any] = {"time": totals.time if isinstance(totals, Past) else time.time()}
     found["refused_points"] = totals.refused
     found["calls"] = [
-        {**_named(JUDGED, key), "count": count, "in_flight": flying.get(key, 0), "duration": _plain(took.get(key))}
+        {
+            **_named(JUDGED, key),
+            "count": count,
+            "in_flight": flying.get(key, 0),
+            "duration": _plain(took.get(key)),
+            "stay": _plain(stays.get(key)),
+        }
         for key, count in sorted(calls.items())
     ]
     for kind, metric in _COUNTS.items():
         attributes = ATTRIBUTES[metric]
-        sums = totals.by([metric], attributes)
+        sums = totals.by([metric], attributes, living=metric in NOW)
         found[kind] = [{**_named(attributes, key), "count": count} for key, count in sorted(sums.items())]
     return found
 

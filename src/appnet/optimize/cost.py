@@ -65,10 +65,12 @@ class Profile:
     """What was seen of a chain's traffic.
 
     ``refused``: the share of RPCs that reach an element and that it ends, by element. ``rate``: RPCs per second.
+    ``stays``: the median of the microseconds that modules had an RPC in hand, by side.
     """
 
     refused: Mapping[str, float] = field(default_factory=dict)
     rate: float | None = None
+    stays: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """Microseconds that an RPC takes in the module of a place: ``expected`` by prices, and the ``measured`` median."""
+
+    expected: float
+    measured: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Of one chain. ``methods``: as written.
 
@@ -68,7 +76,7 @@ class Explanation:
     request order. Costs are microseconds of CPU for an RPC, ``rate`` the RPCs per second that were seen, if they were.
     ``standing``: of the elements that the user gave no side. ``idle``: proxies without elements beside programs, by
     the labels of their places, with what an RPC would save without each. ``state``: of state that is declared shared,
-    ELEMENT.VARIABLE, where it lives and why.
+    ELEMENT.VARIABLE, where it lives and why. ``stays``: where they were measured, by the labels of places.
     """
 
     client: str
@@ -86,6 +94,7 @@ class Explanation:
     state: dict[str, str] = field(default_factory=dict)
     rate: float | None = None
     idle: dict[str, float] = field(default_factory=dict)
+    stays: dict[str, Stay] = field(default_factory=dict)
 
     @property
     def fused(self) -> bool:
@@ -125,7 +134,16 @@ def explain(optimized: OptimizedPlan, profile: Profile | None = None) -> Explana
         dict(_sharing(problem)),
         profile.rate if profile is not None else None,
         {list(places)[number]: round(saved, 2) for number, saved in optimized.idle.items()},
+        dict(_stays(optimized, profile)) if profile is not None else {},
     )
+
+
+def _stays(optimized: OptimizedPlan, profile: Profile) -> Iterator[tuple[str, Stay]]:
+    """Of each side that was measured and has one module: what several take together, no median says."""
+    sides = [it.place.side for it in optimized.plan.segments]
+    for words, place, inside in zip(labels(optimized.places), optimized.places, optimized.inside, strict=True):
+        if inside and sides.count(place.side) == 1 and place.side.value in profile.stays:
+            yield " ".join(words), Stay(round(inside, 2), round(profile.stays[place.side.value], 2))
 
 
 def _placed(
@@ -197,6 +215,11 @@ def segment_json(segment: Segment) -> dict[str, Any]:
     }
 
 
+def stays_json(explanation: Explanation) -> dict[str, dict[str, float]]:
+    """What was measured, by the labels of places, in microseconds."""
+    return {label: dataclasses.asdict(it) for label, it in explanation.stays.items()}
+
+
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
     """The explanation for programs: its fields by their names; which side a place is on, its label says."""
     plain = dataclasses.asdict(explanation)
@@ -251,6 +274,7 @@ def _told_plan(explanation: Explanation) -> Iterator[str]:
     yield f"expected CPU per RPC: {told_cost(explanation)}"
     yield from _chain("as written", explanation.written, " | ")
     yield from _chain("as planned", explanation.planned, " + " if explanation.fused else " | ")
+    yield from told_stays(explanation)
     yield from (f"  {line}" for line in told_changes(explanation))
     if explanation.idle:
         yield f"  {_told_idle(explanation)}"
@@ -270,6 +294,12 @@ def _told_idle(explanation: Explanation) -> str:
 def told_cost(explanation: Explanation) -> str:
     """What an RPC is expected to take, and what it took as written."""
     return f"{explanation.cost:.1f} µs ({explanation.written_cost:.1f} µs before optimisation)"
+
+
+def told_stays(explanation: Explanation) -> Iterator[str]:
+    """What an RPC takes in each module, as expected and as measured."""
+    for label, it in explanation.stays.items():
+        yield f"in the module of {label}: {it.expected:.2f} µs of CPU expected, {it.measured:.2f} µs measured (median)"
 
 
 def told_changes(explanation: Explanation) -> Iterator[str]:

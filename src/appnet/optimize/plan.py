@@ -56,7 +56,8 @@ class OptimizedPlan:
 
     ``places``: those to choose among, in request order. ``written_cost``: in the order as written, a module for each
     element. ``free``: elements that the user gave no side. ``problem`` and ``arrangement`` say what could be chosen,
-    and what was. ``idle``: as `ChainCosts.idle` has it, by numbers of places.
+    and what was. ``idle``: as `ChainCosts.idle` has it, by numbers of places. ``inside``: what an RPC takes in the
+    modules of each place, if it comes there.
     """
 
     plan: Plan
@@ -68,6 +69,7 @@ class OptimizedPlan:
     cost: float
     free: frozenset[str] = frozenset()
     idle: Mapping[int, float] = field(default_factory=dict)
+    inside: Sequence[float] = ()
 
 
 def optimize(
@@ -117,6 +119,7 @@ def optimize(
         costs.expected(found.order, found.at, fused=fused),
         frozenset(it.spec.name.value for it in stops if it.fixed is None),
         costs.idle(found.order, found.at),
+        costs.inside(found.order, found.at, fused=fused),
     )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from appnet.application.load import LoadedChain
 from appnet.ir.nodes import Handler
 from appnet.ir.rows import match_action_rows
-from appnet.observe.points import increase
+from appnet.observe.points import Histogram, increase
 from appnet.optimize.cost import Profile
 
 SEEN = ("calls", "refusals", "replies", "rows")
 """The kinds of counts that matter."""
 _FEWEST = 100  # RPCs that reach an element, below which the share that it ends is left open
+_FEWEST_STAYS = 10
 _OUTERMOST_ARM = re.compile(r"1[a-z]+")
 _ASKING = ("open", "req")
 
@@ -23,19 +24,22 @@ _ASKING = ("open", "req")
 @dataclass(frozen=True)
 class Seen:
     """What chains did meanwhile, in ``seconds``. Counts are of RPCs: ``calls`` of those that came to a chain, by side;
-    ``reached`` and ``ended`` by element, of the request's way alone."""
+    ``reached`` and ``ended`` by element, of the request's way alone. ``stays``: seconds that modules had calls in hand,
+    by side, of a few of the calls."""
 
     chain: LoadedChain
     seconds: float
     calls: dict[str, int]
     reached: dict[str, int]
     ended: dict[str, int]
+    stays: dict[str, Histogram]
 
     @property
     def profile(self) -> Profile:
         """Of what enough RPCs have shown."""
         shares = {name: min(1.0, self.ended.get(name, 0) / reached) for name, reached in self.sure.items()}
-        return Profile(shares, max(self.calls.values(), default=0) / self.seconds)
+        stays = {side: it.quantile(0.5) * 1e6 for side, it in self.stays.items() if it.count >= _FEWEST_STAYS}
+        return Profile(shares, max(self.calls.values(), default=0) / self.seconds, stays)
 
     @property
     def sure(self) -> dict[str, int]:
@@ -59,8 +63,12 @@ def _of_chain(chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str
                 yield it
 
     calls: dict[str, int] = {}
+    stays: dict[str, Histogram] = {}
     for it in mine("calls"):
-        calls[it["side"]] = calls.get(it["side"], 0) + it["count"]
+        side, stay = it["side"], it["stay"]
+        calls[side] = calls.get(side, 0) + it["count"]
+        if stay is not None:
+            stays[side] = stays[side].plus(stay) if side in stays else stay
     ended: dict[str, int] = {}
     for it in [*mine("refusals"), *mine("replies")]:
         if it["handler"] in _ASKING:
@@ -71,7 +79,7 @@ def _of_chain(chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str
         first = next((it for it in _ASKING if _begins_with_match(element.handlers.get(it))), None)
         count = every if first is None else min(every, runs[first].get(name, 0))
         reached[name] = max(count, ended.get(name, 0))
-    return Seen(chain, seconds, calls, reached, ended)
+    return Seen(chain, seconds, calls, reached, ended, stays)
 
 
 def _begins_with_match(handler: Handler | None) -> bool:
@@ -93,6 +101,16 @@ def _grown(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterato
     def key(entry: dict[str, Any]) -> tuple[str, ...]:
         return tuple(value for _, value in sorted(entry.items()) if isinstance(value, str))
 
-    counts = {key(it): it["count"] for it in before}
+    known = {key(it): it for it in before}
     for it in after:
-        yield {**it, "count": increase(counts.get(key(it), 0), it["count"])}
+        earlier = known.get(key(it), {})
+        grown = increase(earlier.get("count", 0), it["count"])
+        yield {**it, "count": grown, "stay": _stayed(earlier.get("stay"), it.get("stay"))}
+
+
+def _stayed(before: dict[str, Any] | None, after: dict[str, Any] | None) -> Histogram | None:
+    """How long calls stayed that came meanwhile. Servers of an earlier version do not tell."""
+    if after is None:
+        return None
+    now, then = (Histogram(it["scale"], it["first"], tuple(it["counts"]), it["sum"]) for it in (after, before or after))
+    return now.plus(then, -1) if before is not None and then.count <= now.count else now

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from appnet.system.address import Address
 from appnet.system.tls import ServerTls
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def serve_http(
@@ -35,6 +39,27 @@ async def serve_http(
 def is_loopback(address: str | None) -> bool:
     """Whether somebody at this IP address is on this machine."""
     return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+@web.middleware
+async def own_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only pages of this server read what is here: neither those of other sites, nor those of a site whose name has
+    come to lead to this machine. Links from elsewhere lead here."""
+    asks = request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+    if not asks and request.headers.get("Sec-Fetch-Dest") != "document":
+        raise web.HTTPForbidden(text="another site asks for this\n")
+    if is_loopback(request.remote) and not _is_own_name(request.host):
+        raise web.HTTPForbidden(text="name this machine by localhost or by an IP address\n")
+    return await handler(request)
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether nobody else can have such a name."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _context(tls: ServerTls) -> ssl.SSLContext:

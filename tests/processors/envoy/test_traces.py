@@ -77,10 +77,10 @@ def binary(*programs: str) -> bytes:
     return build(print_chain(ChainSource("probe", "1", [(SAMPLE, elements)])), NATIVE)
 
 
-def chain(side: Side = Side.CLIENT) -> ModuleUnderTest:
+def chain(side: Side = Side.CLIENT, programs: tuple[str, ...] = (OTHER, GUARD)) -> ModuleUnderTest:
     end = EdgeEnd("shop", "stock", side)
     resource = ChainOptions("shop", "shop-sidecar", "v1", end=end).resource()
-    return ModuleUnderTest(binary(OTHER, GUARD), resource=resource)
+    return ModuleUnderTest(binary(*programs), resource=resource)
 
 
 def call(module: ModuleUnderTest, metadata: dict[str, str], **fields: Any) -> tuple[Any, dict[str, str], list[Span]]:

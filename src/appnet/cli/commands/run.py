@@ -36,6 +36,7 @@ from appnet.cli.planned import where_of
 from appnet.cli.screen import Steps, show_diagnostics, tell
 from appnet.cli.streams import stream_line, stream_name
 from appnet.cli.supervise import supervised
+from appnet.cli.tls import DashboardTokenOption, dashboard_token
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.foreseen import CallerAnswer, Foreseen
 from appnet.deploy.local.machine import LocalMachine, RunSettings
@@ -84,15 +85,15 @@ async def run_once(settings: RunSettings, screens: Screens) -> bool:
         return all(good)
 
 
-async def run_until_told(settings: RunSettings, screens: Screens) -> NoReturn:
-    """Stays up and brings every save to the proxies.
+async def run_until_told(settings: RunSettings, token: str | None, screens: Screens) -> NoReturn:
+    """Stays up and brings every save to the proxies. ``token``: for the dashboard's buttons.
 
     Raises `ApplicationError` where a program or a proxy ends.
     """
     out = screens.out
     async with (
         _running(settings, screens) as machine,
-        StatusServer(machine, ANY_LOCAL_PORT, partial(tell, out)) as status,
+        StatusServer(machine, ANY_LOCAL_PORT, partial(tell, out), token) as status,
     ):
         await _trial_calls(machine, screens)
         files = ", ".join(sorted({base_name(it) for it in machine.controller.running.application.sources}))
@@ -235,6 +236,7 @@ def command(
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
     traces: TracesOption = None,
+    dashboard_token_file: DashboardTokenOption = None,
 ) -> None:
     """Run an application with its elements on this machine, and upgrade it whenever you save a file."""
     screens = open_screens()
@@ -245,7 +247,8 @@ def command(
         started = FileSource(programs) if programs is not None else None
         upstreams = upstreams_given(upstream)
         settings = RunSettings(sources, folder, Settings(opt_level), where, port, upstreams, started)
-        work = run_once(settings, screens) if once else run_until_told(settings, screens)
+        token = dashboard_token(dashboard_token_file, ANY_LOCAL_PORT)
+        work = run_once(settings, screens) if once else run_until_told(settings, token, screens)
         good = asyncio.run(supervised(work))
     if good is None:
         screens.out.print("stopped")

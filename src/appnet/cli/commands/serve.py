@@ -43,7 +43,7 @@ from appnet.cli.options import (
 from appnet.cli.planned import where_of
 from appnet.cli.screen import show_diagnostics, tell
 from appnet.cli.supervise import supervised
-from appnet.cli.tls import CertificateOption, KeyOption, server_tls, server_token
+from appnet.cli.tls import CertificateOption, DashboardTokenOption, KeyOption, dashboard_token, server_tls, server_token
 from appnet.compile.fit import DEFAULT_TARGET
 from appnet.deploy.local.machine import LocalMachine, RunSettings, Served
 from appnet.deploy.local.program import ApplicationError
@@ -59,10 +59,10 @@ EXAMPLES = ("appnetctl serve app.yaml --upstream server=127.0.0.1:50051",)
 PAGE = "local.md"
 
 
-async def serve_until_told(settings: RunSettings, status: Address, screens: Screens) -> NoReturn:
+async def serve_until_told(settings: RunSettings, status: Address, token: str | None, screens: Screens) -> NoReturn:
     """Stays up, tells every node its version as it connects, and brings every save to those that are."""
     out = screens.out
-    async with LocalMachine(settings) as machine, StatusServer(machine, status, lambda it: tell(out, it)):
+    async with LocalMachine(settings) as machine, StatusServer(machine, status, lambda it: tell(out, it), token):
         show_diagnostics(screens.err, machine.controller.running.application.warnings)
         show_plan(machine, out)
         assert settings.served is not None
@@ -155,6 +155,7 @@ def command(
     max_message: MaxMessageOption = None,
     idle_timeout: IdleTimeoutOption = None,
     traces: TracesOption = None,
+    dashboard_token_file: DashboardTokenOption = None,
 ) -> None:
     """Run the control plane for Envoys that you start yourself, and upgrade them whenever you save a file."""
     screens = open_screens()
@@ -178,6 +179,6 @@ def command(
             forward=forward,
             canaries=tuple(name.strip() for it in canary or () for name in it.split(",")),
         )
-        work = serve_until_told(settings, own[2], screens)
+        work = serve_until_told(settings, own[2], dashboard_token(dashboard_token_file, own[2]), screens)
         asyncio.run(supervised(work, alone=True))
     screens.out.print("stopped")

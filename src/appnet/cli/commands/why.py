@@ -11,7 +11,7 @@ import typer
 from appnet.behaviour.reader import load_behaviour
 from appnet.behaviour.run import INTERPRETER, run_behaviour
 from appnet.behaviour.saved import case_text
-from appnet.behaviour.telling import told
+from appnet.behaviour.telling import WHO_TELLS, told
 from appnet.cli.cluster import ControllerOption
 from appnet.cli.errors import FAILURE, open_screens, told_errors
 from appnet.cli.live import plain
@@ -25,11 +25,6 @@ EXAMPLES = (
     "appnetctl why --last firewall --save firewall.behaviour.yaml",
 )
 PAGE = "telemetry.md"
-
-_NOT_THERE = (
-    "native Envoy modules and programs with a gRPC library tell why they refuse, for a while; wasm modules of Envoy do "
-    "not yet"
-)
 
 
 def command(
@@ -72,7 +67,7 @@ def _found(asked: Controller, call: str, element: str) -> list[dict[str, Any]]:
     answer = asked.refusals(call, element)
     if not answer["refusals"]:
         open_screens().err.print(
-            f"error: {plain(str(answer.get('missing')))}; {_NOT_THERE}", markup=False, soft_wrap=True
+            f"error: {plain(str(answer.get('missing')))}; {WHO_TELLS}", markup=False, soft_wrap=True
         )
         raise typer.Exit(FAILURE)
     return list(answer["refusals"])

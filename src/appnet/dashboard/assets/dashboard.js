@@ -7,6 +7,7 @@ const pause = document.getElementById("pause");
 let source = null;
 let waiting = 0;
 let wanted = ""; // the frame that the page is to have
+const orders = new WeakMap(); // of tables, keys of rows that may have to move
 const drawn = new Map(); // texts in pictures that are cells of tables, too
 
 // --- rows ---
@@ -43,6 +44,7 @@ function change(table, { rows = [], keys }) {
     for (const [key, row] of known) {
       if (!left.has(key)) row.remove();
     }
+    orders.set(table, keys);
   }
   const order = table.dataset.sorted === undefined;
   for (const [key, behind, cells] of rows) {
@@ -61,8 +63,23 @@ function change(table, { rows = [], keys }) {
     });
   }
   table.closest("section").querySelector(".empty").hidden = into.rows.length > 0;
-  if (!table.matches(":hover, :focus-within")) sort(table);
+  if (!table.matches(":hover, :focus-within")) {
+    if (order) arrange(table);
+    else sort(table);
+  }
   search(table);
+}
+
+// Puts rows where the page was last told to have them.
+function arrange(table) {
+  const into = table.tBodies[0];
+  const known = new Map(Array.from(into.rows, (row) => [row.dataset.key, row]));
+  const rows = (orders.get(table) ?? []).map((key) => known.get(key)).filter(Boolean);
+  if (rows.length < into.rows.length) return; // others have come since, behind those that they belong to
+  rows.forEach((row, number) => {
+    if (into.rows[number] !== row) into.insertBefore(row, into.rows[number]);
+  });
+  orders.delete(table);
 }
 
 // --- looking for rows, and their order ---
@@ -144,6 +161,11 @@ function heard(event) {
     const table = document.getElementById(name);
     if (table) change(table, it);
   }
+  for (const [name, { paths, top }] of Object.entries(news.charts ?? {})) {
+    const figure = document.getElementById(name);
+    figure?.querySelectorAll("path").forEach((path, number) => path.setAttribute("d", paths[number]));
+    if (figure) figure.querySelector(".top").textContent = top;
+  }
   wanted = news.frame ?? wanted;
   if (wanted && wanted !== body.dataset.frame) reframe();
   else tell("Live");
@@ -169,8 +191,30 @@ function stop() {
   source = null;
 }
 
+// --- buttons ---
+
+async function act(place, button) {
+  const output = place.querySelector("output");
+  const { application, action } = button.dataset;
+  const token = place.querySelector("input").value;
+  output.textContent = "Under way";
+  try {
+    const answer = await fetch(`act?${new URLSearchParams({ application, action })}`, {
+      method: "POST",
+      headers: { "X-AppNet-Token": token },
+    });
+    output.textContent = await answer.text();
+  } catch {
+    output.textContent = "It does not answer";
+  }
+}
+
 function prepare() {
   drawn.clear();
+  for (const place of document.querySelectorAll(".actions")) {
+    place.hidden = false;
+    for (const button of place.querySelectorAll("button")) button.addEventListener("click", () => act(place, button));
+  }
   for (const it of document.querySelectorAll("[data-cell]")) drawn.set(it.dataset.cell, it);
   for (const table of document.querySelectorAll("main table")) sortable(table);
   for (const input of document.querySelectorAll("input[type=search]")) {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from appnet.application.model import Edge as WrittenEdge
 from appnet.compile.pipeline import Version
+from appnet.dashboard.charts import chart
 from appnet.dashboard.counts import Grown
 from appnet.dashboard.model import Cell, Column, Heading, Image, Lines, Page, Row, Section, Table
 from appnet.dashboard.pages.view import (
@@ -21,7 +22,9 @@ from appnet.dashboard.pages.view import (
     summed,
 )
 from appnet.dashboard.running import EdgeKey, Running
-from appnet.observe.points import REFUSALS
+from appnet.dashboard.trends import STEP_SECONDS, STEPS
+from appnet.observe.points import ENTRIES, REFUSALS
+from appnet.observe.shown import time_shown
 from appnet.optimize.explain import Explanation, told_briefly
 from appnet.optimize.picture import picture
 
@@ -32,10 +35,11 @@ async def edge(view: View) -> Page:
     application = view.of_edge(asked)
     if application is None and asked not in view.counts.known():
         raise UnknownError(f"There is no edge {asked}; the overview has those that there are.")
-    sections: list[Section] = [_now(view, asked)]
+    sections: list[Section] = [_now(view, asked), *_lately(view, asked)]
     if application is not None:
         for version in application.versions:
             sections += _chains(view, application, version, asked)
+        sections.append(_state(view, asked))
         sections.append(_modules(view, application, asked))
         sections.append(await nodes_table([application], asked))
     else:
@@ -46,6 +50,15 @@ async def edge(view: View) -> Page:
 def _now(view: View, asked: EdgeKey) -> Table:
     row = Row("now", (Cell("all methods"), *nows(view.counts.edge(asked))))
     return Table("now", "Calls", (Column("of"), *NOWS), [row], "")
+
+
+def _lately(view: View, asked: EdgeKey) -> Iterator[Section]:
+    """The last minutes, as lines."""
+    steps, since = view.trends.of(asked), f"{STEPS * STEP_SECONDS / 60:.0f} minutes ago"
+    rates = {"calls": [it.calls for it in steps], "refused": [it.refused for it in steps]}
+    yield chart("rates", "Calls and refusals a second", rates, lambda it: f"{it:,.1f}/s", since)
+    took = {"p50": [it.p50 for it in steps], "p99": [it.p99 for it in steps]}
+    yield chart("took", "How long calls took", took, time_shown, since)
 
 
 def chains_of(view: View, version: Version, asked: EdgeKey) -> Iterator[tuple[int, WrittenEdge, Explanation]]:
@@ -97,6 +110,21 @@ def _elements(view: View, version: Version, number: int, asked: EdgeKey) -> Tabl
     )
     caption = f"Elements of {', '.join(plan.edge.methods)}, in the order in which requests pass them"
     return Table(f"elements-{version.id}-{number}", caption, columns, rows, "The chain has no elements.")
+
+
+def _state(view: View, asked: EdgeKey) -> Table:
+    """What Maps and Vecs of the elements hold, in the instances of each version."""
+    held: dict[tuple[str, str, str], Grown] = {}
+    for key, it in view.counts.grown(asked, ENTRIES):
+        of = key.element, key.detail, key.version
+        held[of] = held.get(of, Grown()).plus(it)
+    rows = []
+    for (element, variable, version), it in sorted(held.items()):
+        leads = address("element", asked, element=element)
+        cells = (Cell(f"{element}.{variable}", leads), Cell(version, look="code"), count_cell(it.count))
+        rows.append(Row(f"{element}/{variable}/{version}", cells))
+    columns = (Column("variable"), Column("version"), Column("entries", numbers=True))
+    return Table("entries", "State of all instances", columns, rows, "No Map or Vec of it has told its size.")
 
 
 def _modules(view: View, application: Running, asked: EdgeKey) -> Table:

@@ -14,7 +14,7 @@ from appnet.ir.nodes import Element, Handler, StateClass
 from appnet.ir.rows import match_action_rows
 from appnet.ir.sharing import shares
 from appnet.ir.words import handler_notes, share_notes, state_notes
-from appnet.observe.points import EVICTIONS, REFUSALS, REPLIES, ROW_HITS
+from appnet.observe.points import ENTRIES, EVICTIONS, REFUSALS, REPLIES, ROW_HITS
 from appnet.observe.store import StreamKey
 
 
@@ -75,7 +75,11 @@ def _of_chain(
     yield Lines((f"It runs in the {place.side.value}'s {place.processor} as {place.target} code.",))
     for handler, body in found.handlers.items():
         yield _rows(handler, body, hits, view.counts.nothing, tail)
-    yield _state(view, found, tail)
+    held: dict[str, Grown] = {}
+    for key, it in view.counts.grown(edge, ENTRIES):
+        if key.element == name and key.version in codes:
+            held[key.detail] = held.get(key.detail, Grown()).plus(it)
+    yield _state(view, found, held, tail)
     evicted = summed(it for key, it in view.counts.grown(edge, EVICTIONS) if key.element == name)
     if evicted.count:
         entries = Row("all", (Cell("full Maps and Vecs"), rate_cell(evicted.rate), count_cell(evicted.count)))
@@ -116,19 +120,24 @@ def _match(number: str) -> str:
     return number.rstrip("abcdefghijklmnopqrstuvwxyz")
 
 
-def _state(view: View, found: Element, tail: str) -> Table:
+def _state(view: View, found: Element, held: dict[str, Grown], tail: str) -> Table:
+    """``held``: how many entries variables have, of all instances together."""
     records, shared = view.telemetry.records.counts(), shares(found)
     rows = []
     for it in found.state:
         stream = it.state_class is StateClass.RECORD
-        count = records.get(StreamKey(found.name, it.name), 0)
+        count = records.get(StreamKey(found.name, it.name), 0) if stream else None
+        entries = held[it.name].count if it.name in held else None
         cells = (
             Cell(it.name, address("records", element=found.name) if stream else ""),
             Cell(str(it.type), look="code"),
             Cell(", ".join(state_notes(it))),
             Cell(share_notes(shared[it.name])),
-            count_cell(count) if stream else Cell(NONE, look="quiet"),
+            *(count_cell(one) if one is not None else Cell(NONE, look="quiet") for one in (entries, count)),
         )
         rows.append(Row(it.name, cells))
-    columns = (*map(Column, ("variable", "type", "class", "between instances")), Column("records", numbers=True))
+    columns = (
+        *map(Column, ("variable", "type", "class", "between instances")),
+        *(Column(it, numbers=True) for it in ("entries", "records")),
+    )
     return Table(f"state-{tail}", "State", columns, rows, "It has no state.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from appnet.behaviour.explained import explained
 from appnet.behaviour.run import status_name
-from appnet.behaviour.telling import clock, told_replay, told_row, value_read, verdict, what_read
+from appnet.behaviour.telling import WHO_TELLS, clock, told_replay, told_row, value_read, verdict, what_read
 from appnet.control.refused import program_of
 from appnet.dashboard.model import Cell, Column, Lines, Page, Row, Section, Table
 from appnet.dashboard.pages.view import UnknownError, View, address
@@ -17,10 +17,7 @@ from appnet.observe.shown import value_text
 
 _MOST = 200
 _LONGEST = 120
-_WHICH = (
-    "Native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet. The "
-    "control plane keeps the last 2,000 of these refusals."
-)
+_WHICH = f"{WHO_TELLS[0].upper()}{WHO_TELLS[1:]}. The control plane keeps the last 2,000 of these refusals."
 
 
 async def refusals(view: View) -> Page:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from appnet.dashboard.counts import Counts, Edge, Grown
 from appnet.dashboard.model import Cell, Column, Row, Table
 from appnet.dashboard.running import EdgeKey, Explanations, Running
+from appnet.dashboard.trends import Trends
 from appnet.observe.shown import time_shown
 from appnet.observe.telemetry import Telemetry
 from appnet.processors.processor import Acceptance
@@ -34,13 +35,16 @@ class UnknownError(Exception):
 
 @dataclass(frozen=True)
 class View:
-    """What runs, and what came of it. ``asked``: the parameters of the page."""
+    """What runs, and what came of it. ``asked``: the parameters of the page. ``acts``: who knows a token may change
+    what runs."""
 
     applications: Sequence[Running]
     counts: Counts
+    trends: Trends
     telemetry: Telemetry
     explanations: Explanations
     asked: Mapping[str, str]
+    acts: bool = False
 
     def edge_asked(self) -> EdgeKey:
         """The edge that the page is about."""

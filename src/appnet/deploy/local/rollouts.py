@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from appnet.control.controller import Controller
-from appnet.control.rollout import Rollout, RolloutError
+from appnet.control.rollout import RolloutError
 from appnet.processors.processor import Node
 from appnet.system.http import is_loopback
 
@@ -32,20 +32,26 @@ class RolloutPages:
         return web.json_response(await self._described())
 
     async def _undo(self, request: web.Request) -> web.Response:
-        return await self._changed(request, "rollout undo", self._controller.undo)
+        return await self._changed(request, "undo")
 
     async def _promote(self, request: web.Request) -> web.Response:
-        return await self._changed(request, "rollout promote", self._controller.promote)
+        return await self._changed(request, "promote")
 
-    async def _changed(self, request: web.Request, name: str, change: Callable[[], Awaitable[Rollout]]) -> web.Response:
+    async def change(self, word: str) -> str:
+        """Does `undo` or `promote`, and says what came of it. Raises `RolloutError`."""
+        rollout = await (self._controller.undo() if word == "undo" else self._controller.promote())
+        nodes = ", ".join(rollout.accept_seconds) or "no node has anything new"
+        told = f"rollout {word}: version {rollout.version.id} ({nodes})"
+        self._told(told)
+        return told
+
+    async def _changed(self, request: web.Request, word: str) -> web.Response:
         if "Origin" in request.headers or not is_loopback(request.remote):
             return web.json_response({"error": "only programs on the control plane's machine may do this"}, status=403)
         try:
-            rollout = await change()
+            await self.change(word)
         except RolloutError as error:
             return web.json_response({"error": str(error)}, status=409)
-        nodes = ", ".join(rollout.accept_seconds) or "no node has anything new"
-        self._told(f"{name}: version {rollout.version.id} ({nodes})")
         return web.json_response(await self._described())
 
     async def _described(self) -> dict[str, Any]:

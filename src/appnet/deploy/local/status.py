@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from aiohttp import web
 from prometheus_client.core import GaugeMetricFamily
@@ -10,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE
 from appnet.behaviour.explained import Program, RefusalsPage
-from appnet.behaviour.telling import clock
+from appnet.behaviour.telling import moment
 from appnet.control.refused import program_of
 from appnet.control.replan import suggested_metric
 from appnet.control.rollout import artifacts_of
@@ -23,7 +24,7 @@ from appnet.observe.metrics import metrics_page
 from appnet.observe.refusals import Refusal
 from appnet.processors.processor import Acceptance
 from appnet.system.address import Address
-from appnet.system.http import serve_http
+from appnet.system.http import own_pages, serve_http
 
 
 class StatusServer:
@@ -31,22 +32,25 @@ class StatusServer:
     async context manager.
 
     It is ready once there is a version for nodes to run. ``told`` hears of versions that somebody changes here.
-    Entering raises OSError where the address cannot be had.
+    With a ``token``, the dashboard has buttons for those who know it. Entering raises OSError where the address cannot
+    be had.
     """
 
-    def __init__(self, machine: LocalMachine, address: Address, told: Callable[[str], None]) -> None:
-        self._machine, self._address = machine, address
+    def __init__(
+        self, machine: LocalMachine, address: Address, told: Callable[[str], None], token: str | None = None
+    ) -> None:
+        self._machine, self._address, self._token = machine, address, token
         self._rollouts = RolloutPages(machine.controller, told)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> StatusServer:
-        application = web.Application()
+        application = web.Application(middlewares=[own_pages])
         application.router.add_get("/healthz", self._ok)
         application.router.add_get("/readyz", self._ok)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/nodes/{name}", self._node)
         self._rollouts.add_to(application)
-        Dashboard(self._applications, self._machine.telemetry, clustered=False).add_to(application)
+        Dashboard(self._applications, self._machine.telemetry, clustered=False, token=self._token).add_to(application)
         self._machine.telemetry.add_pages(application)
         RefusalsPage(self._machine.telemetry.refusals, self._program).add_to(application)
         self._runner = await serve_http(application, self._address)
@@ -68,12 +72,14 @@ class StatusServer:
     def _applications(self) -> Iterator[Running]:
         it = self._machine.controller
         name = it.running.application.application.name
-        past = [Past(one.version.id, f"until {clock(int(one.until * 1e9))}") for one in it.past]
+        past = [Past(one.version.id, f"until {moment(one.until)}") for one in it.past]
         canaries = f"canaries: {', '.join(sorted(it.canaries))}" if it.canaries else ""
         address = f" --status {self.address}"
-        commands = [f"appnetctl rollout {word}{address}" for word in ("undo", *(["promote"] if it.canaries else []))]
+        words = ("undo", *(["promote"] if it.canaries else []))
+        commands = [f"appnetctl rollout {word}{address}" for word in words]
+        actions = {word: partial(self._rollouts.change, word) for word in words}
         nodes = [(node, it.meant_for(node)) for node in it.nodes]
-        yield Running(name, "", it.running, it.candidate, it.versions, nodes, past, canaries, commands)
+        yield Running(name, "", it.running, it.candidate, it.versions, nodes, past, canaries, commands, actions)
 
     async def _ok(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

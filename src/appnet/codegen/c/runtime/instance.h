@@ -143,6 +143,8 @@ struct an_call {
   uint64_t *cells;     /* where the call is counted: see metrics.h */
   an_step *step;       /* that runs on trial; NULL: none */
   uint64_t began_ns;   /* when an_metrics_begin was called; 0: it was not */
+  uint64_t entered_ns; /* of a call that is timed, when the chain took the event in hand; 0: it has none */
+  uint64_t stay_ns;    /* how long the chain has had it in hand, from 1 on; 0: the call is not timed */
   an_trace *trace;     /* NULL: the call is not sampled. What is in it so far, for trace.c: */
   uint32_t trace_events, trace_noted, trace_dropped;
   int64_t counted;     /* host that this call counts for in instance->loads, or -1 */

@@ -1,8 +1,10 @@
 #include "metrics.h"
 
+#include "kept.h"
 #include "otlp.h"
 #include "program.h"
 #include "trial.h"
+#include "vec.h"
 
 enum {
 #if defined(__wasm__)
@@ -11,11 +13,14 @@ enum {
   SHARDS = 8,
 #endif
   LINE = 64, /* bytes that threads disturb one another in */
-  /* A histogram has 8 buckets in each octave of seconds, from 2^-20 (1 us) to 2^8. */
-  SCALE = 3, PER_OCTAVE = 1 << SCALE, FIRST_OCTAVE = -20, OCTAVES = 28, BUCKETS = OCTAVES * PER_OCTAVE,
+  TIMED = 64, /* one of so many calls is */
+  /* A histogram has 8 buckets in each octave of seconds: of RPCs from 2^-20 (1 us) to 2^8, of the chain from 2^-27 (7 ns)
+   * to 2. */
+  SCALE = 3, PER_OCTAVE = 1 << SCALE, OCTAVES = 28, BUCKETS = OCTAVES * PER_OCTAVE,
+  RPC_OCTAVE = -20, CHAIN_OCTAVE = -27,
   TICK_BITS = 30, /* time is counted in 2^-30 s, so that octaves end at powers of two */
   /* The cells of a method. */
-  CALLS = 0, ENDS, UNJUDGED, TICKS = UNJUDGED + AN_STATUS_COUNT, BUCKET, METHOD_CELLS = BUCKET + BUCKETS,
+  CALLS = 0, ENDS, BYTES, UNJUDGED = BYTES + 2, TOOK = UNJUDGED + AN_STATUS_COUNT, METHOD_CELLS = TOOK + 1 + BUCKETS,
   CUMULATIVE = 2,
 };
 
@@ -25,6 +30,7 @@ struct an_metrics {
   void *memory;
   uint64_t *cells;    /* SHARDS copies */
   uint64_t *lost;     /* for each record stream what was dropped, then for each evictor what was let go */
+  uint64_t *stays;    /* for each method, how long timed calls were in hand: ticks, then buckets; few, so all threads' */
   uint64_t start_ns;  /* on the wall clock */
   uint64_t taken_ns;  /* on the monotonic one */
   uint64_t taken_sum; /* of all cells */
@@ -125,7 +131,8 @@ bool an_metrics_init(an_instance *instance) {
   it->cell_count = an_size_mul(an_size_add(cells, per_line) / per_line, per_line);
   it->memory = an_alloc_zeroed(an_size_add(LINE, an_size_mul(an_size_mul(it->cell_count, SHARDS), sizeof(uint64_t))));
   it->lost = an_alloc_zeroed(an_size_mul(lost_count(program) + 1, sizeof(uint64_t)));
-  if (it->memory == NULL || it->lost == NULL) return false;
+  it->stays = an_alloc_zeroed(an_size_mul(an_size_mul(program->method_count, 1 + BUCKETS), sizeof(uint64_t)));
+  if (it->memory == NULL || it->lost == NULL || it->stays == NULL) return false;
   it->cells = (uint64_t *)(void *)(((uintptr_t)it->memory + LINE - 1) / LINE * LINE);
   it->start_ns = instance->services.wall_ns(instance->services.host);
   it->taken_ns = instance->services.now_ns(instance->services.host);
@@ -139,6 +146,7 @@ void an_metrics_free(an_instance *instance) {
   if (instance->metrics == NULL) return;
   an_free(instance->metrics->memory);
   an_free(instance->metrics->lost);
+  an_free(instance->metrics->stays);
   an_free(instance->metrics);
 }
 
@@ -151,18 +159,29 @@ uint64_t *an_metrics_cells(const an_instance *instance) {
   return it->cells + stack % SHARDS * it->cell_count;
 }
 
+static size_t method_of(const an_call *call) { return (size_t)(call->method - call->instance->program->methods); }
+
 static uint64_t *cells_of(const an_call *call) {
-  const an_instance *instance = call->instance;
-  size_t method = (size_t)(call->method - instance->program->methods);
-  return call->cells + instance->metrics->methods_at + method * METHOD_CELLS;
+  return call->cells + call->instance->metrics->methods_at + method_of(call) * METHOD_CELLS;
 }
 
-static void tally_add(uint64_t *cell, uint64_t count) { __atomic_fetch_add(cell, count, __ATOMIC_RELAXED); }
+static uint64_t tally_add(uint64_t *cell, uint64_t count) { return __atomic_fetch_add(cell, count, __ATOMIC_RELAXED); }
 
 void an_metrics_begin(an_call *call) {
   if (!AN_COUNT) return;
   call->began_ns = (call->instance->metrics->untimed ? 0 : an_now(call)) | 1; /* 0 stands for a call that did not begin */
-  tally_add(&cells_of(call)[CALLS], 1);
+  call->stay_ns = tally_add(&cells_of(call)[CALLS], 1) % TIMED == 0;
+}
+
+void an_metrics_entered(an_call *call, uint64_t now_ns) { call->entered_ns = now_ns; }
+
+void an_metrics_left(an_call *call, uint64_t now_ns) {
+  if (call->entered_ns != 0 && now_ns > call->entered_ns) call->stay_ns += now_ns - call->entered_ns;
+  call->entered_ns = 0;
+}
+
+void an_metrics_message(const an_call *call, an_direction direction, size_t size) {
+  if (call->began_ns != 0) tally_add(&cells_of(call)[BYTES + direction], size);
 }
 
 void an_metrics_unjudged(an_call *call, int32_t code) {
@@ -171,15 +190,15 @@ void an_metrics_unjudged(an_call *call, int32_t code) {
   if (call->began_ns != 0) tally_add(&cells_of(call)[UNJUDGED + (status < AN_STATUS_COUNT ? status : AN_STATUS_UNKNOWN)], 1);
 }
 
-/* Nanoseconds as 2^-30 s; times beyond 2^8 s count as that long. */
-static uint64_t ticks_of(uint64_t ns) {
-  const uint64_t most = (uint64_t)256 * 1000000000u - 1;
+/* Nanoseconds as 2^-30 s; times beyond the last octave count as that long. */
+static uint64_t ticks_of(uint64_t ns, int first_octave) {
+  const uint64_t most = ((uint64_t)1 << (first_octave + OCTAVES)) * 1000000000u - 1;
   if (ns > most) ns = most;
   return ns + (ns * 4948730u >> 26); /* 2^30 / 10^9 is 1.073741824 */
 }
 
 /* A bucket has its upper end and not its lower one: less a tick, a power of two falls into the one below. */
-static unsigned bucket_of(uint64_t ticks) {
+static unsigned bucket_of(uint64_t ticks, int first_octave) {
   static const uint64_t ends[PER_OCTAVE - 1] = {
       /* 2^(63 + i/8) */
       0x8b95c1e3ea8bd6e7u, 0x9837f0518db8a970u, 0xa5fed6a9b15138ebu, 0xb504f333f9de6485u,
@@ -187,21 +206,32 @@ static unsigned bucket_of(uint64_t ticks) {
   };
   ticks = ticks > 1 ? ticks - 1 : 1;
   int octave = 63 - __builtin_clzll(ticks) - TICK_BITS;
-  if (octave < FIRST_OCTAVE) return 0;
+  if (octave < first_octave) return 0;
   uint64_t mantissa = ticks << __builtin_clzll(ticks);
   unsigned part = 0;
   for (unsigned i = 0; i < PER_OCTAVE - 1; i++) part += mantissa >= ends[i];
-  return (unsigned)(octave - FIRST_OCTAVE) * PER_OCTAVE + part;
+  return (unsigned)(octave - first_octave) * PER_OCTAVE + part;
+}
+
+/* A histogram is a cell of ticks, and then its buckets. */
+static void add_time(uint64_t *histogram, uint64_t ns, int first_octave) {
+  const uint64_t ticks = ticks_of(ns, first_octave);
+  tally_add(histogram, ticks);
+  tally_add(histogram + 1 + bucket_of(ticks, first_octave), 1);
+}
+
+static uint64_t *stays_of(const an_instance *instance, size_t method) {
+  return instance->metrics->stays + method * (1 + BUCKETS);
 }
 
 void an_metrics_end(const an_call *call) {
   if (call->began_ns == 0) return;
   uint64_t *cells = cells_of(call);
   tally_add(&cells[ENDS], 1);
+  if (call->stay_ns > 1) add_time(stays_of(call->instance, method_of(call)), call->stay_ns - 1, CHAIN_OCTAVE);
   if (call->instance->metrics->untimed) return;
-  uint64_t now = an_now(call), ticks = ticks_of(now > call->began_ns ? now - call->began_ns : 0);
-  tally_add(&cells[TICKS], ticks);
-  tally_add(&cells[BUCKET + bucket_of(ticks)], 1);
+  const uint64_t now = an_now(call);
+  add_time(&cells[TOOK], now > call->began_ns ? now - call->began_ns : 0, RPC_OCTAVE);
 }
 
 void an_metrics_dropped(an_instance *instance, size_t stream, uint64_t count) {
@@ -404,41 +434,89 @@ static void append_all_lost(metrics_batch *it) {
   append_lost(it, "appnet.spans.dropped", "{span}", NULL, nothing, spans);
 }
 
-/* The buckets from the first to the last that is not empty. */
-static uint64_t append_buckets(metrics_batch *it, size_t first_cell) {
-  const an_metrics *metrics = it->instance->metrics;
+/* The buckets from the first to the last that is not empty; how many values there are. */
+static uint64_t append_buckets(metrics_batch *it, const uint64_t *buckets, int first_octave) {
   size_t first = 0, last = BUCKETS;
   uint64_t count = 0;
-  while (first < BUCKETS && tally_total(metrics, first_cell + first) == 0) first++;
-  while (last > first && tally_total(metrics, first_cell + last - 1) == 0) last--;
-  int64_t offset = (int64_t)FIRST_OCTAVE * PER_OCTAVE + (int64_t)first;
-  size_t buckets = an_otlp_open(it->to, TAG_POSITIVE);
+  while (first < BUCKETS && buckets[first] == 0) first++;
+  while (last > first && buckets[last - 1] == 0) last--;
+  int64_t offset = (int64_t)first_octave * PER_OCTAVE + (int64_t)first;
+  size_t positive = an_otlp_open(it->to, TAG_POSITIVE);
   an_otlp_varint(it->to, TAG_OFFSET, (uint64_t)(offset << 1) ^ (uint64_t)(offset >> 63));
   size_t counts = an_otlp_open(it->to, TAG_BUCKET_COUNTS);
   for (size_t i = first; i < last; i++) {
-    uint64_t in_bucket = tally_total(metrics, first_cell + i);
-    an_otlp_number(it->to, in_bucket);
-    count += in_bucket;
+    an_otlp_number(it->to, buckets[i]);
+    count += buckets[i];
   }
   an_otlp_close(it->to, counts);
-  an_otlp_close(it->to, buckets);
+  an_otlp_close(it->to, positive);
   return count;
+}
+
+/* Of a method; no point where there are no values. */
+static void append_histogram(metrics_batch *it, size_t method, const uint64_t *cells, int first_octave) {
+  uint64_t any = 0;
+  for (size_t i = 1; i <= BUCKETS; i++) any |= cells[i];
+  if (any == 0) return;
+  size_t point = open_point(it);
+  an_otlp_text_attribute(it->to, TAG_HISTOGRAM_ATTRIBUTE, "rpc.system.name", "grpc");
+  append_method(it, TAG_HISTOGRAM_ATTRIBUTE, method);
+  an_otlp_fixed64(it->to, TAG_COUNT, append_buckets(it, cells + 1, first_octave));
+  an_otlp_double(it->to, TAG_TOTAL, (double)cells[0] / (double)((uint64_t)1 << TICK_BITS));
+  an_otlp_varint(it->to, TAG_SCALE, SCALE << 1);
+  an_otlp_close(it->to, point);
 }
 
 static void append_durations(metrics_batch *it, const char *name) {
   const an_metrics *metrics = it->instance->metrics;
   metric of = open_metric(it, name, "s", TAG_EXPONENTIAL);
   for (size_t i = 0; i < it->instance->program->method_count; i++) {
-    size_t cells = metrics->methods_at + i * METHOD_CELLS;
-    if (metrics->untimed || tally_total(metrics, cells + ENDS) == 0) continue;
+    uint64_t cells[1 + BUCKETS];
+    for (size_t n = 0; n <= BUCKETS; n++) cells[n] = tally_total(metrics, metrics->methods_at + i * METHOD_CELLS + TOOK + n);
+    append_histogram(it, i, cells, RPC_OCTAVE);
+  }
+  close_metric(it, of, false);
+}
+
+static void append_stays(metrics_batch *it) {
+  metric of = open_metric(it, "appnet.chain.duration", "s", TAG_EXPONENTIAL);
+  for (size_t i = 0; i < it->instance->program->method_count; i++) {
+    uint64_t cells[1 + BUCKETS];
+    for (size_t n = 0; n <= BUCKETS; n++) cells[n] = __atomic_load_n(&stays_of(it->instance, i)[n], __ATOMIC_RELAXED);
+    append_histogram(it, i, cells, CHAIN_OCTAVE);
+  }
+  close_metric(it, of, false);
+}
+
+static void append_bytes(metrics_batch *it) {
+  static const char *const directions[] = {"request", "response"};
+  const an_metrics *metrics = it->instance->metrics;
+  metric of = open_metric(it, "appnet.message.bytes", "By", TAG_SUM);
+  for (size_t i = 0; i < 2 * it->instance->program->method_count; i++) {
+    const uint64_t bytes = tally_total(metrics, metrics->methods_at + i / 2 * METHOD_CELLS + BYTES + i % 2);
+    if (bytes == 0) continue;
     size_t point = open_point(it);
-    an_otlp_text_attribute(it->to, TAG_HISTOGRAM_ATTRIBUTE, "rpc.system.name", "grpc");
-    append_method(it, TAG_HISTOGRAM_ATTRIBUTE, i);
-    double seconds = (double)tally_total(metrics, cells + TICKS) / (double)((uint64_t)1 << TICK_BITS);
-    uint64_t count = append_buckets(it, cells + BUCKET);
-    an_otlp_fixed64(it->to, TAG_COUNT, count);
-    an_otlp_double(it->to, TAG_TOTAL, seconds);
-    an_otlp_varint(it->to, TAG_SCALE, SCALE << 1);
+    an_otlp_fixed64(it->to, TAG_VALUE, bytes);
+    append_method(it, TAG_NUMBER_ATTRIBUTE, i / 2);
+    an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.direction", directions[i % 2]);
+    an_otlp_close(it->to, point);
+  }
+  close_metric(it, of, true);
+}
+
+/* How much each Map and Vec holds. Nobody waits for it: a handler may change it meanwhile. */
+static void append_state(metrics_batch *it) {
+  const an_program *program = it->instance->program;
+  metric of = open_metric(it, "appnet.state.entries", "{entry}", TAG_SUM);
+  for (size_t i = 0; i < program->variable_count; i++) {
+    const an_variable *variable = &program->variables[i];
+    const void *value = *an_variable_at(it->instance, variable);
+    if (variable->type->kind != AN_MAP && variable->type->kind != AN_VEC) continue;
+    const uint32_t *size = variable->type->kind == AN_MAP ? &((const an_map *)value)->size : &((const an_vec *)value)->size;
+    size_t point = open_point(it);
+    an_otlp_fixed64(it->to, TAG_VALUE, __atomic_load_n(size, __ATOMIC_RELAXED));
+    an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", program->elements[variable->element]);
+    an_otlp_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", an_store_name(variable));
     an_otlp_close(it->to, point);
   }
   close_metric(it, of, false);
@@ -455,13 +533,18 @@ bool an_stands_at_server(const an_instance *instance) {
 }
 
 static void append_metrics(metrics_batch *it) {
+  static const an_view nothing = {NULL, 0};
   bool at_server = an_stands_at_server(it->instance);
+  append_lost(it, "appnet.chain.starts", "{start}", NULL, nothing, 1);
   append_methods(it, "appnet.calls", "{call}", false);
   append_methods(it, "appnet.calls.in_flight", "{call}", true);
   append_tallies(it, "appnet.refusals", "{call}", AN_TALLY_REFUSALS);
   append_tallies(it, "appnet.replies", "{call}", AN_TALLY_REPLIES);
   append_tallies(it, "appnet.row.hits", "{hit}", AN_TALLY_ROW);
   append_all_lost(it);
+  append_bytes(it);
+  append_state(it);
+  append_stays(it);
   append_durations(it, at_server ? "rpc.server.call.duration" : "rpc.client.call.duration");
 }
 

@@ -45,6 +45,12 @@ static inline void an_tally_refusal(an_call *call, uint32_t first) {
 
 /* The call is one of a method of the chain, which is known. */
 void an_metrics_begin(an_call *call);
+/* A few of the calls are timed: how long the chain has them in hand, event by event, tells the host with its own clock. */
+static inline bool an_is_timed(const an_call *call) { return AN_COUNT && __builtin_expect(call->stay_ns != 0, 0); }
+void an_metrics_entered(an_call *call, uint64_t now_ns);
+void an_metrics_left(an_call *call, uint64_t now_ns);
+/* A message of so many bytes is looked at, as it came. */
+void an_metrics_message(const an_call *call, an_direction direction, size_t size);
 /* It was refused before any element judged it, or could not be read. */
 void an_metrics_unjudged(an_call *call, int32_t code);
 /* It has ended; nothing where it did not begin. */

@@ -193,6 +193,8 @@ class OnHost:
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
+            if answer.status == http.client.FORBIDDEN:
+                raise ClusterError(f"{self._address} answers: {answer.read(200).decode(errors='replace').strip()}")
             if answer.status != http.client.OK:
                 raise foreign
             yield answer

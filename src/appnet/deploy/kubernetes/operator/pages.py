@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from appnet.application.model import USUAL_PROCESSOR
 from appnet.behaviour.explained import Program, RefusalsPage
-from appnet.behaviour.telling import clock
+from appnet.behaviour.telling import moment
 from appnet.control.refused import program_of
 from appnet.control.replan import Better, suggested_metric
 from appnet.dashboard import Dashboard, Running
@@ -22,7 +22,7 @@ from appnet.observe.telemetry import Telemetry
 from appnet.processors import registry
 from appnet.processors.processor import ControlPlane, Delivery
 from appnet.system.address import Address
-from appnet.system.http import serve_http
+from appnet.system.http import own_pages, serve_http
 
 
 class Pages:
@@ -41,7 +41,7 @@ class Pages:
         self.planes: Mapping[str, ControlPlane] = {}
 
     async def __aenter__(self) -> Pages:
-        application = web.Application()
+        application = web.Application(middlewares=[own_pages])
         application.router.add_get("/healthz", self._alive)
         application.router.add_get("/readyz", self._ready)
         application.router.add_get("/metrics", self._metrics)
@@ -64,7 +64,7 @@ class Pages:
         for it in self.applications() if self.applications is not None else ():
             namespace, name = it.key
             rollout = it.rollout
-            past = [Past(version, f"since {clock(int(at * 1e9))}: {why}") for version, at, why in rollout.past]
+            past = [Past(version, f"since {moment(at)}: {why}") for version, at, why in rollout.past]
             refused = rollout.refused
             why = f"{refused.node} refused version {refused.version}: {refused.error}" if refused is not None else ""
             now, nodes = rollout.running, [(node, rollout.meant_for(node)) for node in it.nodes]

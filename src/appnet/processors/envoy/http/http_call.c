@@ -56,6 +56,16 @@ void an_http_call_free(an_http_call *call) {
   an_call_free(&call->base);
 }
 
+/* The chain has an event of the call in hand, and is done with it. */
+static void enters(an_http_call *call) {
+  if (an_is_timed(&call->base)) an_metrics_entered(&call->base, an_time_within(&call->base));
+}
+
+static an_action left(an_http_call *call, an_action action) {
+  if (an_is_timed(&call->base)) an_metrics_left(&call->base, an_time_within(&call->base));
+  return action;
+}
+
 /* ---- replies ---------------------------------------------------------------------------------------- */
 
 static an_action http_reply(an_http_call *call, int32_t code, an_view text) {
@@ -404,7 +414,7 @@ static an_action await_messages(an_http_call *call, bool end_stream) {
   return holds ? AN_HOLD : AN_CONTINUE;
 }
 
-an_action an_request_headers(an_http_call *call, bool end_stream) {
+static an_action on_request_headers(an_http_call *call, bool end_stream) {
   call->outcome.more = false;
   if (call->request_phase != AN_PHASE_START) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
   call->base.method = find_method(call);
@@ -415,6 +425,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   }
   an_number(&call->base);
   an_metrics_begin(&call->base);
+  enters(call);
   if (AN_TRACE) an_trace_begin(&call->base, an_trace_drawn(&call->base));
   if (call->base.instance->program->deadlines) an_deadline_begin(&call->base);
   const an_side *side = &call->base.method->request;
@@ -433,7 +444,7 @@ an_action an_request_headers(an_http_call *call, bool end_stream) {
   return AN_CONTINUE;
 }
 
-an_action an_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+static an_action on_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
   call->outcome.more = false;
   if (call->request_phase == AN_PHASE_STREAMING) return stream_body(call, AN_REQUEST, chunks, count, end_stream);
   if (call->request_phase != AN_PHASE_WAITING) return call->request_phase == AN_PHASE_JUDGED ? AN_CONTINUE : AN_HOLD;
@@ -446,7 +457,7 @@ an_action an_request_body(an_http_call *call, const an_view *chunks, size_t coun
   return judge_request(call);
 }
 
-an_action an_request_trailers(an_http_call *call) {
+static an_action on_request_trailers(an_http_call *call) {
   static const char flaw[] = "ends with trailers, which gRPC requests do not have";
   if (call->request_phase == AN_PHASE_STREAMING) {
     an_spoil(call, GRPC_INTERNAL, flaw);
@@ -498,7 +509,7 @@ static bool may_have_passed(const an_http_call *call) {
   return call->request_phase != AN_PHASE_START && call->request_phase != AN_PHASE_REPLIED;
 }
 
-an_action an_response_headers(an_http_call *call, bool end_stream) {
+static an_action on_response_headers(an_http_call *call, bool end_stream) {
   call->outcome.more = false;
   if (call->response_phase != AN_PHASE_START) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
   call->base.response_begun = true;
@@ -562,7 +573,7 @@ static an_action stream_response_body(an_http_call *call, const an_view *chunks,
   return finish == AN_REPLY ? finish : action;
 }
 
-an_action an_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+static an_action on_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
   call->outcome.more = false;
   if (call->response_phase == AN_PHASE_STREAMING) return stream_response_body(call, chunks, count, end_stream);
   if (call->response_phase != AN_PHASE_WAITING) return call->response_phase == AN_PHASE_REPLIED ? AN_HOLD : AN_CONTINUE;
@@ -580,7 +591,7 @@ an_action an_response_body(an_http_call *call, const an_view *chunks, size_t cou
   return call->response_held ? AN_HOLD : AN_CONTINUE;
 }
 
-an_action an_response_trailers(an_http_call *call) {
+static an_action on_response_trailers(an_http_call *call) {
   an_trailers_come(&call->base);
   if (call->response_phase == AN_PHASE_STREAMING) {
     return finish_stream(call, an_read_status(&call->base, AN_RESPONSE_TRAILERS));
@@ -596,4 +607,33 @@ void an_local_reply(an_http_call *call, uint32_t http_status) {
   an_call_fail(&call->base, an_status_of_http(http_status));
   an_call_uncount(&call->base);
   call->base.method->on_response(&call->base);
+}
+
+/* ---- events ----------------------------------------------------------------------------------------- */
+
+an_action an_request_headers(an_http_call *call, bool end_stream) { return left(call, on_request_headers(call, end_stream)); }
+
+an_action an_request_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  enters(call);
+  return left(call, on_request_body(call, chunks, count, end_stream));
+}
+
+an_action an_request_trailers(an_http_call *call) {
+  enters(call);
+  return left(call, on_request_trailers(call));
+}
+
+an_action an_response_headers(an_http_call *call, bool end_stream) {
+  enters(call);
+  return left(call, on_response_headers(call, end_stream));
+}
+
+an_action an_response_body(an_http_call *call, const an_view *chunks, size_t count, bool end_stream) {
+  enters(call);
+  return left(call, on_response_body(call, chunks, count, end_stream));
+}
+
+an_action an_response_trailers(an_http_call *call) {
+  enters(call);
+  return left(call, on_response_trailers(call));
 }

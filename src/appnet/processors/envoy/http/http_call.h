@@ -54,6 +54,9 @@ struct an_http_call {
   an_outcome outcome;
 };
 
+/* The host's: the monotonic clock as it goes on within an event, while now_ns may tell when the event began. */
+uint64_t an_time_within(const an_call *call);
+
 /* See an_module. */
 an_instance *an_http_instance_new(const an_services *services, const an_options *options, const an_carrier *carrier);
 an_http_call *an_http_call_new(an_instance *instance, void *host);

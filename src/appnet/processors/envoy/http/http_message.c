@@ -2,6 +2,7 @@
 
 #include "http_status.h"
 #include "metadata.h"
+#include "metrics.h"
 #include "wire.h"
 
 static const char TOO_LONG[] = "message is longer than this proxy accepts";
@@ -103,6 +104,7 @@ static bool unpack(an_http_call *call, an_direction direction) {
 
 bool an_read_message(an_http_call *call, an_direction direction) {
   call->malformed = false;
+  an_metrics_message(&call->base, direction, call->base.message.size);
   if (call->too_long) {
     an_spoil(call, GRPC_RESOURCE_EXHAUSTED, TOO_LONG);
     return false;

@@ -8,6 +8,8 @@
 
 static const an_outcome *outcome_of(const an_http_call *call) { return &call->outcome; }
 
+uint64_t an_time_within(const an_call *call) { return an_now(call); }
+
 __attribute__((visibility("default"))) extern const an_module appnet_module;
 
 const an_module appnet_module = {

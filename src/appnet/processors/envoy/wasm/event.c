@@ -1,5 +1,6 @@
 #include "event.h"
 
+#include "http_call.h"
 #include "platform.h"
 #include "proxy_wasm.h"
 
@@ -57,6 +58,11 @@ static uint64_t now_ns(void *host) {
   (void)host;
   if (event_ns == 0) event_ns = clock_ns(MONOTONIC);
   return event_ns;
+}
+
+uint64_t an_time_within(const an_call *call) {
+  (void)call;
+  return clock_ns(MONOTONIC);
 }
 
 static uint64_t wall_ns(void *host) { return now_ns(host) + wall_ahead_ns; }

@@ -181,6 +181,21 @@ static void fill_slots(an_call_frame *frame, an_direction direction) {
   }
 }
 
+/* The chain has an event of the call in hand, until it is judged. The clock of a frame may stand still meanwhile. */
+static void enters(const an_call_frame *frame) {
+  if (an_is_timed(frame->call)) an_metrics_entered(frame->call, an_clock_ns(AN_CLOCK_MONOTONIC));
+}
+
+static void left(const an_call_frame *frame) {
+  if (an_is_timed(frame->call)) an_metrics_left(frame->call, an_clock_ns(AN_CLOCK_MONOTONIC));
+}
+
+/* The message of the event, as the host has it. */
+static void message_comes(an_call_frame *frame, an_direction direction) {
+  if (frame->message_size > 0) an_metrics_message(frame->call, direction, frame->message_size);
+  fill_slots(frame, direction);
+}
+
 /* Whether handlers wrote or cleared any field of the side. */
 static bool any_touched(const an_slot *slots, const an_side *side) {
   bool touched = false;
@@ -191,6 +206,7 @@ static bool any_touched(const an_slot *slots, const an_side *side) {
 /* `asked`: a request was judged, so that the headers go on, which they may have done before. */
 static void judged(an_call_frame *frame, an_direction direction, bool asked, an_verdict verdict) {
   an_call *call = frame->call;
+  left(frame);
   const bool passes = verdict == AN_FORWARD && direction == AN_REQUEST && (asked || !call->method->request.holds);
   if (AN_TRACE && call->trace != NULL && passes) an_trace_pass(call);
   frame->verdict = verdict;
@@ -230,6 +246,7 @@ void frames_open(an_call_frame *frame) {
   }
   call->clock = frame;
   an_chain_call_begin(call);
+  enters(frame);
   if (AN_TRACE && frame->trace != AN_TRACED_NOT) an_trace_begin(call, frame->trace == AN_TRACED_DRAWN);
   frame->trace = call->trace != NULL;
   frame->slots = an_message_new(call, AN_REQUEST, 0);
@@ -239,8 +256,9 @@ void frames_open(an_call_frame *frame) {
 /* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
 void frames_request(an_call_frame *frame) {
   event_begins(frame);
+  enters(frame);
   frame->slots = an_message_new(frame->call, AN_REQUEST, frame->message_size);
-  fill_slots(frame, AN_REQUEST);
+  message_comes(frame, AN_REQUEST);
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
 }
 
@@ -248,21 +266,24 @@ void frames_request(an_call_frame *frame) {
 void frames_begin(an_call_frame *frame) {
   frames_open(frame);
   if (frame->verdict != AN_FORWARD) return;
+  enters(frame);
   frame->slots = an_message_in(frame->call, AN_REQUEST, frame->message_size);
-  fill_slots(frame, AN_REQUEST);
+  message_comes(frame, AN_REQUEST);
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
   if (frame->verdict == AN_FORWARD && is_done_with(frame)) frames_end(frame);
 }
 
 void frames_response(an_call_frame *frame) {
   event_begins(frame);
+  enters(frame);
   frame->slots = an_message_new(frame->call, AN_RESPONSE, frame->message_size);
-  fill_slots(frame, AN_RESPONSE);
+  message_comes(frame, AN_RESPONSE);
   judged(frame, AN_RESPONSE, true, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
 }
 
 void frames_end_response(an_call_frame *frame) {
   event_begins(frame);
+  enters(frame);
   judged(frame, AN_RESPONSE, true, an_end_response(frame->call, frame->status));
 }
 
