@@ -47,7 +47,7 @@ class Simulated:
         )
         loaded = replace(application, chains=chains)
         code = cast(
-            "Artifact", SimpleNamespace(version="v", others=())
+            "Artifact", SimpleNamespace(version="v", name="v", others=())
         )  # whatever the order: only plans are of interest
         self.version = Version("0", loaded, tuple(plan_application(loaded, Settings(), Where())), (code,))
         self.replanner = Replanner(Settings(), Where())
@@ -179,6 +179,10 @@ def test_a_suggestion_is_shown_once(application: LoadedApplication) -> None:
     assert it.minute({ONE: 0.6}, 2_000) == []
     assert it.replanner.suggested == {}, "nor is it shown as what would save once it would not"
     assert it.minute({OTHER: 0.6}, 2_000), "and it is news when it would again"
+    (chain,) = it.version.application.chains
+    unasked = replace(it.version.application, chains=(replace(chain, chain=replace(chain.chain, replan=None)),))
+    assert it.replanner.suggestions(it.version)
+    assert it.replanner.suggestions(replace(it.version, application=unasked)) == [], "nobody asks for it any more"
 
 
 def test_what_nodes_refused_is_not_tried_again(application: LoadedApplication) -> None:
