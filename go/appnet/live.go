@@ -220,7 +220,7 @@ func (l *live) take(told nodePart) error {
 	l.last.note(told)
 	l.use(v)
 	if before != nil {
-		before.flush(true)
+		go before.flush(true) // a receiver may take its time, and the control plane waits for an answer
 	}
 	return nil
 }

@@ -10,8 +10,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,6 +215,34 @@ func TestFollows(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "frontend has no chains: the control plane at "+p.address) {
 		t.Fatal(err)
 	}
+}
+
+// A receiver of telemetry that swallows what is sent holds up no answer.
+func TestAnswersBeforeTelemetryIsTaken(t *testing.T) {
+	var given atomic.Int32 // posts that nobody waits for any more
+	asked := make(chan struct{}, 64)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		io.Copy(io.Discard, q.Body)
+		asked <- struct{}{}
+		<-q.Context().Done()
+		given.Add(1)
+	}))
+	p := newPlane(t, "127.0.0.1:0")
+	calls, counts := part(t, "calls", false), part(t, "counts-b", false)
+	counts.Node, calls.Records = calls.Node, strings.TrimPrefix(receiver.URL, "http://")
+	c := connected(t, &service{}, nil, Dial("frontend", Control(p.address), trusted()))
+	for _, it := range []*control.Version{calls, counts} {
+		if report := p.says(t, it); !report.Accepted {
+			t.Fatal(report)
+		}
+		if _, err := c.UnaryCall(within(t), request("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if given.Load() > 0 {
+		t.Error("the answer waited for a receiver of telemetry")
+	}
+	<-asked
 }
 
 // Nothing runs that nobody signed who is trusted, whatever the control plane says.

@@ -19,22 +19,21 @@ const (
 	isID
 )
 
-// traceKeys are those of which one is enough, detailKeys what else B3 has. gRPC has made all keys lower case.
-var (
-	traceKeys  = [...]string{"traceparent", "x-b3-traceid", "b3"}
-	detailKeys = [...]string{"x-b3-spanid", "x-b3-sampled", "x-b3-flags"}
-)
-
-const requestID = "x-request-id"
+// contexts are the keys that matter, those of which one is a trace first. gRPC has made all keys lower case.
+var contexts = [...]struct {
+	key string
+	is  contextual
+}{
+	{"traceparent", isTrace}, {"x-b3-traceid", isTrace}, {"b3", isTrace},
+	{"x-b3-spanid", isDetail}, {"x-b3-sampled", isDetail}, {"x-b3-flags", isDetail},
+	{"x-request-id", isID},
+}
 
 func contextualOf(key string) contextual {
-	switch key {
-	case "traceparent", "x-b3-traceid", "b3":
-		return isTrace
-	case "x-b3-spanid", "x-b3-sampled", "x-b3-flags":
-		return isDetail
-	case requestID:
-		return isID
+	for i := range contexts {
+		if contexts[i].key == key {
+			return contexts[i].is
+		}
 	}
 	return isNone
 }
@@ -131,16 +130,19 @@ func (s *shown) of(md metadata.MD, drawn bool) {
 	if len(md) == 0 {
 		return
 	}
-	for _, key := range traceKeys {
-		s.trace = s.values(md, key) || s.trace
-	}
-	if s.trace || drawn {
-		for _, key := range detailKeys {
-			s.values(md, key)
+	for i := range contexts {
+		switch it := &contexts[i]; it.is {
+		case isTrace:
+			s.trace = s.values(md, it.key) || s.trace
+		case isDetail:
+			if s.trace || drawn {
+				s.values(md, it.key)
+			}
+		case isID:
+			if s.id {
+				s.values(md, it.key)
+			}
 		}
-	}
-	if s.id {
-		s.values(md, requestID)
 	}
 }
 

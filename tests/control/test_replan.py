@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from appnet.application.load import LoadedApplication, load
 from appnet.application.model import Replan, ReplanMode
 from appnet.compile.fit import Where
-from appnet.compile.pipeline import Version, plan_application
+from appnet.compile.pipeline import Arrangements, Version, arrangements_of, plan_application, planned_as
 from appnet.control.controller import Controller
 from appnet.control.replan import Better, Replanner, enough
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
+from appnet.optimize.search import Arrangement
 from appnet.processors.artifact import Artifact
 from tests.support.asynchronous import asynchronous
 from tests.support.guarded import guarded
@@ -47,7 +48,7 @@ class Simulated:
         )
         loaded = replace(application, chains=chains)
         code = cast(
-            "Artifact", SimpleNamespace(version="v", others=())
+            "Artifact", SimpleNamespace(version="v", name="v", others=())
         )  # whatever the order: only plans are of interest
         self.version = Version("0", loaded, tuple(plan_application(loaded, Settings(), Where())), (code,))
         self.replanner = Replanner(Settings(), Where())
@@ -157,6 +158,24 @@ def test_a_few_calls_tell_nothing_until_they_are_enough(application: LoadedAppli
     assert enough(0.1) == 900 < enough(0.01) == 90_000
 
 
+def test_what_is_kept_of_a_plan_brings_it_back(application: LoadedApplication) -> None:
+    it = Simulated(application)
+    it.minute({OTHER: 0.6}, 2_000)
+    (named,) = kept = arrangements_of(it.version)
+    assert it.order == ("cyd", "ann", "bob")
+
+    def again(kept: Arrangements) -> Arrangements:
+        there = planned_as(it.version.application, Settings(), Where(), kept)
+        plans = plan_application(it.version.application, Settings(), Where(), running=there)
+        return arrangements_of(replace(it.version, plans=tuple(plans)))
+
+    assert again(kept) == kept
+    written, at = again({})[named], kept[named].at
+    assert written.order == (0, 1, 2)
+    for order, places in (((2, 0), at), ((2, 0, 3), at), ((2, 0, 0), at), ((2, 0, 1), at[:2]), ((2, 0, 1), (9, 9, 9))):
+        assert again({named: Arrangement(order, places)})[named] == written, "what somebody else wrote"
+
+
 def test_at_most_once_in_an_interval(application: LoadedApplication) -> None:
     it = Simulated(application, interval=180.0)
     changed = []
@@ -179,6 +198,10 @@ def test_a_suggestion_is_shown_once(application: LoadedApplication) -> None:
     assert it.minute({ONE: 0.6}, 2_000) == []
     assert it.replanner.suggested == {}, "nor is it shown as what would save once it would not"
     assert it.minute({OTHER: 0.6}, 2_000), "and it is news when it would again"
+    (chain,) = it.version.application.chains
+    unasked = replace(it.version.application, chains=(replace(chain, chain=replace(chain.chain, replan=None)),))
+    assert it.replanner.suggestions(it.version)
+    assert it.replanner.suggestions(replace(it.version, application=unasked)) == [], "nobody asks for it any more"
 
 
 def test_what_nodes_refused_is_not_tried_again(application: LoadedApplication) -> None:

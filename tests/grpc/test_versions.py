@@ -6,12 +6,26 @@ import gc
 import os
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from appnet.grpc.client import ClientInterceptor
 from appnet.grpc.ends import RunningVersion
+from appnet.grpc.records import METRICS
+from appnet.observe.points import IN_FLIGHT, Point, decode_metrics
 from appnet.processors.grpc.versions import signed
-from tests.grpc.service import BlockingCaller, Loop, Service, end_with, placed, serving, state, wait_for
+from tests.grpc.service import (
+    BlockingCaller,
+    Loop,
+    Service,
+    _multi,
+    end_with,
+    output_request,
+    placed,
+    serving,
+    state,
+    wait_for,
+)
 from tests.grpc.test_calls import file
 from tests.processors.grpc.chains import KEY, read_chains
 
@@ -64,7 +78,6 @@ def test_upgrades_under_calls(chains: Path) -> None:
 def test_a_call_ends_on_the_version_that_it_began_with(chains: Path, loop: Loop) -> None:
     with placed("client", loop, file(chains, "streams", "client")) as place:
         there = threading.Event()
-        from tests.grpc.service import _multi, output_request  # noqa: PLC0415
 
         def requests():
             yield output_request(b"hello")
@@ -80,3 +93,57 @@ def test_a_call_ends_on_the_version_that_it_began_with(chains: Path, loop: Loop)
         assert old is not None
         assert "duplex.ends = 1\n" in old.chains[0].instance.state()
         assert place.caller.duplex([b"change"]).bodies == [b"change"]
+
+
+class Receiver:
+    """Takes telemetry, and notes what instances have counted."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        receiver = self
+
+        class Posts(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.points += decode_metrics(body) if self.path == METRICS else []
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Posts)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def in_flight(self) -> list[int]:
+        """How many calls were, each time that it was told."""
+        return [int(it.value) for it in self.points if it.name == IN_FLIGHT]
+
+
+def test_a_call_that_ends_after_the_upgrade_is_told_of(chains: Path, loop: Loop) -> None:
+    with placed("client", loop, file(chains, "streams", "client")) as place:
+        receiver, there = Receiver(), threading.Event()
+        part = read_chains(file(chains, "streams", "client"))
+        part.records = receiver.address
+        place.end.use(RunningVersion([part]))
+
+        def requests():
+            yield output_request(b"hello")
+            there.wait(20)
+
+        call = _multi(place.caller.channel, "FullDuplexCall")(requests())
+        assert next(call).payload.body == b"hello"
+        place.end.use(RunningVersion([read_chains(file(chains, "none", "client"))]))
+        assert not receiver.points, "who brings a version does not wait for the receiver"
+        wait_for(lambda: not place.end.flush() and bool(receiver.points), lambda: "nothing was told")
+        there.set()
+        assert list(call) == []
+        del call
+        wait_for(
+            lambda: gc.collect() >= 0 and not place.end.flush() and 0 in receiver.in_flight(), receiver.points.__repr__
+        )
+        assert set(receiver.in_flight()) == {0, 1}
+        told = len(receiver.points)
+        place.end.flush()
+        assert len(receiver.points) == told, "it has ended"

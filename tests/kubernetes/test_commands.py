@@ -8,18 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from appnet.processors.signing import TRUSTED_KEYS, SigningKey
 from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer
 from tests.kubernetes.control import STATUS, Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, MESH, SERVER_POD, start_sidecar, stop_sidecar
-from tests.kubernetes.test_controller import CONFIG, FRONTEND, NAME, calling
+from tests.kubernetes.test_controller import CONFIG, FRONTEND, NAME, calling, loader_metadata
 from tests.kubernetes.test_installation import namespaces_end, there
 from tests.support.guarded import GUARD, hash_of
 
@@ -317,8 +318,9 @@ def test_a_canary_is_promoted_and_taken_back(commands: Commands) -> None:
     commands.done("rollout", "undo", NAME)
     await_("the canary is taken back", lambda: not commands.data("rollout", "status", NAME)["canary"], 20)
     second = try_canary("third")
-    assert commands.done("rollout", "promote", NAME) == f"version {second} goes to all proxies\n"
-    await_("all have it", lambda: commands.data("rollout", "status", NAME)["version"] == second, 20)
+    told = commands.done("rollout", "promote", NAME, "--wait")
+    assert told.startswith(f"version {second} goes to all proxies\n")
+    assert commands.data("rollout", "status", NAME)["version"] == second
     assert commands.data("rollout", "history", NAME)["history"][0]["reason"] == "promoted"
 
 
@@ -348,13 +350,47 @@ def test_the_order_follows_the_traffic_and_an_undo_lasts(commands: Commands) -> 
         plan_is(followed)
         assert commands.data("rollout", "history", NAME)["history"][0]["reason"] == "followed traffic"
         commands.done("rollout", "undo", NAME, "--wait")
-        plan_is(written)
+        assert controlled.status()["plan"] == written
         calls, until = codes["PERMISSION_DENIED"], time.monotonic() + 5
         await_("more calls", lambda: codes["PERMISSION_DENIED"] > calls + 500 and time.monotonic() > until, 120)
         assert (controlled.status()["plan"], controlled.status()["version"]) == (written, first)
         cluster.apply(guarded_by(commands, GUARD.replace("'refused'", "'no'")))
         plan_is(followed)
+        second = controlled.status()["version"]
+        controlled.kill()
+        controlled.start()
+        await_("it knows its proxies", lambda: controlled.status().get("rolledOut") == "1/1", 60)
+        assert controlled.status()["version"] == second, "the plan is kept, too"
+        commands.done("rollout", "undo", NAME, "--to", first, "--wait")
+        assert (controlled.status()["plan"], controlled.status()["version"]) == (written, first), "once more"
     assert set(codes) == {"PERMISSION_DENIED"}
+
+
+def test_a_plan_that_a_proxy_refuses_is_not_gone_on_by(commands: Commands) -> None:
+    """A second client's sidecar trusts another key, so that it refuses each module that it is offered."""
+    cluster, controlled = commands.controlled.cluster, commands.controlled
+    second = replace(CLIENT_POD, name="frontend-2", address="127.0.0.5", ports=(15300, 15320, 15390, 15321))
+    cluster.kubectl(
+        "apply", "-f", "-", given=FRONTEND.replace("frontend-1", "frontend-2").replace("127.0.0.3", "127.0.0.5")
+    )
+    metadata = loader_metadata(cluster, commands.echo.folder / "other")
+    start_sidecar(cluster, second, {**metadata, TRUSTED_KEYS: SigningKey.generate().public_text})
+    try:
+        cluster.apply(guarded_by(commands, GUARD))
+        first = await_("a version", lambda: controlled.status().get("version"), 60)
+        with calling(commands.echo, "bob"):
+            await_("the plan is refused", lambda: "PlanRefused" in cluster.kubectl("get", "events"), 120)
+        await_("the way back", lambda: first in _message(controlled), 20)
+        assert (controlled.status()["version"], len(controlled.status()["history"])) == (first, 1)
+        assert "bob, ann saves" in controlled.status()["suggested"]
+    finally:
+        stop_sidecar(cluster, second)
+        cluster.kubectl("delete", "workloadentry", "frontend-2")
+    controlled.await_condition(NAME, "Ready", lambda it: it["status"] == "True")
+
+
+def _message(controlled: Controlled) -> str:
+    return str(next(it["message"] for it in controlled.status()["conditions"] if it["type"] == "Delivered"))
 
 
 # --- logs, top ---

@@ -16,6 +16,7 @@ from appnet.observe.otlp import (
     ExportLogsServiceResponse,
     KeyValueList,
 )
+from appnet.observe.signals import Signal
 from tests.support.asynchronous import asynchronous
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -110,6 +111,27 @@ async def test_posts_plain_and_gzipped_reach_every_subscriber() -> None:
         async with session.post(url, data=body, headers=PROTOBUF) as answer:
             assert answer.status == 200
         assert len(got) == 4
+
+
+@asynchronous
+async def test_a_batch_that_comes_twice_is_taken_once() -> None:
+    async with OtlpReceiver() as receiver, aiohttp.ClientSession() as session:
+        got: list[Record] = []
+        receiver.subscribe(got.append)
+        body = request("fault.log", AnyValue(int_value=1))
+
+        async def comes(body: bytes, batch: str, status: int = 200) -> int:
+            headers = {**PROTOBUF, "appnet-batch": batch}
+            async with session.post(f"http://{receiver.address}/v1/logs", data=body, headers=headers) as answer:
+                assert answer.status == status
+            return len(got)
+
+        assert await comes(body[:-1], "a-1", 400) == 0
+        assert [await comes(body, it) for it in ("a-1", "a-1", "a-2", "b-1", "a-1")] == [1, 1, 2, 3, 3]
+        assert [await comes(body, "x" * 65) for _ in range(2)] == [4, 5], "which no chain sends"
+        for number in range(4_096):
+            receiver._take_once(Signal.LOGS, body, f"c-{number}")
+        assert len(receiver._batches) == 4_096
 
 
 @asynchronous

@@ -66,6 +66,16 @@ def test_only_what_is_new_counts(chains: Sequence[LoadedChain]) -> None:
     assert (restarted.profile.rate, restarted.profile.refused["firewall"]) == (150.0, 0.5)
 
 
+def test_two_processors_on_one_side_judge_the_same_calls(chains: Sequence[LoadedChain]) -> None:
+    before, after = look(10.0, 0, {}, {}), look(20.0, 600, {}, {})
+    (call,) = after["calls"]
+    after["calls"] += [call | {"version": "v2", "count": 300}, call | {"version": "behind", "count": 850}]
+    (found,) = seen(before, after, chains, {"v1": "sidecar", "v2": "sidecar", "behind": "ambient"})
+    assert found.calls == {"client": 900}, "versions of one module judge one after the other"
+    (found,) = seen(before, after, chains)
+    assert found.calls == {"client": 850}
+
+
 def test_few_calls_tell_nothing(chains: Sequence[LoadedChain]) -> None:
     found = between(chains, NOTHING, look(20.0, 99, {("firewall", "1a"): 99}, {"firewall": 99}))
     assert found.profile.refused == {}

@@ -48,8 +48,8 @@ def cluster_action(
             for line in lines:
                 tell(out, plain(line))
         if wait is not None:
-            generation = rollout_of(cluster, name).asked["metadata"]["generation"]
-            await_ready(cluster, name, generation, wait, lambda told: tell(err, plain(f"waiting for {told}")))
+            asked = rollout_of(cluster, name).asked
+            await_ready(cluster, name, asked, wait, lambda told: tell(err, plain(f"waiting for {told}")))
             data["ready"] = True
             if output is Format.TEXT:
                 tell(out, f"{cluster.namespace}/{name} is ready")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from appnet.compile.fit import Where, crossing, fitted, limited, stored, target_
 from appnet.diagnostics.diagnostic import DiagnosticError, InternalError
 from appnet.ir.nodes import Element
 from appnet.optimize import OptimizedPlan, Planner, Profile, Settings
-from appnet.optimize.placement import Place, Plan
+from appnet.optimize.placement import OptLevel, Place, Plan
+from appnet.optimize.search import Arrangement
 from appnet.processors import registry
 from appnet.processors.artifact import Artifact, methods_ahead, numbering_of, print_segment
 
@@ -61,6 +62,37 @@ def plan_application(
         found.append(planner.plan(chain, places[number], profile, _plan_so_far(chain, running)))
         _log.debug("%s: planned in %.1f ms", chain.chain.edge, (time.monotonic() - began) * 1e3)
     return found
+
+
+Arrangements = Mapping[str, Arrangement]
+"""Where the elements of chains ran, by edge and methods: what is worth keeping of plans."""
+
+
+def arrangements_of(version: Version) -> Arrangements:
+    """Those of its chains."""
+    return {_named(it): plan.arrangement for it, plan in zip(version.application.chains, version.plans, strict=True)}
+
+
+def planned_as(application: LoadedApplication, settings: Settings, where: Where, kept: Arrangements) -> Version:
+    """The application by these plans, without any code, to be what ran so far; a chain of which none fits is planned
+    anew. Raises `DiagnosticError` for elements that no place suits."""
+    application = stored(limited(application, where.limits), where)
+    plans, unproved = [], replace(settings, level=OptLevel.NO)  # whoever goes on by it asks for the proofs
+    for chain, plan in zip(application.chains, plan_application(application, unproved, where), strict=True):
+        found = kept.get(_named(chain))
+        if found is not None and _fits(found, plan):
+            plans.append(replace(plan, arrangement=found))
+    return Version("", application, tuple(plans), ())
+
+
+def _fits(found: Arrangement, plan: OptimizedPlan) -> bool:
+    """Whether it is one of as many elements and places."""
+    count, places = len(plan.problem.elements), range(len(plan.places))
+    return sorted(found.order) == [*range(count)] and len(found.at) == count and all(it in places for it in found.at)
+
+
+def _named(chain: LoadedChain) -> str:
+    return f"{chain.chain.edge} {', '.join(chain.chain.edge.methods)}"
 
 
 def _plan_so_far(chain: LoadedChain, running: Version | None) -> OptimizedPlan | None:

@@ -12,7 +12,7 @@ share that was asked for, and none comes back.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,12 +105,12 @@ def _profile(plan: OptimizedPlan, ended: Mapping[str, int], calls: int) -> Profi
     return Profile(shares)
 
 
-def _of_version(counts: dict[str, Any], version: Version) -> dict[str, Any]:
-    """What these chains have counted: not earlier ones, which may have another order, nor an edge of the same name in
-    another namespace."""
-    ids = {it.version for artifact in version.artifacts for it in (artifact, *artifact.others)}
+def _of_modules(counts: dict[str, Any], modules: Container[str]) -> dict[str, Any]:
+    """What these versions of chains have counted: not earlier ones, which may have another order, nor an edge of the
+    same name in another namespace."""
     return {
-        kind: [it for it in found if it["version"] in ids] if kind in SEEN else found for kind, found in counts.items()
+        kind: [it for it in found if it["version"] in modules] if kind in SEEN else found
+        for kind, found in counts.items()
     }
 
 
@@ -144,7 +144,6 @@ class Replanner:
         """When to look next, on the clock that `look` was told; None where no chain asks for it."""
         following = [number for number, it in enumerate(version.application.chains) if it.chain.replan is not None]
         if not following:
-            self.suggested.clear()
             return None
         windows = self._windows if version.id == self._version else {}
         return min(windows[it].due if it in windows else -math.inf for it in following)
@@ -155,7 +154,8 @@ class Replanner:
         ``version``: what runs. ``counts``: as `appnet.observe.totals_page` has them. An interval goes on until it has
         `enough` calls.
         """
-        counts = _of_version(counts, version)
+        modules = {one.version: it.name for it in version.artifacts for one in (it, *it.others)}
+        counts = _of_modules(counts, modules)
         if version.id != self._version:
             self._version, self._windows, self.suggested = version.id, {}, {}
         news = []
@@ -167,7 +167,7 @@ class Replanner:
             if window is None:
                 self._windows[number] = _Window(counts, now + wanted.interval)
             elif window.due <= now:
-                (found,) = seen(window.counts, counts, [chain])
+                (found,) = seen(window.counts, counts, [chain], modules)
                 window.due = now + wanted.interval
                 if max(found.calls.values(), default=0) >= enough(wanted.saving):
                     window.counts = counts
@@ -175,8 +175,11 @@ class Replanner:
         return news
 
     def suggestions(self, version: Version | None) -> list[Better]:
-        """What is suggested for the version; another thread may look meanwhile."""
-        return [it for it in list(self.suggested.values()) if version is not None and it.version == version.id]
+        """What is suggested for the version's chains that ask for it; another thread may look meanwhile."""
+        if version is None:
+            return []
+        found = [it for it in list(self.suggested.values()) if it.version == version.id]
+        return [it for it in found if version.application.chains[it.number].chain.replan is not None]
 
     def _noted(self, number: int, found: Better | None) -> list[Better]:
         """The plan where it is news: the first that is shown, or one to go on by that nodes have not refused."""

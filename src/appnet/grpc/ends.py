@@ -8,6 +8,7 @@ import secrets
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,14 +33,30 @@ def _raise(why: str) -> None:
     raise ValueError(why)
 
 
+class Telemetry:
+    """What an instance of a chain has to tell, and the ``receiver`` that is told; empty: nobody is."""
+
+    def __init__(self, instance: Instance, receiver: str) -> None:
+        self._instance, self.receiver = instance, receiver
+
+    def flush(self, *, last: bool = False) -> None:
+        """Sends records, spans and counts so far; ``last``: the counts even if that was just done."""
+        if self.receiver:
+            now = time.monotonic_ns(), time.time_ns()
+            post(self.receiver, LOGS, self._instance.records(*now), complain)
+            spans, count = self._instance.spans(*now)
+            if not post(self.receiver, SPANS, spans, complain):
+                self._instance.spans_lost(count)
+            post(self.receiver, METRICS, self._instance.metrics(*now, last=last), complain)
+
+
 class OpenedChain:
-    """One version of a chain; it ends when no call and no version has it any more."""
+    """One version of a chain; it ends when no call and no version has it any more, and its ``telemetry`` was sent."""
 
     def __init__(self, of: Any, part: Any) -> None:
         chain = Chain(code_for(of.code))
         if chain.version != of.version:
             raise ValueError(f"its code is {chain.name}, version {chain.version}")
-        self.records: str = part.records
         self.instance = Instance(
             chain,
             seed=secrets.randbits(64),
@@ -50,18 +67,9 @@ class OpenedChain:
             max_message=of.max_message,
             hosts=len(part.hosts),
         )
+        self.telemetry = Telemetry(self.instance, part.records)
         share = of.trace_share if part.records else None
         self.judges = [Judge(self.instance, it, server=part.at_server, traces=share) for it in chain.methods]
-
-    def flush(self, *, last: bool = False) -> None:
-        """Sends records, spans and counts so far; ``last``: the counts even if that was just done."""
-        if self.records:
-            now = time.monotonic_ns(), time.time_ns()
-            post(self.records, LOGS, self.instance.records(*now), complain)
-            spans, count = self.instance.spans(*now)
-            if not post(self.records, SPANS, spans, complain):
-                self.instance.spans_lost(count)
-            post(self.records, METRICS, self.instance.metrics(*now, last=last), complain)
 
 
 class RunningVersion:
@@ -80,27 +88,52 @@ class RunningVersion:
                 for judge in opened.judges:
                     self.judges.setdefault(judge.method.path, []).append(judge)
 
-    def flush(self, *, last: bool = False) -> None:
-        """Sends what chains have to tell so far."""
-        for it in self.chains:
-            it.flush(last=last)
+
+class _Ended:
+    """A chain of a version before. Calls that began with it may still pass its judges."""
+
+    def __init__(self, chain: OpenedChain) -> None:
+        self.telemetry, self._judges = chain.telemetry, [weakref.ref(it) for it in chain.judges]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no call passes it any more."""
+        return all(it() is None for it in self._judges)
 
 
 class End:
-    """One end of edges in this process."""
+    """One end of edges in this process. `flush` sends what its chains tell."""
 
     def __init__(self, service: str, options: Options, *, server: bool) -> None:
         self.service, self.options, self.server = service, options, server
         self.current: RunningVersion | None = None
         self.wrong = "no version has come"
         self._first = threading.Event()
+        self._changing = threading.Lock()
+        self._ended: list[_Ended] = []
 
     def use(self, version: RunningVersion) -> None:
         """Calls that begin from now on pass this version; others end on the one that they began with."""
-        before, self.current = self.current, version
+        with self._changing:
+            before, self.current = self.current, version
+            ended = before.chains if before is not None else []
+            self._ended += [_Ended(it) for it in ended if it.telemetry.receiver]
         self._first.set()
-        if before is not None:
-            before.flush(last=True)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Sends what chains have to tell so far, also those of versions before, for as long as calls pass them;
+        ``last``: nobody will ask again. A receiver may take its time, so no call and no control plane waits for it."""
+        with self._changing:
+            ended, self._ended = self._ended, []
+            current = self.current.chains if self.current is not None else []
+        for it in ended:
+            passed = it.passed  # looked at first: a call that ends meanwhile is told of next time
+            it.telemetry.flush(last=last or passed)
+            if not passed:
+                with self._changing:
+                    self._ended.append(it)
+        for chain in current:
+            chain.telemetry.flush(last=last)
 
     def concerns(self, part: Any) -> bool:
         """Whether a version is for this end."""

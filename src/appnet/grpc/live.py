@@ -55,7 +55,7 @@ def start_end(service: str, options: Options, *, server: bool) -> End:
         _complain_of(end)
         return end
     _in_background(lambda: _send_records(end))
-    atexit.register(_flush, end, last=True)
+    atexit.register(end.flush, last=True)
     return end
 
 
@@ -72,13 +72,7 @@ def _in_background(work: Callable[[], None]) -> None:
 def _send_records(end: End) -> None:
     while True:
         time.sleep(_RECORDS_EVERY)
-        _flush(end)
-
-
-def _flush(end: End, *, last: bool = False) -> None:
-    version = end.current
-    if version is not None:
-        version.flush(last=last)
+        end.flush()
 
 
 def _left_out(why: str) -> None:

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _PROTOBUF = "application/x-protobuf"
 _MOST_POSTS = 16  # are read at once, so that what they take together is bounded; others wait
 _READ_SECONDS = 30.0
+_BATCH, _LONGEST_BATCH, _MOST_BATCHES = "appnet-batch", 64, 4_096
 
 Subscriber = Callable[[Record], None]
 Listener = Callable[[Signal, bytes, int], None]
@@ -48,6 +49,7 @@ class OtlpReceiver:
         self._grpc = None if grpc is None else _grpc_endpoint(grpc, tls, self.take)
         self._listeners: list[Listener] = []
         self._reading = asyncio.Semaphore(_MOST_POSTS)
+        self._batches: dict[str, None] = {}
         self._subscribers: list[Subscriber] = []
         self._counting: list[Callable[[Point], None]] = []
         self._explaining: list[Callable[[Refusal], None]] = []
@@ -137,6 +139,16 @@ class OtlpReceiver:
         for it in self._listeners if many else ():
             it(signal, body, many)
 
+    def _take_once(self, signal: Signal, body: bytes, batch: str) -> None:
+        """Takes a post, unless it is a ``batch`` that came lately: native modules repeat one whose answer was late."""
+        if batch and batch in self._batches:
+            return
+        self.take(signal, body)
+        if 0 < len(batch) <= _LONGEST_BATCH:
+            self._batches[batch] = None
+            if len(self._batches) > _MOST_BATCHES:
+                del self._batches[next(iter(self._batches))]
+
     async def _posted(self, signal: Signal, request: web.Request) -> web.Response:
         if request.content_type != _PROTOBUF:
             raise web.HTTPUnsupportedMediaType(text=f"only {_PROTOBUF} is understood\n")
@@ -144,7 +156,7 @@ class OtlpReceiver:
             async with self._reading, asyncio.timeout(_READ_SECONDS):
                 body = await request.read()
                 plain = _plain(body, request.headers.get("Content-Encoding", "identity"), signal.most_bytes)
-                self.take(signal, plain)
+                self._take_once(signal, plain, request.headers.get(_BATCH, ""))
         except MalformedTelemetryError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
         except TooLargeError as error:

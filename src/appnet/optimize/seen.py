@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,26 @@ class Seen:
         return {name: count for name, count in self.reached.items() if count >= _FEWEST}
 
 
-def seen(before: dict[str, Any], after: dict[str, Any], chains: Sequence[LoadedChain]) -> list[Seen]:
-    """What each chain did between two looks at the counts (see `appnet.observe.totals_page`)."""
+def seen(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    chains: Sequence[LoadedChain],
+    modules: Mapping[str, str] | None = None,
+) -> list[Seen]:
+    """What each chain did between two looks at the counts (see `appnet.observe.totals_page`).
+
+    ``modules``: the name of the artifact that each version of a chain is a version of. Where two processors stand on
+    one side, each judges the same calls by a module of its own: those that one judged are the side's. A version that
+    is not named there stands for a module.
+    """
     seconds = max(after["time"] - before["time"], 1e-3)
     grown = {kind: list(_grown(before[kind], after[kind])) for kind in SEEN}
-    return [_of_chain(it, seconds, grown) for it in chains]
+    return [_of_chain(it, seconds, grown, modules or {}) for it in chains]
 
 
-def _of_chain(chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str, Any]]]) -> Seen:
+def _of_chain(
+    chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str, Any]]], modules: Mapping[str, str]
+) -> Seen:
     edge, methods = chain.chain.edge, {it.signature.full_name.lstrip("/") for it in chain.methods}
 
     def mine(kind: str) -> Iterator[dict[str, Any]]:
@@ -62,13 +74,17 @@ def _of_chain(chain: LoadedChain, seconds: float, grown: dict[str, list[dict[str
             if (it["client"], it["server"]) == (edge.client, edge.server) and it["method"].lstrip("/") in methods:
                 yield it
 
-    calls: dict[str, int] = {}
+    judged: dict[tuple[str, str], int] = {}
     stays: dict[str, Histogram] = {}
     for it in mine("calls"):
         side, stay = it["side"], it["stay"]
-        calls[side] = calls.get(side, 0) + it["count"]
+        by = side, modules.get(it["version"], it["version"])
+        judged[by] = judged.get(by, 0) + it["count"]
         if stay is not None:
             stays[side] = stays[side].plus(stay) if side in stays else stay
+    calls: dict[str, int] = {}
+    for (side, _), count in judged.items():
+        calls[side] = max(calls.get(side, 0), count)
     ended: dict[str, int] = {}
     for it in [*mine("refusals"), *mine("replies")]:
         if it["handler"] in _ASKING:

@@ -103,6 +103,5 @@ def _await(
     seconds = USUAL_TIMEOUT if timeout is None else timeout
     for (where, _), it in zip(made, found, strict=True):
         name = it["name"]
-        generation = it["object"]["metadata"]["generation"]
-        await_ready(where, name, generation, seconds, lambda told: tell(out, plain(f"waiting for {told}")))
+        await_ready(where, name, it["object"], seconds, lambda told: tell(out, plain(f"waiting for {told}")))
         tell(out, f"{where.namespace}/{name} is ready")

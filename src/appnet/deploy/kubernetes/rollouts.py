@@ -29,7 +29,8 @@ PROMOTE = "appnet.io/promote"
 """Annotation of an AppNetConfig: the version that is to run everywhere, now that canaries have it."""
 
 GONE_BACK = "appnet.io/gone-back-to"
-"""Annotation of an AppNetConfig: the version that an undo went back to. As long as it runs, plans follow no traffic."""
+"""Annotation of an AppNetConfig: the version that an undo went back to, and when, as VERSION@TIME, so that no two undos
+are the same. As long as the version runs, plans follow no traffic."""
 
 MOST_KEPT = 10
 

@@ -88,6 +88,7 @@ STATUS = _object(
     processors=_text("Where elements run, separated by commas.", 1024),
     plan=_text("Which elements run on which side, in which order.", 16384),
     suggested=_text("A plan that would save CPU for the traffic that comes, and how much.", 4096),
+    undone=_text("The last undo that was followed: the version that it went back to, and when.", 128),
     version=_text("The version that is wanted.", 64),
     rolledOut=_text("How many of the proxies run it, such as 2/3.", 32),
     counts=_COUNTS,

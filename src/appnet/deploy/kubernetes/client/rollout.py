@@ -6,6 +6,7 @@ import copy
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from appnet.application.appnet_config import ONLY_IN_CLUSTERS
@@ -120,7 +121,8 @@ def undo(cluster: Cluster, found: Rollout, to: str | None) -> Undone:
         spec, metadata = specs[body["metadata"]["name"]], body["metadata"]
         marks = metadata.get("annotations") or {}
         if back and metadata["name"] == found.name:
-            metadata = {**metadata, "annotations": {**marks, GONE_BACK: revision.version}}
+            mark = f"{revision.version}@{datetime.now(UTC).isoformat()}"
+            metadata = {**metadata, "annotations": {**marks, GONE_BACK: mark}}
         elif back and GONE_BACK in marks:  # of an undo before
             metadata = {**metadata, "annotations": {key: it for key, it in marks.items() if key != GONE_BACK}}
         if spec is not None and (spec, metadata) != (body["spec"], body["metadata"]):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError, MissingError, Object
 from appnet.deploy.kubernetes.client.configurations import condition, every, one
 from appnet.deploy.kubernetes.names import LEASE_PATH
+from appnet.deploy.kubernetes.rollouts import GONE_BACK, PROMOTE
 
 _POLL_SECONDS = 0.3
 _HOPELESS = (("Compiled", "Invalid"), ("Delivered", "Refused"))
@@ -17,19 +18,20 @@ _HOPELESS = (("Compiled", "Invalid"), ("Delivered", "Refused"))
 NOBODY = "a controller, and none runs in this cluster: `make run` or `make deploy` starts one"
 
 
-def await_ready(cluster: Cluster, name: str, generation: int, seconds: float, told: Callable[[str], None]) -> None:
-    """Waits until all proxies run what is written; ``told`` is given what it waits for, each time that changes.
+def await_ready(cluster: Cluster, name: str, asked: Object, seconds: float, told: Callable[[str], None]) -> None:
+    """Waits until all proxies run what the AppNetConfig says as it was ``asked``, or since: an undo and a promotion
+    count, too. ``told`` is given what it waits for, each time that changes.
 
     Raises `ClusterError` where that will not come, or not in time.
     """
 
     def look() -> str:
         body = one(cluster, name)
-        if _seen(body, generation):
+        if _seen(body, asked):
             if condition(body, "Ready").get("status") == "True":
                 return ""
             _give_up(name, body)
-        return _waits_for(cluster, body, generation)
+        return _waits_for(cluster, body, asked)
 
     waits = _poll(look, seconds, told)
     if waits:
@@ -69,8 +71,15 @@ def _poll(look: Callable[[], str], seconds: float, told: Callable[[str], None]) 
     return waits
 
 
-def _seen(body: Object, generation: int) -> bool:
-    return bool(body.get("status", {}).get("observedGeneration", 0) >= generation)
+def _seen(body: Object, asked: Object) -> bool:
+    """Whether the controller has looked at what was asked, and followed it as far as it can."""
+    status, marks = body.get("status", {}), asked["metadata"].get("annotations") or {}
+    if status.get("observedGeneration", 0) < asked["metadata"]["generation"]:
+        return False
+    if GONE_BACK in marks and marks[GONE_BACK] != status.get("undone"):
+        return False
+    waits = condition(body, "Delivered").get("reason") == "Canary"
+    return not (waits and any(it.get("version") == marks.get(PROMOTE) for it in status.get("proxies") or ()))
 
 
 def _give_up(name: str, body: Object) -> None:
@@ -80,8 +89,8 @@ def _give_up(name: str, body: Object) -> None:
             raise ClusterError(f"{name} is not {type_}: {found.get('message')}\n`appnetctl describe {name}` says more")
 
 
-def _waits_for(cluster: Cluster, body: Object, generation: int) -> str:
-    if not _seen(body, generation):
+def _waits_for(cluster: Cluster, body: Object, asked: Object) -> str:
+    if not _seen(body, asked):
         holder = controller(cluster)
         return NOBODY if holder == "" else f"the controller{f' ({holder})' if holder else ''} to look at it"
     ready = condition(body, "Ready")

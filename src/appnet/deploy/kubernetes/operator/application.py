@@ -15,7 +15,7 @@ from lightkube import ApiError
 
 from appnet.application.manifest import label_value
 from appnet.compile.fit import Where
-from appnet.compile.pipeline import Version
+from appnet.compile.pipeline import Arrangements, Version
 from appnet.control.replan import Replanner
 from appnet.deploy.kubernetes.names import FINALIZER
 from appnet.deploy.kubernetes.operator.api import Api, not_taken
@@ -38,7 +38,7 @@ from appnet.deploy.kubernetes.operator.ends import (
 )
 from appnet.deploy.kubernetes.operator.judged import Judge, Judged
 from appnet.deploy.kubernetes.operator.revisions import Revisions
-from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, gone_back_to
+from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, undo_of
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
 from appnet.deploy.kubernetes.operator.world import FILTERS, Key, Object, World
@@ -51,6 +51,7 @@ _log = logging.getLogger(__name__)
 
 _ARRIVAL_SECONDS = 5.0
 _TARGETS = ("native", "wasm")
+_FOLLOWED = "followed traffic"
 
 
 @dataclass
@@ -101,7 +102,7 @@ class ClusterApplication:
         self._judge = Judge(key[0], around.root, around.settings, around.where)
         self._judged = Judged(None, {}, frozenset())
         self._texts: object = None
-        self._gone_back_to = ""
+        self._undo = ""
         self._why = "changed"
         self._trouble = ""
         self._ends: list[End] = []
@@ -166,19 +167,20 @@ class ClusterApplication:
         own = {name: own_texts(name, body, await self._fetched(body)) for name, body in written.items()}
         services = services_text(self._around.world, self.key[0])
         taken = claimed(self._around.world, self.key)
-        gone_back = gone_back_to(written.values())
-        texts = own, services, taken, gone_back
+        undo = undo_of(written.values())
+        texts = own, services, taken, undo
         if texts == self._texts and not self.reload:
             return
         self.reload = False
         async with self._around.compiling:
             if self._texts is None:
                 await self._go_on(own, services)
-            so_far = self.rollout.candidate or self.rollout.running
-            if gone_back != self._gone_back_to and gone_back:  # with the plan that it had
-                so_far = next((it for it in self.rollout.versions if it.id == gone_back), None)
+                self._undo = undo if any(undo == it.get("status", {}).get("undone") for it in written.values()) else ""
+            so_far: Version | Arrangements | None = self.rollout.candidate or self.rollout.running
+            if undo not in (self._undo, ""):  # with the plan that it had
+                so_far = await self._revisions.plans(undo.partition("@")[0])
             self._judged = await asyncio.to_thread(self._judge.judge, own, services, _TARGETS, so_far, taken)
-        self._texts, self.rollout.refused, self._gone_back_to, self._why = texts, None, gone_back, "changed"
+        self._texts, self.rollout.refused, self._undo, self._why = texts, None, undo, "changed"
 
     async def _follow_traffic(self, written: Mapping[str, Object]) -> None:
         """Makes a version by another plan the wanted one, where it saves enough and its chain is to go on by it."""
@@ -197,12 +199,24 @@ class ClusterApplication:
         async with self._around.compiling:
             planned = replace(version, plans=plans)
             made = await asyncio.to_thread(self._judge.planned, version.application, _TARGETS, planned)
-        self._judged, self._why = replace(self._judged, version=made), "followed traffic"
+        self._judged, self._why = replace(self._judged, version=made), _FOLLOWED
+
+    async def _plan_stays(self, planned: Version, written: Mapping[str, Object]) -> None:
+        """Where a proxy refused a plan that traffic called for, nobody wants it any more: all is as it was."""
+        refused, running = self.rollout.refused, self.rollout.running
+        if self._why != _FOLLOWED or refused is None or refused.version != planned.id:
+            return
+        told = f"{refused.node} refused another plan, so that the one before stays: {refused.error}"
+        self._judged, self._why, self.rollout.refused = replace(self._judged, version=running), "changed", None
+        for name, body in written.items():
+            _log.warning("%s/%s: %s", self.key[0], name, told)
+            await self._around.api.tell(body, "PlanRefused", told, warning=True)
 
     async def _go_on(self, own: Iterable[str], services: str) -> None:
         """From what proxies have run since before this controller began: so a pause, a canary and the way back last."""
-        self._judge.remember(await self._revisions.newest(), own)
-        earlier = await asyncio.to_thread(self._judge.earlier, services, _TARGETS)
+        kept = await self._revisions.newest()
+        self._judge.remember(kept.texts, own)
+        earlier = await asyncio.to_thread(self._judge.earlier, services, _TARGETS, kept.plans)
         if earlier is not None:
             self.rollout.begin(earlier, "kept")
 
@@ -230,6 +244,7 @@ class ClusterApplication:
         if not first:
             await self._all_asked({it.group for it in self._ends} - {it.group for it in before})
             await self.rollout.to(version, written.values(), self._why)
+            await self._plan_stays(version, written)
         running = self.rollout.running
         assert running is not None
         with_code = manifests([it for it in ends if it not in self._ends], running, written)

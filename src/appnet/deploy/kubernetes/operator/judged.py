@@ -9,7 +9,7 @@ from pathlib import Path
 from appnet.application.load import LoadedApplication
 from appnet.compile.cluster import problems, told_in_clusters
 from appnet.compile.fit import Where, load_application, unfit
-from appnet.compile.pipeline import Version, built_also, compile_application
+from appnet.compile.pipeline import Arrangements, Version, built_also, compile_application, planned_as
 from appnet.deploy.kubernetes.operator.absent import absent
 from appnet.deploy.kubernetes.operator.sources import SERVICES_FILE, ClusterText, files_of
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
@@ -55,10 +55,11 @@ class Judge:
             if it not in self._good and it in known:
                 self._good[it] = texts
 
-    def earlier(self, services: str, targets: Sequence[str]) -> Version | None:
-        """The version of all texts that it remembers; None where there is none that can still be used."""
+    def earlier(self, services: str, targets: Sequence[str], plans: Arrangements) -> Version | None:
+        """The version of all texts that it remembers, by these plans; None where there is none that can still be
+        used."""
         try:
-            return self._compiled(self._good, services, targets, None) if self._good else None
+            return self._compiled(self._good, services, targets, plans) if self._good else None
         except DiagnosticError:
             return None
 
@@ -67,11 +68,12 @@ class Judge:
         own: Mapping[str, Texts],
         services: str,
         targets: Sequence[str],
-        running: Version | None,
+        running: Version | Arrangements | None,
         claimed: Mapping[str, str],
     ) -> Judged:
-        """The version of these AppNetConfigs, each with its texts by name, built for all of the targets. ``claimed``:
-        those whose methods another application's has, by name, with that one's."""
+        """The version of these AppNetConfigs, each with its texts by name, built for all of the targets. ``running``:
+        what ran so far, or where its elements ran. ``claimed``: those whose methods another application's has, by name,
+        with that one's."""
         used = dict(own)
         wrong: dict[str, Sequence[Diagnostic]] = {}
         for name in own:
@@ -140,9 +142,12 @@ class Judge:
                 yield Diagnostic("C021", Severity.ERROR, title, it.span, "not in a cluster's controller", help_)
 
     def _compiled(
-        self, used: Mapping[str, Texts], services: str, targets: Sequence[str], running: Version | None
+        self, used: Mapping[str, Texts], services: str, targets: Sequence[str], running: Version | Arrangements | None
     ) -> Version:
-        return self.planned(self._load(sorted(used), used, services), targets, running)
+        loaded = self._load(sorted(used), used, services)
+        if isinstance(running, Mapping):
+            running = planned_as(loaded, self.settings, self.where, running)
+        return self.planned(loaded, targets, running)
 
     def planned(self, loaded: LoadedApplication, targets: Sequence[str], running: Version | None) -> Version:
         """The version of the application, by the plans of ``running`` where they may stay, built for all targets."""

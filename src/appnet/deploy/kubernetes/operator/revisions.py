@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2 as httpx
 from lightkube import ApiError
 from lightkube.resources.apps_v1 import ControllerRevision
 
 from appnet.application.manifest import label_value, object_name
-from appnet.compile.pipeline import Version
+from appnet.compile.pipeline import Arrangements, Version, arrangements_of
 from appnet.deploy.kubernetes.names import CONTROLLER, MANAGED_BY
 from appnet.deploy.kubernetes.operator.api import Api
 from appnet.deploy.kubernetes.operator.sources import SERVICES_FILE
@@ -30,11 +30,19 @@ from appnet.deploy.kubernetes.rollouts import (
     selector,
     unpacked,
 )
+from appnet.optimize.search import Arrangement
 
 _log = logging.getLogger(__name__)
 
 _MOST_BYTES = 1 << 20
 """Of the texts as they are kept: a cluster's store takes objects of 1.5 MiB."""
+
+
+class Kept(NamedTuple):
+    """What a version was made of."""
+
+    texts: Texts
+    plans: Arrangements
 
 
 class Revisions:
@@ -58,17 +66,21 @@ class Revisions:
             self._kept = version
             return
         try:
-            await self._write(version.id, reason, texts, written)
+            data = {"texts": texts, "plans": _plans(version)}
+            await self._write(version.id, reason, data, written)
         except (ApiError, httpx.HTTPError) as error:
             _log.warning("%s/%s: version %s is not kept for an undo: %s", *self._key, version.id, error)
             return
         self._kept, self._none_left = version, False
 
-    async def newest(self) -> Texts:
+    async def newest(self) -> Kept:
         """What the version that ran last was made of; nothing where none is kept. Raises `ApiError`."""
-        there = await self._there()
-        found: Any = there[-1].data if there else None
-        return unpacked(found["texts"]) if isinstance(found, dict) and "texts" in found else {}
+        return _kept((await self._there())[-1:])
+
+    async def plans(self, version: str) -> Arrangements:
+        """The plans of a version; none where it is not kept. Raises `ApiError`."""
+        name = object_name(f"appnet.{self._key[1]}.{version}")
+        return _kept([it for it in await self._there() if _name(it) == name]).plans
 
     async def forget(self) -> None:
         """Deletes all of them. Raises `ApiError`."""
@@ -77,23 +89,23 @@ class Revisions:
                 await self._delete(it)
         self._kept, self._none_left = None, True
 
-    async def _write(self, version: str, reason: str, texts: str, written: Mapping[str, Object]) -> None:
+    async def _write(self, version: str, reason: str, data: Object, written: Mapping[str, Object]) -> None:
         there = await self._there()
         name = object_name(f"appnet.{self._key[1]}.{version}")
         same = next((it for it in there if _name(it) == name), None)
-        if same is not None and _packed(same) != texts:  # other words for the same version: what it holds is immutable
+        if same is not None and same.data != data:  # other words for the same version: what it holds is immutable
             await self._delete(same)
             there.remove(same)
         elif same is not None and same is there[-1]:
             return
         newest = _number(there[-1]) if there else 0
-        await self._api.apply(self._made(name, newest + 1, version, reason, texts, written))
+        await self._api.apply(self._made(name, newest + 1, version, reason, data, written))
         others = [it for it in there if it is not same]
         for it in others[: max(0, len(others) + 1 - MOST_KEPT)]:
             await self._delete(it)
 
     def _made(
-        self, name: str, number: int, version: str, reason: str, texts: str, written: Mapping[str, Object]
+        self, name: str, number: int, version: str, reason: str, data: Object, written: Mapping[str, Object]
     ) -> dict[str, Any]:
         owners = [
             {
@@ -112,7 +124,7 @@ class Revisions:
             "ownerReferences": owners,
         }
         kind = {"apiVersion": "apps/v1", "kind": "ControllerRevision"}
-        return {**kind, "metadata": metadata, "revision": number, "data": {"texts": texts}}
+        return {**kind, "metadata": metadata, "revision": number, "data": data}
 
     async def _there(self) -> list[ControllerRevision]:
         """Those that the cluster has, the oldest first."""
@@ -137,9 +149,24 @@ def _number(revision: ControllerRevision) -> int:
     return revision.revision or 0
 
 
-def _packed(revision: ControllerRevision) -> str:
-    found: Any = revision.data
-    return str(found.get("texts", "")) if isinstance(found, dict) else ""
+def _kept(revisions: Sequence[ControllerRevision]) -> Kept:
+    """What the first of these holds; plans that cannot be read are made anew."""
+    found: Any = revisions[0].data if revisions else None
+    if not isinstance(found, dict) or "texts" not in found:
+        return Kept({}, {})
+    try:
+        plans = {
+            str(name): Arrangement(tuple(map(int, order)), tuple(map(int, at)))
+            for name, (order, at) in (found.get("plans") or {}).items()
+        }
+    except (TypeError, ValueError, AttributeError):
+        plans = {}
+    return Kept(unpacked(found["texts"]), plans)
+
+
+def _plans(version: Version) -> Object:
+    """Of each chain, its elements in their order, and the place of each: both by their numbers."""
+    return {name: [[*it.order], [*it.at]] for name, it in arrangements_of(version).items()}
 
 
 def _texts(version: Version, namespace: str, root: Path | None) -> Iterator[tuple[str, str]]:

@@ -81,7 +81,7 @@ class ClusterRollout:
             self.running is not None
             and (self.running.id, self.candidate, self.refused) == (version.id, None, None)
             and not any(it["spec"].get("rollout", {}).get("paused") for it in configurations)
-            and gone_back_to(configurations) != version.id
+            and undo_of(configurations).partition("@")[0] != version.id
         )
 
     async def to(self, version: Version, configurations: Iterable[Object], why: str) -> None:
@@ -137,8 +137,8 @@ class ClusterRollout:
             self.arrived(it)
 
 
-def gone_back_to(configurations: Iterable[Object]) -> str:
-    """The version that an undo went back to; empty where none did."""
+def undo_of(configurations: Iterable[Object]) -> str:
+    """The last undo, as `GONE_BACK` has it; empty where there was none."""
     marks = (it["metadata"].get("annotations", {}) for it in configurations)
     return next((str(it[GONE_BACK]) for it in marks if GONE_BACK in it), "")
 

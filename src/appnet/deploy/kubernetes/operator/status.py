@@ -14,6 +14,7 @@ from appnet.deploy.kubernetes.operator.bring import Refused
 from appnet.deploy.kubernetes.operator.ends import End, configuration_of
 from appnet.deploy.kubernetes.operator.fields import place_of
 from appnet.deploy.kubernetes.operator.world import Object, Workload
+from appnet.deploy.kubernetes.rollouts import GONE_BACK
 from appnet.deploy.kubernetes.status_schema import MOST_PROXIES, bounded
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.processors.processor import Acceptance, ClusterNode, NodeAnswer, Stranger
@@ -85,6 +86,9 @@ def status_of(body: Object, seen: Seen) -> dict[str, Any]:
             "proxies": [_proxy(it) for it in sorted(seen.standings, key=_first_those_in_trouble)[:MOST_PROXIES]],
             "history": [{"version": id_, "since": _clock(since), "reason": why} for id_, since, why in seen.past],
         }
+    undone = body["metadata"].get("annotations", {}).get(GONE_BACK)
+    if undone is not None:
+        status["undone"] = str(undone)
     if seen.suggested:
         status["suggested"] = seen.suggested
     error = _last_error(seen)

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "envoy_abi.h"
@@ -20,6 +23,7 @@ typedef struct batch {
   signal signal;
   uint64_t spans; /* how many it has */
   bool last;      /* nothing that is taken later tells what it does */
+  char id[40];    /* by which a receiver knows one that comes twice; no other batch has it */
   size_t size;
   uint8_t bytes[];
 } batch;
@@ -30,7 +34,8 @@ static struct {
   batch *first;
   batch **last;
   size_t size;
-} left = {PTHREAD_MUTEX_INITIALIZER, NULL, &left.first, 0};
+  uint64_t lost; /* spans that went to make room, and that nobody has told of yet */
+} left = {PTHREAD_MUTEX_INITIALIZER, NULL, &left.first, 0, 0};
 
 struct outbox {
   void *envoy_config;
@@ -48,9 +53,7 @@ struct outbox {
   unsigned every_ms;
 };
 
-/* How many spans went to make room. */
-static uint64_t leave(batch *it) {
-  uint64_t spans = 0;
+static void leave(batch *it) {
   pthread_mutex_lock(&left.lock);
   it->next = NULL;
   *left.last = it;
@@ -61,11 +64,18 @@ static uint64_t leave(batch *it) {
     left.first = oldest->next;
     if (left.first == NULL) left.last = &left.first;
     left.size -= oldest->size;
-    spans += oldest->spans;
+    left.lost += oldest->spans;
     free(oldest);
   }
   pthread_mutex_unlock(&left.lock);
-  return spans;
+}
+
+static uint64_t take_lost(void) {
+  pthread_mutex_lock(&left.lock);
+  uint64_t lost = left.lost;
+  left.lost = 0;
+  pthread_mutex_unlock(&left.lock);
+  return lost;
 }
 
 static batch *take_left(void) {
@@ -96,14 +106,23 @@ static uint8_t *take_bytes(outbox *box, signal signal, size_t *size, uint64_t *s
   }
 }
 
+static void identify(batch *it) {
+  static _Atomic uint64_t process, count;
+  uint64_t drawn = 0, none = 0;
+  if (process == 0 && getrandom(&drawn, sizeof drawn, 0) == sizeof drawn) atomic_compare_exchange_strong(&process, &none, drawn);
+  snprintf(it->id, sizeof it->id, "%016llx-%llx", (unsigned long long)process, (unsigned long long)++count);
+}
+
 static batch *take_batch(outbox *box, signal signal) {
   size_t size = 0;
-  uint64_t spans = 0;
+  uint64_t spans = 0, lost = signal == METRICS ? take_lost() : 0;
+  if (lost > 0) box->module->spans_lost(box->instance, lost); /* which these metrics tell */
   uint8_t *bytes = take_bytes(box, signal, &size, &spans);
   if (bytes == NULL) return NULL;
   batch *it = malloc(sizeof *it + size);
   if (it != NULL) {
     *it = (batch){.signal = signal, .spans = spans, .last = signal != METRICS || box->ending, .size = size};
+    identify(it);
     memcpy(it->bytes, bytes, size);
   } else if (spans > 0) {
     box->module->spans_lost(box->instance, spans);
@@ -180,10 +199,11 @@ static bool post(outbox *box, const batch *it) {
       {":path", 5, path, strlen(path)},
       {":authority", 10, "appnet-telemetry", 16},
       {"content-type", 12, "application/x-protobuf", 22},
+      {"appnet-batch", 12, it->id, strlen(it->id)},
   };
   uint64_t callout = 0;
   envoy_buffer body = {(const char *)it->bytes, it->size};
-  int result = ENVOY(http_filter_config_http_callout)(box->envoy_config, &callout, TEXT("appnet-telemetry"), headers, 4,
+  int result = ENVOY(http_filter_config_http_callout)(box->envoy_config, &callout, TEXT("appnet-telemetry"), headers, 5,
                                                       body, TIMEOUT_MS);
   return result == 0;
 }
@@ -205,13 +225,12 @@ void outbox_posted(outbox *box, an_otlp_answer answer) {
   box->counts_away = answer == AN_OTLP_AWAY && it != NULL && it->signal == METRICS;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
-  uint64_t lost = answer == AN_OTLP_REFUSED ? it->spans : 0;
+  if (answer == AN_OTLP_REFUSED && it->spans > 0) box->module->spans_lost(box->instance, it->spans);
   if (answer == AN_OTLP_AWAY && it->last) {
-    lost = leave(it);
+    leave(it);
   } else {
     free(it); /* if these are metrics: later ones tell all that they did */
   }
-  if (lost > 0) box->module->spans_lost(box->instance, lost);
 }
 
 void outbox_close(outbox *box) {
@@ -221,9 +240,10 @@ void outbox_close(outbox *box) {
   pthread_mutex_unlock(&box->lock);
   pthread_join(box->thread, NULL);
   ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
-  batch *rest[] = {box->under_way, take_batch(box, RECORDS), take_batch(box, SPANS), take_batch(box, METRICS)};
-  for (unsigned i = 0; i < sizeof rest / sizeof rest[0]; i++) {
-    if (rest[i] != NULL) leave(rest[i]);
+  if (box->under_way != NULL) leave(box->under_way);
+  for (signal it = RECORDS; it <= METRICS; it++) { /* metrics last: they tell what went to make room */
+    batch *rest = take_batch(box, it);
+    if (rest != NULL) leave(rest);
   }
   pthread_mutex_destroy(&box->lock);
   pthread_cond_destroy(&box->ended);

@@ -3,7 +3,8 @@
  * A thread looks every few milliseconds whether there are any and asks Envoy's main thread to call outbox_post.
  * Records and spans are kept until a receiver has answered. While it is away, a post a second finds out whether it is back,
  * and what is new waits in the module, which counts what it has no room for. What is left when a configuration ends is
- * posted by the next one: an upgrade loses nothing. A batch may arrive twice, if it was under way then or its answer was late. */
+ * posted by the next one: an upgrade loses nothing. A batch may arrive twice, if it was under way then or its answer was late:
+ * the header `appnet-batch` says which it is, so that AppNet's receiver takes it once. */
 #ifndef APPNET_OUTBOX_H
 #define APPNET_OUTBOX_H
 
