@@ -26,10 +26,7 @@ EXAMPLES = (
 )
 PAGE = "telemetry.md"
 
-_NOT_THERE = (
-    "native Envoy modules and programs with a gRPC library tell why they refuse, for a while; wasm modules of Envoy do "
-    "not yet"
-)
+_NOT_THERE = "Envoys and programs with a gRPC library tell why they refuse, and that is kept for a while"
 
 
 def command(

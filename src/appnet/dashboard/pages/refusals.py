@@ -18,8 +18,8 @@ from appnet.observe.shown import value_text
 _MOST = 200
 _LONGEST = 120
 _WHICH = (
-    "Native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet. The "
-    "control plane keeps the last 2,000 of these refusals."
+    "Envoys and programs with a gRPC library tell why they refuse. The control plane keeps the last 2,000 of these "
+    "refusals."
 )
 
 
