@@ -21,17 +21,18 @@ from appnet.deploy.local.machine import LocalMachine
 from appnet.deploy.local.status import StatusServer
 from appnet.observe.forward import Collector
 from appnet.observe.otlp import ExportTraceServiceRequest
-from appnet.observe.points import SIDE, SPANS_DROPPED
+from appnet.observe.points import CALLS, SIDE, SPANS_DROPPED
 from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.spans import Span
 from appnet.observe.store import StreamKey
-from appnet.processors.envoy.targets import NATIVE, WASM
+from appnet.processors.envoy.targets import NATIVE, TARGETS
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from tests.quickstart.support import APPNETCTL, sample, settings_of
 from tests.support.asynchronous import asynchronous, eventually
 from tests.support.raw_grpc import RawClient, RecordingServer, Reply, frame, string_field
 
 pytestmark = pytest.mark.e2e
+all_targets = pytest.mark.parametrize("target", TARGETS)
 
 PATH = "/echo.EchoService/echo"
 PARENT = "00f067aa0ba902b7"
@@ -107,13 +108,14 @@ async def shown(status: Address, *arguments: str) -> str:
     return str(ran.stdout)
 
 
+@all_targets
 @asynchronous
-async def test_both_sidecars_are_in_the_trace_of_the_caller(tmp_path: Path) -> None:
+async def test_both_sidecars_are_in_the_trace_of_the_caller(tmp_path: Path, target: str) -> None:
     collected: list[Span] = []
     async with OtlpReceiver() as collector:
         collector.trace(collected.append)
         forward = Collector.parse(f"http://{collector.address}")
-        async with traced(tmp_path, forward=forward) as application:
+        async with traced(tmp_path, target=target, forward=forward) as application:
             reply, came = await application.call({**parent(1), "tracestate": "a=b"})
             assert reply.grpc_status == 0
             await eventually(lambda: len(application.of(1)) == 2, SECONDS)
@@ -166,9 +168,10 @@ HOSTILE = [
 ]
 
 
+@all_targets
 @asynchronous
-async def test_what_nobody_traces_stays_as_it_is(tmp_path: Path) -> None:
-    async with traced(tmp_path) as application:
+async def test_what_nobody_traces_stays_as_it_is(tmp_path: Path, target: str) -> None:
+    async with traced(tmp_path, target=target) as application:
         for headers in ({}, parent(3, "00"), {"b3": "0"}, *HOSTILE):
             reply, came = await application.call(headers)
             assert reply.grpc_status == 0
@@ -180,9 +183,10 @@ async def test_what_nobody_traces_stays_as_it_is(tmp_path: Path) -> None:
         assert len(application.spans) == 2, "those of the last call"
 
 
+@all_targets
 @asynchronous
-async def test_b3_goes_on_as_b3(tmp_path: Path) -> None:
-    async with traced(tmp_path) as application:
+async def test_b3_goes_on_as_b3(tmp_path: Path, target: str) -> None:
+    async with traced(tmp_path, target=target) as application:
         _, came = await application.call({"b3": f"{trace_id(4)}-{PARENT}-1"})
         await eventually(lambda: len(application.of(4)) == 2, SECONDS)
         client, server = application.of(4)
@@ -192,9 +196,10 @@ async def test_b3_goes_on_as_b3(tmp_path: Path) -> None:
         assert "traceparent" not in came
 
 
+@all_targets
 @asynchronous
-async def test_a_share_of_calls_without_a_context_is_traced_from_end_to_end(tmp_path: Path) -> None:
-    async with traced(tmp_path, Limits(traces=1.0)) as application:
+async def test_a_share_of_calls_without_a_context_is_traced_from_end_to_end(tmp_path: Path, target: str) -> None:
+    async with traced(tmp_path, Limits(traces=1.0), target) as application:
         _, came = await application.call({})
         await eventually(lambda: len(application.spans) == 2, SECONDS)
         client, server = sorted(application.spans, key=lambda it: str(it.resource[SIDE]))
@@ -217,11 +222,10 @@ async def calls(application: Traced, count: int) -> None:
         assert trace_id(number) in came["traceparent"]
 
 
-@pytest.mark.parametrize(("target", "spans"), [(NATIVE, 40), (WASM, 0)])
+@all_targets
 @asynchronous
-async def test_what_is_told_while_the_collector_is_away_comes_when_it_is_back(
-    tmp_path: Path, target: str, spans: int
-) -> None:
+async def test_what_is_told_while_the_collector_is_away_comes_when_it_is_back(tmp_path: Path, target: str) -> None:
+    """Also what a version tells that ends meanwhile."""
     async with traced(tmp_path, target=target) as application:
         receiver = application.machine.telemetry.receiver
         address = receiver.address
@@ -230,17 +234,24 @@ async def test_what_is_told_while_the_collector_is_away_comes_when_it_is_back(
             nobody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             nobody.bind((address.host, address.port))
             await calls(application, 20)
-            await asyncio.sleep(2)  # posts fail meanwhile
+            await asyncio.sleep(1)  # posts fail meanwhile
+            fault = tmp_path / "echo" / "fault.appnet"
+            fault.write_text(fault.read_text().replace("prob = 2.0", "prob = 3.0"))
+            await application.machine.controller.upgrade()
+            await asyncio.sleep(2)
         receiver._bind = address
         await receiver.start()
-        await eventually(lambda: len(application.spans) >= spans, SECONDS)
+        await eventually(lambda: len(application.spans) >= 40, SECONDS)
         logged = StreamKey("logging", "record_req")
         await eventually(lambda: application.machine.telemetry.records.counts().get(logged) == 20, SECONDS)
-        assert (len(application.spans), dropped(application)) == (spans, 0)
+        assert (len(application.spans), dropped(application)) == (40, 0)
+        totals = application.machine.telemetry.totals
+        await eventually(lambda: totals.by([CALLS], [SIDE]) == {("client",): 20, ("server",): 20}, SECONDS)
 
 
+@all_targets
 @asynchronous
-async def test_spans_that_a_collector_refuses_are_counted(tmp_path: Path) -> None:
+async def test_spans_that_a_collector_refuses_are_counted(tmp_path: Path, target: str) -> None:
     refused = 0
 
     async def refuse(request: web.Request) -> web.Response:
@@ -248,7 +259,7 @@ async def test_spans_that_a_collector_refuses_are_counted(tmp_path: Path) -> Non
         refused += len(ExportTraceServiceRequest.FromString(await request.read()).resource_spans)
         return web.Response(status=401)
 
-    async with traced(tmp_path) as application:
+    async with traced(tmp_path, target=target) as application:
         receiver = application.machine.telemetry.receiver
         address = receiver.address
         await receiver.stop()

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-WHO_TELLS = (
-    "native Envoy modules and programs with a gRPC library tell why they refuse; wasm modules of Envoy do not yet"
-)
+WHO_TELLS = "Envoys and programs with a gRPC library tell why they refuse, and that is kept for a while"
 _ORIGINS = (("version", "version"), ("at", "processor"))
 
 

@@ -24,7 +24,6 @@
 #define APPNET_WANTS_RESPONSE 1
 #define APPNET_WANTS_RESPONSE_END 1
 #define APPNET_WANTS_REPLY 0
-#define APPNET_WANTS_RECORDS 1
 #define APPNET_WANTS_DEADLINES 1
 
 #define TEXT(text) ((an_view){(const uint8_t *)(text), sizeof(text) - 1})

@@ -163,7 +163,6 @@ class _ChainPrinter:
             "STATE": bool(self._variables()) or self._numbering.counts,
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "REPLY": any(method.replies for method in self._methods),
-            "RECORDS": bool(self._streams) or any(element.evicts for element in self._elements.values()),
             **self._asked_for(),
         }
         lines = [

@@ -9,7 +9,6 @@
  *   APPNET_WANTS_RESPONSE_END      1 where a method's response side needs the message or the status
  *   APPNET_WANTS_DEADLINES         1 where a handler can shorten the time that a call has
  *   APPNET_WANTS_REPLY             1 where an element answers requests with messages
- *   APPNET_WANTS_RECORDS           1 where the chain has record streams
  */
 #include "instance.c"
 #include "kept.c"

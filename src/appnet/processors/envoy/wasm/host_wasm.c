@@ -8,9 +8,10 @@
 #include "http_status.h"
 #include "lifecycle.h"
 #include "options.h"
+#include "outbox.h"
 #include "proxy_wasm.h"
-#include "records.h"
 #include "ticks.h"
+#include "trace.h"
 
 /* The answer of a chain that replies comes by as a response. */
 #define SEES_RESPONSE (APPNET_WANTS_RESPONSE || APPNET_WANTS_REPLY)
@@ -29,7 +30,7 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   uint8_t *bytes = NULL;
   size_t found = 0;
   an_options options;
-  uint32_t trace_share; /* modules send no spans yet */
+  uint32_t trace_share;
   root_context = root;
   event_begins();
   if (proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) != 0 ||
@@ -44,6 +45,7 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
     complain("appnet: no memory for the chain");
     return 0;
   }
+  an_traces_share(instance, trace_share);
 #if APPNET_WANTS_STATE
   handover_begin(instance, (an_view){bytes, found});
 #endif
@@ -481,8 +483,15 @@ static void end_call(uint32_t context) {
   end_stream(context);
 }
 
-/* An upgrade ends the machine once its records and counts are out. Contexts of calls end at once, and as they are told of
- * this hook in any case, they need none for their deletion. */
+/* The last time that a call's metadata can be asked for, and the first that all of them are there. */
+EXPORT(proxy_on_log) void proxy_on_log(uint32_t context) {
+  stream *it = find_stream(context);
+  if (it == NULL || it->call->base.trace == NULL) return;
+  event_begins();
+  an_response_over(it->call);
+}
+
+/* A call or the machine ends. As contexts are told of this hook in any case, they need none for their deletion. */
 EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
   if (context != root_context) {
     end_call(context);
@@ -492,5 +501,6 @@ EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
 #if APPNET_WANTS_STATE
   handover_end();
 #endif
-  return records_end() ? 1 : 0;
+  outbox_close();
+  return 1;
 }

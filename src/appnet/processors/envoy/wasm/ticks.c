@@ -2,24 +2,20 @@
 
 #include "event.h"
 #include "proxy_wasm.h"
-#include "records.h"
+#include "outbox.h"
 
-#if APPNET_WANTS_RECORDS
-enum { PERIOD_MS = 100 };
-#else
-enum { PERIOD_MS = 1000 }; /* metrics alone */
-#endif
-enum { DEADLINE_PERIOD_MS = 5 };
+enum { PERIOD_MS = 100, DEADLINE_PERIOD_MS = 5 };
 
 EXPORT(proxy_on_tick) void proxy_on_tick(uint32_t root) {
   (void)root;
   event_begins();
-  records_flush();
+  set_wall_clock();
+  outbox_post();
   end_calls_in_time();
 }
 
 void ticks_begin(an_instance *instance) {
-  records_begin(instance);
+  outbox_open(instance);
   proxy_set_tick_period_milliseconds(PERIOD_MS);
 }
 

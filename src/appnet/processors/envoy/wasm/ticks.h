@@ -1,4 +1,4 @@
-/* What the proxy's timer is for: records go out, and calls end at their deadlines. */
+/* What the proxy's timer is for: telemetry goes out, and calls end at their deadlines. */
 #ifndef AN_TICKS_H
 #define AN_TICKS_H
 

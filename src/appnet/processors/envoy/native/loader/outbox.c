@@ -16,11 +16,9 @@
 
 enum { TIMEOUT_MS = 2000, REST_MS = 1000, LEFT_LIMIT = 16 << 20 };
 
-typedef enum signal { RECORDS, SPANS, METRICS } signal;
-
 typedef struct batch {
   struct batch *next;
-  signal signal;
+  an_signal signal;
   uint64_t spans; /* how many it has */
   bool last;      /* nothing that is taken later tells what it does */
   char id[40];    /* by which a receiver knows one that comes twice; no other batch has it */
@@ -48,6 +46,7 @@ struct outbox {
   bool ending;
   bool scheduled;
   batch *under_way;
+  an_signal turn;       /* of records and spans, whose turn it was: one may come without end */
   uint64_t rests_until; /* in ms: the receiver was away */
   bool counts_away;     /* ... when it was asked last, and for metrics */
   unsigned every_ms;
@@ -97,11 +96,11 @@ static bool anything_left(void) {
   return anything;
 }
 
-static uint8_t *take_bytes(outbox *box, signal signal, size_t *size, uint64_t *spans) {
+static uint8_t *take_bytes(outbox *box, an_signal signal, size_t *size, uint64_t *spans) {
   const an_module *module = box->module;
   switch (signal) {
-    case RECORDS: return module->telemetry_take(box->instance, size);
-    case SPANS: return module->spans_take(box->instance, size, spans);
+    case AN_RECORDS: return module->telemetry_take(box->instance, size);
+    case AN_SPANS: return module->spans_take(box->instance, size, spans);
     default: return module->metrics_take(box->instance, size);
   }
 }
@@ -113,15 +112,15 @@ static void identify(batch *it) {
   snprintf(it->id, sizeof it->id, "%016llx-%llx", (unsigned long long)process, (unsigned long long)++count);
 }
 
-static batch *take_batch(outbox *box, signal signal) {
+static batch *take_batch(outbox *box, an_signal signal) {
   size_t size = 0;
-  uint64_t spans = 0, lost = signal == METRICS ? take_lost() : 0;
+  uint64_t spans = 0, lost = signal == AN_METRICS ? take_lost() : 0;
   if (lost > 0) box->module->spans_lost(box->instance, lost); /* which these metrics tell */
   uint8_t *bytes = take_bytes(box, signal, &size, &spans);
   if (bytes == NULL) return NULL;
   batch *it = malloc(sizeof *it + size);
   if (it != NULL) {
-    *it = (batch){.signal = signal, .spans = spans, .last = signal != METRICS || box->ending, .size = size};
+    *it = (batch){.signal = signal, .spans = spans, .last = signal != AN_METRICS || box->ending, .size = size};
     identify(it);
     memcpy(it->bytes, bytes, size);
   } else if (spans > 0) {
@@ -135,11 +134,12 @@ static batch *take_batch(outbox *box, signal signal) {
  * the next ones tell. They are last where a collector has no room for metrics alone. */
 static batch *take_next(outbox *box) {
   const bool counts = box->module->metrics_pending(box->instance);
-  batch *it = counts && !box->counts_away ? take_batch(box, METRICS) : NULL;
+  batch *it = counts && !box->counts_away ? take_batch(box, AN_METRICS) : NULL;
   if (it == NULL) it = take_left();
-  if (it == NULL) it = take_batch(box, RECORDS);
-  if (it == NULL) it = take_batch(box, SPANS);
-  return it == NULL && counts ? take_batch(box, METRICS) : it;
+  box->turn = box->turn == AN_RECORDS ? AN_SPANS : AN_RECORDS;
+  if (it == NULL) it = take_batch(box, box->turn);
+  if (it == NULL) it = take_batch(box, box->turn == AN_RECORDS ? AN_SPANS : AN_RECORDS);
+  return it == NULL && counts ? take_batch(box, AN_METRICS) : it;
 }
 
 static uint64_t now_ms(void) {
@@ -192,8 +192,7 @@ outbox *outbox_open(void *envoy_config, const an_module *module, an_instance *in
 
 /* Posts one batch; true where its answer is to be waited for. */
 static bool post(outbox *box, const batch *it) {
-  static const char *const paths[] = {[RECORDS] = "/v1/logs", [SPANS] = "/v1/traces", [METRICS] = "/v1/metrics"};
-  const char *path = paths[it->signal];
+  const char *path = an_otlp_path(it->signal);
   envoy_header headers[] = {
       {":method", 7, "POST", 4},
       {":path", 5, path, strlen(path)},
@@ -222,7 +221,7 @@ void outbox_posted(outbox *box, an_otlp_answer answer) {
   batch *it = box->under_way;
   box->under_way = NULL;
   if (answer == AN_OTLP_AWAY) box->rests_until = now_ms() + REST_MS;
-  box->counts_away = answer == AN_OTLP_AWAY && it != NULL && it->signal == METRICS;
+  box->counts_away = answer == AN_OTLP_AWAY && it != NULL && it->signal == AN_METRICS;
   pthread_mutex_unlock(&box->lock);
   if (it == NULL) return;
   if (answer == AN_OTLP_REFUSED && it->spans > 0) box->module->spans_lost(box->instance, it->spans);
@@ -241,7 +240,7 @@ void outbox_close(outbox *box) {
   pthread_join(box->thread, NULL);
   ENVOY(http_filter_config_scheduler_delete)(box->scheduler);
   if (box->under_way != NULL) leave(box->under_way);
-  for (signal it = RECORDS; it <= METRICS; it++) { /* metrics last: they tell what went to make room */
+  for (an_signal it = AN_RECORDS; it <= AN_METRICS; it++) { /* metrics last: they tell what went to make room */
     batch *rest = take_batch(box, it);
     if (rest != NULL) leave(rest);
   }

@@ -9,7 +9,7 @@
 #define APPNET_OUTBOX_H
 
 #include "module.h"
-#include "otlp_answer.h"
+#include "otlp_post.h"
 
 typedef struct outbox outbox;
 

@@ -1,8 +1,15 @@
-/* What OTLP/HTTP says of the status with which a post of telemetry was answered. */
-#ifndef AN_OTLP_ANSWER_H
-#define AN_OTLP_ANSWER_H
+/* Posts of telemetry by OTLP/HTTP: where they go, and what the status says with which they are answered. */
+#ifndef AN_OTLP_POST_H
+#define AN_OTLP_POST_H
 
 #include "platform.h"
+
+typedef enum an_signal { AN_RECORDS, AN_SPANS, AN_METRICS } an_signal;
+
+static inline const char *an_otlp_path(an_signal signal) {
+  static const char *const paths[] = {[AN_RECORDS] = "/v1/logs", [AN_SPANS] = "/v1/traces", [AN_METRICS] = "/v1/metrics"};
+  return paths[signal];
+}
 
 typedef enum an_otlp_answer {
   AN_OTLP_TAKEN,
