@@ -27,7 +27,14 @@ def test_nothing_said_is_the_usual() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["redis://127.0.0.1:6379", "redis://ann:secret@store/3", "rediss://[::1]:7000", "unix:///run/valkey.sock"],
+    [
+        "redis://127.0.0.1:6379",
+        "redis://ann:secret@store/3",
+        "rediss://[::1]:7000",
+        "rediss://store?cacert=/ca.pem&cert=/a.pem&key=/a.key&sni=state.example",
+        "redis+sentinel://:secret@one,[::1]:7000/state/2",
+        "unix:///run/valkey.sock",
+    ],
 )
 def test_it_is_read_and_written_again(address: str) -> None:
     store = StateStore(address, "shop", 0.02, 0.5, "password")
@@ -49,6 +56,18 @@ def test_it_is_read_and_written_again(address: str) -> None:
         "redis://a/3#x",
         "redis://a b",
         "redis://a/\u0663",
+        "redis://a,b",
+        "redis://a?cacert=/a.pem",
+        "rediss://a?cacert=a.pem",
+        "rediss://a?cert=/a.pem",
+        "rediss://a?sni=a&sni=b",
+        "rediss://a?insecure=1",
+        "rediss://a?sni=#a",
+        "redis+sentinel://a",
+        "redis+sentinel://a,,b/state",
+        "redis+sentinel://a/state/x",
+        "rediss+sentinel://a/state",
+        "unix+sentinel:///a",
     ],
 )
 def test_what_is_no_address_is_told(address: str) -> None:

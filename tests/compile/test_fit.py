@@ -236,7 +236,8 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
     ("address", "store", "code"),
     [
         ("", "", "C098"),
-        ("rediss://store", "", "C099"),
+        ("rediss://store", "", None),
+        ("rediss://store?cacert=/no/such/file", "", "C099"),
         ("redis://ann:$NO_PASSWORD@store", "", "C100"),
         ("redis://ann:$A_PASSWORD@store", "", None),
         ("", "unix:///run/store", None),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -101,30 +102,40 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
+async def calling(machine: LocalMachine) -> AsyncIterator[Calls]:
+    """Calls that are made until the end."""
+    calls = Calls([f"http://{it.program.address}" for it in machine.instances["frontend"]])
+    tasks = [asyncio.create_task(calls.make()) for _ in range(2)]
+    try:
+        yield calls
+    finally:
+        calls.running = False
+        await asyncio.gather(*tasks)
+
+
+@contextlib.asynccontextmanager
 async def scene(
     tmp_path: Path,
     prepare: Callable[[valkey.Valkey], None] | None = None,
     *,
     timeout: str = "50ms",
+    tls: ssl.SSLContext | None = None,
+    settings: str = "",
     **elements: str,
 ) -> AsyncIterator[Scene]:
-    """With calls that are made until the end. ``elements``: in the place of the sample's, by name; `fault` counts."""
+    """With calls that are made until the end. ``tls`` and ``settings``: as of `StoreWire`. ``elements``: in the place of
+    the sample's, by name; `fault` counts."""
     config, folder = two_frontends(tmp_path, **{"fault": COUNT, **elements}), store_folder()
     config.write_text(config.read_text().replace("\nspec:\n", f"\nspec:\n  state: {{timeout: {timeout}}}\n", 1))
     with running_store(folder), valkey.Valkey.from_url(store_url(folder)) as client:
         if prepare is not None:
             prepare(client)
         async with (
-            store_wire(folder / "store.sock") as wire,
+            store_wire(folder / "store.sock", tls, settings) as wire,
             LocalMachine(settings_of(config, tmp_path, "native", wire.url)) as machine,
+            calling(machine) as calls,
         ):
-            calls = Calls([f"http://{it.program.address}" for it in machine.instances["frontend"]])
-            tasks = [asyncio.create_task(calls.make()) for _ in range(2)]
-            try:
-                yield Scene(calls, client, wire, machine)
-            finally:
-                calls.running = False
-                await asyncio.gather(*tasks)
+            yield Scene(calls, client, wire, machine)
 
 
 def fill(client: valkey.Valkey) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,26 +13,27 @@ _LARGEST = 64 << 10
 
 class StoreWire:
     """``delay``: seconds that each part of an answer takes. ``cut_after``: bytes of answers that still pass before all
-    connections are cut, once; None: all. ``flowing``: whether anything passes."""
+    connections are cut, once; None: all. ``flowing``: whether anything passes. ``tls``: what it shows who connects, to
+    whom the address gives these ``settings``; the store itself has none."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, tls: ssl.SSLContext | None = None, settings: str = "") -> None:
         self.delay = 0.0
         self.cut_after: int | None = None
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.port = 0
-        self._socket = socket
+        self._socket, self._tls, self._settings = socket, tls, settings
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
         """Of the store behind it."""
-        return f"redis://127.0.0.1:{self.port}"
+        return f"{'redis' if self._tls is None else 'rediss'}://127.0.0.1:{self.port}{self._settings}"
 
     async def come(self) -> None:
         """Listens, again on the same port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def leave(self) -> None:
@@ -76,9 +78,9 @@ class StoreWire:
 
 
 @contextlib.asynccontextmanager
-async def store_wire(socket: Path) -> AsyncIterator[StoreWire]:
-    """A wire to the store at a Unix socket."""
-    wire = StoreWire(socket)
+async def store_wire(socket: Path, tls: ssl.SSLContext | None = None, settings: str = "") -> AsyncIterator[StoreWire]:
+    """A wire to the store at a Unix socket; the rest as of `StoreWire`."""
+    wire = StoreWire(socket, tls, settings)
     await wire.come()
     try:
         yield wire

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from appnet.application.limits import seconds
 from appnet.application.model import StateStore
 from appnet.diagnostics.yaml_reader import Section
+from appnet.system.store_address import STORE_ADDRESS, wrong_address
 
-_SCHEMES = ("redis", "rediss", "unix")
-STORE_ADDRESS = "`redis://host:port`, `rediss://host:port` for TLS, or `unix:///path`"
-"""What the address of a store looks like."""
 _LONGEST = 60.0
 _MERGE_LONGEST = 10.0  # a merge tells that the instance is alive: the script counts 30 s of silence as its end
 _FORMS = {
@@ -66,46 +62,6 @@ def plain_state_store(store: StateStore, every: str) -> Mapping[str, Any]:
         "secret": store.secret,
     }
     return {key: it for key, it in found.items() if it != ""}
-
-
-def wrong_address(text: str) -> str:
-    """What is wrong with an address; nothing where it is one."""
-    if any(it.isspace() or not it.isprintable() for it in text):  # `urlsplit` would leave these out
-        return "an address has no spaces"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return "no host and port"
-    if parts.scheme not in _SCHEMES:
-        return f"it begins with none of {', '.join(f'`{it}://`' for it in _SCHEMES)}"
-    if parts.query or parts.fragment:
-        return "nothing follows the database"
-    if parts.scheme == "unix":
-        return "" if parts.path.startswith("/") and not parts.netloc else "not an absolute path"
-    if not parts.hostname or port == 0:
-        return "no host and port"
-    number = parts.path.removeprefix("/")
-    return (
-        ""
-        if not number or (number.isascii() and number.isdecimal())
-        else "what follows the port is the number of a database"
-    )
-
-
-class NoPasswordError(LookupError):
-    """The environment does not have the variable that an address names; the text is its name."""
-
-
-def password_of(address: str) -> str:
-    """The password in the address of a store: `$NAME` is what the environment has. Raises `NoPasswordError`."""
-    written = urlsplit(address).password or ""
-    if not written.startswith("$"):
-        return unquote(written)
-    found = os.environ.get(written[1:], "")
-    if not found:
-        raise NoPasswordError(written[1:])
-    return found
 
 
 def _time(section: Section, key: str, longest: float) -> float | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from appnet.application.load import LoadedApplication, LoadedChain, load
 from appnet.application.model import USUAL_LIMITS, USUAL_PROCESSOR, Application, Chain, Limits, Side
-from appnet.application.state_store import NoPasswordError, password_of
 from appnet.diagnostics.diagnostic import Diagnostic, DiagnosticError, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.place import Label, Source, Span
@@ -28,6 +27,7 @@ from appnet.optimize.standing import Lack, lacking
 from appnet.processors import registry
 from appnet.processors.gaps import GAPS, compiled_to, remedy_of, title_of
 from appnet.processors.processor import Processor, Target
+from appnet.system.store_address import NoPasswordError, StoreTls, password_of, read_address
 
 DEFAULT_TARGET = "native"
 
@@ -373,15 +373,35 @@ _NO_STORE = (
 
 def _unreachable(address: str) -> tuple[str, str, str] | None:
     """Why the store at the address cannot be reached, with a code and a remedy."""
-    if address.startswith("rediss:"):
-        help_ = "name it by `redis://` or `unix://`, through a tunnel where it is far"
-        return "C099", "native modules do not speak TLS to a store", help_
+    store = read_address(address)
     try:
-        password_of(address)
+        password_of(store)
     except NoPasswordError as error:
         what = f"the environment variable `{error}`, the store's password, is not set"
         return "C100", what, f"set `{error}` before you start the command"
+    if store.tls is not None and (flaw := _wrong_file(store.tls)):
+        return "C099", f"the store cannot be reached by TLS: {flaw}", "name the right files in the address of the store"
     return None
+
+
+def _wrong_file(tls: StoreTls) -> str:
+    """What is wrong with one of the files, which the address names; nothing if they will do."""
+    from appnet.system import certificates  # noqa: PLC0415 -- few need what reads them
+
+    path = tls.authority
+    try:
+        if path is None:
+            certificates.system_authorities()
+        else:
+            certificates.check_authority(path)
+        if tls.certificate is not None and tls.key is not None:
+            path = tls.certificate
+            certificates.check_certificate(path, server=False)
+            path = tls.key
+            certificates.check_key(path, tls.certificate)
+    except certificates.TlsFileError as error:
+        return str(error) if path is None else f"{path}: {error}"
+    return ""
 
 
 def moved_to(application: LoadedApplication, processor: str) -> LoadedApplication:

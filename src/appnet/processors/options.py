@@ -5,15 +5,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd, StateStore
-from appnet.application.state_store import password_of
 from appnet.observe.otlp import Resource
 from appnet.state.layout import script, state_scope
-
-DEFAULT_PORT = 6379
-"""Of stores."""
+from appnet.system.store_address import password_of, read_address
 
 _VERSION = 2
 _WHOLE = 2**32 - 1
@@ -24,21 +20,22 @@ class StoreOptions:
     """Where a chain shares state. ``address``: a URL, as `StateStore` has it; ``encode`` raises `NoPasswordError` where
     the environment does not have the password that it names. ``scope``: what keys begin with.
 
-    ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state.
+    ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state. ``tunnel``: the Unix
+    socket by which the processor leads there, where the chain is not to connect to the address itself.
     """
 
     address: str
     scope: str
     timeout: float
     merge_every: float
+    tunnel: str = ""
 
     def encode(self) -> bytes:
         """As payload.h has it."""
-        url = urlsplit(self.address)
-        path = unquote(url.path) if url.scheme == "unix" else ""
-        database = "" if path else url.path.removeprefix("/")
-        host, port = ("", "") if path else (url.hostname or "", str(url.port or DEFAULT_PORT))
-        texts = [path, host, port, unquote(url.username or ""), password_of(self.address), database, self.scope]
+        store = read_address(self.address)
+        hosts = "" if self.tunnel else "".join(f"{it.host} {it.port}\n" for it in store.hosts)
+        path = self.tunnel or store.path
+        texts = [path, hosts, store.service, store.user, password_of(store), store.database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
         milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
         return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)

@@ -153,6 +153,7 @@ local policy = evicts(lasting ~= '')
 if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
+if too_long() then return refuse_long() end
 if is_over(now) then finish() end
 local missing, any = {}, false
 for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do

@@ -2,7 +2,7 @@
 -- The line above has a store refuse the script as a whole where it may not write: as a replica, or without memory.
 --
 -- What the parts of the script have in common: it is this file, merge.lua and commit.lua, one behind the other.
-local FORMAT, ALIVE_MS, ENDS_MS, HEARD_MS, KNOWN_MS = '1', 30000, 120000, 5000, 3600000
+local FORMAT, ALIVE_MS, ENDS_MS, HEARD_MS, KNOWN_MS, LONGEST = '1', 30000, 120000, 5000, 3600000, 64 * 1024 * 1024
 local meta, instances = KEYS[1], KEYS[6]
 
 local function now_ms()
@@ -29,6 +29,18 @@ end
 local function may_evict(policy)
   return struct.pack('<B', 3) .. 'the store evicts keys when memory is short: set maxmemory-policy to noeviction, not ' .. policy
 end
+
+-- Whether there is a value that no handler makes. To send it would keep all others waiting, again and again.
+local function too_long()
+  for _, key in ipairs({KEYS[3], KEYS[4]}) do
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if redis.call('HSTRLEN', key, field) > LONGEST then return true end
+    end
+  end
+  return false
+end
+
+local function refuse_long() return struct.pack('<B', 3) .. 'the store has a value of more than 64 MiB' end
 
 -- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store, and `shut:ID`, the
 -- number up to which its batches come too late, since it began anew behind them.

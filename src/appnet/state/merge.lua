@@ -290,6 +290,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     if policy then return may_evict(policy) end
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
+    if too_long() then return refuse_long() end
     if is_over(now) then finish() end
     local there = redis.call('HGET', meta, 'kind')
     if there and there ~= kind then return other_kind(name, there, kind) end

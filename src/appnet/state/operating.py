@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import valkey
 
 from appnet.interpret.values import Value
 from appnet.language.types import MapType, Type, type_named
+from appnet.state.client import Client, store_client
 from appnet.state.layout import (
     FORMAT,
     PARTS,
@@ -26,6 +26,7 @@ from appnet.state.layout import (
     script,
     state_keys,
 )
+from appnet.system.store_address import StoreAddress
 
 _SECONDS = 10.0  # longer than any script takes
 _PAGE = 256  # entries that are asked for at once
@@ -66,7 +67,7 @@ class Entry:
 class OperatedStore:
     """A store, and the states in it whose keys begin with a prefix. All methods raise `OperatingError`."""
 
-    def __init__(self, client: valkey.Valkey, where: str, prefix: str) -> None:
+    def __init__(self, client: Client, where: str, prefix: str) -> None:
         self.where, self.prefix = where, prefix
         self._client = client
 
@@ -189,8 +190,7 @@ class OperatedStore:
         except (valkey.ResponseError, valkey.AuthenticationError) as error:
             raise OperatingError(self._refused(str(error), state)) from None
         except (valkey.ValkeyError, OSError) as error:
-            told = f"no store answers at {self.where}: {_short(error)}"
-            raise OperatingError(f"{told}; --store or APPNET_STORE says where it is") from None
+            raise _unreached(self.where, error) from None
 
     def _refused(self, text: str, state: str) -> str:
         if text.startswith("WRONGTYPE"):
@@ -203,14 +203,14 @@ class OperatedStore:
 
 
 @contextmanager
-def operated_store(url: str, prefix: str, password: str) -> Iterator[OperatedStore]:
-    """The store at an address. ``password``: in place of the address's, if any."""
-    parts = urlsplit(url)
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # without what is secret
-    client: valkey.Valkey = valkey.Valkey.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
-    client.connection_pool.connection_kwargs["password"] = password or None
-    with client:
-        yield OperatedStore(client, where, prefix)
+def operated_store(address: StoreAddress, prefix: str, password: str) -> Iterator[OperatedStore]:
+    """The store at an address. ``password``: in place of the address's, if any. Raises `OperatingError`."""
+    where = address.path or ",".join(str(it) for it in address.hosts)
+    try:
+        with store_client(address, password, _SECONDS) as client:
+            yield OperatedStore(client, where, prefix)
+    except (valkey.ValkeyError, OSError) as error:
+        raise _unreached(where, error) from None
 
 
 def _literal(text: str) -> str:
@@ -240,6 +240,11 @@ def _decoded(variable: Variable, key: Value | None, found: bytes) -> Value:
 
 def _unreadable(what: str, state: str) -> OperatingError:
     return OperatingError(f"{what} in the store is not of its type: {_clears(state)}")
+
+
+def _unreached(where: str, error: Exception) -> OperatingError:
+    told = f"no store answers at {where}: {_short(error)}"
+    return OperatingError(f"{told}; --store or APPNET_STORE says where it is")
 
 
 def _clears(state: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def check_authority(path: Path) -> None:
             is_authority = False
         if not is_authority:
             raise TlsFileError(f"the certificate of {_named(it)} is no authority's (basicConstraints)")
+
+
+def system_authorities() -> Path:
+    """The file with all authorities that this machine trusts. Raises `TlsFileError` where it has none."""
+    found = ssl.get_default_verify_paths().cafile
+    if found is None:
+        raise TlsFileError("this machine has no file with the authorities that it trusts: name one")
+    return Path(found)
 
 
 def check_certificate(certificate: Path, *, server: bool) -> None:

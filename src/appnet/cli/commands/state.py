@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from appnet.application.state_store import STORE_ADDRESS, NoPasswordError, password_of, wrong_address
 from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
 from appnet.cli.output import Format, OutputOption, line_text, print_data
 from appnet.cli.screen import tell
@@ -21,6 +20,7 @@ from appnet.diagnostics.source import FileSource
 from appnet.interpret.values import Value
 from appnet.language.types import MapType
 from appnet.state.operating import Entry, OperatedStore, OperatingError, Variable, operated_store
+from appnet.system.store_address import STORE_ADDRESS, NoPasswordError, password_of, read_address
 
 EXAMPLES = (
     "appnetctl state dump --store redis://127.0.0.1:6379",
@@ -129,11 +129,13 @@ def _opened(store: str | None, prefix: str, password_file: Path | None) -> Itera
     if not store:
         told = "no store is named: give its address, or set APPNET_STORE; `appnetctl run` prints the address of its own"
         raise typer.BadParameter(told, param_hint="--store")
-    if wrong := wrong_address(store):
-        told = f"this is not the address of a store: {wrong}; write {STORE_ADDRESS}"
-        raise typer.BadParameter(told, param_hint="--store")
     try:
-        password = password_of(store)
+        address = read_address(store)
+    except ValueError as error:
+        told = f"this is not the address of a store: {error}; write {STORE_ADDRESS}"
+        raise typer.BadParameter(told, param_hint="--store") from None
+    try:
+        password = password_of(address)
     except NoPasswordError as error:
         told = f"it takes the password from the variable {error}, which is not set: set it, or give --password-file"
         raise typer.BadParameter(told, param_hint="--store") from None
@@ -141,7 +143,7 @@ def _opened(store: str | None, prefix: str, password_file: Path | None) -> Itera
         if password_file is not None:
             password = FileSource(password_file).text().rstrip("\r\n")
         try:
-            with operated_store(store, prefix, password) as opened:
+            with operated_store(address, prefix, password) as opened:
                 yield opened
         except OperatingError as error:
             tell(open_screens().err, f"error: {error}")

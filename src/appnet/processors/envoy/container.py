@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.listeners import static_cluster, static_listener
 from appnet.processors.envoy.native.loader import MODULES, loader_library
-from appnet.processors.envoy.node import filters_of, sidecar_of
+from appnet.processors.envoy.node import filters_of, sidecar_of, tunnels_of
 from appnet.processors.envoy.proxy.binary import envoy_binary
 from appnet.processors.envoy.proxy.bootstrap import Identity, static_bootstrap_json
 from appnet.processors.envoy.targets import NATIVE
@@ -25,7 +25,8 @@ def envoy_container(settings: NodeSettings, artifacts: Sequence[Artifact]) -> Co
     key = user_key() if any(it.segment.place.target == NATIVE for it in artifacts) else None
     listener = static_listener(sidecar, filters_of(settings, artifacts, key))
     identity = Identity(settings.name, settings.end.service)
-    text = static_bootstrap_json(identity, settings.records, _ADMIN, listener, static_cluster(sidecar))
+    resources = [listener, static_cluster(sidecar), *tunnels_of(settings, artifacts, key)]
+    text = static_bootstrap_json(identity, settings.records, _ADMIN, resources)
     bootstrap, modules = settings.folder / "envoy.json", settings.folder / "modules"
     files = {str(bootstrap): f"{text}\n".encode()}
     environment: dict[str, str] = {}

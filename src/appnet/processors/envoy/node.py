@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from google.protobuf.message import Message
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, Side
 from appnet.ir.needs import Need
@@ -22,6 +23,8 @@ from appnet.processors.envoy.proxy.binary import EnvoyError
 from appnet.processors.envoy.proxy.bootstrap import Identity
 from appnet.processors.envoy.proxy.process import EnvoyProcess, EnvoySettings
 from appnet.processors.envoy.replies import replies_from_wasm
+from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.envoy.tunnel import Tunnel, store_tunnel, tunnel_resources
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.envoy.xds.snapshot import Snapshot
 from appnet.processors.options import ChainOptions, store_options
@@ -94,8 +97,9 @@ class EnvoyNode:
         sidecar = replace(sidecar, replies=replies or self._replied)
         self._replied = replies
         filters = filters_of(self._settings, artifacts, self._key)
+        tunnels = tunnels_of(self._settings, artifacts, self._key)
         idle = tuple(idle_filter(it) for it in self._settings.chains if it not in sidecar.filters)
-        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *filters), idle))
+        self._xds.set_snapshot(self.name, Snapshot(version, (*sidecar_resources(sidecar), *tunnels, *filters), idle))
 
     async def answer(self, version: str, timeout_seconds: float) -> NodeAnswer:
         """Waits until it has accepted or refused the version."""
@@ -152,6 +156,8 @@ def filters_of(
 
     def options(it: Artifact) -> ChainOptions:
         store = store_options(it.chain.chain.state, settings.application, settings.end)
+        if store is not None and (tunnel := _tunnel(settings, it, key)) is not None:
+            store = replace(store, tunnel=tunnel.socket)
         return ChainOptions(
             *(service, settings.name, it.version, it.limits.max_message, hosts),
             end=settings.end,
@@ -160,6 +166,19 @@ def filters_of(
         )
 
     return [chain_filter(it, options(it), key) for it in artifacts]
+
+
+def tunnels_of(settings: NodeSettings, artifacts: Sequence[Artifact], key: SigningKey | None) -> list[Message]:
+    """The listeners and clusters by which its native chains reach their stores; ``key`` as for `filters_of`."""
+    found = dict.fromkeys(it for artifact in artifacts if (it := _tunnel(settings, artifact, key)) is not None)
+    return [resource for it in found for resource in tunnel_resources(it)]
+
+
+def _tunnel(settings: NodeSettings, artifact: Artifact, key: SigningKey | None) -> Tunnel | None:
+    store = artifact.chain.chain.state
+    if artifact.segment.place.target != NATIVE or not store.address or key is None:
+        return None
+    return store_tunnel(store.address, f"{key.public_text} {settings.name}")
 
 
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -11,9 +11,10 @@ from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
-from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
 
 from appnet.processors.processor import Contact
 from appnet.system.address import ANY_LOCAL_PORT, Address
@@ -79,12 +80,13 @@ def static_clusters(xds: Contact, telemetry: Address | None) -> Iterator[Cluster
 
 
 def static_bootstrap_json(
-    identity: Identity, telemetry: Address | None, admin: Address, listener: Listener, cluster: Cluster
+    identity: Identity, telemetry: Address | None, admin: Address, resources: Iterable[Message]
 ) -> str:
-    """The bootstrap of a proxy that nobody configures later, as Envoy's JSON."""
+    """The bootstrap of a proxy with these listeners and clusters, which nobody configures later, as Envoy's JSON."""
     bootstrap = _begun(identity, admin)
-    bootstrap.static_resources.listeners.append(listener)
-    bootstrap.static_resources.clusters.append(cluster)
+    static = bootstrap.static_resources
+    for it in resources:
+        (static.listeners if isinstance(it, Listener) else static.clusters).append(it)
     if telemetry is not None:
         bootstrap.static_resources.clusters.append(_static_cluster(TELEMETRY_CLUSTER, telemetry, None, http2=False))
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
@@ -139,13 +141,18 @@ def _tls_to(address: Address, tls: ClientTls, protocol: str) -> UpstreamTlsConte
     common = context.common_tls_context
     common.alpn_protocols.append(protocol)
     common.validation_context.trusted_ca.filename = str(tls.ca)
-    name = common.validation_context.match_typed_subject_alt_names.add()
-    name.san_type = SubjectAltNameMatcher.IP_ADDRESS if address.is_numeric else SubjectAltNameMatcher.DNS
-    name.matcher.exact = address.host
+    expect_name(common, address)
     if tls.certificate is not None:
         shown = common.tls_certificates.add()
         shown.certificate_chain.filename, shown.private_key.filename = str(tls.certificate), str(tls.key)
     return context
+
+
+def expect_name(common: CommonTlsContext, address: Address) -> None:
+    """Takes nothing but a certificate of the address's host."""
+    name = common.validation_context.match_typed_subject_alt_names.add()
+    name.san_type = SubjectAltNameMatcher.IP_ADDRESS if address.is_numeric else SubjectAltNameMatcher.DNS
+    name.matcher.exact = address.host
 
 
 def use_http2(cluster: Cluster) -> None:

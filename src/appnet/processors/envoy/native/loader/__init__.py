@@ -22,7 +22,7 @@ PAYLOAD_SOURCES = (*(_HERE / name for name in ("payload.c", "trust.c", "shared_o
 """What reads payloads and verifies them, by `signature_checks`."""
 _FILES = (
     *("loader.c", "services.c", "answers.c", "turns.c", "streams.c", "fiber.c"),
-    *("store.c", "resp.c", "state_keeper.c", "outbox.c", "timers.c"),
+    *("store.c", "dial.c", "jobs.c", "resp.c", "state_keeper.c", "outbox.c", "timers.c"),
 )
 _SOURCES = (*(_HERE / name for name in _FILES), *PAYLOAD_SOURCES)
 

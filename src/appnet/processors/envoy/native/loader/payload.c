@@ -31,7 +31,7 @@ static bool read_state(an_view bytes, payload *out) {
   if (!take(&bytes, 4, &timeout) || !take(&bytes, 4, &merge)) return false;
   to->timeout_ms = load_le32(timeout.data);
   to->merge_ms = load_le32(merge.data);
-  an_view *texts[] = {&to->path, &to->host, &to->port, &to->user, &to->password, &to->database, &to->scope, &to->script};
+  an_view *texts[] = {&to->path, &to->hosts, &to->service, &to->user, &to->password, &to->database, &to->scope, &to->script};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (!take_text_of(&bytes, texts[i])) return false;
   }

@@ -5,7 +5,7 @@
  * Sizes are little-endian; options.h says what the options are. The state is empty where the chain has no store; else
  *
  *   u32 milliseconds that calls wait | u32 milliseconds between merges
- *   | texts: path of a socket, host, port, user, password, database, scope, script
+ *   | texts: path of a socket, hosts, service, user, password, database, scope, script
  *
  * a text being a u32 size and bytes. What is signed, by Ed25519:
  *

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_REPLY = 1 << 30, ROOM_KEPT = 1 << 20 };
+enum { MOST_REPLY = 1 << 28, MOST_LINE = 1 << 16, ROOM_KEPT = 1 << 20 };
 
 void bytes_add(bytes *to, const void *data, size_t size) {
   if (to->failed || size == 0) return;
@@ -51,7 +51,7 @@ void resp_part(bytes *to, an_view part) {
 
 resp_kind resp_read(an_view from, an_view *text, size_t *taken) {
   const uint8_t *end = from.size == 0 ? NULL : memmem(from.data, from.size, "\r\n", 2);
-  if (end == NULL) return from.size > MOST_REPLY ? RESP_FLAWED : RESP_NOT_YET;
+  if (end == NULL) return from.size > MOST_LINE ? RESP_FLAWED : RESP_NOT_YET;
   const size_t line = (size_t)(end - from.data);
   *text = (an_view){from.data + 1, line - 1};
   *taken = line + 2;
@@ -59,10 +59,11 @@ resp_kind resp_read(an_view from, an_view *text, size_t *taken) {
     case '+': case ':': return RESP_TEXT;
     case '-': return RESP_ERROR;
     case '_': return RESP_NOTHING;
-    case '$': break;
+    case '$': case '*': break;
     default: return RESP_FLAWED;
   }
   if (line >= 2 && from.data[1] == '-') return RESP_NOTHING;
+  if (from.data[0] == '*') return RESP_LIST;
   size_t size = 0;
   for (size_t i = 1; i < line; i++) {
     if (from.data[i] < '0' || from.data[i] > '9' || size > MOST_REPLY) return RESP_FLAWED;

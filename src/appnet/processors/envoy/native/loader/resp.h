@@ -19,9 +19,10 @@ void bytes_free(bytes *it);
 void resp_command(bytes *to, size_t parts);
 void resp_part(bytes *to, an_view part);
 
-typedef enum resp_kind { RESP_NOT_YET, RESP_TEXT, RESP_ERROR, RESP_NOTHING, RESP_FLAWED } resp_kind;
+typedef enum resp_kind { RESP_NOT_YET, RESP_TEXT, RESP_ERROR, RESP_NOTHING, RESP_LIST, RESP_FLAWED } resp_kind;
 
-/* The first reply in the bytes: a text (also a status or a number) or an error, in *text, and how many bytes it takes. */
+/* The first reply in the bytes: a text (also a status or a number), an error, or how many replies follow that are the items
+ * of a list, in *text, and how many bytes it takes. */
 resp_kind resp_read(an_view from, an_view *text, size_t *taken);
 
 #endif

@@ -2,10 +2,6 @@
 #include "store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,10 +10,11 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "dial.h"
+#include "jobs.h"
 #include "resp.h"
 
 #define MS ((uint64_t)1000000u)
@@ -32,19 +29,15 @@
 #define MERGE_TIMEOUT_NS (5000 * MS) /* nobody waits for it */
 
 enum {
-  ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, MOST_OUTSTANDING = 4096,
-  UNACKNOWLEDGED_MS = 1000
+  ID_SIZE = 16, KEYS = 6, SHA_HEX = 40, MOST_OUTSTANDING = 4096, READS_AT_ONCE = 16
 };
+
+/* Replies that no copy waits for; a Sentinel's three are a list's length and its two items. */
+enum { HANDSHAKE = -1, HANDSHAKE_SCRIPT = -2, PRIMARY_ITEMS = -3, PRIMARY_HOST = -4, PRIMARY_PORT = -5 };
 
 /* Of an element's strong state, and of a variable that is merged. */
 static const char *const key_names[2][KEYS] = {{"meta", "log", "values", "entries", "order", "instances"},
                                                {"meta", "gone", "clocks", "entries", "order", "instances"}};
-
-typedef struct job {
-  struct job *next;
-  void (*work)(void *);
-  void *argument;
-} job;
 
 typedef struct copy_line {
   bytes keys[KEYS];
@@ -68,12 +61,15 @@ struct store {
   bool runs;
   int event;                /* something is to be done */
   bool signalled, ending;   /* atomic */
+  jobs jobs;
   pthread_mutex_t lock;     /* guards what follows */
-  job *jobs, **last_job;
   size_t joined;            /* copies that have what the store has, at some time */
   pthread_cond_t all_joined;
   /* The thread's own. */
   int socket;
+  an_view next_host; /* the rest of the hosts, from the one that is next */
+  bytes primary;     /* the host that a Sentinel named, as the settings have hosts */
+  bool found;        /* it is whole */
   bool connected, ready, complained; /* the handshake is over; somebody was told that the store is away */
   uint64_t retry_ns, backoff_ns;
   uint64_t quiet_ns; /* nothing is told before */
@@ -119,27 +115,7 @@ static void carrier_ready(void *host, size_t copy) {
 }
 
 void store_do(store *it, void (*work)(void *argument), void *argument) {
-  job *one = malloc(sizeof *one);
-  if (one == NULL) return;
-  *one = (job){NULL, work, argument};
-  pthread_mutex_lock(&it->lock);
-  *it->last_job = one;
-  it->last_job = &one->next;
-  pthread_mutex_unlock(&it->lock);
-  signal_thread(it);
-}
-
-static void do_jobs(store *it) {
-  for (;;) {
-    pthread_mutex_lock(&it->lock);
-    job *one = it->jobs;
-    if (one != NULL) it->jobs = one->next;
-    if (it->jobs == NULL) it->last_job = &it->jobs;
-    pthread_mutex_unlock(&it->lock);
-    if (one == NULL) return;
-    one->work(one->argument);
-    free(one);
-  }
+  if (jobs_add(&it->jobs, work, argument)) signal_thread(it);
 }
 
 /* ---- connection ------------------------------------------------------------------------------------------ */
@@ -154,6 +130,7 @@ static void disconnect(store *it, const char *why, an_view detail) {
   bytes_drop(&it->in, it->in.size);
   it->out.failed = it->in.failed = false;
   it->first = it->waiting = 0;
+  it->found = false; /* it may be another one by now */
   for (size_t i = 0; i < it->count; i++) it->lines[i].asked = false;
   it->retry_ns = store_now() + it->backoff_ns;
   it->backoff_ns = 2 * it->backoff_ns < LONGEST_BACKOFF_NS ? 2 * it->backoff_ns : LONGEST_BACKOFF_NS;
@@ -165,46 +142,13 @@ static void disconnect_failed(store *it, const char *why) {
   disconnect(it, why, (an_view){(const uint8_t *)text, strlen(text)});
 }
 
-static bool open_unix(store *it) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  const an_view path = it->settings.path;
-  if (path.size >= sizeof address.sun_path) {
-    errno = ENAMETOOLONG;
-    return false;
-  }
-  memcpy(address.sun_path, path.data, path.size);
-  it->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  return it->socket >= 0 && connect(it->socket, (struct sockaddr *)&address, sizeof address) == 0;
-}
-
-static bool open_inet(store *it) {
-  char host[256], port[16];
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
-  snprintf(host, sizeof host, "%.*s", (int)it->settings.host.size, (const char *)it->settings.host.data);
-  snprintf(port, sizeof port, "%.*s", (int)it->settings.port.size, (const char *)it->settings.port.data);
-  if (getaddrinfo(host, port, &hints, &found) != 0) {
-    errno = EHOSTUNREACH;
-    return false;
-  }
-  const int on = 1, unacknowledged = UNACKNOWLEDGED_MS;
-  it->socket = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  bool begun = it->socket >= 0 && (connect(it->socket, found->ai_addr, found->ai_addrlen) == 0 || errno == EINPROGRESS);
-  if (begun) {
-    setsockopt(it->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(it->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged, sizeof unacknowledged);
-    setsockopt(it->socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on); /* where an answer is to come and nothing to be sent */
-    setsockopt(it->socket, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof on);
-    setsockopt(it->socket, IPPROTO_TCP, TCP_KEEPINTVL, &on, sizeof on);
-  }
-  freeaddrinfo(found);
-  return begun;
-}
-
 static void expect(store *it, int what) {
   if (it->waiting == 0) it->heard_ns = store_now();
   it->outstanding[(it->first + it->waiting) % MOST_OUTSTANDING] = what;
   it->waiting++;
 }
+
+static void flawed(store *it) { disconnect(it, "it speaks another protocol, or too much at once", (an_view){NULL, 0}); }
 
 static an_view text_view(const char *text) { return (an_view){(const uint8_t *)text, strlen(text)}; }
 
@@ -231,14 +175,40 @@ static void greet(store *it) {
   expect(it, HANDSHAKE_SCRIPT);
 }
 
+/* Who is primary is asked of one Sentinel after the other. */
+static bool asks_sentinel(const store *it) { return it->settings.service.size > 0 && !it->found; }
+
+static void ask_for_primary(store *it) {
+  it->connected = true;
+  resp_command(&it->out, 3);
+  resp_part(&it->out, text_view("SENTINEL"));
+  resp_part(&it->out, text_view("GET-MASTER-ADDR-BY-NAME"));
+  resp_part(&it->out, it->settings.service);
+  for (int what = PRIMARY_ITEMS; what >= PRIMARY_PORT; what--) expect(it, what);
+}
+
+static void disconnect_unreached(store *it) {
+  disconnect_failed(it, asks_sentinel(it) ? "its Sentinel cannot be reached: " : "it cannot be reached: ");
+}
+
 static void connect_now(store *it) {
   errno = 0;
   it->heard_ns = store_now();
-  if (!(it->settings.path.size > 0 ? open_unix(it) : open_inet(it))) {
-    disconnect_failed(it, "it cannot be reached: ");
-    return;
+  if (it->settings.path.size > 0) {
+    it->socket = dial_path(it->settings.path);
+  } else if (it->found) {
+    an_view primary = {it->primary.data, it->primary.size};
+    it->socket = dial_host(&primary);
+  } else {
+    if (it->next_host.size == 0) it->next_host = it->settings.hosts;
+    it->socket = dial_host(&it->next_host);
   }
-  if (it->settings.path.size > 0) greet(it);
+  if (it->socket < 0) {
+    if (it->settings.path.size > 0) it->backoff_ns = FIRST_BACKOFF_NS; /* to ask this machine costs nothing */
+    disconnect_unreached(it);
+  } else if (it->settings.path.size > 0) {
+    greet(it);
+  }
 }
 
 /* A connection over TCP was made, or was refused. */
@@ -248,7 +218,9 @@ static void finish_connecting(store *it) {
   getsockopt(it->socket, SOL_SOCKET, SO_ERROR, &flaw, &size);
   errno = flaw;
   if (flaw != 0) {
-    disconnect_failed(it, "it cannot be reached: ");
+    disconnect_unreached(it);
+  } else if (asks_sentinel(it)) {
+    ask_for_primary(it);
   } else {
     greet(it);
   }
@@ -338,18 +310,58 @@ static void take_error_of(store *it, size_t copy, an_view error) {
   take_answer_of(it, copy, (an_view){bytes, size + 1});
 }
 
+static void take_script(store *it, an_view sha) {
+  if (sha.size != SHA_HEX) {
+    disconnect(it, "it does not take scripts", (an_view){NULL, 0});
+    return;
+  }
+  memcpy(it->sha, sha.data, SHA_HEX);
+  it->ready = true;
+}
+
+/* Goes on to the primary that a Sentinel has named. */
+static void follow(store *it) {
+  close(it->socket);
+  it->socket = -1;
+  it->connected = false;
+  it->found = !it->primary.failed;
+  it->first = it->waiting = 0;
+  it->retry_ns = 0;
+  bytes_drop(&it->out, it->out.size);
+  bytes_drop(&it->in, it->in.size);
+}
+
+/* A Sentinel says who is primary: the connection goes on there. */
+static void take_primary(store *it, int what, resp_kind kind, an_view text) {
+  if (what == PRIMARY_ITEMS) {
+    bytes_free(&it->primary);
+    if (kind == RESP_NOTHING) {
+      disconnect(it, "its Sentinel knows no service ", it->settings.service);
+    } else if (kind != RESP_LIST || text.size != 1 || text.data[0] != '2') {
+      flawed(it);
+    }
+  } else if (kind != RESP_TEXT) {
+    flawed(it);
+  } else {
+    bytes_add(&it->primary, text.data, text.size);
+    bytes_add(&it->primary, what == PRIMARY_HOST ? " " : "\n", 1);
+    if (what == PRIMARY_PORT) follow(it);
+  }
+}
+
 static void take_answer(store *it, int what, resp_kind kind, an_view text) {
   if (kind == RESP_ERROR && what >= 0 && is_of_state(text)) {
     take_error_of(it, (size_t)what, text);
   } else if (kind == RESP_ERROR) {
     disconnect(it, "it says: ", text);
+  } else if (what <= PRIMARY_ITEMS) {
+    take_primary(it, what, kind, text);
+  } else if (kind == RESP_LIST) {
+    flawed(it);
   } else if (what >= 0) {
     take_answer_of(it, (size_t)what, text);
-  } else if (what == HANDSHAKE_SCRIPT && text.size != SHA_HEX) {
-    disconnect(it, "it does not take scripts", (an_view){NULL, 0});
   } else if (what == HANDSHAKE_SCRIPT) {
-    memcpy(it->sha, text.data, SHA_HEX);
-    it->ready = true;
+    take_script(it, text);
   }
 }
 
@@ -360,7 +372,7 @@ static void take_answers(store *it) {
     resp_kind kind = resp_read((an_view){it->in.data + at, it->in.size - at}, &text, &taken);
     if (kind == RESP_NOT_YET) break;
     if (kind == RESP_FLAWED || it->waiting == 0) {
-      disconnect(it, "it speaks another protocol", (an_view){NULL, 0});
+      flawed(it);
       return;
     }
     at += taken;
@@ -375,7 +387,7 @@ static void take_answers(store *it) {
 
 static void receive(store *it) {
   uint8_t buffer[64 << 10];
-  for (;;) {
+  for (int more = READS_AT_ONCE; more > 0; more--) { /* what is no answer is found out before it fills the memory */
     ssize_t size = read(it->socket, buffer, sizeof buffer);
     if (size > 0) {
       it->heard_ns = store_now();
@@ -455,7 +467,7 @@ static void take_round(store *it) {
   take_requests(it);
   transmit(it);
   uint64_t until = let_go(it, store_now());
-  do_jobs(it);
+  jobs_do(&it->jobs);
   struct pollfd watched[] = {{.fd = it->event, .events = POLLIN}, {.fd = it->socket, .events = POLLIN}};
   if (!it->connected || it->out.size > 0) watched[1].events |= POLLOUT;
   poll(watched, it->socket >= 0 ? 2 : 1, wait_ms(it, store_now(), until));
@@ -513,7 +525,7 @@ static void *run_store(void *pointer) {
 /* Copies what the settings refer to, which ends with the payload. */
 static bool keep_settings(store *it, const store_settings *settings) {
   it->settings = *settings;
-  an_view *all[] = {&it->settings.path,     &it->settings.host,     &it->settings.port,  &it->settings.user,
+  an_view *all[] = {&it->settings.path,     &it->settings.hosts,    &it->settings.service, &it->settings.user,
                     &it->settings.password, &it->settings.database, &it->settings.scope, &it->settings.script};
   const size_t count = sizeof all / sizeof *all;
   for (size_t i = 0; i < count; i++) bytes_add(&it->texts, all[i]->data, all[i]->size);
@@ -540,7 +552,7 @@ store *store_open(const store_settings *settings, void (*wait)(void *), void (*w
   it->socket = -1;
   it->complain = complain;
   it->backoff_ns = FIRST_BACKOFF_NS;
-  it->last_job = &it->jobs;
+  jobs_open(&it->jobs);
   pthread_condattr_t attributes;
   pthread_mutex_init(&it->lock, NULL);
   pthread_condattr_init(&attributes);
@@ -624,10 +636,12 @@ void store_close(store *it) {
     for (size_t k = 0; k < KEYS; k++) bytes_free(&it->lines[i].keys[k]);
   }
   bytes_free(&it->texts);
+  bytes_free(&it->primary);
   bytes_free(&it->in);
   bytes_free(&it->out);
   free(it->outstanding);
   free(it->lines);
+  jobs_close(&it->jobs);
   pthread_mutex_destroy(&it->lock);
   pthread_cond_destroy(&it->all_joined);
   free(it);
