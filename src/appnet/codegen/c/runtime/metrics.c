@@ -504,17 +504,24 @@ static void append_bytes(metrics_batch *it) {
   close_metric(it, of, true);
 }
 
-/* How much each Map and Vec holds. Nobody waits for it: a handler may change it meanwhile. */
+/* How much a Map or a Vec holds. */
+static uint32_t entries_of(an_instance *instance, const an_variable *variable) {
+  an_lock *lock = &instance->guards[variable->element]->lock;
+  an_lock_acquire(lock);
+  const void *value = *an_variable_at(instance, variable);
+  const uint32_t size = variable->type->kind == AN_MAP ? ((const an_map *)value)->size : ((const an_vec *)value)->size;
+  an_lock_release(lock);
+  return size;
+}
+
 static void append_state(metrics_batch *it) {
   const an_program *program = it->instance->program;
   metric of = open_metric(it, "appnet.state.entries", "{entry}", TAG_SUM);
   for (size_t i = 0; i < program->variable_count; i++) {
     const an_variable *variable = &program->variables[i];
-    const void *value = *an_variable_at(it->instance, variable);
     if (variable->type->kind != AN_MAP && variable->type->kind != AN_VEC) continue;
-    const uint32_t *size = variable->type->kind == AN_MAP ? &((const an_map *)value)->size : &((const an_vec *)value)->size;
     size_t point = open_point(it);
-    an_otlp_fixed64(it->to, TAG_VALUE, __atomic_load_n(size, __ATOMIC_RELAXED));
+    an_otlp_fixed64(it->to, TAG_VALUE, entries_of(it->instance, variable));
     an_otlp_text_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.element", program->elements[variable->element]);
     an_otlp_attribute(it->to, TAG_NUMBER_ATTRIBUTE, "appnet.variable", an_store_name(variable));
     an_otlp_close(it->to, point);
