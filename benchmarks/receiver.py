@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import statistics
 import sys
 import tempfile
@@ -49,6 +50,7 @@ class Seen:
     sent: int = 0
     taken: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
     megabytes: list[float] = field(default_factory=list)
     disk: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
@@ -120,6 +122,12 @@ async def look(session: aiohttp.ClientSession, pages: str, url: str, pid: int, f
         await asyncio.sleep(1.0)
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(rate: int, seconds: float, folder: Path) -> Seen:
     """A run, in which all that was sent has to be taken."""
     seen = Seen()
@@ -141,6 +149,7 @@ async def measure(rate: int, seconds: float, folder: Path) -> Seen:
             if not looking.cancelled() and (error := looking.exception()) is not None:
                 raise error
             async with session.get(f"{pages}/records/sums") as answer:
+                seen.cpu = cpu_seconds(server.pid)
                 seen.taken = sum(it["count"] for it in (await answer.json())["streams"])
     finally:
         server.terminate()
@@ -154,6 +163,7 @@ def rows(seen: Seen) -> list[results.Row]:
     slow = statistics.quantiles(seen.waited, n=100, method="inclusive")[98]
     found = [
         ("records a second", seen.taken / seen.seconds, ""),
+        ("CPU a record", seen.cpu / seen.taken * 1e6, "us"),
         ("lost", float(seen.sent - seen.taken), ""),
         ("memory after a third", statistics.median(seen.megabytes[third : third + 5]), "MiB"),
         ("memory at the end", statistics.median(seen.megabytes[-5:]), "MiB"),

@@ -204,6 +204,16 @@ def test_a_suggestion_is_shown_once(application: LoadedApplication) -> None:
     assert it.replanner.suggestions(replace(it.version, application=unasked)) == [], "nobody asks for it any more"
 
 
+def test_what_was_suggested_is_gone_on_by_once_that_is_asked_for(application: LoadedApplication) -> None:
+    it = Simulated(application, mode=ReplanMode.SUGGEST)
+    it.minute({OTHER: 0.6}, 2_000)
+    asked = Simulated(application).version.application
+    it.version = replace(it.version, application=asked)
+    (found,) = it.minute({OTHER: 0.6}, 2_000)
+    assert found.adopted
+    assert it.order[0] == "cyd"
+
+
 def test_what_nodes_refused_is_not_tried_again(application: LoadedApplication) -> None:
     it = Simulated(application)
     it.calls, it.refused, it.now = 2_000, {**it.refused, "cyd": 1_500}, 60.0

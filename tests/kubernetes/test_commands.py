@@ -370,22 +370,26 @@ def test_a_plan_that_a_proxy_refuses_is_not_gone_on_by(commands: Commands) -> No
     """A second client's sidecar trusts another key, so that it refuses each module that it is offered."""
     cluster, controlled = commands.controlled.cluster, commands.controlled
     second = replace(CLIENT_POD, name="frontend-2", address="127.0.0.5", ports=(15300, 15320, 15390, 15321))
-    cluster.kubectl(
-        "apply", "-f", "-", given=FRONTEND.replace("frontend-1", "frontend-2").replace("127.0.0.3", "127.0.0.5")
-    )
-    metadata = loader_metadata(cluster, commands.echo.folder / "other")
-    start_sidecar(cluster, second, {**metadata, TRUSTED_KEYS: SigningKey.generate().public_text})
-    try:
-        cluster.apply(guarded_by(commands, GUARD))
-        first = await_("a version", lambda: controlled.status().get("version"), 60)
-        with calling(commands.echo, "bob"):
+    made = guarded_by(commands, GUARD)
+    cluster.apply({**made, "spec": {**made["spec"], "replan": {**made["spec"]["replan"], "mode": "suggest"}}})
+    controlled.await_condition(NAME, "Ready", lambda it: it["status"] == "True")
+    first, plan = controlled.status()["version"], "bob, ann saves"
+    with calling(commands.echo, "bob"):  # over a connection to the first sidecar: both listen in one place
+        await_("a suggestion", lambda: plan in controlled.status().get("suggested", ""), 120)
+        given = FRONTEND.replace("frontend-1", "frontend-2").replace("127.0.0.3", "127.0.0.5")
+        cluster.kubectl("apply", "-f", "-", given=given)
+        metadata = loader_metadata(cluster, commands.echo.folder / "other")
+        start_sidecar(cluster, second, {**metadata, TRUSTED_KEYS: SigningKey.generate().public_text})
+        try:
+            await_("it refuses", lambda: f"refused version {first}" in _message(controlled), 60)
+            cluster.apply(made)
             await_("the plan is refused", lambda: "PlanRefused" in cluster.kubectl("get", "events"), 120)
-        await_("the way back", lambda: first in _message(controlled), 20)
-        assert (controlled.status()["version"], len(controlled.status()["history"])) == (first, 1)
-        assert "bob, ann saves" in controlled.status()["suggested"]
-    finally:
-        stop_sidecar(cluster, second)
-        cluster.kubectl("delete", "workloadentry", "frontend-2")
+            await_("the way back", lambda: f"refused version {first}" in _message(controlled), 60)
+            assert (controlled.status()["version"], len(controlled.status()["history"])) == (first, 1)
+            assert plan in controlled.status()["suggested"]
+        finally:
+            stop_sidecar(cluster, second)
+            cluster.kubectl("delete", "workloadentry", "frontend-2")
     controlled.await_condition(NAME, "Ready", lambda it: it["status"] == "True")
 
 

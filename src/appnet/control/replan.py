@@ -187,8 +187,10 @@ class Replanner:
         if found is None:
             return []
         self.suggested[number] = found
-        same = before is not None and before.plan.arrangement == found.plan.arrangement
-        return [found] if before is None or (found.adopted and not same) else []
+        if before is None:
+            return [found]
+        tried = before.adopted and before.plan.arrangement == found.plan.arrangement
+        return [found] if found.adopted and not tried else []
 
 
 def suggested_metric(
