@@ -25,6 +25,8 @@ from appnet.processors.envoy.proxy.admin import Admin
 from appnet.processors.envoy.proxy.binary import envoy_binary
 from appnet.system import lifetime
 from appnet.system.address import Address
+from tests.quickstart.test_store_in_trouble import COUNT
+from tests.support.certificates import Authority
 from tests.support.serving import serve
 
 SAMPLES = Path(__file__).parents[2] / "config" / "samples"
@@ -196,6 +198,22 @@ def test_envoy_takes_every_bootstrap(target: str, tmp_path: Path) -> None:
         assert run.returncode == 0, run.stderr
         checked += 1
     assert checked == 7
+
+
+def test_envoy_takes_its_way_to_a_store(tmp_path: Path) -> None:
+    """By TLS, and in a cluster whose nodes have names."""
+    shutil.copytree(ECHO.parent, tmp_path / "echo")
+    config = tmp_path / "echo" / ECHO.name
+    config.with_name("fault.appnet").write_text(COUNT)
+    written, ca = config.read_text(), Authority(tmp_path).certificate
+    for number, address in enumerate(("rediss://state.example", "rediss+cluster://app:secret@one,two")):
+        config.write_text(written.replace("spec:\n", f"spec:\n  state: {{store: '{address}?cacert={ca}'}}\n", 1))
+        folder = tmp_path / f"composed{number}"
+        composed(folder, config, "--target", "native")
+        (name,) = {it.stem for it in (folder / "processors").glob("*.json") if "@appnet-store-" in it.read_text()}
+        command = [envoy_binary(), "--mode", "validate", "-c", folder / "processors" / f"{name}.json"]
+        run = subprocess.run(command, check=False, env=environment(folder, name), capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
 
 
 @contextlib.asynccontextmanager

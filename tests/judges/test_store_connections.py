@@ -142,7 +142,7 @@ async def test_what_a_hostile_store_says_costs_neither_memory_nor_other_elements
             await it.wire.leave()
             async with hostile_server(it.wire.port, parts):
                 await it.calls.are_refused()
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.3)
             await it.wire.come()
             await it.calls.pass_again()
         assert memory(it.machine) < 800 << 20

@@ -205,12 +205,11 @@ class OperatedStore:
 @contextmanager
 def operated_store(address: StoreAddress, prefix: str, password: str) -> Iterator[OperatedStore]:
     """The store at an address. ``password``: in place of the address's, if any. Raises `OperatingError`."""
-    where = address.path or ",".join(str(it) for it in address.hosts)
     try:
         with store_client(address, password, _SECONDS) as client:
-            yield OperatedStore(client, where, prefix)
+            yield OperatedStore(client, address.place, prefix)
     except (valkey.ValkeyError, OSError) as error:
-        raise _unreached(where, error) from None
+        raise _unreached(address.place, error) from None
 
 
 def _literal(text: str) -> str:

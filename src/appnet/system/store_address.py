@@ -54,7 +54,7 @@ class StoreAddress:
     """An address, read. ``path``: of a Unix socket; else there are ``hosts``, more than one of Sentinels or a cluster.
 
     ``password``: as written, where `$NAME` is a variable of the environment. ``service``: the Sentinels' name of the
-    store. ``tls``: None where there is none.
+    store. ``tls``: None where there is none. ``place``: what may be shown of it.
     """
 
     layout: Layout = Layout.ONE
@@ -65,6 +65,7 @@ class StoreAddress:
     database: str = ""
     service: str = ""
     tls: StoreTls | None = None
+    place: str = ""
 
 
 def read_address(text: str) -> StoreAddress:
@@ -82,11 +83,12 @@ def read_address(text: str) -> StoreAddress:
     if base == "unix":
         if parts["ends"] or not parts["path"]:
             raise ValueError("not an absolute path")
-        return StoreAddress(path=unquote(parts["path"]))
+        return StoreAddress(path=unquote(parts["path"]), place=text)
     user, password, hosts = _ends(parts["ends"], layout)
     service, database = _path(parts["path"], layout)
     tls = _tls(more.removeprefix("?"), hosts[0]) if base == "rediss" else None
-    return StoreAddress(layout, "", hosts, user, password, database, service, tls)
+    place = f"{text.partition('://')[0]}://{parts['ends'].rpartition('@')[2]}{parts['path']}"
+    return StoreAddress(layout, "", hosts, user, password, database, service, tls, place)
 
 
 def wrong_address(text: str) -> str:

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, Side
 from appnet.ir.needs import Need
+from appnet.ir.sharing import shared_state
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter
 from appnet.processors.envoy.listeners import Sidecar, sidecar_resources
@@ -175,10 +176,11 @@ def tunnels_of(settings: NodeSettings, artifacts: Sequence[Artifact], key: Signi
 
 
 def _tunnel(settings: NodeSettings, artifact: Artifact, key: SigningKey | None) -> Tunnel | None:
-    store = artifact.chain.chain.state
-    if artifact.segment.place.target != NATIVE or not store.address or key is None:
+    address = artifact.chain.chain.state.address
+    shares = any(shared_state(artifact.chain.elements[it.name.value]) for it in artifact.segment.elements)
+    if artifact.segment.place.target != NATIVE or not address or not shares or key is None:
         return None
-    return store_tunnel(store.address, f"{key.public_text} {settings.name}")
+    return store_tunnel(address, f"{key.public_text} {settings.name}")
 
 
 def idle_seconds(artifacts: Sequence[Artifact]) -> dict[str, float]:
