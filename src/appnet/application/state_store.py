@@ -93,6 +93,11 @@ def wrong_address(text: str) -> str:
     )
 
 
+def has_password(address: str) -> bool:
+    """Whether an address has a password in it, or the name of a variable that has it."""
+    return not wrong_address(address) and bool(urlsplit(address).password)
+
+
 class NoPasswordError(LookupError):
     """The environment does not have the variable that an address names; the text is its name."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,7 +22,8 @@ _WHOLE = 2**32 - 1
 @dataclass(frozen=True)
 class StoreOptions:
     """Where a chain shares state. ``address``: a URL, as `StateStore` has it; ``encode`` raises `NoPasswordError` where
-    the environment does not have the password that it names. ``scope``: what keys begin with.
+    the environment does not have the password that it names. ``scope``: what keys begin with. ``password``: where the
+    address has none.
 
     ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state.
     """
@@ -31,6 +32,7 @@ class StoreOptions:
     scope: str
     timeout: float
     merge_every: float
+    password: str = field(default="", repr=False)
 
     def encode(self) -> bytes:
         """As payload.h has it."""
@@ -38,18 +40,19 @@ class StoreOptions:
         path = unquote(url.path) if url.scheme == "unix" else ""
         database = "" if path else url.path.removeprefix("/")
         host, port = ("", "") if path else (url.hostname or "", str(url.port or DEFAULT_PORT))
-        texts = [path, host, port, unquote(url.username or ""), password_of(self.address), database, self.scope]
+        password = self.password or password_of(self.address)
+        texts = [path, host, port, unquote(url.username or ""), password, database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
         milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
         return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)
 
 
-def store_options(store: StateStore, application: str, end: EdgeEnd) -> StoreOptions | None:
+def store_options(store: StateStore, application: str, end: EdgeEnd, password: str = "") -> StoreOptions | None:
     """What chains at the end of an edge are told of the store; None where there is none."""
     if not store.address:
         return None
     scope = state_scope(store.prefix, application, end.client, end.server)
-    return StoreOptions(store.address, scope, store.timeout, store.merge_every)
+    return StoreOptions(store.address, scope, store.timeout, store.merge_every, password)
 
 
 @dataclass(frozen=True)
