@@ -119,4 +119,4 @@ def _refused(error: ApiError, namespace: str, name: str) -> str:
     if error.status.code != _FORBIDDEN:
         return f"the Secret `{name}` of namespace {namespace} cannot be read: {error.status.message}"
     told = f"the controller may not read the Secret `{name}` of namespace {namespace}"
-    return f"{told}: give it a Role for this Secret alone, as config/samples/shared/quota.yaml does"
+    return f"{told}: give it a Role for this one alone, as docs/kubernetes.md#shared-state shows"
