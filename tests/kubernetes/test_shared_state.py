@@ -20,7 +20,7 @@ from tests.kubernetes.cluster import Cluster, await_
 from tests.kubernetes.conftest import Application, EchoServer
 from tests.kubernetes.control import NAMESPACE, Controlled, echo_folder, with_texts
 from tests.kubernetes.pods import CLIENT_POD, PORT, SERVER_PROGRAM, WORKLOAD, Pod, start_sidecar, stop_sidecar
-from tests.kubernetes.test_controller import FRONTEND, loader_metadata
+from tests.kubernetes.test_controller import FRONTEND, loader_metadata, printed
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
@@ -220,6 +220,8 @@ def test_two_replicas_share_a_quota_whatever_becomes_of_the_store(
     assert outcomes(echo, LIMIT + 10) == {"OK": LIMIT, EXCEEDED: 10}
     meta = store.says(FIRST, "HGETALL", f"{{appnet:{SCOPE}/global_quota}}:meta")
     assert len([it for it in meta if it.startswith(b"last:")]) == 2  # each replica has changed it
+    found = printed(cluster, "state", "get", "global_quota.used", "", "--config", NAME)
+    assert found.strip() == str(LIMIT)
     well = controlled.await_condition(NAME, "StoreReady", lambda it: it["status"] == "True")
     assert well["message"].startswith(f"the store at 127.0.0.1:{STORE} is Valkey ")
     cluster.apply(quota(1_000_000))

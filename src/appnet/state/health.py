@@ -52,10 +52,8 @@ def look(wanted: Wanted) -> Health:
         return Health(None, "NotSeen", f"{told}: give the user the command INFO, and the controller looks")
     except (valkey.ConnectionError, valkey.TimeoutError):
         told = f"the controller does not reach {where}: calls that need it are answered as `@unavailable` says"
-        remedy = (
-            "does it run, is the address SERVICE.NAMESPACE:PORT, and does a NetworkPolicy or strict mTLS keep it away?"
-        )
-        return Health(False, "Unreachable", f"{told}. {remedy}")
+        remedy = "look whether it runs, has the address SERVICE.NAMESPACE:PORT, and may be reached without mTLS"
+        return Health(False, "Unreachable", f"{told}; {remedy}")
     except (valkey.ValkeyError, ValueError):
         return Health(False, "NoStore", f"{where} is no Valkey or Redis: name another")
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _NOT_FOUND = 404
 _WATCH_SECONDS = 300
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-"""Of a ConfigMap: a part of a path in the API."""
+"""Of a ConfigMap or a Secret: a part of a path in the API."""
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 
 
@@ -57,7 +57,9 @@ class Api:
             raise
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """What a Secret holds, in base64; None where there is none."""
+        """What a Secret holds, in base64; None where there is none. A name that is a path leads nowhere."""
+        if not _NAME.fullmatch(name):
+            return None
         try:
             return (await self.client.get(Secret, name, namespace=namespace)).data or {}
         except ApiError as error:
@@ -66,7 +68,9 @@ class Api:
             raise
 
     async def secrets(self, namespace: str, name: str) -> AsyncIterator[Mapping[str, str] | None]:
-        """What this Secret holds, whenever it changes; it ends after a while."""
+        """What this Secret holds, whenever it changes."""
+        if not _NAME.fullmatch(name):
+            return
         fields: dict[str, Any] = {"metadata.name": name}
         async for event, it in self.client.watch(
             Secret, namespace=namespace, fields=fields, server_timeout=_WATCH_SECONDS

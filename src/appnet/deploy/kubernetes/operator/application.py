@@ -41,7 +41,7 @@ from appnet.deploy.kubernetes.operator.judged import Judge, Judged
 from appnet.deploy.kubernetes.operator.passwords import Passwords
 from appnet.deploy.kubernetes.operator.revisions import Revisions
 from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, gone_back_to
-from appnet.deploy.kubernetes.operator.sharing import kept_apart, wanted_store
+from appnet.deploy.kubernetes.operator.sharing import all_apart, kept_apart, wanted_store
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
 from appnet.deploy.kubernetes.operator.stores import Stores
@@ -318,6 +318,7 @@ class ClusterApplication:
                     await self._delete((self.key[0], name), it)
         self._ends = []
         self.rollout.end()
+        await self._around.passwords.watch(self.key, ())
         self._settle(known=True)
         self._around.expect(self.key, [])
 
@@ -368,6 +369,11 @@ class ClusterApplication:
             for node in self._around.delivery.nodes(group)
             if (meant := rollout.meant_for(node)) is not None
         ]
+        nodes, where = [it.node for it in standings], self._around.where
+        in_manifests = by_manifest(
+            self._around.world.configuration((self.key[0], name)),
+            {it.value for chain in version.application.application.chains for it in chain.processors},
+        )
         without = {it.end.service: pods for it, pods in unjudged(by_group.values(), version, self._around.world)}
         return Seen(
             version,
@@ -382,13 +388,10 @@ class ClusterApplication:
             strangers=self._strangers(ends),
             past=tuple(rollout.past),
             canary=rollout.told_canary(),
-            apart=tuple(kept_apart(version, name, self._around.where, [it.node for it in standings])),
-            store=self._store(version, name),
+            apart=tuple(all_apart(version, name, where) if in_manifests else kept_apart(version, name, where, nodes)),
+            store=None if in_manifests else self._store(version, name),
             suggested="; ".join(self._suggested(name)),
-            by_manifest=by_manifest(
-                self._around.world.configuration((self.key[0], name)),
-                {it.value for chain in version.application.application.chains for it in chain.processors},
-            ),
+            by_manifest=in_manifests,
         )
 
 

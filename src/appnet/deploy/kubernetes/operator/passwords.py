@@ -78,8 +78,9 @@ class Passwords:
         while True:
             try:
                 self._see(key, await self._api.secret(namespace, name))
-                async for body in self._api.secrets(namespace, name):
-                    self._see(key, body)
+                with contextlib.suppress(ApiError):  # where it may not watch, it asks again
+                    async for body in self._api.secrets(namespace, name):
+                        self._see(key, body)
             except ApiError as error:
                 self._flawed(key, _refused(error, namespace, name))
             except httpx.HTTPError as error:

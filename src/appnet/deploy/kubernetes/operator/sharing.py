@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from appnet.application.load import LoadedChain
-from appnet.compile.fit import Where, in_store, places_of
+from appnet.compile.fit import Where, in_store, places_of, unshared_state
 from appnet.compile.pipeline import Version
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.kubernetes.operator.ends import configuration_of
@@ -40,6 +40,13 @@ def kept_apart(version: Version, configuration: str, where: Where, nodes: Sequen
         names = ", ".join(f"{it.proxy} ({it.why})" if it.why else it.proxy for it in these[:_MOST_NAMED])
         more = f" and {len(these) - _MOST_NAMED} more" if len(these) > _MOST_NAMED else ""
         yield f"{title}: each of these keeps its own `{variable}`: {names}{more}"
+
+
+def all_apart(version: Version, configuration: str, where: Where) -> Iterator[str]:
+    """A warning for each part of an AppNetConfig's state that is shared, where its code is in manifests."""
+    there = replace(where, target="wasm", controlled=False)
+    for chain in _chains(version, configuration):
+        yield from (f"{it.code}: {it.title}" for it in unshared_state(chain, places_of(chain.chain, there)))
 
 
 def _apart(version: Version, configuration: str, where: Where, node: ClusterNode) -> Iterator[tuple[str, str]]:
