@@ -173,7 +173,7 @@ def quota(limit: int, change: Callable[[dict[str, Any]], None] = lambda _: None)
     found["serverChain"] = [it for it in found["serverChain"] if it["name"] == "global_quota"]
     found["serverChain"][0]["parameters"] = {"limit": limit}
     found["state"]["store"] = f"redis://127.0.0.1:{STORE}"
-    found["state"]["timeout"] = "2s"  # on a slow machine
+    found["state"]["timeout"] = "3s"  # on a slow machine
     change(found)
     return spec
 
