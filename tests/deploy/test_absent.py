@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -39,8 +41,14 @@ def configuration(**spec: Any) -> dict[str, Any]:
     return {**kind, "spec": {**usual, **spec}}
 
 
-def judged(body: dict[str, Any], maps: dict[str, dict[str, str]], judge: Judge, services: str = _SERVICES) -> Judged:
-    return judge.judge({"echo": own_texts("echo", body, maps)}, services, ("wasm",), None, {})
+def judged(
+    body: dict[str, Any],
+    maps: dict[str, dict[str, str]],
+    judge: Judge,
+    services: str = _SERVICES,
+    lacking: Mapping[str, str] = MappingProxyType({}),
+) -> Judged:
+    return judge.judge({"echo": own_texts("echo", body, maps)}, services, ("wasm",), None, {}, lacking)
 
 
 def controller(root: Path | None = None) -> Judge:
@@ -110,6 +118,32 @@ def test_it_is_told_in_the_clusters_words(
     assert help_ in first.help
     assert place_of(first.span) == f"AppNetConfig shop/echo, {place}"
     assert (found.version, found.held) == (None, {"echo"})
+
+
+@pytest.mark.parametrize(
+    ("state", "lacking", "place", "message"),
+    [
+        (
+            {"store": "redis://a:6379", "secret": "fig"},
+            {"fig": "no Secret `fig`: make it"},
+            "secret",
+            "no Secret `fig`",
+        ),
+        ({"store": "redis://:word@a:6379"}, {}, "store", "a password in an AppNetConfig, which many may read"),
+        ({"store": "redis://:$HOME@a:6379"}, {}, "store", "a password in an AppNetConfig, which many may read"),
+    ],
+)
+def test_a_stores_password_comes_from_a_secret(
+    state: dict[str, str], lacking: dict[str, str], place: str, message: str
+) -> None:
+    maps, judge = {"programs": {"quota.appnet": _PASS}}, controller()
+    body = configuration(state=state)
+    found = judged(body, maps, judge, lacking=lacking)
+    (wrong,) = found.wrong["echo"]
+    assert (wrong.code, wrong.title) == ("C110", message)
+    assert place_of(wrong.span) == f"AppNetConfig shop/echo, spec.state.{place}"
+    assert "word" not in wrong.help
+    assert not judged(configuration(state={"store": "redis://a:6379", "secret": "fig"}), maps, judge).wrong
 
 
 def test_a_port_is_told_by_its_service() -> None:

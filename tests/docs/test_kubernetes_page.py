@@ -36,7 +36,7 @@ def test_every_key_for_clusters_is_there() -> None:
 def test_every_field_of_the_status_is_there() -> None:
     fields = STATUS["properties"].keys() - {"observedGeneration", "edge", "processors", "conditions"}
     assert first_cells("field of the status") == fields
-    assert first_cells("condition") == {"Compiled", "Planned", "Delivered", "Ready"}
+    assert first_cells("condition") == {"Compiled", "Planned", "Delivered", "Ready", "StoreReady"}
     shown = [it["name"].upper() for it in COLUMNS if not it.get("priority")]
     (head,) = re.findall(r"\$ kubectl get appnetconfigs\n +(.*)", PAGE)
     assert re.split(r"\s{2,}", head) == ["NAME", *shown]

@@ -290,7 +290,7 @@ def test_the_longest_status_is_taken(defined: Cluster) -> None:
         ("spec.clientChain.fileFrom.configMapKeyRef.name", "The ConfigMap's name"),
         ("spec.rollout.canary", "10%, or a number of proxies"),
         ("status.proxies.error", "What it said when it refused the version."),
-        ("status.conditions", "Compiled, Planned, Delivered and Ready."),
+        ("status.conditions", "Compiled, Planned, Delivered, Ready and, for state in a store, StoreReady."),
     ],
 )
 def test_kubectl_explains_it(defined: Cluster, path: str, told: str) -> None:

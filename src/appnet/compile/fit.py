@@ -13,7 +13,7 @@ from appnet.diagnostics.place import Label, Source, Span
 from appnet.diagnostics.remedy import Remedy, near, without
 from appnet.diagnostics.yaml_reader import Located
 from appnet.ir.empty_values import may_set_empty
-from appnet.ir.needs import Asked, Need, asks_for_hosts, in_calls, needs, one_state
+from appnet.ir.needs import Asked, Capability, Need, asks_for_hosts, in_calls, needs, one_state
 from appnet.ir.nodes import Element
 from appnet.ir.sharing import shared_state
 from appnet.ir.stages import can_end_call
@@ -41,7 +41,8 @@ class Where:
     ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
     of those that come with the processors. ``limits``: of all calls, in place of what the application says.
-    ``store``: the address of the store of shared state, for applications that name none.
+    ``store``: the address of the store of shared state, for applications that name none. ``controlled``: in a cluster,
+    a control plane brings processors their chains.
     """
 
     target: str = DEFAULT_TARGET
@@ -50,6 +51,7 @@ class Where:
     prices: CostModel | None = None
     limits: Limits = USUAL_LIMITS
     store: str = ""
+    controlled: bool = False
 
 
 # --- places ---
@@ -127,11 +129,17 @@ def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Plac
     gives = target.alone if where.workers == 1 else target.gives
     gives -= target.not_at.get(side, frozenset())
     if where.cluster:
-        gives -= processor.objects().cannot_say
+        gives -= _not_said(processor, where)
     prices = processor.prices.targets[target.name]
     if where.prices is not None:
         prices = where.prices.targets.get(target.name, prices)
     return Place(side, processor.name, target.name, gives, prices, 0.0 if target.inside else _prices(where).proxy)
+
+
+def _not_said(processor: Processor, where: Where) -> Capability:
+    """What a cluster's processors cannot be asked for, though they give it elsewhere."""
+    mesh = processor.mesh() if where.controlled else None
+    return processor.objects().cannot_say - (mesh.can_say if mesh is not None else frozenset())
 
 
 def target_of(processor: Processor, name: str) -> Target:
@@ -350,7 +358,7 @@ def without_store(application: LoadedApplication, where: Where) -> list[Diagnost
 
 def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
     address = chain.chain.state.address
-    flaw = _NO_STORE if not address else _unreachable(address)
+    flaw = _NO_STORE if not address else _unreachable(address, where)
     if flaw is None or not any(in_store(chain, where)):
         return
     code, what, help_ = flaw
@@ -371,9 +379,12 @@ _NO_STORE = (
 )
 
 
-def _unreachable(address: str) -> tuple[str, str, str] | None:
+def _unreachable(address: str, where: Where) -> tuple[str, str, str] | None:
     """Why the store at the address cannot be reached, with a code and a remedy."""
     store = read_address(address)
+    if where.controlled and not store.plain:
+        what = "proxies in Kubernetes reach no store by TLS or in a cluster of stores yet"
+        return "C099", what, "name one by `redis://` or `redis+sentinel://`, which a NetworkPolicy guards"
     try:
         password_of(store)
     except NoPasswordError as error:

@@ -52,8 +52,13 @@ class Artifact:
         it shares state."""
         parts = [self.version]
         parts += [] if self.limits == USUAL_LIMITS else [str(self.limits)]
-        parts += [str(self.chain.chain.state)] if any(shared_variables(it) for it in self.elements) else []
+        parts += [str(self.chain.chain.state)] if self.in_store else []
         return " ".join(parts)
+
+    @property
+    def in_store(self) -> bool:
+        """Whether its elements have state that instances share by a store, where the processor can."""
+        return any(shared_variables(it) for it in self.elements)
 
     @property
     def edge(self) -> Edge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd, StateStore
@@ -18,7 +18,8 @@ _WHOLE = 2**32 - 1
 @dataclass(frozen=True)
 class StoreOptions:
     """Where a chain shares state. ``address``: a URL, as `StateStore` has it; ``encode`` raises `NoPasswordError` where
-    the environment does not have the password that it names. ``scope``: what keys begin with.
+    the environment does not have the password that it names. ``scope``: what keys begin with. ``password``: where the
+    address has none.
 
     ``timeout``: seconds that a call waits. ``merge_every``: seconds between merges of weak state. ``tunnel``: the Unix
     socket by which the processor leads there, where the chain is not to connect to the address itself.
@@ -29,24 +30,26 @@ class StoreOptions:
     timeout: float
     merge_every: float
     tunnel: str = ""
+    password: str = field(default="", repr=False)
 
     def encode(self) -> bytes:
         """As payload.h has it."""
         store = read_address(self.address)
         hosts = "" if self.tunnel else "".join(f"{it.host} {it.port}\n" for it in store.hosts)
         path = self.tunnel or store.path
-        texts = [path, hosts, store.service, store.user, password_of(store), store.database, self.scope]
+        password = self.password or password_of(store)
+        texts = [path, hosts, store.service, store.user, password, store.database, self.scope]
         parts = [*(it.encode() for it in texts), script()]
         milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
         return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)
 
 
-def store_options(store: StateStore, application: str, end: EdgeEnd) -> StoreOptions | None:
+def store_options(store: StateStore, application: str, end: EdgeEnd, password: str = "") -> StoreOptions | None:
     """What chains at the end of an edge are told of the store; None where there is none."""
     if not store.address:
         return None
     scope = state_scope(store.prefix, application, end.client, end.server)
-    return StoreOptions(store.address, scope, store.timeout, store.merge_every)
+    return StoreOptions(store.address, scope, store.timeout, store.merge_every, password)
 
 
 @dataclass(frozen=True)

@@ -433,7 +433,7 @@ class Group:
     ``name`` is unique among all groups, and begins with NAMESPACE/APPNAME/. ``processor``: what they are. ``labels``
     are those of its pods, which run as one of the service ``accounts``: a proxy of another identity gets nothing.
     ``chains``: the names of all artifacts that they may be given, in request order. ``hosts``: how many the called
-    service has.
+    service has. ``passwords``: of stores, by the Secrets of the namespace that have them.
     """
 
     name: str
@@ -444,6 +444,12 @@ class Group:
     accounts: frozenset[str]
     chains: tuple[str, ...]
     hosts: int
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def application(self) -> str:
+        """What shared state in a store belongs to, NAMESPACE.APPNAME: one store may serve several namespaces."""
+        return ".".join(self.name.split("/")[:2])
 
 
 class ClusterNode(Node, Protocol):
@@ -558,6 +564,8 @@ class Mesh(Protocol):
     """By which they ask; one `Delivery` serves all that ask by the same."""
     beside: bool
     """Whether they stand beside programs, so that pods may lack them, and objects of the cluster have them ask."""
+    can_say: Capability
+    """What a control plane asks of them, though objects cannot: see `ClusterObjects.cannot_say`."""
 
     def entry(self, entry: Entry, control: ControlPlane) -> Object | None:
         """The object that has pods ask the control plane for what they run; None where they ask by themselves. It stays

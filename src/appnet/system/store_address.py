@@ -67,6 +67,11 @@ class StoreAddress:
     tls: StoreTls | None = None
     place: str = ""
 
+    @property
+    def plain(self) -> bool:
+        """Whether one plain connection is enough: no TLS, and no cluster whose nodes have to be known."""
+        return self.tls is None and self.layout is not Layout.CLUSTER
+
 
 def read_address(text: str) -> StoreAddress:
     """Reads it. Raises `ValueError`, which says what is wrong."""
@@ -98,6 +103,11 @@ def wrong_address(text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def has_password(address: str) -> bool:
+    """Whether an address has a password in it, or the name of a variable that has it."""
+    return not wrong_address(address) and bool(read_address(address).password)
 
 
 class NoPasswordError(LookupError):

@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from appnet.application.model import StateStore
+from appnet.cli.cluster import NamespaceOption
+from appnet.cli.cluster_store import store_in_cluster
 from appnet.cli.errors import FAILURE, WRONG_INPUT, open_screens, told_errors
 from appnet.cli.output import Format, OutputOption, line_text, print_data
 from appnet.cli.screen import tell
@@ -30,6 +33,7 @@ EXAMPLES = (
     "appnetctl state delete quota.used ann",
     "appnetctl state dump quota.used -o json > used.jsonl",
     "appnetctl state clear shop/frontend/server/quota --yes",
+    "appnetctl state dump --config quota -n shop --store redis://127.0.0.1:6379",
 )
 PAGE = "state.md"
 
@@ -74,10 +78,22 @@ def command(
     store: Annotated[
         str | None, typer.Option(metavar="URL", envvar="APPNET_STORE", help="The address of the store.")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="The `prefix` in the configuration of the applications.")] = "appnet",
+    prefix: Annotated[
+        str | None, typer.Option(help="The `prefix` in the configuration of the applications; default: appnet.")
+    ] = None,
     password_file: Annotated[
         Path | None, typer.Option("--password-file", help="A file with the password of the store.")
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="NAME",
+            help="An AppNetConfig in the cluster: takes the store, the prefix and the password from it and its Secret. "
+            "With --store it takes the others, for an address that reaches the store from here.",
+        ),
+    ] = None,
+    namespace: NamespaceOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="For clear: do not ask first.")] = False,
     output: OutputOption = Format.TEXT,
 ) -> None:
@@ -86,7 +102,10 @@ def command(
     Running proxies see a change as if another proxy had made it. Values are written as in behaviour files.
     """
     given = _given(action, place, words or [], yes=yes)
-    with _opened(store, prefix, password_file) as opened:
+    if namespace is not None and config is None:
+        raise typer.BadParameter("it is about the cluster: name an AppNetConfig by --config", param_hint="--namespace")
+    known, password = store_in_cluster(config, namespace) if config is not None else (StateStore(), "")
+    with _opened(store or known.address, prefix or known.prefix, password, password_file) as opened:
         if action is Action.DUMP:
             _dump(opened, place, output)
             return
@@ -124,8 +143,9 @@ def _given(action: Action, place: str | None, words: list[str], *, yes: bool) ->
 
 
 @contextmanager
-def _opened(store: str | None, prefix: str, password_file: Path | None) -> Iterator[OperatedStore]:
-    """The store; ends the command with what goes wrong, and the exit code for it."""
+def _opened(store: str, prefix: str, password: str, password_file: Path | None) -> Iterator[OperatedStore]:
+    """The store; ends the command with what goes wrong, and the exit code for it. ``password``: where its address has
+    none."""
     if not store:
         told = "no store is named: give its address, or set APPNET_STORE; `appnetctl run` prints the address of its own"
         raise typer.BadParameter(told, param_hint="--store")
@@ -135,7 +155,7 @@ def _opened(store: str | None, prefix: str, password_file: Path | None) -> Itera
         told = f"this is not the address of a store: {error}; write {STORE_ADDRESS}"
         raise typer.BadParameter(told, param_hint="--store") from None
     try:
-        password = password_of(address)
+        password = password_of(address) or password
     except NoPasswordError as error:
         told = f"it takes the password from the variable {error}, which is not set: set it, or give --password-file"
         raise typer.BadParameter(told, param_hint="--store") from None

@@ -73,7 +73,7 @@ _PAST = _object(
 _CONDITION = _object(
     "A step towards calls that are judged, and how far it has come.",
     ("type", "status", "lastTransitionTime", "reason", "message"),
-    type=_text("Compiled, Planned, Delivered or Ready.", 316),
+    type=_text("Compiled, Planned, Delivered, Ready or, for state in a store, StoreReady.", 316),
     status=_text("Whether it holds.", 16, enum=["True", "False", "Unknown"]),
     reason=_text("Why, in one word.", 1024, minLength=1, pattern=_REASON),
     message=_text("Why, in sentences.", 32768),
@@ -98,7 +98,7 @@ STATUS = _object(
     lastError=_ERROR,
     history=_list("The versions before, the newest first.", MOST_HISTORY, _PAST),
     conditions=_list(
-        "Compiled, Planned, Delivered and Ready.",
+        "Compiled, Planned, Delivered, Ready and, for state in a store, StoreReady.",
         16,
         _CONDITION,
         **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

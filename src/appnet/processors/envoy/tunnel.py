@@ -43,8 +43,7 @@ def store_tunnel(address: str, proxy: str) -> Tunnel | None:
 
     ``proxy``: what no other proxy of the machine is called.
     """
-    store = read_address(address)
-    if store.tls is None and store.layout is not Layout.CLUSTER:
+    if read_address(address).plain:
         return None
     name = hashlib.sha256(f"{proxy}\n{address}".encode()).hexdigest()[:24]
     return Tunnel(address, f"@appnet-store-{name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 
+from appnet.ir.needs import Need
 from appnet.processors.grpc.cluster import library_delivery
 from appnet.processors.grpc.versions import LIBRARY_SERVICE
 from appnet.processors.processor import AUDIENCE, ControlPlane, Delivery, Entry, Object, Serving
@@ -21,6 +22,7 @@ class LibraryMesh:
 
     protocol = LIBRARY_SERVICE
     beside = False
+    can_say = frozenset[Need]()
 
     def entry(self, entry: Entry, control: ControlPlane) -> None:
         """They ask by themselves. What they do before they are told is their own option."""

@@ -13,14 +13,19 @@ from appnet.deploy.kubernetes.rollouts import CONFIG_MAPS
 from appnet.diagnostics.diagnostic import Diagnostic, Severity
 from appnet.diagnostics.near import did_you_mean, near_names, suggestion
 from appnet.diagnostics.yaml_reader import node_span
+from appnet.system.store_address import has_password
 
 _SERVICES = ("clientService", "serverService")
 
 
-def absent(name: str, texts: Mapping[str, str], services: str, namespace: str, *, files: bool) -> list[Diagnostic]:
-    """An error for each Service, ConfigMap and text that the AppNetConfig ``name`` names and that is not there.
+def absent(
+    name: str, texts: Mapping[str, str], services: str, namespace: str, lacking: Mapping[str, str], *, files: bool
+) -> list[Diagnostic]:
+    """An error for each Service, ConfigMap, text and password that the AppNetConfig ``name`` names and that is not
+    there.
 
-    ``texts`` are its own, ``services`` those of the namespace; ``files``: the controller reads those of its host.
+    ``texts`` are its own, ``services`` those of the namespace; ``lacking``: why Secrets have no password; ``files``:
+    the controller reads those of its host.
     """
     source = ClusterText(f"{name}.yaml", texts, namespace, None)
     spec = _fields(_fields(yaml.compose(source.text(), Loader=yaml.SafeLoader)).get("spec"))
@@ -34,7 +39,22 @@ def absent(name: str, texts: Mapping[str, str], services: str, namespace: str, *
         if posixpath.normpath(node.value).lstrip("/") not in texts:
             told = _no_text(node, name, source, texts, namespace, files=files)
             found += [told] if told is not None else []
-    return found
+    return [*found, *_no_password(_fields(spec.get("state")), source, lacking)]
+
+
+def _no_password(
+    state: Mapping[str, yaml.Node], source: ClusterText, lacking: Mapping[str, str]
+) -> Iterator[Diagnostic]:
+    secret, store = state.get("secret"), state.get("store")
+    if isinstance(secret, yaml.ScalarNode) and secret.value in lacking:
+        title, _, help_ = lacking[secret.value].partition(": ")
+        yield Diagnostic("C110", Severity.ERROR, title, node_span(source, secret), "", help_)
+    if isinstance(store, yaml.ScalarNode) and has_password(store.value):
+        title, help_ = (
+            "a password in an AppNetConfig, which many may read",
+            "put it into a Secret, and name that: `secret`",
+        )
+        yield Diagnostic("C110", Severity.ERROR, title, node_span(source, store), "", help_)
 
 
 def _no_service(node: yaml.ScalarNode, source: ClusterText, there: Sequence[str], namespace: str) -> Diagnostic:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from lightkube.models.authentication_v1 import TokenReviewSpec
 from lightkube.models.core_v1 import ObjectReference
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.authentication_v1 import TokenReview
-from lightkube.resources.core_v1 import ConfigMap, Event
+from lightkube.resources.core_v1 import ConfigMap, Event, Secret
 from lightkube.types import PatchType
 
 from appnet.deploy.kubernetes.names import CONTROLLER
@@ -25,8 +25,9 @@ from appnet.processors.processor import Caller
 _log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
+_WATCH_SECONDS = 300
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-"""Of a ConfigMap: a part of a path in the API."""
+"""Of a ConfigMap or a Secret: a part of a path in the API."""
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 
 
@@ -54,6 +55,27 @@ class Api:
             if error.status.code == _NOT_FOUND:
                 return None
             raise
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """What a Secret holds, in base64; None where there is none. A name that is a path leads nowhere."""
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            return (await self.client.get(Secret, name, namespace=namespace)).data or {}
+        except ApiError as error:
+            if error.status.code == _NOT_FOUND:
+                return None
+            raise
+
+    async def secrets(self, namespace: str, name: str) -> AsyncIterator[Mapping[str, str] | None]:
+        """What this Secret holds, whenever it changes."""
+        if not _NAME.fullmatch(name):
+            return
+        fields: dict[str, Any] = {"metadata.name": name}
+        async for event, it in self.client.watch(
+            Secret, namespace=namespace, fields=fields, server_timeout=_WATCH_SECONDS
+        ):
+            yield None if event == "DELETED" else it.data or {}
 
     async def apply(self, object_: Object) -> None:
         """Makes the object as it is to be, whoever changed it."""

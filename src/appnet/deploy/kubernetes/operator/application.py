@@ -34,17 +34,22 @@ from appnet.deploy.kubernetes.operator.ends import (
     manifests,
     pods_of,
     shared,
+    stores_secrets,
     unjudged,
 )
 from appnet.deploy.kubernetes.operator.judged import Judge, Judged
+from appnet.deploy.kubernetes.operator.passwords import Passwords
 from appnet.deploy.kubernetes.operator.revisions import Revisions
 from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, undo_of
+from appnet.deploy.kubernetes.operator.sharing import all_apart, kept_apart, wanted_store
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
+from appnet.deploy.kubernetes.operator.stores import Stores
 from appnet.deploy.kubernetes.operator.world import FILTERS, Key, Object, World
 from appnet.deploy.kubernetes.rollouts import APPLICATION
 from appnet.optimize import Settings
 from appnet.processors.processor import ClusterNode, ControlPlane, Delivery, Group, Stranger
+from appnet.state.health import Health
 from appnet.system.address import Address
 
 _log = logging.getLogger(__name__)
@@ -57,9 +62,9 @@ _FOLLOWED = "followed traffic"
 @dataclass
 class Surroundings:
     """What all applications share. ``collector``: where proxies send records. ``root``: the folder of the controller's
-    host that they may name files of. ``counts``: what chains have counted, as `appnet.observe.totals_page` has it.
-    ``expected``: the groups of each application, which ``delivery`` is told of all at once; ``settled``: the
-    applications whose groups are all there.
+    host that they may name files of. ``passwords``: of stores. ``counts``: what chains have counted, as
+    `appnet.observe.totals_page` has it. ``expected``: the groups of each application, which ``delivery`` is told of all
+    at once; ``settled``: the applications whose groups are all there.
     """
 
     world: World
@@ -68,8 +73,9 @@ class Surroundings:
     control: ControlPlane
     collector: Address
     root: Path | None
+    passwords: Passwords
     settings: Settings = field(default_factory=Settings)
-    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True))
+    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True, controlled=True))
     counts: Callable[[], dict[str, Any]] = dict
     expected: dict[Key, Sequence[Group]] = field(default_factory=dict)
     settled: set[Key] = field(default_factory=set)
@@ -91,10 +97,12 @@ class Surroundings:
 class ClusterApplication:
     """The application ``key``.
 
+    ``changed`` is told when something is to be looked at that no object of the cluster tells.
+
     `reconcile` may be called at any time, also after nothing has changed: what differs from what is wanted is mended.
     """
 
-    def __init__(self, key: Key, around: Surroundings) -> None:
+    def __init__(self, key: Key, around: Surroundings, changed: Callable[[], None] = lambda: None) -> None:
         self.key, self._around = key, around
         self.reload = False
         self.rollout = ClusterRollout(lambda: self.nodes)
@@ -106,6 +114,7 @@ class ClusterApplication:
         self._why = "changed"
         self._trouble = ""
         self._ends: list[End] = []
+        self._stores = Stores(changed)
         self._revisions = Revisions(around.api, key, around.root)
 
     def due(self, now: float) -> float | None:
@@ -168,7 +177,9 @@ class ClusterApplication:
         services = services_text(self._around.world, self.key[0])
         taken = claimed(self._around.world, self.key)
         undo = undo_of(written.values())
-        texts = own, services, taken, undo
+        await self._around.passwords.watch(self.key, stores_secrets(written.values()) | self.rollout.secrets)
+        lacking = self._around.passwords.flaws(self.key[0])
+        texts = own, services, taken, undo, lacking
         if texts == self._texts and not self.reload:
             return
         self.reload = False
@@ -179,7 +190,8 @@ class ClusterApplication:
             so_far: Version | Arrangements | None = self.rollout.candidate or self.rollout.running
             if undo not in (self._undo, ""):  # with the plan that it had
                 so_far = await self._revisions.plans(undo.partition("@")[0])
-            self._judged = await asyncio.to_thread(self._judge.judge, own, services, _TARGETS, so_far, taken)
+            given = own, services, _TARGETS, so_far, taken, lacking
+            self._judged = await asyncio.to_thread(self._judge.judge, *given)
         self._texts, self.rollout.refused, self._undo, self._why = texts, None, undo, "changed"
 
     async def _follow_traffic(self, written: Mapping[str, Object]) -> None:
@@ -236,7 +248,7 @@ class ClusterApplication:
         if first:
             self.rollout.begin(version, "first")
         there = [it for it in before if it.end.service in version.application.manifest.services]
-        around.expect(self.key, groups_of([*there, *self._ends], version, around.world))
+        around.expect(self.key, self._groups([*there, *self._ends], version))
         wanted = entries(self._ends, version, written, around.control)
         common = shared(ends, version, around.world, around.control, around.collector)
         for key, made in (*common.items(), *wanted.items()):
@@ -252,7 +264,10 @@ class ClusterApplication:
             await self._apply(key, made)
         await self._prune({*wanted, *with_code, *common}, written)
         self._settle(known=not self._judged.held)
-        around.expect(self.key, groups_of(self._ends, version, around.world))
+        around.expect(self.key, self._groups(self._ends, version))
+
+    def _groups(self, ends: Iterable[End], version: Version) -> list[Group]:
+        return groups_of(ends, version, self._around.world, self._around.passwords.known(self.key[0]))
 
     def _settle(self, *, known: bool) -> None:
         """Notes whether all groups of the application are known."""
@@ -318,12 +333,14 @@ class ClusterApplication:
                     await self._delete((self.key[0], name), it)
         self._ends = []
         self.rollout.end()
+        await self._around.passwords.watch(self.key, ())
         self._settle(known=True)
         self._around.expect(self.key, [])
 
     # --- what is told ---
 
     async def _tell_all(self, written: Mapping[str, Object]) -> None:
+        self._stores.keep(written)
         for name, body in written.items():
             await self._tell(name, body)
 
@@ -340,6 +357,11 @@ class ClusterApplication:
             message = it["message"] or it["reason"]
             _log.log(logging.WARNING if wrong else logging.INFO, "%s/%s: %s", self.key[0], name, message)
             await self._around.api.tell(body, it["reason"], message, warning=wrong)
+
+    def _store(self, version: Version, name: str) -> Health | None:
+        """What is known of the store of an AppNetConfig; None where it needs none."""
+        wanted = wanted_store(version, name, self._around.where, self._around.passwords.known(self.key[0]))
+        return None if wanted is None else self._stores.health(name, wanted)
 
     def _suggested(self, name: str) -> Iterator[str]:
         """What traffic suggests for the chains of an AppNetConfig."""
@@ -362,6 +384,11 @@ class ClusterApplication:
             for node in self._around.delivery.nodes(group)
             if (meant := rollout.meant_for(node)) is not None
         ]
+        nodes, where = [it.node for it in standings], self._around.where
+        in_manifests = by_manifest(
+            self._around.world.configuration((self.key[0], name)),
+            {it.value for chain in version.application.application.chains for it in chain.processors},
+        )
         without = {it.end.service: pods for it, pods in unjudged(by_group.values(), version, self._around.world)}
         return Seen(
             version,
@@ -376,11 +403,10 @@ class ClusterApplication:
             strangers=self._strangers(ends),
             past=tuple(rollout.past),
             canary=rollout.told_canary(),
+            apart=tuple(all_apart(version, name, where) if in_manifests else kept_apart(version, name, where, nodes)),
+            store=None if in_manifests else self._store(version, name),
             suggested="; ".join(self._suggested(name)),
-            by_manifest=by_manifest(
-                self._around.world.configuration((self.key[0], name)),
-                {it.value for chain in version.application.application.chains for it in chain.processors},
-            ),
+            by_manifest=in_manifests,
         )
 
 

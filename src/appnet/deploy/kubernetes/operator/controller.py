@@ -29,6 +29,7 @@ from appnet.deploy.kubernetes.operator.ends import application_of
 from appnet.deploy.kubernetes.operator.identity import authenticated_by
 from appnet.deploy.kubernetes.operator.leader import Leadership
 from appnet.deploy.kubernetes.operator.pages import Pages
+from appnet.deploy.kubernetes.operator.passwords import Passwords
 from appnet.deploy.kubernetes.operator.world import (
     CONFIGURATIONS,
     KINDS,
@@ -130,7 +131,10 @@ async def _lead(
             given = authenticated_by(api), work.arrived, work.arrived, credentials.signing, collector
             every[protocol] = await stack.enter_async_context(mesh.delivery(Serving(bind, tls, *given)))
         delivery, plane = Deliveries(every), next(iter(planes.values()))
-        work.begin(Surroundings(World(), api, delivery, plane, collector, settings.root, counts=counts))
+        passwords = Passwords(api, work.touch_namespace)
+        stack.callback(passwords.close)
+        around = Surroundings(World(), api, delivery, plane, collector, settings.root, passwords, counts=counts)
+        work.begin(around)
         pages.applications, pages.delivery, pages.planes = work.known, delivery, planes
         reads = f"; AppNetConfigs may name files below {settings.root}" if settings.root is not None else ""
         _log.info("at work: proxies ask at %s and send records to %s%s", settings.address, collector, reads)
@@ -209,7 +213,8 @@ class _Work:
         self._dirty[key] = min(due, self._dirty.get(key, due))
         self._wake.set()
 
-    def _touch_namespace(self, namespace: str) -> None:
+    def touch_namespace(self, namespace: str) -> None:
+        """Looks again at the applications of a namespace."""
         for key in self._applications:
             if key[0] == namespace:
                 self._touch(key)
@@ -228,7 +233,7 @@ class _Work:
             every = self._around.delivery.strangers()
             now = {(it.caller.namespace, it.proxy, it.chain, it.reason) for it in every}
             for namespace in {it[0] for it in now ^ before}:
-                self._touch_namespace(namespace)
+                self.touch_namespace(namespace)
             before = now
             await asyncio.sleep(_STRANGERS_SECONDS)
 
@@ -267,10 +272,10 @@ class _Work:
                 self._referring[namespace, name] = key
             for it in {key, before or key}:
                 if it not in self._applications:
-                    self._applications[it] = ClusterApplication(it, self._around)
+                    self._applications[it] = ClusterApplication(it, self._around, partial(self._touch, it))
                 self._touch(it)
         else:
-            self._touch_namespace(namespace)
+            self.touch_namespace(namespace)
 
     # --- what is done ---
 

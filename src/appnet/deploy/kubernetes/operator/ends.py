@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from appnet.application.load import LoadedChain
@@ -70,14 +71,18 @@ def configuration_of(chain: LoadedChain) -> str:
     return place.removesuffix(".yaml")
 
 
-def groups_of(ends: Iterable[End], version: Version, world: World) -> list[Group]:
-    """The proxies at the ends; several chains of an edge have the same."""
+def groups_of(
+    ends: Iterable[End], version: Version, world: World, passwords: Mapping[str, str] = MappingProxyType({})
+) -> list[Group]:
+    """The proxies at the ends; several chains of an edge have the same. ``passwords``: of stores, by their Secrets."""
     found: dict[str, Group] = {}
     manifest = version.application.manifest
     for it in ends:
         before = found.get(it.group)
         names = tuple(dict.fromkeys((*(before.chains if before else ()), *it.names)))
         proxies = proxies_of(it, version)
+        secret = it.chain.chain.state.secret
+        own = {secret: passwords[secret]} if secret in passwords else {}
         found[it.group] = Group(
             name=it.group,
             namespace=proxies.namespace,
@@ -87,6 +92,7 @@ def groups_of(ends: Iterable[End], version: Version, world: World) -> list[Group
             accounts=proxies.accounts or frozenset(one.account for one in pods_of(it, version, world)),
             chains=names,
             hosts=manifest.replicas(it.end.server),
+            passwords={**(before.passwords if before else {}), **own},
         )
     return list(found.values())
 
@@ -224,6 +230,12 @@ def configurations_of(world: World, application: Key) -> Mapping[str, Object]:
     namespace, name = application
     every = living(world, namespace)
     return {one: body for one, body in every.items() if application_of(body) == application and name}
+
+
+def stores_secrets(written: Iterable[Object]) -> set[str]:
+    """The Secrets that AppNetConfigs name for the passwords of their stores."""
+    every = ((it.get("spec", {}).get("state") or {}).get("secret") for it in written)
+    return {str(it) for it in every if it}
 
 
 def living(world: World, namespace: str) -> Mapping[str, Object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appnet.application.load import LoadedApplication
 from appnet.compile.cluster import problems, told_in_clusters
-from appnet.compile.fit import Where, load_application, unfit
+from appnet.compile.fit import Where, load_application, places_of, unfit, unshared_state, without_store
 from appnet.compile.pipeline import Arrangements, Version, built_also, compile_application, planned_as
 from appnet.deploy.kubernetes.operator.absent import absent
 from appnet.deploy.kubernetes.operator.sources import SERVICES_FILE, ClusterText, files_of
@@ -43,7 +43,8 @@ class Judge:
     settings: Settings
     where: Where
     _good: dict[str, Texts] = field(default_factory=dict)
-    _looked_at: dict[str, tuple[Texts, str, list[Diagnostic]]] = field(default_factory=dict)
+    _looked_at: dict[str, tuple[Texts, str, Texts, list[Diagnostic]]] = field(default_factory=dict)
+    _lacking: Texts = field(default_factory=dict)
     _files: dict[str, Texts] = field(default_factory=dict)
 
     def remember(self, kept: Texts, names: Iterable[str]) -> None:
@@ -70,10 +71,12 @@ class Judge:
         targets: Sequence[str],
         running: Version | Arrangements | None,
         claimed: Mapping[str, str],
+        lacking: Mapping[str, str],
     ) -> Judged:
         """The version of these AppNetConfigs, each with its texts by name, built for all of the targets. ``running``:
         what ran so far, or where its elements ran. ``claimed``: those whose methods another application's has, by name,
-        with that one's."""
+        with that one's. ``lacking``: why Secrets of stores have no password, by name."""
+        self._lacking = lacking
         used = dict(own)
         wrong: dict[str, Sequence[Diagnostic]] = {}
         for name in own:
@@ -92,8 +95,17 @@ class Judge:
             del self._good[name]
         self._looked_at = {name: it for name, it in self._looked_at.items() if name in own}
         version = self._compiled(used, services, targets, running) if used else None
-        warnings = problems(version.artifacts, version.application.manifest) if version is not None else []
-        return Judged(version, wrong, frozenset(own.keys() - used.keys()), warnings)
+        return Judged(version, wrong, frozenset(own.keys() - used.keys()), self._warnings(version))
+
+    def _warnings(self, version: Version | None) -> list[Diagnostic]:
+        if version is None:
+            return []
+        apart = (
+            it
+            for chain in version.application.chains
+            for it in unshared_state(chain, places_of(chain.chain, self.where))
+        )
+        return [*problems(version.artifacts, version.application.manifest), *dict.fromkeys(apart)]
 
     def _taken(self, name: str, texts: Texts, other: str) -> list[Diagnostic]:
         span = Span.whole(ClusterText(f"{name}.yaml", texts, self.origin, self.root))
@@ -104,11 +116,11 @@ class Judge:
     def _alone(self, name: str, texts: Texts, services: str) -> list[Diagnostic]:
         """What is wrong with it, whatever the others are; looked at once for the same texts, but for files."""
         before = self._looked_at.get(name)
-        if before is None or self.root is not None or before[:2] != (texts, services):
-            found = absent(name, texts, services, self.origin, files=self.root is not None)
+        if before is None or self.root is not None or before[:3] != (texts, services, self._lacking):
+            found = absent(name, texts, services, self.origin, self._lacking, files=self.root is not None)
             found = found or self._wrong_with([name], {name: texts}, services)
-            before = self._looked_at[name] = texts, services, found
-        return before[2]
+            before = self._looked_at[name] = texts, services, self._lacking, found
+        return before[3]
 
     def _go_back(self, name: str, used: dict[str, Texts], services: str, exclude: Texts | None = None) -> None:
         """To the last texts that can still be used, if there are any."""
@@ -125,7 +137,10 @@ class Judge:
     def _wrong_with(self, names: Sequence[str], used: Mapping[str, Texts], services: str) -> list[Diagnostic]:
         try:
             loaded = self._load(names, used, services)
-            found = [*self._unserved(loaded)] or told_in_clusters(loaded, self.where)
+            found = [*self._unserved(loaded)] or [
+                *told_in_clusters(loaded, self.where),
+                *without_store(loaded, self.where),
+            ]
             if self.root is not None and len(names) == 1:
                 self._files[names[0]] = dict(files_of(loaded.sources, self.root))
         except DiagnosticError as error:

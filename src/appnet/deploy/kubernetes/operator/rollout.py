@@ -54,6 +54,14 @@ class ClusterRollout:
         return [*([self.candidate] if self.candidate is not None else []), *self._known]
 
     @property
+    def secrets(self) -> set[str]:
+        """Those that have the passwords of stores, as what runs names them."""
+        every = (
+            it for version in (self.running, self.candidate) if version is not None for it in version.application.chains
+        )
+        return {it.chain.state.secret for it in every} - {""}
+
+    @property
     def due(self) -> float | None:
         """When the canaries have tried their version for long enough, in seconds of the monotonic clock."""
         return self._promote_at if self.candidate is not None else None

@@ -18,7 +18,9 @@ from appnet.deploy.kubernetes.rollouts import GONE_BACK
 from appnet.deploy.kubernetes.status_schema import MOST_PROXIES, bounded
 from appnet.diagnostics.diagnostic import Diagnostic
 from appnet.processors.processor import Acceptance, ClusterNode, NodeAnswer, Stranger
+from appnet.state.health import Health
 
+STORE_READY = "StoreReady"
 _LONGEST_MESSAGE = 2_000
 
 
@@ -39,6 +41,7 @@ class Seen:
     ``trouble``: why the API server does not take what tells proxies to ask. ``unjudged``: pods without a proxy, by the
     service that they stand behind. ``strangers`` ask for its chains and may not have them. ``past``: versions and since
     when each ran, in seconds since the epoch, the last first. ``suggested``: what the traffic calls for.
+    ``apart``: what is declared shared and some proxies do not share. ``store``: of what is shared, if anything.
     """
 
     version: Version | None
@@ -53,6 +56,8 @@ class Seen:
     strangers: Sequence[Stranger] = ()
     past: Sequence[tuple[str, float, str]] = ()
     canary: str = ""
+    apart: Sequence[str] = ()
+    store: Health | None = None
     suggested: str = ""
     by_manifest: bool = False
 
@@ -149,7 +154,11 @@ def _conditions(body: Object, seen: Seen, accepted: int, refused: int, wanted: i
     delivered = _delivered(seen, accepted, refused, wanted)
     ready = _ready(compiled, delivered, seen)
     found = {"Compiled": compiled, "Planned": planned, "Delivered": delivered, "Ready": ready}
-    return [_condition(name, *it, before.get(name), generation) for name, it in found.items()]
+    conditions = [_condition(name, *it, before.get(name), generation) for name, it in found.items()]
+    if seen.store is not None:
+        told = seen.store.fit, seen.store.reason, seen.store.message
+        conditions.append(_condition(STORE_READY, *told, before.get(STORE_READY), generation))
+    return conditions
 
 
 def _refusal(refused: Refused) -> str:
@@ -165,7 +174,7 @@ def _compiled(seen: Seen) -> _Finding:
         more = f" (and {len(seen.wrong) - 1} more)" if len(seen.wrong) > 1 else ""
         runs = "; the version before runs on" if seen.version is not None else ""
         return False, "Invalid", f"{_last_error(seen)['message']}{more}{runs}"
-    told = "; ".join(f"{it.code}: {it.title}" for it in seen.warnings)
+    told = "; ".join((*(f"{it.code}: {it.title}" for it in seen.warnings), *seen.apart))
     return True, "Warned" if told else "Compiled", told
 
 
@@ -205,9 +214,9 @@ def _ready(compiled: _Finding, delivered: _Finding, seen: Seen) -> _Finding:
 
 
 def _condition(
-    name: str, holds: bool, reason: str, message: str, before: Mapping[str, Any] | None, generation: int
+    name: str, holds: bool | None, reason: str, message: str, before: Mapping[str, Any] | None, generation: int
 ) -> dict[str, Any]:
-    status = "True" if holds else "False"
+    status = "Unknown" if holds is None else str(holds)
     since = before.get("lastTransitionTime") if before and before.get("status") == status else None
     return {
         "type": name,
@@ -231,5 +240,5 @@ def news(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[dict[str
     for it in now["conditions"]:
         changed = old.get(it["type"]) != (it["status"], it["reason"])
         again = replaced and it["type"] == "Delivered" and it["status"] == "True"
-        if it["type"] in ("Compiled", "Delivered") and (changed or again):
+        if it["type"] in ("Compiled", "Delivered", STORE_READY) and (changed or again):
             yield it

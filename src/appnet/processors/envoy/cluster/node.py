@@ -58,8 +58,16 @@ class ProxyNode(GroupNode):
 
     def meets(self, group: Group, host: str, targets: tuple[str, ...], why: str) -> None:
         """What it is now, which changes when it starts anew, or its group does."""
+        renewed = group != self.group
         self.group, self.address, self.targets, self.why = group, Address(host, 0), targets, why
-        self._lack = self._offer.lack(targets) if self._offer is not None else ""
+        if self._offer is None:
+            return
+        if renewed:  # it is told the same in another way, such as a store's new password
+            self._offer = self._offers.of(self._offer.version, self._offer.artifacts, group)
+            for it in self._all_lines():
+                it.wake.set()
+        self._lack = self._offer.lack(targets)
+        self._note()
 
     def join(self, line: Line) -> None:
         """A stream of it has begun."""

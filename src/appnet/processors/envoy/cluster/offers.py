@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter, marked, refuse_remote_code
 from appnet.processors.envoy.pieces import idle_filter
-from appnet.processors.options import ChainOptions
+from appnet.processors.options import ChainOptions, store_options
 from appnet.processors.processor import Group
 from appnet.processors.signing import SigningKey
 
@@ -58,11 +58,14 @@ class Offer:
         return frozenset(self._by_name)
 
     def lack(self, targets: Sequence[str]) -> str:
-        """Which artifact there is for none of these targets; empty where all are there."""
+        """What a proxy that loads these targets cannot be given; empty where all is there."""
         for it in self.artifacts:
             if _loadable(it, targets) is None:
                 there = ", ".join(one.segment.place.target for one in (it, *it.others))
                 return f"{it.name} was built as {there}, but this proxy loads {' and '.join(targets)}"
+            secret = it.chain.chain.state.secret
+            if secret and it.in_store and secret not in self.group.passwords:
+                return f"the password of the store in the Secret {self.group.namespace}/{secret} is not known"
         return ""
 
     def served(self, name: str, targets: tuple[str, ...]) -> Served:
@@ -77,12 +80,14 @@ class Offer:
         found = None if artifact is None else _loadable(artifact, targets)
         if found is None:
             return Served(lambda _proxy: idle_filter(name))
-        end, hosts = self.group.end, self.group.hosts
+        group, end, store = self.group, self.group.end, found.chain.chain.state
+        password = group.passwords.get(store.secret, "")
+        shared = store_options(store, group.application, end, password) if found.in_store else None
 
         def make(proxy: str) -> TypedExtensionConfig:
             limits = found.limits
-            told = (end.service, proxy, found.version, limits.max_message, hosts)
-            options = ChainOptions(*told, end=end, traces=limits.traced_share)
+            told = (end.service, proxy, found.version, limits.max_message, group.hosts)
+            options = ChainOptions(*told, end=end, store=shared, traces=limits.traced_share)
             return chain_filter(found, options, self._key)
 
         return Served(make)

@@ -36,7 +36,9 @@ class _IstioObjects(ABC):
     processor: str
     kinds: Sequence[str] = ("envoyfilters.networking.istio.io",)
     cannot_say = frozenset({Need.ROUTE, Need.SHARED_STATE, Need.MERGED_STATE})
-    """It needs clusters that know hosts by number; Istio makes them."""
+    """`Need.ROUTE` needs clusters that know hosts by number; Istio makes them. A store has a password, which is nothing
+    for objects that many may read."""
+    can_say = frozenset({Need.SHARED_STATE, Need.MERGED_STATE})
 
     @abstractmethod
     def spot(self, side: Side, service: Service, server: Service) -> Spot:

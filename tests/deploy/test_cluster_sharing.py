@@ -1,0 +1,36 @@
+"""What a controller finds to be shared, and where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appnet.compile.fit import Where
+from appnet.deploy.kubernetes.operator.judged import Judge
+from appnet.deploy.kubernetes.operator.sharing import all_apart, wanted_store
+from appnet.optimize import Settings
+from appnet.state.health import Wanted
+from tests.deploy.test_absent import configuration, judged
+
+MAPS = {"programs": {"quota.appnet": Path("config/samples/shared/global_quota.appnet").read_text()}}
+WHERE = Where("native", cluster=True, controlled=True)
+
+
+def test_native_proxies_share_and_manifests_do_not() -> None:
+    judge = Judge("shop", None, Settings(), WHERE)
+    body = configuration(state={"store": "redis://state.shop:6379", "secret": "fig"})
+    found = judged(body, MAPS, judge)
+    assert (found.version is not None, found.wrong, found.warnings) == (True, {}, [])
+    assert found.version is not None
+    assert wanted_store(found.version, "echo", WHERE, {"fig": "word"}) == Wanted(
+        "redis://state.shop:6379", "word", durable=True
+    )
+    assert list(all_apart(found.version, "echo", WHERE)) == [
+        "W004: `quota` shares state between instances, which is not supported on wasm: each instance keeps its own `used`"
+    ]
+
+
+def test_shared_state_needs_a_store_that_native_code_reaches() -> None:
+    judge = Judge("shop", None, Settings(), WHERE)
+    for state, code in (({}, "C098"), ({"store": "rediss://state.shop:6380"}, "C099")):
+        found = judged(configuration(state=state), MAPS, judge)
+        assert ([it.code for it in found.wrong["echo"]], found.held) == ([code], {"echo"})
