@@ -39,7 +39,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.options import ChainOptions, StoreOptions
-from appnet.state.layout import Change, ChangeKind, Joined, encode, encode_changes, read_joined, script, state_keys
+from appnet.state.layout import Change, ChangeKind, Joined, Step, encode, encode_steps, read_joined, script, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import Address
 from appnet.system.zig import compile_c
@@ -280,9 +280,9 @@ class RoundTrips:
         return found
 
     def _commit(self, sha: str, joined: Joined, number: int) -> bytes:
-        change = encode_changes([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])
+        change, steps = encode_steps([Step([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])])
         position, batch = joined.position + number, self._batch + number + 1
-        given = (b"commit", b"alone", joined.birth, b"%d" % position, change, b"%d" % batch, b"")
+        given = (b"commit", b"alone", joined.birth, b"%d" % position, change, b"%d" % batch, b"", steps)
         keys = [it.encode() for it in self._keys]
         return _resp(b"EVALSHA", sha.encode(), b"%d" % len(keys), *keys, *given)
 

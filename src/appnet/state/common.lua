@@ -30,8 +30,9 @@ local function may_evict(policy)
   return struct.pack('<B', 3) .. 'the store evicts keys when memory is short: set maxmemory-policy to noeviction, not ' .. policy
 end
 
--- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store, and `shut:ID`, the
--- number up to which its batches come too late, since it began anew behind them.
+-- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store (and a digit for each
+-- of its steps, where some are not), and `shut:ID`, the number up to which its batches come too late, since it began anew
+-- behind them.
 
 local function lasts()
   local lasting = redis.call('HGET', meta, 'lasting')
@@ -66,6 +67,12 @@ local function is_over(now)
   return redis.call('ZCOUNT', instances, '(' .. now - ALIVE_MS, '+inf') == 0
 end
 
+-- The number of a batch, and which of its steps were taken; nothing where it is all of them.
+local function batch_of(known)
+  local number, taken = string.match(known or '0', '^(%d+) ?(%d*)$')
+  return tonumber(number), taken
+end
+
 local function last_of(known, shut)
-  return math.max(tonumber(known or '0'), tonumber(shut or '0'))
+  return math.max(batch_of(known), tonumber(shut or '0'))
 end
