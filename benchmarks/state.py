@@ -56,6 +56,8 @@ CPU, CPU_ADDED = "CPU per RPC", "CPU added"
 RATE, LOADED, LEAST = "RPC/s, all proxies", "latency p99", "slowest proxy's share of a fair one"
 SHARED_CPU = "CPU of proxies per RPC"
 NONE, LOCAL, WEAK, STRONG, OVER_HTTP, TRIP, COMMIT = "none", "local", "weak", "strong", "http", "trip", "commit"
+NOTHING = "nothing"
+MANY_KEYS = 10_000
 _HERE = Path(__file__).parent
 _TRIPS = 2_000
 _TIMEOUT_SECONDS = 10.0  # nobody is to be refused, however many others are faster
@@ -103,12 +105,13 @@ ELEMENTS = {
 
 @dataclass(frozen=True)
 class Way:
-    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own."""
+    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own, ``many``: for any of many."""
 
     proxies: str
     title: str
     instances: int = 1
     own: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ class Plan:
             f"hot{many}": Way(STRONG, f"strong, {many} proxies, one key", many),
             f"own{few}": Way(STRONG, f"strong, {few} proxies, a key each", few, own=True),
             f"own{many}": Way(STRONG, f"strong, {many} proxies, a key each", many, own=True),
+            f"many{many}": Way(STRONG, f"strong, {many} proxies, {MANY_KEYS:,} keys", many, many=True),
         }
 
 
@@ -219,8 +223,10 @@ def _gateway_cluster(port: int) -> Cluster:
 
 def requests(way: Way, number: int) -> list[Request]:
     """Of the proxy of this number."""
-    key = f"own-{number}" if way.own else "hot"
-    return [Request(message(key), metadata=((KEY_HEADER, key),))]
+    keys = [f"own-{number}" if way.own else "hot"]
+    if way.many:
+        keys = [f"many-{it}" for it in random.Random(number).sample(range(MANY_KEYS), MANY_KEYS)]
+    return [Request(message(it), metadata=((KEY_HEADER, it),)) for it in keys]
 
 
 async def _load(way: Way, proxies: Sequence[Proxy], settings: LoadSettings) -> list[LoadResult]:
@@ -263,6 +269,15 @@ class RoundTrips:
     def get(self) -> float:
         """The median of asking for a key that is not there, in microseconds."""
         return self._median([_resp(b"GET", b"nothing")] * _TRIPS, b"$-1\r\n")
+
+    def nothing(self) -> float:
+        """The same of a script that does nothing."""
+        with valkey.Valkey.from_url(f"unix://{self._socket}") as client:
+            sha = client.script_load("#!lua\nreturn '123456789'")
+        keys = [it.encode() for it in self._keys]
+        return self._median(
+            [_resp(b"EVALSHA", sha.encode(), b"%d" % len(keys), *keys)] * _TRIPS, b"$9\r\n123456789\r\n"
+        )
 
     def commit(self) -> float:
         """The same of commits as the quota needs them; raises `WrongOutcomeError` where some were not taken."""
@@ -324,7 +339,7 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
                 of = samples if number else Samples()  # the first warms up
                 await measure(name, way, proxies[way.proxies][: way.instances], plan, of)
             with running_on(cores.proxy):
-                found = {TRIP: trips.get(), COMMIT: trips.commit()}
+                found = {TRIP: trips.get(), NOTHING: trips.nothing(), COMMIT: trips.commit()}
             for name, trip in found.items() if number else ():
                 samples.add(TRIP, name, trip)
     return samples
@@ -333,7 +348,7 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
 def titles(plan: Plan) -> Mapping[str, str]:
     """By name."""
     return {name: way.title for name, way in plan.ways().items()} | {
-        TRIP: "a round trip alone (GET)", COMMIT: "a commit alone",
+        TRIP: "a round trip alone (GET)", NOTHING: "a script that does nothing, alone", COMMIT: "a commit alone",
     }  # fmt: skip
 
 

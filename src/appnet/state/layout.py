@@ -20,6 +20,8 @@ PARTS = ("meta", "log", "values", "entries", "order", "instances")
 MERGED_PARTS = ("meta", "gone", "clocks", "entries", "order", "instances")
 """Those of one variable of its weak state."""
 
+_SCRIPT = ("common", "commit", "instances", "merge", "join")
+
 FORMAT = "1"
 """Of the keys: what the script knows."""
 
@@ -29,7 +31,7 @@ _TEXTS = (STRING, BYTES)
 @cache
 def script() -> bytes:
     """The script."""
-    return b"".join((Path(__file__).parent / f"{it}.lua").read_bytes() for it in ("common", "merge", "commit"))
+    return b"".join((Path(__file__).parent / f"{it}.lua").read_bytes() for it in _SCRIPT)
 
 
 @cache
