@@ -105,7 +105,7 @@ ELEMENTS = {
 
 @dataclass(frozen=True)
 class Way:
-    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own, ``many``: for any of many."""
+    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own; ``many``: for many keys."""
 
     proxies: str
     title: str

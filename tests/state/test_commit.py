@@ -181,6 +181,21 @@ def test_too_many_changes_are_not_looked_at(client: valkey.Valkey) -> None:
     assert found.taken == (False,)
 
 
+@pytest.mark.parametrize(("keys", "least", "most"), [(1, 0.0, 0.07), (10_000, 0.95, 1.0)])
+def test_steps_at_many_keys_seldom_meet(client: valkey.Valkey, keys: int, least: float, most: float) -> None:
+    """Sixteen instances with 32 steps each, sent by all before any is answered: how many of them the store takes."""
+    draw, taken = random.Random(1), 0
+    for turn in range(4):
+        them = [Instance(client, f"{keys} keys {turn}", str(it)) for it in range(16)]
+        for one in them:
+            one.join()
+        for one in them:
+            found = one.commit_steps(*(Step([put(b"%d" % draw.randrange(keys), it)]) for it in range(32)))
+            assert found is not None
+            taken += 32 if found.others is None else sum(found.taken)
+    assert least <= taken / (4 * 16 * 32) <= most, taken / (4 * 16 * 32)
+
+
 def test_what_init_gave_counts_once(client: valkey.Valkey) -> None:
     one, two = Instance(client, "init", "1"), Instance(client, "init", "2")
     one.first["count"], two.first["count"] = 7, 8

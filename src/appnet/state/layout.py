@@ -1,5 +1,5 @@
-"""How the shared state of an element lies in the store, and what is said to the script that changes it: commit.lua of
-strong state, merge.lua of weak state."""
+"""How the shared state of an element lies in the store, and what is said to the script that changes it: commit.lua and
+join.lua of strong state, merge.lua of weak state."""
 
 from __future__ import annotations
 

@@ -142,6 +142,7 @@ static const char *copy_committed(an_copy *copy, size_t number, uint8_t status, 
   an_buffer changes = {0}, steps = {0};
   buffers_swap(&changes, &copy->trial.changes);
   buffers_swap(&steps, &copy->trial.steps);
+  if (copy->undone) steps.size = 0; /* what ran since has not seen the batch, which may be in the store: all of it runs again */
   trial_undo(copy);
   copy->trial.changes.ahead = changes.ahead;
   steps_clear(&settled);
