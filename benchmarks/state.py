@@ -39,7 +39,7 @@ from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.options import ChainOptions, StoreOptions
-from appnet.state.layout import Change, ChangeKind, Joined, encode, encode_changes, read_joined, script, state_keys
+from appnet.state.layout import Change, ChangeKind, Joined, Step, encode, encode_steps, read_joined, script, state_keys
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import Address
 from appnet.system.zig import compile_c
@@ -56,6 +56,8 @@ CPU, CPU_ADDED = "CPU per RPC", "CPU added"
 RATE, LOADED, LEAST = "RPC/s, all proxies", "latency p99", "slowest proxy's share of a fair one"
 SHARED_CPU = "CPU of proxies per RPC"
 NONE, LOCAL, WEAK, STRONG, OVER_HTTP, TRIP, COMMIT = "none", "local", "weak", "strong", "http", "trip", "commit"
+NOTHING = "nothing"
+MANY_KEYS = 10_000
 _HERE = Path(__file__).parent
 _TRIPS = 2_000
 _TIMEOUT_SECONDS = 10.0  # nobody is to be refused, however many others are faster
@@ -103,12 +105,13 @@ ELEMENTS = {
 
 @dataclass(frozen=True)
 class Way:
-    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own."""
+    """Calls through so many proxies of a kind; ``own``: each proxy's for a key of its own; ``many``: for many keys."""
 
     proxies: str
     title: str
     instances: int = 1
     own: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ class Plan:
             f"hot{many}": Way(STRONG, f"strong, {many} proxies, one key", many),
             f"own{few}": Way(STRONG, f"strong, {few} proxies, a key each", few, own=True),
             f"own{many}": Way(STRONG, f"strong, {many} proxies, a key each", many, own=True),
+            f"many{many}": Way(STRONG, f"strong, {many} proxies, {MANY_KEYS:,} keys", many, many=True),
         }
 
 
@@ -219,8 +223,10 @@ def _gateway_cluster(port: int) -> Cluster:
 
 def requests(way: Way, number: int) -> list[Request]:
     """Of the proxy of this number."""
-    key = f"own-{number}" if way.own else "hot"
-    return [Request(message(key), metadata=((KEY_HEADER, key),))]
+    keys = [f"own-{number}" if way.own else "hot"]
+    if way.many:
+        keys = [f"many-{it}" for it in random.Random(number).sample(range(MANY_KEYS), MANY_KEYS)]
+    return [Request(message(it), metadata=((KEY_HEADER, it),)) for it in keys]
 
 
 async def _load(way: Way, proxies: Sequence[Proxy], settings: LoadSettings) -> list[LoadResult]:
@@ -264,6 +270,15 @@ class RoundTrips:
         """The median of asking for a key that is not there, in microseconds."""
         return self._median([_resp(b"GET", b"nothing")] * _TRIPS, b"$-1\r\n")
 
+    def nothing(self) -> float:
+        """The same of a script that does nothing."""
+        with valkey.Valkey.from_url(f"unix://{self._socket}") as client:
+            sha = client.script_load("#!lua\nreturn '123456789'")
+        keys = [it.encode() for it in self._keys]
+        return self._median(
+            [_resp(b"EVALSHA", sha.encode(), b"%d" % len(keys), *keys)] * _TRIPS, b"$9\r\n123456789\r\n"
+        )
+
     def commit(self) -> float:
         """The same of commits as the quota needs them; raises `WrongOutcomeError` where some were not taken."""
         with valkey.Valkey.from_url(f"unix://{self._socket}") as client:
@@ -280,9 +295,9 @@ class RoundTrips:
         return found
 
     def _commit(self, sha: str, joined: Joined, number: int) -> bytes:
-        change = encode_changes([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])
+        change, steps = encode_steps([Step([Change(ChangeKind.SET, "used", b"hot", encode(number, INT))])])
         position, batch = joined.position + number, self._batch + number + 1
-        given = (b"commit", b"alone", joined.birth, b"%d" % position, change, b"%d" % batch, b"")
+        given = (b"commit", b"alone", joined.birth, b"%d" % position, change, b"%d" % batch, b"", steps)
         keys = [it.encode() for it in self._keys]
         return _resp(b"EVALSHA", sha.encode(), b"%d" % len(keys), *keys, *given)
 
@@ -324,7 +339,7 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
                 of = samples if number else Samples()  # the first warms up
                 await measure(name, way, proxies[way.proxies][: way.instances], plan, of)
             with running_on(cores.proxy):
-                found = {TRIP: trips.get(), COMMIT: trips.commit()}
+                found = {TRIP: trips.get(), NOTHING: trips.nothing(), COMMIT: trips.commit()}
             for name, trip in found.items() if number else ():
                 samples.add(TRIP, name, trip)
     return samples
@@ -333,7 +348,7 @@ async def run(plan: Plan, tick: Callable[[str], None]) -> Samples:
 def titles(plan: Plan) -> Mapping[str, str]:
     """By name."""
     return {name: way.title for name, way in plan.ways().items()} | {
-        TRIP: "a round trip alone (GET)", COMMIT: "a commit alone",
+        TRIP: "a round trip alone (GET)", NOTHING: "a script that does nothing, alone", COMMIT: "a commit alone",
     }  # fmt: skip
 
 

@@ -47,9 +47,9 @@ async def test_a_history_is_linearizable(checker: Path, tmp_path: Path, element:
 async def test_a_script_that_does_not_look_whether_others_were_faster_is_found(
     checker: Path, tmp_path: Path, element: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = b"if position == expected then"
+    looks = b"if position ~= expected then"
     assert looks in script()
-    monkeypatch.setattr(options, "script", lambda: script().replace(looks, b"if position >= expected then"))
+    monkeypatch.setattr(options, "script", lambda: script().replace(looks, b"if position < expected then"))
     found = await judged(checker, element, tmp_path, calls=1000)
     assert found.result == "Illegal"
     assert (tmp_path / "history.html").exists()

@@ -17,11 +17,13 @@ from appnet.state.layout import (
     Committed,
     Joined,
     StateRefusedError,
+    Step,
     apply_change,
     decode,
     encode,
     encode_changes,
     encode_key,
+    encode_steps,
     first_changes,
     read_committed,
     read_joined,
@@ -38,6 +40,9 @@ VARIABLES: dict[str, Type] = {
     "used": MapType(STRING, INT),
     "pairs": MapType(INT, PairType(BYTES, INSTANT)),
 }
+
+
+EVERYTHING = Change(ChangeKind.READ_ALL, "")
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +89,19 @@ class Instance:
                 self.values[it.variable] = apply_change(it, kind, self.values[it.variable])
 
     def commit(self, *changes: Change, alive: str = "") -> Committed | None:
+        """One step, which counts as one that has read everything."""
+        return self.commit_steps(Step(changes, [EVERYTHING]), alive=alive)
+
+    def commit_steps(self, *steps: Step, alive: str = "") -> Committed | None:
         self.batch += 1
-        arguments = ("commit", self.name, self.birth, self.position, encode_changes(changes), self.batch, alive)
+        changes, told = encode_steps(steps)
+        arguments = ("commit", self.name, self.birth, self.position, changes, self.batch, alive, told)
         answer = read_committed(self.ask(*arguments))
         if answer is not None:
             self.position = answer.position
-            self.take(tuple(changes) if answer.others is None else answer.others)
+            self.take(answer.others or ())
+            for step, taken in zip(steps, answer.taken or [True] * len(steps), strict=True):
+                self.take(tuple(step.changes) if taken else ())
         return answer
 
     def leave(self) -> None:
@@ -108,12 +120,80 @@ def test_who_was_slower_is_told_what_it_missed(client: valkey.Valkey) -> None:
     one, two = Instance(client, "missed", "1"), Instance(client, "missed", "2")
     one.join(), two.join()
     assert one.commit(count(1), put(b"a", 1)) == Committed(2)
-    assert two.commit(count(5)) == Committed(2, (count(1), put(b"a", 1)))
+    assert two.commit(count(5)) == Committed(2, (count(1), put(b"a", 1)), (False,))
     assert two.commit(count(6)) == Committed(3)
-    assert one.commit() == Committed(3, (count(6),))
+    assert one.commit() == Committed(3, (count(6),), (False,))
     assert one.commit() == Committed(3)
     assert one.values == two.values
     assert one.values["count"] == 6
+
+
+def used(key: bytes, kind: ChangeKind = ChangeKind.READ) -> Change:
+    return Change(kind, "used", key)
+
+
+def test_steps_that_touch_nothing_of_what_others_changed_are_taken(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "disjoint", "1"), Instance(client, "disjoint", "2")
+    one.join(), two.join()
+    others = (put(b"a", 1), count(1), put(b"b.c", 1))
+    one.commit(*others)
+    steps = {
+        "the same entry": (Step([put(b"a", 2)]), False),
+        "another one": (Step([put(b"b", 5)], [used(b"c")]), True),
+        "one that is read": (Step([put(b"d", 5)], [used(b"b.c")]), False),
+        "what a step that is not taken has changed": (Step([put(b"e", 5)], [used(b"d")]), False),
+        "all of a Map": (Step([], [used(b"", ChangeKind.READ_ALL)]), False),
+        "nothing of it": (Step([], [used(b"z")]), True),
+        "a Map that it empties": (Step([used(b"", ChangeKind.CLEAR)]), False),
+        "another variable": (Step([Change(ChangeKind.VALUE, "rate", b"", encode(1.5, FLOAT))]), True),
+        "the same variable": (Step([], [Change(ChangeKind.READ_ALL, "count")]), False),
+        "everything": (Step([], [EVERYTHING]), False),
+    }
+    found = two.commit_steps(*(step for step, _ in steps.values()))
+    assert found == Committed(3, others, tuple(taken for _, taken in steps.values()))
+    assert one.commit() == Committed(3, (put(b"b", 5), *steps["another variable"][0].changes), (False,))
+    assert one.values == two.values
+    assert two.commit_steps(Step([used(b"a", ChangeKind.DELETE)])) == Committed(4)
+
+
+def test_one_that_lost_the_answer_learns_which_steps_were_taken(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "partly", "1"), Instance(client, "partly", "2")
+    one.join(), two.join()
+    one.commit(put(b"a", 1))
+    two.commit_steps(Step([put(b"b", 1)]), Step([put(b"a", 2)]))
+    joined = two.join()
+    assert (joined.last, joined.taken) == (1, (True, False))
+    assert read_committed(two.ask("commit", "2", two.birth, two.position, b"", 1, "", b"")) is None
+    two.commit_steps(Step([put(b"a", 2)]))
+    assert two.join().taken == ()
+
+
+def test_too_many_changes_are_not_looked_at(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "many", "1"), Instance(client, "many", "2")
+    one.join(), two.join()
+    one.commit(*(put(b"%d" % it, it) for it in range(1024)))
+    found = two.commit_steps(Step([put(b"a", 1)]))
+    assert found is not None
+    assert found.taken == (True,)
+    two.commit(*(put(b"%d" % it, it) for it in range(1025)))
+    found = one.commit_steps(Step([put(b"b", 1)]))
+    assert found is not None
+    assert found.taken == (False,)
+
+
+@pytest.mark.parametrize(("keys", "least", "most"), [(1, 0.0, 0.07), (10_000, 0.95, 1.0)])
+def test_steps_at_many_keys_seldom_meet(client: valkey.Valkey, keys: int, least: float, most: float) -> None:
+    """Sixteen instances with 32 steps each, sent by all before any is answered: how many of them the store takes."""
+    draw, taken = random.Random(1), 0
+    for turn in range(4):
+        them = [Instance(client, f"{keys} keys {turn}", str(it)) for it in range(16)]
+        for one in them:
+            one.join()
+        for one in them:
+            found = one.commit_steps(*(Step([put(b"%d" % draw.randrange(keys), it)]) for it in range(32)))
+            assert found is not None
+            taken += 32 if found.others is None else sum(found.taken)
+    assert least <= taken / (4 * 16 * 32) <= most, taken / (4 * 16 * 32)
 
 
 def test_what_init_gave_counts_once(client: valkey.Valkey) -> None:
@@ -128,7 +208,7 @@ def test_state_ends_with_the_last_instance_but_for_what_lasts(client: valkey.Val
     one.join(), two.join()
     one.commit(count(1), put(b"a", 1))
     one.leave()
-    assert two.commit() == Committed(2, (count(1), put(b"a", 1)))
+    assert two.commit() == Committed(2, (count(1), put(b"a", 1)), (False,))
     two.leave()
     third = Instance(client, "ends", "3", lasting="used")
     third.join()
@@ -164,7 +244,7 @@ def test_one_that_lost_the_answer_learns_what_became_of_its_batch(client: valkey
     assert one.join().last == 0
     one.commit(count(1))
     one.batch += 1
-    late = ("commit", one.name, one.birth, one.position, encode_changes([count(2)]), one.batch, "")
+    late = ("commit", one.name, one.birth, one.position, encode_changes([count(2)]), one.batch, "", b"")
     assert one.join().last == 1  # the batch has not arrived
     assert read_committed(one.ask(*late)) is None  # and is void when it does
     assert one.values["count"] == 1
@@ -233,7 +313,7 @@ def test_copies_stay_alike_whatever_is_written(client: valkey.Valkey, seed: int)
         one = draw.choice(them)
         changes = [_change(draw) for _ in range(draw.randint(0, 4))]
         while (answer := one.commit(*changes)) is not None and answer.others is not None:
-            pass
+            assert answer.taken == (False,)
         assert answer is not None
         for it in changes:
             model[it.variable] = apply_change(it, VARIABLES[it.variable], model[it.variable])

@@ -167,19 +167,33 @@ def _one_key_each(element: Element, name: str) -> bool:
 
 def _touches_one_key(handler: Handler, name: str, fixed: frozenset[str]) -> bool:
     """Whether all that the handler does with the Map is at one key, whatever path it takes."""
-    keys: set[object] = set()
+    keys = _keys_touched(handler, name)
+    if keys is None:
+        return False
     values = _Values(handler, fixed)
+    found = {values.of(it) for it in keys}
+    return not found or (len(found) == 1 and None not in found)
+
+
+def only_at_keys(handler: Handler, name: str) -> bool:
+    """Whether all that the handler does with the variable is at keys of a Map."""
+    return _keys_touched(handler, name) is not None
+
+
+def _keys_touched(handler: Handler, name: str) -> list[Atom] | None:
+    """The keys at which the handler touches a Map; None where it touches the variable in another way, too."""
+    keys = []
     for statement in statements(handler.body):
         call, atoms = call_of(statement), atoms_of(statement)
         at_key = call is not None and call.op in KEYED and isinstance(atoms[0], State) and atoms[0].name == name
         for atom in atoms[1:] if at_key else atoms:
             if isinstance(atom, State) and atom.name == name:
-                return False
+                return None
         if isinstance(statement, SetState) and statement.state.name == name:
-            return False
+            return None
         if at_key:
-            keys.add(values.of(atoms[1]))
-    return not keys or (len(keys) == 1 and None not in keys)
+            keys.append(atoms[1])
+    return keys
 
 
 class _Values:

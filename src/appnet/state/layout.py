@@ -1,5 +1,5 @@
-"""How the shared state of an element lies in the store, and what is said to the script that changes it: commit.lua of
-strong state, merge.lua of weak state."""
+"""How the shared state of an element lies in the store, and what is said to the script that changes it: commit.lua and
+join.lua of strong state, merge.lua of weak state."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ PARTS = ("meta", "log", "values", "entries", "order", "instances")
 MERGED_PARTS = ("meta", "gone", "clocks", "entries", "order", "instances")
 """Those of one variable of its weak state."""
 
+_SCRIPT = ("common", "commit", "instances", "merge", "join")
+
 FORMAT = "1"
 """Of the keys: what the script knows."""
 
@@ -29,7 +31,7 @@ _TEXTS = (STRING, BYTES)
 @cache
 def script() -> bytes:
     """The script."""
-    return b"".join((Path(__file__).parent / f"{it}.lua").read_bytes() for it in ("common", "merge", "commit"))
+    return b"".join((Path(__file__).parent / f"{it}.lua").read_bytes() for it in _SCRIPT)
 
 
 @cache
@@ -63,6 +65,8 @@ class ChangeKind(IntEnum):
     SET = 2  # sets an entry of a Map, which becomes the newest
     DELETE = 3
     CLEAR = 4  # empties a Map
+    READ = 5  # of a step: it has read an entry
+    READ_ALL = 6  # and here all of a variable, or of all of them
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,23 @@ def encode_changes(changes: Sequence[Change]) -> bytes:
     return b"".join(
         bytes([it.kind]) + b"".join(_text(part) for part in (it.variable.encode(), it.key, it.value)) for it in changes
     )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of a batch has changed, and what it has read besides."""
+
+    changes: Sequence[Change]
+    read: Sequence[Change] = ()
+
+
+def encode_steps(steps: Sequence[Step]) -> tuple[bytes, bytes]:
+    """The changes of a batch, and its steps, as the script takes them."""
+    changes = [encode_changes(it.changes) for it in steps]
+    accounts = (
+        len(own).to_bytes(4, "little") + _text(encode_changes(it.read)) for own, it in zip(changes, steps, strict=True)
+    )
+    return b"".join(changes), b"".join(accounts)
 
 
 def decode_changes(data: bytes) -> Iterator[Change]:
@@ -218,20 +239,23 @@ class _Reader:
 @dataclass(frozen=True)
 class Joined:
     """An instance has begun: which state there is, how far it is, and what it holds. ``last``: the number of the last
-    batch of this instance that is in the store."""
+    batch of this instance that is in the store, ``taken`` which of its steps are; empty: all of them."""
 
     birth: bytes
     position: int
     last: int
+    taken: tuple[bool, ...]
     changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True)
 class Committed:
-    """``others``: None where the batch is in the store; else it is not, and these are the changes that came before."""
+    """``others``: the changes of others that came before, None where nobody was faster; ``taken``: which steps of the
+    batch are in the store then, for they have touched nothing that others changed."""
 
     position: int
     others: tuple[Change, ...] | None = None
+    taken: tuple[bool, ...] = ()
 
 
 class StateRefusedError(ValueError):
@@ -244,7 +268,7 @@ def read_joined(answer: bytes) -> Joined:
     if reader.take(1) != b"\0":
         raise StateRefusedError(reader.rest.decode("utf-8", "replace"))
     birth, position, last = reader.text(), *(int.from_bytes(reader.take(8), "little") for _ in range(2))
-    return Joined(birth, position, last, tuple(decode_changes(reader.rest)))
+    return Joined(birth, position, last, _digits(reader), tuple(decode_changes(reader.rest)))
 
 
 def read_committed(answer: bytes) -> Committed | None:
@@ -254,4 +278,11 @@ def read_committed(answer: bytes) -> Committed | None:
     if status == 2:
         return None
     position = int.from_bytes(reader.take(8), "little")
-    return Committed(position, tuple(decode_changes(reader.rest)) if status == 1 else None)
+    if status == 0:
+        return Committed(position)
+    taken = _digits(reader)
+    return Committed(position, tuple(decode_changes(reader.rest)), taken)
+
+
+def _digits(reader: _Reader) -> tuple[bool, ...]:
+    return tuple(it == ord("1") for it in reader.text())

@@ -210,6 +210,10 @@ class BodyPrinter:
         self._uses.add("heap")
         return "heap"
 
+    def reads_for_store(self, place: Atom) -> bool:
+        """Whether the store is told which entries of the Map are looked up."""
+        return self._step and isinstance(place, State) and self.element.is_in_store(place.name)
+
     def capacity(self, place: Atom) -> str:
         """The entries that the container may have."""
         return str(min(self.element.element.capacity_of(place), MOST_CAPACITY))

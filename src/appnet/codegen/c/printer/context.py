@@ -10,7 +10,7 @@ from appnet.codegen.c.printer.tallies import Tallies
 from appnet.codegen.c.printer.types import Types
 from appnet.ir.nodes import Const, Element, StateClass, StateVariable
 from appnet.ir.secrets import ChainSecrets
-from appnet.ir.sharing import Share
+from appnet.ir.sharing import Share, Sharing
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import Field, MethodSignature
 from appnet.language.types import MapType
@@ -63,6 +63,10 @@ class ElementContext:
         """Whether what handlers change of it is noted for the next merge; numbers that are no Map are compared then."""
         combiner = self.shares[variable.name].combiner
         return combiner is not None and (combiner in ("LWW", "union") or isinstance(variable.type, MapType))
+
+    def is_in_store(self, variable: str) -> bool:
+        """Whether it is strong state, of which each instance has a copy."""
+        return self.shares[variable].sharing is Sharing.SHARED
 
     def variable(self, name: str) -> StateVariable:
         """The state variable of this name."""

@@ -10,7 +10,7 @@ from appnet.codegen.c.printer.text import comment, indent, literal, static_view,
 from appnet.codegen.c.printer.types import is_flat
 from appnet.diagnostics.source import base_name
 from appnet.ir.nodes import OUTLIVING, Handler, StateClass, StateVariable
-from appnet.ir.sharing import Sharing
+from appnet.ir.sharing import Sharing, only_at_keys
 from appnet.ir.stages import only_forwards
 from appnet.language.types import MapType, OptionType, VecType
 
@@ -151,7 +151,11 @@ class ElementPrinter:
         """Runs the body as a step on the store."""
         strong = str(bool(_touched(handler) & self._in_store)).lower()
         lasts = str(handler is self.element.end).lower()
-        kind = f"static const an_step_kind kind = {{{self.context.sharer}, {strong}, {lasts}}};"
+        reads = ", ".join([*(literal(it.encode()) for it in self._read_as_a_whole(handler)), "NULL"])
+        kinds = [
+            f"static const char *const reads[] = {{{reads}}};",
+            f"static const an_step_kind kind = {{{self.context.sharer}, {strong}, {lasts}, reads}};",
+        ]
         tells = _tells(handler)
         lines = ["an_scope scope = {.call = call};"]
         notes = self._notes(handler)
@@ -164,9 +168,18 @@ class ElementPrinter:
         return [
             *(f"static an_verdict {name}_run(an_call *call) {{", *indent(lines), "}", ""),
             f"static an_verdict {name}(an_call *call) {{",
-            *indent([kind, f"return an_step_run(call, &kind, {name}_run);"]),
+            *indent([*kinds, f"return an_step_run(call, &kind, {name}_run);"]),
             "}",
         ]
+
+    def _read_as_a_whole(self, handler: Handler) -> list[str]:
+        """The variables in the store that the handler touches in another way than at keys; an empty name is all.
+
+        Where steps also change what is not in the store, nothing that others do may come before them.
+        """
+        if self.context.tried - self._in_store:
+            return [""]
+        return sorted(name for name in _touched(handler) & self._in_store if not only_at_keys(handler, name))
 
     def _failed(self, *, tells: bool) -> list[str]:
         """Refuses where memory ran out."""

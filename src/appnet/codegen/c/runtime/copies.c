@@ -4,8 +4,6 @@ static an_copy *copy_of(an_instance *instance, size_t copy) { return &instance->
 
 /* ---- requests -------------------------------------------------------------------------------------------- */
 
-static an_view buffer_view(const an_buffer *buffer) { return (an_view){buffer->data, buffer->size}; }
-
 static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   const an_carrier *carrier = copy->instance->copies->carrier;
   const an_view all[] = {AN_TEXT("join"),          carrier->id, buffer_view(&copy->kinds), buffer_view(&copy->lasting),
@@ -16,18 +14,19 @@ static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *
 }
 
 static void ask_to_commit(an_copy *copy, bool beat, an_view parts[AN_REQUEST_PARTS], size_t *count) {
-  an_buffer spare = copy->request;
-  copy->request = copy->trial.changes;
-  spare.size = 0;
-  copy->trial.changes = spare;
-  copy->trial.changes.ahead = copy->request.ahead;
+  uint32_t number = 0;
+  buffers_swap(&copy->request, &copy->trial.changes);
+  buffers_swap(&copy->request_steps, &copy->trial.steps);
+  copy->trial.changes.size = copy->trial.steps.size = 0;
+  for (an_step *it = copy->open.first; it != NULL; it = it->next) it->number = number++;
   copy->sent_to = an_trial_now(&copy->trial);
   steps_move(&copy->sent, &copy->open);
   copy->undone = false;
   copy->batch++;
   const an_view all[] = {AN_TEXT("commit"), copy->instance->copies->carrier->id, buffer_view(&copy->birth),
                          trial_decimal(&copy->numbers[0], copy->position), buffer_view(&copy->request),
-                         trial_decimal(&copy->numbers[1], copy->batch), beat ? AN_TEXT("1") : AN_TEXT("")};
+                         trial_decimal(&copy->numbers[1], copy->batch), beat ? AN_TEXT("1") : AN_TEXT(""),
+                         buffer_view(&copy->request_steps)};
   copy->asked = AN_ASKED_COMMIT;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -63,93 +62,6 @@ static void copy_leave(an_instance *instance, size_t number, an_view parts[AN_RE
   ask_briefly(copy_of(instance, number), AN_TEXT("leave"), parts, count);
 }
 
-/* ---- changes of others ----------------------------------------------------------------------------------- */
-
-static bool change_bytes(an_view *from, size_t size, an_view *out) {
-  if (size > from->size) return false;
-  *out = (an_view){from->data, size};
-  *from = (an_view){from->data + size, from->size - size};
-  return true;
-}
-
-static bool change_text(an_view *from, an_view *out) {
-  an_view size;
-  return change_bytes(from, 4, &size) && change_bytes(from, load_le32(size.data), out);
-}
-
-static bool change_number(an_view *from, uint64_t *out) {
-  an_view bytes;
-  if (!change_bytes(from, 8, &bytes)) return false;
-  *out = load_le32(bytes.data) | (uint64_t)load_le32(bytes.data + 4) << 32;
-  return true;
-}
-
-static void clear_variable_of(an_copy *copy, const an_variable *variable, void *value) {
-  an_disown(&copy->guard->heap, variable->type, value);
-  memset(value, 0, variable->type->size);
-}
-
-static bool change_entry(an_copy *copy, an_scope *scope, const an_variable *it, bool set, an_view key, an_view bytes) {
-  const an_type *type = it->type;
-  an_heap *heap = &copy->guard->heap;
-  void *map = *an_variable_at(copy->instance, it);
-  const bool is_text = type->first->kind == AN_STRING;
-  uint64_t number = 0;
-  const void *value = set ? an_read_value(scope, type->second, bytes, copy->ahead) : NULL;
-  if (set && value == NULL) return false;
-  if (!is_text) {
-    an_view rest = key;
-    if (!change_number(&rest, &number) || rest.size != 0) return false;
-    if (type->first->moment) number -= copy->ahead;
-  }
-  if (set && is_text) an_map_set_text(scope, heap, type, map, it->capacity, key, value);
-  if (set && !is_text) an_map_set_number(scope, heap, type, map, it->capacity, number, value);
-  if (!set && is_text) an_map_delete_text(heap, type, map, key);
-  if (!set && !is_text) an_map_delete_number(heap, type, map, number);
-  return true;
-}
-
-static bool make_store_change(an_copy *copy, an_scope *scope, uint8_t kind, an_view name, an_view key, an_view bytes) {
-  const an_variable *it;
-  for (size_t i = 0; (it = next_shared(copy, &i)) != NULL && !an_equal(an_store_name(it), name);) {}
-  if (it == NULL) return true; /* another version's */
-  const bool is_map = it->type->kind == AN_MAP;
-  void *place = *an_variable_at(copy->instance, it);
-  if (is_map && kind == AN_STORE_CLEAR) {
-    clear_variable_of(copy, it, place);
-    return true;
-  }
-  if (is_map) return (kind == AN_STORE_SET || kind == AN_STORE_DELETE) && change_entry(copy, scope, it, kind == AN_STORE_SET, key, bytes);
-  void *value = kind == AN_STORE_VALUE ? an_read_value(scope, it->type, bytes, copy->ahead) : NULL;
-  if (value == NULL) return false;
-  if (it->type->kind == AN_VEC) {
-    an_vec_store(scope, &copy->guard->heap, it->type, place, it->capacity, *(const an_vec *)value);
-  } else {
-    an_store(scope, &copy->guard->heap, it->type, place, value);
-  }
-  return true;
-}
-
-/* Nothing is on trial. False: the bytes are no changes, or memory ended. */
-static bool make_store_changes(an_copy *copy, an_view changes) {
-  an_call *call = an_call_new(copy->instance, NULL); /* lends its arena */
-  an_scope scope = {.call = call};
-  const uint64_t evicted = copy->guard->heap.evicted;
-  bool whole = call != NULL;
-  while (whole && changes.size > 0) {
-    const an_mark start = call->arena;
-    an_view kind, name, key, value;
-    whole = change_bytes(&changes, 1, &kind) && change_text(&changes, &name) && change_text(&changes, &key) &&
-            change_text(&changes, &value) && make_store_change(copy, &scope, kind.data[0], name, key, value);
-    whole = whole && !scope.failed;
-    an_heap_flush(&copy->guard->heap);
-    an_arena_release(&call->arena, &start);
-  }
-  copy->guard->heap.evicted = evicted; /* whoever made the change has told of it */
-  an_call_free(call);
-  return whole;
-}
-
 /* ---- answers --------------------------------------------------------------------------------------------- */
 
 static const char UNREADABLE[] = "the answer of the store is none of its script's";
@@ -163,12 +75,15 @@ static void copy_take_back(an_copy *copy) {
 }
 
 static const char *copy_joined(an_copy *copy, an_view bytes, an_step **woken) {
-  an_view birth;
+  an_view birth, taken;
   uint64_t last;
-  if (!change_text(&bytes, &birth) || !change_number(&bytes, &copy->position) || !change_number(&bytes, &last)) return UNREADABLE;
+  if (!change_text(&bytes, &birth) || !change_number(&bytes, &copy->position) || !change_number(&bytes, &last) ||
+      !change_text(&bytes, &taken)) {
+    return UNREADABLE;
+  }
   const an_services *services = &copy->instance->services;
   copy->ahead = services->wall_ns(services->host) - services->now_ns(services->host);
-  copy->trial.changes.ahead = copy->request.ahead = copy->ahead;
+  copy->trial.changes.ahead = copy->trial.read.ahead = copy->request.ahead = copy->ahead;
   const an_variable *it;
   for (size_t i = 0; (it = next_shared(copy, &i)) != NULL;) {
     if (it->type->kind == AN_MAP) clear_variable_of(copy, it, *an_variable_at(copy->instance, it));
@@ -181,42 +96,69 @@ static const char *copy_joined(an_copy *copy, an_view bytes, an_step **woken) {
   const bool in_store = copy->batch > 0 && last >= copy->batch;
   an_steps_list all;
   steps_clear(&all);
-  for (an_step *step = copy->sent.first; step != NULL; step = step->next) step->progress = in_store ? AN_DONE : AN_WAITS;
+  for (an_step *step = copy->sent.first; step != NULL; step = step->next) {
+    step->progress = in_store && is_taken(taken, step->number) ? AN_DONE : AN_WAITS;
+  }
   steps_move(&all, &copy->sent);
   steps_move(&all, &copy->waiting);
   *woken = all.first;
   return NULL;
 }
 
-static void steps_set(an_steps_list *list, an_progress progress) {
-  for (an_step *it = list->first; it != NULL; it = it->next) it->progress = progress;
+/* What was sent, by what became of it. */
+static void settle_sent(an_copy *copy, bool in_store, an_view taken, an_steps_list *settled, an_steps_list *again) {
+  an_step *it = copy->sent.first;
+  steps_clear(&copy->sent);
+  for (an_step *next; it != NULL; it = next) {
+    next = it->next;
+    const bool done = in_store && is_taken(taken, it->number);
+    it->progress = done ? AN_DONE : AN_WAITS;
+    steps_add(done ? settled : again, it);
+  }
 }
 
-static const char *copy_committed(an_copy *copy, uint8_t status, an_view bytes, an_step **woken) {
+/* Makes `others`, then what the store has taken of the batch, then again what ran meanwhile, as far as it can stay. */
+static bool copy_follow(an_copy *copy, an_view others, an_view taken, an_view steps, an_view changes, an_steps_list *again) {
+  memset(&copy->spoilt, 0, sizeof copy->spoilt);
+  spoil_changes(&copy->spoilt, others);
+  keep_taken(copy, taken);
+  if (!copy->joined || !make_store_changes(copy, others) || !make_store_changes(copy, buffer_view(&copy->request))) return false;
+  copy->away = false;
+  try_meanwhile(copy, steps, changes, again);
+  return true;
+}
+
+static const char *copy_committed(an_copy *copy, size_t number, uint8_t status, an_view bytes, an_step **woken) {
   an_steps_list settled, again;
-  const bool in_store = status == 0;
-  const bool follows = status <= 1 && copy->joined && change_number(&bytes, &copy->position);
-  if (in_store && follows && !copy->undone && bytes.size == 0) {
+  an_view taken = {NULL, 0};
+  const bool told = status <= 1 && change_number(&bytes, &copy->position) && (status == 0 || change_text(&bytes, &taken));
+  const bool follows = told && copy->joined;
+  if (follows && status == 0 && !copy->undone) {
     copy->away = false;
     trial_keep(copy);
     *woken = steps_settle(&copy->sent, AN_DONE);
     return NULL;
   }
+  an_buffer changes = {0}, steps = {0};
+  buffers_swap(&changes, &copy->trial.changes);
+  buffers_swap(&steps, &copy->trial.steps);
+  if (copy->undone) steps.size = 0; /* what ran since has not seen the batch, which may be in the store: all of it runs again */
   trial_undo(copy);
+  copy->trial.changes.ahead = changes.ahead;
   steps_clear(&settled);
   steps_clear(&again);
-  steps_set(&copy->sent, in_store ? AN_DONE : AN_WAITS);
-  steps_move(in_store ? &settled : &again, &copy->sent);
-  steps_set(&copy->open, AN_WAITS);
-  steps_move(&again, &copy->open);
-  /* What follows what the copy is: the changes of others, or its own, which were taken back. */
-  if (follows && copy->joined && make_store_changes(copy, in_store ? buffer_view(&copy->request) : bytes)) {
-    copy->away = false;
+  settle_sent(copy, told || status == 0, taken, &settled, &again);
+  if (status == 1 && again.first != NULL) an_metrics_state(copy->instance, number, AN_STATE_CONFLICT);
+  if (follows && copy_follow(copy, bytes, taken, buffer_view(&steps), buffer_view(&changes), &again)) {
     steps_move(&settled, &again);
   } else {
     copy->joined = false;
+    steps_move(&again, &copy->open);
+    for (an_step *it = again.first; it != NULL; it = it->next) it->progress = AN_WAITS;
     steps_move(&copy->waiting, &again);
   }
+  an_buffer_free(&changes);
+  an_buffer_free(&steps);
   *woken = settled.first;
   return status <= 2 ? NULL : UNREADABLE;
 }
@@ -271,13 +213,12 @@ static const char *copy_answer(an_instance *instance, size_t number, an_view byt
   } else if (asked == AN_ASKED_JOIN) {
     flaw = status.data[0] == 0 ? copy_joined(copy, bytes, &woken) : UNREADABLE;
   } else if (asked == AN_ASKED_COMMIT) {
-    flaw = copy_committed(copy, status.data[0], bytes, &woken);
+    flaw = copy_committed(copy, number, status.data[0], bytes, &woken);
   } else if (asked == AN_ASKED_BEAT && status.data[0] == 2) {
     copy->joined = false;
     copy_take_back(copy);
   }
   an_metrics_state(instance, number, AN_STATE_ANSWERED);
-  if (asked == AN_ASKED_COMMIT && status.size == 1 && status.data[0] == 1) an_metrics_state(instance, number, AN_STATE_CONFLICT);
   if (flaw != NULL) an_metrics_state(instance, number, AN_STATE_ERROR);
   if (flaw != NULL) {
     copy->joined = false;
@@ -387,7 +328,7 @@ void an_copies_free(an_instance *instance) {
       an_lock_release(&copy->guard->lock);
     }
     an_trial_free(&copy->trial);
-    an_buffer *buffers[] = {&copy->birth, &copy->first, &copy->kinds, &copy->lasting, &copy->request};
+    an_buffer *buffers[] = {&copy->birth, &copy->first, &copy->kinds, &copy->lasting, &copy->request, &copy->request_steps};
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++) an_buffer_free(buffers[k]);
     an_free(copy->values_before);
   }

@@ -232,6 +232,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
       return;
     }
   }
+  if (is_tried(heap)) an_trial_grows(heap->trial, map, map->size, capacity);
   if (map->size >= capacity) map_drop_oldest(heap, type, map);
   /* State that a version with more room filled since it was trimmed gets smaller step by step. */
   if (heap != NULL && map->size >= capacity) map_drop_oldest(heap, type, map);
@@ -257,6 +258,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
 }
 
 static void map_delete(an_heap *heap, const an_type *type, an_map *map, const void *key) {
+  if (is_tried(heap)) an_trial_read(heap->trial, type, map, key);
   if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   if (map->size == 0) return;
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, NULL);

@@ -22,6 +22,8 @@
 #include "state_bytes.c"
 #include "trial.c"
 #include "steps.c"
+#include "changes.c"
+#include "conflicts.c"
 #include "copies.c"
 #include "merging.c"
 #include "merge_requests.c"

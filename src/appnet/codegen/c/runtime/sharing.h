@@ -22,7 +22,7 @@ typedef struct an_carrier {
   void (*ready)(void *host, size_t copy); /* there is a request to take; by any thread */
 } an_carrier;
 
-enum { AN_REQUEST_PARTS = 7 };
+enum { AN_REQUEST_PARTS = 8 };
 
 typedef struct an_sharing {
   size_t (*count)(const an_instance *instance);

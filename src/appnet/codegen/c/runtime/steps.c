@@ -24,6 +24,7 @@ struct an_step {
   an_call *call;
   const an_step_kind *kind;
   an_progress progress;
+  uint32_t number; /* in its batch */
   uint64_t since_ns;
   uint64_t random, random_after; /* of the element's draws, around the first run; 0: there was none */
   uint8_t *call_before;
@@ -39,6 +40,12 @@ typedef struct an_steps_list {
 } an_steps_list;
 
 typedef enum an_asked { AN_ASKED_NOTHING, AN_ASKED_JOIN, AN_ASKED_COMMIT, AN_ASKED_BEAT } an_asked;
+
+/* What of the state steps may have seen otherwise than it is: a set of hashes, so that it may have more than that. */
+typedef struct an_spoilt {
+  uint64_t bits[1024];
+  bool any;
+} an_spoilt;
 
 /* Of what the store has of one element. All of it is guarded by the element's lock. */
 typedef struct an_copy {
@@ -56,7 +63,8 @@ typedef struct an_copy {
   uint64_t position, batch, ahead;
   uint64_t heard_ns; /* when the store last answered */
   an_buffer birth, first, kinds, lasting; /* see commit.lua */
-  an_buffer request;                      /* changes under way */
+  an_buffer request, request_steps;       /* changes under way, and whose they are: see an_trial */
+  an_spoilt spoilt;
   trial_digits numbers[2];
   trial_reason reason;
   uint8_t *values_before; /* of the variables that are no Maps, as the step in hand began */
@@ -133,6 +141,7 @@ static bool is_container(const an_type *type) { return type->kind == AN_MAP || t
 static void trial_begin(an_copy *copy) {
   const an_program *program = copy->instance->program;
   uint8_t *before = copy->values_before;
+  an_trial_step(&copy->trial);
   for (size_t i = 0; i < program->variable_count; i++) {
     const an_variable *it = &program->variables[i];
     const void *value = *an_variable_at(copy->instance, it);
@@ -161,6 +170,7 @@ static void trial_end(an_copy *copy) {
       before += it->type->size;
     }
   }
+  an_trial_step_end(&copy->trial);
 }
 
 /* The call as it was before the handler ran; what it took of the arena stays taken. */
@@ -208,6 +218,7 @@ static an_verdict step_try(an_copy *copy, an_step *step, an_verdict (*run)(an_ca
   call->step = step;
   an_metadata_apart(call);
   trial_begin(copy);
+  for (const char *const *it = step->kind->reads; *it != NULL; it++) an_trial_read_all(&copy->trial, *it);
   an_verdict verdict = run_drawing(copy, step, run);
   trial_end(copy);
   call->step = NULL;

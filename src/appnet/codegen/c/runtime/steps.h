@@ -8,11 +8,13 @@
 #include "value.h"
 
 /* A handler. `strong`: it touches state that is in the store; else only some that a step changes besides. `lasts`: it is
- * an end, which nobody waits for: it runs when the store is back. */
+ * an end, which nobody waits for: it runs when the store is back. `reads`: the variables that it touches in another way than
+ * at keys of a Map, and NULL; an empty name is all that there is. */
 typedef struct an_step_kind {
   uint32_t sharer;
   bool strong;
   bool lasts;
+  const char *const *reads;
 } an_step_kind;
 
 /* Runs a handler as a step; where the host shares nothing, under the element's lock. `run` needs none. */

@@ -5,6 +5,8 @@
 #include "octets.h"
 #include "state_bytes.h"
 
+enum { TRIAL_MOST_READ = 16 << 10 }; /* bytes: a step that read more than that counts as one that read everything */
+
 /* ---- texts of requests and answers --------------------------------------------------------------------- */
 
 typedef char trial_digits[24];
@@ -48,7 +50,8 @@ an_trial_mark an_trial_now(const an_trial *trial) {
 }
 
 bool an_trial_failed(const an_trial *trial) {
-  return trial->notes.failed || trial->made.failed || trial->dropped.failed || trial->changes.failed;
+  return trial->notes.failed || trial->made.failed || trial->dropped.failed || trial->changes.failed || trial->steps.failed ||
+         trial->read.failed;
 }
 
 static void trial_forget(an_buffer *buffer, size_t size) {
@@ -95,6 +98,8 @@ void an_trial_undo(an_trial *trial, an_heap *heap) {
   trial_empty(&trial->made);
   trial_empty(&trial->dropped);
   trial_empty(&trial->changes);
+  trial_empty(&trial->steps);
+  trial_empty(&trial->read);
 }
 
 void an_trial_free(an_trial *trial) {
@@ -102,6 +107,8 @@ void an_trial_free(an_trial *trial) {
   an_buffer_free(&trial->made);
   an_buffer_free(&trial->dropped);
   an_buffer_free(&trial->changes);
+  an_buffer_free(&trial->steps);
+  an_buffer_free(&trial->read);
   an_free(trial->touched);
 }
 
@@ -137,12 +144,16 @@ an_view an_store_name(const an_variable *variable) {
   return (an_view){variable->name.data + at, variable->name.size - at};
 }
 
+static void trial_change_begin(an_buffer *out, an_store_change change, an_view name) {
+  const uint8_t kind = (uint8_t)change;
+  an_buffer_append(out, &kind, 1);
+  trial_put_text(out, name);
+}
+
 /* `key`, `value`: NULL where the change has none. `type`: of the value. */
 static void trial_change(an_buffer *out, an_store_change change, const an_variable *variable, const void *key,
                        const an_type *type, const void *value) {
-  const uint8_t kind = (uint8_t)change;
-  an_buffer_append(out, &kind, 1);
-  trial_put_text(out, an_store_name(variable));
+  trial_change_begin(out, change, an_store_name(variable));
   if (key != NULL && variable->type->first->kind == AN_STRING) {
     trial_put_text(out, *(const an_view *)key);
   } else {
@@ -181,15 +192,31 @@ static const an_variable *trial_in_store(const an_trial *trial, const void *cont
   return NULL;
 }
 
-void an_trial_set(an_trial *trial, const an_type *type, const void *map, const void *key, const void *value) {
+/* An entry that was read and then changed need not be named twice. */
+static void trial_forget_read(an_trial *trial, size_t change) {
+  an_buffer *read = &trial->read, *changes = &trial->changes;
+  if (read->size == trial->last_read || read->failed || changes->failed) return;
+  const size_t size = read->size - trial->last_read - 1 - 4; /* name and key */
+  if (changes->size - change <= size) return;
+  if (memcmp(read->data + trial->last_read + 1, changes->data + change + 1, size) == 0) read->size = trial->last_read;
+}
+
+static void trial_entry(an_trial *trial, an_store_change kind, const void *map, const void *key, const an_type *type,
+                      const void *value) {
   const an_variable *variable = trial_in_store(trial, map);
-  if (variable != NULL) trial_change(&trial->changes, AN_STORE_SET, variable, key, type->second, value);
+  const size_t at = trial->changes.size;
+  if (variable == NULL) return;
+  trial_change(&trial->changes, kind, variable, key, type, value);
+  trial_forget_read(trial, at);
+}
+
+void an_trial_set(an_trial *trial, const an_type *type, const void *map, const void *key, const void *value) {
+  trial_entry(trial, AN_STORE_SET, map, key, type->second, value);
 }
 
 void an_trial_delete(an_trial *trial, const an_type *type, const void *map, const void *key) {
-  const an_variable *variable = trial_in_store(trial, map);
   (void)type;
-  if (variable != NULL) trial_change(&trial->changes, AN_STORE_DELETE, variable, key, NULL, NULL);
+  trial_entry(trial, AN_STORE_DELETE, map, key, NULL, NULL);
 }
 
 void an_trial_whole(an_trial *trial, const an_type *type, const void *container) {
@@ -205,4 +232,47 @@ void an_trial_whole(an_trial *trial, const an_type *type, const void *container)
 
 void an_trial_value(an_trial *trial, const an_variable *variable, const void *value) {
   trial_change(&trial->changes, AN_STORE_VALUE, variable, NULL, variable->type, value);
+}
+
+/* ---- what a step reads ------------------------------------------------------------------------------------ */
+
+static void trial_read_all(an_trial *trial, an_view name) {
+  trial->last_read = trial->read.size;
+  trial_change_begin(&trial->read, AN_STORE_READ_ALL, name);
+  trial_put_size(&trial->read, 0);
+  trial_put_size(&trial->read, 0);
+  trial->last_read = trial->read.size; /* no change says as much */
+}
+
+void an_trial_read_all(an_trial *trial, const char *variable) {
+  trial_read_all(trial, (an_view){(const uint8_t *)variable, strlen(variable)});
+}
+
+void an_trial_read(an_trial *trial, const an_type *type, const void *map, const void *key) {
+  const an_variable *variable = trial_in_store(trial, map);
+  (void)type;
+  if (variable == NULL) return;
+  if (trial->read.size > TRIAL_MOST_READ) {
+    trial->read.size = 0;
+    an_trial_read_all(trial, "");
+    return;
+  }
+  trial->last_read = trial->read.size;
+  trial_change(&trial->read, AN_STORE_READ, variable, key, NULL, NULL);
+}
+
+/* Whether an entry has to go depends on how many there are. With room for all that others may have added, it does not. */
+void an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity) {
+  const an_variable *variable = trial_in_store(trial, map);
+  if (variable != NULL && (uint64_t)size + AN_STORE_LOOKS >= capacity) trial_read_all(trial, an_store_name(variable));
+}
+
+void an_trial_step(an_trial *trial) {
+  trial->read.size = trial->last_read = 0;
+  trial->begun = trial->changes.size;
+}
+
+void an_trial_step_end(an_trial *trial) {
+  trial_put_size(&trial->steps, trial->changes.size - trial->begun);
+  trial_put_text(&trial->steps, (an_view){trial->read.data, trial->read.size});
 }

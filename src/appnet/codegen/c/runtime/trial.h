@@ -13,6 +13,10 @@ struct an_trial {
   an_buffer made;     /* pointers to blocks */
   an_buffer dropped;
   an_buffer changes;  /* for the store, of steps that were not sent yet */
+  an_buffer steps;    /* of each of them: u32 size of its changes, and as a text what it read besides */
+  an_buffer read;     /* of the step in hand */
+  size_t last_read;   /* where the last of these begins */
+  size_t begun;       /* where its changes begin */
   an_instance *instance;
   uint32_t element;
   bool *touched;      /* by variable of the program: a Vec in the store that has changed */
@@ -26,12 +30,22 @@ typedef struct an_trial_mark {
 void an_trial_made(an_trial *trial, void *block);
 void an_trial_dropped(an_trial *trial, void *block);
 
+/* What decides whether others were faster: what a step has read, unless it has changed the same. Of a Map an entry, also one
+ * that is not there; or all of a variable; or with an empty name all that there is. */
+void an_trial_read(an_trial *trial, const an_type *type, const void *map, const void *key);
+void an_trial_read_all(an_trial *trial, const char *variable);
+/* A Map of so many entries is about to have one more. */
+void an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity);
+
 /* For Maps and Vecs of state. A Map's are written down at once. */
 void an_trial_set(an_trial *trial, const an_type *type, const void *map, const void *key, const void *value);
 void an_trial_delete(an_trial *trial, const an_type *type, const void *map, const void *key);
 void an_trial_whole(an_trial *trial, const an_type *type, const void *container);
 /* A variable in the store that is no Map has another value. */
 void an_trial_value(an_trial *trial, const an_variable *variable, const void *value);
+/* A step begins, and ends. */
+void an_trial_step(an_trial *trial);
+void an_trial_step_end(an_trial *trial);
 
 an_trial_mark an_trial_now(const an_trial *trial);
 /* Memory ran out: it has to be taken back. */
@@ -42,8 +56,17 @@ void an_trial_keep(an_trial *trial, an_heap *heap, an_trial_mark mark);
 void an_trial_undo(an_trial *trial, an_heap *heap);
 void an_trial_free(an_trial *trial);
 
-/* A change as the store takes it. */
-typedef enum an_store_change { AN_STORE_VALUE = 1, AN_STORE_SET = 2, AN_STORE_DELETE = 3, AN_STORE_CLEAR = 4 } an_store_change;
+/* A change as the store takes it, or what a step has read. */
+typedef enum an_store_change {
+  AN_STORE_VALUE = 1,
+  AN_STORE_SET = 2,
+  AN_STORE_DELETE = 3,
+  AN_STORE_CLEAR = 4,
+  AN_STORE_READ = 5,
+  AN_STORE_READ_ALL = 6,
+} an_store_change;
+/* Among so many changes of others, the store finds those that a step knows nothing of; see LOOKS in commit.lua. */
+enum { AN_STORE_LOOKS = 1024 };
 /* All of a variable, for a store that has nothing of it. */
 void an_store_write(an_buffer *out, const an_variable *variable, const void *value);
 /* The variable's name within its element. */

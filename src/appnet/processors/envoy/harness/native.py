@@ -38,7 +38,7 @@ from appnet.processors.envoy.harness.calls import Action, CallUnderTest, Directi
 from appnet.processors.envoy.harness.sharing import Ask, Carrier, Sharing, StateCarrier
 from appnet.processors.processor import Denied
 
-_ABI = 6
+_ABI = 7
 
 
 class _Outcome(Structure):

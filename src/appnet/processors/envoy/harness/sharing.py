@@ -10,7 +10,7 @@ from typing import Any
 
 from appnet.codegen.c.chain_abi import View
 
-PARTS = 7
+PARTS = 8
 
 Wait = CFUNCTYPE(None, c_void_p)
 Ready = CFUNCTYPE(None, c_void_p, c_size_t)
@@ -47,10 +47,15 @@ the store is there."""
 
 
 class StateCarrier:
-    """What a host gives to one instance. ``ask``: how it reaches the store. ``flaws``: what was wrong with answers."""
+    """What a host gives to one instance. ``ask``: how it reaches the store. ``flaws``: what was wrong with answers.
+
+    ``slow``: calls wait until `send` and `receive` have carried what they ask, and what is answered.
+    """
 
     def __init__(self, name: bytes, ask: Ask) -> None:
         self.flaws: list[str] = []
+        self.slow = False
+        self._under_way: tuple[int, bytes] | None = None
         self._ask = ask
         self._name = ctypes.create_string_buffer(name, len(name))
         self._woken: set[int] = set()
@@ -87,6 +92,28 @@ class StateCarrier:
                 self._step(copy, due=due)
         self.carry()  # steps may have waited
 
+    def send(self) -> bool:
+        """One request about strong state reaches the store, and its answer waits for `receive`.
+
+        False: there is nothing to ask, or another answer is under way.
+        """
+        for copy in self._copies(merged=False) if self._under_way is None else ():
+            parts = self._taken(copy)
+            if parts is not None:
+                answer = self._asked(copy, parts)
+                assert answer is not None
+                self._under_way = copy, answer
+                self._rest()
+                return True
+        return False
+
+    def receive(self) -> None:
+        """The answer that is under way arrives, if any is."""
+        if self._under_way is not None:
+            self._answered(*self._under_way)
+            self._under_way = None
+            self._rest()
+
     def _copies(self, *, merged: bool) -> list[int]:
         return [it for it in range(self._table.count(self._instance)) if bool(self._variable(it)) is merged]
 
@@ -118,7 +145,8 @@ class StateCarrier:
         self._waiting = [it for it in self._waiting if it.is_alive()]
 
     def _wait(self, call: int) -> None:
-        self.carry()
+        if not self.slow:
+            self.carry()
         with self._changed:
             if call not in self._woken:
                 self._parked[threading.current_thread()] = call
@@ -138,14 +166,24 @@ class StateCarrier:
         return self._ask(element.decode(), self._variable(copy), parts)
 
     def _step(self, copy: int, *, due: bool = False) -> bool:
-        parts, count = (View * PARTS)(), c_size_t()
-        if not self._table.request_take(self._instance, copy, due, parts, ctypes.byref(count)):
+        parts = self._taken(copy, due=due)
+        if parts is None:
             return False
-        answer = self._asked(copy, [it.read() for it in parts[: count.value]])
+        answer = self._asked(copy, parts)
         if answer is None:
             self._table.unanswered(self._instance, copy)
             self._table.away(self._instance, copy)
             return False
+        return self._answered(copy, answer)
+
+    def _taken(self, copy: int, *, due: bool = False) -> list[bytes] | None:
+        """What the instance has to ask now."""
+        parts, count = (View * PARTS)(), c_size_t()
+        if not self._table.request_take(self._instance, copy, due, parts, ctypes.byref(count)):
+            return None
+        return [it.read() for it in parts[: count.value]]
+
+    def _answered(self, copy: int, answer: bytes) -> bool:
         kept = ctypes.create_string_buffer(answer, max(len(answer), 1))
         flaw: bytes | None = self._table.answer(self._instance, copy, View(ctypes.addressof(kept), len(answer)))
         if flaw is not None:

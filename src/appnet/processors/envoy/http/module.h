@@ -13,7 +13,7 @@
 #include "sharing.h"
 
 /* Version of the table `an_module` and of everything it names; a loader refuses any other. */
-#define AN_MODULE_ABI 6u
+#define AN_MODULE_ABI 7u
 
 enum { AN_HTTP_GIVEN_UP = 499 }; /* tells local_reply of a response that its sender gave up */
 

@@ -35,6 +35,9 @@ def _key(body: Body, key: Atom) -> tuple[str, str]:
 def _found_in_map(body: Body, call: Call) -> str:
     kind, key = _key(body, call.args[1])
     place = body.place(call.args[0])
+    if body.reads_for_store(call.args[0]):
+        where = f"{body.heap(call.args[0])}, {body.types.descriptor(call.args[0].type)}, &{place}"
+        body.line(f"an_map_read_{kind}({where}, {key});")
     found = f"an_map_get_{kind}(&{place}, {body.types.descriptor(call.args[0].type)}, {key})"
     if body.reads is None or not body.reads.notes_entries(call.args[0]):
         return found

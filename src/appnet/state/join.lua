@@ -1,0 +1,99 @@
+-- Instances join and end, and operators change what there is: commit.lua says what all of these are told.
+local function change(kind, name, key, value)
+  return struct.pack('<BI4c0I4c0I4c0', kind, #name, name, #key, key, #value, value)
+end
+
+local function everything()
+  local all = {}
+  local fields = redis.call('HGETALL', values)
+  for i = 1, #fields, 2 do all[#all + 1] = change(1, fields[i], '', fields[i + 1]) end
+  for _, member in ipairs(redis.call('ZRANGE', order, 0, -1)) do
+    local dot = string.find(member, '.', 1, true)
+    local value = redis.call('HGET', entries, member)
+    if value then all[#all + 1] = change(2, string.sub(member, 1, dot - 1), string.sub(member, dot + 1), value) end
+  end
+  return table.concat(all)
+end
+
+local function drop(name)
+  make(change(4, name, '', ''), 0)
+  redis.call('HDEL', values, name)
+  redis.call('HDEL', meta, 'kind:' .. name)
+end
+
+-- The last instance has ended: so does what is not to outlive it.
+local function finish()
+  local lasting = redis.call('HGET', meta, 'lasting')
+  if not lasting or lasting == '' then
+    redis.call('DEL', meta, log, values, entries, order, instances)
+    return
+  end
+  local stays = {}
+  for name in string.gmatch(lasting, '[^\n]+') do stays[name] = true end
+  for _, field in ipairs(redis.call('HKEYS', meta)) do
+    local name = string.match(field, '^kind:(.*)$')
+    if name and not stays[name] then drop(name) end
+  end
+  redis.call('HDEL', meta, 'birth')
+  redis.call('DEL', log)
+end
+
+if command == 'edit' or command == 'reset' then
+  local name, kind, changes = ARGV[2], ARGV[3], ARGV[4]
+  local known = redis.call('HMGET', meta, 'format', 'kind:' .. name, 'position', 'sequence')
+  if known[1] ~= FORMAT or known[2] ~= kind then return struct.pack('<B', 2) end
+  if command == 'edit' then
+    write(changes, tonumber(known[3] or '0'), tonumber(known[4] or '0'))
+  else
+    drop(name)
+    redis.call('HDEL', meta, 'birth') -- instances join again, and bring what `init` gave it
+  end
+  keep()
+  return struct.pack('<B', 0)
+end
+
+local now = now_ms()
+
+if command == 'beat' then
+  if redis.call('HEXISTS', meta, 'birth') == 0 then return struct.pack('<B', 2) end
+  stay(now, id)
+  return struct.pack('<B', 0)
+end
+
+if command == 'leave' then
+  part_from(id)
+  if is_over(now) then finish() end
+  return struct.pack('<B', 0)
+end
+
+local kinds, lasting, first, batch = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local policy = evicts(lasting ~= '')
+if policy then return may_evict(policy) end
+local format = redis.call('HGET', meta, 'format')
+if format and format ~= FORMAT then return other_format(format) end
+if too_long() then return refuse_long() end
+if is_over(now) then finish() end
+local missing, any = {}, false
+for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
+  local there = redis.call('HGET', meta, 'kind:' .. name)
+  if there and there ~= kind then return other_kind(name, there, kind) end
+  if not there then
+    missing[name] = true
+    any = true
+    redis.call('HSET', meta, 'kind:' .. name, kind)
+  end
+end
+redis.call('HSET', meta, 'format', FORMAT, 'lasting', lasting)
+redis.call('HSETNX', meta, 'position', 0)
+redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
+if any then
+  local _, sequence = make(first, tonumber(redis.call('HGET', meta, 'sequence') or '0'), missing)
+  redis.call('HSET', meta, 'sequence', sequence)
+  redis.call('DEL', log)
+  redis.call('HINCRBY', meta, 'position', 1)
+end
+stay(now, id)
+local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
+redis.call('HSET', meta, 'shut:' .. id, batch)
+local last, taken = batch_of(known[3])
+return struct.pack('<BI4c0I8I8I4c0', 0, #known[1], known[1], tonumber(known[2]), last, #taken, taken) .. everything()
