@@ -182,6 +182,6 @@ def test_files_of_an_earlier_version_last_longer_than_the_controller(tmp_path: P
     }
     judge = controller(tmp_path.resolve())
     judge.remember(kept, ["echo"])
-    version = judge.earlier(_SERVICES, ("wasm",))
+    version = judge.earlier(_SERVICES, ("wasm",), {})
     assert version is not None, "the file is not there any more"
     assert yaml.safe_load(kept["echo.yaml"])["spec"]["serverChain"][0]["file"] == "quota.appnet"

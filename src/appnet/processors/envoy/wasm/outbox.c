@@ -8,7 +8,7 @@
 #include "telemetry.h"
 
 enum { POST_TIMEOUT_MS = 2000, HTTP_CALL_RESPONSE_HEADERS = 6 };
-enum { SIGNALS = AN_METRICS + 1, TRIES = 16 };
+enum { SIGNALS = AN_METRICS + 1, LEAVE_TRIES = 16 };
 enum { LEFT_LIMIT = 8 << 20, LEFT_HEAD = 9, LEFT_FOR_METRICS = 1 << 20 };
 static const uint64_t REST_NS = 1000000000u;
 /* Shared data: u32 size, u8 signal, u32 spans and bytes of each batch, oldest first. Another form needs another name. */
@@ -50,7 +50,7 @@ static an_view left_by_all(uint32_t *turn_of_data) {
 
 /* Puts these bytes behind what others have left. False: there is no room. */
 static bool leave_bytes(an_view bytes, size_t limit) {
-  for (int i = 0; i < TRIES; i++) {
+  for (int i = 0; i < LEAVE_TRIES; i++) {
     uint32_t data_turn;
     const an_view before = left_by_all(&data_turn);
     an_buffer all = {.limit = limit};
