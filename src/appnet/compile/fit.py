@@ -41,7 +41,8 @@ class Where:
     ``target``: what code becomes, on each processor that has a target of that name. ``workers``: of each processor.
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
     of those that come with the processors. ``limits``: of all calls, in place of what the application says.
-    ``store``: the address of the store of shared state, for applications that name none.
+    ``store``: the address of the store of shared state, for applications that name none. ``gateway``: whether a control
+    plane brings processors to it that cannot open connections.
     """
 
     target: str = DEFAULT_TARGET
@@ -50,6 +51,7 @@ class Where:
     prices: CostModel | None = None
     limits: Limits = USUAL_LIMITS
     store: str = ""
+    gateway: bool = True
 
 
 # --- places ---
@@ -126,6 +128,8 @@ def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Plac
     target = target_of(processor, "native" if chain.native else where.target)
     gives = target.alone if where.workers == 1 else target.gives
     gives -= target.not_at.get(side, frozenset())
+    if not where.gateway:
+        gives -= target.asks
     if where.cluster:
         gives -= processor.objects().cannot_say
     prices = processor.prices.targets[target.name]

@@ -13,7 +13,7 @@ from appnet.ir.nodes import Element
 from appnet.ir.sharing import Sharing, shares
 from appnet.processors.envoy.build import build
 from appnet.processors.envoy.harness.native import ModuleUnderTest
-from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.state.layout import script
 from tests.support.raw_grpc import frame, string_field
 from tests.support.shared_instances import PATH, Instances, compiled
@@ -83,13 +83,15 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "name"), [(it, name) for it in (NATIVE, WASM) for name in CASES if it == NATIVE or name != STRONG_TOO]
+)
+def test_instances_agree_with_the_interpreter(store: StoreUnderTest, target: str, name: str) -> None:
     state, req = CASES[name]
     element = compiled(state, req, init="x = randomi(0, 1000)" if name == "what init draws" else "pass")
     for seed in range(4):
         draw = random.Random(seed)
-        them = Instances(store, element, 3)
+        them = Instances(store, element, 3, target)
         for _ in range(80):
             them.now_ns += draw.choice([0, 0, 1, 10**9])
             one = draw.randrange(3)

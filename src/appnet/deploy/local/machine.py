@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from appnet.application.kinds import LOCAL
-from appnet.application.load import LoadedApplication
+from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
+from appnet.application.state_store import password_of
 from appnet.compile.fit import Where, in_store, places_of
 from appnet.compile.pipeline import Version
 from appnet.control.canary import NO_CANARY
@@ -42,7 +43,9 @@ from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.telemetry import Telemetry
 from appnet.optimize import Settings
 from appnet.processors import registry
+from appnet.processors.options import store_options
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
+from appnet.state.gateway import Gateway, StoreAddress
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
 from appnet.system.tls import ServerTls
@@ -135,6 +138,9 @@ class LocalMachine:
         receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
         keep = settings.keep or Keep(settings.folder / "telemetry")
         self.telemetry = Telemetry(receiver, keep, settings.forward)
+        self._secret = secrets.token_bytes(32)
+        self._gateway = Gateway(self._secret)
+        receiver.serve_besides(self._gateway.add_to)
         self._ports = itertools.count(served.first_port if served else 0)
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -210,6 +216,7 @@ class LocalMachine:
         _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
+        await self._cleanup.enter_async_context(self._gateway)
         await self._cleanup.enter_async_context(self.telemetry)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
@@ -234,11 +241,20 @@ class LocalMachine:
         _check_canaries(application, self.settings.canaries, self.nodes)
 
     def _prepare(self, version: Version) -> None:
-        """Starts the store of shared state, where the version needs one that is not there."""
-        shared = (it for it in version.application.chains if any(in_store(it, self.settings.where)))
+        """Starts the store of shared state, where the version needs one that is not there; opens the gateway to it."""
+        shared = [it for it in version.application.chains if any(in_store(it, self.settings.where))]
+        self._gateway.open(dict(self._scopes(version, shared)))
         if any(it.chain.state.address == store_url(self._store) for it in shared) and not self._store.exists():
             self._progress(f"starting a store for shared state at {store_url(self._store)}")
             self._cleanup.enter_context(running_store(self._store))
+
+    def _scopes(self, version: Version, shared: Iterable[LoadedChain]) -> Iterator[tuple[str, StoreAddress]]:
+        """What the state of these chains belongs to, and where its store is."""
+        for it in shared:
+            end = EdgeEnd(it.chain.edge.client, it.chain.edge.server, Side.CLIENT)
+            store = store_options(it.chain.state, version.application.application.name, end)
+            if store is not None:
+                yield store.scope, StoreAddress(store.address, password_of(store.address))
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)
@@ -366,6 +382,7 @@ class LocalMachine:
                 artifact_names(end, processor, version, self.settings.where),
                 instance,
                 version.application.application.name,
+                self._secret,
             )
             self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]

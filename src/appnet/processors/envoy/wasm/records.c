@@ -1,6 +1,7 @@
 #include "records.h"
 
 #include "event.h"
+#include "gateway.h"
 #include "metrics.h"
 #include "otlp_answer.h"
 #include "proxy_wasm.h"
@@ -78,25 +79,28 @@ static an_otlp_answer answer(void) {
   return an_otlp_answered((const char *)status, size);
 }
 
-EXPORT(proxy_on_http_call_response)
-void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers, size_t body_size, uint32_t trailers) {
-  (void)root; (void)token; (void)body_size; (void)trailers;
-  event_begins();
+static void take_answer(bool came) {
   batch_under_way = false;
-  const bool away = headers == 0 || answer() == AN_OTLP_AWAY;
+  const bool away = !came || answer() == AN_OTLP_AWAY;
   if (away) rests_until = event_time() + REST_NS;
   counts_away = away && batch_counts;
   if (!ending && away && !batch_counts) {
     put_off = batch;
     put_off_size = batch_size;
     batch = NULL;
-  } else if (!ending || headers > 0) { /* of metrics, later ones tell all that these did */
+  } else if (!ending || came) { /* of metrics, later ones tell all that these did */
     an_free(batch);
     batch = NULL;
   }
-  if (!ending) return;
-  post();
-  if (!batch_under_way) proxy_done();
+  if (ending) post();
+}
+
+EXPORT(proxy_on_http_call_response)
+void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers, size_t body_size, uint32_t trailers) {
+  (void)root; (void)trailers;
+  event_begins();
+  if (!gateway_answered(token, headers > 0, body_size)) take_answer(headers > 0);
+  if (ending && !batch_under_way && gateway_is_over()) proxy_done();
 }
 
 void records_begin(an_instance *instance) { source = instance; }
