@@ -71,10 +71,9 @@ async def settled(at: list[str], wanted: int) -> None:
     pytest.fail(f"the proxies have {found}, not {wanted}")
 
 
-@pytest.mark.parametrize("target", ["native", "wasm"])
 @asynchronous
-async def test_two_envoys_have_one_count_in_the_end(tmp_path: Path, target: str) -> None:
-    async with LocalMachine(settings_of(counting(tmp_path), tmp_path, target)) as machine:
+async def test_two_envoys_have_one_count_in_the_end(tmp_path: Path) -> None:
+    async with LocalMachine(settings_of(counting(tmp_path), tmp_path, "native")) as machine:
         at = frontends(machine)
         assert len(at) == 2
         await calls(at, 90)
@@ -122,12 +121,11 @@ async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_pa
             await settled(at, 60)
 
 
-@pytest.mark.parametrize("target", ["native", "wasm"])
 @asynchronous
-async def test_upgrades_go_on_with_the_count(tmp_path: Path, target: str) -> None:
+async def test_upgrades_go_on_with_the_count(tmp_path: Path) -> None:
     config, folder = counting(tmp_path), store_folder()
     element = config.with_name("fault.appnet")
-    settings = settings_of(config, tmp_path, target, store_url(folder))
+    settings = settings_of(config, tmp_path, "native", store_url(folder))
     with running_store(folder):
         await upgraded(settings, element)
     logs = [it.read_text() for it in tmp_path.rglob("envoy.log")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -78,7 +78,7 @@ class ChainOptions:
     end: EdgeEnd | None = None
     store: StoreOptions | None = None
     traces: float = 0.0
-    gateway: bytes = b""
+    gateway: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""
