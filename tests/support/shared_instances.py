@@ -19,7 +19,7 @@ from tests.support.raw_grpc import frame, string_field
 from tests.support.shared_store import StoreUnderTest
 from tests.support.signatures import ECHO
 
-_HARNESSES = {NATIVE: native.ModuleUnderTest, WASM: wasm.ModuleUnderTest}
+HARNESSES = {NATIVE: native.ModuleUnderTest, WASM: wasm.ModuleUnderTest}
 
 PATH = "/echo.EchoService/echo"
 
@@ -45,7 +45,7 @@ class Instances:
             self.interpreted.append(self._interpreted(number))
 
     def _module(self, number: int) -> native.ModuleUnderTest | wasm.ModuleUnderTest:
-        return _HARNESSES[self.target](
+        return HARNESSES[self.target](
             self.module,
             seed=number + 1,
             now_ns=self.now_ns,
