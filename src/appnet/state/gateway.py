@@ -70,7 +70,7 @@ class Gateway:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self.secret = secret
         self._scopes: dict[str, tuple[str, StoreAddress]] = {}
         self._stores: dict[StoreAddress, _Store] = {}
 
@@ -84,7 +84,7 @@ class Gateway:
 
     def open(self, scopes: Mapping[str, StoreAddress]) -> None:
         """Lets modules reach the state of these scopes, too, each in its store."""
-        self._scopes.update({make_pass(self._secret, scope): (scope, at) for scope, at in scopes.items()})
+        self._scopes.update({make_pass(self.secret, scope): (scope, at) for scope, at in scopes.items()})
 
     def add_to(self, application: web.Application) -> None:
         """Serves it."""

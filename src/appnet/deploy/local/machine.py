@@ -45,6 +45,7 @@ from appnet.optimize import Settings
 from appnet.processors import registry
 from appnet.processors.options import store_options
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
+from appnet.processors.signing import SigningKey, user_key
 from appnet.state.gateway import Gateway, StoreAddress
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
@@ -138,9 +139,7 @@ class LocalMachine:
         receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
         keep = settings.keep or Keep(settings.folder / "telemetry")
         self.telemetry = Telemetry(receiver, keep, settings.forward)
-        self._secret = secrets.token_bytes(32)
-        self._gateway = Gateway(self._secret)
-        receiver.serve_besides(self._gateway.add_to)
+        self._gateway: Gateway
         self._ports = itertools.count(served.first_port if served else 0)
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -203,6 +202,7 @@ class LocalMachine:
         return f"http://{self.instances[service][0].program.address}"
 
     async def _start(self) -> None:
+        await self._open_gateway()
         names = ", ".join(map(base_name, self.settings.sources))
         self._progress(f"compiling {names} to {self.settings.where.target} modules")
         version = await self.controller.begin()
@@ -216,7 +216,6 @@ class LocalMachine:
         _check(application, services, self.settings.upstreams, served=self.settings.served is not None)
         if self.local is not None:
             check_calls(self.local, application)
-        await self._cleanup.enter_async_context(self._gateway)
         await self._cleanup.enter_async_context(self.telemetry)
         linked = _servers_first(self._links)
         order = [*(it for it in services if it not in linked), *linked]
@@ -239,6 +238,14 @@ class LocalMachine:
             await self._start_service(name, services[name], version)
         await self._open_entrances(version)
         _check_canaries(application, self.settings.canaries, self.nodes)
+
+    async def _open_gateway(self) -> None:
+        """The proxies of others outlive this control plane, and show the next one the passes that they have."""
+        served = self.settings.served is not None
+        key = await asyncio.to_thread(user_key) if served else SigningKey.generate()
+        gateway = Gateway(key.sign(b"AppNet gateway to stores, 1\n"))
+        self._gateway = await self._cleanup.enter_async_context(gateway)
+        self.telemetry.receiver.serve_besides(self._gateway.add_to)
 
     def _prepare(self, version: Version) -> None:
         """Starts the store of shared state, where the version needs one that is not there; opens the gateway to it."""
@@ -382,7 +389,7 @@ class LocalMachine:
                 artifact_names(end, processor, version, self.settings.where),
                 instance,
                 version.application.application.name,
-                self._secret,
+                self._gateway.secret,
             )
             self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]
