@@ -32,7 +32,7 @@ void an_merges_free(an_instance *instance);
 
 /* Whether the variable is merged, and what another version of the chain tells of it does not matter: the store tells all. */
 bool an_merges_alone(const an_instance *instance, const an_variable *variable);
-/* The copies are what the version before had: what it has not merged yet it merges itself. */
+/* The copies are what the version before had, and what that has not merged yet it merges itself. */
 void an_merges_go_on(an_instance *instance);
 
 /* As an_sharing has them, of the variable that has this number. */
