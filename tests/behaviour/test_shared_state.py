@@ -1,4 +1,4 @@
-"""Behaviour files of shared state, on native modules with a real store."""
+"""Behaviour files of shared state, on modules with a real store."""
 
 from __future__ import annotations
 
@@ -66,6 +66,13 @@ cases:
 @pytest.mark.parametrize("path", SHARED, ids=lambda it: it.name.split(".")[0])
 def test_samples_behave_natively_as_written(path: Path) -> None:
     results = list(run_behaviour(load_behaviour(FileSource(path)), ["native"]))
+    assert [(it.failures, it.skipped) for it in results] == [((), "")] * len(results)
+
+
+def test_modules_of_wasm_merge_as_written() -> None:
+    results = list(
+        run_behaviour(load_behaviour(FileSource(SHARED[0].with_name("shared_cache.behaviour.yaml"))), ["wasm"])
+    )
     assert [(it.failures, it.skipped) for it in results] == [((), "")] * len(results)
 
 

@@ -232,6 +232,16 @@ def test_state_that_a_processor_does_not_share_is_told(sample: Path, declared: s
             )
 
 
+def test_wasm_merges_weak_state_where_a_control_plane_has_a_gateway(sample: Path) -> None:
+    text = "state:\n    @consistency(weak)\n    total: int\ninit():\n    pass\nreq(rpc):\n    total = total + 1\n"
+    (sample.parent / "cache.appnet").write_text(f"{text}    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n")
+    config = FileSource(with_element(sample, "cache"))
+    assert load_application(config, where=Where("wasm")).warnings == ()
+    for where in (Where("wasm", gateway=False), Where("wasm", cluster=True)):
+        (found,) = load_application(config, where=where).warnings
+        assert found.title.startswith("`cache` merges state of its instances, which is not supported on wasm: ")
+
+
 @pytest.mark.parametrize(
     ("address", "store", "code"),
     [

@@ -104,10 +104,11 @@ async def test_an_envoy_that_is_killed_loses_only_what_it_has_not_merged(tmp_pat
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("target", ["native", "wasm"])
 @asynchronous
-async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_path: Path) -> None:
+async def test_without_its_store_each_goes_on_and_all_merge_on_its_return(tmp_path: Path, target: str) -> None:
     folder = store_folder()
-    async with LocalMachine(settings_of(counting(tmp_path), tmp_path, "native", store_url(folder))) as machine:
+    async with LocalMachine(settings_of(counting(tmp_path), tmp_path, target, store_url(folder))) as machine:
         at = frontends(machine)
         await calls(at, 10)
         with running_store(folder):

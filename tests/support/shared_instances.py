@@ -1,4 +1,4 @@
-"""Instances of an element, natively with a real store and in the interpreter with its own, which must agree."""
+"""Instances of an element, as modules with a real store and in the interpreter with its own, which must agree."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from appnet.interpret.dump import dump
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.harness.native import ModuleUnderTest
-from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.envoy.harness import native, wasm
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Denied
 from tests.support.programs import program
 from tests.support.raw_grpc import frame, string_field
 from tests.support.shared_store import StoreUnderTest
 from tests.support.signatures import ECHO
+
+HARNESSES = {NATIVE: native.ModuleUnderTest, WASM: wasm.ModuleUnderTest}
 
 PATH = "/echo.EchoService/echo"
 
@@ -28,21 +30,22 @@ def compiled(state: str, req: str = "", **blocks: str) -> Element:
 
 
 class Instances:
-    """So many instances of an element, natively and in the interpreter, which must agree."""
+    """So many instances of an element, as modules and in the interpreter, which must agree."""
 
-    def __init__(self, store: StoreUnderTest, element: Element, count: int = 2) -> None:
+    def __init__(self, store: StoreUnderTest, element: Element, count: int = 2, target: str = NATIVE) -> None:
         self.store, self.scope, self.model = store, store.scope(), Store()
         self.element = element
-        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), NATIVE)
+        self.target = target
+        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), target)
         self.now_ns = 10**9
-        self.native: list[ModuleUnderTest] = []
+        self.modules: list[native.ModuleUnderTest | wasm.ModuleUnderTest] = []
         self.interpreted: list[ChainInstance] = []
         for number in range(count):
-            self.native.append(self._native(number))
+            self.modules.append(self._module(number))
             self.interpreted.append(self._interpreted(number))
 
-    def _native(self, number: int) -> ModuleUnderTest:
-        return ModuleUnderTest(
+    def _module(self, number: int) -> native.ModuleUnderTest | wasm.ModuleUnderTest:
+        return HARNESSES[self.target](
             self.module,
             seed=number + 1,
             now_ns=self.now_ns,
@@ -57,31 +60,31 @@ class Instances:
     def restart(self, *numbers: int) -> None:
         """These instances end, as if killed, and begin anew."""
         for it in numbers:
-            self.native[it].end()
+            self.modules[it].end()
             self.model.leave(it)
         for it in numbers:
-            self.native[it], self.interpreted[it] = self._native(it), self._interpreted(it)
+            self.modules[it], self.interpreted[it] = self._module(it), self._interpreted(it)
 
     def away(self, *, away: bool) -> None:
         """The store leaves or is back."""
         self.store.away = self.model.away = away
-        for it in self.native:
+        for it in self.modules:
             assert it.carrier is not None
             it.carrier.carry()
 
     def merge(self, number: int) -> None:
         """The instance merges its weak state."""
         self.interpreted[number].merge()
-        self.native[number].now_ns = self.now_ns
-        carrier = self.native[number].carrier
+        self.modules[number].now_ns = self.now_ns
+        carrier = self.modules[number].carrier
         assert carrier is not None
         carrier.merge()
 
     def call(self, number: int, body: bytes = b"") -> str:
         """What becomes of a call through the instance."""
         wanted = self.interpreted[number].request(Rpc(ECHO, {"Body": body}, {}))
-        self.native[number].now_ns = self.now_ns
-        call = self.native[number].call()
+        self.modules[number].now_ns = self.now_ns
+        call = self.modules[number].call()
         found = call.run_request(PATH, {}, [frame(string_field(1, body))])
         call.end()
         text = found.text.decode() if isinstance(found, Denied) else "passes"
@@ -91,5 +94,5 @@ class Instances:
 
     def agree(self, number: int, *, ordered: bool = True) -> None:
         """The instance that has just judged has what the interpreter has; not ``ordered``: in some order."""
-        found, wanted = self.native[number].state_dump(), dump(self.interpreted[number])
+        found, wanted = self.modules[number].state_dump(), dump(self.interpreted[number])
         assert found == wanted if ordered else sorted(found) == sorted(wanted)

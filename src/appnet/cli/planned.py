@@ -59,10 +59,11 @@ def where_of(
     workers: int = 1,
     cluster: bool = False,
     limits: Limits = USUAL_LIMITS,
+    gateway: bool = True,
 ) -> Where:
-    """What is compiled for; by the prices in the file, where there is one. Raises `DiagnosticError`."""
+    """What is compiled for, as `Where` has it; by the prices in the file, if any. Raises `DiagnosticError`."""
     measured = load_prices(FileSource(prices), [target]) if prices is not None else None
-    return Where(target, workers, cluster, measured, limits)
+    return Where(target, workers, cluster, measured, limits, gateway=gateway)
 
 
 def plan_data(found: Planned) -> dict[str, Any]:

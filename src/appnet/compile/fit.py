@@ -42,7 +42,8 @@ class Where:
     ``cluster``: processors are set up by Kubernetes objects, not by AppNet itself. ``prices``: measured here, in place
     of those that come with the processors. ``limits``: of all calls, in place of what the application says.
     ``store``: the address of the store of shared state, for applications that name none. ``controlled``: in a cluster,
-    a control plane brings processors their chains.
+    a control plane brings processors their chains. ``gateway``: whether a control plane brings processors to the store
+    that cannot open connections.
     """
 
     target: str = DEFAULT_TARGET
@@ -52,6 +53,7 @@ class Where:
     limits: Limits = USUAL_LIMITS
     store: str = ""
     controlled: bool = False
+    gateway: bool = True
 
 
 # --- places ---
@@ -128,6 +130,8 @@ def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Plac
     target = target_of(processor, "native" if chain.native else where.target)
     gives = target.alone if where.workers == 1 else target.gives
     gives -= target.not_at.get(side, frozenset())
+    if not where.gateway:
+        gives -= target.asks
     if where.cluster:
         gives -= _not_said(processor, where)
     prices = processor.prices.targets[target.name]

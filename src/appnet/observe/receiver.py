@@ -54,6 +54,7 @@ class OtlpReceiver:
         self._counting: list[Callable[[Point], None]] = []
         self._explaining: list[Callable[[Refusal], None]] = []
         self._tracing: list[Callable[[Span], None]] = []
+        self._besides: list[Callable[[web.Application], None]] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -61,6 +62,8 @@ class OtlpReceiver:
         application = web.Application(client_max_size=max(it.most_bytes for it in Signal))
         for it in Signal:
             application.router.add_post(it.path, partial(self._posted, it))
+        for add_to in self._besides:
+            add_to(application)
         self._runner = await serve_http(application, self._bind, self._tls, auto_decompress=False)
         if self._grpc is not None:
             await self._grpc.start()
@@ -114,6 +117,10 @@ class OtlpReceiver:
     def trace(self, subscriber: Callable[[Span], None]) -> None:
         """Calls ``subscriber`` with every span from now on, as `subscribe` does."""
         self._tracing.append(subscriber)
+
+    def serve_besides(self, add_to: Callable[[web.Application], None]) -> None:
+        """Serves what ``add_to`` adds, too. To be called before ``start``."""
+        self._besides.append(add_to)
 
     def listen(self, listener: Listener) -> None:
         """Calls ``listener`` with every accepted post from now on, as it is encoded, and how much is in it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from appnet.application.model import DEFAULT_MAX_MESSAGE, EdgeEnd, StateStore
 from appnet.observe.otlp import Resource
+from appnet.state.gateway import make_pass
 from appnet.state.layout import script, state_scope
 from appnet.system.store_address import password_of, read_address
 
@@ -43,6 +44,10 @@ class StoreOptions:
         milliseconds = [max(1, round(it * 1000)) for it in (self.timeout, self.merge_every)]
         return struct.pack("<II", *milliseconds) + b"".join(struct.pack("<I", len(it)) + it for it in parts)
 
+    def encode_pass(self, secret: bytes) -> bytes:
+        """What is told to those who share state through the gateway with this secret, as gateway.h has it."""
+        return struct.pack("<I", max(1, round(self.merge_every * 1000))) + make_pass(secret, self.scope).encode()
+
 
 def store_options(store: StateStore, application: str, end: EdgeEnd, password: str = "") -> StoreOptions | None:
     """What chains at the end of an edge are told of the store; None where there is none."""
@@ -60,7 +65,8 @@ class ChainOptions:
     of the chain; all telemetry of the chain carries them. ``max_message`` bounds a gRPC message in bytes,
     ``backend_count`` is the number of hosts upstream, ``seed`` starts the elements' random draws; 0 takes a random one.
     ``end``: of which edge it stands at, where that is known. ``store``: of what it shares, if anything. ``traces``: the
-    share, from 0 to 1, of calls that it makes spans of where their callers do not decide.
+    share, from 0 to 1, of calls that it makes spans of where their callers do not decide. ``gateway``: the secret of
+    the gateway to stores, for those that cannot open connections; empty: there is none.
     """
 
     service: str
@@ -72,6 +78,7 @@ class ChainOptions:
     end: EdgeEnd | None = None
     store: StoreOptions | None = None
     traces: float = 0.0
+    gateway: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
         """The options as the runtime reads them: little-endian numbers, then an encoded OTLP ``Resource``."""

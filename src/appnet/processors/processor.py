@@ -44,7 +44,8 @@ class Target:
     ``inside``: it is loaded into the service's own program, so that nothing runs beside that.
     ``ends_begun``: whether a call whose response has begun can still end with an element's status. ``sets_empty``:
     whether metadata can be set to the empty text. ``one_denial``: callers of refused calls get neither text nor code.
-    ``borrowed``: its code is another target's, and there is nothing else to try.
+    ``borrowed``: its code is another target's, and there is nothing else to try. ``asks``: what it gives only where a
+    control plane carries for it what it asks of stores.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Target:
     one_denial: bool = False
     borrowed: bool = False
     not_at: Mapping[Side, Capability] = field(default_factory=dict)
+    asks: Capability = frozenset()
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class NodeSettings:
     ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
     dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
     given, in request order. ``instance``: of its service, as the program is told by $APPNET_NODE. ``application``: what
-    it is part of; empty where nobody asks.
+    it is part of; empty where nobody asks. ``gateway``: the secret of the gateway to stores of shared state, which is
+    where records go; empty: there is none.
     """
 
     name: str
@@ -91,6 +94,7 @@ class NodeSettings:
     chains: tuple[str, ...] = ()
     instance: str = ""
     application: str = ""
+    gateway: bytes = field(default=b"", repr=False)
 
 
 class Acceptance(Enum):

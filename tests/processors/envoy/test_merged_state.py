@@ -12,11 +12,12 @@ from appnet.interpret.values import float_bits
 from appnet.ir.nodes import Element
 from appnet.ir.sharing import Sharing, shares
 from appnet.processors.envoy.build import build
-from appnet.processors.envoy.harness.native import ModuleUnderTest
-from appnet.processors.envoy.targets import NATIVE
+from appnet.processors.envoy.harness import native, wasm
+from appnet.processors.envoy.harness.wasm import SharedData
+from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.state.layout import script
 from tests.support.raw_grpc import frame, string_field
-from tests.support.shared_instances import PATH, Instances, compiled
+from tests.support.shared_instances import HARNESSES, PATH, Instances, compiled
 from tests.support.shared_store import StoreUnderTest, store_under_test
 from tests.support.signatures import ECHO
 
@@ -83,13 +84,16 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name: str) -> None:
+ON_WASM = ("Map by sum", "Map of texts by LWW", "Map of Instants by max", "Vec by union", "several")
+
+
+@pytest.mark.parametrize(("target", "name"), [*((NATIVE, it) for it in CASES), *((WASM, it) for it in ON_WASM)])
+def test_instances_agree_with_the_interpreter(store: StoreUnderTest, target: str, name: str) -> None:
     state, req = CASES[name]
     element = compiled(state, req, init="x = randomi(0, 1000)" if name == "what init draws" else "pass")
-    for seed in range(4):
+    for seed in range(4 if target == NATIVE else 1):  # they run the same C
         draw = random.Random(seed)
-        them = Instances(store, element, 3)
+        them = Instances(store, element, 3, target)
         for _ in range(80):
             them.now_ns += draw.choice([0, 0, 1, 10**9])
             one = draw.randrange(3)
@@ -116,17 +120,20 @@ def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name
 class Busy:
     """Instances that judge calls while a merge is under way, over a connection that loses requests and answers."""
 
-    def __init__(self, store: StoreUnderTest, element: Element, draw: random.Random, count: int = 3) -> None:
+    def __init__(
+        self, store: StoreUnderTest, element: Element, draw: random.Random, count: int = 3, target: str = NATIVE
+    ) -> None:
         self.store, self.scope, self.draw = store, store.scope(), draw
-        self.element = element
-        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), NATIVE)
+        self.element, self.target = element, target
+        self.module = build(print_chain(ChainSource("chain", "1", [(ECHO, [element])])), target)
         self.bodies: list[bytes] = []
         self.losses = 0.0
         self.merging: int | None = None
-        self.native = [self._begun(number) for number in range(count)]
+        self.modules = [self._begun(number) for number in range(count)]
 
-    def _begun(self, number: int) -> ModuleUnderTest:
-        return ModuleUnderTest(self.module, seed=number + 1, name=str(number).encode(), ask=self._ask)
+    def _begun(self, number: int, **options: SharedData) -> native.ModuleUnderTest | wasm.ModuleUnderTest:
+        harness = HARNESSES[self.target]
+        return harness(self.module, seed=number + 1, name=str(number).encode(), ask=self._ask, **options)
 
     def _ask(self, element: str, variable: str, parts: list[bytes]) -> bytes | None:
         if self.merging is not None and parts and self.draw.randrange(2):
@@ -141,21 +148,21 @@ class Busy:
     def call(self, number: int) -> None:
         body = self.draw.choice([b"a", b"b", b"c", b"d", b""])
         self.bodies.append(body)
-        call = self.native[number].call()
+        call = self.modules[number].call()
         call.run_request(PATH, {}, [frame(string_field(1, body))])
         call.end()
 
     def merge(self, number: int) -> None:
         self.merging = number
-        carrier = self.native[number].carrier
+        carrier = self.modules[number].carrier
         assert carrier is not None
         carrier.merge()
         self.merging = None
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
-            one = self.draw.randrange(len(self.native))
-            self.native[one].now_ns += self.draw.choice([0, 1, 10**8])
+            one = self.draw.randrange(len(self.modules))
+            self.modules[one].now_ns += self.draw.choice([0, 1, 10**8])
             (self.merge if self.draw.randrange(3) == 0 else self.call)(one)
 
     def _merged(self, state: str) -> list[str]:
@@ -166,27 +173,53 @@ class Busy:
         """The state of all, once they have merged without losses or further calls."""
         self.losses = 0.0
         for _ in range(3):
-            for it in self.native:
+            for it in self.modules:
                 assert it.carrier is not None
                 it.carrier.merge()
-        states = ["".join(self._merged(it.state_dump())) for it in self.native]
+        states = ["".join(self._merged(it.state_dump())) for it in self.modules]
         assert [sorted(it) for it in states] == [sorted(states[0])] * len(states)
         return states[0]
 
 
+ADDED = "\n".join((weak("sum", "x: Map<string, int>"), weak("sum", "n: int"), weak("sum", "seen: int")))
+ADDS = "b = get(rpc, 'body')\nset(x, b, get(x, b, 0) + 1)\nn = n + 1\nseen = seen + 2\nif seen < 0:\n    send(err('no'), Up)"
+
+
+def counted_once(them: Busy) -> None:
+    """What handlers have added is there, once."""
+    total, found = len(them.bodies), them.settled()
+    assert f"it.n = {total}\n" in found
+    assert f"it.seen = {2 * total}\n" in found
+    for body in set(them.bodies):
+        assert f'"{body.hex()}": {them.bodies.count(body)}' in found
+
+
+@pytest.mark.parametrize("target", [NATIVE, WASM])
 @pytest.mark.parametrize("losses", [0.0, 0.5])
-def test_what_is_added_counts_once(store: StoreUnderTest, losses: float) -> None:
-    state = "\n".join((weak("sum", "x: Map<string, int>"), weak("sum", "n: int"), weak("sum", "seen: int")))
-    req = "b = get(rpc, 'body')\nset(x, b, get(x, b, 0) + 1)\nn = n + 1\nseen = seen + 2\nif seen < 0:\n    send(err('no'), Up)"
-    for seed in range(5):
-        them = Busy(store, compiled(state, req), random.Random(seed))
+def test_what_is_added_counts_once(store: StoreUnderTest, losses: float, target: str) -> None:
+    for seed in range(5 if target == NATIVE else 1):
+        them = Busy(store, compiled(ADDED, ADDS), random.Random(seed), target=target)
         them.losses = losses
         them.run(200)
-        total, found = len(them.bodies), them.settled()
-        assert f"it.n = {total}\n" in found
-        assert f"it.seen = {2 * total}\n" in found
-        for body in set(them.bodies):
-            assert f'"{body.hex()}": {them.bodies.count(body)}' in found
+        counted_once(them)
+
+
+def test_versions_of_wasm_count_once_what_both_do(store: StoreUnderTest) -> None:
+    """They hand over all of their state, and merge what changes from then on."""
+    them, shared = Busy(store, compiled(ADDED, ADDS), random.Random(1), 1, WASM), SharedData()
+    for number in (1, 2, 3):
+        source = ChainSource("chain", str(number), [(ECHO, [them.element])])
+        them.module = build(print_chain(source), WASM)
+        them.modules.append(them._begun(number, shared=shared))
+        for _ in range(80):
+            shared.deliver()
+            them.run(1)
+        counted_once(them)
+        old = them.modules[1]
+        if number > 1:
+            assert isinstance(old, wasm.ModuleUnderTest)
+            old.run("proxy_on_done", 1)
+            them.modules.remove(old)
 
 
 @pytest.mark.parametrize("name", [it for it in CASES if it != STRONG_TOO])  # whose steps wait for merges
@@ -223,18 +256,18 @@ def test_a_variable_of_another_type_is_not_merged(store: StoreUnderTest) -> None
     one.merge(0)
     other = Busy(store, compiled(weak("sum", "x: float"), "x = x + 1.0"), random.Random(1), 0)
     other.scope = one.scope
-    other.native.append(other._begun(7))
+    other.modules.append(other._begun(7))
     other.call(0)
     other.merge(0)
     one.merge(0)
     own = float_bits(float(len(other.bodies)))
-    assert other.native[0].state_dump() == f"it.x = {own:016x}\n", "its own calls, and nothing of the other's"
-    assert one.native[0].state_dump() == f"it.x = {len(one.bodies)}\n"
+    assert other.modules[0].state_dump() == f"it.x = {own:016x}\n", "its own calls, and nothing of the other's"
+    assert one.modules[0].state_dump() == f"it.x = {len(one.bodies)}\n"
 
 
 def test_what_the_store_refuses_of_a_merge_is_told(store: StoreUnderTest) -> None:
     one = Busy(store, compiled(weak("LWW", "x: int"), "x = x + 1"), random.Random(1), 1)
-    carrier = one.native[0].carrier
+    carrier = one.modules[0].carrier
     assert carrier is not None
     flaw = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
@@ -252,7 +285,7 @@ def test_what_the_store_refuses_of_a_merge_is_told(store: StoreUnderTest) -> Non
 def test_entries_that_come_and_go_while_the_store_is_away_take_no_more_memory(store: StoreUnderTest) -> None:
     state = weak("LWW", "x: Map<string, string>", "@capacity(4)")
     one = Busy(store, compiled(state, "set(x, get(rpc, 'body'), 'here')"), random.Random(1), 1)
-    it, told = one.native[0], b""
+    it, told = one.modules[0], b""
 
     def ask(element: str, variable: str, parts: list[bytes]) -> bytes | None:
         nonlocal told

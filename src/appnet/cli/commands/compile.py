@@ -147,7 +147,7 @@ def command(
     screens = open_screens()
     settings = Settings(OptLevel.NO if no_optimize else opt_level, opt_algorithm)
     with told_errors(ProcessorError), _told_steps(debug=debug):
-        where = where_of(target, prices, cluster=to is _Form.KUBERNETES and service is None)
+        where = where_of(target, prices, cluster=to is _Form.KUBERNETES and service is None, gateway=False)
         application = load_application(*application_sources("compile", named), where=where)
         if backend != AS_WRITTEN:
             application = moved_to(application, backend)

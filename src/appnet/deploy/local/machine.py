@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from appnet.application.kinds import LOCAL
-from appnet.application.load import LoadedApplication
+from appnet.application.load import LoadedApplication, LoadedChain
 from appnet.application.model import USUAL_PROCESSOR, EdgeEnd, Side
 from appnet.compile.fit import Where, in_store, places_of
 from appnet.compile.pipeline import Version
@@ -42,9 +42,13 @@ from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.telemetry import Telemetry
 from appnet.optimize import Settings
 from appnet.processors import registry
+from appnet.processors.options import store_options
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
+from appnet.processors.signing import SigningKey, user_key
+from appnet.state.gateway import Gateway
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
+from appnet.system.store_address import StoreAddress, read_address
 from appnet.system.tls import ServerTls
 
 _ALIVE_POLL_SECONDS = 0.2
@@ -135,6 +139,7 @@ class LocalMachine:
         receiver = OtlpReceiver(served.records, served.tls, served.grpc) if served else OtlpReceiver()
         keep = settings.keep or Keep(settings.folder / "telemetry")
         self.telemetry = Telemetry(receiver, keep, settings.forward)
+        self._gateway: Gateway
         self._ports = itertools.count(served.first_port if served else 0)
         self._starters: dict[str, Nodes] = {}
         self._edges: list[_Link] = []
@@ -197,6 +202,7 @@ class LocalMachine:
         return f"http://{self.instances[service][0].program.address}"
 
     async def _start(self) -> None:
+        await self._open_gateway()
         names = ", ".join(map(base_name, self.settings.sources))
         self._progress(f"compiling {names} to {self.settings.where.target} modules")
         version = await self.controller.begin()
@@ -233,12 +239,29 @@ class LocalMachine:
         await self._open_entrances(version)
         _check_canaries(application, self.settings.canaries, self.nodes)
 
+    async def _open_gateway(self) -> None:
+        """The proxies of others outlive this control plane, and show the next one the passes that they have."""
+        served = self.settings.served is not None
+        key = await asyncio.to_thread(user_key) if served else SigningKey.generate()
+        gateway = Gateway(key.sign(b"AppNet gateway to stores, 1\n"))
+        self._gateway = await self._cleanup.enter_async_context(gateway)
+        self.telemetry.receiver.serve_besides(self._gateway.add_to)
+
     def _prepare(self, version: Version) -> None:
-        """Starts the store of shared state, where the version needs one that is not there."""
-        shared = (it for it in version.application.chains if any(in_store(it, self.settings.where)))
+        """Starts the store of shared state, where the version needs one that is not there; opens the gateway to it."""
+        shared = [it for it in version.application.chains if any(in_store(it, self.settings.where))]
+        self._gateway.open(dict(self._scopes(version, shared)))
         if any(it.chain.state.address == store_url(self._store) for it in shared) and not self._store.exists():
             self._progress(f"starting a store for shared state at {store_url(self._store)}")
             self._cleanup.enter_context(running_store(self._store))
+
+    def _scopes(self, version: Version, shared: Iterable[LoadedChain]) -> Iterator[tuple[str, StoreAddress]]:
+        """What the state of these chains belongs to, and where its store is."""
+        for it in shared:
+            end = EdgeEnd(it.chain.edge.client, it.chain.edge.server, Side.CLIENT)
+            store = store_options(it.chain.state, version.application.application.name, end)
+            if store is not None:
+                yield store.scope, read_address(store.address)
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)
@@ -366,6 +389,7 @@ class LocalMachine:
                 artifact_names(end, processor, version, self.settings.where),
                 instance,
                 version.application.application.name,
+                self._gateway.secret,
             )
             self.placed[name] = settings
             upstream = [await self._node(processor, settings, version)]

@@ -69,6 +69,8 @@ def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensi
     wasm = Wasm()
     wasm.config.name = name
     encoded = options.encode()
+    if options.store is not None and options.gateway:
+        encoded += options.store.encode_pass(options.gateway)
     wasm.config.configuration.Pack(BytesValue(value=encoded))
     wasm.config.failure_policy = FailurePolicy.FAIL_CLOSED
     wasm.config.allow_on_headers_stop_iteration.value = True

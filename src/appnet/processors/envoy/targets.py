@@ -11,12 +11,17 @@ WASM = "wasm"
 REPLY_MARK = "x-appnet-reply"
 """The header by which a wasm module marks the answer that it has a message for, and which it takes away (`replies`)."""
 
-_EVERYTHING = frozenset(Need) - {Need.SHARED_STATE, Need.MERGED_STATE}
+_EVERYTHING = frozenset(Need) - {Need.SHARED_STATE}
 
 TARGETS = {
     # A module that sets an empty value takes the key away.
     NATIVE: Target(NATIVE, "so", gives=frozenset(Need), alone=frozenset(Need), sets_empty=False),
     # Each worker has a machine, and so a state, of its own. A module can but reset a response that has begun: Envoy
     # lets it change trailers only where the server ends the stream.
-    WASM: Target(WASM, "wasm", gives=_EVERYTHING - {Need.ONE_STATE}, alone=_EVERYTHING, ends_begun=False),
+    # It cannot open connections.
+    WASM: Target(
+        *(WASM, "wasm", _EVERYTHING - {Need.ONE_STATE}, _EVERYTHING),
+        ends_begun=False,
+        asks=frozenset({Need.MERGED_STATE}),
+    ),
 }

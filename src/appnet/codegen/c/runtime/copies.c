@@ -299,7 +299,7 @@ static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sha
 
 bool an_copies_init(an_instance *instance, const an_carrier *carrier) {
   const an_program *program = instance->program;
-  if (carrier == NULL || program->sharer_count == 0) return true;
+  if (carrier == NULL || carrier->wait == NULL || program->sharer_count == 0) return true;
   an_copies *copies = an_alloc_zeroed(sizeof *copies + program->sharer_count * sizeof *copies->copies);
   if (copies == NULL) return false;
   copies->carrier = carrier;

@@ -1,6 +1,7 @@
 #include "journal.h"
 
 #include "kept.h"
+#include "merging.h"
 
 /* Maps and Vecs tell of their changes; of all else `last` holds what is known, and it is compared when it is asked for. */
 struct an_journal {
@@ -23,7 +24,7 @@ static void compare(an_journal *journal, bool tell) {
   for (size_t i = 0; i < program->variable_count; i++) {
     const an_variable *variable = &program->variables[i];
     an_buffer *last = &journal->last[i], now = {0};
-    if (tells_of_changes(variable)) continue;
+    if (tells_of_changes(variable) || an_merges_alone(journal->instance, variable)) continue;
     an_write_value(&now, variable->type, *an_variable_at(journal->instance, variable));
     bool same = now.size == last->size && !now.failed && memcmp(now.data, last->data, now.size) == 0;
     if (!same && tell) an_write_variable(&journal->changes, variable, *an_variable_at(journal->instance, variable));
@@ -80,11 +81,12 @@ bool an_journal_apply(an_journal *journal, an_view changes) {
 
 /* ---- what Maps and Vecs tell ----------------------------------------------------------------------------- */
 
-/* NULL where it is a container inside another one. */
+/* NULL where it is a container inside another one, or others hear of it otherwise. */
 static const an_variable *variable_of(const an_journal *journal, const void *container) {
   const an_program *program = journal->instance->program;
   for (size_t i = 0; i < program->variable_count; i++) {
-    if (*an_variable_at(journal->instance, &program->variables[i]) == container) return &program->variables[i];
+    const an_variable *it = &program->variables[i];
+    if (*an_variable_at(journal->instance, it) == container) return an_merges_alone(journal->instance, it) ? NULL : it;
   }
   return NULL;
 }

@@ -69,6 +69,25 @@ void an_merges_begin(an_instance *instance) {
   }
 }
 
+bool an_merges_alone(const an_instance *instance, const an_variable *variable) {
+  const an_merges *all = instance->merges;
+  if (all == NULL || variable->combiner == AN_UNMERGED) return false;
+  for (size_t i = 0; i < all->count && !all->gone_on; i++) {
+    if (all->variables[i].variable == variable) return all->variables[i].joined;
+  }
+  return true;
+}
+
+void an_merges_go_on(an_instance *instance) {
+  an_merges *all = instance->merges;
+  if (all == NULL) return;
+  all->gone_on = true;
+  for (size_t i = 0; i < all->count; i++) {
+    an_merge *it = &all->variables[i];
+    if (!it->joined && merge_is_number(it)) it->base = it->sent_base = number_at(it->place);
+  }
+}
+
 void an_merges_free(an_instance *instance) {
   an_merges *all = instance->merges;
   if (all == NULL) return;

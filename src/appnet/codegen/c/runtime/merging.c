@@ -64,6 +64,7 @@ struct an_merges {
   an_merging **by_element; /* NULL: it merges nothing */
   an_merging *elements;
   size_t element_count;
+  bool gone_on; /* with what the version before had */
   size_t count;
   an_merge variables[];
 };

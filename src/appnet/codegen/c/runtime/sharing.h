@@ -17,6 +17,7 @@
 typedef struct an_carrier {
   void *host;
   an_view id;                     /* of the instance, unlike any other's; lasts as long as the instance */
+  /* NULL: calls cannot wait, and strong state is the instance's own. */
   void (*wait)(void *call_host);  /* returns once the call was woken, in the thread that runs its event */
   void (*wake)(void *call_host);  /* by any thread, also before it waits */
   void (*ready)(void *host, size_t copy); /* there is a request to take; by any thread */

@@ -2,6 +2,7 @@
 
 #include "kept.h"
 #include "map.h"
+#include "merging.h"
 #include "octets.h"
 #include "vec.h"
 
@@ -215,7 +216,7 @@ typedef struct an_target {
 static an_target place_of(an_instance *instance, an_view name, an_view kind) {
   for (size_t i = 0; i < instance->program->variable_count; i++) {
     const an_variable *it = &instance->program->variables[i];
-    if (!an_equal(it->name, name) || !an_equal(it->kind, kind)) continue;
+    if (!an_equal(it->name, name) || !an_equal(it->kind, kind) || an_merges_alone(instance, it)) continue;
     return (an_target){instance, it, &instance->guards[it->element]->heap, *an_variable_at(instance, it)};
   }
   return (an_target){instance, NULL, NULL, NULL};

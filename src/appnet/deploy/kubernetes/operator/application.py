@@ -75,7 +75,7 @@ class Surroundings:
     root: Path | None
     passwords: Passwords
     settings: Settings = field(default_factory=Settings)
-    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True, controlled=True))
+    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True, controlled=True, gateway=False))
     counts: Callable[[], dict[str, Any]] = dict
     expected: dict[Key, Sequence[Group]] = field(default_factory=dict)
     settled: set[Key] = field(default_factory=set)

@@ -63,29 +63,30 @@ class EnvoyDriver:
 
 
 class SharingEnvoyDriver(EnvoyDriver):
-    """One instance of a native module that shares state."""
+    """One instance of a module that shares state."""
 
-    def __init__(self, binary: bytes, sharer: Sharer, *, seed: int, hosts: int, now_ns: int) -> None:
-        self._native = native.ModuleUnderTest(
+    def __init__(self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int) -> None:
+        module = _HARNESSES[target](
             binary, seed=seed, backend_count=hosts, now_ns=now_ns, name=sharer.name, ask=sharer.ask
         )
-        self._begin(self._native)
+        assert module.carrier is not None
+        self._carrier = module.carrier
+        self._end = module.end
+        self._begin(module)
 
     def settle(self) -> None:
         """What waited for the store happens."""
-        assert self._native.carrier is not None
-        self._native.carrier.settle()
+        self._carrier.settle()
 
     def merge(self) -> None:
         """Merges its weak state."""
-        assert self._native.carrier is not None
-        self._native.carrier.merge()
+        self._carrier.merge()
 
     def leave(self) -> None:
         """It ends with its calls."""
         for call in list(self._calls):
             self.end(call)
-        self._native.end()
+        self._end()
 
 
 def _judgement(got: BodyJudgement) -> Judgement:

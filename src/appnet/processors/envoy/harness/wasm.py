@@ -20,13 +20,16 @@ from appnet.processors.envoy.harness.calls import (
     SubstitutedBody,
     encode_options,
 )
+from appnet.processors.envoy.harness.posting import GATEWAY_TOKEN, MERGE_MS, PostCarrier
+from appnet.processors.envoy.harness.sharing import Ask
 from appnet.processors.envoy.targets import REPLY_MARK
 from appnet.processors.processor import Denied
+from appnet.state.gateway import PATH
 
 _OK, _NOT_FOUND, _BAD_ARGUMENT, _EMPTY, _CAS_MISMATCH = 0, 1, 2, 7, 8
 _ROOT = 1
 _CONTINUE, _PAUSE = 0, 1
-_REQUEST_BODY, _RESPONSE_BODY, _PLUGIN_CONFIGURATION = 0, 1, 7
+_REQUEST_BODY, _RESPONSE_BODY, _HTTP_CALL_RESPONSE_BODY, _PLUGIN_CONFIGURATION = 0, 1, 4, 7
 _REALTIME = 0
 _HTTP_CALL_RESPONSE_HEADERS = 6
 _MODULE_FAILED_TO_ALLOCATE = 10
@@ -52,7 +55,11 @@ class SharedData:
 
 
 class ModuleUnderTest(Harness):
-    """One instance of a wasm module, in a machine of its own. ``shared``: with other machines of its id."""
+    """One instance of a wasm module, in a machine of its own. ``shared``: with other machines of its id.
+
+    ``ask``: how the gateway reaches the store of shared state, where the module is known by ``name``, a number;
+    without, it shares none.
+    """
 
     def __init__(
         self,
@@ -64,6 +71,8 @@ class ModuleUnderTest(Harness):
         now_ns: int = 1_000_000_000,
         resource: bytes = b"",
         shared: SharedData | None = None,
+        name: bytes = b"1",
+        ask: Ask | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.shared = SharedData() if shared is None else shared
@@ -73,8 +82,13 @@ class ModuleUnderTest(Harness):
         self.posted: list[bytes] = []  # records
         self.counted: list[bytes] = []  # metrics
         self.logged: list[str] = []
+        self.response_body: bytes | None = None
         self._contexts = _ROOT
+        self._random = bytes(int(digit, 16) for digit in f"{int(name):016x}")  # what modules make names of
         self._options = encode_options(seed, max_message, backend_count, resource)
+        self.carrier = PostCarrier(self, ask) if ask is not None else None
+        if self.carrier is not None:
+            self._options += struct.pack("<I", MERGE_MS) + b"pass"
         engine, compiled = _compile(module)
         self._store = wasmtime.Store(engine)
         exports = _linker(self, engine).instantiate(self._store, compiled).exports(self._store)
@@ -84,6 +98,8 @@ class ModuleUnderTest(Harness):
         self._memory = memory
         assert "proxy_abi_version_0_2_1" in self._functions
         assert self.run("proxy_on_configure", _ROOT, len(self._options)) == 1, self.logged
+        if self.carrier is not None:
+            self.carrier.settle()
 
     @property
     def exported(self) -> set[str]:
@@ -97,6 +113,9 @@ class ModuleUnderTest(Harness):
 
     def end(self) -> None:
         """The machine ends; its calls have ended."""
+        if self.carrier is not None:
+            self.carrier.leave()
+            return
         self.run("proxy_on_done", _ROOT)
         self.run("proxy_on_delete", _ROOT)
 
@@ -111,11 +130,23 @@ class ModuleUnderTest(Harness):
         self.posted = []
         while "proxy_on_tick" in self._functions:
             before = len(self.posted) + len(self.counted)
-            self.run("proxy_on_tick", _ROOT)
+            self.tick()
             if len(self.posted) + len(self.counted) == before:
                 break
             self.run("proxy_on_http_call_response", _ROOT, 1, 1, 0, 0)
         return self.posted
+
+    def tick(self) -> None:
+        """The timer's time has come; what the module asks of a store is answered."""
+        self.run("proxy_on_tick", _ROOT)
+        if self.carrier is not None:
+            self.carrier.answer()
+
+    def answered(self, token: int, body: bytes | None) -> None:
+        """A post of the module's is answered; None: it failed."""
+        self.response_body = body
+        self.run("proxy_on_http_call_response", _ROOT, token, int(body is not None), len(body or b""), 0)
+        self.response_body = None
 
     def run(self, name: str, *arguments: int) -> int:
         """Calls an export; one that is not there lets all pass, as proxies have it."""
@@ -148,12 +179,14 @@ class ModuleUnderTest(Harness):
 
     def fill(self, at: int, size: int) -> None:
         """Bytes that are anything, the same ones in every run."""
-        self._memory.write(self._store, bytes(index * 37 & 0xFF for index in range(size)), at)
+        self._memory.write(self._store, (self._random * (size // len(self._random) + 1))[:size], at)
 
     def buffer(self, kind: int) -> bytes | None:
         """What the module sees as this buffer now."""
         if kind == _PLUGIN_CONFIGURATION:
             return self._options
+        if kind == _HTTP_CALL_RESPONSE_BODY:
+            return self.response_body
         call = self.current
         if call is None or kind not in (_REQUEST_BODY, _RESPONSE_BODY):
             return None
@@ -415,9 +448,16 @@ def _send_local_response(
 
 
 def _http_call(module: ModuleUnderTest, *arguments: int) -> int:
-    cluster, cluster_size, headers, headers_size, body, body_size, *_ = arguments
+    cluster, cluster_size, headers, headers_size, body, body_size, *_, token = arguments
     assert module.read(cluster, cluster_size) == b"appnet-telemetry"
-    of_metrics = b"/v1/metrics" in module.read(headers, headers_size)
+    head = module.read(headers, headers_size)
+    if PATH.encode() in head:
+        assert module.carrier is not None
+        assert b"Bearer pass\0" in head
+        module.carrier.post(module.read(body, body_size))
+        module.put_u32(token, GATEWAY_TOKEN)
+        return _OK
+    of_metrics = b"/v1/metrics" in head
     (module.counted if of_metrics else module.posted).append(module.read(body, body_size))
     return _OK
 

@@ -1,6 +1,7 @@
 #include "handover.h"
 
 #include "journal.h"
+#include "merging.h"
 #include "octets.h"
 #include "proxy_wasm.h"
 
@@ -105,6 +106,7 @@ static void read_all(void) {
     mine->guards[i]->heap.evicted = 0; /* by init, of what is forgotten now */
   }
   if (!an_state_apply(mine, state, AN_TO_BE_TOLD)) proxy_log(4, flaw, sizeof flaw - 1);
+  an_merges_go_on(mine);
   an_view calls = shared(numbered(name, "calls", my_slot), &turn);
   if (calls.size == 8 && load_le64(calls.data) > *mine->rpc_count) *mine->rpc_count = load_le64(calls.data);
   calls_told = *mine->rpc_count;
@@ -262,6 +264,12 @@ void handover_after(void) {
     if (expecting) write_state();
   }
   if (expecting && *mine->rpc_count != calls_told) write_calls();
+}
+
+bool handover_is_replaced(void) {
+  uint32_t turn;
+  an_view newest = shared((an_view){(const uint8_t *)NEWEST, sizeof NEWEST - 1}, &turn);
+  return newest.size == 8 && load_le64(newest.data) != my_version;
 }
 
 void handover_end(void) {

@@ -6,6 +6,8 @@
  * the new machine takes what was written. As long as both have calls each tells the other of its changes after every event,
  * and looks for the other's before: they run in one thread, and so state is the same at all times.
  *
+ * What is merged with other instances, they tell one another by the store alone, once the new machine has begun.
+ *
  * Where several workers share a proxy, each has state of its own, and hands it to one machine of the next version. */
 #ifndef AN_HANDOVER_H
 #define AN_HANDOVER_H
@@ -19,6 +21,8 @@ void handover_before(void);
 void handover_after(void);
 /* There are messages for this machine. */
 void handover_listen(void);
+/* Whether another version has begun after this one. */
+bool handover_is_replaced(void);
 /* The machine has had its last call. */
 void handover_end(void);
 

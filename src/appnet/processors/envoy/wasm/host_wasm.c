@@ -1,6 +1,7 @@
 /* The proxy-wasm 0.2.1 host: one instance in one virtual machine, run by one worker thread. Only the hooks that the
  * chain needs are exported, since each costs a call into the machine. Included behind a generated file. */
 #include "event.h"
+#include "gateway.h"
 #include "grpc_message.h"
 #include "handover.h"
 #include "http_call.h"
@@ -33,14 +34,16 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   uint32_t trace_share;
   root_context = root;
   event_begins();
-  if (proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) != 0 ||
-      !an_options_read((an_view){bytes, found}, &options, &trace_share)) {
+  const bool told = proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) == 0;
+  an_view own = {bytes, found};
+  const an_view sharing = gateway_settings(&own);
+  if (!told || !an_options_read(own, &options, &trace_share)) {
     complain("appnet: the chain's options are for another runtime");
     return 0;
   }
   set_wall_clock();
   if (options.seed == 0) random_get(&options.seed, sizeof options.seed);
-  instance = an_http_instance_new(&event_services, &options, NULL);
+  instance = an_http_instance_new(&event_services, &options, gateway_carrier(sharing));
   if (instance == NULL) {
     complain("appnet: no memory for the chain");
     return 0;
@@ -499,8 +502,9 @@ EXPORT(proxy_on_done) uint32_t proxy_on_done(uint32_t context) {
   }
   event_begins();
 #if APPNET_WANTS_STATE
+  gateway_end(handover_is_replaced());
   handover_end();
 #endif
   outbox_close();
-  return 1;
+  return gateway_is_over() ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 #include "outbox.h"
 
 #include "event.h"
+#include "gateway.h"
 #include "metrics.h"
 #include "octets.h"
 #include "otlp_post.h"
@@ -191,8 +192,9 @@ static an_otlp_answer answer(void) {
 
 EXPORT(proxy_on_http_call_response)
 void proxy_on_http_call_response(uint32_t root, uint32_t token, uint32_t headers, size_t body_size, uint32_t trailers) {
-  (void)root; (void)token; (void)body_size; (void)trailers;
+  (void)root; (void)trailers;
   event_begins();
+  if (gateway_answered(token, headers > 0, body_size) || source == NULL) return;
   under_way = false;
   const an_otlp_answer answered = headers == 0 ? AN_OTLP_AWAY : answer();
   const bool away = answered == AN_OTLP_AWAY, counts = current.signal == AN_METRICS;

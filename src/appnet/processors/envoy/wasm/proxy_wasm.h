@@ -44,5 +44,6 @@ uint32_t proxy_set_shared_data(const void *key, size_t key_size, const void *val
 IMPORT(env, proxy_register_shared_queue) uint32_t proxy_register_shared_queue(const void *name, size_t size, uint32_t *queue);
 IMPORT(env, proxy_enqueue_shared_queue) uint32_t proxy_enqueue_shared_queue(uint32_t queue, const void *data, size_t size);
 IMPORT(env, proxy_dequeue_shared_queue) uint32_t proxy_dequeue_shared_queue(uint32_t queue, uint8_t **data, size_t *size);
+IMPORT(env, proxy_done) uint32_t proxy_done(void);
 
 #endif

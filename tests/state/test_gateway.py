@@ -1,0 +1,150 @@
+"""The gateway to stores: what it carries, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from appnet.observe.receiver import OtlpReceiver
+from appnet.state import gateway
+from appnet.state.gateway import MOST_BYTES, PATH, Gateway, make_pass, write_answers
+from appnet.state.layout import state_keys
+from appnet.system.store_address import read_address
+from tests.support.asynchronous import asynchronous
+from tests.support.shared_store import StoreUnderTest, store_under_test
+
+SECRET = b"of this test"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[StoreUnderTest]:
+    with store_under_test() as it:
+        yield it
+
+
+def text(it: bytes) -> bytes:
+    return struct.pack("<I", len(it)) + it
+
+
+def asked(*parts: bytes, element: bytes = b"quota", variable: bytes = b"used") -> bytes:
+    return text(element) + text(variable) + struct.pack("<I", len(parts)) + b"".join(map(text, parts))
+
+
+def meet(instance: bytes = b"one", kind: bytes = b"int") -> bytes:
+    first = b"\1" + text(b"") + text(bytes(8))
+    return asked(b"meet", instance, b"used", kind, b"", first, b"0")
+
+
+Post = tuple[int, bytes]
+
+
+class Posting:
+    """Posts to a gateway that knows the scope."""
+
+    def __init__(self, url: str, client: aiohttp.ClientSession, scope: str) -> None:
+        self.url, self.scope, self._client = url, scope, client
+
+    async def post(self, body: bytes, shown: str | None = None) -> Post:
+        headers = {"Authorization": f"Bearer {make_pass(SECRET, self.scope) if shown is None else shown}"}
+        async with self._client.post(self.url, data=body, headers=headers) as answer:
+            return answer.status, await answer.read()
+
+
+@asynccontextmanager
+async def posting(store: StoreUnderTest, url: str = "") -> AsyncIterator[Posting]:
+    receiver, scope = OtlpReceiver(), store.scope()
+    async with Gateway(SECRET) as it, aiohttp.ClientSession() as client:
+        it.open({scope: read_address(url or store.url)})
+        receiver.serve_besides(it.add_to)
+        async with receiver:
+            yield Posting(f"http://{receiver.address}{PATH}", client, scope)
+
+
+@asynchronous
+async def test_several_requests_of_a_post_are_answered_in_order(store: StoreUnderTest) -> None:
+    async with posting(store) as it:
+        wrong = asked(b"meet", b"one", b"other", b"int", b"", b"", b"0", variable=b"other")
+        store.client.set(state_keys(it.scope, "quota", "other")[0], "not a hash")
+        store.client.script_flush()  # as a store that was started again
+        status, body = await it.post(meet() + wrong + meet(b"two"))
+        assert status == 200
+        answers = []
+        while body:
+            there, size = struct.unpack_from("<BI", body)
+            assert there
+            answers.append(body[5 : 5 + size])
+            body = body[5 + size :]
+        assert [answer[0] for answer in answers] == [0, 3, 0]
+        assert answers[1].startswith(b"\3WRONGTYPE ")
+        assert store.client.zcard(state_keys(it.scope, "quota", "used")[5]) == 2
+
+
+@asynchronous
+async def test_a_pass_opens_its_own_scope_alone(store: StoreUnderTest) -> None:
+    async with posting(store) as it:
+        for shown in ("", "guess", make_pass(b"another secret", it.scope), make_pass(SECRET, "another scope")):
+            assert (await it.post(meet(), shown))[0] == 401
+        assert list(store.client.scan_iter(f"*{it.scope}/*")) == []
+
+
+HOSTILE = {
+    "cut short": meet()[:-1],
+    "sizes beyond the end": b"\xff" * 64,
+    "strong state": asked(b"join", b"one", b"", b"", b"", b"0"),
+    "a step": asked(b"commit", b"one", b"", b"0", b"", b"1", b""),
+    "another command": asked(b"FLUSHALL"),
+    "too many arguments": asked(b"meet", *[b""] * 7),
+    "no arguments": asked(),
+    "the keys of strong state": asked(b"part", b"one", variable=b""),
+    "another hash tag": asked(b"part", b"one", element=b"x}:{y"),
+    "no name": asked(b"part", b"one", element=b"\xff\xfe \n"),
+}
+
+
+@asynchronous
+async def test_what_is_no_merge_is_refused_as_a_whole(store: StoreUnderTest) -> None:
+    async with posting(store) as it:
+        for name, body in HOSTILE.items():
+            status, told = await it.post(meet() + body)
+            assert (status, name) == (400, name), told
+        assert (await it.post(bytes(MOST_BYTES + 1)))[0] == 413
+        assert list(store.client.scan_iter(f"*{it.scope}/*")) == []
+        # Arguments that the script cannot read are an error of this variable, and keep nothing else from going on.
+        status, body = await it.post(asked(b"meet", b"one", b"used", b"int", b"", b"\xff", b"0"))
+        assert (status, body[0], body[5]) == (200, 1, 3)
+        assert (await it.post(meet()))[0] == 200
+
+
+@asynchronous
+async def test_posts_say_that_the_store_is_away(store: StoreUnderTest) -> None:
+    async with posting(store, "unix:///nowhere/store.sock") as it:
+        status, told = await it.post(meet())
+        assert status == 503
+        assert b"nowhere" in told
+
+
+@asynchronous
+async def test_a_post_that_does_not_come_is_given_up(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"\0"
+        await asyncio.sleep(600)
+
+    async with posting(store) as it, aiohttp.ClientSession() as client:
+        headers = {"Authorization": f"Bearer {make_pass(SECRET, it.scope)}"}
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway, "_READ_SECONDS", 0.2)
+            async with client.post(it.url, data=never(), headers=headers) as answer:
+                assert answer.status == 408
+        assert (await it.post(meet()))[0] == 200
+
+
+def test_answers_are_bounded() -> None:
+    half, rest = bytes(9 << 20), b"rest"
+    found = write_answers([half, half, rest])
+    assert found == b"\1" + text(half) + b"\0" + text(b"") + b"\1" + text(rest)
+    assert write_answers([bytes(17 << 20)]) == b"\1" + text(b"\3" + b"17825792 bytes are too many for a gateway")
