@@ -15,13 +15,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import valkey
 from aiohttp import web
 from valkey.cluster import ValkeyCluster
 
-from appnet.state.client import Client, store_client
+from appnet.state.client import store_client
 from appnet.state.layout import script, script_digest, state_keys
 from appnet.system.store_address import StoreAddress, password_of
 
@@ -124,7 +124,7 @@ class _Store:
     def __init__(self, address: StoreAddress) -> None:
         self.free = asyncio.Semaphore(_MOST_POSTS)
         self._address = address
-        self._client: Client | None = None
+        self._client: Any = None  # the library has few types
         self._opening = threading.Lock()
         self._threads = ThreadPoolExecutor(_MOST_POSTS, "gateway")
 
@@ -148,7 +148,7 @@ class _Store:
         return [_answer(it) for it in found]
 
 
-def _run(client: Client, scope: str, asked: list[Request]) -> list[object]:
+def _run(client: Any, scope: str, asked: list[Request]) -> list[object]:
     def arguments(it: Request) -> tuple[object, ...]:
         keys = state_keys(scope, it.element, it.variable)
         return script_digest(), len(keys), *keys, *it.parts
@@ -161,7 +161,7 @@ def _run(client: Client, scope: str, asked: list[Request]) -> list[object]:
         return cast("list[object]", pipeline.execute(raise_on_error=False))
 
 
-def _one(client: ValkeyCluster, arguments: tuple[object, ...]) -> object:
+def _one(client: Any, arguments: tuple[object, ...]) -> object:
     try:
         return client.evalsha(*arguments)
     except valkey.ResponseError as error:
