@@ -1,4 +1,4 @@
-"""Instances of an element, natively with a real store and in the interpreter with its own, which must agree."""
+"""Instances of an element, in modules with a real store and in the interpreter with its own, which must agree."""
 
 from __future__ import annotations
 

@@ -20,6 +20,9 @@ from appnet.grpc.passage import Ended, Judge
 from appnet.grpc.protocol import SignedVersion
 from appnet.grpc.records import LOGS, METRICS, SPANS, post
 from appnet.grpc.signed import opened, read, trusted_keys
+from appnet.grpc.store import StoreCarrier
+
+_LAST_WORDS = 1.0  # seconds that the end of the program waits for the store
 
 
 def complain(text: str) -> None:
@@ -49,9 +52,18 @@ class OpenedChain:
             scope=of.name,
             max_message=of.max_message,
             hosts=len(part.hosts),
+            carrier=StoreCarrier(of.store, complain) if of.HasField("store") else None,
         )
         share = of.trace_share if part.records else None
         self.judges = [Judge(self.instance, it, server=part.at_server, traces=share) for it in chain.methods]
+
+    def close(self) -> None:
+        """The program ends: what is not merged yet is, if the store is there."""
+        carrier = self.instance.carrier
+        if isinstance(carrier, StoreCarrier):
+            ending = threading.Thread(target=carrier.close, name="appnet", daemon=True)
+            ending.start()
+            ending.join(_LAST_WORDS)
 
     def flush(self, *, last: bool = False) -> None:
         """Sends records, spans and counts so far; ``last``: the counts even if that was just done."""
@@ -79,6 +91,11 @@ class RunningVersion:
                 self.chains.append(opened)
                 for judge in opened.judges:
                     self.judges.setdefault(judge.method.path, []).append(judge)
+
+    def close(self) -> None:
+        """The program ends."""
+        for it in self.chains:
+            it.close()
 
     def flush(self, *, last: bool = False) -> None:
         """Sends what chains have to tell so far."""

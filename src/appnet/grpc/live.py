@@ -55,7 +55,7 @@ def start_end(service: str, options: Options, *, server: bool) -> End:
         _complain_of(end)
         return end
     _in_background(lambda: _send_records(end))
-    atexit.register(_flush, end, last=True)
+    atexit.register(_close, end)
     return end
 
 
@@ -79,6 +79,13 @@ def _flush(end: End, *, last: bool = False) -> None:
     version = end.current
     if version is not None:
         version.flush(last=last)
+
+
+def _close(end: End) -> None:
+    _flush(end, last=True)
+    version = end.current
+    if version is not None:
+        version.close()
 
 
 def _left_out(why: str) -> None:
