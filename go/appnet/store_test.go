@@ -55,7 +55,8 @@ func called(e *end) codes.Code {
 
 // Instances have one limit, whatever versions come and go meanwhile.
 func TestSharedState(t *testing.T) {
-	version := sharing(t, "one", t.Name(), 20*time.Second)
+	scope := newID() // state of a run before may outlive it
+	version := sharing(t, "one", scope, 20*time.Second)
 	if testEngine != nil {
 		e := newEnd("server", true, settings{engine: testEngine})
 		if _, err := e.versionOf([]*control.Version{version}); err == nil || !strings.Contains(err.Error(), "shares state") {
@@ -65,7 +66,7 @@ func TestSharedState(t *testing.T) {
 	}
 	ends := []*end{newEnd("server", true, settings{}), newEnd("server", true, settings{})}
 	served(t, ends[0], version)
-	served(t, ends[1], sharing(t, "other", t.Name(), 20*time.Second))
+	served(t, ends[1], sharing(t, "other", scope, 20*time.Second))
 	var passed, refused atomic.Int32
 	var calls sync.WaitGroup
 	for i := range 8 {
@@ -82,7 +83,7 @@ func TestSharedState(t *testing.T) {
 					t.Error(code)
 				}
 				if i == 0 && n%4 == 3 {
-					served(t, ends[0], sharing(t, "one", t.Name(), 20*time.Second))
+					served(t, ends[0], sharing(t, "one", scope, 20*time.Second))
 					runtime.GC() // so that the one before ends
 				}
 			}

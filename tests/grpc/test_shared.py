@@ -18,9 +18,9 @@ from tests.grpc.service import KINDS, Loop, Place, placed, state, wait_for
 from tests.processors.grpc.chains import SHARED_LIMIT, chain_file
 
 
-def settings(folder: Path, scope: str) -> Any:
+def settings(folder: Path, scope: str, timeout: float) -> Any:
     return message_class("Store")(
-        path=str(folder / "store.sock"), scope=scope, timeout_ms=2000, merge_ms=20, script=script()
+        path=str(folder / "store.sock"), scope=scope, timeout_ms=round(1000 * timeout), merge_ms=20, script=script()
     )
 
 
@@ -32,13 +32,13 @@ def store() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def two(kind: str, loop: Loop, store: Path) -> Iterator[tuple[Place, Place]]:
+def two(kind: str, loop: Loop, store: Path, timeout: float = 15.0) -> Iterator[tuple[Place, Place]]:
     """Two programs, each with a chain of its own."""
     file = chain_file(
         "shared",
         {"UnaryCall": [("limit", SHARED_LIMIT)]},
         server=kind.startswith("server"),
-        store=settings(store, kind),
+        store=settings(store, kind, timeout),
     )
     with placed(kind, loop, file) as one, placed(kind, loop, file) as other:
         yield one, other
@@ -61,8 +61,8 @@ def test_a_store_that_is_away(loop: Loop) -> None:
     folder = store_folder()
     with contextlib.ExitStack() as stack:
         with running_store(folder):
-            one, other = stack.enter_context(two("server aio", loop, folder))
-            assert one.caller.unary(b"").code is grpc.StatusCode.OK
+            one, other = stack.enter_context(two("server aio", loop, folder, timeout=0.5))
+            wait_for(lambda: one.caller.unary(b"").code is grpc.StatusCode.OK, lambda: state(one.end))
         found = one.caller.unary(b"")
         assert (found.code, found.details) == (grpc.StatusCode.UNAVAILABLE, "state of limit is unavailable")
         with running_store(folder):
