@@ -23,6 +23,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -139,6 +140,9 @@ func endOf(service string, server bool, options []Option) *end {
 	}
 	err := s.complete()
 	e := newEnd(service, server, s)
+	every.mu.Lock()
+	every.ends = append(every.ends, e)
+	every.mu.Unlock()
 	switch {
 	case err != nil:
 		e.fail(err)
@@ -156,6 +160,24 @@ func endOf(service string, server bool, options []Option) *end {
 	}
 	go e.sendRecords()
 	return e
+}
+
+// every end of the program, for Close.
+var every struct {
+	mu   sync.Mutex
+	ends []*end
+}
+
+// Close is for the end of a program, when no call is under way any more: it merges shared state that is not merged yet, and sends
+// the last telemetry. Calls that come all the same do not wait for the store.
+func Close() {
+	every.mu.Lock()
+	defer every.mu.Unlock()
+	for _, it := range every.ends {
+		if v := it.current.Load(); v != nil {
+			v.close()
+		}
+	}
 }
 
 // complete reads what the settings only name.

@@ -3,6 +3,7 @@ package appnet
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,13 +53,19 @@ type chain struct {
 	hosts    []string // that calls may go to, by their numbers
 	instance *object.Instance
 	clock    func() (now, wall uint64) // in tests; nil: the process's
+	carrier  *carrier                  // nil: it shares no state
+	behind   func(end func())          // in tests; nil: a goroutine of its own
 }
 
 func (c *chain) time() (uint64, uint64) {
 	if c.clock != nil {
 		return c.clock()
 	}
-	at := now()
+	return processTime()
+}
+
+func processTime() (now, wall uint64) {
+	at := uint64(time.Since(began))
 	return at, at + wallAhead.Load()
 }
 
@@ -89,8 +96,22 @@ func (m *method) done(c *object.Call) {
 	if m.Ends || c.Traced() {
 		m.tick(c)
 	}
+	if m.Ends && m.chain.instance.Waits() {
+		// Nobody waits until the store has taken what the end does to state.
+		if m.chain.behind != nil {
+			m.chain.behind(func() { m.end(c) })
+		} else {
+			go m.end(c)
+		}
+		return
+	}
+	m.end(c)
+}
+
+func (m *method) end(c *object.Call) {
 	c.End()
 	calls.Put(c)
+	runtime.KeepAlive(m) // and so the instance
 }
 
 // unreadable is the error of a message that elements have to read and cannot.

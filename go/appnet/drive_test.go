@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -35,7 +37,8 @@ func TestMain(m *testing.M) {
 
 type headers map[string][][]byte
 
-// event is one line. Op: load, call, request, response, trailers, end, state, records or drop.
+// event is one line. Op: load, call, request, response, trailers, end, state, records or drop; where state is shared, store,
+// and resume, which waits for the event before.
 type event struct {
 	Op          string
 	Code        []byte
@@ -55,6 +58,11 @@ type event struct {
 	Status         int32
 	Metadata       headers
 	Trailers       headers
+
+	Shares   string // the ID of an instance that shares state
+	Function string // of the store: names, take, answer, unanswered, away or leave
+	Copy     int
+	Due      bool
 }
 
 type result struct {
@@ -72,6 +80,8 @@ type result struct {
 	WaitMs      uint64
 	Deadline    uint64 // 0: none
 	Data        []byte
+	Waits       bool     // the event waits for the store
+	Parts       [][]byte // what is to be asked; or of each copy its element and its variable
 }
 
 type driven struct {
@@ -80,6 +90,10 @@ type driven struct {
 	methods   map[string]*method
 	types     map[string][2]protoreflect.MessageType
 	now, wall uint64
+
+	stores *object.Stores // nil: it shares no state
+	active atomic.Int32   // events that are not over
+	last   chan result    // of the event that is not over
 }
 
 type drivenCall struct {
@@ -111,8 +125,8 @@ func drive(in io.Reader, out io.Writer) error {
 			instances = append(instances, d)
 		} else if e.Op == "drop" {
 			instances[e.Instance] = nil // its last call is over: the collector ends it
-		} else if err := instances[e.Instance].run(&e, &r, calls); err != nil {
-			r.Error = err.Error()
+		} else {
+			r = instances[e.Instance].outcome(&e, calls)
 		}
 		if err := answers.Encode(&r); err != nil {
 			return err
@@ -125,7 +139,7 @@ func load(e *event) (*driven, error) {
 	if err != nil {
 		return nil, err
 	}
-	instance, err := opened.New(object.Setup{Seed: e.Seed, Now: e.Now, Wall: e.Wall, Backends: e.Hosts, Scope: e.Scope})
+	instance, err := opened.New(object.Setup{Seed: e.Seed, Now: e.Now, Wall: e.Wall, Backends: e.Hosts, Scope: e.Scope, Shares: e.Shares})
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +153,11 @@ func load(e *event) (*driven, error) {
 	}
 	d := &driven{instance: instance, methods: map[string]*method{}, types: map[string][2]protoreflect.MessageType{}}
 	d.chain = &chain{wants: opened.Wants, server: true, instance: instance, clock: func() (uint64, uint64) { return d.now, d.wall }}
+	if d.now, d.wall = e.Now, e.Wall; e.Shares != "" {
+		d.chain.wants |= object.WantsClock
+		d.stores = instance.Stores(d.chain.clock, func() {})
+		d.chain.behind = func(end func()) { d.begin(end) }
+	}
 	for i := range opened.Methods {
 		m := newMethod(d.chain, &opened.Methods[i])
 		d.methods[m.Path] = m
@@ -156,8 +175,78 @@ func find(files *protoregistry.Files, name string) protoreflect.MessageType {
 	return dynamicpb.NewMessageType(found.(protoreflect.MessageDescriptor))
 }
 
-func (d *driven) run(e *event, r *result, calls map[int]*drivenCall) error {
+// outcome is what became of an event, or of the one before, as far as it goes without the store.
+func (d *driven) outcome(e *event, calls map[int]*drivenCall) result {
 	d.now, d.wall = e.Now, e.Wall
+	run := func() (r result) {
+		if err := d.run(e, &r, calls); err != nil {
+			r.Error = err.Error()
+		}
+		return r
+	}
+	switch {
+	case d.stores == nil || e.Op == "state" || e.Op == "records":
+		return run()
+	case e.Op == "store":
+		r := d.exchange(e)
+		d.quiet()
+		return r
+	case e.Op != "resume":
+		last := make(chan result, 1)
+		d.last = last
+		d.begin(func() { last <- run() })
+	}
+	d.quiet()
+	select {
+	case over := <-d.last:
+		return over
+	default:
+		return result{Waits: true}
+	}
+}
+
+// begin runs what may wait for the store.
+func (d *driven) begin(work func()) {
+	d.active.Add(1)
+	go func() {
+		defer d.active.Add(-1)
+		work()
+	}()
+}
+
+// quiet waits until all events are over, or wait for the store.
+func (d *driven) quiet() {
+	for int(d.active.Load()) > d.stores.Waiting() {
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
+func (d *driven) exchange(e *event) (r result) {
+	var parts []string
+	switch e.Function {
+	case "names":
+		for n := range d.stores.Copies() {
+			element, variable := d.stores.Names(n)
+			parts = append(parts, element, variable)
+		}
+	case "take":
+		parts = d.stores.Take(e.Copy, e.Due)
+	case "answer":
+		r.Text = []byte(d.stores.Answer(e.Copy, e.Message))
+	case "unanswered":
+		d.stores.Unanswered(e.Copy)
+	case "away":
+		d.stores.Away(e.Copy)
+	case "leave":
+		parts = d.stores.Leave(e.Copy)
+	}
+	for _, it := range parts {
+		r.Parts = append(r.Parts, []byte(it))
+	}
+	return r
+}
+
+func (d *driven) run(e *event, r *result, calls map[int]*drivenCall) error {
 	switch e.Op {
 	case "state":
 		r.Data = []byte(d.instance.State())

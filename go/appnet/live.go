@@ -250,6 +250,16 @@ func (v *version) flush(last bool) {
 	runtime.KeepAlive(v)
 }
 
+// close ends what the version shares with others.
+func (v *version) close() {
+	for _, it := range v.chains {
+		if it.carrier != nil {
+			it.carrier.close()
+		}
+	}
+	v.flush(true)
+}
+
 // flush sends records, spans and counts of an instance; the last time, counts even if that was just done.
 func flush(instance *object.Instance, receiver string, at, wall uint64, last bool) {
 	if receiver == "" {

@@ -126,10 +126,14 @@ func openChain(of *control.Chain, in *control.Version, server bool, engine objec
 		opened.Close()
 		return nil, fmt.Errorf("its code is %s, version %s", opened.Name, opened.Version)
 	}
-	instance, err := opened.New(object.Setup{
+	setup := object.Setup{
 		Seed: rand.Uint64(), Now: now(), Wall: now() + wallAhead.Load(), Resource: of.Resource,
 		Scope: of.Name, MaxMessage: of.MaxMessage, Backends: uint32(len(in.Hosts)),
-	})
+	}
+	if of.Store != nil {
+		setup.Shares = newID()
+	}
+	instance, err := opened.New(setup)
 	if err != nil {
 		opened.Close()
 		return nil, err
@@ -138,14 +142,22 @@ func openChain(of *control.Chain, in *control.Version, server bool, engine objec
 	if engine != nil {
 		c.wants |= object.WantsClock // of which its module cannot ask the system
 	}
+	if of.Store != nil {
+		c.carrier = share(instance, of.Store, processTime)
+		c.wants |= object.WantsClock // of writes that are merged, and of calls that wait
+	}
 	// It ends when neither the current version nor a call has it any more: the garbage collector counts for us.
-	runtime.AddCleanup(c, endInstance, ending{instance, in.Records})
+	runtime.AddCleanup(c, endInstance, ending{instance, in.Records, c.carrier})
 	return c, nil
 }
+
+// newID tells instances that share state from all others.
+func newID() string { return fmt.Sprintf("%016x", rand.Uint64()) }
 
 type ending struct {
 	instance *object.Instance
 	records  string
+	carrier  *carrier
 }
 
 // endInstance ends an instance that nobody uses any more, after its last telemetry. Posts may take their time: the collector
@@ -153,6 +165,9 @@ type ending struct {
 func endInstance(it ending) {
 	go func() {
 		at := now()
+		if it.carrier != nil {
+			it.carrier.close()
+		}
 		flush(it.instance, it.records, at, at+wallAhead.Load(), true)
 		it.instance.Free()
 		it.instance.Chain.Close()

@@ -63,9 +63,10 @@ cases:
 """
 
 
+@pytest.mark.parametrize("target", ["native", "library"])
 @pytest.mark.parametrize("path", SHARED, ids=lambda it: it.name.split(".")[0])
-def test_samples_behave_natively_as_written(path: Path) -> None:
-    results = list(run_behaviour(load_behaviour(FileSource(path)), ["native"]))
+def test_samples_behave_as_written(path: Path, target: str) -> None:
+    results = list(run_behaviour(load_behaviour(FileSource(path)), [target]))
     assert [(it.failures, it.skipped) for it in results] == [((), "")] * len(results)
 
 
@@ -76,7 +77,7 @@ def test_modules_of_wasm_merge_as_written() -> None:
     assert [(it.failures, it.skipped) for it in results] == [((), "")] * len(results)
 
 
-@pytest.mark.parametrize("target", ["interpreter", "native"])
+@pytest.mark.parametrize("target", ["interpreter", "native", "library"])
 def test_what_an_end_has_to_do_waits_for_the_store(tmp_path: Path, target: str) -> None:
     (tmp_path / "limit.appnet").write_text(LIMIT)
     (tmp_path / "echo.proto").write_text(Path("config/samples/echo/echo.proto").read_text())

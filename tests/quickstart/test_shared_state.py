@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -44,6 +45,22 @@ async def test_two_envoys_let_a_global_limit_pass_exactly(tmp_path: Path) -> Non
             await asyncio.sleep(0.1)
         assert {element for element, _ in found} == {"fault"}
         assert len(found) == len(frontends)
+
+
+@asynchronous
+async def test_two_programs_let_a_global_limit_pass_exactly(tmp_path: Path) -> None:
+    """The same without a proxy, by programs that follow `run`."""
+    limited(tmp_path, 40)  # whose elements are those of the programs, too
+    shutil.copytree(SHARED.parent / "echo-py", tmp_path / "echo-py")
+    config = tmp_path / "echo-py" / "sample_echo_grpc.yaml"
+    manifest = config.with_name("echo.yaml")
+    manifest.write_text(manifest.read_text().replace("replicas: 1", "replicas: 2", 1))
+    async with LocalMachine(settings_of(config, tmp_path, "native")) as machine:
+        frontends = [it.program.address for it in machine.instances["frontend"]]
+        assert len(frontends) == 2
+        pages = [get(f"http://{frontends[number % 2]}/?key=hello") for number in range(80)]
+        answers = Counter([it.answer.message for it in await asyncio.gather(*pages)])
+        assert answers == {"": 40, "rate limit": 40}
 
 
 HANDLERS = {

@@ -9,6 +9,7 @@ require (
 )
 
 require (
+	github.com/valkey-io/valkey-go v1.0.64 // indirect
 	golang.org/x/net v0.38.0 // indirect
 	golang.org/x/sys v0.38.0 // indirect
 	golang.org/x/text v0.23.0 // indirect

@@ -91,6 +91,8 @@ pub(crate) struct Frame {
     pub touched: u32,
     pub failed: u32,
     pub trace: u32, // nothing of a call says what trace it is part of
+    pub waits: u32, // nothing does: the state of these instances is their own
+    pub fiber: *mut c_void,
 }
 
 impl Frame {
@@ -122,6 +124,8 @@ impl Frame {
             touched: 0,
             failed: 0,
             trace: 0,
+            waits: 0,
+            fiber: ptr::null_mut(),
         }
     }
 }

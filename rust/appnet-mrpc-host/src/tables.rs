@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::frame::Frame;
 use crate::image::Image;
 
-const FRAMES_ABI: u32 = 3;
+const FRAMES_ABI: u32 = 4;
 const CHAIN_ABI: u32 = 3;
-const FRAMES_SIZE: u64 = 19 * 8;
+const FRAMES_SIZE: u64 = 20 * 8;
 const CHAIN_SIZE: u64 = 216;
 const SIDE_SIZE: u64 = 32;
 const SIDES_AT: u64 = 16;

@@ -362,7 +362,7 @@ def without_store(application: LoadedApplication, where: Where) -> list[Diagnost
 
 def _without_store(chain: LoadedChain, where: Where) -> Iterator[Diagnostic]:
     address = chain.chain.state.address
-    flaw = _NO_STORE if not address else _unreachable(address, where)
+    flaw = _NO_STORE if not address else _unreachable(address, chain, where)
     if flaw is None or not any(in_store(chain, where)):
         return
     code, what, help_ = flaw
@@ -383,12 +383,15 @@ _NO_STORE = (
 )
 
 
-def _unreachable(address: str, where: Where) -> tuple[str, str, str] | None:
+def _unreachable(address: str, chain: LoadedChain, where: Where) -> tuple[str, str, str] | None:
     """Why the store at the address cannot be reached, with a code and a remedy."""
     store = read_address(address)
     if where.controlled and not store.plain:
         what = "proxies in Kubernetes reach no store by TLS or in a cluster of stores yet"
         return "C099", what, "name one by `redis://` or `redis+sentinel://`, which a NetworkPolicy guards"
+    if (store.service or not store.plain) and _shared_inside(chain, where):
+        what = "programs reach no store by TLS, through Sentinels or in a cluster of stores yet"
+        return "C099", what, "name one by `redis://` or `unix://`, or leave the chain to proxies"
     try:
         password_of(store)
     except NoPasswordError as error:
@@ -397,6 +400,13 @@ def _unreachable(address: str, where: Where) -> tuple[str, str, str] | None:
     if store.tls is not None and (flaw := _wrong_file(store.tls)):
         return "C099", f"the store cannot be reached by TLS: {flaw}", "name the right files in the address of the store"
     return None
+
+
+def _shared_inside(chain: LoadedChain, where: Where) -> bool:
+    """Whether programs share what the chain shares, by themselves."""
+    shared = {Need.SHARED_STATE, Need.MERGED_STATE}
+    places = places_of(chain.chain, where)
+    return any(registry.processor(it.processor).targets[it.target].inside and it.gives & shared for it in places)
 
 
 def _wrong_file(tls: StoreTls) -> str:

@@ -11,7 +11,7 @@ import grpc
 from appnet.grpc.frame import CANCELLED
 from appnet.grpc.metadata import listed
 from appnet.grpc.outcome import Cancelled, Failure, Outcome, outcome_of
-from appnet.grpc.passage import Ended, Passage, unreadable
+from appnet.grpc.passage import Ended, Passage, unreadable, waiting
 
 
 def code_of(call: Any) -> int:
@@ -48,7 +48,7 @@ class UnaryCall(grpc.Call, grpc.Future):  # type: ignore[misc]
         self._call = call
         if self._outcome is not None:
             call.cancel()
-        call.add_done_callback(self._judge)
+        call.add_done_callback(self._judge_soon)
 
     def stop(self) -> bool:
         """Ends the call behind it, as the chain has ended this one; whether it could be reached."""
@@ -90,6 +90,14 @@ class UnaryCall(grpc.Call, grpc.Future):  # type: ignore[misc]
                 code=outcome.code(), details=outcome.details(), leading=passage.header, trailing=passage.trailer
             )
         self.settle(outcome)
+
+    def _judge_soon(self, call: Any) -> None:
+        """All calls of a channel end in one thread of gRPC's, which must not wait for the store."""
+        assert self._passage is not None
+        if self._passage.judge.waits:
+            waiting().submit(self._judge, call)
+        else:
+            self._judge(call)
 
     def _judge(self, call: Any) -> None:
         passage = self._passage

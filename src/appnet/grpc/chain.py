@@ -5,15 +5,18 @@ from __future__ import annotations
 import ctypes
 import struct
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from appnet.grpc.elf import PAGE
 from appnet.grpc.image import Image
+from appnet.grpc.stores import FUNCTIONS as _OF_STORES
+from appnet.grpc.stores import Stores
 
-FRAMES_ABI, CHAIN_ABI, SHARED_LAYOUT = 3, 3, 1
-FRAMES_SIZE, CHAIN_SIZE, FRAME_SIZE = 19 * 8, 216, 29 * 8
+FRAMES_ABI, CHAIN_ABI, SHARED_LAYOUT = 4, 3, 1
+FRAMES_SIZE, CHAIN_SIZE, FRAME_SIZE = 20 * 8, 216, 30 * 8
 
 WANTS_REQUEST_METADATA, WANTS_RESPONSE_METADATA, WANTS_AUTHORITY, WANTS_PEER = 1, 2, 4, 8
 WANTS_TIMEOUT, WANTS_CLOCK, WANTS_SIZE = 16, 32, 64
@@ -101,15 +104,19 @@ class Chain:
             )
         if layout != SHARED_LAYOUT or shared > PAGE:
             raise ValueError(f"it lays memory out in way {layout}, this process in way {SHARED_LAYOUT}")
-        words = image.words(entry + 24, 16)
+        words = image.words(entry + 24, 17)
         table = image.words(words[0], CHAIN_SIZE // 8)
         if table[0] != CHAIN_ABI | CHAIN_SIZE << 32:
             raise ValueError(f"it is for ABI {table[0] & 0xFFFFFFFF} of chains, this is {CHAIN_ABI}")
         self.name, self.version = image.text(table[1]), image.text(table[2])
-        addresses = [*words[1:], *table[24:27]]
+        addresses = [*words[1:16], *table[24:27]]
         self.functions: dict[str, Any] = {
             name: _FUNCTION(image.function(address))
             for name, address in zip((*_FUNCTIONS, *_OF_THE_CHAIN), addresses, strict=True)
+        }
+        self.stores: dict[str, Any] = {
+            name: _FUNCTION(image.function(address))
+            for name, address in zip(_OF_STORES, image.words(words[16], len(_OF_STORES)), strict=True)
         }
         self.methods = [
             self._method(at, index) for index, at in enumerate(self._rows(table[3], table[4], _METHOD_SIZE))
@@ -159,6 +166,28 @@ class Chain:
         return next(it for it in self.methods if it.path == path)
 
 
+class Carrier(Protocol):
+    """How an instance reaches the store of shared state. ``name``: its own, unlike any other's."""
+
+    name: bytes
+    waits: bool
+
+    def clock(self) -> tuple[int, int]:
+        """The time, as the instance's calls are told it."""
+
+    def begin(self, stores: Stores) -> None:
+        """The instance is there: it joins the others."""
+
+    def wait(self, frame: int) -> None:
+        """Returns once the event of the frame goes on; the thread that shows the event calls it."""
+
+    def leave_behind(self, frame: int, go_on: Callable[[], bool]) -> None:
+        """Nobody waits for the event: it goes on by itself once it can; ``go_on`` says whether it is over."""
+
+    def end(self, free: Callable[[], None]) -> None:
+        """No call is left: it tells the store so, and frees the instance. This must not wait."""
+
+
 @cache
 def _shared_memory() -> int:
     """Where all chains of the process have their memory and state, so that the next version goes on where this one is.
@@ -173,7 +202,8 @@ _shared: list[Any] = []
 class Instance:
     """The state of a chain in this process; ``scope``: state goes on from version to version by this name.
 
-    ``now_ns`` and ``wall_ns``: of the moment. Raises `MemoryError`.
+    ``now_ns`` and ``wall_ns``: of the moment. ``carrier``: how it shares state; None: it keeps its own. Raises
+    `MemoryError`.
     """
 
     def __init__(
@@ -187,8 +217,9 @@ class Instance:
         scope: str = "",
         max_message: int = 0,
         hosts: int = 0,
+        carrier: Carrier | None = None,
     ) -> None:
-        self.chain = chain
+        self.chain, self.carrier = chain, carrier
         name = scope.encode()
         kept = ctypes.create_string_buffer(resource + name)
         at = ctypes.addressof(kept)
@@ -197,10 +228,23 @@ class Instance:
                 "<7QII", seed, now_ns, wall_ns, at, len(resource), at + len(resource), len(name), max_message, hosts
             )
         )
-        self.handle: int = chain.functions["instance_new"](ctypes.addressof(setup), 0, 0, 0)
+        if carrier is None:
+            self.handle: int = chain.functions["instance_new"](ctypes.addressof(setup), 0, 0, 0)
+        else:
+            own = ctypes.create_string_buffer(carrier.name)
+            self.handle = chain.stores["instance_new"](
+                ctypes.addressof(setup), ctypes.addressof(own), len(carrier.name), 0
+            )
         if not self.handle:
             raise MemoryError("no memory for its state")
-        weakref.finalize(self, _free, chain, self.handle).atexit = False
+        weakref.finalize(self, _end, chain, self.handle, carrier).atexit = False
+        if carrier is not None:
+            carrier.begin(Stores(chain.stores, self.handle, carrier.clock))
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls wait for the store of shared state."""
+        return self.carrier is not None and self.carrier.waits
 
     def records(self, now_ns: int, wall_ns: int) -> bytes:
         """The records since the last time, as an encoded ``ExportLogsServiceRequest``; empty where there are none."""
@@ -246,5 +290,13 @@ def _clock(now_ns: int, wall_ns: int) -> Any:
     return ctypes.create_string_buffer(struct.pack("<7QII", 0, now_ns, wall_ns, 0, 0, 0, 0, 0, 0))
 
 
-def _free(chain: Chain, handle: int) -> None:
-    chain.functions["instance_free"](handle, 0, 0, 0)
+def _end(chain: Chain, handle: int, carrier: Carrier | None) -> None:
+    """Nobody has the instance any more."""
+
+    def free() -> None:
+        chain.functions["instance_free"](handle, 0, 0, 0)
+
+    if carrier is None:
+        free()
+    else:
+        carrier.end(free)

@@ -21,6 +21,9 @@ from appnet.grpc.passage import Ended, Judge
 from appnet.grpc.protocol import SignedVersion
 from appnet.grpc.records import LOGS, METRICS, SPANS, post
 from appnet.grpc.signed import opened, read, trusted_keys
+from appnet.grpc.store import StoreCarrier
+
+_LAST_WORDS = 1.0  # seconds that the end of the program waits for the store
 
 
 def complain(text: str) -> None:
@@ -66,10 +69,19 @@ class OpenedChain:
             scope=of.name,
             max_message=of.max_message,
             hosts=len(part.hosts),
+            carrier=StoreCarrier(of.store, complain) if of.HasField("store") else None,
         )
         self.telemetry = Telemetry(self.instance, part.records)
         share = of.trace_share if part.records else None
         self.judges = [Judge(self.instance, it, server=part.at_server, traces=share) for it in chain.methods]
+
+    def close(self) -> None:
+        """The program ends: what is not merged yet is, if the store is there."""
+        carrier = self.instance.carrier
+        if isinstance(carrier, StoreCarrier):
+            ending = threading.Thread(target=carrier.close, name="appnet", daemon=True)
+            ending.start()
+            ending.join(_LAST_WORDS)
 
 
 class RunningVersion:
@@ -87,6 +99,11 @@ class RunningVersion:
                 self.chains.append(opened)
                 for judge in opened.judges:
                     self.judges.setdefault(judge.method.path, []).append(judge)
+
+    def close(self) -> None:
+        """The program ends."""
+        for it in self.chains:
+            it.close()
 
 
 class _Ended:
@@ -134,6 +151,12 @@ class End:
                     self._ended.append(it)
         for chain in current:
             chain.telemetry.flush(last=last)
+
+    def close(self) -> None:
+        """The program ends."""
+        self.flush(last=True)
+        if self.current is not None:
+            self.current.close()
 
     def concerns(self, part: Any) -> bool:
         """Whether a version is for this end."""

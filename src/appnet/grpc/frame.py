@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from appnet.grpc.chain import FRAME_SIZE, Instance, Method
+from appnet.grpc.chain import FRAME_SIZE, Carrier, Instance, Method
 
 FORWARD, REFUSE, ANSWER = range(3)
 REQUEST_METADATA, RESPONSE_METADATA, RESPONSE_TRAILERS = range(3)
@@ -22,6 +22,8 @@ _IN = struct.Struct("<14QIi")
 _OUT = struct.Struct("<IiQQQQQQQQQqQIII")
 _TRACE = struct.Struct("<I")
 _TRACE_AT = 224
+_WAITS = struct.Struct("<I")
+_WAITS_AT = 228
 _SLOT = struct.Struct("<QQ?BBxxxxx")
 _DOUBLE, _BITS = struct.Struct("<d"), struct.Struct("<Q")
 _MASK = 2**64 - 1
@@ -155,13 +157,31 @@ class Call:
         return self._event("end_response")
 
     def end(self, status: int = CANCELLED) -> None:
-        """The call has ended, in whatever way; ``status``: as the caller has it."""
+        """The call has ended, in whatever way; ``status``: as the caller has it. Nobody waits for what that makes of
+        shared state."""
         if self._handle:
             self._status = status
             self._show()
             self._functions["end"](self._at, 0, 0, 0)
             self._handle = 0
-            self.next()
+            if self._waits:
+                self._carrier.leave_behind(self._at, self._go_on)
+            else:
+                self.next()
+
+    @property
+    def _carrier(self) -> Carrier:
+        assert self.instance.carrier is not None
+        return self.instance.carrier
+
+    @property
+    def _waits(self) -> bool:
+        return bool(_WAITS.unpack_from(self._block, _WAITS_AT)[0])
+
+    def _go_on(self) -> bool:
+        """The store has answered; whether the event is over now."""
+        self.instance.chain.stores["resume"](self._at, 0, 0, 0)
+        return not self._waits
 
     def _show(self) -> None:
         pairs = [self._lend(struct.pack(f"<{len(it)}Q", *it)) if it else 0 for it in self._pairs]
@@ -175,6 +195,10 @@ class Call:
     def _event(self, function: str) -> int:
         self._show()
         self._functions[function](self._at, 0, 0, 0)
+        over = not self._waits
+        while not over:
+            self._carrier.wait(self._at)
+            over = self._go_on()
         self._handle = _BITS.unpack_from(self._block, 24)[0]
         (
             self.verdict, self.code, text, size, self.slots, self.reply, self._own, self._trailers, self._edits, _,

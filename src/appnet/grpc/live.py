@@ -55,7 +55,7 @@ def start_end(service: str, options: Options, *, server: bool) -> End:
         _complain_of(end)
         return end
     _in_background(lambda: _send_records(end))
-    atexit.register(end.flush, last=True)
+    atexit.register(end.close)
     return end
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import grpc
@@ -33,6 +37,7 @@ from appnet.grpc.metadata import Metadata, edited, entries, identity, offer, off
 
 CODES = {it.value[0]: it for it in grpc.StatusCode}
 _AUTHORITY = ":authority"
+_MOST_WAITING = 64
 _TRACE = frozenset({"traceparent", "x-b3-traceid", "b3"})
 _CONTEXT = _TRACE | {"x-b3-spanid", "x-b3-sampled", "x-b3-flags", "x-request-id"}
 """The trace that a request is part of, and its caller's ID of it: spans and explanations of refusals name them."""
@@ -84,8 +89,11 @@ class Judge:
         self.instance, self.method, self.server = instance, method, server
         self.traces = traces
         self.wants = instance.chain.wants
+        if instance.carrier is not None:
+            self.wants |= wants.WANTS_CLOCK  # of writes that are merged, and of calls that wait
         self.request, self.response, self.reply = Plan(method.request), Plan(method.response), Plan(method.reply)
         self.clock = clock or _clock
+        self.waits = instance.waits
 
     @property
     def wants_response_metadata(self) -> bool:
@@ -95,6 +103,13 @@ class Judge:
 
 def _clock() -> tuple[int, int]:
     return time.monotonic_ns(), time.time_ns()
+
+
+@cache
+def waiting() -> ThreadPoolExecutor:
+    """The threads of events that wait for the store where their caller may not. What waits longer than calls do is no
+    event of theirs."""
+    return ThreadPoolExecutor(_MOST_WAITING, "appnet")
 
 
 class Passage:
@@ -130,6 +145,7 @@ class Passage:
         self.destination = -1
         self._status = CANCELLED  # as the caller has it, so far
         self.changed = False  # the last event changed metadata of the response
+        self._left = False  # by its caller: the event of that ends it
         self._metadata_goes = True  # what elements make of the request's metadata still reaches somebody
 
     # --- the request ---
@@ -285,6 +301,10 @@ class Passage:
             self._responded(self._call.response())
             return self._as_left(bound, message, OF_RESPONSE, own=own)
 
+    def respond_own(self, message: Any, header: Metadata, trailer: Metadata) -> Any:
+        """As `respond`, of a message that nobody else has."""
+        return self.respond(message, header, trailer, own=True)
+
     def finish_with(self, code: int, header: Metadata, trailer: Metadata) -> None:
         """Tells the chain how the responses ended; 0: well. Raises `Ended`."""
         with self._lock:
@@ -310,12 +330,43 @@ class Passage:
             self.trailer = edited(self.trailer, edits, RESPONSE_TRAILERS)
 
     def end(self) -> None:
-        """The call is over, in whatever way."""
+        """The call is over, in whatever way. Nobody waits for an event of it that waits for the store."""
+        if self._left:
+            return
+        if not self._lock.acquire(blocking=not self.judge.waits):
+            waiting().submit(self._end_now)
+            return
+        try:
+            self._end_now()
+        finally:
+            self._lock.release()
+
+    def _end_now(self) -> None:
         with self._lock:
             if not self.over:
                 self.over = True
                 self._tick()
                 self._call.end(self._status)
+
+    async def soon(self, event: Callable[..., Any], *given: Any) -> Any:
+        """What an event gives, for whoever must not hold up a loop: it may wait for the store."""
+        if not self.judge.waits:
+            return event(*given)
+        return await asyncio.get_running_loop().run_in_executor(waiting(), event, *given)
+
+    def left_by_caller(self) -> None:
+        """Its caller has ended the call, and is told its own way."""
+        self._left = True
+
+        def tell() -> None:
+            with suppress(Ended):
+                self.finish_with(CANCELLED, [], [])
+            self._end_now()
+
+        if self.judge.waits:
+            waiting().submit(tell)
+        else:
+            tell()
 
     # --- what elements may ask for ---
 

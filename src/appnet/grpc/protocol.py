@@ -27,7 +27,12 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
     "Chain": {
         "name": (1, "string"), "version": (2, "string"), "max_message": (3, "uint32"), "code": (4, "bytes"),
-        "resource": (5, "bytes"), "trace_share": (6, "uint32"),
+        "resource": (5, "bytes"), "trace_share": (6, "uint32"), "store": (7, "Store"),
+    },
+    "Store": {
+        "path": (1, "string"), "host": (2, "string"), "port": (3, "uint32"), "user": (4, "string"),
+        "password": (5, "string"), "database": (6, "uint32"), "scope": (7, "string"), "timeout_ms": (8, "uint32"),
+        "merge_ms": (9, "uint32"), "script": (10, "bytes"),
     },
 }  # fmt: skip
 
@@ -38,7 +43,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
         message = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
             added = message.field.add(name=field, number=number)
-            many = kind in {"strings", *_MESSAGES}
+            many = kind in {"strings", "Chain", "Running"}
             added.label = _Field.LABEL_REPEATED if many else _Field.LABEL_OPTIONAL
             if kind in _MESSAGES:
                 added.type, added.type_name = _Field.TYPE_MESSAGE, f".{PACKAGE}.{kind}"

@@ -15,6 +15,8 @@ from appnet.processors.grpc.build import ISOLATED, build, build_for
 from appnet.processors.grpc.container import Container
 from appnet.processors.grpc.versions import message_class, signed
 from appnet.processors.signing import SigningKey
+from appnet.state.layout import script
+from tests.support.programs import program
 
 _PROTO = Path(__file__).with_name("calls.proto")
 KEY = SigningKey.generate()
@@ -66,6 +68,15 @@ resp(rpc):
 end(rpc):
     ends = ends + 1
 """
+
+SHARED_LIMIT = program(
+    "used = used + 1\nif used > 40:\n    send(err('no more', RESOURCE_EXHAUSTED), Up)",
+    state="@consistency(strong)\nused: int\n@consistency(strong)\nbegun: int\n@consistency(weak)\nseen: int",
+    open="begun = begun + 1\nseen = seen + 1",
+    resp="if status(rpc) == 0:\n    used = used + 0",
+    end="begun = begun - 1",
+)
+"""It lets 40 calls pass on all instances together."""
 
 _HOARD = """
 state:
@@ -272,13 +283,16 @@ def methods_of(programs: dict[str, list[tuple[str, str]]]) -> list[tuple[MethodS
     return methods
 
 
-def chain_file(name: str, programs: dict[str, list[tuple[str, str]]], *, server: bool, records: str = "") -> bytes:
-    """A version with one chain; ``programs`` as of `methods_of`. ``records``: where those of elements go."""
+def chain_file(
+    name: str, programs: dict[str, list[tuple[str, str]]], *, server: bool, records: str = "", store: Any = None
+) -> bytes:
+    """A version with one chain; ``programs`` as of `methods_of`. ``records``: where those of elements go. ``store``: a
+    ``Store`` of library.proto."""
     code = print_by_content(ChainSource(name, "", methods_of(programs)), "library")
     version = message_class("Version")(id=code.version, node=f"{name}-grpc", client="frontend", server="server")
     version.records = records
     version.at_server = server
-    version.chains.add(name=name, version=code.version, max_message=4 << 20, code=build(code.text))
+    version.chains.add(name=name, version=code.version, max_message=4 << 20, code=build(code.text), store=store)
     encoded: bytes = signed(version, KEY).SerializeToString(deterministic=True)
     return encoded
 
@@ -339,6 +353,7 @@ def write_chains(folder: Path) -> None:
         **{name: {"UnaryCall": [(name, _sample(name))]} for name in ("sticky", "canary", "servicerouter_client")},
         "text": {"UnaryCall": [("text", _TEXT)]},
         "hoard": {"UnaryCall": [("hoard", _HOARD)]},
+        "shared": {"UnaryCall": [("limit", SHARED_LIMIT)]},
         "none": {"UnaryCall": [("nothing", _NOTHING)]},
         "one": {"UnaryCall": quick[:1]},
         "four": {"UnaryCall": quick},
@@ -354,6 +369,7 @@ def write_chains(folder: Path) -> None:
             side = "server" if server else "client"
             file = chain_file(f"{scope}.{side}", programs, server=server)
             (folder / f"{name}.{side}.chains").write_bytes(file)
+    (folder / "state.lua").write_bytes(script())
     (folder / "trusted").write_text(KEY.public_text)
     (folder / "faulty.client.chains").write_bytes(faulty_file())
     calls_client = read_chains((folder / "calls.client.chains").read_bytes())

@@ -14,7 +14,7 @@ from appnet.codegen.c.slots import Verdict
 from appnet.interpret.rpc import WALL_AHEAD_NS
 from appnet.language.messages import MethodSignature
 from appnet.processors.grpc.driver import records_of
-from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
+from appnet.processors.processor import Delivered, Denied, Judgement, Sharer, Substituted
 from tests.processors.grpc.go_module import GoProcess
 
 _HEADERS = {"content-type": b"application/grpc", "te": b"trailers"}
@@ -50,9 +50,17 @@ class GoDriver:
     """One instance of a chain, with the messages of the .proto as a Go program has them."""
 
     def __init__(
-        self, binary: bytes, proto: ProtoFile, method: MethodSignature, *, seed: int, hosts: int, now_ns: int
+        self,
+        binary: bytes,
+        proto: ProtoFile,
+        method: MethodSignature,
+        *,
+        seed: int,
+        hosts: int,
+        now_ns: int,
+        sharer: Sharer | None = None,
     ) -> None:
-        self.now_ns = now_ns
+        self.now_ns, self._sharer = now_ns, sharer
         self._process = _process()
         self._instance = self._process.loaded
         self._process.loaded += 1
@@ -64,11 +72,23 @@ class GoDriver:
             Seed=seed,
             Hosts=hosts,
             Types={method.full_name: (method.request.full_name, method.response.full_name)},
+            Shares=sharer.name.decode() if sharer is not None else "",
         )
+        if sharer is not None:
+            names = [it.decode() for it in self._ask("store", Function="names")["Parts"]]
+            self._copies = list(zip(names[::2], names[1::2], strict=True))
+            self._carry()
+            self._merge(due=False)
 
     def _ask(self, op: str, **event: Any) -> dict[str, Any]:
         now, wall = self.now_ns, self.now_ns + WALL_AHEAD_NS
-        return self._process.ask(Op=op, Now=now, Wall=wall, Instance=self._instance, **event)
+        told = self._process.ask(Op=op, Now=now, Wall=wall, Instance=self._instance, **event)
+        while told["Waits"]:
+            self._carry()
+            told = self._process.ask(Op="resume", Now=now, Wall=wall, Instance=self._instance)
+        if self._sharer is not None and op in {"response", "trailers", "end"}:
+            self._carry()  # nobody waits for ends
+        return told
 
     def request(self, call: str, method: str, metadata: Mapping[str, bytes], message: bytes) -> Judgement:
         """What becomes of the request of a new call."""
@@ -122,6 +142,49 @@ class GoDriver:
     def records(self) -> list[tuple[str, Any]]:
         """What was recorded since the last time."""
         return records_of(self._ask("records")["Data"])
+
+    # --- shared state ---
+
+    def settle(self) -> None:
+        """What waited for the store happens."""
+        self._carry()
+
+    def merge(self) -> None:
+        """Merges its weak state."""
+        self._merge(due=True)
+
+    def leave(self) -> None:
+        """It ends with its calls."""
+        assert self._sharer is not None
+        for call in list(self._calls):
+            self.end(call)
+        self._carry()
+        for copy, names in enumerate(self._copies):
+            self._sharer.ask(*names, self._ask("store", Function="leave", Copy=copy)["Parts"])
+
+    def _merge(self, *, due: bool) -> None:
+        assert self._sharer is not None
+        for copy, names in enumerate(self._copies):
+            if names[1] and self._sharer.ask(*names, []) is not None:
+                self._step(copy, due=due)
+        self._carry()
+
+    def _carry(self) -> None:
+        for copy, (_, variable) in enumerate(self._copies):
+            while not variable and self._step(copy, due=False):
+                pass
+
+    def _step(self, copy: int, *, due: bool) -> bool:
+        assert self._sharer is not None
+        parts = self._ask("store", Function="take", Copy=copy, Due=due)["Parts"]
+        if not parts:
+            return False
+        answer = self._sharer.ask(*self._copies[copy], parts)
+        if answer is None:
+            self._ask("store", Function="unanswered", Copy=copy)
+            self._ask("store", Function="away", Copy=copy)
+            return False
+        return not self._ask("store", Function="answer", Copy=copy, Message=answer)["Text"]
 
 
 def _several(metadata: Mapping[str, bytes]) -> dict[str, list[bytes]]:

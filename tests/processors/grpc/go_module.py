@@ -76,6 +76,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 _BYTES = {"Text", "Message", "Data"}
+_LISTS = {"Parts"}
 _HEADERS = {"Metadata", "Trailers", "Own", "OwnTrailers"}
 
 
@@ -90,6 +91,8 @@ def _told(value: Any) -> Any:
 def _read(key: str, value: Any) -> Any:
     if key in _BYTES:
         return base64.b64decode(value or "")
+    if key in _LISTS:
+        return [base64.b64decode(it or "") for it in value or []]
     if key in _HEADERS:
         return {name: [base64.b64decode(it) for it in several] for name, several in (value or {}).items()}
     return value

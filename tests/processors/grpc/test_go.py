@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from appnet import __version__
 from appnet.processors.grpc.build import HOSTS, MACHINES
 from appnet.processors.grpc.container import Container
+from appnet.state.server import running_store, store_folder
 from tests.processors.grpc.chains import read_chains, write_chains
 from tests.processors.grpc.go_module import MODULE, WASM, isolation
 from tests.support.go import find_go, run_go
@@ -31,6 +33,15 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chains")
     write_chains(folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store() -> Iterator[None]:
+    """A store that the tests find by their environment."""
+    folder = store_folder()
+    with running_store(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPNET_STORE", str(folder / "store.sock"))
+        yield
 
 
 def _test(go: str, chains: Path, *flags: str, module: Path = MODULE, packages: str = "./...", **variables: str) -> str:

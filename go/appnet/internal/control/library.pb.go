@@ -419,7 +419,9 @@ type Chain struct {
 	// An encoded Resource of OpenTelemetry, which its telemetry carries.
 	Resource []byte `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
 	// Of the calls whose callers do not decide, so many of 2^32 - 1 are traced.
-	TraceShare    uint32 `protobuf:"varint,6,opt,name=trace_share,json=traceShare,proto3" json:"trace_share,omitempty"`
+	TraceShare uint32 `protobuf:"varint,6,opt,name=trace_share,json=traceShare,proto3" json:"trace_share,omitempty"`
+	// Where it shares state. Not set: it shares none.
+	Store         *Store `protobuf:"bytes,7,opt,name=store,proto3" json:"store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -496,6 +498,134 @@ func (x *Chain) GetTraceShare() uint32 {
 	return 0
 }
 
+func (x *Chain) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// Where chains share state, and how they use it.
+type Store struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a Unix socket; else host and port.
+	Path     string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Host     string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Port     uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
+	User     string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
+	Password string `protobuf:"bytes,5,opt,name=password,proto3" json:"password,omitempty"`
+	Database uint32 `protobuf:"varint,6,opt,name=database,proto3" json:"database,omitempty"`
+	// What keys begin with.
+	Scope string `protobuf:"bytes,7,opt,name=scope,proto3" json:"scope,omitempty"`
+	// How long a call waits, and the time between merges of weak state.
+	TimeoutMs uint32 `protobuf:"varint,8,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	MergeMs   uint32 `protobuf:"varint,9,opt,name=merge_ms,json=mergeMs,proto3" json:"merge_ms,omitempty"`
+	// The script that changes state.
+	Script        []byte `protobuf:"bytes,10,opt,name=script,proto3" json:"script,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Store) Reset() {
+	*x = Store{}
+	mi := &file_library_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Store) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Store) ProtoMessage() {}
+
+func (x *Store) ProtoReflect() protoreflect.Message {
+	mi := &file_library_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Store.ProtoReflect.Descriptor instead.
+func (*Store) Descriptor() ([]byte, []int) {
+	return file_library_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Store) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Store) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Store) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Store) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Store) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *Store) GetDatabase() uint32 {
+	if x != nil {
+		return x.Database
+	}
+	return 0
+}
+
+func (x *Store) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Store) GetTimeoutMs() uint32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *Store) GetMergeMs() uint32 {
+	if x != nil {
+		return x.MergeMs
+	}
+	return 0
+}
+
+func (x *Store) GetScript() []byte {
+	if x != nil {
+		return x.Script
+	}
+	return nil
+}
+
 var File_library_proto protoreflect.FileDescriptor
 
 const file_library_proto_rawDesc = "" +
@@ -532,7 +662,7 @@ const file_library_proto_rawDesc = "" +
 	"\x06chains\x18\x06 \x03(\v2\x18.appnet.library.v1.ChainR\x06chains\x12\x18\n" +
 	"\arecords\x18\a \x01(\tR\arecords\x12\x14\n" +
 	"\x05hosts\x18\b \x03(\tR\x05hosts\x12 \n" +
-	"\vapplication\x18\t \x01(\tR\vapplication\"\xa7\x01\n" +
+	"\vapplication\x18\t \x01(\tR\vapplication\"\xd7\x01\n" +
 	"\x05Chain\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
@@ -541,7 +671,21 @@ const file_library_proto_rawDesc = "" +
 	"\x04code\x18\x04 \x01(\fR\x04code\x12\x1a\n" +
 	"\bresource\x18\x05 \x01(\fR\bresource\x12\x1f\n" +
 	"\vtrace_share\x18\x06 \x01(\rR\n" +
-	"traceShare2T\n" +
+	"traceShare\x12.\n" +
+	"\x05store\x18\a \x01(\v2\x18.appnet.library.v1.StoreR\x05store\"\xf7\x01\n" +
+	"\x05Store\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\rR\x04port\x12\x12\n" +
+	"\x04user\x18\x04 \x01(\tR\x04user\x12\x1a\n" +
+	"\bpassword\x18\x05 \x01(\tR\bpassword\x12\x1a\n" +
+	"\bdatabase\x18\x06 \x01(\rR\bdatabase\x12\x14\n" +
+	"\x05scope\x18\a \x01(\tR\x05scope\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\b \x01(\rR\ttimeoutMs\x12\x19\n" +
+	"\bmerge_ms\x18\t \x01(\rR\amergeMs\x12\x16\n" +
+	"\x06script\x18\n" +
+	" \x01(\fR\x06script2T\n" +
 	"\aLibrary\x12I\n" +
 	"\x06Follow\x12\x19.appnet.library.v1.Report\x1a .appnet.library.v1.SignedVersion(\x010\x01B9Z7github.com/appnet-org/appnet/go/appnet/internal/controlb\x06proto3"
 
@@ -557,24 +701,26 @@ func file_library_proto_rawDescGZIP() []byte {
 	return file_library_proto_rawDescData
 }
 
-var file_library_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_library_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_library_proto_goTypes = []any{
 	(*Report)(nil),        // 0: appnet.library.v1.Report
 	(*Running)(nil),       // 1: appnet.library.v1.Running
 	(*SignedVersion)(nil), // 2: appnet.library.v1.SignedVersion
 	(*Version)(nil),       // 3: appnet.library.v1.Version
 	(*Chain)(nil),         // 4: appnet.library.v1.Chain
+	(*Store)(nil),         // 5: appnet.library.v1.Store
 }
 var file_library_proto_depIdxs = []int32{
 	1, // 0: appnet.library.v1.Report.running:type_name -> appnet.library.v1.Running
 	4, // 1: appnet.library.v1.Version.chains:type_name -> appnet.library.v1.Chain
-	0, // 2: appnet.library.v1.Library.Follow:input_type -> appnet.library.v1.Report
-	2, // 3: appnet.library.v1.Library.Follow:output_type -> appnet.library.v1.SignedVersion
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 2: appnet.library.v1.Chain.store:type_name -> appnet.library.v1.Store
+	0, // 3: appnet.library.v1.Library.Follow:input_type -> appnet.library.v1.Report
+	2, // 4: appnet.library.v1.Library.Follow:output_type -> appnet.library.v1.SignedVersion
+	4, // [4:5] is the sub-list for method output_type
+	3, // [3:4] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_library_proto_init() }
@@ -588,7 +734,7 @@ func file_library_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_library_proto_rawDesc), len(file_library_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

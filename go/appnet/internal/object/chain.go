@@ -2,7 +2,7 @@ package object
 
 // ABI is the version of the tables that a chain has to have; frames.h and chain.h say what they hold.
 const (
-	framesABI    = 3
+	framesABI    = 4
 	chainABI     = 3
 	maxMethods   = 1 << 12
 	maxFields    = 1 << 12
@@ -109,6 +109,7 @@ type runs interface {
 	metrics(instance uintptr, now, wall uint64, last bool) []byte
 	spans(instance uintptr, now, wall uint64) ([]byte, uint64)
 	spansLost(instance uintptr, count uint64)
+	store(function storeFunction, instance uintptr, copy int, x *exchange) uintptr
 	state(instance uintptr) []byte
 	close()
 }
@@ -120,6 +121,7 @@ func (c *Chain) Close() { c.runs.close() }
 type Instance struct {
 	Chain  *Chain
 	handle uintptr
+	stores *Stores // nil: it shares no state
 }
 
 // Setup is what an instance is told.
@@ -130,6 +132,7 @@ type Setup struct {
 	Scope      string // state goes on from version to version by this name
 	MaxMessage uint32
 	Backends   uint32 // hosts that calls may go to
+	Shares     string // its ID, unlike any other's: it shares state, and Stores says how; empty: it keeps its own
 }
 
 // New makes an instance, which runs the elements' init. Close the chain after the instance.
@@ -138,7 +141,7 @@ func (c *Chain) New(given Setup) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Instance{c, handle}, nil
+	return &Instance{Chain: c, handle: handle}, nil
 }
 
 // Free ends it; no call of it may go on.

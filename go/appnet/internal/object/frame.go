@@ -83,7 +83,8 @@ type Frame struct {
 	touched     uint32
 	failed      uint32
 	trace       uint32
-	_           uint32
+	waits       uint32  // the event is not over
+	_           uintptr // the chain's own
 }
 
 // list are the values of a field of many.
@@ -107,7 +108,8 @@ type Call struct {
 	known [maxKnown][2]string
 
 	method *Method
-	apart  *apart // of a chain in a module; nil: there is none yet
+	apart  *apart        // of a chain in a module; nil: there is none yet
+	wakes  chan struct{} // where it waits for the store; nil: it never has
 }
 
 // Reset makes it a new call of the instance.

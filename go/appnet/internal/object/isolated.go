@@ -175,6 +175,9 @@ func (i *isolated) call(function int, arguments ...uint32) (uint64, error) {
 // ---- instances
 
 func (i *isolated) instance(setup *Setup) (uintptr, error) {
+	if setup.Shares != "" {
+		return 0, errShares
+	}
 	i.setup = *setup
 	i.family = lockedFamily(setup.Scope)
 	defer i.family.mu.Unlock()
@@ -412,3 +415,7 @@ func (i *isolated) askedLocked(what func() ([]byte, error)) []byte {
 	}
 	return found
 }
+
+var errShares = errors.New("it shares state, and modules of WebAssembly do not: run it as native code")
+
+func (i *isolated) store(storeFunction, uintptr, int, *exchange) uintptr { panic(errShares) }

@@ -32,7 +32,7 @@ const (
 	wasmTouched     = 152
 	wasmFailed      = 156
 	wasmTrace       = 160
-	wasmFrameSize   = 168
+	wasmFrameSize   = 176 // with waits, and an address of the chain's own
 
 	wasmGivenSize = 16
 	wasmPairSize  = 16

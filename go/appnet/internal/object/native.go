@@ -29,6 +29,7 @@ type native struct {
 	pending     uintptr
 	dump        uintptr
 	release     uintptr
+	ofStores    [storeFunctions]uintptr
 }
 
 // Open opens a shared object after checking all of it.
@@ -71,6 +72,10 @@ func readChain(image *Image) (*Chain, error) {
 	for i, f := range []*uintptr{&n.pending, &n.dump, &n.release} {
 		*f = function(t.chain, chainHead, 23+i)
 	}
+	stores := r.table(r.address(t.frames, framesHead, 16), int(storeFunctions)*word)
+	for i := range n.ofStores {
+		n.ofStores[i] = function(stores, 0, i)
+	}
 	c.runs = n
 	return c, r.err
 }
@@ -100,6 +105,7 @@ type scratch struct {
 	setup           setup
 	size, count     uint64
 	scope, resource []byte
+	id              []byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -111,16 +117,16 @@ type setup struct {
 	backends        uint32
 }
 
-func viewOf(text []byte) view {
-	return view{uintptr(unsafe.Pointer(unsafe.SliceData(text))), uintptr(len(text))}
-}
-
 func (n *native) instance(given *Setup) (uintptr, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	s.scope, s.resource = []byte(given.Scope), given.Resource
+	s.scope, s.resource, s.id = []byte(given.Scope), given.Resource, []byte(given.Shares)
 	s.setup = setup{given.Seed, given.Now, given.Wall, viewOf(s.resource), viewOf(s.scope), given.MaxMessage, given.Backends}
-	handle := call4(n.instanceNew, uintptr(unsafe.Pointer(&s.setup)), 0, 0, 0)
+	create, id := n.instanceNew, viewOf(s.id)
+	if given.Shares != "" {
+		create = n.ofStores[storeInstanceNew]
+	}
+	handle := call4(create, uintptr(unsafe.Pointer(&s.setup)), id.data, id.size, 0)
 	runtime.KeepAlive(s)
 	if handle == 0 {
 		return 0, errors.New("no memory for its state")
@@ -133,7 +139,17 @@ func (n *native) free(instance uintptr) { call4(n.instanceEnd, instance, 0, 0, 0
 func (n *native) event(c *Call, what event) {
 	c.show()
 	call4(n.ofEvent[what], uintptr(unsafe.Pointer(&c.frame)), 0, 0, 0)
+	for c.frame.waits != 0 {
+		c.instance.stores.wait(c)
+		call4(n.ofStores[storeResume], uintptr(unsafe.Pointer(&c.frame)), 0, 0, 0)
+	}
 	runtime.KeepAlive(c)
+}
+
+func (n *native) store(function storeFunction, instance uintptr, copy int, x *exchange) uintptr {
+	result := call4(n.ofStores[function], instance, uintptr(copy), uintptr(unsafe.Pointer(x)), 0)
+	runtime.KeepAlive(x)
+	return result
 }
 
 // show tells C where what was given is.

@@ -75,7 +75,7 @@ type tables struct {
 
 // How many bytes stand in front of the addresses of an_frames and of an_chain, and how many addresses there are.
 const (
-	framesHead, framesNumbers = 24, 16
+	framesHead, framesNumbers = 24, 17
 	chainHead, chainNumbers   = 8, 26
 )
 

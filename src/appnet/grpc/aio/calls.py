@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextlib import suppress
 from typing import Any
 
 import grpc
 
-from appnet.grpc.frame import CANCELLED
 from appnet.grpc.metadata import Metadata, listed
 from appnet.grpc.passage import Ended, Passage, unreadable
 
@@ -105,7 +103,7 @@ class JudgedCall:
         code = error.code() if error is not None else grpc.StatusCode.OK
         leading, trailing = await self._metadata(call, last=True)
         try:
-            passage.finish_with(code.value[0], leading, trailing)
+            await passage.soon(passage.finish_with, code.value[0], leading, trailing)
         except Ended as ended:
             self._end(_ending_of(ended))
             return
@@ -138,8 +136,7 @@ class JudgedCall:
         return found
 
     def _cancelled(self) -> None:
-        with suppress(Ended):  # its caller has left
-            self._passage.finish_with(CANCELLED, [], [])
+        self._passage.left_by_caller()
         self._end(_Ending(grpc.StatusCode.CANCELLED, _LOCALLY, [], []))
 
     def cancelled(self) -> bool:
@@ -258,7 +255,7 @@ class UnaryCall(JudgedCall, grpc.aio.UnaryUnaryCall, grpc.aio.StreamUnaryCall): 
             return
         leading, trailing = await self._metadata(call, last=True)
         try:
-            response = passage.respond(response, leading, trailing, own=True)
+            response = await passage.soon(passage.respond_own, response, leading, trailing)
         except Ended as ended:
             self._end(_ending_of(ended))
             return
@@ -382,7 +379,7 @@ class StreamCall(JudgedCall, grpc.aio.UnaryStreamCall, grpc.aio.StreamStreamCall
     async def _respond(self, call: Any, response: Any) -> Any:
         passage = self._passage
         try:
-            response = passage.respond(response, *await self._metadata(call, last=False), own=True)
+            response = await passage.soon(passage.respond_own, response, *await self._metadata(call, last=False))
         except Ended as ended:
             call.cancel()
             self._end(_ending_of(passage.ended or ended))

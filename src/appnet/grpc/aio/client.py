@@ -91,15 +91,15 @@ class _Way:
         """Makes the call behind. Raises `Ended`."""
         passage = self._passage
         if not passage.method.request.streams and not hasattr(given, "__aiter__") and hasattr(given, "DESCRIPTOR"):
-            given = passage.begin(given)
+            given = await passage.soon(passage.begin, given)
         else:
-            passage.open()
+            await passage.soon(passage.open)
             given = await self._requests_after_first(_iterated(given))
         if passage.wait:
             left = passage.left()
             await asyncio.sleep(passage.wait if left is None else min(passage.wait, left))
         if passage.left() == 0:
-            passage.finish_with(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], [], [])
+            await passage.soon(passage.finish_with, grpc.StatusCode.DEADLINE_EXCEEDED.value[0], [], [])
             raise Ended(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], b"Deadline Exceeded")
         passage.sent()
         return await self._continuation(self._changed(), given)
@@ -109,10 +109,10 @@ class _Way:
         passage, held = self._passage, []
         if passage.method.request.holds:
             async for it in requests:
-                held.append(passage.request(it))
+                held.append(await passage.soon(passage.request, it))
                 break
             else:
-                passage.request(None)
+                await passage.soon(passage.request, None)
         return self._requests(held, requests)
 
     async def _requests(self, held: list[Any], requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -121,9 +121,9 @@ class _Way:
             yield it
         try:
             async for it in requests:
-                yield passage.request(it)
+                yield await passage.soon(passage.request, it)
             if passage.is_unasked:
-                passage.request(None)
+                await passage.soon(passage.request, None)
         except Ended:
             self._call.stop()
 

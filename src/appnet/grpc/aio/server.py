@@ -94,9 +94,9 @@ class AioContext(HeldContext):
             for _ in range(2):  # a call that is cut short ends its requests before it is cancelled: let that come
                 await asyncio.sleep(0)
             if self._passage.is_unasked:
-                self._passage.request(None)
+                await self._passage.soon(self._passage.request, None)
             return message
-        return self._passage.request(message)
+        return await self._passage.soon(self._passage.request, message)
 
     async def write(self, message: Any) -> None:
         """Sends a response, as the chain lets it go."""
@@ -104,7 +104,7 @@ class AioContext(HeldContext):
 
     async def respond(self, message: Any) -> Any:
         """A response, as the chain lets it go."""
-        out = self._passage.respond(message, self.header, self.trailer)
+        out = await self._passage.soon(self._passage.respond, message, self.header, self.trailer)
         self.take()
         await self.release()
         return out
@@ -154,9 +154,9 @@ def _generated(judges: Sequence[Judge], handler: Any, behaviour: Behaviour) -> B
 async def _begun(passage: Passage, handler: Any, given: Any, context: AioContext) -> Any:
     """The request, or the requests, as far as the chain is to see them before the handler runs. Raises `Ended`."""
     if not handler.request_streaming:
-        given = passage.begin(given)
+        given = await passage.soon(passage.begin, given)
     else:
-        passage.open()
+        await passage.soon(passage.open)
         if passage.method.request.holds:
             first = await context.read()
             context.held = [] if first is grpc.aio.EOF else [first]
@@ -200,7 +200,7 @@ async def _returned(passage: Passage, held: AioContext, handler: Any, response: 
     if passage.ended is not None:
         raise passage.ended
     if handler.response_streaming or held.number:
-        passage.finish_with(held.number, held.header, held.trailer)
+        await passage.soon(passage.finish_with, held.number, held.header, held.trailer)
         held.take()
         await held.release()
     else:
@@ -224,15 +224,16 @@ async def _in_time(passage: Passage, running: Any) -> Any:
 async def _ending(passage: Passage, held: AioContext, error: Exception) -> Ended | None:
     """How the chain ends a call whose handler has raised something; None: it leaves the error to gRPC."""
     if isinstance(error, Ended):
-        return held.ending(error)
+        ended: Ended = await passage.soon(held.ending, error)
+        return ended
     aborted = isinstance(error, Aborted)
-    ended = passage.ended or held.told(held.number if aborted else _UNKNOWN)
-    if ended is None:
+    told: Ended | None = passage.ended or await passage.soon(held.told, held.number if aborted else _UNKNOWN)
+    if told is None:
         if aborted:
             await held.end_as_told()
         await held.release()
         held.leave()
-    return ended
+    return told
 
 
 async def _run_generator(

@@ -32,6 +32,7 @@ _FLAGS = (
     *_SECTIONS,
     *(
         "-DAN_FREESTANDING=1",
+        "-DAN_SHARED=1",
         "-ffreestanding",
         "-fno-stack-protector",
         "-fno-asynchronous-unwind-tables",
@@ -49,7 +50,7 @@ def _host(machine: str) -> Host:
     triple, flags = _TARGETS[machine]
     return Host(
         f"library-{machine}",
-        sources=(RUNTIME / "freestanding.c", C / "memory.c", C / "events.c"),
+        sources=(RUNTIME / "freestanding.c", C / "memory.c", C / "events.c", C / "stores.c", C / "fibers.c"),
         exports=(RUNTIME / "chain_table.c", C / "frames_table.c"),
         include=(C,),
         triple=triple,

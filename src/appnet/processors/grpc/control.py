@@ -84,7 +84,7 @@ class LibraryNode:
     def offer(self, version: str, artifacts: Sequence[Artifact]) -> None:
         """Makes these all that it is to run."""
         self.version, self._since = version, time.time()
-        self.message = self._signer.signed(told(self.settings, version, artifacts), self._signer.now())
+        self.message = self._signer.signed(told(self.settings, version, artifacts, shares=True), self._signer.now())
         for it in self._control.followers_of(self):
             it.queue.put_nowait(self.message)
 

@@ -13,19 +13,21 @@ from appnet.interpret.rpc import WALL_AHEAD_NS, Repeated, values_of
 from appnet.observe import otlp
 from appnet.observe.records import REFUSALS
 from appnet.processors.grpc.schema import message_class
-from appnet.processors.processor import Delivered, Denied, Judgement, Substituted
+from appnet.processors.grpc.sharing import DrivenCarrier
+from appnet.processors.processor import Delivered, Denied, Judgement, Sharer, Substituted
 
 _ANSWER = "answer"
 
 
 class LibraryDriver:
-    """One instance of a chain, as a library judges by it."""
+    """One instance of a chain, as a library judges by it. ``sharer``: how it shares state, if it does."""
 
-    def __init__(self, binary: bytes, *, seed: int, hosts: int, now_ns: int) -> None:
+    def __init__(self, binary: bytes, *, seed: int, hosts: int, now_ns: int, sharer: Sharer | None = None) -> None:
         self.now_ns = now_ns
         chain = Chain(code_for(binary))
         now, wall = self._clock()
-        self._instance = Instance(chain, seed=seed, now_ns=now, wall_ns=wall, hosts=hosts)
+        self._carrier = None if sharer is None else DrivenCarrier(sharer, self._clock)
+        self._instance = Instance(chain, seed=seed, now_ns=now, wall_ns=wall, hosts=hosts, carrier=self._carrier)
         self._judges = {it.path: Judge(self._instance, it, server=True, clock=self._clock) for it in chain.methods}
         self._calls: dict[str, Passage] = {}
         self._classes: dict[tuple[int, str], Any] = {}
@@ -83,6 +85,25 @@ class LibraryDriver:
     def records(self) -> list[tuple[str, Any]]:
         """What was recorded since the last time."""
         return records_of(self._instance.records(*self._clock()))
+
+    # --- shared state ---
+
+    def settle(self) -> None:
+        """What waited for the store happens."""
+        assert self._carrier is not None
+        self._carrier.settle()
+
+    def merge(self) -> None:
+        """Merges its weak state."""
+        assert self._carrier is not None
+        self._carrier.merge()
+
+    def leave(self) -> None:
+        """It ends with its calls."""
+        assert self._carrier is not None
+        for call in list(self._calls):
+            self.end(call)
+        self._carrier.leave()
 
 
 def records_of(telemetry: bytes) -> list[tuple[str, Any]]:

@@ -32,6 +32,8 @@ from appnet.processors.processor import (
     Pieces,
     ProcessorError,
     Requirement,
+    Sharer,
+    SharingDriver,
     Target,
 )
 from appnet.system.address import Address
@@ -43,7 +45,7 @@ from appnet.system.tls import ServerTls
 LIBRARY = "library"
 
 # A library has one state for all goroutines of its process, and a balancer of its own.
-_GIVES = frozenset(Need) - {Need.SHARED_STATE, Need.MERGED_STATE}
+_GIVES = frozenset(Need)
 _REINSTALL = "install AppNet again; in a clone: make clean quickstart"
 
 
@@ -78,6 +80,15 @@ class GrpcLibrary:
 
         del target
         return LibraryDriver(binary, seed=seed, hosts=hosts, now_ns=now_ns)
+
+    def drive_sharing(
+        self, binary: bytes, target: str, sharer: Sharer, *, seed: int, hosts: int, now_ns: int
+    ) -> SharingDriver:
+        """The same, as one of several instances."""
+        from appnet.processors.grpc.driver import LibraryDriver
+
+        del target
+        return LibraryDriver(binary, seed=seed, hosts=hosts, now_ns=now_ns, sharer=sharer)
 
     def nodes(self) -> AbstractAsyncContextManager[Nodes]:
         """The control plane that programs of this machine follow."""

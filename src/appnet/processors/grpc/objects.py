@@ -37,8 +37,8 @@ class LibraryObjects:
         f'Programs read them when they start: `appnet.Embedded(os.DirFS("{FOLDER}"))`.'
     )
     kinds: Sequence[str] = ("configmaps",)
-    cannot_say = frozenset({Need.ROUTE})
-    """A file says nothing of where the pods of a Service are."""
+    cannot_say = frozenset({Need.ROUTE, Need.SHARED_STATE, Need.MERGED_STATE})
+    """A file says nothing of where the pods of a Service are. Nothing in a cluster says where the store is."""
 
     def problems(self, artifacts: Sequence[Artifact], services: Mapping[str, Service]) -> Iterable[Diagnostic]:
         """Nothing stands in their way."""

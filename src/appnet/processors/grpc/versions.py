@@ -12,10 +12,13 @@ from typing import Any
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
+from appnet.ir.sharing import shared_variables
 from appnet.processors.artifact import Artifact
-from appnet.processors.options import ChainOptions
+from appnet.processors.options import ChainOptions, StoreOptions, store_options
 from appnet.processors.processor import NodeSettings
 from appnet.processors.signing import SigningKey
+from appnet.state.layout import script
+from appnet.system.store_address import password_of, read_address
 
 LIBRARY_SERVICE = "appnet.library.v1.Library"
 _PROTO = Path(__file__).parent / "library.proto"
@@ -30,9 +33,11 @@ def message_class(name: str) -> Any:
     return load_proto(FileSource(_PROTO)).message_class(f"appnet.library.v1.{name}")
 
 
-def told(settings: NodeSettings, version: str, artifacts: Sequence[Artifact], name: str = "") -> Any:
+def told(
+    settings: NodeSettings, version: str, artifacts: Sequence[Artifact], name: str = "", *, shares: bool = False
+) -> Any:
     """All that a node is to run, as a ``Version``; ``name``: by what its records say where they are from, where that is
-    not its own."""
+    not its own. ``shares``: its chains share state, where they have any to share. Raises `NoPasswordError`."""
     end = settings.end
     message = message_class("Version")(
         id=version,
@@ -54,8 +59,34 @@ def told(settings: NodeSettings, version: str, artifacts: Sequence[Artifact], na
             code=it.binary,
             resource=options.resource(),
             trace_share=options.trace_share,
+            store=_store(it, settings) if shares else None,
         )
     return message
+
+
+def _store(it: Artifact, settings: NodeSettings) -> Any:
+    """Where an artifact shares state; None where it does not. Raises `NoPasswordError`."""
+    found = store_options(it.chain.chain.state, settings.application, settings.end)
+    shares = any(shared_variables(element) for element in it.elements)
+    return store_message(found) if found is not None and shares else None
+
+
+def store_message(store: StoreOptions) -> Any:
+    """The same as a ``Store``. Raises `NoPasswordError`."""
+    address = read_address(store.address)
+    host = address.hosts[0] if address.hosts else None
+    return message_class("Store")(
+        path=address.path,
+        host="" if host is None else host.host,
+        port=0 if host is None else host.port,
+        user=address.user,
+        password=password_of(address),
+        database=int(address.database or 0),
+        scope=store.scope,
+        timeout_ms=max(1, round(store.timeout * 1000)),
+        merge_ms=max(1, round(store.merge_every * 1000)),
+        script=script(),
+    )
 
 
 def signed(version: Any, key: SigningKey, made: int = 0) -> Any:

@@ -18,8 +18,12 @@ static const an_side *side_of_part(const an_method *method, an_part part) {
 
 static bool streams_at_all(const an_method *method) { return method->request.streams || method->response.streams; }
 
+an_instance *an_chain_instance_with(const an_services *services, const an_options *options, const an_carrier *carrier) {
+  return an_instance_new(services, options, carrier, sizeof(an_chain_call));
+}
+
 an_instance *an_chain_instance_new(const an_services *services, const an_options *options) {
-  return an_instance_new(services, options, NULL, sizeof(an_chain_call));
+  return an_chain_instance_with(services, options, NULL);
 }
 
 an_call *an_chain_call_make(an_instance *instance, size_t method, void *host) {

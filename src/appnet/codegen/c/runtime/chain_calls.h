@@ -5,6 +5,7 @@
 #include "lifecycle.h"
 #include "telemetry.h"
 
+an_instance *an_chain_instance_with(const an_services *services, const an_options *options, const an_carrier *carrier);
 an_instance *an_chain_instance_new(const an_services *services, const an_options *options);
 /* `make` and then `begin`: a host that has to know the call, when it is asked for metadata, comes in between. */
 an_call *an_chain_call_new(an_instance *instance, size_t method, void *host);

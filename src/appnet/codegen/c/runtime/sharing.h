@@ -23,7 +23,7 @@ typedef struct an_carrier {
   void (*ready)(void *host, size_t copy); /* there is a request to take; by any thread */
 } an_carrier;
 
-enum { AN_REQUEST_PARTS = 8 };
+enum { AN_REQUEST_PARTS = 8 }; /* hosts of frames know it, too: grpc/stores.py, go/appnet/internal/object/stores.go */
 
 typedef struct an_sharing {
   size_t (*count)(const an_instance *instance);

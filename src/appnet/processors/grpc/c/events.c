@@ -8,20 +8,16 @@ enum { RESOURCE_EXHAUSTED = 8 };
 
 /* ---- services ---------------------------------------------------------------------------------------------- */
 
-/* Whoever asks for the time: a frame, or an instance that has no call in hand. */
-typedef struct clock {
-  uint64_t now_ns, wall_ns;
-} clock;
-_Static_assert(offsetof(an_call_frame, now_ns) == offsetof(clock, now_ns), "a frame begins as a clock");
-_Static_assert(offsetof(an_call_frame, wall_ns) == offsetof(clock, wall_ns), "a frame begins as a clock");
+_Static_assert(offsetof(an_call_frame, now_ns) == offsetof(frames_clock, now_ns), "a frame begins as a clock");
+_Static_assert(offsetof(an_call_frame, wall_ns) == offsetof(frames_clock, wall_ns), "a frame begins as a clock");
 
 static uint64_t clock_now(void *host) {
-  const uint64_t at = ((const clock *)host)->now_ns;
+  const uint64_t at = ((const frames_clock *)host)->now_ns;
   return at != 0 ? at : an_clock_ns(AN_CLOCK_MONOTONIC);
 }
 
 static uint64_t clock_wall(void *host) {
-  const uint64_t at = ((const clock *)host)->wall_ns;
+  const uint64_t at = ((const frames_clock *)host)->wall_ns;
   return at != 0 ? at : an_clock_ns(AN_CLOCK_WALL);
 }
 
@@ -96,22 +92,15 @@ static bool peer(void *host, an_view *identity) {
 
 /* ---- instances --------------------------------------------------------------------------------------------- */
 
-/* What the services of an instance are asked of, and what else goes with it. */
-typedef struct holder {
-  clock clock;
-  const an_keeper *keeper;
-} holder;
-
-an_instance *frames_instance_new(const an_setup *setup) {
-  holder *it = an_alloc_zeroed(sizeof *it);
+an_instance *frames_instance_held(frames_holder *it, const an_setup *setup, const an_carrier *carrier) {
   if (it == NULL) return NULL;
-  it->clock = (clock){setup->now_ns, setup->wall_ns};
+  it->clock = (frames_clock){setup->now_ns, setup->wall_ns};
   if (setup->scope.size > 0) it->keeper = an_keeper_open(setup->scope);
   const an_services services = {it, clock_now, clock_wall, metadata_get, metadata_set, metadata_values, metadata_remove,
                                 peer, NULL};
   const an_options options = {setup->seed, setup->max_message, setup->backend_count, setup->resource, it->keeper};
   const bool whole = setup->scope.size == 0 || it->keeper != NULL;
-  an_instance *instance = whole ? an_chain_instance_new(&services, &options) : NULL;
+  an_instance *instance = whole ? an_chain_instance_with(&services, &options, carrier) : NULL;
   if (instance == NULL) {
     an_keeper_close(it->keeper);
     an_free(it);
@@ -121,29 +110,36 @@ an_instance *frames_instance_new(const an_setup *setup) {
   return instance;
 }
 
+an_instance *frames_instance_new(const an_setup *setup) {
+  return frames_instance_held(an_alloc_zeroed(sizeof(frames_holder)), setup, NULL);
+}
+
 void frames_instance_free(an_instance *instance) {
-  holder *it = instance->services.host;
+  frames_holder *it = instance->services.host;
   an_instance_free(instance);
+#if AN_SHARED
+  fibers_free(&it->fibers);
+#endif
   an_keeper_close(it->keeper);
   an_free(it);
 }
 
 uint8_t *frames_telemetry_take(an_instance *instance, const an_setup *now, size_t *size) {
-  holder *it = instance->services.host;
-  it->clock = (clock){now->now_ns, now->wall_ns};
+  frames_holder *it = instance->services.host;
+  it->clock = (frames_clock){now->now_ns, now->wall_ns};
   return an_records_take(instance, size);
 }
 
 uint8_t *frames_metrics_take(an_instance *instance, const an_setup *now, uint32_t last, size_t *size) {
-  holder *it = instance->services.host;
-  it->clock = (clock){now->now_ns, now->wall_ns};
+  frames_holder *it = instance->services.host;
+  it->clock = (frames_clock){now->now_ns, now->wall_ns};
   *size = 0;
   return last || an_metrics_pending(instance) ? an_metrics_take(instance, size) : NULL;
 }
 
 uint8_t *frames_spans_take(an_instance *instance, const an_setup *now, uint64_t *count, size_t *size) {
-  holder *it = instance->services.host;
-  it->clock = (clock){now->now_ns, now->wall_ns};
+  frames_holder *it = instance->services.host;
+  it->clock = (frames_clock){now->now_ns, now->wall_ns};
   return an_traces_take(instance, size, count);
 }
 
@@ -237,7 +233,7 @@ static bool is_done_with(const an_call_frame *frame) {
          call->trace == NULL;
 }
 
-void frames_open(an_call_frame *frame) {
+static void do_open(an_call_frame *frame) {
   event_begins(frame);
   an_call *call = frame->call = an_chain_call_make(frame->instance, frame->method, frame);
   if (call == NULL) {
@@ -254,7 +250,7 @@ void frames_open(an_call_frame *frame) {
 }
 
 /* Of a stream's call, what an event allocated ends with the next message: so must what it left. */
-void frames_request(an_call_frame *frame) {
+static void do_request(an_call_frame *frame) {
   event_begins(frame);
   enters(frame);
   frame->slots = an_message_new(frame->call, AN_REQUEST, frame->message_size);
@@ -262,18 +258,24 @@ void frames_request(an_call_frame *frame) {
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
 }
 
+static void do_end(an_call_frame *frame) {
+  if (AN_TRACE && frame->call->trace != NULL) an_trace_ended(frame->call, frame->status);
+  an_call_free(frame->call);
+  frame->call = NULL;
+}
+
 /* As open and then request, whose edits stand behind the other's: nothing has gone on in between. */
-void frames_begin(an_call_frame *frame) {
-  frames_open(frame);
+static void do_begin(an_call_frame *frame) {
+  do_open(frame);
   if (frame->verdict != AN_FORWARD) return;
   enters(frame);
   frame->slots = an_message_in(frame->call, AN_REQUEST, frame->message_size);
   message_comes(frame, AN_REQUEST);
   judged(frame, AN_REQUEST, true, frame->failed ? AN_REFUSE : an_judge_request(frame->call));
-  if (frame->verdict == AN_FORWARD && is_done_with(frame)) frames_end(frame);
+  if (frame->verdict == AN_FORWARD && is_done_with(frame)) do_end(frame);
 }
 
-void frames_response(an_call_frame *frame) {
+static void do_response(an_call_frame *frame) {
   event_begins(frame);
   enters(frame);
   frame->slots = an_message_new(frame->call, AN_RESPONSE, frame->message_size);
@@ -281,25 +283,43 @@ void frames_response(an_call_frame *frame) {
   judged(frame, AN_RESPONSE, true, frame->failed ? AN_REFUSE : an_judge_response(frame->call));
 }
 
-void frames_end_response(an_call_frame *frame) {
+static void do_end_response(an_call_frame *frame) {
   event_begins(frame);
   enters(frame);
   judged(frame, AN_RESPONSE, true, an_end_response(frame->call, frame->status));
 }
 
-void frames_end(an_call_frame *frame) {
-  if (AN_TRACE && frame->call->trace != NULL) an_trace_ended(frame->call, frame->status);
-  an_call_free(frame->call);
-  frame->call = NULL;
-}
-
-void frames_finish(an_call_frame *frame) {
-  frames_response(frame);
+static void do_finish(an_call_frame *frame) {
+  do_response(frame);
   if (frame->verdict != AN_FORWARD || frame->touched || frame->edits != NULL) return;
   frame->status = 0;
-  frames_end(frame);
+  do_end(frame);
 }
 
 const an_value *frames_values(an_call_frame *frame, an_part part, size_t field, size_t *count) {
   return an_values(frame->call, part, field, count);
 }
+
+/* ---- events that may wait -------------------------------------------------------------------------------------- */
+
+static void show(an_call_frame *frame, void (*event)(an_call_frame *frame)) {
+  frame->waits = 0;
+#if AN_SHARED
+  const an_instance *instance = frame->instance;
+  frames_holder *it = instance->services.host;
+  if (instance->merges != NULL) it->clock = (frames_clock){frame->now_ns, frame->wall_ns}; /* of the last writes */
+  if (instance->copies != NULL) {
+    if (!fibers_run(&it->fibers, frame, event)) refuse_for_memory(frame); /* at the end, the call is kept back */
+    return;
+  }
+#endif
+  event(frame);
+}
+
+void frames_open(an_call_frame *frame) { show(frame, do_open); }
+void frames_begin(an_call_frame *frame) { show(frame, do_begin); }
+void frames_request(an_call_frame *frame) { show(frame, do_request); }
+void frames_response(an_call_frame *frame) { show(frame, do_response); }
+void frames_end_response(an_call_frame *frame) { show(frame, do_end_response); }
+void frames_end(an_call_frame *frame) { show(frame, do_end); }
+void frames_finish(an_call_frame *frame) { show(frame, do_finish); }

@@ -17,9 +17,10 @@
 #define AN_FRAMES_H
 
 #include "memory.h"
+#include "sharing.h"
 
 /* Version of this table and of all it names, an_chain and an_method included; a host refuses any other. */
-#define AN_FRAMES_ABI 3u
+#define AN_FRAMES_ABI 4u
 
 typedef struct an_pair {
   an_view key, value;
@@ -82,6 +83,9 @@ typedef struct an_call_frame {
   uint32_t failed;          /* out of memory: the verdict is a refusal */
   /* in at the first event, out from then on */
   uint32_t trace;           /* an_tracing; afterwards, whether the call has a span */
+  /* out */
+  uint32_t waits;           /* the event is not over: it waits for the store, and an_stores goes on with it */
+  struct fiber *fiber;      /* the chain's own */
 } an_call_frame;
 
 /* What an instance is told. */
@@ -104,6 +108,34 @@ typedef enum an_wants {
   AN_WANTS_CLOCK = 1 << 5,
   AN_WANTS_SIZE = 1 << 6, /* message_size */
 } an_wants;
+
+/* What host and chain tell one another about the store of shared state. */
+typedef struct an_exchange {
+  uint64_t now_ns, wall_ns; /* in, as a frame has them */
+  uint64_t due;             /* in: see an_sharing.request_take */
+  uint64_t count;           /* out: how many parts there are */
+  an_view parts[AN_REQUEST_PARTS];
+  an_view answer;           /* in */
+  an_view flaw;             /* out: what is wrong with the answer; empty: nothing */
+} an_exchange;
+
+/* How a host shares state: as an_sharing has it (sharing.h), which says what each function does. Where a handler of an event
+ * waits for the store, the event returns with frame.waits: the frame, and what was lent to the event, stay as they are. Once
+ * a function of this table has had an effect, `woken` gives the frames whose events go on, until it gives NULL; `resume`
+ * goes on with one of them, in any thread, and may return with frame.waits again. */
+typedef struct an_stores {
+  an_instance *(*instance_new)(const an_setup *setup, const uint8_t *id, size_t size); /* id: see an_carrier */
+  uint64_t (*count)(an_instance *instance);
+  void (*names)(an_instance *instance, size_t copy, an_exchange *it); /* parts: the element, and the variable or nothing */
+  uint64_t (*take)(an_instance *instance, size_t copy, an_exchange *it); /* whether there is a request */
+  void (*answer)(an_instance *instance, size_t copy, an_exchange *it);
+  void (*unanswered)(an_instance *instance, size_t copy, an_exchange *it);
+  void (*away)(an_instance *instance, size_t copy, an_exchange *it);
+  uint64_t (*waits_since)(an_instance *instance, size_t copy, an_exchange *it);
+  void (*leave)(an_instance *instance, size_t copy, an_exchange *it);
+  an_call_frame *(*woken)(an_instance *instance);
+  void (*resume)(an_call_frame *frame);
+} an_stores;
 
 typedef struct an_frames {
   uint32_t abi;
@@ -131,6 +163,7 @@ typedef struct an_frames {
   /* The spans since the last time as an encoded ExportTraceServiceRequest, and how many; NULL where there are none. */
   uint8_t *(*spans_take)(an_instance *instance, const an_setup *clock, uint64_t *count, size_t *size);
   void (*spans_lost)(an_instance *instance, uint64_t count); /* so many that were taken went nowhere */
+  const an_stores *stores; /* NULL: the module cannot share state */
 } an_frames;
 
 #endif

@@ -34,4 +34,7 @@ const an_frames appnet_frames = {
     .metrics_take = frames_metrics_take,
     .spans_take = frames_spans_take,
     .spans_lost = an_traces_lost,
+#if AN_SHARED
+    .stores = &frames_stores,
+#endif
 };

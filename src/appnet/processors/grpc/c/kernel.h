@@ -2,11 +2,12 @@
 #ifndef AN_KERNEL_H
 #define AN_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #if defined(__x86_64__)
-enum { SYSTEM_MMAP = 9, SYSTEM_MUNMAP = 11, SYSTEM_SCHED_YIELD = 24, SYSTEM_CLOCK_GETTIME = 228 };
+enum { SYSTEM_MMAP = 9, SYSTEM_MPROTECT = 10, SYSTEM_MUNMAP = 11, SYSTEM_SCHED_YIELD = 24, SYSTEM_CLOCK_GETTIME = 228 };
 
 static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
   long result;
@@ -20,7 +21,7 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
   return result;
 }
 #elif defined(__aarch64__)
-enum { SYSTEM_MMAP = 222, SYSTEM_MUNMAP = 215, SYSTEM_SCHED_YIELD = 124, SYSTEM_CLOCK_GETTIME = 113 };
+enum { SYSTEM_MMAP = 222, SYSTEM_MUNMAP = 215, SYSTEM_MPROTECT = 226, SYSTEM_SCHED_YIELD = 124, SYSTEM_CLOCK_GETTIME = 113 };
 
 static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
   register long x8 __asm__("x8") = number;
@@ -44,6 +45,12 @@ static inline void *kernel_map(size_t size) {
 
 static inline void kernel_unmap(void *memory, size_t size) {
   (void)kernel_call(SYSTEM_MUNMAP, (long)(uintptr_t)memory, (long)size, 0, 0, 0, 0);
+}
+
+/* Nobody can touch it from now on. */
+static inline bool kernel_forbid(void *memory, size_t size) {
+  enum { NOTHING = 0 };
+  return kernel_call(SYSTEM_MPROTECT, (long)(uintptr_t)memory, (long)size, NOTHING, 0, 0, 0) == 0;
 }
 
 static inline void kernel_yield(void) { (void)kernel_call(SYSTEM_SCHED_YIELD, 0, 0, 0, 0, 0, 0); }
