@@ -49,7 +49,7 @@ def test_what_refuses_moves_to_the_client_where_records_may_differ() -> None:
 def test_the_less_must_stay_the_less_is_expected_to_cost(application: Application) -> None:
     planner = Planner(application, DEFAULT, "wasm")
     no, strong, weak, ignore = (
-        planner.at(it).predicted for it in (OptLevel.NO, OptLevel.STRONG, OptLevel.WEAK, OptLevel.IGNORE)
+        round(planner.at(it).predicted, 6) for it in (OptLevel.NO, OptLevel.STRONG, OptLevel.WEAK, OptLevel.IGNORE)
     )
     assert no > strong >= weak >= ignore
 

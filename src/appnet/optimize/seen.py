@@ -56,8 +56,8 @@ def seen(
     """What each chain did between two looks at the counts (see `appnet.observe.totals_page`).
 
     ``modules``: the name of the artifact that each version of a chain is a version of. Where two processors stand on
-    one side, each judges the same calls by a module of its own: those that one judged are the side's. A version that
-    is not named there stands for a module.
+    one side, each judges the same calls by a module of its own: those that one judged are the side's. Versions that
+    are not named there are taken for those of one module.
     """
     seconds = max(after["time"] - before["time"], 1e-3)
     grown = {kind: list(_grown(before[kind], after[kind])) for kind in SEEN}
@@ -78,7 +78,7 @@ def _of_chain(
     stays: dict[str, Histogram] = {}
     for it in mine("calls"):
         side, stay = it["side"], it["stay"]
-        by = side, modules.get(it["version"], it["version"])
+        by = side, modules.get(it["version"], "")
         judged[by] = judged.get(by, 0) + it["count"]
         if stay is not None:
             stays[side] = stays[side].plus(stay) if side in stays else stay

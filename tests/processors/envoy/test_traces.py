@@ -143,7 +143,7 @@ def test_a_refusal_says_which_row_and_no_value() -> None:
     assert events(span) == [("other", "req", "1b", "forward"), ("guard", "req", "1a", "refuse")]
     assert span.events[-1].attributes["rpc.response.status_code"] == "PERMISSION_DENIED"
     assert SECRET not in repr(span)
-    assert "bad" not in repr(span)
+    assert "bad" not in repr(span.events)  # ids are random, and hexadecimal
 
 
 def test_repetitions_are_one_event_and_many_events_are_counted() -> None:
