@@ -230,7 +230,7 @@ async def test_hostile_contents_stop_no_other_element(tmp_path: Path, part: str)
             client.zadd(keys["order"], {member: 0})
 
     other = LOCAL.replace("string, int", "int, int").replace("'x'", "5") if part == "cut key" else LOCAL
-    async with scene(tmp_path, logging=other) as it:
+    async with scene(tmp_path, logging=other, timeout="2s") as it:
         await it.calls.pass_again()
         spoil(it.client)
         await it.calls.pass_again()
