@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-
 from appnet.application.model import StateStore
 from appnet.cli.cluster import cluster_of
 from appnet.deploy.kubernetes.client.cluster import Cluster, ClusterError, MissingError
 from appnet.deploy.kubernetes.client.configurations import one
+from appnet.deploy.kubernetes.store_secret import PASSWORD, password_in
 
 
 def store_in_cluster(name: str, namespace: str | None) -> tuple[StateStore, str]:
@@ -24,11 +23,12 @@ def store_in_cluster(name: str, namespace: str | None) -> tuple[StateStore, str]
 
 def _password(cluster: Cluster, secret: str) -> str:
     try:
-        data = cluster.get(f"/api/v1/namespaces/{cluster.namespace}/secrets/{secret}").get("data") or {}
-        return base64.b64decode(data["password"]).decode().rstrip("\r\n")
+        found = cluster.get(f"/api/v1/namespaces/{cluster.namespace}/secrets/{secret}")
     except MissingError:
         told = f"no Secret {secret} in namespace {cluster.namespace}, which the AppNetConfig names"
         raise ClusterError(f"{told}: make it, or name another as `state.secret`", wrong_input=True) from None
-    except (KeyError, ValueError):
-        told = f"the Secret {secret} in namespace {cluster.namespace} has no text under `password`"
-        raise ClusterError(f"{told}: put the store's password there", wrong_input=True) from None
+    password = password_in(found.get("data") or {})
+    if not password:
+        told = f"the Secret {secret} in namespace {cluster.namespace} has no text under `{PASSWORD}`"
+        raise ClusterError(f"{told}: put the store's password there", wrong_input=True)
+    return password

@@ -114,9 +114,9 @@ class Chain:
             name: _FUNCTION(image.function(address))
             for name, address in zip((*_FUNCTIONS, *_OF_THE_CHAIN), addresses, strict=True)
         }
+        stores = image.words(words[16], len(_OF_STORES)) if words[16] else ()
         self.stores: dict[str, Any] = {
-            name: _FUNCTION(image.function(address))
-            for name, address in zip(_OF_STORES, image.words(words[16], len(_OF_STORES)), strict=True)
+            name: _FUNCTION(image.function(address)) for name, address in zip(_OF_STORES, stores, strict=bool(stores))
         }
         self.methods = [
             self._method(at, index) for index, at in enumerate(self._rows(table[3], table[4], _METHOD_SIZE))
@@ -203,7 +203,7 @@ class Instance:
     """The state of a chain in this process; ``scope``: state goes on from version to version by this name.
 
     ``now_ns`` and ``wall_ns``: of the moment. ``carrier``: how it shares state; None: it keeps its own. Raises
-    `MemoryError`.
+    `MemoryError`, and `ValueError` for a carrier where the chain shares nothing.
     """
 
     def __init__(
@@ -230,6 +230,8 @@ class Instance:
         )
         if carrier is None:
             self.handle: int = chain.functions["instance_new"](ctypes.addressof(setup), 0, 0, 0)
+        elif not chain.stores:
+            raise ValueError("it shares no state, and is told of a store")
         else:
             own = ctypes.create_string_buffer(carrier.name)
             self.handle = chain.stores["instance_new"](

@@ -40,12 +40,10 @@ class Target:
     """Something that a processor loads code as.
 
     ``suffix``: of its files. ``gives``: what elements get there; ``alone``: where the processor has a single worker.
-    ``not_at``: what a side does not give all the same.
-    ``inside``: it is loaded into the service's own program, so that nothing runs beside that.
+    ``not_at``: what a side does not give all the same. ``inside``: it is loaded into the service's own program.
     ``ends_begun``: whether a call whose response has begun can still end with an element's status. ``sets_empty``:
     whether metadata can be set to the empty text. ``one_denial``: callers of refused calls get neither text nor code.
-    ``borrowed``: its code is another target's, and there is nothing else to try. ``asks``: what it gives only where a
-    control plane carries for it what it asks of stores.
+    ``borrowed``: its code is another target's, and nothing else is tried. ``asks``: what needs a gateway to stores.
     """
 
     name: str
@@ -80,8 +78,7 @@ class NodeSettings:
     ``folder`` receives its files and log; ``records`` is where elements' records go, as OTLP over HTTP; None: they are
     dropped. ``bind``: where it takes calls; port 0 is a free one. ``chains``: the names of all artifacts that it may be
     given, in request order. ``instance``: of its service, as the program is told by $APPNET_NODE. ``application``: what
-    it is part of; empty where nobody asks. ``gateway``: the secret of the gateway to stores of shared state, which is
-    where records go; empty: there is none.
+    it is part of; empty where nobody asks. ``gateway``: the secret of the gateway to stores; empty: there is none.
     """
 
     name: str

@@ -14,6 +14,8 @@ from appnet.grpc.container import MACHINE
 from appnet.grpc.frame import FORWARD, Call
 from appnet.ir import compile_element
 from appnet.processors.grpc.build import build_for
+from appnet.processors.grpc.sharing import DrivenCarrier
+from appnet.processors.processor import Sharer
 from tests.support.programs import program
 from tests.support.sample import SAMPLE
 
@@ -36,3 +38,12 @@ def test_the_end_of_a_stream_has_no_message(status: int) -> None:
         assert (judge(), call.touched) == (FORWARD, True)
     assert (call.end_response(status), call.touched) == (FORWARD, False)
     call.end()
+
+
+def test_a_chain_that_shares_nothing_takes_no_store() -> None:
+    """What sharing needs is not in its code."""
+    element = compile_element(TextSource(Path("e.appnet"), program("set(rpc, 'text', 'sent')")), SAMPLE).element
+    chain = Chain(build_for(print_chain(ChainSource("chain", "1", [(SAMPLE, [element])])), MACHINE))
+    carrier = DrivenCarrier(Sharer(b"1", lambda *_: None), lambda: (1, 1))
+    with pytest.raises(ValueError, match="shares no state"):
+        Instance(chain, seed=1, now_ns=1, wall_ns=1, carrier=carrier)

@@ -129,7 +129,7 @@ def test_a_chain_needs_nothing(machine: str, chains: Path) -> None:
     assert code[:4] == b"\x7fELF"
     assert int.from_bytes(code[18:20], "little") == {"amd64": 62, "arm64": 183}[machine]
     assert b"libc" not in code
-    assert len(code) < 190_000
+    assert len(code) < 130_000
 
 
 def test_there_is_a_host_for_each_machine() -> None:

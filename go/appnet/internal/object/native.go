@@ -29,7 +29,7 @@ type native struct {
 	pending     uintptr
 	dump        uintptr
 	release     uintptr
-	ofStores    [storeFunctions]uintptr
+	ofStores    [storeFunctions]uintptr // all 0: it shares no state
 }
 
 // Open opens a shared object after checking all of it.
@@ -72,9 +72,11 @@ func readChain(image *Image) (*Chain, error) {
 	for i, f := range []*uintptr{&n.pending, &n.dump, &n.release} {
 		*f = function(t.chain, chainHead, 23+i)
 	}
-	stores := r.table(r.address(t.frames, framesHead, 16), int(storeFunctions)*word)
-	for i := range n.ofStores {
-		n.ofStores[i] = function(stores, 0, i)
+	if address := r.address(t.frames, framesHead, 16); address != 0 {
+		stores := r.table(address, int(storeFunctions)*word)
+		for i := range n.ofStores {
+			n.ofStores[i] = function(stores, 0, i)
+		}
 	}
 	c.runs = n
 	return c, r.err
@@ -124,7 +126,9 @@ func (n *native) instance(given *Setup) (uintptr, error) {
 	s.setup = setup{given.Seed, given.Now, given.Wall, viewOf(s.resource), viewOf(s.scope), given.MaxMessage, given.Backends}
 	create, id := n.instanceNew, viewOf(s.id)
 	if given.Shares != "" {
-		create = n.ofStores[storeInstanceNew]
+		if create = n.ofStores[storeInstanceNew]; create == 0 {
+			return 0, errors.New("it shares no state, and is told of a store")
+		}
 	}
 	handle := call4(create, uintptr(unsafe.Pointer(&s.setup)), id.data, id.size, 0)
 	runtime.KeepAlive(s)

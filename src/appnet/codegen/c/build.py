@@ -78,6 +78,11 @@ def build(code: str, host: Host) -> bytes:
     return _compile(chain, host.folders, [*flags, *host.link], objects=(runtime,)).read_bytes()
 
 
+def wants(code: str, name: str) -> bool:
+    """Whether a printed chain wants this of its host, as `APPNET_WANTS_…` in its first lines says."""
+    return f"\n#define APPNET_WANTS_{name} 1\n" in code
+
+
 def compile_library(
     sources: Sequence[Path],
     *,

@@ -36,6 +36,7 @@ HOSTS = {
             RUNTIME / "freestanding.c",
             _WASM / "event.c",
             _WASM / "handover.c",
+            _WASM / "posts.c",
             _WASM / "outbox.c",
             _WASM / "gateway.c",
             _WASM / "ticks.c",

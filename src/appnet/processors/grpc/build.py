@@ -32,7 +32,6 @@ _FLAGS = (
     *_SECTIONS,
     *(
         "-DAN_FREESTANDING=1",
-        "-DAN_SHARED=1",
         "-ffreestanding",
         "-fno-stack-protector",
         "-fno-asynchronous-unwind-tables",
@@ -46,15 +45,17 @@ _LINK = (
 )
 
 
-def _host(machine: str) -> Host:
+def _host(machine: str, *, shares: bool = False) -> Host:
+    """``shares``: for chains with state in a store; what they need is a third of their code."""
     triple, flags = _TARGETS[machine]
+    sharing = (C / "stores.c", C / "fibers.c") if shares else ()
     return Host(
         f"library-{machine}",
-        sources=(RUNTIME / "freestanding.c", C / "memory.c", C / "events.c", C / "stores.c", C / "fibers.c"),
+        sources=(RUNTIME / "freestanding.c", C / "memory.c", C / "events.c", *sharing),
         exports=(RUNTIME / "chain_table.c", C / "frames_table.c"),
         include=(C,),
         triple=triple,
-        flags=(*_FLAGS, *flags),
+        flags=(*_FLAGS, *flags, *(("-DAN_SHARED=1",) if shares else ())),
         link=_LINK,
     )
 
@@ -93,15 +94,17 @@ def _isolated() -> Host:
 
 
 HOSTS = {**{machine: _host(machine) for machine in MACHINES}, ISOLATED: _isolated()}
+_SHARING = {machine: _host(machine, shares=True) for machine in MACHINES}
 
 
 def build(code: str) -> bytes:
     """The printed chain for all machines, packed. Raises `InternalError` where it does not compile."""
     with ThreadPoolExecutor() as pool:
-        built = pool.map(lambda machine: c.build(code, HOSTS[machine]), HOSTS)
+        built = pool.map(lambda machine: build_for(code, machine), HOSTS)
         return Container(dict(zip(HOSTS, built, strict=True))).pack()
 
 
 def build_for(code: str, machine: str) -> bytes:
-    """The shared object alone."""
-    return c.build(code, HOSTS[machine])
+    """The code for one of `HOSTS` alone."""
+    sharing = _SHARING if c.wants(code, "STORE") else {}
+    return c.build(code, sharing.get(machine, HOSTS[machine]))

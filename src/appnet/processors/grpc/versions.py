@@ -12,7 +12,6 @@ from typing import Any
 from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
-from appnet.ir.sharing import shared_variables
 from appnet.processors.artifact import Artifact
 from appnet.processors.options import ChainOptions, StoreOptions, store_options
 from appnet.processors.processor import NodeSettings
@@ -67,8 +66,7 @@ def told(
 def _store(it: Artifact, settings: NodeSettings) -> Any:
     """Where an artifact shares state; None where it does not. Raises `NoPasswordError`."""
     found = store_options(it.chain.chain.state, settings.application, settings.end)
-    shares = any(shared_variables(element) for element in it.elements)
-    return store_message(found) if found is not None and shares else None
+    return store_message(found) if found is not None and it.in_store else None
 
 
 def store_message(store: StoreOptions) -> Any:

@@ -17,7 +17,15 @@ from appnet.diagnostics.diagnostic import InternalError
 from appnet.ir.nodes import Element, HandlerEffects, StateClass
 from appnet.ir.numbering import Numbering, numbering
 from appnet.ir.secrets import ChainSecrets
-from appnet.ir.sharing import Sharing, as_merged, shares, steps_in_store, tried_by_steps, unavailable_of
+from appnet.ir.sharing import (
+    Sharing,
+    as_merged,
+    shared_variables,
+    shares,
+    steps_in_store,
+    tried_by_steps,
+    unavailable_of,
+)
 from appnet.ir.walk import call_of, statements
 from appnet.language.messages import MethodSignature
 
@@ -163,6 +171,7 @@ class _ChainPrinter:
             "STATE": bool(self._variables()) or self._numbering.counts,
             "DEADLINES": any(method.sets_deadlines for method in self._methods),
             "REPLY": any(method.replies for method in self._methods),
+            "STORE": any(shared_variables(element) for _, all_ in self._chain.methods for element in all_),
             **self._asked_for(),
         }
         lines = [

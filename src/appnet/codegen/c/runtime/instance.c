@@ -1,6 +1,7 @@
 #include "instance.h"
 
 #include "metrics.h"
+#include "octets.h"
 
 enum {
   AN_CALL_BLOCK = 2048,   /* arena bytes that every call carries: enough for the messages of most RPCs */
@@ -104,6 +105,12 @@ void an_buffer_append(an_buffer *buffer, const void *bytes, size_t size) {
   }
   memcpy(buffer->data + buffer->size, bytes, size);
   buffer->size = needed;
+}
+
+void an_buffer_append_u32(an_buffer *buffer, uint32_t value) {
+  uint8_t bytes[4];
+  store_le32(bytes, value);
+  an_buffer_append(buffer, bytes, sizeof bytes);
 }
 
 void an_buffer_free(an_buffer *buffer) {

@@ -51,6 +51,7 @@ typedef struct an_buffer {
 } an_buffer;
 
 void an_buffer_append(an_buffer *buffer, const void *bytes, size_t size);
+void an_buffer_append_u32(an_buffer *buffer, uint32_t value);
 void an_buffer_free(an_buffer *buffer);
 
 /* Where a state dump is written. */

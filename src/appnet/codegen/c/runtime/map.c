@@ -12,9 +12,7 @@ static void *map_value(const an_type *type, an_map_entry *entry) { return (uint8
 
 static bool is_journaled(const an_heap *heap) { return heap != NULL && heap->journal != NULL; }
 
-static bool is_tried(const an_heap *heap) { return heap != NULL && heap->trial != NULL; }
-
-static bool is_merged(const an_heap *heap) { return heap != NULL && heap->merging != NULL; }
+static bool is_merged(const an_heap *heap) { return AN_SHARED && heap != NULL && heap->merging != NULL; }
 
 static bool keys_are_text(const an_type *type) { return type->first->kind == AN_STRING; }
 
@@ -117,7 +115,7 @@ static void map_remove(an_heap *heap, const an_type *type, an_map *map, uint32_t
 static void map_drop_oldest(an_heap *heap, const an_type *type, an_map *map) {
   if (map->oldest == 0) return;
   const void *key = map_key(an_map_entry_at(map, type, map->oldest));
-  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
+  if (an_is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
   if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   map_remove(heap, type, map, table_place_of(map, type, map->oldest));
   an_heap_evicted(heap, 1);
@@ -223,7 +221,7 @@ static void map_renew(an_scope *scope, an_heap *heap, const an_type *type, an_ma
 static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map *map, uint32_t capacity, const void *key,
                     const void *value) {
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, value);
-  if (is_tried(heap)) an_trial_set(heap->trial, type, map, key, value);
+  if (an_is_tried(heap)) an_trial_set(heap->trial, type, map, key, value);
   if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   if (map->size > 0) {
     uint32_t name = map->table[map_find(map, type, key, map_hash(map, type, key))];
@@ -232,7 +230,7 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
       return;
     }
   }
-  if (is_tried(heap)) an_trial_grows(heap->trial, map, map->size, capacity);
+  if (an_is_tried(heap)) an_trial_grows(heap->trial, map, map->size, capacity);
   if (map->size >= capacity) map_drop_oldest(heap, type, map);
   /* State that a version with more room filled since it was trimmed gets smaller step by step. */
   if (heap != NULL && map->size >= capacity) map_drop_oldest(heap, type, map);
@@ -258,13 +256,13 @@ static void map_set(an_scope *scope, an_heap *heap, const an_type *type, an_map 
 }
 
 static void map_delete(an_heap *heap, const an_type *type, an_map *map, const void *key) {
-  if (is_tried(heap)) an_trial_read(heap->trial, type, map, key);
+  if (an_is_tried(heap)) an_trial_read(heap->trial, type, map, key);
   if (is_merged(heap)) an_merging_entry(heap->merging, type, map, key);
   if (map->size == 0) return;
   if (is_journaled(heap)) an_journal_map(heap->journal, type, map, key, NULL);
   uint32_t at = map_find(map, type, key, map_hash(map, type, key));
   if (map->table[at] == 0) return;
-  if (is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
+  if (an_is_tried(heap)) an_trial_delete(heap->trial, type, map, key);
   map_remove(heap, type, map, at);
 }
 
@@ -328,5 +326,5 @@ void an_map_store(an_scope *scope, an_heap *heap, const an_type *type, an_map *p
   *place = value;
   an_map_own(scope, heap, type, place, capacity);
   if (is_journaled(heap)) an_journal_whole(heap->journal, place);
-  if (is_tried(heap)) an_trial_whole(heap->trial, type, place);
+  if (an_is_tried(heap)) an_trial_whole(heap->trial, type, place);
 }

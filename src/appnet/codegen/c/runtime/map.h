@@ -89,11 +89,11 @@ static inline const void *an_map_get_text(const an_map *map, const an_type *type
 
 /* A handler looks the key up in a Map of state. */
 static inline void an_map_read_number(an_heap *heap, const an_type *type, const an_map *map, uint64_t key) {
-  if (heap->trial != NULL) an_trial_read(heap->trial, type, map, &key);
+  if (an_is_tried(heap)) an_trial_read(heap->trial, type, map, &key);
 }
 
 static inline void an_map_read_text(an_heap *heap, const an_type *type, const an_map *map, an_view key) {
-  if (heap->trial != NULL) an_trial_read(heap->trial, type, map, &key);
+  if (an_is_tried(heap)) an_trial_read(heap->trial, type, map, &key);
 }
 
 /* `type` is the Map's. Keys and values of a Map in the arena are stored as they are, those of state are copied. */

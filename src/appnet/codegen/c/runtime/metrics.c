@@ -467,23 +467,17 @@ static void append_histogram(metrics_batch *it, size_t method, const uint64_t *c
   an_otlp_close(it->to, point);
 }
 
-static void append_durations(metrics_batch *it, const char *name) {
+/* `of_chain`: how long it had calls in hand, and not how long they took. */
+static void append_durations(metrics_batch *it, const char *name, bool of_chain) {
   const an_metrics *metrics = it->instance->metrics;
   metric of = open_metric(it, name, "s", TAG_EXPONENTIAL);
   for (size_t i = 0; i < it->instance->program->method_count; i++) {
     uint64_t cells[1 + BUCKETS];
-    for (size_t n = 0; n <= BUCKETS; n++) cells[n] = tally_total(metrics, metrics->methods_at + i * METHOD_CELLS + TOOK + n);
-    append_histogram(it, i, cells, RPC_OCTAVE);
-  }
-  close_metric(it, of, false);
-}
-
-static void append_stays(metrics_batch *it) {
-  metric of = open_metric(it, "appnet.chain.duration", "s", TAG_EXPONENTIAL);
-  for (size_t i = 0; i < it->instance->program->method_count; i++) {
-    uint64_t cells[1 + BUCKETS];
-    for (size_t n = 0; n <= BUCKETS; n++) cells[n] = __atomic_load_n(&stays_of(it->instance, i)[n], __ATOMIC_RELAXED);
-    append_histogram(it, i, cells, CHAIN_OCTAVE);
+    for (size_t n = 0; n <= BUCKETS; n++) {
+      cells[n] = of_chain ? __atomic_load_n(&stays_of(it->instance, i)[n], __ATOMIC_RELAXED)
+                          : tally_total(metrics, metrics->methods_at + i * METHOD_CELLS + TOOK + n);
+    }
+    append_histogram(it, i, cells, of_chain ? CHAIN_OCTAVE : RPC_OCTAVE);
   }
   close_metric(it, of, false);
 }
@@ -551,8 +545,8 @@ static void append_metrics(metrics_batch *it) {
   append_all_lost(it);
   append_bytes(it);
   append_state(it);
-  append_stays(it);
-  append_durations(it, at_server ? "rpc.server.call.duration" : "rpc.client.call.duration");
+  append_durations(it, "appnet.chain.duration", true);
+  append_durations(it, at_server ? "rpc.server.call.duration" : "rpc.client.call.duration", false);
 }
 
 void an_append_resource(an_buffer *to, uint8_t tag, const an_instance *instance) {

@@ -10,12 +10,6 @@
 
 static void put_u8(an_buffer *out, uint8_t value) { an_buffer_append(out, &value, 1); }
 
-static void put_u32(an_buffer *out, uint32_t value) {
-  uint8_t bytes[4];
-  store_le32(bytes, value);
-  an_buffer_append(out, bytes, sizeof bytes);
-}
-
 static void put_u64(an_buffer *out, uint64_t value) {
   uint8_t bytes[8];
   store_le64(bytes, value);
@@ -24,7 +18,7 @@ static void put_u64(an_buffer *out, uint64_t value) {
 
 static void put_view(an_buffer *out, an_view text) {
   if (text.size > UINT32_MAX) out->failed = true;
-  put_u32(out, (uint32_t)text.size);
+  an_buffer_append_u32(out, (uint32_t)text.size);
   an_buffer_append(out, text.data, text.size);
 }
 
@@ -37,12 +31,12 @@ void an_write_key(an_buffer *out, const an_type *map, const void *key) {
 }
 
 static void put_vec(an_buffer *out, const an_type *type, const an_vec *vec) {
-  put_u32(out, vec->size);
+  an_buffer_append_u32(out, vec->size);
   for (uint32_t i = 0; i < vec->size; i++) an_write_value(out, type->first, an_vec_at(vec, type->first->size, i));
 }
 
 static void put_map(an_buffer *out, const an_type *type, const an_map *map) {
-  put_u32(out, map->size);
+  an_buffer_append_u32(out, map->size);
   for (uint32_t name = map->oldest; name != 0; name = an_map_entry_at(map, type, name)->newer) {
     const an_map_entry *entry = an_map_entry_at(map, type, name);
     an_write_key(out, type, entry + 1);
@@ -69,7 +63,7 @@ size_t an_change_begin(an_buffer *out, an_change change, const an_variable *vari
   put_u8(out, (uint8_t)change);
   put_view(out, variable->name);
   put_view(out, variable->kind);
-  put_u32(out, 0);
+  an_buffer_append_u32(out, 0);
   return out->size;
 }
 

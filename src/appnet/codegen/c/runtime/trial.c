@@ -115,10 +115,8 @@ void an_trial_free(an_trial *trial) {
 /* ---- what the store is told ------------------------------------------------------------------------------ */
 
 static void trial_put_size(an_buffer *out, size_t size) {
-  uint8_t bytes[4];
   if (size > UINT32_MAX) out->failed = true;
-  store_le32(bytes, (uint32_t)size);
-  an_buffer_append(out, bytes, sizeof bytes);
+  an_buffer_append_u32(out, (uint32_t)size);
 }
 
 static void trial_put_text(an_buffer *out, an_view text) {

@@ -6,6 +6,7 @@
 #ifndef AN_TRIAL_H
 #define AN_TRIAL_H
 
+#include "sharing.h"
 #include "value.h"
 
 struct an_trial {
@@ -26,6 +27,9 @@ struct an_trial {
 typedef struct an_trial_mark {
   size_t notes, made, dropped;
 } an_trial_mark;
+
+/* Not where hosts carry nothing to a store: what steps need is not even linked there. */
+static inline bool an_is_tried(const an_heap *heap) { return AN_SHARED && heap != NULL && heap->trial != NULL; }
 
 void an_trial_made(an_trial *trial, void *block);
 void an_trial_dropped(an_trial *trial, void *block);

@@ -29,8 +29,8 @@ static void vec_extend(an_vec *to, const an_vec *from, size_t item_size, uint32_
 
 /* A Vec of state is about to change. */
 static void vec_note(an_heap *heap, const an_type *type, const an_vec *vec) {
-  if (heap != NULL) an_merging_value(heap, vec);
-  if (heap == NULL || heap->trial == NULL) return;
+  if (AN_SHARED && heap != NULL) an_merging_value(heap, vec);
+  if (!an_is_tried(heap)) return;
   an_heap_note(heap, vec, sizeof *vec);
   an_trial_whole(heap->trial, type, vec);
 }

@@ -4,7 +4,6 @@ others."""
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -15,11 +14,10 @@ from lightkube import ApiError
 
 from appnet.deploy.kubernetes.operator.api import Api
 from appnet.deploy.kubernetes.operator.world import Key, Object
+from appnet.deploy.kubernetes.store_secret import PASSWORD, password_in
 
 _log = logging.getLogger(__name__)
 
-PASSWORD = "password"  # noqa: S105
-"""The key of a Secret that has the password."""
 _AGAIN_SECONDS = 5.0
 _FORBIDDEN = 403
 
@@ -93,9 +91,7 @@ class Passwords:
         if data is None:
             self._flawed(key, f"no Secret `{name}` in namespace {namespace}: make it: `{create}`")
             return
-        password = None
-        with contextlib.suppress(ValueError):
-            password = base64.b64decode(data.get(PASSWORD, "")).decode().rstrip("\r\n")
+        password = password_in(data)
         if not password:
             self._flawed(key, f"the Secret `{name}` of namespace {namespace} has no text under `{PASSWORD}`")
             return

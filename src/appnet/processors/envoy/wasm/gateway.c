@@ -3,6 +3,7 @@
 #include "event.h"
 #include "instance.h"
 #include "octets.h"
+#include "posts.h"
 #include "proxy_wasm.h"
 #include "steps.h"
 #include "value.h"
@@ -96,38 +97,15 @@ static void gateway_complain_of(size_t number, const char *flaw) {
 
 /* ---- posts ----------------------------------------------------------------------------------------------- */
 
-static void gateway_number(an_buffer *out, size_t number) {
-  uint8_t bytes[4];
-  store_le32(bytes, (uint32_t)number);
-  an_buffer_append(out, bytes, sizeof bytes);
-}
-
 static void gateway_text(an_buffer *out, an_view text) {
-  gateway_number(out, text.size);
+  an_buffer_append_u32(out, (uint32_t)text.size);
   an_buffer_append(out, text.data, text.size);
-}
-
-/* As proxy-wasm has maps. */
-static void gateway_headers(an_buffer *out) {
-  uint8_t bearer[7 + GATEWAY_MOST_PASS];
-  memcpy(bearer, "Bearer ", 7);
-  memcpy(bearer + 7, gateway.pass, gateway.pass_size);
-  const an_view texts[] = {AN_TEXT(":method"), AN_TEXT("POST"), AN_TEXT(":path"), AN_TEXT("/appnet/state"),
-                           AN_TEXT(":authority"), AN_TEXT("appnet-telemetry"), AN_TEXT("content-type"),
-                           AN_TEXT("application/octet-stream"), AN_TEXT("authorization"), {bearer, 7 + gateway.pass_size}};
-  const size_t count = sizeof texts / sizeof *texts;
-  gateway_number(out, count / 2);
-  for (size_t i = 0; i < count; i++) gateway_number(out, texts[i].size);
-  for (size_t i = 0; i < count; i++) {
-    an_buffer_append(out, texts[i].data, texts[i].size);
-    an_buffer_append(out, "", 1);
-  }
 }
 
 static void gateway_request(an_buffer *out, size_t number, const an_view *parts, size_t count) {
   gateway_text(out, an_sharing_table.element(gateway.instance, number));
   gateway_text(out, an_sharing_table.variable(gateway.instance, number));
-  gateway_number(out, count);
+  an_buffer_append_u32(out, (uint32_t)count);
   for (size_t i = 0; i < count; i++) gateway_text(out, parts[i]);
   gateway.lines[number].asked = true;
 }
@@ -143,14 +121,11 @@ static void gateway_lost(an_view why) {
 }
 
 static void gateway_post(const an_buffer *body) {
-  static const char cluster[] = "appnet-telemetry";
-  static const uint8_t no_trailers[4];
-  an_buffer headers = {0};
-  gateway_headers(&headers);
-  gateway.under_way = !headers.failed && !body->failed &&
-                      proxy_http_call(cluster, sizeof cluster - 1, headers.data, headers.size, body->data, body->size, no_trailers,
-                                      sizeof no_trailers, GATEWAY_TIMEOUT_MS, &gateway.token) == 0;
-  an_buffer_free(&headers);
+  uint8_t bearer[7 + GATEWAY_MOST_PASS];
+  memcpy(bearer, "Bearer ", 7);
+  memcpy(bearer + 7, gateway.pass, gateway.pass_size);
+  gateway.under_way = !body->failed && post(AN_TEXT("/appnet/state"), AN_TEXT("application/octet-stream"), (an_view){bearer, 7 + gateway.pass_size},
+                                            (an_view){body->data, body->size}, GATEWAY_TIMEOUT_MS, &gateway.token);
   if (!gateway.under_way) gateway_lost((an_view){NULL, 0});
 }
 

@@ -5,6 +5,7 @@
 #include "metrics.h"
 #include "octets.h"
 #include "otlp_post.h"
+#include "posts.h"
 #include "proxy_wasm.h"
 #include "telemetry.h"
 
@@ -150,36 +151,14 @@ static batch take_next(void) {
 
 /* ---- posts --------------------------------------------------------------------------------------------- */
 
-/* The four headers of a post as proxy-wasm has maps: count, sizes, then keys and values, each ended by a NUL. */
-static size_t put_headers(uint8_t *out, an_signal signal) {
-  const char *const texts[8] = {":method",    "POST",             ":path",        an_otlp_path(signal),
-                                ":authority", "appnet-telemetry", "content-type", "application/x-protobuf"};
-  uint32_t number = 4;
-  size_t at = sizeof number;
-  memcpy(out, &number, sizeof number);
-  for (unsigned i = 0; i < 8; i++, at += sizeof number) {
-    number = (uint32_t)strlen(texts[i]);
-    memcpy(out + at, &number, sizeof number);
-  }
-  for (unsigned i = 0; i < 8; i++) {
-    size_t size = strlen(texts[i]) + 1;
-    memcpy(out + at, texts[i], size);
-    at += size;
-  }
-  return at;
-}
-
 void outbox_post(void) {
-  static const char cluster[] = "appnet-telemetry";
-  static const uint8_t no_trailers[4];
-  uint8_t headers[160];
   uint32_t token;
   if (under_way || source == NULL || event_time() < rests_until) return;
   if (current.bytes == NULL) current = take_next();
   if (current.bytes == NULL) return;
-  size_t headers_size = put_headers(headers, current.signal);
-  under_way = proxy_http_call(cluster, sizeof cluster - 1, headers, headers_size, current.bytes, current.size, no_trailers,
-                              sizeof no_trailers, POST_TIMEOUT_MS, &token) == 0;
+  const char *path = an_otlp_path(current.signal);
+  under_way = post((an_view){(const uint8_t *)path, strlen(path)}, AN_TEXT("application/x-protobuf"), (an_view){NULL, 0},
+                   (an_view){current.bytes, current.size}, POST_TIMEOUT_MS, &token);
 }
 
 static an_otlp_answer answer(void) {
