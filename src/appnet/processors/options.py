@@ -30,8 +30,8 @@ class StoreOptions:
     scope: str
     timeout: float
     merge_every: float
-    tunnel: str = ""
-    password: str = field(default="", repr=False)
+    tunnel: str = field(default="", kw_only=True)
+    password: str = field(default="", kw_only=True, repr=False)
 
     def encode(self) -> bytes:
         """As payload.h has it."""
@@ -54,7 +54,7 @@ def store_options(store: StateStore, application: str, end: EdgeEnd, password: s
     if not store.address:
         return None
     scope = state_scope(store.prefix, application, end.client, end.server)
-    return StoreOptions(store.address, scope, store.timeout, store.merge_every, password)
+    return StoreOptions(store.address, scope, store.timeout, store.merge_every, password=password)
 
 
 @dataclass(frozen=True)
