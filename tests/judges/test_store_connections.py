@@ -179,6 +179,18 @@ async def test_calls_follow_the_primary_that_sentinels_name(tmp_path: Path) -> N
             assert sentinel.sentinel_get_master_addr_by_name("state") == (b"127.0.0.1", replica)
 
 
+def move(keys: list[str], source: Valkey, target: Valkey) -> None:
+    """Moves the slot of these keys to another node of the cluster."""
+    slot = source.execute_command("CLUSTER", "KEYSLOT", keys[0])
+    mine, others = (it.execute_command("CLUSTER", "MYID") for it in (source, target))
+    port = target.connection_pool.connection_kwargs["port"]
+    target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", mine)
+    source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", others)
+    source.execute_command("MIGRATE", "127.0.0.1", port, "", 0, 5000, "AUTH", "secret", "KEYS", *keys)
+    for it in (target, source):
+        it.execute_command("CLUSTER", "SETSLOT", slot, "NODE", others)
+
+
 @asynchronous
 async def test_elements_are_on_the_nodes_of_a_cluster_that_have_their_slots(tmp_path: Path) -> None:
     options = ("--cluster-enabled", "yes", "--requirepass", "secret", "--primaryauth", "secret")
@@ -198,4 +210,11 @@ async def test_elements_are_on_the_nodes_of_a_cluster_that_have_their_slots(tmp_
             for element in ("fault", "logging"):
                 code, told = await asyncio.to_thread(asked, "get", f"{element}.used", "x", address)
                 assert (code, int(told) >= 10) == (0, True)
-        assert sorted(it.dbsize() > 0 for it in nodes) == [True, True]
+            assert sorted(it.dbsize() > 0 for it in nodes) == [True, True]
+            source, target = nodes if nodes[0].exists(state_keys(SCOPE, "fault")[0]) else nodes[::-1]
+            for one, other in ((source, target), (target, source)):
+                await asyncio.to_thread(move, state_keys(SCOPE, "fault"), one, other)
+                await calls.pass_again()
+                found = other.hget(state_keys(SCOPE, "fault")[3], "used.x")
+                assert isinstance(found, bytes)
+                assert calls.passed - 2 <= int.from_bytes(found, "little") <= calls.made + 2

@@ -31,7 +31,7 @@ from appnet.state.layout import (
     state_keys,
     state_scope,
 )
-from tests.support.shared_store import store_under_test
+from tests.support.shared_store import losing, store_under_test
 
 VARIABLES: dict[str, Type] = {
     "count": INT,
@@ -379,6 +379,35 @@ def test_who_was_silent_for_long_is_still_known_by_its_batches(client: valkey.Va
     client.zincrby(state_keys(one.scope, one.element)[5], -60_000, "1")  # milliseconds
     three.join()
     assert one.join().last == 1
+
+
+def test_state_does_not_end_while_its_only_instance_is_cut_off(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "cut off", "1"), Instance(client, "cut off", "2")
+    one.join(), two.join()
+    one.commit(count(5))
+    for it in "12":
+        client.zincrby(state_keys(one.scope, one.element)[5], -60_000, it)  # milliseconds
+    assert one.join().last == 1
+    assert one.values["count"] == 5
+    two.join()
+    assert two.values["count"] == 5
+
+
+def test_who_has_seen_what_the_store_lost_joins_again(client: valkey.Valkey) -> None:
+    """Others have come as far as it was, and it has heard of nothing."""
+    one, two = Instance(client, "lost end", "1"), Instance(client, "lost end", "2")
+    one.join(), two.join()
+    with losing(client, state_keys(one.scope, one.element)):
+        one.commit(count(1), put(b"lost", 1))
+    assert two.ask("beat", "2") == b"\2"
+    two.join()
+    two.commit(count(2))
+    assert one.position == two.position
+    assert one.commit(count(one.values["count"] + 1), alive="0") is None
+    assert one.join().last == 0
+    assert one.values == two.values
+    assert one.commit(count(3), alive="0") is not None
+    assert two.commit(count(4), alive="1") is not None
 
 
 def test_who_commits_is_alive(client: valkey.Valkey) -> None:

@@ -10,7 +10,7 @@ import pytest
 import valkey
 
 from appnet.state.layout import script, state_keys, state_scope
-from tests.support.shared_store import store_under_test
+from tests.support.shared_store import losing, store_under_test
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,28 @@ def test_who_was_silent_for_long_is_still_known_by_its_batches(client: valkey.Va
     assert one.merge(5, 1) == 0
     assert one.meet(1) == 1
     assert one.value == 5
+
+
+def test_state_does_not_end_while_its_only_instance_is_cut_off(client: valkey.Valkey) -> None:
+    one = Instance(client, "cut off", "1")
+    one.meet()
+    one.merge(5, 1)
+    client.zincrby(one.keys["instances"], -60_000, "1")
+    assert (one.meet(1), one.value) == (1, 5)
+
+
+def test_who_has_merged_what_the_store_lost_meets_again(client: valkey.Valkey) -> None:
+    one, two = Instance(client, "lost end", "1"), Instance(client, "lost end", "2")
+    one.meet(), two.meet()
+    with losing(client, list(one.keys.values())):
+        assert one.merge(5, 1) == 0
+    for it in "12":
+        client.zincrby(one.keys["instances"], -6000, it)  # it is time to say that they are alive
+    assert [one.merge(5, 2), two.merge(0, 1)] == [2, 2]
+    assert (one.meet(2), two.meet()) == (0, 0)
+    for it in "12":
+        client.zincrby(one.keys["instances"], -6000, it)
+    assert [one.merge(5, 3), two.merge(1, 2), one.value] == [0, 0, 6]
 
 
 def test_who_was_silent_for_an_hour_is_forgotten(client: valkey.Valkey) -> None:

@@ -40,6 +40,18 @@ class StoreUnderTest:
 
 
 @contextmanager
+def losing(client: valkey.Valkey, keys: list[str]) -> Iterator[None]:
+    """The store loses what happens to these keys in the context, and goes on as after a failover."""
+    kept = {it: client.dump(it) for it in keys if client.exists(it)}
+    yield
+    client.delete(*keys)
+    for key, value in kept.items():
+        client.restore(key, 0, value)  # type: ignore[arg-type]
+    client.replicaof("127.0.0.1", "1")
+    client.replicaof("NO", "ONE")
+
+
+@contextmanager
 def store_under_test() -> Iterator[StoreUnderTest]:
     """One that ends with the context."""
     folder = store_folder()

@@ -126,7 +126,7 @@ def typed(raw: Any, type_: Type, later_ns: int = 0) -> Value:
     if type_ == FLOAT and isinstance(raw, float):
         return raw
     if type_ in {INT, UINT, INSTANT} and isinstance(raw, int) and not isinstance(raw, bool):
-        return raw if type_ == INT else raw % 2**64 + (later_ns if type_ == INSTANT else 0)
+        return raw % 2**64 if type_ == UINT else raw + (later_ns if type_ == INSTANT else 0)
     raise NoReplayError(f"a value of the type {type_} came as something else: another version sent it")
 
 

@@ -2,7 +2,8 @@
 --
 --   join    id, kinds, lasting, first, batch     an instance begins, or begins anew
 --   commit  id, birth, position, changes, batch, alive, steps
---                                                a batch of its steps, numbered from 1. `alive`: it is a beat, too, if not empty.
+--                                                a batch of its steps, numbered from 1. `alive`: 1 is a beat, too; 0: it has not
+--                                                heard of the store for a while, which may have lost something since
 --                                                `steps`: of each step  u32 size of its changes | text what it read besides
 --   beat    id                                   it is alive, which commits may tell as well
 --   leave   id                                   it has ended
@@ -141,7 +142,8 @@ if command == 'commit' then
   local steps = ARGV[8]
   local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id, 'shut:' .. id, 'sequence')
   if known[1] ~= birth or last_of(known[3], known[4]) >= batch then return struct.pack('<B', 2) end
-  if alive ~= '' then stay(now_ms(), id) end
+  if alive ~= '' and other_history() then return struct.pack('<B', 2) end
+  if alive == '1' then stay(now_ms(), id) end
   local position, taken, missed = tonumber(known[2]), '', nil
   if position ~= expected then
     local length = redis.call('LLEN', log)

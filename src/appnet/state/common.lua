@@ -12,6 +12,15 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- The name of the history of the store's data, where it is another one than when the state was last joined; a store may not tell.
+-- Another one begins where the store is restarted or a replica takes over: the end of what there was may be lost, and then
+-- others may have come as far in it as instances were that have not noticed.
+local function other_history()
+  local told = redis.pcall('INFO', 'replication')
+  local name = type(told) == 'string' and string.match(told, 'master_replid:(%x+)')
+  return name and name ~= redis.call('HGET', meta, 'history') and name
+end
+
 -- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store (and a digit for each
 -- of its steps, where some are not), and `shut:ID`, the number up to which its batches come too late, since it began anew
 -- behind them.

@@ -37,14 +37,24 @@ local function is_due(now, id)
   return now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS
 end
 
+-- After another history has begun, all have to begin anew.
+local function follow_history()
+  local other = other_history()
+  if not other then return end
+  redis.call('HDEL', meta, 'birth')
+  redis.call('HSET', meta, 'history', other)
+end
+
 local function part_from(id)
   redis.call('ZREM', instances, id)
   redis.call('HDEL', meta, 'last:' .. id, 'shut:' .. id)
 end
 
--- Whether no instance is left. One that was silent for long counts as ended, but may send a batch again when it is back.
-local function is_over(now)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - KNOWN_MS)) do part_from(id) end
+-- Whether no instance is left, not even the one that begins anew. One that was silent for long counts as ended, but may send a
+-- batch again when it is back.
+local function is_over(now, id)
+  for _, it in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now - KNOWN_MS)) do part_from(it) end
+  if id and redis.call('ZSCORE', instances, id) then return false end
   return redis.call('ZCOUNT', instances, '(' .. now - ALIVE_MS, '+inf') == 0
 end
 

@@ -55,7 +55,7 @@ end
 local now = now_ms()
 
 if command == 'beat' then
-  if redis.call('HEXISTS', meta, 'birth') == 0 then return struct.pack('<B', 2) end
+  if redis.call('HEXISTS', meta, 'birth') == 0 or other_history() then return struct.pack('<B', 2) end
   stay(now, id)
   return struct.pack('<B', 0)
 end
@@ -72,7 +72,8 @@ if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
 if too_long() then return refuse_long() end
-if is_over(now) then finish() end
+if is_over(now, id) then finish() end
+follow_history()
 local missing, any = {}, false
 for name, kind in string.gmatch(kinds, '([^\n]-):([^\n]*)\n') do
   local there = redis.call('HGET', meta, 'kind:' .. name)

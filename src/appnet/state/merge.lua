@@ -267,6 +267,9 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     if known[1] ~= birth or since > tonumber(known[2]) or since < tonumber(known[3] or '0') then
       return struct.pack('<B', 2)
     end
+    local now = now_ms()
+    local due = is_due(now, id)
+    if due and other_history() then return struct.pack('<B', 2) end
     sequence = tonumber(known[2])
     local before, evicted = sequence, 0
     if changes ~= '' and last_of(known[4], known[5]) < batch then
@@ -278,8 +281,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
       redis.call('HSET', meta, 'sequence', sequence)
       forget_deletes()
     end
-    local now = now_ms()
-    if is_due(now, id) or (changes ~= '' and outlives()) then stay(now, id) end
+    if due or (changes ~= '' and outlives()) then stay(now, id) end
     return struct.pack('<BI8', 0, sequence) .. answer(since, evicted)
   end
 
@@ -291,7 +293,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
     if too_long() then return refuse_long() end
-    if is_over(now) then finish() end
+    if is_over(now, id) then finish() end
     local there = redis.call('HGET', meta, 'kind')
     if there and there ~= kind then return other_kind(name, there, kind) end
     sequence = tonumber(redis.call('HGET', meta, 'sequence') or '0')
@@ -303,6 +305,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
         put(key, value)
       end
     end
+    follow_history()
     redis.call('HSET', meta, 'format', FORMAT, 'kind', kind, 'lasting', lasting, 'sequence', sequence)
     redis.call('HSETNX', meta, 'birth', now .. '.' .. id)
     stay(now, id)

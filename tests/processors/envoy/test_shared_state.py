@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.shared_instances import Instances, compiled
-from tests.support.shared_store import StoreUnderTest, store_under_test
+from appnet.processors.envoy.harness.native import ModuleUnderTest
+from appnet.processors.processor import Denied
+from appnet.state.layout import state_keys
+from tests.support.raw_grpc import frame, string_field
+from tests.support.shared_instances import PATH, Instances, compiled
+from tests.support.shared_store import StoreUnderTest, losing, store_under_test
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +101,60 @@ def test_native_instances_agree_with_the_interpreter(store: StoreUnderTest, name
                     them.call(one, draw.choice([b"a", b"b", b"c", b"", b"\xff."]))
                     them.agree(one)
         them.away(away=False)
+
+
+def natives(them: Instances) -> list[ModuleUnderTest]:
+    """The instances, without the interpreter's."""
+    return [it for it in them.modules if isinstance(it, ModuleUnderTest)]
+
+
+def told(module: ModuleUnderTest, body: bytes) -> str:
+    """What a call through the instance is refused with."""
+    call = module.call()
+    found = call.run_request(PATH, {}, [frame(string_field(1, body))])
+    call.end()
+    return found.text.decode() if isinstance(found, Denied) else ""
+
+
+def test_an_instance_that_was_idle_takes_what_a_failover_has_left(store: StoreUnderTest) -> None:
+    """Another has come as far as it was, and the store has no word about that."""
+    count = f"{PUT}\nsend(err(to_string(get(x, get(rpc, 'body'), 0))), Up)"
+    them = Instances(store, compiled("@consistency(strong)\nx: Map<string, int>", count))
+    one, two = natives(them)
+    assert [told(one, b"a"), told(two, b"a")] == ["1", "2"]
+    with losing(store.client, state_keys(them.scope, "it")):
+        assert [told(one, b"a"), told(one, b"lost")] == ["3", "1"]
+    two.now_ns += 10**9
+    assert [told(two, b"b"), told(two, b"b")] == ["1", "2"]
+    one.now_ns += 10**9
+    assert [told(one, b"b"), told(one, b"a"), told(two, b"lost")] == ["3", "3", "1"]
+
+
+SINCE = """if get(rpc, 'body') == 'set':
+    last = current_time()
+else:
+    send(err(to_string(to_int(time_diff(current_time(), last)))), Up)"""
+HOUR_NS = 3600 * 10**9
+
+
+@pytest.mark.parametrize("level", ["@consistency(strong)", "@consistency(weak) @combiner(max)"])
+def test_an_instant_stays_the_same_moment_while_machines_sleep(store: StoreUnderTest, level: str) -> None:
+    """The first machine sleeps for an hour: its clock stands still, but for the one on the wall."""
+    one, two = them = natives(Instances(store, compiled(f"{level}\nlast: Instant", SINCE)))
+
+    def merge() -> None:
+        for it in (one, two, one):
+            assert it.carrier is not None
+            it.carrier.beat()
+            it.carrier.merge()
+
+    told(one, b"set")
+    merge()
+    assert [told(it, b"") for it in them] == ["0", "0"]
+    two.now_ns += HOUR_NS
+    one.wall_ahead_ns += HOUR_NS
+    merge()
+    assert [told(it, b"") for it in them] == ["3600", "3600"]
+    told(one, b"set")
+    merge()
+    assert [told(it, b"") for it in them] == ["0", "0"]

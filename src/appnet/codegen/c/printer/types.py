@@ -25,13 +25,13 @@ _SCALARS = {
     BOOL: ("bool", "bool"),
     INT: ("int", "int64_t"),
     UINT: ("uint", "uint64_t"),
-    INSTANT: ("uint", "uint64_t"),
+    INSTANT: ("int", "int64_t"),
     FLOAT: ("float", "double"),
     STRING: ("string", "an_view"),
     BYTES: ("string", "an_view"),
 }
 TEXTS = (STRING, BYTES)
-MEMBERS = {BOOL: "b", INT: "i", UINT: "u", INSTANT: "u", FLOAT: "f"}
+MEMBERS = {BOOL: "b", INT: "i", UINT: "u", INSTANT: "i", FLOAT: "f"}
 """Where an ``an_value`` holds a number of the type."""
 
 

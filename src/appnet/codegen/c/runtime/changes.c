@@ -1,5 +1,21 @@
 /* Changes of what an instance has of the store's state, as the store tells them. Behind steps.c, which it is a part of. */
 
+/* What this machine's wall clock is ahead of the one that Instants are told by. */
+static uint64_t clock_ahead(const an_instance *instance) {
+  const an_services *services = &instance->services;
+  return services->wall_ns(services->host) - services->now_ns(services->host);
+}
+
+/* The wall clock was set, or the other one stood still while the machine slept. */
+static bool clock_jumped(const an_instance *instance, uint64_t ahead) {
+  static const uint64_t jump = 1000000000u;
+  return clock_ahead(instance) - ahead + jump > 2 * jump;
+}
+
+static bool tells_time(const an_type *type) {
+  return type != NULL && (type->moment || tells_time(type->first) || tells_time(type->second));
+}
+
 static an_view buffer_view(const an_buffer *buffer) { return (an_view){buffer->data, buffer->size}; }
 
 static bool change_bytes(an_view *from, size_t size, an_view *out) {

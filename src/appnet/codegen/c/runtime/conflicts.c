@@ -33,7 +33,7 @@ static void spoil_changes(an_spoilt *spoilt, an_view changes) {
   uint8_t kind;
   an_view name, key;
   while (next_change(&changes, &kind, &name, &key)) {
-    spoilt->any = true;
+    spoilt->changes++;
     spoil(spoilt, SPOILT_SOME, name, none);
     if (is_entry(kind)) {
       spoil(spoilt, SPOILT_ENTRY, name, key);
@@ -43,12 +43,13 @@ static void spoil_changes(an_spoilt *spoilt, an_view changes) {
   }
 }
 
-/* Whether a step that has changed or read this has touched anything spoilt. */
+/* Whether a step that has changed or read this has touched anything spoilt; after many changes it has, as the store has it. */
 static bool touches_spoilt(an_spoilt *spoilt, an_view touched) {
   static const an_view none = {NULL, 0};
   uint8_t kind;
   an_view name, key;
-  while (spoilt->any && next_change(&touched, &kind, &name, &key)) {
+  if (spoilt->changes > AN_STORE_LOOKS) return true;
+  while (spoilt->changes > 0 && next_change(&touched, &kind, &name, &key)) {
     if (name.size == 0) return true;
     if (!is_entry(kind) && is_spoilt(spoilt, SPOILT_SOME, name, none)) return true;
     if (is_entry(kind) && (is_spoilt(spoilt, SPOILT_ALL, name, none) || is_spoilt(spoilt, SPOILT_ENTRY, name, key))) return true;

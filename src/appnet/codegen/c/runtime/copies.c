@@ -2,6 +2,14 @@
 
 static an_copy *copy_of(an_instance *instance, size_t copy) { return &instance->copies->copies[copy]; }
 
+/* What ran is taken back, and waits. What is under way stays in `sent`, for its batch may be in the store. */
+static void copy_take_back(an_copy *copy) {
+  trial_undo(copy);
+  copy->undone = true;
+  for (an_step *it = copy->open.first; it != NULL; it = it->next) it->progress = AN_WAITS;
+  steps_move(&copy->waiting, &copy->open);
+}
+
 /* ---- requests -------------------------------------------------------------------------------------------- */
 
 static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *count) {
@@ -13,7 +21,7 @@ static void ask_to_join(an_copy *copy, an_view parts[AN_REQUEST_PARTS], size_t *
   memcpy(parts, all, sizeof all);
 }
 
-static void ask_to_commit(an_copy *copy, bool beat, an_view parts[AN_REQUEST_PARTS], size_t *count) {
+static void ask_to_commit(an_copy *copy, an_view alive, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   uint32_t number = 0;
   buffers_swap(&copy->request, &copy->trial.changes);
   buffers_swap(&copy->request_steps, &copy->trial.steps);
@@ -25,8 +33,7 @@ static void ask_to_commit(an_copy *copy, bool beat, an_view parts[AN_REQUEST_PAR
   copy->batch++;
   const an_view all[] = {AN_TEXT("commit"), copy->instance->copies->carrier->id, buffer_view(&copy->birth),
                          trial_decimal(&copy->numbers[0], copy->position), buffer_view(&copy->request),
-                         trial_decimal(&copy->numbers[1], copy->batch), beat ? AN_TEXT("1") : AN_TEXT(""),
-                         buffer_view(&copy->request_steps)};
+                         trial_decimal(&copy->numbers[1], copy->batch), alive, buffer_view(&copy->request_steps)};
   copy->asked = AN_ASKED_COMMIT;
   *count = sizeof all / sizeof *all;
   memcpy(parts, all, sizeof all);
@@ -38,17 +45,35 @@ static void ask_briefly(an_copy *copy, an_view what, an_view parts[AN_REQUEST_PA
   *count = 2;
 }
 
+/* A store that restarts, or whose replica takes over, takes longer; to have it look costs little where there is so little to do. */
+enum { SILENT_NS = 10000000 };
+
+/* What a batch says of the instance besides: see commit.lua. */
+static an_view says_alive(const an_copy *copy, bool beat) {
+  const an_services *services = &copy->instance->services;
+  if (beat) return AN_TEXT("1");
+  return services->now_ns(services->host) - copy->heard_ns >= SILENT_NS ? AN_TEXT("0") : AN_TEXT("");
+}
+
+/* Instants that the copy has are another time now than in the store: it takes them anew. */
+static void follow_clock(an_copy *copy) {
+  if (!copy->tells_time || !clock_jumped(copy->instance, copy->ahead)) return;
+  copy->joined = false;
+  copy_take_back(copy);
+}
+
 static bool copy_request(an_instance *instance, size_t number, bool beat, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   an_copy *copy = copy_of(instance, number);
   an_lock_acquire(&copy->guard->lock);
   *count = 0;
+  if (beat && copy->joined && copy->asked == AN_ASKED_NOTHING) follow_clock(copy);
   an_step *woken = copy->joined && !others_try(copy) ? steps_settle(&copy->waiting, AN_WAITS) : NULL;
   if (copy->asked != AN_ASKED_NOTHING) {
     /* one at a time */
   } else if (!copy->joined) {
     ask_to_join(copy, parts, count);
   } else if ((copy->open.first != NULL || copy->away) && !an_trial_failed(&copy->trial)) {
-    ask_to_commit(copy, beat, parts, count); /* also of nothing: whether the store is back */
+    ask_to_commit(copy, says_alive(copy, beat), parts, count); /* also of nothing: whether the store is back */
   } else if (beat) {
     copy->asked = AN_ASKED_BEAT;
     ask_briefly(copy, AN_TEXT("beat"), parts, count);
@@ -66,14 +91,6 @@ static void copy_leave(an_instance *instance, size_t number, an_view parts[AN_RE
 
 static const char UNREADABLE[] = "the answer of the store is none of its script's";
 
-/* What ran is taken back, and waits. What is under way stays in `sent`, for its batch may be in the store. */
-static void copy_take_back(an_copy *copy) {
-  trial_undo(copy);
-  copy->undone = true;
-  for (an_step *it = copy->open.first; it != NULL; it = it->next) it->progress = AN_WAITS;
-  steps_move(&copy->waiting, &copy->open);
-}
-
 static const char *copy_joined(an_copy *copy, an_view bytes, an_step **woken) {
   an_view birth, taken;
   uint64_t last;
@@ -81,8 +98,7 @@ static const char *copy_joined(an_copy *copy, an_view bytes, an_step **woken) {
       !change_text(&bytes, &taken)) {
     return UNREADABLE;
   }
-  const an_services *services = &copy->instance->services;
-  copy->ahead = services->wall_ns(services->host) - services->now_ns(services->host);
+  copy->ahead = clock_ahead(copy->instance);
   copy->trial.changes.ahead = copy->trial.read.ahead = copy->request.ahead = copy->ahead;
   const an_variable *it;
   for (size_t i = 0; (it = next_shared(copy, &i)) != NULL;) {
@@ -270,16 +286,16 @@ static size_t copy_count(const an_instance *instance) { return instance->copies 
 
 static bool copy_init(an_copy *copy, an_instance *instance, const an_sharer *sharer) {
   const an_program *program = instance->program;
-  const an_services *services = &instance->services;
   const an_variable *it;
   size_t scalars = 1;
   *copy = (an_copy){.instance = instance, .sharer = sharer};
   steps_clear(&copy->waiting);
   steps_clear(&copy->open);
   steps_clear(&copy->sent);
-  copy->first.ahead = services->wall_ns(services->host) - services->now_ns(services->host);
+  copy->first.ahead = clock_ahead(instance);
   for (size_t i = 0; (it = next_shared(copy, &i)) != NULL;) {
     const an_view name = an_store_name(it);
+    if (tells_time(it->type)) copy->tells_time = true;
     an_buffer_append(&copy->kinds, name.data, name.size);
     an_buffer_append(&copy->kinds, ":", 1);
     an_buffer_append(&copy->kinds, it->kind.data, it->kind.size);

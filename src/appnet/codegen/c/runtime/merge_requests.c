@@ -256,12 +256,23 @@ static void merge_end(an_merge *it) {
   it->asked = AN_MERGE_IDLE;
 }
 
+/* The store's Instants are another time now: those of the element are told anew. */
+static void merging_follow_clock(an_merging *merging) {
+  merging->ahead = clock_ahead(merging->instance);
+  for (size_t i = 0; i < merging->count; i++) {
+    an_merge *it = &merging->first[i];
+    it->request.ahead = it->first.ahead = merging->ahead;
+    it->joined = false;
+  }
+}
+
 bool an_merge_take(an_instance *instance, size_t number, bool due, an_view parts[AN_REQUEST_PARTS], size_t *count) {
   an_merge *it = &instance->merges->variables[number];
   an_lock_acquire(&it->merging->guard->lock);
   *count = 0;
   if (it->asked == AN_MERGE_IDLE && (due || !it->joined || it->failed) && merge_alone(it)) {
     if (it->failed) merge_give_up(it);
+    if (it->joined && tells_time(it->variable->type) && clock_jumped(instance, it->merging->ahead)) merging_follow_clock(it->merging);
     merge_begin(it);
     if (!it->joined) {
       ask_to_meet(it, parts, count);

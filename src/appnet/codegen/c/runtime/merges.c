@@ -24,10 +24,9 @@ static bool merge_init(an_merge *it, an_instance *instance, const an_variable *v
 }
 
 static bool merging_init(an_merging *it, an_instance *instance, uint32_t element) {
-  const an_services *services = &instance->services;
   *it = (an_merging){.instance = instance, .element = element, .call = an_call_new(instance, NULL)};
   it->scope = (an_scope){.call = it->call};
-  it->ahead = services->wall_ns(services->host) - services->now_ns(services->host);
+  it->ahead = clock_ahead(instance);
   return it->call != NULL;
 }
 

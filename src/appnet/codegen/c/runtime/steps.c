@@ -44,7 +44,7 @@ typedef enum an_asked { AN_ASKED_NOTHING, AN_ASKED_JOIN, AN_ASKED_COMMIT, AN_ASK
 /* What of the state steps may have seen otherwise than it is: a set of hashes, so that it may have more than that. */
 typedef struct an_spoilt {
   uint64_t bits[1024];
-  bool any;
+  size_t changes; /* that have spoilt it */
 } an_spoilt;
 
 /* Of what the store has of one element. All of it is guarded by the element's lock. */
@@ -55,6 +55,7 @@ typedef struct an_copy {
   bool joined; /* it is what the store had at `position`, and the trial */
   bool away;   /* calls do not wait */
   bool paused; /* steps wait for a merge of what they change besides */
+  bool tells_time; /* it has Instants */
   bool undone; /* the batch under way was taken back */
   an_asked asked;
   an_trial trial;

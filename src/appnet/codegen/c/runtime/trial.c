@@ -259,10 +259,11 @@ void an_trial_read(an_trial *trial, const an_type *type, const void *map, const 
   trial_change(&trial->read, AN_STORE_READ, variable, key, NULL, NULL);
 }
 
-/* Whether an entry has to go depends on how many there are. With room for all that others may have added, it does not. */
+/* Whether an entry has to go depends on how many there are. With room for all that others may have added, it does not: what came
+ * with the answer that was under way as the step ran, and with its own. */
 void an_trial_grows(an_trial *trial, const void *map, uint32_t size, uint32_t capacity) {
   const an_variable *variable = trial_in_store(trial, map);
-  if (variable != NULL && (uint64_t)size + AN_STORE_LOOKS >= capacity) trial_read_all(trial, an_store_name(variable));
+  if (variable != NULL && (uint64_t)size + 2 * AN_STORE_LOOKS >= capacity) trial_read_all(trial, an_store_name(variable));
 }
 
 void an_trial_step(an_trial *trial) {

@@ -5,7 +5,7 @@
 const an_type an_type_bool = {.kind = AN_BOOL, .flat = true, .size = sizeof(bool)};
 const an_type an_type_int = {.kind = AN_INT, .flat = true, .size = sizeof(int64_t)};
 const an_type an_type_uint = {.kind = AN_UINT, .flat = true, .size = sizeof(uint64_t)};
-const an_type an_type_instant = {.kind = AN_UINT, .flat = true, .moment = true, .size = sizeof(uint64_t)};
+const an_type an_type_instant = {.kind = AN_INT, .flat = true, .moment = true, .size = sizeof(uint64_t)};
 const an_type an_type_float = {.kind = AN_FLOAT, .flat = true, .size = sizeof(double)};
 const an_type an_type_string = {
     .kind = AN_STRING, .flat = false, .size = sizeof(an_view), .own = an_text_own, .disown = an_text_disown};

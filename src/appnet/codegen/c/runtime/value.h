@@ -1,6 +1,6 @@
 /* Values of the language in generated code, and the memory that state owns.
  *
- * bool, int64_t, uint64_t (uint, Instant), double, an_view (string, bytes), structs for pairs and options, an_vec and
+ * bool, int64_t (int, Instant), uint64_t, double, an_view (string, bytes), structs for pairs and options, an_vec and
  * an_map. A value in a handler borrows: its bytes are in the message, in the call's arena, static, or in state. What
  * state drops stays readable until the handler has ended (an_heap_flush), so borrowed bytes never go stale under it.
  * A container inside another value is never changed in place, so copies share it; what becomes state is copied whole.
@@ -82,8 +82,8 @@ static inline uint64_t an_float_bits(double a) {
 }
 
 /* Seconds from b to a. */
-static inline double an_time_diff(uint64_t a, uint64_t b) {
-  return (a >= b ? (double)(a - b) : -(double)(b - a)) / 1e9;
+static inline double an_time_diff(int64_t a, int64_t b) {
+  return (double)(int64_t)((uint64_t)a - (uint64_t)b) / 1e9;
 }
 
 /* Uniform in [a, b), by a draw. */
@@ -132,7 +132,7 @@ struct an_type {
   {.kind = AN_PAIR, .flat = (is_flat), .size = sizeof(pair), .offset = offsetof(pair, second), .first = (left), \
    .second = (right), .own = an_pair_own, .disown = an_pair_disown}
 
-/* Instants are uints that only a clock gives a meaning: see an_type.moment. */
+/* Instants are ints that only a clock gives a meaning: see an_type.moment. Those of other machines may be from before it began. */
 extern const an_type an_type_bool, an_type_int, an_type_uint, an_type_instant, an_type_float, an_type_string;
 
 /* ---- memory of an element's state --------------------------------------------------------------------- */

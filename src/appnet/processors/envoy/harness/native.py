@@ -107,7 +107,7 @@ class ModuleUnderTest(Harness):
         name: bytes = b"1",
         ask: Ask | None = None,
     ) -> None:
-        self.now_ns = now_ns
+        self.now_ns, self.wall_ahead_ns = now_ns, WALL_AHEAD_NS
         self.calls: dict[int, _Call] = {}
         self.alive: list[bytes] = []  # header values that the module was given, until the event ends
         self._count = 0
@@ -138,7 +138,8 @@ class ModuleUnderTest(Harness):
             return module.now_ns if module else 0
 
         def wall_ns(host: int) -> int:
-            return now_ns(host) + WALL_AHEAD_NS
+            module = this()
+            return now_ns(host) + (module.wall_ahead_ns if module else 0)
 
         def metadata_get(call: int, header_map: int, key: View, value: View) -> bool:
             module = this()

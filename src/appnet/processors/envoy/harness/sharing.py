@@ -85,6 +85,11 @@ class StateCarrier:
             while self._step(copy):
                 pass
 
+    def beat(self) -> None:
+        """Tells the store that the instance is alive."""
+        for copy in self._copies(merged=False):
+            self._step(copy, due=True)
+
     def merge(self, *, due: bool = True) -> None:
         """Merges the instance's weak state, if the store is there; not ``due``: it only joins the others."""
         for copy in self._copies(merged=True):

@@ -29,7 +29,7 @@ def _key(body: Body, key: Atom) -> tuple[str, str]:
         return "text", body.atom(key)
     if key.type == FLOAT:
         return "number", f"an_key_float({body.atom(key)})"
-    return "number", body.atom(key) if key.type.name in {"uint", "Instant"} else f"(uint64_t){body.atom(key)}"
+    return "number", body.atom(key) if key.type.name == "uint" else f"(uint64_t){body.atom(key)}"
 
 
 def _found_in_map(body: Body, call: Call) -> str:
@@ -150,7 +150,7 @@ _RECORDED = {
     "bool": "bool",
     "int": "int",
     "uint": "uint",
-    "Instant": "uint",
+    "Instant": "int",
     "float": "float",
     "string": "string",
     "bytes": "bytes",
