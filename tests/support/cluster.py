@@ -65,6 +65,17 @@ def artifacts(word: str, *targets: str) -> tuple[Artifact, ...]:
     return found
 
 
+def sharing(folder: Path, processor: str) -> tuple[Artifact, ...]:
+    """What shares state on the server's side in a store, whose password is in the Secret ``fig``."""
+    config = sample(folder)
+    text = config.read_text().replace("    - sidecar\n", f"    - {processor}\n")
+    config.write_text(text.replace("spec:\n", "spec:\n  state: {store: 'redis://store:6379', secret: fig}\n"))
+    quota = Path("config/samples/shared/global_quota.appnet").read_text()
+    config.with_name("firewall.appnet").write_text(quota)
+    version = compile_application(load_application(FileSource(config)), Settings(), Where())
+    return tuple(it for it in version.artifacts if it.end == END)
+
+
 def damaged(artifact: Artifact) -> Artifact:
     """The same, with code that nothing loads."""
     return replace(artifact, binary=b"damaged" + artifact.binary[7:])
