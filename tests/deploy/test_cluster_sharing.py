@@ -6,8 +6,9 @@ from pathlib import Path
 
 from appnet.compile.fit import Where
 from appnet.deploy.kubernetes.operator.judged import Judge
-from appnet.deploy.kubernetes.operator.sharing import all_apart, wanted_store
+from appnet.deploy.kubernetes.operator.sharing import all_apart, doors, wanted_store
 from appnet.optimize import Settings
+from appnet.state.gateway import Door
 from appnet.state.health import Wanted
 from tests.deploy.test_absent import configuration, judged
 
@@ -27,6 +28,15 @@ def test_native_proxies_share_and_manifests_do_not() -> None:
     assert list(all_apart(found.version, "echo", WHERE)) == [
         "W004: `quota` shares state between instances, which is not supported on wasm: each instance keeps its own `used`"
     ]
+
+
+def test_a_gateway_leads_to_what_is_shared() -> None:
+    judge = Judge("shop", None, Settings(), WHERE)
+    for address, reached in (("redis://state.shop:6379", True), ("unix:///run/state", False)):
+        version = judged(configuration(state={"store": address, "secret": "fig"}), MAPS, judge).version
+        assert version is not None
+        expected = {Door("appnet:shop.echo/frontend/server", address, "word")} if reached else set()
+        assert set(doors(version, ("shop", "echo"), {"fig": "word"})) == expected
 
 
 def test_shared_state_needs_a_store_that_native_code_reaches() -> None:

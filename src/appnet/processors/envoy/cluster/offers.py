@@ -49,7 +49,7 @@ class Offer:
 
     def __init__(self, version: str, artifacts: Sequence[Artifact], group: Group, key: SigningKey) -> None:
         self.version, self.artifacts, self.group = version, tuple(artifacts), group
-        self._key = key
+        self._key, self._gateway = key, key.gateway_secret
         self._by_name = {it.name: it for it in artifacts}
         self._served: dict[tuple[str, tuple[str, ...]], Served] = {}
 
@@ -79,11 +79,12 @@ class Offer:
         if found is None:
             return Served(lambda _proxy: idle_filter(name))
         group, end, store = self.group, self.group.end, store_of(found, self.group)
+        gateway = b"" if store is None or store.is_local else self._gateway
 
         def make(proxy: str) -> TypedExtensionConfig:
             limits = found.limits
             told = (end.service, proxy, found.version, limits.max_message, group.hosts)
-            options = ChainOptions(*told, end=end, store=store, traces=limits.traced_share)
+            options = ChainOptions(*told, end=end, store=store, traces=limits.traced_share, gateway=gateway)
             return chain_filter(found, options, self._key)
 
         return Served(make)
