@@ -14,7 +14,7 @@ from typing import Any
 
 from appnet.application.model import EdgeEnd, Side
 from appnet.compile.fit import Where, load_application
-from appnet.compile.pipeline import compile_application
+from appnet.compile.pipeline import built_also, compile_application
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
 from appnet.processors.admission import LIMITS, Limits
@@ -73,6 +73,8 @@ def sharing(folder: Path, processor: str) -> tuple[Artifact, ...]:
     quota = Path("config/samples/shared/global_quota.appnet").read_text()
     config.with_name("firewall.appnet").write_text(quota)
     version = compile_application(load_application(FileSource(config)), Settings(), Where())
+    if processor == "sidecar":
+        version = built_also(version, "wasm")
     return tuple(it for it in version.artifacts if it.end == END)
 
 

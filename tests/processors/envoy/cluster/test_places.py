@@ -18,6 +18,7 @@ from appnet.processors.envoy.cluster.state import FilterStream
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.envoy.xds.snapshot import EXTENSIONS
 from appnet.processors.processor import Acceptance, Caller, Group
+from appnet.state.gateway import make_pass
 from tests.support.asynchronous import asynchronous
 from tests.support.cluster import CHAIN, GROUP, IDLE, LABELS, SERVER, Control, artifacts, sharing
 from tests.support.proxies import KEY
@@ -186,6 +187,21 @@ async def test_a_stores_password_is_another_configuration_of_the_same_version(
         assert node.stands("v1").acceptance is Acceptance.ACKED
     places.expect([replace(GROUP, passwords={"fig": "second-word"}, accounts=frozenset({"echo-server", "more"}))])
     assert line.due() is None  # what it runs is the same
+
+
+@asynchronous
+async def test_webassembly_has_a_pass_and_no_password(places: Places, control: Control, tmp_path: Path) -> None:
+    control.artifacts = sharing(tmp_path, "sidecar")
+    places.expect([replace(GROUP, passwords={"fig": "first-word"})])
+    (line,) = entered(places, CHAIN, it=said(loader=""))
+    response = line.due()
+    assert response is not None
+    sent = response.resources[0].value
+    shown = make_pass(KEY.gateway_secret, "appnet:default.echo/frontend/server", "redis://store:6379")
+    assert (shown.encode() in sent, b"first-word" in sent) == (True, False)
+    assert line.state.receive(DiscoveryRequest(response_nonce=response.nonce))
+    places.expect([replace(GROUP, passwords={"fig": "second-word"})])
+    assert line.due() is None
 
 
 @asynchronous
