@@ -236,10 +236,18 @@ def test_wasm_merges_weak_state_where_a_control_plane_has_a_gateway(sample: Path
     text = "state:\n    @consistency(weak)\n    total: int\ninit():\n    pass\nreq(rpc):\n    total = total + 1\n"
     (sample.parent / "cache.appnet").write_text(f"{text}    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n")
     config = FileSource(with_element(sample, "cache"))
-    assert load_application(config, where=Where("wasm")).warnings == ()
-    for where in (Where("wasm", gateway=False), Where("wasm", cluster=True)):
-        (found,) = load_application(config, where=where).warnings
+    controlled = Where("wasm", cluster=True, controlled=True)
+    for where in (Where("wasm"), controlled):
+        assert load_application(config, where=where).warnings == ()
+
+    def apart(where: Where) -> None:
+        (found,) = load_application(FileSource(sample), where=where).warnings
         assert found.title.startswith("`cache` merges state of its instances, which is not supported on wasm: ")
+
+    apart(Where("wasm", gateway=False))
+    apart(Where("wasm", cluster=True))
+    sample.write_text(sample.read_text().replace("spec:\n", "spec:\n  state: {store: 'unix:///run/store'}\n"))
+    apart(controlled)  # the controller has no such socket
 
 
 @pytest.mark.parametrize(

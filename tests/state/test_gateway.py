@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -12,10 +13,9 @@ import pytest
 
 from appnet.observe.receiver import OtlpReceiver
 from appnet.state import gateway
-from appnet.state.gateway import MOST_BYTES, PATH, Gateway, make_pass, write_answers
+from appnet.state.gateway import MOST_BYTES, PATH, Door, Gateway, make_pass, write_answers
 from appnet.state.layout import state_keys
-from appnet.system.store_address import read_address
-from tests.support.asynchronous import asynchronous
+from tests.support.asynchronous import asynchronous, eventually
 from tests.support.shared_store import StoreUnderTest, store_under_test
 
 SECRET = b"of this test"
@@ -44,25 +44,26 @@ Post = tuple[int, bytes]
 
 
 class Posting:
-    """Posts to a gateway that knows the scope."""
+    """Posts to a gateway with a door to the scope."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession, scope: str) -> None:
-        self.url, self.scope, self._client = url, scope, client
+    def __init__(self, gateway: Gateway, url: str, client: aiohttp.ClientSession, door: Door) -> None:
+        self.gateway, self.url, self.scope, self._client = gateway, url, door.scope, client
+        self.shown = make_pass(SECRET, door.scope, door.address)
 
     async def post(self, body: bytes, shown: str | None = None) -> Post:
-        headers = {"Authorization": f"Bearer {make_pass(SECRET, self.scope) if shown is None else shown}"}
+        headers = {"Authorization": f"Bearer {self.shown if shown is None else shown}"}
         async with self._client.post(self.url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()
 
 
 @asynccontextmanager
 async def posting(store: StoreUnderTest, url: str = "") -> AsyncIterator[Posting]:
-    receiver, scope = OtlpReceiver(), store.scope()
+    receiver, door = OtlpReceiver(), Door(store.scope(), url or store.url)
     async with Gateway(SECRET) as it, aiohttp.ClientSession() as client:
-        it.open({scope: read_address(url or store.url)})
+        it.open("owner", [door])
         receiver.serve_besides(it.add_to)
         async with receiver:
-            yield Posting(f"http://{receiver.address}{PATH}", client, scope)
+            yield Posting(it, f"http://{receiver.address}{PATH}", client, door)
 
 
 @asynchronous
@@ -87,9 +88,56 @@ async def test_several_requests_of_a_post_are_answered_in_order(store: StoreUnde
 @asynchronous
 async def test_a_pass_opens_its_own_scope_alone(store: StoreUnderTest) -> None:
     async with posting(store) as it:
-        for shown in ("", "guess", make_pass(b"another secret", it.scope), make_pass(SECRET, "another scope")):
+        another = (
+            (b"another secret", it.scope, store.url),
+            (SECRET, "another", store.url),
+            (SECRET, it.scope, "another"),
+        )
+        for shown in ("", "guess", *(make_pass(*of) for of in another)):
             assert (await it.post(meet(), shown))[0] == 401
         assert list(store.client.scan_iter(f"*{it.scope}/*")) == []
+
+
+def connections() -> list[str]:
+    """The threads that a gateway has for them."""
+    return [it.name for it in threading.enumerate() if it.name.startswith("gateway")]
+
+
+@asynchronous
+async def test_a_pass_stays_good_for_a_while_after_its_owner_has_another(
+    store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with posting(store) as it:
+        it.gateway.open("owner", [])
+        assert (await it.post(meet()))[0] == 200, "modules merge once more when they end"
+        monkeypatch.setattr(gateway, "_LINGER_SECONDS", 0.2)
+        door = Door(it.scope, store.url)
+        assert connections()
+        it.gateway.open("owner", [])
+        it.gateway.open("owner", [door])
+        await asyncio.sleep(0.4)
+        assert (await it.post(meet()))[0] == 200, "it was given again"
+        it.gateway.open("owner", [])
+        while (await it.post(meet()))[0] == 200:
+            await asyncio.sleep(0.05)
+        assert (await it.post(meet()))[0] == 401
+        await eventually(lambda: not connections())
+
+
+@asynchronous
+async def test_a_stores_new_password_needs_no_new_pass(store: StoreUnderTest) -> None:
+    try:
+        async with posting(store) as it:
+            for word in ("first", "second"):
+                store.client.config_set("requirepass", word)
+                store.client.client_kill_filter(_type="normal")
+                assert (await it.post(meet()))[0] == 503
+                door = Door(it.scope, store.url, word)
+                assert word not in repr(door)
+                it.gateway.open("owner", [door])
+                assert (await it.post(meet()))[0] == 200
+    finally:
+        store.client.config_set("requirepass", "")
 
 
 HOSTILE = {
@@ -135,7 +183,7 @@ async def test_a_post_that_does_not_come_is_given_up(store: StoreUnderTest, monk
         await asyncio.sleep(600)
 
     async with posting(store) as it, aiohttp.ClientSession() as client:
-        headers = {"Authorization": f"Bearer {make_pass(SECRET, it.scope)}"}
+        headers = {"Authorization": f"Bearer {it.shown}"}
         with monkeypatch.context() as patch:
             patch.setattr(gateway, "_READ_SECONDS", 0.2)
             async with client.post(it.url, data=never(), headers=headers) as answer:

@@ -14,7 +14,7 @@ from typing import Any
 
 from appnet.application.model import EdgeEnd, Side
 from appnet.compile.fit import Where, load_application
-from appnet.compile.pipeline import compile_application
+from appnet.compile.pipeline import built_also, compile_application
 from appnet.diagnostics.source import FileSource
 from appnet.optimize import Settings
 from appnet.processors.admission import LIMITS, Limits
@@ -63,6 +63,19 @@ def artifacts(word: str, *targets: str) -> tuple[Artifact, ...]:
     found = tuple(replace(first, others=tuple(rest)) for first, *rest in zip(*several, strict=True))
     assert [it.name for it in found] == [CHAIN]
     return found
+
+
+def sharing(folder: Path, processor: str) -> tuple[Artifact, ...]:
+    """What shares state on the server's side in a store, whose password is in the Secret ``fig``."""
+    config = sample(folder)
+    text = config.read_text().replace("    - sidecar\n", f"    - {processor}\n")
+    config.write_text(text.replace("spec:\n", "spec:\n  state: {store: 'redis://store:6379', secret: fig}\n"))
+    quota = Path("config/samples/shared/global_quota.appnet").read_text()
+    config.with_name("firewall.appnet").write_text(quota)
+    version = compile_application(load_application(FileSource(config)), Settings(), Where())
+    if processor == "sidecar":
+        version = built_also(version, "wasm")
+    return tuple(it for it in version.artifacts if it.end == END)
 
 
 def damaged(artifact: Artifact) -> Artifact:

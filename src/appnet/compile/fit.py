@@ -130,7 +130,7 @@ def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Plac
     target = target_of(processor, "native" if chain.native else where.target)
     gives = target.alone if where.workers == 1 else target.gives
     gives -= target.not_at.get(side, frozenset())
-    if not where.gateway:
+    if not _through_gateway(chain, where):
         gives -= target.asks
     if where.cluster:
         gives -= _not_said(processor, where)
@@ -138,6 +138,12 @@ def _place(processor: Processor, side: Side, chain: Chain, where: Where) -> Plac
     if where.prices is not None:
         prices = where.prices.targets.get(target.name, prices)
     return Place(side, processor.name, target.name, gives, prices, 0.0 if target.inside else _prices(where).proxy)
+
+
+def _through_gateway(chain: Chain, where: Where) -> bool:
+    """Whether a gateway leads to the chain's store: a controller has none of the sockets that pods have."""
+    address = chain.state.address
+    return where.gateway and not (where.controlled and address and read_address(address).path)
 
 
 def _not_said(processor: Processor, where: Where) -> Capability:

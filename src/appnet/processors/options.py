@@ -33,6 +33,11 @@ class StoreOptions:
     tunnel: str = field(default="", kw_only=True)
     password: str = field(default="", kw_only=True, repr=False)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only the chain's own machine reaches the store: it has a socket there."""
+        return bool(read_address(self.address).path)
+
     def encode(self) -> bytes:
         """As payload.h has it."""
         store = read_address(self.address)
@@ -46,7 +51,8 @@ class StoreOptions:
 
     def encode_pass(self, secret: bytes) -> bytes:
         """What is told to those who share state through the gateway with this secret, as gateway.h has it."""
-        return struct.pack("<I", max(1, round(self.merge_every * 1000))) + make_pass(secret, self.scope).encode()
+        shown = make_pass(secret, self.scope, self.address).encode()
+        return struct.pack("<I", max(1, round(self.merge_every * 1000))) + shown
 
 
 def store_options(store: StateStore, application: str, end: EdgeEnd, password: str = "") -> StoreOptions | None:

@@ -81,6 +81,11 @@ class SigningKey:
         """Its public key, as `TRUSTED_KEYS` has it: 64 hexadecimal digits."""
         return self._secret.public_key().public_bytes_raw().hex()
 
+    @property
+    def gateway_secret(self) -> bytes:
+        """What a gateway to stores makes passes with, the same for all that have the key."""
+        return self.sign(b"AppNet gateway to stores, 1\n")
+
     def sign(self, text: bytes) -> bytes:
         """The signature of a text, 64 bytes; the same text always has the same one."""
         return self._secret.sign(text)

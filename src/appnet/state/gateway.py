@@ -12,10 +12,10 @@ import hmac
 import re
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import valkey
 from aiohttp import web
@@ -23,7 +23,7 @@ from valkey.cluster import ValkeyCluster
 
 from appnet.state.client import store_client
 from appnet.state.layout import script, script_digest, state_keys
-from appnet.system.store_address import StoreAddress, password_of
+from appnet.system.store_address import password_of, read_address
 
 PATH = "/appnet/state"
 """Where it takes posts."""
@@ -35,6 +35,9 @@ MOST_ANSWERED = 16 << 20
 
 _MOST_POSTS = 16  # of one store are under way at once; others wait, and their bodies are not read yet
 _READ_SECONDS, _STORE_SECONDS = 10.0, 4.0  # a module waits for 5
+_LINGER_SECONDS = 120.0
+"""How long a pass is good that nobody is given any more: proxies take a while to let their connections end, and modules
+merge once more when they end."""
 _COMMANDS = (b"meet", b"merge", b"part")  # of merge.lua
 _MOST_PARTS = 7
 _NAME = re.compile(r"[^\s{}:/]{1,200}")
@@ -55,9 +58,31 @@ class Request:
     parts: tuple[bytes, ...]
 
 
-def make_pass(secret: bytes, scope: str) -> str:
-    """What a module shows that may reach the state of ``scope``, which is as `state_scope` makes it."""
-    return hmac.digest(secret, scope.encode(), "sha256").hex()
+def make_pass(secret: bytes, scope: str, address: str) -> str:
+    """What a module shows that may reach the state of ``scope``, which is as `state_scope` makes it, in the store at an
+    address."""
+    return hmac.digest(secret, f"{address} {scope}".encode(), "sha256").hex()
+
+
+class _Access(NamedTuple):
+    """A way to a store: its address, a URL, and a password, where that has none."""
+
+    address: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Door:
+    """What a pass opens: the state of ``scope`` in the store at an ``address``. ``password``: where that has none."""
+
+    scope: str
+    address: str
+    password: str = field(default="", repr=False)
+
+    @property
+    def access(self) -> _Access:
+        """The way behind it."""
+        return _Access(self.address, self.password)
 
 
 class Gateway:
@@ -67,21 +92,42 @@ class Gateway:
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        self._scopes: dict[str, tuple[str, StoreAddress]] = {}
-        self._stores: dict[StoreAddress, _Store] = {}
+        self._doors: dict[str, Door] = {}  # by their passes
+        self._given: dict[object, frozenset[str]] = {}
+        self._stores: dict[_Access, _Store] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Gateway:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        stores, self._stores, self._scopes = list(self._stores.values()), {}, {}
+        stores, self._stores, self._doors, self._given = list(self._stores.values()), {}, {}, {}
         for it in stores:
-            await it.close()
+            it.close()
 
-    def open(self, scopes: Mapping[str, StoreAddress]) -> None:
-        """Lets modules reach the state of these scopes, too, each in its store. Raises `NoPasswordError`, when modules
-        ask, where the environment does not have the password that an address names."""
-        self._scopes.update({make_pass(self.secret, scope): (scope, at) for scope, at in scopes.items()})
+    def open(self, owner: object, doors: Iterable[Door]) -> None:
+        """Makes these all doors of an ``owner``; those that it had before close a while later."""
+        given = {make_pass(self.secret, it.scope, it.address): it for it in doors}
+        before = self._given.pop(owner, frozenset())
+        if given:
+            self._given[owner] = frozenset(given)
+        self._doors.update(given)
+        if gone := before - given.keys():
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._close, gone)
+        self._let_go()
+
+    def _close(self, passes: Iterable[str]) -> None:
+        """Closes the doors of these passes that nobody was given again."""
+        for it in set(passes).difference(*self._given.values()):
+            self._doors.pop(it, None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Ends the connections that no door leads to."""
+        for it in self._stores.keys() - {door.access for door in self._doors.values()}:
+            ending = asyncio.create_task(self._stores.pop(it).end())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def add_to(self, application: web.Application) -> None:
         """Serves it."""
@@ -89,17 +135,17 @@ class Gateway:
 
     async def _posted(self, request: web.Request) -> web.Response:
         shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if shown not in self._scopes:
+        door = self._doors.get(shown)
+        if door is None:
             raise web.HTTPUnauthorized(text="the gateway does not know this pass")
-        scope, address = self._scopes[shown]
-        if address not in self._stores:
-            self._stores[address] = _Store(address)
-        store = self._stores[address]
+        if door.access not in self._stores:
+            self._stores[door.access] = _Store(door.access)
+        store = self._stores[door.access]
         async with store.free:
             try:
                 async with asyncio.timeout(_READ_SECONDS):
                     asked = list(read_post(await _body_of(request)))
-                answers = await store.ask(scope, asked)
+                answers = await store.ask(door.scope, asked)
             except MalformedPostError as error:
                 raise web.HTTPBadRequest(text=str(error)) from error
             except TimeoutError:
@@ -121,14 +167,21 @@ async def _body_of(request: web.Request) -> bytes:
 class _Store:
     """A store, by a few connections, each with a thread: the library has the addresses of all kinds only so."""
 
-    def __init__(self, address: StoreAddress) -> None:
+    def __init__(self, access: _Access) -> None:
         self.free = asyncio.Semaphore(_MOST_POSTS)
-        self._address = address
+        self._access = access
         self._client: Any = None  # the library has few types
         self._opening = threading.Lock()
         self._threads = ThreadPoolExecutor(_MOST_POSTS, "gateway")
 
-    async def close(self) -> None:
+    async def end(self) -> None:
+        """Ends it behind the posts that are under way or wait."""
+        for _ in range(_MOST_POSTS):
+            await self.free.acquire()
+        self.close()
+
+    def close(self) -> None:
+        """Ends it at once."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
@@ -140,7 +193,9 @@ class _Store:
     def _asked(self, scope: str, asked: list[Request]) -> list[bytes]:
         with self._opening:
             if self._client is None:
-                self._client = store_client(self._address, password_of(self._address), _STORE_SECONDS)
+                address = read_address(self._access.address)
+                password = self._access.password or password_of(address)
+                self._client = store_client(address, password, _STORE_SECONDS)
         found = _run(self._client, scope, asked)
         if any(isinstance(it, valkey.exceptions.NoScriptError) for it in found):
             self._client.script_load(script().decode())

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +22,7 @@ from appnet.processors.processor import Acceptance, Caller, Group, Serving
 from appnet.processors.signing import SigningKey
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from tests.support.asynchronous import asynchronous, eventually
-from tests.support.cluster import Control, Tokens
+from tests.support.cluster import Control, Tokens, sharing
 
 KEY = SigningKey.generate()
 TRUSTED = [bytes.fromhex(KEY.public_text)]
@@ -234,6 +235,28 @@ async def test_to_go_back_is_a_newer_version() -> None:
             assert signed.made > before.made
             before = signed
         assert before.version == first.version
+
+
+@asynchronous
+async def test_a_stores_password_is_a_newer_version_of_the_same_content(tmp_path: Path) -> None:
+    async with serving(Control("v1", sharing(tmp_path, "grpc"))) as server, process(server) as it:
+        await eventually(lambda: server.nodes(GROUP.name))
+        told = "the password of the store in the Secret default/fig is not known"
+        assert await answer(server) == (Acceptance.NACKED, told)
+        made = 0
+        for password in ("first-word", "second-word"):
+            server.expect([replace(GROUP, passwords={"fig": password}), CLIENT])
+            version, signed = await it.told()
+            (chain,) = version.chains
+            assert (chain.store.password, chain.store.scope) == (password, "appnet:default.echo/frontend/server")
+            assert (version.id, version.application, signed.made > made) == ("v1", "default/echo", True)
+            made = signed.made
+            assert await answer(server) == (Acceptance.PENDING, "")
+            await it.reports(node=version.node, version="v1", accepted=True)
+            await eventually(lambda: server.nodes(GROUP.name)[0].stands("v1").acceptance is Acceptance.ACKED)
+        accounts = frozenset({"echo-server", "more"})
+        server.expect([replace(GROUP, passwords={"fig": "second-word"}, accounts=accounts), CLIENT])
+        await it.is_told_nothing()
 
 
 @asynchronous

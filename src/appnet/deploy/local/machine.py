@@ -45,10 +45,9 @@ from appnet.processors import registry
 from appnet.processors.options import store_options
 from appnet.processors.processor import Contact, Followed, Node, Nodes, NodeSettings
 from appnet.processors.signing import SigningKey, user_key
-from appnet.state.gateway import Gateway
+from appnet.state.gateway import Door, Gateway
 from appnet.state.server import running_store, store_folder, store_url
 from appnet.system.address import ANY_LOCAL_PORT, MAX_PORT, Address
-from appnet.system.store_address import StoreAddress, read_address
 from appnet.system.tls import ServerTls
 
 _ALIVE_POLL_SECONDS = 0.2
@@ -243,25 +242,24 @@ class LocalMachine:
         """The proxies of others outlive this control plane, and show the next one the passes that they have."""
         served = self.settings.served is not None
         key = await asyncio.to_thread(user_key) if served else SigningKey.generate()
-        gateway = Gateway(key.sign(b"AppNet gateway to stores, 1\n"))
-        self._gateway = await self._cleanup.enter_async_context(gateway)
+        self._gateway = await self._cleanup.enter_async_context(Gateway(key.gateway_secret))
         self.telemetry.receiver.serve_besides(self._gateway.add_to)
 
     def _prepare(self, version: Version) -> None:
         """Starts the store of shared state, where the version needs one that is not there; opens the gateway to it."""
         shared = [it for it in version.application.chains if any(in_store(it, self.settings.where))]
-        self._gateway.open(dict(self._scopes(version, shared)))
+        self._gateway.open(version.id, self._doors(version, shared))
         if any(it.chain.state.address == store_url(self._store) for it in shared) and not self._store.exists():
             self._progress(f"starting a store for shared state at {store_url(self._store)}")
             self._cleanup.enter_context(running_store(self._store))
 
-    def _scopes(self, version: Version, shared: Iterable[LoadedChain]) -> Iterator[tuple[str, StoreAddress]]:
-        """What the state of these chains belongs to, and where its store is."""
+    def _doors(self, version: Version, shared: Iterable[LoadedChain]) -> Iterator[Door]:
+        """Those to the state of these chains."""
         for it in shared:
             end = EdgeEnd(it.chain.edge.client, it.chain.edge.server, Side.CLIENT)
             store = store_options(it.chain.state, version.application.application.name, end)
             if store is not None:
-                yield store.scope, read_address(store.address)
+                yield Door(store.scope, store.address)
 
     def _read_programs(self, application: LoadedApplication) -> LocalApplication | None:
         source = self.settings.programs or local_file(application.manifest.source)

@@ -22,7 +22,7 @@ class LibraryMesh:
 
     protocol = LIBRARY_SERVICE
     beside = False
-    can_say = frozenset[Need]()
+    can_say = frozenset({Need.SHARED_STATE, Need.MERGED_STATE})
 
     def entry(self, entry: Entry, control: ControlPlane) -> None:
         """They ask by themselves. What they do before they are told is their own option."""

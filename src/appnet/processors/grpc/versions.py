@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from appnet.application.model import Side
 from appnet.application.proto import load_proto
 from appnet.diagnostics.source import FileSource
 from appnet.processors.artifact import Artifact
-from appnet.processors.options import ChainOptions, StoreOptions, store_options
+from appnet.processors.options import ChainOptions, StoreOptions
 from appnet.processors.processor import NodeSettings
 from appnet.processors.signing import SigningKey
 from appnet.state.layout import script
@@ -33,10 +33,15 @@ def message_class(name: str) -> Any:
 
 
 def told(
-    settings: NodeSettings, version: str, artifacts: Sequence[Artifact], name: str = "", *, shares: bool = False
+    settings: NodeSettings,
+    version: str,
+    artifacts: Sequence[Artifact],
+    name: str = "",
+    *,
+    store_of: Callable[[Artifact], StoreOptions | None] = lambda _: None,
 ) -> Any:
     """All that a node is to run, as a ``Version``; ``name``: by what its records say where they are from, where that is
-    not its own. ``shares``: its chains share state, where they have any to share. Raises `NoPasswordError`."""
+    not its own. ``store_of``: where an artifact shares state, if it does. Raises `NoPasswordError`."""
     end = settings.end
     message = message_class("Version")(
         id=version,
@@ -51,6 +56,7 @@ def told(
     for it in artifacts:
         traces = it.limits.traced_share
         options = ChainOptions(end.service, name or settings.name, it.version, end=end, traces=traces)
+        store = store_of(it)
         message.chains.add(
             name=it.name,
             version=it.version,
@@ -58,19 +64,13 @@ def told(
             code=it.binary,
             resource=options.resource(),
             trace_share=options.trace_share,
-            store=_store(it, settings) if shares else None,
+            store=store_message(store) if store is not None else None,
         )
     return message
 
 
-def _store(it: Artifact, settings: NodeSettings) -> Any:
-    """Where an artifact shares state; None where it does not. Raises `NoPasswordError`."""
-    found = store_options(it.chain.chain.state, settings.application, settings.end)
-    return store_message(found) if found is not None and it.in_store else None
-
-
 def store_message(store: StoreOptions) -> Any:
-    """The same as a ``Store``. Raises `NoPasswordError`."""
+    """Where a chain shares state, as a ``Store``. Raises `NoPasswordError`."""
     address = read_address(store.address)
     host = address.hosts[0] if address.hosts else None
     return message_class("Store")(
@@ -78,7 +78,7 @@ def store_message(store: StoreOptions) -> Any:
         host="" if host is None else host.host,
         port=0 if host is None else host.port,
         user=address.user,
-        password=password_of(address),
+        password=store.password or password_of(address),
         database=int(address.database or 0),
         scope=store.scope,
         timeout_ms=max(1, round(store.timeout * 1000)),

@@ -11,21 +11,16 @@ from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
 from appnet.application.model import EdgeEnd, Side
-from appnet.compile.fit import Where, load_application
-from appnet.compile.pipeline import compile_application
-from appnet.diagnostics.source import FileSource
-from appnet.optimize import Settings
 from appnet.processors.admission import LIMITS, TooManyError
-from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.cluster.identity import LOADER, Said
 from appnet.processors.envoy.cluster.places import Asking, Places
 from appnet.processors.envoy.cluster.state import FilterStream
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.envoy.xds.snapshot import EXTENSIONS
 from appnet.processors.processor import Acceptance, Caller, Group
-from tests.quickstart.support import sample
+from appnet.state.gateway import make_pass
 from tests.support.asynchronous import asynchronous
-from tests.support.cluster import CHAIN, GROUP, IDLE, LABELS, SERVER, Control, artifacts
+from tests.support.cluster import CHAIN, GROUP, IDLE, LABELS, SERVER, Control, artifacts, sharing
 from tests.support.proxies import KEY
 
 OUT = Group(
@@ -168,23 +163,11 @@ async def test_more_hosts_are_another_configuration(places: Places, control: Con
     assert node.stands("v1").acceptance is Acceptance.ACKED
 
 
-def sharing(folder: Path) -> tuple[Artifact, ...]:
-    """A native chain that shares state in a store, whose password is in the Secret ``fig``."""
-    config = sample(folder)
-    config.write_text(
-        config.read_text().replace("spec:\n", "spec:\n  state: {store: 'redis://store:6379', secret: fig}\n")
-    )
-    quota = Path("config/samples/shared/global_quota.appnet").read_text()
-    config.with_name("firewall.appnet").write_text(quota)
-    version = compile_application(load_application(FileSource(config)), Settings(), Where(NATIVE))
-    return tuple(it for it in version.artifacts if it.end == GROUP.end)
-
-
 @asynchronous
 async def test_a_stores_password_is_another_configuration_of_the_same_version(
     places: Places, control: Control, tmp_path: Path
 ) -> None:
-    control.artifacts = sharing(tmp_path)
+    control.artifacts = sharing(tmp_path, "sidecar")
     places.expect([GROUP])
     (line,) = entered(places, CHAIN)
     (node,) = places.nodes(GROUP.name)
@@ -204,6 +187,21 @@ async def test_a_stores_password_is_another_configuration_of_the_same_version(
         assert node.stands("v1").acceptance is Acceptance.ACKED
     places.expect([replace(GROUP, passwords={"fig": "second-word"}, accounts=frozenset({"echo-server", "more"}))])
     assert line.due() is None  # what it runs is the same
+
+
+@asynchronous
+async def test_webassembly_has_a_pass_and_no_password(places: Places, control: Control, tmp_path: Path) -> None:
+    control.artifacts = sharing(tmp_path, "sidecar")
+    places.expect([replace(GROUP, passwords={"fig": "first-word"})])
+    (line,) = entered(places, CHAIN, it=said(loader=""))
+    response = line.due()
+    assert response is not None
+    sent = response.resources[0].value
+    shown = make_pass(KEY.gateway_secret, "appnet:default.echo/frontend/server", "redis://store:6379")
+    assert (shown.encode() in sent, b"first-word" in sent) == (True, False)
+    assert line.state.receive(DiscoveryRequest(response_nonce=response.nonce))
+    places.expect([replace(GROUP, passwords={"fig": "second-word"})])
+    assert line.due() is None
 
 
 @asynchronous

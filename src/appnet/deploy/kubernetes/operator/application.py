@@ -41,7 +41,7 @@ from appnet.deploy.kubernetes.operator.judged import Judge, Judged
 from appnet.deploy.kubernetes.operator.passwords import Passwords
 from appnet.deploy.kubernetes.operator.revisions import Revisions
 from appnet.deploy.kubernetes.operator.rollout import ClusterRollout, undo_of
-from appnet.deploy.kubernetes.operator.sharing import all_apart, kept_apart, wanted_store
+from appnet.deploy.kubernetes.operator.sharing import all_apart, doors, kept_apart, wanted_store
 from appnet.deploy.kubernetes.operator.sources import own_texts, references, services_text
 from appnet.deploy.kubernetes.operator.status import Seen, Standing, news, status_of
 from appnet.deploy.kubernetes.operator.stores import Stores
@@ -49,6 +49,7 @@ from appnet.deploy.kubernetes.operator.world import FILTERS, Key, Object, World
 from appnet.deploy.kubernetes.rollouts import APPLICATION
 from appnet.optimize import Settings
 from appnet.processors.processor import ClusterNode, ControlPlane, Delivery, Group, Stranger
+from appnet.state.gateway import Gateway
 from appnet.state.health import Health
 from appnet.system.address import Address
 
@@ -62,9 +63,9 @@ _FOLLOWED = "followed traffic"
 @dataclass
 class Surroundings:
     """What all applications share. ``collector``: where proxies send records. ``root``: the folder of the controller's
-    host that they may name files of. ``passwords``: of stores. ``counts``: what chains have counted, as
-    `appnet.observe.totals_page` has it. ``expected``: the groups of each application, which ``delivery`` is told of all
-    at once; ``settled``: the applications whose groups are all there.
+    host that they may name files of. ``passwords``: of stores, and ``gateway`` to them. ``counts``: what chains have
+    counted, as `appnet.observe.totals_page` has it. ``expected``: the groups of each application, which ``delivery`` is
+    told of all at once; ``settled``: the applications whose groups are all there.
     """
 
     world: World
@@ -74,8 +75,9 @@ class Surroundings:
     collector: Address
     root: Path | None
     passwords: Passwords
+    gateway: Gateway
     settings: Settings = field(default_factory=Settings)
-    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True, controlled=True, gateway=False))
+    where: Where = field(default_factory=lambda: Where(_TARGETS[0], cluster=True, controlled=True))
     counts: Callable[[], dict[str, Any]] = dict
     expected: dict[Key, Sequence[Group]] = field(default_factory=dict)
     settled: set[Key] = field(default_factory=set)
@@ -251,6 +253,7 @@ class ClusterApplication:
         around.expect(self.key, self._groups([*there, *self._ends], version))
         wanted = entries(self._ends, version, written, around.control)
         common = shared(ends, version, around.world, around.control, around.collector)
+        self._open_stores(version)
         for key, made in (*common.items(), *wanted.items()):
             await self._apply(key, made)
         if not first:
@@ -268,6 +271,12 @@ class ClusterApplication:
 
     def _groups(self, ends: Iterable[End], version: Version) -> list[Group]:
         return groups_of(ends, version, self._around.world, self._around.passwords.known(self.key[0]))
+
+    def _open_stores(self, version: Version) -> None:
+        """Lets those that cannot open connections reach the stores of what they run, and are to run."""
+        passwords = self._around.passwords.known(self.key[0])
+        every = [it for it in (self.rollout.running, self.rollout.candidate, version) if it is not None]
+        self._around.gateway.open(self.key, [door for it in every for door in doors(it, self.key, passwords)])
 
     def _settle(self, *, known: bool) -> None:
         """Notes whether all groups of the application are known."""
@@ -334,6 +343,7 @@ class ClusterApplication:
         self._ends = []
         self.rollout.end()
         await self._around.passwords.watch(self.key, ())
+        self._around.gateway.open(self.key, ())
         self._settle(known=True)
         self._around.expect(self.key, [])
 

@@ -45,6 +45,7 @@ from appnet.observe.receiver import OtlpReceiver
 from appnet.observe.telemetry import Telemetry
 from appnet.observe.totals_page import totals_document
 from appnet.processors.processor import ClusterNode, ControlPlane, Serving
+from appnet.state.gateway import Gateway
 from appnet.system.address import Address
 
 _log = logging.getLogger(__name__)
@@ -99,16 +100,23 @@ async def control(settings: ControllerSettings, client: AsyncClient) -> NoReturn
             raise ControllerError(f"the API server refuses: {error.status.message}{_remedy(error, settings)}") from None
         except (httpx.HTTPError, ValueError) as error:
             raise ControllerError(str(error) or "the API server does not answer") from None
-        async with telemetry:  # once it leads: the one before has let go of the files
+        gateway = Gateway(credentials.signing.gateway_secret)
+        receiver.serve_besides(gateway.add_to)
+        async with gateway, telemetry:  # once it leads: the one before has let go of the files
             try:
-                await _lead(settings, Api(client), pages, leadership, credentials)
+                await _lead(settings, Api(client), pages, leadership, credentials, gateway)
             finally:
                 await leadership.release()
     raise AssertionError("the controller has ended by itself")
 
 
 async def _lead(
-    settings: ControllerSettings, api: Api, pages: Pages, leadership: Leadership, credentials: Credentials
+    settings: ControllerSettings,
+    api: Api,
+    pages: Pages,
+    leadership: Leadership,
+    credentials: Credentials,
+    gateway: Gateway,
 ) -> None:
     tls = credentials.tls(settings.address.host, settings.folder)
     whole = asyncio.current_task()
@@ -133,7 +141,9 @@ async def _lead(
         delivery, plane = Deliveries(every), next(iter(planes.values()))
         passwords = Passwords(api, work.touch_namespace)
         stack.callback(passwords.close)
-        around = Surroundings(World(), api, delivery, plane, collector, settings.root, passwords, counts=counts)
+        around = Surroundings(
+            World(), api, delivery, plane, collector, settings.root, passwords, gateway, counts=counts
+        )
         work.begin(around)
         pages.applications, pages.delivery, pages.planes = work.known, delivery, planes
         reads = f"; AppNetConfigs may name files below {settings.root}" if settings.root is not None else ""

@@ -10,9 +10,12 @@ from appnet.compile.fit import Where, in_store, places_of, unshared_state
 from appnet.compile.pipeline import Version
 from appnet.control.rollout import artifacts_of
 from appnet.deploy.kubernetes.operator.ends import configuration_of
+from appnet.deploy.kubernetes.operator.world import Key
 from appnet.ir.sharing import shared_state, shared_variables
 from appnet.processors.gaps import GAPS, title_of
+from appnet.processors.options import store_options
 from appnet.processors.processor import ClusterNode
+from appnet.state.gateway import Door
 from appnet.state.health import Wanted
 
 _MOST_NAMED = 3
@@ -26,6 +29,15 @@ def wanted_store(version: Version, configuration: str, where: Where, passwords: 
     kept = (one for chain in chains for it in chain.elements.values() for one in shared_variables(it))
     store, durable = chains[0].chain.state, any(it.persistent for it in kept)
     return Wanted(store.address, passwords.get(store.secret, ""), durable)
+
+
+def doors(version: Version, application: Key, passwords: Mapping[str, str]) -> Iterator[Door]:
+    """The ways of a gateway to what an application shares."""
+    for it in version.artifacts:
+        state = it.chain.chain.state
+        store = store_options(state, ".".join(application), it.end, passwords.get(state.secret, ""))
+        if it.in_store and store is not None and not store.is_local:
+            yield Door(store.scope, store.address, store.password)
 
 
 def kept_apart(version: Version, configuration: str, where: Where, nodes: Sequence[ClusterNode]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.filters import chain_filter, marked, refuse_remote_code
 from appnet.processors.envoy.pieces import idle_filter
-from appnet.processors.options import ChainOptions, store_options
+from appnet.processors.options import ChainOptions
+from appnet.processors.places import lacking_password, store_of
 from appnet.processors.processor import Group
 from appnet.processors.signing import SigningKey
 
@@ -48,7 +49,7 @@ class Offer:
 
     def __init__(self, version: str, artifacts: Sequence[Artifact], group: Group, key: SigningKey) -> None:
         self.version, self.artifacts, self.group = version, tuple(artifacts), group
-        self._key = key
+        self._key, self._gateway = key, key.gateway_secret
         self._by_name = {it.name: it for it in artifacts}
         self._served: dict[tuple[str, tuple[str, ...]], Served] = {}
 
@@ -63,10 +64,7 @@ class Offer:
             if _loadable(it, targets) is None:
                 there = ", ".join(one.segment.place.target for one in (it, *it.others))
                 return f"{it.name} was built as {there}, but this proxy loads {' and '.join(targets)}"
-            secret = it.chain.chain.state.secret
-            if secret and it.in_store and secret not in self.group.passwords:
-                return f"the password of the store in the Secret {self.group.namespace}/{secret} is not known"
-        return ""
+        return lacking_password(self.artifacts, self.group)
 
     def served(self, name: str, targets: tuple[str, ...]) -> Served:
         """The filter of this name, for a proxy that lacks nothing."""
@@ -80,14 +78,13 @@ class Offer:
         found = None if artifact is None else _loadable(artifact, targets)
         if found is None:
             return Served(lambda _proxy: idle_filter(name))
-        group, end, store = self.group, self.group.end, found.chain.chain.state
-        password = group.passwords.get(store.secret, "")
-        shared = store_options(store, group.application, end, password) if found.in_store else None
+        group, end, store = self.group, self.group.end, store_of(found, self.group)
+        gateway = b"" if store is None or store.is_local else self._gateway
 
         def make(proxy: str) -> TypedExtensionConfig:
             limits = found.limits
             told = (end.service, proxy, found.version, limits.max_message, group.hosts)
-            options = ChainOptions(*told, end=end, store=shared, traces=limits.traced_share)
+            options = ChainOptions(*told, end=end, store=store, traces=limits.traced_share, gateway=gateway)
             return chain_filter(found, options, self._key)
 
         return Served(make)

@@ -11,7 +11,7 @@ from typing import Any
 
 from appnet.processors.artifact import Artifact
 from appnet.processors.grpc.versions import Signer, application_of, told
-from appnet.processors.places import GroupNode
+from appnet.processors.places import GroupNode, lacking_password, store_of
 from appnet.processors.processor import Acceptance, Caller, Group, NodeAnswer, NodeSettings
 from appnet.system.address import Address
 
@@ -55,7 +55,7 @@ class ProcessNode(GroupNode):
         super().__init__(group, proxy, caller, host)
         self._signer, self._records = signer, records
         self._version, self._artifacts = "", tuple[Artifact, ...]()
-        self._digest = b""
+        self._digest, self._lack = b"", ""
         self._made = 0
         self._seats: list[Seat] = []
         self._ran = b""
@@ -65,6 +65,13 @@ class ProcessNode(GroupNode):
     def running(self) -> bool:
         """Whether a process of it follows."""
         return bool(self._seats)
+
+    def meets(self, group: Group, host: str) -> None:
+        """What its group is now, and where its processes call from."""
+        renewed = group.passwords != self.group.passwords
+        self.group, self.address = group, Address(host, 0)
+        if renewed and self._version:
+            self.offer(self._version, self._artifacts)
 
     def join(self, seat: Seat) -> None:
         """A process has come."""
@@ -82,9 +89,10 @@ class ProcessNode(GroupNode):
         if self._version not in ("", version):
             self._earlier.append(self._version)
         self._version, self._artifacts = version, tuple(artifacts)
+        self._lack = lacking_password(artifacts, self.group)
         self._made = self._signer.now()
-        encoded = self._told().SerializeToString(deterministic=True)
-        self._digest, self._since = hashlib.sha256(encoded).digest(), time.time()
+        encoded = b"" if self._lack else self._told().SerializeToString(deterministic=True)
+        self._digest, self._since = encoded and hashlib.sha256(encoded).digest(), time.time()
         for it in self._seats:
             it.refused, it.error = b"", ""
             it.wake.set()
@@ -110,6 +118,8 @@ class ProcessNode(GroupNode):
         """How it stands to the version now."""
         if version != self._version:
             return self._stands_to_another(version)
+        if self._lack:
+            return NodeAnswer(self.name, version, Acceptance.NACKED, self._lack, self._since)
         refused = [it.error or "without a reason" for it in self._seats if it.refused == self._digest]
         if refused:
             error = "; ".join(dict.fromkeys(refused))
@@ -123,4 +133,5 @@ class ProcessNode(GroupNode):
         settings = NodeSettings(
             self.group.name, self.end, (), Path(), self._records, application=application_of(self.group.name)
         )
-        return told(settings, self._version, self._artifacts, self.proxy)
+        group = self.group
+        return told(settings, self._version, self._artifacts, self.proxy, store_of=lambda it: store_of(it, group))

@@ -127,7 +127,7 @@ class Places(GroupPlaces[ProcessNode, Follower]):
             self._unseat(it, name)
         for name, group in mine.items():
             if name in it.seats:
-                it.seats[name][0].group = group
+                it.seats[name][0].meets(group, it.host)
             elif (why := self._seat(it, group)) != "":
                 self._tell_apart(it, why, group.chains[0])
                 return
@@ -163,7 +163,7 @@ class Places(GroupPlaces[ProcessNode, Follower]):
         elif node.caller != it.caller:
             return f"another process of {it.proxy} is connected, as {node.caller.service_account}"
         arrives = self._known(node)
-        node.group, node.address = group, Address(it.host, 0)
+        node.meets(group, it.host)
         seat = Seat(it.wake, it.running.get(group.name, b""))
         it.seats[group.name] = node, seat
         node.join(seat)
