@@ -1,17 +1,18 @@
 """What following the traffic saves: CPU per RPC before and after a re-plan, against what was predicted.
 
-    python -m benchmarks.replan [--rounds N] [--seconds X] [--record]
+    python -m benchmarks.replan [--rounds N] [--seconds X] [--prices FILE] [--record]
 
-An application runs as `appnetctl run` runs it, with two elements in the client's sidecar that may swap. In every round
-the traffic shifts: the element behind now refuses most. A load says what CPU that costs; from what elements ended of it
-the plan is made, as `replan: auto` makes it; the same load once more says what CPU it costs then. CPU is that of
-both Envoys, loaded as hard as they take it.
+An application runs as `appnetctl run` runs it, with `replan: auto` and two elements in the client's sidecar that may
+swap. In every round the traffic shifts: the element behind now refuses most. A load says what CPU that costs, and once
+the chain goes on by another plan, the same load says what CPU it costs then. CPU is that of both Envoys, loaded as hard
+as they take it. What a plan saves is predicted by prices that are measured first, on the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import shutil
 import statistics
 import tempfile
@@ -26,13 +27,19 @@ from rich.console import Console
 from rich.progress import Progress
 
 from appnet.application.kinds import LOCAL
+from appnet.application.model import USUAL_PROCESSOR
+from appnet.cli.errors import Screens
+from appnet.cli.live import follow_traffic
 from appnet.compile.fit import Where
 from appnet.control.replan import Better
 from appnet.deploy.local.machine import LocalMachine, RunSettings
 from appnet.diagnostics.source import FileSource
 from appnet.measure.cores import Cores, running_on
 from appnet.measure.load import LoadSettings, Request, Upstream, run_load
-from appnet.observe.totals_page import totals_document
+from appnet.measure.solve import Effort
+from appnet.optimize.cost import CostModel
+from appnet.optimize.prices import load_prices
+from appnet.processors import registry
 from appnet.processors.envoy.node import EnvoyNode
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.system.address import Address
@@ -40,13 +47,15 @@ from benchmarks import report, results
 from benchmarks.cases import SAMPLE
 from benchmarks.dataplane import WrongOutcomeError, message
 
-BEFORE, AFTER, SAVED, PREDICTED = "CPU per RPC before", "CPU per RPC after", "saved", "predicted"
-RATIO = "saved of predicted"
+BEFORE, AFTER, PREDICTED, SAVED = "CPU per RPC before", "CPU per RPC after", "saved, predicted", "saved, measured"
+FOLLOWED = "from the shift to the new plan"
 
 _WORDS = ("first", "second")
 _SHARES = (60, 5, 35)  # in 100 calls: what one element refuses, what the other one does, and the rest
 _REFUSED = (7, "refused")
 _TELLING_SECONDS = 1.5  # in which chains have told what they counted
+_LOOK_SECONDS = 0.02
+_MOST_INTERVALS = 10
 _ELEMENT = """\
 state:
     word: string
@@ -73,11 +82,13 @@ _WORK = {
 
 @dataclass
 class Samples:
-    """One value a round, in microseconds for an RPC."""
+    """One value a round. CPU is in microseconds for an RPC."""
 
     before: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
     predicted: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    """From the shift until the chain goes on by another plan."""
 
     @property
     def saved(self) -> list[float]:
@@ -90,8 +101,9 @@ def titles() -> dict[str, str]:
     return {f"{work}-{target}": f"{work}, {target}" for target in (NATIVE, WASM) for work in _WORK}
 
 
-def application(folder: Path, work: str) -> Path:
-    """The echo sample with two elements that do this work; its configuration."""
+def application(folder: Path, work: str, interval: float) -> Path:
+    """The echo sample with two elements that do this work, which looks at its traffic once in an ``interval``; its
+    configuration."""
     shutil.copytree(SAMPLE.parent, folder, ignore=shutil.ignore_patterns(LOCAL))
     config = folder / SAMPLE.name
     lines = "\n".join(f"    {it}" for it in _WORK[work])
@@ -99,17 +111,17 @@ def application(folder: Path, work: str) -> Path:
     written = yaml.safe_load(config.read_text())
     spec = {key: it for key, it in written["spec"].items() if not key.endswith("Chain")}
     spec["clientChain"] = [{"name": it, "file": "element.appnet", "parameters": {"word": it}} for it in _WORDS]
-    spec["replan"] = {"mode": "auto", "interval": "1s", "saving": "10%"}
+    spec["replan"] = {"mode": "auto", "interval": f"{interval}s", "saving": "10%"}
     config.write_text(yaml.safe_dump({**written, "spec": spec}))
     return config
 
 
 class Measured:
-    """A running application under load. ``seconds``: of each load."""
+    """A running application under load, which follows its traffic. ``seconds``: of each load."""
 
-    def __init__(self, machine: LocalMachine, seconds: float) -> None:
-        self._machine = machine
-        self._settings = LoadSettings(8, 8, seconds=seconds)
+    def __init__(self, machine: LocalMachine, seconds: float, interval: float) -> None:
+        self._machine, self._controller = machine, machine.controller
+        self._settings, self._interval = LoadSettings(8, 8, seconds=seconds), interval
         (self._address,) = machine.entrances.values()
 
     async def load(self, requests: list[Request]) -> float:
@@ -120,64 +132,89 @@ class Measured:
         used = sum(it.cpu_nanoseconds() for it in proxies) - before
         if result.failed or set(result.by_status()) != {(0, ""), _REFUSED}:
             raise WrongOutcomeError(f"calls ended with {result.by_status()}")
-        await asyncio.sleep(_TELLING_SECONDS)
         return used / result.finished / 1000
-
-    def look(self) -> list[Better]:
-        """What the replanner finds now."""
-        controller = self._machine.controller
-        counts = totals_document(self._machine.telemetry.totals)
-        return controller.replanner.look(controller.running, counts, time.monotonic())
 
     async def shift(self, most: str, samples: Samples) -> None:
         """Has one element refuse most, which is behind."""
         least = next(it for it in _WORDS if it != most)
         words = zip((most, least, "hello"), _SHARES, strict=True)
         requests = [Request(message(word), weight=weight) for word, weight in words]
-        self.look()
+        await self._interval_begins()
+        begun = time.monotonic()
         samples.before.append(await self.load(requests))
-        (found,) = self.look()
+        found = await self._other_plan()
+        samples.seconds.append(time.monotonic() - begun)
         samples.predicted.append(found.before - found.cost)
-        if await self._machine.controller.replan([found]) is None:
-            raise RuntimeError("the application does not go on by the plan")
         samples.after.append(await self.load(requests))
+        await asyncio.sleep(_TELLING_SECONDS)
+
+    async def _interval_begins(self) -> None:
+        """Waits until what came before is not looked at any more."""
+        async with asyncio.timeout(_MOST_INTERVALS * self._interval):
+            due = self._due()
+            while self._due() == due:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def _due(self) -> float | None:
+        return self._controller.replanner.due(self._controller.running)
+
+    async def _other_plan(self) -> Better:
+        """Waits until the chain goes on by another plan, and says why."""
+        version, found = self._controller.running, None
+        async with asyncio.timeout(_MOST_INTERVALS * self._interval):
+            while self._controller.running is version:
+                found = next(iter(self._controller.replanner.suggestions(version)), found)
+                await asyncio.sleep(_LOOK_SECONDS)
+        if found is None:
+            raise RuntimeError("the chain goes on by another plan that was not for the traffic")
+        return found
 
 
-async def measure(case: str, options: argparse.Namespace, tick: Callable[[str], None]) -> Samples:
+async def measure(case: str, prices: CostModel, options: argparse.Namespace, tick: Callable[[str], None]) -> Samples:
     """All rounds of a case."""
     work, _, target = case.partition("-")
     cores, samples, warm_up = Cores.divide(), Samples(), Samples()
+    interval = options.seconds + _TELLING_SECONDS + 1  # a load and what chains tell of it are in one interval
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replan-")))
         with running_on(cores.load):
             upstream = stack.enter_context(Upstream())
-        config = application(folder / "sample", work)
+        config = application(folder / "sample", work, interval)
         servers = {"server": (Address("127.0.0.1", upstream.port),)}
-        settings = RunSettings((FileSource(config),), folder / "run", where=Where(target), upstreams=servers)
+        where = Where(target, prices=prices)
+        settings = RunSettings((FileSource(config),), folder / "run", where=where, upstreams=servers)
         with running_on(cores.proxy):
             machine = await stack.enter_async_context(LocalMachine(settings, tick))
         with running_on(cores.load):
-            it = Measured(machine, options.seconds)
+            quiet = Console(file=io.StringIO())
+            following = asyncio.create_task(follow_traffic(machine, Screens(quiet, quiet)))
+            stack.callback(following.cancel)
+            it = Measured(machine, options.seconds, interval)
             for number in range(options.rounds + 1):
                 tick(f"{case}: round {number}")
                 await it.shift(_WORDS[1 - number % 2], samples if number else warm_up)
     return samples
 
 
+async def measured_prices(tick: Callable[[str], None]) -> CostModel:
+    """As `appnetctl calibrate` measures them."""
+    return await registry.processor(USUAL_PROCESSOR).calibrate(Effort(), tick)
+
+
 def rows(found: Mapping[str, Samples]) -> Iterator[results.Row]:
-    """What came of it, as medians over the rounds; ratios are to what CPU cost before."""
+    """What came of it, as medians over the rounds, with ratios to what CPU cost before, and to what was predicted."""
     for case, it in found.items():
-        pairs = zip(it.saved, it.predicted, strict=True)
-        low, middle, high = results.quartiles(
-            [after / before for before, after in zip(it.before, it.after, strict=True)]
-        )
-        after = results.rounded(statistics.median(it.after))
-        ratios = (results.rounded(middle), BEFORE, results.rounded(low), results.rounded(high))
         yield results.Row(case, BEFORE, results.rounded(statistics.median(it.before)), "us")
-        yield results.Row(case, AFTER, after, "us", *ratios)
-        yield results.Row(case, SAVED, results.rounded(statistics.median(it.saved)), "us")
+        yield _compared(case, AFTER, it.after, BEFORE, it.before)
         yield results.Row(case, PREDICTED, results.rounded(statistics.median(it.predicted)), "us")
-        yield results.Row(case, RATIO, results.rounded(statistics.median(saved / by for saved, by in pairs)), "")
+        yield _compared(case, SAVED, it.saved, PREDICTED, it.predicted)
+        yield results.Row(case, FOLLOWED, results.rounded(statistics.median(it.seconds)), "s")
+
+
+def _compared(case: str, metric: str, values: list[float], to: str, base: list[float]) -> results.Row:
+    ratios = results.quartiles([value / by for value, by in zip(values, base, strict=True)])
+    low, middle, high = map(results.rounded, ratios)
+    return results.Row(case, metric, results.rounded(statistics.median(values)), "us", middle, to, low, high)
 
 
 def main() -> None:
@@ -185,21 +222,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.replan", description="What following the traffic saves."
     )
-    parser.add_argument("--rounds", type=int, default=10, help="shifts of the traffic, for each case")
+    parser.add_argument("--rounds", type=int, default=8, help="shifts of the traffic, for each case")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load; two in each round")
+    parser.add_argument("--prices", type=Path, help="what `appnetctl calibrate` wrote; otherwise it measures first")
     results.add_record_option(parser)
     options, console = parser.parse_args(), Console()
-    found = {}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
-        for case in titles():
-            found[case] = asyncio.run(
-                measure(case, options, lambda what: progress.update(task, advance=1, description=what))
-            )
+
+        def tick(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        if options.prices is None:
+            prices = asyncio.run(measured_prices(tick))
+        else:
+            prices = load_prices(FileSource(options.prices), [NATIVE, WASM])
+        found = {case: asyncio.run(measure(case, prices, options, tick)) for case in titles()}
     all_rows = list(rows(found))
-    console.print(report.table(all_rows, titles(), "medians over rounds"))
-    context = {"rounds": options.rounds, "seconds": options.seconds, "titles": titles()}
-    console.print(f"written: {results.save('replan', all_rows, context, record=options.record)}")
+    console.print(report.table(all_rows, titles(), "medians over rounds; ratios to before, and to what was predicted"))
+    context = {
+        "rounds": options.rounds, "seconds": options.seconds, "titles": titles(), "prices": prices.measured,
+    }  # fmt: skip
+    file = results.save("replan", all_rows, context, record=options.record)
+    after = [it for it in all_rows if it.metric == AFTER]
+    report.plot(after, titles(), file.with_suffix(".svg"), "before")
+    console.print(f"written: {file}, {file.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def test_what_a_proxy_refuses_is_not_passed_unjudged(echo: Application, cluster:
     if target == "wasm":
         config["config"]["vm_config"]["code"]["local"]["inline_bytes"] = "AGFzbQEAAAA="  # a module without anything
     else:
-        config["filter_config"]["value"] = "bm90aGluZw=="
+        config["filter_config"]["secret"]["inline_bytes"] = "bm90aGluZw=="
     path.write_text(yaml.safe_dump(filter_))
     before = cluster.refused()
     echo.apply()

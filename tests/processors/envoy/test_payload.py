@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
-from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.codegen.c.build import RUNTIME
+from appnet.processors.envoy.build import HTTP
 from appnet.processors.envoy.filters import native_filter
 from appnet.processors.envoy.native.loader import signature_checks
+from appnet.processors.envoy.sealed import opened, sealed
 from appnet.processors.options import ChainOptions, StoreOptions
 from appnet.processors.signing import SigningKey
 from tests.support.payloads import LOADER, payload_flaw
@@ -36,9 +38,7 @@ STRANGE = (
 
 def payload(module: bytes, name: str = NAME, options: ChainOptions = OPTIONS, key: SigningKey = KEY) -> bytes:
     native = DynamicModuleFilter.FromString(native_filter(name, module, options, "loader", key).typed_config.value)
-    value = BytesValue()
-    native.filter_config.Unpack(value)
-    return value.value
+    return opened(native.filter_config)
 
 
 def flaw(bytes_: bytes, name: str = NAME, trusted: str | None = KEY.public_text) -> str | None:
@@ -142,12 +142,15 @@ def test_what_is_signed_and_malformed_is_refused() -> None:
     )
 
 
-def test_hostile_payloads_read_and_write_nothing_out_of_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outside", [bytes, lambda it: sealed(it).value], ids=["payload", "sealed"])
+def test_hostile_payloads_read_and_write_nothing_out_of_place(
+    tmp_path: Path, outside: Callable[[bytes], bytes]
+) -> None:
     """Cut anywhere and changed anywhere, from memory that ends where they end, under sanitizers."""
     program, whole = tmp_path / "hostile", tmp_path / "payload"
-    whole.write_bytes(payload(stamping_native("1")))
+    whole.write_bytes(outside(payload(stamping_native("1"))))
     here = Path(__file__).parent / "c" / "hostile_payloads.c"
-    flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}", f"-I{LOADER}"]
+    flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", *(f"-I{it}" for it in (RUNTIME, HTTP, LOADER))]
     checks = tmp_path / "checks.o"
     shutil.copy(signature_checks(), checks)
     compiler = [shutil.which("cc") or "cc", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

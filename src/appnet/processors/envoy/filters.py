@@ -20,6 +20,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.processors.artifact import Artifact
 from appnet.processors.envoy.native.loader import loader_library
+from appnet.processors.envoy.sealed import sealed
 from appnet.processors.envoy.targets import NATIVE
 from appnet.processors.options import ChainOptions
 from appnet.processors.signing import SigningKey
@@ -53,7 +54,7 @@ def native_filter(
     dynamic = DynamicModuleFilter(filter_name=name)
     dynamic.dynamic_module_config.name = loader
     dynamic.dynamic_module_config.do_not_close = True  # a closed loader could still have calls on its stack
-    dynamic.filter_config.Pack(BytesValue(value=payload))
+    dynamic.filter_config.CopyFrom(sealed(payload))
     config = TypedExtensionConfig(name=name)
     config.typed_config.Pack(dynamic)
     return config
@@ -71,7 +72,7 @@ def wasm_filter(name: str, module: bytes, options: ChainOptions) -> TypedExtensi
     encoded = options.encode()
     if options.store is not None and options.gateway:
         encoded += options.store.encode_pass(options.gateway)
-    wasm.config.configuration.Pack(BytesValue(value=encoded))
+    wasm.config.configuration.CopyFrom(sealed(encoded))
     wasm.config.failure_policy = FailurePolicy.FAIL_CLOSED
     wasm.config.allow_on_headers_stop_iteration.value = True
     machine = wasm.config.vm_config

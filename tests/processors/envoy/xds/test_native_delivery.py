@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.dynamic_modules.v3.dynamic_modules_pb2 import DynamicModuleFilter
-from google.protobuf.wrappers_pb2 import BytesValue
 
 from appnet.processors.envoy.filters import wasm_filter
 from appnet.processors.envoy.native.loader import MODULES, loader_library
+from appnet.processors.envoy.sealed import opened, sealed
 from appnet.processors.envoy.xds.server import XdsServer
 from appnet.processors.processor import Acceptance
 from appnet.processors.signing import TRUSTED_KEYS, SigningKey
@@ -28,16 +28,14 @@ def native(version: str, module: bytes | None = None) -> TypedExtensionConfig:
 
 
 def payload_of(config: TypedExtensionConfig) -> bytes:
-    value = BytesValue()
-    DynamicModuleFilter.FromString(config.typed_config.value).filter_config.Unpack(value)
-    return value.value
+    return opened(DynamicModuleFilter.FromString(config.typed_config.value).filter_config)
 
 
 def with_payload(version: str, payload: bytes) -> TypedExtensionConfig:
     """As `native`, with another payload."""
     config = native(version)
     filter_config = DynamicModuleFilter.FromString(config.typed_config.value)
-    filter_config.filter_config.Pack(BytesValue(value=payload))
+    filter_config.filter_config.CopyFrom(sealed(payload))
     config.typed_config.Pack(filter_config)
     return config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 
 from appnet.codegen.c.printer.context import ElementContext, InHand, Slot
@@ -51,6 +52,7 @@ from appnet.ir.nodes import (
     WriteReply,
 )
 from appnet.ir.rows import refusal_rows
+from appnet.ir.secrets import Secrets
 from appnet.ir.walk import closing
 from appnet.language.messages import Field
 from appnet.language.operations.registry import OPERATIONS
@@ -109,8 +111,16 @@ class BodyPrinter:
         if explains:
             self._rows = refusal_rows(body)
             variables = {it.name: it for it in element.element.state}
-            secrets = element.secrets.of(element.method, element.element, direction.value)
-            self.reads = Reads(self, explains, variables, secrets)
+            self.reads = Reads(self, explains, variables, self._secrets)
+
+    @cached_property
+    def _secrets(self) -> Secrets:
+        element = self.element
+        return element.secrets.of(element.method, element.element, self.direction.value)
+
+    def is_secret(self, atom: Atom) -> bool:
+        """Whether no log may show the value; `init` knows of no call, so of none."""
+        return self.direction is not InHand.INIT and self._secrets.atom(atom)
 
     def print(self) -> list[str]:
         """The lines between the function's braces; the parameter is ``an_scope *scope``."""

@@ -22,6 +22,7 @@ from appnet.processors.envoy.harness.calls import (
 )
 from appnet.processors.envoy.harness.posting import GATEWAY_TOKEN, MERGE_MS, PostCarrier
 from appnet.processors.envoy.harness.sharing import Ask
+from appnet.processors.envoy.sealed import sealed
 from appnet.processors.envoy.targets import REPLY_MARK
 from appnet.processors.processor import Denied
 from appnet.state.gateway import PATH
@@ -89,6 +90,7 @@ class ModuleUnderTest(Harness):
         self.carrier = PostCarrier(self, ask) if ask is not None else None
         if self.carrier is not None:
             self._options += struct.pack("<I", MERGE_MS) + b"pass"
+        self._options = sealed(self._options).value
         engine, compiled = _compile(module)
         self._store = wasmtime.Store(engine)
         exports = _linker(self, engine).instantiate(self._store, compiled).exports(self._store)

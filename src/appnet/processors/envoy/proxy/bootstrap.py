@@ -10,7 +10,11 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.http.credential_injector.v3.credential_injector_pb2 import CredentialInjector
+from envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
+from envoy.extensions.http.injected_credentials.generic.v3.generic_pb2 import Generic
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
@@ -30,6 +34,7 @@ TELEMETRY_CLUSTER = "appnet-telemetry"
 _RESETS = "overload.premature_reset_total_stream_count"
 _MANY = 1 << 32
 
+_TOKEN = "appnet-token"  # noqa: S105 -- a name
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -68,13 +73,17 @@ def ask_for_filters(bootstrap: Bootstrap, xds: Contact) -> None:
     # A controller that comes back should find its proxies within a second, not after Envoy's default half minute.
     service.envoy_grpc.retry_policy.retry_back_off.base_interval.FromMilliseconds(100)
     service.envoy_grpc.retry_policy.retry_back_off.max_interval.FromMilliseconds(1000)
-    if xds.token is not None:  # Envoy reads no file for it
-        service.initial_metadata.add(key="authorization", value=f"Bearer {read_token(xds.token)}")
+    if xds.token is not None:  # a secret, as the admin interface shows metadata
+        shown = bootstrap.static_resources.secrets.add(name=_TOKEN)
+        shown.generic_secret.secret.inline_string = f"Bearer {read_token(xds.token)}"
 
 
 def static_clusters(xds: Contact, telemetry: Address | None) -> Iterator[Cluster]:
     """Those of the controller and, if there is one, of who takes records."""
-    yield _static_cluster(XDS_CLUSTER, xds.address, xds.tls, http2=True)
+    control = _static_cluster(XDS_CLUSTER, xds.address, xds.tls, http2=True)
+    if xds.token is not None:
+        _show_token(control)
+    yield control
     if telemetry is not None:
         yield _static_cluster(TELEMETRY_CLUSTER, telemetry, xds.tls, http2=False)
 
@@ -133,6 +142,20 @@ def _static_cluster(name: str, address: Address, tls: ClientTls | None, *, http2
         cluster.transport_socket.name = "envoy.transport_sockets.tls"
         cluster.transport_socket.typed_config.Pack(_tls_to(address, tls, "h2" if http2 else "http/1.1"))
     return cluster
+
+
+def _show_token(cluster: Cluster) -> None:
+    """Has its requests show the token."""
+    options = HttpProtocolOptions()
+    packed = cluster.typed_extension_protocol_options[_HTTP_OPTIONS]
+    packed.Unpack(options)
+    generic = Generic(credential=SdsSecretConfig(name=_TOKEN))
+    injector = CredentialInjector()
+    injector.credential.name = "envoy.http.injected_credentials.generic"
+    injector.credential.typed_config.Pack(generic)
+    for name, it in (("credential_injector", injector), ("upstream_codec", UpstreamCodec())):
+        options.http_filters.add(name=f"envoy.filters.http.{name}").typed_config.Pack(it)
+    packed.Pack(options)
 
 
 def _tls_to(address: Address, tls: ClientTls, protocol: str) -> UpstreamTlsContext:

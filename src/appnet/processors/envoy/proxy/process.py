@@ -24,7 +24,7 @@ class EnvoySettings:
     """How to run a proxy.
 
     ``folder`` receives its bootstrap, admin address and log; one folder for each proxy. ``workers`` is Envoy's
-    ``--concurrency``. ``environment`` has variables besides those of this process. ``log_level`` is one of Envoy's own.
+    ``--concurrency``. ``environment`` has variables besides `bare_environment`. ``log_level`` is one of Envoy's own.
     """
 
     identity: Identity
@@ -75,7 +75,7 @@ class EnvoyProcess:
         ]
         with self.log_path.open("wb") as log:
             self._process = await lifetime.start_bound(
-                command, stdout=log, stderr=log, environment=settings.environment
+                command, stdout=log, stderr=log, environment=settings.environment, inherits=False
             )
         try:
             await self._wait_for_admin(admin_file, timeout_seconds=30)

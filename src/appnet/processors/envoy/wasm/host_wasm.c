@@ -11,6 +11,7 @@
 #include "options.h"
 #include "outbox.h"
 #include "proxy_wasm.h"
+#include "sealed.h"
 #include "ticks.h"
 #include "trace.h"
 
@@ -35,7 +36,7 @@ EXPORT(proxy_on_configure) uint32_t proxy_on_configure(uint32_t root, size_t siz
   root_context = root;
   event_begins();
   const bool told = proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &bytes, &found) == 0;
-  an_view own = {bytes, found};
+  an_view own = unsealed((an_view){bytes, found});
   const an_view sharing = gateway_settings(&own);
   if (!told || !an_options_read(own, &options, &trace_share)) {
     complain("appnet: the chain's options are for another runtime");

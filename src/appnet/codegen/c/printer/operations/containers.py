@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from appnet.codegen.c.printer.operations.family import Body, Family
+from appnet.codegen.c.printer.text import view
 from appnet.codegen.c.printer.types import TEXTS, is_flat
 from appnet.ir.nodes import Atom, Call, State, StateClass
+from appnet.ir.secrets import HIDDEN
 from appnet.language.types import FLOAT, MapType, OptionType, PairType, Type, VecType
 
 FAMILY = Family(
@@ -160,7 +162,9 @@ _RECORDED = {
 def _record(body: Body, stream: State, item: Atom) -> None:
     place = f"{body.element.element.name}.{stream.name}"
     begin = f"an_record_begin(&record, {body.call()}, {body.element.records[stream.name]});"
-    values = [f"  {line}" for line in _record_value(body.atom(item), item.type)]
+    hidden = [f"(void){body.atom(item)};", f"an_record_string(&record, {view(HIDDEN)});"]
+    shown = hidden if body.is_secret(item) else _record_value(body.atom(item), item.type)
+    values = [f"  {line}" for line in shown]
     body.note(f"record {place}")
     body.lines(["{", "  an_record record;", f"  {begin}", *values, "  an_record_end(&record);", "}"])
 

@@ -65,6 +65,9 @@ class Body(Protocol):
     def heap(self, place: Atom) -> str:
         """The memory of what the container holds; NULL is the arena."""
 
+    def is_secret(self, atom: Atom) -> bool:
+        """Whether no log may show the value."""
+
     def reads_for_store(self, place: Atom) -> bool:
         """Whether the store is told which entries of the Map are looked up."""
 

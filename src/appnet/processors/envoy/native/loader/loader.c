@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "payload.h"
+#include "sealed.h"
 #include "trust.h"
 
 void complain(const char *format, ...) {
@@ -178,7 +179,8 @@ EXPORT const char *envoy_dynamic_module_on_program_init(void) { return ENVOY_ABI
 EXPORT const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy_config, envoy_buffer marked, envoy_buffer bytes) {
   payload payload;
   an_view name = unmarked(marked);
-  const char *flaw = payload_read((an_view){(const uint8_t *)bytes.data, bytes.size}, name, getenv(TRUSTED_KEYS), &payload);
+  const an_view content = unsealed((an_view){(const uint8_t *)bytes.data, bytes.size});
+  const char *flaw = payload_read(content, name, getenv(TRUSTED_KEYS), &payload);
   if (flaw != NULL) {
     complain("appnet: filter %.*s: %s", (int)(name.size < SHOWN ? name.size : SHOWN), (const char *)name.data, flaw);
     return NULL;
