@@ -150,7 +150,7 @@ def rows_of(found: Mapping[str, Samples]) -> tuple[list[results.Row], list[list[
 def main() -> None:
     """Measures, prints the tables and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--calls", type=int, default=200_000, help="of each way in a round, native")
     parser.add_argument("--processors", default="native,wasm,go,python")
     results.add_record_option(parser)
@@ -170,7 +170,7 @@ def main() -> None:
         if "go" in chosen:
             found["gRPC-Go, 3 elements"] = in_go(Path(folder), ways, given.rounds * 20)
         if "python" in chosen:
-            found["gRPC-Python, 3 elements"] = in_python(Path(folder), ways, given.rounds * 20)
+            found["gRPC-Python, 3 elements"] = in_python(Path(folder), ways, given.rounds * 5)
     rows, tables = rows_of(found)
     titles = {it.name: it.title for it in WAYS}
     for some in tables:

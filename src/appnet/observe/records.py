@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,8 @@ def _scope_records(scope_logs: Any, resource: Mapping[str, RecordValue]) -> Iter
     if scope_logs.scope.name == REFUSALS:
         return
     entries = list(scope_logs.log_records)
-    times, values = [it.time_unix_nano for it in entries], [value_of(it.body) for it in entries]
+    # In as few bytes and objects as may be, since hundreds of thousands are kept.
+    times, values = array("Q", [it.time_unix_nano for it in entries]), tuple([value_of(it.body) for it in entries])
     together = max(1, min(MOST_TOGETHER, len(values) * _MOST_TOGETHER_BYTES // (size_of(values) + 1)))
     for first in range(0, len(values), together):
         end = first + together
