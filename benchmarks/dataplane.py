@@ -116,8 +116,8 @@ def check_outcomes(case: Case, result: LoadResult) -> None:
 async def measure(proxy: Proxy, traffic: Sequence[Request], plan: Plan, samples: Samples) -> None:
     """One round of one case."""
     name = proxy.case.name
-    full, full_us = await _cost(proxy, traffic, plan.full)
-    paced, paced_us = await _cost(proxy, traffic, plan.paced)
+    full, full_us = await cost(proxy, traffic, plan.full)
+    paced, paced_us = await cost(proxy, traffic, plan.paced)
     samples.cpu_us[name].append(full_us)
     samples.paced_cpu_us[name].append(paced_us)
     samples.rate[name].append(full.rate)
@@ -125,7 +125,7 @@ async def measure(proxy: Proxy, traffic: Sequence[Request], plan: Plan, samples:
     samples.p99_us[name].append(paced.latency.p99 / 1000)
 
 
-async def _cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings) -> tuple[LoadResult, float]:
+async def cost(proxy: Proxy, traffic: Sequence[Request], settings: LoadSettings) -> tuple[LoadResult, float]:
     """The outcome of a run and the proxy's CPU time for it, microseconds per call; outcomes are checked."""
     for _ in range(_ATTEMPTS):
         before = proxy.process.cpu_nanoseconds()

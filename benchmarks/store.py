@@ -30,7 +30,7 @@ from appnet.observe.history import Sample, SeriesKey, sums_at
 from appnet.observe.keeping import Writer
 from appnet.observe.points import ATTRIBUTES, ELEMENT, REFUSALS
 from appnet.observe.reading import Wanted, last_kept
-from appnet.observe.records import Record
+from appnet.observe.records import Record, Records
 from benchmarks import report, results
 
 ELEMENTS = 20
@@ -47,7 +47,7 @@ _ASKED = 5
 class Store(Protocol):
     """What is measured."""
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Records]) -> None:
         """A batch, which is on disk afterwards."""
 
     def count(self, time_ns: int, sums: dict[SeriesKey, int]) -> None:
@@ -71,7 +71,7 @@ class Chunks:
         self._writer = Writer(self._database, 1e9, 1 << 40, lambda: _BEGAN)
         self._writer.open()
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Records]) -> None:
         self._writer.write(list(records), [], None)
 
     def count(self, time_ns: int, sums: dict[SeriesKey, int]) -> None:
@@ -107,10 +107,10 @@ class Rows:
     def __init__(self, connection: Any, file: Path) -> None:
         self._connection, self._file = connection, file
 
-    def add(self, records: Sequence[Record]) -> None:
-        self._insert(
-            "records", [(it.time_ns, it.element, json.dumps(it.resource), json.dumps(it.value)) for it in records]
-        )
+    def add(self, records: Sequence[Records]) -> None:
+        each = itertools.chain.from_iterable(records)
+        rows = [(it.time_ns, it.element, json.dumps(it.resource), json.dumps(it.value)) for it in each]
+        self._insert("records", rows)
 
     def count(self, time_ns: int, sums: dict[SeriesKey, int]) -> None:
         self._insert("points", [(time_ns, _element(it), json.dumps(it), value) for it, value in sums.items()])
@@ -178,17 +178,25 @@ def _element(series: SeriesKey) -> str:
     return series[1][ATTRIBUTES[REFUSALS].index(ELEMENT)]
 
 
-def records(number: int) -> list[Record]:
-    """Lines as `logging` records them, of 20 elements in two proxies; the same ones each time."""
+def batches(number: int) -> list[list[Records]]:
+    """Lines as `logging` records them, of 20 elements in two proxies; the same ones each time. In each batch, those of
+    an element and proxy have come together."""
     chance = random.Random(1)
     proxies = [{"service.name": "echo", "appnet.processor": f"echo-{it}.default", "appnet.version": "1"} for it in "ab"]
-    return [
+    every = [
         Record(
             _BEGAN + it * 20_000, f"element{chance.randrange(ELEMENTS)}", "log",
             f"GET /users/{chance.randrange(10**6)} by {chance.choice(('alice', 'bob', 'carol'))}", proxies[it % 2],
         )
         for it in range(number)
     ]  # fmt: skip
+    found = []
+    for first in range(0, number, BATCH):
+        together: dict[tuple[str, int], list[Record]] = {}
+        for it in every[first : first + BATCH]:
+            together.setdefault((it.element, id(it.resource)), []).append(it)
+        found.append([Records.of(*it) for it in together.values()])
+    return found
 
 
 def samples() -> list[dict[SeriesKey, int]]:
@@ -207,17 +215,17 @@ def samples() -> list[dict[SeriesKey, int]]:
     return found
 
 
-def measured(store: Store, batches: Sequence[Sequence[Record]], hour: Sequence[dict[SeriesKey, int]]) -> dict[str, Any]:
+def measured(store: Store, came: Sequence[Sequence[Records]], hour: Sequence[dict[SeriesKey, int]]) -> dict[str, Any]:
     """What one store does with it, and what it answers."""
     began = time.perf_counter()
-    for it in batches:
+    for it in came:
         store.add(it)
     took = time.perf_counter() - began
     for number, sums in enumerate(hour):
         store.count(_BEGAN + number * SECONDS * 10**9, sums)
     last = [_timed(store.last) for _ in range(_ASKED)]
     rates = [_timed(store.rates) for _ in range(_ASKED)]
-    many = sum(map(len, batches))
+    many = sum(len(it) for batch in came for it in batch)
     return {
         "ingest": took / many * 1e6,
         "last": statistics.median(it for it, _ in last) * 1e3,
@@ -243,8 +251,7 @@ METRICS = {
 
 def run(rounds: int, number: int, told: Callable[[str], None]) -> list[results.Row]:
     """The rows of the table. Raises RuntimeError where stores answer differently."""
-    all_of_it, hour = records(number), samples()
-    batches = [all_of_it[it : it + BATCH] for it in range(0, number, BATCH)]
+    came, hour = batches(number), samples()
     found: dict[str, dict[str, list[float]]] = {metric: {it: [] for it in STORES} for metric in METRICS}
     for round_ in range(rounds):
         answers = []
@@ -252,7 +259,7 @@ def run(rounds: int, number: int, told: Callable[[str], None]) -> list[results.R
             told(f"round {round_ + 1} of {rounds}: {TITLES[name]}")
             folder = Path(tempfile.mkdtemp(prefix="appnet-store-"))
             try:
-                one = measured(opened(folder / "store"), batches, hour)
+                one = measured(opened(folder / "store"), came, hour)
             finally:
                 shutil.rmtree(folder)
             answers.append(one["answers"])

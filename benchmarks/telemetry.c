@@ -1,6 +1,6 @@
 /* CPU time of calls through a native chain, without a proxy: `telemetry CHAIN.so CALLS TRACED` prints nanoseconds a call.
  *
- * Callers trace one call in TRACED; 0: none, and they send no context.
+ * Callers trace one call in TRACED, and say of others that they are not traced; 0: they send no context.
  *
  * A call carries the metadata that benchmarks.elements gives, and a message; its response has status 0. Clocks are real. */
 #include <dlfcn.h>
@@ -46,14 +46,16 @@ static unsigned long traced; /* one call in so many */
 static void name_parent(unsigned long number) {
   static const char sampled[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   static const char not_sampled[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
-  parent = traced == 0 ? NULL : number % traced == 0 ? sampled : not_sampled;
+  parent = traced == 0 ? NULL : number % traced == traced - 1 ? sampled : not_sampled;
 }
 
 /* As an outbox does it. */
-static void take_spans(const an_module *module, an_instance *instance, unsigned long number) {
+static void take(const an_module *module, an_instance *instance, unsigned long number) {
   size_t size = 0;
   uint64_t count = 0;
-  if (number % 1000 == 0) module->release(module->spans_take(instance, &size, &count));
+  if (number % 1000 != 0) return;
+  module->release(module->spans_take(instance, &size, &count));
+  module->release(module->telemetry_take(instance, &size));
 }
 
 static void run_call(const an_module *module, an_instance *instance) {
@@ -86,7 +88,7 @@ int main(int argc, char **argv) {
   for (unsigned long i = 0; i < calls; i++) {
     name_parent(i);
     run_call(module, instance);
-    take_spans(module, instance, i);
+    take(module, instance, i);
   }
   printf("%.2f\n", (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began) / (double)calls);
   size_t size = 0;

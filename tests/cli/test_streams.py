@@ -6,14 +6,14 @@ import pytest
 from rich.console import Console
 
 from appnet.cli.streams import stream_line, stream_table
-from appnet.observe import Record, RecordStore, RecordValue
+from appnet.observe import Records, RecordStore, RecordValue
 from appnet.observe.shown import value_text
 
 
 def store(*values: RecordValue) -> RecordStore:
     records = RecordStore()
     for value in values:
-        records.add(Record(0, "metrics", "latency", value, {}))
+        records.add(Records("metrics", "latency", {}, [0], [value]))
     return records
 
 

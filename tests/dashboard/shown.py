@@ -18,7 +18,7 @@ from appnet.compile.pipeline import Version, compile_application
 from appnet.dashboard import Dashboard, Running
 from appnet.dashboard.running import Past
 from appnet.diagnostics.source import FileSource
-from appnet.observe import OtlpReceiver, Record, Refusal
+from appnet.observe import OtlpReceiver, Records, Refusal
 from appnet.observe.kept import Keep
 from appnet.observe.points import (
     CALLS,
@@ -105,7 +105,7 @@ class Shown:
         of = {ELEMENT: HOSTILE, HANDLER: HOSTILE, STATUS: HOSTILE}
         self.telemetry.totals.add(point(REFUSALS, 7, HOSTILE, **names, **of))
         self.telemetry.refusals.add(refusal(HOSTILE, HOSTILE, **{CLIENT: HOSTILE, SERVER: HOSTILE}))
-        self.telemetry.records.add(Record(1, HOSTILE, HOSTILE, HOSTILE, {PROCESSOR: HOSTILE}))
+        self.telemetry.records.add(Records(HOSTILE, HOSTILE, {PROCESSOR: HOSTILE}, [1], [HOSTILE]))
 
 
 def running(version: Version | None = None) -> Running:

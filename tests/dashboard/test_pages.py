@@ -20,7 +20,7 @@ from appnet.observe import OtlpReceiver
 from appnet.observe.kept import Keep
 from appnet.observe.points import CALLS, CLIENT, ENTRIES, PROCESSOR, SERVER, VARIABLE
 from appnet.observe.points import ELEMENT as AN_ELEMENT
-from appnet.observe.records import Record
+from appnet.observe.records import Records
 from appnet.observe.store import RecordStore
 from appnet.observe.telemetry import Telemetry
 from appnet.system.address import ANY_LOCAL_PORT
@@ -225,8 +225,8 @@ async def test_namespaces_are_told_apart() -> None:
 def test_the_latest_records_of_all_streams() -> None:
     store = RecordStore(capacity=3)
     for number in range(5):
-        store.add(Record(10 * number, "log", "seen", number, {}))
-        store.add(Record(10 * number + 5, "other", "seen", str(number), {}))
+        store.add(Records("log", "seen", {}, [10 * number], [number]))
+        store.add(Records("other", "seen", {}, [10 * number + 5], [str(number)]))
     assert [(number, it.value) for number, it in store.latest(4)] == [(5, "4"), (5, 4), (4, "3"), (4, 3)]
     assert [(number, it.value) for number, it in store.latest(9, "log")] == [(5, 4), (4, 3), (3, 2)]
     assert store.latest(3, "nobody") == []

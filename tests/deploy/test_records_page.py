@@ -22,7 +22,7 @@ from appnet.deploy.kubernetes.client.records import OnHost, RecordsAsked
 from appnet.deploy.local.program import free_port
 from appnet.observe.kept import Keep, Kept
 from appnet.observe.points import CALLS, CLIENT, INSTANCE, METHOD, SERVER, SIDE, VERSION, Point
-from appnet.observe.records import Record, RecordValue
+from appnet.observe.records import Record, Records, RecordValue
 from appnet.observe.records_page import RecordsPage
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
@@ -44,8 +44,8 @@ class Stores:
     kept: Kept
 
     def add(self, record: Record) -> None:
-        self.records.add(record)
-        self.kept.add(record)
+        self.records.add(Records.of(record))
+        self.kept.add(Records.of(record))
 
 
 @asynccontextmanager

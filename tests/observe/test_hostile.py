@@ -21,7 +21,7 @@ from appnet.observe.spans import MOST_SPANS, Span
 from appnet.observe.store import RecordStore
 from appnet.system.address import ANY_LOCAL_PORT
 from tests.observe.spans import MINIMAL, spans_of
-from tests.observe.test_receiver import PROTOBUF, request
+from tests.observe.test_receiver import PROTOBUF, record, request
 from tests.support.asynchronous import asynchronous
 
 GOOD = request("fault.log", AnyValue(int_value=1), AnyValue(int_value=2))
@@ -100,7 +100,7 @@ IDS = [it[0] for it in CASES]
 async def received() -> AsyncIterator[tuple[OtlpReceiver, list[Record | Point | Span]]]:
     got: list[Record | Point | Span] = []
     async with OtlpReceiver(grpc=ANY_LOCAL_PORT) as receiver:
-        receiver.subscribe(got.append)
+        receiver.subscribe(got.extend)
         receiver.count(got.append)
         receiver.trace(got.append)
         yield receiver, got
@@ -216,9 +216,9 @@ def test_the_latest_records_are_bounded_whoever_sends_them() -> None:
     store = RecordStore(max_bytes=1 << 20)
     for number in range(500):
         for _ in range(20):
-            store.add(Record(number, f"element{number}", "log", "x" * 1_000, {}))
+            store.add(record("x" * 1_000, f"element{number}", "log"))
     assert 20 <= len(store.counts()) <= 60
     assert store.counts()["element499", "log"] == 20
     for it in range(2_000):
-        store.add(Record(it, "element499", "log", "x" * 1_000, {}))
+        store.add(record("x" * 1_000, "element499", "log", it))
     assert store.counts() == {("element499", "log"): 2_020}

@@ -19,7 +19,7 @@ from appnet.observe.database import FILE, StoreError
 from appnet.observe.kept import Keep, Kept
 from appnet.observe.points import CALLS, CLIENT, DURATIONS, INSTANCE, METHOD, SERVER, SIDE, VERSION, Histogram, Point
 from appnet.observe.reading import Wanted
-from appnet.observe.records import Record, RecordValue
+from appnet.observe.records import Record, Records, RecordValue
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 from tests.support.asynchronous import asynchronous, eventually
@@ -40,8 +40,8 @@ def kept(folder: Path, clock: Callable[[], int] | None = None, **bounds: Any) ->
     return Kept(Keep(folder, **bounds), RecordStore(), Totals(), clock or Clock())
 
 
-def record(value: RecordValue, time_ns: int = 1, element: str = "logging", proxy: str = "echo-1.default") -> Record:
-    return Record(time_ns, element, "log", value, {"appnet.processor": proxy})
+def record(value: RecordValue, time_ns: int = 1, element: str = "logging", proxy: str = "echo-1.default") -> Records:
+    return Records.of(Record(time_ns, element, "log", value, {"appnet.processor": proxy}))
 
 
 def point(value: int | Histogram, name: str = CALLS, instance: str = "i", start_ns: int = 1, time_ns: int = 1) -> Point:
@@ -75,6 +75,23 @@ async def test_records_are_there_again_as_they_were(tmp_path: Path) -> None:
         assert [it.time_ns for it in found] == list(range(len(VALUES)))
         assert found[0].resource == {"appnet.processor": "echo-1.default"}
         assert (tmp_path / FILE).stat().st_mode & 0o077 == 0, "for this user alone"
+
+
+@asynchronous
+async def test_records_that_came_together_are_told_apart(tmp_path: Path) -> None:
+    sent = [
+        Record(part * 1_000 + it, "logging", "log", values[it % len(values)], {"appnet.processor": f"pod-{part % 2}.a"})
+        for part, values in enumerate([["text", "hé"], [1, 2.0], [b"\xff", (1, "a")], [None, True], ["text"]])
+        for it in range(700)
+    ]
+    async with kept(tmp_path) as store:
+        for part in range(5):
+            store.add(Records.of(*sent[part * 700 : part * 700 + 700]))
+            assert await store.last(10_000, Wanted()) == sent[: part * 700 + 700]
+        await store.flush()
+        assert await store.last(10_000, Wanted()) == sent
+        assert await store.last(5, Wanted(since_ns=3_000, namespace="a")) == sent[-5:]
+        assert await store.last(5, Wanted(namespace="b")) == []
 
 
 @asynchronous
@@ -209,7 +226,7 @@ WRITES = """
 import asyncio, sys
 from pathlib import Path
 from appnet.observe.kept import Keep, Kept
-from appnet.observe.records import Record
+from appnet.observe.records import Record, Records
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 
@@ -218,7 +235,7 @@ async def main():
         number = 0
         while True:
             for _ in range(100):
-                store.add(Record(number, "logging", "log", number, {}))
+                store.add(Records.of(Record(number, "logging", "log", number, {})))
                 number += 1
             await store.flush()
             print(number, flush=True)
@@ -336,7 +353,7 @@ import asyncio, json, os, resource, sys
 from pathlib import Path
 from appnet.observe.kept import Keep, Kept
 from appnet.observe.reading import Wanted
-from appnet.observe.records import Record
+from appnet.observe.records import Record, Records
 from appnet.observe.store import RecordStore
 from appnet.observe.totals import Totals
 
@@ -349,7 +366,7 @@ async def main():
     async with Kept(Keep(Path(sys.argv[1])), RecordStore(), Totals()) as store:
         async def some(name):
             for number in range(1_000):
-                store.add(Record(number, "logging", "log", name + os.urandom(20).hex(), {}))
+                store.add(Records.of(Record(number, "logging", "log", name + os.urandom(20).hex(), {})))
             await store.flush()
         if sys.argv[2] != "from the start":
             await some("before")
@@ -396,8 +413,9 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @asynchronous
 async def test_what_comes_faster_than_the_disk_takes_it_is_counted(tmp_path: Path) -> None:
     async with kept(tmp_path) as store:
-        for number in range(210_000):  # no chance to write in between
-            store.add(record(number, number))
+        some = Records("logging", "log", {}, range(1_000), range(1_000))
+        for _ in range(210):  # no chance to write in between
+            store.add(some)
         assert store.dropped == 10_000
         text = "x" * (1 << 20)
         await store.flush()

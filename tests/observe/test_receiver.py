@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from appnet.observe import MalformedTelemetryError, OtlpReceiver, Record, RecordStore, decode_logs
+from appnet.observe import MalformedTelemetryError, OtlpReceiver, Record, Records, RecordStore, decode_logs
 from appnet.observe.otlp import (
     AnyValue,
     ArrayValue,
@@ -50,7 +50,7 @@ def pair(first: Any, second: Any) -> Any:
     ],
 )
 def test_values_keep_their_kind(sent: Any, read: object) -> None:
-    (record,) = decode_logs(request("fault.log", sent))
+    ((record,),) = decode_logs(request("fault.log", sent))
     assert record == Record(5, "fault", "log", read, {"service.name": "echo"})  # type: ignore[arg-type]
     assert type(record.value) is type(read)
 
@@ -71,7 +71,7 @@ async def test_malformed_posts_are_refused_whole(body: bytes, why: str) -> None:
         decode_logs(body)
     got: list[Record] = []
     async with OtlpReceiver() as receiver, aiohttp.ClientSession() as session:
-        receiver.subscribe(got.append)
+        receiver.subscribe(got.extend)
         async with session.post(f"http://{receiver.address}/v1/logs", data=body, headers=PROTOBUF) as answer:
             assert answer.status == 400
             assert why.rsplit(maxsplit=1)[-1] in await answer.text()
@@ -84,11 +84,11 @@ async def test_posts_plain_and_gzipped_reach_every_subscriber() -> None:
         url = f"http://{receiver.address}/v1/logs"
         got: list[Record] = []
 
-        def fails(_record: Record) -> None:
+        def fails(_records: Records) -> None:
             raise RuntimeError
 
         receiver.subscribe(fails)
-        unsubscribe = receiver.subscribe(got.append)
+        unsubscribe = receiver.subscribe(got.extend)
         body = request("fault.log", AnyValue(int_value=1), AnyValue(int_value=2))
         zipped = {**PROTOBUF, "Content-Encoding": "gzip"}
         async with session.post(url, data=body, headers=PROTOBUF) as answer:
@@ -117,7 +117,7 @@ async def test_posts_plain_and_gzipped_reach_every_subscriber() -> None:
 async def test_a_batch_that_comes_twice_is_taken_once() -> None:
     async with OtlpReceiver() as receiver, aiohttp.ClientSession() as session:
         got: list[Record] = []
-        receiver.subscribe(got.append)
+        receiver.subscribe(got.extend)
         body = request("fault.log", AnyValue(int_value=1))
 
         async def comes(body: bytes, batch: str, status: int = 200) -> int:
@@ -141,8 +141,8 @@ async def test_two_receivers_do_not_share_a_port() -> None:
             await OtlpReceiver(first.address).start()
 
 
-def record(value: object, element: str = "metrics", variable: str = "latency") -> Record:
-    return Record(0, element, variable, value, {})  # type: ignore[arg-type]
+def record(value: object, element: str = "metrics", variable: str = "latency", time_ns: int = 0) -> Records:
+    return Records.of(Record(time_ns, element, variable, value, {}))  # type: ignore[arg-type]
 
 
 def test_a_stream_keeps_its_latest_records_and_counts_all() -> None:
@@ -153,6 +153,26 @@ def test_a_stream_keeps_its_latest_records_and_counts_all() -> None:
     assert [it.value for it in store.records("metrics", "latency")] == [2, 3, 4]
     assert store.counts() == {("logging", "log"): 1, ("metrics", "latency"): 5}
     assert store.records("nobody", "nothing") == []
+
+
+def test_what_came_together_is_counted_and_kept_one_by_one() -> None:
+    store = RecordStore(capacity=3)
+    assert store.records("metrics", "latency", 2) == []
+    for some in (range(5), range(5, 7)):
+        store.add(Records("metrics", "latency", {}, list(some), list(some)))
+        assert len(store.records("metrics", "latency")) == 3
+    assert [it.value for it in store.records("metrics", "latency")] == [4, 5, 6]
+    assert [it.value for it in store.records("metrics", "latency", 2)] == [5, 6]
+    assert [(number, it.value) for number, it in store.latest(9)] == [(7, 6), (6, 5), (5, 4)]
+    (summary,) = store.summaries()
+    assert (summary.count, summary.latest.value) == (7, 6)
+
+
+@pytest.mark.parametrize(("value", "together"), [("x", [1_024, 1_024, 952]), ("x" * 2_000, [524] * 5 + [380])])
+def test_long_posts_come_in_parts(value: str, together: list[int]) -> None:
+    found = decode_logs(request("fault.log", *[AnyValue(string_value=value)] * 3_000))
+    assert [len(it) for it in found] == together
+    assert [it.size for it in found] == [len(value) * it for it in together]
 
 
 def test_the_stream_silent_longest_makes_room() -> None:
@@ -187,10 +207,10 @@ def test_one_float_is_its_own_median() -> None:
 def test_long_records_are_kept_by_their_size() -> None:
     store = RecordStore(stream_bytes=1_000)
     for number in range(100):
-        store.add(Record(number, "log", "texts", "x" * 400, {}))
+        store.add(record("x" * 400, "log", "texts", number))
     assert [it.time_ns for it in store.records("log", "texts")] == [98, 99]
-    store.add(Record(100, "log", "texts", "x" * 5_000, {}))
+    store.add(record("x" * 5_000, "log", "texts", 100))
     assert [it.time_ns for it in store.records("log", "texts")] == [100], "the last one in any case"
-    store.add(Record(101, "log", "texts", ("x", 1.0), {}))
+    store.add(record(("x", 1.0), "log", "texts", 101))
     assert [it.time_ns for it in store.records("log", "texts")] == [101]
     assert store.counts() == {("log", "texts"): 102}

@@ -2,7 +2,7 @@
 
 from appnet.observe.points import Histogram, Point, decode_metrics
 from appnet.observe.receiver import OtlpReceiver
-from appnet.observe.records import MalformedTelemetryError, Record, RecordValue, decode_logs
+from appnet.observe.records import MalformedTelemetryError, Record, Records, RecordValue, decode_logs
 from appnet.observe.refusals import Refusal, RefusalStore, decode_refusals
 from appnet.observe.store import FloatSummary, RecordStore, StreamKey, StreamSummary
 from appnet.observe.totals import Totals
@@ -16,6 +16,7 @@ __all__ = [
     "Record",
     "RecordStore",
     "RecordValue",
+    "Records",
     "Refusal",
     "RefusalStore",
     "StreamKey",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import sub
 from typing import Any
 
-from appnet.observe.records import Record, RecordValue
+from appnet.observe.records import Record, Records, RecordValue
 
-MOST = 1_024
-"""Records in a chunk; so many are read where one of them is asked for."""
-
+_MOST = 1_024  # records in a chunk; so many are read where one of them is asked for
+_AS_JSON = {bool, int, float, str, type(None)}
 _LEVEL = 1  # three times as fast as 6, and a tenth larger
 
 
@@ -20,29 +22,42 @@ class DamagedChunkError(ValueError):
     """What was kept is not what was written."""
 
 
-def encode_chunk(records: Sequence[Record]) -> bytes:
-    """The records, in this order; their element and variable are not among what is kept here."""
-    resources: dict[int, int] = {}  # posts share theirs, so that their identity is enough
-    told: list[dict[str, Any]] = []
-    of = []
-    for it in records:
-        place = resources.get(id(it.resource))
-        if place is None:
-            place = resources[id(it.resource)] = len(told)
-            told.append({key: plain(one) for key, one in it.resource.items()})
-        of.append(place)
-    times = [it.time_ns for it in records]
+@dataclass(frozen=True)
+class Chunk:
+    """``count`` records, the latest of them at ``latest_ns``."""
+
+    count: int
+    latest_ns: int
+    body: bytes
+
+
+def encode_chunks(records: Sequence[Records]) -> Iterator[Chunk]:
+    """What came of one stream, in this order; its element and variable are not among what is kept here."""
+    times = list(chain.from_iterable(it.times_ns for it in records))
+    values = list(chain.from_iterable(it.values for it in records))
+    resources = [it.resource for it in records]
+    of = list(chain.from_iterable([place] * len(it) for place, it in enumerate(records)))
+    for first in range(0, len(values), _MOST):
+        some = slice(first, first + _MOST)
+        yield _chunk(times[some], values[some], of[some], resources)
+
+
+def _chunk(times: list[int], values: list[RecordValue], of: list[int], resources: list[Mapping[str, Any]]) -> Chunk:
+    """``of``: for each record, the place of its resource."""
+    told: dict[tuple[tuple[str, Any], ...], int] = {}  # each post has its own, mostly like others
+    places = {it: told.setdefault(tuple(resources[it].items()), len(told)) for it in dict.fromkeys(of)}
     columns = {
-        "resources": told,
-        "of": of if len(told) > 1 else [],
-        "times": [now - before for now, before in zip(times, [0, *times], strict=False)],
-        "values": [plain(it.value) for it in records],
+        "resources": [{key: plain(it) for key, it in one} for one in told],
+        "of": [places[it] for it in of] if len(told) > 1 else [],
+        "times": list(map(sub, times, [0, *times])),
+        "values": values if set(map(type, values)) <= _AS_JSON else [plain(it) for it in values],
     }
-    return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), _LEVEL)
+    body = zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), _LEVEL)
+    return Chunk(len(values), max(times), body)
 
 
 def decode_chunk(body: bytes, element: str, variable: str) -> list[Record]:
-    """What `encode_chunk` was given. Raises `DamagedChunkError`."""
+    """What `encode_chunks` was given for it. Raises `DamagedChunkError`."""
     try:
         columns = json.loads(zlib.decompress(body))
         told = [{key: value(it) for key, it in one.items()} for one in columns["resources"]]

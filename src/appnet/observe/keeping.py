@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from appnet.observe.chunks import MOST, encode_chunk
+from appnet.observe.chunks import encode_chunks
 from appnet.observe.database import DamagedError, Database, damage
 from appnet.observe.history import HistoryWriter, Sample
-from appnet.observe.records import Record
+from appnet.observe.records import Records, RecordValue
 from appnet.observe.spans import Span
 from appnet.observe.spans_kept import by_trace, encode_spans
 
@@ -59,7 +59,7 @@ class Writer:
             self.files += 1
             self._load()
 
-    def write(self, records: list[Record], spans: list[Span], taken: Sample | None) -> int:
+    def write(self, records: list[Records], spans: list[Span], taken: Sample | None) -> int:
         """Writes all or nothing, and tells the last id. Raises `sqlite3.Error` and OSError."""
         try:
             with damage():
@@ -69,7 +69,7 @@ class Writer:
             self._written(records, spans, taken)
         return self.last
 
-    def _written(self, records: list[Record], spans: list[Span], taken: Sample | None) -> None:
+    def _written(self, records: list[Records], spans: list[Span], taken: Sample | None) -> None:
         connection = self._connection()
         before = self.last
         connection.execute("BEGIN IMMEDIATE")
@@ -105,21 +105,19 @@ class Writer:
             ).fetchone()
             self.last = max(self.last, last)
 
-    def _add(self, connection: sqlite3.Connection, records: Iterable[Record]) -> None:
-        streams: dict[_Stream, list[Record]] = {}
+    def _add(self, connection: sqlite3.Connection, records: Iterable[Records]) -> None:
+        streams: dict[_Stream, list[Records]] = {}
         for it in records:
-            streams.setdefault((it.element, it.variable, namespace_of(it)), []).append(it)
+            streams.setdefault((it.element, it.variable, namespace_of(it.resource)), []).append(it)
         for stream, several in streams.items():
             number = self._number(connection, stream)
-            for first in range(0, len(several), MOST):
-                some = several[first : first + MOST]
+            for chunk in encode_chunks(several):
                 self.last = max(self.last + 1, self._clock())
-                last = max(it.time_ns for it in some)
-                body = encode_chunk(some)
-                row = (self.last, number, min(last, 2**63 - 1), len(some), len(body), body)
+                size = len(chunk.body)
+                row = (self.last, number, min(chunk.latest_ns, 2**63 - 1), chunk.count, size, chunk.body)
                 connection.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
-                self._bytes += len(body)
-            changed = (len(several), self.last, number)
+                self._bytes += size
+            changed = (sum(map(len, several)), self.last, number)
             connection.execute("UPDATE streams SET count = count + ?, latest = ? WHERE id = ?", changed)
 
     def _add_spans(self, connection: sqlite3.Connection, spans: Iterable[Span]) -> None:
@@ -188,7 +186,7 @@ class Writer:
         self._bytes -= size
 
 
-def namespace_of(record: Record) -> str:
-    """That of the proxy that it came from; empty outside of clusters."""
-    _, dot, namespace = str(record.resource.get("appnet.processor", "")).rpartition(".")
+def namespace_of(resource: Mapping[str, RecordValue]) -> str:
+    """That of the proxy that this is; empty outside of clusters."""
+    _, dot, namespace = str(resource.get("appnet.processor", "")).rpartition(".")
     return namespace if dot else ""

@@ -17,11 +17,11 @@ from typing import TypeVar
 from appnet.observe.database import DamagedError, Database, StoreError
 from appnet.observe.history import Past, Told, sample, sample_before, sums_at, told_last
 from appnet.observe.keeping import Writer
-from appnet.observe.reading import Wanted, counts_since, last_kept, matching, since_kept, streams_kept
-from appnet.observe.records import Record
+from appnet.observe.reading import Wanted, counts_since, last_kept, since_kept, streams_kept, waiting_since
+from appnet.observe.records import Record, Records
 from appnet.observe.spans import Span
 from appnet.observe.spans_kept import by_trace, last_traces, spans_of
-from appnet.observe.store import RecordStore, StreamKey, size_of
+from appnet.observe.store import RecordStore, StreamKey
 from appnet.observe.totals import Totals
 
 _log = logging.getLogger(__name__)
@@ -62,9 +62,9 @@ class Kept:
         self._database = Database(keep.folder)
         self._writer = Writer(self._database, keep.seconds, keep.bytes, clock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
-        self._waiting: list[Record] = []
-        self._writing: list[Record] = []
-        self._waiting_bytes = 0
+        self._waiting: list[Records] = []
+        self._writing: list[Records] = []
+        self._waiting_number = self._waiting_bytes = 0
         self._waiting_spans: list[Span] = []
         self._writing_spans: list[Span] = []
         self._written = 0  # the last id
@@ -104,14 +104,14 @@ class Kept:
 
     # --- what comes ---
 
-    def add(self, record: Record) -> None:
-        """Takes one record; usable as a subscriber of ``OtlpReceiver``."""
-        size = size_of(record)
-        if len(self._waiting) >= _MOST_WAITING or self._waiting_bytes + size > _MOST_WAITING_BYTES:
-            self.dropped += 1
+    def add(self, records: Records) -> None:
+        """Takes some records, or none of them; usable as a subscriber of ``OtlpReceiver``."""
+        number, size = self._waiting_number + len(records), self._waiting_bytes + records.size
+        if number > _MOST_WAITING or size > _MOST_WAITING_BYTES:
+            self.dropped += len(records)
             return
-        self._waiting.append(record)
-        self._waiting_bytes += size
+        self._waiting.append(records)
+        self._waiting_number, self._waiting_bytes = number, size
 
     def add_span(self, span: Span) -> None:
         """Takes one span, usable as a subscriber of ``OtlpReceiver``."""
@@ -130,7 +130,8 @@ class Kept:
             self._whole_in = file if good else -1
 
     def _begin_writing(self) -> None:
-        self._writing, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._writing, self._waiting = self._waiting, []
+        self._waiting_number = self._waiting_bytes = 0
         self._writing_spans, self._waiting_spans = self._waiting_spans, []
 
     async def _flush_arrivals(self) -> None:
@@ -146,7 +147,7 @@ class Kept:
                 await self._open()
             self._written = await self._in_thread(work)
         except (sqlite3.Error, OSError) as error:
-            self.dropped += len(self._writing)
+            self.dropped += sum(map(len, self._writing))
             self.dropped_spans += len(self._writing_spans)
             self._tell(str(error))
             return False
@@ -220,7 +221,7 @@ class Kept:
             while not found and place < written:
                 place, found = await self._read(partial(since_kept, wanted=wanted, after=place, until=written), end)
             if not found:
-                found, waiting = sorted(matching(waiting, wanted), key=lambda it: it.time_ns), []
+                found, waiting = await asyncio.to_thread(waiting_since, waiting, wanted), []
             return found
 
         return more
@@ -259,7 +260,7 @@ class Kept:
         """How many records of each stream have come in the last ``seconds``, as far as they are written."""
         return await self._read(lambda it: counts_since(it, self._clock() - int(seconds * 1e9)), {})
 
-    def _not_written(self) -> list[Record]:
+    def _not_written(self) -> list[Records]:
         return [*self._writing, *self._waiting]
 
     async def _read(self, work: Callable[[sqlite3.Connection], _T], without: _T) -> _T:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from appnet.observe.chunks import DamagedChunkError, decode_chunk
 from appnet.observe.database import DamagedError
 from appnet.observe.keeping import namespace_of
-from appnet.observe.records import Record
+from appnet.observe.records import Record, Records
 from appnet.observe.store import StreamKey
 
-_CHUNKS = 32  # read at once, of up to 1,024 records each
+_CHUNKS = 8  # read at once, of up to 1,024 records each
 _MOST_STREAMS = 1_000  # are given back, as many as are shown
 _LATEST = 100
+
+_Some = tuple[int, Callable[[], Iterable[Record]]]
+"""Records, and the time of the latest of them."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,18 @@ class Wanted:
     namespace: str = ""
     since_ns: int = 0
 
+    def may_have(self, records: Records) -> bool:
+        """Whether these are of them, as far as they are not too old."""
+        return (not self.elements or records.element in self.elements) and (
+            not self.namespace or namespace_of(records.resource) == self.namespace
+        )
+
     def has(self, record: Record) -> bool:
         """Whether this is one of them."""
         return (
             record.time_ns >= self.since_ns
             and (not self.elements or record.element in self.elements)
-            and (not self.namespace or namespace_of(record) == self.namespace)
+            and (not self.namespace or namespace_of(record.resource) == self.namespace)
         )
 
 
@@ -40,19 +50,25 @@ def matching(records: Iterable[Record], wanted: Wanted) -> list[Record]:
     return [it for it in records if wanted.has(it)]
 
 
+def waiting_since(waiting: Iterable[Records], wanted: Wanted) -> list[Record]:
+    """Those that are wanted of what waits to be written, in the order of their times."""
+    return sorted((it for some in waiting if wanted.may_have(some) for it in matching(some, wanted)), key=_time)
+
+
 def last_kept(
-    connection: sqlite3.Connection, number: int, wanted: Wanted, until: int, waiting: list[Record]
+    connection: sqlite3.Connection, number: int, wanted: Wanted, until: int, waiting: Iterable[Records]
 ) -> list[Record]:
     """The last ``number`` of those in chunks up to ``until`` and of ``waiting``, in the order of their times."""
     if not number:
         return []
-    some = (it for it in waiting if wanted.has(it)) if wanted != Wanted() else waiting
-    newest = heapq.nlargest(number, some, key=_time)[::-1]
+    fresh: list[_Some] = [(it.latest_ns, it.__iter__) for it in waiting if wanted.may_have(it)]
+    fresh.sort(key=_latest, reverse=True)
     streams = (_newest_first(connection, it, wanted.since_ns, until) for it in _streams(connection, wanted))
-    for last, chunk, key in heapq.merge(*streams, key=lambda it: it[0], reverse=True):
-        if len(newest) >= number and last <= newest[0].time_ns:
+    newest: list[Record] = []
+    for latest, some in heapq.merge(fresh, *streams, key=_latest, reverse=True):
+        if len(newest) >= number and latest <= newest[0].time_ns:
             break
-        newest = sorted([*newest, *matching(_chunk(connection, chunk, key), wanted)], key=_time)[-number:]
+        newest = sorted([*newest, *matching(some(), wanted)], key=_time)[-number:]
     return newest
 
 
@@ -108,13 +124,13 @@ def _streams(connection: sqlite3.Connection, wanted: Wanted) -> Iterator[tuple[i
 
 def _newest_first(
     connection: sqlite3.Connection, stream: tuple[int, StreamKey], since: int, until: int
-) -> Iterator[tuple[int, int, StreamKey]]:
+) -> Iterator[_Some]:
     number, key = stream
     for last, chunk in connection.execute(
         "SELECT last, id FROM chunks WHERE stream = ? AND last >= ? AND id <= ? ORDER BY last DESC",
         (number, since, until),
     ):
-        yield last, chunk, key
+        yield last, partial(_chunk, connection, chunk, key)
 
 
 def _chunk(connection: sqlite3.Connection, number: int, key: StreamKey) -> list[Record]:
@@ -127,3 +143,7 @@ def _chunk(connection: sqlite3.Connection, number: int, key: StreamKey) -> list[
 
 def _time(record: Record) -> int:
     return record.time_ns
+
+
+def _latest(some: _Some) -> int:
+    return some[0]

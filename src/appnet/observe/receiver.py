@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aiohttp import web
 
 from appnet.observe.points import Point, decode_metrics
-from appnet.observe.records import MalformedTelemetryError, Record, decode_logs
+from appnet.observe.records import MalformedTelemetryError, Records, decode_logs
 from appnet.observe.refusals import Refusal, decode_refusals
 from appnet.observe.signals import Signal, TooLargeError
 from appnet.observe.spans import Span, decode_spans
@@ -30,14 +30,14 @@ _MOST_POSTS = 16  # are read at once, so that what they take together is bounded
 _READ_SECONDS = 30.0
 _BATCH, _LONGEST_BATCH, _MOST_BATCHES = "appnet-batch", 64, 4_096
 
-Subscriber = Callable[[Record], None]
+Subscriber = Callable[[Records], None]
 Listener = Callable[[Signal, bytes, int], None]
 _T = TypeVar("_T")
 
 
 class OtlpReceiver:
-    """Accepts ``POST /v1/logs``, ``/v1/metrics`` and ``/v1/traces`` in binary protobuf, gzipped or not, and hands every
-    record, point and span to those that subscribed to them. The same over gRPC at ``grpc``, if there is an address.
+    """Accepts ``POST /v1/logs``, ``/v1/metrics`` and ``/v1/traces`` in binary protobuf, gzipped or not, and hands all
+    records, points and spans to those that subscribed to them. The same over gRPC at ``grpc``, if there is an address.
 
     ``bind`` with port 0 takes a free one; ``address`` tells which after ``start``. By ``tls`` or without.
     """
@@ -99,7 +99,7 @@ class OtlpReceiver:
         return self._grpc.address
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Calls ``subscriber`` with every record from now on; the function returned ends that.
+        """Calls ``subscriber`` with all records from now on, some of a stream at once; the function returned ends that.
 
         Subscribers run in the event loop and must not block; one that raises is logged and does no harm.
         """
@@ -132,7 +132,7 @@ class OtlpReceiver:
             raise TooLargeError(f"more than {signal.most_bytes} bytes")
         if signal is Signal.LOGS:
             records, refusals = decode_logs(body), decode_refusals(body)
-            many = len(records) + len(refusals)
+            many = sum(map(len, records)) + len(refusals)
             _hand_out(records, self._subscribers)
             _hand_out(refusals, self._explaining)
         elif signal is Signal.METRICS:

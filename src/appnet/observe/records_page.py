@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -94,12 +95,16 @@ class RecordsPage:
             before = seen.get(key, 0)
             new = increase(before, count)  # a stream that was forgotten meanwhile begins anew
             if new and (not wanted.elements or key.element in wanted.elements):
-                yield from matching(self._records.records(*key)[-new:], wanted)
+                yield from matching(self._records.records(*key, most=new), wanted)
 
 
 async def _send(answer: web.StreamResponse, records: list[Record]) -> None:
     if records:
-        await answer.write(b"".join(json.dumps(_document(it)).encode() + b"\n" for it in records))
+        await answer.write(await asyncio.to_thread(_encoded, records))
+
+
+def _encoded(records: list[Record]) -> bytes:
+    return b"".join(json.dumps(_document(it)).encode() + b"\n" for it in records)
 
 
 def _document(record: Record) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -284,15 +285,21 @@ def methods_of(programs: dict[str, list[tuple[str, str]]]) -> list[tuple[MethodS
 
 
 def chain_file(
-    name: str, programs: dict[str, list[tuple[str, str]]], *, server: bool, records: str = "", store: Any = None
+    name: str,
+    programs: dict[str, list[tuple[str, str]]],
+    *,
+    server: bool,
+    records: str = "",
+    store: Any = None,
+    built: Callable[[str], bytes] = build,
 ) -> bytes:
     """A version with one chain; ``programs`` as of `methods_of`. ``records``: where those of elements go. ``store``: a
-    ``Store`` of library.proto."""
+    ``Store`` of library.proto. ``built``: makes the container of the chain's text."""
     code = print_by_content(ChainSource(name, "", methods_of(programs)), "library")
     version = message_class("Version")(id=code.version, node=f"{name}-grpc", client="frontend", server="server")
     version.records = records
     version.at_server = server
-    version.chains.add(name=name, version=code.version, max_message=4 << 20, code=build(code.text), store=store)
+    version.chains.add(name=name, version=code.version, max_message=4 << 20, code=built(code.text), store=store)
     encoded: bytes = signed(version, KEY).SerializeToString(deterministic=True)
     return encoded
 

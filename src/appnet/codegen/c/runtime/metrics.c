@@ -13,7 +13,6 @@ enum {
   SHARDS = 8,
 #endif
   LINE = 64, /* bytes that threads disturb one another in */
-  TIMED = 64, /* one of so many calls is */
   /* A histogram has 8 buckets in each octave of seconds: of RPCs from 2^-20 (1 us) to 2^8, of the chain from 2^-27 (7 ns)
    * to 2. */
   SCALE = 3, PER_OCTAVE = 1 << SCALE, OCTAVES = 28, BUCKETS = OCTAVES * PER_OCTAVE,
@@ -170,7 +169,7 @@ static uint64_t tally_add(uint64_t *cell, uint64_t count) { return __atomic_fetc
 void an_metrics_begin(an_call *call) {
   if (!AN_COUNT) return;
   call->began_ns = (call->instance->metrics->untimed ? 0 : an_now(call)) | 1; /* 0 stands for a call that did not begin */
-  call->stay_ns = tally_add(&cells_of(call)[CALLS], 1) % TIMED == 0;
+  call->stay_ns = tally_add(&cells_of(call)[CALLS], 1) % AN_TIMED == 0;
 }
 
 void an_metrics_entered(an_call *call, uint64_t now_ns) { call->entered_ns = now_ns; }

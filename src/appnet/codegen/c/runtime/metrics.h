@@ -15,6 +15,10 @@
 #define AN_COUNT 1 /* 0: nothing is counted, for benchmarks/telemetry.py */
 #endif
 
+#ifndef AN_TIMED
+#define AN_TIMED 64 /* of so many calls, one tells how long the chain had it in hand; likewise */
+#endif
+
 #define AN_METRICS_EVERY_NS ((uint64_t)1000000000u)
 #define AN_METRICS_ALIVE_NS (15 * AN_METRICS_EVERY_NS) /* told again, though nothing has changed */
 
