@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ import valkey
 from appnet.interpret.values import Value, copy_value, default_value, same_value
 from appnet.language.types import BYTES, FLOAT, INSTANT, INT, STRING, MapType, PairType, Type, VecType
 from appnet.state.layout import (
+    PARTS,
     Change,
     ChangeKind,
     Committed,
@@ -179,6 +181,41 @@ def test_too_many_changes_are_not_looked_at(client: valkey.Valkey) -> None:
     found = one.commit_steps(Step([put(b"b", 1)]))
     assert found is not None
     assert found.taken == (False,)
+
+
+def test_a_large_batch_and_a_large_map(client: valkey.Valkey) -> None:
+    """More entries than one question of the script is about."""
+    one, late = Instance(client, "large", "1"), Instance(client, "large", "late")
+    one.join()
+    sets, deletes = (
+        [put(b"%d" % it, it) for it in range(2500)],
+        [used(b"%d" % it, ChangeKind.DELETE) for it in range(1200)],
+    )
+    assert one.commit(*sets) == Committed(2)
+    assert one.commit(*deletes, put(b"0", 7), put(b"2000", 8)) == Committed(3)
+    one.take((*sets, *deletes, put(b"0", 7), put(b"2000", 8)))
+    late.join()
+    assert list(late.values["used"].items()) == list(one.values["used"].items())
+    keys = dict(zip(PARTS, state_keys(one.scope, one.element), strict=True))
+    assert (client.hlen(keys["entries"]), client.zcard(keys["order"])) == (1301, 1301)
+
+
+@pytest.mark.parametrize("limit", [b"1000000", b"256 * 1024 * 1024", b"64 * 1024 * 1024"])
+def test_more_than_an_instance_can_be_told_at_once_is_refused(
+    client: valkey.Valkey, monkeypatch: pytest.MonkeyPatch, limit: bytes
+) -> None:
+    """Entries, bytes in all, and bytes of one value: here, 1000 are too many."""
+    one, late = Instance(client, f"much {limit!r}", "1"), Instance(client, f"much {limit!r}", "late")
+    one.join()
+    large = Change(ChangeKind.VALUE, "seen", b"", encode([bytes(2000)], VARIABLES["seen"]))
+    one.commit(*(put(b"%d" % it, it) for it in range(1001)), large)
+    strict = script().replace(limit, b"1000")
+    assert script().count(limit) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules[__name__], "script", lambda: strict)
+        with pytest.raises(StateRefusedError, match="too much of it, over a million entries, 256 MiB, or 64 MiB"):
+            late.join()
+        assert one.commit(count(1)) == Committed(3), "who is there goes on"
 
 
 @pytest.mark.parametrize(("keys", "least", "most"), [(1, 0.0, 0.07), (10_000, 0.95, 1.0)])

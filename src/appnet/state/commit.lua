@@ -23,51 +23,28 @@
 --   2  commit, beat: the state is another one, or has moved too far, or the batch comes too late: join again
 --      edit, reset: the variable is not there, or of another type
 --   3  join: refused, for the reason that follows
-local _, log, values, entries, order = unpack(KEYS)
+local log, values, entries, order = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local KEPT, LOOKS = 1024, 1024
 local command, id = ARGV[1], ARGV[2]
 
--- Of each change its kind, name, key and value.
-local function each(changes)
-  local at, size = 1, #changes
-  return function()
-    if at > size then return nil end
-    local kind, name, key, value
-    kind, name, key, value, at = struct.unpack('<BI4c0I4c0I4c0', changes, at)
-    return kind, name, key, value
-  end
-end
-
--- Sets the entries, and deletes those that are false. Whether any of them is a new one.
-local function set_entries(now, places)
-  local fresh = false
-  for member, value in pairs(now) do
-    if value then
-      fresh = redis.call('HSET', entries, member, value) > 0 or fresh
-      redis.call('ZADD', order, places[member], member)
-    else
-      redis.call('HDEL', entries, member)
-      redis.call('ZREM', order, member)
-    end
-  end
-  return fresh
-end
-
-local function clear(begins)
-  for _, it in ipairs(redis.call('HKEYS', entries)) do
-    if string.sub(it, 1, #begins) == begins then
-      redis.call('HDEL', entries, it)
-      redis.call('ZREM', order, it)
-    end
-  end
-end
-
--- Makes the last change of each entry. Whether a key of the store may be a new one, and the number of the last entry that was
--- set, of which there were `sequence`.
+-- Makes changes; of the variables in `wanted`, where it is given. Whether a key of the store may be a new one, and the number of
+-- the last entry that was set, of which there were `sequence`.
 local function make(changes, sequence, wanted)
+  if changes == '' then return false, sequence end
+  local kind, name, key, value, at = struct.unpack('<BI4c0I4c0I4c0', changes)
+  local member = name .. '.' .. key
+  if kind == 2 and at > #changes and not wanted then -- what most steps do
+    sequence = sequence + 1
+    redis.call('ZADD', order, sequence, member)
+    return redis.call('HSET', entries, member, value) > 0, sequence
+  end
+
+  -- Only the last change of each entry is made: its value, or false where it goes.
   local fresh, now, places = false, {}, {}
-  for kind, name, key, value in each(changes) do
-    local member = name .. '.' .. key
+  at = 1
+  while at <= #changes do
+    kind, name, key, value, at = struct.unpack('<BI4c0I4c0I4c0', changes, at)
+    member = name .. '.' .. key
     if wanted and not wanted[name] then
       -- it is there already
     elseif kind == 1 then
@@ -78,51 +55,84 @@ local function make(changes, sequence, wanted)
     elseif kind == 3 then
       now[member] = false
     elseif kind == 4 then
-      fresh = set_entries(now, places) or fresh
-      now = {}
-      clear(member)
+      for _, it in ipairs(redis.call('HKEYS', entries)) do
+        if string.sub(it, 1, #member) == member then now[it] = false end
+      end
+      for it in pairs(now) do
+        if string.sub(it, 1, #member) == member then now[it] = false end
+      end
     end
   end
-  return set_entries(now, places) or fresh, sequence
+  local set, placed, gone = {}, {}, {}
+  for it, value in pairs(now) do
+    if value then
+      set[#set + 1], set[#set + 2] = it, value
+      placed[#placed + 1], placed[#placed + 2] = places[it], it
+    else
+      gone[#gone + 1] = it
+    end
+  end
+  local function ask(command, of, things)
+    local new = 0
+    for first = 1, #things, AT_ONCE do
+      new = new + redis.call(command, of, unpack(things, first, math.min(first + AT_ONCE - 1, #things)))
+    end
+    return new > 0
+  end
+  fresh = ask('HSET', entries, set) or fresh
+  ask('ZADD', order, placed)
+  ask('HDEL', entries, gone)
+  ask('ZREM', order, gone)
+  return fresh, sequence
 end
 
 -- Of a batch's steps those that have touched nothing of what others, or steps before that are not taken, have changed: a digit
 -- for each step, and the changes of those that are taken.
 local function choose(steps, changes, missed)
-  -- What changes have spoilt for those who have not seen them: `name` something of the variable, `name:` all of it, `name.key` an
-  -- entry. Nil where there are too many to look at.
-  local function spoil(spoilt, changes, looked)
-    for kind, name, key in each(changes) do
+  -- What changes have spoilt for those who have not seen them: of each variable that has changed, `all` of it, or the entries
+  -- at the `keys`. After `LOOKS` changes, nobody looks further, and everything counts as spoilt.
+  local spoilt, looked = {}, 0
+
+  local function spoil(changes, at, stop)
+    while at < stop and looked <= LOOKS do
+      local kind, name, key, size
+      kind, name, key, size, at = struct.unpack('<BI4c0I4c0I4', changes, at)
+      at = at + size
       looked = looked + 1
-      if looked > LOOKS then return nil end
-      spoilt[name] = true
-      if kind == 2 or kind == 3 then spoilt[name .. '.' .. key] = true else spoilt[name .. ':'] = true end
+      local of = spoilt[name]
+      if not of then
+        of = {keys = {}}
+        spoilt[name] = of
+      end
+      if kind == 2 or kind == 3 then of.keys[key] = true else of.all = true end
     end
-    return looked
   end
 
-  local function touches(spoilt, touched)
-    for kind, name, key in each(touched) do
-      if kind == 1 or kind == 4 or kind == 6 then
-        if name == '' or spoilt[name] then return true end
-      elseif spoilt[name .. ':'] or spoilt[name .. '.' .. key] then
-        return true
-      end
+  local function touches(touched, at, stop)
+    while at < stop do
+      local kind, name, key, size
+      kind, name, key, size, at = struct.unpack('<BI4c0I4c0I4', touched, at)
+      at = at + size
+      local of = spoilt[name]
+      if name == '' or (of and (of.all or of.keys[key] or (kind ~= 2 and kind ~= 3 and kind ~= 5))) then return true end
     end
     return false
   end
 
-  local spoilt, looked, taken, made = {}, 0, {}, {}
-  for _, it in ipairs(missed) do looked = looked and spoil(spoilt, it, looked) end
-  local at, changed = 1, 1
+  for _, it in ipairs(missed) do spoil(it, 1, #it + 1) end
+  local taken, made, at, own = {}, {}, 1, 1
   while at <= #steps do
     local size, read
     size, read, at = struct.unpack('<I4I4c0', steps, at)
-    local own = string.sub(changes, changed, changed + size - 1)
-    changed = changed + size
-    local whole = looked and not touches(spoilt, read) and not touches(spoilt, own)
-    taken[#taken + 1] = whole and '1' or '0'
-    if whole then made[#made + 1] = own else looked = looked and spoil(spoilt, own, looked) end
+    local stop = own + size
+    if looked > LOOKS or touches(read, 1, #read + 1) or touches(changes, own, stop) then
+      taken[#taken + 1] = '0'
+      spoil(changes, own, stop)
+    else
+      taken[#taken + 1] = '1'
+      made[#made + 1] = string.sub(changes, own, stop - 1)
+    end
+    own = stop
   end
   return table.concat(taken), table.concat(made)
 end
@@ -137,27 +147,30 @@ local function write(changes, position, sequence, ...)
   return fresh or length == 1
 end
 
+local answer
 if command == 'commit' then
-  local birth, expected, changes, batch, alive = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7]
-  local steps = ARGV[8]
+  local _, _, birth, expected, changes, batch, alive, steps = unpack(ARGV)
   local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id, 'shut:' .. id, 'sequence')
-  if known[1] ~= birth or last_of(known[3], known[4]) >= batch then return struct.pack('<B', 2) end
+  local last = math.max(tonumber(string.match(known[3] or '0', '^%d+')), tonumber(known[4] or '0'))
+  if known[1] ~= birth or last >= tonumber(batch) then return struct.pack('<B', 2) end
   if alive ~= '' and other_history() then return struct.pack('<B', 2) end
-  if alive == '1' then stay(now_ms(), id) end
   local position, taken, missed = tonumber(known[2]), '', nil
+  expected = tonumber(expected)
   if position ~= expected then
     local length = redis.call('LLEN', log)
     if expected > position or expected < position - length then return struct.pack('<B', 2) end
     missed = redis.call('LRANGE', log, length - (position - expected), -1)
     taken, changes = choose(steps, changes, missed)
   end
+  local heard = alive == '1'
   if changes ~= '' then
     if string.find(taken, '0', 1, true) then batch = batch .. ' ' .. taken end
     local fresh = write(changes, position, tonumber(known[5] or '0'), 'last:' .. id, batch)
-    if fresh and redis.call('PTTL', meta) > 0 then stay(now_ms(), id) end -- as a new key it would last
+    heard = heard or (fresh and redis.call('PTTL', meta) > 0) -- as a new key it would last
     position = position + 1
   end
-  if not missed then return struct.pack('<BI8', 0, position) end
-  return struct.pack('<BI8I4c0', 1, position, #taken, taken) .. table.concat(missed)
+  answer = struct.pack('<BI8', 0, position)
+  if missed then answer = struct.pack('<BI8I4c0', 1, position, #taken, taken) .. table.concat(missed) end
+  if not heard then return answer end
 end
 

@@ -1,5 +1,37 @@
--- What joins and merges have in common: when state is refused, and which instances are there.
-local LONGEST = 64 * 1024 * 1024
+-- Which instances are there, and when state is refused: what commits seldom need.
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Who is there. Of each instance `meta` has `last:ID`, the number of its last batch that is in the store (and a digit for each
+-- of its steps, where some are not), and `shut:ID`, the number up to which its batches come too late, since it began anew
+-- behind them.
+
+local function lasts()
+  local lasting = redis.call('HGET', meta, 'lasting')
+  return lasting and lasting ~= ''
+end
+
+local function keep()
+  local lasting = lasts()
+  for _, key in ipairs(KEYS) do
+    if lasting then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ENDS_MS) end
+  end
+end
+
+-- The instance was heard.
+local function stay(now, id)
+  redis.call('ZADD', instances, now, id)
+  keep()
+end
+
+if command == 'commit' then -- which would have ended, had it not been time for this
+  stay(now_ms(), id)
+  return answer
+end
+
+local MOST_ENTRIES, MOST_BYTES, LONGEST = 1000000, 256 * 1024 * 1024, 64 * 1024 * 1024
 
 local function other_format(format)
   return struct.pack('<B', 3) .. 'the store has it in format ' .. format .. ', and this version knows ' .. FORMAT
@@ -21,17 +53,26 @@ local function may_evict(policy)
   return struct.pack('<B', 3) .. 'the store evicts keys when memory is short: set maxmemory-policy to noeviction, not ' .. policy
 end
 
--- Whether there is a value that no handler makes. To send it would keep all others waiting, again and again.
-local function too_long()
+-- Whether there is more than an instance can be told at once. To tell it all the same would keep all others waiting, again and
+-- again.
+local function too_much()
+  local all = 0
   for _, key in ipairs({KEYS[3], KEYS[4]}) do
-    for _, field in ipairs(redis.call('HKEYS', key)) do
+    local count = redis.call('HLEN', key)
+    if count > MOST_ENTRIES then return true end
+    local size = count > 0 and redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) or 0
+    for _, field in ipairs(size > LONGEST and redis.call('HKEYS', key) or {}) do
       if redis.call('HSTRLEN', key, field) > LONGEST then return true end
     end
+    all = all + size
   end
-  return false
+  return all > MOST_BYTES
 end
 
-local function refuse_long() return struct.pack('<B', 3) .. 'the store has a value of more than 64 MiB' end
+local function refuse_much()
+  return struct.pack('<B', 3) .. 'the store has too much of it, over a million entries, 256 MiB, or 64 MiB in one value: '
+    .. 'clear it, and bound it by @capacity'
+end
 
 local function is_due(now, id)
   return now - tonumber(redis.call('ZSCORE', instances, id) or '0') >= HEARD_MS

@@ -7,10 +7,18 @@ local function everything()
   local all = {}
   local fields = redis.call('HGETALL', values)
   for i = 1, #fields, 2 do all[#all + 1] = change(1, fields[i], '', fields[i + 1]) end
-  for _, member in ipairs(redis.call('ZRANGE', order, 0, -1)) do
-    local dot = string.find(member, '.', 1, true)
-    local value = redis.call('HGET', entries, member)
-    if value then all[#all + 1] = change(2, string.sub(member, 1, dot - 1), string.sub(member, dot + 1), value) end
+  for first = 0, redis.call('ZCARD', order) - 1, AT_ONCE do
+    local page, members = {}, redis.call('ZRANGE', order, first, first + AT_ONCE - 1)
+    local found = redis.call('HMGET', entries, unpack(members))
+    for i, member in ipairs(members) do
+      local value, name, key = found[i], string.match(member, '^([^.]*)%.(.*)$')
+      if value then -- in parts, for Lua takes long with many long texts that are much alike
+        local n = #page
+        page[n + 1], page[n + 2], page[n + 3] = struct.pack('<BI4', 2, #name), name, struct.pack('<I4', #key)
+        page[n + 4], page[n + 5], page[n + 6] = key, struct.pack('<I4', #value), value
+      end
+    end
+    all[#all + 1] = table.concat(page)
   end
   return table.concat(all)
 end
@@ -71,7 +79,7 @@ local policy = evicts(lasting ~= '')
 if policy then return may_evict(policy) end
 local format = redis.call('HGET', meta, 'format')
 if format and format ~= FORMAT then return other_format(format) end
-if too_long() then return refuse_long() end
+if too_much() then return refuse_much() end
 if is_over(now, id) then finish() end
 follow_history()
 local missing, any = {}, false
@@ -96,5 +104,5 @@ end
 stay(now, id)
 local known = redis.call('HMGET', meta, 'birth', 'position', 'last:' .. id)
 redis.call('HSET', meta, 'shut:' .. id, batch)
-local last, taken = batch_of(known[3])
-return struct.pack('<BI4c0I8I8I4c0', 0, #known[1], known[1], tonumber(known[2]), last, #taken, taken) .. everything()
+local last, taken = string.match(known[3] or '0', '^(%d+) ?(%d*)$')
+return struct.pack('<BI4c0I8I8I4c0', 0, #known[1], known[1], tonumber(known[2]), tonumber(last), #taken, taken) .. everything()

@@ -28,7 +28,7 @@
 -- An answer may be lost: a batch that is sent again counts once.
 if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
   local _, gone, clocks, entries, order = unpack(KEYS)
-  local TOMBSTONES, AT_ONCE = 16384, 1000
+  local TOMBSTONES = 16384
   local NAN = struct.pack('<I4I4', 0, 0x7ff80000)
   local command, id = ARGV[1], ARGV[2]
   local sequence = 0
@@ -272,7 +272,8 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     if due and other_history() then return struct.pack('<B', 2) end
     sequence = tonumber(known[2])
     local before, evicted = sequence, 0
-    if changes ~= '' and last_of(known[4], known[5]) < batch then
+    local last = math.max(tonumber(known[4] or '0'), tonumber(known[5] or '0'))
+    if changes ~= '' and last < batch then
       local combiner, number, capacity = string.match(how, '(%a+) (%a) (%d+)')
       evicted = combine_all(combiner, number, tonumber(capacity), since, changes)
       redis.call('HSET', meta, 'last:' .. id, batch)
@@ -292,7 +293,7 @@ if ARGV[1] == 'meet' or ARGV[1] == 'merge' or ARGV[1] == 'part' then
     if policy then return may_evict(policy) end
     local format = redis.call('HGET', meta, 'format')
     if format and format ~= FORMAT then return other_format(format) end
-    if too_long() then return refuse_long() end
+    if too_much() then return refuse_much() end
     if is_over(now, id) then finish() end
     local there = redis.call('HGET', meta, 'kind')
     if there and there ~= kind then return other_kind(name, there, kind) end
