@@ -65,13 +65,14 @@ def artifacts(word: str, *targets: str) -> tuple[Artifact, ...]:
     return found
 
 
-def sharing(folder: Path, processor: str) -> tuple[Artifact, ...]:
-    """What shares state on the server's side in a store, whose password is in the Secret ``fig``."""
+def sharing(folder: Path, processor: str, store: str = "redis://store:6379", element: str = "") -> tuple[Artifact, ...]:
+    """What shares state on the server's side in a store, whose password is in the Secret ``fig``: a quota, or this
+    element."""
     config = sample(folder)
     text = config.read_text().replace("    - sidecar\n", f"    - {processor}\n")
-    config.write_text(text.replace("spec:\n", "spec:\n  state: {store: 'redis://store:6379', secret: fig}\n"))
+    config.write_text(text.replace("spec:\n", f"spec:\n  state: {{store: '{store}', secret: fig}}\n"))
     quota = Path("config/samples/shared/global_quota.appnet").read_text()
-    config.with_name("firewall.appnet").write_text(quota)
+    config.with_name("firewall.appnet").write_text(element or quota)
     version = compile_application(load_application(FileSource(config)), Settings(), Where())
     if processor == "sidecar":
         version = built_also(version, "wasm")
@@ -140,7 +141,7 @@ async def serving(
 @dataclass(frozen=True)
 class Pod:
     """Where a proxy stands, as it says itself. ``token``: the file of its service account's; without, it shows a
-    certificate of ``tls``, or nothing. ``modules``: where the loader is."""
+    certificate of ``tls``, or nothing. ``modules``: where the loader is. ``collector``: where telemetry goes."""
 
     upstream: Address
     control: Address
@@ -153,6 +154,7 @@ class Pod:
     token: Path | None = None
     tls: ClientTls | None = None
     modules: Path = field(default_factory=lambda: loader_library().parent)
+    collector: Address | None = None
 
 
 class ClusterEnvoy(EnvoyProcess):
@@ -208,6 +210,8 @@ def bootstrap(node: str, pod: Pod) -> dict[str, Any]:
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     clusters = [_cluster("app", pod.upstream), _cluster("appnet-xds", pod.control, pod.tls)]
+    if pod.collector is not None:
+        clusters.append(_cluster("appnet-telemetry", pod.collector, version="http"))
     return {
         "node": {"id": node, "cluster": "server", "metadata": metadata},
         "admin": {"address": _address(ANY_LOCAL_PORT)},
@@ -260,15 +264,15 @@ def _by_google(pod: Pod) -> dict[str, Any]:
     return {"google_grpc": google}
 
 
-def _cluster(name: str, address: Address, tls: ClientTls | None = None) -> dict[str, Any]:
+def _cluster(name: str, address: Address, tls: ClientTls | None = None, version: str = "http2") -> dict[str, Any]:
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+    spoken = {"explicit_http_config": {f"{version}_protocol_options": {}}}
     hosts = [{"lb_endpoints": [{"endpoint": {"address": _address(address)}}]}]
     found: dict[str, Any] = {
         "name": name,
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": name, "endpoints": hosts},
-        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
+        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **spoken}},
     }
     if tls is not None:
         common: dict[str, Any] = {

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from appnet.observe.receiver import OtlpReceiver
 from appnet.processors.envoy.cluster.server import ClusterServer
 from appnet.processors.envoy.native.loader import loader_library
 from appnet.processors.envoy.targets import NATIVE, WASM
 from appnet.processors.processor import Acceptance, Caller, Serving
 from appnet.processors.registry import processor
+from appnet.state.gateway import Door, Gateway
+from appnet.state.layout import state_keys
 from appnet.system.address import ANY_LOCAL_PORT, Address
 from appnet.system.tls import ClientTls, ServerTls
 from tests.support.asynchronous import asynchronous, eventually
@@ -33,9 +36,12 @@ from tests.support.cluster import (
     artifacts,
     damaged,
     serving,
+    sharing,
 )
 from tests.support.proxies import KEY
 from tests.support.raw_grpc import RecordingServer, frame, string_field
+from tests.support.shared_store import store_under_test
+from tests.support.store_wire import store_wire
 
 REFUSED, PASSED, DENIED = "10 firewall", "0", "7 RBAC: access denied"
 SPIFFE = "spiffe://cluster.local/ns/default/sa/echo-server"
@@ -99,6 +105,29 @@ def offer(server: ClusterServer, control: Control, version: str, word: str, *tar
     control.version, control.artifacts = version, artifacts(word, *targets)
     (node,) = server.nodes(GROUP.name)
     node.offer(control.version, control.artifacts)
+
+
+@asynchronous
+async def test_webassembly_merges_through_the_control_planes_gateway(ground: Ground, tmp_path: Path) -> None:
+    weak = "state:\n    @consistency(weak)\n    total: int\ninit():\n    pass\nreq(rpc):\n    total = total + 1\n"
+    element, scope = (
+        f"{weak}    send(rpc, Down)\nresp(rpc):\n    send(rpc, Up)\n",
+        "appnet:default.echo/frontend/server",
+    )
+    groups, receiver = [replace(GROUP, passwords={"fig": ""})], OtlpReceiver()
+    with store_under_test() as store:
+        async with store_wire(Path(store.url.removeprefix("unix://"))) as wire, Gateway(KEY.gateway_secret) as gateway:
+            gateway.open("echo", [Door(scope, wire.url)])
+            receiver.serve_besides(gateway.add_to)
+            control = Control("v1", sharing(tmp_path / "sample", "sidecar", wire.url, element))
+            async with receiver, serving(control, tokens(), tls=ground.tls, groups=groups, loader="another") as server:
+                pod = replace(ground.pod(server.address), collector=receiver.address)
+                async with envoy(ground, pod) as proxy:
+                    assert await accepted(server, "v1") is Acceptance.ACKED
+                    assert [await proxy.outcome("one") for _ in range(3)] == [PASSED] * 3
+                    meta, *_, instances = state_keys(scope, "firewall", "total")
+                    await eventually(lambda: store.client.hget(meta, "sequence") not in (None, b"0"))
+                    assert store.client.zcard(instances) == 1
 
 
 @pytest.mark.parametrize("target", [NATIVE, WASM])

@@ -123,14 +123,7 @@ async def _lead(
     assert whole is not None
     work = _Work(whole)
     collector = Address(settings.address.host, settings.records.port)
-    planes = {
-        protocol: ControlPlane(
-            replace(settings.address, port=settings.address.port + number),
-            credentials.authority.decode(),
-            credentials.signing.public_text,
-        )
-        for number, protocol in enumerate(meshes())
-    }
+    planes = _planes(settings, credentials)
     counts = partial(totals_document, pages.telemetry.totals)
     async with contextlib.AsyncExitStack() as stack:
         every = {}
@@ -160,6 +153,18 @@ async def _lead(
             raise several.exceptions[0] from None
         finally:
             pages.applications, pages.planes = None, {}
+
+
+def _planes(settings: ControllerSettings, credentials: Credentials) -> dict[str, ControlPlane]:
+    """Where processors ask, by their protocols."""
+    return {
+        protocol: ControlPlane(
+            replace(settings.address, port=settings.address.port + number),
+            credentials.authority.decode(),
+            credentials.signing.public_text,
+        )
+        for number, protocol in enumerate(meshes())
+    }
 
 
 def _remedy(error: ApiError, settings: ControllerSettings) -> str:
