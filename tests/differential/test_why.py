@@ -12,6 +12,8 @@ import pytest
 from appnet.behaviour.why import NoReplayError, replay
 from appnet.codegen.c.printer import ChainSource, print_chain
 from appnet.diagnostics.source import TextSource
+from appnet.interpret.chain import ChainInstance
+from appnet.interpret.rpc import Environment, Rpc
 from appnet.ir.compile import compile_element
 from appnet.ir.nodes import Element
 from appnet.language.messages import MethodSignature
@@ -115,6 +117,7 @@ match strange > 0:
 """,
     "known: Map<string, int>",
 )
+RECORDED = element("set(noted, size(noted), get(rpc, 'text'))\nsend(err('noted'), Up)", "noted: Vec<string>")
 PASSED_ON = element("set_metadata(rpc, 'x-copy', get(rpc, 'text'))\nsend(rpc, Down)")
 READS_COPY = element("""
 match get_metadata(rpc, 'x-copy') == '':
@@ -125,8 +128,8 @@ match get_metadata(rpc, 'x-copy') == '':
 
 @pytest.mark.parametrize(
     "programs",
-    [[COMPARED], [LOOKED_UP], [KEPT], [TOLD_TO_CALLER], [IN_PARTS], [PASSED_ON, READS_COPY]],
-    ids=["compared", "looked up", "kept", "told to the caller", "in parts", "passed on"],
+    [[COMPARED], [LOOKED_UP], [KEPT], [TOLD_TO_CALLER], [IN_PARTS], [RECORDED], [PASSED_ON, READS_COPY]],
+    ids=["compared", "looked up", "kept", "told to the caller", "in parts", "recorded", "passed on"],
 )
 def test_what_is_secret_never_leaves_the_module(programs: list[str]):
     sent = refused(*programs)
@@ -142,6 +145,14 @@ def test_what_is_secret_never_leaves_the_module(programs: list[str]):
                 replay(it, sent.elements[number], sent.signature, None, source)
     # The same where nothing is secret: so it is the secrecy that kept it in.
     assert any(part in refused(*programs, method=SAMPLE).bytes for part in (SECRET, *SECRET.split(b"-")))
+
+
+def test_the_interpreter_records_no_secret_either():
+    for method, recorded in ((secretive(), b"(secret)"), (SAMPLE, SECRET)):
+        it = compile_element(TextSource(Path("e.appnet"), RECORDED), method, name="e").element
+        chain = ChainInstance([it], Environment(lambda: 1))
+        chain.request(Rpc(method, {"text": SECRET}))
+        assert chain.records() == [("e.noted", recorded)]
 
 
 @pytest.mark.parametrize("key", ["'authorization'", "'Cookie'", "'author' + 'ization'"])
