@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +27,6 @@ from tests.support.guarded import GUARD, hash_of
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 
 SUCCESS, FAILURE, WRONG_INPUT = 0, 1, 2
-TOKEN = "s3cret"
 
 
 @dataclass(frozen=True)
@@ -85,16 +82,6 @@ class Commands:
         )
         self.done("apply", CONFIG, "--wait")
         return str(self.data("rollout", "status", NAME)["version"])
-
-    def press(self, action: str, token: str = TOKEN) -> tuple[int, str]:
-        """What a button of the dashboard brings."""
-        url = f"http://127.0.0.1:{STATUS}/dashboard/act?application=default/echo&action={action}"
-        request = urllib.request.Request(url, method="POST", headers={"X-AppNet-Token": token})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
 
     def refuses(self, word: str) -> bool:
         """Whether the firewall does."""
@@ -308,25 +295,6 @@ def test_what_is_paused_waits(commands: Commands) -> None:
     assert commands.refuses("test")
     commands.done("rollout", "resume", NAME)
     await_("the new version runs", lambda: commands.refuses("other"), 20)
-
-
-def test_the_dashboard_changes_rollouts_as_the_command_does(commands: Commands, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(TOKEN)
-    commands.controlled.stop()
-    commands.controlled.start("--dashboard-token-file", str(tmp_path / "token"))
-    commands.bring("test")
-    second = commands.bring("other")
-    assert commands.press("pause", "another") == (403, "this is not the token\n")
-    assert commands.press("promote") == (409, f"no canary of {NAME} runs: there is nothing to promote\n")
-    assert commands.press("pause") == (200, f"the rollout of {NAME} is paused: later changes wait\n")
-    assert commands.data("rollout", "status", NAME)["paused"] is True
-    assert commands.press("resume")[0] == 200
-    code, told = commands.press("undo")
-    assert code == 200, told
-    assert told.startswith(f"default/{NAME} is written as in version ")
-    await_("the version before runs", lambda: commands.refuses("test"), 20)
-    assert commands.data("rollout", "status", NAME)["version"] != second
-    assert "rollout undo from the dashboard" in commands.controlled.log()
 
 
 def test_a_canary_is_promoted_and_taken_back(commands: Commands) -> None:
